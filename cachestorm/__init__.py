@@ -1,0 +1,23 @@
+"""CacheStorm: a cache that you import, and a server for every Redis client."""
+
+from cachestorm.cache import Cache
+from cachestorm.clock import Clock, ManualClock
+from cachestorm.errors import CacheStormError
+from cachestorm.events import Cause, Effect
+from cachestorm.keyspace.latch import COMPILED
+from cachestorm.markers import MISSING, UNSET
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "COMPILED",
+    "MISSING",
+    "UNSET",
+    "Cache",
+    "CacheStormError",
+    "Cause",
+    "Clock",
+    "Effect",
+    "ManualClock",
+    "__version__",
+]

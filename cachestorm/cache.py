@@ -1,0 +1,266 @@
+"""The cache: the door in process, and what every other door calls.
+
+Put together from the families of commands; adds what concerns a cache as a whole:
+making one, its namespaces, transactions, listeners, and `execute`, which runs any
+declared command by its name through the plan that the wire uses.
+
+1. A `Cache` is a view of one namespace. Views of one store share its lock, its memory
+   limit and its listeners, and cost nothing to make.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from types import TracebackType
+from typing import Final
+
+from mypy_extensions import mypyc_attr
+
+from cachestorm.clock import Clock
+from cachestorm.commands.edge import milliseconds_of
+from cachestorm.commands.keys import Keys
+from cachestorm.commands.namespaces import Namespaces
+from cachestorm.commands.strings import Strings
+from cachestorm.commands.tags import Tags
+from cachestorm.declare.registry import REGISTRY
+from cachestorm.errors import ArgumentError, ConfigError
+from cachestorm.events import Listener
+from cachestorm.keyspace.forks import guard
+from cachestorm.keyspace.store import DEFAULT, Store
+from cachestorm.markers import MISSING
+from cachestorm.sizes import parse_size
+
+DEFAULT_POLICY: Final = "allkeys-lru"
+
+
+@mypyc_attr(allow_interpreted_subclasses=True)
+class Cache(Strings, Keys, Tags, Namespaces):
+    """A typed, tag-aware, memory-bounded store inside this process.
+
+    Args:
+        max_memory: limit in bytes, or a size like `"256mb"`; None for none.
+        max_entries: limit in keys; None for none.
+        policy: what is evicted at a limit: `allkeys-lru`, or `noeviction`, which refuses
+            the write instead.
+        default_ttl: time to live of keys written without one; None for none.
+        clock: where deadlines are measured; a test gives a `ManualClock`.
+
+    Raises:
+        ConfigError: for a size, a limit or a policy that is none.
+
+    Example:
+        >>> cache = Cache(max_memory="64mb")
+        >>> cache.set("user:1", {"name": "Ada"}, ttl=60, tags=["users"])
+        True
+        >>> cache.get("user:1")
+        {'name': 'Ada'}
+        >>> cache.invalidate("users")
+        1
+        >>> cache.get("user:1", "gone")
+        'gone'
+    """
+
+    def __init__(
+        self,
+        max_memory: int | str | None = None,
+        max_entries: int | None = None,
+        *,
+        policy: str = DEFAULT_POLICY,
+        default_ttl: object = None,
+        clock: Clock | None = None,
+    ) -> None:
+        max_bytes = 0 if max_memory is None else parse_size(max_memory)
+        if max_entries is not None and max_entries < 1:
+            raise ConfigError(f"max_entries is a positive number or None, not {max_entries}")
+        self._store = Store(clock or Clock(), max_bytes, max_entries or 0, policy)
+        self._space = self._store.space(DEFAULT)
+        self._space.default_ttl_ms = _ttl_ms(default_ttl)
+        guard(self._store.latch)
+
+    # -- namespaces
+
+    @property
+    def name(self) -> str:
+        """The namespace that this cache is a view of."""
+        return self._space.name
+
+    def namespace(
+        self, name: str, *, default_ttl: object = None, max_memory: int | str | None = None
+    ) -> Cache:
+        """A view of another namespace, which is created on demand.
+
+        Args:
+            default_ttl: if given, the time to live of keys written without one.
+            max_memory: if given, the quota of the namespace.
+
+        Raises:
+            NamespaceError: for a name that is not 1 to 128 printable characters without
+                spaces.
+        """
+        ttl_ms = _ttl_ms(default_ttl)
+        quota = 0 if max_memory is None else parse_size(max_memory)
+        self._enter()
+        try:
+            space = self._store.space(name)
+            space.listed = True
+            if default_ttl is not None:
+                space.default_ttl_ms = ttl_ms
+            if max_memory is not None:
+                space.max_bytes = quota
+        finally:
+            self._leave()
+        view = Cache.__new__(type(self))
+        view._store = self._store
+        view._space = space
+        return view
+
+    def database(self, number: int) -> Cache:
+        """The namespace that SELECT calls by a number: 0 is `default`, n is `db<n>`.
+
+        Raises:
+            ArgumentError: for a number that is no database.
+        """
+        self._enter()
+        try:
+            name = self._store.numbered(number).name
+        finally:
+            self._leave()
+        return self.namespace(name)
+
+    # -- many commands in one step
+
+    def transaction(self) -> Transaction:
+        """Holds the lock for many commands, so that nobody sees half of them.
+
+        Example:
+            >>> cache = Cache()
+            >>> with cache.transaction():
+            ...     cache.set("balance:a", 90)
+            ...     cache.set("balance:b", 110)
+            True
+            True
+        """
+        return Transaction(self._store)
+
+    def execute(self, *words: object) -> object:
+        """Runs a declared command by its name, as a client would.
+
+        Args:
+            words: the name (and subcommand), then arguments by position and token.
+
+        Returns:
+            What the method of that command returns.
+
+        Raises:
+            CacheStormError: whatever the command refuses, in Redis' words.
+
+        Example:
+            >>> Cache().execute("SET", "k", "v", "EX", 60)
+            True
+        """
+        if not words:
+            raise ArgumentError("a command has a name")
+        arguments = list(words)
+        return REGISTRY.resolve(arguments).call(self, arguments)
+
+    # -- observing
+
+    def listen(self, listener: Listener) -> None:
+        """Tells a function of every change, in order and outside of the lock."""
+        self._enter()
+        try:
+            self._store.effects.listen(listener)
+        finally:
+            self._leave()
+
+    def unlisten(self, listener: Listener) -> None:
+        """Takes a listener away."""
+        self._enter()
+        try:
+            self._store.effects.unlisten(listener)
+        finally:
+            self._leave()
+
+    def reap(self) -> int:
+        """One bounded step of letting go of what is due. Returns how much was met.
+
+        Writes do this by themselves, a little at a time; a server or a background thread
+        calls it until it returns 0.
+        """
+        self._enter()
+        try:
+            return int(self._store.reap())
+        finally:
+            self._leave()
+
+    @property
+    def policy(self) -> str:
+        """The name of the eviction policy."""
+        return self._store.policy_name
+
+    # -- as a mapping of keys (special methods of a trait would fill no slot when compiled)
+
+    def __getitem__(self, key: str) -> object:
+        value = self.get(key, MISSING)
+        if value is MISSING:
+            raise KeyError(key)
+        return value
+
+    def __setitem__(self, key: str, value: object) -> None:
+        self.set(key, value)
+
+    def __contains__(self, key: object) -> bool:
+        return isinstance(key, str) and self.exists(key) == 1
+
+    def __delitem__(self, key: str) -> None:
+        if self.delete(key) == 0:
+            raise KeyError(key)
+
+    def __len__(self) -> int:
+        return len(self._space.dense)
+
+    def __bool__(self) -> bool:
+        # an empty cache is still a cache: `cache or default` must not replace it
+        return True
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.keys())
+
+    def __repr__(self) -> str:
+        return f"<Cache {self.name!r}: {len(self)} keys>"
+
+    def _check(self) -> None:
+        """Asserts all invariants of the whole store. O(everything)."""
+        self._enter()
+        try:
+            self._store._check()
+        finally:
+            self._leave()
+
+
+class Transaction:
+    """The lock of a cache, held from entering to leaving a `with` block."""
+
+    def __init__(self, store: Store) -> None:
+        self._store: Final = store
+
+    def __enter__(self) -> Transaction:
+        self._store.begin()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._store.end()
+
+
+def _ttl_ms(ttl: object) -> int:
+    if ttl is None:
+        return 0
+    milliseconds = milliseconds_of(ttl)
+    if milliseconds <= 0:
+        raise ConfigError(f"default_ttl is positive or None, not {ttl!r}")
+    return milliseconds

@@ -1,0 +1,54 @@
+"""The clock: where every deadline of a cache is measured.
+
+Given to a store when it is made, asked by nobody else. Deadlines are wall-clock
+milliseconds since 1970, as Redis' are: they survive restarts and travel between hosts.
+
+1. `now_ms` never goes back, even when the system's clock does: what was once expired
+   stays expired.
+"""
+
+from __future__ import annotations
+
+from librt.time import time as wall_time
+from mypy_extensions import i64
+
+
+class Clock:
+    """The system's wall clock, kept from running backwards."""
+
+    def __init__(self) -> None:
+        self._latest_ms: i64 = 0
+
+    def now_ms(self) -> i64:
+        """Milliseconds since 1970."""
+        now: i64 = int(wall_time() * 1000.0)
+        if now < self._latest_ms:
+            return self._latest_ms
+        self._latest_ms = now
+        return now
+
+
+class ManualClock(Clock):
+    """A clock that stands still until a test moves it.
+
+    Example:
+        >>> clock = ManualClock(1_000)
+        >>> clock.advance(2.5)
+        >>> clock.now_ms()
+        3500
+    """
+
+    def __init__(self, now_ms: int = 1_700_000_000_000) -> None:
+        super().__init__()
+        self._latest_ms = now_ms
+
+    def now_ms(self) -> i64:
+        return self._latest_ms
+
+    def advance(self, seconds: float) -> None:
+        """Moves the clock forward.
+
+        Args:
+            seconds: how far; zero or more.
+        """
+        self._latest_ms += round(seconds * 1000.0)

@@ -1,0 +1,190 @@
+"""The codec: how Python values and numbers are spelled in bytes, and read back.
+
+Called by every room that meets bytes: commands, reply encoders, doors. It knows no key
+and no store. Numbers are read as strictly as Redis reads them and printed as Redis
+prints them.
+
+1. A key, field, member or tag is an exact `str`; its bytes are UTF-8 with
+   surrogateescape, which loses nothing in either direction.
+2. `to_wire` is total over what a cache may hold, or raises CodecError: it never guesses.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from cachestorm.errors import CodecError, InvalidKeyError, NotAFloatError, NotAnIntegerError
+
+INT64_MAX: Final = 9223372036854775807
+INT64_MIN: Final = -9223372036854775808
+
+
+def text_of(raw: bytes) -> str:
+    """The `str` that stands for these bytes as a key, field, member or tag."""
+    return raw.decode("utf-8", "surrogateescape")
+
+
+def bytes_of(text: str) -> bytes:
+    """The bytes of a key, field, member or tag."""
+    return text.encode("utf-8", "surrogateescape")
+
+
+def checked_text(name: object) -> str:
+    """An exact `str` that survives the round trip through bytes.
+
+    Args:
+        name: a `str` (a subclass becomes one) or the `bytes` of one.
+
+    Raises:
+        InvalidKeyError: for lone surrogates and for escaped bytes that spell UTF-8.
+        TypeError: for anything that is neither `str` nor `bytes`.
+    """
+    if type(name) is str:
+        text = name
+    elif isinstance(name, bytes):
+        return text_of(name)
+    elif isinstance(name, str):
+        text = str.__str__(name)
+    else:
+        raise TypeError(f"a key, field, member or tag is a str, not {type(name).__name__}")
+    if text.isascii():
+        return text
+    try:
+        if text_of(bytes_of(text)) == text:
+            return text
+    except UnicodeEncodeError as error:
+        raise InvalidKeyError(f"{text!r} holds a lone surrogate") from error
+    raise InvalidKeyError(f"{text!r} holds escaped bytes that spell valid UTF-8")
+
+
+def parse_int(raw: object, message: str = "value is not an integer or out of range") -> int:
+    """A 64-bit integer, spelled the one way Redis accepts.
+
+    Args:
+        raw: `bytes` or `str` digits, or an `int` (no bool).
+        message: the text of the refusal.
+
+    Raises:
+        NotAnIntegerError: for spaces, signs other than one minus, leading zeros, and
+            anything beyond 64 bits.
+    """
+    if isinstance(raw, bytes):
+        # isdigit on bytes is ASCII-only, and the length keeps int() away from huge input
+        size = len(raw)
+        if 0 < size <= 20:
+            digits = raw[1:] if raw.startswith(b"-") else raw
+            if digits.isdigit() and (not digits.startswith(b"0") or size == 1):
+                number = int(raw)
+                if INT64_MIN <= number <= INT64_MAX:
+                    return number
+    elif isinstance(raw, int) and not isinstance(raw, bool):
+        if INT64_MIN <= raw <= INT64_MAX:
+            return raw
+    elif isinstance(raw, str):
+        return parse_int(bytes_of(raw), message)
+    raise NotAnIntegerError(message)
+
+
+def parse_float(raw: object, message: str = "value is not a valid float") -> float:
+    """A double, spelled as C's strtod reads it whole; NaN is refused.
+
+    Args:
+        raw: `bytes` or `str`, or an `int` or `float`.
+        message: the text of the refusal.
+
+    Raises:
+        NotAFloatError: for anything else.
+    """
+    if isinstance(raw, bool):
+        raise NotAFloatError(message)
+    if isinstance(raw, (int, float)):
+        try:
+            number = float(raw)
+        except OverflowError as error:
+            raise NotAFloatError(message) from error
+    else:
+        if isinstance(raw, bytes):
+            text = raw.decode("latin-1")
+        elif isinstance(raw, str):
+            text = raw
+        else:
+            raise NotAFloatError(message)
+        if not text.isascii() or "_" in text or text != text.strip():
+            raise NotAFloatError(message)
+        try:
+            number = float.fromhex(text) if "x" in text.lower() else float(text)
+        except (ValueError, OverflowError) as error:
+            raise NotAFloatError(message) from error
+    if number != number:
+        raise NotAFloatError(message)
+    return number
+
+
+def format_float(number: float) -> bytes:
+    """The shortest decimal that reads back, in the layout of Redis 7.2.
+
+    Source: the layout rules of `fpconv_dtoa`, which Redis and Valkey print doubles with.
+
+    Example:
+        >>> [format_float(n) for n in (3.0, 0.1, 1e21, 1e-7, float("inf"))]
+        [b'3', b'0.1', b'1e+21', b'1e-7', b'inf']
+    """
+    if number == float("inf"):
+        return b"inf"
+    if number == float("-inf"):
+        return b"-inf"
+    if number == 0.0:
+        return b"-0" if str(number).startswith("-") else b"0"
+    mantissa, _, exponent = repr(abs(number)).partition("e")
+    whole, _, fraction = mantissa.partition(".")
+    if fraction == "0":
+        fraction = ""
+    scale = int(exponent or "0") - len(fraction)
+    digits = (whole + fraction).lstrip("0")
+    trimmed = digits.rstrip("0")
+    scale += len(digits) - len(trimmed)
+    digits = trimmed
+    count = len(digits)
+    magnitude = abs(scale + count - 1)
+    if scale >= 0 and magnitude < count + 7:
+        text = digits + "0" * scale
+    elif scale < 0 and (scale > -7 or magnitude < 4):
+        point = count + scale
+        if point <= 0:
+            text = "0." + "0" * -point + digits
+        else:
+            text = digits[:point] + "." + digits[point:]
+    else:
+        text = digits[0] + ("." + digits[1:] if count > 1 else "")
+        text += f"e{'-' if scale + count - 1 < 0 else '+'}{magnitude}"
+    return (("-" if number < 0 else "") + text).encode("ascii")
+
+
+def to_wire(value: object) -> bytes:
+    """The bytes that stand for a stored value at every door that speaks bytes.
+
+    Raises:
+        CodecError: for an object that JSON cannot carry.
+    """
+    if isinstance(value, bytes):
+        return value
+    if isinstance(value, str):
+        return bytes_of(value)
+    if isinstance(value, bool):
+        return b"true" if value else b"false"
+    if isinstance(value, int):
+        return b"%d" % value
+    if isinstance(value, float):
+        return format_float(value)
+    return _to_json(value)
+
+
+def _to_json(value: object) -> bytes:
+    import json
+
+    try:
+        return json.dumps(value, separators=(",", ":"), ensure_ascii=False).encode("utf-8")
+    except (TypeError, ValueError, RecursionError) as error:
+        raise CodecError(
+            f"a value of type {type(value).__name__} has no form in JSON: {error}"
+        ) from error

@@ -1,0 +1,223 @@
+"""What the families of containers share: finding, growing, settling, drawing, walking.
+
+Called by the hash, list, set and sorted-set commands, with the latch held where a keyspace
+is among the arguments and before it is taken otherwise.
+
+1. A container that is new is filled first and put into the keyspace then, so that a
+   refusal for want of memory changes nothing.
+2. Every change in place ends in `settle`, the only place that charges for it, removes the
+   key that was emptied, and carries what left the container to the graveyard.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Final, cast
+
+from librt.random import randrange
+from mypy_extensions import i64, u8
+
+from cachestorm.codec import checked_text, format_float
+from cachestorm.entry import Entry
+from cachestorm.errors import CommandSyntaxError, WrongTypeError
+from cachestorm.events import Cause
+from cachestorm.keyspace.keyspace import Keyspace
+from cachestorm.values.container import Container
+
+SCAN_COUNT: Final = 10
+SHORT: Final = 128
+_DELETED: Final = Cause.DELETED
+
+
+def name_of(name: object) -> str:
+    """A field or member as the exact `str` that stands for it.
+
+    Args:
+        name: a `str` or `bytes`, or a number, which is spelled as on the wire: 1 is "1".
+
+    Raises:
+        InvalidKeyError: for a `str` that has no bytes.
+        TypeError: for anything else.
+    """
+    if type(name) is str and name.isascii():
+        return name
+    if isinstance(name, int) and not isinstance(name, bool):
+        return str(int(name))
+    if isinstance(name, float):
+        return format_float(name).decode("ascii")
+    return checked_text(name)
+
+
+def names_of(names: Iterable[object]) -> list[str]:
+    """Fields or members; one that is itself a list, tuple or set stands for its items."""
+    found: list[str] = []
+    for name in names:
+        if isinstance(name, (list, tuple, set, frozenset)):
+            for inner in name:
+                found.append(name_of(inner))
+        else:
+            found.append(name_of(name))
+    return found
+
+
+def keys_of(keys: Iterable[object]) -> list[str]:
+    """Keys; one that is itself a list or tuple stands for its items."""
+    found: list[str] = []
+    for key in keys:
+        if isinstance(key, (list, tuple)):
+            for inner in key:
+                found.append(checked_text(inner))
+        else:
+            found.append(checked_text(key))
+    return found
+
+
+def pairs_of(pairs: object) -> list[tuple[object, object]]:
+    """The pairs of a mapping, or of an iterable of pairs, as a list."""
+    if type(pairs) is list:
+        return pairs
+    if isinstance(pairs, Mapping):
+        return list(pairs.items())
+    return [(first, second) for first, second in cast("Iterable[tuple[object, object]]", pairs)]
+
+
+def entry_of(space: Keyspace, key: str, kind: u8) -> Entry | None:
+    """The live entry of a key, None where there is none. Counts as an access.
+
+    Raises:
+        WrongTypeError: if the key holds another kind.
+    """
+    entry = space.find(key)
+    if entry is not None and entry.kind != kind:
+        raise WrongTypeError()
+    return entry
+
+
+def admit(space: Keyspace, key: str, container: Container, kind: u8) -> None:
+    """Puts a filled new container at a key where there was none.
+
+    Raises:
+        OutOfMemoryError: if there is no room and no victim.
+    """
+    deadline: i64 = 0
+    if space.default_ttl_ms != 0:
+        deadline = space.commons.now_ms() + space.default_ttl_ms
+    space.put(key, container, kind, deadline)
+
+
+def replace(space: Keyspace, key: str, container: Container, kind: u8) -> None:
+    """Puts a result at a key in place of whatever was there; an empty one deletes it.
+
+    Raises:
+        OutOfMemoryError: if there is no room and no victim; nothing has changed.
+    """
+    if len(container) != 0:
+        admit(space, key, container, kind)
+        return
+    entry = space.peek(key)
+    if entry is not None:
+        space.remove(entry, _DELETED)
+
+
+def settle(space: Keyspace, entry: Entry, container: Container, size_before: i64) -> None:
+    """Ends a change in place.
+
+    1. The keyspace is charged what the container grew by, or refunded.
+    2. The key of a container that is empty now is removed.
+    3. Objects that left it go to the graveyard.
+    """
+    if container.leaving is not None:
+        space.commons.bury(container.leaving)
+        container.leaving = None
+    space.changed(entry, container.size_bytes - size_before)
+
+
+def drawn(among: i64) -> i64:
+    """A place drawn at random, from 0 up to but not including `among`."""
+    return randrange(among)
+
+
+def drawn_places(count: i64, among: i64) -> list[i64]:
+    """Places drawn at random.
+
+    Args:
+        count: so many different ones, all of them at most; if negative, exactly as many
+            as its absolute value, drawn each by itself. O(count) either way.
+        among: how many places there are, at least one.
+    """
+    places: list[i64] = []
+    if count < 0:
+        while count < 0:
+            places.append(randrange(among))
+            count += 1
+        return places
+    if count * 3 < among:
+        taken: dict[i64, None] = {}
+        while i64(len(taken)) < count:
+            taken[randrange(among)] = None
+        return list(taken)
+    place: i64 = 0
+    while place < among:
+        places.append(place)
+        place += 1
+    if count >= among:
+        return places
+    place = 0
+    while place < count:
+        other = place + randrange(among - place)
+        places[place], places[other] = places[other], places[place]
+        place += 1
+    return places[:count]
+
+
+def walk_start(cursor: int, length: i64, count: int) -> i64:
+    """The place below which one step of a scan begins.
+
+    A scan walks from the end to the beginning, because a container moves what stays only
+    towards the beginning. Its cursor is the number of places that are still to be seen.
+
+    Raises:
+        CommandSyntaxError: for a count below one.
+    """
+    if count < 1:
+        raise CommandSyntaxError()
+    if cursor <= 0 or cursor > length:
+        return length
+    return cursor
+
+
+def walk_stop(start: i64, count: int, length: i64) -> i64:
+    """The place at which that step ends: the next cursor, 0 when the scan is complete.
+
+    A short container is given whole, as Redis does.
+    """
+    if count >= start or (start == length and length <= SHORT):
+        return 0
+    return start - count
+
+
+def folded(index: int, length: i64) -> i64:
+    """An index that may count from the end (-1 is the last) as one from the beginning.
+
+    Returns:
+        From -1, for anything before the first, to the length, for anything after the last.
+    """
+    if index < 0:
+        index += length
+        return -1 if index < 0 else index
+    return length if index > length else index
+
+
+def span(start: int, stop: int, length: i64) -> tuple[i64, i64]:
+    """A range with both ends included, as Redis counts, as one with its end left out.
+
+    Returns:
+        The first index and the one after the last; equal where the range is empty.
+    """
+    first = max(folded(start, length), 0)
+    last = folded(stop, length) + 1
+    if last > length:
+        last = length
+    if first >= last:
+        return 0, 0
+    return first, last

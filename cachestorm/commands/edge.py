@@ -1,0 +1,149 @@
+"""The edge: where a public method enters the store and leaves it.
+
+Every family of commands is a trait on top of this one. A method takes the latch here,
+works on its keyspace, and gives the latch back here, whatever happens in between.
+
+1. What a user may have written (iterables, codecs, weighers, listeners, finalizers) runs
+   before `_enter` or after `_leave`, never between them.
+2. A method calls undecorated helpers of its family, not another public method: the latch
+   is not re-entrant.
+"""
+
+from __future__ import annotations
+
+from typing import Final, cast
+
+from mypy_extensions import i64, mypyc_attr, trait, u8
+
+from cachestorm.codec import checked_text, to_wire
+from cachestorm.declare.kinds import Lifetime
+from cachestorm.entry import OBJECT, STRING, Entry
+from cachestorm.errors import InvalidTtlError, WrongTypeError
+from cachestorm.keyspace.keyspace import Keyspace
+from cachestorm.keyspace.store import Store
+from cachestorm.markers import UNSET
+
+_UNSET: Final = UNSET
+INT64_MAX: Final = (1 << 63) - 1
+
+
+@mypyc_attr(allow_interpreted_subclasses=True)
+@trait
+class Edge:
+    """What the families of commands stand on: one keyspace of one store."""
+
+    _store: Store
+    _space: Keyspace
+
+    def _enter(self) -> Keyspace:
+        self._store.enter()
+        return self._space
+
+    def _leave(self) -> None:
+        self._store.leave()
+
+
+def exact_key(key: object) -> str:
+    """A key as an exact `str`.
+
+    Raises:
+        TypeError: for anything that is no `str`.
+    """
+    if not isinstance(key, str):
+        raise TypeError(f"a key is a str, not {type(key).__name__}")
+    return checked_text(key)
+
+
+def kind_of(value: object) -> u8:
+    """STRING for what string commands work on, OBJECT for everything else."""
+    kind = type(value)
+    if kind is bytes or kind is str or kind is int or kind is float:
+        return STRING
+    return OBJECT
+
+
+def deadline_of(ttl: object, command: str, default_ms: i64, now_ms: i64) -> i64:
+    """The deadline that a time to live means; 0 for never.
+
+    Args:
+        ttl: seconds, a `timedelta`, a duration like `"5m"`, a `Lifetime` of the wire,
+            None for never, or UNSET for the namespace's default.
+        command: whose refusal it is.
+
+    Raises:
+        InvalidTtlError: if it is not positive or ends beyond 64 bits.
+    """
+    if ttl is _UNSET:
+        return now_ms + default_ms if default_ms != 0 else 0
+    if ttl is None:
+        return 0
+    if isinstance(ttl, Lifetime):
+        lifetime: int = ttl.ms
+        absolute = ttl.absolute
+    else:
+        lifetime = milliseconds_of(ttl)
+        absolute = False
+    if lifetime > 0:
+        deadline = lifetime if absolute else lifetime + now_ms
+        if deadline <= INT64_MAX:
+            return deadline
+    raise InvalidTtlError(f"invalid expire time in '{command}' command")
+
+
+def milliseconds_of(ttl: object) -> int:
+    """Milliseconds of a duration given in Python; at least 1 if it is positive at all.
+
+    Raises:
+        InvalidTtlError: for a `str` that spells no duration, NaN and infinities.
+        TypeError: for anything that is no duration.
+    """
+    if isinstance(ttl, bool):
+        raise TypeError("a time to live is a number of seconds, not a bool")
+    if isinstance(ttl, int):
+        return ttl * 1000
+    if isinstance(ttl, float):
+        if ttl - ttl != 0.0:
+            raise InvalidTtlError(f"a time to live cannot be {ttl}")
+        milliseconds = int(ttl * 1000.0)
+        return 1 if milliseconds == 0 and ttl > 0.0 else milliseconds
+    if isinstance(ttl, str):
+        return _spelled(ttl)
+    total = getattr(ttl, "total_seconds", None)
+    if total is None:
+        raise TypeError(f"a time to live is seconds, a timedelta or '5m', not {ttl!r}")
+    return milliseconds_of(cast(float, total()))
+
+
+_UNITS_MS: Final = {"ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
+
+
+def _spelled(text: str) -> int:
+    for unit, size in _UNITS_MS.items():
+        number = text.removesuffix(unit).strip()
+        if number != text.strip() and number.isascii() and number.isdigit():
+            return int(number) * size
+    if text.isascii() and text.isdigit():
+        return int(text) * 1000
+    raise InvalidTtlError(f"{text!r} is no duration: write 10ms, 5s, 5m, 2h, 7d or seconds")
+
+
+def scalar(space: Keyspace, entry: Entry) -> object:
+    """The scalar that a STRING entry holds.
+
+    Raises:
+        WrongTypeError: if the key holds anything else.
+    """
+    if entry.kind != STRING:
+        raise WrongTypeError()
+    return space.value(entry)
+
+
+def wire_scalar(space: Keyspace, entry: Entry | None) -> bytes:
+    """The bytes of a STRING entry; nothing for a missing one.
+
+    Raises:
+        WrongTypeError: if the key holds anything else.
+    """
+    if entry is None:
+        return b""
+    return to_wire(scalar(space, entry))

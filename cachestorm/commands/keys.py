@@ -1,0 +1,710 @@
+"""The family of keys: what works on a key whatever its value is.
+
+1. Questions about a key (`ttl`, `type`, `exists`) are no access: they do not warm it.
+2. Names never show a dead key; `dbsize` counts what is not yet reaped.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from mypy_extensions import i64, mypyc_attr, trait
+
+from cachestorm.codec import INT64_MAX, INT64_MIN, bytes_of, to_wire
+from cachestorm.commands.edge import Edge, exact_key, milliseconds_of
+from cachestorm.declare.declaration import command
+from cachestorm.declare.kinds import Lifetime
+from cachestorm.entry import STRING, Entry, kind_name
+from cachestorm.errors import (
+    ArgumentError,
+    CommandSyntaxError,
+    InvalidTtlError,
+    NoSuchKeyError,
+)
+from cachestorm.events import Cause
+from cachestorm.keyspace.keyspace import SLICE, Keyspace
+from cachestorm.markers import MISSING
+from cachestorm.patterns import matches
+from cachestorm.values.container import Container
+
+_MISSING: Final = MISSING
+_DELETED: Final = Cause.DELETED
+_EXPIRED: Final = Cause.EXPIRED
+_RENAMED: Final = Cause.RENAMED
+LONGEST_EMBEDDED: Final = 44
+
+
+@mypyc_attr(allow_interpreted_subclasses=True)
+@trait
+class Keys(Edge):
+    """DEL, EXPIRE, SCAN, COPY and their kin."""
+
+    # -- being there
+
+    @command(
+        "UNLINK key [key ...]",
+        group="generic",
+        since="0.1",
+        complexity="O(1) a key",
+        writes=True,
+        fast=True,
+        summary="Delete keys; their values are let go outside of the lock, as with DEL.",
+    )
+    @command(
+        "DEL key [key ...]",
+        group="generic",
+        since="0.1",
+        complexity="O(1) a key",
+        writes=True,
+        summary="Delete keys.",
+    )
+    def delete(self, *keys: str) -> int:
+        """Deletes keys. Returns how many were there."""
+        names = [exact_key(key) for key in keys]
+        space = self._enter()
+        try:
+            deleted = 0
+            for name in names:
+                entry = space.peek(name)
+                if entry is not None:
+                    space.remove(entry, _DELETED)
+                    deleted += 1
+            return deleted
+        finally:
+            self._leave()
+
+    @command(
+        "EXISTS key [key ...]",
+        group="generic",
+        since="0.1",
+        complexity="O(1) a key",
+        fast=True,
+        summary="Count the keys that exist; one named twice counts twice.",
+    )
+    def exists(self, *keys: str) -> int:
+        """How many of the named keys exist; one named twice counts twice."""
+        names = [exact_key(key) for key in keys]
+        space = self._enter()
+        try:
+            found = 0
+            for name in names:
+                if space.peek(name) is not None:
+                    found += 1
+            return found
+        finally:
+            self._leave()
+
+    @command(
+        "TOUCH key [key ...]",
+        group="generic",
+        since="0.1",
+        complexity="O(1) a key",
+        fast=True,
+        summary="Count the keys that exist, and count this as an access to each.",
+    )
+    def touch(self, *keys: str) -> int:
+        """How many of the named keys exist; each is accessed."""
+        names = [exact_key(key) for key in keys]
+        space = self._enter()
+        try:
+            found = 0
+            for name in names:
+                if space.find(name) is not None:
+                    found += 1
+            return found
+        finally:
+            self._leave()
+
+    @command(
+        "TYPE key",
+        group="generic",
+        since="0.1",
+        complexity="O(1)",
+        fast=True,
+        reply="status",
+        summary="Return the kind of value a key holds.",
+    )
+    def type(self, key: str) -> str:
+        """`string`, `object`, `hash`, `list`, `set`, `zset`, or `none`."""
+        key = exact_key(key)
+        space = self._enter()
+        try:
+            entry = space.peek(key)
+            return "none" if entry is None else kind_name(entry)
+        finally:
+            self._leave()
+
+    # -- time to live
+
+    @command(
+        "EXPIRE key ttl:seconds [NX | XX | GT | LT]",
+        group="generic",
+        since="0.1",
+        complexity="O(1)",
+        writes=True,
+        fast=True,
+        summary="Give a key a time to live in seconds.",
+    )
+    def expire(
+        self,
+        key: str,
+        ttl: object,
+        *,
+        nx: bool = False,
+        xx: bool = False,
+        gt: bool = False,
+        lt: bool = False,
+    ) -> bool:
+        """Gives a key a time to live.
+
+        Args:
+            ttl: seconds, a `timedelta` or `"5m"`.
+            nx: only if it has none.
+            xx: only if it has one.
+            gt: only if it would live longer; no time to live counts as forever.
+            lt: only if it would live shorter.
+
+        Returns:
+            Whether it was given.
+
+        Raises:
+            InvalidTtlError: if the time to live is not positive; on the wire such a key
+                is deleted.
+        """
+        return self._expire(key, ttl, "expire", nx, xx, gt, lt)
+
+    @command(
+        "PEXPIRE key ttl:milliseconds [NX | XX | GT | LT]",
+        group="generic",
+        since="0.1",
+        complexity="O(1)",
+        writes=True,
+        fast=True,
+        summary="Give a key a time to live in milliseconds.",
+    )
+    def pexpire(
+        self,
+        key: str,
+        ttl: object,
+        *,
+        nx: bool = False,
+        xx: bool = False,
+        gt: bool = False,
+        lt: bool = False,
+    ) -> bool:
+        """As `expire`; on the wire the time to live is in milliseconds."""
+        return self._expire(key, ttl, "pexpire", nx, xx, gt, lt)
+
+    @command(
+        "EXPIREAT key when:unix-seconds [NX | XX | GT | LT]",
+        group="generic",
+        since="0.1",
+        complexity="O(1)",
+        writes=True,
+        fast=True,
+        summary="Give a key a deadline in Unix seconds.",
+    )
+    def expireat(
+        self,
+        key: str,
+        when: object,
+        *,
+        nx: bool = False,
+        xx: bool = False,
+        gt: bool = False,
+        lt: bool = False,
+    ) -> bool:
+        """Gives a key a deadline. Options as `expire`.
+
+        Args:
+            when: seconds since 1970, or a `datetime`. One in the past deletes the key.
+        """
+        return self._expire(key, _deadline(when), "expireat", nx, xx, gt, lt)
+
+    @command(
+        "PEXPIREAT key when:unix-milliseconds [NX | XX | GT | LT]",
+        group="generic",
+        since="0.1",
+        complexity="O(1)",
+        writes=True,
+        fast=True,
+        summary="Give a key a deadline in Unix milliseconds.",
+    )
+    def pexpireat(
+        self,
+        key: str,
+        when: object,
+        *,
+        nx: bool = False,
+        xx: bool = False,
+        gt: bool = False,
+        lt: bool = False,
+    ) -> bool:
+        """As `expireat`; on the wire the deadline is in milliseconds."""
+        return self._expire(key, _deadline(when), "pexpireat", nx, xx, gt, lt)
+
+    def _expire(
+        self, key: str, ttl: object, name: str, nx: bool, xx: bool, gt: bool, lt: bool
+    ) -> bool:
+        key = exact_key(key)
+        lifetime = ttl if isinstance(ttl, Lifetime) else _positive(ttl, name)
+        if nx and (xx or gt or lt):
+            raise ArgumentError(
+                "NX and XX, GT or LT options at the same time are not compatible"
+            )
+        if gt and lt:
+            raise ArgumentError("GT and LT options at the same time are not compatible")
+        space = self._enter()
+        try:
+            now = space.commons.now_ms()
+            wanted: int = lifetime.ms if lifetime.absolute else lifetime.ms + now
+            if not INT64_MIN <= wanted <= INT64_MAX:
+                raise InvalidTtlError(f"invalid expire time in '{name}' command")
+            deadline: i64 = wanted
+            entry = space.peek(key)
+            if entry is None:
+                return False
+            present = entry.expires_at_ms
+            if (nx and present != 0) or (xx and present == 0):
+                return False
+            if gt and (present == 0 or deadline <= present):
+                return False
+            if lt and present != 0 and deadline >= present:
+                return False
+            if deadline <= now:
+                space.remove(entry, _EXPIRED)
+            else:
+                space.set_expiry(entry, deadline)
+            return True
+        finally:
+            self._leave()
+
+    @command(
+        "PERSIST key",
+        group="generic",
+        since="0.1",
+        complexity="O(1)",
+        writes=True,
+        fast=True,
+        summary="Take the time to live from a key.",
+    )
+    def persist(self, key: str) -> bool:
+        """Takes the time to live from a key. Returns whether it had one."""
+        key = exact_key(key)
+        space = self._enter()
+        try:
+            entry = space.peek(key)
+            if entry is None or entry.expires_at_ms == 0:
+                return False
+            space.set_expiry(entry, 0)
+            return True
+        finally:
+            self._leave()
+
+    @command(
+        "PTTL key",
+        group="generic",
+        since="0.1",
+        complexity="O(1)",
+        fast=True,
+        reply="pttl",
+        summary="Return the time to live of a key in milliseconds.",
+    )
+    @command(
+        "TTL key",
+        group="generic",
+        since="0.1",
+        complexity="O(1)",
+        fast=True,
+        reply="ttl",
+        summary="Return the time to live of a key in seconds.",
+    )
+    def ttl(self, key: str) -> object:
+        """Seconds left to live as a `float`, None without an end, MISSING without a key."""
+        key = exact_key(key)
+        space = self._enter()
+        try:
+            entry = space.peek(key)
+            if entry is None:
+                return _MISSING
+            if entry.expires_at_ms == 0:
+                return None
+            return float(entry.expires_at_ms - space.commons.now_ms()) / 1000.0
+        finally:
+            self._leave()
+
+    @command(
+        "PEXPIRETIME key",
+        group="generic",
+        since="0.1",
+        complexity="O(1)",
+        fast=True,
+        reply="pttl",
+        summary="Return the deadline of a key in Unix milliseconds.",
+    )
+    @command(
+        "EXPIRETIME key",
+        group="generic",
+        since="0.1",
+        complexity="O(1)",
+        fast=True,
+        reply="ttl",
+        summary="Return the deadline of a key in Unix seconds.",
+    )
+    def expiretime(self, key: str) -> object:
+        """The deadline in seconds since 1970, None without one, MISSING without a key."""
+        key = exact_key(key)
+        space = self._enter()
+        try:
+            entry = space.peek(key)
+            if entry is None:
+                return _MISSING
+            return float(entry.expires_at_ms) / 1000.0 if entry.expires_at_ms else None
+        finally:
+            self._leave()
+
+    # -- names
+
+    @command(
+        "KEYS pattern",
+        group="generic",
+        since="0.1",
+        complexity="O(N) in the keys of the namespace",
+        summary="Return all keys that match a pattern.",
+    )
+    def keys(self, pattern: str = "*") -> list[str]:
+        """All live keys that match a glob pattern."""
+        found: list[str] = []
+        cursor = 0
+        while True:
+            cursor, page = self._scan(cursor, pattern, SLICE, None)
+            found += page
+            if cursor == 0:
+                # an entry that moved while the lock was free may have been met twice
+                return list(dict.fromkeys(found))
+
+    @command(
+        "SCAN cursor [MATCH pattern] [COUNT count] [TYPE type:string]",
+        group="generic",
+        since="0.1",
+        complexity="O(1) a call, O(N) for a whole walk",
+        reply="scan",
+        summary="Walk the keys a page at a time.",
+    )
+    def scan(
+        self,
+        cursor: int = 0,
+        match: str | None = None,
+        count: int = 10,
+        type: str | None = None,
+    ) -> tuple[int, list[str]]:
+        """One page of a walk over the keys.
+
+        A key that is there from the start of the walk to its end is given at least once,
+        and may be given twice; walk until the cursor is 0 again.
+
+        Args:
+            cursor: 0 to begin, then what the call before gave.
+            match: a glob pattern.
+            count: how many keys to look at.
+            type: only keys that hold this kind of value.
+
+        Returns:
+            The next cursor and a page of keys.
+        """
+        if count < 1:
+            raise CommandSyntaxError()
+        return self._scan(cursor, match, count, type)
+
+    def _scan(
+        self, cursor: int, match: str | None, count: int, kind: str | None
+    ) -> tuple[int, list[str]]:
+        pattern = None if match is None or match == "*" else bytes_of(match)
+        wanted = None if kind is None else kind.lower()
+        found: list[str] = []
+        space = self._enter()
+        try:
+            size: i64 = len(space.dense)
+            place: i64 = size if cursor <= 0 or cursor > size else cursor
+            end: i64 = 0 if count >= place else place - count
+            while place > end:
+                place -= 1
+                entry = space.dense[place]
+                if not space.is_live(entry):
+                    continue
+                if wanted is not None and kind_name(entry) != wanted:
+                    continue
+                if pattern is None or matches(pattern, bytes_of(entry.key)):
+                    found.append(entry.key)
+            return int(place), found
+        finally:
+            self._leave()
+
+    @command(
+        "RANDOMKEY",
+        group="generic",
+        since="0.1",
+        complexity="O(1)",
+        summary="Return a random key.",
+    )
+    def randomkey(self) -> str | None:
+        """A random live key; None if there is none."""
+        space = self._enter()
+        try:
+            while space.dense:
+                entry = space.dense[self._store.random_index(len(space.dense))]
+                if space.peek(entry.key) is not None:
+                    return entry.key
+            return None
+        finally:
+            self._leave()
+
+    @command(
+        "DBSIZE",
+        group="server",
+        since="0.1",
+        complexity="O(1)",
+        fast=True,
+        summary="Count the keys of the namespace.",
+    )
+    def dbsize(self) -> int:
+        """How many keys there are; dead ones that are not yet reaped count."""
+        return len(self._space.dense)
+
+    # -- moving
+
+    @command(
+        "RENAME key newkey:key",
+        group="generic",
+        since="0.1",
+        complexity="O(1)",
+        writes=True,
+        reply="ok",
+        summary="Give a key another name, with its time to live and its tags.",
+    )
+    def rename(self, key: str, newkey: str) -> bool:
+        """Renames a key; what the new name held is gone, tags and all.
+
+        Raises:
+            NoSuchKeyError: if the key is missing.
+        """
+        return self._rename(key, newkey, False)
+
+    @command(
+        "RENAMENX key newkey:key",
+        group="generic",
+        since="0.1",
+        complexity="O(1)",
+        writes=True,
+        fast=True,
+        summary="Rename a key if the new name is free.",
+    )
+    def renamenx(self, key: str, newkey: str) -> bool:
+        """Renames a key if the new name is free. Returns whether it did.
+
+        Raises:
+            NoSuchKeyError: if the key is missing.
+        """
+        return self._rename(key, newkey, True)
+
+    def _rename(self, key: str, newkey: str, only_new: bool) -> bool:
+        key = exact_key(key)
+        newkey = exact_key(newkey)
+        space = self._enter()
+        try:
+            entry = space.peek(key)
+            if entry is None:
+                raise NoSuchKeyError()
+            if only_new and space.peek(newkey) is not None:
+                return False
+            if key == newkey:
+                return True
+            value = space.value(entry)
+            deadline = entry.expires_at_ms
+            tags = space.tags.names(entry)
+            kind = entry.kind
+            space.remove(entry, _RENAMED)
+            space.put(newkey, value, kind, deadline, tags)
+            return True
+        finally:
+            self._leave()
+
+    @command(
+        "COPY source:key destination:key [DB database:integer] [REPLACE]",
+        group="generic",
+        since="0.1",
+        complexity="O(N) in the elements of the value",
+        writes=True,
+        grows=True,
+        summary="Copy a key with its time to live and its tags.",
+    )
+    def copy(
+        self,
+        source: str,
+        destination: str,
+        database: int | None = None,
+        *,
+        replace: bool = False,
+    ) -> bool:
+        """Copies a key: value, time to live and tags.
+
+        Args:
+            database: the number of the namespace `db<n>` to copy into; 0 is `default`.
+            replace: also if the destination exists.
+
+        Returns:
+            Whether it was copied.
+
+        Raises:
+            ArgumentError: if source and destination are the same, or for a number that
+                is no database.
+        """
+        source = exact_key(source)
+        destination = exact_key(destination)
+        space = self._enter()
+        try:
+            target = space
+            if database is not None:
+                target = self._store.numbered(database)
+            if target is space and source == destination:
+                raise ArgumentError("source and destination objects are the same")
+            entry = space.find(source)
+            if entry is None:
+                return False
+            if not replace and target.peek(destination) is not None:
+                return False
+            value = space.value(entry)
+            if isinstance(value, Container):
+                value = value.copy()
+            tags = space.tags.names(entry)
+            target.put(destination, value, entry.kind, entry.expires_at_ms, tags)
+            return True
+        finally:
+            self._leave()
+
+    # -- looking inside
+
+    @command(
+        "OBJECT ENCODING key",
+        group="generic",
+        since="0.1",
+        complexity="O(1)",
+        reply="native",
+        summary="Return how Redis would encode the value.",
+    )
+    def object_encoding(self, key: str) -> str | None:
+        """What Redis calls the encoding of such a value; None for a missing key."""
+        key = exact_key(key)
+        space = self._enter()
+        try:
+            entry = space.peek(key)
+            return None if entry is None else _encoding(space, entry)
+        finally:
+            self._leave()
+
+    @command(
+        "OBJECT REFCOUNT key",
+        group="generic",
+        since="0.1",
+        complexity="O(1)",
+        summary="Return 1 for a key that exists.",
+    )
+    def object_refcount(self, key: str) -> int | None:
+        """1, as values are not shared between keys; None for a missing key."""
+        return 1 if self.exists(key) else None
+
+    @command(
+        "FLUSHDB [ASYNC | SYNC]",
+        group="server",
+        since="0.1",
+        complexity="O(1) for the caller",
+        writes=True,
+        reply="ok",
+        summary="Remove all keys, tags and links of the namespace.",
+    )
+    def flushdb(self, *, async_: bool = False, sync: bool = False) -> bool:
+        """Empties this namespace. Memory is let go in steps, in either mode."""
+        if async_ and sync:
+            raise CommandSyntaxError()
+        space = self._enter()
+        try:
+            space.flush()
+            return True
+        finally:
+            self._leave()
+
+    @command(
+        "FLUSHALL [ASYNC | SYNC]",
+        group="server",
+        since="0.1",
+        complexity="O(1) a namespace",
+        writes=True,
+        reply="ok",
+        summary="Remove all keys, tags and links of all namespaces.",
+    )
+    def flushall(self, *, async_: bool = False, sync: bool = False) -> bool:
+        """Empties all namespaces."""
+        if async_ and sync:
+            raise CommandSyntaxError()
+        self._enter()
+        try:
+            self._store.flush_all()
+            return True
+        finally:
+            self._leave()
+
+    def why(self, key: str) -> dict[str, object] | None:
+        """Why a key is missing: the last removal of it that is remembered.
+
+        Returns:
+            `cause`, `at_ms` and `tag` (of an invalidation), or None.
+        """
+        key = exact_key(key)
+        space = self._enter()
+        try:
+            removal = space.ledger.latest(key)
+            if removal is None:
+                return None
+            return {
+                "cause": removal.cause,
+                "at_ms": int(removal.at_ms),
+                "tag": removal.tag,
+            }
+        finally:
+            self._leave()
+
+
+def _positive(ttl: object, name: str) -> Lifetime:
+    milliseconds = milliseconds_of(ttl)
+    if milliseconds <= 0:
+        raise InvalidTtlError(f"invalid expire time in '{name}' command")
+    return Lifetime(milliseconds, False)
+
+
+def _deadline(when: object) -> Lifetime:
+    if isinstance(when, Lifetime):
+        return when
+    stamp = getattr(when, "timestamp", None)
+    seconds = when if stamp is None else stamp()
+    if isinstance(seconds, bool) or not isinstance(seconds, (int, float)):
+        raise TypeError(f"a deadline is seconds since 1970 or a datetime, not {when!r}")
+    return Lifetime(round(seconds * 1000), True)
+
+
+def _encoding(space: Keyspace, entry: Entry) -> str:
+    value = space.value(entry)
+    if isinstance(value, Container):
+        return value.encoding()
+    if entry.kind != STRING:
+        return "object"
+    raw = to_wire(value)
+    if isinstance(value, int) or _reads_as_integer(raw):
+        return "int"
+    return "embstr" if len(raw) <= LONGEST_EMBEDDED else "raw"
+
+
+def _reads_as_integer(raw: bytes) -> bool:
+    if not 0 < len(raw) <= 20 or not raw.removeprefix(b"-").isdigit():
+        return False
+    number = int(raw)
+    return b"%d" % number == raw and INT64_MIN <= number <= INT64_MAX

@@ -1,0 +1,590 @@
+"""The list family: elements in order at one key, pushed and popped at either end.
+
+An element is any object and is kept as given; where commands compare (LREM, LPOS,
+LINSERT), they compare wire bytes, so that 1, "1" and b"1" are the same. Indices count from
+0 at the left, negative ones from -1 at the right. Every method raises WrongTypeError for a
+key that holds another kind.
+"""
+
+from __future__ import annotations
+
+from typing import Final, cast
+
+from mypy_extensions import i64, mypyc_attr, trait
+
+from cachestorm.codec import INT64_MAX, INT64_MIN, to_wire
+from cachestorm.commands.containers import admit, entry_of, folded, keys_of, settle, span
+from cachestorm.commands.edge import Edge, exact_key
+from cachestorm.declare.declaration import command
+from cachestorm.entry import LIST, Entry
+from cachestorm.errors import ArgumentError, CommandSyntaxError, NoSuchKeyError
+from cachestorm.keyspace.keyspace import Keyspace
+from cachestorm.values.list import ListValue
+from cachestorm.values.weights import box, unbox
+
+
+@mypyc_attr(allow_interpreted_subclasses=True)
+@trait
+class Lists(Edge):
+    """Elements in order."""
+
+    @command(
+        "LPUSH key element [element ...]",
+        group="list",
+        since="0.1",
+        complexity="O(N) in the given elements",
+        writes=True,
+        grows=True,
+        fast=True,
+        summary="Put elements before the first of a list.",
+    )
+    def lpush(self, key: str, *elements: object) -> int:
+        """Puts elements before the first, one after the other. Returns the new length."""
+        return self._push_elements(key, elements, True, True)
+
+    @command(
+        "RPUSH key element [element ...]",
+        group="list",
+        since="0.1",
+        complexity="O(N) in the given elements",
+        writes=True,
+        grows=True,
+        fast=True,
+        summary="Put elements after the last of a list.",
+    )
+    def rpush(self, key: str, *elements: object) -> int:
+        """Puts elements after the last. Returns the new length."""
+        return self._push_elements(key, elements, False, True)
+
+    @command(
+        "LPUSHX key element [element ...]",
+        group="list",
+        since="0.1",
+        complexity="O(N) in the given elements",
+        writes=True,
+        grows=True,
+        fast=True,
+        summary="Put elements before the first of a list only when the list exists.",
+    )
+    def lpushx(self, key: str, *elements: object) -> int:
+        """As `lpush`, but does nothing for a missing key and returns 0."""
+        return self._push_elements(key, elements, True, False)
+
+    @command(
+        "RPUSHX key element [element ...]",
+        group="list",
+        since="0.1",
+        complexity="O(N) in the given elements",
+        writes=True,
+        grows=True,
+        fast=True,
+        summary="Put elements after the last of a list only when the list exists.",
+    )
+    def rpushx(self, key: str, *elements: object) -> int:
+        """As `rpush`, but does nothing for a missing key and returns 0."""
+        return self._push_elements(key, elements, False, False)
+
+    def _push_elements(
+        self, key: str, elements: tuple[object, ...], left: bool, create: bool
+    ) -> int:
+        if type(key) is not str:
+            key = exact_key(key)
+        held = [box(element) for element in elements]
+        space = self._enter()
+        try:
+            space.make_room_for_growth()
+            entry = entry_of(space, key, LIST)
+            if entry is None:
+                if not create or not held:
+                    return 0
+                made = ListValue()
+                _push_all(made, held, left)
+                admit(space, key, made, LIST)
+                return len(made)
+            found = _list(space, entry)
+            before = found.size_bytes
+            _push_all(found, held, left)
+            settle(space, entry, found, before)
+            return len(found)
+        finally:
+            self._leave()
+
+    @command(
+        "LPOP key [count:positive]",
+        group="list",
+        since="0.1",
+        complexity="O(N) in the returned elements",
+        writes=True,
+        fast=True,
+        reply="taken",
+        stray="arity",
+        summary="Return the first elements of a list after removing them.",
+    )
+    def lpop(self, key: str, count: int | None = None, default: object = None) -> object:
+        """Removes elements from the left.
+
+        Args:
+            count: at most so many.
+            default: what to give for a missing key.
+
+        Returns:
+            Without a count the element, with one a list.
+        """
+        return self._pop_elements(key, count, True, default)
+
+    @command(
+        "RPOP key [count:positive]",
+        group="list",
+        since="0.1",
+        complexity="O(N) in the returned elements",
+        writes=True,
+        fast=True,
+        reply="taken",
+        stray="arity",
+        summary="Return the last elements of a list after removing them.",
+    )
+    def rpop(self, key: str, count: int | None = None, default: object = None) -> object:
+        """Removes elements from the right; else as `lpop`."""
+        return self._pop_elements(key, count, False, default)
+
+    def _pop_elements(self, key: str, count: int | None, left: bool, default: object) -> object:
+        if type(key) is not str:
+            key = exact_key(key)
+        if count is not None and count < 0:
+            raise ArgumentError("value is out of range, must be positive")
+        space = self._enter()
+        try:
+            entry = entry_of(space, key, LIST)
+            if entry is None:
+                return default
+            if count is None:
+                return _pop_one(space, entry, left)
+            return _pop_many(space, entry, count, left)
+        finally:
+            self._leave()
+
+    @command(
+        "LMPOP numkeys key [key ...] where:<LEFT | RIGHT> [COUNT count:pop-count]",
+        group="list",
+        since="0.1",
+        complexity="O(N+M) for N keys and M returned elements",
+        writes=True,
+        reply="keyed",
+        summary="Return elements of the first list that is not empty after removing them.",
+    )
+    def lmpop(
+        self, keys: list[str], where: str = "LEFT", count: int = 1
+    ) -> tuple[str, list[object]] | None:
+        """Removes elements from the first of many lists that there is.
+
+        Args:
+            keys: in the order in which they are looked at.
+            where: "LEFT" or "RIGHT", the end to remove from.
+            count: at most so many.
+
+        Returns:
+            The key and the elements; None if there is no list.
+        """
+        names = keys_of(keys)
+        left = _is_left(where)
+        if count < 1:
+            raise ArgumentError("count should be greater than 0")
+        space = self._enter()
+        try:
+            for name in names:
+                entry = entry_of(space, name, LIST)
+                if entry is not None:
+                    return name, _pop_many(space, entry, count, left)
+            return None
+        finally:
+            self._leave()
+
+    @command(
+        "LLEN key",
+        group="list",
+        since="0.1",
+        complexity="O(1)",
+        fast=True,
+        summary="Return the length of a list.",
+    )
+    def llen(self, key: str) -> int:
+        """How many elements there are."""
+        key = exact_key(key)
+        space = self._enter()
+        try:
+            entry = entry_of(space, key, LIST)
+            return 0 if entry is None else len(_list(space, entry))
+        finally:
+            self._leave()
+
+    @command(
+        "LRANGE key start stop",
+        group="list",
+        since="0.1",
+        complexity="O(N) in the returned elements",
+        reply="stored_all",
+        summary="Return the elements of a list from one index to another.",
+    )
+    def lrange(self, key: str, start: int = 0, stop: int = -1) -> list[object]:
+        """The elements from `start` to `stop`, both included; empty for a missing key."""
+        if type(key) is not str:
+            key = exact_key(key)
+        space = self._enter()
+        try:
+            entry = entry_of(space, key, LIST)
+            if entry is None:
+                return []
+            found = _list(space, entry)
+            first, last = span(start, stop, i64(len(found)))
+            return found.slice(first, last)
+        finally:
+            self._leave()
+
+    @command(
+        "LINDEX key index",
+        group="list",
+        since="0.1",
+        complexity="O(1)",
+        reply="stored",
+        summary="Return the element of a list at an index.",
+    )
+    def lindex(self, key: str, index: int, default: object = None) -> object:
+        """The element at an index.
+
+        Args:
+            default: what to give where there is none.
+        """
+        key = exact_key(key)
+        space = self._enter()
+        try:
+            entry = entry_of(space, key, LIST)
+            if entry is None:
+                return default
+            found = _list(space, entry)
+            length = i64(len(found))
+            place = folded(index, length)
+            return found.at(place) if 0 <= place < length else default
+        finally:
+            self._leave()
+
+    @command(
+        "LSET key index element",
+        group="list",
+        since="0.1",
+        complexity="O(1)",
+        writes=True,
+        grows=True,
+        reply="ok",
+        summary="Set the element of a list at an index.",
+    )
+    def lset(self, key: str, index: int, element: object) -> bool:
+        """Puts another element at an index. Returns True.
+
+        Raises:
+            NoSuchKeyError: for a missing key.
+            ArgumentError: where there is no element.
+        """
+        key = exact_key(key)
+        held = box(element)
+        space = self._enter()
+        try:
+            space.make_room_for_growth()
+            entry = entry_of(space, key, LIST)
+            if entry is None:
+                raise NoSuchKeyError()
+            found = _list(space, entry)
+            length = i64(len(found))
+            place = folded(index, length)
+            if not 0 <= place < length:
+                raise ArgumentError("index out of range")
+            before = found.size_bytes
+            found.replace(place, held)
+            settle(space, entry, found, before)
+            return True
+        finally:
+            self._leave()
+
+    @command(
+        "LINSERT key where:<BEFORE | AFTER> pivot element",
+        group="list",
+        since="0.1",
+        complexity="O(N) in the length of the list",
+        writes=True,
+        grows=True,
+        summary="Put an element before or after another one of a list.",
+    )
+    def linsert(self, key: str, where: str, pivot: object, element: object) -> int:
+        """Puts an element beside the first one that equals `pivot`.
+
+        Args:
+            where: "BEFORE" or "AFTER".
+
+        Returns:
+            The new length; 0 for a missing key, -1 where there is no such pivot.
+        """
+        key = exact_key(key)
+        side = where.upper()
+        if side not in ("BEFORE", "AFTER"):
+            raise CommandSyntaxError()
+        wire = to_wire(pivot)
+        held = box(element)
+        space = self._enter()
+        try:
+            space.make_room_for_growth()
+            entry = entry_of(space, key, LIST)
+            if entry is None:
+                return 0
+            found = _list(space, entry)
+            places = found.places(wire, 1, 0, 1)
+            if not places:
+                return -1
+            before = found.size_bytes
+            found.insert(places[0] + (1 if side == "AFTER" else 0), held)
+            settle(space, entry, found, before)
+            return len(found)
+        finally:
+            self._leave()
+
+    @command(
+        "LREM key count element",
+        group="list",
+        since="0.1",
+        complexity="O(N) in the length of the list",
+        writes=True,
+        summary="Remove elements that equal a given one from a list.",
+    )
+    def lrem(self, key: str, count: int, element: object) -> int:
+        """Removes elements that equal `element`.
+
+        Args:
+            count: at most so many from the left, if negative from the right; 0 for all.
+
+        Returns:
+            How many were removed.
+        """
+        key = exact_key(key)
+        wire = to_wire(element)
+        if not -INT64_MAX <= count <= INT64_MAX:
+            raise ArgumentError(_OUT_OF_RANGE)
+        space = self._enter()
+        try:
+            entry = entry_of(space, key, LIST)
+            if entry is None:
+                return 0
+            found = _list(space, entry)
+            before = found.size_bytes
+            removed = found.remove(wire, count)
+            if removed:
+                settle(space, entry, found, before)
+            return removed
+        finally:
+            self._leave()
+
+    @command(
+        "LTRIM key start stop",
+        group="list",
+        since="0.1",
+        complexity="O(N) in the length of the list",
+        writes=True,
+        reply="ok",
+        summary="Remove all elements of a list but those from one index to another.",
+    )
+    def ltrim(self, key: str, start: int, stop: int) -> bool:
+        """Keeps the elements from `start` to `stop`, both included. Returns True."""
+        key = exact_key(key)
+        space = self._enter()
+        try:
+            entry = entry_of(space, key, LIST)
+            if entry is None:
+                return True
+            found = _list(space, entry)
+            length = i64(len(found))
+            first, last = span(start, stop, length)
+            if last - first < length:
+                before = found.size_bytes
+                found.keep(first, last)
+                settle(space, entry, found, before)
+            return True
+        finally:
+            self._leave()
+
+    @command(
+        "LPOS key element [RANK rank] [COUNT count:num-matches] [MAXLEN maxlen:len]",
+        group="list",
+        since="0.1",
+        complexity="O(N) in the length of the list",
+        summary="Return the indices of elements that equal a given one.",
+    )
+    def lpos(
+        self,
+        key: str,
+        element: object,
+        rank: int = 1,
+        count: int | None = None,
+        maxlen: int = 0,
+    ) -> int | list[int] | None:
+        """Where elements are that equal `element`.
+
+        Args:
+            rank: 1 to start from the first match, 2 from the second; if negative, from
+                the right.
+            count: at most so many, 0 for all.
+            maxlen: compare at most so many elements, 0 for all.
+
+        Returns:
+            Without a count an index or None; with it a list of indices.
+        """
+        key = exact_key(key)
+        wire = to_wire(element)
+        if rank == 0:
+            raise ArgumentError(_ZERO_RANK)
+        if not -INT64_MAX <= rank <= INT64_MAX:
+            raise ArgumentError(_OUT_OF_RANGE)
+        if count is not None and count < 0:
+            raise ArgumentError("COUNT can't be negative")
+        if maxlen < 0:
+            raise ArgumentError("MAXLEN can't be negative")
+        wanted: int = INT64_MAX
+        if count is None:
+            wanted = 1
+        elif count != 0:
+            wanted = count
+        space = self._enter()
+        try:
+            entry = entry_of(space, key, LIST)
+            places: list[int] = []
+            if entry is not None:
+                sign = -1 if rank < 0 else 1
+                places = _list(space, entry).places(wire, wanted * sign, maxlen, rank * sign)
+        finally:
+            self._leave()
+        if count is not None:
+            return places
+        return places[0] if places else None
+
+    @command(
+        "LMOVE source destination wherefrom:<LEFT | RIGHT> whereto:<LEFT | RIGHT>",
+        group="list",
+        since="0.1",
+        complexity="O(1)",
+        writes=True,
+        grows=True,
+        reply="stored",
+        summary="Return an element after moving it from one list to another.",
+    )
+    def lmove(
+        self,
+        source: str,
+        destination: str,
+        wherefrom: str = "LEFT",
+        whereto: str = "RIGHT",
+        default: object = None,
+    ) -> object:
+        """Moves an element from an end of a list to an end of another, or of the same one.
+
+        Args:
+            wherefrom, whereto: "LEFT" or "RIGHT".
+            default: what to give for a missing source.
+
+        Returns:
+            The element.
+        """
+        from_left = _is_left(wherefrom)
+        return self._move_element(source, destination, from_left, _is_left(whereto), default)
+
+    @command(
+        "RPOPLPUSH source destination",
+        group="list",
+        since="0.1",
+        complexity="O(1)",
+        writes=True,
+        grows=True,
+        reply="stored",
+        summary="Return the last element of a list after moving it to the front of another.",
+    )
+    def rpoplpush(self, source: str, destination: str, default: object = None) -> object:
+        """Moves the last element of a list before the first of another; as `lmove`."""
+        return self._move_element(source, destination, False, True, default)
+
+    def _move_element(
+        self, source: str, destination: str, from_left: bool, to_left: bool, default: object
+    ) -> object:
+        source = exact_key(source)
+        destination = exact_key(destination)
+        space = self._enter()
+        try:
+            space.make_room_for_growth()
+            entry = entry_of(space, source, LIST)
+            if entry is None:
+                return default
+            found = _list(space, entry)
+            target = entry if source == destination else entry_of(space, destination, LIST)
+            if target is None:
+                # the element is in both lists for a moment: what has no room is refused
+                # before the source changes, and room may be made at the source's expense
+                held = found.end(from_left)
+                made = ListValue()
+                made.push(held, to_left)
+                admit(space, destination, made, LIST)
+                if entry.index >= 0:
+                    _pop_one(space, entry, from_left)
+                return unbox(held)
+            before = found.size_bytes
+            held = found.take(from_left)
+            if target is entry:
+                found.push(held, to_left)
+            else:
+                other = _list(space, target)
+                grown = other.size_bytes
+                other.push(held, to_left)
+                settle(space, target, other, grown)
+            settle(space, entry, found, before)
+            return unbox(held)
+        finally:
+            self._leave()
+
+
+_OUT_OF_RANGE: Final = (
+    f"value is out of range, value must between {INT64_MIN + 1} and {INT64_MAX}"
+)
+_ZERO_RANK: Final = (
+    "RANK can't be zero: use 1 to start from the first match, 2 from the second ... "
+    "or use negative to start from the end of the list"
+)
+
+
+def _list(space: Keyspace, entry: Entry) -> ListValue:
+    return cast(ListValue, space.values[i64(entry.index)])
+
+
+def _is_left(where: str) -> bool:
+    side = where.upper()
+    if side not in ("LEFT", "RIGHT"):
+        raise CommandSyntaxError()
+    return side == "LEFT"
+
+
+def _push_all(elements: ListValue, held: list[object], left: bool) -> None:
+    for each in held:
+        elements.push(each, left)
+
+
+def _pop_one(space: Keyspace, entry: Entry, left: bool) -> object:
+    elements = _list(space, entry)
+    before = elements.size_bytes
+    held = elements.take(left)
+    settle(space, entry, elements, before)
+    return unbox(held)
+
+
+def _pop_many(space: Keyspace, entry: Entry, count: int, left: bool) -> list[object]:
+    elements = _list(space, entry)
+    before = elements.size_bytes
+    left_over = min(count, len(elements))
+    popped: list[object] = []
+    while left_over > 0:
+        popped.append(unbox(elements.take(left)))
+        left_over -= 1
+    if popped:
+        settle(space, entry, elements, before)
+    return popped

@@ -1,0 +1,147 @@
+"""The family of namespaces, and what a cache tells of its memory.
+
+Switching a connection to a namespace is the connection's affair; here they are listed,
+described and deleted.
+"""
+
+from __future__ import annotations
+
+from mypy_extensions import i64, mypyc_attr, trait
+
+from cachestorm.codec import bytes_of
+from cachestorm.commands.edge import Edge
+from cachestorm.declare.declaration import command
+from cachestorm.errors import NamespaceError
+from cachestorm.keyspace.keyspace import Keyspace
+from cachestorm.keyspace.store import rss_bytes
+
+
+@mypyc_attr(allow_interpreted_subclasses=True)
+@trait
+class Namespaces(Edge):
+    """NAMESPACES, NAMESPACEINFO, NAMESPACEDEL and MEMINFO."""
+
+    @command(
+        "NAMESPACES",
+        group="namespaces",
+        since="0.1",
+        complexity="O(N log N) in the namespaces",
+        summary="Return the names of all namespaces, sorted.",
+    )
+    def namespaces(self) -> list[str]:
+        """The names of all namespaces, in the order of their bytes."""
+        self._enter()
+        try:
+            return sorted((space.name for space in self._store.listed()), key=bytes_of)
+        finally:
+            self._leave()
+
+    @command(
+        "NAMESPACEDEL name:string",
+        group="namespaces",
+        since="0.1",
+        complexity="O(1) for the caller",
+        writes=True,
+        reply="ok",
+        summary="Delete a namespace with all its keys, tags and links.",
+    )
+    def namespacedel(self, name: str) -> bool:
+        """Deletes a namespace. Whoever still uses it sees it empty.
+
+        Raises:
+            NamespaceError: if there is none of that name, or it is the default.
+        """
+        self._enter()
+        try:
+            self._store.drop(name)
+            return True
+        finally:
+            self._leave()
+
+    @command(
+        "NAMESPACEINFO [name:string]",
+        group="namespaces",
+        since="0.1",
+        complexity="O(1)",
+        reply="verbatim",
+        summary="Describe a namespace.",
+    )
+    def namespaceinfo(self, name: str | None = None) -> str:
+        """The facts of a namespace, by default this one, a line each.
+
+        Raises:
+            NamespaceError: if there is none of that name.
+        """
+        self._enter()
+        try:
+            space = self._space
+            if name is not None:
+                found = [each for each in self._store.listed() if each.name == name]
+                if not found:
+                    raise NamespaceError("namespace not found")
+                space = found[0]
+            return _section("Namespace", _facts(space))
+        finally:
+            self._leave()
+
+    @command(
+        "MEMINFO",
+        group="server",
+        since="0.1",
+        complexity="O(N) in the namespaces",
+        reply="verbatim",
+        summary="Describe the memory of the cache.",
+    )
+    def meminfo(self) -> str:
+        """The facts of the cache's memory, a line each."""
+        stats = self.stats()
+        used = stats["used_memory"]
+        keys = stats["keys"]
+        rss = rss_bytes()
+        return _section(
+            "Memory",
+            {
+                "used_memory": used,
+                "keys": keys,
+                "avg_entry_size": used // keys if keys else 0,
+                "tags": stats["tags"],
+                "max_memory": stats["max_memory"],
+                "evicted_keys": stats["evicted"],
+                "fragmentation_ratio": f"{rss / used:.2f}" if used else "0.00",
+                "rss": rss,
+            },
+        )
+
+    def stats(self) -> dict[str, int]:
+        """Counts over all namespaces, since the cache was made.
+
+        Returns:
+            `keys`, `expires` (keys with a deadline), `tags`, `namespaces`, `hits`,
+            `misses`, `sets` (keys created), `expired`, `evicted`, `invalidated`,
+            `used_memory`, `peak_memory` and `max_memory` (bytes; 0 for no limit).
+        """
+        self._enter()
+        try:
+            return self._store.stats()
+        finally:
+            self._leave()
+
+
+def _facts(space: Keyspace) -> dict[str, object]:
+    keys: i64 = len(space.dense)
+    return {
+        "name": space.name,
+        "keys": int(keys),
+        "memory": int(space.used_bytes),
+        "tags": len(space.tags.nodes),
+        "expires": int(space.expiry.count),
+        "default_ttl": int(space.default_ttl_ms // 1000),
+        "max_memory": int(space.max_bytes),
+        "hits": int(space.hits),
+        "misses": int(space.misses),
+    }
+
+
+def _section(title: str, facts: dict[str, object]) -> str:
+    lines = [f"# {title}", *(f"{name}:{fact}" for name, fact in facts.items())]
+    return "\r\n".join(lines) + "\r\n"

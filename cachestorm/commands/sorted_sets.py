@@ -1,0 +1,1013 @@
+"""The sorted-set family: members with scores at one key, in order.
+
+A member is a `str`; `bytes` and numbers are spelled as on the wire. Members of the same
+score are in the order of their bytes. A missing key is an empty sorted set. Every method
+raises WrongTypeError for a key that holds another kind.
+
+1. A range is worked out as ranks first, from one to below another; then all kinds of
+   ranges are cut, turned around, removed and stored alike (see `ranges`).
+2. Combinations take sets as well, whose members all score 1.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import cast
+
+from mypy_extensions import i64, mypyc_attr, trait
+
+from cachestorm.codec import INT64_MAX, bytes_of, parse_float
+from cachestorm.commands.containers import (
+    SCAN_COUNT,
+    admit,
+    drawn,
+    drawn_places,
+    entry_of,
+    keys_of,
+    name_of,
+    names_of,
+    pairs_of,
+    replace,
+    settle,
+    walk_start,
+    walk_stop,
+)
+from cachestorm.commands.edge import Edge, exact_key
+from cachestorm.commands.ranges import Range, index_range, lex_range, range_of, score_range
+from cachestorm.commands.rankings import Combination
+from cachestorm.declare.declaration import command
+from cachestorm.entry import ZSET, Entry
+from cachestorm.errors import ArgumentError, ArityError, CommandSyntaxError
+from cachestorm.keyspace.keyspace import Keyspace
+from cachestorm.patterns import matches
+from cachestorm.values.ranking import Row
+from cachestorm.values.sorted_set import SortedSet, member_of
+
+Scored = list[tuple[str, float]]
+
+
+@mypyc_attr(allow_interpreted_subclasses=True)
+@trait
+class SortedSets(Edge):
+    """Members in order of their scores."""
+
+    @command(
+        "ZADD key [NX | XX] [GT | LT] [CH] [INCR] score member [score member ...]",
+        group="sorted-set",
+        since="0.1",
+        complexity="O(log N) a member",
+        writes=True,
+        grows=True,
+        fast=True,
+        summary="Add members to a sorted set, or change their scores.",
+    )
+    def zadd(
+        self,
+        key: str,
+        mapping: object,
+        *,
+        nx: bool = False,
+        xx: bool = False,
+        gt: bool = False,
+        lt: bool = False,
+        ch: bool = False,
+        incr: bool = False,
+    ) -> int | float | None:
+        """Adds members or changes their scores.
+
+        Args:
+            mapping: members with their scores; or (score, member) pairs, as on the wire.
+            nx: only add.
+            xx: only change.
+            gt, lt: change a score only to a greater or a lower one; adding goes on.
+            ch: count what was changed as well.
+            incr: add to the score of the one member that is given.
+
+        Returns:
+            How many members are new, with `ch` new or changed. With `incr` the score, or
+            None if a condition was not met.
+
+        Raises:
+            ArgumentError: for conditions that exclude each other, more than one member
+                with `incr`, and a sum that is no number.
+        """
+        if type(key) is not str:
+            key = exact_key(key)
+        rows = _rows(mapping)
+        if nx and xx:
+            raise ArgumentError("XX and NX options at the same time are not compatible")
+        if (gt and nx) or (lt and nx) or (gt and lt):
+            raise ArgumentError("GT, LT, and/or NX options at the same time are not compatible")
+        if incr and len(rows) > 1:
+            raise ArgumentError("INCR option supports a single increment-element pair")
+        if not rows:
+            raise ArityError("zadd")
+        return self._add_scores(key, rows, nx, xx, gt, lt, ch, incr)
+
+    def _add_scores(
+        self,
+        key: str,
+        rows: list[tuple[float, str]],
+        nx: bool,
+        xx: bool,
+        gt: bool,
+        lt: bool,
+        ch: bool,
+        incr: bool,
+    ) -> int | float | None:
+        space = self._enter()
+        try:
+            space.make_room_for_growth()
+            entry = entry_of(space, key, ZSET)
+            if entry is None and xx:
+                return None if incr else 0
+            found = SortedSet() if entry is None else _sorted_set(space, entry)
+            before = found.size_bytes
+            added = 0
+            changed = 0
+            result: float | None = None
+            for score, member in rows:
+                former = found.score(member)
+                if former is None:
+                    if xx:
+                        continue
+                    found.put(member, score)
+                    result = score
+                    added += 1
+                    continue
+                if nx:
+                    continue
+                if incr:
+                    score = _sum(former, score)
+                if (gt and score <= former) or (lt and score >= former):
+                    continue
+                result = score
+                if score != former:
+                    found.put(member, score)
+                    changed += 1
+            if entry is None:
+                admit(space, key, found, ZSET)
+            elif added or changed:
+                settle(space, entry, found, before)
+            if incr:
+                return result
+            return added + changed if ch else added
+        finally:
+            self._leave()
+
+    @command(
+        "ZINCRBY key increment:score member",
+        group="sorted-set",
+        since="0.1",
+        complexity="O(log N)",
+        writes=True,
+        grows=True,
+        fast=True,
+        summary="Increment the score of a member of a sorted set.",
+    )
+    def zincrby(self, key: str, increment: float, member: object) -> float:
+        """Adds to the score of a member, which counts as 0 while missing; the new score.
+
+        Raises:
+            ArgumentError: for a sum that is no number.
+        """
+        rows = [(parse_float(increment), name_of(member))]
+        score = self._add_scores(exact_key(key), rows, False, False, False, False, False, True)
+        return cast(float, score)
+
+    @command(
+        "ZREM key member [member ...]",
+        group="sorted-set",
+        since="0.1",
+        complexity="O(M*log N) for M members",
+        writes=True,
+        fast=True,
+        summary="Remove members from a sorted set, and the sorted set when none is left.",
+    )
+    def zrem(self, key: str, *members: object) -> int:
+        """Removes members. Returns how many there were."""
+        key = exact_key(key)
+        names = names_of(members)
+        space = self._enter()
+        try:
+            entry = entry_of(space, key, ZSET)
+            return 0 if entry is None else _remove(space, entry, names)
+        finally:
+            self._leave()
+
+    @command(
+        "ZCARD key",
+        group="sorted-set",
+        since="0.1",
+        complexity="O(1)",
+        fast=True,
+        summary="Return the number of members of a sorted set.",
+    )
+    def zcard(self, key: str) -> int:
+        """How many members there are."""
+        key = exact_key(key)
+        space = self._enter()
+        try:
+            entry = entry_of(space, key, ZSET)
+            return 0 if entry is None else len(_sorted_set(space, entry))
+        finally:
+            self._leave()
+
+    @command(
+        "ZSCORE key member",
+        group="sorted-set",
+        since="0.1",
+        complexity="O(1)",
+        fast=True,
+        summary="Return the score of a member of a sorted set.",
+    )
+    def zscore(self, key: str, member: object) -> float | None:
+        """The score of a member, None if it is missing."""
+        if type(key) is not str:
+            key = exact_key(key)
+        name = name_of(member)
+        space = self._enter()
+        try:
+            entry = entry_of(space, key, ZSET)
+            return None if entry is None else _sorted_set(space, entry).score(name)
+        finally:
+            self._leave()
+
+    @command(
+        "ZMSCORE key member [member ...]",
+        group="sorted-set",
+        since="0.1",
+        complexity="O(N) in the given members",
+        fast=True,
+        summary="Return the scores of members of a sorted set.",
+    )
+    def zmscore(self, key: str, *members: object) -> list[float | None]:
+        """The scores of members in order, None for each that is missing."""
+        key = exact_key(key)
+        names = names_of(members)
+        space = self._enter()
+        try:
+            entry = entry_of(space, key, ZSET)
+            if entry is None:
+                return [None] * len(names)
+            found = _sorted_set(space, entry)
+            return [found.score(name) for name in names]
+        finally:
+            self._leave()
+
+    @command(
+        "ZRANK key member [WITHSCORE]",
+        group="sorted-set",
+        since="0.1",
+        complexity="O(log N)",
+        fast=True,
+        reply="ranked",
+        summary="Return the rank of a member of a sorted set, counted from the lowest score.",
+    )
+    def zrank(
+        self, key: str, member: object, *, withscore: bool = False
+    ) -> int | tuple[int, float] | None:
+        """How many members are before this one; None if it is missing.
+
+        Args:
+            withscore: a tuple of rank and score instead.
+        """
+        return self._rank_of(key, member, withscore, False)
+
+    @command(
+        "ZREVRANK key member [WITHSCORE]",
+        group="sorted-set",
+        since="0.1",
+        complexity="O(log N)",
+        fast=True,
+        reply="ranked",
+        summary="Return the rank of a member of a sorted set, counted from the highest score.",
+    )
+    def zrevrank(
+        self, key: str, member: object, *, withscore: bool = False
+    ) -> int | tuple[int, float] | None:
+        """How many members are after this one; None if it is missing.
+
+        Args:
+            withscore: a tuple of rank and score instead.
+        """
+        return self._rank_of(key, member, withscore, True)
+
+    def _rank_of(
+        self, key: str, member: object, withscore: bool, rev: bool
+    ) -> int | tuple[int, float] | None:
+        key = exact_key(key)
+        name = name_of(member)
+        space = self._enter()
+        try:
+            entry = entry_of(space, key, ZSET)
+            if entry is None:
+                return None
+            found = _sorted_set(space, entry)
+            rank: int = found.rank(name)
+            if rank < 0:
+                return None
+            if rev:
+                rank = len(found) - 1 - rank
+            return (rank, cast(float, found.score(name))) if withscore else rank
+        finally:
+            self._leave()
+
+    @command(
+        "ZCOUNT key min:score-bound max:score-bound",
+        group="sorted-set",
+        since="0.1",
+        complexity="O(log N)",
+        fast=True,
+        summary="Return the number of members of a sorted set in a range of scores.",
+    )
+    def zcount(self, key: str, min: object, max: object) -> int:
+        """How many members score from `min` to `max`.
+
+        Args:
+            min, max: numbers, or spelled as on the wire: "(1.5" excludes, "-inf", "+inf".
+        """
+        within = score_range(min, max)
+        key = exact_key(key)
+        space = self._enter()
+        try:
+            entry = entry_of(space, key, ZSET)
+            if entry is None:
+                return 0
+            first, last = within.ranks(_sorted_set(space, entry))
+            return last - first
+        finally:
+            self._leave()
+
+    @command(
+        "ZLEXCOUNT key min:lex-bound max:lex-bound",
+        group="sorted-set",
+        since="0.1",
+        complexity="O(log N)",
+        fast=True,
+        summary="Return the number of members of a sorted set in a range of bytes.",
+    )
+    def zlexcount(self, key: str, min: object, max: object) -> int:
+        """How many members are from `min` to `max` in the order of bytes.
+
+        Args:
+            min, max: spelled as on the wire: "[a" includes, "(a" excludes, "-", "+".
+        """
+        within = lex_range(min, max)
+        key = exact_key(key)
+        space = self._enter()
+        try:
+            entry = entry_of(space, key, ZSET)
+            if entry is None:
+                return 0
+            first, last = within.ranks(_sorted_set(space, entry))
+            return last - first
+        finally:
+            self._leave()
+
+    # -- ranges
+
+    @command(
+        "ZRANGE key start:bound stop:bound [BYSCORE | BYLEX] [REV] [LIMIT offset "
+        "count] [WITHSCORES]",
+        group="sorted-set",
+        since="0.1",
+        complexity="O(log N + M) for M returned members",
+        reply="scored",
+        summary="Return the members of a sorted set in a range of ranks, scores or bytes.",
+    )
+    def zrange(
+        self,
+        key: str,
+        start: object = 0,
+        stop: object = -1,
+        *,
+        byscore: bool = False,
+        bylex: bool = False,
+        rev: bool = False,
+        offset: int | None = None,
+        count: int | None = None,
+        withscores: bool = False,
+    ) -> list[str] | Scored:
+        """The members in a range.
+
+        Args:
+            start, stop: ranks, both included, negative ones from the end; with `byscore`
+                scores, "(1.5" excludes; with `bylex` "[a", "(a", "-" or "+".
+            rev: from the highest to the lowest; bounds are given in this order, too.
+            offset, count: leave out so many, return at most so many (negative: all);
+                only for scores and bytes.
+            withscores: pairs of member and score instead of members.
+
+        Raises:
+            CommandSyntaxError: for options that do not go together.
+        """
+        within = range_of(start, stop, byscore, bylex, rev, offset, count, withscores)
+        rows = self._slice_rows(key, within)
+        return _scored(rows) if withscores else _members(rows)
+
+    def _slice_rows(self, key: str, within: Range) -> list[Row]:
+        if type(key) is not str:
+            key = exact_key(key)
+        space = self._enter()
+        try:
+            entry = entry_of(space, key, ZSET)
+            return [] if entry is None else within.rows(_sorted_set(space, entry))
+        finally:
+            self._leave()
+
+    @command(
+        "ZRANGESTORE dst:key src:key min:bound max:bound [BYSCORE | BYLEX] [REV] "
+        "[LIMIT offset count]",
+        group="sorted-set",
+        since="0.1",
+        complexity="O(log N + M) for M stored members",
+        writes=True,
+        grows=True,
+        summary="Store a range of a sorted set at a key.",
+    )
+    def zrangestore(
+        self,
+        dst: str,
+        src: str,
+        min: object = 0,
+        max: object = -1,
+        *,
+        byscore: bool = False,
+        bylex: bool = False,
+        rev: bool = False,
+        offset: int | None = None,
+        count: int | None = None,
+    ) -> int:
+        """Stores what `zrange` returns in place of whatever is there; how many members."""
+        within = range_of(min, max, byscore, bylex, rev, offset, count, False)
+        source = exact_key(src)
+        destination = exact_key(dst)
+        space = self._enter()
+        try:
+            entry = entry_of(space, source, ZSET)
+            rows = [] if entry is None else within.rows(_sorted_set(space, entry))
+            return _store(space, destination, rows)
+        finally:
+            self._leave()
+
+    @command(
+        "ZREVRANGE key start stop [WITHSCORES]",
+        group="sorted-set",
+        since="0.1",
+        complexity="O(log N + M) for M returned members",
+        reply="scored",
+        summary="Return the members of a sorted set in a range of ranks, highest first.",
+    )
+    def zrevrange(
+        self, key: str, start: int = 0, stop: int = -1, *, withscores: bool = False
+    ) -> list[str] | Scored:
+        """The members from rank `start` to `stop`, counted from the highest score."""
+        rows = self._slice_rows(key, index_range(start, stop).reversed())
+        return _scored(rows) if withscores else _members(rows)
+
+    @command(
+        "ZRANGEBYSCORE key min:score-bound max:score-bound [WITHSCORES] [LIMIT offset count]",
+        group="sorted-set",
+        since="0.1",
+        complexity="O(log N + M) for M returned members",
+        reply="scored",
+        summary="Return the members of a sorted set in a range of scores.",
+    )
+    def zrangebyscore(
+        self,
+        key: str,
+        min: object,
+        max: object,
+        *,
+        withscores: bool = False,
+        offset: int = 0,
+        count: int = -1,
+    ) -> list[str] | Scored:
+        """The members that score from `min` to `max`; else as `zrange` by score."""
+        within = score_range(min, max).limited(offset, count)
+        rows = self._slice_rows(key, within)
+        return _scored(rows) if withscores else _members(rows)
+
+    @command(
+        "ZREVRANGEBYSCORE key max:score-bound min:score-bound [WITHSCORES] [LIMIT "
+        "offset count]",
+        group="sorted-set",
+        since="0.1",
+        complexity="O(log N + M) for M returned members",
+        reply="scored",
+        summary="Return the members of a sorted set in a range of scores, highest first.",
+    )
+    def zrevrangebyscore(
+        self,
+        key: str,
+        max: object,
+        min: object,
+        *,
+        withscores: bool = False,
+        offset: int = 0,
+        count: int = -1,
+    ) -> list[str] | Scored:
+        """The members that score from `max` down to `min`; else as `zrange` by score."""
+        within = score_range(min, max).limited(offset, count).reversed()
+        rows = self._slice_rows(key, within)
+        return _scored(rows) if withscores else _members(rows)
+
+    @command(
+        "ZRANGEBYLEX key min:lex-bound max:lex-bound [LIMIT offset count]",
+        group="sorted-set",
+        since="0.1",
+        complexity="O(log N + M) for M returned members",
+        summary="Return the members of a sorted set in a range of bytes.",
+    )
+    def zrangebylex(
+        self, key: str, min: object, max: object, *, offset: int = 0, count: int = -1
+    ) -> list[str]:
+        """The members from `min` to `max` in the order of bytes, if all score the same."""
+        return _members(self._slice_rows(key, lex_range(min, max).limited(offset, count)))
+
+    @command(
+        "ZREVRANGEBYLEX key max:lex-bound min:lex-bound [LIMIT offset count]",
+        group="sorted-set",
+        since="0.1",
+        complexity="O(log N + M) for M returned members",
+        summary="Return the members of a sorted set in a range of bytes, last first.",
+    )
+    def zrevrangebylex(
+        self, key: str, max: object, min: object, *, offset: int = 0, count: int = -1
+    ) -> list[str]:
+        """The members from `max` down to `min` in the order of bytes, if all score the same."""
+        return _members(
+            self._slice_rows(key, lex_range(min, max).limited(offset, count).reversed())
+        )
+
+    @command(
+        "ZREMRANGEBYRANK key start stop",
+        group="sorted-set",
+        since="0.1",
+        complexity="O(M*log N) for M removed members",
+        writes=True,
+        summary="Remove the members of a sorted set in a range of ranks.",
+    )
+    def zremrangebyrank(self, key: str, start: int, stop: int) -> int:
+        """Removes the members from `start` to `stop`. Returns how many there were."""
+        return self._remove_rows(key, index_range(start, stop))
+
+    @command(
+        "ZREMRANGEBYSCORE key min:score-bound max:score-bound",
+        group="sorted-set",
+        since="0.1",
+        complexity="O(M*log N) for M removed members",
+        writes=True,
+        summary="Remove the members of a sorted set in a range of scores.",
+    )
+    def zremrangebyscore(self, key: str, min: object, max: object) -> int:
+        """Removes the members from `min` to `max`. Returns how many there were."""
+        return self._remove_rows(key, score_range(min, max))
+
+    @command(
+        "ZREMRANGEBYLEX key min:lex-bound max:lex-bound",
+        group="sorted-set",
+        since="0.1",
+        complexity="O(M*log N) for M removed members",
+        writes=True,
+        summary="Remove the members of a sorted set in a range of bytes.",
+    )
+    def zremrangebylex(self, key: str, min: object, max: object) -> int:
+        """Removes the members from `min` to `max`. Returns how many there were."""
+        return self._remove_rows(key, lex_range(min, max))
+
+    def _remove_rows(self, key: str, within: Range) -> int:
+        key = exact_key(key)
+        space = self._enter()
+        try:
+            entry = entry_of(space, key, ZSET)
+            if entry is None:
+                return 0
+            return _remove(space, entry, _members(within.rows(_sorted_set(space, entry))))
+        finally:
+            self._leave()
+
+    # -- drawing
+
+    @command(
+        "ZPOPMIN key [count:positive]",
+        group="sorted-set",
+        since="0.1",
+        complexity="O(M*log N) for M returned members",
+        writes=True,
+        fast=True,
+        reply="popped",
+        summary="Return the members of the lowest scores after removing them.",
+    )
+    def zpopmin(self, key: str, count: int | None = None) -> Scored:
+        """Removes the members of the lowest scores.
+
+        Args:
+            count: at most so many; one if left out.
+
+        Returns:
+            Pairs of member and score, lowest first.
+        """
+        return self._pop_rows(key, count, True)
+
+    @command(
+        "ZPOPMAX key [count:positive]",
+        group="sorted-set",
+        since="0.1",
+        complexity="O(M*log N) for M returned members",
+        writes=True,
+        fast=True,
+        reply="popped",
+        summary="Return the members of the highest scores after removing them.",
+    )
+    def zpopmax(self, key: str, count: int | None = None) -> Scored:
+        """Removes the members of the highest scores.
+
+        Args:
+            count: at most so many; one if left out.
+
+        Returns:
+            Pairs of member and score, highest first.
+        """
+        return self._pop_rows(key, count, False)
+
+    def _pop_rows(self, key: str, count: int | None, lowest: bool) -> Scored:
+        key = exact_key(key)
+        if count is not None and count < 0:
+            raise ArgumentError("value is out of range, must be positive")
+        space = self._enter()
+        try:
+            entry = entry_of(space, key, ZSET)
+            if entry is None:
+                return []
+            return _pop(space, entry, 1 if count is None else count, lowest)
+        finally:
+            self._leave()
+
+    @command(
+        "ZMPOP numkeys key [key ...] where:<MIN | MAX> [COUNT count:pop-count]",
+        group="sorted-set",
+        since="0.1",
+        complexity="O(K + M*log N) for K keys and M returned members",
+        writes=True,
+        reply="keyed_scores",
+        summary="Return members of the first sorted set that is not empty after removing them.",
+    )
+    def zmpop(
+        self, keys: list[str], where: str = "MIN", count: int = 1
+    ) -> tuple[str, Scored] | None:
+        """Removes members from the first of many sorted sets that there is.
+
+        Args:
+            keys: in the order in which they are looked at.
+            where: "MIN" or "MAX", the scores to begin with.
+            count: at most so many.
+
+        Returns:
+            The key and pairs of member and score; None if there is no sorted set.
+        """
+        names = keys_of(keys)
+        side = where.upper()
+        if side not in ("MIN", "MAX"):
+            raise CommandSyntaxError()
+        if count < 1:
+            raise ArgumentError("count should be greater than 0")
+        space = self._enter()
+        try:
+            for name in names:
+                entry = entry_of(space, name, ZSET)
+                if entry is not None:
+                    return name, _pop(space, entry, count, side == "MIN")
+            return None
+        finally:
+            self._leave()
+
+    @command(
+        "ZRANDMEMBER key [count [WITHSCORES]]",
+        group="sorted-set",
+        since="0.1",
+        complexity="O(N) in the returned members",
+        reply="scored",
+        summary="Return members of a sorted set drawn at random.",
+    )
+    def zrandmember(
+        self, key: str, count: int | None = None, *, withscores: bool = False
+    ) -> str | list[str] | Scored | None:
+        """Members drawn at random.
+
+        Args:
+            count: how many different ones; if negative, as many, each drawn by itself.
+            withscores: pairs of member and score instead of members.
+
+        Returns:
+            Without a count one member, None for a missing key; with one a list.
+        """
+        key = exact_key(key)
+        if count is not None and abs(count) > (INT64_MAX // 2 if withscores else INT64_MAX):
+            raise ArgumentError(
+                "value is out of range"
+                if withscores
+                else f"value is out of range, value must between {-INT64_MAX} and {INT64_MAX}"
+            )
+        space = self._enter()
+        try:
+            entry = entry_of(space, key, ZSET)
+            if entry is None:
+                return None if count is None else []
+            found = _sorted_set(space, entry)
+            length = i64(len(found))
+            if count is None:
+                return member_of(found.row_at(drawn(length)))
+            rows = [found.row_at(at) for at in drawn_places(count, length)]
+            return _scored(rows) if withscores else _members(rows)
+        finally:
+            self._leave()
+
+    @command(
+        "ZSCAN key cursor [MATCH match:pattern] [COUNT count:scan-count]",
+        group="sorted-set",
+        since="0.1",
+        complexity="O(1) a step, O(N) for a whole iteration",
+        reply="scan_pairs",
+        summary="Iterate over the members and scores of a sorted set.",
+    )
+    def zscan(
+        self, key: str, cursor: int = 0, match: str | None = None, count: int = SCAN_COUNT
+    ) -> tuple[int, Scored]:
+        """One step of an iteration, in which no member that stays is missed.
+
+        Args:
+            cursor: 0 at first, then what the last step returned.
+            match: only members that match this glob.
+            count: how many members to look at.
+
+        Returns:
+            The next cursor, 0 at the end; and pairs of member and score, in no order.
+        """
+        key = exact_key(key)
+        glob = None if match is None else bytes_of(match)
+        rows: list[Row] = []
+        stop: i64 = 0
+        space = self._enter()
+        try:
+            entry = entry_of(space, key, ZSET)
+            if entry is not None:
+                found = _sorted_set(space, entry)
+                length = i64(len(found))
+                place = walk_start(cursor, length, count)
+                stop = walk_stop(place, count, length)
+                while place > stop:
+                    place -= 1
+                    row = found.row_at(place)
+                    if glob is None or matches(glob, bytes_of(member_of(row))):
+                        rows.append(row)
+        finally:
+            self._leave()
+        return stop, _scored(rows)
+
+    # -- combinations
+
+    @command(
+        "ZUNION numkeys:input-keys key [key ...] [WEIGHTS weight [weight ...]] "
+        "[AGGREGATE aggregate:<SUM | MIN | MAX>] [WITHSCORES]",
+        group="sorted-set",
+        since="0.1",
+        complexity="O(N + M*log M) for N members in all and M in the result",
+        reply="scored",
+        summary="Return the union of many sorted sets.",
+    )
+    def zunion(
+        self,
+        keys: object,
+        weights: list[float] | None = None,
+        aggregate: str = "SUM",
+        *,
+        withscores: bool = False,
+    ) -> list[str] | Scored:
+        """The members that are in any of the sorted sets.
+
+        Args:
+            keys: a list; or a mapping of keys to weights.
+            weights: what the scores of each are multiplied by.
+            aggregate: "SUM", "MIN" or "MAX" of what a member scores.
+            withscores: pairs of member and score instead of members.
+        """
+        rows = self._combine_scores(_combination("zunion", keys, weights, aggregate))
+        return _scored(rows) if withscores else _members(rows)
+
+    @command(
+        "ZUNIONSTORE destination numkeys:input-keys key [key ...] [WEIGHTS weight "
+        "[weight ...]] [AGGREGATE aggregate:<SUM | MIN | MAX>]",
+        group="sorted-set",
+        since="0.1",
+        complexity="O(N + M*log M) for N members in all and M in the result",
+        writes=True,
+        grows=True,
+        summary="Store the union of many sorted sets at a key.",
+    )
+    def zunionstore(
+        self,
+        destination: str,
+        keys: object,
+        weights: list[float] | None = None,
+        aggregate: str = "SUM",
+    ) -> int:
+        """Stores what `zunion` returns in place of whatever is there; how many members."""
+        combination = _combination("zunionstore", keys, weights, aggregate)
+        return self._store_combined_scores(destination, combination)
+
+    @command(
+        "ZINTER numkeys:input-keys key [key ...] [WEIGHTS weight [weight ...]] "
+        "[AGGREGATE aggregate:<SUM | MIN | MAX>] [WITHSCORES]",
+        group="sorted-set",
+        since="0.1",
+        complexity="O(N*K + M*log M) for the smallest of K with N members and M in the result",
+        reply="scored",
+        summary="Return the intersection of many sorted sets.",
+    )
+    def zinter(
+        self,
+        keys: object,
+        weights: list[float] | None = None,
+        aggregate: str = "SUM",
+        *,
+        withscores: bool = False,
+    ) -> list[str] | Scored:
+        """The members that are in all of the sorted sets.
+
+        Args:
+            keys: a list; or a mapping of keys to weights.
+            weights: what the scores of each are multiplied by.
+            aggregate: "SUM", "MIN" or "MAX" of what a member scores.
+            withscores: pairs of member and score instead of members.
+        """
+        rows = self._combine_scores(_combination("zinter", keys, weights, aggregate))
+        return _scored(rows) if withscores else _members(rows)
+
+    @command(
+        "ZINTERSTORE destination numkeys:input-keys key [key ...] [WEIGHTS weight "
+        "[weight ...]] [AGGREGATE aggregate:<SUM | MIN | MAX>]",
+        group="sorted-set",
+        since="0.1",
+        complexity="O(N*K + M*log M) for the smallest of K with N members and M in the result",
+        writes=True,
+        grows=True,
+        summary="Store the intersection of many sorted sets at a key.",
+    )
+    def zinterstore(
+        self,
+        destination: str,
+        keys: object,
+        weights: list[float] | None = None,
+        aggregate: str = "SUM",
+    ) -> int:
+        """Stores what `zinter` returns in place of whatever is there; how many members."""
+        combination = _combination("zinterstore", keys, weights, aggregate)
+        return self._store_combined_scores(destination, combination)
+
+    @command(
+        "ZDIFF numkeys:input-keys key [key ...] [WITHSCORES]",
+        group="sorted-set",
+        since="0.1",
+        complexity="O(N*K + M*log M) for the first of K with N members and M in the result",
+        reply="scored",
+        summary="Return the difference of many sorted sets.",
+    )
+    def zdiff(self, keys: object, *, withscores: bool = False) -> list[str] | Scored:
+        """The members of the first sorted set that are in none of the others.
+
+        Args:
+            withscores: pairs of member and score instead of members.
+        """
+        rows = self._combine_scores(_combination("zdiff", keys, None, "SUM"))
+        return _scored(rows) if withscores else _members(rows)
+
+    @command(
+        "ZDIFFSTORE destination numkeys:input-keys key [key ...]",
+        group="sorted-set",
+        since="0.1",
+        complexity="O(N*K + M*log M) for the first of K with N members and M in the result",
+        writes=True,
+        grows=True,
+        summary="Store the difference of many sorted sets at a key.",
+    )
+    def zdiffstore(self, destination: str, keys: object) -> int:
+        """Stores what `zdiff` returns in place of whatever is there; how many members."""
+        combination = _combination("zdiffstore", keys, None, "SUM")
+        return self._store_combined_scores(destination, combination)
+
+    @command(
+        "ZINTERCARD numkeys:input-keys key [key ...] [LIMIT limit]",
+        group="sorted-set",
+        since="0.1",
+        complexity="O(N*K) for the smallest of K sorted sets with N members",
+        summary="Return the number of members of the intersection of many sorted sets.",
+    )
+    def zintercard(self, keys: object, limit: int = 0) -> int:
+        """How many members are in all of the sorted sets.
+
+        Args:
+            limit: stop counting there; 0 for no limit.
+        """
+        if limit < 0:
+            raise ArgumentError("LIMIT can't be negative")
+        combination = _combination("zintercard", keys, None, "SUM")
+        space = self._enter()
+        try:
+            return combination.count_shared(space, limit or INT64_MAX)
+        finally:
+            self._leave()
+
+    def _combine_scores(self, combination: Combination) -> list[Row]:
+        space = self._enter()
+        try:
+            return combination.rows(space)
+        finally:
+            self._leave()
+
+    def _store_combined_scores(self, destination: str, combination: Combination) -> int:
+        destination = exact_key(destination)
+        space = self._enter()
+        try:
+            return _store(space, destination, combination.rows(space))
+        finally:
+            self._leave()
+
+
+def _sorted_set(space: Keyspace, entry: Entry) -> SortedSet:
+    return cast(SortedSet, space.values[i64(entry.index)])
+
+
+def _rows(mapping: object) -> list[tuple[float, str]]:
+    """Scores and members of a mapping, or of pairs in the order of the wire."""
+    if isinstance(mapping, Mapping):
+        return [(parse_float(score), name_of(member)) for member, score in mapping.items()]
+    return [(parse_float(score), name_of(member)) for score, member in pairs_of(mapping)]
+
+
+def _sum(score: float, increment: float) -> float:
+    total = score + increment
+    if total != total:
+        raise ArgumentError("resulting score is not a number (NaN)")
+    return total
+
+
+def _members(rows: list[Row]) -> list[str]:
+    return [member_of(row) for row in rows]
+
+
+def _scored(rows: list[Row]) -> Scored:
+    return [(member_of(row), row[0]) for row in rows]
+
+
+def _remove(space: Keyspace, entry: Entry, members: list[str]) -> int:
+    found = _sorted_set(space, entry)
+    before = found.size_bytes
+    removed = 0
+    for member in members:
+        if found.remove(member):
+            removed += 1
+    if removed:
+        settle(space, entry, found, before)
+    return removed
+
+
+def _pop(space: Keyspace, entry: Entry, count: int, lowest: bool) -> Scored:
+    within = index_range(0, count - 1) if lowest else index_range(0, count - 1).reversed()
+    if count == 0:
+        return []
+    rows = _scored(within.rows(_sorted_set(space, entry)))
+    _remove(space, entry, [member for member, _ in rows])
+    return rows
+
+
+def _store(space: Keyspace, destination: str, rows: list[Row]) -> int:
+    made = SortedSet()
+    for row in rows:
+        made.put(member_of(row), row[0])
+    replace(space, destination, made, ZSET)
+    return len(made)
+
+
+def _combination(
+    name: str, keys: object, weights: list[float] | None, aggregate: str
+) -> Combination:
+    """What ZUNION and its kin are to work out.
+
+    Raises:
+        ArgumentError: without a key.
+        CommandSyntaxError: for another number of weights than keys, or an unknown word.
+    """
+    if isinstance(keys, Mapping):
+        names = keys_of(keys)
+        weights = [
+            parse_float(weight, "weight value is not a float") for weight in keys.values()
+        ]
+    else:
+        names = keys_of(cast("list[object]", keys))
+    if not names:
+        raise ArgumentError(f"at least 1 input key is needed for '{name}' command")
+    if weights is not None and len(weights) != len(names):
+        raise CommandSyntaxError()
+    return Combination(name[1:6], names, weights, aggregate.upper())

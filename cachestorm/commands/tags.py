@@ -1,0 +1,254 @@
+"""The family of tags: group invalidation that is always exact.
+
+1. A tag's keys are at every moment exactly the live keys that bear it.
+2. `invalidate` takes a whole group away in one step for every reader, and counts each
+   key once. `soft` leaves the values for loaders that may serve stale.
+3. Links between tags live apart from keys: they survive an invalidation, not a flush.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from mypy_extensions import mypyc_attr, trait
+
+from cachestorm.codec import bytes_of
+from cachestorm.commands.edge import Edge, exact_key, kind_of
+from cachestorm.declare.declaration import command
+from cachestorm.errors import ArityError
+from cachestorm.keyspace.tag_index import checked_tag, checked_tags
+from cachestorm.values.weights import box
+
+_TAG_WORK: Final = "O(1) a tag"
+
+
+@mypyc_attr(allow_interpreted_subclasses=True)
+@trait
+class Tags(Edge):
+    """SETTAG, INVALIDATE and the hierarchy of tags."""
+
+    @command(
+        "SETTAG key value tag [tag ...]",
+        group="tags",
+        since="0.1",
+        complexity=_TAG_WORK,
+        writes=True,
+        grows=True,
+        reply="ok",
+        summary="Set the value of a key and its tags; the time to live is cleared.",
+    )
+    def settag(self, key: str, value: object, *tags: str) -> bool:
+        """Sets a key with its tags, replacing value, time to live and former tags.
+
+        Args:
+            tags: at least one.
+
+        Raises:
+            TagError: for a tag that has not 1 to 1024 bytes.
+        """
+        key = exact_key(key)
+        names = checked_tags(tags)
+        if not names:
+            raise ArityError("settag")
+        kind = kind_of(value)
+        held = box(value)
+        space = self._enter()
+        try:
+            space.put(key, held, kind, 0, names)
+            return True
+        finally:
+            self._leave()
+
+    @command(
+        "TAGS key",
+        group="tags",
+        since="0.1",
+        complexity="O(N) in the tags of the key",
+        summary="Return the tags of a key, in the order of tagging.",
+    )
+    def tags(self, key: str) -> list[str]:
+        """The tags of a key in the order of tagging; none for a missing key."""
+        key = exact_key(key)
+        space = self._enter()
+        try:
+            entry = space.peek(key)
+            return [] if entry is None else space.tags.names(entry)
+        finally:
+            self._leave()
+
+    @command(
+        "ADDTAG key tag [tag ...]",
+        group="tags",
+        since="0.1",
+        complexity="O(N) in the tags of the key",
+        writes=True,
+        summary="Add tags to a key; its value and time to live stay.",
+    )
+    def addtag(self, key: str, *tags: str) -> int:
+        """Adds tags to a key of any type. Returns how many were new; 0 without a key."""
+        key = exact_key(key)
+        names = checked_tags(tags)
+        if not names:
+            raise ArityError("addtag")
+        space = self._enter()
+        try:
+            entry = space.peek(key)
+            if entry is None:
+                return 0
+            present = space.tags.names(entry)
+            added = [name for name in names if name not in present]
+            if added:
+                space.set_tags(entry, present + added)
+            return len(added)
+        finally:
+            self._leave()
+
+    @command(
+        "REMTAG key tag [tag ...]",
+        group="tags",
+        since="0.1",
+        complexity="O(N) in the tags of the key",
+        writes=True,
+        summary="Remove tags from a key; its value and time to live stay.",
+    )
+    def remtag(self, key: str, *tags: str) -> int:
+        """Removes tags from a key of any type. Returns how many it bore."""
+        key = exact_key(key)
+        names = checked_tags(tags)
+        if not names:
+            raise ArityError("remtag")
+        space = self._enter()
+        try:
+            entry = space.peek(key)
+            if entry is None:
+                return 0
+            present = space.tags.names(entry)
+            kept = [name for name in present if name not in names]
+            if len(kept) < len(present):
+                space.set_tags(entry, kept)
+            return len(present) - len(kept)
+        finally:
+            self._leave()
+
+    @command(
+        "INVALIDATE tag [CASCADE] [SOFT]",
+        group="tags",
+        since="0.1",
+        complexity="O(1) a tag until no reader sees its keys, then O(N) in the keys",
+        writes=True,
+        summary="Delete every key that bears a tag, or also those of all its children.",
+    )
+    def invalidate(self, tag: str, *, cascade: bool = False, soft: bool = False) -> int:
+        """Deletes every key that bears a tag.
+
+        Nobody sees half of it: all keys are gone for every reader at once, and are
+        reaped in slices between which other threads go on. Links survive.
+
+        Args:
+            cascade: also the keys of all transitive children.
+            soft: mark them stale instead, in O(1) a tag: a plain read misses them, a
+                loader that allows stale may still serve them.
+
+        Returns:
+            How many distinct keys were deleted; with `soft` how many were marked, where a
+            key that bears several of the tags counts with each.
+        """
+        name = checked_tag(tag)
+        space = self._enter()
+        try:
+            names = space.tags.descendants(name) if cascade else [name]
+            return int(space.soften(names) if soft else space.invalidate(names))
+        finally:
+            self._leave()
+
+    @command(
+        "TAGKEYS tag",
+        group="tags",
+        since="0.1",
+        complexity="O(N log N) in the keys of the tag",
+        summary="Return the keys that bear a tag, sorted.",
+    )
+    def tagkeys(self, tag: str) -> list[str]:
+        """The live keys that bear a tag, in the order of their bytes."""
+        name = checked_tag(tag)
+        space = self._enter()
+        try:
+            found = [
+                entry.key for entry in space.tags.entries(name) if space.fate(entry) is None
+            ]
+        finally:
+            self._leave()
+        found.sort(key=bytes_of)
+        return found
+
+    @command(
+        "TAGCOUNT tag",
+        group="tags",
+        since="0.1",
+        complexity="O(1)",
+        fast=True,
+        summary="Count the keys that bear a tag.",
+    )
+    def tagcount(self, tag: str) -> int:
+        """How many keys bear a tag; dead ones that are not yet reaped count. O(1)."""
+        return int(self._space.tags.count(checked_tag(tag)))
+
+    @command(
+        "TAGLINK parent:tag child:tag",
+        group="tags",
+        since="0.1",
+        complexity="O(N) in the links above the parent or below the child, whichever is less",
+        writes=True,
+        reply="ok",
+        summary="Make a tag the child of another, for INVALIDATE with CASCADE.",
+    )
+    def taglink(self, parent: str, child: str) -> bool:
+        """Links a child to a parent; idempotent. A tag may have many parents.
+
+        Raises:
+            TagError: if the link would close a cycle.
+        """
+        above = checked_tag(parent)
+        below = checked_tag(child)
+        space = self._enter()
+        try:
+            space.link_tags(above, below)
+            return True
+        finally:
+            self._leave()
+
+    @command(
+        "TAGUNLINK parent:tag child:tag",
+        group="tags",
+        since="0.1",
+        complexity="O(1)",
+        writes=True,
+        reply="ok",
+        summary="Take the link between two tags away.",
+    )
+    def tagunlink(self, parent: str, child: str) -> bool:
+        """Takes a link away; that there was none is no error."""
+        above = checked_tag(parent)
+        below = checked_tag(child)
+        space = self._enter()
+        try:
+            space.unlink_tags(above, below)
+            return True
+        finally:
+            self._leave()
+
+    @command(
+        "TAGCHILDREN tag",
+        group="tags",
+        since="0.1",
+        complexity="O(N log N) in the children",
+        summary="Return the direct children of a tag, sorted.",
+    )
+    def tagchildren(self, tag: str) -> list[str]:
+        """The direct children of a tag, in the order of their bytes."""
+        name = checked_tag(tag)
+        space = self._enter()
+        try:
+            return space.tags.children(name)
+        finally:
+            self._leave()

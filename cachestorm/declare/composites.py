@@ -1,0 +1,110 @@
+"""Composites: kinds of several words that fill one slot.
+
+Made by the binder out of the simple kinds; no notation names one. A composite's raw
+argument is a list of words, whose number a matcher has already seen to.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from cachestorm.declare.kinds import Kind
+from cachestorm.errors import CommandSyntaxError
+
+
+class Word(Kind):
+    """One of a choice of tokens, as upper-case `str`; `title` is what the choice is of."""
+
+    def __init__(self, title: str, tokens: list[str]) -> None:
+        super().__init__(title.lower(), "oneof")
+        self.title = title
+        self.tokens = tokens
+
+    def read(self, raw: object) -> object:
+        text = raw.decode("latin-1") if isinstance(raw, bytes) else raw
+        if isinstance(text, str) and text.upper() in self.tokens:
+            return text.upper()
+        raise CommandSyntaxError(f"Invalid {self.title} type specified")
+
+
+class Repeated(Kind):
+    """A list of arguments of one kind."""
+
+    def __init__(self, kind: Kind) -> None:
+        super().__init__(kind.name, kind.docs_type)
+        self.kind = kind
+
+    def read(self, raw: object) -> object:
+        assert isinstance(raw, list)
+        kind = self.kind
+        return [kind.read(item) for item in raw]
+
+    def find_keys(self, raw: object, found: list[str]) -> None:
+        assert isinstance(raw, list)
+        for item in raw:
+            self.kind.find_keys(item, found)
+
+
+class Together(Kind):
+    """Several arguments that make one value: a tuple."""
+
+    def __init__(self, kinds: list[Kind]) -> None:
+        super().__init__("block", "block")
+        self.kinds = kinds
+
+    def read(self, raw: object) -> object:
+        assert isinstance(raw, list)
+        return tuple([self.kinds[index].read(raw[index]) for index in range(len(raw))])
+
+    def find_keys(self, raw: object, found: list[str]) -> None:
+        assert isinstance(raw, list)
+        for index in range(len(raw)):
+            self.kinds[index].find_keys(raw[index], found)
+
+
+class Rows(Kind):
+    """A repeated block: a flat list of arguments, read as a list of tuples."""
+
+    def __init__(self, kinds: list[Kind]) -> None:
+        super().__init__("block", "block")
+        self.kinds = kinds
+
+    def read(self, raw: object) -> object:
+        assert isinstance(raw, list)
+        kinds = self.kinds
+        width = len(kinds)
+        rows: list[object] = []
+        if width == 2:
+            first, second = kinds
+            for at in range(0, len(raw), 2):
+                rows.append((first.read(raw[at]), second.read(raw[at + 1])))
+        else:
+            for at in range(0, len(raw), width):
+                rows.append(tuple([kinds[i].read(raw[at + i]) for i in range(width)]))
+        return rows
+
+    def find_keys(self, raw: object, found: list[str]) -> None:
+        assert isinstance(raw, list)
+        width = len(self.kinds)
+        for at in range(len(raw)):
+            self.kinds[at % width].find_keys(raw[at], found)
+
+
+class Clauses(Kind):
+    """A repeated choice: (TOKEN, value, ...) tuples in the order given.
+
+    The raw argument is a list of (token, kinds, words).
+    """
+
+    def read(self, raw: object) -> object:
+        assert isinstance(raw, list)
+        clauses: list[object] = []
+        for token, kinds, words in raw:
+            clause: list[object] = [token]
+            for index in range(len(words)):
+                clause.append(kinds[index].read(words[index]))
+            clauses.append(tuple(clause))
+        return clauses
+
+
+CLAUSES: Final = Clauses("clauses", "oneof")

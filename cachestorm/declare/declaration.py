@@ -1,0 +1,183 @@
+"""The declaration of a command: one line in Redis' notation on the method that is it.
+
+Families of commands decorate their methods with `command`; the registry makes plans of
+what was declared; documentation, key positions and ACL categories are read from here.
+
+1. Declaring records and parses nothing: an import pays for a list entry a command.
+2. The method is returned unchanged, so that compiled code calls it as natively as before.
+3. What can be derived from the notation is derived, never declared twice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Final, TypeVar
+
+from cachestorm.declare.notation import Notation, name_of, parse
+from cachestorm.errors import DeclarationError
+
+Method = TypeVar("Method", bound=Callable[..., object])
+
+STRAY_IS_ARITY: Final = "arity"
+
+
+class Declaration:
+    """One command: its method, its notation and the facts that neither can say.
+
+    Attributes:
+        spec: the notation.
+        function: called with the target first.
+        container, subcommand: upper case; `subcommand` is empty for most.
+        group: as COMMAND DOCS spells it: `string`, `sorted-set`.
+        writes: may change the data.
+        grows: may need memory; refused when there is none (Redis' `denyoom`).
+        fast: O(1) or O(log N), as Redis' flag says.
+        reply: the name of a converter in `replies`.
+        bind: the name of a hatch in `hatches`, for what the notation cannot say; or empty.
+        stray: the refusal of words that fit nowhere; `{word}` is the first of them.
+            STRAY_IS_ARITY: they count as a wrong number of arguments.
+        connection: belongs to a connection, has no in-process door.
+        flags: more flags of COMMAND INFO, separated by spaces: `admin noscript`.
+    """
+
+    def __init__(
+        self,
+        spec: str,
+        function: Callable[..., object],
+        group: str,
+        since: str,
+        complexity: str,
+        summary: str,
+        writes: bool,
+        grows: bool,
+        fast: bool,
+        reply: str,
+        bind: str,
+        stray: str,
+        connection: bool,
+        flags: str,
+    ) -> None:
+        self.spec = spec
+        self.function = function
+        self.container, self.subcommand = name_of(spec)
+        self.group = group
+        self.since = since
+        self.complexity = complexity
+        self.summary = summary
+        self.writes = writes
+        self.grows = grows
+        self.fast = fast
+        self.reply = reply
+        self.bind = bind
+        self.stray = stray
+        self.connection = connection
+        self.flags = flags
+        self._notation: Notation | None = None
+
+    @property
+    def name(self) -> str:
+        """As people write it: `SET`, `OBJECT ENCODING`."""
+        return f"{self.container} {self.subcommand}" if self.subcommand else self.container
+
+    @property
+    def full_name(self) -> str:
+        """As errors and COMMAND INFO write it: `set`, `object|encoding`."""
+        return self.name.lower().replace(" ", "|")
+
+    @property
+    def notation(self) -> Notation:
+        """The tree, parsed at first use.
+
+        Raises:
+            DeclarationError: when the notation does not parse.
+        """
+        if self._notation is None:
+            self._notation = parse(self.spec)
+        return self._notation
+
+    def __repr__(self) -> str:
+        return f"<Declaration {self.name}>"
+
+
+class Declarations:
+    """An ordered collection of declarations, by name."""
+
+    def __init__(self) -> None:
+        self._commands: dict[str, Declaration] = {}
+        self._containers: dict[str, dict[str, Declaration]] = {}
+
+    def command(
+        self,
+        spec: str,
+        *,
+        group: str,
+        since: str,
+        complexity: str,
+        summary: str,
+        writes: bool = False,
+        grows: bool = False,
+        fast: bool = False,
+        reply: str = "native",
+        bind: str = "",
+        stray: str = "syntax error",
+        connection: bool = False,
+        flags: str = "",
+    ) -> Callable[[Method], Method]:
+        """Declares a command; the arguments are the attributes of Declaration.
+
+        Raises:
+            DeclarationError: when a command of that name is declared already.
+        """
+
+        def declare(method: Method) -> Method:
+            self._add(
+                Declaration(
+                    spec,
+                    method,
+                    group,
+                    since,
+                    complexity,
+                    summary,
+                    writes,
+                    grows,
+                    fast,
+                    reply,
+                    bind,
+                    stray,
+                    connection,
+                    flags,
+                )
+            )
+            return method
+
+        return declare
+
+    def _add(self, declaration: Declaration) -> None:
+        if declaration.name in self._commands:
+            raise DeclarationError(f"{declaration.name} is declared twice")
+        self._commands[declaration.name] = declaration
+        if declaration.subcommand:
+            family = self._containers.setdefault(declaration.container, {})
+            family[declaration.subcommand] = declaration
+
+    def get(self, name: str) -> Declaration | None:
+        """By upper-case name: `SET`, `OBJECT ENCODING`."""
+        return self._commands.get(name)
+
+    def subcommands(self, container: str) -> dict[str, Declaration] | None:
+        """The subcommands of a container by upper-case name; None if it is none."""
+        return self._containers.get(container)
+
+    def containers(self) -> list[str]:
+        """The commands that have subcommands."""
+        return list(self._containers)
+
+    def __iter__(self) -> Iterator[Declaration]:
+        return iter(list(self._commands.values()))
+
+    def __len__(self) -> int:
+        return len(self._commands)
+
+
+DECLARATIONS: Final = Declarations()
+command: Final = DECLARATIONS.command

@@ -1,0 +1,262 @@
+"""Facts: what a notation implies about a command, in the shapes Redis tells them.
+
+Asked by plans (arity) and by COMMAND INFO, COMMAND DOCS, ACL and cluster (all the rest).
+Pure functions of a declaration; the results are wire values.
+
+1. Key positions are (first, last, step) as far as places are fixed; what stands behind a
+   token or a number is `movablekeys`, and only the plan's `keys` finds it.
+2. Flags of key specs say reading or writing and no more: a notation does not know whether
+   a write also reads.
+
+Source: https://redis.io/docs/latest/develop/reference/key-specs/
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from cachestorm.declare.declaration import Declaration
+from cachestorm.declare.kinds import Key, Tally
+from cachestorm.declare.notation import BLOCK, ONEOF, Argument
+from cachestorm.declare.replies import Members, Status
+
+# ACL categories that are not simply the group's name.
+_CATEGORIES: Final = {
+    "generic": ["@keyspace"],
+    "sorted-set": ["@sortedset"],
+    "transactions": ["@transaction"],
+    "server": [],
+}
+
+
+def arity_of(declaration: Declaration) -> int:
+    """How many words the command has with its name; negative: at least so many."""
+    nodes = declaration.notation.arguments
+    least = sum([_least(node) for node in nodes]) + _name_size(declaration)
+    return -least if any([_varies(node) for node in nodes]) else least
+
+
+def key_range_of(declaration: Declaration) -> tuple[int, int, int]:
+    """First and last position of the keys and the step between; zeros when none is fixed.
+
+    A negative last position counts from the end.
+    """
+    found = (0, 0, 0)
+    at = _name_size(declaration)
+    nodes = declaration.notation.arguments
+    for index, node in enumerate(nodes):
+        keys = [i for i, part in enumerate(_parts(node)) if isinstance(part.kind, Key)]
+        if _varies(node):
+            after = nodes[index + 1 :]
+            is_counted = index > 0 and isinstance(nodes[index - 1].kind, Tally)
+            is_fixed = node.multiple and not node.token and not is_counted
+            if keys and is_fixed and not any([_varies(other) for other in after]):
+                last = -1 - sum([_least(n) for n in after])
+                return found[0] or at + keys[0], last, len(_parts(node))
+            break
+        if keys and not node.token:
+            found = (found[0] or at + keys[0], at + keys[-1], 1)
+        at += _least(node)
+    return found
+
+
+def flags_of(declaration: Declaration) -> list[str]:
+    """The flags of COMMAND INFO."""
+    flags: list[str] = []
+    if declaration.writes:
+        flags.append("write")
+    elif not declaration.connection:
+        flags.append("readonly")
+    if declaration.grows:
+        flags.append("denyoom")
+    flags.extend([word for word in declaration.flags.split() if not word.startswith("@")])
+    if declaration.fast:
+        flags.append("fast")
+    if _has_movable_keys(declaration):
+        flags.append("movablekeys")
+    return flags
+
+
+def categories_of(declaration: Declaration) -> list[str]:
+    """The ACL categories."""
+    flags = flags_of(declaration)
+    found = ["@write"] if "write" in flags else ["@read"] if "readonly" in flags else []
+    found.extend(_CATEGORIES.get(declaration.group, ["@" + declaration.group]))
+    found.append("@fast" if declaration.fast else "@slow")
+    if "admin" in flags:
+        found.extend(["@admin", "@dangerous"])
+    if "blocking" in flags:
+        found.append("@blocking")
+    for word in declaration.flags.split():
+        if word.startswith("@") and word not in found:
+            found.append(word)
+    return found
+
+
+def docs_of(declaration: Declaration) -> dict[str, object]:
+    """A command's entry in COMMAND DOCS."""
+    docs: dict[str, object] = {
+        "summary": declaration.summary,
+        "since": declaration.since,
+        "group": declaration.group,
+        "complexity": declaration.complexity,
+    }
+    arguments = declaration.notation.arguments
+    if arguments:
+        keys = _key_nodes(arguments)
+        docs["arguments"] = [_docs_of_argument(node, keys) for node in arguments]
+    return docs
+
+
+def info_of(declaration: Declaration) -> list[object]:
+    """A command's entry in COMMAND INFO, with no subcommands."""
+    first, last, step = key_range_of(declaration)
+    flags: list[object] = [Status(flag) for flag in flags_of(declaration)]
+    categories: list[object] = [Status(name) for name in categories_of(declaration)]
+    return [
+        declaration.full_name,
+        arity_of(declaration),
+        Members(flags),
+        first,
+        last,
+        step,
+        Members(categories),
+        [],
+        _key_specs_of(declaration),
+        [],
+    ]
+
+
+def _name_size(declaration: Declaration) -> int:
+    return 2 if declaration.subcommand else 1
+
+
+def _parts(node: Argument) -> list[Argument]:
+    return node.children if node.shape == BLOCK else [node]
+
+
+def _least(node: Argument) -> int:
+    return 0 if node.optional else _size(node)
+
+
+def _size(node: Argument) -> int:
+    """The least words of an argument that is there."""
+    size = 1 if node.token else 0
+    if node.kind is not None:
+        return size + 1
+    if node.shape == BLOCK:
+        return size + sum([_least(child) for child in node.children])
+    if node.shape == ONEOF:
+        return size + min([_size(child) for child in node.children])
+    return size
+
+
+def _varies(node: Argument) -> bool:
+    """Whether an argument may have more than one size."""
+    if node.optional or node.multiple or any([_varies(child) for child in node.children]):
+        return True
+    return node.shape == ONEOF and any(
+        [_least(child) != _least(node.children[0]) for child in node.children]
+    )
+
+
+def _key_nodes(nodes: list[Argument]) -> list[Argument]:
+    found: list[Argument] = []
+    for node in nodes:
+        if isinstance(node.kind, Key):
+            found.append(node)
+        found.extend(_key_nodes(node.children))
+    return found
+
+
+def _fixed_keys(declaration: Declaration) -> int:
+    """How many key arguments `key_range_of` covers: the leading ones."""
+    if not key_range_of(declaration)[0]:
+        return 0
+    count = 0
+    is_counted = False
+    for node in declaration.notation.arguments:
+        keys = _key_nodes([node])
+        if keys and (is_counted or node.token or node.optional or node.shape == ONEOF):
+            break
+        is_counted = is_counted or isinstance(node.kind, Tally)
+        count += len(keys)
+    return count
+
+
+def _has_movable_keys(declaration: Declaration) -> bool:
+    keys = _key_nodes(declaration.notation.arguments)
+    return len(keys) > _fixed_keys(declaration)
+
+
+def _docs_of_argument(node: Argument, keys: list[Argument]) -> dict[str, object]:
+    docs: dict[str, object] = {"name": node.docs_name, "type": node.docs_type}
+    if not node.children:
+        docs["display_text"] = node.docs_name
+    if node in keys:
+        docs["key_spec_index"] = keys.index(node)
+    if node.token:
+        docs["token"] = node.token.strip('"')
+    flags: list[object] = []
+    if node.optional:
+        flags.append(Status("optional"))
+    if node.multiple:
+        flags.append(Status("multiple"))
+    if node.multiple_token:
+        flags.append(Status("multiple_token"))
+    if flags:
+        docs["flags"] = Members(flags)
+    if node.children:
+        docs["arguments"] = [_docs_of_argument(child, keys) for child in node.children]
+    return docs
+
+
+def _key_specs_of(declaration: Declaration) -> list[object]:
+    specs: list[object] = []
+    flags = ["RW", "access", "update"] if declaration.writes else ["RO", "access"]
+    at = _name_size(declaration)
+    is_fixed = True
+    nodes = declaration.notation.arguments
+    for index, node in enumerate(nodes):
+        for key in _key_nodes([node]):
+            begin = _begin_search(node, key, at, is_fixed)
+            find = _find_keys(nodes, index, key)
+            specs.append(
+                {
+                    "flags": Members([Status(flag) for flag in flags]),
+                    "begin_search": begin,
+                    "find_keys": find,
+                }
+            )
+        if isinstance(node.kind, Tally):
+            continue
+        is_fixed = is_fixed and not _varies(node)
+        at += _least(node)
+    return specs
+
+
+def _begin_search(node: Argument, key: Argument, at: int, is_fixed: bool) -> dict[str, object]:
+    token = key.token or node.token
+    if token:
+        return {"type": "keyword", "spec": {"keyword": token, "startfrom": 1}}
+    if not is_fixed:
+        return {"type": "unknown", "spec": {}}
+    offset = _parts(node).index(key) if key in _parts(node) else 0
+    return {"type": "index", "spec": {"index": at + offset}}
+
+
+def _find_keys(nodes: list[Argument], index: int, key: Argument) -> dict[str, object]:
+    if index and isinstance(nodes[index - 1].kind, Tally):
+        return {"type": "keynum", "spec": {"keynumidx": 0, "firstkey": 1, "keystep": 1}}
+    node = nodes[index]
+    many = node if node.multiple else key
+    if not many.multiple:
+        return {"type": "range", "spec": {"lastkey": 0, "keystep": 1, "limit": 0}}
+    siblings = node.children if node.token else []
+    limit = len([child for child in siblings if child.multiple])
+    last = -1 - sum([_least(after) for after in nodes[index + 1 :]])
+    step = len(_parts(many))
+    return {
+        "type": "range",
+        "spec": {"lastkey": last, "keystep": step, "limit": limit if limit > 1 else 0},
+    }

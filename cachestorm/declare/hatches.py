@@ -1,0 +1,60 @@
+"""Hatches: what a notation cannot say, by the name that a declaration gives in `bind=`.
+
+A hatch runs when the words are in their slots and not converted yet; it may move words
+or choose other kinds. Each is one small function.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final, cast
+
+from cachestorm.declare.bound import Bound
+from cachestorm.declare.composites import Repeated
+from cachestorm.declare.kinds import INDEX, LEX_BOUND, SCORE_BOUND, Key, Kind
+from cachestorm.errors import CommandSyntaxError
+
+Hatch = Callable[[Bound], None]
+
+
+def range_bounds(bound: Bound) -> None:
+    """ZRANGE: a later token decides whether the ends are indexes, scores or members.
+
+    Those are the slots of kind `bound`.
+    """
+    kind: Kind = INDEX
+    if bound.given("byscore"):
+        kind = SCORE_BOUND
+    if bound.given("bylex"):
+        kind = LEX_BOUND
+    for slot in range(len(bound.kinds)):
+        found = bound.kinds[slot]
+        if found is not None and found.name == "bound":
+            bound.kinds[slot] = kind
+
+
+def stream_halves(bound: Bound) -> None:
+    """XREAD: as many ids as keys, told apart by nothing but their number."""
+    keys_slot = ids_slot = 0
+    for slot, kind in enumerate(bound.kinds):
+        if isinstance(kind, Repeated):
+            if isinstance(kind.kind, Key):
+                keys_slot = slot
+            else:
+                ids_slot = slot
+    words = cast("list[object]", bound.values[keys_slot])
+    words = words + cast("list[object]", bound.values[ids_slot])
+    half = len(words) // 2
+    if half * 2 != len(words):
+        raise CommandSyntaxError(
+            f"Unbalanced '{bound.slots.command}' list of streams: "
+            "for each stream key an ID or '$' must be specified."
+        )
+    bound.values[keys_slot] = words[:half]
+    bound.values[ids_slot] = words[half:]
+
+
+HATCHES: Final[dict[str, Hatch]] = {
+    "range_bounds": range_bounds,
+    "stream_halves": stream_halves,
+}

@@ -1,0 +1,306 @@
+"""Kinds: what a parameter of a command may hold, and the words it is refused with.
+
+A notation names kinds, a plan reads raw arguments through them. A raw argument is
+`bytes` from the wire, any object from Python, anything JSON has from HTTP: `read` makes
+the value that the command's method takes.
+
+1. A kind owns the conversion and its error text, for every door.
+2. A kind sees one argument: what needs two (NX with XX) is for the method to refuse.
+3. `read` raises nothing but CacheStormError.
+
+Source: the texts are those of Redis 7.2 and, for what it lacks, of Valkey 9.1.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from cachestorm.codec import (
+    INT64_MAX,
+    INT64_MIN,
+    bytes_of,
+    checked_text,
+    parse_float,
+    parse_int,
+    to_wire,
+)
+from cachestorm.declare.spans import Lifetime as Lifetime
+from cachestorm.declare.spans import lex_bound, score_bound
+from cachestorm.errors import (
+    ArgumentError,
+    CommandSyntaxError,
+    InvalidKeyError,
+    NotAFloatError,
+)
+
+NOT_AN_INTEGER: Final = "value is not an integer or out of range"
+NOT_A_FLOAT: Final = "value is not a valid float"
+
+
+class Kind:
+    """How one argument is read.
+
+    Attributes:
+        name: what a notation calls it.
+        docs_type: its `type` in COMMAND DOCS.
+        docs_name: its `name` in COMMAND DOCS; empty: the parameter's own.
+    """
+
+    def __init__(self, name: str, docs_type: str, docs_name: str = "") -> None:
+        self.name = name
+        self.docs_type = docs_type
+        self.docs_name = docs_name
+
+    def read(self, raw: object) -> object:
+        """The value that the method takes."""
+        return raw
+
+    def find_keys(self, raw: object, found: list[str]) -> None:
+        """Appends the keys among the argument; most kinds have none."""
+
+
+class Text(Kind):
+    """A `str` that survives the round trip through UTF-8; an int is its decimal digits."""
+
+    def read(self, raw: object) -> object:
+        if isinstance(raw, bytes):
+            return raw.decode("utf-8", "surrogateescape")
+        if isinstance(raw, str):
+            return checked_text(raw)
+        if isinstance(raw, int) and not isinstance(raw, bool):
+            return str(raw)
+        raise InvalidKeyError(f"a {self.name} is a str, not {type(raw).__name__}")
+
+
+class Key(Text):
+    """The name of an entry. An int is refused: in Python `cache[1]` is, too."""
+
+    def read(self, raw: object) -> object:
+        if isinstance(raw, bytes):
+            return raw.decode("utf-8", "surrogateescape")
+        if isinstance(raw, str):
+            return checked_text(raw)
+        raise InvalidKeyError(f"a key is a str, not {type(raw).__name__}")
+
+    def find_keys(self, raw: object, found: list[str]) -> None:
+        found.append(str(self.read(raw)))
+
+
+class Blob(Kind):
+    """Bytes: what a message, a script or a serialized value is."""
+
+    def read(self, raw: object) -> object:
+        return to_wire(raw)
+
+
+class Integer(Kind):
+    """A 64-bit integer, within a range if the kind has one.
+
+    Attributes:
+        text: the refusal of what is no integer.
+        least, most: the range.
+        range_text: the refusal of what is out of it.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        text: str = NOT_AN_INTEGER,
+        least: int = INT64_MIN,
+        most: int = INT64_MAX,
+        range_text: str = "",
+    ) -> None:
+        super().__init__(name, "integer")
+        self.text = text
+        self.least = least
+        self.most = most
+        self.range_text = range_text or text
+
+    def read(self, raw: object) -> object:
+        number = parse_int(raw, self.text)
+        if number < self.least or number > self.most:
+            raise ArgumentError(self.range_text)
+        return number
+
+
+class Tally(Integer):
+    """How many arguments follow: `numkeys key [key ...]`.
+
+    Attributes:
+        excess_text: the refusal when fewer follow.
+    """
+
+    def __init__(
+        self, name: str, text: str, range_text: str, excess_text: str, least: int = 1
+    ) -> None:
+        super().__init__(name, text, least, INT64_MAX, range_text)
+        self.excess_text = excess_text
+
+    def count(self, raw: object, words_left: int, width: int, exact: bool, command: str) -> int:
+        """How many rows of `width` words follow; `exact`: they are all that is left."""
+        number = parse_int(raw, self.text)
+        if number < self.least:
+            raise ArgumentError(self.range_text.replace("{command}", command))
+        needed = number * width
+        if needed > words_left or (exact and needed != words_left):
+            raise CommandSyntaxError(self.excess_text)
+        return number
+
+
+class Cursor(Kind):
+    """Where an iteration stands: an unsigned 64-bit integer."""
+
+    def read(self, raw: object) -> object:
+        if isinstance(raw, int) and not isinstance(raw, bool):
+            number = raw
+        else:
+            digits = bytes_of(raw) if isinstance(raw, str) else raw
+            if not isinstance(digits, bytes) or not digits.isdigit() or len(digits) > 20:
+                raise ArgumentError("invalid cursor")
+            number = int(digits)
+        if not 0 <= number <= 18446744073709551615:
+            raise ArgumentError("invalid cursor")
+        return number
+
+
+class Double(Kind):
+    """A floating point number; infinities are numbers, NaN is not."""
+
+    def __init__(self, name: str, text: str = NOT_A_FLOAT) -> None:
+        super().__init__(name, "double")
+        self.text = text
+
+    def read(self, raw: object) -> object:
+        return parse_float(raw, self.text)
+
+
+class Timeout(Double):
+    """How long a blocking command waits: seconds as float; 0 is for ever."""
+
+    def read(self, raw: object) -> object:
+        seconds = parse_float(raw, self.text)
+        if seconds < 0:
+            raise NotAFloatError("timeout is negative")
+        if seconds * 1000 > INT64_MAX:
+            raise NotAFloatError("timeout is out of range")
+        return seconds
+
+
+class TimeoutMs(Kind):
+    """The same in milliseconds (XREAD BLOCK), read as seconds as well."""
+
+    def read(self, raw: object) -> object:
+        ms = parse_int(raw, "timeout is not an integer or out of range")
+        if ms < 0:
+            raise ArgumentError("timeout is negative")
+        return ms / 1000
+
+
+class Ttl(Kind):
+    """A time to live, read as a Lifetime."""
+
+    def __init__(self, name: str, docs_name: str, unit_ms: int, absolute: bool) -> None:
+        super().__init__(name, "unix-time" if absolute else "integer", docs_name)
+        self.unit_ms = unit_ms
+        self.absolute = absolute
+
+    def read(self, raw: object) -> object:
+        return Lifetime(parse_int(raw) * self.unit_ms, self.absolute)
+
+
+class ScoreBoundKind(Kind):
+    """One end of a range of scores."""
+
+    def read(self, raw: object) -> object:
+        return score_bound(raw)
+
+
+class LexBoundKind(Kind):
+    """One end of a lexical range."""
+
+    def read(self, raw: object) -> object:
+        return lex_bound(raw)
+
+
+AS_GIVEN: Final = Kind("value", "string")
+INDEX: Final = Integer("integer")
+SCORE_BOUND: Final = ScoreBoundKind("score-bound", "double")
+LEX_BOUND: Final = LexBoundKind("lex-bound", "string")
+
+_EXCESS: Final = "Number of keys can't be greater than number of args"
+_NO_KEYS: Final = "numkeys should be greater than 0"
+_NO_INPUT: Final = "at least 1 input key is needed for '{command}' command"
+_FIELDS: Final = "numfields should be greater than 0 and match the provided number of fields"
+_NOT_POSITIVE: Final = "value is out of range, must be positive"
+_NO_COUNT: Final = "count should be greater than 0"
+_NO_LIMIT: Final = "LIMIT can't be negative"
+_SYNTAX: Final = "syntax error"
+
+
+def _tabulate(kinds: list[Kind]) -> dict[str, Kind]:
+    return {kind.name: kind for kind in kinds}
+
+
+# What a notation may call a kind.
+KINDS: Final = _tabulate(
+    [
+        AS_GIVEN,
+        Key("key", "key"),
+        Text("string", "string"),
+        Text("field", "string"),
+        Text("member", "string"),
+        Text("tag", "string"),
+        Text("namespace", "string"),
+        Text("pattern", "pattern"),
+        Text("bound", "string"),
+        Blob("blob", "string"),
+        INDEX,
+        Integer("count"),
+        Integer("limit", _NO_LIMIT, 0),
+        Integer("positive", _NOT_POSITIVE, 0),
+        Integer("scan-count", NOT_AN_INTEGER, 1, INT64_MAX, _SYNTAX),
+        Integer("pop-count", _NO_COUNT, 1),
+        Integer("client-id", "client-id should be greater than 0", 1),
+        Integer("num-matches", "COUNT can't be negative", 0),
+        Integer("len", "MAXLEN can't be negative", 0),
+        Tally("numkeys", _NO_KEYS, _NO_KEYS, _SYNTAX),
+        Tally("card-keys", _NO_KEYS, _NO_KEYS, _EXCESS),
+        Tally("input-keys", NOT_AN_INTEGER, _NO_INPUT, _SYNTAX),
+        Tally("script-keys", NOT_AN_INTEGER, "Number of keys can't be negative", _EXCESS, 0),
+        Tally("numfields", NOT_AN_INTEGER, _FIELDS, _FIELDS),
+        Tally("field-count", NOT_AN_INTEGER, _SYNTAX, _SYNTAX),
+        Cursor("cursor", "integer"),
+        Double("double"),
+        Double("score"),
+        Double("weight", "weight value is not a float"),
+        Timeout("timeout", "timeout is not a float or out of range"),
+        TimeoutMs("timeout-ms", "integer", "milliseconds"),
+        Ttl("seconds", "seconds", 1000, False),
+        Ttl("milliseconds", "milliseconds", 1, False),
+        Ttl("unix-seconds", "unix-time-seconds", 1000, True),
+        Ttl("unix-milliseconds", "unix-time-milliseconds", 1, True),
+        SCORE_BOUND,
+        LEX_BOUND,
+    ]
+)
+
+# Names that need no `:kind` in a notation: each means the same thing in every command.
+NAMED_KINDS: Final = {
+    "newkey": "key",
+    "source": "key",
+    "destination": "key",
+    "element": "value",
+    "pivot": "value",
+    "start": "integer",
+    "stop": "integer",
+    "index": "integer",
+    "offset": "integer",
+    "increment": "integer",
+    "decrement": "integer",
+    "rank": "integer",
+}
+
+
+def kind_named(name: str) -> Kind | None:
+    """The kind of that name, or of a parameter of that name."""
+    return KINDS.get(NAMED_KINDS.get(name, name))

@@ -1,0 +1,204 @@
+"""The plan of a command: arguments in, the method called, a reply out.
+
+One for each command, made on first use; the doors and `Cache.execute` call it. It lexes
+by position and token, then converts, then calls; see `matchers` and `kinds`.
+
+1. Whoever calls gives the whole command: `words[0]` is its name, in any case.
+2. With nothing but the leading parameters given, there are no slots: the words are read
+   and the method is called, all in compiled code.
+3. Otherwise a caller, generated once for each set of given parameters, calls the method
+   with those only, so that its own defaults hold and nothing is looked up a call.
+4. A method with a parameter `default` that the notation does not name gets MISSING for
+   it: so a stored None is told from no key. `call` turns MISSING into None.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final, cast
+
+from cachestorm.declare.binder import Binder
+from cachestorm.declare.bound import Bound, Slots
+from cachestorm.declare.declaration import Declaration
+from cachestorm.declare.facts import arity_of
+from cachestorm.declare.hatches import HATCHES, Hatch
+from cachestorm.declare.kinds import AS_GIVEN
+from cachestorm.declare.matchers import stray_error
+from cachestorm.declare.parameters import Parameters
+from cachestorm.declare.replies import Converter, converter_named
+from cachestorm.declare.spelling import spell
+from cachestorm.errors import ArityError, DeclarationError
+from cachestorm.markers import MISSING
+
+# Whoever sends all combinations of all options must not fill the memory with callers.
+_MOST_CALLERS: Final = 256
+_MOST_DIRECT: Final = 3
+_NOTHING: Final = Bound(Slots("", []))
+
+Caller = Callable[[object, object, list[object]], object]
+
+
+class Plan:
+    """How one command is called.
+
+    Attributes:
+        name: `SET`, `OBJECT ENCODING`.
+        declaration: what it was made from.
+        arity: as Redis counts it: with the name; negative for "at least".
+
+    Raises:
+        DeclarationError: when notation and method do not fit each other.
+    """
+
+    def __init__(self, declaration: Declaration) -> None:
+        self.name = declaration.name
+        self.declaration = declaration
+        self.arity = arity_of(declaration)
+        self._command = declaration.full_name
+        self._function = declaration.function
+        self._first = 2 if declaration.subcommand else 1
+        self._parameters = Parameters(declaration.function)
+        arguments = declaration.notation.arguments
+        self._slots = Slots(self._command, self._parameters.names)
+        binder = Binder(self.name, arguments, self._parameters, declaration.stray)
+        self._matcher = binder.matcher
+        self._has_default = binder.has_default
+        self._hatch = _hatch_of(declaration)
+        self._reply = _converter_of(declaration)
+        self._callers: dict[int, Caller] = {}
+        kinds = binder.direct_kinds()
+        self._direct = len(kinds)
+        self._direct_size = self._first + len(kinds)
+        if len(kinds) > _MOST_DIRECT or self._hatch is not None or not binder.is_direct:
+            self._direct_size = -1
+        kinds.extend([AS_GIVEN] * _MOST_DIRECT)
+        self._kind0 = kinds[0]
+        self._kind1 = kinds[1]
+        self._kind2 = kinds[2]
+
+    def call(self, target: object, words: list[object]) -> object:
+        """Runs the command on `target`; the method's own value.
+
+        Raises:
+            CacheStormError: what the words, or the method, are refused with.
+        """
+        if len(words) == self._direct_size:
+            value = self._call_direct(target, words)
+        else:
+            value = self._call_bound(target, self.bind(words))
+        return None if value is MISSING else value
+
+    def answer(self, target: object, words: list[object]) -> object:
+        """Runs the command on `target`; a wire value.
+
+        Raises:
+            CacheStormError: as `call`.
+        """
+        if len(words) == self._direct_size:
+            value = self._call_direct(target, words)
+            return value if self._reply is None else self._reply(value, _NOTHING)
+        bound = self.bind(words)
+        value = self._call_bound(target, bound)
+        return value if self._reply is None else self._reply(value, bound)
+
+    def answer_json(self, target: object, named: dict[str, object]) -> object:
+        """Runs the command with arguments by name; a wire value.
+
+        Raises:
+            NamedArgumentError: for names that the command does not have, or misses.
+            CacheStormError: as `call`.
+        """
+        return self.answer(target, spell(self.declaration, named))
+
+    def keys(self, words: list[object]) -> list[str]:
+        """The keys among the words, in declared order.
+
+        Raises:
+            CacheStormError: for words that the command would refuse.
+        """
+        return self._lex(words).find_keys()
+
+    def bind(self, words: list[object]) -> Bound:
+        """The words, lexed and converted.
+
+        Raises:
+            CacheStormError: what the words are refused with.
+        """
+        bound = self._lex(words)
+        bound.convert()
+        return bound
+
+    def _lex(self, words: list[object]) -> Bound:
+        size = len(words)
+        if size != self.arity and (self.arity >= 0 or size < -self.arity):
+            raise ArityError(self._command)
+        bound = Bound(self._slots)
+        at = self._matcher.match(words, self._first, size, bound)
+        if at < size:
+            raise stray_error(self._command, self.declaration.stray, words[at])
+        if self._hatch is not None:
+            self._hatch(bound)
+        return bound
+
+    def _call_direct(self, target: object, words: list[object]) -> object:
+        if self._direct == 0:
+            return self._function(target)
+        first = self._first
+        one = self._kind0.read(words[first])
+        if self._direct == 1:
+            if self._has_default:
+                return self._function(target, one, MISSING)
+            return self._function(target, one)
+        two = self._kind1.read(words[first + 1])
+        if self._direct == 2:
+            if self._has_default:
+                return self._function(target, one, two, MISSING)
+            return self._function(target, one, two)
+        return self._function(target, one, two, self._kind2.read(words[first + 2]))
+
+    def _call_bound(self, target: object, bound: Bound) -> object:
+        caller = self._callers.get(bound.mask)
+        if caller is None:
+            if len(self._callers) >= _MOST_CALLERS:
+                self._callers.clear()
+            caller = self._make_caller(bound.mask)
+            self._callers[bound.mask] = caller
+        return caller(self._function, target, bound.values)
+
+    def _make_caller(self, mask: int) -> Caller:
+        """A function `(method, target, values)` that passes on the slots of the mask."""
+        parts = ["t"]
+        is_open = True  # all positional parameters so far are given
+        for slot, name in enumerate(self._parameters.names):
+            value = f"b[{slot}]" if mask & (1 << slot) else ""
+            if self._has_default and name == "default":
+                value = "missing"
+            if slot == self._parameters.var_slot:
+                if value and not is_open:
+                    raise DeclarationError(f"{self.name}: *{name} needs all that is before it")
+                value = "*" + value if value else ""
+            elif value and not (is_open and slot < self._parameters.positional):
+                value = f"{name}={value}"
+            elif not value and slot < self._parameters.positional:
+                is_open = False
+            if value:
+                parts.append(value)
+        source = f"lambda f, t, b: f({', '.join(parts)})"
+        return cast(Caller, eval(source, {"missing": MISSING}))
+
+
+def _hatch_of(declaration: Declaration) -> Hatch | None:
+    if not declaration.bind:
+        return None
+    hatch = HATCHES.get(declaration.bind)
+    if hatch is None:
+        raise DeclarationError(f"{declaration.name}: no hatch is called {declaration.bind!r}")
+    return hatch
+
+
+def _converter_of(declaration: Declaration) -> Converter | None:
+    """The reply converter; None for `native`, which would change nothing."""
+    converter = converter_named(declaration.reply)
+    if converter is None:
+        raise DeclarationError(f"{declaration.name}: no reply is called {declaration.reply!r}")
+    return None if declaration.reply == "native" else converter

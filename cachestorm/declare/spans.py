@@ -1,0 +1,146 @@
+"""Spans: what arguments about time and order are read as.
+
+Made by kinds, taken by the methods of commands; the methods read what Python callers give
+them by the same functions. Values that never change.
+"""
+
+from __future__ import annotations
+
+from cachestorm.codec import INT64_MAX, INT64_MIN, bytes_of, parse_float
+from cachestorm.errors import ArgumentError, InvalidTtlError
+
+
+class Lifetime:
+    """A time to live as a door spelled it: a duration, or a point in time.
+
+    Attributes:
+        ms: milliseconds, of any sign and size; a Python int, so it never wraps.
+        absolute: counted from 1970 instead of from now.
+    """
+
+    def __init__(self, ms: int, absolute: bool) -> None:
+        self.ms = ms
+        self.absolute = absolute
+
+    def expires_at_ms(self, now_ms: int, command: str, past: bool = False) -> int:
+        """The deadline in milliseconds since 1970.
+
+        Args:
+            now_ms: the time of the command.
+            command: lower-case name, for the refusal.
+            past: a deadline that is over is an answer, not an error (EXPIRE deletes).
+
+        Raises:
+            InvalidTtlError: for a deadline beyond 64 bits, and unless `past`, for a time
+                to live that is zero or negative.
+        """
+        deadline = self.ms if self.absolute else self.ms + now_ms
+        if (self.ms <= 0 and not past) or not INT64_MIN <= deadline <= INT64_MAX:
+            raise InvalidTtlError(f"invalid expire time in '{command}' command")
+        return deadline
+
+    def __eq__(self, other: object) -> bool:
+        return (
+            isinstance(other, Lifetime)
+            and self.ms == other.ms
+            and self.absolute == other.absolute
+        )
+
+    def __hash__(self) -> int:
+        return hash((self.ms, self.absolute))
+
+    def __repr__(self) -> str:
+        return f"Lifetime({self.ms}, absolute={self.absolute})"
+
+
+class ScoreBound:
+    """One end of a range of scores: `1.5`, `(1.5` (exclusive), `-inf`, `+inf`."""
+
+    def __init__(self, score: float, exclusive: bool = False) -> None:
+        self.score = score
+        self.exclusive = exclusive
+
+    def __eq__(self, other: object) -> bool:
+        return (
+            isinstance(other, ScoreBound)
+            and self.score == other.score
+            and self.exclusive == other.exclusive
+        )
+
+    def __hash__(self) -> int:
+        return hash((self.score, self.exclusive))
+
+    def __repr__(self) -> str:
+        return f"ScoreBound({self.score}, exclusive={self.exclusive})"
+
+
+class LexBound:
+    """One end of a lexical range: `[a` (inclusive), `(a` (exclusive), `-`, `+`.
+
+    Attributes:
+        item: the bytes of the member; empty for `-` and `+`.
+        exclusive: the member itself is out.
+        infinity: -1 for `-`, 1 for `+`, else 0.
+    """
+
+    def __init__(self, item: bytes, exclusive: bool = False, infinity: int = 0) -> None:
+        self.item = item
+        self.exclusive = exclusive
+        self.infinity = infinity
+
+    def __eq__(self, other: object) -> bool:
+        return (
+            isinstance(other, LexBound)
+            and self.item == other.item
+            and self.exclusive == other.exclusive
+            and self.infinity == other.infinity
+        )
+
+    def __hash__(self) -> int:
+        return hash((self.item, self.exclusive, self.infinity))
+
+    def __repr__(self) -> str:
+        return f"LexBound({self.item!r}, exclusive={self.exclusive}, infinity={self.infinity})"
+
+
+def score_bound(raw: object) -> ScoreBound:
+    """The bound that an argument spells, or that it already is.
+
+    Raises:
+        NotAFloatError: with Redis' text.
+
+    Example:
+        >>> score_bound("(1.5")
+        ScoreBound(1.5, exclusive=True)
+    """
+    if isinstance(raw, ScoreBound):
+        return raw
+    text = bytes_of(raw) if isinstance(raw, str) else raw
+    if isinstance(text, bytes) and text.startswith(b"("):
+        return ScoreBound(parse_float(text[1:], "min or max is not a float"), True)
+    return ScoreBound(parse_float(text, "min or max is not a float"))
+
+
+def lex_bound(raw: object) -> LexBound:
+    """The bound that an argument spells, or that it already is.
+
+    Raises:
+        ArgumentError: with Redis' text.
+
+    Example:
+        >>> lex_bound("[a")
+        LexBound(b'a', exclusive=False, infinity=0)
+    """
+    if isinstance(raw, LexBound):
+        return raw
+    text = bytes_of(raw) if isinstance(raw, str) else raw
+    if isinstance(text, bytes):
+        if text == b"-":
+            return LexBound(b"", infinity=-1)
+        if text == b"+":
+            return LexBound(b"", infinity=1)
+        if text.startswith(b"["):
+            return LexBound(text[1:])
+        if text.startswith(b"("):
+            return LexBound(text[1:], True)
+    raise ArgumentError("min or max not valid string range item")

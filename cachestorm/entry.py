@@ -1,0 +1,54 @@
+"""The entry: what the store keeps of a key beside its value.
+
+Made, changed and dropped by the keyspace alone.
+
+1. 64 bytes, and without a garbage-collector header: a full collection passes a million
+   entries by. So an entry refers to nothing that could refer back to it. Its value,
+   which may be anything, lies outside, in `Keyspace.values` at `entry.index`.
+2. `index` is -1 once the entry has left its keyspace.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from mypy_extensions import i16, i32, i64, mypyc_attr, u8
+
+STRING: Final = 0
+OBJECT: Final = 1
+HASH: Final = 2
+LIST: Final = 3
+SET: Final = 4
+ZSET: Final = 5
+
+KIND_NAMES: Final = ("string", "object", "hash", "list", "set", "zset")
+
+
+@mypyc_attr(acyclic=True)
+class Entry:
+    """A key's place, deadline, version and tags.
+
+    Attributes:
+        key: the key.
+        tags: None, the one `TagMark`, or a tuple of them in the order of tagging.
+        expires_at_ms: wall-clock deadline; 0 for never.
+        version: the store's sequence number at the last write.
+        index: position in the keyspace's dense arrays.
+        heat: what the eviction policy keeps of past hits; only it reads it.
+        kind: STRING to ZSET.
+    """
+
+    def __init__(self, key: str, index: i32, kind: u8, version: i64) -> None:
+        self.key: Final = key
+        self.tags: object = None
+        self.expires_at_ms: i64 = 0
+        self.version: i64 = version
+        self.index: i32 = index
+        self.heat: i16 = 0
+        self.kind: u8 = kind
+
+
+def kind_name(entry: Entry) -> str:
+    """What TYPE calls the value of an entry."""
+    kind: int = entry.kind
+    return KIND_NAMES[kind]

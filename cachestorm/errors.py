@@ -1,0 +1,183 @@
+"""Every error of CacheStorm: one tree, each class with its answer at every door.
+
+Raised by all rooms, translated by none: a door only reads `resp`, `http_status` or
+`exit_code`. Texts are Redis' where Redis has one, so a call in process is refused in
+the same words as a command on the wire.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from mypy_extensions import mypyc_attr
+
+
+@mypyc_attr(native_class=False)
+class CacheStormError(Exception):
+    """The root of the tree.
+
+    Attributes:
+        code: the first word of the RESP error.
+        http_status: what the HTTP door answers with.
+        exit_code: what the command line ends with.
+    """
+
+    code: ClassVar[str] = "ERR"
+    http_status: ClassVar[int] = 400
+    exit_code: ClassVar[int] = 1
+
+    @property
+    def resp(self) -> str:
+        """The error as RESP carries it, without the leading `-`."""
+        return f"{self.code} {self}"
+
+
+@mypyc_attr(native_class=False)
+class WrongTypeError(CacheStormError, TypeError):
+    """The key holds another kind of value than the command works on."""
+
+    code = "WRONGTYPE"
+    http_status = 409
+
+    def __init__(
+        self, text: str = "Operation against a key holding the wrong kind of value"
+    ) -> None:
+        super().__init__(text)
+
+
+@mypyc_attr(native_class=False)
+class NotAnIntegerError(CacheStormError, ValueError):
+    """An argument or a stored value is no integer of 64 bits."""
+
+    def __init__(self, text: str = "value is not an integer or out of range") -> None:
+        super().__init__(text)
+
+
+@mypyc_attr(native_class=False)
+class NotAFloatError(CacheStormError, ValueError):
+    """An argument or a stored value is no finite number where one is needed."""
+
+    def __init__(self, text: str = "value is not a valid float") -> None:
+        super().__init__(text)
+
+
+@mypyc_attr(native_class=False)
+class InvalidKeyError(CacheStormError, ValueError):
+    """A key, field, member or tag that does not survive a round trip through UTF-8."""
+
+
+@mypyc_attr(native_class=False)
+class InvalidTtlError(CacheStormError, ValueError):
+    """A time to live that is zero, negative, or beyond what milliseconds in 64 bits hold."""
+
+
+@mypyc_attr(native_class=False)
+class ArgumentError(CacheStormError, ValueError):
+    """Arguments that contradict each other or lie outside of their range."""
+
+
+@mypyc_attr(native_class=False)
+class CommandSyntaxError(CacheStormError, ValueError):
+    """Arguments that do not fit the command's declaration."""
+
+    def __init__(self, text: str = "syntax error") -> None:
+        super().__init__(text)
+
+
+@mypyc_attr(native_class=False)
+class ArityError(CommandSyntaxError):
+    """Too few or too many arguments for a command."""
+
+    def __init__(self, command: str) -> None:
+        super().__init__(f"wrong number of arguments for '{command}' command")
+
+
+@mypyc_attr(native_class=False)
+class UnknownCommandError(CacheStormError, LookupError):
+    """No command of that name is declared."""
+
+    http_status = 404
+
+
+@mypyc_attr(native_class=False)
+class NoSuchKeyError(CacheStormError, LookupError):
+    """A command that needs the key to be there did not find it."""
+
+    http_status = 404
+
+    def __init__(self, text: str = "no such key") -> None:
+        super().__init__(text)
+
+
+@mypyc_attr(native_class=False)
+class NamespaceError(CacheStormError, LookupError):
+    """A namespace that is not there, may not be deleted, or has no valid name."""
+
+    http_status = 404
+
+
+@mypyc_attr(native_class=False)
+class TagError(CacheStormError, ValueError):
+    """A tag of no valid name, or a link that would close a cycle."""
+
+
+@mypyc_attr(native_class=False)
+class OutOfMemoryError(CacheStormError, MemoryError):
+    """The memory limit is reached and the policy has no victim to give."""
+
+    code = "OOM"
+    http_status = 507
+
+    def __init__(
+        self, text: str = "command not allowed when used memory > 'maxmemory'."
+    ) -> None:
+        super().__init__(text)
+
+
+@mypyc_attr(native_class=False)
+class CodecError(CacheStormError, TypeError):
+    """A value that the cache's codec cannot turn into bytes."""
+
+    http_status = 409
+
+
+@mypyc_attr(native_class=False)
+class ReentrancyError(CacheStormError, RuntimeError):
+    """The thread that is inside a cache entered it again.
+
+    A finalizer, a signal handler or a garbage collection that runs in the middle of an
+    operation may meet this. Nothing was changed by the refused call.
+    """
+
+    http_status = 500
+
+    def __init__(
+        self,
+        text: str = "the cache was re-entered by the thread that is inside it "
+        "(from a finalizer or a signal handler); nothing was changed",
+    ) -> None:
+        super().__init__(text)
+
+
+@mypyc_attr(native_class=False)
+class ConfigError(CacheStormError, ValueError):
+    """One or more settings that are refused; the text lists all of them."""
+
+    exit_code = 2
+
+
+@mypyc_attr(native_class=False)
+class UnknownSubcommandError(UnknownCommandError):
+    """A container command has no subcommand of that name."""
+
+
+@mypyc_attr(native_class=False)
+class NamedArgumentError(CommandSyntaxError):
+    """An argument by name that the command does not have, or misses, or cannot spell."""
+
+
+@mypyc_attr(native_class=False)
+class DeclarationError(CacheStormError, TypeError):
+    """A command's declaration that contradicts itself or its method: a programmer's error."""
+
+    http_status = 500

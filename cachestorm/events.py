@@ -1,0 +1,124 @@
+"""Events: why entries leave, and what listeners are told, in order.
+
+The store calls `Effects.record` while it holds its lock; whoever gives the lock back
+calls `Effects.drain`. Nothing here calls the store.
+
+1. Effects carry a sequence number and are delivered in its order, outside of the lock,
+   by one thread at a time.
+2. An effect is a delta of state, never the request that caused it.
+3. A listener that raises harms nobody: its error is reported through
+   `sys.unraisablehook`, and the others are told all the same.
+"""
+
+from __future__ import annotations
+
+import enum
+import sys
+from collections.abc import Callable
+from typing import Final, cast
+
+from librt.threading import Lock
+from mypy_extensions import i64
+
+
+class Cause(enum.Enum):
+    """Why an entry left, or why its value was let go."""
+
+    DELETED = "deleted"
+    REPLACED = "replaced"
+    EXPIRED = "expired"
+    EVICTED = "evicted"
+    INVALIDATED = "invalidated"
+    EMPTIED = "emptied"
+    RENAMED = "renamed"
+    FLUSHED = "flushed"
+
+
+class Effect:
+    """One change of state.
+
+    Attributes:
+        sequence: position in the order of all changes of this cache.
+        name: `put`, `changed`, `expiry`, `tags`, `removed`, `flushed`, `linked`,
+            `unlinked` or `invalidated`.
+        namespace: where it happened.
+        key: which key or tag; empty for a whole namespace.
+        detail: what changed: the `Cause` of a removal, else see the emitter.
+    """
+
+    def __init__(
+        self, sequence: int, name: str, namespace: str, key: str, detail: object
+    ) -> None:
+        self.sequence: Final = sequence
+        self.name: Final = name
+        self.namespace: Final = namespace
+        self.key: Final = key
+        self.detail: Final = detail
+
+
+Listener = Callable[[Effect], object]
+
+
+class Effects:
+    """The queue between the store and its listeners."""
+
+    def __init__(self) -> None:
+        self.wanted: bool = False
+        self.queue: list[Effect] = []
+        self._listeners: list[Listener] = []
+        self._draining: Final = Lock()
+
+    def listen(self, listener: Listener) -> None:
+        """Adds a listener; it is told of every effect from now on."""
+        self._listeners = [*self._listeners, listener]
+        self.wanted = True
+
+    def unlisten(self, listener: Listener) -> None:
+        """Takes a listener away; one that was never added is no error."""
+        self._listeners = [each for each in self._listeners if each is not listener]
+        self.wanted = bool(self._listeners)
+
+    def record(
+        self, sequence: i64, name: str, namespace: str, key: str, detail: object
+    ) -> None:
+        """Queues an effect. The caller holds the store's lock and has seen `wanted`."""
+        self.queue.append(Effect(sequence, name, namespace, key, detail))
+
+    def drain(self) -> None:
+        """Delivers what is queued. The caller does not hold the store's lock.
+
+        A thread that finds another one delivering leaves its effects to it.
+        """
+        while self.queue and self._draining.acquire(False):
+            try:
+                while self.queue:
+                    batch = self.queue
+                    self.queue = []
+                    for effect in batch:
+                        for listener in self._listeners:
+                            _tell(listener, effect)
+            finally:
+                self._draining.release()
+
+
+def _tell(listener: Listener, effect: Effect) -> None:
+    try:
+        listener(effect)
+    except Exception as error:
+        _report(listener, error)
+
+
+class _Unraisable:
+    """What `sys.unraisablehook` reads."""
+
+    def __init__(self, listener: Listener, error: Exception) -> None:
+        self.exc_type = type(error)
+        self.exc_value = error
+        self.exc_traceback = error.__traceback__
+        self.err_msg = "a listener of a cache raised"
+        self.object = listener
+
+
+def _report(listener: Listener, error: Exception) -> None:
+    hook = cast("Callable[[object], object]", sys.unraisablehook)
+    hook(_Unraisable(listener, error))

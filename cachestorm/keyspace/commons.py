@@ -1,0 +1,126 @@
+"""The commons: what all keyspaces of one cache share, and the accounts of its memory.
+
+Written under the latch by keyspaces; the store above it makes and drops keyspaces.
+
+1. `leave` is the only way to give the latch back. What left the store meanwhile lies in
+   the graveyard and is dropped after the release: a finalizer may enter the cache.
+2. Time stands still between `enter` and `leave`.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from mypy_extensions import i64
+
+from cachestorm.clock import Clock
+from cachestorm.entry import Entry
+from cachestorm.events import Effects
+from cachestorm.keyspace.latch import Latch
+
+
+class Commons:
+    """Latch, clock, sequence, effects, graveyard and memory budget of one cache."""
+
+    def __init__(self, clock: Clock, max_bytes: int, max_entries: int) -> None:
+        self.latch: Final = Latch()
+        self.clock: Final = clock
+        self.effects: Final = Effects()
+        self.sequence: i64 = 0
+        self.used_bytes: i64 = 0
+        self.entry_count: i64 = 0
+        self.max_bytes: i64 = max_bytes
+        self.max_entries: i64 = max_entries
+        self.peak_bytes: i64 = 0
+        self.transaction: bool = False
+        self.graveyard: list[object] = []
+        # The entry that a write is about: making room for it must not cost it its place.
+        self.pinned: Entry | None = None
+        self._moment_ms: i64 = 0
+
+    def enter(self) -> None:
+        """Takes the latch; within a transaction of this thread it is held already.
+
+        Raises:
+            ReentrancyError: if this thread is inside already.
+        """
+        if self.transaction and self.latch.is_mine():
+            return
+        self.latch.acquire()
+        self._moment_ms = 0
+
+    def enter_step(self) -> None:
+        """As `enter`, for an operation in the middle of which no other code can run."""
+        if self.transaction and self.latch.is_mine():
+            return
+        self.latch.acquire_bare()
+        self._moment_ms = 0
+
+    def leave(self) -> None:
+        """Gives the latch back, then drops what left and tells the listeners."""
+        if self.transaction:
+            return
+        dead: list[object] | None = None
+        if self.graveyard:
+            dead = self.graveyard
+            self.graveyard = []
+        self.latch.release()
+        if self.effects.queue:
+            self.effects.drain()
+        dropped_here(dead)
+
+    def begin(self) -> None:
+        """Takes the latch for many commands of this thread.
+
+        Raises:
+            ReentrancyError: if this thread is inside already.
+        """
+        self.latch.acquire()
+        self._moment_ms = 0
+        self.transaction = True
+
+    def end(self) -> None:
+        """Ends what `begin` began."""
+        self.transaction = False
+        self.leave()
+
+    def now_ms(self) -> i64:
+        """The time of this visit: asked of the clock once, at its first use."""
+        if self._moment_ms == 0:
+            self._moment_ms = self.clock.now_ms()
+        return self._moment_ms
+
+    def breathe(self) -> None:
+        """Lets other threads in between two slices of long work."""
+        dead = self.graveyard
+        self.graveyard = []
+        self.latch.breathe()
+        self._moment_ms = 0
+        dropped_here(dead)
+
+    def make_room(self, need: i64) -> None:
+        """Evicts, wherever the policies find victims, until `need` more bytes fit.
+
+        Raises:
+            OutOfMemoryError: if there is no victim.
+        """
+        raise NotImplementedError
+
+    def evict(self) -> None:
+        """Removes one entry, wherever the policies find it.
+
+        Raises:
+            OutOfMemoryError: if there is no victim.
+        """
+        raise NotImplementedError
+
+    def bury(self, value: object) -> None:
+        """Keeps a value that may have a finalizer alive until the latch is free."""
+        kind = type(value)
+        if kind is bytes or kind is str or kind is int or kind is float or value is None:
+            return
+        self.graveyard.append(value)
+
+
+def dropped_here(value: object) -> None:
+    """Marks how long a reference is held: compiled code drops it at its last use."""

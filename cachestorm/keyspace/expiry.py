@@ -1,0 +1,157 @@
+"""The expiry index: which entries are due, without a heap and without a scan.
+
+Told by the keyspace of every deadline that comes and goes, asked by it for what is due.
+It removes nothing itself.
+
+1. Every live entry with a deadline stands in exactly one bucket, and its deadline says
+   in which: so nothing stale is ever left behind, and moving one is two dict writes.
+2. Near deadlines lie in fine buckets of about a second, far ones in coarse buckets of
+   about seventeen minutes. A coarse bucket is opened, in bounded steps, when its time
+   begins: a million keys with a month to live cost a few thousand dicts.
+3. A fine bucket is reaped once all of it is due, so the backlog is one bucket's width
+   plus what the callers' steps have not reached. Reads do not depend on it: they look
+   at the deadline itself.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from mypy_extensions import i64
+
+from cachestorm.entry import Entry
+
+FINE_BITS: Final = 10
+COARSE_BITS: Final = 20
+# Past this many empty seconds it is cheaper to look for the next bucket than to walk.
+LONGEST_WALK: Final = 4096
+
+
+class ExpiryIndex:
+    """The deadlines of one keyspace."""
+
+    def __init__(self, now_ms: i64) -> None:
+        self._fine: Final[dict[int, dict[str, Entry]]] = {}
+        self._coarse: Final[dict[int, dict[str, Entry]]] = {}
+        self._opened: i64 = now_ms >> COARSE_BITS
+        self._opening: dict[str, Entry] = {}
+        self._cursor: i64 = now_ms >> FINE_BITS
+        self.count: i64 = 0
+
+    def add(self, entry: Entry) -> None:
+        """Files an entry under its deadline. O(1)."""
+        self.count += 1
+        self._file(entry)
+
+    def _file(self, entry: Entry) -> None:
+        deadline = entry.expires_at_ms
+        period = deadline >> COARSE_BITS
+        if period > self._opened:
+            buckets = self._coarse
+            number = period
+        else:
+            buckets = self._fine
+            number = deadline >> FINE_BITS
+            if number < self._cursor:
+                self._cursor = number
+        bucket = buckets.get(number)
+        if bucket is None:
+            bucket = {}
+            buckets[number] = bucket
+        bucket[entry.key] = entry
+
+    def remove(self, entry: Entry) -> None:
+        """Takes an entry out, by the deadline it was filed under. O(1)."""
+        self.count -= 1
+        deadline = entry.expires_at_ms
+        period = deadline >> COARSE_BITS
+        if period > self._opened:
+            buckets = self._coarse
+            number = period
+        else:
+            if self._opening and entry.key in self._opening:
+                del self._opening[entry.key]
+                return
+            buckets = self._fine
+            number = deadline >> FINE_BITS
+        bucket = buckets[number]
+        del bucket[entry.key]
+        if not bucket:
+            del buckets[number]
+
+    def move(self, entry: Entry, expires_at_ms: i64) -> None:
+        """Gives an entry another deadline. O(1), and nothing if the bucket stays."""
+        old = entry.expires_at_ms
+        if (
+            old >> FINE_BITS == expires_at_ms >> FINE_BITS
+            and old >> COARSE_BITS <= self._opened
+            and not self._opening
+        ):
+            entry.expires_at_ms = expires_at_ms
+            return
+        self.remove(entry)
+        entry.expires_at_ms = expires_at_ms
+        self.add(entry)
+
+    def due(self, now_ms: i64, limit: i64) -> list[Entry]:
+        """Entries whose bucket is due, at most `limit`; and a bounded step of opening.
+
+        The caller removes each of them, which takes them out of here.
+        """
+        self._open(now_ms >> COARSE_BITS, limit)
+        found: list[Entry] = []
+        present = now_ms >> FINE_BITS
+        if present - self._cursor > LONGEST_WALK:
+            self._cursor = min(min(self._fine, default=present), present)
+        while self._cursor < present:
+            bucket = self._fine.get(self._cursor)
+            if bucket is not None:
+                for entry in bucket.values():
+                    if len(found) >= limit:
+                        return found
+                    found.append(entry)
+                if len(found) >= limit:
+                    return found
+            if self._opening:
+                # an entry still to be moved may belong here or before
+                return found
+            self._cursor += 1
+        return found
+
+    def _open(self, period: i64, limit: i64) -> None:
+        moved: i64 = 0
+        while moved < limit:
+            if not self._opening:
+                if self._opened >= period:
+                    return
+                if period - self._opened > LONGEST_WALK:
+                    self._opened = min(min(self._coarse, default=period) - 1, period - 1)
+                self._opened += 1
+                opened = self._coarse.pop(self._opened, None)
+                if opened is None:
+                    continue
+                self._opening = opened
+            _, entry = self._opening.popitem()
+            self._file(entry)
+            moved += 1
+
+    def _check(self, entries: dict[str, Entry]) -> None:
+        filed: i64 = len(self._opening)
+        for number, bucket in self._fine.items():
+            assert bucket, f"empty fine bucket {number}"
+            filed += len(bucket)
+            for key, entry in bucket.items():
+                assert entries[key] is entry
+                assert entry.expires_at_ms >> FINE_BITS == number
+                assert entry.expires_at_ms >> COARSE_BITS <= self._opened
+                assert number >= self._cursor
+        for number, bucket in self._coarse.items():
+            assert bucket, f"empty coarse bucket {number}"
+            filed += len(bucket)
+            for key, entry in bucket.items():
+                assert entries[key] is entry
+                assert entry.expires_at_ms >> COARSE_BITS == number > self._opened
+        for key, entry in self._opening.items():
+            assert entries[key] is entry
+        assert filed == self.count
+        assert filed == sum(1 for entry in entries.values() if entry.expires_at_ms)

@@ -1,0 +1,54 @@
+"""Forks: a child process finds every cache consistent and its latch free.
+
+Not compiled: it is asked at a fork only, and keeps weak references, which compiled
+classes do not have.
+
+1. Before a fork every latch is taken, so that no thread is in the middle of a write;
+   after it, parent and child give them back. A thread that forks from inside a cache (a
+   finalizer) skips that one.
+"""
+
+from __future__ import annotations
+
+import os
+import weakref
+from typing import Final
+
+from cachestorm.errors import ReentrancyError
+from cachestorm.keyspace.latch import Latch
+
+
+class _Guard:
+    """Stands for a latch in the weak set: it lives as long as the latch does."""
+
+    def __init__(self, latch: Latch) -> None:
+        self.latch = latch
+
+
+_guards: Final[weakref.WeakSet[_Guard]] = weakref.WeakSet()
+_taken: Final[list[Latch]] = []
+
+
+def guard(latch: Latch) -> None:
+    """Has a latch taken before every fork of this process, and given back after it."""
+    keeper = _Guard(latch)
+    latch.keeper = keeper
+    _guards.add(keeper)
+
+
+def _before() -> None:
+    for keeper in sorted(_guards, key=id):
+        try:
+            keeper.latch.acquire()
+        except ReentrancyError:
+            continue
+        _taken.append(keeper.latch)
+
+
+def _after() -> None:
+    while _taken:
+        _taken.pop().release()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(before=_before, after_in_parent=_after, after_in_child=_after)

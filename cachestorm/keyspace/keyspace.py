@@ -1,0 +1,589 @@
+"""The keyspace: the entries of one namespace, with one way in and one way out.
+
+Called by commands, which hold the latch (a compiled `look` may go without); calls the
+tag index, the expiry index, the policy and the ledger, which never call back.
+
+1. `put` is the only way in and `remove` the only way out; both know dict, dense arrays,
+   expiry, tags, accounts, policy, ledger and effects, and nothing else does.
+2. `entries`, `dense` and `values` agree at every step another thread could see: what
+   enters is written to the arrays first and to the dict last, what leaves the other way.
+3. `dense` is walked by SCAN from its end down. An entry that leaves is replaced by the
+   last one, which can so be seen twice, but none that stays is ever missed.
+4. An entry that is expired, invalidated or stale is dead: `find` and `peek` do not
+   return it, whether or not it has been reaped yet.
+5. What is charged for an entry is what is refunded when it leaves.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from mypy_extensions import i64, u8
+
+from cachestorm.codec import checked_text
+from cachestorm.entry import OBJECT, Entry
+from cachestorm.errors import OutOfMemoryError
+from cachestorm.events import Cause
+from cachestorm.eviction.policy import STAMP_MASK, Policy
+from cachestorm.keyspace.commons import Commons
+from cachestorm.keyspace.expiry import ExpiryIndex
+from cachestorm.keyspace.ledger import Ledger
+from cachestorm.keyspace.tag_index import Doomed, Invalidation, TagIndex
+from cachestorm.values.container import Container
+from cachestorm.values.weights import weigh
+
+# An entry object, its slots in dict and dense arrays (amortised), and its deadline.
+ENTRY_BYTES: Final = 128
+DEADLINE_BYTES: Final = 48
+# How many entries one step reaps: well under a millisecond.
+REAP_STEP: Final = 256
+# A write in this many also does a step of reaping.
+WRITES_A_STEP: Final = 32
+# How many entries are reaped before other threads are let in: about two milliseconds.
+SLICE: Final = 2048
+# How often the policy is asked when it names the one entry that must stay.
+VICTIMS_ASKED: Final = 64
+
+_DELETED: Final = Cause.DELETED
+_EXPIRED: Final = Cause.EXPIRED
+_EVICTED: Final = Cause.EVICTED
+_INVALIDATED: Final = Cause.INVALIDATED
+_EMPTIED: Final = Cause.EMPTIED
+_FLUSHED: Final = Cause.FLUSHED
+
+
+def size_of(kind: u8, value: object) -> i64:
+    """Bytes that a stored value is charged at."""
+    if kind <= OBJECT:
+        return weigh(value)
+    assert isinstance(value, Container)
+    return value.size_bytes
+
+
+class Rubble:
+    """What a flush left to be let go, a slice at a time."""
+
+    def __init__(
+        self, entries: dict[str, Entry], dense: list[Entry], values: list[object]
+    ) -> None:
+        self.entries: Final = entries
+        self.dense: Final = dense
+        self.values: Final = values
+
+
+class Keyspace:
+    """The keys of one namespace, their values, deadlines and tags."""
+
+    def __init__(self, commons: Commons, name: str, policy: Policy) -> None:
+        self.commons: Final = commons
+        self.name: Final = name
+        self.policy: Final = policy
+        self.entries: dict[str, Entry] = {}
+        self.dense: list[Entry] = []
+        self.values: list[object] = []
+        self.tags: TagIndex = TagIndex()
+        self.expiry: ExpiryIndex = ExpiryIndex(commons.clock.now_ms())
+        self.ledger: Final = Ledger()
+        self.listed: bool = False
+        self.used_bytes: i64 = 0
+        self.max_bytes: i64 = 0
+        self.default_ttl_ms: i64 = 0
+        self.hits: i64 = 0
+        self.misses: i64 = 0
+        self.admitted: i64 = 0
+        self.expired: i64 = 0
+        self.evicted: i64 = 0
+        self.invalidated: i64 = 0
+        self._policy_size: i64 = 64
+        # Emptied arrays that wait to be let go, a slice at a time.
+        self._rubble: Final[list[Rubble]] = []
+
+    # -- reading
+
+    def look(self, key: str) -> Entry | None:
+        """The live entry of a key; counts as an access. Changes no structure."""
+        entry = self.entries.get(key)
+        if entry is not None and (
+            (entry.expires_at_ms == 0 and entry.tags is None) or self.is_live(entry)
+        ):
+            self.hits += 1
+            self._heat(entry)
+            return entry
+        self.misses += 1
+        return None
+
+    def find(self, key: str) -> Entry | None:
+        """The live entry of a key; counts as an access. A dead one is removed."""
+        entry = self.peek(key)
+        if entry is None:
+            self.misses += 1
+            return None
+        self.hits += 1
+        self._heat(entry)
+        return entry
+
+    def peek(self, key: str) -> Entry | None:
+        """The live entry of a key; no access. A dead one is removed."""
+        entry = self.entries.get(key)
+        if entry is None or (entry.expires_at_ms == 0 and entry.tags is None):
+            return entry
+        cause = self.fate(entry)
+        if cause is None:
+            return entry
+        self.remove(entry, cause)
+        return None
+
+    def value(self, entry: Entry) -> object:
+        """What is stored: a scalar, a `Boxed` object or a container."""
+        index: int = entry.index
+        return self.values[index]
+
+    def is_live(self, entry: Entry) -> bool:
+        """Whether an entry is neither expired, nor invalidated, nor stale."""
+        if entry.expires_at_ms != 0 and entry.expires_at_ms <= self.commons.clock.now_ms():
+            return False
+        if entry.tags is None:
+            return True
+        return self.tags.job_of(entry) is None and not self.tags.is_stale(entry)
+
+    def fate(self, entry: Entry) -> Cause | None:
+        """Why an entry is dead, or None while it is live."""
+        job = self.tags.job_of(entry)
+        deadline = entry.expires_at_ms
+        if job is not None and (deadline == 0 or deadline > job.at_ms):
+            return _INVALIDATED
+        if deadline != 0 and deadline <= self.commons.now_ms():
+            return _EXPIRED
+        if job is not None or self.tags.is_stale(entry):
+            return _INVALIDATED
+        return None
+
+    def _heat(self, entry: Entry) -> None:
+        shift = self.policy.heat_shift
+        if shift >= 0:
+            entry.heat = int(((self.hits + self.admitted) >> shift) & STAMP_MASK)
+        elif int(entry.heat) < self.policy.heat_cap:
+            entry.heat += 1
+
+    # -- writing
+
+    def put(
+        self,
+        key: str,
+        value: object,
+        kind: u8,
+        expires_at_ms: i64 = 0,
+        tags: list[str] | None = None,
+    ) -> Entry:
+        """Creates a key or replaces all of it: value, deadline and tags.
+
+        Args:
+            key: any `str`; it is checked when it is new.
+            value: a scalar, a `Boxed` or a container, as `kind` says.
+            expires_at_ms: 0 for never.
+            tags: checked tags without duplicates.
+
+        Raises:
+            InvalidKeyError: for a key that has no bytes.
+            OutOfMemoryError: if there is no room and no victim; nothing has changed.
+        """
+        size = size_of(kind, value)
+        entry = self.peek(key)
+        if entry is None:
+            key = checked_text(key)
+            charge = size + ENTRY_BYTES + weigh(key)
+            self._make_room(charge, 1)
+            entry = self._admit(key, value, kind, charge)
+        else:
+            index: int = entry.index
+            delta = size - size_of(entry.kind, self.values[index])
+            if delta > 0 and self._is_bounded():
+                self._make_room_for(entry, delta)
+                index = entry.index
+            self.commons.bury(self.values[index])
+            self.values[index] = value
+            entry.kind = kind
+            self.charge(delta)
+            if entry.tags is not None:
+                self.charge(-self.tags.unlink(entry))
+            self._heat(entry)
+            self.commons.sequence += 1
+            entry.version = self.commons.sequence
+        if expires_at_ms != entry.expires_at_ms:
+            self._file(entry, expires_at_ms)
+        if tags:
+            self.charge(self.tags.link(entry, tags))
+        if self.commons.effects.wanted:
+            self.emit("put", key, value)
+        return entry
+
+    def _admit(self, key: str, value: object, kind: u8, charge: i64) -> Entry:
+        commons = self.commons
+        commons.sequence += 1
+        entry = Entry(key, len(self.dense), kind, commons.sequence)
+        self.values.append(value)
+        self.dense.append(entry)
+        self.entries[key] = entry
+        self.listed = True
+        self.admitted += 1
+        commons.entry_count += 1
+        self.charge(charge)
+        self._heat(entry)
+        if self.policy.hears:
+            self.policy.admitted(entry)
+        if len(self.dense) > self._policy_size:
+            self._resize_policy()
+        if self.admitted % WRITES_A_STEP == 0:
+            self.reap_step()
+        return entry
+
+    def change(self, entry: Entry, value: object) -> None:
+        """Gives a live STRING entry a new scalar; deadline and tags stay.
+
+        Raises:
+            OutOfMemoryError: if it grows, and there is no room and no victim.
+        """
+        index: int = entry.index
+        delta = weigh(value) - weigh(self.values[index])
+        if delta > 0 and self._is_bounded():
+            self._make_room_for(entry, delta)
+            index = entry.index
+        self.commons.bury(self.values[index])
+        self.values[index] = value
+        self.charge(delta)
+        self._written(entry)
+
+    def make_room_for_growth(self) -> None:
+        """Refuses, or evicts for, a command that lets a container grow.
+
+        Raises:
+            OutOfMemoryError: if the limit is passed and there is no victim.
+        """
+        if self._is_bounded():
+            self._make_room(0, 0)
+
+    def changed(self, entry: Entry, size_delta: i64) -> None:
+        """A container was changed in place. One that is empty now is removed."""
+        self.charge(size_delta)
+        container = self.value(entry)
+        assert isinstance(container, Container)
+        if container.leaving is not None:
+            self.commons.graveyard.append(container.leaving)
+            container.leaving = None
+        if len(container) == 0:
+            self.remove(entry, _EMPTIED)
+        else:
+            self._written(entry)
+
+    def _written(self, entry: Entry) -> None:
+        self.commons.sequence += 1
+        entry.version = self.commons.sequence
+        if self.commons.effects.wanted:
+            self.emit("changed", entry.key, self.value(entry))
+
+    def set_expiry(self, entry: Entry, expires_at_ms: i64) -> None:
+        """Gives an entry another deadline; 0 for never."""
+        self._file(entry, expires_at_ms)
+        self.commons.sequence += 1
+        entry.version = self.commons.sequence
+        if self.commons.effects.wanted:
+            self.emit("expiry", entry.key, int(expires_at_ms))
+
+    def _file(self, entry: Entry, expires_at_ms: i64) -> None:
+        if entry.expires_at_ms == 0:
+            if expires_at_ms != 0:
+                entry.expires_at_ms = expires_at_ms
+                self.expiry.add(entry)
+                self.charge(DEADLINE_BYTES)
+        elif expires_at_ms != 0:
+            self.expiry.move(entry, expires_at_ms)
+        else:
+            self.expiry.remove(entry)
+            entry.expires_at_ms = 0
+            self.charge(-DEADLINE_BYTES)
+
+    def set_tags(self, entry: Entry, tags: list[str]) -> None:
+        """Gives a live entry another set of checked tags; none for an empty list."""
+        self.commons.sequence += 1
+        self.charge(-self.tags.unlink(entry))
+        entry.version = self.commons.sequence
+        if tags:
+            self.charge(self.tags.link(entry, tags))
+        if self.commons.effects.wanted:
+            self.emit("tags", entry.key, tuple(tags))
+
+    # -- leaving
+
+    def remove(self, entry: Entry, cause: Cause) -> None:
+        """Takes an entry out: the one way out.
+
+        1. It leaves dict, dense arrays, expiry index and tag index.
+        2. Its charge is refunded; the policy and the ledger are told.
+        3. Its value goes to the graveyard, the effect to the queue.
+        """
+        commons = self.commons
+        key = entry.key
+        index: int = entry.index
+        value = self.values[index]
+        freed = size_of(entry.kind, value) + ENTRY_BYTES + weigh(key)
+        tag: str | None = None
+        if entry.tags is not None:
+            if cause is _INVALIDATED:
+                tag = self._count_invalidated(entry)
+            freed += self.tags.unlink(entry)
+        if entry.expires_at_ms != 0:
+            self.expiry.remove(entry)
+            freed += DEADLINE_BYTES
+        if self.policy.hears:
+            self.policy.removed(entry, cause is _EVICTED)
+        del self.entries[key]
+        last = self.dense.pop()
+        last_value = self.values.pop()
+        entry.index = -1
+        if last is not entry:
+            self.dense[index] = last
+            self.values[index] = last_value
+            former: int = last.index
+            last.index = index
+            if self.policy.hears:
+                self.policy.moved(last, former)
+        commons.bury(value)
+        commons.entry_count -= 1
+        commons.sequence += 1
+        self.charge(-freed)
+        if cause is _EXPIRED:
+            self.expired += 1
+        elif cause is _EVICTED:
+            self.evicted += 1
+        elif cause is _INVALIDATED:
+            self.invalidated += 1
+        self.ledger.record(key, cause, commons.now_ms(), tag)
+        if commons.effects.wanted:
+            self.emit("removed", key, cause)
+
+    def _count_invalidated(self, entry: Entry) -> str | None:
+        job = self.tags.job_of(entry)
+        if job is not None and not self.tags.is_stale(entry, job.sequence):
+            job.removed += 1
+        return self.tags.fatal_tag(entry)
+
+    def soften(self, names: list[str]) -> i64:
+        """Makes the entries of tags stale, O(1) a tag: readers miss them.
+
+        Returns:
+            How many were fresh; an entry that bears two of the tags counts twice.
+        """
+        self.commons.sequence += 1
+        softened = self.tags.soften(names, self.commons.sequence)
+        if self.commons.effects.wanted:
+            for name in names:
+                self.emit("softened", name, None)
+        return softened
+
+    def link_tags(self, parent: str, child: str) -> None:
+        """Makes a tag the child of another.
+
+        Raises:
+            TagError: if the link would close a cycle.
+        """
+        self.tags.add_link(parent, child)
+        self.commons.sequence += 1
+        self.listed = True
+        if self.commons.effects.wanted:
+            self.emit("linked", parent, child)
+
+    def unlink_tags(self, parent: str, child: str) -> None:
+        """Takes the link between two tags away, if there is one."""
+        self.tags.remove_link(parent, child)
+        self.commons.sequence += 1
+        if self.commons.effects.wanted:
+            self.emit("unlinked", parent, child)
+
+    def emit(self, name: str, key: str, detail: object) -> None:
+        """Queues an effect. The caller has seen that somebody wants it."""
+        self.commons.effects.record(self.commons.sequence, name, self.name, key, detail)
+
+    # -- reaping
+
+    def reap_step(self) -> i64:
+        """Removes a bounded number of due entries and lets go of some rubble.
+
+        Returns:
+            How many entries it met; fewer than `REAP_STEP` when none is left.
+        """
+        now = self.commons.now_ms()
+        met: i64 = 0
+        if self.expiry.count != 0:
+            for entry in self.expiry.due(now, REAP_STEP):
+                self.remove(entry, self.fate(entry) or _EXPIRED)
+                met += 1
+        if self._rubble:
+            met += self._clear_rubble(self._rubble[-1])
+        if len(self.dense) < self._policy_size >> 2:
+            self._resize_policy()
+        return met
+
+    def _clear_rubble(self, rubble: Rubble) -> i64:
+        kept: i64 = len(rubble.values) - REAP_STEP
+        if kept <= 0:
+            self.commons.graveyard.append(rubble)
+            self._rubble.pop()
+            return len(rubble.values)
+        # a value that may have a finalizer goes when the latch is free
+        self.commons.graveyard.append(rubble.values[kept:])
+        del rubble.values[kept:]
+        del rubble.dense[kept:]
+        for _ in range(REAP_STEP):
+            rubble.entries.popitem()
+        return REAP_STEP
+
+    def invalidate(self, names: list[str]) -> i64:
+        """Removes every live entry that bears one of these tags.
+
+        All of them are dead for every reader after one step; they are reaped in slices,
+        between which other threads are let in. Earlier invalidations that are still
+        being reaped are finished first, so each entry is counted by the first.
+
+        Args:
+            names: tags, each once.
+
+        Returns:
+            How many distinct entries were live and are gone.
+        """
+        commons = self.commons
+        commons.sequence += 1
+        job = Invalidation(commons.sequence, commons.now_ms())
+        tags = self.tags
+        self.charge(-tags.detach(names, job))
+        if commons.effects.wanted:
+            for name in names:
+                self.emit("invalidated", name, None)
+        doomed = tags.doomed
+        room: i64 = SLICE
+        while doomed and doomed[0].job.sequence <= job.sequence:
+            room -= self._reap_doomed(doomed[0], room)
+            if doomed and not doomed[0].members:
+                doomed.pop(0)
+            if room <= 0:
+                if commons.transaction:
+                    room = SLICE
+                    continue
+                commons.breathe()
+                room = SLICE
+                if self.tags is not tags:
+                    # flushed meanwhile
+                    break
+        return job.removed
+
+    def _reap_doomed(self, doomed: Doomed, limit: i64) -> i64:
+        members = doomed.members
+        met: i64 = 0
+        while met < limit and members:
+            _, entry = members.popitem()
+            met += 1
+            if entry.index >= 0:
+                self.remove(entry, self.fate(entry) or _INVALIDATED)
+        return met
+
+    def flush(self) -> None:
+        """Removes all entries, tags and links. O(1) for the caller.
+
+        The emptied arrays are let go in steps; the ledger is not told of each key.
+        """
+        commons = self.commons
+        commons.entry_count -= len(self.dense)
+        rubble = Rubble(self.entries, self.dense, self.values)
+        if len(self.dense) <= SLICE:
+            commons.graveyard.append(rubble)
+        else:
+            self._rubble.append(rubble)
+        commons.graveyard.append(self.tags)
+        commons.graveyard.append(self.expiry)
+        self.entries = {}
+        self.dense = []
+        self.values = []
+        self.tags = TagIndex()
+        self.expiry = ExpiryIndex(commons.now_ms())
+        self.charge(-self.used_bytes)
+        commons.sequence += 1
+        self.policy.cleared()
+        if commons.effects.wanted:
+            self.emit("flushed", "", _FLUSHED)
+
+    # -- memory
+
+    def charge(self, size: i64) -> None:
+        """Adds to the account of this keyspace and of the cache."""
+        self.used_bytes += size
+        commons = self.commons
+        commons.used_bytes += size
+        if commons.used_bytes > commons.peak_bytes:
+            commons.peak_bytes = commons.used_bytes
+
+    def _is_bounded(self) -> bool:
+        return (
+            self.max_bytes != 0 or self.commons.max_bytes != 0 or self.commons.max_entries != 0
+        )
+
+    def _make_room(self, need: i64, new_entries: i64) -> None:
+        commons = self.commons
+        if self.max_bytes != 0:
+            if need > self.max_bytes:
+                raise OutOfMemoryError()
+            while self.used_bytes + need > self.max_bytes:
+                if not self.evict():
+                    raise OutOfMemoryError()
+        if commons.max_bytes != 0 and commons.used_bytes + need > commons.max_bytes:
+            commons.make_room(need)
+        if commons.max_entries != 0 and new_entries != 0:
+            while commons.entry_count + new_entries > commons.max_entries:
+                commons.evict()
+
+    def _make_room_for(self, entry: Entry, need: i64) -> None:
+        self.commons.pinned = entry
+        try:
+            self._make_room(need, 0)
+        finally:
+            self.commons.pinned = None
+
+    def evict(self) -> bool:
+        """Removes the policy's next victim. False where there is none."""
+        for _ in range(VICTIMS_ASKED):
+            if not self.dense:
+                break
+            victim = self.policy.victim(
+                self.dense, self.hits + self.admitted, self.commons.now_ms()
+            )
+            if victim is None:
+                break
+            if victim is not self.commons.pinned:
+                self.remove(victim, self.fate(victim) or _EVICTED)
+                return True
+        return False
+
+    def _resize_policy(self) -> None:
+        size: i64 = 64
+        while size < len(self.dense):
+            size <<= 1
+        self._policy_size = size
+        self.policy.resized(self.dense)
+
+    # -- invariants
+
+    def _check(self) -> None:
+        """Asserts all invariants. O(everything)."""
+        assert len(self.entries) == len(self.dense) == len(self.values)
+        charged: i64 = 0
+        for key, entry in self.entries.items():
+            assert entry.key == key and type(key) is str
+            assert self.dense[entry.index] is entry
+            value = self.value(entry)
+            if isinstance(value, Container):
+                assert len(value) > 0, f"empty container at {key!r}"
+            charged += size_of(entry.kind, value) + ENTRY_BYTES + weigh(key)
+            if entry.expires_at_ms:
+                charged += DEADLINE_BYTES
+            assert 0 < entry.version <= self.commons.sequence
+        self.expiry._check(self.entries)
+        self.tags._check(self.entries)
+        assert charged + self.tags.size_bytes(self.dense) == self.used_bytes

@@ -1,0 +1,89 @@
+"""The latch: the one lock of a cache.
+
+Taken at the edge of every public method and by `transaction()`; everything inside
+assumes that it is held.
+
+1. Not re-entrant. A thread that enters again while it is inside (a finalizer or signal
+   handler that runs in the middle of an operation) gets ReentrancyError, and nothing
+   has changed.
+2. `acquire_bare` notes no holder where it can do without: it is for operations that are
+   compiled throughout, in the middle of which no other code can run.
+3. A fork waits for it, so the child finds a consistent cache and a free latch.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from _thread import get_ident
+from typing import Final
+
+from librt.threading import Lock
+
+from cachestorm.errors import ReentrancyError
+
+COMPILED: Final = not __file__.endswith(".py")
+
+
+def _gil_is_enabled() -> bool:
+    probe = getattr(sys, "_is_gil_enabled", None)
+    return probe is None or bool(probe())
+
+
+# A compiled read is one step under the GIL: no other thread runs in the middle of it.
+STEPS_ARE_ATOMIC: Final = COMPILED and _gil_is_enabled()
+# From 3.12 on the garbage collector waits for the interpreter's own loop, so that not
+# even a finalizer runs in the middle of compiled code.
+NOTHING_INTERRUPTS: Final = STEPS_ARE_ATOMIC and sys.version_info >= (3, 12)
+
+
+class Latch:
+    """A lock that names its holder where re-entry is possible."""
+
+    def __init__(self) -> None:
+        self._lock: Final = Lock()
+        self._holder: int = 0
+        # Whatever has to live as long as this latch.
+        self.keeper: object = None
+
+    def acquire(self) -> None:
+        """Waits for the lock.
+
+        Raises:
+            ReentrancyError: if this thread holds it already.
+        """
+        thread: int = get_ident()
+        if not self._lock.acquire(False):
+            if self._holder == thread:
+                raise ReentrancyError()
+            self._lock.acquire()
+        self._holder = thread
+
+    def release(self) -> None:
+        """Gives the lock back."""
+        self._holder = 0
+        self._lock.release()
+
+    def acquire_bare(self) -> None:
+        """Waits for the lock on behalf of an operation that nothing can interrupt."""
+        if NOTHING_INTERRUPTS:
+            if not self._lock.acquire(False):
+                if self._holder != 0 and self._holder == get_ident():
+                    raise ReentrancyError()
+                self._lock.acquire()
+        else:
+            self.acquire()
+
+    def breathe(self) -> None:
+        """Lets other threads in between two slices of long work."""
+        self.release()
+        time.sleep(0)
+        self.acquire()
+
+    def is_mine(self) -> bool:
+        """Whether this thread holds the lock and noted it."""
+        return self._holder != 0 and self._holder == get_ident()
+
+    def locked(self) -> bool:
+        """Whether anybody holds the lock."""
+        return self._lock.locked()

@@ -1,0 +1,59 @@
+"""The ledger: a bounded memory of removals, so that a miss can be explained.
+
+Written by the keyspace's one way out, read by `why`. Bounded by count: the oldest
+removal is forgotten first. A value that was replaced did not leave and is not here.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from mypy_extensions import i64, mypyc_attr
+
+from cachestorm.events import Cause
+
+CAPACITY: Final = 4096
+
+
+@mypyc_attr(acyclic=True)
+class Removal:
+    """One removal.
+
+    Attributes:
+        key: what left.
+        cause: why.
+        at_ms: when, wall-clock milliseconds.
+        tag: the invalidated tag that took it along, or None.
+    """
+
+    def __init__(self, key: str, cause: Cause, at_ms: i64, tag: str | None) -> None:
+        self.key: Final = key
+        self.cause: Final = cause
+        self.at_ms: Final = at_ms
+        self.tag: Final = tag
+
+
+class Ledger:
+    """The last `CAPACITY` removals of a keyspace."""
+
+    def __init__(self) -> None:
+        self._ring: Final[list[Removal]] = []
+        self._next: i64 = 0
+
+    def record(self, key: str, cause: Cause, at_ms: i64, tag: str | None) -> None:
+        """Notes a removal. O(1)."""
+        removal = Removal(key, cause, at_ms, tag)
+        if len(self._ring) < CAPACITY:
+            self._ring.append(removal)
+        else:
+            self._ring[self._next] = removal
+            self._next = (self._next + 1) % CAPACITY
+
+    def latest(self, key: str) -> Removal | None:
+        """The last removal of a key that is still remembered. O(CAPACITY)."""
+        size = len(self._ring)
+        for age in range(1, size + 1):
+            removal = self._ring[(self._next - age) % size]
+            if removal.key == key:
+                return removal
+        return None

@@ -1,0 +1,174 @@
+"""The store: the namespaces of one cache under one latch and one memory limit.
+
+Made by `Cache`; its keyspaces are what commands work on. Adds to the commons what needs
+all keyspaces at once: names, limits, steps of reaping.
+
+1. A keyspace object lives as long as the store: a session or handle may keep it. When
+   its namespace is deleted it is emptied and no longer listed; the next write lists it.
+2. The cache's limit evicts in a keyspace drawn at random by number of entries, so that
+   a victim comes from anywhere; a quota evicts inside its namespace.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from librt.random import Random
+from mypy_extensions import i64
+
+from cachestorm.clock import Clock
+from cachestorm.codec import checked_text
+from cachestorm.errors import ArgumentError, NamespaceError, OutOfMemoryError
+from cachestorm.eviction.policies import make_policy
+from cachestorm.keyspace.commons import Commons
+from cachestorm.keyspace.keyspace import REAP_STEP, Keyspace
+
+DEFAULT: Final = "default"
+LONGEST_NAME: Final = 128
+DATABASES: Final = 16
+
+
+class Store(Commons):
+    """All keyspaces of one cache."""
+
+    def __init__(self, clock: Clock, max_bytes: int, max_entries: int, policy: str) -> None:
+        super().__init__(clock, max_bytes, max_entries)
+        self.policy_name: Final = policy
+        self._random: Final = Random()
+        self._spaces: Final[dict[str, Keyspace]] = {}
+        self.space(DEFAULT).listed = True
+
+    def space(self, name: str) -> Keyspace:
+        """The keyspace of a namespace, made on demand. It is listed once written to.
+
+        Raises:
+            NamespaceError: for a name that is not 1 to 128 printable characters without
+                spaces.
+        """
+        space = self._spaces.get(name)
+        if space is None:
+            space = Keyspace(self, _checked_name(name), make_policy(self.policy_name))
+            self._spaces[space.name] = space
+        return space
+
+    def listed(self) -> list[Keyspace]:
+        """The namespaces there are: created by name or written to, and not deleted."""
+        return [space for space in self._spaces.values() if space.listed or space.dense]
+
+    def drop(self, name: str) -> None:
+        """Deletes a namespace. O(1) for the caller.
+
+        Raises:
+            NamespaceError: if there is none of that name, or it is the default.
+        """
+        if name == DEFAULT:
+            raise NamespaceError("cannot delete default namespace")
+        space = self._spaces.get(name)
+        if space is None or not (space.listed or space.dense):
+            raise NamespaceError("namespace not found")
+        space.flush()
+        space.listed = False
+        space.max_bytes = 0
+        space.default_ttl_ms = 0
+
+    def numbered(self, number: int) -> Keyspace:
+        """The keyspace that SELECT calls by a number: 0 is the default, n is `db<n>`.
+
+        Raises:
+            ArgumentError: for a number that is no database.
+        """
+        if not 0 <= number < DATABASES:
+            raise ArgumentError("DB index is out of range")
+        return self.space(DEFAULT if number == 0 else f"db{number}")
+
+    def flush_all(self) -> None:
+        """Empties every keyspace. O(1) a namespace for the caller."""
+        for space in self._spaces.values():
+            space.flush()
+
+    def random_index(self, size: i64) -> i64:
+        """A random position below `size`."""
+        return self._random.randrange(size)
+
+    def stats(self) -> dict[str, int]:
+        """Counts over all keyspaces; `Cache.stats` says which."""
+        spaces = list(self._spaces.values())
+        return {
+            "keys": int(self.entry_count),
+            "expires": sum(int(space.expiry.count) for space in spaces),
+            "tags": sum(len(space.tags.nodes) for space in spaces),
+            "namespaces": len(self.listed()),
+            "hits": sum(int(space.hits) for space in spaces),
+            "misses": sum(int(space.misses) for space in spaces),
+            "sets": sum(int(space.admitted) for space in spaces),
+            "expired": sum(int(space.expired) for space in spaces),
+            "evicted": sum(int(space.evicted) for space in spaces),
+            "invalidated": sum(int(space.invalidated) for space in spaces),
+            "used_memory": int(self.used_bytes),
+            "peak_memory": int(self.peak_bytes),
+            "max_memory": int(self.max_bytes),
+        }
+
+    def make_room(self, need: i64) -> None:
+        if need > self.max_bytes:
+            raise OutOfMemoryError()
+        while self.used_bytes + need > self.max_bytes:
+            self.evict()
+
+    def evict(self) -> None:
+        if self.entry_count == 0:
+            raise OutOfMemoryError()
+        place = self._random.randrange(self.entry_count)
+        for space in self._spaces.values():
+            place -= len(space.dense)
+            if place < 0:
+                if space.evict():
+                    return
+                break
+        for space in self._spaces.values():
+            if space.evict():
+                return
+        raise OutOfMemoryError()
+
+    def reap(self, limit: i64 = REAP_STEP) -> i64:
+        """One step of reaping in every keyspace.
+
+        Returns:
+            How many entries were met; 0 when nothing is left to do.
+        """
+        met: i64 = 0
+        for space in self._spaces.values():
+            met += space.reap_step()
+            if met >= limit:
+                break
+        return met
+
+    def _check(self) -> None:
+        """Asserts all invariants of all keyspaces. O(everything)."""
+        used: i64 = 0
+        count: i64 = 0
+        for name, space in self._spaces.items():
+            assert space.name == name
+            space._check()
+            used += space.used_bytes
+            count += len(space.dense)
+        assert used == self.used_bytes
+        assert count == self.entry_count
+
+
+def _checked_name(name: str) -> str:
+    text = checked_text(name)
+    if not 0 < len(text) <= LONGEST_NAME or not text.isprintable() or " " in text:
+        raise NamespaceError(
+            "a namespace's name is 1 to 128 printable characters without spaces"
+        )
+    return text
+
+
+def rss_bytes() -> int:
+    """The resident set of this process, or 0 where the platform does not tell."""
+    try:
+        with open("/proc/self/statm", "rb") as statm:
+            return int(statm.read().split()[1]) * 4096
+    except (OSError, ValueError, IndexError):
+        return 0

@@ -1,0 +1,379 @@
+"""The tag index: at every moment the exact inverse of the live entries' tags.
+
+Told by the keyspace of every entry that gains or loses tags; asked for the keys of a
+tag, for the hierarchy, and for what an invalidation has to reap. It removes no entry
+itself.
+
+1. An entry refers to a `TagMark`, which refers to no entry (entries are invisible to the
+   garbage collector). The keys of a tag stand in its `TagNode`, which refers to the mark.
+2. Invalidating a tag takes its node out of the index and sets `mark.job`: from that step
+   on every entry that bears the mark is dead for all readers, however many there are.
+   The node's members are reaped later, in slices. A new entry with the same tag gets a
+   new node and a new mark.
+3. Soft invalidation writes the store's sequence number to `mark.stale_at`: an entry whose
+   version is not above it is stale. Writing to an entry raises its version.
+4. Links live apart from nodes: a tag without keys has no node, but keeps its links.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Final
+
+from mypy_extensions import i64, mypyc_attr
+
+from cachestorm.codec import bytes_of, checked_text
+from cachestorm.entry import Entry
+from cachestorm.errors import TagError
+
+LONGEST_TAG: Final = 1024
+NEVER: Final = (1 << 63) - 1
+# What a link between an entry and a tag, and a tag itself, cost in memory.
+LINK_BYTES: Final = 48
+NODE_BYTES: Final = 480
+
+
+@mypyc_attr(acyclic=True)
+class Invalidation:
+    """One INVALIDATE: when it happened, and how many entries it has removed so far."""
+
+    def __init__(self, sequence: i64, at_ms: i64) -> None:
+        self.sequence: Final = sequence
+        self.at_ms: Final = at_ms
+        self.removed: i64 = 0
+
+
+@mypyc_attr(acyclic=True)
+class TagMark:
+    """What an entry keeps of a tag.
+
+    Attributes:
+        name: the tag.
+        job: the invalidation that took the tag away, or None while it is alive.
+        stale_at: entries of this version or below are stale.
+    """
+
+    def __init__(self, name: str) -> None:
+        self.name: Final = name
+        self.job: Invalidation | None = None
+        self.stale_at: i64 = 0
+
+
+class TagNode:
+    """A tag that has keys.
+
+    Attributes:
+        mark: what its entries refer to.
+        members: its entries by key.
+        fresh: how many of them are not stale by this tag.
+    """
+
+    def __init__(self, mark: TagMark) -> None:
+        self.mark: Final = mark
+        self.members: Final[dict[str, Entry]] = {}
+        self.fresh: i64 = 0
+
+
+class Doomed:
+    """The members of an invalidated tag that wait to be reaped."""
+
+    def __init__(self, job: Invalidation, members: dict[str, Entry]) -> None:
+        self.job: Final = job
+        self.members: Final = members
+
+
+def checked_tag(name: object) -> str:
+    """A tag as the index keeps it.
+
+    Raises:
+        TagError: if it has not 1 to 1024 bytes.
+        InvalidKeyError: if it does not survive a round trip through bytes.
+    """
+    tag = checked_text(name)
+    # no character takes more than four bytes
+    size = len(tag)
+    if size == 0 or (size * 4 > LONGEST_TAG and len(bytes_of(tag)) > LONGEST_TAG):
+        raise TagError("invalid tag name")
+    return tag
+
+
+def checked_tags(names: Iterable[str]) -> list[str]:
+    """Tags without duplicates, first order kept.
+
+    Raises:
+        TypeError: for a lone `str`, which would be taken for its letters.
+    """
+    if isinstance(names, (str, bytes)):
+        raise TypeError(f"tags is an iterable of tags: write [{names!r}], not {names!r}")
+    found: dict[str, None] = {}
+    for name in names:
+        found[checked_tag(name)] = None
+    return list(found)
+
+
+class TagIndex:
+    """The tags of one keyspace and their hierarchy."""
+
+    def __init__(self) -> None:
+        self.nodes: Final[dict[str, TagNode]] = {}
+        self.doomed: Final[list[Doomed]] = []
+        self._children: Final[dict[str, dict[str, None]]] = {}
+        self._parents: Final[dict[str, dict[str, None]]] = {}
+
+    # -- entries
+
+    def link(self, entry: Entry, names: list[str]) -> i64:
+        """Gives an untagged entry its tags.
+
+        Args:
+            entry: its `tags` are None.
+            names: checked, without duplicates, at least one.
+
+        Returns:
+            The bytes this costs.
+        """
+        marks: list[TagMark] = []
+        cost: i64 = 0
+        for name in names:
+            node = self.nodes.get(name)
+            if node is None:
+                node = TagNode(TagMark(name))
+                self.nodes[name] = node
+                cost += NODE_BYTES
+            node.members[entry.key] = entry
+            node.fresh += 1
+            marks.append(node.mark)
+            cost += LINK_BYTES
+        if len(marks) == 1:
+            entry.tags = marks[0]
+        else:
+            entry.tags = tuple(marks)
+        return cost
+
+    def unlink(self, entry: Entry) -> i64:
+        """Takes all tags from an entry. Returns the bytes this frees."""
+        tags = entry.tags
+        if tags is None:
+            return 0
+        entry.tags = None
+        if isinstance(tags, TagMark):
+            return self._unlink(entry, tags)
+        assert isinstance(tags, tuple)
+        freed: i64 = 0
+        for mark in tags:
+            assert isinstance(mark, TagMark)
+            freed += self._unlink(entry, mark)
+        return freed
+
+    def _unlink(self, entry: Entry, mark: TagMark) -> i64:
+        if mark.job is not None:
+            return LINK_BYTES
+        node = self.nodes[mark.name]
+        del node.members[entry.key]
+        if entry.version > mark.stale_at:
+            node.fresh -= 1
+        if node.members:
+            return LINK_BYTES
+        del self.nodes[mark.name]
+        return LINK_BYTES + NODE_BYTES
+
+    def names(self, entry: Entry) -> list[str]:
+        """The tags of an entry, in the order of tagging."""
+        tags = entry.tags
+        if tags is None:
+            return []
+        if isinstance(tags, TagMark):
+            return [tags.name]
+        assert isinstance(tags, tuple)
+        return [mark.name for mark in tags]
+
+    # -- life and death
+
+    def job_of(self, entry: Entry) -> Invalidation | None:
+        """The first invalidation that took one of the entry's tags, or None."""
+        tags = entry.tags
+        if isinstance(tags, TagMark):
+            return tags.job
+        first: Invalidation | None = None
+        if isinstance(tags, tuple):
+            for mark in tags:
+                assert isinstance(mark, TagMark)
+                job = mark.job
+                if job is not None and (first is None or job.sequence < first.sequence):
+                    first = job
+        return first
+
+    def is_stale(self, entry: Entry, before: i64 = NEVER) -> bool:
+        """Whether a soft invalidation hit one of the entry's tags after its last write.
+
+        Args:
+            before: only invalidations of a lower sequence number count.
+        """
+        tags = entry.tags
+        if isinstance(tags, TagMark):
+            return entry.version <= tags.stale_at < before
+        if isinstance(tags, tuple):
+            for mark in tags:
+                assert isinstance(mark, TagMark)
+                if entry.version <= mark.stale_at < before:
+                    return True
+        return False
+
+    def fatal_tag(self, entry: Entry) -> str | None:
+        """The tag whose invalidation, hard or soft, killed an entry."""
+        tags = entry.tags
+        if isinstance(tags, TagMark):
+            return tags.name
+        if isinstance(tags, tuple):
+            for mark in tags:
+                assert isinstance(mark, TagMark)
+                if mark.job is not None or entry.version <= mark.stale_at:
+                    return mark.name
+        return None
+
+    def detach(self, names: list[str], job: Invalidation) -> i64:
+        """Invalidates tags in one step: O(1) a tag, whatever the number of keys.
+
+        Returns:
+            The bytes of the nodes, which are no longer charged.
+        """
+        freed: i64 = 0
+        for name in names:
+            node = self.nodes.pop(name, None)
+            if node is not None:
+                node.mark.job = job
+                self.doomed.append(Doomed(job, node.members))
+                freed += NODE_BYTES
+        return freed
+
+    def soften(self, names: list[str], sequence: i64) -> i64:
+        """Makes the entries of tags stale. Returns how many were fresh, tag by tag."""
+        softened: i64 = 0
+        for name in names:
+            node = self.nodes.get(name)
+            if node is not None:
+                node.mark.stale_at = sequence
+                softened += node.fresh
+                node.fresh = 0
+        return softened
+
+    # -- questions
+
+    def count(self, name: str) -> i64:
+        """How many fresh entries bear a tag. O(1)."""
+        node = self.nodes.get(name)
+        return 0 if node is None else node.fresh
+
+    def entries(self, name: str) -> list[Entry]:
+        """The entries that bear a tag, live or not."""
+        node = self.nodes.get(name)
+        return [] if node is None else list(node.members.values())
+
+    # -- hierarchy
+
+    def add_link(self, parent: str, child: str) -> None:
+        """Makes a tag the child of another. Idempotent.
+
+        Looks for a cycle from both ends at once and stops when either is exhausted, so
+        a chain may be built from its top or its bottom at O(1) a link.
+
+        Raises:
+            TagError: if the link would close a cycle.
+        """
+        children = self._children.get(parent)
+        if children is not None and child in children:
+            return
+        if parent == child or self._reaches(child, parent):
+            raise TagError("tag link would create a cycle")
+        if children is None:
+            children = {}
+            self._children[parent] = children
+        children[child] = None
+        parents = self._parents.get(child)
+        if parents is None:
+            parents = {}
+            self._parents[child] = parents
+        parents[parent] = None
+
+    def _reaches(self, start: str, goal: str) -> bool:
+        below: dict[str, None] = {start: None}
+        above: dict[str, None] = {goal: None}
+        down: list[str] = [start]
+        up: list[str] = [goal]
+        while down and up:
+            for child in self._children.get(down.pop(), {}):
+                if child in above:
+                    return True
+                if child not in below:
+                    below[child] = None
+                    down.append(child)
+            for parent in self._parents.get(up.pop(), {}):
+                if parent in below:
+                    return True
+                if parent not in above:
+                    above[parent] = None
+                    up.append(parent)
+        return False
+
+    def remove_link(self, parent: str, child: str) -> None:
+        """Takes a link away; one that was never there is no error."""
+        children = self._children.get(parent)
+        if children is None or child not in children:
+            return
+        del children[child]
+        if not children:
+            del self._children[parent]
+        parents = self._parents[child]
+        del parents[parent]
+        if not parents:
+            del self._parents[child]
+
+    def children(self, name: str) -> list[str]:
+        """The direct children of a tag, in the order of their bytes."""
+        return sorted(self._children.get(name, {}), key=bytes_of)
+
+    def descendants(self, name: str) -> list[str]:
+        """A tag and all its transitive children, each once."""
+        seen: dict[str, None] = {name: None}
+        waiting: list[str] = [name]
+        while waiting:
+            for child in self._children.get(waiting.pop(), {}):
+                if child not in seen:
+                    seen[child] = None
+                    waiting.append(child)
+        return list(seen)
+
+    def size_bytes(self, entries: Iterable[Entry]) -> i64:
+        """What nodes and links are charged at. O(entries)."""
+        links = sum(len(self.names(entry)) for entry in entries)
+        return len(self.nodes) * NODE_BYTES + links * LINK_BYTES
+
+    def _check(self, entries: dict[str, Entry]) -> None:
+        borne = 0
+        for entry in entries.values():
+            names = self.names(entry)
+            assert len(set(names)) == len(names)
+            marks = entry.tags if isinstance(entry.tags, tuple) else (entry.tags,)
+            for name, mark in zip(names, marks, strict=False):
+                assert isinstance(mark, TagMark)
+                if mark.job is not None:
+                    assert any(entry.key in doomed.members for doomed in self.doomed)
+                    continue
+                node = self.nodes[name]
+                assert node.mark is mark and mark.name == name
+                assert node.members[entry.key] is entry
+                borne += 1
+        assert borne == sum(len(node.members) for node in self.nodes.values())
+        for name, node in self.nodes.items():
+            assert node.members, f"tag {name!r} has no keys"
+            stale_at = node.mark.stale_at
+            assert node.fresh == sum(e.version > stale_at for e in node.members.values())
+        for parent, children in self._children.items():
+            assert children
+            for child in children:
+                assert parent in self._parents[child]
+                assert parent not in self.descendants(child)
+        for child, parents in self._parents.items():
+            assert parents
+            for parent in parents:
+                assert child in self._children[parent]

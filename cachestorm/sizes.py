@@ -1,0 +1,37 @@
+"""Sizes of memory as people write them: `"2gb"`, `"64MiB"`, or a number of bytes.
+
+Read by `Cache` and by the configuration. Units are 1024-based, in any case, with or
+without the `i`.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from cachestorm.errors import ConfigError
+
+_UNITS: Final = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40}
+
+
+def parse_size(size: int | str) -> int:
+    """Bytes of a size.
+
+    Raises:
+        ConfigError: for what is no size, or a negative one.
+
+    Example:
+        >>> parse_size("2gb"), parse_size("64 KiB"), parse_size(100)
+        (2147483648, 65536, 100)
+    """
+    if isinstance(size, bool) or not isinstance(size, (int, str)):
+        raise ConfigError(f"a size is bytes or like '256mb', not {size!r}")
+    if isinstance(size, int):
+        if size < 0:
+            raise ConfigError(f"a size is not negative: {size}")
+        return size
+    text = size.strip().lower()
+    digits = text.rstrip("bikmgt ")
+    unit = text[len(digits) :].strip().removesuffix("b").removesuffix("i")
+    if digits.isascii() and digits.isdigit() and unit in _UNITS:
+        return int(digits) * _UNITS[unit]
+    raise ConfigError(f"{size!r} is no size: write bytes, or 64kb, 256mb, 2gb, 1tb")

@@ -1,0 +1,57 @@
+"""The container: what hashes, lists, sets and sorted sets have in common.
+
+Called by the keyspace, which charges `size_bytes` and lets go of what is empty; made and
+changed by the commands of each family. A container knows neither its key nor the store.
+
+1. `size_bytes` is exact by construction: what a change adds is what its removal takes off.
+2. Objects that leave are not let go here, where the lock is held and a finalizer must not
+   run: they wait in `leaving` until whoever holds the lock takes them out.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from mypy_extensions import i64
+
+from cachestorm.values.weights import Boxed, weigh
+
+CONTAINER_BYTES: Final = 64
+
+
+class Container:
+    """The base of every value that is made of many.
+
+    Attributes:
+        size_bytes: what it occupies, with all it holds.
+        leaving: values that were removed and must be let go outside of the lock; None
+            when there are none.
+    """
+
+    def __init__(self) -> None:
+        self.size_bytes: i64 = CONTAINER_BYTES
+        self.leaving: list[object] | None = None
+
+    def __len__(self) -> int:
+        raise NotImplementedError
+
+    def encoding(self) -> str:
+        """What OBJECT ENCODING calls a container of this content in Redis."""
+        raise NotImplementedError
+
+    def copy(self) -> Container:
+        """An independent container of the same content; the values are shared. O(n)."""
+        raise NotImplementedError
+
+    def _release(self, held: object) -> i64:
+        """Takes a value off the account of the container; returns what it weighed."""
+        if isinstance(held, Boxed):
+            if self.leaving is None:
+                self.leaving = []
+            self.leaving.append(held)
+            return held.size_bytes
+        return weigh(held)
+
+    def _check(self) -> None:
+        """Asserts every invariant; O(n)."""
+        raise NotImplementedError

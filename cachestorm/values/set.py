@@ -1,0 +1,102 @@
+"""The set value: members without order, any of which can be drawn in O(1).
+
+Made and changed by the set commands. A dict from member to its place in a dense list:
+removal moves the last member into the gap.
+
+1. `members[places[m]] == m` for every member, and nothing else is in either.
+2. A member only ever moves towards the beginning. So a scan that walks from the end to the
+   beginning may see a member twice, but never misses one that was there all the time.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from mypy_extensions import i64
+
+from cachestorm.values.container import CONTAINER_BYTES, Container
+from cachestorm.values.weights import weigh
+
+SLOT_BYTES: Final = 76
+SET_BYTES: Final = CONTAINER_BYTES + 120
+LISTPACK_ENTRIES: Final = 128
+LISTPACK_MEMBER: Final = 64
+INTSET_ENTRIES: Final = 512
+
+
+class SetValue(Container):
+    """A set of `str` members."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.size_bytes = SET_BYTES
+        self._places: dict[str, int] = {}
+        self._members: list[str] = []
+
+    def __len__(self) -> int:
+        return len(self._members)
+
+    def __contains__(self, member: object) -> bool:
+        return member in self._places
+
+    def add(self, member: str) -> bool:
+        """Adds a member; whether it was new. O(1)."""
+        if member in self._places:
+            return False
+        self._places[member] = len(self._members)
+        self._members.append(member)
+        self.size_bytes += weigh(member) + SLOT_BYTES
+        return True
+
+    def remove(self, member: str) -> bool:
+        """Removes a member; whether it was there. O(1)."""
+        place = self._places.pop(member, -1)
+        if place < 0:
+            return False
+        last = self._members.pop()
+        if place < len(self._members):
+            self._members[place] = last
+            self._places[last] = place
+        self.size_bytes -= weigh(member) + SLOT_BYTES
+        return True
+
+    def member_at(self, place: i64) -> str:
+        """The member at a place from 0 to the length; how one is drawn at random. O(1)."""
+        return self._members[place]
+
+    def members(self) -> list[str]:
+        """All members, as a list of its own. O(n)."""
+        return self._members.copy()
+
+    def encoding(self) -> str:
+        count = len(self._members)
+        if count <= INTSET_ENTRIES and all(_is_integer(each) for each in self._members):
+            return "intset"
+        if count <= LISTPACK_ENTRIES and all(
+            len(each.encode("utf-8", "surrogateescape")) <= LISTPACK_MEMBER
+            for each in self._members
+        ):
+            return "listpack"
+        return "hashtable"
+
+    def copy(self) -> Container:
+        twin = SetValue()
+        twin._places = self._places.copy()
+        twin._members = self._members.copy()
+        twin.size_bytes = self.size_bytes
+        return twin
+
+    def _check(self) -> None:
+        assert len(self._places) == len(self._members)
+        for place, member in enumerate(self._members):
+            assert self._places[member] == place
+        weight = sum(weigh(member) + SLOT_BYTES for member in self._members)
+        assert self.size_bytes == SET_BYTES + weight
+
+
+def _is_integer(member: str) -> bool:
+    digits = member[1:] if member.startswith("-") else member
+    if not digits.isascii() or not digits.isdigit() or len(member) > 20:
+        return False
+    number = int(member)
+    return str(number) == member and -(2**63) <= number < 2**63

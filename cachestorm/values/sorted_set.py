@@ -1,0 +1,176 @@
+"""The sorted set: members with scores, in order of score and then of the member's bytes.
+
+Made and changed by the sorted-set commands. A dict from member to its place in a dense
+list of rows, and a `Ranking` of the same rows.
+
+1. `rows[places[m]]` is the row of `m`, and the ranking holds exactly the same rows.
+2. A row only ever moves towards the beginning of the dense list, which is what ZSCAN's
+   walk from the end to the beginning relies on.
+3. No score is NaN; the commands refuse it.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from mypy_extensions import i64
+
+from cachestorm.codec import bytes_of, text_of
+from cachestorm.values.container import CONTAINER_BYTES, Container
+from cachestorm.values.ranking import Ranking, Row
+from cachestorm.values.weights import weigh
+
+SLOT_BYTES: Final = 180
+SORTED_SET_BYTES: Final = CONTAINER_BYTES + 320
+LISTPACK_ENTRIES: Final = 128
+LISTPACK_MEMBER: Final = 64
+
+# above every spelling: no byte read as Latin-1 is as high as this
+LAST: Final = "\u0100"
+
+
+class SortedSet(Container):
+    """A map from `str` members to scores that is also a ranking.
+
+    Ranks count from 0 at the lowest score; a slice takes them normalised and in range.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.size_bytes = SORTED_SET_BYTES
+        self._places: dict[str, int] = {}
+        self._rows: list[Row] = []
+        self._ranking = Ranking()
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def __contains__(self, member: object) -> bool:
+        return member in self._places
+
+    def put(self, member: str, score: float) -> bool:
+        """Sets the score of a member; whether it was new. O(log n)."""
+        place = self._places.get(member, -1)
+        if place < 0:
+            row = (score, spelling(member))
+            self._places[member] = len(self._rows)
+            self._rows.append(row)
+            self._ranking.add(row)
+            self.size_bytes += _weight(member)
+            return True
+        former = self._rows[place]
+        if former[0] != score:
+            row = (score, former[1])
+            self._ranking.remove(former)
+            self._ranking.add(row)
+            self._rows[place] = row
+        return False
+
+    def remove(self, member: str) -> bool:
+        """Removes a member; whether it was there. O(log n)."""
+        place = self._places.pop(member, -1)
+        if place < 0:
+            return False
+        row = self._rows[place]
+        last = self._rows.pop()
+        if place < len(self._rows):
+            self._rows[place] = last
+            self._places[member_of(last)] = place
+        self._ranking.remove(row)
+        self.size_bytes -= _weight(member)
+        return True
+
+    def score(self, member: str) -> float | None:
+        """The score of a member, None when there is no such member. O(1)."""
+        place = self._places.get(member, -1)
+        if place < 0:
+            return None
+        return self._rows[place][0]
+
+    def rank(self, member: str) -> i64:
+        """How many members are before this one; -1 when it is not there. O(log n)."""
+        place = self._places.get(member, -1)
+        if place < 0:
+            return -1
+        return self._ranking.place(self._rows[place])
+
+    def row_at(self, place: i64) -> Row:
+        """The row at a place of the dense list, in no order. O(1)."""
+        return self._rows[place]
+
+    def slice(self, start: i64, stop: i64) -> list[Row]:
+        """The rows of rank `start` up to but not including `stop`. O(log n + rows)."""
+        return self._ranking.slice(start, stop)
+
+    def is_level(self) -> bool:
+        """Whether all members score the same. O(log n)."""
+        last = i64(len(self._rows)) - 1
+        return last < 0 or self._ranking.at(0)[0] == self._ranking.at(last)[0]
+
+    def rank_of_score(self, score: float, after: bool) -> i64:
+        """How many members score less, or with `after` not more. O(log n)."""
+        return self._ranking.place((score, LAST if after else ""))
+
+    def rank_of_spelling(self, word: str, after: bool) -> i64:
+        """How many members are spelled before `word`, or with `after` up to it. O(log n).
+
+        Only of meaning when all scores are the same, as everywhere with lexical ranges.
+        """
+        if not self._rows:
+            return 0
+        return self._ranking.place((self._ranking.at(0)[0], word + "\0" if after else word))
+
+    def scores(self) -> dict[str, float]:
+        """All members with their scores, as a dict of its own. O(n)."""
+        return {member_of(row): row[0] for row in self._rows}
+
+    def encoding(self) -> str:
+        if len(self._rows) > LISTPACK_ENTRIES:
+            return "skiplist"
+        if any(len(row[1]) > LISTPACK_MEMBER for row in self._rows):
+            return "skiplist"
+        return "listpack"
+
+    def copy(self) -> Container:
+        twin = SortedSet()
+        twin._places = self._places.copy()
+        twin._rows = self._rows.copy()
+        twin._ranking = self._ranking.copy()
+        twin.size_bytes = self.size_bytes
+        return twin
+
+    def _check(self) -> None:
+        assert len(self._places) == len(self._rows) == len(self._ranking)
+        self._ranking._check()
+        assert sorted(self._rows) == self.slice(0, len(self._rows))
+        for place, row in enumerate(self._rows):
+            assert self._places[member_of(row)] == place
+        weight = sum(_weight(member) for member in self._places)
+        assert self.size_bytes == SORTED_SET_BYTES + weight
+
+
+def spelling(member: str) -> str:
+    """What a ranking compares: code points that order as the member's bytes do.
+
+    Example:
+        >>> spelling("plain") is not spelling("é")
+        True
+        >>> member_of((0.0, spelling("é")))
+        'é'
+    """
+    if member.isascii():
+        return member
+    return bytes_of(member).decode("latin-1")
+
+
+def member_of(row: Row) -> str:
+    """The member of a row."""
+    if row[1].isascii():
+        return row[1]
+    return text_of(row[1].encode("latin-1"))
+
+
+def _weight(member: str) -> i64:
+    if member.isascii():
+        return weigh(member) + SLOT_BYTES
+    return weigh(member) + weigh(spelling(member)) + SLOT_BYTES

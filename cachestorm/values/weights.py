@@ -1,0 +1,150 @@
+"""Weights: what a value costs in bytes, as the interpreter's allocator rounds it.
+
+Called by containers as they grow and by the keyspace at every write. Knows no store.
+
+1. A scalar's weight follows from its type and length alone, so that what was charged
+   at a write can be worked out again at the removal.
+2. Everything else may change while it lies in a cache. Its weight is estimated once, when
+   it comes in, and travels with it in a `Boxed`; `box` is to be called before the lock is
+   taken, because the estimate may run a user's `__sizeof__`.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import Final, cast
+
+from mypy_extensions import i64
+
+BYTES_HEADER: Final = 33
+STR_HEADER: Final = 49
+WIDE_STR_HEADER: Final = 73
+INT_HEADER: Final = 24
+FLOAT_WEIGHT: Final = 32
+ODD_WEIGHT: Final = 64
+BOX_WEIGHT: Final = 48
+SAMPLE: Final = 100
+
+
+class Boxed:
+    """A value that is no scalar, with the size it was charged at."""
+
+    def __init__(self, value: object, size_bytes: i64) -> None:
+        self.value: Final = value
+        self.size_bytes: i64 = size_bytes
+
+
+def is_scalar(value: object) -> bool:
+    """Whether the value is immutable, and its weight follows from its type and length."""
+    kind = type(value)
+    return (
+        kind is bytes
+        or kind is str
+        or kind is int
+        or kind is float
+        or kind is bool
+        or value is None
+    )
+
+
+def box(value: object) -> object:
+    """The value as the store holds it: a scalar as it is, anything else `Boxed`."""
+    if is_scalar(value):
+        return value
+    return Boxed(value, _estimate(value) + BOX_WEIGHT)
+
+
+def unbox(held: object) -> object:
+    """The value that was given to `box`."""
+    if isinstance(held, Boxed):
+        return held.value
+    return held
+
+
+def weigh(value: object) -> i64:
+    """Bytes that the value occupies, rounded up to the allocator's 16.
+
+    Exact for `bytes`, ASCII `str`, `int` and `float`; a str beyond ASCII counts with its
+    length in UTF-8; None and bools are shared and weigh nothing. Other objects are
+    estimated from at most SAMPLE of the objects they hold.
+
+    Example:
+        >>> [weigh(value) for value in (b"", b"x" * 100, "key", 7, 2.5, None)]
+        [48, 144, 64, 32, 32, 0]
+    """
+    kind = type(value)
+    if kind is bytes:
+        return (BYTES_HEADER + i64(len(cast(bytes, value))) + 15) & -16
+    if kind is str:
+        text = cast(str, value)
+        if text.isascii():
+            return (STR_HEADER + i64(len(text)) + 15) & -16
+        wide = i64(len(text.encode("utf-8", "surrogatepass")))
+        return (WIDE_STR_HEADER + wide + 15) & -16
+    if kind is int:
+        bits = i64(cast(int, value).bit_length())
+        return (INT_HEADER + (max(bits, 1) + 29) // 30 * 4 + 15) & -16
+    if kind is float:
+        return FLOAT_WEIGHT
+    if value is None or kind is bool:
+        return 0
+    if isinstance(value, Boxed):
+        return value.size_bytes
+    return _estimate(value)
+
+
+class _Walk:
+    """One estimate on its way: how many more objects it may look at, and which it saw."""
+
+    def __init__(self) -> None:
+        self.left: i64 = SAMPLE
+        self.seen: Final[list[int]] = []
+
+
+def _estimate(value: object) -> i64:
+    return _walk(value, _Walk())
+
+
+def _walk(value: object, walk: _Walk) -> i64:
+    if is_scalar(value) or isinstance(value, Boxed):
+        return weigh(value)
+    # at most SAMPLE objects are ever seen, so that a list does for what is a set in spirit
+    if id(value) in walk.seen:
+        return 0
+    walk.seen.append(id(value))
+    own: i64 = ODD_WEIGHT
+    held: object = None
+    try:
+        own = (sys.getsizeof(value) + 15) & -16
+        held = getattr(value, "__dict__", None)
+    except Exception:
+        # an object that cannot tell its size is a value like any other
+        pass
+    kind = type(value)
+    if kind is dict:
+        return own + _share(cast("dict[object, object]", value).items(), walk, True)
+    if kind is list or kind is tuple or kind is set or kind is frozenset:
+        return own + _share(value, walk, False)
+    if type(held) is dict and not isinstance(value, type):
+        return own + _walk(held, walk)
+    return own
+
+
+def _share(items: object, walk: _Walk, pairs: bool) -> i64:
+    """The weight of a container's items, worked out from those the walk may still see."""
+    count: i64 = len(items)  # type: ignore[arg-type]
+    looked: i64 = 0
+    total: i64 = 0
+    for item in items:  # type: ignore[attr-defined]
+        if walk.left <= 0:
+            break
+        walk.left -= 1
+        looked += 1
+        if pairs:
+            name, held = cast("tuple[object, object]", item)
+            total += _walk(name, walk) + _walk(held, walk)
+        else:
+            total += _walk(item, walk)
+    if looked == 0 or looked == count:
+        return total
+    return total * count // looked

@@ -1,0 +1,140 @@
+"""The build: plain Python everywhere, compiled by mypyc where there is a C compiler.
+
+Called by pip and by `python -m build`, through setuptools. It calls mypyc on the modules
+that pyproject.toml lists in `[tool.cachestorm.compile]`.
+
+1. `CACHESTORM_PURE=1`: nothing is compiled.
+2. `CACHESTORM_COMPILE=1`: all of them are, for an editable install too, and whatever hinders
+   it is an error.
+3. Neither: a wheel is compiled when that works, and pure, with a warning, when it does not;
+   an editable install is pure. Either all listed modules are compiled or none is.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import os
+import sys
+import sysconfig
+import tempfile
+import tomllib
+import warnings
+from pathlib import Path
+
+from setuptools import Extension, setup
+from setuptools.command.build_ext import build_ext
+
+ROOT = Path(__file__).resolve().parent
+PURE = os.environ.get("CACHESTORM_PURE") == "1"
+COMPILE = os.environ.get("CACHESTORM_COMPILE") == "1"
+# The commands that leave something to run. Others (sdist, metadata) need no compiled code,
+# and an editable install would hide every later edit behind it.
+BUILDING = {"bdist_wheel", "build", "build_ext", "install"}
+EDITABLE = {"editable_wheel", "develop"}
+
+
+def wants_compiled(commands: list[str]) -> bool:
+    """Whether these setuptools commands are to compile anything."""
+    if PURE and COMPILE:
+        raise SystemExit("CACHESTORM_PURE=1 and CACHESTORM_COMPILE=1 contradict each other")
+    if PURE:
+        return False
+    return not (BUILDING | EDITABLE if COMPILE else BUILDING).isdisjoint(commands)
+
+
+def listed_modules() -> list[str]:
+    """Paths of the modules to compile, relative to the root, sorted."""
+    with open(ROOT / "pyproject.toml", "rb") as file:
+        listed = tomllib.load(file)["tool"]["cachestorm"]["compile"]
+    paths = {path for pattern in listed["modules"] for path in ROOT.glob(pattern)}
+    names = {path.relative_to(ROOT).as_posix() for path in paths}
+    for pattern in listed["except"]:
+        names.difference_update(fnmatch.filter(names, pattern))
+    return sorted(names)
+
+
+def lacks_compiler() -> str | None:
+    """What is missing to build an extension module, or None."""
+    from distutils.ccompiler import new_compiler
+    from distutils.sysconfig import customize_compiler
+
+    with tempfile.TemporaryDirectory() as folder:
+        source = Path(folder, "probe.c")
+        source.write_text("#include <Python.h>\n", encoding="ascii")
+        try:
+            compiler = new_compiler()
+            customize_compiler(compiler)
+            compiler.compile(
+                [str(source)], output_dir=folder, include_dirs=[sysconfig.get_path("include")]
+            )
+        except Exception as error:  # which classes, changes with setuptools' versions
+            return f"no C compiler that finds Python.h ({error})"
+    return None
+
+
+def stay_pure(reason: str) -> None:
+    """Says that what is built is not compiled, or refuses where compiling was demanded.
+
+    Raises:
+        SystemExit: with CACHESTORM_COMPILE=1.
+    """
+    if COMPILE:
+        raise SystemExit(f"CACHESTORM_COMPILE=1, but: {reason}")
+    warnings.warn(
+        f"CacheStorm is built as pure Python, several times slower than compiled: {reason}",
+        stacklevel=2,
+    )
+
+
+def extensions() -> list[Extension]:
+    """The extension modules that mypyc makes, or none, with a warning."""
+    missing = lacks_compiler()
+    if missing is not None:
+        stay_pure(missing)
+        return []
+    try:
+        from mypyc.build import mypycify
+
+        made = mypycify(
+            [
+                # Types of the listed modules decide what is compiled. Strictness of the rest
+                # is for `make lint`; it must not break a build on somebody else's machine.
+                "--follow-imports=silent",
+                "--ignore-missing-imports",
+                "--no-warn-unused-ignores",
+                *listed_modules(),
+            ],
+            opt_level="3",
+            debug_level="0",
+            group_name="cachestorm",
+        )
+    except (Exception, SystemExit) as error:
+        stay_pure(f"mypyc failed ({error})")
+        return []
+    for extension in made:
+        # a newer compiler's new warning is no reason to run slowly
+        flags = [flag for flag in extension.extra_compile_args if flag != "-Werror"]
+        if "-O3" in flags:
+            # nobody links to the functions inside: hidden, they are inlined into each other
+            flags.append("-fvisibility=hidden")
+        extension.extra_compile_args = flags
+    return list(made)
+
+
+class AllOrNothing(build_ext):
+    """Builds every extension or, when one fails, leaves none behind."""
+
+    def build_extensions(self) -> None:
+        try:
+            super().build_extensions()
+        except Exception as error:
+            stay_pure(f"the C compiler failed ({error})")
+            for extension in self.extensions:
+                Path(self.get_ext_fullpath(extension.name)).unlink(missing_ok=True)
+            self.extensions = []
+
+
+setup(
+    ext_modules=extensions() if wants_compiled(sys.argv) else [],
+    cmdclass={"build_ext": AllOrNothing},
+)

@@ -1,0 +1,326 @@
+"""The commands that are hard to declare, on a target that only writes down its calls.
+
+Used by the tests of declarations. Each method returns what it was called with, so that a
+test sees exactly what a binding made of the words.
+"""
+
+from __future__ import annotations
+
+from cachestorm.declare.declaration import Declarations
+from cachestorm.declare.registry import Registry
+from cachestorm.markers import MISSING, UNSET
+
+NASTY = Declarations()
+TABLE = Registry(NASTY)
+
+EXPIRATION = (
+    "EX ttl:seconds | PX ttl:milliseconds | EXAT ttl:unix-seconds | PXAT ttl:unix-milliseconds"
+)
+
+
+def command(spec, **facts):
+    """Declares with facts that most tests do not care about."""
+    defaults = {"group": "string", "since": "0.1", "complexity": "O(1)", "summary": "A test."}
+    return NASTY.command(spec, **{**defaults, **facts})
+
+
+class Recorder:
+    """A target whose commands return their arguments: positional ones, then those by name."""
+
+    @command("GET key", fast=True, reply="stored")
+    def get(self, key, default=None):
+        return default if key == "nokey" else (key, default)
+
+    @command(
+        f"SET key value [NX | XX] [GET] [{EXPIRATION} | KEEPTTL] [TAGS tags:tag [tag ...]]",
+        writes=True,
+        grows=True,
+        reply="set",
+    )
+    def set(
+        self,
+        key,
+        value,
+        ttl=UNSET,
+        *,
+        nx=False,
+        xx=False,
+        get=False,
+        keepttl=False,
+        tags=(),
+    ):
+        return (key, value, ttl, nx, xx, get, keepttl, tags)
+
+    @command("DEL key [key ...]", group="generic", writes=True)
+    def delete(self, *keys):
+        return keys
+
+    @command("MSET key value [key value ...]", writes=True, grows=True, reply="ok")
+    def mset(self, mapping):
+        return mapping
+
+    @command("INCR key", writes=True, grows=True, fast=True)
+    def incr(self, key, amount=1):
+        return (key, amount)
+
+    @command("APPEND key value", writes=True, grows=True, fast=True)
+    def append(self, key, value):
+        return (key, value)
+
+    @command(
+        "EXPIRE key ttl:seconds [NX | XX | GT | LT]",
+        group="generic",
+        writes=True,
+        fast=True,
+        stray="Unsupported option {word}",
+    )
+    def expire(self, key, ttl, *, nx=False, xx=False, gt=False, lt=False):
+        return (key, ttl, nx, xx, gt, lt)
+
+    @command("TTL key", group="generic", fast=True, reply="ttl")
+    def ttl(self, key):
+        return {"never": None, "nokey": MISSING}.get(key, 1.5)
+
+    @command(
+        "SCAN cursor [MATCH pattern] [COUNT count:scan-count] [TYPE type:string]",
+        group="generic",
+        reply="scan",
+    )
+    def scan(self, cursor=0, pattern=None, count=10, type_=None):
+        return (cursor, [pattern, count, type_])
+
+    @command(
+        "COPY source destination [DB destination-db:integer] [REPLACE]",
+        group="generic",
+        writes=True,
+        grows=True,
+    )
+    def copy(self, source, destination, *, destination_db=None, replace=False):
+        return (source, destination, destination_db, replace)
+
+    @command("OBJECT ENCODING key", group="generic")
+    def object_encoding(self, key):
+        return key
+
+    @command("OBJECT HELP", group="generic")
+    def object_help(self):
+        return ["help"]
+
+    @command(
+        "HSET key field value [field value ...]",
+        group="hash",
+        writes=True,
+        grows=True,
+        fast=True,
+    )
+    def hset(self, key, field=None, value=None, mapping=None):
+        return (key, field, value, mapping)
+
+    @command("HGETALL key", group="hash", reply="mapping")
+    def hgetall(self, key):
+        return {"f": key}
+
+    @command(
+        "HEXPIRE key ttl:seconds [NX | XX | GT | LT] FIELDS numfields field [field ...]",
+        group="hash",
+        writes=True,
+        fast=True,
+        stray="numfields should be greater than 0 and match the provided number of fields",
+    )
+    def hexpire(self, key, ttl, *fields, nx=False, xx=False, gt=False, lt=False):
+        return (key, ttl, fields, nx, xx, gt, lt)
+
+    @command(
+        "LPUSH key element [element ...]", group="list", writes=True, grows=True, fast=True
+    )
+    def lpush(self, key, *elements):
+        return (key, *elements)
+
+    @command(
+        "LPOP key [count:positive]",
+        group="list",
+        writes=True,
+        fast=True,
+        reply="picked",
+        stray="arity",
+    )
+    def lpop(self, key, count=None):
+        return key if count is None else [key] * count
+
+    @command("LRANGE key start stop", group="list", reply="bulks")
+    def lrange(self, key, start, stop):
+        return [key, start, stop]
+
+    @command(
+        "LMPOP numkeys key [key ...] where:<LEFT | RIGHT> [COUNT count:pop-count]",
+        group="list",
+        writes=True,
+        reply="keyed",
+    )
+    def lmpop(self, keys, where, count=1):
+        return (keys[0], [*keys, where, count])
+
+    @command(
+        "LMOVE source destination wherefrom:<LEFT | RIGHT> whereto:<LEFT | RIGHT>",
+        group="list",
+        writes=True,
+        grows=True,
+        reply="bulk",
+    )
+    def lmove(self, source, destination, wherefrom="LEFT", whereto="RIGHT"):
+        return (source, destination, wherefrom, whereto)
+
+    @command(
+        "LINSERT key <BEFORE | AFTER> pivot element", group="list", writes=True, grows=True
+    )
+    def linsert(self, key, pivot, element, *, before=False, after=False):
+        return (key, pivot, element, before, after)
+
+    @command(
+        "BLPOP key [key ...] timeout",
+        group="list",
+        writes=True,
+        flags="blocking",
+        reply="blocked",
+    )
+    def blpop(self, keys, timeout):
+        return [*keys, timeout]
+
+    @command("SADD key member [member ...]", group="set", writes=True, grows=True, fast=True)
+    def sadd(self, key, *members):
+        return (key, *members)
+
+    @command("SINTERSTORE destination key [key ...]", group="set", writes=True, grows=True)
+    def sinterstore(self, destination, *keys):
+        return (destination, *keys)
+
+    @command(
+        "ZADD key [NX | XX] [GT | LT] [CH] [INCR] score member [score member ...]",
+        group="sorted-set",
+        writes=True,
+        grows=True,
+        fast=True,
+    )
+    def zadd(
+        self, key, mapping, *, nx=False, xx=False, gt=False, lt=False, ch=False, incr=False
+    ):
+        return (key, mapping, nx, xx, gt, lt, ch, incr)
+
+    @command(
+        "ZRANGE key start:bound stop:bound [BYSCORE | BYLEX] [REV] [LIMIT offset count] "
+        "[WITHSCORES]",
+        group="sorted-set",
+        bind="range_bounds",
+        reply="scored",
+    )
+    def zrange(
+        self,
+        key,
+        start,
+        stop,
+        *,
+        byscore=False,
+        bylex=False,
+        rev=False,
+        limit=None,
+        withscores=False,
+    ):
+        return [(key, start), (stop, limit)]
+
+    @command(
+        "ZUNION numkeys:input-keys key [key ...] [WEIGHTS weight [weight ...]] "
+        "[AGGREGATE <SUM | MIN | MAX>] [WITHSCORES]",
+        group="sorted-set",
+        reply="scored",
+    )
+    def zunion(self, keys, *, weights=None, aggregate="SUM", withscores=False):
+        return [(tuple(keys), weights), (aggregate, withscores)]
+
+    @command(
+        "SORT key [BY by:pattern] [LIMIT offset count] [GET get:pattern [GET pattern ...]] "
+        "[order:<ASC | DESC>] [ALPHA] [STORE destination]",
+        group="generic",
+        writes=True,
+        grows=True,
+        reply="sort",
+        flags="@set @sortedset @list @dangerous",
+    )
+    def sort(
+        self,
+        key,
+        *,
+        by=None,
+        offset=0,
+        count=-1,
+        get=(),
+        order="ASC",
+        alpha=False,
+        destination=None,
+    ):
+        return (key, by, offset, count, get, order, alpha, destination)
+
+    @command(
+        "HRANDFIELD key [count [WITHVALUES]]",
+        group="hash",
+        reply="fields",
+    )
+    def hrandfield(self, key, count=None, *, withvalues=False):
+        return (key, count, withvalues)
+
+    @command("PING [message:value]", group="connection", fast=True, reply="pong", stray="arity")
+    def ping(self, message=None):
+        return message
+
+    # By declaration alone: what binds is all there is to see.
+
+    @command(
+        "XREAD [COUNT count] [BLOCK block:timeout-ms] STREAMS key [key ...] id:string [id ...]",
+        group="stream",
+        bind="stream_halves",
+        flags="blocking",
+    )
+    def xread(self, keys, ids, count=None, block=None):
+        return (keys, ids, count, block)
+
+    @command(
+        "CLIENT KILL filter:<addr:string | "
+        "new-format:<[ID client-id [client-id ...]] | "
+        "[TYPE client-type:<NORMAL | MASTER | PRIMARY | SLAVE | REPLICA | PUBSUB>] | "
+        "[USER username:string] | [ADDR addr:string] | [LADDR laddr:string] | "
+        "[SKIPME skipme:<YES | NO>] | [MAXAGE maxage:integer]> [new-format ...]>",
+        group="connection",
+        connection=True,
+        flags="admin noscript loading stale @connection",
+    )
+    def client_kill(
+        self,
+        addr=None,
+        client_ids=(),
+        client_type=None,
+        username=None,
+        laddr=None,
+        skipme="YES",
+        maxage=None,
+    ):
+        return (addr, client_ids, client_type, username, laddr, skipme, maxage)
+
+    @command(
+        "EVAL script:blob numkeys:script-keys [key [key ...]] [arg:value [arg ...]]",
+        group="scripting",
+        writes=True,
+        flags="noscript stale skip_monitor no_mandatory_keys",
+    )
+    def eval(self, script, keys=(), args=()):
+        return (script, keys, args)
+
+    @command(
+        "BITFIELD key [operation:<GET encoding:string offset:string | "
+        "[OVERFLOW <WRAP | SAT | FAIL>] "
+        "<SET encoding:string offset:string value:integer | "
+        "INCRBY encoding:string offset:string increment>> [operation ...]]",
+        group="bitmap",
+        writes=True,
+        grows=True,
+    )
+    def bitfield(self, key, operations=()):
+        return (key, operations)
