@@ -68,19 +68,19 @@ help: ## print this
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo "CacheStorm needs Python 3.11 or newer: make PYTHON=/path/to/python3.11"; exit 1; }
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --upgrade 'pip>=24'
+	$(BIN)/python -m pip install -qq --upgrade 'pip>=24'
 	@touch $@
 
 .venv/.dev: .venv/.made pyproject.toml setup.py
-	$(BIN)/python -m pip install --quiet --editable '.[dev]'
+	$(BIN)/python -m pip install -qq --editable '.[dev]'
 	@touch $@
 
 .venv/.bench: .venv/.dev
-	$(BIN)/python -m pip install --quiet --editable '.[bench]'
+	$(BIN)/python -m pip install -qq --editable '.[bench]'
 	@touch $@
 
 .venv/.docs: .venv/.made pyproject.toml
-	$(BIN)/python -m pip install --quiet --editable '.[docs]'
+	$(BIN)/python -m pip install -qq --editable '.[docs]'
 	@touch $@
 
 # The list of sources changes when a file comes or goes, which no time stamp of a file tells.
@@ -95,6 +95,6 @@ SOURCES := $(shell find $(PACKAGES) -name '*.py')
 # earlier build goes first: it would bring deleted modules back.
 $(COMPILED)/.built: .venv/.dev build/sources pyproject.toml setup.py $(SOURCES)
 	rm -rf $(COMPILED) build/lib.* build/bdist.*
-	CACHESTORM_COMPILE=1 $(BIN)/python -m pip install --quiet --no-deps --no-build-isolation \
+	CACHESTORM_COMPILE=1 $(BIN)/python -m pip install -qq --no-deps --no-build-isolation \
 		--target $(COMPILED) .
 	@touch $@

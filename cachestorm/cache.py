@@ -18,8 +18,13 @@ from mypy_extensions import mypyc_attr
 
 from cachestorm.clock import Clock
 from cachestorm.commands.edge import milliseconds_of
+from cachestorm.commands.hashes import Hashes
 from cachestorm.commands.keys import Keys
+from cachestorm.commands.lists import Lists
 from cachestorm.commands.namespaces import Namespaces
+from cachestorm.commands.sets import Sets
+from cachestorm.commands.sorted_sets import SortedSets
+from cachestorm.commands.sorting import Sorting
 from cachestorm.commands.strings import Strings
 from cachestorm.commands.tags import Tags
 from cachestorm.declare.registry import REGISTRY
@@ -34,7 +39,7 @@ DEFAULT_POLICY: Final = "allkeys-lru"
 
 
 @mypyc_attr(allow_interpreted_subclasses=True)
-class Cache(Strings, Keys, Tags, Namespaces):
+class Cache(Strings, Keys, Hashes, Lists, Sets, SortedSets, Sorting, Tags, Namespaces):
     """A typed, tag-aware, memory-bounded store inside this process.
 
     Args:

@@ -18,6 +18,9 @@ from cachestorm.errors import CodecError, InvalidKeyError, NotAFloatError, NotAn
 INT64_MAX: Final = 9223372036854775807
 INT64_MIN: Final = -9223372036854775808
 
+# Called unbound, it is spared the look-up of a method.
+is_ascii: Final = str.isascii
+
 
 def text_of(raw: bytes) -> str:
     """The `str` that stands for these bytes as a key, field, member or tag."""
@@ -115,9 +118,22 @@ def parse_float(raw: object, message: str = "value is not a valid float") -> flo
             number = float.fromhex(text) if "x" in text.lower() else float(text)
         except (ValueError, OverflowError) as error:
             raise NotAFloatError(message) from error
+        if number - number != 0.0 or number == 0.0:
+            _refuse_range_error(text, number, message)
     if number != number:
         raise NotAFloatError(message)
     return number
+
+
+def _refuse_range_error(text: str, number: float, message: str) -> None:
+    """Refuses what strtod calls ERANGE: digits too great or too small for a double."""
+    spelled = text.lower()
+    if number == 0.0:
+        is_range_error = "x" not in spelled and spelled.partition("e")[0].strip("+-0.") != ""
+    else:
+        is_range_error = "n" not in spelled
+    if is_range_error:
+        raise NotAFloatError(message)
 
 
 def format_float(number: float) -> bytes:

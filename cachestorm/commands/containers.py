@@ -18,6 +18,7 @@ from librt.random import randrange
 from mypy_extensions import i64, u8
 
 from cachestorm.codec import checked_text, format_float
+from cachestorm.commands.edge import exact_key
 from cachestorm.entry import Entry
 from cachestorm.errors import CommandSyntaxError, WrongTypeError
 from cachestorm.events import Cause
@@ -52,7 +53,9 @@ def names_of(names: Iterable[object]) -> list[str]:
     """Fields or members; one that is itself a list, tuple or set stands for its items."""
     found: list[str] = []
     for name in names:
-        if isinstance(name, (list, tuple, set, frozenset)):
+        if type(name) is str or type(name) is bytes:
+            found.append(name_of(name))
+        elif isinstance(name, (list, tuple, set, frozenset)):
             for inner in name:
                 found.append(name_of(inner))
         else:
@@ -66,9 +69,9 @@ def keys_of(keys: Iterable[object]) -> list[str]:
     for key in keys:
         if isinstance(key, (list, tuple)):
             for inner in key:
-                found.append(checked_text(inner))
+                found.append(exact_key(inner))
         else:
-            found.append(checked_text(key))
+            found.append(exact_key(key))
     return found
 
 
@@ -76,7 +79,7 @@ def pairs_of(pairs: object) -> list[tuple[object, object]]:
     """The pairs of a mapping, or of an iterable of pairs, as a list."""
     if type(pairs) is list:
         return pairs
-    if isinstance(pairs, Mapping):
+    if type(pairs) is dict or isinstance(pairs, Mapping):
         return list(pairs.items())
     return [(first, second) for first, second in cast("Iterable[tuple[object, object]]", pairs)]
 
@@ -181,7 +184,8 @@ def walk_start(cursor: int, length: i64, count: int) -> i64:
     """
     if count < 1:
         raise CommandSyntaxError()
-    if cursor <= 0 or cursor > length:
+    size: int = length  # a cursor may be beyond 63 bits
+    if cursor <= 0 or cursor > size:
         return length
     return cursor
 
@@ -191,7 +195,8 @@ def walk_stop(start: i64, count: int, length: i64) -> i64:
 
     A short container is given whole, as Redis does.
     """
-    if count >= start or (start == length and length <= SHORT):
+    left: int = start
+    if count >= left or (start == length and length <= SHORT):
         return 0
     return start - count
 
@@ -202,10 +207,11 @@ def folded(index: int, length: i64) -> i64:
     Returns:
         From -1, for anything before the first, to the length, for anything after the last.
     """
+    size: int = length  # an index may be beyond 64 bits
     if index < 0:
-        index += length
+        index += size
         return -1 if index < 0 else index
-    return length if index > length else index
+    return length if index > size else index
 
 
 def span(start: int, stop: int, length: i64) -> tuple[i64, i64]:

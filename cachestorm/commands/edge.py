@@ -25,6 +25,8 @@ from cachestorm.markers import UNSET
 
 _UNSET: Final = UNSET
 INT64_MAX: Final = (1 << 63) - 1
+# About thirty thousand years: no sum with a wall clock overflows.
+MANY_SECONDS: Final = 1_000_000_000_000
 
 
 @mypyc_attr(allow_interpreted_subclasses=True)
@@ -73,6 +75,8 @@ def deadline_of(ttl: object, command: str, default_ms: i64, now_ms: i64) -> i64:
     Raises:
         InvalidTtlError: if it is not positive or ends beyond 64 bits.
     """
+    if type(ttl) is int and 0 < ttl < MANY_SECONDS:
+        return now_ms + ttl * 1000
     if ttl is _UNSET:
         return now_ms + default_ms if default_ms != 0 else 0
     if ttl is None:
@@ -84,7 +88,9 @@ def deadline_of(ttl: object, command: str, default_ms: i64, now_ms: i64) -> i64:
         lifetime = milliseconds_of(ttl)
         absolute = False
     if lifetime > 0:
-        deadline = lifetime if absolute else lifetime + now_ms
+        # a sum of Python's integers: what a user gave may not fit into 64 bits
+        start: int = 0 if absolute else now_ms
+        deadline = lifetime + start
         if deadline <= INT64_MAX:
             return deadline
     raise InvalidTtlError(f"invalid expire time in '{command}' command")

@@ -13,7 +13,7 @@ Source: the commands are Redis 7.2's; those on deadlines of fields are Valkey 9.
 
 from __future__ import annotations
 
-from typing import Final, cast
+from typing import Final
 
 from mypy_extensions import i64, mypyc_attr, trait
 
@@ -24,7 +24,6 @@ from cachestorm.commands.containers import (
     admit,
     drawn,
     drawn_places,
-    entry_of,
     name_of,
     names_of,
     pairs_of,
@@ -32,30 +31,24 @@ from cachestorm.commands.containers import (
     walk_start,
     walk_stop,
 )
-from cachestorm.commands.edge import Edge, exact_key, milliseconds_of
+from cachestorm.commands.edge import exact_key
+from cachestorm.commands.field_deadlines import FieldDeadlines, find_hash, hash_at
 from cachestorm.declare.declaration import command
-from cachestorm.declare.kinds import Lifetime
 from cachestorm.entry import HASH, Entry
-from cachestorm.errors import ArgumentError, ArityError, InvalidTtlError
+from cachestorm.errors import ArgumentError, ArityError
 from cachestorm.keyspace.keyspace import Keyspace
 from cachestorm.markers import UNSET
 from cachestorm.patterns import matches
-from cachestorm.values.hash import NEVER, Hash
+from cachestorm.values.hash import Hash
 from cachestorm.values.weights import box
 
 _UNSET: Final = UNSET
-
-# What HEXPIRE and its kin answer for each field, HTTL and its kin where there is no time.
-NO_FIELD: Final = -2
-NO_DEADLINE: Final = -1
-UNMET: Final = 0
-DONE: Final = 1
-REMOVED: Final = 2
+_NOTHING: Final[tuple[object, ...]] = ()
 
 
 @mypyc_attr(allow_interpreted_subclasses=True)
 @trait
-class Hashes(Edge):
+class Hashes(FieldDeadlines):
     """Maps from field to value."""
 
     @command(
@@ -69,7 +62,7 @@ class Hashes(Edge):
         summary="Set the values of fields of a hash.",
     )
     def hset(
-        self, key: str, field: object = UNSET, value: object = UNSET, mapping: object = ()
+        self, key: str, field: object = UNSET, value: object = UNSET, mapping: object = _NOTHING
     ) -> int:
         """Sets one field, or all of a mapping, or both.
 
@@ -79,11 +72,13 @@ class Hashes(Edge):
         Returns:
             How many of the fields are new.
         """
-        rows = _rows(mapping)
+        rows: list[tuple[str, object]] = []
         if field is not _UNSET:
             if value is _UNSET:
                 raise ArityError("hset")
-            rows.insert(0, (name_of(field), box(value)))
+            rows.append((name_of(field), box(value)))
+        if mapping is not _NOTHING:
+            rows += _rows(mapping)
         return self._put_fields(key, rows, "hset")
 
     @command(
@@ -506,324 +501,6 @@ class Hashes(Edge):
             self._leave()
         return stop, fields if novalues else dict(zip(fields, values))
 
-    # -- deadlines of fields
-
-    @command(
-        "HEXPIRE key ttl:seconds [NX | XX | GT | LT] FIELDS numfields field [field ...]",
-        group="hash",
-        since="0.1",
-        complexity="O(N) in the given fields",
-        writes=True,
-        fast=True,
-        summary="Set the time to live of fields of a hash in seconds.",
-    )
-    def hexpire(
-        self,
-        key: str,
-        ttl: object,
-        *fields: object,
-        nx: bool = False,
-        xx: bool = False,
-        gt: bool = False,
-        lt: bool = False,
-    ) -> list[int]:
-        """Gives fields a time to live.
-
-        Args:
-            ttl: seconds, a `timedelta` or `"5m"`; zero removes the field.
-            nx: only fields that have no deadline.
-            xx: only fields that have one.
-            gt: only if it is later than the present one.
-            lt: only if it is earlier; no deadline is later than any.
-
-        Returns:
-            For each field -2 if it is missing, 0 if the condition is not met, 1 if it
-            was set, 2 if it was removed because the deadline is over.
-
-        Raises:
-            InvalidTtlError: for a negative time to live, and one beyond 64 bits.
-            ArgumentError: for conditions that exclude each other.
-        """
-        return self._expire_fields(
-            key, ttl, fields, "hexpire", 1000, False, _Only(nx, xx, gt, lt)
-        )
-
-    @command(
-        "HPEXPIRE key ttl:milliseconds [NX | XX | GT | LT] FIELDS numfields field [field ...]",
-        group="hash",
-        since="0.1",
-        complexity="O(N) in the given fields",
-        writes=True,
-        fast=True,
-        summary="Set the time to live of fields of a hash in milliseconds.",
-    )
-    def hpexpire(
-        self,
-        key: str,
-        ttl: object,
-        *fields: object,
-        nx: bool = False,
-        xx: bool = False,
-        gt: bool = False,
-        lt: bool = False,
-    ) -> list[int]:
-        """Gives fields a time to live in milliseconds; else as `hexpire`."""
-        return self._expire_fields(
-            key, ttl, fields, "hpexpire", 1, False, _Only(nx, xx, gt, lt)
-        )
-
-    @command(
-        "HEXPIREAT key ttl:unix-seconds [NX | XX | GT | LT] FIELDS numfields field [field ...]",
-        group="hash",
-        since="0.1",
-        complexity="O(N) in the given fields",
-        writes=True,
-        fast=True,
-        summary="Set the deadline of fields of a hash in seconds since 1970.",
-    )
-    def hexpireat(
-        self,
-        key: str,
-        ttl: object,
-        *fields: object,
-        nx: bool = False,
-        xx: bool = False,
-        gt: bool = False,
-        lt: bool = False,
-    ) -> list[int]:
-        """Gives fields a deadline, a `datetime` or seconds since 1970; else as `hexpire`."""
-        return self._expire_fields(
-            key, ttl, fields, "hexpireat", 1000, True, _Only(nx, xx, gt, lt)
-        )
-
-    @command(
-        "HPEXPIREAT key ttl:unix-milliseconds [NX | XX | GT | LT] "
-        "FIELDS numfields field [field ...]",
-        group="hash",
-        since="0.1",
-        complexity="O(N) in the given fields",
-        writes=True,
-        fast=True,
-        summary="Set the deadline of fields of a hash in milliseconds since 1970.",
-    )
-    def hpexpireat(
-        self,
-        key: str,
-        ttl: object,
-        *fields: object,
-        nx: bool = False,
-        xx: bool = False,
-        gt: bool = False,
-        lt: bool = False,
-    ) -> list[int]:
-        """Gives fields a deadline in milliseconds since 1970; else as `hexpire`."""
-        return self._expire_fields(
-            key, ttl, fields, "hpexpireat", 1, True, _Only(nx, xx, gt, lt)
-        )
-
-    def _expire_fields(
-        self,
-        key: str,
-        when: object,
-        fields: tuple[object, ...],
-        name: str,
-        unit_ms: int,
-        absolute: bool,
-        only: _Only,
-    ) -> list[int]:
-        key = exact_key(key)
-        names = names_of(fields)
-        lifetime = _lifetime(when, unit_ms, absolute)
-        if lifetime.ms < 0:
-            raise InvalidTtlError(f"invalid expire time in '{name}' command")
-        space = self._enter()
-        try:
-            now_ms = space.commons.now_ms()
-            deadline = lifetime.expires_at_ms(now_ms, name, True)
-            entry = find_hash(space, key)
-            if entry is None:
-                return [NO_FIELD] * len(names)
-            found = hash_at(space, entry)
-            before = found.size_bytes
-            answers: list[int] = []
-            for field in names:
-                if field not in found:
-                    answers.append(NO_FIELD)
-                elif not only.allows(found.deadline_ms(field), deadline):
-                    answers.append(UNMET)
-                elif deadline <= now_ms:
-                    found.remove(field)
-                    answers.append(REMOVED)
-                else:
-                    found.expire(field, deadline)
-                    answers.append(DONE)
-            if DONE in answers or REMOVED in answers:
-                settle(space, entry, found, before)
-            return answers
-        finally:
-            self._leave()
-
-    @command(
-        "HPERSIST key FIELDS numfields:field-count field [field ...]",
-        group="hash",
-        since="0.1",
-        complexity="O(N) in the given fields",
-        writes=True,
-        fast=True,
-        summary="Take away the deadlines of fields of a hash.",
-    )
-    def hpersist(self, key: str, *fields: object) -> list[int]:
-        """Takes deadlines away.
-
-        Returns:
-            For each field -2 if it is missing, -1 if it has no deadline, else 1.
-        """
-        key = exact_key(key)
-        names = names_of(fields)
-        space = self._enter()
-        try:
-            entry = find_hash(space, key)
-            if entry is None:
-                return [NO_FIELD] * len(names)
-            found = hash_at(space, entry)
-            before = found.size_bytes
-            answers: list[int] = []
-            for field in names:
-                if found.persist(field):
-                    answers.append(DONE)
-                else:
-                    answers.append(NO_DEADLINE if field in found else NO_FIELD)
-            if DONE in answers:
-                settle(space, entry, found, before)
-            return answers
-        finally:
-            self._leave()
-
-    @command(
-        "HTTL key FIELDS numfields:field-count field [field ...]",
-        group="hash",
-        since="0.1",
-        complexity="O(N) in the given fields",
-        fast=True,
-        summary="Return the time that fields of a hash have left in seconds.",
-    )
-    def httl(self, key: str, *fields: object) -> list[int]:
-        """Seconds that fields have left; -1 without a deadline, -2 for a missing field."""
-        return self._field_deadlines(key, fields, 1000, False)
-
-    @command(
-        "HPTTL key FIELDS numfields:field-count field [field ...]",
-        group="hash",
-        since="0.1",
-        complexity="O(N) in the given fields",
-        fast=True,
-        summary="Return the time that fields of a hash have left in milliseconds.",
-    )
-    def hpttl(self, key: str, *fields: object) -> list[int]:
-        """Milliseconds that fields have left; else as `httl`."""
-        return self._field_deadlines(key, fields, 1, False)
-
-    @command(
-        "HEXPIRETIME key FIELDS numfields:field-count field [field ...]",
-        group="hash",
-        since="0.1",
-        complexity="O(N) in the given fields",
-        fast=True,
-        summary="Return the deadline of fields of a hash in seconds since 1970.",
-    )
-    def hexpiretime(self, key: str, *fields: object) -> list[int]:
-        """Deadlines of fields in seconds since 1970; else as `httl`."""
-        return self._field_deadlines(key, fields, 1000, True)
-
-    @command(
-        "HPEXPIRETIME key FIELDS numfields:field-count field [field ...]",
-        group="hash",
-        since="0.1",
-        complexity="O(N) in the given fields",
-        fast=True,
-        summary="Return the deadline of fields of a hash in milliseconds since 1970.",
-    )
-    def hpexpiretime(self, key: str, *fields: object) -> list[int]:
-        """Deadlines of fields in milliseconds since 1970; else as `httl`."""
-        return self._field_deadlines(key, fields, 1, True)
-
-    def _field_deadlines(
-        self, key: str, fields: tuple[object, ...], unit_ms: int, absolute: bool
-    ) -> list[int]:
-        key = exact_key(key)
-        names = names_of(fields)
-        space = self._enter()
-        try:
-            entry = find_hash(space, key)
-            if entry is None:
-                return [NO_FIELD] * len(names)
-            found = hash_at(space, entry)
-            now_ms = space.commons.now_ms()
-            answers: list[int] = []
-            for field in names:
-                deadline = found.deadline_ms(field)
-                if deadline == 0:
-                    answers.append(NO_DEADLINE if field in found else NO_FIELD)
-                elif absolute:
-                    answers.append(deadline // unit_ms)
-                else:
-                    answers.append((deadline - now_ms + unit_ms // 2) // unit_ms)
-            return answers
-        finally:
-            self._leave()
-
-
-class _Only:
-    """The conditions of HEXPIRE and its kin.
-
-    Raises:
-        ArgumentError: for conditions that exclude each other.
-    """
-
-    def __init__(self, nx: bool, xx: bool, gt: bool, lt: bool) -> None:
-        if nx and (xx or gt or lt):
-            raise ArgumentError(
-                "NX and XX, GT or LT options at the same time are not compatible"
-            )
-        if gt and lt:
-            raise ArgumentError("GT and LT options at the same time are not compatible")
-        self._nx = nx
-        self._xx = xx
-        self._gt = gt
-        self._lt = lt
-
-    def allows(self, present_ms: int, next_ms: int) -> bool:
-        """Whether a deadline may replace the present one, which is 0 for never."""
-        if self._nx:
-            return present_ms == 0
-        if self._xx and present_ms == 0:
-            return False
-        if self._gt:
-            return present_ms != 0 and next_ms > present_ms
-        if self._lt:
-            return present_ms == 0 or next_ms < present_ms
-        return True
-
-
-def find_hash(space: Keyspace, key: str) -> Entry | None:
-    """The entry of a hash without the fields that are due; None where none is left."""
-    entry = entry_of(space, key, HASH)
-    if entry is None:
-        return None
-    fields = hash_at(space, entry)
-    if fields.next_due_ms != NEVER:
-        before = fields.size_bytes
-        if fields.purge(space.commons.now_ms()) != 0:
-            settle(space, entry, fields, before)
-            if len(fields) == 0:
-                return None
-    return entry
-
-
-def hash_at(space: Keyspace, entry: Entry) -> Hash:
-    """The hash of an entry that `find_hash` returned."""
-    return cast(Hash, space.values[i64(entry.index)])
-
 
 def _set(space: Keyspace, entry: Entry | None, key: str, field: str, held: object) -> None:
     """Sets one field and keeps its deadline; makes the hash if need be."""
@@ -846,22 +523,6 @@ def _rows(mapping: object) -> list[tuple[str, object]]:
 def _spelled(value: object) -> object:
     """A value as its number is read from: itself, or its bytes if it is no number."""
     return value if type(value) is int else to_wire(value)
-
-
-def _lifetime(when: object, unit_ms: int, absolute: bool) -> Lifetime:
-    """What a time means, in Python or on the wire."""
-    if isinstance(when, Lifetime):
-        return when
-    if isinstance(when, (int, float)) and not isinstance(when, bool):
-        if isinstance(when, float) and when - when != 0.0:
-            raise InvalidTtlError(f"a time cannot be {when}")
-        return Lifetime(int(when * unit_ms), absolute)
-    if absolute:
-        timestamp = getattr(when, "timestamp", None)
-        if timestamp is None:
-            raise TypeError(f"a deadline is a datetime or a number, not {when!r}")
-        return Lifetime(int(cast(float, timestamp()) * 1000.0), True)
-    return Lifetime(milliseconds_of(when), False)
 
 
 def _out_of_range(pairs: bool) -> str:

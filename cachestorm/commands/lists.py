@@ -444,18 +444,19 @@ class Lists(Edge):
             raise ArgumentError("COUNT can't be negative")
         if maxlen < 0:
             raise ArgumentError("MAXLEN can't be negative")
+        looks = min(maxlen, INT64_MAX)
         wanted: int = INT64_MAX
         if count is None:
             wanted = 1
         elif count != 0:
-            wanted = count
+            wanted = min(count, INT64_MAX)
         space = self._enter()
         try:
             entry = entry_of(space, key, LIST)
             places: list[int] = []
             if entry is not None:
                 sign = -1 if rank < 0 else 1
-                places = _list(space, entry).places(wire, wanted * sign, maxlen, rank * sign)
+                places = _list(space, entry).places(wire, wanted * sign, looks, rank * sign)
         finally:
             self._leave()
         if count is not None:

@@ -192,7 +192,9 @@ def range_of(
     """
     if byscore and bylex:
         raise CommandSyntaxError()
-    if (offset is not None or count is not None) and not (byscore or bylex):
+    # a limit of -1 is none, and so, as in Redis, no mistake even where none is supported
+    is_limited = offset is not None if count is None else count != -1
+    if is_limited and not (byscore or bylex):
         raise CommandSyntaxError(
             "syntax error, LIMIT is only supported in combination with either BYSCORE or BYLEX"
         )
@@ -202,10 +204,9 @@ def range_of(
         )
     low, high = (stop, start) if rev else (start, stop)
     if byscore:
-        within = score_range(low, high)
+        within = score_range(low, high).limited(offset or 0, -1 if count is None else count)
     elif bylex:
-        within = lex_range(low, high)
+        within = lex_range(low, high).limited(offset or 0, -1 if count is None else count)
     else:
         within = index_range(start, stop)
-    within.limited(offset or 0, -1 if count is None else count)
     return within.reversed() if rev else within

@@ -270,7 +270,6 @@ class Sets(Edge):
         since="0.1",
         complexity="O(1)",
         writes=True,
-        grows=True,
         fast=True,
         summary="Move a member from one set to another.",
     )
@@ -281,7 +280,6 @@ class Sets(Edge):
         name = name_of(member)
         space = self._enter()
         try:
-            space.make_room_for_growth()
             entry = entry_of(space, source, SET)
             if entry is None:
                 return False

@@ -3,10 +3,6 @@
 A member is a `str`; `bytes` and numbers are spelled as on the wire. Members of the same
 score are in the order of their bytes. A missing key is an empty sorted set. Every method
 raises WrongTypeError for a key that holds another kind.
-
-1. A range is worked out as ranks first, from one to below another; then all kinds of
-   ranges are cut, turned around, removed and stored alike (see `ranges`).
-2. Combinations take sets as well, whose members all score 1.
 """
 
 from __future__ import annotations
@@ -27,14 +23,21 @@ from cachestorm.commands.containers import (
     name_of,
     names_of,
     pairs_of,
-    replace,
     settle,
     walk_start,
     walk_stop,
 )
-from cachestorm.commands.edge import Edge, exact_key
-from cachestorm.commands.ranges import Range, index_range, lex_range, range_of, score_range
-from cachestorm.commands.rankings import Combination
+from cachestorm.commands.edge import exact_key
+from cachestorm.commands.ranges import index_range
+from cachestorm.commands.rows import (
+    Scored,
+    members_of,
+    remove_members,
+    scored,
+    sorted_set_at,
+)
+from cachestorm.commands.sorted_set_algebra import SortedSetAlgebra
+from cachestorm.commands.sorted_set_ranges import SortedSetRanges
 from cachestorm.declare.declaration import command
 from cachestorm.entry import ZSET, Entry
 from cachestorm.errors import ArgumentError, ArityError, CommandSyntaxError
@@ -43,12 +46,10 @@ from cachestorm.patterns import matches
 from cachestorm.values.ranking import Row
 from cachestorm.values.sorted_set import SortedSet, member_of
 
-Scored = list[tuple[str, float]]
-
 
 @mypyc_attr(allow_interpreted_subclasses=True)
 @trait
-class SortedSets(Edge):
+class SortedSets(SortedSetRanges, SortedSetAlgebra):
     """Members in order of their scores."""
 
     @command(
@@ -121,7 +122,7 @@ class SortedSets(Edge):
             entry = entry_of(space, key, ZSET)
             if entry is None and xx:
                 return None if incr else 0
-            found = SortedSet() if entry is None else _sorted_set(space, entry)
+            found = SortedSet() if entry is None else sorted_set_at(space, entry)
             before = found.size_bytes
             added = 0
             changed = 0
@@ -191,7 +192,7 @@ class SortedSets(Edge):
         space = self._enter()
         try:
             entry = entry_of(space, key, ZSET)
-            return 0 if entry is None else _remove(space, entry, names)
+            return 0 if entry is None else remove_members(space, entry, names)
         finally:
             self._leave()
 
@@ -209,7 +210,7 @@ class SortedSets(Edge):
         space = self._enter()
         try:
             entry = entry_of(space, key, ZSET)
-            return 0 if entry is None else len(_sorted_set(space, entry))
+            return 0 if entry is None else len(sorted_set_at(space, entry))
         finally:
             self._leave()
 
@@ -229,7 +230,7 @@ class SortedSets(Edge):
         space = self._enter()
         try:
             entry = entry_of(space, key, ZSET)
-            return None if entry is None else _sorted_set(space, entry).score(name)
+            return None if entry is None else sorted_set_at(space, entry).score(name)
         finally:
             self._leave()
 
@@ -250,7 +251,7 @@ class SortedSets(Edge):
             entry = entry_of(space, key, ZSET)
             if entry is None:
                 return [None] * len(names)
-            found = _sorted_set(space, entry)
+            found = sorted_set_at(space, entry)
             return [found.score(name) for name in names]
         finally:
             self._leave()
@@ -303,7 +304,7 @@ class SortedSets(Edge):
             entry = entry_of(space, key, ZSET)
             if entry is None:
                 return None
-            found = _sorted_set(space, entry)
+            found = sorted_set_at(space, entry)
             rank: int = found.rank(name)
             if rank < 0:
                 return None
@@ -312,283 +313,6 @@ class SortedSets(Edge):
             return (rank, cast(float, found.score(name))) if withscore else rank
         finally:
             self._leave()
-
-    @command(
-        "ZCOUNT key min:score-bound max:score-bound",
-        group="sorted-set",
-        since="0.1",
-        complexity="O(log N)",
-        fast=True,
-        summary="Return the number of members of a sorted set in a range of scores.",
-    )
-    def zcount(self, key: str, min: object, max: object) -> int:
-        """How many members score from `min` to `max`.
-
-        Args:
-            min, max: numbers, or spelled as on the wire: "(1.5" excludes, "-inf", "+inf".
-        """
-        within = score_range(min, max)
-        key = exact_key(key)
-        space = self._enter()
-        try:
-            entry = entry_of(space, key, ZSET)
-            if entry is None:
-                return 0
-            first, last = within.ranks(_sorted_set(space, entry))
-            return last - first
-        finally:
-            self._leave()
-
-    @command(
-        "ZLEXCOUNT key min:lex-bound max:lex-bound",
-        group="sorted-set",
-        since="0.1",
-        complexity="O(log N)",
-        fast=True,
-        summary="Return the number of members of a sorted set in a range of bytes.",
-    )
-    def zlexcount(self, key: str, min: object, max: object) -> int:
-        """How many members are from `min` to `max` in the order of bytes.
-
-        Args:
-            min, max: spelled as on the wire: "[a" includes, "(a" excludes, "-", "+".
-        """
-        within = lex_range(min, max)
-        key = exact_key(key)
-        space = self._enter()
-        try:
-            entry = entry_of(space, key, ZSET)
-            if entry is None:
-                return 0
-            first, last = within.ranks(_sorted_set(space, entry))
-            return last - first
-        finally:
-            self._leave()
-
-    # -- ranges
-
-    @command(
-        "ZRANGE key start:bound stop:bound [BYSCORE | BYLEX] [REV] [LIMIT offset "
-        "count] [WITHSCORES]",
-        group="sorted-set",
-        since="0.1",
-        complexity="O(log N + M) for M returned members",
-        reply="scored",
-        summary="Return the members of a sorted set in a range of ranks, scores or bytes.",
-    )
-    def zrange(
-        self,
-        key: str,
-        start: object = 0,
-        stop: object = -1,
-        *,
-        byscore: bool = False,
-        bylex: bool = False,
-        rev: bool = False,
-        offset: int | None = None,
-        count: int | None = None,
-        withscores: bool = False,
-    ) -> list[str] | Scored:
-        """The members in a range.
-
-        Args:
-            start, stop: ranks, both included, negative ones from the end; with `byscore`
-                scores, "(1.5" excludes; with `bylex` "[a", "(a", "-" or "+".
-            rev: from the highest to the lowest; bounds are given in this order, too.
-            offset, count: leave out so many, return at most so many (negative: all);
-                only for scores and bytes.
-            withscores: pairs of member and score instead of members.
-
-        Raises:
-            CommandSyntaxError: for options that do not go together.
-        """
-        within = range_of(start, stop, byscore, bylex, rev, offset, count, withscores)
-        rows = self._slice_rows(key, within)
-        return _scored(rows) if withscores else _members(rows)
-
-    def _slice_rows(self, key: str, within: Range) -> list[Row]:
-        if type(key) is not str:
-            key = exact_key(key)
-        space = self._enter()
-        try:
-            entry = entry_of(space, key, ZSET)
-            return [] if entry is None else within.rows(_sorted_set(space, entry))
-        finally:
-            self._leave()
-
-    @command(
-        "ZRANGESTORE dst:key src:key min:bound max:bound [BYSCORE | BYLEX] [REV] "
-        "[LIMIT offset count]",
-        group="sorted-set",
-        since="0.1",
-        complexity="O(log N + M) for M stored members",
-        writes=True,
-        grows=True,
-        summary="Store a range of a sorted set at a key.",
-    )
-    def zrangestore(
-        self,
-        dst: str,
-        src: str,
-        min: object = 0,
-        max: object = -1,
-        *,
-        byscore: bool = False,
-        bylex: bool = False,
-        rev: bool = False,
-        offset: int | None = None,
-        count: int | None = None,
-    ) -> int:
-        """Stores what `zrange` returns in place of whatever is there; how many members."""
-        within = range_of(min, max, byscore, bylex, rev, offset, count, False)
-        source = exact_key(src)
-        destination = exact_key(dst)
-        space = self._enter()
-        try:
-            entry = entry_of(space, source, ZSET)
-            rows = [] if entry is None else within.rows(_sorted_set(space, entry))
-            return _store(space, destination, rows)
-        finally:
-            self._leave()
-
-    @command(
-        "ZREVRANGE key start stop [WITHSCORES]",
-        group="sorted-set",
-        since="0.1",
-        complexity="O(log N + M) for M returned members",
-        reply="scored",
-        summary="Return the members of a sorted set in a range of ranks, highest first.",
-    )
-    def zrevrange(
-        self, key: str, start: int = 0, stop: int = -1, *, withscores: bool = False
-    ) -> list[str] | Scored:
-        """The members from rank `start` to `stop`, counted from the highest score."""
-        rows = self._slice_rows(key, index_range(start, stop).reversed())
-        return _scored(rows) if withscores else _members(rows)
-
-    @command(
-        "ZRANGEBYSCORE key min:score-bound max:score-bound [WITHSCORES] [LIMIT offset count]",
-        group="sorted-set",
-        since="0.1",
-        complexity="O(log N + M) for M returned members",
-        reply="scored",
-        summary="Return the members of a sorted set in a range of scores.",
-    )
-    def zrangebyscore(
-        self,
-        key: str,
-        min: object,
-        max: object,
-        *,
-        withscores: bool = False,
-        offset: int = 0,
-        count: int = -1,
-    ) -> list[str] | Scored:
-        """The members that score from `min` to `max`; else as `zrange` by score."""
-        within = score_range(min, max).limited(offset, count)
-        rows = self._slice_rows(key, within)
-        return _scored(rows) if withscores else _members(rows)
-
-    @command(
-        "ZREVRANGEBYSCORE key max:score-bound min:score-bound [WITHSCORES] [LIMIT "
-        "offset count]",
-        group="sorted-set",
-        since="0.1",
-        complexity="O(log N + M) for M returned members",
-        reply="scored",
-        summary="Return the members of a sorted set in a range of scores, highest first.",
-    )
-    def zrevrangebyscore(
-        self,
-        key: str,
-        max: object,
-        min: object,
-        *,
-        withscores: bool = False,
-        offset: int = 0,
-        count: int = -1,
-    ) -> list[str] | Scored:
-        """The members that score from `max` down to `min`; else as `zrange` by score."""
-        within = score_range(min, max).limited(offset, count).reversed()
-        rows = self._slice_rows(key, within)
-        return _scored(rows) if withscores else _members(rows)
-
-    @command(
-        "ZRANGEBYLEX key min:lex-bound max:lex-bound [LIMIT offset count]",
-        group="sorted-set",
-        since="0.1",
-        complexity="O(log N + M) for M returned members",
-        summary="Return the members of a sorted set in a range of bytes.",
-    )
-    def zrangebylex(
-        self, key: str, min: object, max: object, *, offset: int = 0, count: int = -1
-    ) -> list[str]:
-        """The members from `min` to `max` in the order of bytes, if all score the same."""
-        return _members(self._slice_rows(key, lex_range(min, max).limited(offset, count)))
-
-    @command(
-        "ZREVRANGEBYLEX key max:lex-bound min:lex-bound [LIMIT offset count]",
-        group="sorted-set",
-        since="0.1",
-        complexity="O(log N + M) for M returned members",
-        summary="Return the members of a sorted set in a range of bytes, last first.",
-    )
-    def zrevrangebylex(
-        self, key: str, max: object, min: object, *, offset: int = 0, count: int = -1
-    ) -> list[str]:
-        """The members from `max` down to `min` in the order of bytes, if all score the same."""
-        return _members(
-            self._slice_rows(key, lex_range(min, max).limited(offset, count).reversed())
-        )
-
-    @command(
-        "ZREMRANGEBYRANK key start stop",
-        group="sorted-set",
-        since="0.1",
-        complexity="O(M*log N) for M removed members",
-        writes=True,
-        summary="Remove the members of a sorted set in a range of ranks.",
-    )
-    def zremrangebyrank(self, key: str, start: int, stop: int) -> int:
-        """Removes the members from `start` to `stop`. Returns how many there were."""
-        return self._remove_rows(key, index_range(start, stop))
-
-    @command(
-        "ZREMRANGEBYSCORE key min:score-bound max:score-bound",
-        group="sorted-set",
-        since="0.1",
-        complexity="O(M*log N) for M removed members",
-        writes=True,
-        summary="Remove the members of a sorted set in a range of scores.",
-    )
-    def zremrangebyscore(self, key: str, min: object, max: object) -> int:
-        """Removes the members from `min` to `max`. Returns how many there were."""
-        return self._remove_rows(key, score_range(min, max))
-
-    @command(
-        "ZREMRANGEBYLEX key min:lex-bound max:lex-bound",
-        group="sorted-set",
-        since="0.1",
-        complexity="O(M*log N) for M removed members",
-        writes=True,
-        summary="Remove the members of a sorted set in a range of bytes.",
-    )
-    def zremrangebylex(self, key: str, min: object, max: object) -> int:
-        """Removes the members from `min` to `max`. Returns how many there were."""
-        return self._remove_rows(key, lex_range(min, max))
-
-    def _remove_rows(self, key: str, within: Range) -> int:
-        key = exact_key(key)
-        space = self._enter()
-        try:
-            entry = entry_of(space, key, ZSET)
-            if entry is None:
-                return 0
-            return _remove(space, entry, _members(within.rows(_sorted_set(space, entry))))
-        finally:
-            self._leave()
-
-    # -- drawing
 
     @command(
         "ZPOPMIN key [count:positive]",
@@ -715,12 +439,12 @@ class SortedSets(Edge):
             entry = entry_of(space, key, ZSET)
             if entry is None:
                 return None if count is None else []
-            found = _sorted_set(space, entry)
+            found = sorted_set_at(space, entry)
             length = i64(len(found))
             if count is None:
                 return member_of(found.row_at(drawn(length)))
             rows = [found.row_at(at) for at in drawn_places(count, length)]
-            return _scored(rows) if withscores else _members(rows)
+            return scored(rows) if withscores else members_of(rows)
         finally:
             self._leave()
 
@@ -753,7 +477,7 @@ class SortedSets(Edge):
         try:
             entry = entry_of(space, key, ZSET)
             if entry is not None:
-                found = _sorted_set(space, entry)
+                found = sorted_set_at(space, entry)
                 length = i64(len(found))
                 place = walk_start(cursor, length, count)
                 stop = walk_stop(place, count, length)
@@ -764,179 +488,7 @@ class SortedSets(Edge):
                         rows.append(row)
         finally:
             self._leave()
-        return stop, _scored(rows)
-
-    # -- combinations
-
-    @command(
-        "ZUNION numkeys:input-keys key [key ...] [WEIGHTS weight [weight ...]] "
-        "[AGGREGATE aggregate:<SUM | MIN | MAX>] [WITHSCORES]",
-        group="sorted-set",
-        since="0.1",
-        complexity="O(N + M*log M) for N members in all and M in the result",
-        reply="scored",
-        summary="Return the union of many sorted sets.",
-    )
-    def zunion(
-        self,
-        keys: object,
-        weights: list[float] | None = None,
-        aggregate: str = "SUM",
-        *,
-        withscores: bool = False,
-    ) -> list[str] | Scored:
-        """The members that are in any of the sorted sets.
-
-        Args:
-            keys: a list; or a mapping of keys to weights.
-            weights: what the scores of each are multiplied by.
-            aggregate: "SUM", "MIN" or "MAX" of what a member scores.
-            withscores: pairs of member and score instead of members.
-        """
-        rows = self._combine_scores(_combination("zunion", keys, weights, aggregate))
-        return _scored(rows) if withscores else _members(rows)
-
-    @command(
-        "ZUNIONSTORE destination numkeys:input-keys key [key ...] [WEIGHTS weight "
-        "[weight ...]] [AGGREGATE aggregate:<SUM | MIN | MAX>]",
-        group="sorted-set",
-        since="0.1",
-        complexity="O(N + M*log M) for N members in all and M in the result",
-        writes=True,
-        grows=True,
-        summary="Store the union of many sorted sets at a key.",
-    )
-    def zunionstore(
-        self,
-        destination: str,
-        keys: object,
-        weights: list[float] | None = None,
-        aggregate: str = "SUM",
-    ) -> int:
-        """Stores what `zunion` returns in place of whatever is there; how many members."""
-        combination = _combination("zunionstore", keys, weights, aggregate)
-        return self._store_combined_scores(destination, combination)
-
-    @command(
-        "ZINTER numkeys:input-keys key [key ...] [WEIGHTS weight [weight ...]] "
-        "[AGGREGATE aggregate:<SUM | MIN | MAX>] [WITHSCORES]",
-        group="sorted-set",
-        since="0.1",
-        complexity="O(N*K + M*log M) for the smallest of K with N members and M in the result",
-        reply="scored",
-        summary="Return the intersection of many sorted sets.",
-    )
-    def zinter(
-        self,
-        keys: object,
-        weights: list[float] | None = None,
-        aggregate: str = "SUM",
-        *,
-        withscores: bool = False,
-    ) -> list[str] | Scored:
-        """The members that are in all of the sorted sets.
-
-        Args:
-            keys: a list; or a mapping of keys to weights.
-            weights: what the scores of each are multiplied by.
-            aggregate: "SUM", "MIN" or "MAX" of what a member scores.
-            withscores: pairs of member and score instead of members.
-        """
-        rows = self._combine_scores(_combination("zinter", keys, weights, aggregate))
-        return _scored(rows) if withscores else _members(rows)
-
-    @command(
-        "ZINTERSTORE destination numkeys:input-keys key [key ...] [WEIGHTS weight "
-        "[weight ...]] [AGGREGATE aggregate:<SUM | MIN | MAX>]",
-        group="sorted-set",
-        since="0.1",
-        complexity="O(N*K + M*log M) for the smallest of K with N members and M in the result",
-        writes=True,
-        grows=True,
-        summary="Store the intersection of many sorted sets at a key.",
-    )
-    def zinterstore(
-        self,
-        destination: str,
-        keys: object,
-        weights: list[float] | None = None,
-        aggregate: str = "SUM",
-    ) -> int:
-        """Stores what `zinter` returns in place of whatever is there; how many members."""
-        combination = _combination("zinterstore", keys, weights, aggregate)
-        return self._store_combined_scores(destination, combination)
-
-    @command(
-        "ZDIFF numkeys:input-keys key [key ...] [WITHSCORES]",
-        group="sorted-set",
-        since="0.1",
-        complexity="O(N*K + M*log M) for the first of K with N members and M in the result",
-        reply="scored",
-        summary="Return the difference of many sorted sets.",
-    )
-    def zdiff(self, keys: object, *, withscores: bool = False) -> list[str] | Scored:
-        """The members of the first sorted set that are in none of the others.
-
-        Args:
-            withscores: pairs of member and score instead of members.
-        """
-        rows = self._combine_scores(_combination("zdiff", keys, None, "SUM"))
-        return _scored(rows) if withscores else _members(rows)
-
-    @command(
-        "ZDIFFSTORE destination numkeys:input-keys key [key ...]",
-        group="sorted-set",
-        since="0.1",
-        complexity="O(N*K + M*log M) for the first of K with N members and M in the result",
-        writes=True,
-        grows=True,
-        summary="Store the difference of many sorted sets at a key.",
-    )
-    def zdiffstore(self, destination: str, keys: object) -> int:
-        """Stores what `zdiff` returns in place of whatever is there; how many members."""
-        combination = _combination("zdiffstore", keys, None, "SUM")
-        return self._store_combined_scores(destination, combination)
-
-    @command(
-        "ZINTERCARD numkeys:input-keys key [key ...] [LIMIT limit]",
-        group="sorted-set",
-        since="0.1",
-        complexity="O(N*K) for the smallest of K sorted sets with N members",
-        summary="Return the number of members of the intersection of many sorted sets.",
-    )
-    def zintercard(self, keys: object, limit: int = 0) -> int:
-        """How many members are in all of the sorted sets.
-
-        Args:
-            limit: stop counting there; 0 for no limit.
-        """
-        if limit < 0:
-            raise ArgumentError("LIMIT can't be negative")
-        combination = _combination("zintercard", keys, None, "SUM")
-        space = self._enter()
-        try:
-            return combination.count_shared(space, limit or INT64_MAX)
-        finally:
-            self._leave()
-
-    def _combine_scores(self, combination: Combination) -> list[Row]:
-        space = self._enter()
-        try:
-            return combination.rows(space)
-        finally:
-            self._leave()
-
-    def _store_combined_scores(self, destination: str, combination: Combination) -> int:
-        destination = exact_key(destination)
-        space = self._enter()
-        try:
-            return _store(space, destination, combination.rows(space))
-        finally:
-            self._leave()
-
-
-def _sorted_set(space: Keyspace, entry: Entry) -> SortedSet:
-    return cast(SortedSet, space.values[i64(entry.index)])
+        return stop, scored(rows)
 
 
 def _rows(mapping: object) -> list[tuple[float, str]]:
@@ -953,61 +505,10 @@ def _sum(score: float, increment: float) -> float:
     return total
 
 
-def _members(rows: list[Row]) -> list[str]:
-    return [member_of(row) for row in rows]
-
-
-def _scored(rows: list[Row]) -> Scored:
-    return [(member_of(row), row[0]) for row in rows]
-
-
-def _remove(space: Keyspace, entry: Entry, members: list[str]) -> int:
-    found = _sorted_set(space, entry)
-    before = found.size_bytes
-    removed = 0
-    for member in members:
-        if found.remove(member):
-            removed += 1
-    if removed:
-        settle(space, entry, found, before)
-    return removed
-
-
 def _pop(space: Keyspace, entry: Entry, count: int, lowest: bool) -> Scored:
-    within = index_range(0, count - 1) if lowest else index_range(0, count - 1).reversed()
     if count == 0:
         return []
-    rows = _scored(within.rows(_sorted_set(space, entry)))
-    _remove(space, entry, [member for member, _ in rows])
+    within = index_range(0, count - 1) if lowest else index_range(0, count - 1).reversed()
+    rows = scored(within.rows(sorted_set_at(space, entry)))
+    remove_members(space, entry, [member for member, _ in rows])
     return rows
-
-
-def _store(space: Keyspace, destination: str, rows: list[Row]) -> int:
-    made = SortedSet()
-    for row in rows:
-        made.put(member_of(row), row[0])
-    replace(space, destination, made, ZSET)
-    return len(made)
-
-
-def _combination(
-    name: str, keys: object, weights: list[float] | None, aggregate: str
-) -> Combination:
-    """What ZUNION and its kin are to work out.
-
-    Raises:
-        ArgumentError: without a key.
-        CommandSyntaxError: for another number of weights than keys, or an unknown word.
-    """
-    if isinstance(keys, Mapping):
-        names = keys_of(keys)
-        weights = [
-            parse_float(weight, "weight value is not a float") for weight in keys.values()
-        ]
-    else:
-        names = keys_of(cast("list[object]", keys))
-    if not names:
-        raise ArgumentError(f"at least 1 input key is needed for '{name}' command")
-    if weights is not None and len(weights) != len(names):
-        raise CommandSyntaxError()
-    return Combination(name[1:6], names, weights, aggregate.upper())

@@ -19,7 +19,7 @@ from mypy_extensions import i64, mypyc_attr, trait
 from cachestorm.codec import bytes_of, parse_float, text_of, to_wire
 from cachestorm.commands.containers import replace
 from cachestorm.commands.edge import Edge, exact_key
-from cachestorm.commands.hashes import find_hash, hash_at
+from cachestorm.commands.field_deadlines import find_hash, hash_at
 from cachestorm.declare.declaration import command
 from cachestorm.entry import HASH, LIST, OBJECT, SET, STRING, ZSET, Entry
 from cachestorm.errors import CommandSyntaxError, NotAFloatError, WrongTypeError

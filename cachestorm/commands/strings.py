@@ -31,7 +31,7 @@ from cachestorm.errors import (
 )
 from cachestorm.events import Cause
 from cachestorm.keyspace.keyspace import Keyspace
-from cachestorm.keyspace.latch import STEPS_ARE_ATOMIC
+from cachestorm.keyspace.latch import NOTHING_INTERRUPTS, STEPS_ARE_ATOMIC
 from cachestorm.keyspace.tag_index import checked_tags
 from cachestorm.markers import MISSING, UNSET
 from cachestorm.values.weights import box, unbox
@@ -54,7 +54,7 @@ class Strings(Edge):
         since="0.1",
         complexity="O(1)",
         fast=True,
-        reply="bulk",
+        reply="stored",
         summary="Return the value of a key.",
     )
     def get(self, key: str, default: object = None) -> object:
@@ -70,19 +70,12 @@ class Strings(Edge):
             key = exact_key(key)
         if not STEPS_ARE_ATOMIC:
             return self._get_locked(key, default)
-        space = self._space
-        entry = space.look(key)
-        if entry is None:
-            return default
-        return _whole(space, entry)
+        return self._space.read(key, default)
 
     def _get_locked(self, key: str, default: object) -> object:
         space = self._enter()
         try:
-            entry = space.find(key)
-            if entry is None:
-                return default
-            return _whole(space, entry)
+            return space.read(key, default)
         finally:
             self._leave()
 
@@ -102,7 +95,7 @@ class Strings(Edge):
         self,
         key: str,
         value: object,
-        ttl: object = UNSET,
+        ttl: object = _UNSET,
         *,
         nx: bool = False,
         xx: bool = False,
@@ -138,6 +131,17 @@ class Strings(Edge):
             names = checked_tags(tags)
         store = self._store
         space = self._space
+        if (
+            NOTHING_INTERRUPTS
+            and kind == STRING
+            and ttl is _UNSET
+            and names is None
+            and not (nx or xx or get or keepttl)
+            and space.default_ttl_ms == 0
+            and not store.latch.locked()
+            and space.overwrite(key, value)
+        ):
+            return True
         store.enter_step()
         try:
             if nx or xx or get or keepttl:
@@ -243,7 +247,7 @@ class Strings(Edge):
         writes=True,
         grows=True,
         fast=True,
-        reply="bulk",
+        reply="stored",
         summary="Return the former value of a key after setting it to a new one.",
     )
     def getset(self, key: str, value: object) -> object:
@@ -268,7 +272,7 @@ class Strings(Edge):
         complexity="O(1)",
         writes=True,
         fast=True,
-        reply="bulk",
+        reply="stored",
         summary="Return the value of a key after deleting the key.",
     )
     def getdel(self, key: str) -> object:
@@ -297,10 +301,10 @@ class Strings(Edge):
         complexity="O(1)",
         writes=True,
         fast=True,
-        reply="bulk",
+        reply="stored",
         summary="Return the value of a key after giving it another time to live.",
     )
-    def getex(self, key: str, ttl: object = UNSET, *, persist: bool = False) -> object:
+    def getex(self, key: str, ttl: object = _UNSET, *, persist: bool = False) -> object:
         """The value of a key, or MISSING, after giving it another time to live.
 
         Raises:
@@ -329,7 +333,7 @@ class Strings(Edge):
         since="0.1",
         complexity="O(N) in the keys",
         fast=True,
-        reply="bulks",
+        reply="stored_all",
         summary="Return the values of many keys.",
     )
     def mget(self, *keys: str) -> list[object]:

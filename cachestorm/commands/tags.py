@@ -191,6 +191,10 @@ class Tags(Edge):
     )
     def tagcount(self, tag: str) -> int:
         """How many keys bear a tag; dead ones that are not yet reaped count. O(1)."""
+        if type(tag) is str:
+            count = self._space.tags.count(tag)
+            if count != 0:
+                return count
         return int(self._space.tags.count(checked_tag(tag)))
 
     @command(

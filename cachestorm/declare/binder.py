@@ -146,7 +146,7 @@ class Binder:
         return Sequence(steps)
 
     def _step(self, node: Argument) -> Matcher:
-        if _is_clauses(node):
+        if node.is_clauses:
             return Clauses(self._slot_of_many(node), self._clauses(node))
         if node.multiple:
             kind = self._kind_of_many(node)
@@ -302,17 +302,11 @@ def _leads(node: Argument) -> bool:
         return True
     if node.shape == BLOCK:
         return not node.multiple and _leads(node.children[0])
-    if node.shape != ONEOF or _is_clauses(node):
+    if node.shape != ONEOF or node.is_clauses:
         return False
     if node.is_tokens_only and not node.optional:
         return False
     return all([_leads(child) for child in node.children])
-
-
-def _is_clauses(node: Argument) -> bool:
-    """Whether a repeated choice keeps its order in one list; optional members are options."""
-    is_choice = node.shape == ONEOF and node.multiple
-    return is_choice and not all([child.optional for child in node.children])
 
 
 def _names_default(nodes: list[Argument]) -> bool:

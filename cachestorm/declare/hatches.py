@@ -11,26 +11,10 @@ from typing import Final, cast
 
 from cachestorm.declare.bound import Bound
 from cachestorm.declare.composites import Repeated
-from cachestorm.declare.kinds import INDEX, LEX_BOUND, SCORE_BOUND, Key, Kind
+from cachestorm.declare.kinds import Key
 from cachestorm.errors import CommandSyntaxError
 
 Hatch = Callable[[Bound], None]
-
-
-def range_bounds(bound: Bound) -> None:
-    """ZRANGE: a later token decides whether the ends are indexes, scores or members.
-
-    Those are the slots of kind `bound`.
-    """
-    kind: Kind = INDEX
-    if bound.given("byscore"):
-        kind = SCORE_BOUND
-    if bound.given("bylex"):
-        kind = LEX_BOUND
-    for slot in range(len(bound.kinds)):
-        found = bound.kinds[slot]
-        if found is not None and found.name == "bound":
-            bound.kinds[slot] = kind
 
 
 def stream_halves(bound: Bound) -> None:
@@ -54,7 +38,4 @@ def stream_halves(bound: Bound) -> None:
     bound.values[ids_slot] = words[half:]
 
 
-HATCHES: Final[dict[str, Hatch]] = {
-    "range_bounds": range_bounds,
-    "stream_halves": stream_halves,
-}
+HATCHES: Final[dict[str, Hatch]] = {"stream_halves": stream_halves}

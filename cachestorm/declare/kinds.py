@@ -22,6 +22,7 @@ from cachestorm.codec import (
     checked_text,
     parse_float,
     parse_int,
+    text_of,
     to_wire,
 )
 from cachestorm.declare.spans import Lifetime as Lifetime
@@ -64,7 +65,7 @@ class Text(Kind):
 
     def read(self, raw: object) -> object:
         if isinstance(raw, bytes):
-            return raw.decode("utf-8", "surrogateescape")
+            return text_of(raw)
         if isinstance(raw, str):
             return checked_text(raw)
         if isinstance(raw, int) and not isinstance(raw, bool):
@@ -77,7 +78,7 @@ class Key(Text):
 
     def read(self, raw: object) -> object:
         if isinstance(raw, bytes):
-            return raw.decode("utf-8", "surrogateescape")
+            return text_of(raw)
         if isinstance(raw, str):
             return checked_text(raw)
         raise InvalidKeyError(f"a key is a str, not {type(raw).__name__}")
@@ -223,9 +224,8 @@ class LexBoundKind(Kind):
 
 
 AS_GIVEN: Final = Kind("value", "string")
-INDEX: Final = Integer("integer")
-SCORE_BOUND: Final = ScoreBoundKind("score-bound", "double")
-LEX_BOUND: Final = LexBoundKind("lex-bound", "string")
+# An end of ZRANGE's range: a later token says what it means, so the method reads it.
+BOUND: Final = Kind("bound", "string")
 
 _EXCESS: Final = "Number of keys can't be greater than number of args"
 _NO_KEYS: Final = "numkeys should be greater than 0"
@@ -245,6 +245,7 @@ def _tabulate(kinds: list[Kind]) -> dict[str, Kind]:
 KINDS: Final = _tabulate(
     [
         AS_GIVEN,
+        BOUND,
         Key("key", "key"),
         Text("string", "string"),
         Text("field", "string"),
@@ -252,9 +253,8 @@ KINDS: Final = _tabulate(
         Text("tag", "string"),
         Text("namespace", "string"),
         Text("pattern", "pattern"),
-        Text("bound", "string"),
         Blob("blob", "string"),
-        INDEX,
+        Integer("integer"),
         Integer("count"),
         Integer("limit", _NO_LIMIT, 0),
         Integer("positive", _NOT_POSITIVE, 0),
@@ -279,8 +279,8 @@ KINDS: Final = _tabulate(
         Ttl("milliseconds", "milliseconds", 1, False),
         Ttl("unix-seconds", "unix-time-seconds", 1000, True),
         Ttl("unix-milliseconds", "unix-time-milliseconds", 1, True),
-        SCORE_BOUND,
-        LEX_BOUND,
+        ScoreBoundKind("score-bound", "double"),
+        LexBoundKind("lex-bound", "string"),
     ]
 )
 

@@ -91,6 +91,12 @@ class Argument:
         """A choice in which no member takes a parameter."""
         return self.shape == ONEOF and all([c.shape == TOKEN for c in self.children])
 
+    @property
+    def is_clauses(self) -> bool:
+        """A repeated choice whose members keep their order; optional ones are options."""
+        is_choice = self.shape == ONEOF and self.multiple
+        return is_choice and not all([child.optional for child in self.children])
+
     def __repr__(self) -> str:
         return f"Argument({self.shape} {self.name!r})"
 

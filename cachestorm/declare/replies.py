@@ -10,7 +10,7 @@ know the classes here and Python's own types, and no command:
    the required parameters, for replies whose shape an option decides.
 2. It never fails on a value that the method may return, but for CodecError: a stored
    object that the codec cannot turn into bytes.
-3. `None` is "nothing there" unless the converter says otherwise.
+3. `None` is "nothing there" unless the converter says otherwise; MISSING always is.
 """
 
 from __future__ import annotations
@@ -115,7 +115,9 @@ def converter_named(name: str) -> Converter | None:
 
 
 def _bulk(value: object) -> object:
-    return value if value is None or type(value) is bytes else to_wire(value)
+    if type(value) is bytes:
+        return value
+    return None if value is None or value is MISSING else to_wire(value)
 
 
 def _bulks(values: object) -> list[object]:
@@ -380,8 +382,9 @@ def to_json(wire: object) -> object:
         return {_json_name(name): to_json(item) for name, item in wire.items()}
     if isinstance(wire, NullArray):
         return None
-    if isinstance(wire, CacheStormError):
-        return {"error": wire.resp}
+    # Not isinstance(wire, CacheStormError): compiled, that is false for its subclasses.
+    if isinstance(wire, Exception):
+        return {"error": cast(CacheStormError, wire).resp}
     return to_json(to_wire(wire))
 
 

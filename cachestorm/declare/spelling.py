@@ -55,7 +55,7 @@ def _listed(node: Argument) -> list[str]:
 
 def _is_choice(node: Argument) -> bool:
     """Whether a group is given by one name: a labelled choice, or repeated clauses."""
-    return node.shape == ONEOF and node.labelled
+    return node.labelled and (node.is_tokens_only or node.is_clauses)
 
 
 def _names(node: Argument) -> list[str]:
@@ -93,7 +93,8 @@ class _Speller:
         """The name under which an argument is given; empty if it is not."""
         for name in _names(node):
             if name in self._left:
-                if self._left[name] is not None or not node.optional:
+                is_needed = not node.optional and not node.token
+                if self._left[name] is not None or is_needed:
                     return name
                 del self._left[name]
         return ""
@@ -144,7 +145,7 @@ class _Speller:
         items: list[object] = [value]
         if node.multiple and isinstance(value, (list, tuple)):
             items = list(value)
-        if node.shape == ONEOF and node.multiple:
+        if node.is_clauses:
             items = self._flat(items, name)
         if node.token and not node.multiple_token:
             self.words.append(node.token)
@@ -162,11 +163,13 @@ class _Speller:
         return flat
 
     def _choice(self, node: Argument) -> None:
-        given = [child for child in node.children if self._is_given(child)]
-        if not given:
-            self._miss(node.children[0] if not node.optional else node)
-        for child in given:
-            self._node(child)
+        is_given = False
+        for child in node.children:
+            if self._is_given(child):
+                is_given = True
+                self._node(child)
+        if not is_given and not node.optional:
+            self._miss(node.children[0])
 
     def _block(self, node: Argument) -> None:
         name = self._name_given(node) if node.token else ""

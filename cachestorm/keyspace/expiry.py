@@ -37,6 +37,8 @@ class ExpiryIndex:
         self._opening: dict[str, Entry] = {}
         self._cursor: i64 = now_ms >> FINE_BITS
         self.count: i64 = 0
+        # How many entries the last call of `due` moved from a coarse bucket.
+        self.moved: i64 = 0
 
     def add(self, entry: Entry) -> None:
         """Files an entry under its deadline. O(1)."""
@@ -119,8 +121,8 @@ class ExpiryIndex:
         return found
 
     def _open(self, period: i64, limit: i64) -> None:
-        moved: i64 = 0
-        while moved < limit:
+        self.moved = 0
+        while self.moved < limit:
             if not self._opening:
                 if self._opened >= period:
                     return
@@ -133,7 +135,7 @@ class ExpiryIndex:
                 self._opening = opened
             _, entry = self._opening.popitem()
             self._file(entry)
-            moved += 1
+            self.moved += 1
 
     def _check(self, entries: dict[str, Entry]) -> None:
         filed: i64 = len(self._opening)

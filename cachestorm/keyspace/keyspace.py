@@ -20,9 +20,9 @@ from typing import Final
 
 from mypy_extensions import i64, u8
 
-from cachestorm.codec import checked_text
-from cachestorm.entry import OBJECT, Entry
-from cachestorm.errors import OutOfMemoryError
+from cachestorm.codec import checked_text, is_ascii
+from cachestorm.entry import OBJECT, STRING, Entry
+from cachestorm.errors import OutOfMemoryError, WrongTypeError
 from cachestorm.events import Cause
 from cachestorm.eviction.policy import STAMP_MASK, Policy
 from cachestorm.keyspace.commons import Commons
@@ -30,7 +30,7 @@ from cachestorm.keyspace.expiry import ExpiryIndex
 from cachestorm.keyspace.ledger import Ledger
 from cachestorm.keyspace.tag_index import Doomed, Invalidation, TagIndex
 from cachestorm.values.container import Container
-from cachestorm.values.weights import weigh
+from cachestorm.values.weights import unbox, weigh
 
 # An entry object, its slots in dict and dense arrays (amortised), and its deadline.
 ENTRY_BYTES: Final = 128
@@ -95,22 +95,68 @@ class Keyspace:
         self.evicted: i64 = 0
         self.invalidated: i64 = 0
         self._policy_size: i64 = 64
+        # a copy of the policy's: it is read at every access
+        self._heat_shift: i64 = policy.heat_shift
         # Emptied arrays that wait to be let go, a slice at a time.
         self._rubble: Final[list[Rubble]] = []
 
     # -- reading
 
-    def look(self, key: str) -> Entry | None:
-        """The live entry of a key; counts as an access. Changes no structure."""
+    def read(self, key: str, default: object) -> object:
+        """What a live key stores; counts as an access. Changes no structure.
+
+        The one operation that a compiled caller may use without the latch, as it is a
+        single step under the GIL.
+
+        Raises:
+            WrongTypeError: if the key holds a container.
+        """
         entry = self.entries.get(key)
         if entry is not None and (
             (entry.expires_at_ms == 0 and entry.tags is None) or self.is_live(entry)
         ):
             self.hits += 1
             self._heat(entry)
-            return entry
+            index: int = entry.index
+            value = self.values[index]
+            if entry.kind == STRING:
+                return value
+            if entry.kind == OBJECT:
+                return unbox(value)
+            raise WrongTypeError()
         self.misses += 1
-        return None
+        return default
+
+    def overwrite(self, key: str, value: object) -> bool:
+        """Replaces a plain scalar by another, if that is all there is to do.
+
+        A compiled caller may use it without the latch while nobody holds it, as it is a
+        single step under the GIL: it allocates nothing, and lets go of nothing that has
+        a finalizer.
+
+        Returns:
+            Whether it was done; else nothing has changed, and `put` is the way.
+        """
+        entry = self.entries.get(key)
+        if (
+            entry is None
+            or entry.kind != STRING
+            or entry.expires_at_ms != 0
+            or entry.tags is not None
+            or self.commons.effects.wanted
+        ):
+            return False
+        index: int = entry.index
+        delta = weigh(value) - weigh(self.values[index])
+        if delta != 0:
+            if delta > 0 and self._is_bounded():
+                return False
+            self.charge(delta)
+        self.values[index] = value
+        self._heat(entry)
+        self.commons.sequence += 1
+        entry.version = self.commons.sequence
+        return True
 
     def find(self, key: str) -> Entry | None:
         """The live entry of a key; counts as an access. A dead one is removed."""
@@ -159,7 +205,7 @@ class Keyspace:
         return None
 
     def _heat(self, entry: Entry) -> None:
-        shift = self.policy.heat_shift
+        shift = self._heat_shift
         if shift >= 0:
             entry.heat = int(((self.hits + self.admitted) >> shift) & STAMP_MASK)
         elif int(entry.heat) < self.policy.heat_cap:
@@ -190,7 +236,8 @@ class Keyspace:
         size = size_of(kind, value)
         entry = self.peek(key)
         if entry is None:
-            key = checked_text(key)
+            if not is_ascii(key):
+                key = checked_text(key)
             charge = size + ENTRY_BYTES + weigh(key)
             self._make_room(charge, 1)
             entry = self._admit(key, value, kind, charge)
@@ -203,7 +250,8 @@ class Keyspace:
             self.commons.bury(self.values[index])
             self.values[index] = value
             entry.kind = kind
-            self.charge(delta)
+            if delta != 0:
+                self.charge(delta)
             if entry.tags is not None:
                 self.charge(-self.tags.unlink(entry))
             self._heat(entry)
@@ -417,6 +465,7 @@ class Keyspace:
             for entry in self.expiry.due(now, REAP_STEP):
                 self.remove(entry, self.fate(entry) or _EXPIRED)
                 met += 1
+            met += self.expiry.moved
         if self._rubble:
             met += self._clear_rubble(self._rubble[-1])
         if len(self.dense) < self._policy_size >> 2:
@@ -567,6 +616,7 @@ class Keyspace:
             size <<= 1
         self._policy_size = size
         self.policy.resized(self.dense)
+        self._heat_shift = self.policy.heat_shift
 
     # -- invariants
 

@@ -50,6 +50,7 @@ class SortedSet(Container):
 
     def put(self, member: str, score: float) -> bool:
         """Sets the score of a member; whether it was new. O(log n)."""
+        score += 0.0  # minus zero becomes zero, as in Redis' packed form
         place = self._places.get(member, -1)
         if place < 0:
             row = (score, spelling(member))

@@ -16,10 +16,14 @@ from typing import Final, cast
 
 from mypy_extensions import i64
 
+from cachestorm.codec import is_ascii
+
 BYTES_HEADER: Final = 33
 STR_HEADER: Final = 49
 WIDE_STR_HEADER: Final = 73
 INT_HEADER: Final = 24
+SMALL_INT: Final = 1 << 60
+SMALL_INT_WEIGHT: Final = 32
 FLOAT_WEIGHT: Final = 32
 ODD_WEIGHT: Final = 64
 BOX_WEIGHT: Final = 48
@@ -72,22 +76,24 @@ def weigh(value: object) -> i64:
         >>> [weigh(value) for value in (b"", b"x" * 100, "key", 7, 2.5, None)]
         [48, 144, 64, 32, 32, 0]
     """
-    kind = type(value)
-    if kind is bytes:
-        return (BYTES_HEADER + i64(len(cast(bytes, value))) + 15) & -16
-    if kind is str:
-        text = cast(str, value)
-        if text.isascii():
-            return (STR_HEADER + i64(len(text)) + 15) & -16
-        wide = i64(len(text.encode("utf-8", "surrogatepass")))
+    if isinstance(value, bytes):
+        length: i64 = len(value)
+        return (BYTES_HEADER + length + 15) & -16
+    if isinstance(value, str):
+        letters: i64 = len(value)
+        if is_ascii(value):
+            return (STR_HEADER + letters + 15) & -16
+        wide: i64 = len(value.encode("utf-8", "surrogatepass"))
         return (WIDE_STR_HEADER + wide + 15) & -16
-    if kind is int:
-        bits = i64(cast(int, value).bit_length())
-        return (INT_HEADER + (max(bits, 1) + 29) // 30 * 4 + 15) & -16
-    if kind is float:
-        return FLOAT_WEIGHT
-    if value is None or kind is bool:
+    if value is None or value is True or value is False:
         return 0
+    if isinstance(value, int):
+        if -SMALL_INT < value < SMALL_INT:
+            return SMALL_INT_WEIGHT
+        bits: i64 = value.bit_length()
+        return (INT_HEADER + (bits + 29) // 30 * 4 + 15) & -16
+    if isinstance(value, float):
+        return FLOAT_WEIGHT
     if isinstance(value, Boxed):
         return value.size_bytes
     return _estimate(value)

@@ -210,7 +210,6 @@ class Recorder:
         "ZRANGE key start:bound stop:bound [BYSCORE | BYLEX] [REV] [LIMIT offset count] "
         "[WITHSCORES]",
         group="sorted-set",
-        bind="range_bounds",
         reply="scored",
     )
     def zrange(
@@ -226,6 +225,19 @@ class Recorder:
         withscores=False,
     ):
         return [(key, start), (stop, limit)]
+
+    @command(
+        "ZREVRANGEBYSCORE key max:score-bound min:score-bound [WITHSCORES] "
+        "[LIMIT offset count]",
+        group="sorted-set",
+        reply="scored",
+    )
+    def zrevrangebyscore(self, key, max_, min_, *, withscores=False, limit=None):
+        return (key, max_, min_)
+
+    @command("ZLEXCOUNT key min:lex-bound max:lex-bound", group="sorted-set", fast=True)
+    def zlexcount(self, key, min_, max_):
+        return (key, min_, max_)
 
     @command(
         "ZUNION numkeys:input-keys key [key ...] [WEIGHTS weight [weight ...]] "

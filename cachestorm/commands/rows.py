@@ -1,0 +1,56 @@
+"""Rows: what the sorted-set commands share about members and their scores.
+
+Called by the traits of the family, with the latch held where an entry or a keyspace is
+among the arguments.
+"""
+
+from __future__ import annotations
+
+from typing import cast
+
+from mypy_extensions import i64
+
+from cachestorm.commands.containers import replace, settle
+from cachestorm.entry import ZSET, Entry
+from cachestorm.keyspace.keyspace import Keyspace
+from cachestorm.values.ranking import Row
+from cachestorm.values.sorted_set import SortedSet, member_of
+
+Scored = list[tuple[str, float]]
+
+
+def sorted_set_at(space: Keyspace, entry: Entry) -> SortedSet:
+    """The sorted set of an entry of that kind."""
+    return cast(SortedSet, space.values[i64(entry.index)])
+
+
+def members_of(rows: list[Row]) -> list[str]:
+    """The members of rows."""
+    return [member_of(row) for row in rows]
+
+
+def scored(rows: list[Row]) -> Scored:
+    """The members of rows, each with its score."""
+    return [(member_of(row), row[0]) for row in rows]
+
+
+def remove_members(space: Keyspace, entry: Entry, members: list[str]) -> int:
+    """Removes members from a sorted set; how many there were."""
+    found = sorted_set_at(space, entry)
+    before = found.size_bytes
+    removed = 0
+    for member in members:
+        if found.remove(member):
+            removed += 1
+    if removed:
+        settle(space, entry, found, before)
+    return removed
+
+
+def store_rows(space: Keyspace, destination: str, rows: list[Row]) -> int:
+    """Stores rows as a sorted set in place of whatever is there; how many."""
+    made = SortedSet()
+    for row in rows:
+        made.put(member_of(row), row[0])
+    replace(space, destination, made, ZSET)
+    return len(made)

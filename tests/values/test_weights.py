@@ -1,0 +1,85 @@
+"""What values weigh: exact for scalars, bounded and harmless for everything else."""
+
+from __future__ import annotations
+
+import sys
+
+import pytest
+
+from cachestorm.values.weights import Boxed, box, is_scalar, unbox, weigh
+
+
+@pytest.mark.parametrize(
+    "value", [b"", b"x" * 100, "", "key", "k" * 1000, 0, 7, -7, 2**30, 2**62, -(2**200), 0.5]
+)
+def test_a_scalar_weighs_what_the_interpreter_says_rounded_to_sixteen(value: object) -> None:
+    expected = -(-sys.getsizeof(value) // 16) * 16
+    assert expected == weigh(value)
+
+
+def test_a_str_beyond_ascii_weighs_its_bytes_and_a_wider_header() -> None:
+    assert -(-(73 + 6) // 16) * 16 == weigh("éàü")
+
+
+def test_a_lone_surrogate_can_be_weighed() -> None:
+    assert weigh("\ud800") > 0
+
+
+def test_none_and_bools_are_shared_and_weigh_nothing() -> None:
+    assert [0, 0, 0] == [weigh(None), weigh(True), weigh(False)]
+
+
+def test_a_subclass_of_a_scalar_is_boxed() -> None:
+    class Name(str):
+        def __len__(self) -> int:
+            raise RuntimeError
+
+    assert not is_scalar(Name("x"))
+    assert isinstance(box(Name("x")), Boxed)
+
+
+def test_a_box_keeps_the_weight_it_came_in_with() -> None:
+    value = [1, 2, 3]
+    held = box(value)
+    before = weigh(held)
+    value.extend(range(1000))
+    assert before == weigh(held)
+    assert value is unbox(held)
+
+
+def test_a_list_weighs_more_than_its_items() -> None:
+    assert weigh([b"x" * 1000] * 1 + [b"y" * 1000]) > 2000
+
+
+def test_a_long_list_is_estimated_from_a_sample() -> None:
+    exact = 100_000 * weigh(b"x" * 100)
+    assert exact <= weigh([bytes(100) for _ in range(100_000)]) < 1.2 * exact
+
+
+def test_a_cycle_ends() -> None:
+    value: list[object] = []
+    value.append(value)
+    assert weigh(value) > 0
+
+
+def test_deep_nesting_ends() -> None:
+    value: object = ()
+    for _ in range(100_000):
+        value = (value,)
+    assert weigh(value) > 0
+
+
+def test_an_object_weighs_with_its_attributes() -> None:
+    class Page:
+        def __init__(self) -> None:
+            self.body = b"x" * 5000
+
+    assert weigh(Page()) > 5000
+
+
+def test_an_object_that_cannot_tell_its_size_has_a_weight_all_the_same() -> None:
+    class Liar:
+        def __sizeof__(self) -> int:
+            raise RuntimeError
+
+    assert weigh(Liar()) > 0
