@@ -9,6 +9,8 @@ JOBS ?= 2
 TESTS ?= tests
 # for the benchmarks: make bench BENCH=--quick
 BENCH ?=
+# for other ports: make run RUN='--port 7000 --http-port 7001'
+RUN ?=
 
 BIN := .venv/bin
 COMPILED := build/compiled
@@ -23,7 +25,7 @@ COMPILED_PATH := PYTHONSAFEPATH=1 PYTHONPATH=$(CURDIR)/$(COMPILED):$(CURDIR)
 .PHONY: run test test-pure test-compiled lint bench docs compiled dist clean help FORCE
 
 run: $(COMPILED)/.built ## start the compiled server: RESP on 6380, HTTP on 9090
-	$(COMPILED_PATH) $(BIN)/cachestorm serve
+	$(COMPILED_PATH) $(BIN)/cachestorm serve $(RUN)
 
 test: test-pure test-compiled ## run the whole suite twice: as source and compiled
 

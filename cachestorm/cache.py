@@ -17,11 +17,14 @@ from typing import Final
 from mypy_extensions import mypyc_attr
 
 from cachestorm.clock import Clock
+from cachestorm.commands.deadlines import Deadlines
 from cachestorm.commands.edge import milliseconds_of
 from cachestorm.commands.hashes import Hashes
 from cachestorm.commands.keys import Keys
 from cachestorm.commands.lists import Lists
 from cachestorm.commands.namespaces import Namespaces
+from cachestorm.commands.objects import Objects
+from cachestorm.commands.scalars import Scalars
 from cachestorm.commands.sets import Sets
 from cachestorm.commands.sorted_sets import SortedSets
 from cachestorm.commands.sorting import Sorting
@@ -39,7 +42,20 @@ DEFAULT_POLICY: Final = "allkeys-lru"
 
 
 @mypyc_attr(allow_interpreted_subclasses=True)
-class Cache(Strings, Keys, Hashes, Lists, Sets, SortedSets, Sorting, Tags, Namespaces):
+class Cache(
+    Strings,
+    Scalars,
+    Keys,
+    Deadlines,
+    Objects,
+    Hashes,
+    Lists,
+    Sets,
+    SortedSets,
+    Sorting,
+    Tags,
+    Namespaces,
+):
     """A typed, tag-aware, memory-bounded store inside this process.
 
     Args:

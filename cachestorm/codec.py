@@ -24,7 +24,10 @@ is_ascii: Final = str.isascii
 
 def text_of(raw: bytes) -> str:
     """The `str` that stands for these bytes as a key, field, member or tag."""
-    return raw.decode("utf-8", "surrogateescape")
+    try:
+        return raw.decode("utf-8")
+    except UnicodeDecodeError:
+        return raw.decode("utf-8", "surrogateescape")
 
 
 def bytes_of(text: str) -> bytes:

@@ -1,7 +1,6 @@
-"""The string family: scalars, and any Python object that is stored whole.
+"""The string family: scalars, and any Python object, written and read as a whole.
 
-1. A whole-value write (`set` and its kin) replaces value, time to live and tags; a change
-   of the value (`incr`, `append`, `setrange`) keeps both.
+1. A write (`set` and its kin) replaces value, time to live and tags.
 2. Values come in and go out by reference. What the wire writes arrives as `bytes`.
 """
 
@@ -12,23 +11,15 @@ from typing import Final, cast
 
 from mypy_extensions import i64, mypyc_attr, trait, u8
 
-from cachestorm.codec import INT64_MAX, INT64_MIN, parse_int, to_wire
 from cachestorm.commands.edge import (
     Edge,
     deadline_of,
     exact_key,
     kind_of,
-    scalar,
-    wire_scalar,
 )
 from cachestorm.declare.declaration import command
 from cachestorm.entry import OBJECT, STRING, Entry
-from cachestorm.errors import (
-    ArgumentError,
-    CommandSyntaxError,
-    NotAnIntegerError,
-    WrongTypeError,
-)
+from cachestorm.errors import CommandSyntaxError, WrongTypeError
 from cachestorm.events import Cause
 from cachestorm.keyspace.keyspace import Keyspace
 from cachestorm.keyspace.latch import NOTHING_INTERRUPTS, STEPS_ARE_ATOMIC
@@ -40,13 +31,12 @@ _MISSING: Final = MISSING
 _UNSET: Final = UNSET
 _NO_TAGS: Final[tuple[str, ...]] = ()
 _DELETED: Final = Cause.DELETED
-LONGEST_STRING: Final = 512 * 1024 * 1024
 
 
 @mypyc_attr(allow_interpreted_subclasses=True)
 @trait
 class Strings(Edge):
-    """GET, SET and what else works on a value as a whole or on its bytes."""
+    """GET, SET and what else works on a value as a whole."""
 
     @command(
         "GET key",
@@ -96,11 +86,10 @@ class Strings(Edge):
         key: str,
         value: object,
         ttl: object = _UNSET,
-        *,
         nx: bool = False,
         xx: bool = False,
-        get: bool = False,
         keepttl: bool = False,
+        get: bool = False,
         tags: Iterable[str] = (),
     ) -> object:
         """Sets a key: value, time to live and tags in one step.
@@ -134,14 +123,17 @@ class Strings(Edge):
         if (
             NOTHING_INTERRUPTS
             and kind == STRING
-            and ttl is _UNSET
             and names is None
             and not (nx or xx or get or keepttl)
-            and space.default_ttl_ms == 0
             and not store.latch.locked()
-            and space.overwrite(key, value)
         ):
-            return True
+            now: i64 = 0
+            when: i64 = 0
+            if ttl is not _UNSET or space.default_ttl_ms != 0:
+                now = store.clock.now_ms()
+                when = deadline_of(ttl, "set", space.default_ttl_ms, now)
+            if space.put_plain(key, value, when, now):
+                return True
         store.enter_step()
         try:
             if nx or xx or get or keepttl:
@@ -395,208 +387,6 @@ class Strings(Edge):
             for name, value in pairs:
                 space.put(name, box(value), kind_of(value), deadline)
             return True
-        finally:
-            self._leave()
-
-    @command(
-        "INCRBY key amount:integer",
-        group="string",
-        since="0.1",
-        complexity="O(1)",
-        writes=True,
-        grows=True,
-        fast=True,
-        summary="Increment the integer value of a key by a number.",
-    )
-    @command(
-        "INCR key",
-        group="string",
-        since="0.1",
-        complexity="O(1)",
-        writes=True,
-        grows=True,
-        fast=True,
-        summary="Increment the integer value of a key by one.",
-    )
-    def incr(self, key: str, amount: int = 1) -> int:
-        """Adds to the integer of a key, which counts as 0 while missing.
-
-        Returns:
-            The new value, which is stored as an `int`. TTL and tags are kept.
-
-        Raises:
-            NotAnIntegerError: if the value is no integer of 64 bits.
-            ArgumentError: if the sum would not fit into 64 bits.
-        """
-        return self._add(key, amount)
-
-    @command(
-        "DECRBY key amount:integer",
-        group="string",
-        since="0.1",
-        complexity="O(1)",
-        writes=True,
-        grows=True,
-        fast=True,
-        summary="Decrement the integer value of a key by a number.",
-    )
-    @command(
-        "DECR key",
-        group="string",
-        since="0.1",
-        complexity="O(1)",
-        writes=True,
-        grows=True,
-        fast=True,
-        summary="Decrement the integer value of a key by one.",
-    )
-    def decr(self, key: str, amount: int = 1) -> int:
-        """Takes from the integer of a key; else as `incr`."""
-        if amount == INT64_MIN:
-            raise ArgumentError("decrement would overflow")
-        return self._add(key, -amount)
-
-    def _add(self, key: str, amount: int) -> int:
-        if type(key) is not str:
-            key = exact_key(key)
-        space = self._enter()
-        try:
-            entry = space.find(key)
-            if entry is None:
-                space.put(key, amount, STRING, self._default_deadline(space))
-                return amount
-            value = scalar(space, entry)
-            number = value if type(value) is int else parse_int(to_wire(value))
-            if not INT64_MIN <= number <= INT64_MAX:
-                raise NotAnIntegerError()
-            total = number + amount
-            if not INT64_MIN <= total <= INT64_MAX:
-                raise ArgumentError("increment or decrement would overflow")
-            space.change(entry, total)
-            return total
-        finally:
-            self._leave()
-
-    def _default_deadline(self, space: Keyspace) -> i64:
-        if space.default_ttl_ms == 0:
-            return 0
-        return space.commons.now_ms() + space.default_ttl_ms
-
-    @command(
-        "APPEND key value",
-        group="string",
-        since="0.1",
-        complexity="O(N) in the length",
-        writes=True,
-        grows=True,
-        fast=True,
-        summary="Append bytes to the value of a key.",
-    )
-    def append(self, key: str, value: object) -> int:
-        """Appends the bytes of a value. Returns the new length in bytes.
-
-        Raises:
-            WrongTypeError: if the key holds no scalar.
-            ArgumentError: beyond 512 MiB.
-        """
-        key = exact_key(key)
-        tail = to_wire(value)
-        space = self._enter()
-        try:
-            entry = space.find(key)
-            if entry is None:
-                space.put(key, tail, STRING, self._default_deadline(space))
-                return len(tail)
-            head = wire_scalar(space, entry)
-            if len(head) + len(tail) > LONGEST_STRING:
-                raise ArgumentError("string exceeds maximum allowed size (proto-max-bulk-len)")
-            space.change(entry, head + tail)
-            return len(head) + len(tail)
-        finally:
-            self._leave()
-
-    @command(
-        "STRLEN key",
-        group="string",
-        since="0.1",
-        complexity="O(1)",
-        fast=True,
-        summary="Return the length of a value in bytes.",
-    )
-    def strlen(self, key: str) -> int:
-        """The length of a value in bytes; 0 for a missing key."""
-        key = exact_key(key)
-        space = self._enter()
-        try:
-            return len(wire_scalar(space, space.find(key)))
-        finally:
-            self._leave()
-
-    @command(
-        "SUBSTR key start:integer end:integer",
-        group="string",
-        since="0.1",
-        complexity="O(N) in the returned length",
-        summary="Return a part of a value; an older name of GETRANGE.",
-    )
-    @command(
-        "GETRANGE key start:integer end:integer",
-        group="string",
-        since="0.1",
-        complexity="O(N) in the returned length",
-        summary="Return a part of a value.",
-    )
-    def getrange(self, key: str, start: int, end: int) -> bytes:
-        """The bytes from `start` to `end`, both included; negative ones count from the end."""
-        key = exact_key(key)
-        space = self._enter()
-        try:
-            whole = wire_scalar(space, space.find(key))
-        finally:
-            self._leave()
-        size = len(whole)
-        if start < 0 and end < 0 and start > end:
-            return b""
-        if start < 0:
-            start = max(size + start, 0)
-        if end < 0:
-            end = max(size + end, 0)
-        return whole[start : end + 1]
-
-    @command(
-        "SETRANGE key offset:integer value",
-        group="string",
-        since="0.1",
-        complexity="O(N) in the length",
-        writes=True,
-        grows=True,
-        summary="Overwrite a part of a value, padded with zero bytes where needed.",
-    )
-    def setrange(self, key: str, offset: int, value: object) -> int:
-        """Overwrites the bytes from `offset` on. Returns the new length.
-
-        Raises:
-            ArgumentError: for a negative offset, or beyond 512 MiB.
-        """
-        key = exact_key(key)
-        patch = to_wire(value)
-        if offset < 0:
-            raise ArgumentError("offset is out of range")
-        space = self._enter()
-        try:
-            entry = space.find(key)
-            whole = wire_scalar(space, entry)
-            if not patch:
-                return len(whole)
-            if offset + len(patch) > LONGEST_STRING:
-                raise ArgumentError("string exceeds maximum allowed size (proto-max-bulk-len)")
-            padded = whole.ljust(offset, b"\0")
-            joined = padded[:offset] + patch + padded[offset + len(patch) :]
-            if entry is None:
-                space.put(key, joined, STRING, self._default_deadline(space))
-            else:
-                space.change(entry, joined)
-            return len(joined)
         finally:
             self._leave()
 

@@ -189,8 +189,8 @@ def verbatim(value: object, bound: Bound) -> object:
 @_named
 def set_(value: object, bound: Bound) -> object:
     """SET: with GET the old value or null, else OK for True and null for False."""
-    if bound.given("get"):
-        return None if value is MISSING else _bulk(value)
+    if bound.mask != 0 and bound.given("get"):
+        return None if value is MISSING else to_wire(value)
     return OK if value else None
 
 

@@ -30,7 +30,7 @@ from cachestorm.keyspace.expiry import ExpiryIndex
 from cachestorm.keyspace.ledger import Ledger
 from cachestorm.keyspace.tag_index import Doomed, Invalidation, TagIndex
 from cachestorm.values.container import Container
-from cachestorm.values.weights import unbox, weigh
+from cachestorm.values.weights import unbox, weigh, weight_of_ascii
 
 # An entry object, its slots in dict and dense arrays (amortised), and its deadline.
 ENTRY_BYTES: Final = 128
@@ -127,35 +127,54 @@ class Keyspace:
         self.misses += 1
         return default
 
-    def overwrite(self, key: str, value: object) -> bool:
-        """Replaces a plain scalar by another, if that is all there is to do.
+    def put_plain(self, key: str, value: object, expires_at_ms: i64, now_ms: i64) -> bool:
+        """Puts an untagged scalar, if that takes one step.
 
-        A compiled caller may use it without the latch while nobody holds it, as it is a
-        single step under the GIL: it allocates nothing, and lets go of nothing that has
-        a finalizer.
+        A compiled caller may use it without the latch while nobody holds it: it neither
+        gives up the GIL nor lets go of anything that has a finalizer.
+
+        Args:
+            now_ms: the time if the caller has looked, else 0.
 
         Returns:
             Whether it was done; else nothing has changed, and `put` is the way.
         """
-        entry = self.entries.get(key)
-        if (
-            entry is None
-            or entry.kind != STRING
-            or entry.expires_at_ms != 0
-            or entry.tags is not None
-            or self.commons.effects.wanted
-        ):
+        commons = self.commons
+        if commons.effects.wanted:
             return False
+        entry = self.entries.get(key)
+        size = weigh(value)
+        if entry is None:
+            if (self.admitted + 1) % WRITES_A_STEP == 0 or not is_ascii(key):
+                return False
+            letters: i64 = len(key)
+            charge = size + ENTRY_BYTES + weight_of_ascii(letters)
+            if self._is_bounded() and self._is_short_of(charge, 1):
+                return False
+            entry = self._admit(key, value, STRING, charge)
+            if expires_at_ms != 0:
+                self._file(entry, expires_at_ms)
+            return True
+        if entry.kind != STRING or entry.tags is not None:
+            return False
+        deadline = entry.expires_at_ms
+        if deadline != 0:
+            if now_ms == 0:
+                now_ms = commons.clock.now_ms()
+            if deadline <= now_ms:
+                return False
         index: int = entry.index
-        delta = weigh(value) - weigh(self.values[index])
+        delta = size - weigh(self.values[index])
         if delta != 0:
-            if delta > 0 and self._is_bounded():
+            if delta > 0 and self._is_bounded() and self._is_short_of(delta, 0):
                 return False
             self.charge(delta)
         self.values[index] = value
+        if deadline != expires_at_ms:
+            self._file(entry, expires_at_ms)
         self._heat(entry)
-        self.commons.sequence += 1
-        entry.version = self.commons.sequence
+        commons.sequence += 1
+        entry.version = commons.sequence
         return True
 
     def find(self, key: str) -> Entry | None:
@@ -234,18 +253,21 @@ class Keyspace:
             OutOfMemoryError: if there is no room and no victim; nothing has changed.
         """
         size = size_of(kind, value)
+        extra: i64 = 0 if tags is None else self.tags.cost(tags)
+        if expires_at_ms != 0:
+            extra += DEADLINE_BYTES
         entry = self.peek(key)
         if entry is None:
             if not is_ascii(key):
                 key = checked_text(key)
             charge = size + ENTRY_BYTES + weigh(key)
-            self._make_room(charge, 1)
+            self._make_room(charge + extra, 1)
             entry = self._admit(key, value, kind, charge)
         else:
             index: int = entry.index
             delta = size - size_of(entry.kind, self.values[index])
-            if delta > 0 and self._is_bounded():
-                self._make_room_for(entry, delta)
+            if delta + extra > 0 and self._is_bounded():
+                self._make_room_for(entry, delta + extra)
                 index = entry.index
             self.commons.bury(self.values[index])
             self.values[index] = value
@@ -351,7 +373,13 @@ class Keyspace:
             self.charge(-DEADLINE_BYTES)
 
     def set_tags(self, entry: Entry, tags: list[str]) -> None:
-        """Gives a live entry another set of checked tags; none for an empty list."""
+        """Gives a live entry another set of checked tags; none for an empty list.
+
+        Raises:
+            OutOfMemoryError: if there is no room and no victim.
+        """
+        if tags and self._is_bounded():
+            self._make_room_for(entry, self.tags.cost(tags))
         self.commons.sequence += 1
         self.charge(-self.tags.unlink(entry))
         entry.version = self.commons.sequence
@@ -572,6 +600,17 @@ class Keyspace:
     def _is_bounded(self) -> bool:
         return (
             self.max_bytes != 0 or self.commons.max_bytes != 0 or self.commons.max_entries != 0
+        )
+
+    def _is_short_of(self, need: i64, new_entries: i64) -> bool:
+        commons = self.commons
+        return (
+            (self.max_bytes != 0 and self.used_bytes + need > self.max_bytes)
+            or (commons.max_bytes != 0 and commons.used_bytes + need > commons.max_bytes)
+            or (
+                commons.max_entries != 0
+                and commons.entry_count + new_entries > commons.max_entries
+            )
         )
 
     def _make_room(self, need: i64, new_entries: i64) -> None:

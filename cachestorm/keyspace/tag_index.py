@@ -150,6 +150,13 @@ class TagIndex:
             entry.tags = tuple(marks)
         return cost
 
+    def cost(self, names: list[str]) -> i64:
+        """The bytes that `link` would charge for these tags."""
+        cost: i64 = 0
+        for name in names:
+            cost += LINK_BYTES if name in self.nodes else LINK_BYTES + NODE_BYTES
+        return cost
+
     def unlink(self, entry: Entry) -> i64:
         """Takes all tags from an entry. Returns the bytes this frees."""
         tags = entry.tags

@@ -65,6 +65,11 @@ def unbox(held: object) -> object:
     return held
 
 
+def weight_of_ascii(letters: i64) -> i64:
+    """What `weigh` gives for an ASCII `str` of that length."""
+    return (STR_HEADER + letters + 15) & -16
+
+
 def weigh(value: object) -> i64:
     """Bytes that the value occupies, rounded up to the allocator's 16.
 
@@ -82,7 +87,7 @@ def weigh(value: object) -> i64:
     if isinstance(value, str):
         letters: i64 = len(value)
         if is_ascii(value):
-            return (STR_HEADER + letters + 15) & -16
+            return weight_of_ascii(letters)
         wide: i64 = len(value.encode("utf-8", "surrogatepass"))
         return (WIDE_STR_HEADER + wide + 15) & -16
     if value is None or value is True or value is False:

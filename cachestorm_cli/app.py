@@ -1,0 +1,55 @@
+"""The command line's front: `cachestorm`, before anything heavy is imported.
+
+Called by the entry point and by tests; translates old flags, answers `--version`, and
+hands all else to Typer in `commands`.
+"""
+
+from __future__ import annotations
+
+import platform
+import sys
+from collections.abc import Sequence
+
+from cachestorm import COMPILED, __version__
+from cachestorm.errors import CacheStormError
+from cachestorm_cli.flags import translate
+
+
+def version_line() -> str:
+    """What runs: version, build, Python."""
+    mode = "compiled" if COMPILED else "pure"
+    return f"cachestorm {__version__} ({mode}, Python {platform.python_version()})"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs the command line.
+
+    Args:
+        arguments: without the program's name; None: those of this process.
+
+    Returns:
+        The exit code. Typer may leave by SystemExit instead.
+    """
+    try:
+        words = translate(sys.argv[1:] if arguments is None else arguments)
+        if words == ["--version"]:
+            print(version_line())
+            return 0
+        try:
+            from cachestorm_cli.commands import app
+        except ImportError as error:
+            print(
+                f"cachestorm: the command line needs {error.name}: "
+                "pip install 'cachestorm[server]'",
+                file=sys.stderr,
+            )
+            return 1
+        app(args=words, prog_name="cachestorm")
+    except CacheStormError as error:
+        print(f"cachestorm: {error}", file=sys.stderr)
+        return error.exit_code
+    except BrokenPipeError:
+        # whoever read our output has left; nothing is to be said to anybody
+        sys.stderr.close()
+        return 1
+    return 0

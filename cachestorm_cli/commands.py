@@ -1,0 +1,171 @@
+"""The commands of the command line, declared to Typer.
+
+Called by `app`. A flag of `serve` is one row: its text goes to the configuration unread, so
+that all that is wrong is said at once, by one set of words, for flags and file alike.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Annotated
+
+import typer
+
+from cachestorm_cli.app import version_line
+
+app = typer.Typer(
+    name="cachestorm",
+    help="A cache with tags, for every Redis client.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        print(version_line())
+        raise typer.Exit()
+
+
+@app.callback()
+def main(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_print_version, is_eager=True, help="Print the version."
+        ),
+    ] = False,
+) -> None:
+    """A cache with tags, for every Redis client."""
+
+
+Text = str | None
+_MEMORY = "Limit of the whole cache: 256mb, 2gb; 0: none."
+
+
+@app.command()
+def serve(
+    config: Annotated[
+        Text, typer.Option("--config", metavar="FILE", help="Configuration in YAML.")
+    ] = None,
+    bind: Annotated[
+        Text, typer.Option("--bind", metavar="HOSTS", help="Addresses, parted by commas.")
+    ] = None,
+    port: Annotated[Text, typer.Option("--port", metavar="PORT", help="Of RESP.")] = None,
+    http_port: Annotated[
+        Text,
+        typer.Option("--http-port", "--metrics-port", metavar="PORT", help="Of HTTP."),
+    ] = None,
+    http: Annotated[
+        bool | None, typer.Option("--http/--no-http", help="Open the HTTP door.")
+    ] = None,
+    max_memory: Annotated[
+        Text, typer.Option("--max-memory", "--maxmemory", metavar="SIZE", help=_MEMORY)
+    ] = None,
+    max_entries: Annotated[
+        Text, typer.Option("--max-entries", metavar="N", help="Limit in keys; 0: none.")
+    ] = None,
+    policy: Annotated[
+        Text,
+        typer.Option(
+            "--policy", "--eviction-policy", metavar="NAME", help="What is evicted at a limit."
+        ),
+    ] = None,
+    max_connections: Annotated[
+        Text, typer.Option("--max-connections", metavar="N", help="RESP clients at a time.")
+    ] = None,
+    protected_mode: Annotated[
+        bool | None,
+        typer.Option(
+            "--protected-mode/--no-protected-mode",
+            help="Without a password, let in only clients of this host.",
+        ),
+    ] = None,
+    log_level: Annotated[
+        Text,
+        typer.Option("--log-level", "--loglevel", metavar="LEVEL", help="debug to error."),
+    ] = None,
+    log_format: Annotated[
+        Text,
+        typer.Option("--log-format", "--logformat", metavar="FORMAT", help="console or json."),
+    ] = None,
+    log_output: Annotated[
+        Text, typer.Option("--log-output", metavar="PATH", help="stdout, stderr or a file.")
+    ] = None,
+) -> None:
+    """Start the server: RESP on port 6380, HTTP on port 9090.
+
+    Flags beat the environment (CACHESTORM_PORT and so on), which beats the file. A password
+    is set by the file or by CACHESTORM_AUTH_PASSWORD, where no other user can see it.
+    """
+    from cachestorm_server.app import serve as serve_until_stopped
+    from cachestorm_server.config import load
+
+    rows: dict[str, tuple[str, object]] = {
+        "server.bind": ("--bind", bind),
+        "server.port": ("--port", port),
+        "server.max_connections": ("--max-connections", max_connections),
+        "server.protected_mode": ("--protected-mode", protected_mode),
+        "plugins.metrics.port": ("--http-port", http_port),
+        "http.enabled": ("--http", http),
+        "memory.max_memory": ("--max-memory", max_memory),
+        "memory.max_entries": ("--max-entries", max_entries),
+        "memory.eviction_policy": ("--policy", policy),
+        "logging.level": ("--log-level", log_level),
+        "logging.format": ("--log-format", log_format),
+        "logging.output": ("--log-output", log_output),
+    }
+    given = {path: row for path, row in rows.items() if row[1] is not None}
+    serve_until_stopped(load(config, flags=given))
+
+
+@app.command(context_settings={"allow_interspersed_args": False})
+def cli(
+    words: Annotated[
+        list[str] | None, typer.Argument(metavar="COMMAND [ARG]...", show_default=False)
+    ] = None,
+    host: Annotated[
+        str, typer.Option("-h", "--host", help="Where the server is.")
+    ] = "127.0.0.1",
+    port: Annotated[int, typer.Option("-p", "--port", min=1, max=65535)] = 6380,
+    namespace: Annotated[
+        str, typer.Option("-n", "--namespace", help="Where to go at once.")
+    ] = "",
+    password: Annotated[
+        str,
+        typer.Option(
+            "-a",
+            "--password",
+            envvar="CACHESTORM_AUTH_PASSWORD",
+            show_default=False,
+            show_envvar=True,
+            help="Safer in the environment.",
+        ),
+    ] = "",
+    resp3: Annotated[bool, typer.Option("-3", help="Speak RESP3.")] = False,
+    raw: Annotated[
+        bool | None,
+        typer.Option("--raw/--no-raw", help="Bare replies; by default when piped."),
+    ] = None,
+) -> None:
+    """Send a command to a server, or talk to it.
+
+    Without a command, commands are read from the terminal or from a pipe, a line each.
+    """
+    from cachestorm_cli.client import Client
+    from cachestorm_cli.shell import ask_once, run_script, talk
+
+    client = Client(host, port, password, namespace, resp3)
+    is_raw = not sys.stdout.isatty() if raw is None else raw
+    try:
+        if words:
+            code = ask_once(client, [os.fsencode(word) for word in words], is_raw)
+        elif sys.stdin.isatty():
+            code = talk(client, is_raw)
+        else:
+            code = run_script(client, is_raw)
+    finally:
+        client.close()
+    raise typer.Exit(code)

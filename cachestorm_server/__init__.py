@@ -1,0 +1,1 @@
+"""The server: RESP and HTTP doors to a cache."""

@@ -1,0 +1,236 @@
+"""The application: one cache, its doors, and the tasks that keep it tidy.
+
+Called by the command line (`cachestorm serve`); calls the doors. Owns what lives as long
+as the server: signals, the reaper, the log.
+
+1. What cannot be started is said in one clear line, and leaves nothing behind.
+2. The first signal stops gracefully: no new clients, replies due are sent, doors closed.
+   The second one does not wait.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import platform
+import signal
+from collections.abc import Awaitable, Callable
+from time import perf_counter
+from typing import TYPE_CHECKING, Final
+
+from cachestorm import COMPILED, __version__
+from cachestorm.cache import Cache
+from cachestorm.errors import CacheStormError
+from cachestorm_server import log_lines
+from cachestorm_server.config import Config
+from cachestorm_server.info import human_bytes
+from cachestorm_server.server import RespServer
+from cachestorm_server.settings import Settings
+
+if TYPE_CHECKING:
+    from cachestorm_server.http import HttpServer
+
+REAP_EVERY_S: Final = 0.1
+# what reaping may take of one turn of the loop
+REAP_TURN_S: Final = 0.002
+
+_log = logging.getLogger("cachestorm")
+
+
+class ServeError(CacheStormError):
+    """A server that cannot be started where it was told to."""
+
+
+def make_cache(config: Config) -> Cache:
+    """The cache that a configuration describes, its namespaces with their limits."""
+    memory = config.memory
+    cache = Cache(memory.max_memory, memory.max_entries or None, policy=memory.eviction_policy)
+    for name, limits in config.namespaces.items():
+        ttl_ms = limits.default_ttl
+        cache.namespace(
+            name,
+            default_ttl=ttl_ms / 1000 if ttl_ms else None,
+            max_memory=limits.max_memory or None,
+        )
+    return cache
+
+
+def resp_settings(config: Config) -> Settings:
+    """What a configuration says about the RESP door."""
+    server = config.server
+    return Settings(
+        bind=server.bind,
+        port=server.port,
+        password=config.password,
+        protected_mode=server.protected_mode,
+        max_clients=server.max_connections,
+        timeout_s=server.read_timeout,
+    )
+
+
+class Application:
+    """A cache with its doors open, from `start` to `stop`.
+
+    Attributes:
+        cache: what is served.
+        resp: the RESP door.
+        http: the HTTP door, or None where it is switched off.
+    """
+
+    def __init__(self, config: Config, cache: Cache | None = None) -> None:
+        self.config: Final = config
+        self.cache: Final = make_cache(config) if cache is None else cache
+        self.resp: Final = RespServer(self.cache, resp_settings(config))
+        self.http: HttpServer | None = None
+        self._reaper: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Opens the doors.
+
+        Raises:
+            ServeError: when one cannot be opened; nothing is left open.
+        """
+        server, http = self.config.server, self.config.http
+        try:
+            await _open(self.resp.start, "RESP", server.bind, server.port, "--port")
+            if http.enabled:
+                self.http = _make_http(self)
+                port = self.config.plugins.metrics.port
+                bind = http.bind or server.bind
+                await _open(self.http.start, "HTTP", bind, port, "--http-port or --no-http")
+        except BaseException:
+            await self.stop()
+            raise
+        self._reaper = asyncio.get_running_loop().create_task(self._reap())
+
+    async def stop(self) -> None:
+        """Closes the doors; whoever waits for a reply gets it first."""
+        if self._reaper is not None:
+            self._reaper.cancel()
+            self._reaper = None
+        if self.http is not None:
+            await self.http.stop()
+        await self.resp.stop()
+
+    async def __aenter__(self) -> Application:
+        await self.start()
+        return self
+
+    async def __aexit__(self, *exc_info: object) -> None:
+        await self.stop()
+
+    async def _reap(self) -> None:
+        """Ten times a second, lets go of what is due: never for long at a time."""
+        while True:
+            await asyncio.sleep(REAP_EVERY_S)
+            turn_ends = perf_counter() + REAP_TURN_S
+            try:
+                while self.cache.reap() and perf_counter() < turn_ends:
+                    pass
+            except Exception:
+                _log.exception("reaping failed")
+
+    def banner(self) -> str:
+        """What runs, where, and within which limit: one line."""
+        memory = self.config.memory
+        mode = "compiled" if COMPILED else "pure"
+        limit = human_bytes(memory.max_memory) if memory.max_memory else "no limit"
+        hosts = ", ".join(self.config.server.bind)
+        doors = f"RESP on {hosts} port {self.resp.port}"
+        if self.http is not None:
+            doors += f", HTTP on {', '.join(self.http.settings.bind)} port {self.http.port}"
+        return (
+            f"CacheStorm {__version__} ({mode}, Python {platform.python_version()}, "
+            f"{self.resp.door.event_loop}) is ready: {doors}; memory {limit}, "
+            f"{memory.eviction_policy}; process {os.getpid()}"
+        )
+
+
+async def run(config: Config, ready: Callable[[Application], object] | None = None) -> None:
+    """Serves until a signal comes.
+
+    Args:
+        config: everything there is to decide.
+        ready: called once the doors are open.
+
+    Raises:
+        ServeError: when a door cannot be opened.
+        ConfigError: when the log cannot be written.
+    """
+    log_lines.set_up(config.logging)
+    stopped = asyncio.Event()
+    loop = asyncio.get_running_loop()
+
+    def stop(number: signal.Signals) -> None:
+        if stopped.is_set():
+            os._exit(128 + number)
+        _log.info("%s: stopping", number.name)
+        stopped.set()
+
+    application = Application(config)
+    await application.start()
+    signals = (signal.SIGINT, signal.SIGTERM)
+    try:
+        try:
+            for number in signals:
+                loop.add_signal_handler(number, stop, number)
+        except NotImplementedError:
+            pass  # Windows: Ctrl-C cancels the task instead
+        if config.file:
+            _log.info("configured by %s", config.file)
+        _log.info("%s", application.banner())
+        if ready is not None:
+            ready(application)
+        await stopped.wait()
+    finally:
+        await application.stop()
+        _log.info("stopped")
+
+
+def serve(config: Config) -> None:
+    """Runs the server on the fastest loop there is. Blocks until a signal comes.
+
+    Raises:
+        ServeError: when a door cannot be opened.
+        ConfigError: when the log cannot be written.
+    """
+    from cachestorm_server.server import run as run_on_loop
+
+    try:
+        run_on_loop(run(config))
+    except KeyboardInterrupt:
+        pass
+
+
+async def _open(
+    start: Callable[[], Awaitable[None]], door: str, bind: tuple[str, ...], port: int, flag: str
+) -> None:
+    try:
+        await start()
+    except OSError as error:
+        reason = os.strerror(error.errno) if error.errno and error.errno > 0 else str(error)
+        raise ServeError(
+            f"cannot listen for {door} on {', '.join(bind)} port {port}: {reason}; "
+            f"choose another place with --bind, {flag}"
+        ) from error
+
+
+def _make_http(application: Application) -> HttpServer:
+    """The HTTP door; imported only here, because it takes longer than all the rest."""
+    try:
+        from cachestorm_server.http import HttpServer, HttpSettings
+    except ImportError as error:
+        raise ServeError(
+            "the HTTP door needs aiohttp: pip install 'cachestorm[server]', or --no-http"
+        ) from error
+    config = application.config
+    metrics = config.plugins.metrics
+    settings = HttpSettings(
+        bind=config.http.bind or config.server.bind,
+        port=metrics.port,
+        max_body_bytes=config.http.max_body,
+        hosts=config.http.hosts,
+        metrics_path=metrics.path if metrics.enabled else "",
+    )
+    return HttpServer(application.resp.door, settings)

@@ -1,0 +1,285 @@
+"""The commands of CLIENT: what a client says of itself, and what is known of all of them.
+
+Declared like all commands, with a session in the place of the cache. Called by plans.
+
+Source: https://redis.io/docs/latest/commands/client/
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from cachestorm.declare.declaration import command
+from cachestorm.declare.replies import OK
+from cachestorm.errors import ArgumentError
+from cachestorm_server.connection import USER, printable
+from cachestorm_server.session import (
+    REPLIES_OFF,
+    REPLIES_ON,
+    REPLIES_SKIP_NEXT,
+    Session,
+    database_of,
+)
+
+_CONNECTION: Final = "connection"
+_REPLY_MODES: Final = {"ON": REPLIES_ON, "OFF": REPLIES_OFF, "SKIP": REPLIES_SKIP_NEXT}
+# Every client here is a normal one; the other types are known and empty.
+_TYPES: Final = ("normal", "master", "replica", "slave", "pubsub")
+
+
+@command(
+    "CLIENT ID",
+    group=_CONNECTION,
+    since="0.1",
+    complexity="O(1)",
+    connection=True,
+    summary="Return the number of this connection.",
+)
+def client_id(session: Session) -> int:
+    """The session's id: unique and growing since the server started."""
+    return session.id
+
+
+@command(
+    "CLIENT GETNAME",
+    group=_CONNECTION,
+    since="0.1",
+    complexity="O(1)",
+    connection=True,
+    summary="Return the name of this connection.",
+)
+def client_getname(session: Session) -> str | None:
+    """The name given before, or None."""
+    return session.name or None
+
+
+@command(
+    "CLIENT SETNAME connection-name:string",
+    group=_CONNECTION,
+    since="0.1",
+    complexity="O(1)",
+    reply="ok",
+    connection=True,
+    summary="Name this connection.",
+)
+def client_setname(session: Session, connection_name: str) -> None:
+    """Sets the name; an empty one takes it away.
+
+    Raises:
+        ArgumentError: for a name that CLIENT LIST could not show.
+    """
+    session.name = printable(connection_name, "Client names")
+
+
+@command(
+    "CLIENT SETINFO attr:string value:string",
+    group=_CONNECTION,
+    since="0.1",
+    complexity="O(1)",
+    reply="ok",
+    connection=True,
+    summary="Say which library this client is.",
+)
+def client_setinfo(session: Session, attr: str, value: str) -> None:
+    """Sets LIB-NAME or LIB-VER.
+
+    Raises:
+        ArgumentError: for another attribute, or a value that CLIENT LIST could not show.
+    """
+    name = attr.lower()
+    if name == "lib-name":
+        session.library_name = printable(value, name)
+    elif name == "lib-ver":
+        session.library_version = printable(value, name)
+    else:
+        raise ArgumentError(f"Unrecognized option '{attr}'")
+
+
+@command(
+    "CLIENT INFO",
+    group=_CONNECTION,
+    since="0.1",
+    complexity="O(1)",
+    reply="verbatim",
+    connection=True,
+    summary="Describe this connection.",
+)
+def client_info(session: Session) -> str:
+    """The line of this session in CLIENT LIST."""
+    return describe(session)
+
+
+@command(
+    "CLIENT LIST [TYPE client-type:string] [ID client-id:value [client-id ...]]",
+    group=_CONNECTION,
+    since="0.1",
+    complexity="O(N) in the connections",
+    reply="verbatim",
+    connection=True,
+    flags="admin",
+    summary="Describe all connections.",
+)
+def client_list(
+    session: Session, client_type: str | None = None, client_id: list[object] | None = None
+) -> str:
+    """A line for each session, by id.
+
+    Raises:
+        ArgumentError: for a type or an id that is none.
+    """
+    sessions = session.door.sessions
+    chosen = sorted(sessions)
+    if client_type is not None:
+        chosen = chosen if _is_normal(client_type) else []
+    elif client_id is not None:
+        asked = [_id_of(raw) for raw in client_id]
+        chosen = [number for number in asked if number in sessions]
+    return "".join([describe(sessions[number]) for number in chosen])
+
+
+@command(
+    "CLIENT REPLY mode:<ON | OFF | SKIP>",
+    group=_CONNECTION,
+    since="0.1",
+    complexity="O(1)",
+    reply="ok",
+    connection=True,
+    summary="Switch replies on or off, or skip the next one.",
+)
+def client_reply(session: Session, mode: str) -> None:
+    """Sets the reply mode; see the table in `session`."""
+    session.reply_mode = _REPLY_MODES[mode]
+    session.watch_over()
+
+
+@command(
+    "CLIENT NO-EVICT enabled:<ON | OFF>",
+    group=_CONNECTION,
+    since="0.1",
+    complexity="O(1)",
+    reply="ok",
+    connection=True,
+    flags="admin",
+    summary="Keep this connection when memory is short.",
+)
+def client_no_evict(session: Session, enabled: str) -> None:
+    """Notes the wish; connections are never evicted here."""
+    session.no_evict = enabled == "ON"
+
+
+@command(
+    "CLIENT NO-TOUCH enabled:<ON | OFF>",
+    group=_CONNECTION,
+    since="0.1",
+    complexity="O(1)",
+    reply="ok",
+    connection=True,
+    summary="Let reads of this connection not count as accesses.",
+)
+def client_no_touch(session: Session, enabled: str) -> None:
+    """Notes the wish; reads count all the same."""
+    session.no_touch = enabled == "ON"
+
+
+@command(
+    "CLIENT KILL filter:<old-format:string | "
+    "new-format:<[ID client-id:integer] | [TYPE client-type:string] | "
+    "[USER username:string] | [ADDR addr:string] | [LADDR laddr:string] | "
+    "[SKIPME skipme:<YES | NO>]> [new-format ...]>",
+    group=_CONNECTION,
+    since="0.1",
+    complexity="O(N) in the connections",
+    connection=True,
+    flags="admin",
+    summary="Close connections.",
+)
+def client_kill(
+    session: Session,
+    old_format: str | None = None,
+    client_id: int | None = None,
+    client_type: str | None = None,
+    username: str | None = None,
+    addr: str | None = None,
+    laddr: str | None = None,
+    skipme: str = "YES",
+) -> object:
+    """Hangs up on every client that all of the filters fit.
+
+    Returns:
+        How many; with nothing but an address, OK.
+
+    Raises:
+        ArgumentError: for a type, an id or a user that is none, or an address alone that
+            nobody has.
+    """
+    if client_id is not None and client_id < 1:
+        raise ArgumentError("client-id should be greater than 0")
+    if username is not None and username != USER:
+        raise ArgumentError(f"No such user '{username}'")
+    chosen = [
+        other
+        for other in session.door.sessions.values()
+        if (client_id is None or other.id == client_id)
+        and (client_type is None or _is_normal(client_type))
+        and (addr is None or other.address == addr)
+        and (laddr is None or other.local_address == laddr)
+        and (old_format is None or other.address == old_format)
+        and (old_format is not None or skipme == "NO" or other is not session)
+    ]
+    for other in chosen:
+        # one's own reply is still due
+        other.closing = True
+        if other is not session and other.hang_up is not None:
+            other.hang_up()
+    if old_format is None:
+        return len(chosen)
+    if not chosen:
+        raise ArgumentError("No such client")
+    return OK
+
+
+@command(
+    "CLIENT GETREDIR",
+    group=_CONNECTION,
+    since="0.1",
+    complexity="O(1)",
+    connection=True,
+    summary="Return the connection that invalidations are sent to; -1 without tracking.",
+)
+def client_getredir(session: Session) -> int:
+    """-1: nothing is tracked."""
+    return -1
+
+
+def _is_normal(client_type: str) -> bool:
+    if client_type.lower() not in _TYPES:
+        raise ArgumentError(f"Unknown client type '{client_type}'")
+    return client_type.lower() == "normal"
+
+
+def _id_of(raw: object) -> int:
+    digits = raw if isinstance(raw, bytes) else str(raw).encode()
+    if not digits.isdigit() or len(digits) > 19 or int(digits) == 0:
+        raise ArgumentError("Invalid client ID")
+    return int(digits)
+
+
+def describe(session: Session) -> str:
+    """A session as CLIENT LIST shows it: one line, fields as Redis 7.2 has them.
+
+    `namespace` is ours, and stands behind all others.
+    """
+    door = session.door
+    flags = ("e" if session.no_evict else "") + ("T" if session.no_touch else "")
+    plan = session.plan
+    return (
+        f"id={session.id} addr={session.address} laddr={session.local_address} fd=-1 "
+        f"name={session.name} age={door.tick - session.opened_tick} "
+        f"idle={door.tick - session.seen_tick} flags={flags or 'N'} "
+        f"db={database_of(session.cache.name)} sub=0 psub=0 ssub=0 multi=-1 "
+        f"qbuf={session.reader.pending_bytes} qbuf-free=0 argv-mem=0 multi-mem=0 rbs=0 rbp=0 "
+        f"obl=0 oll=0 omem=0 tot-mem=0 events=r "
+        f"cmd={plan.declaration.full_name if plan else 'NULL'} user={USER} redir=-1 "
+        f"resp={3 if session.resp3 else 2} lib-name={session.library_name} "
+        f"lib-ver={session.library_version} namespace={session.cache.name}\n"
+    )

@@ -1,0 +1,164 @@
+"""CONFIG: the parameters of a running server that clients and tools ask for.
+
+Declared like all commands, with a session in the place of the cache. Called by plans. A
+parameter is one line of `PARAMETERS`: how it is read, and how a new value is checked and
+set if it can be.
+
+1. CONFIG SET checks all of its values before it sets the first.
+
+Source: https://redis.io/docs/latest/commands/config-set/, texts as `config.c` of Redis 7.2.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+from cachestorm.codec import bytes_of
+from cachestorm.declare.declaration import command
+from cachestorm.errors import ArgumentError
+from cachestorm.keyspace.store import DATABASES
+from cachestorm.patterns import matches
+from cachestorm_server.session import Door, Session
+
+Read = Callable[[Door], str]
+# checks the text and sets the value, unless told to check only
+Write = Callable[[Door, str, bool], None]
+
+
+def _yes_or_no(answer: bool) -> str:
+    return "yes" if answer else "no"
+
+
+def _number(text: str, least: int, most: int) -> int:
+    digits = text.removeprefix("-")
+    if not (digits.isascii() and digits.isdigit() and len(digits) < 20):
+        raise ArgumentError("argument couldn't be parsed into an integer")
+    number = int(text)
+    if not least <= number <= most:
+        raise ArgumentError(f"argument must be between {least} and {most} inclusive")
+    return number
+
+
+def _set_password(door: Door, text: str, check_only: bool) -> None:
+    if not check_only:
+        door.settings.password = text
+
+
+def _set_protected_mode(door: Door, text: str, check_only: bool) -> None:
+    if text.lower() not in ("yes", "no"):
+        raise ArgumentError("argument must be 'yes' or 'no'")
+    if not check_only:
+        door.settings.protected_mode = text.lower() == "yes"
+
+
+def _set_max_clients(door: Door, text: str, check_only: bool) -> None:
+    number = _number(text, 1, 2**32 - 1)
+    if not check_only:
+        door.settings.max_clients = number
+
+
+def _set_timeout(door: Door, text: str, check_only: bool) -> None:
+    number = _number(text, 0, 2**31 - 1)
+    if not check_only:
+        door.settings.timeout_s = number
+
+
+# In the order of their names. `None`: cannot be changed while the server runs.
+PARAMETERS: Final[dict[str, tuple[Read, Write | None]]] = {
+    "appendonly": (lambda door: "no", None),
+    "bind": (lambda door: " ".join(door.settings.bind), None),
+    "client-query-buffer-limit": (lambda door: str(door.settings.max_query_bytes), None),
+    "cluster-enabled": (lambda door: "no", None),
+    "databases": (lambda door: str(DATABASES), None),
+    "maxclients": (lambda door: str(door.settings.max_clients), _set_max_clients),
+    "maxmemory": (lambda door: str(door.cache.stats()["max_memory"]), None),
+    "maxmemory-policy": (lambda door: door.cache.policy, None),
+    "port": (lambda door: str(door.settings.port), None),
+    "proto-max-bulk-len": (lambda door: str(door.settings.max_bulk_bytes), None),
+    "protected-mode": (
+        lambda door: _yes_or_no(door.settings.protected_mode),
+        _set_protected_mode,
+    ),
+    "requirepass": (lambda door: door.settings.password, _set_password),
+    "save": (lambda door: "", None),
+    "timeout": (lambda door: str(door.settings.timeout_s), _set_timeout),
+}
+
+
+@command(
+    "CONFIG GET parameter:pattern [parameter ...]",
+    group="server",
+    since="0.1",
+    complexity="O(N) in the parameters",
+    connection=True,
+    flags="admin noscript loading stale",
+    summary="Return the parameters whose names match.",
+)
+def config_get(session: Session, *parameter: str) -> dict[str, str]:
+    """The parameters that any of the glob patterns matches, and their values."""
+    patterns = [bytes_of(pattern.lower()) for pattern in parameter]
+    found = {}
+    for name, (read, _) in PARAMETERS.items():
+        if any(matches(pattern, bytes_of(name)) for pattern in patterns):
+            found[name] = read(session.door)
+    return found
+
+
+@command(
+    "CONFIG SET parameter:string value:string [parameter value ...]",
+    group="server",
+    since="0.1",
+    complexity="O(N) in the parameters",
+    reply="ok",
+    connection=True,
+    flags="admin noscript loading stale",
+    summary="Change parameters of the running server.",
+)
+def config_set(session: Session, *rows: tuple[str, str]) -> None:
+    """Sets all of the parameters, or none.
+
+    Raises:
+        ArgumentError: for a parameter that is unknown, fixed or given twice, or a value
+            it cannot have.
+    """
+    writes: dict[str, tuple[Write, str]] = {}
+    for given, value in rows:
+        name = given.lower()
+        if name not in PARAMETERS:
+            raise ArgumentError(
+                f"Unknown option or number of arguments for CONFIG SET - '{given}'"
+            )
+        write = PARAMETERS[name][1]
+        if write is None:
+            raise _refusal(name, "can't set immutable config")
+        if name in writes:
+            raise _refusal(name, "duplicate parameter")
+        writes[name] = (write, value)
+    for check_only in (True, False):
+        for name, (write, value) in writes.items():
+            try:
+                write(session.door, value, check_only)
+            except ArgumentError as error:
+                raise _refusal(name, str(error)) from error
+
+
+@command(
+    "CONFIG RESETSTAT",
+    group="server",
+    since="0.1",
+    complexity="O(1)",
+    reply="ok",
+    connection=True,
+    flags="admin noscript loading stale",
+    summary="Set the server's counters back to zero.",
+)
+def config_resetstat(session: Session) -> None:
+    """Sets the totals of this door back to zero; those of the cache stay."""
+    session.door.reset_stats()
+
+
+def _refusal(name: str, reason: str) -> ArgumentError:
+    return ArgumentError(
+        f"CONFIG SET failed (possibly related to argument '{name}') - {reason}"
+    )

@@ -1,0 +1,254 @@
+"""The commands of a connection itself: who is there, what it speaks, where it stands.
+
+Declared like all commands, with a session in the place of the cache. Called by plans.
+
+Source: https://redis.io/docs/latest/commands/?group=connection
+"""
+
+from __future__ import annotations
+
+import hmac
+from typing import Final
+
+from mypy_extensions import mypyc_attr
+
+from cachestorm.codec import bytes_of, parse_int
+from cachestorm.declare.declaration import STRAY_IS_ARITY, command
+from cachestorm.errors import ArgumentError, CacheStormError
+from cachestorm_server.info import REDIS_VERSION
+from cachestorm_server.session import NotAuthenticatedError, Session
+
+# There is one user; its name is Redis' for the one that needs no name.
+USER: Final = "default"
+
+_CONNECTION: Final = "connection"
+
+
+@mypyc_attr(native_class=False)
+class WrongPasswordError(CacheStormError):
+    """The password, or the user, is not known."""
+
+    code = "WRONGPASS"
+    http_status = 401
+
+    def __init__(self) -> None:
+        super().__init__("invalid username-password pair or user is disabled.")
+
+
+@mypyc_attr(native_class=False)
+class ProtocolVersionError(CacheStormError):
+    """A version of RESP that is not spoken here."""
+
+    code = "NOPROTO"
+
+    def __init__(self) -> None:
+        super().__init__("unsupported protocol version")
+
+
+@command(
+    "PING [message:blob]",
+    group=_CONNECTION,
+    since="0.1",
+    complexity="O(1)",
+    fast=True,
+    reply="pong",
+    stray=STRAY_IS_ARITY,
+    connection=True,
+    summary="Return PONG, or the message given.",
+)
+def ping(session: Session, message: bytes | None = None) -> bytes | None:
+    """The message, if there is one."""
+    return message
+
+
+@command(
+    "ECHO message:blob",
+    group=_CONNECTION,
+    since="0.1",
+    complexity="O(1)",
+    fast=True,
+    connection=True,
+    summary="Return the message given.",
+)
+def echo(session: Session, message: bytes) -> bytes:
+    """The message."""
+    return message
+
+
+@command(
+    "QUIT",
+    group=_CONNECTION,
+    since="0.1",
+    complexity="O(1)",
+    fast=True,
+    reply="ok",
+    connection=True,
+    flags="no_auth",
+    summary="Close the connection.",
+)
+def quit_(session: Session) -> None:
+    """Ends the session once the replies due have gone."""
+    session.closing = True
+
+
+@command(
+    "RESET",
+    group=_CONNECTION,
+    since="0.1",
+    complexity="O(1)",
+    fast=True,
+    reply="status",
+    connection=True,
+    flags="no_auth",
+    summary="Make the connection what it was when it was opened.",
+)
+def reset(session: Session) -> str:
+    """Back to the default namespace, RESP2, no name, not authenticated."""
+    session.start_over()
+    return "RESET"
+
+
+@command(
+    "SELECT index",
+    group=_CONNECTION,
+    since="0.1",
+    complexity="O(1)",
+    fast=True,
+    reply="ok",
+    connection=True,
+    summary="Switch to the namespace that a number stands for.",
+)
+def select(session: Session, index: int) -> None:
+    """Moves to namespace `default` for 0, `db<n>` for n.
+
+    Raises:
+        ArgumentError: for a number that is no database.
+    """
+    session.cache = session.door.cache.database(index)
+
+
+@command(
+    "NAMESPACE name:namespace",
+    group="namespaces",
+    since="0.1",
+    complexity="O(1)",
+    fast=True,
+    reply="ok",
+    connection=True,
+    summary="Switch to a namespace, which is created on demand.",
+)
+def namespace(session: Session, name: str) -> None:
+    """Moves to a namespace.
+
+    Raises:
+        NamespaceError: for a name that is none.
+    """
+    session.cache = session.door.cache.namespace(name)
+
+
+@command(
+    "AUTH [username:string] password:string",
+    group=_CONNECTION,
+    since="0.1",
+    complexity="O(1)",
+    fast=True,
+    reply="ok",
+    connection=True,
+    flags="no_auth noscript loading stale",
+    summary="Say who you are.",
+)
+def auth(session: Session, password: str, username: str | None = None) -> None:
+    """Lets the client in.
+
+    Raises:
+        WrongPasswordError: for a password or a user that is not known.
+        ArgumentError: for a password where none is asked for.
+    """
+    if username is None and not session.door.settings.password:
+        raise ArgumentError(
+            "AUTH <password> called without any password configured for the default user. "
+            "Are you sure your configuration is correct?"
+        )
+    _authenticate(session, username or USER, password)
+
+
+@command(
+    "HELLO [protover:value [AUTH username:string password:string] [SETNAME clientname:string]]",
+    group=_CONNECTION,
+    since="0.1",
+    complexity="O(1)",
+    fast=True,
+    connection=True,
+    stray="Syntax error in HELLO option '{word}'",
+    flags="no_auth noscript loading stale",
+    summary="Choose the version of the protocol, and introduce yourself.",
+)
+def hello(
+    session: Session,
+    protover: object = None,
+    auth: tuple[str, str] | None = None,
+    clientname: str | None = None,
+) -> dict[str, object]:
+    """Switches the protocol.
+
+    Returns:
+        Who serves, and what.
+
+    Raises:
+        NotAnIntegerError: for a version that is no number.
+        ProtocolVersionError: for another version than 2 and 3.
+        WrongPasswordError: for a password or a user that is not known.
+        NotAuthenticatedError: for a client that has to say who it is, and does not.
+        ArgumentError: for a name that CLIENT LIST could not show.
+    """
+    version = 3 if session.resp3 else 2
+    if protover is not None:
+        version = parse_int(protover, "Protocol version is not an integer or out of range")
+        if version not in (2, 3):
+            raise ProtocolVersionError()
+    if auth is not None:
+        _authenticate(session, auth[0], auth[1])
+    if not session.authenticated:
+        raise NotAuthenticatedError(
+            "HELLO must be called with the client already authenticated, otherwise the HELLO "
+            "AUTH <user> <pass> option can be used to authenticate the client and select the "
+            "RESP protocol version at the same time"
+        )
+    if clientname is not None:
+        session.name = printable(clientname, "Client names")
+    session.resp3 = version == 3
+    return {
+        "server": "redis",
+        "version": REDIS_VERSION,
+        "proto": version,
+        "id": session.id,
+        "mode": "standalone",
+        "role": "master",
+        "modules": [],
+    }
+
+
+def printable(text: str, what: str) -> str:
+    """A word that CLIENT LIST can show.
+
+    Raises:
+        ArgumentError: for blanks and whatever else is not printable ASCII.
+    """
+    for char in text:
+        if not "!" <= char <= "~":
+            raise ArgumentError(
+                f"{what} cannot contain spaces, newlines or special characters."
+            )
+    return text
+
+
+def _authenticate(session: Session, username: str, password: str) -> None:
+    expected = session.door.settings.password
+    known = username == USER
+    # without a password the default user is let in by whatever it says, as by Redis
+    if not known or (
+        expected and not hmac.compare_digest(bytes_of(password), bytes_of(expected))
+    ):
+        raise WrongPasswordError()
+    session.authenticated = True
+    session.watch_over()

@@ -1,0 +1,449 @@
+"""The HTTP door: commands as JSON, six admin paths, and who may come in.
+
+Called by the application; calls aiohttp, and for commands `json_commands`. One server
+belongs to one running loop.
+
+    POST /v1/commands   one command or a pipeline, see `json_commands`
+    GET  /health        that it is up; always open, so that a probe needs no password
+    GET  /info          version, uptime, keys, memory
+    GET  /keys          names, a page at a time: ?limit= &cursor= &match= &namespace=
+    GET  /tags          names and counts, likewise
+    GET  /memory        what the cache is charged at
+    GET  /metrics       counters for Prometheus
+
+1. Every answer but the metrics is JSON, refusals too: `{"error": {"code", "message"}}`.
+2. With a password, all but /health ask for `Authorization: Bearer <password>`.
+3. Without one, in protected mode, only this host is let in, and only by a name that no
+   page of a browser can have been loaded from: an address, localhost, or one of `hosts`.
+4. A POST is JSON by its Content-Type, which a page of another origin may not send unasked.
+5. No GET changes anything.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+import json
+import logging
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from heapq import nsmallest
+from ipaddress import ip_address
+from time import perf_counter
+from typing import Final
+from urllib.parse import urlsplit
+
+from aiohttp import web
+from librt.time import time as wall_time
+
+from cachestorm import COMPILED, __version__
+from cachestorm.cache import Cache
+from cachestorm.codec import bytes_of, text_of
+from cachestorm.declare.replies import to_json
+from cachestorm.errors import ArgumentError, CacheStormError, ConfigError, NamespaceError
+from cachestorm.keyspace.store import rss_bytes
+from cachestorm_server import metrics
+from cachestorm_server.json_commands import (
+    BadJsonError,
+    JsonCommands,
+    error_document,
+    read_document,
+)
+from cachestorm_server.net import is_this_host
+from cachestorm_server.session import Door, NotAuthenticatedError
+
+COMMANDS_PATH: Final = "/v1/commands"
+HEALTH_PATH: Final = "/health"
+NAMESPACE_HEADER: Final = "X-CacheStorm-Namespace"
+
+PAGE: Final = 100
+LARGEST_PAGE: Final = 10_000
+LONGEST_PIPELINE: Final = 10_000
+# how long a pipeline may keep the loop from its other clients
+TURN_S: Final = 0.002
+# how long a client may take to send a body
+BODY_WITHIN_S: Final = 30.0
+GRACE_S: Final = 2.0
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+_log = logging.getLogger("cachestorm.http")
+# aiohttp writes a traceback for every line of a client that is no HTTP; whatever goes wrong
+# on our side of it has been logged by the guard
+_wire = logging.getLogger("cachestorm.http.wire")
+_wire.setLevel(logging.CRITICAL)
+
+
+class DeniedError(CacheStormError):
+    """A client from elsewhere, or by an unknown name, where there is no password."""
+
+    code = "DENIED"
+    http_status = 403
+
+
+class HttpError(CacheStormError):
+    """A refusal that HTTP itself has a status for."""
+
+    def __init__(self, status: int, text: str) -> None:
+        super().__init__(text)
+        self.status: Final = status
+
+
+@dataclass(frozen=True, slots=True)
+class HttpSettings:
+    """How one HTTP door behaves.
+
+    Attributes:
+        port: 0: any free one.
+        max_body_bytes: the largest request.
+        hosts: names that the door may be called by without a password.
+        metrics_path: empty: no metrics.
+    """
+
+    bind: tuple[str, ...] = ("127.0.0.1",)
+    port: int = 9090
+    max_body_bytes: int = 16 * 1024 * 1024
+    hosts: tuple[str, ...] = ()
+    metrics_path: str = "/metrics"
+
+
+class HttpServer:
+    """Serves the cache of a RESP door over HTTP.
+
+    Args:
+        door: whose cache, registry, password and counters it shows.
+        settings: see there.
+
+    Raises:
+        ConfigError: when the path of the metrics is one of the door's own.
+    """
+
+    def __init__(self, door: Door, settings: HttpSettings | None = None) -> None:
+        self.settings: Final = settings or HttpSettings()
+        self._door: Final = door
+        self._commands: Final = JsonCommands(door.cache, door.registry)
+        self._runner: web.AppRunner | None = None
+        self._port = self.settings.port
+
+    @property
+    def port(self) -> int:
+        """The TCP port; the real one once started on port 0."""
+        return self._port
+
+    async def start(self) -> None:
+        """Listens.
+
+        Raises:
+            OSError: when an address cannot be bound; nothing is left open.
+        """
+        runner = web.AppRunner(
+            self._application(), access_log=None, logger=_wire, shutdown_timeout=GRACE_S
+        )
+        await runner.setup()
+        try:
+            for host in self.settings.bind:
+                await web.TCPSite(runner, host, self._port).start()
+                self._port = runner.addresses[0][1]
+        except BaseException:
+            await runner.cleanup()
+            raise
+        self._runner = runner
+        _log.debug("HTTP on %s port %d", ", ".join(self.settings.bind), self._port)
+
+    async def stop(self) -> None:
+        """Stops listening; answers under way have a moment to finish."""
+        if self._runner is not None:
+            runner, self._runner = self._runner, None
+            await runner.cleanup()
+
+    async def __aenter__(self) -> HttpServer:
+        await self.start()
+        return self
+
+    async def __aexit__(self, *exc_info: object) -> None:
+        await self.stop()
+
+    def _application(self) -> web.Application:
+        reads: dict[str, Handler] = {
+            HEALTH_PATH: self._health,
+            "/info": self._info,
+            "/keys": self._keys,
+            "/tags": self._tags,
+            "/memory": self._memory,
+        }
+        metrics_path = self.settings.metrics_path
+        if metrics_path in (*reads, COMMANDS_PATH):
+            raise ConfigError(f"plugins.metrics.path: {metrics_path} is taken by the HTTP door")
+        if metrics_path:
+            reads[metrics_path] = self._metrics
+        application = web.Application(
+            middlewares=[self._guard], client_max_size=self.settings.max_body_bytes
+        )
+        for path, handler in reads.items():
+            application.router.add_get(path, handler)
+        application.router.add_post(COMMANDS_PATH, self._run)
+        return application
+
+    # -- the guard
+
+    @web.middleware
+    async def _guard(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        """Lets a request in, and turns whatever goes wrong into JSON."""
+        try:
+            self._admit(request)
+            return await handler(request)
+        except web.HTTPException as error:
+            if error.status < 400:
+                raise
+            refusal = HttpError(
+                error.status, f"{error.reason}: {request.method} {request.path}"
+            )
+            response = _refused(error.status, refusal)
+            if "Allow" in error.headers:
+                response.headers["Allow"] = error.headers["Allow"]
+            return response
+        except HttpError as error:
+            return _refused(error.status, error)
+        except NotAuthenticatedError as error:
+            response = _refused(error.http_status, error)
+            response.headers["WWW-Authenticate"] = 'Bearer realm="cachestorm"'
+            return response
+        except CacheStormError as error:
+            return _refused(error.http_status, error)
+        except Exception:
+            _log.exception("%s %s failed", request.method, request.path)
+            return _refused(500, CacheStormError("internal error"))
+
+    def _admit(self, request: web.Request) -> None:
+        """Refuses whom the rules at the top of this file keep out.
+
+        Raises:
+            NotAuthenticatedError: for a wrong or missing password.
+            DeniedError: without a password, for a client or a name from elsewhere.
+        """
+        if request.path == HEALTH_PATH:
+            return
+        access = self._door.settings
+        if access.password:
+            scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+            given = bytes_of(token.strip()) if scheme.lower() == "bearer" else b""
+            if not hmac.compare_digest(given, bytes_of(access.password)):
+                raise NotAuthenticatedError()
+            return
+        peer = request.transport.get_extra_info("peername") if request.transport else None
+        if access.protected_mode and not is_this_host(peer):
+            raise DeniedError(
+                "no password is set, so only clients of this host are let in; set "
+                "plugins.auth, or server.protected_mode: false"
+            )
+        on_loopback = all(_is_loopback(host) for host in self.settings.bind)
+        if access.protected_mode or on_loopback:
+            name = request.headers.get("Host")
+            if name is not None and not _is_safe_name(name, self.settings.hosts):
+                raise DeniedError(
+                    f"the Host header names {name!r}: without a password this door is called "
+                    "by an address, by localhost, or by a name in http.hosts"
+                )
+
+    # -- commands
+
+    async def _run(self, request: web.Request) -> web.Response:
+        if request.content_type != "application/json":
+            raise HttpError(415, "the Content-Type of a command is application/json")
+        document = read_document(await self._body(request))
+        namespace = request.headers.get(NAMESPACE_HEADER)
+        if not isinstance(document, list):
+            status, answer = self._commands.answer(document, namespace)
+            return _json(answer, status)
+        if len(document) > LONGEST_PIPELINE:
+            raise BadJsonError(f"a pipeline has at most {LONGEST_PIPELINE} commands")
+        answers: list[object] = []
+        turn_ends = perf_counter() + TURN_S
+        for command in document:
+            answers.append(self._commands.answer(command, namespace)[1])
+            if perf_counter() > turn_ends:
+                await asyncio.sleep(0)
+                turn_ends = perf_counter() + TURN_S
+        return _json(answers)
+
+    async def _body(self, request: web.Request) -> bytes:
+        try:
+            async with asyncio.timeout(BODY_WITHIN_S):
+                return await request.read()
+        except web.HTTPRequestEntityTooLarge as error:
+            most = self.settings.max_body_bytes
+            raise HttpError(413, f"the body is larger than {most} bytes") from error
+        except TimeoutError as error:
+            raise HttpError(408, "the body did not come in time") from error
+        except (web.RequestPayloadError, ConnectionError) as error:
+            raise HttpError(
+                400, "the body is cut off, or not encoded as its headers say"
+            ) from error
+
+    # -- the admin paths
+
+    async def _health(self, request: web.Request) -> web.Response:
+        return _json({"status": "ok", "uptime": go_duration(self._uptime_s())})
+
+    async def _info(self, request: web.Request) -> web.Response:
+        stats = self._door.cache.stats()
+        started = datetime.fromtimestamp(self._door.started_at, UTC)
+        return _json(
+            {
+                "server": {
+                    "version": __version__,
+                    "mode": "compiled" if COMPILED else "pure",
+                    "uptime": go_duration(self._uptime_s()),
+                    "keys": stats["keys"],
+                    "memory": stats["used_memory"],
+                    "started_at": started.isoformat(timespec="seconds").replace("+00:00", "Z"),
+                },
+                "store": {
+                    # one store under one lock; the seeds counted theirs
+                    "shards": 1,
+                    "keys": stats["keys"],
+                    "mem_used": stats["used_memory"],
+                    "max_memory": stats["max_memory"],
+                    "eviction_policy": self._door.cache.policy,
+                    "namespaces": stats["namespaces"],
+                },
+            }
+        )
+
+    async def _keys(self, request: web.Request) -> web.Response:
+        query = _query_of(request, ("limit", "cursor", "match", "namespace"))
+        cache = self._namespace(query)
+        digits = query.get("cursor", "0")
+        if not digits.isascii() or not digits.isdigit() or len(digits) > 18:
+            raise ArgumentError("invalid cursor")
+        cursor, names = cache.scan(int(digits), query.get("match"), _limit_of(query))
+        return _json(
+            {
+                "count": cache.dbsize(),
+                "keys": to_json(names),
+                "cursor": str(cursor) if cursor else None,
+            }
+        )
+
+    async def _tags(self, request: web.Request) -> web.Response:
+        query = _query_of(request, ("limit", "cursor", "namespace"))
+        cache = self._namespace(query)
+        limit = _limit_of(query)
+        try:
+            after = text_of(bytes.fromhex(query.get("cursor", "")))
+        except ValueError as error:
+            raise ArgumentError("invalid cursor") from error
+        # off the loop: it looks at every tag there is
+        names = await asyncio.to_thread(tags_after, cache, after, limit)
+        rows = [{"name": to_json(name), "count": cache.tagcount(name)} for name in names]
+        return _json(
+            {
+                "count": metrics.facts_of(cache, cache.name)["tags"],
+                "tags": [row for row in rows if row["count"]],
+                "cursor": bytes_of(names[-1]).hex() if len(names) == limit else None,
+            }
+        )
+
+    async def _memory(self, request: web.Request) -> web.Response:
+        stats = self._door.cache.stats()
+        used, keys = stats["used_memory"], stats["keys"]
+        return _json(
+            {
+                "used": used,
+                "keys": keys,
+                "avg_size": used // keys if keys else 0,
+                "peak": stats["peak_memory"],
+                "max_memory": stats["max_memory"],
+                "rss": rss_bytes(),
+            }
+        )
+
+    async def _metrics(self, request: web.Request) -> web.Response:
+        text = metrics.exposition(metrics.collect(self._door, self._commands.commands))
+        return web.Response(
+            body=text.encode("utf-8"), headers={"Content-Type": metrics.CONTENT_TYPE}
+        )
+
+    def _uptime_s(self) -> float:
+        return max(0.0, wall_time() - self._door.started_at)
+
+    def _namespace(self, query: dict[str, str]) -> Cache:
+        """The namespace a query asks about; unlike a command's, it is not made on demand."""
+        cache = self._door.cache
+        name = query.get("namespace", cache.name)
+        if name not in cache.namespaces():
+            raise NamespaceError("namespace not found")
+        return cache.namespace(name)
+
+
+def tags_after(cache: Cache, after: str, limit: int) -> list[str]:
+    """The next tags of a namespace in order, by name: so a page misses none that stays.
+
+    Args:
+        after: the last name of the page before; empty to begin.
+    """
+    names = list(cache._space.tags.nodes)
+    return nsmallest(limit, [name for name in names if name > after])
+
+
+def go_duration(seconds: float) -> str:
+    """A duration as Go prints it, which readers of /health know.
+
+    Example:
+        >>> go_duration(9015.4), go_duration(61), go_duration(0)
+        ('2h30m15s', '1m1s', '0s')
+    """
+    minutes, rest = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    text = f"{minutes}m{rest}s" if hours or minutes else f"{rest}s"
+    return f"{hours}h{text}" if hours else text
+
+
+def _json(document: object, status: int = 200) -> web.Response:
+    text = json.dumps(document, ensure_ascii=False, separators=(",", ":"))
+    return web.Response(
+        # a refusal may repeat a word of the client that is no UTF-8
+        body=text.encode("utf-8", "backslashreplace"),
+        status=status,
+        content_type="application/json",
+        headers={"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"},
+    )
+
+
+def _refused(status: int, error: CacheStormError) -> web.Response:
+    return _json(error_document(error), status)
+
+
+def _query_of(request: web.Request, known: tuple[str, ...]) -> dict[str, str]:
+    for name in request.query:
+        if name not in known:
+            raise ArgumentError(f"no parameter is called '{name}': {', '.join(known)}")
+    return dict(request.query)
+
+
+def _limit_of(query: dict[str, str]) -> int:
+    digits = query.get("limit", str(PAGE))
+    is_number = digits.isascii() and digits.isdigit() and len(digits) < 9
+    if is_number and 1 <= int(digits) <= LARGEST_PAGE:
+        return int(digits)
+    raise ArgumentError(f"limit is a number from 1 to {LARGEST_PAGE}")
+
+
+def _is_loopback(host: str) -> bool:
+    return host == "localhost" or is_this_host((host, 0))
+
+
+def _is_safe_name(host: str, known: tuple[str, ...]) -> bool:
+    """Whether a Host header cannot come from a page under somebody else's name."""
+    try:
+        name = urlsplit(f"//{host}").hostname or ""
+    except ValueError:
+        return False
+    if name == "localhost" or name.endswith(".localhost") or name in known:
+        return True
+    try:
+        ip_address(name)
+    except ValueError:
+        return False
+    return True

@@ -1,0 +1,241 @@
+"""INFO: what the server says about itself, in the sections and fields that tools read.
+
+Called by the INFO command; asks the door, the cache and the operating system. A section
+is one function in `SECTIONS`, in the order in which INFO shows them.
+
+1. A field is here because a tool is known to read it (redis-py, redis-exporter, Datadog,
+   RedisInsight, Sidekiq, Celery). A field that has no meaning for CacheStorm has the value
+   of a Redis that does not use the feature.
+
+Source: https://redis.io/docs/latest/commands/info/
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import sys
+from collections.abc import Callable
+from typing import Final
+
+from librt.time import time as wall_time
+
+from cachestorm import COMPILED, __version__
+from cachestorm.keyspace.store import rss_bytes
+from cachestorm_server.session import Door, database_of
+
+# What clients and tools take us for, and what our answers are compared with.
+REDIS_VERSION: Final = "7.2.4"
+
+Fields = list[tuple[str, object]]
+
+
+def human_bytes(size: int) -> str:
+    """A size as Redis shows it to people.
+
+    Example:
+        >>> [human_bytes(size) for size in (512, 1536, 3 * 1024**3)]
+        ['512B', '1.50K', '3.00G']
+    """
+    if size < 1024:
+        return f"{size}B"
+    amount = size / 1024
+    units = "KMGTP"
+    while amount >= 1024 and len(units) > 1:
+        amount /= 1024
+        units = units[1:]
+    return f"{amount:.2f}{units[0]}"
+
+
+def _server(door: Door) -> Fields:
+    uptime_s = int(wall_time() - door.started_at)
+    return [
+        ("redis_version", REDIS_VERSION),
+        ("redis_git_sha1", "00000000"),
+        ("redis_git_dirty", 0),
+        ("redis_build_id", "0"),
+        ("redis_mode", "standalone"),
+        ("os", f"{platform.system()} {platform.release()} {platform.machine()}"),
+        ("arch_bits", 64 if sys.maxsize > 2**32 else 32),
+        ("multiplexing_api", door.event_loop),
+        ("process_id", os.getpid()),
+        ("process_supervised", "no"),
+        ("run_id", door.run_id),
+        ("tcp_port", door.settings.port),
+        ("server_time_usec", int(wall_time() * 1_000_000)),
+        ("uptime_in_seconds", uptime_s),
+        ("uptime_in_days", uptime_s // 86400),
+        ("hz", 10),
+        ("configured_hz", 10),
+        ("executable", sys.executable),
+        ("config_file", ""),
+    ]
+
+
+def _clients(door: Door) -> Fields:
+    return [
+        ("connected_clients", len(door.sessions)),
+        ("cluster_connections", 0),
+        ("maxclients", door.settings.max_clients),
+        ("blocked_clients", 0),
+        ("tracking_clients", 0),
+        ("clients_in_timeout_table", 0),
+    ]
+
+
+def _memory(door: Door) -> Fields:
+    stats = door.cache.stats()
+    used = stats["used_memory"]
+    most = stats["max_memory"]
+    resident = rss_bytes()
+    return [
+        ("used_memory", used),
+        ("used_memory_human", human_bytes(used)),
+        ("used_memory_rss", resident),
+        ("used_memory_rss_human", human_bytes(resident)),
+        ("used_memory_peak", stats["peak_memory"]),
+        ("used_memory_peak_human", human_bytes(stats["peak_memory"])),
+        ("used_memory_dataset", used),
+        ("used_memory_lua", 0),
+        ("maxmemory", most),
+        ("maxmemory_human", human_bytes(most)),
+        ("maxmemory_policy", door.cache.policy),
+        ("mem_fragmentation_ratio", f"{resident / used if used else 0:.2f}"),
+        ("mem_allocator", "python"),
+        ("lazyfree_pending_objects", 0),
+    ]
+
+
+def _persistence(door: Door) -> Fields:
+    return [
+        ("loading", 0),
+        ("async_loading", 0),
+        ("rdb_changes_since_last_save", 0),
+        ("rdb_bgsave_in_progress", 0),
+        ("rdb_last_save_time", int(door.started_at)),
+        ("rdb_last_bgsave_status", "ok"),
+        ("rdb_last_bgsave_time_sec", -1),
+        ("aof_enabled", 0),
+        ("aof_rewrite_in_progress", 0),
+        ("aof_rewrite_scheduled", 0),
+        ("aof_last_bgrewrite_status", "ok"),
+        ("aof_last_write_status", "ok"),
+    ]
+
+
+def _stats(door: Door) -> Fields:
+    stats = door.cache.stats()
+    return [
+        ("total_connections_received", door.connections),
+        ("total_commands_processed", door.commands),
+        ("instantaneous_ops_per_sec", door.ops_per_s),
+        ("total_net_input_bytes", door.net_in_bytes),
+        ("total_net_output_bytes", door.net_out_bytes),
+        ("rejected_connections", door.rejected),
+        ("expired_keys", stats["expired"]),
+        ("evicted_keys", stats["evicted"]),
+        ("keyspace_hits", stats["hits"]),
+        ("keyspace_misses", stats["misses"]),
+        ("pubsub_channels", 0),
+        ("pubsub_patterns", 0),
+        ("latest_fork_usec", 0),
+        ("total_forks", 0),
+        ("total_error_replies", door.errors),
+    ]
+
+
+def _replication(door: Door) -> Fields:
+    return [
+        ("role", "master"),
+        ("connected_slaves", 0),
+        ("master_failover_state", "no-failover"),
+        ("master_replid", door.run_id),
+        ("master_replid2", "0" * 40),
+        ("master_repl_offset", 0),
+        ("second_repl_offset", -1),
+        ("repl_backlog_active", 0),
+        ("repl_backlog_size", 0),
+        ("repl_backlog_first_byte_offset", 0),
+        ("repl_backlog_histlen", 0),
+    ]
+
+
+def _cpu(door: Door) -> Fields:
+    times = os.times()
+    return [
+        ("used_cpu_sys", f"{times.system:.6f}"),
+        ("used_cpu_user", f"{times.user:.6f}"),
+        ("used_cpu_sys_children", f"{times.children_system:.6f}"),
+        ("used_cpu_user_children", f"{times.children_user:.6f}"),
+    ]
+
+
+def _nothing(door: Door) -> Fields:
+    return []
+
+
+def _cluster(door: Door) -> Fields:
+    return [("cluster_enabled", 0)]
+
+
+def _keyspace(door: Door) -> Fields:
+    fields: Fields = []
+    for name in door.cache.namespaces():
+        number = database_of(name)
+        facts = dict(
+            line.split(":", 1)
+            for line in door.cache.namespaceinfo(name).splitlines()
+            if ":" in line
+        )
+        if number >= 0 and facts["keys"] != "0":
+            counts = f"keys={facts['keys']},expires={facts['expires']},avg_ttl=0"
+            fields.append((f"db{number}", counts))
+    return sorted(fields)
+
+
+def _cachestorm(door: Door) -> Fields:
+    stats = door.cache.stats()
+    return [
+        ("cachestorm_version", __version__),
+        ("compiled", int(COMPILED)),
+        ("namespaces", stats["namespaces"]),
+        ("keys", stats["keys"]),
+        ("expires", stats["expires"]),
+        ("tags", stats["tags"]),
+        ("sets", stats["sets"]),
+        ("invalidated_keys", stats["invalidated"]),
+    ]
+
+
+SECTIONS: Final[dict[str, Callable[[Door], Fields]]] = {
+    "Server": _server,
+    "Clients": _clients,
+    "Memory": _memory,
+    "Persistence": _persistence,
+    "Stats": _stats,
+    "Replication": _replication,
+    "CPU": _cpu,
+    "Modules": _nothing,
+    "Errorstats": _nothing,
+    "Cluster": _cluster,
+    "Keyspace": _keyspace,
+    "CacheStorm": _cachestorm,
+}
+_EVERY: Final = ("all", "default", "everything")
+
+
+def info_text(door: Door, wanted: list[str]) -> str:
+    """The text of INFO.
+
+    Args:
+        door: whose.
+        wanted: names of sections, in any case; none: all of them. Unknown ones show nothing.
+    """
+    names = [name.lower() for name in wanted]
+    every = not names or any(name in names for name in _EVERY)
+    parts = []
+    for title, section in SECTIONS.items():
+        if every or title.lower() in names:
+            lines = [f"{name}:{value}\r\n" for name, value in section(door)]
+            parts.append(f"# {title}\r\n" + "".join(lines))
+    return "\r\n".join(parts)

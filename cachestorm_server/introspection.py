@@ -1,0 +1,183 @@
+"""What a client may ask about the server: COMMAND, INFO, TIME.
+
+Declared like all commands, with a session in the place of the cache. Called by plans; all
+that is said about commands is drawn from their declarations.
+
+Source: https://redis.io/docs/latest/commands/command/
+"""
+
+from __future__ import annotations
+
+import time
+from typing import Final
+
+from cachestorm.codec import bytes_of
+from cachestorm.declare.declaration import command
+from cachestorm.declare.facts import categories_of
+from cachestorm.errors import ArgumentError, ArityError, CacheStormError, UnknownCommandError
+from cachestorm.patterns import matches
+from cachestorm_server.info import info_text
+from cachestorm_server.session import Session
+
+_SERVER: Final = "server"
+
+
+@command(
+    "COMMAND",
+    group=_SERVER,
+    since="0.1",
+    complexity="O(N) in the commands",
+    connection=True,
+    flags="loading stale @connection",
+    summary="Describe all commands.",
+)
+def command_(session: Session) -> list[object]:
+    """An entry of COMMAND INFO for every command."""
+    registry = session.door.registry
+    return [registry.info(name) for name in registry.names()]
+
+
+@command(
+    "COMMAND COUNT",
+    group=_SERVER,
+    since="0.1",
+    complexity="O(1)",
+    connection=True,
+    flags="loading stale @connection",
+    summary="Return the number of commands.",
+)
+def command_count(session: Session) -> int:
+    """How many commands there are, containers counted once."""
+    return len(session.door.registry.names())
+
+
+@command(
+    "COMMAND LIST [FILTERBY <MODULE module-name:string | ACLCAT category:string | "
+    "PATTERN pattern>]",
+    group=_SERVER,
+    since="0.1",
+    complexity="O(N) in the commands",
+    connection=True,
+    flags="loading stale @connection",
+    summary="Return the names of the commands.",
+)
+def command_list(
+    session: Session,
+    module_name: str | None = None,
+    category: str | None = None,
+    pattern: str | None = None,
+) -> list[str]:
+    """The names of all commands, or of those that a filter lets through."""
+    registry = session.door.registry
+    names = registry.names()
+    if module_name is not None:
+        return []
+    if category is not None:
+        wanted = f"@{category.lower()}"
+        chosen = []
+        for name in names:
+            declaration = registry.get(name)
+            if declaration is not None and wanted in categories_of(declaration):
+                chosen.append(name)
+        return chosen
+    if pattern is not None:
+        glob = bytes_of(pattern.lower())
+        return [name for name in names if matches(glob, bytes_of(name))]
+    return names
+
+
+@command(
+    "COMMAND INFO [command-name:string [command-name ...]]",
+    group=_SERVER,
+    since="0.1",
+    complexity="O(N) in the names given",
+    connection=True,
+    flags="loading stale @connection",
+    summary="Describe commands.",
+)
+def command_info(session: Session, *command_name: str) -> list[object]:
+    """An entry for each name, null for an unknown one; without names, for all."""
+    registry = session.door.registry
+    return [registry.info(name) for name in command_name or registry.names()]
+
+
+@command(
+    "COMMAND DOCS [command-name:string [command-name ...]]",
+    group=_SERVER,
+    since="0.1",
+    complexity="O(N) in the names given",
+    connection=True,
+    flags="loading stale @connection",
+    summary="Document commands.",
+)
+def command_docs(session: Session, *command_name: str) -> dict[str, object]:
+    """The documentation of each known name; without names, of all."""
+    registry = session.door.registry
+    entries: dict[str, object] = {}
+    for name in command_name or registry.names():
+        docs = registry.docs(name)
+        if docs is not None:
+            entries[name.lower()] = docs
+    return entries
+
+
+@command(
+    "COMMAND GETKEYS command:value [arg:value [arg ...]]",
+    group=_SERVER,
+    since="0.1",
+    complexity="O(N) in the arguments",
+    connection=True,
+    flags="loading stale @connection",
+    summary="Return the keys among the arguments of a command.",
+)
+def command_getkeys(session: Session, command: object, *arg: object) -> list[str]:
+    """The keys, in the order of the declaration.
+
+    Raises:
+        ArgumentError: for what is no command, has no keys, or does not fit.
+    """
+    words = [command, *arg]
+    try:
+        plan = session.door.registry.resolve(words)
+    except UnknownCommandError as error:
+        raise ArgumentError("Invalid command specified") from error
+    try:
+        keys = plan.keys(words)
+    except ArityError as error:
+        raise ArgumentError("Invalid number of arguments specified for command") from error
+    except CacheStormError as error:
+        raise ArgumentError("Invalid arguments specified for command") from error
+    if not keys:
+        raise ArgumentError("The command has no key arguments")
+    return keys
+
+
+@command(
+    "INFO [section:string [section ...]]",
+    group=_SERVER,
+    since="0.1",
+    complexity="O(N) in the namespaces",
+    reply="verbatim",
+    connection=True,
+    flags="loading stale @dangerous",
+    summary="Return facts and counters of the server.",
+)
+def info(session: Session, *section: str) -> str:
+    """The sections asked for, or all."""
+    return info_text(session.door, list(section))
+
+
+@command(
+    "TIME",
+    group=_SERVER,
+    since="0.1",
+    complexity="O(1)",
+    fast=True,
+    connection=True,
+    flags="loading stale",
+    summary="Return the server's time.",
+)
+def time_(session: Session) -> list[str]:
+    """Seconds since 1970, and microseconds within the second."""
+    seconds, nanoseconds = divmod(time.time_ns(), 1_000_000_000)
+    return [str(seconds), str(nanoseconds // 1000)]

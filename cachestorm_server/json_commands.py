@@ -1,0 +1,171 @@
+"""Commands as JSON: a document in, a document out. Sans-IO.
+
+Called by the HTTP door; calls the registry's plans. It knows no command, and no HTTP but
+the status that an error's class carries.
+
+    {"command": "SET", "key": "k", "value": "v", "ex": 60}    arguments by name
+    {"command": ["SET", "k", "v", "EX", 60]}                  arguments by position
+    [{...}, {...}]                                            a pipeline
+    {"result": "OK"}    {"error": {"code": "WRONGTYPE", "message": "..."}}
+
+1. Any command may carry `"namespace"`, which is created on demand.
+2. Bytes that are no UTF-8 are `{"base64": "..."}`, in arguments as in results. Objects of
+   any other shape, lists, true, false and null are values as they are.
+3. A command's refusal is an answer. Anything else it raises is logged and answered with
+   `internal error`; the commands after it still run.
+4. A command that is bound to a connection has no place here, where there is none.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from binascii import Error as Base64Error
+from typing import Final, NoReturn
+
+from cachestorm.cache import Cache
+from cachestorm.declare.plan import Plan
+from cachestorm.declare.registry import Registry
+from cachestorm.declare.replies import to_json
+from cachestorm.declare.spelling import spell
+from cachestorm.errors import ArgumentError, CacheStormError, CommandSyntaxError
+
+OK_STATUS: Final = 200
+INTERNAL_STATUS: Final = 500
+
+_BINARY: Final = "base64"
+_OWN_MEMBERS: Final = ("command", "namespace")
+
+_log = logging.getLogger("cachestorm.http")
+
+
+class BadJsonError(CacheStormError, ValueError):
+    """A body that is no JSON, or not of the shape of a command."""
+
+
+class ConnectionBoundError(CacheStormError):
+    """A command that belongs to a connection, asked for where there is none."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"'{name}' belongs to a connection: it works over RESP only")
+
+
+def read_document(body: bytes) -> object:
+    """What the bytes of a request mean.
+
+    Raises:
+        BadJsonError: for what is no JSON (RFC 8259), NaN and lone surrogates among it.
+    """
+    try:
+        document: object = json.loads(body.decode("utf-8"), parse_constant=_refuse_constant)
+        # text is UTF-8 by now, so that only an escape can spell half a pair
+        if b"\\u" in body:
+            json.dumps(document, ensure_ascii=False).encode("utf-8")
+    except UnicodeDecodeError as error:
+        raise BadJsonError(f"the body is not UTF-8: {error.reason} at {error.start}") from error
+    except UnicodeEncodeError as error:
+        raise BadJsonError("the body holds a lone surrogate") from error
+    except RecursionError as error:
+        raise BadJsonError("the body is nested too deeply") from error
+    except ValueError as error:
+        raise BadJsonError(f"the body is no JSON: {error}") from error
+    return document
+
+
+def error_document(error: CacheStormError) -> dict[str, object]:
+    """An error as the door says it."""
+    return {"error": {"code": error.code, "message": str(error)}}
+
+
+class JsonCommands:
+    """Answers commands for one cache.
+
+    Attributes:
+        commands, errors: totals.
+    """
+
+    def __init__(self, cache: Cache, registry: Registry) -> None:
+        self._cache: Final = cache
+        self._registry: Final = registry
+        self.commands = 0
+        self.errors = 0
+
+    def answer(
+        self, request: object, namespace: str | None = None
+    ) -> tuple[int, dict[str, object]]:
+        """Runs one command.
+
+        Args:
+            request: an object with a member `command`.
+            namespace: where it runs unless it says so itself; None: the default one.
+
+        Returns:
+            The status and the answer.
+        """
+        self.commands += 1
+        try:
+            return OK_STATUS, {"result": to_json(self._run(request, namespace))}
+        except CacheStormError as error:
+            self.errors += 1
+            return error.http_status, error_document(error)
+        except Exception:
+            _log.exception("a command failed")
+            self.errors += 1
+            return INTERNAL_STATUS, error_document(CacheStormError("internal error"))
+
+    def _run(self, request: object, namespace: str | None) -> object:
+        if not isinstance(request, dict):
+            raise BadJsonError('a command is an object: {"command": "GET", "key": "k"}')
+        name = request.get("command")
+        if isinstance(name, list):
+            plan, words = self._by_position(name, request)
+        elif isinstance(name, str):
+            plan, words = self._by_name(name, request)
+        else:
+            raise BadJsonError('a command has a member "command": its name, or a list of words')
+        where = request.get("namespace", namespace)
+        if where is not None and not isinstance(where, str):
+            raise BadJsonError('"namespace" is the name of one')
+        cache = self._cache if where is None else self._cache.namespace(where)
+        return plan.answer(cache, words)
+
+    def _by_position(
+        self, given: list[object], request: dict[str, object]
+    ) -> tuple[Plan, list[object]]:
+        for member in request:
+            if member not in _OWN_MEMBERS:
+                raise CommandSyntaxError(
+                    f"argument '{member}' by name, but the command is a list of words"
+                )
+        words = [_value_of(word) for word in given]
+        if not words or not isinstance(words[0], (str, bytes)):
+            raise BadJsonError("a list of words begins with the name of a command")
+        return self._plan(words), words
+
+    def _by_name(self, name: str, request: dict[str, object]) -> tuple[Plan, list[object]]:
+        plan = self._plan([*name.split()])
+        named = {key: value for key, value in request.items() if key not in _OWN_MEMBERS}
+        return plan, [_value_of(word) for word in spell(plan.declaration, named)]
+
+    def _plan(self, words: list[object]) -> Plan:
+        plan = self._registry.resolve(words)
+        if plan.declaration.connection:
+            raise ConnectionBoundError(plan.declaration.full_name)
+        return plan
+
+
+def _value_of(word: object) -> object:
+    """A word of JSON as the value it stands for."""
+    if not isinstance(word, dict) or list(word) != [_BINARY]:
+        return word
+    from base64 import b64decode
+
+    text = word[_BINARY]
+    try:
+        return b64decode(text, validate=True)
+    except (Base64Error, TypeError, ValueError) as error:
+        raise ArgumentError('{"base64": "..."} holds bytes in base64') from error
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is not in JSON")

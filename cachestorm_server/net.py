@@ -1,0 +1,160 @@
+"""The connection: carries bytes between a socket and a session.
+
+Called by the event loop (uvloop or asyncio), calls the session. A connection speaks the
+loop's streaming protocol without inheriting from it: the compiled class and the loop meet
+at the names of the methods.
+
+1. One read, one `receive`, one write.
+2. A client that does not take its replies is not read from: while the transport's buffer
+   is above its high-water mark nothing is read and no backlog is answered.
+
+    transport's buffer   session has a backlog   reading
+    ------------------   ---------------------   -------------------------------
+    below the mark       no                      yes
+    below the mark       yes                     no: the backlog is answered first
+    above the mark       either                  no
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Final
+
+from cachestorm_server.session import Door, Session
+
+HIGH_WATER_BYTES: Final = 1024 * 1024
+LOW_WATER_BYTES: Final = 256 * 1024
+# how long a client that is being hung up on has to take its last replies
+GRACE_S: Final = 5.0
+
+DENIED: Final = (
+    b"-DENIED Redis is running in protected mode because protected mode is enabled and no "
+    b"password is set for the default user. In this mode connections are only accepted from "
+    b"the loopback interface. If you want to connect from external computers to Redis you "
+    b"may adopt one of the following solutions: 1) Just disable protected mode sending the "
+    b"command 'CONFIG SET protected-mode no' from the loopback interface by connecting to "
+    b"Redis from the same host the server is running, however MAKE SURE Redis is not "
+    b"publicly accessible from internet if you do so. Use CONFIG REWRITE to make this change "
+    b"permanent. 2) Alternatively you can just disable the protected mode by editing the "
+    b"Redis configuration file, and setting the protected mode option to 'no', and then "
+    b"restarting the server. 3) If you started the server manually just for testing, restart "
+    b"it with the '--protected-mode no' option. 4) Setup a an authentication password for "
+    b"the default user. NOTE: You only need to do one of the above things in order for the "
+    b"server to start accepting connections from the outside.\r\n"
+)
+TOO_MANY_CLIENTS: Final = b"-ERR max number of clients reached\r\n"
+
+
+def spell_address(name: object) -> str:
+    """A socket's name as CLIENT LIST shows it: `host:port`, `[v6]:port`, or a path."""
+    if isinstance(name, tuple) and len(name) >= 2:
+        host, port = str(name[0]), name[1]
+        return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    return str(name) if name else ""
+
+
+def is_this_host(name: object) -> bool:
+    """Whether a peer's address is a loopback one, or no network address at all."""
+    if not isinstance(name, tuple) or not name:
+        return True
+    host = str(name[0]).removeprefix("::ffff:")
+    return host.startswith("127.") or host == "::1"
+
+
+class Connection:
+    """One client's socket, from `connection_made` to `connection_lost`."""
+
+    def __init__(self, door: Door) -> None:
+        self._door: Final = door
+        self._transport: asyncio.Transport | None = None
+        self._session: Session | None = None
+        self._congested: bool = False
+        self._resting: bool = False
+        self._ended: bool = False
+
+    def connection_made(self, transport: asyncio.Transport) -> None:
+        """Lets the client in, or tells it why not."""
+        door = self._door
+        peer = transport.get_extra_info("peername")
+        settings = door.settings
+        if len(door.sessions) >= settings.max_clients:
+            door.rejected += 1
+            transport.write(TOO_MANY_CLIENTS)
+            transport.close()
+        elif settings.protected_mode and not settings.password and not is_this_host(peer):
+            door.rejected += 1
+            transport.write(DENIED)
+            transport.close()
+        else:
+            transport.set_write_buffer_limits(HIGH_WATER_BYTES, LOW_WATER_BYTES)
+            here = transport.get_extra_info("sockname")
+            session = Session(door, spell_address(peer), spell_address(here))
+            session.hang_up = self.hang_up
+            self._transport = transport
+            self._session = session
+
+    def data_received(self, data: bytes) -> None:
+        """Answers every whole request in what was read."""
+        session = self._session
+        transport = self._transport
+        if session is None or transport is None:
+            return
+        replies = session.receive(data)
+        if replies:
+            transport.write(replies)
+        if session.closing or session.backlog:
+            self._go_on()
+
+    def _go_on(self) -> None:
+        """Answers a backlog as far as the client takes it, and reads or not accordingly."""
+        session = self._session
+        transport = self._transport
+        if session is None or transport is None:
+            return
+        while session.backlog and not self._congested and not session.closing:
+            replies = session.receive(b"")
+            if replies:
+                transport.write(replies)
+        if session.closing or (self._ended and not session.backlog):
+            self.hang_up()
+        elif self._congested or session.backlog:
+            if not self._resting:
+                self._resting = True
+                transport.pause_reading()
+        elif self._resting:
+            self._resting = False
+            transport.resume_reading()
+
+    def pause_writing(self) -> None:
+        """The client takes its replies too slowly."""
+        self._congested = True
+        self._go_on()
+
+    def resume_writing(self) -> None:
+        """The client has caught up."""
+        self._congested = False
+        self._go_on()
+
+    def eof_received(self) -> bool:
+        """The client will send no more.
+
+        Returns:
+            Whether the socket stays open: only as long as there is a backlog to answer.
+        """
+        self._ended = True
+        return self._session is not None and self._session.backlog
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The socket has gone."""
+        if self._session is not None:
+            self._session.close()
+        self._session = None
+        self._transport = None
+
+    def hang_up(self) -> None:
+        """Ends the connection after the replies already due, or when nobody takes them."""
+        transport = self._transport
+        if transport is not None and not transport.is_closing():
+            transport.close()
+            if transport.get_write_buffer_size():
+                asyncio.get_running_loop().call_later(GRACE_S, transport.abort)

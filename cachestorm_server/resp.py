@@ -1,0 +1,616 @@
+r"""RESP, both ways: bytes into requests, wire values into bytes. Sans-IO.
+
+Called by a session; calls nobody. It knows no command, no store and no socket.
+
+A reader is at every moment in one of these states; `next` moves along the table until a
+request is whole, or the bytes are not enough and it waits for more.
+
+    state       known                 reads                   then
+    ---------   -------------------   ---------------------   ------------------------------
+    between     nothing               `*<count>\r\n`          count > 0: header; else between
+                                      any other line          inline request, between
+    header      arguments missing     `$<size>\r\n`           payload
+    payload     size of the next      size bytes and two      one missing less; none: request,
+                argument                                      between
+
+1. How the bytes were split on their way never shows in what is read.
+2. A length is a claim: nothing is allocated before the bytes themselves have come.
+3. There is a shorter way through the table for a request that is whole and has short
+   headers: compiled code recognises a header in one 8-byte word, the interpreter splits
+   the buffer at its line ends and compares sizes. Neither is a second grammar: what they
+   do not know at sight they leave, untouched, to the table.
+4. The first argument is the name of a command and names repeat: in compiled code short
+   ones come out of a small table, the same object every time, whose hash is known.
+
+Source: https://redis.io/docs/latest/develop/reference/protocol-spec/, and `networking.c`
+of Redis 7.2 for limits, order of checks and the text of every refusal.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from librt.strings import BytesWriter, read_i64_le, write_i16_le
+from mypy_extensions import i64
+
+from cachestorm.codec import bytes_of, format_float
+from cachestorm.declare.replies import OK, Members, NullArray, Pairs, Status, Verbatim
+from cachestorm.errors import CacheStormError
+
+MAX_LINE_BYTES: Final = 64 * 1024
+MAX_ARGUMENTS: Final = 2**31 - 1
+MAX_BULK_BYTES: Final = 512 * 1024 * 1024
+# what a client may send that has not said who it is yet
+STRANGER_MAX_ARGUMENTS: Final = 10
+STRANGER_MAX_BULK_BYTES: Final = 16384
+# what an argument costs beside its bytes, so that a flood of tiny ones counts as what it is
+ARGUMENT_OVERHEAD_BYTES: Final = 48
+
+_CR: Final = 13
+_LF: Final = 10
+_QUOTE: Final = 34
+_DOLLAR: Final = 36
+_APOSTROPHE: Final = 39
+_STAR: Final = 42
+_BACKSLASH: Final = 92
+_CRLF_WORD: Final = 0x0A0D
+
+_HEX_DIGITS: Final = b"0123456789abcdefABCDEF"
+_BLANKS: Final = b" \t\n\v\f\r"
+_WORD_ENDS: Final = b" \t\n\r"
+_ESCAPES: Final = {110: b"\n", 114: b"\r", 116: b"\t", 98: b"\b", 97: b"\a"}
+
+
+class ProtocolError(Exception):
+    """Bytes that are no RESP. The connection ends after the replies already due."""
+
+    @property
+    def resp(self) -> str:
+        """The error as RESP carries it, without the leading `-`."""
+        return f"ERR Protocol error: {self}"
+
+
+COMPILED: Final = not __file__.endswith(".py")
+# the short headers, for the interpreter
+_COUNTS: Final[dict[bytes, int]] = {b"*%d" % count: count for count in range(1, 17)}
+_SIZES: Final[dict[bytes, int]] = {b"$%d" % size: size for size in range(1024)}
+
+
+class _Name:
+    """A short first argument: its bytes in a word, and the object that stands for it."""
+
+    def __init__(self, word: i64, raw: bytes) -> None:
+        self.word: i64 = word
+        self.raw: bytes = raw
+
+
+# direct-mapped: a collision costs an allocation, and no client can make it grow
+_NAMES: Final[list[_Name]] = [_Name(0, b"")] * 256
+
+
+def _name(data: bytes, at: i64, size: i64) -> bytes:
+    """The bytes of a command's name, as the same object every time if at most 7 long.
+
+    Args:
+        data: the buffer; at least 8 bytes of it follow `at`.
+        at: where the name begins.
+        size: its length, 1 to 7.
+    """
+    word = read_i64_le(data, at)
+    # its low bytes only; mypyc would compute `1 << bits` in 32 bits
+    bits = size << 3
+    word -= (word >> bits) << bits
+    # the size as well, or a name that ends in NUL would pass for a shorter one
+    word |= size << 56
+    slot = (word ^ (word >> 13) ^ (word >> 29)) & 255
+    name = _NAMES[slot]
+    if name.word == word:
+        return name.raw
+    raw = data[at : at + size]
+    _NAMES[slot] = _Name(word, raw)
+    return raw
+
+
+def _glance(word: i64, mark: i64) -> i64:
+    """Reads a header of one to five digits out of the 8 bytes it begins.
+
+    Args:
+        word: 8 bytes of the buffer, little-endian.
+        mark: the byte the header must begin with.
+
+    Returns:
+        The number times 16, plus the length of the header in bytes; -1 when the bytes are
+        anything else, which need not be wrong.
+    """
+    # mark, digits masked out, line end: one comparison tells how many digits there are
+    if word & 0xFFFF00FF == 0x0A0D0000 | mark:
+        ones = ((word >> 8) & 0xFF) - 48
+        return ones << 4 | 4 if 0 <= ones <= 9 else -1
+    tens = ((word >> 8) & 0xFF) - 48
+    ones = ((word >> 16) & 0xFF) - 48
+    if tens < 1 or tens > 9 or ones < 0 or ones > 9:
+        return -1
+    number = tens * 10 + ones
+    if word & 0xFFFF0000FF == 0x0A0D000000 | mark:
+        return number << 4 | 5
+    if word & 0xFF != mark:
+        return -1
+    size: i64 = 3
+    while size < 6:
+        word >>= 8
+        digit = ((word >> 16) & 0xFF) - 48
+        if digit < 0 or digit > 9:
+            return -1
+        number = number * 10 + digit
+        size += 1
+        if (word >> 24) & 0xFFFF == _CRLF_WORD:
+            return number << 4 | (size + 2)
+    return -1
+
+
+def _parse_length(digits: bytes, most: int, message: str) -> i64:
+    """A length as Redis spells it: no blanks, no plus, no leading zeros.
+
+    Raises:
+        ProtocolError: with `message`, for anything else or more than `most`.
+    """
+    size = len(digits)
+    if 0 < size <= 20:
+        figures = digits[1:] if digits.startswith(b"-") else digits
+        if figures.isdigit() and (not figures.startswith(b"0") or size == 1):
+            # an int first: twenty digits do not fit into 64 bits
+            number = int(digits)
+            if -MAX_ARGUMENTS <= number <= most:
+                return number
+            if number < 0:
+                return -1
+    raise ProtocolError(message)
+
+
+def split_inline(line: bytes) -> list[object]:
+    r"""The words of an inline request, with the quotes and escapes of Redis.
+
+    Raises:
+        ProtocolError: for a quote that is not closed, or closed inside of a word.
+
+    Example:
+        >>> split_inline(b'''SET "a key" 'it\\'s' \\x41 "\\x41"''')
+        [b'SET', b'a key', b"it's", b'\\x41', b'A']
+
+    Source: `sdssplitargs` of Redis.
+    """
+    words: list[object] = []
+    at: i64 = 0
+    end: i64 = len(line)
+    while True:
+        while at < end and line[at] in _BLANKS:
+            at += 1
+        if at >= end:
+            return words
+        word = bytearray()
+        quote: i64 = 0
+        while True:
+            if at >= end:
+                if quote:
+                    raise ProtocolError("unbalanced quotes in request")
+                break
+            char: i64 = line[at]
+            at += 1
+            if quote == 0:
+                if char in (_QUOTE, _APOSTROPHE):
+                    quote = char
+                elif char in _WORD_ENDS:
+                    break
+                else:
+                    word.append(char)
+            elif char == quote:
+                if at < end and line[at] not in _BLANKS:
+                    raise ProtocolError("unbalanced quotes in request")
+                break
+            elif char == _BACKSLASH and at < end:
+                if quote == _APOSTROPHE:
+                    if line[at] == _APOSTROPHE:
+                        char = _APOSTROPHE
+                        at += 1
+                    word.append(char)
+                elif _is_hex_escape(line, at):
+                    word.append(int(line[at + 1 : at + 3], 16))
+                    at += 3
+                else:
+                    word += _ESCAPES.get(line[at], line[at : at + 1])
+                    at += 1
+            else:
+                word.append(char)
+        words.append(bytes(word))
+
+
+def _is_hex_escape(line: bytes, at: i64) -> bool:
+    return (
+        at + 2 < len(line)
+        and line[at] == 120
+        and line[at + 1] in _HEX_DIGITS
+        and line[at + 2] in _HEX_DIGITS
+    )
+
+
+class RequestReader:
+    r"""Bytes in, requests out.
+
+    Example:
+        >>> reader = RequestReader()
+        >>> reader.feed(b"*2\r\n$3\r\nGET\r\n$1\r\nk\r\nPI")
+        >>> reader.next()
+        [b'GET', b'k']
+        >>> reader.next()
+        >>> reader.feed(b"NG\r\n")
+        >>> reader.next()
+        [b'PING']
+    """
+
+    def __init__(self, max_bulk_bytes: int = MAX_BULK_BYTES) -> None:
+        self._data: bytes = b""
+        self._at: i64 = 0
+        self._end: i64 = 0
+        # the request begun and not finished: its arguments, and how many are missing
+        self._args: list[object] = []
+        self._missing: i64 = 0
+        self._args_bytes: i64 = 0
+        # bytes that are no whole step of the table yet, and how many would be worth a look
+        self._held: bytearray = bytearray()
+        self._need: i64 = 0
+        # the buffer split at its line ends: None not yet, empty when that is of no use
+        self._lines: list[bytes] | None = None
+        self._line_at: int = 0
+        self._max_arguments: i64 = MAX_ARGUMENTS
+        self._max_bulk_bytes: i64 = max_bulk_bytes
+        self._stranger: bool = False
+
+    def set_stranger(self, stranger: bool) -> None:
+        """Narrows the limits while the client has yet to authenticate; widens them after."""
+        self._stranger = stranger
+
+    @property
+    def pending_bytes(self) -> int:
+        """Bytes held for a request that is not whole yet."""
+        return len(self._held) + self._args_bytes + (self._end - self._at)
+
+    def feed(self, data: bytes) -> None:
+        """Takes bytes from the wire."""
+        if self._held:
+            self._held += data
+            if len(self._held) < self._need:
+                return
+            data = bytes(self._held)
+            self._held = bytearray()
+        elif self._at < self._end:
+            data = self._data[self._at : self._end] + data
+        self._data = data
+        self._at = 0
+        self._end = len(data)
+        self._lines = None
+
+    def next(self) -> list[object] | None:
+        """The next whole request; None when more bytes are needed.
+
+        Returns:
+            The arguments as `bytes`, the command's name first; never empty.
+
+        Raises:
+            ProtocolError: the bytes are no RESP; nothing can be read any more.
+        """
+        begin = self._at
+        if begin >= self._end:
+            self._data = b""
+            return None
+        if self._missing == 0 and not self._stranger:
+            args = self._take_words() if COMPILED else self._take_lines()
+            if args is not None:
+                return args
+            self._at = begin
+        return self._step()
+
+    def _take_lines(self) -> list[object] | None:
+        """The interpreter's shorter way: a whole request, out of the buffer's lines.
+
+        Returns:
+            None when the table has to read it, and all that follows it in the buffer.
+        """
+        if self._lines is None:
+            self._lines = self._data[self._at :].split(b"\r\n")
+            self._line_at = 0
+        lines = self._lines
+        begin = self._line_at
+        count = _COUNTS.get(lines[begin], 0) if lines else 0
+        after = begin + 2 * count + 1
+        if count == 0 or after >= len(lines):
+            self._lines = []
+            return None
+        args: list[object] = []
+        taken = len(lines[begin]) + 2
+        for at in range(begin + 1, after, 2):
+            argument = lines[at + 1]
+            size = len(argument)
+            # a payload that holds a line end is longer than its line
+            if _SIZES.get(lines[at]) != size:
+                self._lines = []
+                return None
+            args.append(argument)
+            taken += size + len(lines[at]) + 4
+        self._at += taken
+        self._line_at = after
+        return args
+
+    def _take_words(self) -> list[object] | None:
+        """The compiled shorter way: a whole request, header by header in a word each.
+
+        Returns:
+            None when the table has to read it; then `_at` is anywhere.
+        """
+        if self._at + 8 > self._end:
+            return None
+        glance = _glance(read_i64_le(self._data, self._at), _STAR)
+        if glance < 16:
+            return None
+        self._at += glance & 15
+        missing = (glance >> 4) - 1
+        name = self._take_name()
+        if name is None:
+            return None
+        # a list made of what is in it is made in one piece; most requests have these shapes
+        if missing == 0:
+            return [name]
+        first = self._take()
+        if first is None:
+            return None
+        if missing == 1:
+            return [name, first]
+        second = self._take()
+        if second is None:
+            return None
+        args: list[object] = [name, first, second]
+        missing -= 2
+        while missing > 0:
+            argument = self._take()
+            if argument is None:
+                return None
+            args.append(argument)
+            missing -= 1
+        return args
+
+    def _take_name(self) -> bytes | None:
+        """The first argument, if it is whole and short; None otherwise."""
+        at = self._at
+        if at + 8 > self._end:
+            return None
+        glance = _glance(read_i64_le(self._data, at), _DOLLAR)
+        size = glance >> 4
+        at += glance & 15
+        stop = at + size
+        if size <= 0 or size > 7 or at + 8 > self._end or stop + 2 > self._end:
+            return None
+        self._at = stop + 2
+        return _name(self._data, at, size)
+
+    def _take(self) -> bytes | None:
+        """The next argument, if it is whole and its header short; None otherwise."""
+        at = self._at
+        if at + 8 > self._end:
+            return None
+        glance = _glance(read_i64_le(self._data, at), _DOLLAR)
+        if glance < 0:
+            return None
+        at += glance & 15
+        stop = at + (glance >> 4)
+        if stop + 2 > self._end:
+            return None
+        self._at = stop + 2
+        return self._data[at:stop]
+
+    def _step(self) -> list[object] | None:
+        """One request by the table at the top of this module; None when bytes are missing."""
+        while self._missing == 0:
+            if self._at >= self._end:
+                self._wait(0)
+                return None
+            if self._data[self._at] != _STAR:
+                line = self._line(b"\n", "too big inline request")
+                if line is None:
+                    self._wait(0)
+                    return None
+                words = split_inline(line[:-1] if line.endswith(b"\r") else line)
+                if words:
+                    return words
+                continue
+            line = self._line(b"\r", "too big mbulk count string")
+            if line is None:
+                self._wait(0)
+                return None
+            count = _parse_length(line[1:], MAX_ARGUMENTS, "invalid multibulk length")
+            if self._stranger and count > STRANGER_MAX_ARGUMENTS:
+                raise ProtocolError("unauthenticated multibulk length")
+            if count > 0:
+                self._missing = count
+        while self._missing > 0:
+            begin = self._at
+            line = self._line(b"\r", "too big bulk count string")
+            if line is None:
+                self._wait(0)
+                return None
+            if not line.startswith(b"$"):
+                got = line[:1] if line else b"\r"
+                raise ProtocolError(
+                    f"expected '$', got '{got.decode('utf-8', 'surrogateescape')}'"
+                )
+            size = _parse_length(line[1:], int(self._max_bulk_bytes), "invalid bulk length")
+            if size < 0:
+                raise ProtocolError("invalid bulk length")
+            if self._stranger and size > STRANGER_MAX_BULK_BYTES:
+                raise ProtocolError("unauthenticated bulk length")
+            # what ends a payload is skipped unseen, as Redis does
+            after = self._at + size + 2
+            if after > self._end:
+                self._at = begin
+                self._wait(after - begin)
+                return None
+            self._args.append(self._data[self._at : self._at + size])
+            self._args_bytes += size + ARGUMENT_OVERHEAD_BYTES
+            self._at = after
+            self._missing -= 1
+        args = self._args
+        self._args = []
+        self._args_bytes = 0
+        return args
+
+    def _line(self, ending: bytes, too_big: str) -> bytes | None:
+        """The bytes up to a line's end, and steps over it; None when it has not come yet."""
+        stop: i64 = self._data.find(ending, self._at)
+        if (self._end if stop < 0 else stop) - self._at > MAX_LINE_BYTES:
+            raise ProtocolError(too_big)
+        # a carriage return takes the byte that follows it along, whatever it is
+        after: i64 = stop + (2 if ending == b"\r" else 1)
+        if stop < 0 or after > self._end:
+            return None
+        line = self._data[self._at : stop]
+        self._at = after
+        return line
+
+    def _wait(self, need: i64) -> None:
+        """Keeps what is left until more has come.
+
+        Args:
+            need: how many bytes the next step takes, as far as that is known.
+        """
+        if self._at < self._end:
+            self._held = bytearray(self._data[self._at : self._end])
+        self._need = need
+        self._data = b""
+        self._at = 0
+        self._end = 0
+
+
+# -- replies ---------------------------------------------------------------------------------
+
+_CRLF: Final = b"\r\n"
+_OK_LINE: Final = b"+OK\r\n"
+_NULL: Final = (b"$-1\r\n", b"_\r\n")
+_NULL_ARRAY: Final = (b"*-1\r\n", b"_\r\n")
+_SMALL: Final = 1024
+_BULK_HEADERS: Final[list[bytes]] = [b"$%d\r\n" % size for size in range(_SMALL)]
+_INTEGERS: Final[list[bytes]] = [b":%d\r\n" % number for number in range(_SMALL)]
+
+
+def write_reply(out: BytesWriter, reply: object, resp3: bool) -> None:
+    """Appends a wire value.
+
+    Args:
+        out: where to.
+        reply: what a plan's `answer` gave.
+        resp3: whether the client speaks RESP3.
+
+    Raises:
+        TypeError: for what is no wire value; `out` may then hold a part of it.
+    """
+    if isinstance(reply, bytes):
+        write_bulk(out, reply)
+    elif reply is OK:
+        out.write(_OK_LINE)
+    elif reply is None:
+        out.write(_NULL[1] if resp3 else _NULL[0])
+    elif isinstance(reply, int):
+        if 0 <= reply < _SMALL:
+            out.write(_INTEGERS[reply])
+        else:
+            _write_header(out, b":", reply)
+    else:
+        _write_rarer(out, reply, resp3)
+
+
+def write_bulk(out: BytesWriter, payload: bytes) -> None:
+    """Appends a bulk string."""
+    size: i64 = len(payload)
+    if size < _SMALL:
+        out.write(_BULK_HEADERS[size])
+    else:
+        _write_header(out, b"$", size)
+    out.write(payload)
+    write_i16_le(out, _CRLF_WORD)
+
+
+def write_error(out: BytesWriter, text: str) -> None:
+    """Appends an error; line ends inside of it become blanks.
+
+    Args:
+        out: where to.
+        text: the whole of it without the leading `-`, such as `ERR syntax error`.
+    """
+    try:
+        raw = bytes_of(text)
+    except UnicodeEncodeError:
+        raw = text.encode("utf-8", "replace")
+    out.write(b"-")
+    out.write(_one_line(raw))
+    out.write(_CRLF)
+
+
+def _one_line(raw: bytes) -> bytes:
+    return raw.replace(b"\r", b" ").replace(b"\n", b" ")
+
+
+def _write_header(out: BytesWriter, mark: bytes, number: int) -> None:
+    out.write(mark)
+    out.write(str(number).encode("ascii"))
+    out.write(_CRLF)
+
+
+def _write_rarer(out: BytesWriter, reply: object, resp3: bool) -> None:
+    if isinstance(reply, str):
+        write_bulk(out, bytes_of(reply))
+    elif isinstance(reply, (list, tuple)):
+        _write_header(out, b"*", len(reply))
+        for item in reply:
+            write_reply(out, item, resp3)
+    elif isinstance(reply, Status):
+        out.write(b"+")
+        out.write(_one_line(bytes_of(reply.text)))
+        out.write(_CRLF)
+    elif isinstance(reply, float):
+        if resp3:
+            out.write(b",")
+            out.write(format_float(reply))
+            out.write(_CRLF)
+        else:
+            write_bulk(out, format_float(reply))
+    elif isinstance(reply, dict):
+        if resp3:
+            _write_header(out, b"%", len(reply))
+        else:
+            _write_header(out, b"*", 2 * len(reply))
+        for key, value in reply.items():
+            write_reply(out, key, resp3)
+            write_reply(out, value, resp3)
+    elif isinstance(reply, Members):
+        _write_header(out, b"~" if resp3 else b"*", len(reply.items))
+        for item in reply.items:
+            write_reply(out, item, resp3)
+    elif isinstance(reply, Pairs):
+        _write_header(out, b"*", len(reply.items) if resp3 else 2 * len(reply.items))
+        for first, second in reply.items:
+            if resp3:
+                out.write(b"*2\r\n")
+            write_reply(out, first, resp3)
+            write_reply(out, second, resp3)
+    elif isinstance(reply, Verbatim):
+        text = bytes_of(reply.text)
+        if resp3:
+            _write_header(out, b"=", len(text) + 4)
+            out.write(b"txt:")
+            out.write(text)
+            out.write(_CRLF)
+        else:
+            write_bulk(out, text)
+    elif isinstance(reply, NullArray):
+        out.write(_NULL_ARRAY[1] if resp3 else _NULL_ARRAY[0])
+    elif isinstance(reply, CacheStormError):
+        write_error(out, reply.resp)
+    else:
+        raise TypeError(f"a reply of type {type(reply).__name__} has no form in RESP")

@@ -1,0 +1,141 @@
+"""The RESP server: a listener, its connections and its timers.
+
+Called by the application (`cachestorm serve`, or an asyncio program that hands its cache
+out); calls the event loop. One server belongs to one running loop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Coroutine
+from typing import Final, TypeVar
+
+from cachestorm.cache import Cache
+from cachestorm.declare.registry import REGISTRY, Registry
+from cachestorm_server.net import GRACE_S, Connection
+from cachestorm_server.session import Door
+from cachestorm_server.settings import Settings
+
+# imported for what they declare
+from cachestorm_server import (  # isort: skip
+    clients as clients,
+    configuration as configuration,
+    connection as connection,
+    introspection as introspection,
+)
+
+BACKLOG: Final = 511
+REAP_INTERVAL_S: Final = 0.1
+
+T = TypeVar("T")
+
+_log = logging.getLogger("cachestorm.resp")
+
+
+def run(main: Coroutine[object, object, T]) -> T:
+    """Runs a coroutine on the fastest event loop the platform has, as `asyncio.run` does."""
+    try:
+        import uvloop
+    except ImportError:
+        return asyncio.run(main)
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(main)
+
+
+class RespServer:
+    """Serves one cache over RESP.
+
+    Example:
+        >>> async def serve_for_a_moment() -> bool:
+        ...     async with RespServer(Cache(), Settings(port=0)) as server:
+        ...         return server.port > 0
+        >>> asyncio.run(serve_for_a_moment())
+        True
+    """
+
+    def __init__(
+        self, cache: Cache, settings: Settings | None = None, registry: Registry = REGISTRY
+    ) -> None:
+        self.settings: Final = settings or Settings()
+        self.door: Final = Door(cache, registry, self.settings)
+        self._listener: asyncio.Server | None = None
+        self._timers: list[asyncio.Task[None]] = []
+
+    @property
+    def port(self) -> int:
+        """The TCP port; the real one once started on port 0."""
+        return self.settings.port
+
+    async def start(self) -> None:
+        """Listens.
+
+        Raises:
+            OSError: when an address cannot be bound; nothing is left open.
+        """
+        loop = asyncio.get_running_loop()
+        settings = self.settings
+        self.door.event_loop = type(loop).__module__.partition(".")[0]
+        self._listener = await loop.create_server(
+            self._connect, list(settings.bind), settings.port, backlog=BACKLOG
+        )
+        settings.port = self._listener.sockets[0].getsockname()[1]
+        self._timers = [loop.create_task(self._keep_time()), loop.create_task(self._reap())]
+        _log.info("RESP on %s port %d", ", ".join(settings.bind), settings.port)
+
+    async def stop(self) -> None:
+        """Stops listening, then hangs up on every client once it has its replies."""
+        for timer in self._timers:
+            timer.cancel()
+        self._timers = []
+        if self._listener is None:
+            return
+        self._listener.close()
+        self._listener = None
+        sessions = self.door.sessions
+        for session in list(sessions.values()):
+            if session.hang_up is not None:
+                session.hang_up()
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + GRACE_S + 1.0
+        while sessions and loop.time() < deadline:
+            await asyncio.sleep(0.01)
+
+    async def __aenter__(self) -> RespServer:
+        await self.start()
+        return self
+
+    async def __aexit__(self, *exc_info: object) -> None:
+        await self.stop()
+
+    def _connect(self) -> asyncio.Protocol:
+        # a Protocol by its methods, not by descent: see net.py
+        return Connection(self.door)  # type: ignore[return-value]
+
+    async def _keep_time(self) -> None:
+        """Once a second: counts it, and hangs up on whoever has been idle for too long."""
+        door = self.door
+        before = door.commands
+        while True:
+            await asyncio.sleep(1.0)
+            door.tick += 1
+            door.ops_per_s = door.commands - before
+            before = door.commands
+            timeout_s = self.settings.timeout_s
+            if not timeout_s:
+                continue
+            for session in list(door.sessions.values()):
+                idle_s = door.tick - session.seen_tick
+                if idle_s > timeout_s and session.hang_up is not None:
+                    session.hang_up()
+
+    async def _reap(self) -> None:
+        """Lets go of what is due, step by step; clients are served between the steps."""
+        cache = self.door.cache
+        while True:
+            await asyncio.sleep(REAP_INTERVAL_S)
+            try:
+                while cache.reap():
+                    await asyncio.sleep(0)
+            except Exception:
+                _log.exception("reaping failed; it is tried again")

@@ -1,0 +1,269 @@
+"""A session: one client's conversation. Bytes in, bytes out; sans-IO.
+
+Called by the connection that carries the bytes, or by a test that has none. It calls the
+reader, the registry's plans and the encoder, and knows no command.
+
+1. One call of `receive` answers every whole request in the bytes it was given, in order,
+   in one piece. When the replies grow beyond `REPLY_CHUNK_BYTES` it stops early and says
+   so (`backlog`): whoever carries the bytes calls again when the client has taken some.
+2. A command's refusal is a reply. Anything else a command raises is logged, answered with
+   `ERR internal error`, and the session lives on.
+3. A plan answers to the session's cache, or, when it is declared as bound to a connection,
+   to the session itself.
+4. What is rare costs one test of one flag, `guarded`: a client that has not authenticated,
+   and replies that are switched off.
+
+    reply mode   this reply   after the next command
+    ----------   ----------   ----------------------
+    ON           sent         ON
+    OFF          dropped      OFF
+    SKIP_NEXT    dropped      SKIP
+    SKIP         dropped      ON
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Callable
+from typing import Final
+
+from librt.strings import BytesWriter
+from librt.time import time as wall_time
+from mypy_extensions import i64, mypyc_attr
+
+from cachestorm.cache import Cache
+from cachestorm.declare.plan import Plan
+from cachestorm.declare.registry import Registry
+from cachestorm.errors import CacheStormError
+from cachestorm.keyspace.store import DATABASES, DEFAULT
+from cachestorm_server.resp import ProtocolError, RequestReader, write_error, write_reply
+from cachestorm_server.settings import Settings
+
+REPLY_CHUNK_BYTES: Final = 1024 * 1024
+# a writer that has once grown beyond this is not kept for the next replies
+WRITER_KEEP_BYTES: Final = 128 * 1024
+
+REPLIES_ON: Final = 0
+REPLIES_OFF: Final = 1
+REPLIES_SKIP_NEXT: Final = 2
+REPLIES_SKIP: Final = 3
+_AFTER: Final = (REPLIES_ON, REPLIES_OFF, REPLIES_SKIP, REPLIES_ON)
+
+# A browser lured into sending a request here must not get further than its first line.
+_HTTP_STARTS: Final = (b"post", b"host:")
+
+_log = logging.getLogger("cachestorm.resp")
+
+
+def database_of(namespace: str) -> int:
+    """The number that SELECT knows a namespace by; -1 if it has none."""
+    if namespace == DEFAULT:
+        return 0
+    digits = namespace[2:]
+    if not namespace.startswith("db") or not digits.isdecimal() or digits.startswith("0"):
+        return -1
+    return int(digits) if len(digits) < 3 and int(digits) < DATABASES else -1
+
+
+@mypyc_attr(native_class=False)
+class NotAuthenticatedError(CacheStormError):
+    """The client has not said yet who it is."""
+
+    code = "NOAUTH"
+    http_status = 401
+
+    def __init__(self, text: str = "Authentication required.") -> None:
+        super().__init__(text)
+
+
+class _SpeaksHttp(Exception):
+    """The client is a browser or something like it: closed without a word."""
+
+
+class Door:
+    """What all sessions of one RESP door share. Belongs to one event loop.
+
+    Attributes:
+        cache: the default namespace.
+        sessions: the open ones, by id.
+        started_at: seconds since 1970.
+        event_loop: which library carries the bytes.
+        tick: seconds since the start, as the listener's timer counts them.
+        last_id: of the latest session.
+        connections, commands, errors, rejected, net_in_bytes, net_out_bytes: totals.
+    """
+
+    def __init__(self, cache: Cache, registry: Registry, settings: Settings) -> None:
+        self.cache: Final = cache
+        self.registry: Final = registry
+        self.settings: Final = settings
+        self.sessions: Final[dict[int, Session]] = {}
+        self.run_id: Final = os.urandom(20).hex()
+        self.started_at: float = wall_time()
+        self.out: BytesWriter = BytesWriter()
+        self.event_loop: str = ""
+        self.tick: i64 = 0
+        self.last_id: i64 = 0
+        self.connections: i64 = 0
+        self.commands: i64 = 0
+        self.errors: i64 = 0
+        self.rejected: i64 = 0
+        self.net_in_bytes: i64 = 0
+        self.net_out_bytes: i64 = 0
+        self.ops_per_s: i64 = 0
+
+    def reset_stats(self) -> None:
+        """Sets the totals back to zero."""
+        self.connections = 0
+        self.commands = 0
+        self.errors = 0
+        self.rejected = 0
+        self.net_in_bytes = 0
+        self.net_out_bytes = 0
+
+
+class Session:
+    """One client.
+
+    Attributes:
+        cache: the namespace the client is in.
+        resp3: whether it speaks RESP3.
+        closing: nothing more is read; hang up when the replies have gone.
+        backlog: requests are waiting for the client to take its replies.
+        hang_up: ends the connection, now; set by whoever carries the bytes.
+    """
+
+    def __init__(self, door: Door, address: str = "", local_address: str = "") -> None:
+        door.connections += 1
+        self.door: Final = door
+        door.last_id += 1
+        self.id: Final = int(door.last_id)
+        self.address: Final = address
+        self.local_address: Final = local_address
+        self.opened_tick: Final = int(door.tick)
+        self.seen_tick: i64 = door.tick
+        self.hang_up: Callable[[], None] | None = None
+        self.reader: Final = RequestReader(door.settings.max_bulk_bytes)
+        self.closing: bool = False
+        self.backlog: bool = False
+        self.plan: Plan | None = None
+        self._plan_name: object = None
+        self.start_over()
+        door.sessions[self.id] = self
+
+    def start_over(self) -> None:
+        """Makes the session what it was when the client came."""
+        self.cache: Cache = self.door.cache
+        self.resp3: bool = False
+        self.name: str = ""
+        self.library_name: str = ""
+        self.library_version: str = ""
+        self.no_evict: bool = False
+        self.no_touch: bool = False
+        self.reply_mode: i64 = REPLIES_ON
+        self.authenticated: bool = not self.door.settings.password
+        self.watch_over()
+
+    def watch_over(self) -> None:
+        """Works out `guarded`; to be called when what it is made of has changed."""
+        self.guarded: bool = self.reply_mode != REPLIES_ON or not self.authenticated
+        self.reader.set_stranger(not self.authenticated)
+
+    def close(self) -> None:
+        """Forgets the session; its connection has gone."""
+        self.closing = True
+        self.hang_up = None
+        self.door.sessions.pop(self.id, None)
+
+    def receive(self, data: bytes) -> bytes:
+        """Answers what the client sent.
+
+        Args:
+            data: bytes from the wire; empty to go on with a backlog.
+
+        Returns:
+            The replies, in RESP; empty when there are none.
+        """
+        door = self.door
+        out = door.out
+        out.truncate(0)
+        reader = self.reader
+        self.seen_tick = door.tick
+        self.backlog = False
+        count: i64 = 0
+        try:
+            reader.feed(data)
+            while not self.closing:
+                args = reader.next()
+                if args is None:
+                    pending = reader.pending_bytes
+                    if pending and pending > door.settings.max_query_bytes:
+                        _log.warning("client %d sent too large a request", self.id)
+                        self.closing = True
+                    break
+                count += 1
+                self._answer(args, out)
+                if len(out) > REPLY_CHUNK_BYTES:
+                    self.backlog = True
+                    break
+        except ProtocolError as error:
+            write_error(out, error.resp)
+            self.closing = True
+        door.commands += count
+        door.net_in_bytes += len(data)
+        size: i64 = len(out)
+        door.net_out_bytes += size
+        if size > WRITER_KEEP_BYTES:
+            door.out = BytesWriter()
+        return out.getvalue()
+
+    def _answer(self, args: list[object], out: BytesWriter) -> None:
+        mark: i64 = len(out)
+        try:
+            plan = self.plan
+            if plan is None or args[0] is not self._plan_name:
+                plan = self._find(args)
+            if self.guarded and not self.authenticated and not _is_for_strangers(plan):
+                raise NotAuthenticatedError()
+            if plan.declaration.connection:
+                reply = plan.answer(self, args)
+            else:
+                reply = plan.answer(self.cache, args)
+            write_reply(out, reply, self.resp3)
+        except _SpeaksHttp:
+            _log.warning("client %d speaks HTTP: closed", self.id)
+            self.closing = True
+        except CacheStormError as error:
+            out.truncate(mark)
+            write_error(out, error.resp)
+            self.door.errors += 1
+        except Exception:
+            _log.exception("command %r failed", args[0])
+            out.truncate(mark)
+            write_error(out, "ERR internal error")
+            self.door.errors += 1
+        if self.guarded and self.reply_mode != REPLIES_ON:
+            out.truncate(mark)
+            self.reply_mode = _AFTER[self.reply_mode]
+            self.watch_over()
+
+    def _find(self, args: list[object]) -> Plan:
+        """The plan of a request; remembered, because the next one often is the same."""
+        name = args[0]
+        assert isinstance(name, bytes)
+        plan = self.door.registry.find(name)
+        if plan is None:
+            if name.lower() in _HTTP_STARTS:
+                raise _SpeaksHttp()
+            # a subcommand has its container's name: not to be remembered by it
+            plan = self.door.registry.resolve(args)
+            self._plan_name = None
+        else:
+            self._plan_name = name
+        self.plan = plan
+        return plan
+
+
+def _is_for_strangers(plan: Plan) -> bool:
+    return "no_auth" in plan.declaration.flags.split()

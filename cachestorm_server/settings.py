@@ -1,0 +1,48 @@
+"""Settings: how one RESP door behaves; made by the application, changed by CONFIG SET.
+
+Read by sessions and the listener. Knows no file and no environment: whoever starts the
+server reads those.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from cachestorm_server.resp import MAX_BULK_BYTES
+
+DEFAULT_PORT: Final = 6380
+
+
+class Settings:
+    """What an operator decides about a RESP door.
+
+    Attributes:
+        bind: addresses to listen on.
+        port: TCP port; 0: any free one.
+        password: what AUTH asks for; empty: nothing is asked.
+        protected_mode: without a password, only clients of this host are let in.
+        max_clients: how many connections at a time.
+        timeout_s: a client idle for longer is hung up on; 0: never.
+        max_bulk_bytes: the longest argument.
+        max_query_bytes: the largest request; whoever sends more is hung up on.
+    """
+
+    def __init__(
+        self,
+        bind: tuple[str, ...] = ("127.0.0.1",),
+        port: int = DEFAULT_PORT,
+        password: str = "",
+        protected_mode: bool = True,
+        max_clients: int = 10_000,
+        timeout_s: int = 0,
+        max_bulk_bytes: int = MAX_BULK_BYTES,
+        max_query_bytes: int = 1024 * 1024 * 1024,
+    ) -> None:
+        self.bind = bind
+        self.port = port
+        self.password = password
+        self.protected_mode = protected_mode
+        self.max_clients = max_clients
+        self.timeout_s = timeout_s
+        self.max_bulk_bytes = max_bulk_bytes
+        self.max_query_bytes = max_query_bytes

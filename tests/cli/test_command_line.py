@@ -1,0 +1,199 @@
+"""The command line as a user starts it: a process, its output and its exit code."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import urllib.request
+from collections.abc import Iterator
+
+import pytest
+
+import cachestorm
+from cachestorm_cli.app import main
+
+START = "import sys; from cachestorm_cli.app import main; sys.exit(main())"
+COMMAND = [sys.executable, "-c", START]
+
+
+def environment(**variables: str) -> dict[str, str]:
+    kept = {name: text for name, text in os.environ.items() if "CACHESTORM_" not in name}
+    return kept | {"PYTHONPATH": os.pathsep.join(sys.path)} | variables
+
+
+def run(*arguments: str, given: str = "", **variables: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [*COMMAND, *arguments],
+        input=given,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        env=environment(**variables),
+    )
+
+
+class Running:
+    """A `cachestorm serve` on free ports."""
+
+    def __init__(self, *arguments: str, **variables: str) -> None:
+        self.process = subprocess.Popen(
+            [*COMMAND, *arguments],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            env=environment(**variables),
+        )
+        assert self.process.stdout is not None
+        self.lines: list[str] = []
+        for line in self.process.stdout:
+            self.lines.append(line)
+            found = re.search(r"RESP on \S+ port (\d+)(?:, HTTP on \S+ port (\d+))?;", line)
+            if found:
+                self.port, self.http_port = found.groups()
+                return
+        raise AssertionError("".join(self.lines))
+
+    def cli(self, *arguments: str, **more: str) -> subprocess.CompletedProcess[str]:
+        return run("cli", "-p", self.port, *arguments, **more)
+
+    def end(self, number: int = signal.SIGTERM) -> int:
+        self.process.send_signal(number)
+        output, _ = self.process.communicate(timeout=20)
+        self.lines.append(output)
+        return self.process.returncode
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Running]:
+    running = Running("serve", "--port", "0", "--http-port", "0")
+    yield running
+    running.end()
+
+
+def test_version_says_which_build_runs() -> None:
+    mode = "compiled" if cachestorm.COMPILED else "pure"
+    python = ".".join(map(str, sys.version_info[:3]))
+    done = run("--version")
+    assert 0 == done.returncode
+    assert f"cachestorm {cachestorm.__version__} ({mode}, Python {python})\n" == done.stdout
+
+
+def test_version_imports_neither_typer_nor_a_server() -> None:
+    code = (
+        "import sys; from cachestorm_cli.app import main; main(['--version']); "
+        "print({'typer', 'aiohttp', 'asyncio', 'redis', 'rich'} & set(sys.modules))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, env=environment()
+    )
+    assert "set()" == done.stdout.splitlines()[-1]
+
+
+def test_help_names_the_commands() -> None:
+    done = run("--help")
+    assert 0 == done.returncode
+    assert re.search(r"serve .*\n +cli ", done.stdout)
+
+
+def test_serve_opens_both_doors_and_says_where(server: Running) -> None:
+    assert cachestorm.__version__ in server.lines[-1]
+    with urllib.request.urlopen(f"http://127.0.0.1:{server.http_port}/health") as answer:
+        assert 200 == answer.status
+
+
+def test_the_example_of_the_seeds_works_line_by_line(server: Running) -> None:
+    lines = (
+        'SETTAG user:1 "John Doe" users profile\n'
+        'SETTAG user:2 "Jane" users profile\n'
+        'SETTAG product:1 "Widget" products catalog\n'
+        "TAGKEYS users\n"
+        "INVALIDATE users\n"
+        "TAGLINK users admin\n"
+        'SETTAG admin:1 "Admin" admin users\n'
+        "INVALIDATE users CASCADE\n"
+        "EXISTS product:1\n"
+    )
+    done = server.cli(given=lines)
+    assert 0 == done.returncode
+    expected = "OK OK OK user:1 user:2 2 OK OK 1 1"
+    assert expected.split() == done.stdout.split()
+
+
+def test_cli_prints_for_people_when_asked(server: Running) -> None:
+    server.cli("SET", "k", "a b")
+    assert '"a b"\n' == server.cli("--no-raw", "GET", "k").stdout
+    assert "(nil)\n" == server.cli("--no-raw", "GET", "none").stdout
+    assert "OK\n" == server.cli("--no-raw", "SET", "k", "-1").stdout
+
+
+def test_cli_ends_with_an_error_where_the_server_refuses(server: Running) -> None:
+    done = server.cli("NOPE")
+    assert (1, "") == (done.returncode, done.stdout)
+    assert done.stderr.startswith("ERR unknown command 'NOPE'")
+
+
+def test_cli_goes_to_a_namespace(server: Running) -> None:
+    server.cli("-n", "shop", "SET", "only-there", "1")
+    assert "0\n" == server.cli("EXISTS", "only-there").stdout
+    assert "1\n" == server.cli("-n", "shop", "EXISTS", "only-there").stdout
+
+
+def test_the_old_way_to_send_a_command_works(server: Running) -> None:
+    done = run("-cli", "-h", "127.0.0.1", "-p", server.port, "ECHO", "-addr")
+    assert "-addr\n" == done.stdout
+
+
+def test_cli_without_a_server_says_so() -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        done = run("cli", "-p", str(free.getsockname()[1]), "PING")
+    assert 1 == done.returncode
+    assert "Connection refused" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no such signals")
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_the_server_gracefully(number: int) -> None:
+    running = Running("serve", "--port", "0", "--no-http")
+    assert 0 == running.end(number)
+    assert "stopped" in running.lines[-1]
+    assert "Traceback" not in running.lines[-1]
+
+
+def test_a_password_from_the_environment_is_asked_for() -> None:
+    running = Running("serve", "--port", "0", "--no-http", CACHESTORM_AUTH_PASSWORD="sesame")
+    try:
+        assert running.cli("PING").stderr.startswith("NOAUTH")
+        assert "PONG\n" == running.cli("PING", CACHESTORM_AUTH_PASSWORD="sesame").stdout
+        assert "WRONGPASS" in running.cli("-a", "guess", "PING").stderr
+    finally:
+        running.end()
+
+
+def test_a_taken_port_is_one_clear_line() -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        done = run("serve", "--port", str(port), "--no-http")
+    assert 1 == done.returncode
+    assert re.match(f"cachestorm: cannot listen for RESP on 127.0.0.1 port {port}", done.stderr)
+    assert 1 == len(done.stderr.splitlines())
+
+
+def test_wrong_flags_are_all_listed() -> None:
+    done = run("serve", "--port", "x", "--max-memory", "lots", "--policy", "lifo")
+    assert 2 == done.returncode
+    assert "3 settings are refused" in done.stderr
+    for flag in ("--port", "--max-memory", "--policy"):
+        assert f"\n  {flag}: " in done.stderr
+
+
+def test_a_flag_that_awaits_its_feature_is_refused(capsys) -> None:
+    assert 2 == main(["-cluster-enabled"])
+    assert "not there yet" in capsys.readouterr().err

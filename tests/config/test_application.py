@@ -1,0 +1,149 @@
+"""The application: what a configuration makes, and how it starts, tidies and stops."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import socket
+
+import pytest
+
+from cachestorm.cache import Cache
+from cachestorm.clock import ManualClock
+from cachestorm.errors import ConfigError
+from cachestorm_server.app import Application, ServeError, make_cache
+from cachestorm_server.config import Config, LoggingConfig, load
+from cachestorm_server.log_lines import JsonLines, set_up
+
+
+def settings(**by_name: object) -> Config:
+    """A configuration on free ports; `memory__max_memory` is `memory.max_memory`."""
+    given: dict[str, object] = {"server.port": 0, "plugins.metrics.port": 0}
+    given |= {name.replace("__", "."): value for name, value in by_name.items()}
+    return load(None, {}, {name: ("test", value) for name, value in given.items()})
+
+
+def test_the_cache_has_the_limits_of_the_configuration(tmp_path) -> None:
+    file = tmp_path / "c.yaml"
+    file.write_text("namespaces: {shop: {default_ttl: 1s, max_memory: 1mb}}")
+    cache = make_cache(load(str(file), {"CACHESTORM_MAX_MEMORY": "2mb"}))
+    assert 2 << 20 == cache.stats()["max_memory"]
+    facts = cache.namespaceinfo("shop")
+    assert "default_ttl:1\r\n" in facts
+    assert f"max_memory:{1 << 20}\r\n" in facts
+
+
+def test_both_doors_show_one_cache() -> None:
+    async def main() -> bytes:
+        async with Application(settings()) as application:
+            assert application.http is not None
+            assert application.http.port != application.resp.port
+            application.cache.set("k", "v")
+            reader, writer = await asyncio.open_connection("127.0.0.1", application.resp.port)
+            writer.write(b"GET k\r\n")
+            reply = await reader.readexactly(7)
+            writer.close()
+            return reply
+
+    assert b"$1\r\nv\r\n" == asyncio.run(main())
+
+
+def test_the_http_door_can_stay_shut() -> None:
+    async def main() -> None:
+        async with Application(settings(http__enabled=False)) as application:
+            assert application.http is None
+            assert "HTTP" not in application.banner()
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize(
+    ("name", "door"), [("server.port", "RESP"), ("plugins.metrics.port", "HTTP")]
+)
+def test_a_port_that_is_taken_is_said_and_nothing_stays_open(name: str, door: str) -> None:
+    async def main(port: int) -> Application:
+        application = Application(settings(**{name.replace(".", "__"): port}))
+        with pytest.raises(ServeError, match=f"cannot listen for {door} .* port {port}"):
+            await application.start()
+        return application
+
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        application = asyncio.run(main(taken.getsockname()[1]))
+    assert {} == application.resp.door.sessions
+
+
+def test_a_path_of_metrics_that_is_taken_is_refused() -> None:
+    async def main() -> None:
+        with pytest.raises(ConfigError, match="/keys is taken"):
+            await Application(settings(plugins__metrics__path="/keys")).start()
+
+    asyncio.run(main())
+
+
+def test_what_is_due_is_let_go_without_anybody_asking() -> None:
+    clock = ManualClock()
+    cache = Cache(clock=clock)
+    for number in range(1000):
+        cache.set(f"key:{number}", number, ttl=1)
+    clock.advance(2)
+
+    async def main() -> None:
+        async with Application(settings(http__enabled=False), cache):
+            async with asyncio.timeout(10):
+                while cache.dbsize():
+                    await asyncio.sleep(0.01)
+
+    asyncio.run(main())
+    assert 1000 == cache.stats()["expired"]
+
+
+def test_the_banner_names_version_mode_and_ports() -> None:
+    async def main() -> None:
+        async with Application(settings(memory__max_memory="2gb")) as application:
+            assert application.http is not None
+            banner = application.banner()
+            for part in ("CacheStorm", "2.00G", "allkeys-lru", str(application.http.port)):
+                assert part in banner
+
+    asyncio.run(main())
+
+
+@pytest.fixture
+def quiet():
+    """The log of the tests afterwards is what it was before."""
+    logger = logging.getLogger("cachestorm")
+    before = (logger.handlers[:], logger.propagate, logger.level)
+    yield logger
+    for handler in logger.handlers:
+        handler.close()
+    logger.handlers[:], logger.propagate = before[0], before[1]
+    logger.setLevel(before[2])
+
+
+def test_the_log_goes_where_it_is_sent(tmp_path, quiet) -> None:
+    path = tmp_path / "log"
+    set_up(LoggingConfig(level="warn", format="json", output=str(path)))
+    quiet.info("not this")
+    logging.getLogger("cachestorm.http").warning("line\nbreak %d", 7)
+    (line,) = path.read_text().splitlines()
+    record = json.loads(line)
+    assert ("warning", "line\nbreak 7") == (record["level"], record["message"])
+
+
+def test_a_traceback_stays_on_its_line() -> None:
+    try:
+        raise ValueError("boom")
+    except ValueError as error:
+        caught = (type(error), error, error.__traceback__)
+    record = logging.LogRecord("cachestorm", logging.ERROR, "", 1, "failed", (), caught)
+    line = JsonLines().format(record)
+    assert 1 == len(line.splitlines())
+    assert "ValueError: boom" in json.loads(line)["exception"]
+
+
+def test_a_log_that_cannot_be_written_is_refused(tmp_path, quiet) -> None:
+    with pytest.raises(ConfigError, match="cannot be written"):
+        set_up(LoggingConfig(output=str(tmp_path / "none" / "log")))

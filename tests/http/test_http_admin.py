@@ -1,0 +1,150 @@
+"""The admin paths: their bodies, pages and types."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+
+def test_health_says_that_it_is_up_and_since_when(door) -> None:
+    answer = door.get("/health")
+    assert 200 == answer.status
+    assert "ok" == answer.json["status"]
+    assert re.fullmatch(r"(\d+h)?(\d+m)?\d+s", answer.json["uptime"])
+
+
+def test_info_has_the_members_of_the_seeds(door) -> None:
+    door.result("SET", "k", "v")
+    info = door.get("/info").json
+    assert {"version", "uptime", "keys", "memory", "started_at"} <= set(info["server"])
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", info["server"]["started_at"])
+    assert 1 == info["server"]["keys"]
+    assert {"shards", "keys", "mem_used"} <= set(info["store"])
+    assert 0 < info["store"]["mem_used"]
+
+
+def test_memory_has_the_members_of_the_seeds(door) -> None:
+    door.result("SET", "k", "v")
+    memory = door.get("/memory").json
+    assert memory["used"] == memory["avg_size"]
+    assert 1 == memory["keys"]
+
+
+def walk(door, path: str, member: str) -> list:
+    found, cursor = [], ""
+    while cursor is not None:
+        page = door.get(path + (f"&cursor={cursor}" if cursor else "")).json
+        found += page[member]
+        cursor = page["cursor"]
+    return found
+
+
+def test_keys_come_in_pages(door) -> None:
+    names = {f"key:{number}" for number in range(250)}
+    for name in names:
+        door.cache.set(name, 1)
+    first = door.get("/keys").json
+    assert (250, 100) == (first["count"], len(first["keys"]))
+    assert names == set(walk(door, "/keys?limit=30", "keys"))
+
+
+def test_keys_can_be_matched(door) -> None:
+    door.cache.set("a:1", 1)
+    door.cache.set("b:1", 1)
+    assert ["a:1"] == door.get("/keys?match=a:*").json["keys"]
+
+
+def test_tags_come_in_pages_in_order_with_their_counts(door) -> None:
+    for number in range(25):
+        door.cache.set(f"key:{number}", 1, tags=[f"tag:{number:02}", "all"])
+    rows = walk(door, "/tags?limit=10", "tags")
+    assert ["all"] + [f"tag:{number:02}" for number in range(25)] == [r["name"] for r in rows]
+    assert 25 == rows[0]["count"]
+    assert 26 == door.get("/tags").json["count"]
+
+
+def test_names_that_are_no_text_are_shown_in_base64(door) -> None:
+    door.cache.set("\udcff", 1, tags=["\udcfe"])
+    assert [{"base64": "/w=="}] == door.get("/keys").json["keys"]
+    page = door.get("/tags?limit=1").json
+    assert {"base64": "/g=="} == page["tags"][0]["name"]
+    assert [] == door.get(f"/tags?cursor={page['cursor']}").json["tags"]
+
+
+def test_a_namespace_is_asked_for_and_not_made_on_demand(door) -> None:
+    door.cache.namespace("shop").set("k", 1, tags=["t"])
+    assert ["k"] == door.get("/keys?namespace=shop").json["keys"]
+    assert 1 == door.get("/tags?namespace=shop").json["count"]
+    assert 404 == door.get("/keys?namespace=nowhere").status
+    assert "nowhere" not in door.cache.namespaces()
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/keys?limit=0",
+        "/keys?limit=10001",
+        "/keys?limit=x",
+        "/keys?limit=%D9%A3",
+        "/keys?cursor=-1",
+        "/keys?cursor=99999999999999999999",
+        "/keys?colour=red",
+        "/tags?cursor=zz",
+        "/tags?match=x",
+    ],
+)
+def test_a_query_that_does_not_fit_is_refused(door, path) -> None:
+    answer = door.get(path)
+    assert 400 == answer.status
+    assert answer.json["error"]["message"]
+
+
+def test_metrics_are_what_prometheus_reads(door) -> None:
+    door.cache.namespace('quo"te').set("k", 1)
+    door.result("SET", "k", "v")
+    door.result("GET", "k")
+    door.result("GET", "none")
+    answer = door.get("/metrics")
+    assert "text/plain; version=0.0.4; charset=utf-8" == answer.headers["content-type"]
+    lines = answer.body.decode().splitlines()
+    sample = re.compile(r'cachestorm_\w+(\{(\w+="([^"\\]|\\.)*",?)+\})? [-+.e\d]+')
+    assert [] == [line for line in lines if line[0] != "#" and not sample.fullmatch(line)]
+    assert 'cachestorm_keys_total{namespace="default"} 1' in lines
+    assert 'cachestorm_keys_total{namespace="quo\\"te"} 1' in lines
+    found = {line.split("{")[0].split(" ")[0] for line in lines if line[0] != "#"}
+    assert {
+        "cachestorm_commands_total",
+        "cachestorm_hit_total",
+        "cachestorm_miss_total",
+        "cachestorm_evicted_total",
+        "cachestorm_expired_total",
+        "cachestorm_connected_clients",
+        "cachestorm_keys_total",
+        "cachestorm_memory_bytes",
+        "cachestorm_tag_invalidations_total",
+    } <= found
+
+
+def test_every_family_of_metrics_is_described_once(door) -> None:
+    lines = door.get("/metrics").body.decode().splitlines()
+    typed = [line.split()[2] for line in lines if line.startswith("# TYPE")]
+    assert len(set(typed)) == len(typed)
+
+
+def test_metrics_can_move_and_can_be_switched_off(serve) -> None:
+    assert 200 == serve({"plugins.metrics.path": "/m"}).get("/m").status
+    assert 404 == serve({"plugins.metrics.enabled": False}).get("/metrics").status
+
+
+@pytest.mark.parametrize("path", ["/health", "/info", "/keys", "/tags", "/memory", "/metrics"])
+def test_an_admin_path_is_only_read(door, path) -> None:
+    answer = door.request("POST", path, b"{}", Content_Type="application/json")
+    assert 405 == answer.status
+    assert "GET" in answer.headers["allow"]
+    assert "ERR" == answer.json["error"]["code"]
+
+
+def test_an_unknown_path_is_a_json_404(door) -> None:
+    answer = door.get("/nope")
+    assert (404, "ERR") == (answer.status, answer.json["error"]["code"])

@@ -1,0 +1,199 @@
+"""Commands over HTTP: by name and by position, alone and in pipelines, and refused."""
+
+from __future__ import annotations
+
+import gzip
+import logging
+from typing import Any
+
+import pytest
+
+
+def error_of(answer: Any) -> tuple[int, str, str]:
+    error = answer.json["error"]
+    return answer.status, error["code"], error["message"]
+
+
+def test_arguments_go_by_name(door) -> None:
+    answer = door.post({"command": "SET", "key": "k", "value": "v", "ex": 60})
+    assert (200, {"result": "OK"}) == (answer.status, answer.json)
+    assert 60 == door.result("TTL", "k")
+
+
+def test_arguments_go_by_position(door) -> None:
+    assert "OK" == door.result("SET", "k", "v", "EX", 60)
+    assert {"result": "v"} == door.post({"command": ["get", "k"]}).json
+
+
+def test_a_subcommand_goes_by_its_two_words(door) -> None:
+    door.result("SET", "k", 5)
+    answer = door.post({"command": "object encoding", "key": "k"})
+    assert {"result": "int"} == answer.json
+    assert "int" == door.result("OBJECT", "ENCODING", "k")
+
+
+def test_a_missing_key_is_null(door) -> None:
+    assert door.result("GET", "none") is None
+
+
+def test_tags_go_through_http(door) -> None:
+    door.post({"command": "SETTAG", "key": "user:1", "value": "Ada", "tags": ["users"]})
+    door.post({"command": "SET", "key": "user:2", "value": "Bo", "tags": ["users", "x"]})
+    assert ["user:1", "user:2"] == door.result("TAGKEYS", "users")
+    assert 2 == door.result("INVALIDATE", "users")
+    assert [] == door.result("TAGKEYS", "users")
+
+
+def test_a_pipeline_is_answered_in_order_and_goes_on_after_an_error(door) -> None:
+    answer = door.post(
+        [
+            {"command": ["SET", "k", "text"]},
+            {"command": ["INCR", "k"]},
+            {"command": "NOPE"},
+            3,
+            {"command": ["GET", "k"]},
+        ]
+    )
+    assert 200 == answer.status
+    kinds = [next(iter(each)) for each in answer.json]
+    assert ["result", "error", "error", "error", "result"] == kinds
+    assert {"result": "text"} == answer.json[-1]
+
+
+def test_an_empty_pipeline_has_no_answers(door) -> None:
+    assert [] == door.post([]).json
+
+
+def test_a_namespace_is_chosen_by_member_or_by_header(door) -> None:
+    door.post({"command": ["SET", "k", "here"]})
+    door.post({"command": ["SET", "k", "there"], "namespace": "elsewhere"})
+    assert "here" == door.result("GET", "k")
+    by_header = door.post({"command": ["GET", "k"]}, X_CacheStorm_Namespace="elsewhere")
+    assert {"result": "there"} == by_header.json
+
+
+def test_a_value_of_any_json_is_kept_as_the_object_it_is(door) -> None:
+    value = {"name": "Ada", "tags": [1, None, True]}
+    door.post({"command": "SET", "key": "k", "value": value})
+    assert value == door.cache.get("k")
+
+
+def test_bytes_that_are_no_text_are_base64_both_ways(door) -> None:
+    binary = {"base64": "/wA="}
+    door.post({"command": "SET", "key": "k", "value": binary})
+    assert b"\xff\x00" == door.cache.get("k")
+    assert binary == door.result("GET", "k")
+    door.post({"command": ["SET", binary, "v"]})
+    assert "v" == door.result("GET", binary)
+
+
+def test_a_refusal_carries_the_code_and_the_status_of_its_class(door) -> None:
+    door.post({"command": ["SET", "k", {"an": "object"}]})
+    status, code, message = error_of(door.post({"command": ["APPEND", "k", "x"]}))
+    assert (409, "WRONGTYPE") == (status, code)
+    assert "Operation against a key holding the wrong kind of value" == message
+
+
+@pytest.mark.parametrize(
+    ("document", "status", "part"),
+    [
+        ({"command": ["NOPE", 1]}, 404, "unknown command 'NOPE'"),
+        ({"command": ["OBJECT", "NOPE", "k"]}, 404, "unknown subcommand 'NOPE'"),
+        ({"command": ["GET"]}, 400, "wrong number of arguments for 'get' command"),
+        ({"command": ["SET", "k", "v", "EX", "x"]}, 400, "value is not an integer"),
+        ({"command": ["SET", "k", "v", "EX", 0]}, 400, "invalid expire time"),
+        ({"command": ["SET", "k", "v", "PINK"]}, 400, "syntax error"),
+        ({"command": "SET", "key": "k"}, 400, "missing argument 'value'"),
+        ({"command": "SET", "key": "k", "value": 1, "colour": 2}, 400, "argument 'colour'"),
+        ({"command": "SET", "key": 5, "value": 1}, 400, "a key is a str"),
+        ({"command": ["GET", "k"], "key": "k"}, 400, "by name"),
+        ({"command": ["GET", "k"], "namespace": 7}, 400, '"namespace"'),
+        ({"command": ["GET", "k"], "namespace": "a b"}, 404, "namespace"),
+        ({"command": []}, 400, "begins with the name"),
+        ({"command": [5]}, 400, "begins with the name"),
+        ({"command": ""}, 404, "no command"),
+        ({"key": "k"}, 400, 'member "command"'),
+        ({"command": None}, 400, 'member "command"'),
+        ("GET k", 400, "a command is an object"),
+        ({"command": ["SET", "k", {"base64": "!"}]}, 400, "base64"),
+        ({"command": "CLIENT ID"}, 400, "belongs to a connection"),
+        ({"command": ["HELLO", 3]}, 400, "belongs to a connection"),
+    ],
+)
+def test_what_does_not_fit_is_refused_in_words(door, document, status, part) -> None:
+    actual, _, message = error_of(door.post(document))
+    assert status == actual
+    assert part in message
+    door.cache._check()
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"{",
+        b'{"command": ["SET", "k", NaN]}',
+        b'{"command": ["SET", "k", "\\ud800"]}',
+        b'{"command": ["SET", "k", "\xff"]}',
+        b"[" * 100_000,
+        b'{"command": ["SET", "k", ' + b"9" * 5000 + b"]}",
+    ],
+)
+def test_what_is_no_json_is_refused_and_changes_nothing(door, body) -> None:
+    answer = door.request("POST", "/v1/commands", body, Content_Type="application/json")
+    assert 400 == answer.status
+    assert "body" in answer.json["error"]["message"]
+    assert 0 == len(door.cache)
+
+
+def test_a_body_beyond_the_limit_is_refused(serve) -> None:
+    door = serve({"http.max_body": "1kb"})
+    status, _, message = error_of(door.post({"command": ["SET", "k", "x" * 2000]}))
+    assert (413, "the body is larger than 1024 bytes") == (status, message)
+    assert "OK" == door.result("SET", "k", "x" * 500)
+
+
+@pytest.mark.parametrize("times", [1, 5000])
+def test_a_packed_body_counts_as_what_it_unpacks_to(serve, times) -> None:
+    door = serve({"http.max_body": "64kb"})
+    body = gzip.compress(b'{"command": ["SET", "k", "v"]}' + b" " * 30 * times)
+    headers = {"Content_Type": "application/json", "Content_Encoding": "gzip"}
+    answer = door.request("POST", "/v1/commands", body, **headers)
+    assert (200 if times == 1 else 413) == answer.status
+
+
+def test_a_body_that_is_not_packed_as_it_says_is_refused(door) -> None:
+    headers = {"Content_Type": "application/json", "Content_Encoding": "gzip"}
+    assert 400 == door.request("POST", "/v1/commands", b"plain", **headers).status
+
+
+def test_too_long_a_pipeline_is_refused(door) -> None:
+    status, _, message = error_of(door.post([{"command": ["GET", "k"]}] * 10_001))
+    assert 400 == status
+    assert "at most 10000" in message
+
+
+def test_a_full_cache_answers_507(serve) -> None:
+    door = serve({"memory.max_memory": "64kb", "memory.eviction_policy": "noeviction"})
+    status, code, _ = error_of(door.post({"command": ["SET", "k", "x" * 100_000]}))
+    assert (507, "OOM") == (status, code)
+
+
+def test_an_object_that_json_cannot_carry_is_refused_and_stays(door) -> None:
+    door.cache.set("k", object())
+    status, _, message = error_of(door.post({"command": ["GET", "k"]}))
+    assert 409 == status
+    assert "no form in JSON" in message
+    assert 1 == door.result("EXISTS", "k")
+
+
+def test_an_unexpected_failure_is_answered_and_the_door_lives_on(door, caplog) -> None:
+    class Hostile(dict):
+        def items(self):
+            raise RuntimeError("boom")
+
+    door.cache.set("k", Hostile(a=1))
+    with caplog.at_level(logging.CRITICAL, "cachestorm.http"):
+        status, code, message = error_of(door.post({"command": ["GET", "k"]}))
+    assert (500, "ERR", "internal error") == (status, code, message)
+    assert "OK" == door.result("SET", "k", "v")

@@ -1,0 +1,90 @@
+"""Our server for tests, and a client that speaks plain bytes."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+
+from real_servers import HOST
+
+from cachestorm.cache import Cache
+from cachestorm_server.server import RespServer, run
+from cachestorm_server.settings import Settings
+
+@contextmanager
+def our_server(
+    settings: Settings | None = None, cache: Cache | None = None
+) -> Iterator[RespServer]:
+    """A RespServer in a thread of its own."""
+    settings = settings or Settings(port=0)
+    server = RespServer(cache or Cache(), settings)
+    ready = threading.Event()
+    stop: list[tuple[asyncio.AbstractEventLoop, asyncio.Event]] = []
+
+    async def serve() -> None:
+        over = asyncio.Event()
+        async with server:
+            stop.append((asyncio.get_running_loop(), over))
+            ready.set()
+            await over.wait()
+
+    thread = threading.Thread(target=lambda: run(serve()))
+    thread.start()
+    try:
+        assert ready.wait(10)
+        yield server
+    finally:
+        loop, over = stop[0]
+        loop.call_soon_threadsafe(over.set)
+        thread.join(10)
+        assert not thread.is_alive()
+
+
+class Client:
+    """A socket that sends bytes and reads bytes."""
+
+    def __init__(self, port: int) -> None:
+        self.socket = socket.create_connection((HOST, port), 5)
+
+    def __enter__(self) -> Client:
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.socket.close()
+
+    def ask(self, wire: bytes, size: int) -> bytes:
+        """Sends, then reads `size` bytes, or less if the server hangs up."""
+        self.socket.sendall(wire)
+        return self.read(size)
+
+    def read(self, size: int) -> bytes:
+        """Reads `size` bytes, or less if the server hangs up."""
+        taken = bytearray()
+        while len(taken) < size:
+            try:
+                piece = self.socket.recv(size - len(taken))
+            except ConnectionResetError:
+                break
+            if not piece:
+                break
+            taken += piece
+        return bytes(taken)
+
+    def read_until_closed(self) -> bytes:
+        """Reads until the server hangs up."""
+        return self.read(1 << 30)
+
+
+def conversation(port: int, wire: bytes) -> bytes:
+    """Everything a server says to these bytes; the last word is ours.
+
+    The client ends its side; a server that does not hang up by itself then does.
+    """
+    with Client(port) as client:
+        with suppress(OSError):  # it may have hung up already
+            client.socket.sendall(wire)
+            client.socket.shutdown(socket.SHUT_WR)
+        return client.read_until_closed()

@@ -1,0 +1,293 @@
+"""The RESP server over real sockets, beside the real servers that this machine has."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import time
+from collections.abc import Iterator
+
+import pytest
+import redis
+from real_servers import HOST, RealServer
+from servers import Client, conversation, our_server
+
+from cachestorm.cache import Cache
+from cachestorm.declare.registry import REGISTRY
+from cachestorm_server.net import DENIED, TOO_MANY_CLIENTS, Connection, is_this_host
+from cachestorm_server.server import RespServer
+from cachestorm_server.session import Door
+from cachestorm_server.settings import Settings
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[RespServer]:
+    with our_server() as running:
+        yield running
+
+
+BULK = b"*1\r\n$4\r\nPING\r\n"
+# What every server says alike, to the byte, and whether it hangs up after it.
+ALIKE = [
+    b"*2147483648\r\n",
+    b"*abc\r\n" + BULK,
+    b"*-5\r\nPING\r\n",
+    b"*0\r\nPING\r\n",
+    b"*01\r\n",
+    b"*+1\r\n",
+    b"*\r\n",
+    b"*1\r\nxPING\r\n",
+    b"*1\r\n\r\n",
+    b"*1\r\n\xff\r\n",
+    b"*1\r\n$-1\r\n",
+    b"*1\r\n$\r\n",
+    b"*1\r\n$04\r\nPING\r\n",
+    b"*1\r\n$536870913\r\n",
+    b"*1\r\n$0\r\n\r\n",
+    BULK + b"*x\r\n" + BULK,
+    b"PING\nPING\r\n\r\n   \r\nPING\n",
+    b'SET "a\r\n',
+    b'ECHO "\\x41\\n\\q\\""\r\n',
+    b"ECHO 'a\\'b\\x41'\r\n",
+    b"POST / HTTP/1.1\r\nPING\r\n",
+    b"Host: x\r\n",
+    b"QUIT\r\nPING\r\n",
+    b"FOO a b\r\nPING\r\n",
+    b"*2\r\n$3\r\nFOO\r\n$3\r\na\nb\r\n",
+    b"ECHO\r\nECHO a b\r\nPING a b\r\nTIME x\r\n",
+    b"HELLO 4\r\n",
+    b"HELLO x\r\n",
+    b"HELLO 3 FOO\r\n",
+    b'HELLO 3 SETNAME "a b"\r\n',
+    b"RESET\r\n",
+    b"SELECT 0\r\nSELECT 15\r\nSELECT 16\r\nSELECT -1\r\nSELECT x\r\n",
+    b"AUTH\r\nAUTH x\r\nAUTH a b c\r\nAUTH a b\r\nAUTH default b\r\n",
+    b"CLIENT\r\nCLIENT FOO\r\nCLIENT ID x\r\nCLIENT LIST TYPE x\r\n",
+    b"CLIENT GETNAME\r\nCLIENT SETNAME ada\r\nCLIENT GETNAME\r\nCLIENT SETNAME ''\r\n",
+    b'CLIENT SETNAME "a b"\r\nCLIENT SETNAME\r\nCLIENT GETNAME\r\n',
+    b"CLIENT REPLY x\r\nCLIENT NO-EVICT x\r\nCLIENT NO-EVICT on\r\nCLIENT GETREDIR\r\n",
+    b"CLIENT KILL\r\nCLIENT KILL ID 99999\r\nCLIENT KILL ID 0\r\nCLIENT KILL 1.2.3.4:5\r\n",
+    b"CLIENT KILL TYPE x\r\nCLIENT KILL USER x\r\nCLIENT KILL SKIPME maybe\r\n",
+    b"CLIENT KILL TYPE normal SKIPME no\r\nPING\r\n",
+    b"CLIENT REPLY OFF\r\nPING\r\nCLIENT REPLY ON\r\n",
+    b"CLIENT REPLY SKIP\r\nPING\r\nPING\r\n",
+    b"CONFIG GET save\r\nCONFIG GET none\r\nCONFIG GET\r\nCONFIG GET a timeout b\r\n",
+    b"CONFIG SET foo x\r\nCONFIG SET timeout\r\nCONFIG SET timeout -1\r\n",
+    b"CONFIG SET timeout x\r\nCONFIG SET timeout 0 timeout 0\r\nCONFIG SET timeout 0\r\n",
+    b"CONFIG SET maxclients 0\r\nCONFIG SET protected-mode x\r\nCONFIG RESETSTAT\r\n",
+    b"COMMAND FOO\r\nCOMMAND COUNT x\r\nCOMMAND LIST FILTERBY x y\r\nCOMMAND INFO foo\r\n",
+    b"INFO nothing\r\n",
+]
+
+
+@pytest.mark.parametrize("wire", ALIKE, ids=repr)
+def test_every_server_answers_alike(
+    server: RespServer, real_server: RealServer, wire: bytes
+) -> None:
+    assert conversation(server.port, wire) == conversation(real_server.port, wire)
+
+
+@pytest.mark.parametrize("size", [65_536, 70_000])
+@pytest.mark.parametrize("start", [b"*", b"*1\r\n$", b"x"])
+def test_a_line_without_end_is_refused(server: RespServer, start: bytes, size: int) -> None:
+    reply = conversation(server.port, start + b"1" * (size - len(start)))
+    assert reply.startswith(b"-ERR Protocol error: too big ") is (size > 65_536)
+
+
+def test_it_serves_redis_py_in_both_protocols(server: RespServer) -> None:
+    for protocol in (2, 3):
+        client = redis.Redis(HOST, server.port, protocol=protocol, client_name="ada")
+        assert client.ping()
+        assert client.set("py", b"\0\xff", ex=100)
+        assert client.get("py") == b"\0\xff"
+        assert 0 < client.ttl("py") <= 100
+        assert client.client_getname() in ("ada", b"ada")
+        assert client.client_info()["lib-name"] == "redis-py"
+        assert client.info()["redis_version"].startswith("7.2.")
+        assert client.config_get("maxclients") == {"maxclients": "10000"}
+        assert client.command_count() == len(REGISTRY.names())
+        assert "get" in client.command()
+        with client.pipeline(transaction=False) as pipe:
+            for number in range(1000):
+                pipe.set(f"py:{number}", number)
+                pipe.get(f"py:{number}")
+            assert pipe.execute()[1::2] == [b"%d" % number for number in range(1000)]
+        client.close()
+
+
+@pytest.mark.skipif(not shutil.which("redis-cli"), reason="no redis-cli here")
+def test_it_serves_a_pipe_of_redis_cli(server: RespServer) -> None:
+    lines = b"".join(b"SET pipe:%d %d\r\n" % (number, number) for number in range(20_000))
+    done = subprocess.run(
+        ["redis-cli", "-p", str(server.port), "--pipe"],
+        input=lines,
+        capture_output=True,
+        timeout=60,
+        check=True,
+    )
+    assert b"errors: 0, replies: 20000" in done.stdout
+
+
+def test_a_client_that_ends_its_side_still_gets_all_replies(server: RespServer) -> None:
+    with Client(server.port) as client:
+        value = b"x" * 100_000
+        client.ask(b"*3\r\n$3\r\nSET\r\n$3\r\nbig\r\n$100000\r\n" + value + b"\r\n", 5)
+    reply = conversation(server.port, b"GET big\r\n" * 200)
+    assert reply == (b"$100000\r\n" + value + b"\r\n") * 200
+
+
+class FakeTransport:
+    """A transport that a test can congest."""
+
+    def __init__(self, peer: str = HOST) -> None:
+        self.peer = (peer, 1)
+        self.sent = bytearray()
+        self.reading = True
+        self.closing = False
+        self.congested_above = 1 << 60
+        self.protocol: Connection | None = None
+
+    def get_extra_info(self, name: str) -> tuple[str, int]:
+        return self.peer
+
+    def set_write_buffer_limits(self, high: int, low: int) -> None:
+        pass
+
+    def write(self, data: bytes) -> None:
+        self.sent += data
+        if len(self.sent) > self.congested_above and self.protocol is not None:
+            self.protocol.pause_writing()
+
+    def pause_reading(self) -> None:
+        assert self.reading
+        self.reading = False
+
+    def resume_reading(self) -> None:
+        assert not self.reading
+        self.reading = True
+
+    def close(self) -> None:
+        self.closing = True
+
+    def is_closing(self) -> bool:
+        return self.closing
+
+    def get_write_buffer_size(self) -> int:
+        return 0
+
+
+def connected(settings: Settings, peer: str = HOST) -> tuple[Connection, FakeTransport, Door]:
+    door = Door(Cache(), REGISTRY, settings)
+    transport = FakeTransport(peer)
+    protocol = transport.protocol = Connection(door)
+    protocol.connection_made(transport)  # type: ignore[arg-type]
+    return protocol, transport, door
+
+
+def test_a_client_that_takes_no_replies_is_not_read_from() -> None:
+    protocol, transport, door = connected(Settings())
+    door.cache.set("big", b"x" * 500_000)
+    transport.congested_above = 600_000
+    protocol.data_received(b"GET big\r\n" * 20)
+    assert not transport.reading
+    assert len(transport.sent) < 2_000_000
+    transport.congested_above = 1 << 60
+    protocol.resume_writing()
+    assert transport.reading
+    assert len(transport.sent) == 20 * (500_000 + 11)
+
+
+def test_a_memory_hungry_request_is_hung_up_on() -> None:
+    protocol, transport, _ = connected(Settings(max_query_bytes=10_000))
+    protocol.data_received(b"*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$100000\r\n")
+    protocol.data_received(b"x" * 20_000)
+    assert transport.closing
+    assert transport.sent == b""
+
+
+def test_protected_mode_lets_nobody_in_from_afar() -> None:
+    _, transport, door = connected(Settings(), peer="10.0.0.7")
+    assert (bytes(transport.sent), transport.closing) == (DENIED, True)
+    assert len(door.sessions) == 0
+    for settings in (Settings(password="sesame"), Settings(protected_mode=False)):
+        _, transport, _ = connected(settings, peer="10.0.0.7")
+        assert (bytes(transport.sent), transport.closing) == (b"", False)
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        (("127.0.0.1", 1), True),
+        (("127.9.9.9", 1), True),
+        (("::1", 1, 0, 0), True),
+        (("::ffff:127.0.0.1", 1, 0, 0), True),
+        ("", True),
+        (("10.0.0.1", 1), False),
+        (("::ffff:10.0.0.1", 1, 0, 0), False),
+    ],
+)
+def test_loopback_addresses_are_this_host(name: object, expected: bool) -> None:
+    assert is_this_host(name) is expected
+
+
+def test_a_client_too_many_is_told_so() -> None:
+    with our_server(Settings(port=0, max_clients=1)) as server, Client(server.port) as one:
+        assert one.ask(b"PING\r\n", 7) == b"+PONG\r\n"
+        with Client(server.port) as two:
+            assert two.read_until_closed() == TOO_MANY_CLIENTS
+
+
+def test_hundreds_of_clients_are_served_at_once(server: RespServer) -> None:
+    clients = [Client(server.port) for _ in range(300)]
+    try:
+        for number, client in enumerate(clients):
+            client.socket.sendall(
+                b"SET many:%d %d\r\nGET many:%d\r\n" % (number, number, number)
+            )
+        for number, client in enumerate(clients):
+            digits = b"%d" % number
+            due = b"+OK\r\n$%d\r\n%s\r\n" % (len(digits), digits)
+            assert client.read(len(due)) == due
+    finally:
+        for client in clients:
+            client.__exit__()
+
+
+def test_an_idle_client_is_hung_up_on() -> None:
+    with our_server(Settings(port=0, timeout_s=1)) as server, Client(server.port) as client:
+        assert client.ask(b"PING\r\n", 7) == b"+PONG\r\n"
+        started = time.monotonic()
+        assert client.read_until_closed() == b""
+        assert time.monotonic() - started < 5
+
+
+def test_a_killed_client_is_hung_up_on(server: RespServer) -> None:
+    with Client(server.port) as one, Client(server.port) as two:
+        number = one.ask(b"CLIENT ID\r\n", 1) and one.socket.recv(100).split()[0]
+        assert two.ask(b"CLIENT KILL ID %s\r\n" % number, 4) == b":1\r\n"
+        assert one.read_until_closed() == b""
+
+
+def test_keys_that_are_due_go_without_being_asked_for() -> None:
+    cache = Cache()
+    with our_server(cache=cache):
+        cache.set("due", "v", ttl=0.01)
+        deadline = time.monotonic() + 5
+        while cache.stats()["keys"] and time.monotonic() < deadline:
+            time.sleep(0.02)
+        assert cache.stats()["keys"] == 0
+        assert cache.stats()["expired"] == 1
+
+
+def test_stop_hangs_up_on_everybody() -> None:
+    with our_server() as server:
+        client = Client(server.port)
+        assert client.ask(b"PING\r\n", 7) == b"+PONG\r\n"
+    assert client.read_until_closed() == b""
+    client.__exit__()
+
+
+def test_bytes_that_come_one_at_a_time_are_answered(server: RespServer) -> None:
+    with Client(server.port) as client:
+        for byte in b"*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$1\r\nv\r\nPING\r\n":
+            client.socket.sendall(bytes([byte]))
+        assert client.read(12) == b"+OK\r\n+PONG\r\n"

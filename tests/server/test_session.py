@@ -1,0 +1,200 @@
+"""A session without a socket: bytes in, bytes out."""
+
+from __future__ import annotations
+
+import logging
+
+import pytest
+
+from cachestorm.cache import Cache
+from cachestorm.declare.declaration import Declarations
+from cachestorm.declare.registry import REGISTRY, Registry
+from cachestorm_server import clients, configuration, connection, introspection
+from cachestorm_server.session import REPLY_CHUNK_BYTES, Door, Session
+from cachestorm_server.settings import Settings
+
+COMMANDS = (clients, configuration, connection, introspection)  # imported: declared
+
+
+def a_session(password: str = "", cache: Cache | None = None) -> Session:
+    return Session(Door(cache or Cache(), REGISTRY, Settings(password=password)), "1.2.3.4:5")
+
+
+def test_one_answer_holds_the_replies_to_all_requests() -> None:
+    session = a_session()
+    wire = b"*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$2\r\nvv\r\n*2\r\n$3\r\nGET\r\n$1\r\nk\r\nPING\r\n"
+    assert session.receive(wire) == b"+OK\r\n$2\r\nvv\r\n+PONG\r\n"
+
+
+def test_names_of_commands_are_known_in_any_case() -> None:
+    assert a_session().receive(b"PiNg\r\nping\r\nPING\r\n") == b"+PONG\r\n" * 3
+
+
+def test_keys_and_values_carry_any_bytes() -> None:
+    session = a_session()
+    key, value = b"\0\xff\r\n", bytes(range(256))
+    session.receive(b"*3\r\n$3\r\nSET\r\n$4\r\n%s\r\n$256\r\n%s\r\n" % (key, value))
+    assert (
+        session.receive(b"*2\r\n$3\r\nGET\r\n$4\r\n%s\r\n" % key) == b"$256\r\n%s\r\n" % value
+    )
+
+
+def test_hello_switches_the_protocol_and_reset_switches_it_back() -> None:
+    session = a_session()
+    assert session.receive(b"HELLO 3\r\n").startswith(b"%7\r\n$6\r\nserver\r\n$5\r\nredis\r\n")
+    assert session.receive(b"GET none\r\n") == b"_\r\n"
+    assert session.receive(b"RESET\r\nGET none\r\n") == b"+RESET\r\n$-1\r\n"
+
+
+def test_a_protocol_error_ends_the_session_after_the_replies_due() -> None:
+    session = a_session()
+    assert session.receive(b"PING\r\n*x\r\nPING\r\n") == (
+        b"+PONG\r\n-ERR Protocol error: invalid multibulk length\r\n"
+    )
+    assert session.closing
+
+
+def test_quit_ends_the_session_and_what_follows_is_not_read() -> None:
+    session = a_session()
+    assert session.receive(b"QUIT\r\nSET k v\r\n") == b"+OK\r\n"
+    assert session.closing
+    assert session.cache.get("k") is None
+
+
+@pytest.mark.parametrize("line", [b"POST / HTTP/1.1\r\n", b"Host: evil\r\n", b"host:\r\n"])
+def test_a_browser_is_hung_up_on_without_a_word(line: bytes) -> None:
+    session = a_session()
+    assert session.receive(line + b"PING\r\n") == b""
+    assert session.closing
+
+
+def test_a_namespace_belongs_to_the_connection() -> None:
+    door = Door(Cache(), REGISTRY, Settings())
+    one, other = Session(door), Session(door)
+    assert (
+        one.receive(b"NAMESPACE shop\r\nSET k v\r\nGET k\r\n") == b"+OK\r\n+OK\r\n$1\r\nv\r\n"
+    )
+    assert other.receive(b"GET k\r\n") == b"$-1\r\n"
+    assert one.receive(b"SELECT 0\r\nGET k\r\nSELECT 3\r\nSET k 3\r\n") == (
+        b"+OK\r\n$-1\r\n+OK\r\n+OK\r\n"
+    )
+    assert other.receive(b"NAMESPACE db3\r\nGET k\r\nNAMESPACE shop\r\nGET k\r\n") == (
+        b"+OK\r\n$1\r\n3\r\n+OK\r\n$1\r\nv\r\n"
+    )
+
+
+def test_a_stranger_is_asked_who_it_is() -> None:
+    session = a_session("sesame")
+    refused = b"-NOAUTH Authentication required.\r\n"
+    wrong = b"-WRONGPASS invalid username-password pair or user is disabled.\r\n"
+    assert session.receive(b"GET k\r\n") == refused
+    assert session.receive(b"AUTH open\r\n") == wrong
+    assert session.receive(b"AUTH eve sesame\r\n") == wrong
+    assert session.receive(b"HELLO 3\r\n").startswith(b"-NOAUTH HELLO must be called")
+    assert session.receive(b"AUTH sesame\r\nGET k\r\n") == b"+OK\r\n$-1\r\n"
+    assert session.receive(b"RESET\r\nGET k\r\n") == b"+RESET\r\n" + refused
+    assert session.receive(b"HELLO 3 AUTH default sesame\r\nGET k\r\n").endswith(b"*0\r\n_\r\n")
+
+
+def test_a_stranger_may_send_no_large_request() -> None:
+    session = a_session("sesame")
+    assert session.receive(b"*11\r\n") == (
+        b"-ERR Protocol error: unauthenticated multibulk length\r\n"
+    )
+    friend = a_session("sesame")
+    friend.receive(b"AUTH sesame\r\n")
+    assert friend.receive(b"*11\r\n") == b""
+
+
+def test_replies_are_switched_off_on_and_skipped() -> None:
+    session = a_session()
+    assert session.receive(b"CLIENT REPLY OFF\r\nPING\r\nFOO\r\n") == b""
+    assert session.receive(b"CLIENT REPLY ON\r\nPING\r\n") == b"+OK\r\n+PONG\r\n"
+    assert session.receive(b"CLIENT REPLY SKIP\r\nPING\r\nPING\r\n") == b"+PONG\r\n"
+
+
+def test_a_large_answer_is_given_in_pieces() -> None:
+    cache = Cache()
+    cache.set("big", b"x" * 100_000)
+    session = a_session(cache=cache)
+    pieces = [session.receive(b"GET big\r\n" * 50)]
+    while session.backlog:
+        pieces.append(session.receive(b""))
+    assert b"".join(pieces) == (b"$100000\r\n" + b"x" * 100_000 + b"\r\n") * 50
+    assert max(len(piece) for piece in pieces) < REPLY_CHUNK_BYTES + 200_000
+
+
+def test_a_command_that_fails_is_logged_and_the_session_lives(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    declarations = Declarations()
+
+    @declarations.command("BREAK", group="server", since="0.1", complexity="O(1)", summary="!")
+    def broken(cache: Cache) -> object:
+        raise ZeroDivisionError("so it goes")
+
+    @declarations.command("ODD", group="server", since="0.1", complexity="O(1)", summary="!")
+    def odd(cache: Cache) -> object:
+        return [1, object()]
+
+    session = Session(Door(Cache(), Registry(declarations), Settings()))
+    with caplog.at_level(logging.ERROR):
+        assert session.receive(b"BREAK\r\nODD\r\nBREAK\r\n") == b"-ERR internal error\r\n" * 3
+    assert "so it goes" in caplog.text
+    assert not session.closing
+
+
+def test_client_list_has_a_line_for_every_session() -> None:
+    door = Door(Cache(), REGISTRY, Settings())
+    one, other = Session(door, "1.1.1.1:1"), Session(door, "2.2.2.2:2")
+    one.receive(b"CLIENT SETNAME ada\r\nCLIENT SETINFO lib-name redis-py\r\n")
+    text = other.receive(b"CLIENT LIST\r\n").decode()
+    assert "id=1 addr=1.1.1.1:1" in text
+    assert "name=ada" in text
+    assert "lib-name=redis-py" in text
+    assert "id=2 addr=2.2.2.2:2" in text
+    one.close()
+    assert "id=1" not in other.receive(b"CLIENT LIST\r\n").decode()
+
+
+def test_info_counts_what_happened() -> None:
+    session = a_session()
+    session.receive(b"SET k v EX 100\r\nGET k\r\nGET none\r\nFOO\r\n")
+    text = session.receive(b"INFO\r\n").decode()
+    for line in (
+        "redis_version:7.2.",
+        "total_commands_processed:4",
+        "total_error_replies:1",
+        "keyspace_hits:1",
+        "keyspace_misses:1",
+        "db0:keys=1,expires=1,avg_ttl=0",
+        "role:master",
+        "loading:0",
+        "# CacheStorm",
+    ):
+        assert f"\r\n{line}" in text
+    assert "# Memory" not in session.receive(b"INFO server clients\r\n").decode()
+    assert session.receive(b"INFO nothing\r\n") == b"$0\r\n\r\n"
+
+
+def test_config_set_sets_all_or_nothing() -> None:
+    session = a_session()
+    assert session.receive(b"CONFIG SET timeout 7 maxclients none\r\n").startswith(
+        b"-ERR CONFIG"
+    )
+    assert session.receive(b"CONFIG GET timeout\r\n") == b"*2\r\n$7\r\ntimeout\r\n$1\r\n0\r\n"
+    assert session.receive(b"CONFIG SET timeout 7 maxclients 9\r\n") == b"+OK\r\n"
+    assert session.receive(b"HELLO 3\r\nCONFIG GET TIME*\r\n").endswith(
+        b"%1\r\n$7\r\ntimeout\r\n$1\r\n7\r\n"
+    )
+
+
+def test_every_declared_command_is_described() -> None:
+    session = a_session()
+    names = REGISTRY.names()
+    assert session.receive(b"COMMAND COUNT\r\n") == b":%d\r\n" % len(names)
+    assert session.receive(b"COMMAND\r\n").startswith(b"*%d\r\n*10\r\n" % len(names))
+    assert session.receive(b"COMMAND LIST\r\n").startswith(b"*%d\r\n" % len(names))
+    assert session.receive(b"COMMAND DOCS\r\n").startswith(b"*%d\r\n" % (2 * len(names)))
+    assert session.receive(b"COMMAND INFO nope\r\n") == b"*1\r\n$-1\r\n"
+    assert session.receive(b"COMMAND GETKEYS SET k v\r\n") == b"*1\r\n$1\r\nk\r\n"
