@@ -96,7 +96,7 @@ class Cache(
         self._store = Store(clock or Clock(), max_bytes, max_entries or 0, policy)
         self._space = self._store.space(DEFAULT)
         self._space.default_ttl_ms = _ttl_ms(default_ttl)
-        guard(self._store.latch)
+        guard(self._store.latch, self._store.effects)
 
     # -- namespaces
 

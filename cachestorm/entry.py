@@ -29,7 +29,7 @@ class Entry:
     """A key's place, deadline, version and tags.
 
     Attributes:
-        key: the key.
+        key: the key; empty once it has left.
         tags: None, the one `TagMark`, or a tuple of them in the order of tagging.
         expires_at_ms: wall-clock deadline; 0 for never.
         version: the store's sequence number at the last write.
@@ -39,7 +39,7 @@ class Entry:
     """
 
     def __init__(self, key: str, index: i32, kind: u8, version: i64) -> None:
-        self.key: Final = key
+        self.key: str = key
         self.tags: object = None
         self.expires_at_ms: i64 = 0
         self.version: i64 = version

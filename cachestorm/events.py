@@ -40,7 +40,7 @@ class Effect:
     Attributes:
         sequence: position in the order of all changes of this cache.
         name: `put`, `changed`, `expiry`, `tags`, `removed`, `flushed`, `linked`,
-            `unlinked` or `invalidated`.
+            `unlinked`, `invalidated` or `softened`.
         namespace: where it happened.
         key: which key or tag; empty for a whole namespace.
         detail: what changed: the `Cause` of a removal, else see the emitter.
@@ -66,7 +66,11 @@ class Effects:
         self.wanted: bool = False
         self.queue: list[Effect] = []
         self._listeners: list[Listener] = []
-        self._draining: Final = Lock()
+        self._draining: Lock = Lock()
+
+    def forked(self) -> None:
+        """In a child process nobody is delivering, whoever was in the parent."""
+        self._draining = Lock()
 
     def listen(self, listener: Listener) -> None:
         """Adds a listener; it is told of every effect from now on."""

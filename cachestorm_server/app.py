@@ -16,7 +16,6 @@ import os
 import platform
 import signal
 from collections.abc import Awaitable, Callable
-from time import perf_counter
 from typing import TYPE_CHECKING, Final
 
 from cachestorm import COMPILED, __version__
@@ -30,10 +29,6 @@ from cachestorm_server.settings import Settings
 
 if TYPE_CHECKING:
     from cachestorm_server.http import HttpServer
-
-REAP_EVERY_S: Final = 0.1
-# what reaping may take of one turn of the loop
-REAP_TURN_S: Final = 0.002
 
 _log = logging.getLogger("cachestorm")
 
@@ -83,7 +78,6 @@ class Application:
         self.cache: Final = make_cache(config) if cache is None else cache
         self.resp: Final = RespServer(self.cache, resp_settings(config))
         self.http: HttpServer | None = None
-        self._reaper: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
         """Opens the doors.
@@ -102,13 +96,9 @@ class Application:
         except BaseException:
             await self.stop()
             raise
-        self._reaper = asyncio.get_running_loop().create_task(self._reap())
 
     async def stop(self) -> None:
         """Closes the doors; whoever waits for a reply gets it first."""
-        if self._reaper is not None:
-            self._reaper.cancel()
-            self._reaper = None
         if self.http is not None:
             await self.http.stop()
         await self.resp.stop()
@@ -119,17 +109,6 @@ class Application:
 
     async def __aexit__(self, *exc_info: object) -> None:
         await self.stop()
-
-    async def _reap(self) -> None:
-        """Ten times a second, lets go of what is due: never for long at a time."""
-        while True:
-            await asyncio.sleep(REAP_EVERY_S)
-            turn_ends = perf_counter() + REAP_TURN_S
-            try:
-                while self.cache.reap() and perf_counter() < turn_ends:
-                    pass
-            except Exception:
-                _log.exception("reaping failed")
 
     def banner(self) -> str:
         """What runs, where, and within which limit: one line."""

@@ -98,7 +98,7 @@ class Tags(Edge):
             present = space.tags.names(entry)
             added = [name for name in names if name not in present]
             if added:
-                space.set_tags(entry, present + added)
+                space.add_tags(entry, added)
             return len(added)
         finally:
             self._leave()
@@ -125,7 +125,7 @@ class Tags(Edge):
             present = space.tags.names(entry)
             kept = [name for name in present if name not in names]
             if len(kept) < len(present):
-                space.set_tags(entry, kept)
+                space.keep_tags(entry, kept)
             return len(present) - len(kept)
         finally:
             self._leave()

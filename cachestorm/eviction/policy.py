@@ -41,6 +41,9 @@ class Policy:
     def removed(self, entry: Entry, evicted: bool) -> None:
         """An entry is about to leave; its index still holds."""
 
+    def replaced(self, entry: Entry, copy: Entry) -> None:
+        """A copy of an entry took its place, with its index and its heat."""
+
     def resized(self, dense: list[Entry]) -> None:
         """The number of entries doubled or halved since the last call."""
 

@@ -32,7 +32,9 @@ class Commons:
         self.max_bytes: i64 = max_bytes
         self.max_entries: i64 = max_entries
         self.peak_bytes: i64 = 0
+        # whether a transaction holds the latch; `_depth` counts those nested in it
         self.transaction: bool = False
+        self._depth: i64 = 0
         self.graveyard: list[object] = []
         # The entry that a write is about: making room for it must not cost it its place.
         self.pinned: Entry | None = None
@@ -75,12 +77,18 @@ class Commons:
         Raises:
             ReentrancyError: if this thread is inside already.
         """
+        if self.transaction and self.latch.is_mine():
+            self._depth += 1
+            return
         self.latch.acquire()
         self._moment_ms = 0
         self.transaction = True
 
     def end(self) -> None:
         """Ends what `begin` began."""
+        if self._depth != 0:
+            self._depth -= 1
+            return
         self.transaction = False
         self.leave()
 

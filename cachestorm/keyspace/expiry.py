@@ -81,13 +81,23 @@ class ExpiryIndex:
         if not bucket:
             del buckets[number]
 
+    def replace(self, entry: Entry) -> None:
+        """Files an entry in the place of another one of the same key and deadline. O(1)."""
+        bucket = self._opening
+        if entry.key not in bucket:
+            period = entry.expires_at_ms >> COARSE_BITS
+            if period > self._opened:
+                bucket = self._coarse[period]
+            else:
+                bucket = self._fine[entry.expires_at_ms >> FINE_BITS]
+        bucket[entry.key] = entry
+
     def move(self, entry: Entry, expires_at_ms: i64) -> None:
         """Gives an entry another deadline. O(1), and nothing if the bucket stays."""
         old = entry.expires_at_ms
-        if (
-            old >> FINE_BITS == expires_at_ms >> FINE_BITS
-            and old >> COARSE_BITS <= self._opened
-            and not self._opening
+        period = expires_at_ms >> COARSE_BITS
+        if old >> COARSE_BITS == period and (
+            period > self._opened or old >> FINE_BITS == expires_at_ms >> FINE_BITS
         ):
             entry.expires_at_ms = expires_at_ms
             return
@@ -116,6 +126,9 @@ class ExpiryIndex:
                     return found
             if self._opening:
                 # an entry still to be moved may belong here or before
+                return found
+            if found and present - self._cursor > LONGEST_WALK:
+                # a deadline long past, as a client may set one: the next call goes on
                 return found
             self._cursor += 1
         return found

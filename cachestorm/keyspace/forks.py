@@ -3,7 +3,8 @@
 Not compiled: it is asked at a fork only, and keeps weak references, which compiled
 classes do not have.
 
-1. Before a fork every latch is taken, so that no thread is in the middle of a write;
+1. In the child, effects are delivered anew: whoever was telling listeners stayed behind.
+2. Before a fork every latch is taken, so that no thread is in the middle of a write;
    after it, parent and child give them back. A thread that forks from inside a cache (a
    finalizer) skips that one.
 """
@@ -15,23 +16,25 @@ import weakref
 from typing import Final
 
 from cachestorm.errors import ReentrancyError
+from cachestorm.events import Effects
 from cachestorm.keyspace.latch import Latch
 
 
 class _Guard:
-    """Stands for a latch in the weak set: it lives as long as the latch does."""
+    """Stands for a cache in the weak set: it lives as long as the latch does."""
 
-    def __init__(self, latch: Latch) -> None:
+    def __init__(self, latch: Latch, effects: Effects) -> None:
         self.latch = latch
+        self.effects = effects
 
 
 _guards: Final[weakref.WeakSet[_Guard]] = weakref.WeakSet()
 _taken: Final[list[Latch]] = []
 
 
-def guard(latch: Latch) -> None:
+def guard(latch: Latch, effects: Effects) -> None:
     """Has a latch taken before every fork of this process, and given back after it."""
-    keeper = _Guard(latch)
+    keeper = _Guard(latch, effects)
     latch.keeper = keeper
     _guards.add(keeper)
 
@@ -50,5 +53,11 @@ def _after() -> None:
         _taken.pop().release()
 
 
+def _after_in_child() -> None:
+    for keeper in _guards:
+        keeper.effects.forked()
+    _after()
+
+
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(before=_before, after_in_parent=_after, after_in_child=_after)
+    os.register_at_fork(before=_before, after_in_parent=_after, after_in_child=_after_in_child)

@@ -39,7 +39,8 @@ DEADLINE_BYTES: Final = 48
 REAP_STEP: Final = 256
 # A write in this many also does a step of reaping.
 WRITES_A_STEP: Final = 32
-# How many entries are reaped before other threads are let in: about two milliseconds.
+# How many entries (or tags of them) are reaped before other threads are let in: about two
+# milliseconds.
 SLICE: Final = 2048
 # How often the policy is asked when it names the one entry that must stay.
 VICTIMS_ASKED: Final = 64
@@ -275,7 +276,10 @@ class Keyspace:
             if delta != 0:
                 self.charge(delta)
             if entry.tags is not None:
-                self.charge(-self.tags.unlink(entry))
+                if tags is not None and self.tags.names(entry) == tags:
+                    tags = None
+                else:
+                    entry = self._renew(entry)
             self._heat(entry)
             self.commons.sequence += 1
             entry.version = self.commons.sequence
@@ -332,6 +336,30 @@ class Keyspace:
         if self._is_bounded():
             self._make_room(0, 0)
 
+    def make_room_for_all(self, values: dict[str, object]) -> None:
+        """Refuses, or evicts for, a command that puts many keys at once.
+
+        Args:
+            values: scalars and `Boxed` values by key.
+
+        Raises:
+            InvalidKeyError: for a key that has no bytes.
+            OutOfMemoryError: if there is no room and no victim for all of them.
+        """
+        need: i64 = 0
+        new_entries: i64 = 0
+        for key, value in values.items():
+            entry = self.peek(key)
+            if entry is None:
+                need += weigh(checked_text(key)) + ENTRY_BYTES + weigh(value)
+                new_entries += 1
+            else:
+                need += weigh(value) - size_of(entry.kind, self.value(entry))
+            if self.default_ttl_ms != 0:
+                need += DEADLINE_BYTES
+        if self._is_bounded():
+            self._make_room(need, new_entries)
+
     def changed(self, entry: Entry, size_delta: i64) -> None:
         """A container was changed in place. One that is empty now is removed."""
         self.charge(size_delta)
@@ -372,21 +400,52 @@ class Keyspace:
             entry.expires_at_ms = 0
             self.charge(-DEADLINE_BYTES)
 
-    def set_tags(self, entry: Entry, tags: list[str]) -> None:
-        """Gives a live entry another set of checked tags; none for an empty list.
+    def add_tags(self, entry: Entry, tags: list[str]) -> None:
+        """Gives a live entry more tags.
+
+        Args:
+            tags: checked, without duplicates, and none that it bears.
 
         Raises:
             OutOfMemoryError: if there is no room and no victim.
         """
-        if tags and self._is_bounded():
+        if self._is_bounded():
             self._make_room_for(entry, self.tags.cost(tags))
         self.commons.sequence += 1
-        self.charge(-self.tags.unlink(entry))
+        entry.version = self.commons.sequence
+        self.charge(self.tags.link(entry, tags))
+        if self.commons.effects.wanted:
+            self.emit("tags", entry.key, tuple(self.tags.names(entry)))
+
+    def keep_tags(self, entry: Entry, tags: list[str]) -> None:
+        """Leaves a live entry some of its tags, in their order; maybe none."""
+        entry = self._renew(entry)
+        self.commons.sequence += 1
         entry.version = self.commons.sequence
         if tags:
             self.charge(self.tags.link(entry, tags))
         if self.commons.effects.wanted:
             self.emit("tags", entry.key, tuple(tags))
+
+    def _renew(self, entry: Entry) -> Entry:
+        """Puts an untagged copy into the place of an entry, which leaves a shell.
+
+        Returns:
+            The copy. Its version is yet to be raised.
+        """
+        self.charge(-self.tags.unlink(entry))
+        copy = Entry(entry.key, entry.index, entry.kind, entry.version)
+        copy.expires_at_ms = entry.expires_at_ms
+        copy.heat = entry.heat
+        index: int = entry.index
+        self.dense[index] = copy
+        self.entries[copy.key] = copy
+        if copy.expires_at_ms != 0:
+            self.expiry.replace(copy)
+        if self.policy.hears:
+            self.policy.replaced(entry, copy)
+        entry.index = -1
+        return copy
 
     # -- leaving
 
@@ -423,6 +482,8 @@ class Keyspace:
             last.index = index
             if self.policy.hears:
                 self.policy.moved(last, former)
+        # a shell may stay in the lists of its tags for a while: the key need not
+        entry.key = ""
         commons.bury(value)
         commons.entry_count -= 1
         commons.sequence += 1
@@ -556,8 +617,9 @@ class Keyspace:
         members = doomed.members
         met: i64 = 0
         while met < limit and members:
-            _, entry = members.popitem()
-            met += 1
+            entry = members.pop()
+            tags = entry.tags
+            met += len(tags) if isinstance(tags, tuple) else 1
             if entry.index >= 0:
                 self.remove(entry, self.fate(entry) or _INVALIDATED)
         return met

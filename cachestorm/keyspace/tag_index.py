@@ -5,14 +5,20 @@ tag, for the hierarchy, and for what an invalidation has to reap. It removes no 
 itself.
 
 1. An entry refers to a `TagMark`, which refers to no entry (entries are invisible to the
-   garbage collector). The keys of a tag stand in its `TagNode`, which refers to the mark.
-2. Invalidating a tag takes its node out of the index and sets `mark.job`: from that step
+   garbage collector). The entries of a tag stand in its `TagNode`, which refers to the mark.
+2. They stand there in a list, in no order. One that has left the keyspace stays in the list
+   as an empty shell (its `index` is -1), which a hand that goes around takes out: four
+   slots for every one that leaves, so that a third of the list at the most is shells, and
+   no step is long. A set would cost a random access to memory for each of these; a tag
+   costs an append.
+3. So an entry never loses a tag and lives on: the keyspace puts a copy into its place.
+4. Invalidating a tag takes its node out of the index and sets `mark.job`: from that step
    on every entry that bears the mark is dead for all readers, however many there are.
    The node's members are reaped later, in slices. A new entry with the same tag gets a
    new node and a new mark.
-3. Soft invalidation writes the store's sequence number to `mark.stale_at`: an entry whose
+5. Soft invalidation writes the store's sequence number to `mark.stale_at`: an entry whose
    version is not above it is stale. Writing to an entry raises its version.
-4. Links live apart from nodes: a tag without keys has no node, but keeps its links.
+6. Links live apart from nodes: a tag without keys has no node, but keeps its links.
 """
 
 from __future__ import annotations
@@ -29,8 +35,10 @@ from cachestorm.errors import TagError
 LONGEST_TAG: Final = 1024
 NEVER: Final = (1 << 63) - 1
 # What a link between an entry and a tag, and a tag itself, cost in memory.
-LINK_BYTES: Final = 48
-NODE_BYTES: Final = 480
+LINK_BYTES: Final = 16
+NODE_BYTES: Final = 400
+# Slots that the hand looks at for every entry that leaves.
+SWEEP: Final = 4
 
 
 @mypyc_attr(acyclic=True)
@@ -64,20 +72,39 @@ class TagNode:
 
     Attributes:
         mark: what its entries refer to.
-        members: its entries by key.
-        fresh: how many of them are not stale by this tag.
+        members: its entries, and shells of such as have left.
+        size: how many of the members are no shells.
+        fresh: how many of those are not stale by this tag.
     """
 
     def __init__(self, mark: TagMark) -> None:
         self.mark: Final = mark
-        self.members: Final[dict[str, Entry]] = {}
+        self.members: Final[list[Entry]] = []
+        self.size: i64 = 0
         self.fresh: i64 = 0
+        self._hand: i64 = 0
+
+    def sweep(self) -> None:
+        """Takes some shells out of the list. O(1)."""
+        members = self.members
+        hand = self._hand
+        for _ in range(SWEEP):
+            hand -= 1
+            if hand < 0 or hand >= len(members):
+                hand = len(members) - 1
+                if hand < 0:
+                    break
+            if members[hand].index < 0:
+                last = members.pop()
+                if hand < len(members):
+                    members[hand] = last
+        self._hand = hand
 
 
 class Doomed:
-    """The members of an invalidated tag that wait to be reaped."""
+    """The members of an invalidated tag that wait to be reaped, and shells among them."""
 
-    def __init__(self, job: Invalidation, members: dict[str, Entry]) -> None:
+    def __init__(self, job: Invalidation, members: list[Entry]) -> None:
         self.job: Final = job
         self.members: Final = members
 
@@ -123,16 +150,16 @@ class TagIndex:
     # -- entries
 
     def link(self, entry: Entry, names: list[str]) -> i64:
-        """Gives an untagged entry its tags.
+        """Gives an entry tags, behind those that it bears.
 
         Args:
-            entry: its `tags` are None.
-            names: checked, without duplicates, at least one.
+            entry: the caller has raised its version.
+            names: checked, without duplicates, at least one, and none that it bears.
 
         Returns:
             The bytes this costs.
         """
-        marks: list[TagMark] = []
+        marks = self.marks(entry)
         cost: i64 = 0
         for name in names:
             node = self.nodes.get(name)
@@ -140,7 +167,8 @@ class TagIndex:
                 node = TagNode(TagMark(name))
                 self.nodes[name] = node
                 cost += NODE_BYTES
-            node.members[entry.key] = entry
+            node.members.append(entry)
+            node.size += 1
             node.fresh += 1
             marks.append(node.mark)
             cost += LINK_BYTES
@@ -158,7 +186,7 @@ class TagIndex:
         return cost
 
     def unlink(self, entry: Entry) -> i64:
-        """Takes all tags from an entry. Returns the bytes this frees."""
+        """Takes all tags from an entry that has left. Returns the bytes this frees."""
         tags = entry.tags
         if tags is None:
             return 0
@@ -176,23 +204,28 @@ class TagIndex:
         if mark.job is not None:
             return LINK_BYTES
         node = self.nodes[mark.name]
-        del node.members[entry.key]
+        node.size -= 1
         if entry.version > mark.stale_at:
             node.fresh -= 1
-        if node.members:
+        if node.size != 0:
+            node.sweep()
             return LINK_BYTES
         del self.nodes[mark.name]
         return LINK_BYTES + NODE_BYTES
 
-    def names(self, entry: Entry) -> list[str]:
-        """The tags of an entry, in the order of tagging."""
+    def marks(self, entry: Entry) -> list[TagMark]:
+        """The marks of an entry, in the order of tagging."""
         tags = entry.tags
         if tags is None:
             return []
         if isinstance(tags, TagMark):
-            return [tags.name]
+            return [tags]
         assert isinstance(tags, tuple)
-        return [mark.name for mark in tags]
+        return list(tags)
+
+    def names(self, entry: Entry) -> list[str]:
+        """The tags of an entry, in the order of tagging."""
+        return [mark.name for mark in self.marks(entry)]
 
     # -- life and death
 
@@ -274,7 +307,7 @@ class TagIndex:
     def entries(self, name: str) -> list[Entry]:
         """The entries that bear a tag, live or not."""
         node = self.nodes.get(name)
-        return [] if node is None else list(node.members.values())
+        return [] if node is None else [entry for entry in node.members if entry.index >= 0]
 
     # -- hierarchy
 
@@ -356,25 +389,27 @@ class TagIndex:
         return len(self.nodes) * NODE_BYTES + links * LINK_BYTES
 
     def _check(self, entries: dict[str, Entry]) -> None:
-        borne = 0
+        bearers: dict[str, int] = {}
+        waiting = [entry for doomed in self.doomed for entry in doomed.members]
         for entry in entries.values():
-            names = self.names(entry)
-            assert len(set(names)) == len(names)
-            marks = entry.tags if isinstance(entry.tags, tuple) else (entry.tags,)
-            for name, mark in zip(names, marks, strict=False):
-                assert isinstance(mark, TagMark)
+            marks = self.marks(entry)
+            assert len({mark.name for mark in marks}) == len(marks)
+            for mark in marks:
                 if mark.job is not None:
-                    assert any(entry.key in doomed.members for doomed in self.doomed)
+                    assert any(each is entry for each in waiting)
                     continue
-                node = self.nodes[name]
-                assert node.mark is mark and mark.name == name
-                assert node.members[entry.key] is entry
-                borne += 1
-        assert borne == sum(len(node.members) for node in self.nodes.values())
+                assert self.nodes[mark.name].mark is mark
+                bearers[mark.name] = bearers.get(mark.name, 0) + 1
+        assert bearers.keys() == self.nodes.keys()
         for name, node in self.nodes.items():
-            assert node.members, f"tag {name!r} has no keys"
-            stale_at = node.mark.stale_at
-            assert node.fresh == sum(e.version > stale_at for e in node.members.values())
+            live = self.entries(name)
+            assert len(live) == node.size == bearers[name]
+            assert len({entry.key for entry in live}) == len(live)
+            assert len(node.members) <= 2 * node.size + SWEEP
+            for entry in live:
+                assert entries[entry.key] is entry
+                assert any(mark is node.mark for mark in self.marks(entry))
+            assert node.fresh == sum(entry.version > node.mark.stale_at for entry in live)
         for parent, children in self._children.items():
             assert children
             for child in children:

@@ -366,3 +366,90 @@ def test_a_fork_in_the_middle_of_writes_leaves_a_usable_cache_in_the_child() -> 
     in_threads(2, work)
     assert cache.get("child", MISSING) is MISSING
     cache._check()
+
+
+@pytest.mark.usefixtures("switchy")
+def test_single_reads_see_a_transaction_whole_too() -> None:
+    cache = Cache()
+    cache.mset({"a": 0, "b": 0})
+    stop = threading.Event()
+
+    def work(number: int) -> None:
+        if number == 0:
+            for turn in range(2000):
+                with cache.transaction():
+                    cache.set("a", turn)
+                    cache.get("c")
+                    cache.set("b", turn)
+            stop.set()
+        else:
+            while not stop.is_set():
+                # `b` is written last: once it shows a turn, `a` shows that turn or a later one
+                b = cache.get("b")
+                a = cache.get("a")
+                assert isinstance(a, int)
+                assert isinstance(b, int)
+                assert a >= b
+                # and `a` is never seen ahead of a `b` that is read after it
+                a = cache.get("a")
+                b = cache.get("b")
+                assert isinstance(a, int)
+                assert isinstance(b, int)
+                assert b >= a
+
+    in_threads(2, work)
+
+
+def test_a_transaction_may_be_nested_in_another() -> None:
+    cache = Cache()
+    with cache.transaction():
+        cache.set("a", 1)
+        with cache.transaction():
+            cache.set("b", 2)
+        cache.set("c", 3)
+    assert cache.mget("a", "b", "c") == [1, 2, 3]
+    assert not cache._store.latch.locked()
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this platform does not fork")
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_a_child_forked_by_a_listener_still_tells_its_listeners() -> None:
+    cache = Cache()
+    statuses: list[int] = []
+    heard: list[str] = []
+
+    def listener(effect: Effect) -> None:
+        heard.append(effect.key)
+        if effect.key == "fork":
+            child = os.fork()
+            if child == 0:
+                os._exit(0 if told_in_the_child() else 1)
+            statuses.append(os.waitpid(child, 0)[1])
+
+    def told_in_the_child() -> bool:
+        cache.set("child", 1)
+        return heard[-1] == "child"
+
+    cache.listen(listener)
+    cache.set("fork", 1)
+    assert statuses == [0]
+
+
+def test_weighing_a_value_never_happens_under_the_lock() -> None:
+    cache = Cache()
+    seen: list[bool] = []
+
+    class Weighed:
+        def __sizeof__(self) -> int:
+            seen.append(cache._store.latch.locked())
+            return 100
+
+    cache.set("a", Weighed())
+    cache.mset({"b": Weighed()})
+    cache.setnx("c", Weighed())
+    cache.getset("a", Weighed())
+    cache.settag("d", Weighed(), "t")
+    cache.rpush("l", Weighed())
+    cache.hset("h", "f", Weighed())
+    assert seen
+    assert not any(seen)

@@ -362,3 +362,29 @@ def test_used_memory_falls_back_to_nothing_with_the_last_key(size: int) -> None:
     assert cache.stats()["used_memory"] > 0
     cache.delete(*cache.keys())
     assert cache.stats()["used_memory"] == 0
+
+
+def test_many_keys_are_set_all_or_none() -> None:
+    cache = Cache(max_memory="2kb", policy="noeviction")
+    cache.set("a", b"x")
+    with pytest.raises(OutOfMemoryError):
+        cache.mset({f"k{n}": b"x" * 100 for n in range(100)})
+    assert cache.keys() == ["a"]
+    cache.mset({"a": b"y", "b": b"z"})
+    assert cache.mget("a", "b") == [b"y", b"z"]
+    cache._check()
+
+
+@pytest.mark.parametrize("read", [False, True])
+def test_the_ledger_knows_of_what_is_dead_but_not_yet_reaped(read: bool) -> None:
+    clock = ManualClock()
+    cache = Cache(clock=clock)
+    cache.set("a", 1, ttl=1)
+    cache.set("b", 1, tags=["t"])
+    clock.advance(1.5)
+    cache.invalidate("t", soft=True)
+    if read:
+        assert cache.get("a") is None
+        assert cache.get("b") is None
+    causes = [(cache.why(key) or {}).get("cause") for key in "ab"]
+    assert causes == [Cause.EXPIRED, Cause.INVALIDATED]
