@@ -10,6 +10,7 @@ ports of the loopback interface; nothing is kept on disk.
 
 from __future__ import annotations
 
+import os
 import shutil
 import socket
 import subprocess
@@ -68,16 +69,32 @@ def running(name: str, binary: str) -> Iterator[RealServer]:
             port = free_port()
             words = [binary, "--port", str(port), "--bind", HOST, "--save", "", "--dir", folder]
             quiet = subprocess.DEVNULL
-            process = subprocess.Popen(words, stdin=quiet, stdout=quiet, stderr=quiet)
+            # in the C locale SORT ALPHA goes by bytes
+            process = subprocess.Popen(
+                words,
+                stdin=quiet,
+                stdout=quiet,
+                stderr=quiet,
+                env={**os.environ, "LC_ALL": "C"},
+            )
             try:
                 facts = answering(process, port)
                 if facts is not None:
                     yield RealServer(name, port, process.pid, facts)
                     return
             finally:
-                process.terminate()
-                process.wait(10)
+                stop(process)
     pytest.fail(f"{binary} did not start on any of {PORTS_TRIED} ports")
+
+
+def stop(process: subprocess.Popen[bytes]) -> None:
+    """Ends a server that was started here."""
+    process.terminate()
+    try:
+        process.wait(10)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
 
 
 def answering(process: subprocess.Popen[bytes], port: int) -> dict[str, str] | None:

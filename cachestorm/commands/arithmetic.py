@@ -29,7 +29,8 @@ def float_sum(number: float, increment: float) -> float:
     if total - total != 0.0:
         raise ArgumentError("increment would produce NaN or Infinity")
     if number.is_integer() and increment.is_integer() and -EXACT < total < EXACT:
-        return total
+        return total + 0.0  # no minus zero
     from decimal import Context, Decimal
 
-    return float(Context(prec=40).add(Decimal(repr(number)), Decimal(repr(increment))))
+    exact = Context(prec=40).add(Decimal(repr(number)), Decimal(repr(increment)))
+    return float(exact) + 0.0

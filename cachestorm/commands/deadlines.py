@@ -34,6 +34,7 @@ class Deadlines(Edge):
         complexity="O(1)",
         writes=True,
         fast=True,
+        stray="Unsupported option {word}",
         summary="Give a key a time to live in seconds.",
     )
     def expire(
@@ -71,6 +72,7 @@ class Deadlines(Edge):
         complexity="O(1)",
         writes=True,
         fast=True,
+        stray="Unsupported option {word}",
         summary="Give a key a time to live in milliseconds.",
     )
     def pexpire(
@@ -93,6 +95,7 @@ class Deadlines(Edge):
         complexity="O(1)",
         writes=True,
         fast=True,
+        stray="Unsupported option {word}",
         summary="Give a key a deadline in Unix seconds.",
     )
     def expireat(
@@ -119,6 +122,7 @@ class Deadlines(Edge):
         complexity="O(1)",
         writes=True,
         fast=True,
+        stray="Unsupported option {word}",
         summary="Give a key a deadline in Unix milliseconds.",
     )
     def pexpireat(
@@ -193,15 +197,6 @@ class Deadlines(Edge):
             self._leave()
 
     @command(
-        "PTTL key",
-        group="generic",
-        since="0.1",
-        complexity="O(1)",
-        fast=True,
-        reply="pttl",
-        summary="Return the time to live of a key in milliseconds.",
-    )
-    @command(
         "TTL key",
         group="generic",
         since="0.1",
@@ -212,6 +207,22 @@ class Deadlines(Edge):
     )
     def ttl(self, key: str) -> object:
         """Seconds left to live as a `float`, None without an end, MISSING without a key."""
+        return _seconds(self._time_left(key))
+
+    @command(
+        "PTTL key",
+        group="generic",
+        since="0.1",
+        complexity="O(1)",
+        fast=True,
+        reply="pttl",
+        summary="Return the time to live of a key in milliseconds.",
+    )
+    def pttl(self, key: str) -> object:
+        """Milliseconds left to live, None without an end, MISSING without a key."""
+        return self._time_left(key)
+
+    def _time_left(self, key: str) -> object:
         key = exact_key(key)
         space = self._enter()
         try:
@@ -220,19 +231,10 @@ class Deadlines(Edge):
                 return _MISSING
             if entry.expires_at_ms == 0:
                 return None
-            return float(entry.expires_at_ms - space.commons.now_ms()) / 1000.0
+            return int(entry.expires_at_ms - space.commons.now_ms())
         finally:
             self._leave()
 
-    @command(
-        "PEXPIRETIME key",
-        group="generic",
-        since="0.1",
-        complexity="O(1)",
-        fast=True,
-        reply="pttl",
-        summary="Return the deadline of a key in Unix milliseconds.",
-    )
     @command(
         "EXPIRETIME key",
         group="generic",
@@ -244,15 +246,35 @@ class Deadlines(Edge):
     )
     def expiretime(self, key: str) -> object:
         """The deadline in seconds since 1970, None without one, MISSING without a key."""
+        return _seconds(self._deadline_of(key))
+
+    @command(
+        "PEXPIRETIME key",
+        group="generic",
+        since="0.1",
+        complexity="O(1)",
+        fast=True,
+        reply="pttl",
+        summary="Return the deadline of a key in Unix milliseconds.",
+    )
+    def pexpiretime(self, key: str) -> object:
+        """The deadline in milliseconds since 1970; else as `expiretime`."""
+        return self._deadline_of(key)
+
+    def _deadline_of(self, key: str) -> object:
         key = exact_key(key)
         space = self._enter()
         try:
             entry = space.peek(key)
             if entry is None:
                 return _MISSING
-            return float(entry.expires_at_ms) / 1000.0 if entry.expires_at_ms else None
+            return int(entry.expires_at_ms) if entry.expires_at_ms else None
         finally:
             self._leave()
+
+
+def _seconds(milliseconds: object) -> object:
+    return milliseconds / 1000.0 if isinstance(milliseconds, int) else milliseconds
 
 
 def _positive(ttl: object, name: str) -> Lifetime:

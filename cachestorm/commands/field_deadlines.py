@@ -44,6 +44,7 @@ class FieldDeadlines(Edge):
         complexity="O(N) in the given fields",
         writes=True,
         fast=True,
+        stray="Unsupported option {word}",
         summary="Set the time to live of fields of a hash in seconds.",
     )
     def hexpire(
@@ -84,6 +85,7 @@ class FieldDeadlines(Edge):
         complexity="O(N) in the given fields",
         writes=True,
         fast=True,
+        stray="Unsupported option {word}",
         summary="Set the time to live of fields of a hash in milliseconds.",
     )
     def hpexpire(
@@ -108,6 +110,7 @@ class FieldDeadlines(Edge):
         complexity="O(N) in the given fields",
         writes=True,
         fast=True,
+        stray="Unsupported option {word}",
         summary="Set the deadline of fields of a hash in seconds since 1970.",
     )
     def hexpireat(
@@ -133,6 +136,7 @@ class FieldDeadlines(Edge):
         complexity="O(N) in the given fields",
         writes=True,
         fast=True,
+        stray="Unsupported option {word}",
         summary="Set the deadline of fields of a hash in milliseconds since 1970.",
     )
     def hpexpireat(
@@ -193,7 +197,7 @@ class FieldDeadlines(Edge):
             self._leave()
 
     @command(
-        "HPERSIST key FIELDS numfields:field-count field [field ...]",
+        "HPERSIST key FIELDS numfields field [field ...]",
         group="hash",
         since="0.1",
         complexity="O(N) in the given fields",

@@ -10,19 +10,18 @@ from typing import Final
 
 from mypy_extensions import i64, mypyc_attr, trait
 
-from cachestorm.codec import INT64_MAX, INT64_MIN, bytes_of, to_wire
-from cachestorm.commands.edge import Edge, exact_key, milliseconds_of
+from cachestorm.codec import bytes_of
+from cachestorm.commands.edge import Edge, exact_key
 from cachestorm.declare.declaration import command
-from cachestorm.declare.kinds import Lifetime
-from cachestorm.entry import STRING, Entry, kind_name
+from cachestorm.entry import kind_name
 from cachestorm.errors import (
     ArgumentError,
     CommandSyntaxError,
-    InvalidTtlError,
     NoSuchKeyError,
+    OutOfMemoryError,
 )
 from cachestorm.events import Cause
-from cachestorm.keyspace.keyspace import SLICE, Keyspace
+from cachestorm.keyspace.keyspace import SLICE
 from cachestorm.markers import MISSING
 from cachestorm.patterns import matches
 from cachestorm.values.container import Container
@@ -291,17 +290,22 @@ class Keys(Edge):
             if key == newkey:
                 return True
             value = space.value(entry)
+            kind = entry.kind
             deadline = entry.expires_at_ms
             tags = space.tags.names(entry)
-            kind = entry.kind
             space.remove(entry, _RENAMED)
-            space.put(newkey, value, kind, deadline, tags)
+            try:
+                space.put(newkey, value, kind, deadline, tags)
+            except OutOfMemoryError:
+                # the new name is longer than the old one, whose room is still free
+                space.put(key, value, kind, deadline, tags)
+                raise
             return True
         finally:
             self._leave()
 
     @command(
-        "COPY source:key destination:key [DB database:integer] [REPLACE]",
+        "COPY source:key destination:key [DB database] [REPLACE]",
         group="generic",
         since="0.1",
         complexity="O(N) in the elements of the value",
@@ -349,6 +353,47 @@ class Keys(Edge):
                 value = value.copy()
             tags = space.tags.names(entry)
             target.put(destination, value, entry.kind, entry.expires_at_ms, tags)
+            return True
+        finally:
+            self._leave()
+
+    @command(
+        "MOVE key db:database",
+        group="generic",
+        since="0.1",
+        complexity="O(1)",
+        writes=True,
+        fast=True,
+        summary="Move a key into another namespace, with its time to live and its tags.",
+    )
+    def move(self, key: str, db: int) -> bool:
+        """Moves a key: value, time to live and tags.
+
+        Args:
+            db: the number of the namespace `db<n>` to move into; 0 is `default`.
+
+        Returns:
+            Whether it was moved; not if it is missing here, or taken there.
+
+        Raises:
+            ArgumentError: for this namespace, or for a number that is no database.
+            OutOfMemoryError: if there is no room there; nothing has changed.
+        """
+        key = exact_key(key)
+        space = self._enter()
+        try:
+            target = self._store.numbered(db)
+            if target is space:
+                raise ArgumentError("source and destination objects are the same")
+            entry = space.find(key)
+            if entry is None or target.peek(key) is not None:
+                return False
+            value = space.value(entry)
+            tags = space.tags.names(entry)
+            target.put(key, value, entry.kind, entry.expires_at_ms, tags)
+            if entry.index >= 0:
+                # it was not evicted to make room for itself
+                space.remove(entry, _RENAMED)
             return True
         finally:
             self._leave()
@@ -404,6 +449,8 @@ class Keys(Edge):
         key = exact_key(key)
         space = self._enter()
         try:
+            # what is dead but not yet reaped is removed by this look
+            space.peek(key)
             removal = space.ledger.latest(key)
             if removal is None:
                 return None

@@ -12,12 +12,19 @@ from mypy_extensions import mypyc_attr, trait
 from cachestorm.codec import INT64_MAX, INT64_MIN, to_wire
 from cachestorm.commands.edge import Edge, exact_key
 from cachestorm.declare.declaration import command
+from cachestorm.declare.facts import help_of
 from cachestorm.entry import STRING, Entry
 from cachestorm.errors import ArgumentError
 from cachestorm.keyspace.keyspace import Keyspace
 from cachestorm.values.container import Container
 
 LONGEST_EMBEDDED: Final = 44
+_NO_FREQUENCY: Final = (
+    "An LFU maxmemory policy is not selected, access frequency not tracked. Please note "
+    "that when switching between policies at runtime LRU and LFU data will take some time "
+    "to adjust."
+)
+_NO_IDLE_TIME: Final = "idle time is not tracked: recency is a count of accesses, not a time"
 
 
 @mypyc_attr(allow_interpreted_subclasses=True)
@@ -44,6 +51,41 @@ class Objects(Edge):
             self._leave()
 
     @command(
+        "OBJECT FREQ key",
+        group="generic",
+        since="0.1",
+        complexity="O(1)",
+        summary="Return how often a key is accessed, where the eviction policy counts it.",
+    )
+    def object_freq(self, key: str) -> int | None:
+        """How often a key is accessed; None for a missing key.
+
+        Raises:
+            ArgumentError: as no policy counts it.
+        """
+        return self._untracked(key, _NO_FREQUENCY)
+
+    @command(
+        "OBJECT IDLETIME key",
+        group="generic",
+        since="0.1",
+        complexity="O(1)",
+        summary="Return the seconds since the last access, where they are tracked.",
+    )
+    def object_idletime(self, key: str) -> int | None:
+        """Seconds since the last access; None for a missing key.
+
+        Raises:
+            ArgumentError: as recency is kept as a count of accesses, not as a time.
+        """
+        return self._untracked(key, _NO_IDLE_TIME)
+
+    def _untracked(self, key: str, refusal: str) -> int | None:
+        if self._is_missing(key):
+            return None
+        raise ArgumentError(refusal)
+
+    @command(
         "OBJECT REFCOUNT key",
         group="generic",
         since="0.1",
@@ -52,7 +94,27 @@ class Objects(Edge):
     )
     def object_refcount(self, key: str) -> int | None:
         """1, as values are not shared between keys; None for a missing key."""
-        return 1 if self.exists(key) else None
+        return None if self._is_missing(key) else 1
+
+    def _is_missing(self, key: str) -> bool:
+        key = exact_key(key)
+        space = self._enter()
+        try:
+            return space.peek(key) is None
+        finally:
+            self._leave()
+
+    @command(
+        "OBJECT HELP",
+        group="generic",
+        since="0.1",
+        complexity="O(1)",
+        reply="statuses",
+        summary="Print this help.",
+    )
+    def object_help(self) -> list[str]:
+        """What there is to ask, a line each."""
+        return help_of("OBJECT")
 
 
 def _encoding(space: Keyspace, entry: Entry) -> str:

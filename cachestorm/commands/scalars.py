@@ -273,7 +273,7 @@ class Scalars(Edge):
             self._leave()
 
     @command(
-        "LCS key1:key key2:key [LEN] [IDX] [MINMATCHLEN min-match-len:integer] [WITHMATCHLEN]",
+        "LCS key1:key key2:key [LEN] [IDX] [MINMATCHLEN minmatchlen:integer] [WITHMATCHLEN]",
         group="string",
         since="0.1",
         complexity="O(N*M) in the lengths",
@@ -286,7 +286,7 @@ class Scalars(Edge):
         *,
         len: bool = False,
         idx: bool = False,
-        min_match_len: int = 0,
+        minmatchlen: int = 0,
         withmatchlen: bool = False,
     ) -> object:
         """The longest common subsequence of two values; a missing key counts as empty.
@@ -294,7 +294,7 @@ class Scalars(Edge):
         Args:
             len: only its length.
             idx: instead, where its stretches lie.
-            min_match_len: with `idx`, only stretches at least that long.
+            minmatchlen: with `idx`, only stretches at least that long.
             withmatchlen: with `idx`, the length of each stretch too.
 
         Returns:
@@ -308,7 +308,7 @@ class Scalars(Edge):
         first, second = self._two_scalars(exact_key(key1), exact_key(key2))
         if len and idx:
             raise ArgumentError("If you want both the length and indexes, please just use IDX.")
-        return _compared(first, second, len, idx, min_match_len, withmatchlen)
+        return _compared(first, second, len, idx, minmatchlen, withmatchlen)
 
     def _two_scalars(self, key1: str, key2: str) -> tuple[bytes, bytes]:
         space = self._enter()

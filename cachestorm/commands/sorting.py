@@ -155,16 +155,16 @@ def _ordered(space: Keyspace, key: str, wanted: _Order) -> list[object]:
     alpha = wanted.is_alpha
     if wanted.is_kept:
         if entry.kind != SET or not wanted.is_stored:
-            if entry.kind == ZSET and wanted.is_descending:
+            if entry.kind != SET and wanted.is_descending:
                 elements.reverse()
             return elements
         # a set has no order of its own, and what is stored should not depend on chance
         by = None
         alpha = True
     if alpha:
-        words = _words(space, elements, by)
+        words = _words(space, elements, by, -1 if wanted.is_descending else 1)
         words.sort(reverse=wanted.is_descending)
-        return [elements[place] for _, _, place in words]
+        return [elements[abs(place)] for _, _, place in words]
     numbers = _numbers(space, elements, by)
     numbers.sort(reverse=wanted.is_descending)
     return [elements[place] for _, _, place in numbers]
@@ -183,14 +183,14 @@ def _elements(space: Keyspace, entry: Entry) -> list[object]:
 
 
 def _words(
-    space: Keyspace, elements: list[object], by: bytes | None
+    space: Keyspace, elements: list[object], by: bytes | None, sign: int
 ) -> list[tuple[bool, bytes, int]]:
-    """What each element is ordered by as bytes, and its place."""
+    """What each element is ordered by as bytes, and its place with that sign."""
     words: list[tuple[bool, bytes, int]] = []
     for place, element in enumerate(elements):
         weight = element if by is None else _looked_up(space, by, element)
         is_there = weight is not _MISSING
-        words.append((is_there, to_wire(weight) if is_there else b"", place))
+        words.append((is_there, to_wire(weight) if is_there else b"", sign * place))
     return words
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final, cast
 
-from mypy_extensions import i64, mypyc_attr, trait, u8
+from mypy_extensions import i64, mypyc_attr, u8
 
 from cachestorm.commands.edge import (
     Edge,
@@ -31,10 +31,12 @@ _MISSING: Final = MISSING
 _UNSET: Final = UNSET
 _NO_TAGS: Final[tuple[str, ...]] = ()
 _DELETED: Final = Cause.DELETED
+_EXPIRED: Final = Cause.EXPIRED
 
 
+# No trait but the one concrete base of Cache: its attributes have fixed offsets here, and
+# GET and SET are what a cache does most.
 @mypyc_attr(allow_interpreted_subclasses=True)
-@trait
 class Strings(Edge):
     """GET, SET and what else works on a value as a whole."""
 
@@ -58,7 +60,7 @@ class Strings(Edge):
         """
         if type(key) is not str:
             key = exact_key(key)
-        if not STEPS_ARE_ATOMIC:
+        if not STEPS_ARE_ATOMIC or self._store.transaction:
             return self._get_locked(key, default)
         return self._space.read(key, default)
 
@@ -113,38 +115,54 @@ class Strings(Edge):
         """
         if type(key) is not str:
             key = exact_key(key)
-        kind = kind_of(value)
-        held = value if kind == STRING else box(value)
-        names: list[str] | None = None
-        if tags is not _NO_TAGS:
-            names = checked_tags(tags)
+        if nx or xx or get or keepttl or tags is not _NO_TAGS or kind_of(value) != STRING:
+            return self._set_with(key, value, ttl, nx, xx, get, keepttl, tags)
         store = self._store
         space = self._space
+        now: i64 = 0
+        deadline: i64 = 0
+        is_timed = ttl is not _UNSET or space.default_ttl_ms != 0
+        if is_timed:
+            now = store.clock.now_ms()
+            deadline = deadline_of(ttl, "set", space.default_ttl_ms, now)
         if (
-            NOTHING_INTERRUPTS
-            and kind == STRING
-            and names is None
-            and not (nx or xx or get or keepttl)
+            # filing a deadline may make a dict, which the garbage collector tracks
+            (NOTHING_INTERRUPTS or (STEPS_ARE_ATOMIC and not is_timed))
             and not store.latch.locked()
+            and space.put_plain(key, value, deadline, now)
         ):
-            now: i64 = 0
-            when: i64 = 0
-            if ttl is not _UNSET or space.default_ttl_ms != 0:
-                now = store.clock.now_ms()
-                when = deadline_of(ttl, "set", space.default_ttl_ms, now)
-            if space.put_plain(key, value, when, now):
-                return True
+            return True
         store.enter_step()
         try:
-            if nx or xx or get or keepttl:
-                return self._set_if(key, held, kind, ttl, nx, xx, get, keepttl, names)
-            deadline: i64 = 0
-            if ttl is not _UNSET or space.default_ttl_ms != 0:
-                deadline = deadline_of(ttl, "set", space.default_ttl_ms, store.now_ms())
-            space.put(key, held, kind, deadline, names)
+            if not space.put_plain(key, value, deadline, now):
+                space.put(key, value, STRING, deadline)
             return True
         finally:
             store.leave()
+
+    def _set_with(
+        self,
+        key: str,
+        value: object,
+        ttl: object,
+        nx: bool,
+        xx: bool,
+        get: bool,
+        keepttl: bool,
+        tags: Iterable[str],
+    ) -> object:
+        kind = kind_of(value)
+        held = value if kind == STRING else box(value)
+        names = None if tags is _NO_TAGS else checked_tags(tags)
+        space = self._enter()
+        try:
+            if nx or xx or get or keepttl:
+                return self._set_if(key, held, kind, ttl, nx, xx, get, keepttl, names)
+            deadline = deadline_of(ttl, "set", space.default_ttl_ms, space.commons.now_ms())
+            space.put(key, held, kind, deadline, names)
+            return True
+        finally:
+            self._leave()
 
     def _set_if(
         self,
@@ -308,12 +326,15 @@ class Strings(Edge):
             raise CommandSyntaxError()
         space = self._enter()
         try:
-            deadline = deadline_of(ttl, "getex", 0, space.commons.now_ms())
+            now = space.commons.now_ms()
+            deadline = deadline_of(ttl, "getex", 0, now)
             entry = space.find(key)
             if entry is None:
                 return _MISSING
             value = _whole(space, entry)
-            if (persist or ttl is not _UNSET) and deadline != entry.expires_at_ms:
+            if deadline != 0 and deadline <= now:
+                space.remove(entry, _EXPIRED)
+            elif (persist or ttl is not _UNSET) and deadline != entry.expires_at_ms:
                 space.set_expiry(entry, deadline)
             return value
         finally:
@@ -376,16 +397,17 @@ class Strings(Edge):
         return self._set_many(mapping, True)
 
     def _set_many(self, mapping: object, only_new: bool) -> bool:
-        pairs = _pairs(mapping)
+        values = {name: box(value) for name, value in _pairs(mapping)}
         space = self._enter()
         try:
             deadline = deadline_of(_UNSET, "mset", space.default_ttl_ms, space.commons.now_ms())
             if only_new:
-                for name, _ in pairs:
+                for name in values:
                     if space.peek(name) is not None:
                         return False
-            for name, value in pairs:
-                space.put(name, box(value), kind_of(value), deadline)
+            space.make_room_for_all(values)
+            for name, held in values.items():
+                space.put(name, held, kind_of(held), deadline)
             return True
         finally:
             self._leave()

@@ -15,11 +15,12 @@ from __future__ import annotations
 
 from typing import Final
 
-from cachestorm.declare.declaration import Declaration
+from cachestorm.declare.declaration import DECLARATIONS, Declaration
 from cachestorm.declare.kinds import Key, Tally
 from cachestorm.declare.notation import BLOCK, ONEOF, Argument
 from cachestorm.declare.replies import Members, Status
 
+_DEEP: Final = "    "
 # ACL categories that are not simply the group's name.
 _CATEGORIES: Final = {
     "generic": ["@keyspace"],
@@ -106,6 +107,21 @@ def docs_of(declaration: Declaration) -> dict[str, object]:
         keys = _key_nodes(arguments)
         docs["arguments"] = [_docs_of_argument(node, keys) for node in arguments]
     return docs
+
+
+def help_of(container: str) -> list[str]:
+    """The lines that HELP prints of a container's subcommands."""
+    import re
+    from textwrap import wrap
+
+    lines = [f"{container} <subcommand> [<arg> [value] [opt] ...]. Subcommands are:"]
+    for declaration in (DECLARATIONS.subcommands(container) or {}).values():
+        spec = declaration.spec.removeprefix(container + " ")
+        lines.append(re.sub(r"([a-z][a-z-]*)(:[a-z-]+)?", r"<\1>", spec))
+        lines.extend(
+            wrap(declaration.summary, 80, initial_indent=_DEEP, subsequent_indent=_DEEP)
+        )
+    return lines
 
 
 def info_of(declaration: Declaration) -> list[object]:

@@ -233,6 +233,7 @@ _NO_INPUT: Final = "at least 1 input key is needed for '{command}' command"
 _FIELDS: Final = "numfields should be greater than 0 and match the provided number of fields"
 _NOT_POSITIVE: Final = "value is out of range, must be positive"
 _NO_COUNT: Final = "count should be greater than 0"
+_NO_INT: Final = "value is out of range, value must between -2147483648 and 2147483647"
 _NO_LIMIT: Final = "LIMIT can't be negative"
 _SYNTAX: Final = "syntax error"
 
@@ -260,6 +261,7 @@ KINDS: Final = _tabulate(
         Integer("positive", _NOT_POSITIVE, 0),
         Integer("scan-count", NOT_AN_INTEGER, 1, INT64_MAX, _SYNTAX),
         Integer("pop-count", _NO_COUNT, 1),
+        Integer("database", NOT_AN_INTEGER, -(1 << 31), (1 << 31) - 1, _NO_INT),
         Integer("client-id", "client-id should be greater than 0", 1),
         Integer("num-matches", "COUNT can't be negative", 0),
         Integer("len", "MAXLEN can't be negative", 0),

@@ -175,6 +175,12 @@ def status(value: object, bound: Bound) -> object:
 
 
 @_named
+def statuses(value: object, bound: Bound) -> object:
+    """A list of `str` as simple strings (OBJECT HELP)."""
+    return [Status(line) for line in cast("Iterable[str]", value)]
+
+
+@_named
 def pong(value: object, bound: Bound) -> object:
     """PING: the message if one was given, else PONG."""
     return _bulk(value) if bound.mask else PONG
@@ -199,19 +205,15 @@ def ttl(value: object, bound: Bound) -> object:
     """Seconds as a number, rounded as Redis rounds; None (never): -1; MISSING: -2."""
     if value is MISSING:
         return -2
-    return -1 if value is None else (_ms_of(value) + 500) // 1000
+    return -1 if value is None else (round(cast(float, value) * 1000) + 500) // 1000
 
 
 @_named
 def pttl(value: object, bound: Bound) -> object:
-    """Seconds as a number, in milliseconds; None (never): -1; MISSING: -2."""
+    """Milliseconds; None (never): -1; MISSING: -2."""
     if value is MISSING:
         return -2
-    return -1 if value is None else _ms_of(value)
-
-
-def _ms_of(seconds: object) -> int:
-    return round(cast(float, seconds) * 1000)
+    return -1 if value is None else value
 
 
 @_named

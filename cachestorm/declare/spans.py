@@ -117,8 +117,17 @@ def score_bound(raw: object) -> ScoreBound:
         return raw
     text = bytes_of(raw) if isinstance(raw, str) else raw
     if isinstance(text, bytes) and text.startswith(b"("):
-        return ScoreBound(parse_float(text[1:], "min or max is not a float"), True)
-    return ScoreBound(parse_float(text, "min or max is not a float"))
+        return ScoreBound(_score(text[1:]), True)
+    return ScoreBound(_score(text))
+
+
+def _score(raw: object) -> float:
+    # as C's strtod: blanks before a number are fine, and nothing at all is 0
+    if isinstance(raw, bytes) and (not raw or raw[0] in b" \t\n\v\f\r"):
+        if not raw:
+            return 0.0
+        raw = raw.lstrip(b" \t\n\v\f\r")
+    return parse_float(raw, "min or max is not a float")
 
 
 def lex_bound(raw: object) -> LexBound:

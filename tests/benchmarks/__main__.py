@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import importlib
 import json
+import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -56,6 +57,8 @@ def measure_of(case: str) -> Callable[[bool, Progress], Page]:
 def main() -> int:
     """Runs the chosen cases; 0, whether goals are reached or not."""
     chosen = arguments()
+    # by way of an exception, so that workers and servers are ended too
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
     folder = chosen.output or ROOT / ("build" if chosen.quick else "docs") / "benchmarks"
     folder.mkdir(parents=True, exist_ok=True)
     if not Build.COMPILED.is_there:

@@ -89,7 +89,7 @@ def measure(quick: bool, progress: Progress) -> Page:
         quick: fewer keys, one round.
         progress: told of each step.
     """
-    keys, rounds = (200_000, 1) if quick else (1_000_000, 3)
+    keys, rounds = (200_000, 1) if quick else (1_000_000, 2)
     page = Page("memory", "Bytes a key", METHOD)
     resident: dict[str, Sample] = {}
     said: dict[str, Sample] = {}

@@ -26,7 +26,7 @@ COMPILED_GOAL = 0.95
 PURE_GOAL = 0.85
 
 # requests of one run at each depth: a second or two
-REQUESTS = {1: 150_000, 16: 1_000_000, 64: 2_000_000}
+REQUESTS = {1: 100_000, 16: 800_000, 64: 1_600_000}
 QUICK_REQUESTS = {1: 20_000, 16: 100_000, 64: 200_000}
 # pipelined, the pure build would take most of the time of the case
 PURE_SHARE = 5

@@ -1,33 +1,40 @@
-"""One command given to a cache in process and to a real server, and the replies compared.
+"""Commands given to a session of ours and to a real server, and the replies compared.
 
-Ours goes through the plan and the reply encoder, so that what is compared are the very
+Ours goes through the whole RESP door but for the socket, so that what is compared are the
 bytes of a reply, parsed back to a tree. Where the order of a reply means nothing, it is
-sorted on both sides.
+sorted on both sides; where a reply depends on the hour, a minute more or less is the same.
 """
 
 from __future__ import annotations
 
 import io
+import re
 import socket
+import time
 from collections.abc import Iterator
-from typing import Final
+from typing import BinaryIO, Final
 
-from librt.strings import BytesWriter
+from real_servers import HOST, RealServer
 
+import cachestorm_server.connection  # noqa: F401  declares HELLO and SELECT
+from cachestorm import Cache, ManualClock
 from cachestorm.declare.registry import REGISTRY
-from cachestorm.errors import CacheStormError
-from cachestorm_server.resp import write_reply
+from cachestorm_server.session import Door, Session
+from cachestorm_server.settings import Settings
 
 # commands whose reply is in no order; those whose reply is flat pairs in no order
-UNORDERED: Final = {"HKEYS", "HVALS", "SMEMBERS", "SUNION", "SINTER", "SDIFF", "KEYS"}
-UNORDERED_PAIRS: Final = {"HGETALL"}
-UNORDERED_SCANS: Final = {"HSCAN", "SSCAN", "ZSCAN"}
+UNORDERED: Final = {b"HKEYS", b"HVALS", b"SMEMBERS", b"SUNION", b"SINTER", b"SDIFF", b"KEYS"}
+UNORDERED_PAIRS: Final = {b"HGETALL"}
+UNORDERED_SCANS: Final = {b"SCAN", b"HSCAN", b"SSCAN", b"ZSCAN"}
+# commands whose reply goes with the clock, and milliseconds in their unit
+CLOCKED: Final = {b"TTL": 1000, b"EXPIRETIME": 1000, b"PTTL": 1, b"PEXPIRETIME": 1}
+LATITUDE_MS: Final = 60_000
 
 
 class Reply:
     """A parsed reply: the mark of its type, and what it holds."""
 
-    def __init__(self, mark: str, value: object) -> None:
+    def __init__(self, mark: str, value: bytes | list[Reply]) -> None:
         self.mark = mark
         self.value = value
 
@@ -37,84 +44,110 @@ class Reply:
     def __repr__(self) -> str:
         return f"{self.mark}{self.value!r}"
 
+    @property
+    def text(self) -> str:
+        """Mark and value of a reply of one line; empty for an array."""
+        return self.mark + self.value.decode("latin-1") if isinstance(self.value, bytes) else ""
 
-class RealServer:
-    """A connection to a real server that speaks plain RESP."""
 
-    def __init__(self, port: int, resp3: bool) -> None:
-        self._socket = socket.create_connection(("127.0.0.1", port))
+class Theirs:
+    """A connection to a real server, emptied first."""
+
+    def __init__(self, server: RealServer, resp3: bool) -> None:
+        self.server = server
+        self._socket = socket.create_connection((HOST, server.port))
         self._file = self._socket.makefile("rb")
-        self.resp3 = resp3
-        if resp3:
-            self.run([b"HELLO", b"3"])
-        self.run([b"FLUSHALL"])
         self._lacks: dict[bytes, bool] = {}
-        self.is_older = b"redis_version:7.0" in bytes(str(self.run([b"INFO"])), "latin-1")
+        self.run([[b"HELLO", b"3" if resp3 else b"2"], [b"FLUSHALL"]])
 
-    def lacks(self, name: bytes) -> bool:
-        """Whether the server has no such command."""
+    def lacks(self, words: list[bytes]) -> bool:
+        """Whether the server has no such command, or not its WITHSCORE."""
+        name = words[0].upper()
+        if name in (b"ZRANK", b"ZREVRANK") and len(words) > 3:
+            return self.server.is_older
         if name not in self._lacks:
-            answer = self.run([b"COMMAND", b"INFO", name])
-            assert isinstance(answer.value, list)
-            self._lacks[name] = answer.value[0].mark in "_$" or answer.value[0].value == b"-1"
+            answer = self.run([[b"COMMAND", b"COUNT"], [b"COMMAND", b"INFO", name]])[1].value
+            assert isinstance(answer, list)
+            self._lacks[name] = answer[0].mark in "_$" or answer[0].value == b"-1"
         return self._lacks[name]
 
-    def run(self, words: list[bytes]) -> Reply:
-        parts = [b"*%d\r\n" % len(words)]
-        parts += [b"$%d\r\n%s\r\n" % (len(word), word) for word in words]
-        self._socket.sendall(b"".join(parts))
-        return parse(self._file.readline, self._file.read)
+    def run(self, commands: list[list[bytes]]) -> list[Reply]:
+        """The replies to commands that are sent all at once."""
+        self._socket.sendall(request(commands))
+        return [parsed(self._file) for _ in commands]
 
     def close(self) -> None:
         self._file.close()
         self._socket.close()
 
 
-def parse(readline: object, read: object) -> Reply:
+class Ours:
+    """A session on a cache of its own, whose time stands still."""
+
+    def __init__(self, resp3: bool) -> None:
+        self.cache = Cache(clock=ManualClock(int(time.time() * 1000)))
+        self._session = Session(Door(self.cache, REGISTRY, Settings()))
+        self.run([[b"HELLO", b"3" if resp3 else b"2"]])
+
+    def run(self, commands: list[list[bytes]]) -> list[Reply]:
+        """The replies to commands that are sent all at once."""
+        taken = self._session.receive(request(commands))
+        while self._session.backlog:
+            taken += self._session.receive(b"")
+        stream = io.BytesIO(taken)
+        replies = [parsed(stream) for _ in commands]
+        assert not stream.read()
+        return replies
+
+
+def request(commands: list[list[bytes]]) -> bytes:
+    """Commands as RESP carries them."""
+    parts = []
+    for words in commands:
+        parts.append(b"*%d\r\n" % len(words))
+        parts += [b"$%d\r\n%s\r\n" % (len(word), word) for word in words]
+    return b"".join(parts)
+
+
+def parsed(stream: BinaryIO) -> Reply:
     """The reply that comes next."""
-    line = readline()  # type: ignore[operator]
+    line = stream.readline()
     mark, rest = chr(line[0]), line[1:-2]
     if mark in "$=" and rest != b"-1":
-        return Reply(mark, read(int(rest) + 2)[:-2])  # type: ignore[operator]
+        return Reply(mark, stream.read(int(rest) + 2)[:-2])
     if mark in "*~>" and rest != b"-1":
-        return Reply(mark, [parse(readline, read) for _ in range(int(rest))])
+        return Reply(mark, [parsed(stream) for _ in range(int(rest))])
     if mark == "%":
-        return Reply(mark, [parse(readline, read) for _ in range(2 * int(rest))])
+        return Reply(mark, [parsed(stream) for _ in range(2 * int(rest))])
     return Reply(mark, rest)
 
 
-def encoded(wire: object, resp3: bool) -> Reply:
-    """A wire value, encoded and parsed back."""
-    out = BytesWriter()
-    write_reply(out, wire, resp3)
-    stream = io.BytesIO(out.getvalue())
-    reply = parse(stream.readline, stream.read)
-    assert not stream.read()
-    return reply
-
-
-def run_ours(cache: object, words: list[bytes], resp3: bool) -> Reply:
-    """What our plan answers, encoded and parsed back."""
-    arguments: list[object] = list(words)
-    try:
-        wire = REGISTRY.resolve(arguments).answer(cache, arguments)
-    except CacheStormError as error:
-        return Reply("-", error.resp.encode())
-    return encoded(wire, resp3)
+def alike(words: list[bytes], theirs: Reply, ours: Reply) -> bool:
+    """Whether two replies to a command say the same."""
+    unit_ms = CLOCKED.get(words[0].upper())
+    if unit_ms is not None and theirs.mark == ours.mark == ":":
+        assert isinstance(theirs.value, bytes) and isinstance(ours.value, bytes)
+        one, other = int(theirs.value), int(ours.value)
+        return one == other or (
+            min(one, other) > 0 and abs(one - other) * unit_ms < LATITUDE_MS
+        )
+    return settled(words, theirs) == settled(words, ours)
 
 
 def settled(words: list[bytes], reply: Reply) -> Reply:
     """The reply with what has no order put into one."""
-    name = words[0].decode().upper()
+    name = words[0].upper()
     if not isinstance(reply.value, list):
         return reply
-    if name in UNORDERED or (name == "SPOP" and len(words) > 2):
+    if name in UNORDERED or (name == b"SPOP" and len(words) > 2):
         return Reply(reply.mark, sorted(reply.value, key=repr))
     if name in UNORDERED_PAIRS:
         return Reply(reply.mark, _sorted_pairs(reply.value))
     if name in UNORDERED_SCANS and len(reply.value) == 2:
         cursor, rows = reply.value
-        by_pairs = name != "SSCAN" and b"NOVALUES" not in [word.upper() for word in words]
+        assert isinstance(rows.value, list)
+        by_pairs = name in (b"HSCAN", b"ZSCAN")
+        by_pairs = by_pairs and b"NOVALUES" not in [word.upper() for word in words]
         items = _sorted_pairs(rows.value) if by_pairs else sorted(rows.value, key=repr)
         return Reply(reply.mark, [cursor, Reply(rows.mark, items)])
     return reply
@@ -126,7 +159,14 @@ def _sorted_pairs(flat: list[Reply]) -> list[Reply]:
 
 
 def lines_of(text: str) -> Iterator[list[bytes]]:
-    """Commands, one a line, words separated by blanks; an empty word is written ''."""
+    r"""Commands, one a line, words separated by blanks; an empty word is written ''.
+
+    A byte may be written `\x00`; a line that begins with `#` and a blank is for people.
+    """
     for line in text.strip().splitlines():
-        if line.strip():
-            yield [b"" if word == "''" else word.encode() for word in line.split()]
+        if line.strip() and not line.startswith("# "):
+            yield [b"" if word == "''" else _word(word) for word in line.split()]
+
+
+def _word(text: str) -> bytes:
+    return re.sub(rb"\\x(..)", lambda found: bytes.fromhex(found[1].decode()), text.encode())

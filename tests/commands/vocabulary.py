@@ -1,20 +1,35 @@
-"""Random commands of the container families, over few keys, members and numbers.
+"""Random commands of all families, over few keys, members and numbers.
 
 So few that types and members collide all the time, and with enough bad words among them
-that every refusal comes up.
+that every refusal comes up. Now and then a command is spoilt: a word left out, said twice,
+replaced or added.
+
+1. Nothing here lives for less than an hour, and no two times to live are the same, so that
+   what is answered does not depend on the millisecond.
+2. What draws at random (SPOP without a count) is not drawn here.
 """
 
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
 
-KEYS = ["a", "b", "c", "d"]
-MEMBERS = ["x", "y", "z", "1", "2", "-3", "", "é", "zz"]
+# a surrogate stands for a byte that is no UTF-8
+KEYS = ["a", "b", "c", "d", "\0\udcff"]
+MEMBERS = ["x", "y", "z", "1", "2", "-3", "", "é", "zz", "\0", "\udcff\udcc3"]
 NUMBERS = ["0", "1", "2", "-1", "-2", "3", "100", "x", "-100", "1.5", ""]
+GREATEST, LEAST = "9223372036854775807", "-9223372036854775808"
+INTEGERS = ["1", "-1", "5", GREATEST, LEAST, "x", " 1", "1.0", "01"]
+FLOATS = ["1", "0.1", "-0.25", "3.0e2", "1e-3", "x", "", "-1.5", "0.2", "1_0", " 1"]
+VALUES = [*MEMBERS, "10", "0.5", GREATEST, "ohmytext", "mynewtext", "3.0", "1e3"]
 SCORES = ["1", "2", "-1.5", "inf", "-inf", "0", "3e2", "x", "-0", "0.25"]
 SCORE_BOUNDS = ["(1", "1", "-inf", "+inf", "(2", "5", "x", "(-1.5", "0"]
-LEX_BOUNDS = ["-", "+", "[x", "(x", "[", "(", "[z", "(zz", "[1", "x"]
+LEX_BOUNDS = ["-", "+", "[x", "(x", "[", "(", "[z", "(zz", "[1", "x", "[\udcff"]
+MOMENTS = ["4000000000", "4000000001", "5000000000", "1", "0", "-1", "x", GREATEST]
+MOMENTS_MS = ["4000000000000", "4000000000001", "1", "-1", "x", GREATEST]
+NOISE = ["FOO", "", "-1", "9223372036854775808", "x", "NX", "GET", "\0", "1e5", "0", "LIMIT"]
+# whose reply is left to chance when a word is missing
+NEVER_SPOILT = ("SCAN", "SPOP", "SRANDMEMBER", "HRANDFIELD", "ZRANDMEMBER", "RANDOMKEY")
+SPOILT = 0.06
 
 # A command is words: "key" and its like are replaced by chance, "[...]" is there or not,
 # "a|b" is one of both, "x*" is one to three of them.
@@ -109,17 +124,72 @@ ZDIFFSTORE key 2 key key
 ZINTERCARD 2 key key [LIMIT number]
 ZSCAN key 0
 SORT key [LIMIT 0|1 number] [GET #|w_*|h_*->f] [DESC] [ALPHA]
-SORT key [BY w_*|nosort] [ALPHA] [DESC] STORE key
-DEL key
-DEL key
-DEL key key
-TYPE key
+SORT key [BY w_*|nosort] ALPHA [DESC] STORE key
+SORT_RO key [BY w_*|nosort] [ALPHA] [DESC]
+GET key
+GET key
 SET key member
-EXISTS key
+SET key value [NX] [XX] [GET]
+SET key value [GET] [NX|XX|KEEPTTL] [EX ttl]
+SET key value [KEEPTTL] [EXAT moment] [GET]
+SET key value [PXAT moment-ms] [PX ttl-ms]
+SETNX key value
+SETEX key ttl value
+PSETEX key ttl-ms value
+GETSET key value
+GETDEL key
+GETEX key [PERSIST]
+GETEX key [EX ttl] [PXAT moment-ms]
+GETEX key EXAT moment
+MGET key*
+MSET key value key value
+MSETNX key value key value
+INCR key
+DECR key
+INCRBY key integer
+DECRBY key integer
+INCRBYFLOAT key float
+INCRBYFLOAT key float
+APPEND key value
+STRLEN key
+GETRANGE key number number
+SUBSTR key number number
+SETRANGE key 0|1|5|-1|x value
+LCS key key [LEN] [IDX] [MINMATCHLEN number] [WITHMATCHLEN]
+DEL key*
+UNLINK key*
+EXISTS key*
+TOUCH key*
+TYPE key
+EXPIRE key ttl [NX|XX|GT|LT|FOO] [NX|XX|GT|LT]
+PEXPIRE key ttl-ms [NX|XX|GT|LT]
+EXPIREAT key moment [NX|XX|GT|LT] [NX|XX|GT|LT]
+PEXPIREAT key moment-ms [NX|XX|GT|LT]
+PERSIST key
+TTL key
+PTTL key
+EXPIRETIME key
+PEXPIRETIME key
+RENAME key key
+RENAMENX key key
+COPY key key [REPLACE] [DB database]
+MOVE key database
+SELECT 0|0|1
+KEYS *|?|a|[a-c]|\udcff
+SCAN 0 COUNT 1000 [MATCH *|[ab]] [TYPE string|hash|list|zset]
+OBJECT REFCOUNT nokey
+OBJECT FREQ key
+FOO key
 """
 
 _WORDS = {
     "key": KEYS,
+    "value": VALUES,
+    "integer": INTEGERS,
+    "float": FLOATS,
+    "moment": MOMENTS,
+    "moment-ms": MOMENTS_MS,
+    "database": ["0", "1", "2", "16", "x", "99999999999"],
     "member": MEMBERS,
     "number": NUMBERS,
     "score": SCORES,
@@ -140,15 +210,38 @@ def random_command(chance: random.Random) -> list[bytes]:
                 option.append(next(template))
             option[-1] = option[-1][:-1]
             if chance.random() < 0.35:
-                for each in option:
-                    words += _drawn(each, chance.choice)
+                words += [_drawn(each, chance) for each in option]
         elif word.endswith("*") and word[:-1] in _WORDS:
-            for _ in range(chance.randint(1, 3)):
-                words.append(chance.choice(_WORDS[word[:-1]]))
+            words += [_drawn(word[:-1], chance) for _ in range(chance.randint(1, 3))]
         else:
-            words += _drawn(word, chance.choice)
-    return [word.encode() for word in words]
+            words.append(_drawn(word, chance))
+    if chance.random() < SPOILT and words[0] not in NEVER_SPOILT:
+        _spoil(words, chance)
+    return [word.encode("utf-8", "surrogateescape") for word in words]
 
 
-def _drawn(word: str, choice: Callable[[list[str]], str]) -> list[str]:
-    return [choice(_WORDS[word] if word in _WORDS else word.split("|"))]
+def _drawn(word: str, chance: random.Random) -> str:
+    if word == "ttl":
+        return _lifetime(chance, 10**4, 10**7)
+    if word == "ttl-ms":
+        return _lifetime(chance, 10**7, 10**10)
+    return chance.choice(_WORDS[word] if word in _WORDS else word.split("|"))
+
+
+def _lifetime(chance: random.Random, least: int, most: int) -> str:
+    if chance.random() < 0.3:
+        return chance.choice(["0", "-1", GREATEST, "4611686018427387904"])
+    return str(chance.randrange(least, most))
+
+
+def _spoil(words: list[str], chance: random.Random) -> None:
+    at = chance.randrange(len(words))
+    match chance.randrange(4):
+        case 0:
+            words.append(chance.choice(NOISE))
+        case 1 if len(words) > 1:
+            del words[max(at, 1)]
+        case 2 if at:
+            words[at] = chance.choice(NOISE)
+        case _:
+            words.insert(at, words[at])

@@ -27,6 +27,7 @@ WEIGHTED = ("zunion", "zunionstore", "zinter", "zinterstore")
 MEANT = {
     "set": ({"tags"}, {"comparison-value"}),  # TAGS is ours; IFEQ is newer than 7.2
     "copy": ({"database"}, {"destination-db"}),  # redis-py's name of the parameter
+    "lcs": ({"minmatchlen"}, {"min-match-len"}),
     "incrby": ({"amount"}, {"increment"}),
     "decrby": ({"amount"}, {"decrement"}),
     "sort": ({"by", "get"}, {"by-pattern", "get-pattern"}),

@@ -58,7 +58,7 @@ def reply(name: str, value: object, *options: str) -> object:
         ("ttl", None, (), -1),
         ("ttl", 1.4, (), 1),
         ("ttl", 1.5, (), 2),
-        ("pttl", 1.5, (), 1500),
+        ("pttl", 1500, (), 1500),
         ("pttl", None, (), -1),
         ("members", {"a"}, (), Members(["a"])),
         ("mapping", {"f": 1}, (), {"f": b"1"}),

@@ -14,6 +14,7 @@ from cachestorm.cache import Cache
 from cachestorm_server.server import RespServer, run
 from cachestorm_server.settings import Settings
 
+
 @contextmanager
 def our_server(
     settings: Settings | None = None, cache: Cache | None = None

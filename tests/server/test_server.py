@@ -19,6 +19,7 @@ from cachestorm_server.server import RespServer
 from cachestorm_server.session import Door
 from cachestorm_server.settings import Settings
 
+
 @pytest.fixture(scope="module")
 def server() -> Iterator[RespServer]:
     with our_server() as running:

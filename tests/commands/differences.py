@@ -1,0 +1,278 @@
+"""Where a reply of ours is meant to differ from that of a real server, and why.
+
+The one list of such cases: the tests against real servers allow these and no others, and
+`docs/differences.md` shows it. A `*` in a reply stands for any text, and alone for an array.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Final
+
+from comparison import Reply
+
+NUMBER: Final = "-ERR value is not an integer or out of range"
+DOUBLE: Final = "-ERR value is not a valid float"
+WEIGHT: Final = "-ERR weight value is not a float"
+SYNTAX: Final = "-ERR syntax error"
+WRONG_TYPE: Final = "-WRONGTYPE Operation against a key holding the wrong kind of value"
+NEGATIVE: Final = "-ERR * can't be negative"
+CONFLICT: Final = "-ERR * options at the same time are not compatible"
+NOTHING: Final = "null"
+ARRAY: Final = "*"
+
+SCANS: Final = "SCAN HSCAN SSCAN ZSCAN"
+ALGEBRA: Final = "ZUNION ZINTER ZDIFF ZUNIONSTORE ZINTERSTORE ZDIFFSTORE"
+RANGES: Final = "ZRANGE ZRANGESTORE ZRANGEBYSCORE ZREVRANGEBYSCORE ZRANGEBYLEX ZREVRANGEBYLEX"
+PLACES_FIRST: Final = "words out of place are refused before values that cannot be read"
+VALUES_FIRST: Final = "values that cannot be read are refused before options that exclude"
+IN_ORDER: Final = "values are read in the order of the command's syntax"
+ARGUMENTS_FIRST: Final = "arguments are refused before any key is looked at"
+
+Condition = Callable[[list[bytes], Reply, Reply], bool]
+
+
+def always(words: list[bytes], theirs: Reply, ours: Reply) -> bool:
+    """Nothing beyond commands and replies."""
+    return True
+
+
+def has_nul(words: list[bytes], theirs: Reply, ours: Reply) -> bool:
+    """A NUL byte is among the words or in what either server answers."""
+    return any(b"\0" in word for word in words) or any(
+        "\\x00" in repr(reply) or "\0" in reply.text for reply in (theirs, ours)
+    )
+
+
+def has_repeated_option(words: list[bytes], theirs: Reply, ours: Reply) -> bool:
+    """An option is said twice."""
+    options = [word.upper() for word in words if word.upper() in (b"BYSCORE", b"BYLEX", b"REV")]
+    return len(options) > len(set(options))
+
+
+def has_many_digits(words: list[bytes], theirs: Reply, ours: Reply) -> bool:
+    """They answer a number of more digits than a double has, we the nearest double."""
+    try:
+        one, other = (float(reply.text[1:]) for reply in (theirs, ours))
+    except ValueError:
+        return False
+    digits = theirs.text.strip("$-0").replace(".", "")
+    return len(digits) > 15 and abs(one - other) <= abs(one) * 1e-15
+
+
+def is_reordered(words: list[bytes], theirs: Reply, ours: Reply) -> bool:
+    """The same elements, of what has no order, in another one."""
+    if b"nosort" not in words or not isinstance(theirs.value, list):
+        return False
+    assert isinstance(ours.value, list)
+    return sorted(theirs.value, key=repr) == sorted(ours.value, key=repr)
+
+
+class Difference:
+    """One row.
+
+    Attributes:
+        commands: their names.
+        theirs, ours: patterns of the replies.
+        why: the reason.
+        server: the one it is about, `valkey` or `redis`; empty for both.
+        condition: what else must hold.
+    """
+
+    def __init__(
+        self,
+        commands: str,
+        theirs: list[str],
+        ours: list[str],
+        why: str,
+        server: str = "",
+        condition: Condition = always,
+    ) -> None:
+        self.commands = commands.split()
+        self.theirs = theirs
+        self.ours = ours
+        self.why = why
+        self.server = server
+        self.condition = condition
+
+    def covers(self, server: str, words: list[bytes], theirs: Reply, ours: Reply) -> bool:
+        """Whether this is why two replies differ."""
+        return (
+            words[0].decode("latin-1").upper() in self.commands
+            and self.server in ("", server)
+            and any(matches(pattern, theirs) for pattern in self.theirs)
+            and any(matches(pattern, ours) for pattern in self.ours)
+            and self.condition(words, theirs, ours)
+        )
+
+    def as_row(self) -> str:
+        """The row as `docs/differences.md` shows it."""
+        whose = {"": "Redis 7.0, Valkey 9.1", "valkey": "Valkey 9.1", "redis": "Redis 7.0"}
+        cells = [
+            ", ".join(self.commands),
+            whose[self.server],
+            *("<br>".join(map(_cell, side)) for side in (self.theirs, self.ours)),
+            self.why,
+        ]
+        return f"| {' | '.join(cells)} |"
+
+
+def _cell(pattern: str) -> str:
+    named = {NOTHING: "nil", ARRAY: "an array", ":*": "an integer", "$*": "a string"}
+    return named.get(pattern) or f"`{pattern.lstrip('-')}`"
+
+
+def matches(pattern: str, reply: Reply) -> bool:
+    """Whether a reply is what a pattern says."""
+    if pattern == NOTHING:
+        return reply.mark == "_" or reply.text in ("$-1", "*-1")
+    if pattern == ARRAY:
+        return isinstance(reply.value, list)
+    literal = [re.escape(part) for part in pattern.split("*")]
+    return re.fullmatch(".*".join(literal), reply.text, re.DOTALL) is not None
+
+
+DIFFERENCES: Final = [
+    Difference(
+        f"COPY LMPOP ZMPOP LPOS SINTERCARD SORT SORT_RO {SCANS} {ALGEBRA} {RANGES}",
+        [
+            NUMBER,
+            WEIGHT,
+            NEGATIVE,
+            "-ERR count should be greater than 0",
+            "-ERR invalid cursor",
+        ],
+        [SYNTAX],
+        PLACES_FIRST,
+    ),
+    Difference(
+        "EXPIRE PEXPIRE EXPIREAT PEXPIREAT HEXPIREAT", [CONFLICT], [NUMBER], VALUES_FIRST
+    ),
+    Difference("ZADD", [CONFLICT], [DOUBLE], VALUES_FIRST),
+    Difference("LPOS", ["-ERR RANK can't be zero*"], [NEGATIVE], VALUES_FIRST),
+    Difference("SET", [SYNTAX], [NUMBER], VALUES_FIRST),
+    Difference(RANGES, [NUMBER], ["-ERR min or max*"], IN_ORDER),
+    Difference(
+        f"{SCANS} {ALGEBRA} ZINTERCARD LCS",
+        [WRONG_TYPE, ARRAY, "-ERR The specified keys must contain string values"],
+        [SYNTAX, NUMBER, WEIGHT, NEGATIVE, "-ERR invalid cursor"],
+        ARGUMENTS_FIRST,
+    ),
+    Difference(
+        "LINDEX LSET", [WRONG_TYPE, NOTHING, "-ERR no such key"], [NUMBER], ARGUMENTS_FIRST
+    ),
+    Difference("INCRBYFLOAT", [WRONG_TYPE], [DOUBLE], ARGUMENTS_FIRST),
+    Difference(
+        "GETEX",
+        [WRONG_TYPE, NOTHING],
+        [NUMBER, "-ERR invalid expire time in 'getex' command"],
+        f"{ARGUMENTS_FIRST}, as in Valkey",
+        "redis",
+    ),
+    Difference(
+        "HEXPIREAT",
+        ["-ERR numfields should be greater than 0 and match the provided number of fields"],
+        ["-ERR Unsupported option *"],
+        "a word in the place of FIELDS is named",
+        "valkey",
+    ),
+    Difference(
+        "ZRANK ZREVRANK",
+        ["-ERR wrong number of arguments for '*' command"],
+        [SYNTAX, ARRAY, WRONG_TYPE],
+        "one text for all words that fit nowhere; an option said twice is said once",
+        "valkey",
+    ),
+    Difference(
+        "SORT SORT_RO",
+        ["-ERR One or more scores can't be converted into double"],
+        [ARRAY],
+        "an empty element counts as 0, as in Redis 7.2",
+        "valkey",
+    ),
+    Difference(
+        "SORT SORT_RO",
+        [ARRAY],
+        [ARRAY, "-ERR One or more scores can't be converted into double"],
+        "theirs reads a C string, which ends at a NUL byte",
+        condition=has_nul,
+    ),
+    Difference(
+        f"EXPIRE PEXPIRE EXPIREAT PEXPIREAT OBJECT {RANGES} ZCOUNT ZREMRANGEBYSCORE {SCANS}",
+        ["*", "-ERR *", WRONG_TYPE, ":*"],
+        ["-ERR *"],
+        "theirs reads a C string, which ends at a NUL byte",
+        condition=has_nul,
+    ),
+    Difference(
+        "ZRANGE ZRANGESTORE",
+        [SYNTAX],
+        [ARRAY, ":*", WRONG_TYPE, NUMBER, "-ERR min or max*"],
+        "an option said twice is said once, as in other commands",
+        condition=has_repeated_option,
+    ),
+    Difference(
+        "INCRBYFLOAT HINCRBYFLOAT",
+        ["$*"],
+        ["$*"],
+        "a stored number is a double; theirs is a long double of 64 bits, stored as digits",
+        condition=has_many_digits,
+    ),
+    Difference(
+        "SCAN",
+        ["-ERR unknown type name '*'"],
+        [ARRAY],
+        "a type that there is none of finds nothing, as in Redis 7.2",
+        "valkey",
+    ),
+    Difference(
+        "SCAN", [ARRAY], ["-ERR invalid cursor"], "a cursor is digits, as in Valkey", "redis"
+    ),
+    Difference(
+        "OBJECT",
+        [":*"],
+        ["-ERR idle time is not tracked*"],
+        "recency is kept as a count of accesses, not as a time",
+    ),
+    Difference(
+        "SORT SORT_RO",
+        [ARRAY],
+        [ARRAY],
+        "`BY nosort` of a set: a set has no order",
+        condition=is_reordered,
+    ),
+    Difference(
+        "OBJECT", ["$quicklist", "$hashtable"], ["$listpack"], "as in Redis 7.2", "redis"
+    ),
+    Difference("OBJECT", [":2147483647"], [":1"], "no value is shared between keys", "redis"),
+    Difference(
+        "OBJECT",
+        ["$raw", "$embstr"],
+        ["$embstr", "$int", "$raw"],
+        "the encoding is what a value would have if it were new",
+    ),
+    Difference("OBJECT", [ARRAY], [ARRAY], "HELP describes what ours does"),
+]
+
+
+def why_different(server: str, words: list[bytes], theirs: Reply, ours: Reply) -> str | None:
+    """The reason that two replies are meant to differ; None if they are not."""
+    for difference in DIFFERENCES:
+        if difference.covers(server, words, theirs, ours):
+            return difference.why
+    return None
+
+
+def may_have_changed(theirs: Reply, ours: Reply) -> bool:
+    """Whether one of two servers may have changed a key that the other has not."""
+    return theirs.mark != "-" or ours.mark != "-"
+
+
+def as_table() -> str:
+    """The rows as `docs/differences.md` shows them."""
+    head = [
+        "| Command | Beside | They answer | CacheStorm answers | Why |",
+        "|---|---|---|---|---|",
+    ]
+    return "\n".join(head + [difference.as_row() for difference in DIFFERENCES])

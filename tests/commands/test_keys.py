@@ -1,0 +1,83 @@
+"""Keys, deadlines and OBJECT in process: what no server could compare."""
+
+from __future__ import annotations
+
+import pytest
+
+from cachestorm import MISSING, Cache, ManualClock
+from cachestorm.errors import ArgumentError, OutOfMemoryError
+
+
+@pytest.fixture
+def clock() -> ManualClock:
+    return ManualClock()
+
+
+@pytest.fixture
+def cache(clock: ManualClock) -> Cache:
+    return Cache(clock=clock)
+
+
+def test_a_deadline_long_past_does_not_hold_up_the_reaper(cache: Cache) -> None:
+    cache.execute("SET", "past", "v", "PXAT", 1)
+    cache.set("present", "v", ttl=1000)
+    while cache.reap():
+        pass
+    assert ["present"] == cache.keys()
+    assert 1 == cache.dbsize()
+    cache._check()
+
+
+def test_milliseconds_are_exact_to_the_end_of_time(cache: Cache) -> None:
+    cache.set("k", "v")
+    cache.execute("PEXPIREAT", "k", (1 << 63) - 1)
+    assert (1 << 63) - 1 == cache.pexpiretime("k")
+    assert (1 << 63) - 1 - 1_700_000_000_000 == cache.pttl("k")
+
+
+def test_no_key_and_no_deadline_are_told_apart(cache: Cache) -> None:
+    cache.set("k", "v")
+    for ask in (cache.ttl, cache.pttl, cache.expiretime, cache.pexpiretime):
+        assert (None, MISSING) == (ask("k"), ask("nokey"))
+
+
+def test_a_moved_key_takes_deadline_and_tags_along(cache: Cache) -> None:
+    cache.set("k", "v", ttl=60, tags=["t"])
+    assert cache.move("k", 1)
+    there = cache.database(1)
+    assert ("v", 60.0, ["t"]) == (there.get("k"), there.ttl("k"), there.tags("k"))
+    assert ([], []) == (cache.keys(), cache.tagkeys("t"))
+    assert not cache.move("k", 1)
+    cache.set("k", "w")
+    assert not cache.move("k", 1)
+    with pytest.raises(ArgumentError, match="source and destination objects are the same"):
+        cache.move("k", 0)
+    cache._check()
+
+
+def test_a_key_that_finds_no_room_stays_where_it_was() -> None:
+    cache = Cache(max_memory=2048, policy="noeviction")
+    cache.set("k", b"x" * 1200, tags=["t"])
+    with pytest.raises(OutOfMemoryError):
+        cache.rename("k", "k" * 1000)
+    with pytest.raises(OutOfMemoryError):
+        cache.move("k", 1)
+    assert (b"x" * 1200, ["t"]) == (cache.get("k"), cache.tags("k"))
+    assert 0 == cache.database(1).dbsize()
+    cache._check()
+
+
+def test_a_moved_key_may_be_the_one_that_makes_room() -> None:
+    cache = Cache(max_memory=2048)
+    cache.set("k", b"x" * 1200)
+    assert cache.move("k", 1)
+    assert b"x" * 1200 == cache.database(1).get("k")
+    assert 0 == cache.dbsize()
+    cache._check()
+
+
+def test_help_lists_what_there_is(cache: Cache) -> None:
+    lines = cache.object_help()
+    assert "OBJECT <subcommand> [<arg> [value] [opt] ...]. Subcommands are:" == lines[0]
+    assert {"ENCODING <key>", "FREQ <key>", "IDLETIME <key>", "REFCOUNT <key>"} < set(lines)
+    assert ["HELP", "    Print this help."] == lines[-2:]

@@ -1,0 +1,93 @@
+"""Strings and scalars in process: what Python sees, and what no server could compare."""
+
+from __future__ import annotations
+
+import pytest
+
+from cachestorm import MISSING, Cache, ManualClock
+from cachestorm.errors import ArgumentError, InvalidTtlError, NotAFloatError, WrongTypeError
+
+
+@pytest.fixture
+def clock() -> ManualClock:
+    return ManualClock()
+
+
+@pytest.fixture
+def cache(clock: ManualClock) -> Cache:
+    return Cache(clock=clock)
+
+
+def test_numbers_are_stored_as_pythons_own(cache: Cache) -> None:
+    cache.set("n", "41", tags=["t"])
+    assert 42 == cache.incr("n")
+    assert 42 == cache.get("n")
+    assert 42.5 == cache.incrbyfloat("n", 0.5)
+    assert 42.5 == cache.get("n")
+    assert ["t"] == cache.tags("n")
+
+
+def test_decimal_fractions_add_up(cache: Cache) -> None:
+    for _ in range(10):
+        total = cache.incrbyfloat("n", 0.1)
+    assert 1.0 == total
+    assert b"1" == cache.execute("GETRANGE", "n", 0, -1)
+
+
+def test_a_sum_is_never_minus_zero(cache: Cache) -> None:
+    assert "0.0" == str(cache.incrbyfloat("n", -0.0))
+    cache.set("n", "-0")
+    assert "0.0" == str(cache.incrbyfloat("n", -0.0))
+
+
+def test_what_is_no_number_is_refused_and_kept(cache: Cache) -> None:
+    cache.set("n", "x")
+    with pytest.raises(NotAFloatError):
+        cache.incrbyfloat("n", 1)
+    with pytest.raises(ArgumentError, match="NaN or Infinity"):
+        cache.incrbyfloat("new", float("inf"))
+    assert "x" == cache.get("n")
+    assert not cache.exists("new")
+
+
+def test_the_common_subsequence_is_told_as_bytes_length_or_places(cache: Cache) -> None:
+    cache.mset({"a": "ohmytext", "b": b"mynewtext"})
+    assert b"mytext" == cache.lcs("a", "b")
+    assert 6 == cache.lcs("a", "b", len=True)
+    assert {"matches": [[[4, 7], [5, 8], 4], [[2, 3], [0, 1], 2]], "len": 6} == cache.lcs(
+        "a", "b", idx=True, withmatchlen=True
+    )
+    assert b"" == cache.lcs("a", "nokey")
+    cache.rpush("l", 1)
+    with pytest.raises(ArgumentError, match="must contain string values"):
+        cache.lcs("a", "l")
+
+
+def test_long_values_are_not_compared(cache: Cache) -> None:
+    cache.mset({"a": b"x" * 20_000, "b": b"y" * 20_000})
+    with pytest.raises(ArgumentError, match="Insufficient memory"):
+        cache.lcs("a", "b")
+
+
+def test_a_key_can_get_another_time_to_live_as_it_is_read(
+    cache: Cache, clock: ManualClock
+) -> None:
+    cache.set("k", "v", ttl=10)
+    assert "v" == cache.getex("k", 100)
+    assert 100.0 == cache.ttl("k")
+    assert "v" == cache.getex("k", None)
+    assert cache.ttl("k") is None
+    with pytest.raises(InvalidTtlError):
+        cache.getex("k", 0)
+    assert MISSING is cache.getex("nokey", 10)
+    past = clock.now_ms() // 1000 - 1
+    assert "v" == cache.execute("GETEX", "k", "EXAT", past)
+    assert 0 == cache.dbsize()
+
+
+def test_objects_are_read_whole_and_never_in_part(cache: Cache) -> None:
+    cache.set("o", {"a": 1})
+    for words in (["APPEND", "o", "x"], ["STRLEN", "o"], ["INCRBYFLOAT", "o", "1"]):
+        with pytest.raises(WrongTypeError):
+            cache.execute(*words)
+    assert {"a": 1} == cache.getdel("o")
