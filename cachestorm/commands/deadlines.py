@@ -11,7 +11,7 @@ from typing import Final
 from mypy_extensions import i64, mypyc_attr, trait
 
 from cachestorm.codec import INT64_MAX, INT64_MIN
-from cachestorm.commands.edge import Edge, exact_key, milliseconds_of
+from cachestorm.commands.edge import Edge, exact_key, in_milliseconds, milliseconds_of
 from cachestorm.declare.declaration import command
 from cachestorm.declare.kinds import Lifetime
 from cachestorm.errors import ArgumentError, InvalidTtlError
@@ -85,8 +85,8 @@ class Deadlines(Edge):
         gt: bool = False,
         lt: bool = False,
     ) -> bool:
-        """As `expire`; on the wire the time to live is in milliseconds."""
-        return self._expire(key, ttl, "pexpire", nx, xx, gt, lt)
+        """As `expire`; a bare number is milliseconds."""
+        return self._expire(key, in_milliseconds(ttl), "pexpire", nx, xx, gt, lt)
 
     @command(
         "EXPIREAT key when:unix-seconds [NX | XX | GT | LT]",
@@ -135,7 +135,9 @@ class Deadlines(Edge):
         gt: bool = False,
         lt: bool = False,
     ) -> bool:
-        """As `expireat`; on the wire the deadline is in milliseconds."""
+        """As `expireat`; a bare number is milliseconds since 1970."""
+        if type(when) is int:
+            when = Lifetime(when, True)
         return self._expire(key, _deadline(when), "pexpireat", nx, xx, gt, lt)
 
     def _expire(
@@ -152,7 +154,9 @@ class Deadlines(Edge):
         space = self._enter()
         try:
             now = space.commons.now_ms()
-            wanted: int = lifetime.ms if lifetime.absolute else lifetime.ms + now
+            # a sum of Python's integers: what a user gave may not fit into 64 bits
+            start: int = 0 if lifetime.absolute else now
+            wanted = lifetime.ms + start
             if not INT64_MIN <= wanted <= INT64_MAX:
                 raise InvalidTtlError(f"invalid expire time in '{name}' command")
             deadline: i64 = wanted

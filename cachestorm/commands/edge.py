@@ -120,6 +120,16 @@ def milliseconds_of(ttl: object) -> int:
     return milliseconds_of(cast(float, total()))
 
 
+def in_milliseconds(ttl: object) -> object:
+    """A time to live for the methods that redis-py counts in milliseconds.
+
+    A bare positive number becomes a `Lifetime`; anything else is given back as it is.
+    """
+    if type(ttl) is int and ttl > 0:
+        return Lifetime(ttl, False)
+    return ttl
+
+
 _UNITS_MS: Final = {"ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
 
 

@@ -197,7 +197,8 @@ class Scalars(Edge):
             start = max(size + start, 0)
         if end < 0:
             end = max(size + end, 0)
-        return whole[start : end + 1]
+        # compiled, a slice of bytes may not end before it begins
+        return whole[start : end + 1] if start <= end else b""
 
     @command(
         "SETRANGE key offset:integer value",

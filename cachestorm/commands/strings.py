@@ -15,6 +15,7 @@ from cachestorm.commands.edge import (
     Edge,
     deadline_of,
     exact_key,
+    in_milliseconds,
     kind_of,
 )
 from cachestorm.declare.declaration import command
@@ -230,8 +231,8 @@ class Strings(Edge):
         summary="Set the value and the time to live of a key in milliseconds.",
     )
     def psetex(self, key: str, ttl: object, value: object) -> bool:
-        """Sets a key with a time to live; on the wire it is in milliseconds."""
-        return self._store_whole(key, value, ttl, "psetex", False)
+        """Sets a key with a time to live, of which a bare number is milliseconds."""
+        return self._store_whole(key, value, in_milliseconds(ttl), "psetex", False)
 
     def _store_whole(
         self, key: str, value: object, ttl: object, name: str, only_new: bool

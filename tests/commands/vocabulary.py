@@ -124,7 +124,7 @@ ZDIFFSTORE key 2 key key
 ZINTERCARD 2 key key [LIMIT number]
 ZSCAN key 0
 SORT key [LIMIT 0|1 number] [GET #|w_*|h_*->f] [DESC] [ALPHA]
-SORT key [BY w_*|nosort] ALPHA [DESC] STORE key
+SORT key [BY nosort] ALPHA [DESC] STORE key
 SORT_RO key [BY w_*|nosort] [ALPHA] [DESC]
 GET key
 GET key

@@ -388,3 +388,21 @@ def test_the_ledger_knows_of_what_is_dead_but_not_yet_reaped(read: bool) -> None
         assert cache.get("b") is None
     causes = [(cache.why(key) or {}).get("cause") for key in "ab"]
     assert causes == [Cause.EXPIRED, Cause.INVALIDATED]
+
+
+def test_methods_of_milliseconds_take_bare_numbers_in_them_as_redis_py_does() -> None:
+    clock = ManualClock()
+    cache = Cache(clock=clock)
+    cache.psetex("k", 1500, "v")
+    assert cache.pttl("k") == 1500
+    assert cache.pexpire("k", 2500) is True
+    assert cache.ttl("k") == 2.5
+    assert cache.pexpire("k", timedelta(seconds=1)) is True
+    assert cache.ttl("k") == 1.0
+    assert cache.pexpireat("k", clock.now_ms() + 700) is True
+    assert cache.pttl("k") == 700
+    with pytest.raises(InvalidTtlError):
+        cache.pexpire("k", 0)
+    with pytest.raises(InvalidTtlError):
+        cache.psetex("k", -5, "v")
+    assert cache.pttl("k") == 700
