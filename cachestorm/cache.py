@@ -39,6 +39,7 @@ from cachestorm.markers import MISSING
 from cachestorm.sizes import parse_size
 
 DEFAULT_POLICY: Final = "allkeys-lru"
+LONGEST_TTL_MS: Final = 1000 * 366 * 86_400_000
 
 
 @mypyc_attr(allow_interpreted_subclasses=True)
@@ -284,4 +285,6 @@ def _ttl_ms(ttl: object) -> int:
     milliseconds = milliseconds_of(ttl)
     if milliseconds <= 0:
         raise ConfigError(f"default_ttl is positive or None, not {ttl!r}")
+    if milliseconds > LONGEST_TTL_MS:
+        raise ConfigError(f"default_ttl is at most a thousand years, not {ttl!r}")
     return milliseconds

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import enum
 import sys
+from collections import deque
 from collections.abc import Callable
 from typing import Final, cast
 
@@ -64,7 +65,7 @@ class Effects:
 
     def __init__(self) -> None:
         self.wanted: bool = False
-        self.queue: list[Effect] = []
+        self.queue: Final[deque[Effect]] = deque()
         self._listeners: list[Listener] = []
         self._draining: Lock = Lock()
 
@@ -86,7 +87,8 @@ class Effects:
         self, sequence: i64, name: str, namespace: str, key: str, detail: object
     ) -> None:
         """Queues an effect. The caller holds the store's lock and has seen `wanted`."""
-        self.queue.append(Effect(sequence, name, namespace, key, detail))
+        effect = Effect(sequence, name, namespace, key, detail)
+        self.queue.append(effect)
 
     def drain(self) -> None:
         """Delivers what is queued. The caller does not hold the store's lock.
@@ -96,11 +98,9 @@ class Effects:
         while self.queue and self._draining.acquire(False):
             try:
                 while self.queue:
-                    batch = self.queue
-                    self.queue = []
-                    for effect in batch:
-                        for listener in self._listeners:
-                            _tell(listener, effect)
+                    effect = self.queue.popleft()
+                    for listener in self._listeners:
+                        _tell(listener, effect)
             finally:
                 self._draining.release()
 

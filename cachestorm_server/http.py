@@ -60,6 +60,8 @@ NAMESPACE_HEADER: Final = "X-CacheStorm-Namespace"
 PAGE: Final = 100
 LARGEST_PAGE: Final = 10_000
 LONGEST_PIPELINE: Final = 10_000
+# past this many bytes of answers the rest of a pipeline is not run
+LARGEST_ANSWER: Final = 16 * 1024 * 1024
 # how long a pipeline may keep the loop from its other clients
 TURN_S: Final = 0.002
 # how long a client may take to send a body
@@ -258,14 +260,19 @@ class HttpServer:
             return _json(answer, status)
         if len(document) > LONGEST_PIPELINE:
             raise BadJsonError(f"a pipeline has at most {LONGEST_PIPELINE} commands")
-        answers: list[object] = []
+        answers: list[bytes] = []
+        size = 0
         turn_ends = perf_counter() + TURN_S
         for command in document:
-            answers.append(self._commands.answer(command, namespace)[1])
+            if size > LARGEST_ANSWER:
+                answers.append(_NOT_RUN)
+                continue
+            answers.append(_dumped(self._commands.answer(command, namespace)[1]))
+            size += len(answers[-1])
             if perf_counter() > turn_ends:
                 await asyncio.sleep(0)
                 turn_ends = perf_counter() + TURN_S
-        return _json(answers)
+        return _response(b"[" + b",".join(answers) + b"]")
 
     async def _body(self, request: web.Request) -> bytes:
         try:
@@ -400,11 +407,19 @@ def go_duration(seconds: float) -> str:
     return f"{hours}h{text}" if hours else text
 
 
-def _json(document: object, status: int = 200) -> web.Response:
+def _dumped(document: object) -> bytes:
     text = json.dumps(document, ensure_ascii=False, separators=(",", ":"))
+    # a refusal may repeat a word of the client that is no UTF-8
+    return text.encode("utf-8", "backslashreplace")
+
+
+def _json(document: object, status: int = 200) -> web.Response:
+    return _response(_dumped(document), status)
+
+
+def _response(body: bytes, status: int = 200) -> web.Response:
     return web.Response(
-        # a refusal may repeat a word of the client that is no UTF-8
-        body=text.encode("utf-8", "backslashreplace"),
+        body=body,
         status=status,
         content_type="application/json",
         headers={"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"},
@@ -447,3 +462,10 @@ def _is_safe_name(host: str, known: tuple[str, ...]) -> bool:
     except ValueError:
         return False
     return True
+
+
+_NOT_RUN: Final = _dumped(
+    error_document(
+        ArgumentError("not run: the answers before it are too large; ask for less at once")
+    )
+)

@@ -81,7 +81,7 @@ class RespServer:
         )
         settings.port = self._listener.sockets[0].getsockname()[1]
         self._timers = [loop.create_task(self._keep_time()), loop.create_task(self._reap())]
-        _log.info("RESP on %s port %d", ", ".join(settings.bind), settings.port)
+        _log.debug("RESP on %s port %d", ", ".join(settings.bind), settings.port)
 
     async def stop(self) -> None:
         """Stops listening, then hangs up on every client once it has its replies."""

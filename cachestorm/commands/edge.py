@@ -15,7 +15,7 @@ from typing import Final, cast
 
 from mypy_extensions import i64, mypyc_attr, trait, u8
 
-from cachestorm.codec import checked_text, to_wire
+from cachestorm.codec import INT64_MAX, checked_text, to_wire
 from cachestorm.declare.kinds import Lifetime
 from cachestorm.entry import OBJECT, STRING, Entry
 from cachestorm.errors import InvalidTtlError, WrongTypeError
@@ -24,7 +24,6 @@ from cachestorm.keyspace.store import Store
 from cachestorm.markers import UNSET
 
 _UNSET: Final = UNSET
-INT64_MAX: Final = (1 << 63) - 1
 # About thirty thousand years: no sum with a wall clock overflows.
 MANY_SECONDS: Final = 1_000_000_000_000
 

@@ -18,7 +18,6 @@ from cachestorm.errors import (
     ArgumentError,
     CommandSyntaxError,
     NoSuchKeyError,
-    OutOfMemoryError,
 )
 from cachestorm.events import Cause
 from cachestorm.keyspace.keyspace import SLICE
@@ -28,9 +27,7 @@ from cachestorm.values.container import Container
 
 _MISSING: Final = MISSING
 _DELETED: Final = Cause.DELETED
-_EXPIRED: Final = Cause.EXPIRED
 _RENAMED: Final = Cause.RENAMED
-LONGEST_EMBEDDED: Final = 44
 
 
 @mypyc_attr(allow_interpreted_subclasses=True)
@@ -221,10 +218,14 @@ class Keys(Edge):
         """A random live key; None if there is none."""
         space = self._enter()
         try:
+            met = 0
             while space.dense:
                 entry = space.dense[self._store.random_index(len(space.dense))]
                 if space.peek(entry.key) is not None:
                     return entry.key
+                met += 1
+                if met % SLICE == 0 and not self._store.transaction:
+                    self._store.breathe()
             return None
         finally:
             self._leave()
@@ -289,17 +290,7 @@ class Keys(Edge):
                 return False
             if key == newkey:
                 return True
-            value = space.value(entry)
-            kind = entry.kind
-            deadline = entry.expires_at_ms
-            tags = space.tags.names(entry)
-            space.remove(entry, _RENAMED)
-            try:
-                space.put(newkey, value, kind, deadline, tags)
-            except OutOfMemoryError:
-                # the new name is longer than the old one, whose room is still free
-                space.put(key, value, kind, deadline, tags)
-                raise
+            space.rename(entry, newkey)
             return True
         finally:
             self._leave()

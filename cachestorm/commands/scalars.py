@@ -95,6 +95,7 @@ class Scalars(Edge):
     def _add(self, key: str, amount: int) -> int:
         if type(key) is not str:
             key = exact_key(key)
+        amount = parse_int(amount)
         space = self._enter()
         try:
             entry = space.find(key)

@@ -124,7 +124,7 @@ class Strings(Edge):
         deadline: i64 = 0
         is_timed = ttl is not _UNSET or space.default_ttl_ms != 0
         if is_timed:
-            now = store.clock.now_ms()
+            now = store.time_ms()
             deadline = deadline_of(ttl, "set", space.default_ttl_ms, now)
         if (
             # filing a deadline may make a dict, which the garbage collector tracks
@@ -399,6 +399,7 @@ class Strings(Edge):
 
     def _set_many(self, mapping: object, only_new: bool) -> bool:
         values = {name: box(value) for name, value in _pairs(mapping)}
+        kinds = [kind_of(held) for held in values.values()]
         space = self._enter()
         try:
             deadline = deadline_of(_UNSET, "mset", space.default_ttl_ms, space.commons.now_ms())
@@ -406,9 +407,7 @@ class Strings(Edge):
                 for name in values:
                     if space.peek(name) is not None:
                         return False
-            space.make_room_for_all(values)
-            for name, held in values.items():
-                space.put(name, held, kind_of(held), deadline)
+            space.put_all(values, kinds, deadline)
             return True
         finally:
             self._leave()

@@ -203,6 +203,7 @@ class Tags(Edge):
         since="0.1",
         complexity="O(N) in the links above the parent or below the child, whichever is less",
         writes=True,
+        grows=True,
         reply="ok",
         summary="Make a tag the child of another, for INVALIDATE with CASCADE.",
     )

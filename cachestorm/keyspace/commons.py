@@ -9,12 +9,14 @@ Written under the latch by keyspaces; the store above it makes and drops keyspac
 
 from __future__ import annotations
 
+import time
 from typing import Final
 
 from mypy_extensions import i64
 
 from cachestorm.clock import Clock
 from cachestorm.entry import Entry
+from cachestorm.errors import ReentrancyError
 from cachestorm.events import Effects
 from cachestorm.keyspace.latch import Latch
 
@@ -35,6 +37,8 @@ class Commons:
         # whether a transaction holds the latch; `_depth` counts those nested in it
         self.transaction: bool = False
         self._depth: i64 = 0
+        # whether a command of that transaction is at work
+        self._busy: bool = False
         self.graveyard: list[object] = []
         # The entry that a write is about: making room for it must not cost it its place.
         self.pinned: Entry | None = None
@@ -47,13 +51,20 @@ class Commons:
             ReentrancyError: if this thread is inside already.
         """
         if self.transaction and self.latch.is_mine():
+            self._enter_again()
             return
         self.latch.acquire()
         self._moment_ms = 0
 
+    def _enter_again(self) -> None:
+        if self._busy:
+            raise ReentrancyError()
+        self._busy = True
+
     def enter_step(self) -> None:
         """As `enter`, for an operation in the middle of which no other code can run."""
         if self.transaction and self.latch.is_mine():
+            self._enter_again()
             return
         self.latch.acquire_bare()
         self._moment_ms = 0
@@ -61,6 +72,7 @@ class Commons:
     def leave(self) -> None:
         """Gives the latch back, then drops what left and tells the listeners."""
         if self.transaction:
+            self._busy = False
             return
         dead: list[object] | None = None
         if self.graveyard:
@@ -78,6 +90,8 @@ class Commons:
             ReentrancyError: if this thread is inside already.
         """
         if self.transaction and self.latch.is_mine():
+            if self._busy:
+                raise ReentrancyError()
             self._depth += 1
             return
         self.latch.acquire()
@@ -98,13 +112,23 @@ class Commons:
             self._moment_ms = self.clock.now_ms()
         return self._moment_ms
 
+    def time_ms(self) -> i64:
+        """The time for a reader without the latch; in a transaction, that of its visit."""
+        return self.now_ms() if self.transaction else self.clock.now_ms()
+
     def breathe(self) -> None:
         """Lets other threads in between two slices of long work."""
         dead = self.graveyard
         self.graveyard = []
-        self.latch.breathe()
-        self._moment_ms = 0
-        dropped_here(dead)
+        self.latch.release()
+        try:
+            dead.clear()
+            if self.effects.queue:
+                self.effects.drain()
+            time.sleep(0)
+        finally:
+            self.latch.acquire()
+            self._moment_ms = 0
 
     def make_room(self, need: i64) -> None:
         """Evicts, wherever the policies find victims, until `need` more bytes fit.

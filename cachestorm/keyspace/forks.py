@@ -5,13 +5,17 @@ classes do not have.
 
 1. In the child, effects are delivered anew: whoever was telling listeners stayed behind.
 2. Before a fork every latch is taken, so that no thread is in the middle of a write;
-   after it, parent and child give them back. A thread that forks from inside a cache (a
-   finalizer) skips that one.
+   after it, parent and child give them back. All are taken or none, so that threads which
+   use several caches in an order of their own do not wait for each other for ever. A
+   thread that forks from inside a cache (a finalizer) skips that one.
+3. A latch that is held longer than PATIENCE_S is forked as it is: the child then finds
+   that cache locked, as it finds any lock that another thread held.
 """
 
 from __future__ import annotations
 
 import os
+import time
 import weakref
 from typing import Final
 
@@ -28,6 +32,9 @@ class _Guard:
         self.effects = effects
 
 
+PATIENCE_S: Final = 5.0
+RETRY_S: Final = 0.001
+
 _guards: Final[weakref.WeakSet[_Guard]] = weakref.WeakSet()
 _taken: Final[list[Latch]] = []
 
@@ -40,12 +47,24 @@ def guard(latch: Latch, effects: Effects) -> None:
 
 
 def _before() -> None:
-    for keeper in sorted(_guards, key=id):
-        try:
-            keeper.latch.acquire()
-        except ReentrancyError:
-            continue
-        _taken.append(keeper.latch)
+    gives_up_at = time.monotonic() + PATIENCE_S
+    while True:
+        keepers = list(_guards)
+        late = [keeper for keeper in keepers if not _take(keeper.latch)]
+        if not late or time.monotonic() > gives_up_at:
+            return
+        _after()
+        time.sleep(RETRY_S)
+
+
+def _take(latch: Latch) -> bool:
+    try:
+        if latch.try_acquire():
+            _taken.append(latch)
+            return True
+    except ReentrancyError:
+        return True
+    return False
 
 
 def _after() -> None:

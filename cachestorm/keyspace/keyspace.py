@@ -28,7 +28,12 @@ from cachestorm.eviction.policy import STAMP_MASK, Policy
 from cachestorm.keyspace.commons import Commons
 from cachestorm.keyspace.expiry import ExpiryIndex
 from cachestorm.keyspace.ledger import Ledger
-from cachestorm.keyspace.tag_index import Doomed, Invalidation, TagIndex
+from cachestorm.keyspace.tag_index import (
+    HIERARCHY_BYTES,
+    Doomed,
+    Invalidation,
+    TagIndex,
+)
 from cachestorm.values.container import Container
 from cachestorm.values.weights import unbox, weigh, weight_of_ascii
 
@@ -43,7 +48,7 @@ WRITES_A_STEP: Final = 32
 # milliseconds.
 SLICE: Final = 2048
 # How often the policy is asked when it names the one entry that must stay.
-VICTIMS_ASKED: Final = 64
+VICTIMS_ASKED: Final = 16
 
 _DELETED: Final = Cause.DELETED
 _EXPIRED: Final = Cause.EXPIRED
@@ -51,6 +56,8 @@ _EVICTED: Final = Cause.EVICTED
 _INVALIDATED: Final = Cause.INVALIDATED
 _EMPTIED: Final = Cause.EMPTIED
 _FLUSHED: Final = Cause.FLUSHED
+_RENAMED: Final = Cause.RENAMED
+_REPLACED: Final = Cause.REPLACED
 
 
 def size_of(kind: u8, value: object) -> i64:
@@ -86,6 +93,8 @@ class Keyspace:
         self.expiry: ExpiryIndex = ExpiryIndex(commons.clock.now_ms())
         self.ledger: Final = Ledger()
         self.listed: bool = False
+        # whether the caller has made room for all that it puts
+        self._has_room: bool = False
         self.used_bytes: i64 = 0
         self.max_bytes: i64 = 0
         self.default_ttl_ms: i64 = 0
@@ -161,7 +170,7 @@ class Keyspace:
         deadline = entry.expires_at_ms
         if deadline != 0:
             if now_ms == 0:
-                now_ms = commons.clock.now_ms()
+                now_ms = commons.time_ms()
             if deadline <= now_ms:
                 return False
         index: int = entry.index
@@ -206,7 +215,7 @@ class Keyspace:
 
     def is_live(self, entry: Entry) -> bool:
         """Whether an entry is neither expired, nor invalidated, nor stale."""
-        if entry.expires_at_ms != 0 and entry.expires_at_ms <= self.commons.clock.now_ms():
+        if entry.expires_at_ms != 0 and entry.expires_at_ms <= self.commons.time_ms():
             return False
         if entry.tags is None:
             return True
@@ -262,7 +271,8 @@ class Keyspace:
             if not is_ascii(key):
                 key = checked_text(key)
             charge = size + ENTRY_BYTES + weigh(key)
-            self._make_room(charge + extra, 1)
+            if self._is_bounded():
+                self._make_room(charge + extra, 1)
             entry = self._admit(key, value, kind, charge)
         else:
             index: int = entry.index
@@ -270,6 +280,8 @@ class Keyspace:
             if delta + extra > 0 and self._is_bounded():
                 self._make_room_for(entry, delta + extra)
                 index = entry.index
+            if self.commons.effects.wanted:
+                self.emit("removed", key, _REPLACED)
             self.commons.bury(self.values[index])
             self.values[index] = value
             entry.kind = kind
@@ -336,11 +348,12 @@ class Keyspace:
         if self._is_bounded():
             self._make_room(0, 0)
 
-    def make_room_for_all(self, values: dict[str, object]) -> None:
-        """Refuses, or evicts for, a command that puts many keys at once.
+    def put_all(self, values: dict[str, object], kinds: list[u8], expires_at_ms: i64) -> None:
+        """Puts many untagged keys, all or none.
 
         Args:
             values: scalars and `Boxed` values by key.
+            kinds: STRING or OBJECT, in the same order.
 
         Raises:
             InvalidKeyError: for a key that has no bytes.
@@ -355,10 +368,37 @@ class Keyspace:
                 new_entries += 1
             else:
                 need += weigh(value) - size_of(entry.kind, self.value(entry))
-            if self.default_ttl_ms != 0:
+            if expires_at_ms != 0:
                 need += DEADLINE_BYTES
         if self._is_bounded():
             self._make_room(need, new_entries)
+        self._has_room = True
+        try:
+            for (key, value), kind in zip(values.items(), kinds, strict=True):
+                self.put(key, value, kind, expires_at_ms)
+        finally:
+            self._has_room = False
+
+    def rename(self, entry: Entry, key: str) -> None:
+        """Moves all of a live entry to another checked key; what that held is gone.
+
+        Raises:
+            OutOfMemoryError: if the name is longer, and there is no room and no victim;
+                nothing has changed.
+        """
+        need = weigh(key) - weigh(entry.key)
+        if need > 0 and self._is_bounded():
+            self._make_room_for(entry, need)
+        value = self.value(entry)
+        kind = entry.kind
+        deadline = entry.expires_at_ms
+        tags = self.tags.names(entry)
+        self.remove(entry, _RENAMED)
+        self._has_room = True
+        try:
+            self.put(key, value, kind, deadline, tags)
+        finally:
+            self._has_room = False
 
     def changed(self, entry: Entry, size_delta: i64) -> None:
         """A container was changed in place. One that is empty now is removed."""
@@ -522,8 +562,12 @@ class Keyspace:
 
         Raises:
             TagError: if the link would close a cycle.
+            OutOfMemoryError: if there is no room and no victim.
         """
-        self.tags.add_link(parent, child)
+        if self._is_bounded():
+            self._make_room(HIERARCHY_BYTES, 0)
+        if self.tags.add_link(parent, child):
+            self.charge(HIERARCHY_BYTES)
         self.commons.sequence += 1
         self.listed = True
         if self.commons.effects.wanted:
@@ -531,7 +575,8 @@ class Keyspace:
 
     def unlink_tags(self, parent: str, child: str) -> None:
         """Takes the link between two tags away, if there is one."""
-        self.tags.remove_link(parent, child)
+        if self.tags.remove_link(parent, child):
+            self.charge(-HIERARCHY_BYTES)
         self.commons.sequence += 1
         if self.commons.effects.wanted:
             self.emit("unlinked", parent, child)
@@ -601,7 +646,8 @@ class Keyspace:
         while doomed and doomed[0].job.sequence <= job.sequence:
             room -= self._reap_doomed(doomed[0], room)
             if doomed and not doomed[0].members:
-                doomed.pop(0)
+                doomed.popleft()
+                room -= 1
             if room <= 0:
                 if commons.transaction:
                     room = SLICE
@@ -660,7 +706,7 @@ class Keyspace:
             commons.peak_bytes = commons.used_bytes
 
     def _is_bounded(self) -> bool:
-        return (
+        return not self._has_room and (
             self.max_bytes != 0 or self.commons.max_bytes != 0 or self.commons.max_entries != 0
         )
 
@@ -675,11 +721,26 @@ class Keyspace:
             )
         )
 
-    def _make_room(self, need: i64, new_entries: i64) -> None:
+    def _make_room(self, need: i64, new_entries: i64, kept: i64 = 0) -> None:
+        """Evicts until so much more fits.
+
+        Args:
+            need: bytes that are to come.
+            new_entries: entries that are to come.
+            kept: bytes of the entry that must stay.
+
+        Raises:
+            OutOfMemoryError: if it can never fit, and nobody was evicted; or if the policy
+                gives no victim.
+        """
         commons = self.commons
+        if (
+            (self.max_bytes != 0 and need + kept > self.max_bytes)
+            or (commons.max_bytes != 0 and need + kept > commons.max_bytes)
+            or (commons.max_entries != 0 and new_entries > commons.max_entries)
+        ):
+            raise OutOfMemoryError()
         if self.max_bytes != 0:
-            if need > self.max_bytes:
-                raise OutOfMemoryError()
             while self.used_bytes + need > self.max_bytes:
                 if not self.evict():
                     raise OutOfMemoryError()
@@ -690,26 +751,35 @@ class Keyspace:
                 commons.evict()
 
     def _make_room_for(self, entry: Entry, need: i64) -> None:
+        index: int = entry.index
+        kept = size_of(entry.kind, self.values[index]) + ENTRY_BYTES + weigh(entry.key)
         self.commons.pinned = entry
         try:
-            self._make_room(need, 0)
+            self._make_room(need, 0, kept)
         finally:
             self.commons.pinned = None
 
     def evict(self) -> bool:
         """Removes the policy's next victim. False where there is none."""
+        pinned = self.commons.pinned
+        victim: Entry | None = None
         for _ in range(VICTIMS_ASKED):
             if not self.dense:
-                break
+                return False
             victim = self.policy.victim(
                 self.dense, self.hits + self.admitted, self.commons.now_ms()
             )
             if victim is None:
+                return False
+            if victim is not pinned:
                 break
-            if victim is not self.commons.pinned:
-                self.remove(victim, self.fate(victim) or _EVICTED)
-                return True
-        return False
+        if victim is pinned:
+            # among a few entries the policy may insist: any other one will do
+            victim = next((entry for entry in self.dense if entry is not pinned), None)
+        if victim is None:
+            return False
+        self.remove(victim, self.fate(victim) or _EVICTED)
+        return True
 
     def _resize_policy(self) -> None:
         size: i64 = 64

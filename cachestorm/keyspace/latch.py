@@ -14,8 +14,7 @@ assumes that it is held.
 from __future__ import annotations
 
 import sys
-import time
-from _thread import get_ident
+from _thread import RLock, get_ident
 from typing import Final
 
 from librt.threading import Lock
@@ -41,7 +40,10 @@ class Latch:
     """A lock that names its holder where re-entry is possible."""
 
     def __init__(self) -> None:
-        self._lock: Final = Lock()
+        self._lock: Lock = Lock()
+        # Interpreted, a signal handler may run between taking a lock and noting who did:
+        # this one does both in one step.
+        self._owned: Final = RLock()
         self._holder: int = 0
         # Whatever has to live as long as this latch.
         self.keeper: object = None
@@ -52,6 +54,11 @@ class Latch:
         Raises:
             ReentrancyError: if this thread holds it already.
         """
+        if not COMPILED:
+            if self.is_mine():
+                raise ReentrancyError()
+            self._owned.acquire()
+            return
         thread: int = get_ident()
         if not self._lock.acquire(False):
             if self._holder == thread:
@@ -59,8 +66,26 @@ class Latch:
             self._lock.acquire()
         self._holder = thread
 
+    def try_acquire(self) -> bool:
+        """Takes the lock if it is free.
+
+        Raises:
+            ReentrancyError: if this thread holds it already.
+        """
+        if self.is_mine():
+            raise ReentrancyError()
+        if not COMPILED:
+            return self._owned.acquire(blocking=False)
+        if not self._lock.acquire(False):
+            return False
+        self._holder = get_ident()
+        return True
+
     def release(self) -> None:
         """Gives the lock back."""
+        if not COMPILED:
+            self._owned.release()
+            return
         self._holder = 0
         self._lock.release()
 
@@ -74,16 +99,24 @@ class Latch:
         else:
             self.acquire()
 
-    def breathe(self) -> None:
-        """Lets other threads in between two slices of long work."""
-        self.release()
-        time.sleep(0)
-        self.acquire()
-
     def is_mine(self) -> bool:
         """Whether this thread holds the lock and noted it."""
+        if not COMPILED:
+            return _is_owned(self._owned)
         return self._holder != 0 and self._holder == get_ident()
 
     def locked(self) -> bool:
         """Whether anybody holds the lock."""
+        if not COMPILED:
+            if self.is_mine():
+                return True
+            if self._owned.acquire(blocking=False):
+                self._owned.release()
+                return False
+            return True
         return self._lock.locked()
+
+
+def _is_owned(lock: RLock) -> bool:
+    # what threading.Condition asks of every lock it is given
+    return bool(lock._is_owned())  # type: ignore[attr-defined]

@@ -1,7 +1,8 @@
 """The ledger: a bounded memory of removals, so that a miss can be explained.
 
 Written by the keyspace's one way out, read by `why`. Bounded by count: the oldest
-removal is forgotten first. A value that was replaced did not leave and is not here.
+removal is forgotten first. A value that was replaced did not leave and is not here, nor is
+a key longer than LONGEST_KEY, so that what the ledger holds is a few hundred kilobytes.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from mypy_extensions import i64, mypyc_attr
 from cachestorm.events import Cause
 
 CAPACITY: Final = 4096
+LONGEST_KEY: Final = 256
 
 
 @mypyc_attr(acyclic=True)
@@ -42,12 +44,19 @@ class Ledger:
 
     def record(self, key: str, cause: Cause, at_ms: i64, tag: str | None) -> None:
         """Notes a removal. O(1)."""
+        if len(key) > LONGEST_KEY:
+            return
         removal = Removal(key, cause, at_ms, tag)
         if len(self._ring) < CAPACITY:
             self._ring.append(removal)
         else:
             self._ring[self._next] = removal
             self._next = (self._next + 1) % CAPACITY
+
+    def clear(self) -> None:
+        """Forgets all."""
+        self._ring.clear()
+        self._next = 0
 
     def latest(self, key: str) -> Removal | None:
         """The last removal of a key that is still remembered. O(CAPACITY)."""

@@ -26,6 +26,8 @@ from cachestorm.keyspace.keyspace import REAP_STEP, Keyspace
 DEFAULT: Final = "default"
 LONGEST_NAME: Final = 128
 DATABASES: Final = 16
+# A keyspace is kept for whoever may still hold it, also when its namespace is deleted.
+MOST_SPACES: Final = 10_000
 
 
 class Store(Commons):
@@ -47,6 +49,8 @@ class Store(Commons):
         """
         space = self._spaces.get(name)
         if space is None:
+            if len(self._spaces) >= MOST_SPACES:
+                raise NamespaceError(f"there are {MOST_SPACES} namespaces, and no more can be")
             space = Keyspace(self, _checked_name(name), make_policy(self.policy_name))
             self._spaces[space.name] = space
         return space
@@ -67,6 +71,7 @@ class Store(Commons):
         if space is None or not (space.listed or space.dense):
             raise NamespaceError("namespace not found")
         space.flush()
+        space.ledger.clear()
         space.listed = False
         space.max_bytes = 0
         space.default_ttl_ms = 0

@@ -23,6 +23,7 @@ itself.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable
 from typing import Final
 
@@ -37,6 +38,8 @@ NEVER: Final = (1 << 63) - 1
 # What a link between an entry and a tag, and a tag itself, cost in memory.
 LINK_BYTES: Final = 16
 NODE_BYTES: Final = 400
+# A link between two tags: two names, and a dict at either end in the worst case.
+HIERARCHY_BYTES: Final = 512
 # Slots that the hand looks at for every entry that leaves.
 SWEEP: Final = 4
 
@@ -143,7 +146,8 @@ class TagIndex:
 
     def __init__(self) -> None:
         self.nodes: Final[dict[str, TagNode]] = {}
-        self.doomed: Final[list[Doomed]] = []
+        self.doomed: Final[deque[Doomed]] = deque()
+        self.link_count: i64 = 0
         self._children: Final[dict[str, dict[str, None]]] = {}
         self._parents: Final[dict[str, dict[str, None]]] = {}
 
@@ -311,8 +315,8 @@ class TagIndex:
 
     # -- hierarchy
 
-    def add_link(self, parent: str, child: str) -> None:
-        """Makes a tag the child of another. Idempotent.
+    def add_link(self, parent: str, child: str) -> bool:
+        """Makes a tag the child of another. Idempotent: returns whether it was not yet.
 
         Looks for a cycle from both ends at once and stops when either is exhausted, so
         a chain may be built from its top or its bottom at O(1) a link.
@@ -322,7 +326,7 @@ class TagIndex:
         """
         children = self._children.get(parent)
         if children is not None and child in children:
-            return
+            return False
         if parent == child or self._reaches(child, parent):
             raise TagError("tag link would create a cycle")
         if children is None:
@@ -334,6 +338,8 @@ class TagIndex:
             parents = {}
             self._parents[child] = parents
         parents[parent] = None
+        self.link_count += 1
+        return True
 
     def _reaches(self, start: str, goal: str) -> bool:
         below: dict[str, None] = {start: None}
@@ -355,11 +361,12 @@ class TagIndex:
                     up.append(parent)
         return False
 
-    def remove_link(self, parent: str, child: str) -> None:
-        """Takes a link away; one that was never there is no error."""
+    def remove_link(self, parent: str, child: str) -> bool:
+        """Takes a link away. Returns whether there was one."""
         children = self._children.get(parent)
         if children is None or child not in children:
-            return
+            return False
+        self.link_count -= 1
         del children[child]
         if not children:
             del self._children[parent]
@@ -367,6 +374,7 @@ class TagIndex:
         del parents[parent]
         if not parents:
             del self._parents[child]
+        return True
 
     def children(self, name: str) -> list[str]:
         """The direct children of a tag, in the order of their bytes."""
@@ -386,7 +394,8 @@ class TagIndex:
     def size_bytes(self, entries: Iterable[Entry]) -> i64:
         """What nodes and links are charged at. O(entries)."""
         links = sum(len(self.names(entry)) for entry in entries)
-        return len(self.nodes) * NODE_BYTES + links * LINK_BYTES
+        kept = len(self.nodes) * NODE_BYTES + self.link_count * HIERARCHY_BYTES
+        return kept + links * LINK_BYTES
 
     def _check(self, entries: dict[str, Entry]) -> None:
         bearers: dict[str, int] = {}
@@ -415,6 +424,7 @@ class TagIndex:
             for child in children:
                 assert parent in self._parents[child]
                 assert parent not in self.descendants(child)
+        assert self.link_count == sum(len(below) for below in self._children.values())
         for child, parents in self._parents.items():
             assert parents
             for parent in parents:

@@ -1,0 +1,209 @@
+"""Regressions: what reviews of the store have found, each as it was reproduced."""
+
+from __future__ import annotations
+
+import gc
+import signal
+import threading
+import time
+
+import pytest
+
+from cachestorm import Cache, CacheStormError, Cause, Effect, ManualClock
+from cachestorm.errors import ConfigError, OutOfMemoryError, ReentrancyError
+from cachestorm.keyspace.keyspace import SLICE
+from cachestorm.keyspace.ledger import LONGEST_KEY
+
+
+class Finalized:
+    """A value that asks the cache something when it is let go."""
+
+    def __init__(self, cache: Cache, outcomes: list[bool]) -> None:
+        self.cache = cache
+        self.outcomes = outcomes
+
+    def __del__(self) -> None:
+        try:
+            self.cache.exists("k")
+            self.outcomes.append(True)
+        except ReentrancyError:
+            self.outcomes.append(False)
+
+
+def test_finalizers_of_a_large_invalidation_may_use_the_cache() -> None:
+    cache = Cache()
+    outcomes: list[bool] = []
+    count = SLICE * 2 + 100
+    for n in range(count):
+        cache.set(f"k{n}", Finalized(cache, outcomes), tags=["t"])
+    assert cache.invalidate("t") == count
+    gc.collect()
+    assert outcomes == [True] * count
+
+
+def test_a_finalizer_in_the_middle_of_a_command_of_a_transaction_is_refused() -> None:
+    cache = Cache()
+    outcomes: list[object] = []
+
+    class Cycle:
+        def __init__(self) -> None:
+            self.me = self
+
+        def __del__(self) -> None:
+            try:
+                cache.set(f"finalizer{len(outcomes) % 7}", 1)
+                cache.delete(f"k{len(outcomes) % 50}")
+                outcomes.append(True)
+            except ReentrancyError:
+                outcomes.append(False)
+
+    former = gc.get_threshold()
+    gc.set_threshold(1)
+    try:
+        with cache.transaction():
+            for n in range(1500):
+                Cycle()
+                cache.set(f"k{n % 50}", [n], ttl=60, tags=[f"t{n % 7}"])
+    finally:
+        gc.set_threshold(*former)
+    assert outcomes
+    cache._check()
+
+
+@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="no timers here")
+def test_a_signal_handler_that_uses_the_cache_does_not_hang() -> None:
+    cache = Cache()
+    handled: list[bool] = []
+
+    def handler(number: int, frame: object) -> None:
+        try:
+            cache.exists("k")
+            handled.append(True)
+        except ReentrancyError:
+            handled.append(False)
+
+    former = signal.signal(signal.SIGALRM, handler)
+    try:
+        for turn in range(400):
+            signal.setitimer(signal.ITIMER_REAL, (turn % 30 + 1) * 1e-6)
+            for _ in range(5):
+                cache.exists("k")
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, former)
+    assert handled
+    cache._check()
+
+
+def test_a_rename_above_the_limit_keeps_the_key() -> None:
+    cache = Cache(max_memory=4000, policy="noeviction")
+    cache.set("a", 1)
+    cache.rpush("l", "1")
+    cache.rpush("l", *["x" * 100] * 60)
+    cache.rename("a", "b")
+    assert cache.get("b") == 1
+    cache._check()
+
+
+def test_a_write_that_can_never_fit_evicts_nobody() -> None:
+    cache = Cache(max_entries=10)
+    cache.mset({f"k{n}": n for n in range(10)})
+    with pytest.raises(OutOfMemoryError):
+        cache.mset({f"new{n}": n for n in range(11)})
+    assert len(cache) == 10
+    cache = Cache(max_memory=6000)
+    cache.set("big", "x" * 3500)
+    for n in range(8):
+        cache.set(f"k{n}", n)
+    with pytest.raises(OutOfMemoryError):
+        cache.append("big", "y" * 2500)
+    assert len(cache) == 9
+
+
+def test_many_keys_that_fit_together_are_set_in_any_order() -> None:
+    cache = Cache(max_memory=6000, policy="noeviction")
+    cache.set("z", "x" * 4000)
+    cache.mset({"a": "1", "b": "y" * 3000, "z": "s"})
+    assert cache.get("z") == "s"
+    cache._check()
+
+
+def test_a_growing_key_among_few_finds_room_at_the_expense_of_the_others() -> None:
+    for _ in range(50):
+        cache = Cache(max_memory=2000)
+        cache.set("old", "x" * 500)
+        cache.set("new", "x" * 500)
+        cache.get("new")
+        cache.set("old", "x" * 1100)
+        assert cache.keys() == ["old"]
+
+
+def test_no_effect_is_lost_between_threads() -> None:
+    cache = Cache()
+    seen: list[int] = []
+    cache.listen(lambda effect: seen.append(effect.sequence))
+
+    def work(number: int) -> None:
+        for n in range(3000):
+            cache.set(f"{number}:{n}", n)
+
+    threads = [threading.Thread(target=work, args=(n,)) for n in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    deadline = time.monotonic() + 5
+    while len(seen) < 9000 and time.monotonic() < deadline:
+        time.sleep(0.001)
+    assert len(seen) == 9000
+    assert seen == sorted(seen)
+
+
+def test_an_overwrite_lets_the_old_value_go_with_a_cause() -> None:
+    cache = Cache()
+    cache.set("k", 1)
+    seen: list[tuple[str, object]] = []
+
+    def listener(effect: Effect) -> None:
+        seen.append((effect.name, effect.detail))
+
+    cache.listen(listener)
+    cache.set("k", 2)
+    assert seen == [("removed", Cause.REPLACED), ("put", 2)]
+
+
+def test_what_a_client_can_name_is_charged_or_bounded() -> None:
+    cache = Cache(max_memory="100kb", policy="noeviction")
+    with pytest.raises(OutOfMemoryError):
+        for n in range(10_000):
+            cache.taglink("root", f"t{n}")
+    cache.flushdb()
+    assert cache.stats()["used_memory"] == 0
+    cache._check()
+    cache.set("x" * (LONGEST_KEY + 1), 1)
+    cache.delete("x" * (LONGEST_KEY + 1))
+    assert cache.why("x" * (LONGEST_KEY + 1)) is None
+
+
+def test_a_number_to_add_fits_into_64_bits() -> None:
+    cache = Cache()
+    with pytest.raises(CacheStormError, match="not an integer"):
+        cache.incr("n", 1 << 70)
+    assert cache.get("n") is None
+
+
+def test_a_default_time_to_live_has_an_end() -> None:
+    with pytest.raises(ConfigError, match="thousand years"):
+        Cache(default_ttl=10**30)
+
+
+def test_time_stands_still_for_every_command_of_a_transaction() -> None:
+    clock = ManualClock()
+    cache = Cache(clock=clock)
+    with cache.transaction():
+        cache.set("k", 1, ttl=1)
+        assert cache.exists("k") == 1
+        clock.advance(5)
+        assert cache.get("k") == 1
+        assert cache.exists("k") == 1
+    assert cache.get("k") is None
