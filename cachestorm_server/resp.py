@@ -289,6 +289,13 @@ class RequestReader:
         self._end = len(data)
         self._lines = None
 
+    def is_done(self) -> bool:
+        """Whether the last request ended where the bytes did; they are let go of then."""
+        if self._at < self._end:
+            return False
+        self._data = b""
+        return True
+
     def next(self) -> list[object] | None:
         """The next whole request; None when more bytes are needed.
 

@@ -197,8 +197,7 @@ class Session:
             while not self.closing:
                 args = reader.next()
                 if args is None:
-                    pending = reader.pending_bytes
-                    if pending and pending > door.settings.max_query_bytes:
+                    if reader.pending_bytes > door.settings.max_query_bytes:
                         _log.warning("client %d sent too large a request", self.id)
                         self.closing = True
                     break
@@ -206,6 +205,8 @@ class Session:
                 self._answer(args, out)
                 if len(out) > REPLY_CHUNK_BYTES:
                     self.backlog = True
+                    break
+                if reader.is_done():
                     break
         except ProtocolError as error:
             write_error(out, error.resp)
@@ -222,7 +223,9 @@ class Session:
         mark: i64 = len(out)
         try:
             plan = self.plan
-            if plan is None or args[0] is not self._plan_name:
+            name = args[0]
+            # compiled, a name is the same object every time; interpreted, an equal one
+            if plan is None or (name is not self._plan_name and name != self._plan_name):
                 plan = self._find(args)
             if self.guarded and not self.authenticated and not _is_for_strangers(plan):
                 raise NotAuthenticatedError()

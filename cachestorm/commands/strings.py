@@ -129,7 +129,7 @@ class Strings(Edge):
         if (
             # filing a deadline may make a dict, which the garbage collector tracks
             (NOTHING_INTERRUPTS or (STEPS_ARE_ATOMIC and not is_timed))
-            and not store.latch.locked()
+            and not store.latch.is_noted()
             and space.put_plain(key, value, deadline, now)
         ):
             return True

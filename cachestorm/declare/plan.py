@@ -25,7 +25,13 @@ from cachestorm.declare.hatches import HATCHES, Hatch
 from cachestorm.declare.kinds import AS_GIVEN
 from cachestorm.declare.matchers import stray_error
 from cachestorm.declare.parameters import Parameters
-from cachestorm.declare.replies import Converter, converter_named
+from cachestorm.declare.replies import (
+    KEEPS_BYTES,
+    OK,
+    TRUE_IS_OK,
+    Converter,
+    converter_named,
+)
 from cachestorm.declare.spelling import spell
 from cachestorm.errors import ArityError, DeclarationError
 from cachestorm.markers import MISSING
@@ -65,6 +71,9 @@ class Plan:
         self._has_default = binder.has_default
         self._hatch = _hatch_of(declaration)
         self._reply = _converter_of(declaration)
+        # what most calls of these converters would come to, without a call
+        self._keeps_bytes = declaration.reply in KEEPS_BYTES
+        self._true_is_ok = declaration.reply in TRUE_IS_OK
         self._callers: dict[int, Caller] = {}
         kinds = binder.direct_kinds()
         self._direct = len(kinds)
@@ -96,6 +105,10 @@ class Plan:
         """
         if len(words) == self._direct_size:
             value = self._call_direct(target, words)
+            if self._keeps_bytes and isinstance(value, bytes):
+                return value
+            if self._true_is_ok and value is True:
+                return OK
             return value if self._reply is None else self._reply(value, _NOTHING)
         bound = self.bind(words)
         value = self._call_bound(target, bound)

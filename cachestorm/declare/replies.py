@@ -100,6 +100,10 @@ PONG: Final = Status("PONG")
 NULL_ARRAY: Final = NullArray()
 
 Converter = Callable[[object, Bound], object]
+# The converters, by name, that without options give bytes back as they are, and those that
+# turn True into OK: a plan may leave these calls out.
+KEEPS_BYTES: Final = frozenset({"native", "bulk", "stored"})
+TRUE_IS_OK: Final = frozenset({"ok", "set"})
 _CONVERTERS: Final[dict[str, Converter]] = {}
 
 

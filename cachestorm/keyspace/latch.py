@@ -55,7 +55,7 @@ class Latch:
             ReentrancyError: if this thread holds it already.
         """
         if not COMPILED:
-            if self.is_mine():
+            if _is_owned(self._owned):
                 raise ReentrancyError()
             self._owned.acquire()
             return
@@ -104,6 +104,14 @@ class Latch:
         if not COMPILED:
             return _is_owned(self._owned)
         return self._holder != 0 and self._holder == get_ident()
+
+    def is_noted(self) -> bool:
+        """Whether anybody is inside of an operation that can be interrupted. Compiled only.
+
+        Cheaper than `locked`. Under the GIL it is all that a single step needs to know:
+        who took the lock and noted nobody has not begun, or has ended.
+        """
+        return self._holder != 0
 
     def locked(self) -> bool:
         """Whether anybody holds the lock."""
