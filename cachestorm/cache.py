@@ -91,10 +91,9 @@ class Cache(
         default_ttl: object = None,
         clock: Clock | None = None,
     ) -> None:
-        max_bytes = 0 if max_memory is None else parse_size(max_memory)
-        if max_entries is not None and max_entries < 1:
-            raise ConfigError(f"max_entries is a positive number or None, not {max_entries}")
-        self._store = Store(clock or Clock(), max_bytes, max_entries or 0, policy)
+        self._store = Store(
+            clock or Clock(), _limit_bytes(max_memory), _limit_entries(max_entries), policy
+        )
         self._space = self._store.space(DEFAULT)
         self._space.default_ttl_ms = _ttl_ms(default_ttl)
         guard(self._store.latch, self._store.effects)
@@ -120,7 +119,7 @@ class Cache(
                 spaces.
         """
         ttl_ms = _ttl_ms(default_ttl)
-        quota = 0 if max_memory is None else parse_size(max_memory)
+        quota = _limit_bytes(max_memory)
         self._enter()
         try:
             space = self._store.space(name)
@@ -216,6 +215,50 @@ class Cache(
             self._leave()
 
     @property
+    def max_memory(self) -> int | None:
+        """The limit of memory in bytes, or None. Setting it evicts what is beyond it.
+
+        Raises:
+            ConfigError: for what is no size.
+
+        Example:
+            >>> cache = Cache()
+            >>> cache.max_memory = "64mb"
+            >>> cache.max_memory
+            67108864
+        """
+        limit: int = self._store.max_bytes
+        return limit or None
+
+    @max_memory.setter
+    def max_memory(self, size: int | str | None) -> None:
+        limit = _limit_bytes(size)
+        self._enter()
+        try:
+            self._store.limit(limit, self._store.max_entries)
+        finally:
+            self._leave()
+
+    @property
+    def max_entries(self) -> int | None:
+        """The limit of keys, or None. Setting it evicts what is beyond it.
+
+        Raises:
+            ConfigError: for what is no positive number.
+        """
+        limit: int = self._store.max_entries
+        return limit or None
+
+    @max_entries.setter
+    def max_entries(self, count: int | None) -> None:
+        limit = _limit_entries(count)
+        self._enter()
+        try:
+            self._store.limit(self._store.max_bytes, limit)
+        finally:
+            self._leave()
+
+    @property
     def policy(self) -> str:
         """The name of the eviction policy."""
         return self._store.policy_name
@@ -277,6 +320,18 @@ class Transaction:
         traceback: TracebackType | None,
     ) -> None:
         self._store.end()
+
+
+def _limit_bytes(size: int | str | None) -> int:
+    return 0 if size is None else parse_size(size)
+
+
+def _limit_entries(count: int | None) -> int:
+    if count is None:
+        return 0
+    if type(count) is not int or count < 1:
+        raise ConfigError(f"max_entries is a positive number or None, not {count!r}")
+    return count
 
 
 def _ttl_ms(ttl: object) -> int:

@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-from cachestorm.codec import bytes_of
+from cachestorm.codec import INT64_MAX, bytes_of
 from cachestorm.declare.declaration import command
 from cachestorm.errors import ArgumentError
 from cachestorm.keyspace.store import DATABASES
@@ -58,6 +58,29 @@ def _set_max_clients(door: Door, text: str, check_only: bool) -> None:
         door.settings.max_clients = number
 
 
+# as Redis reads them: k is a thousand, kb is 1024
+_MEMORY_UNITS: Final = {
+    "": 1,
+    "b": 1,
+    "k": 1000,
+    "kb": 1 << 10,
+    "m": 1000**2,
+    "mb": 1 << 20,
+    "g": 1000**3,
+    "gb": 1 << 30,
+}
+
+
+def _set_max_memory(door: Door, text: str, check_only: bool) -> None:
+    digits = text.lower().rstrip("bkmg")
+    unit = _MEMORY_UNITS.get(text.lower()[len(digits) :])
+    is_number = digits.isascii() and digits.isdigit() and len(digits) < 20
+    if unit is None or not is_number or int(digits) * unit > INT64_MAX:
+        raise ArgumentError("argument must be a memory value")
+    if not check_only:
+        door.cache.max_memory = int(digits) * unit
+
+
 def _set_timeout(door: Door, text: str, check_only: bool) -> None:
     number = _number(text, 0, 2**31 - 1)
     if not check_only:
@@ -72,7 +95,7 @@ PARAMETERS: Final[dict[str, tuple[Read, Write | None]]] = {
     "cluster-enabled": (lambda door: "no", None),
     "databases": (lambda door: str(DATABASES), None),
     "maxclients": (lambda door: str(door.settings.max_clients), _set_max_clients),
-    "maxmemory": (lambda door: str(door.cache.stats()["max_memory"]), None),
+    "maxmemory": (lambda door: str(door.cache.max_memory or 0), _set_max_memory),
     "maxmemory-policy": (lambda door: door.cache.policy, None),
     "port": (lambda door: str(door.settings.port), None),
     "proto-max-bulk-len": (lambda door: str(door.settings.max_bulk_bytes), None),

@@ -28,7 +28,6 @@ import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from heapq import nsmallest
 from ipaddress import ip_address
 from time import perf_counter
 from typing import Final
@@ -342,11 +341,11 @@ class HttpServer:
         except ValueError as error:
             raise ArgumentError("invalid cursor") from error
         # off the loop: it looks at every tag there is
-        names = await asyncio.to_thread(tags_after, cache, after, limit)
+        names = await asyncio.to_thread(cache.tag_names, after, limit)
         rows = [{"name": to_json(name), "count": cache.tagcount(name)} for name in names]
         return _json(
             {
-                "count": metrics.facts_of(cache, cache.name)["tags"],
+                "count": cache.namespace_stats()["tags"],
                 "tags": [row for row in rows if row["count"]],
                 "cursor": bytes_of(names[-1]).hex() if len(names) == limit else None,
             }
@@ -382,16 +381,6 @@ class HttpServer:
         if name not in cache.namespaces():
             raise NamespaceError("namespace not found")
         return cache.namespace(name)
-
-
-def tags_after(cache: Cache, after: str, limit: int) -> list[str]:
-    """The next tags of a namespace in order, by name: so a page misses none that stays.
-
-    Args:
-        after: the last name of the page before; empty to begin.
-    """
-    names = list(cache._space.tags.nodes)
-    return nsmallest(limit, [name for name in names if name > after])
 
 
 def go_duration(seconds: float) -> str:

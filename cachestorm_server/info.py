@@ -21,6 +21,7 @@ from typing import Final
 from librt.time import time as wall_time
 
 from cachestorm import COMPILED, __version__
+from cachestorm.errors import NamespaceError
 from cachestorm.keyspace.store import rss_bytes
 from cachestorm_server.session import Door, database_of
 
@@ -182,14 +183,15 @@ def _keyspace(door: Door) -> Fields:
     fields: Fields = []
     for name in door.cache.namespaces():
         number = database_of(name)
-        facts = dict(
-            line.split(":", 1)
-            for line in door.cache.namespaceinfo(name).splitlines()
-            if ":" in line
-        )
-        if number >= 0 and facts["keys"] != "0":
-            counts = f"keys={facts['keys']},expires={facts['expires']},avg_ttl=0"
-            fields.append((f"db{number}", counts))
+        if number < 0:
+            continue
+        try:
+            counts = door.cache.namespace_stats(name)
+        except NamespaceError:
+            continue  # deleted by another thread since it was listed
+        if counts["keys"]:
+            text = f"keys={counts['keys']},expires={counts['expires']},avg_ttl=0"
+            fields.append((f"db{number}", text))
     return sorted(fields)
 
 

@@ -15,7 +15,6 @@ from typing import Final
 from librt.time import time as wall_time
 
 from cachestorm import COMPILED, __version__
-from cachestorm.cache import Cache
 from cachestorm.errors import NamespaceError
 from cachestorm.keyspace.store import rss_bytes
 from cachestorm_server.session import Door
@@ -36,16 +35,6 @@ class Metric:
     samples: Samples
 
 
-def facts_of(cache: Cache, namespace: str) -> dict[str, int]:
-    """The numbers of a namespace, by their names in NAMESPACEINFO.
-
-    Raises:
-        NamespaceError: if there is none of that name.
-    """
-    rows = [line.partition(":") for line in cache.namespaceinfo(namespace).splitlines()]
-    return {name: int(fact) for name, _, fact in rows if name != "name" and fact.isdigit()}
-
-
 def collect(door: Door, http_commands: int) -> list[Metric]:
     """All metrics as they stand.
 
@@ -58,7 +47,7 @@ def collect(door: Door, http_commands: int) -> list[Metric]:
     spaces: dict[str, dict[str, int]] = {}
     for name in cache.namespaces():
         try:
-            spaces[name] = facts_of(cache, name)
+            spaces[name] = cache.namespace_stats(name)
         except NamespaceError:
             continue  # deleted by another thread since it was listed
 

@@ -6,7 +6,7 @@ described and deleted.
 
 from __future__ import annotations
 
-from mypy_extensions import i64, mypyc_attr, trait
+from mypy_extensions import mypyc_attr, trait
 
 from cachestorm.codec import bytes_of
 from cachestorm.commands.edge import Edge
@@ -72,6 +72,21 @@ class Namespaces(Edge):
         Raises:
             NamespaceError: if there is none of that name.
         """
+        facts: dict[str, object] = {"name": self._space.name if name is None else name}
+        facts.update(self.namespace_stats(name))
+        return _section("Namespace", facts)
+
+    def namespace_stats(self, name: str | None = None) -> dict[str, int]:
+        """Counts of one namespace, by default this one.
+
+        Returns:
+            `keys`, `memory` (bytes), `tags`, `expires` (keys with a deadline),
+            `default_ttl` (whole seconds; 0 for none), `max_memory` (the quota in bytes; 0
+            for none), `hits` and `misses`.
+
+        Raises:
+            NamespaceError: if there is none of that name.
+        """
         self._enter()
         try:
             space = self._space
@@ -80,7 +95,7 @@ class Namespaces(Edge):
                 if not found:
                     raise NamespaceError("namespace not found")
                 space = found[0]
-            return _section("Namespace", _facts(space))
+            return _counts(space)
         finally:
             self._leave()
 
@@ -127,11 +142,9 @@ class Namespaces(Edge):
             self._leave()
 
 
-def _facts(space: Keyspace) -> dict[str, object]:
-    keys: i64 = len(space.dense)
+def _counts(space: Keyspace) -> dict[str, int]:
     return {
-        "name": space.name,
-        "keys": int(keys),
+        "keys": len(space.dense),
         "memory": int(space.used_bytes),
         "tags": len(space.tags.nodes),
         "expires": int(space.expiry.count),

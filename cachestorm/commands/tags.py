@@ -8,6 +8,7 @@
 
 from __future__ import annotations
 
+from heapq import nsmallest
 from typing import Final
 
 from mypy_extensions import mypyc_attr, trait
@@ -196,6 +197,21 @@ class Tags(Edge):
             if count != 0:
                 return count
         return int(self._space.tags.count(checked_tag(tag)))
+
+    def tag_names(self, after: str = "", limit: int = 1000) -> list[str]:
+        """The names of tags that have keys, in order, a page at a time. O(N) in all tags.
+
+        Args:
+            after: the last name of the page before, so that a page misses none that stays;
+                empty to begin.
+            limit: the most names to give.
+        """
+        space = self._enter()
+        try:
+            names = list(space.tags.nodes)
+        finally:
+            self._leave()
+        return nsmallest(limit, [name for name in names if name > after])
 
     @command(
         "TAGLINK parent:tag child:tag",

@@ -135,6 +135,28 @@ class Store(Commons):
                 return
         raise OutOfMemoryError()
 
+    def limit(self, max_bytes: i64, max_entries: i64) -> None:
+        """Sets the limits, 0 for none, and evicts what is beyond them, in slices.
+
+        Where the policy finds no victim, what is there stays, and writes are refused.
+        """
+        self.max_bytes = max_bytes
+        self.max_entries = max_entries
+        evicted: i64 = 0
+        while self._is_beyond_limits():
+            try:
+                self.evict()
+            except OutOfMemoryError:
+                return
+            evicted += 1
+            if evicted % REAP_STEP == 0 and not self.transaction:
+                self.breathe()
+
+    def _is_beyond_limits(self) -> bool:
+        return (self.max_bytes != 0 and self.used_bytes > self.max_bytes) or (
+            self.max_entries != 0 and self.entry_count > self.max_entries
+        )
+
     def reap(self, limit: i64 = REAP_STEP) -> i64:
         """One step of reaping in every keyspace.
 

@@ -209,7 +209,87 @@ class TestLimits:
             Cache(**arguments)  # type: ignore[arg-type]
 
 
+class TestLimitsThatChange:
+    @pytest.mark.parametrize("size", [10, 5000])
+    def test_a_lower_limit_evicts_what_is_beyond_it(self, size: int) -> None:
+        cache = Cache()
+        for n in range(size):
+            cache.set(f"k{n}", b"x" * 100)
+        half = cache.stats()["used_memory"] // 2
+        cache.max_memory = half
+        assert cache.max_memory == half
+        assert 0 < cache.stats()["used_memory"] <= half
+        cache.max_entries = 3
+        assert len(cache) == 3
+        cache.max_memory = cache.max_entries = None
+        cache.set("one more", 1)
+        assert (len(cache), cache.max_memory, cache.max_entries) == (4, None, None)
+        cache._check()
+
+    def test_other_threads_are_let_in_between_slices(self) -> None:
+        cache = Cache()
+        for n in range(5000):
+            cache.set(f"k{n}", n)
+        seen: list[int] = []
+        cache.listen(lambda effect: seen.append(cache._store.latch.locked()))
+        cache.max_entries = 1
+        # listeners are told outside of the lock, slice by slice
+        assert len(seen) == 4999 and not any(seen)
+
+    def test_without_victims_writes_are_refused_until_there_is_room(self) -> None:
+        cache = Cache(policy="noeviction")
+        cache.set("a", 1)
+        cache.set("b", 1)
+        cache.max_entries = 1
+        assert len(cache) == 2
+        with pytest.raises(OutOfMemoryError):
+            cache.set("c", 1)
+        cache.max_entries = 3
+        assert cache.set("c", 1)
+
+    @pytest.mark.parametrize("limit", ["much", -1, True])
+    def test_what_is_no_limit_changes_nothing(self, limit: object) -> None:
+        cache = Cache(max_memory="1mb", max_entries=7)
+        with pytest.raises(ConfigError):
+            cache.max_memory = limit  # type: ignore[assignment]
+        with pytest.raises(ConfigError):
+            cache.max_entries = limit  # type: ignore[assignment]
+        assert (cache.max_memory, cache.max_entries) == (1 << 20, 7)
+
+
 class TestNamespaces:
+    def test_counts_are_those_of_one_namespace(self) -> None:
+        cache = Cache()
+        other = cache.namespace("other", default_ttl=90, max_memory="1mb")
+        other.set("a", b"1", tags=["t", "u"])
+        other.get("a")
+        other.get("b")
+        counts = cache.namespace_stats("other")
+        assert counts == other.namespace_stats() != cache.namespace_stats()
+        assert counts.pop("memory") == cache.stats()["used_memory"] > 0
+        assert counts == {
+            "keys": 1,
+            "tags": 2,
+            "expires": 1,
+            "default_ttl": 90,
+            "max_memory": 1 << 20,
+            "hits": 1,
+            "misses": 1,
+        }
+        with pytest.raises(NamespaceError):
+            cache.namespace_stats("none")
+
+    def test_names_of_tags_come_in_pages(self) -> None:
+        cache = Cache()
+        for n in range(25):
+            cache.set(f"k{n}", n, tags=[f"t{n:02}"])
+        names = [f"t{n:02}" for n in range(25)]
+        assert cache.tag_names() == names
+        assert cache.tag_names(limit=10) == names[:10]
+        assert cache.tag_names("t09", 10) == names[10:20]
+        cache.invalidate("t24")
+        assert cache.tag_names("t22") == ["t23"]
+
     def test_each_has_its_own_keys_tags_and_counts(self) -> None:
         cache = Cache()
         other = cache.namespace("other")
