@@ -20,6 +20,7 @@ from cachestorm.clock import Clock
 from cachestorm.commands.deadlines import Deadlines
 from cachestorm.commands.edge import milliseconds_of
 from cachestorm.commands.hashes import Hashes
+from cachestorm.commands.insight import Insight
 from cachestorm.commands.keys import Keys
 from cachestorm.commands.lists import Lists
 from cachestorm.commands.namespaces import Namespaces
@@ -56,6 +57,7 @@ class Cache(
     Sorting,
     Tags,
     Namespaces,
+    Insight,
 ):
     """A typed, tag-aware, memory-bounded store inside this process.
 
@@ -65,6 +67,7 @@ class Cache(
         policy: what is evicted at a limit: `allkeys-lru`, or `noeviction`, which refuses
             the write instead.
         default_ttl: time to live of keys written without one; None for none.
+        hot_keys: whether hits are counted for `hotkeys`.
         clock: where deadlines are measured; a test gives a `ManualClock`.
 
     Raises:
@@ -89,10 +92,15 @@ class Cache(
         *,
         policy: str = DEFAULT_POLICY,
         default_ttl: object = None,
+        hot_keys: bool = True,
         clock: Clock | None = None,
     ) -> None:
         self._store = Store(
-            clock or Clock(), _limit_bytes(max_memory), _limit_entries(max_entries), policy
+            clock or Clock(),
+            _limit_bytes(max_memory),
+            _limit_entries(max_entries),
+            policy,
+            hot_keys,
         )
         self._space = self._store.space(DEFAULT)
         self._space.default_ttl_ms = _ttl_ms(default_ttl)

@@ -36,6 +36,7 @@ class Entry:
         index: position in the keyspace's dense arrays.
         heat: what the eviction policy keeps of past hits; only it reads it.
         kind: STRING to ZSET.
+        taps: hits that the hot keys have not been told of yet.
     """
 
     def __init__(self, key: str, index: i32, kind: u8, version: i64) -> None:
@@ -46,6 +47,7 @@ class Entry:
         self.index: i32 = index
         self.heat: i16 = 0
         self.kind: u8 = kind
+        self.taps: u8 = 0
 
 
 def kind_name(entry: Entry) -> str:

@@ -430,25 +430,3 @@ class Keys(Edge):
             return True
         finally:
             self._leave()
-
-    def why(self, key: str) -> dict[str, object] | None:
-        """Why a key is missing: the last removal of it that is remembered.
-
-        Returns:
-            `cause`, `at_ms` and `tag` (of an invalidation), or None.
-        """
-        key = exact_key(key)
-        space = self._enter()
-        try:
-            # what is dead but not yet reaped is removed by this look
-            space.peek(key)
-            removal = space.ledger.latest(key)
-            if removal is None:
-                return None
-            return {
-                "cause": removal.cause,
-                "at_ms": int(removal.at_ms),
-                "tag": removal.tag,
-            }
-        finally:
-            self._leave()

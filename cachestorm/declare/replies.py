@@ -16,6 +16,7 @@ know the classes here and Python's own types, and no command:
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from enum import Enum
 from typing import Final, cast
 
 from cachestorm.codec import bytes_of, format_float, to_wire
@@ -315,6 +316,17 @@ def blocked(value: object, bound: Bound) -> object:
     if value is None:
         return NULL_ARRAY
     return _bulks(value)
+
+
+@_named
+def reasons(value: object, bound: Bound) -> object:
+    """WHY: a map of names to what is known; None: null."""
+    if value is None:
+        return None
+    known = cast("dict[str, object]", value)
+    return {
+        name: fact.value if isinstance(fact, Enum) else fact for name, fact in known.items()
+    }
 
 
 @_named

@@ -27,6 +27,7 @@ from cachestorm.events import Cause
 from cachestorm.eviction.policy import STAMP_MASK, Policy
 from cachestorm.keyspace.commons import Commons
 from cachestorm.keyspace.expiry import ExpiryIndex
+from cachestorm.keyspace.hot_keys import CAPACITY, HotKeys
 from cachestorm.keyspace.ledger import Ledger
 from cachestorm.keyspace.tag_index import (
     HIERARCHY_BYTES,
@@ -47,6 +48,11 @@ WRITES_A_STEP: Final = 32
 # How many entries (or tags of them) are reaped before other threads are let in: about two
 # milliseconds.
 SLICE: Final = 2048
+# How many hits of a key its entry keeps to itself before the hot keys are told of them.
+FEWEST_TAPS: Final = 4
+MOST_TAPS: Final = 128
+# So many notes may come before they are rationed.
+FREE_NOTES: Final = 1024
 # How often the policy is asked when it names the one entry that must stay.
 VICTIMS_ASKED: Final = 16
 
@@ -82,7 +88,7 @@ class Rubble:
 class Keyspace:
     """The keys of one namespace, their values, deadlines and tags."""
 
-    def __init__(self, commons: Commons, name: str, policy: Policy) -> None:
+    def __init__(self, commons: Commons, name: str, policy: Policy, hot_keys: bool) -> None:
         self.commons: Final = commons
         self.name: Final = name
         self.policy: Final = policy
@@ -107,6 +113,9 @@ class Keyspace:
         self._policy_size: i64 = 64
         # a copy of the policy's: it is read at every access
         self._heat_shift: i64 = policy.heat_shift
+        self.hot: Final = HotKeys(commons.clock.now_ms()) if hot_keys else None
+        self._tap_limit: u8 = FEWEST_TAPS
+        self._notes: i64 = 0
         # Emptied arrays that wait to be let go, a slice at a time.
         self._rubble: Final[list[Rubble]] = []
 
@@ -234,11 +243,46 @@ class Keyspace:
         return None
 
     def _heat(self, entry: Entry) -> None:
+        taps: u8 = entry.taps + 1
+        if taps < self._tap_limit:
+            entry.taps = taps
+        else:
+            entry.taps = 0
+            self._note_hot(entry.key, taps)
         shift = self._heat_shift
         if shift >= 0:
             entry.heat = int(((self.hits + self.admitted) >> shift) & STAMP_MASK)
         elif int(entry.heat) < self.policy.heat_cap:
             entry.heat += 1
+
+    def _note_hot(self, key: str, taps: u8) -> None:
+        if self.hot is None:
+            return
+        hits: int = taps
+        self.hot.note(key, hits, self.commons.time_ms())
+        self._notes += 1
+        # a note costs as much as a few hits do: it is to be one in 64 at most
+        is_dear = (self._notes - FREE_NOTES) * 64 > self.hits + self.admitted
+        if is_dear and self._tap_limit < MOST_TAPS:
+            self._tap_limit *= 2
+
+    def hot_keys(self, count: int) -> list[tuple[str, int]]:
+        """The keys that are hit most, lately, and how often, hottest first.
+
+        Source: `hot_keys.py`, which says how exact the counts are.
+        """
+        if self.hot is None:
+            return []
+        now = self.commons.now_ms()
+        # those that are told of late may belong before the last of these
+        found: list[tuple[int, str]] = []
+        for key, counted in self.hot.top(CAPACITY, now):
+            entry = self.entries.get(key)
+            if entry is not None and self.is_live(entry):
+                taps: int = entry.taps
+                found.append((-(round(counted) + taps), key))
+        found.sort()
+        return [(key, -counted) for counted, key in found[:count] if counted]
 
     # -- writing
 
@@ -477,6 +521,7 @@ class Keyspace:
         copy = Entry(entry.key, entry.index, entry.kind, entry.version)
         copy.expires_at_ms = entry.expires_at_ms
         copy.heat = entry.heat
+        copy.taps = entry.taps
         index: int = entry.index
         self.dense[index] = copy
         self.entries[copy.key] = copy
@@ -692,6 +737,8 @@ class Keyspace:
         self.charge(-self.used_bytes)
         commons.sequence += 1
         self.policy.cleared()
+        if self.hot is not None:
+            self.hot.clear()
         if commons.effects.wanted:
             self.emit("flushed", "", _FLUSHED)
 

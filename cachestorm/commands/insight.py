@@ -1,0 +1,99 @@
+"""The family of questions about the cache itself: what is hot, and why a key is missing.
+
+Asking is no access: it warms nothing and counts nowhere.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from mypy_extensions import mypyc_attr, trait
+
+from cachestorm.commands.edge import Edge, exact_key
+from cachestorm.declare.declaration import command
+from cachestorm.errors import NotAnIntegerError
+
+MOST_HOT_KEYS: Final = 100
+
+
+@mypyc_attr(allow_interpreted_subclasses=True)
+@trait
+class Insight(Edge):
+    """HOTKEYS and WHY."""
+
+    @command(
+        "HOTKEYS [count:integer]",
+        group="server",
+        since="0.1",
+        complexity="O(1): at most 512 keys are counted",
+        summary="Return the keys that are hit most of late, and how often.",
+    )
+    def hotkeys(self, count: int = 10) -> list[tuple[str, int]]:
+        """The keys of this namespace that are hit most, hottest first.
+
+        Counts halve every five minutes. With N hits in all, a count is too low by at most
+        N / 256, and by the hits that the key had before the cache let go of it.
+
+        Args:
+            count: how many; never more than 100 are given.
+
+        Raises:
+            NotAnIntegerError: if it is negative.
+
+        Example:
+            >>> cache = Cache()
+            >>> cache.set("a", 1), cache.set("b", 2)
+            (True, True)
+            >>> for key in "abaaabaaa": _ = cache.get(key)
+            >>> [key for key, hits in cache.hotkeys(1)]
+            ['a']
+        """
+        if count < 0:
+            raise NotAnIntegerError()
+        space = self._enter()
+        try:
+            return space.hot_keys(min(count, MOST_HOT_KEYS))
+        finally:
+            self._leave()
+
+    @command(
+        "WHY key",
+        group="server",
+        since="0.1",
+        complexity="O(1): the last 4096 removals are remembered",
+        reply="reasons",
+        summary="Return why a key is missing, if that is remembered.",
+    )
+    def why(self, key: str) -> dict[str, object] | None:
+        """Why a key is missing: the last removal of it that is remembered.
+
+        Returns:
+            `cause` (a `Cause`), `at_ms` (milliseconds since 1970) and `tag` (the one whose
+            invalidation it was, else None); None for a key that was never here, or left
+            long ago or in a flush.
+
+        Example:
+            >>> cache = Cache()
+            >>> cache.set("user:1", "Ada", tags=["users"])
+            True
+            >>> cache.invalidate("users")
+            1
+            >>> cache.why("user:1")["tag"]
+            'users'
+        """
+        key = exact_key(key)
+        space = self._enter()
+        try:
+            # what is dead but not yet reaped is removed by this look
+            if space.peek(key) is not None:
+                return None
+            removal = space.ledger.latest(key)
+            if removal is None:
+                return None
+            return {
+                "cause": removal.cause,
+                "at_ms": int(removal.at_ms),
+                "tag": removal.tag,
+            }
+        finally:
+            self._leave()
