@@ -10,7 +10,7 @@ declared command by its name through the plan that the wire uses.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from types import TracebackType
 from typing import Final
 
@@ -33,11 +33,12 @@ from cachestorm.commands.strings import Strings
 from cachestorm.commands.tags import Tags
 from cachestorm.declare.registry import REGISTRY
 from cachestorm.errors import ArgumentError, ConfigError
-from cachestorm.events import Listener
+from cachestorm.events import Cause, Listener, RemovalListener, Removals
 from cachestorm.keyspace.forks import guard
 from cachestorm.keyspace.store import DEFAULT, Store
 from cachestorm.markers import MISSING
 from cachestorm.sizes import parse_size
+from cachestorm.values.container import plain_value
 
 DEFAULT_POLICY: Final = "allkeys-lru"
 LONGEST_TTL_MS: Final = 1000 * 366 * 86_400_000
@@ -202,8 +203,45 @@ class Cache(
         finally:
             self._leave()
 
-    def unlisten(self, listener: Listener) -> None:
-        """Takes a listener away."""
+    def on_removed(
+        self, listener: RemovalListener, causes: Iterable[Cause] | None = None
+    ) -> RemovalListener:
+        """Tells a function of every removal from this namespace, outside of the lock.
+
+        Each removal is told once, in the order of the removals; an error that it raises
+        is reported through `sys.unraisablehook`. `unlisten` takes it away.
+
+        Args:
+            listener: called with key, value and cause. A value of another type than those
+                that can be set in one piece (a hash, a list, a set) is told as None.
+            causes: which ones; None for all. While somebody hears of FLUSHED a flush
+                takes O(N).
+
+        Returns:
+            The listener, so that this is a decorator as well.
+
+        Example:
+            >>> cache = Cache()
+            >>> @cache.on_removed
+            ... def tell(key, value, cause):
+            ...     print(key, value, cause.value)
+            >>> cache.set("k", "v")
+            True
+            >>> cache.delete("k")
+            k v deleted
+            1
+        """
+        wanted = None if causes is None else frozenset(causes)
+        removals = Removals(listener, self._space.name, wanted, plain_value)
+        self._enter()
+        try:
+            self._store.effects.listen(removals)
+        finally:
+            self._leave()
+        return listener
+
+    def unlisten(self, listener: Listener | RemovalListener) -> None:
+        """Takes away what `listen` or `on_removed` added; nothing if it was not there."""
         self._enter()
         try:
             self._store.effects.unlisten(listener)

@@ -45,19 +45,62 @@ class Effect:
         namespace: where it happened.
         key: which key or tag; empty for a whole namespace.
         detail: what changed: the `Cause` of a removal, else see the emitter.
+        value: of a removal: what was let go, as the store held it.
     """
 
     def __init__(
-        self, sequence: int, name: str, namespace: str, key: str, detail: object
+        self,
+        sequence: int,
+        name: str,
+        namespace: str,
+        key: str,
+        detail: object,
+        value: object = None,
     ) -> None:
         self.sequence: Final = sequence
         self.name: Final = name
         self.namespace: Final = namespace
         self.key: Final = key
         self.detail: Final = detail
+        self.value: Final = value
 
 
 Listener = Callable[[Effect], object]
+# told of the key, the value and the cause of a removal
+RemovalListener = Callable[[str, object, Cause], object]
+
+
+class Removals:
+    """A listener that passes the removals of one namespace on to a `RemovalListener`.
+
+    Attributes:
+        listener: whom.
+        causes: which of them; None for all.
+    """
+
+    def __init__(
+        self,
+        listener: RemovalListener,
+        namespace: str,
+        causes: frozenset[Cause] | None,
+        seen: Callable[[object], object],
+    ) -> None:
+        self.listener: Final = listener
+        self.causes: Final = causes
+        self._namespace: Final = namespace
+        self._seen: Final = seen
+
+    def __call__(self, effect: Effect) -> None:
+        if effect.name != "removed" or effect.namespace != self._namespace:
+            return
+        cause = effect.detail
+        assert isinstance(cause, Cause)
+        if self.causes is None or cause in self.causes:
+            self.listener(effect.key, self._seen(effect.value), cause)
+
+    def hears_of(self, cause: Cause) -> bool:
+        """Whether it is told of removals for this cause."""
+        return self.causes is None or cause in self.causes
 
 
 class Effects:
@@ -65,6 +108,8 @@ class Effects:
 
     def __init__(self) -> None:
         self.wanted: bool = False
+        # whether a flush is to be told key by key, which takes it O(N)
+        self.flushes_wanted: bool = False
         self.queue: Final[deque[Effect]] = deque()
         self._listeners: list[Listener] = []
         self._draining: Lock = Lock()
@@ -75,19 +120,35 @@ class Effects:
 
     def listen(self, listener: Listener) -> None:
         """Adds a listener; it is told of every effect from now on."""
-        self._listeners = [*self._listeners, listener]
-        self.wanted = True
+        self._set([*self._listeners, listener])
 
-    def unlisten(self, listener: Listener) -> None:
+    def unlisten(self, listener: object) -> None:
         """Takes a listener away; one that was never added is no error."""
-        self._listeners = [each for each in self._listeners if each is not listener]
-        self.wanted = bool(self._listeners)
+        kept = []
+        for each in self._listeners:
+            inner = each.listener if isinstance(each, Removals) else each
+            if inner is not listener:
+                kept.append(each)
+        self._set(kept)
+
+    def _set(self, listeners: list[Listener]) -> None:
+        self._listeners = listeners
+        self.wanted = bool(listeners)
+        self.flushes_wanted = any(
+            isinstance(each, Removals) and each.hears_of(Cause.FLUSHED) for each in listeners
+        )
 
     def record(
-        self, sequence: i64, name: str, namespace: str, key: str, detail: object
+        self,
+        sequence: i64,
+        name: str,
+        namespace: str,
+        key: str,
+        detail: object,
+        value: object = None,
     ) -> None:
         """Queues an effect. The caller holds the store's lock and has seen `wanted`."""
-        effect = Effect(sequence, name, namespace, key, detail)
+        effect = Effect(sequence, name, namespace, key, detail, value)
         self.queue.append(effect)
 
     def drain(self) -> None:

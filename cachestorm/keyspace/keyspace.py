@@ -325,7 +325,7 @@ class Keyspace:
                 self._make_room_for(entry, delta + extra)
                 index = entry.index
             if self.commons.effects.wanted:
-                self.emit("removed", key, _REPLACED)
+                self.emit("removed", key, _REPLACED, self.values[index])
             self.commons.bury(self.values[index])
             self.values[index] = value
             entry.kind = kind
@@ -581,7 +581,7 @@ class Keyspace:
             self.invalidated += 1
         self.ledger.record(key, cause, commons.now_ms(), tag)
         if commons.effects.wanted:
-            self.emit("removed", key, cause)
+            self.emit("removed", key, cause, value)
 
     def _count_invalidated(self, entry: Entry) -> str | None:
         job = self.tags.job_of(entry)
@@ -626,9 +626,9 @@ class Keyspace:
         if self.commons.effects.wanted:
             self.emit("unlinked", parent, child)
 
-    def emit(self, name: str, key: str, detail: object) -> None:
+    def emit(self, name: str, key: str, detail: object, value: object = None) -> None:
         """Queues an effect. The caller has seen that somebody wants it."""
-        self.commons.effects.record(self.commons.sequence, name, self.name, key, detail)
+        self.commons.effects.record(self.commons.sequence, name, self.name, key, detail, value)
 
     # -- reaping
 
@@ -722,6 +722,11 @@ class Keyspace:
         """
         commons = self.commons
         commons.entry_count -= len(self.dense)
+        if commons.effects.flushes_wanted:
+            commons.sequence += 1
+            for entry in self.dense:
+                cause = self.fate(entry) or _FLUSHED
+                self.emit("removed", entry.key, cause, self.value(entry))
         rubble = Rubble(self.entries, self.dense, self.values)
         if len(self.dense) <= SLICE:
             commons.graveyard.append(rubble)
