@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from types import TracebackType
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from mypy_extensions import mypyc_attr
 
@@ -39,6 +39,9 @@ from cachestorm.keyspace.store import DEFAULT, Store
 from cachestorm.markers import MISSING
 from cachestorm.sizes import parse_size
 from cachestorm.values.container import plain_value
+
+if TYPE_CHECKING:
+    from cachestorm.reaper import Reaper
 
 DEFAULT_POLICY: Final = "allkeys-lru"
 LONGEST_TTL_MS: Final = 1000 * 366 * 86_400_000
@@ -251,7 +254,7 @@ class Cache(
     def reap(self) -> int:
         """One bounded step of letting go of what is due. Returns how much was met.
 
-        Writes do this by themselves, a little at a time; a server or a background thread
+        Writes do this by themselves, a little at a time; a server, or what `reaper` makes,
         calls it until it returns 0.
         """
         self._enter()
@@ -259,6 +262,25 @@ class Cache(
             return int(self._store.reap())
         finally:
             self._leave()
+
+    def reaper(self, every: float = 0.1) -> Reaper:
+        """What reaps this cache in the background: a thread, or a task of asyncio.
+
+        Args:
+            every: seconds between two turns.
+
+        Example:
+            >>> cache = Cache()
+            >>> with cache.reaper() as reaper:
+            ...     reaper.is_running
+            True
+
+            `async with cache.reaper():` starts a task instead, and
+            `cache.reaper().start()` a thread that ends with the cache.
+        """
+        from cachestorm.reaper import Reaper
+
+        return Reaper(self._store, every)
 
     @property
     def max_memory(self) -> int | None:
