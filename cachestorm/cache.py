@@ -108,7 +108,7 @@ class Cache(
         )
         self._space = self._store.space(DEFAULT)
         self._space.default_ttl_ms = _ttl_ms(default_ttl)
-        guard(self._store.latch, self._store.effects)
+        guard(self._store)
 
     # -- namespaces
 

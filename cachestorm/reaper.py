@@ -13,9 +13,10 @@ from __future__ import annotations
 
 import time
 import weakref
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, cast
 
 from cachestorm.errors import ConfigError
+from cachestorm.keyspace.forks import Keeper
 from cachestorm.keyspace.store import Store
 
 if TYPE_CHECKING:
@@ -41,7 +42,8 @@ class Reaper:
     def __init__(self, store: Store, every: float) -> None:
         if not every > 0.0:
             raise ConfigError(f"a reaper rests for a positive number of seconds, not {every!r}")
-        self._store: Final = weakref.ref(store)
+        # a compiled object takes no weak reference, so what keeps it does
+        self._keeper: Final = weakref.ref(cast(Keeper, store.latch.keeper))
         self._every: Final = every
         self._thread: threading.Thread | None = None
         self._ending: threading.Event | None = None
@@ -109,13 +111,13 @@ class Reaper:
                 if ending.is_set() or not self._step():
                     break
                 time.sleep(0)
-            if self._store() is None:
+            if self._keeper() is None:
                 return
 
     async def _keep_reaping(self) -> None:
         import asyncio
 
-        while self._store() is not None:
+        while self._keeper() is not None:
             for _ in range(STEPS_A_TURN):
                 if not self._step():
                     break
@@ -124,9 +126,10 @@ class Reaper:
 
     def _step(self) -> bool:
         """One step. Returns whether there may be more to do."""
-        store = self._store()
-        if store is None:
+        keeper = self._keeper()
+        if keeper is None:
             return False
+        store = cast(Store, keeper.store)
         store.enter()
         try:
             return store.reap() != 0

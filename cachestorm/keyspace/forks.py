@@ -20,29 +20,28 @@ import weakref
 from typing import Final
 
 from cachestorm.errors import ReentrancyError
-from cachestorm.events import Effects
+from cachestorm.keyspace.commons import Commons
 from cachestorm.keyspace.latch import Latch
 
 
-class _Guard:
-    """Stands for a cache in the weak set: it lives as long as the latch does."""
+class Keeper:
+    """Stands for a store where a weak reference to it is wanted: it lives as long."""
 
-    def __init__(self, latch: Latch, effects: Effects) -> None:
-        self.latch = latch
-        self.effects = effects
+    def __init__(self, store: Commons) -> None:
+        self.store: Final = store
 
 
 PATIENCE_S: Final = 5.0
 RETRY_S: Final = 0.001
 
-_guards: Final[weakref.WeakSet[_Guard]] = weakref.WeakSet()
+_guards: Final[weakref.WeakSet[Keeper]] = weakref.WeakSet()
 _taken: Final[list[Latch]] = []
 
 
-def guard(latch: Latch, effects: Effects) -> None:
-    """Has a latch taken before every fork of this process, and given back after it."""
-    keeper = _Guard(latch, effects)
-    latch.keeper = keeper
+def guard(store: Commons) -> None:
+    """Has a store's latch taken before every fork of this process, and given back after."""
+    keeper = Keeper(store)
+    store.latch.keeper = keeper
     _guards.add(keeper)
 
 
@@ -50,7 +49,7 @@ def _before() -> None:
     gives_up_at = time.monotonic() + PATIENCE_S
     while True:
         keepers = list(_guards)
-        late = [keeper for keeper in keepers if not _take(keeper.latch)]
+        late = [keeper for keeper in keepers if not _take(keeper.store.latch)]
         if not late or time.monotonic() > gives_up_at:
             return
         _after()
@@ -74,7 +73,7 @@ def _after() -> None:
 
 def _after_in_child() -> None:
     for keeper in _guards:
-        keeper.effects.forked()
+        keeper.store.effects.forked()
     _after()
 
 

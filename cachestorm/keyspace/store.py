@@ -14,7 +14,7 @@ from __future__ import annotations
 from typing import Final
 
 from librt.random import Random
-from mypy_extensions import i64, mypyc_attr
+from mypy_extensions import i64
 
 from cachestorm.clock import Clock
 from cachestorm.codec import checked_text
@@ -30,7 +30,6 @@ DATABASES: Final = 16
 MOST_SPACES: Final = 10_000
 
 
-@mypyc_attr(supports_weakref=True)
 class Store(Commons):
     """All keyspaces of one cache."""
 
