@@ -13,12 +13,14 @@ from __future__ import annotations
 
 from typing import Final, cast
 
+from librt.random import random
 from mypy_extensions import i64, mypyc_attr, trait, u8
 
 from cachestorm.codec import INT64_MAX, checked_text, to_wire
 from cachestorm.declare.kinds import Lifetime
 from cachestorm.entry import OBJECT, STRING, Entry
-from cachestorm.errors import InvalidTtlError, WrongTypeError
+from cachestorm.errors import ArgumentError, InvalidTtlError, WrongTypeError
+from cachestorm.keyspace.expiry import Idle
 from cachestorm.keyspace.keyspace import Keyspace
 from cachestorm.keyspace.store import Store
 from cachestorm.markers import UNSET
@@ -93,6 +95,51 @@ def deadline_of(ttl: object, command: str, default_ms: i64, now_ms: i64) -> i64:
         if deadline <= INT64_MAX:
             return deadline
     raise InvalidTtlError(f"invalid expire time in '{command}' command")
+
+
+class Lasting:
+    """How long a key is to last: a time to live, an idle time, a jitter.
+
+    Attributes:
+        is_default: none of them was given.
+        deadline_ms: when it ends, once begun; 0 for never.
+        idle: what the keyspace keeps of an idle time.
+
+    Raises:
+        InvalidTtlError: if the idle time is not positive.
+        ArgumentError: for a jitter below 0, or of 1 and more.
+    """
+
+    def __init__(self, ttl: object, idle: object = None, jitter: float = 0.0) -> None:
+        if not 0.0 <= jitter < 1.0:
+            raise ArgumentError(f"ttl_jitter is a share from 0 up to 1, not {jitter!r}")
+        idle_ms: int = 0
+        if idle is not None:
+            idle_ms = milliseconds_of(idle)
+            if not 0 < idle_ms < MANY_SECONDS * 1000:
+                raise InvalidTtlError("invalid idle time in 'set' command")
+        self._ttl: Final = ttl
+        self._idle_ms: Final = idle_ms
+        self._jitter: Final = jitter
+        self.is_default: Final = ttl is _UNSET and idle_ms == 0 and jitter == 0.0
+        self.deadline_ms: i64 = 0
+        self.idle: Idle | None = None
+
+    def begin(self, command: str, default_ms: i64, now_ms: i64) -> None:
+        """Works out the deadline, from now on.
+
+        Raises:
+            InvalidTtlError: as `deadline_of`.
+        """
+        deadline = deadline_of(self._ttl, command, default_ms, now_ms)
+        if self._jitter != 0.0 and deadline > now_ms:
+            span: int = deadline - now_ms
+            spared: int = int(span * self._jitter * random())
+            deadline -= spared
+        if self._idle_ms != 0:
+            self.idle = Idle(self._idle_ms, deadline, now_ms)
+            deadline = self.idle.deadline_ms()
+        self.deadline_ms = deadline
 
 
 def milliseconds_of(ttl: object) -> int:

@@ -343,7 +343,9 @@ class Keys(Edge):
             if isinstance(value, Container):
                 value = value.copy()
             tags = space.tags.names(entry)
-            target.put(destination, value, entry.kind, entry.expires_at_ms, tags)
+            target.put(
+                destination, value, entry.kind, entry.expires_at_ms, tags, space.idle_of(entry)
+            )
             return True
         finally:
             self._leave()
@@ -381,7 +383,7 @@ class Keys(Edge):
                 return False
             value = space.value(entry)
             tags = space.tags.names(entry)
-            target.put(key, value, entry.kind, entry.expires_at_ms, tags)
+            target.put(key, value, entry.kind, entry.expires_at_ms, tags, space.idle_of(entry))
             if entry.index >= 0:
                 # it was not evicted to make room for itself
                 space.remove(entry, _RENAMED)

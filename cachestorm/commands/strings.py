@@ -13,6 +13,7 @@ from mypy_extensions import i64, mypyc_attr, u8
 
 from cachestorm.commands.edge import (
     Edge,
+    Lasting,
     deadline_of,
     exact_key,
     in_milliseconds,
@@ -94,6 +95,8 @@ class Strings(Edge):
         keepttl: bool = False,
         get: bool = False,
         tags: Iterable[str] = (),
+        idle: object = None,
+        ttl_jitter: float = 0.0,
     ) -> object:
         """Sets a key: value, time to live and tags in one step.
 
@@ -105,19 +108,27 @@ class Strings(Edge):
             get: give back the former value, or MISSING.
             keepttl: keep the time to live that the key has.
             tags: what the key can be invalidated by.
+            idle: how long the key outlives its last hit, spelled as `ttl`, which stays
+                the latest end; None for no such end.
+            ttl_jitter: up to this share of the time to live is taken off, at random, so
+                that keys which are written together do not fall due together.
 
         Returns:
             Whether it was set; with `get`, the former value or MISSING.
 
         Raises:
             WrongTypeError: with `get`, if the key holds a container.
-            InvalidTtlError: if the time to live is not positive.
+            InvalidTtlError: if the time to live or the idle time is not positive.
+            ArgumentError: for a jitter below 0, or of 1 and more.
             OutOfMemoryError: if there is no room and nothing to evict.
         """
         if type(key) is not str:
             key = exact_key(key)
+        if idle is not None or ttl_jitter != 0.0:
+            lasting = Lasting(ttl, idle, ttl_jitter)
+            return self._set_with(key, value, lasting, nx, xx, get, keepttl, tags)
         if nx or xx or get or keepttl or tags is not _NO_TAGS or kind_of(value) != STRING:
-            return self._set_with(key, value, ttl, nx, xx, get, keepttl, tags)
+            return self._set_with(key, value, Lasting(ttl), nx, xx, get, keepttl, tags)
         store = self._store
         space = self._space
         now: i64 = 0
@@ -145,7 +156,7 @@ class Strings(Edge):
         self,
         key: str,
         value: object,
-        ttl: object,
+        lasting: Lasting,
         nx: bool,
         xx: bool,
         get: bool,
@@ -158,9 +169,9 @@ class Strings(Edge):
         space = self._enter()
         try:
             if nx or xx or get or keepttl:
-                return self._set_if(key, held, kind, ttl, nx, xx, get, keepttl, names)
-            deadline = deadline_of(ttl, "set", space.default_ttl_ms, space.commons.now_ms())
-            space.put(key, held, kind, deadline, names)
+                return self._set_if(key, held, kind, lasting, nx, xx, get, keepttl, names)
+            lasting.begin("set", space.default_ttl_ms, space.commons.now_ms())
+            space.put(key, held, kind, lasting.deadline_ms, names, lasting.idle)
             return True
         finally:
             self._leave()
@@ -170,17 +181,17 @@ class Strings(Edge):
         key: str,
         held: object,
         kind: u8,
-        ttl: object,
+        lasting: Lasting,
         nx: bool,
         xx: bool,
         get: bool,
         keepttl: bool,
         names: list[str] | None,
     ) -> object:
-        if (nx and xx) or (keepttl and ttl is not _UNSET):
+        if (nx and xx) or (keepttl and not lasting.is_default):
             raise CommandSyntaxError()
         space = self._space
-        deadline = deadline_of(ttl, "set", space.default_ttl_ms, space.commons.now_ms())
+        lasting.begin("set", space.default_ttl_ms, space.commons.now_ms())
         entry = space.find(key) if get else space.peek(key)
         former: object = _MISSING
         if get and entry is not None:
@@ -188,8 +199,9 @@ class Strings(Edge):
         done = not (nx and entry is not None) and not (xx and entry is None)
         if done:
             if keepttl and entry is not None:
-                deadline = entry.expires_at_ms
-            space.put(key, held, kind, deadline, names)
+                space.put(key, held, kind, entry.expires_at_ms, names, space.idle_of(entry))
+            else:
+                space.put(key, held, kind, lasting.deadline_ms, names, lasting.idle)
         return former if get else done
 
     @command(
@@ -272,7 +284,7 @@ class Strings(Edge):
         held = box(value)
         self._enter()
         try:
-            return self._set_if(key, held, kind, _UNSET, False, False, True, False, None)
+            return self._set_if(key, held, kind, Lasting(_UNSET), False, False, True, False, None)
         finally:
             self._leave()
 

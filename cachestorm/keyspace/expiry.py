@@ -11,13 +11,16 @@ It removes nothing itself.
 3. A fine bucket is reaped once all of it is due, so the backlog is one bucket's width
    plus what the callers' steps have not reached. Reads do not depend on it: they look
    at the deadline itself.
+4. An entry with an idle time is filed under the deadline that it had when it was filed
+   last. A hit only notes when it came; the later deadline that follows from it is worked
+   out when somebody asks, and the entry is filed anew when the old one has come.
 """
 
 from __future__ import annotations
 
 from typing import Final
 
-from mypy_extensions import i64
+from mypy_extensions import i64, mypyc_attr
 
 from cachestorm.entry import Entry
 
@@ -27,8 +30,40 @@ COARSE_BITS: Final = 20
 LONGEST_WALK: Final = 4096
 
 
+@mypyc_attr(acyclic=True)
+class Idle:
+    """What an entry that ends when nobody asks for it has beside its deadline.
+
+    Attributes:
+        idle_ms: how long it outlives a hit.
+        ends_at_ms: when it ends at the latest; 0 for never.
+        hit_at_ms: when the last hit came.
+    """
+
+    def __init__(self, idle_ms: i64, ends_at_ms: i64, hit_at_ms: i64) -> None:
+        self.idle_ms: Final[i64] = idle_ms
+        self.ends_at_ms: Final[i64] = ends_at_ms
+        self.hit_at_ms: i64 = hit_at_ms
+
+    def deadline_ms(self) -> i64:
+        """When it ends if no other hit comes."""
+        deadline = self.hit_at_ms + self.idle_ms
+        if self.ends_at_ms != 0 and self.ends_at_ms < deadline:
+            return self.ends_at_ms
+        return deadline
+
+    def copy(self) -> Idle:
+        """The same for another entry."""
+        return Idle(self.idle_ms, self.ends_at_ms, self.hit_at_ms)
+
+
 class ExpiryIndex:
-    """The deadlines of one keyspace."""
+    """The deadlines of one keyspace.
+
+    Attributes:
+        count: how many entries have one.
+        idle: what those have that end when nobody asks for them.
+    """
 
     def __init__(self, now_ms: i64) -> None:
         self._fine: Final[dict[int, dict[str, Entry]]] = {}
@@ -37,6 +72,7 @@ class ExpiryIndex:
         self._opening: dict[str, Entry] = {}
         self._cursor: i64 = now_ms >> FINE_BITS
         self.count: i64 = 0
+        self.idle: Final[dict[str, Idle]] = {}
         # How many entries the last call of `due` moved from a coarse bucket.
         self.moved: i64 = 0
 
@@ -105,6 +141,17 @@ class ExpiryIndex:
         entry.expires_at_ms = expires_at_ms
         self.add(entry)
 
+    def deadline_ms(self, entry: Entry) -> i64:
+        """When an entry that has a deadline ends, as far as is known now. O(1)."""
+        idle = self.idle.get(entry.key)
+        return entry.expires_at_ms if idle is None else idle.deadline_ms()
+
+    def hit(self, key: str, now_ms: i64) -> None:
+        """Puts off the end of an entry that has an idle time. O(1)."""
+        idle = self.idle.get(key)
+        if idle is not None and now_ms > idle.hit_at_ms:
+            idle.hit_at_ms = now_ms
+
     def due(self, now_ms: i64, limit: i64) -> list[Entry]:
         """Entries whose bucket is due, at most `limit`; and a bounded step of opening.
 
@@ -169,4 +216,6 @@ class ExpiryIndex:
         for key, entry in self._opening.items():
             assert entries[key] is entry
         assert filed == self.count
+        for key, idle in self.idle.items():
+            assert entries[key].expires_at_ms <= idle.deadline_ms()
         assert filed == sum(1 for entry in entries.values() if entry.expires_at_ms)

@@ -26,7 +26,7 @@ from cachestorm.errors import OutOfMemoryError, WrongTypeError
 from cachestorm.events import Cause
 from cachestorm.eviction.policy import STAMP_MASK, Policy
 from cachestorm.keyspace.commons import Commons
-from cachestorm.keyspace.expiry import ExpiryIndex
+from cachestorm.keyspace.expiry import ExpiryIndex, Idle
 from cachestorm.keyspace.hot_keys import CAPACITY, HotKeys
 from cachestorm.keyspace.ledger import Ledger
 from cachestorm.keyspace.tag_index import (
@@ -41,6 +41,8 @@ from cachestorm.values.weights import unbox, weigh, weight_of_ascii
 # An entry object, its slots in dict and dense arrays (amortised), and its deadline.
 ENTRY_BYTES: Final = 128
 DEADLINE_BYTES: Final = 48
+# An idle time: an object and its place in a dict.
+IDLE_BYTES: Final = 112
 # How many entries one step reaps: well under a millisecond.
 REAP_STEP: Final = 256
 # A write in this many also does a step of reaping.
@@ -180,7 +182,7 @@ class Keyspace:
         if deadline != 0:
             if now_ms == 0:
                 now_ms = commons.time_ms()
-            if deadline <= now_ms:
+            if deadline <= now_ms or self.expiry.idle:
                 return False
         index: int = entry.index
         delta = size - weigh(self.values[index])
@@ -224,14 +226,18 @@ class Keyspace:
 
     def is_live(self, entry: Entry) -> bool:
         """Whether an entry is neither expired, nor invalidated, nor stale."""
-        if entry.expires_at_ms != 0 and entry.expires_at_ms <= self.commons.time_ms():
-            return False
+        if entry.expires_at_ms != 0:
+            now = self.commons.time_ms()
+            if entry.expires_at_ms <= now and self.expiry.deadline_ms(entry) <= now:
+                return False
         if entry.tags is None:
             return True
         return self.tags.job_of(entry) is None and not self.tags.is_stale(entry)
 
     def fate(self, entry: Entry) -> Cause | None:
         """Why an entry is dead, or None while it is live."""
+        if entry.expires_at_ms != 0 and self.expiry.idle:
+            self._put_off(entry)
         job = self.tags.job_of(entry)
         deadline = entry.expires_at_ms
         if job is not None and (deadline == 0 or deadline > job.at_ms):
@@ -242,7 +248,17 @@ class Keyspace:
             return _INVALIDATED
         return None
 
+    def _put_off(self, entry: Entry) -> bool:
+        """Files an entry under the deadline that its last hit gave it, if that is new."""
+        deadline = self.expiry.deadline_ms(entry)
+        if deadline == entry.expires_at_ms:
+            return False
+        self.expiry.move(entry, deadline)
+        return True
+
     def _heat(self, entry: Entry) -> None:
+        if entry.expires_at_ms != 0 and self.expiry.idle:
+            self.expiry.hit(entry.key, self.commons.time_ms())
         taps: u8 = entry.taps + 1
         if taps < self._tap_limit:
             entry.taps = taps
@@ -293,6 +309,7 @@ class Keyspace:
         kind: u8,
         expires_at_ms: i64 = 0,
         tags: list[str] | None = None,
+        idle: Idle | None = None,
     ) -> Entry:
         """Creates a key or replaces all of it: value, deadline and tags.
 
@@ -301,6 +318,7 @@ class Keyspace:
             value: a scalar, a `Boxed` or a container, as `kind` says.
             expires_at_ms: 0 for never.
             tags: checked tags without duplicates.
+            idle: its own, if it has an idle time; `expires_at_ms` is its deadline then.
 
         Raises:
             InvalidKeyError: for a key that has no bytes.
@@ -310,6 +328,8 @@ class Keyspace:
         extra: i64 = 0 if tags is None else self.tags.cost(tags)
         if expires_at_ms != 0:
             extra += DEADLINE_BYTES
+        if idle is not None:
+            extra += IDLE_BYTES
         entry = self.peek(key)
         if entry is None:
             if not is_ascii(key):
@@ -339,8 +359,11 @@ class Keyspace:
             self._heat(entry)
             self.commons.sequence += 1
             entry.version = self.commons.sequence
+            self._set_idle(key, None)
         if expires_at_ms != entry.expires_at_ms:
             self._file(entry, expires_at_ms)
+        if idle is not None:
+            self._set_idle(key, idle)
         if tags:
             self.charge(self.tags.link(entry, tags))
         if self.commons.effects.wanted:
@@ -437,10 +460,11 @@ class Keyspace:
         kind = entry.kind
         deadline = entry.expires_at_ms
         tags = self.tags.names(entry)
+        idle = self.idle_of(entry)
         self.remove(entry, _RENAMED)
         self._has_room = True
         try:
-            self.put(key, value, kind, deadline, tags)
+            self.put(key, value, kind, deadline, tags, idle)
         finally:
             self._has_room = False
 
@@ -458,18 +482,33 @@ class Keyspace:
             self._written(entry)
 
     def _written(self, entry: Entry) -> None:
+        if self.expiry.idle:
+            self.expiry.hit(entry.key, self.commons.now_ms())
         self.commons.sequence += 1
         entry.version = self.commons.sequence
         if self.commons.effects.wanted:
             self.emit("changed", entry.key, self.value(entry))
 
     def set_expiry(self, entry: Entry, expires_at_ms: i64) -> None:
-        """Gives an entry another deadline; 0 for never."""
+        """Gives an entry another deadline; 0 for never. An idle time ends."""
+        self._set_idle(entry.key, None)
         self._file(entry, expires_at_ms)
         self.commons.sequence += 1
         entry.version = self.commons.sequence
         if self.commons.effects.wanted:
             self.emit("expiry", entry.key, int(expires_at_ms))
+
+    def idle_of(self, entry: Entry) -> Idle | None:
+        """A copy of what an entry has for an idle time."""
+        idle = self.expiry.idle.get(entry.key)
+        return None if idle is None else idle.copy()
+
+    def _set_idle(self, key: str, idle: Idle | None) -> None:
+        if self.expiry.idle and self.expiry.idle.pop(key, None) is not None:
+            self.charge(-IDLE_BYTES)
+        if idle is not None:
+            self.expiry.idle[key] = idle
+            self.charge(IDLE_BYTES)
 
     def _file(self, entry: Entry, expires_at_ms: i64) -> None:
         if entry.expires_at_ms == 0:
@@ -554,6 +593,7 @@ class Keyspace:
         if entry.expires_at_ms != 0:
             self.expiry.remove(entry)
             freed += DEADLINE_BYTES
+            self._set_idle(key, None)
         if self.policy.hears:
             self.policy.removed(entry, cause is _EVICTED)
         del self.entries[key]
@@ -642,7 +682,8 @@ class Keyspace:
         met: i64 = 0
         if self.expiry.count != 0:
             for entry in self.expiry.due(now, REAP_STEP):
-                self.remove(entry, self.fate(entry) or _EXPIRED)
+                if not self._put_off(entry):
+                    self.remove(entry, self.fate(entry) or _EXPIRED)
                 met += 1
             met += self.expiry.moved
         if self._rubble:
@@ -823,7 +864,7 @@ class Keyspace:
             )
             if victim is None:
                 return False
-            if victim is not pinned:
+            if victim is not pinned and not (self.expiry.idle and self._put_off(victim)):
                 break
         if victim is pinned:
             # among a few entries the policy may insist: any other one will do
@@ -856,6 +897,8 @@ class Keyspace:
             charged += size_of(entry.kind, value) + ENTRY_BYTES + weigh(key)
             if entry.expires_at_ms:
                 charged += DEADLINE_BYTES
+            if key in self.expiry.idle:
+                charged += IDLE_BYTES
             assert 0 < entry.version <= self.commons.sequence
         self.expiry._check(self.entries)
         self.tags._check(self.entries)
