@@ -284,7 +284,8 @@ class Strings(Edge):
         held = box(value)
         self._enter()
         try:
-            return self._set_if(key, held, kind, Lasting(_UNSET), False, False, True, False, None)
+            lasting = Lasting(_UNSET)
+            return self._set_if(key, held, kind, lasting, False, False, True, False, None)
         finally:
             self._leave()
 
