@@ -276,6 +276,9 @@ class Binder:
         """The matcher of what follows a node's token."""
         if node.shape == ONEOF:
             return self._pick(node)
+        if node.multiple_token and node.shape == BLOCK:
+            rows = self._kinds_of(node)
+            return Tuple(self._slot_of_many(node), Rows(rows), len(rows), True)
         if node.shape == BLOCK:
             slot = self._parameters.slot(node.name)
             if slot == NO_SLOT or any([child.multiple for child in node.children]):

@@ -193,7 +193,8 @@ def _fixed_keys(declaration: Declaration) -> int:
     is_counted = False
     for node in declaration.notation.arguments:
         keys = _key_nodes([node])
-        if keys and (is_counted or node.token or node.optional or node.shape == ONEOF):
+        is_single = node.optional and not node.multiple
+        if keys and (is_counted or node.token or is_single or node.shape == ONEOF):
             break
         is_counted = is_counted or isinstance(node.kind, Tally)
         count += len(keys)

@@ -25,6 +25,7 @@ from cachestorm.codec import (
     text_of,
     to_wire,
 )
+from cachestorm.declare.bit_fields import FURTHEST_BIT, NO_OFFSET, bit_offset, field_type
 from cachestorm.declare.spans import Lifetime as Lifetime
 from cachestorm.declare.spans import lex_bound, score_bound
 from cachestorm.errors import (
@@ -223,6 +224,21 @@ class LexBoundKind(Kind):
         return lex_bound(raw)
 
 
+class FieldTypeKind(Kind):
+    """The type of an integer in a bitmap: `u8`, `i64`."""
+
+    def read(self, raw: object) -> object:
+        return field_type(raw)
+
+
+class FieldOffsetKind(Kind):
+    """Where one is: a bit, or `#n`, which the method multiplies by the width of the type."""
+
+    def read(self, raw: object) -> object:
+        bit_offset(raw, 1)
+        return raw
+
+
 AS_GIVEN: Final = Kind("value", "string")
 # An end of ZRANGE's range: a later token says what it means, so the method reads it.
 BOUND: Final = Kind("bound", "string")
@@ -236,6 +252,8 @@ _NO_COUNT: Final = "count should be greater than 0"
 _NO_INT: Final = "value is out of range, value must between -2147483648 and 2147483647"
 _NO_LIMIT: Final = "LIMIT can't be negative"
 _SYNTAX: Final = "syntax error"
+_NO_BIT: Final = "bit is not an integer or out of range"
+_NEITHER_BIT: Final = "The bit argument must be 1 or 0."
 
 
 def _tabulate(kinds: list[Kind]) -> dict[str, Kind]:
@@ -265,6 +283,11 @@ KINDS: Final = _tabulate(
         Integer("client-id", "client-id should be greater than 0", 1),
         Integer("num-matches", "COUNT can't be negative", 0),
         Integer("len", "MAXLEN can't be negative", 0),
+        Integer("bit-offset", NO_OFFSET, 0, FURTHEST_BIT),
+        Integer("bit", _NO_BIT, 0, 1),
+        Integer("sought-bit", NOT_AN_INTEGER, 0, 1, _NEITHER_BIT),
+        FieldTypeKind("field-type", "string"),
+        FieldOffsetKind("field-offset", "integer"),
         Tally("numkeys", _NO_KEYS, _NO_KEYS, _SYNTAX),
         Tally("card-keys", _NO_KEYS, _NO_KEYS, _EXCESS),
         Tally("input-keys", NOT_AN_INTEGER, _NO_INPUT, _SYNTAX),

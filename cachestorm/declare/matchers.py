@@ -62,18 +62,23 @@ class One(Matcher):
 
 
 class Tuple(Matcher):
-    """A fixed number of words for one slot."""
+    """A fixed number of words for one slot. Appending, they add to what it holds."""
 
-    def __init__(self, slot: int, kind: Kind, width: int) -> None:
+    def __init__(self, slot: int, kind: Kind, width: int, appending: bool = False) -> None:
         super().__init__(width)
         self.slot = slot
         self.kind = kind
+        self.appending = appending
 
     def match(self, words: list[object], at: int, end: int, bound: Bound) -> int:
         stop = at + self.least
         if stop > end:
             raise CommandSyntaxError()
-        bound.put(self.slot, words[at:stop], self.kind)
+        former = bound.values[self.slot]
+        if self.appending and isinstance(former, list):
+            former.extend(words[at:stop])
+        else:
+            bound.put(self.slot, words[at:stop], self.kind)
         return stop
 
 

@@ -10,7 +10,7 @@ positions are drawn from the tree. It knows kinds by name and no command.
    tokens bound to one parameter; unnamed, each token is a parameter of its own.
 4. `x [x ...]` is repeated: x is a parameter, the parameters before it
    (`score member [score member ...]`), a token with its parameter
-   (`[GET pattern [GET pattern ...]]`), or the name of a group.
+   (`[GET pattern [GET pattern ...]]`) or its parameters, or the name of a group.
 5. A token takes the parameters right after it, or the group right after it.
 
 Source: https://redis.io/docs/latest/develop/reference/command-arguments/
@@ -314,7 +314,7 @@ class _Parser:
         last = nodes[-1] if nodes else None
         if last is not None and count == 1 and _is_called(last, words[0]):
             last.multiple = True
-        elif last is not None and count == 2 and last.token and last.token == words[0]:
+        elif last is not None and last.token and _repeats_token(last, words):
             last.multiple = last.multiple_token = True
         elif last is not None and self._spelling(last) == words:
             last.multiple = True
@@ -332,6 +332,12 @@ class _Parser:
 
     def _spelling(self, node: Argument) -> list[str]:
         return [word.text for word in self._words[node._start : self._at]]
+
+
+def _repeats_token(node: Argument, words: list[str]) -> bool:
+    """Whether the words are a token and the one parameter, or all of those, that it takes."""
+    names = [child.name for child in node.children]
+    return words[0] == node.token and (len(words) == 2 or words[1:] == names)
 
 
 def _is_called(node: Argument, word: str) -> bool:

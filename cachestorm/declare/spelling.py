@@ -60,7 +60,7 @@ def _is_choice(node: Argument) -> bool:
 
 def _names(node: Argument) -> list[str]:
     """The names one argument answers to."""
-    if node.shape == BLOCK and node.multiple and not node.labelled:
+    if node.shape == BLOCK and node.multiple and not node.labelled and not node.token:
         return ["mapping"]
     names = [node.name]
     if node.token:
@@ -190,6 +190,8 @@ class _Speller:
         name = self._name_given(node)
         if name:
             for row in self._rows(node, self._left.pop(name), name):
+                if node.multiple_token:
+                    self.words.append(node.token)
                 self.words.extend(row)
         elif not node.optional or self._is_given(node):
             self.sequence(node.children)

@@ -336,3 +336,12 @@ class Recorder:
     )
     def bitfield(self, key, operations=()):
         return (key, operations)
+
+    @command(
+        "BITFIELD_RO key [GET encoding:field-type offset:field-offset "
+        "[GET encoding offset ...]]",
+        group="bitmap",
+        fast=True,
+    )
+    def bitfield_ro(self, key, *gets):
+        return (key, gets)

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from nasty import NASTY, TABLE, Recorder
 
+from cachestorm.declare.bit_fields import FieldType
 from cachestorm.declare.declaration import Declarations
 from cachestorm.declare.plan import Plan
 from cachestorm.declare.registry import REGISTRY, Registry
@@ -100,6 +101,11 @@ def run(line: str) -> object:
                 ],
             ),
         ),
+        (
+            "BITFIELD_RO k GET u8 0 get i4 #2",
+            ("k", ((FieldType(8, False), b"0"), (FieldType(4, True), b"#2"))),
+        ),
+        ("BITFIELD_RO k", ("k", ())),
     ],
 )
 def test_a_command_line_becomes_these_arguments(line: str, expected: object) -> None:
@@ -175,6 +181,9 @@ REFUSALS = [
     ("BITFIELD k GET", SYNTAX),
     ("BITFIELD k OVERFLOW foo", "Invalid OVERFLOW type specified"),
     ("BITFIELD k INCRBY u8 0 x", INTEGER),
+    ("BITFIELD_RO k GET u8", SYNTAX),
+    ("BITFIELD_RO k GET u8 0 GET", SYNTAX),
+    ("BITFIELD_RO k GET u8 x", "bit offset is not an integer or out of range"),
     ("PING a b", "wrong number of arguments for 'ping' command"),
 ]
 # Commands and texts that Redis 7.0 lacks; Valkey 9.1 has them.

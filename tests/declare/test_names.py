@@ -80,6 +80,12 @@ def spelled(name: str, **named: object) -> str:
             {"key": "k", "operation": [["GET", "u8", 0], ["OVERFLOW", "SAT"]]},
             "BITFIELD k GET u8 0 OVERFLOW SAT",
         ),
+        (
+            "BITFIELD_RO",
+            {"key": "k", "get": [["u8", 0], ["i4", "#1"]]},
+            "BITFIELD_RO k GET u8 0 GET i4 #1",
+        ),
+        ("BITFIELD_RO", {"key": "k"}, "BITFIELD_RO k"),
     ],
 )
 def test_names_stand_for_these_words(
@@ -99,6 +105,7 @@ def test_names_stand_for_these_words(
         ("LMPOP", {"key": "a"}, "missing argument 'where' for"),
         ("LINSERT", {"key": "a", "pivot": 1, "element": 2}, "missing argument 'before' for"),
         ("BITFIELD", {"key": "k", "operation": ["GET"]}, "'operation' is a list of lists for"),
+        ("BITFIELD_RO", {"key": "k", "get": ["u8"]}, "'get' is a list of [encoding, offset]"),
     ],
 )
 def test_names_of_no_use_are_refused(name: str, named: dict[str, object], text: str) -> None:
