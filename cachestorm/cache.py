@@ -17,9 +17,11 @@ from typing import TYPE_CHECKING, Final
 from mypy_extensions import mypyc_attr
 
 from cachestorm.clock import Clock
+from cachestorm.commands.bitmaps import Bitmaps
 from cachestorm.commands.deadlines import Deadlines
 from cachestorm.commands.edge import milliseconds_of
 from cachestorm.commands.hashes import Hashes
+from cachestorm.commands.hyperloglog import HyperLogLogs
 from cachestorm.commands.insight import Insight
 from cachestorm.commands.keys import Keys
 from cachestorm.commands.lists import Lists
@@ -59,6 +61,8 @@ class Cache(
     Sets,
     SortedSets,
     Sorting,
+    Bitmaps,
+    HyperLogLogs,
     Tags,
     Namespaces,
     Insight,

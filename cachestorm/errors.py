@@ -181,3 +181,14 @@ class DeclarationError(CacheStormError, TypeError):
     """A command's declaration that contradicts itself or its method: a programmer's error."""
 
     http_status = 500
+
+
+@mypyc_attr(native_class=False)
+class CorruptedSketchError(CacheStormError, ValueError):
+    """A string that begins as a HyperLogLog does and is none."""
+
+    code = "INVALIDOBJ"
+    http_status = 409
+
+    def __init__(self, text: str = "Corrupted HLL object detected") -> None:
+        super().__init__(text)

@@ -209,3 +209,22 @@ def wire_scalar(space: Keyspace, entry: Entry | None) -> bytes:
     if entry is None:
         return b""
     return to_wire(scalar(space, entry))
+
+
+def keep_scalar(space: Keyspace, key: str, entry: Entry | None, value: object) -> None:
+    """Stores a scalar that was worked out from what the key held.
+
+    Args:
+        entry: of the key, which keeps its time to live and tags; None writes the key as a
+            whole, whether it is there or not.
+
+    Raises:
+        OutOfMemoryError: if there is no room and no victim; nothing has changed.
+    """
+    if entry is not None:
+        space.change(entry, value)
+        return
+    deadline: i64 = 0
+    if space.default_ttl_ms != 0:
+        deadline = space.commons.now_ms() + space.default_ttl_ms
+    space.put(key, value, STRING, deadline)

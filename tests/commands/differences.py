@@ -19,6 +19,9 @@ SYNTAX: Final = "-ERR syntax error"
 WRONG_TYPE: Final = "-WRONGTYPE Operation against a key holding the wrong kind of value"
 NEGATIVE: Final = "-ERR * can't be negative"
 CONFLICT: Final = "-ERR * options at the same time are not compatible"
+BIT_OFFSET: Final = "-ERR bit offset is not an integer or out of range"
+FIELD_TYPE: Final = "-ERR Invalid bitfield type.*"
+ONLY_GET: Final = "-ERR BITFIELD_RO only supports the GET subcommand"
 NOTHING: Final = "null"
 ARRAY: Final = "*"
 
@@ -46,8 +49,11 @@ def has_nul(words: list[bytes], theirs: Reply, ours: Reply) -> bool:
 
 
 def has_repeated_option(words: list[bytes], theirs: Reply, ours: Reply) -> bool:
-    """An option is said twice."""
-    options = [word.upper() for word in words if word.upper() in (b"BYSCORE", b"BYLEX", b"REV")]
+    """An option is said twice, or two of a choice are."""
+    known = (b"BYSCORE", b"BYLEX", b"REV", b"BYTE", b"BIT")
+    options = [word.upper() for word in words if word.upper() in known]
+    if words[0].upper() in (b"BITCOUNT", b"BITPOS"):
+        return len(options) > 1
     return len(options) > len(set(options))
 
 
@@ -233,6 +239,39 @@ DIFFERENCES: Final = [
     ),
     Difference(
         "SCAN", [ARRAY], ["-ERR invalid cursor"], "a cursor is digits, as in Valkey", "redis"
+    ),
+    Difference(
+        "BITCOUNT BITPOS BITFIELD BITFIELD_RO",
+        [NUMBER, BIT_OFFSET, FIELD_TYPE, "-ERR Invalid OVERFLOW type specified"],
+        [SYNTAX, ONLY_GET],
+        PLACES_FIRST,
+    ),
+    Difference(
+        "BITCOUNT BITPOS",
+        [WRONG_TYPE, ":0", ":-1"],
+        [NUMBER, SYNTAX],
+        f"{ARGUMENTS_FIRST}, as in Redis 7.2",
+        "redis",
+    ),
+    Difference(
+        "BITCOUNT",
+        [SYNTAX],
+        [NUMBER, ":*", WRONG_TYPE],
+        "the end of a range may be left out, as in Valkey",
+        "redis",
+    ),
+    Difference(
+        "BITCOUNT BITPOS",
+        [SYNTAX],
+        [":*", NUMBER, WRONG_TYPE],
+        "an option said twice is said once, as in other commands",
+        condition=has_repeated_option,
+    ),
+    Difference(
+        "BITFIELD_RO",
+        [SYNTAX, ARRAY, WRONG_TYPE],
+        [ONLY_GET],
+        "whatever is not GET is refused in the same words; theirs takes an OVERFLOW",
     ),
     Difference(
         "OBJECT",

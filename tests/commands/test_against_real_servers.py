@@ -22,6 +22,7 @@ from vocabulary import random_command
 
 HERE = Path(__file__).parent
 FAMILIES = ["strings", "keys", "hashes", "lists", "sets", "sorted_sets", "sort"]
+FAMILIES += ["bitmaps", "hyperloglog"]
 SEEDS = 200 if os.environ.get("CACHESTORM_NIGHTLY") else 12
 COMMANDS_A_SEED = 250
 CHECK_EVERY = 25

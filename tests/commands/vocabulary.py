@@ -26,6 +26,11 @@ SCORE_BOUNDS = ["(1", "1", "-inf", "+inf", "(2", "5", "x", "(-1.5", "0"]
 LEX_BOUNDS = ["-", "+", "[x", "(x", "[", "(", "[z", "(zz", "[1", "x", "[\udcff"]
 MOMENTS = ["4000000000", "4000000001", "5000000000", "1", "0", "-1", "x", GREATEST]
 MOMENTS_MS = ["4000000000000", "4000000000001", "1", "-1", "x", GREATEST]
+BIT_PLACES = ["0", "1", "7", "8", "17", "200", "-1", "x", "4294967296", "#1"]
+FIELD_TYPES = ["u1", "u4", "i4", "u8", "i8", "u13", "i33", "u63", "i64", "u64", "i65", "u", "x"]
+FIELD_PLACES = ["0", "3", "#0", "#1", "#2", "100", "#", "-1", "x", "34359738367"]
+# one of them is a key of the other commands too
+SKETCHES = ["h", "i", "j", "h", "a"]
 NOISE = ["FOO", "", "-1", "9223372036854775808", "x", "NX", "GET", "\0", "1e5", "0", "LIMIT"]
 # whose reply is left to chance when a word is missing
 NEVER_SPOILT = ("SCAN", "SPOP", "SRANDMEMBER", "HRANDFIELD", "ZRANDMEMBER", "RANDOMKEY")
@@ -155,6 +160,29 @@ STRLEN key
 GETRANGE key number number
 SUBSTR key number number
 SETRANGE key 0|1|5|-1|x value
+SETBIT key bit-place 0|1|1|2|x
+GETBIT key bit-place
+BITCOUNT key
+BITCOUNT key number number [BYTE|bit]
+BITPOS key 0|1|2|x
+BITPOS key 0|1 number [number]
+BITPOS key 0|1 number number BIT|byte|x
+BITOP AND|or|XOR|NOT|x key key
+BITOP AND|or|XOR|not key key*
+BITFIELD key SET field-type field-place integer GET field-type field-place
+BITFIELD key OVERFLOW SAT|fail|WRAP|x INCRBY field-type field-place integer
+BITFIELD key INCRBY field-type 3 1|-1|100 [OVERFLOW SAT|FAIL] SET field-type #1 integer
+BITFIELD key GET field-type field-place
+BITFIELD_RO key GET field-type field-place [GET field-type field-place]
+BITFIELD_RO key
+PFADD sketch member*
+PFADD sketch value*
+PFADD sketch
+PFCOUNT sketch
+PFCOUNT sketch*
+PFMERGE sketch sketch
+PFMERGE sketch sketch*
+GET sketch
 LCS key key [LEN] [IDX] [MINMATCHLEN number] [WITHMATCHLEN]
 DEL key*
 UNLINK key*
@@ -191,6 +219,10 @@ _WORDS = {
     "moment-ms": MOMENTS_MS,
     "database": ["0", "1", "2", "16", "x", "99999999999"],
     "member": MEMBERS,
+    "sketch": SKETCHES,
+    "bit-place": BIT_PLACES,
+    "field-type": FIELD_TYPES,
+    "field-place": FIELD_PLACES,
     "number": NUMBERS,
     "score": SCORES,
     "score-bound": SCORE_BOUNDS,

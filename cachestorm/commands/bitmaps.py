@@ -1,0 +1,411 @@
+"""The bitmap family: the bits of a value, and integers of any width among them.
+
+Bit 0 is the highest of the first byte. A missing key is an empty string; bits beyond the
+end are clear. Writing keeps time to live and tags, but for BITOP, which replaces its
+destination. Every method raises WrongTypeError for a key that holds no scalar.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from mypy_extensions import mypyc_attr, trait
+
+from cachestorm.codec import INT64_MAX, parse_int, text_of
+from cachestorm.commands.containers import keys_of
+from cachestorm.commands.edge import Edge, exact_key, keep_scalar, wire_scalar
+from cachestorm.declare.bit_fields import FURTHEST_BIT, NO_OFFSET, bit_offset, field_type
+from cachestorm.declare.declaration import command
+from cachestorm.errors import ArgumentError, ArityError, CommandSyntaxError
+from cachestorm.events import Cause
+from cachestorm.values.bits import (
+    AND,
+    FAIL,
+    NOT,
+    OR,
+    SAT,
+    WRAP,
+    XOR,
+    combine,
+    count_bits,
+    field_of,
+    find_bit,
+    fitted,
+    put_field,
+)
+
+BYTE: Final = "BYTE"
+BIT: Final = "BIT"
+GET: Final = "GET"
+SET: Final = "SET"
+INCRBY: Final = "INCRBY"
+OVERFLOW: Final = "OVERFLOW"
+_DELETED: Final = Cause.DELETED
+_UNSIGNED: Final = (1 << 64) - 1
+
+
+class _Action:
+    """One operation of BITFIELD, read."""
+
+    def __init__(self, name: str, offset: int, bits: int, signed: bool) -> None:
+        self.name = name
+        self.offset = offset
+        self.bits = bits
+        self.signed = signed
+        self.number = 0
+        self.overflow = WRAP
+
+
+@mypyc_attr(allow_interpreted_subclasses=True)
+@trait
+class Bitmaps(Edge):
+    """SETBIT, BITCOUNT, BITFIELD and their kin."""
+
+    @command(
+        "SETBIT key offset:bit-offset value:bit",
+        group="bitmap",
+        since="0.1",
+        complexity="O(N) in the length",
+        writes=True,
+        grows=True,
+        summary="Set or clear a bit of a value, which grows as needed.",
+    )
+    def setbit(self, key: str, offset: int, value: int) -> int:
+        """Sets or clears a bit. Returns what it was.
+
+        Raises:
+            ArgumentError: for an offset beyond 512 MiB, and a value that is no bit.
+        """
+        key = exact_key(key)
+        offset = _checked_offset(offset)
+        if value != 0 and value != 1:
+            raise ArgumentError("bit is not an integer or out of range")
+        space = self._enter()
+        try:
+            entry = space.find(key)
+            raw = wire_scalar(space, entry)
+            at = offset >> 3
+            mask = 128 >> (offset & 7)
+            byte = raw[at] if at < len(raw) else 0
+            former = 1 if byte & mask else 0
+            if at >= len(raw):
+                tail = bytes(at - len(raw)) + bytes([mask if value else 0])
+                keep_scalar(space, key, entry, raw + tail)
+            elif former != value:
+                changed = raw[:at] + bytes([byte ^ mask]) + raw[at + 1 :]
+                keep_scalar(space, key, entry, changed)
+            return former
+        finally:
+            self._leave()
+
+    @command(
+        "GETBIT key offset:bit-offset",
+        group="bitmap",
+        since="0.1",
+        complexity="O(1)",
+        fast=True,
+        summary="Return a bit of a value.",
+    )
+    def getbit(self, key: str, offset: int) -> int:
+        """A bit of a value: 1 or 0.
+
+        Raises:
+            ArgumentError: for an offset beyond 512 MiB.
+        """
+        key = exact_key(key)
+        offset = _checked_offset(offset)
+        raw = self._bits(key)
+        if raw is None or offset >> 3 >= len(raw):
+            return 0
+        return 1 if raw[offset >> 3] & (128 >> (offset & 7)) else 0
+
+    def _bits(self, key: str) -> bytes | None:
+        """The bytes of a key, to be looked at when the latch is free; None if missing."""
+        space = self._enter()
+        try:
+            entry = space.find(key)
+            return None if entry is None else wire_scalar(space, entry)
+        finally:
+            self._leave()
+
+    @command(
+        "BITCOUNT key [start [end:integer [mode:<BYTE | BIT>]]]",
+        group="bitmap",
+        since="0.1",
+        complexity="O(N) in the length",
+        summary="Return how many bits of a value are set.",
+    )
+    def bitcount(
+        self, key: str, start: int | None = None, end: int | None = None, mode: str = "BYTE"
+    ) -> int:
+        """How many bits are set, of the whole value or of a part.
+
+        Args:
+            start: the first byte; a negative one counts from the end.
+            end: the last byte, which is included; None for the last of all.
+            mode: `"BIT"` if `start` and `end` count bits.
+
+        Raises:
+            ArgumentError: for another mode.
+        """
+        key = exact_key(key)
+        by_bits = _counts_bits(mode)
+        raw = self._bits(key)
+        if raw is None:
+            return 0
+        if start is not None and end is not None and end < start < 0:
+            return 0
+        first, last = _span(start, end, len(raw), by_bits)
+        return count_bits(raw, first, last) if first <= last else 0
+
+    @command(
+        "BITPOS key bit:sought-bit [start [end:integer [mode:<BYTE | BIT>]]]",
+        group="bitmap",
+        since="0.1",
+        complexity="O(N) in the length",
+        summary="Return the place of the first bit that is set, or that is clear.",
+    )
+    def bitpos(
+        self,
+        key: str,
+        bit: int,
+        start: int | None = None,
+        end: int | None = None,
+        mode: str = "BYTE",
+    ) -> int:
+        """The place of the first bit that is set or clear, of the whole value or of a part.
+
+        Args:
+            bit: 1 or 0, what to look for.
+            start: the first byte; a negative one counts from the end.
+            end: the last byte, which is included; None for the last of all.
+            mode: `"BIT"` if `start` and `end` count bits.
+
+        Returns:
+            Its place from the beginning of the value, -1 if there is none. A value without
+            clear bits has one right behind its end, unless an `end` is given.
+
+        Raises:
+            ArgumentError: for another bit or mode.
+        """
+        key = exact_key(key)
+        if bit != 0 and bit != 1:
+            raise ArgumentError("The bit argument must be 1 or 0.")
+        by_bits = _counts_bits(mode)
+        raw = self._bits(key)
+        if raw is None:
+            return -1 if bit else 0
+        first, last = _span(start, end, len(raw), by_bits)
+        if first > last:
+            return -1
+        found = find_bit(raw, bit, first, last)
+        if found < 0 and bit == 0 and end is None:
+            return len(raw) * 8
+        return found
+
+    @command(
+        "BITOP operation:<AND | OR | XOR | NOT> destkey:key key [key ...]",
+        group="bitmap",
+        since="0.1",
+        complexity="O(N) in the lengths",
+        writes=True,
+        grows=True,
+        summary="Combine values bit by bit and store the result.",
+    )
+    def bitop(self, operation: str, destkey: str, *keys: str) -> int:
+        """Combines values bit by bit; shorter ones are filled up with clear bits.
+
+        Args:
+            operation: `"AND"`, `"OR"`, `"XOR"`, or `"NOT"`, which takes one key.
+            destkey: where the result goes, in place of whatever is there; an empty result
+                deletes it.
+
+        Returns:
+            The length of the result in bytes.
+
+        Raises:
+            ArgumentError: for `"NOT"` of several keys.
+            CommandSyntaxError: for another operation.
+        """
+        destkey = exact_key(destkey)
+        names = keys_of(keys)
+        operation = operation.upper()
+        if operation not in (AND, OR, XOR, NOT):
+            raise CommandSyntaxError()
+        if not names:
+            raise ArityError("bitop")
+        if operation == NOT and len(names) > 1:
+            raise ArgumentError("BITOP NOT must be called with a single source key.")
+        space = self._enter()
+        try:
+            parts = [wire_scalar(space, space.find(name)) for name in names]
+            result = combine(operation, parts)
+            if result:
+                keep_scalar(space, destkey, None, result)
+                return len(result)
+            former = space.peek(destkey)
+            if former is not None:
+                space.remove(former, _DELETED)
+            return 0
+        finally:
+            self._leave()
+
+    @command(
+        "BITFIELD key [operation:<GET encoding:field-type offset:field-offset | "
+        "[OVERFLOW <WRAP | SAT | FAIL>] "
+        "<SET encoding:field-type offset:field-offset value:integer | "
+        "INCRBY encoding:field-type offset:field-offset increment>> [operation ...]]",
+        group="bitmap",
+        since="0.1",
+        complexity="O(1) for each operation that reads, O(N) in the length to write",
+        writes=True,
+        grows=True,
+        summary="Read and write integers of any width in a value.",
+    )
+    def bitfield(self, key: str, *operations: Sequence[object]) -> list[int | None]:
+        """Reads and writes integers of any width, in one step.
+
+        Args:
+            operations: in order, each a tuple: `("GET", type, offset)`,
+                `("SET", type, offset, number)`, `("INCRBY", type, offset, number)`, or
+                `("OVERFLOW", how)` for what follows it. A type is `"u"` or `"i"` (signed)
+                and the width in bits, up to `"u63"` and `"i64"`; an offset is a bit, or
+                `"#n"`, n times the width. How is `"WRAP"`, `"SAT"` or `"FAIL"`.
+
+        Returns:
+            For each but OVERFLOW a number: of GET what is there, of SET what was there, of
+            INCRBY what is there now; None where FAIL kept the number from being written.
+
+        Raises:
+            ArgumentError: for a type or an offset that is none.
+            CommandSyntaxError: for an operation that is none.
+
+        Example:
+            >>> from cachestorm import Cache
+            >>> Cache().bitfield("k", ("SET", "u8", 0, 255), ("INCRBY", "u8", "#0", 10))
+            [0, 9]
+        """
+        key = exact_key(key)
+        actions = _actions_of(operations)
+        needed = 0
+        for action in actions:
+            if action.name != GET:
+                needed = max(needed, (action.offset + action.bits + 7) >> 3)
+        space = self._enter()
+        try:
+            entry = space.find(key)
+            raw = wire_scalar(space, entry)
+            if needed == 0:
+                return [_number_at(raw, action) for action in actions]
+            data = bytearray(raw)
+            if len(data) < needed:
+                data.extend(bytes(needed - len(data)))
+            answers = [_act(data, action) for action in actions]
+            changed = bytes(data)
+            if changed != raw:
+                keep_scalar(space, key, entry, changed)
+            return answers
+        finally:
+            self._leave()
+
+    @command(
+        "BITFIELD_RO key [GET encoding:field-type offset:field-offset "
+        "[GET encoding offset ...]]",
+        group="bitmap",
+        since="0.1",
+        complexity="O(1) for each operation",
+        fast=True,
+        stray="BITFIELD_RO only supports the GET subcommand",
+        summary="Read integers of any width in a value.",
+    )
+    def bitfield_ro(self, key: str, *gets: Sequence[object]) -> list[int | None]:
+        """Reads integers of any width: each a tuple `(type, offset)`, as for `bitfield`.
+
+        Raises:
+            ArgumentError: for a type or an offset that is none.
+        """
+        key = exact_key(key)
+        actions = _actions_of([(GET, *get) for get in gets])
+        raw = self._bits(key)
+        return [_number_at(raw or b"", action) for action in actions]
+
+
+def _checked_offset(offset: int) -> int:
+    if not 0 <= offset <= FURTHEST_BIT:
+        raise ArgumentError(NO_OFFSET)
+    return offset
+
+
+def _counts_bits(mode: str) -> bool:
+    mode = mode.upper()
+    if mode not in (BYTE, BIT):
+        raise CommandSyntaxError()
+    return mode == BIT
+
+
+def _span(start: int | None, end: int | None, length: int, by_bits: bool) -> tuple[int, int]:
+    """The first and the last bit of a range with both ends included; -1 the last of none."""
+    size = length * 8 if by_bits else length
+    first = 0 if start is None else start
+    last = size - 1 if end is None else end
+    if first < 0:
+        first = max(size + first, 0)
+    if last < 0:
+        last = max(size + last, 0)
+    last = min(last, size - 1)
+    if first > last:
+        return 0, -1
+    return (first, last) if by_bits else (first * 8, last * 8 + 7)
+
+
+def _word(word: object) -> str:
+    return str(text_of(word) if isinstance(word, bytes) else word).upper()
+
+
+def _actions_of(operations: Sequence[Sequence[object]]) -> list[_Action]:
+    actions: list[_Action] = []
+    overflow = WRAP
+    for operation in operations:
+        name = _word(operation[0]) if operation else ""
+        size = len(operation)
+        if name == OVERFLOW and size == 2:
+            overflow = _word(operation[1])
+            if overflow not in (WRAP, SAT, FAIL):
+                raise ArgumentError("Invalid OVERFLOW type specified")
+            continue
+        is_read = name == GET and size == 3
+        if not is_read and not (name in (SET, INCRBY) and size == 4):
+            raise CommandSyntaxError()
+        kind = field_type(operation[1])
+        offset = bit_offset(operation[2], kind.bits)
+        action = _Action(name, offset, kind.bits, kind.signed)
+        if not is_read:
+            action.number = parse_int(operation[3])
+            action.overflow = overflow
+        actions.append(action)
+    return actions
+
+
+def _number_at(raw: bytes, action: _Action) -> int | None:
+    return field_of(raw, action.offset, action.bits, action.signed)
+
+
+def _act(data: bytearray, action: _Action) -> int | None:
+    former = field_of(data, action.offset, action.bits, action.signed)
+    if action.name == GET:
+        return former
+    number = action.number
+    if action.name == INCRBY:
+        number += former
+    elif not action.signed:
+        # as 64 bits without a sign: a negative number is too great, not too small
+        number &= _UNSIGNED
+    elif action.bits < 64 and number < (1 << (action.bits - 1)) - 1 - INT64_MAX:
+        # its distance from what fits wraps around, so that Redis takes it for too great
+        number &= _UNSIGNED
+    settled = fitted(number, action.bits, action.signed, action.overflow)
+    if settled is None:
+        return None
+    put_field(data, action.offset, action.bits, settled)
+    return settled if action.name == INCRBY else former

@@ -1,0 +1,164 @@
+"""The HyperLogLog family: how many different elements a key has seen, about.
+
+A sketch is a string that `cachestorm.values.hyperloglog` reads and writes. A missing key is
+an empty one. Adding keeps time to live and tags. Every method raises WrongTypeError for a
+key that holds no sketch, and CorruptedSketchError for one whose bytes were tampered with.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from mypy_extensions import mypyc_attr, trait
+
+from cachestorm.codec import to_wire
+from cachestorm.commands.containers import keys_of
+from cachestorm.commands.edge import Edge, exact_key, keep_scalar, wire_scalar
+from cachestorm.declare.declaration import command
+from cachestorm.entry import Entry
+from cachestorm.errors import ArityError, WrongTypeError
+from cachestorm.keyspace.keyspace import Keyspace
+from cachestorm.values.hyperloglog import (
+    NEW,
+    Sketch,
+    estimate_of,
+    greater,
+    is_sketch,
+    known_estimate,
+    merged,
+    registers_of,
+    with_estimate,
+    without_estimate,
+)
+
+
+@mypyc_attr(allow_interpreted_subclasses=True)
+@trait
+class HyperLogLogs(Edge):
+    """Estimates of how many different elements were added."""
+
+    @command(
+        "PFADD key [element:blob [element ...]]",
+        group="hyperloglog",
+        since="0.1",
+        complexity="O(1) for each element",
+        writes=True,
+        grows=True,
+        fast=True,
+        summary="Add elements to a HyperLogLog.",
+    )
+    def pfadd(self, key: str, *elements: object) -> bool:
+        """Adds elements, each by its bytes; a list, tuple or set stands for its items.
+
+        Returns:
+            Whether the estimate may have changed, or the key is new.
+        """
+        key = exact_key(key)
+        added = _bytes_of_all(elements)
+        space = self._enter()
+        try:
+            entry = space.find(key)
+            raw = NEW if entry is None else _sketch(space, entry)
+            sketch = Sketch(raw)
+            is_changed = entry is None
+            for element in added:
+                if sketch.add(element):
+                    is_changed = True
+            if is_changed:
+                keep_scalar(space, key, entry, without_estimate(sketch.raw))
+            return is_changed
+        finally:
+            self._leave()
+
+    @command(
+        "PFCOUNT key [key ...]",
+        group="hyperloglog",
+        since="0.1",
+        complexity="O(1) for one key whose estimate is known, else O(N) in the keys",
+        summary="Return about how many different elements were added.",
+    )
+    def pfcount(self, *keys: str) -> int:
+        """About how many different elements were added to any of the keys.
+
+        The standard error is 0.81 %. Of a single key the estimate is remembered, in its
+        bytes, until it changes.
+        """
+        names = keys_of(keys)
+        if not names:
+            raise ArityError("pfcount")
+        space = self._enter()
+        try:
+            if len(names) > 1:
+                registers, _ = _union(space, names)
+                return 0 if registers is None else estimate_of(registers)
+            entry = space.find(names[0])
+            if entry is None:
+                return 0
+            raw = _sketch(space, entry)
+            estimate = known_estimate(raw)
+            if estimate < 0:
+                estimate = estimate_of(registers_of(raw))
+                space.change(entry, with_estimate(raw, estimate))
+            return estimate
+        finally:
+            self._leave()
+
+    @command(
+        "PFMERGE destkey:key [sourcekey:key [sourcekey ...]]",
+        group="hyperloglog",
+        since="0.1",
+        complexity="O(N) in the keys",
+        writes=True,
+        grows=True,
+        reply="ok",
+        summary="Merge HyperLogLogs into one.",
+    )
+    def pfmerge(self, destkey: str, *sourcekeys: str) -> bool:
+        """Adds to a key whatever was added to the others."""
+        destkey = exact_key(destkey)
+        names = [destkey, *keys_of(sourcekeys)]
+        space = self._enter()
+        try:
+            registers, is_dense = _union(space, names)
+            entry = space.peek(destkey)
+            raw = NEW if entry is None else _sketch(space, entry)
+            if registers is None:
+                raw = without_estimate(raw)
+            else:
+                raw = merged(raw, registers, is_dense)
+            keep_scalar(space, destkey, entry, raw)
+            return True
+        finally:
+            self._leave()
+
+
+def _bytes_of_all(elements: Iterable[object]) -> list[bytes]:
+    found: list[bytes] = []
+    for element in elements:
+        if isinstance(element, (list, tuple, set, frozenset)):
+            for inner in element:
+                found.append(to_wire(inner))
+        else:
+            found.append(to_wire(element))
+    return found
+
+
+def _sketch(space: Keyspace, entry: Entry) -> bytes:
+    raw = wire_scalar(space, entry)
+    if not is_sketch(raw):
+        raise WrongTypeError("Key is not a valid HyperLogLog string value.")
+    return raw
+
+
+def _union(space: Keyspace, names: list[str]) -> tuple[bytes | None, bool]:
+    """The registers of all keys, None if there are none; and whether one is dense."""
+    union: bytes | None = None
+    has_dense = False
+    for name in names:
+        entry = space.find(name)
+        if entry is not None:
+            raw = _sketch(space, entry)
+            has_dense = has_dense or Sketch(raw).is_dense()
+            registers = registers_of(raw)
+            union = registers if union is None else greater(union, registers)
+    return union, has_dense
