@@ -40,7 +40,6 @@ from cachestorm.keyspace.forks import guard
 from cachestorm.keyspace.store import DEFAULT, Store
 from cachestorm.markers import MISSING
 from cachestorm.sizes import parse_size
-from cachestorm.values.container import plain_value
 
 if TYPE_CHECKING:
     from cachestorm.reaper import Reaper
@@ -239,7 +238,7 @@ class Cache(
             1
         """
         wanted = None if causes is None else frozenset(causes)
-        removals = Removals(listener, self._space.name, wanted, plain_value)
+        removals = Removals(listener, self._space.name, wanted)
         self._enter()
         try:
             self._store.effects.listen(removals)

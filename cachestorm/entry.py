@@ -20,8 +20,10 @@ HASH: Final = 2
 LIST: Final = 3
 SET: Final = 4
 ZSET: Final = 5
+# a string as well, that is changed in place: see `cachestorm/values/buffer.py`
+BUFFER: Final = 6
 
-KIND_NAMES: Final = ("string", "object", "hash", "list", "set", "zset")
+KIND_NAMES: Final = ("string", "object", "hash", "list", "set", "zset", "string")
 
 
 @mypyc_attr(acyclic=True)
@@ -35,7 +37,7 @@ class Entry:
         version: the store's sequence number at the last write.
         index: position in the keyspace's dense arrays.
         heat: what the eviction policy keeps of past hits; only it reads it.
-        kind: STRING to ZSET.
+        kind: STRING to BUFFER.
         taps: hits that the hot keys have not been told of yet.
     """
 

@@ -45,7 +45,7 @@ class Effect:
         namespace: where it happened.
         key: which key or tag; empty for a whole namespace.
         detail: what changed: the `Cause` of a removal, else see the emitter.
-        value: of a removal: what was let go, as the store held it.
+        value: of a removal: what was let go, if it was set in one piece.
     """
 
     def __init__(
@@ -83,12 +83,10 @@ class Removals:
         listener: RemovalListener,
         namespace: str,
         causes: frozenset[Cause] | None,
-        seen: Callable[[object], object],
     ) -> None:
         self.listener: Final = listener
         self.causes: Final = causes
         self._namespace: Final = namespace
-        self._seen: Final = seen
 
     def __call__(self, effect: Effect) -> None:
         if effect.name != "removed" or effect.namespace != self._namespace:
@@ -96,7 +94,7 @@ class Removals:
         cause = effect.detail
         assert isinstance(cause, Cause)
         if self.causes is None or cause in self.causes:
-            self.listener(effect.key, self._seen(effect.value), cause)
+            self.listener(effect.key, effect.value, cause)
 
     def hears_of(self, cause: Cause) -> bool:
         """Whether it is told of removals for this cause."""

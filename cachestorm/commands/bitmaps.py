@@ -14,11 +14,21 @@ from mypy_extensions import mypyc_attr, trait
 
 from cachestorm.codec import INT64_MAX, parse_int, text_of
 from cachestorm.commands.containers import keys_of
-from cachestorm.commands.edge import Edge, exact_key, keep_scalar, wire_scalar
+from cachestorm.commands.edge import (
+    Edge,
+    buffer_of,
+    exact_key,
+    keep_scalar,
+    length_of,
+    part_of,
+    wire_scalar,
+)
 from cachestorm.declare.bit_fields import FURTHEST_BIT, NO_OFFSET, bit_offset, field_type
 from cachestorm.declare.declaration import command
+from cachestorm.entry import Entry
 from cachestorm.errors import ArgumentError, ArityError, CommandSyntaxError
 from cachestorm.events import Cause
+from cachestorm.keyspace.keyspace import Keyspace
 from cachestorm.values.bits import (
     AND,
     FAIL,
@@ -66,7 +76,7 @@ class Bitmaps(Edge):
         "SETBIT key offset:bit-offset value:bit",
         group="bitmap",
         since="0.1",
-        complexity="O(N) in the length",
+        complexity="O(1)",
         writes=True,
         grows=True,
         summary="Set or clear a bit of a value, which grows as needed.",
@@ -84,17 +94,24 @@ class Bitmaps(Edge):
         space = self._enter()
         try:
             entry = space.find(key)
-            raw = wire_scalar(space, entry)
             at = offset >> 3
             mask = 128 >> (offset & 7)
-            byte = raw[at] if at < len(raw) else 0
+            there = part_of(space, entry, at, at + 1)
+            byte = there[0] if there else 0
             former = 1 if byte & mask else 0
-            if at >= len(raw):
-                tail = bytes(at - len(raw)) + bytes([mask if value else 0])
-                keep_scalar(space, key, entry, raw + tail)
-            elif former != value:
-                changed = raw[:at] + bytes([byte ^ mask]) + raw[at + 1 :]
-                keep_scalar(space, key, entry, changed)
+            if there and former == value:
+                return former
+            byte = byte | mask if value else byte & ~mask
+            buffer = buffer_of(space, entry, at + 1)
+            if buffer is not None and entry is not None:
+                buffer.data[at] = byte
+                space.changed(entry, 0)
+                return former
+            raw = wire_scalar(space, entry).ljust(at, b"\0")
+            changed = raw[:at] + bytes([byte])
+            if there:
+                changed += raw[at + 1 :]
+            keep_scalar(space, key, entry, changed)
             return former
         finally:
             self._leave()
@@ -115,10 +132,13 @@ class Bitmaps(Edge):
         """
         key = exact_key(key)
         offset = _checked_offset(offset)
-        raw = self._bits(key)
-        if raw is None or offset >> 3 >= len(raw):
-            return 0
-        return 1 if raw[offset >> 3] & (128 >> (offset & 7)) else 0
+        at = offset >> 3
+        space = self._enter()
+        try:
+            there = part_of(space, space.find(key), at, at + 1)
+        finally:
+            self._leave()
+        return 1 if there and there[0] & (128 >> (offset & 7)) else 0
 
     def _bits(self, key: str) -> bytes | None:
         """The bytes of a key, to be looked at when the latch is free; None if missing."""
@@ -258,7 +278,7 @@ class Bitmaps(Edge):
         "INCRBY encoding:field-type offset:field-offset increment>> [operation ...]]",
         group="bitmap",
         since="0.1",
-        complexity="O(1) for each operation that reads, O(N) in the length to write",
+        complexity="O(1) for each operation",
         writes=True,
         grows=True,
         summary="Read and write integers of any width in a value.",
@@ -295,9 +315,14 @@ class Bitmaps(Edge):
         space = self._enter()
         try:
             entry = space.find(key)
-            raw = wire_scalar(space, entry)
             if needed == 0:
-                return [_number_at(raw, action) for action in actions]
+                return _numbers_at(space, entry, actions)
+            buffer = buffer_of(space, entry, needed)
+            if buffer is not None and entry is not None:
+                answers = [_act(buffer.data, action) for action in actions]
+                space.changed(entry, 0)
+                return answers
+            raw = wire_scalar(space, entry)
             data = bytearray(raw)
             if len(data) < needed:
                 data.extend(bytes(needed - len(data)))
@@ -327,8 +352,11 @@ class Bitmaps(Edge):
         """
         key = exact_key(key)
         actions = _actions_of([(GET, *get) for get in gets])
-        raw = self._bits(key)
-        return [_number_at(raw or b"", action) for action in actions]
+        space = self._enter()
+        try:
+            return _numbers_at(space, space.find(key), actions)
+        finally:
+            self._leave()
 
 
 def _checked_offset(offset: int) -> int:
@@ -387,8 +415,17 @@ def _actions_of(operations: Sequence[Sequence[object]]) -> list[_Action]:
     return actions
 
 
-def _number_at(raw: bytes, action: _Action) -> int | None:
-    return field_of(raw, action.offset, action.bits, action.signed)
+def _numbers_at(
+    space: Keyspace, entry: Entry | None, actions: list[_Action]
+) -> list[int | None]:
+    length_of(space, entry)  # refuses what is no string, also where nothing is to be read
+    found: list[int | None] = []
+    for action in actions:
+        at = action.offset >> 3
+        # 64 bits, and up to 7 before them
+        piece = part_of(space, entry, at, at + 9)
+        found.append(field_of(piece, action.offset & 7, action.bits, action.signed))
+    return found
 
 
 def _act(data: bytearray, action: _Action) -> int | None:

@@ -18,12 +18,13 @@ from mypy_extensions import i64, mypyc_attr, trait, u8
 
 from cachestorm.codec import INT64_MAX, checked_text, to_wire
 from cachestorm.declare.kinds import Lifetime
-from cachestorm.entry import OBJECT, STRING, Entry
+from cachestorm.entry import BUFFER, OBJECT, STRING, Entry
 from cachestorm.errors import ArgumentError, InvalidTtlError, WrongTypeError
 from cachestorm.keyspace.expiry import Idle
 from cachestorm.keyspace.keyspace import Keyspace
 from cachestorm.keyspace.store import Store
 from cachestorm.markers import UNSET
+from cachestorm.values.buffer import SHORTEST, Buffer
 
 _UNSET: Final = UNSET
 # About thirty thousand years: no sum with a wall clock overflows.
@@ -190,18 +191,20 @@ def _spelled(text: str) -> int:
 
 
 def scalar(space: Keyspace, entry: Entry) -> object:
-    """The scalar that a STRING entry holds.
+    """The scalar that a string entry holds; of a buffer a copy.
 
     Raises:
         WrongTypeError: if the key holds anything else.
     """
-    if entry.kind != STRING:
+    if entry.kind == STRING:
+        return space.value(entry)
+    if entry.kind != BUFFER:
         raise WrongTypeError()
-    return space.value(entry)
+    return cast(Buffer, space.value(entry)).whole()
 
 
 def wire_scalar(space: Keyspace, entry: Entry | None) -> bytes:
-    """The bytes of a STRING entry; nothing for a missing one.
+    """The bytes of a string entry; nothing for a missing one. O(n) for a buffer.
 
     Raises:
         WrongTypeError: if the key holds anything else.
@@ -209,6 +212,55 @@ def wire_scalar(space: Keyspace, entry: Entry | None) -> bytes:
     if entry is None:
         return b""
     return to_wire(scalar(space, entry))
+
+
+def length_of(space: Keyspace, entry: Entry | None) -> int:
+    """The length in bytes of a string; 0 for a missing one.
+
+    Raises:
+        WrongTypeError: if the key holds anything else.
+    """
+    if entry is not None and entry.kind == BUFFER:
+        return len(cast(Buffer, space.value(entry)))
+    return len(wire_scalar(space, entry))
+
+
+def part_of(space: Keyspace, entry: Entry | None, start: int, stop: int) -> bytes:
+    """The bytes of a string from `start` up to but not including `stop`, as far as they go.
+
+    Raises:
+        WrongTypeError: if the key holds anything else.
+    """
+    if entry is not None and entry.kind == BUFFER:
+        return cast(Buffer, space.value(entry)).part(start, stop)
+    return wire_scalar(space, entry)[start:stop]
+
+
+def buffer_of(space: Keyspace, entry: Entry | None, length: int) -> Buffer | None:
+    """The string of a key as a buffer at least that long, to be changed in place.
+
+    Whoever changes it calls `Keyspace.changed` then.
+
+    Returns:
+        None if it is, and would be, short: it is to be written as a whole. So is the first
+        value of a key that is missing.
+
+    Raises:
+        WrongTypeError: if the key holds anything else.
+        OutOfMemoryError: if there is no room and no victim; no byte has changed.
+    """
+    if entry is None:
+        return None
+    if entry.kind == BUFFER:
+        buffer = cast(Buffer, space.value(entry))
+    else:
+        raw = wire_scalar(space, entry)
+        if max(len(raw), length) < SHORTEST:
+            return None
+        buffer = space.buffered(entry, raw)
+    if length > len(buffer):
+        space.grow(entry, buffer, length)
+    return buffer
 
 
 def keep_scalar(space: Keyspace, key: str, entry: Entry | None, value: object) -> None:

@@ -12,7 +12,16 @@ from mypy_extensions import i64, mypyc_attr, trait
 
 from cachestorm.codec import INT64_MAX, INT64_MIN, parse_float, parse_int, to_wire
 from cachestorm.commands.arithmetic import float_sum
-from cachestorm.commands.edge import Edge, exact_key, scalar, wire_scalar
+from cachestorm.commands.edge import (
+    Edge,
+    buffer_of,
+    exact_key,
+    keep_scalar,
+    length_of,
+    part_of,
+    scalar,
+    wire_scalar,
+)
 from cachestorm.commands.subsequences import (
     common_ranges,
     common_subsequence,
@@ -20,7 +29,7 @@ from cachestorm.commands.subsequences import (
     table_of,
 )
 from cachestorm.declare.declaration import command
-from cachestorm.entry import STRING
+from cachestorm.entry import STRING, Entry
 from cachestorm.errors import ArgumentError, NotAnIntegerError, WrongTypeError
 from cachestorm.keyspace.keyspace import Keyspace
 
@@ -123,7 +132,7 @@ class Scalars(Edge):
         "APPEND key value",
         group="string",
         since="0.1",
-        complexity="O(N) in the length",
+        complexity="O(N) in the appended length",
         writes=True,
         grows=True,
         fast=True,
@@ -144,11 +153,10 @@ class Scalars(Edge):
             if entry is None:
                 space.put(key, tail, STRING, self._default_deadline(space))
                 return len(tail)
-            head = wire_scalar(space, entry)
-            if len(head) + len(tail) > LONGEST_STRING:
+            size = length_of(space, entry)
+            if size + len(tail) > LONGEST_STRING:
                 raise ArgumentError("string exceeds maximum allowed size (proto-max-bulk-len)")
-            space.change(entry, head + tail)
-            return len(head) + len(tail)
+            return _overwritten(space, key, entry, size, tail)
         finally:
             self._leave()
 
@@ -165,7 +173,7 @@ class Scalars(Edge):
         key = exact_key(key)
         space = self._enter()
         try:
-            return len(wire_scalar(space, space.find(key)))
+            return length_of(space, space.find(key))
         finally:
             self._leave()
 
@@ -188,24 +196,24 @@ class Scalars(Edge):
         key = exact_key(key)
         space = self._enter()
         try:
-            whole = wire_scalar(space, space.find(key))
+            entry = space.find(key)
+            size = length_of(space, entry)
+            if start < 0 and end < 0 and start > end:
+                return b""
+            if start < 0:
+                start = max(size + start, 0)
+            if end < 0:
+                end = max(size + end, 0)
+            # compiled, a slice of bytes may not end before it begins
+            return part_of(space, entry, start, end + 1) if start <= end else b""
         finally:
             self._leave()
-        size = len(whole)
-        if start < 0 and end < 0 and start > end:
-            return b""
-        if start < 0:
-            start = max(size + start, 0)
-        if end < 0:
-            end = max(size + end, 0)
-        # compiled, a slice of bytes may not end before it begins
-        return whole[start : end + 1] if start <= end else b""
 
     @command(
         "SETRANGE key offset:integer value",
         group="string",
         since="0.1",
-        complexity="O(N) in the length",
+        complexity="O(N) in the written length",
         writes=True,
         grows=True,
         summary="Overwrite a part of a value, padded with zero bytes where needed.",
@@ -223,18 +231,12 @@ class Scalars(Edge):
         space = self._enter()
         try:
             entry = space.find(key)
-            whole = wire_scalar(space, entry)
+            size = length_of(space, entry)
             if not patch:
-                return len(whole)
+                return size
             if offset + len(patch) > LONGEST_STRING:
                 raise ArgumentError("string exceeds maximum allowed size (proto-max-bulk-len)")
-            padded = whole.ljust(offset, b"\0")
-            joined = padded[:offset] + patch + padded[offset + len(patch) :]
-            if entry is None:
-                space.put(key, joined, STRING, self._default_deadline(space))
-            else:
-                space.change(entry, joined)
-            return len(joined)
+            return _overwritten(space, key, entry, offset, patch)
         finally:
             self._leave()
 
@@ -323,6 +325,24 @@ class Scalars(Edge):
             raise ArgumentError("The specified keys must contain string values") from error
         finally:
             self._leave()
+
+
+def _overwritten(
+    space: Keyspace, key: str, entry: Entry | None, offset: int, patch: bytes
+) -> int:
+    """Writes bytes into a string, which grows as needed. Returns its length."""
+    stop = offset + len(patch)
+    buffer = buffer_of(space, entry, stop)
+    if buffer is not None and entry is not None:
+        buffer.data[offset:stop] = patch
+        space.changed(entry, 0)
+        return len(buffer)
+    whole = wire_scalar(space, entry).ljust(offset, b"\0")
+    joined = whole[:offset] + patch
+    if stop < len(whole):
+        joined += whole[stop:]
+    keep_scalar(space, key, entry, joined)
+    return len(joined)
 
 
 def _compared(

@@ -18,10 +18,10 @@ from mypy_extensions import i64, mypyc_attr, trait
 
 from cachestorm.codec import bytes_of, parse_float, text_of, to_wire
 from cachestorm.commands.containers import replace
-from cachestorm.commands.edge import Edge, exact_key
+from cachestorm.commands.edge import Edge, exact_key, scalar
 from cachestorm.commands.field_deadlines import find_hash, hash_at
 from cachestorm.declare.declaration import command
-from cachestorm.entry import HASH, LIST, OBJECT, SET, STRING, ZSET, Entry
+from cachestorm.entry import BUFFER, HASH, LIST, OBJECT, SET, STRING, ZSET, Entry
 from cachestorm.errors import CommandSyntaxError, NotAFloatError, WrongTypeError
 from cachestorm.keyspace.keyspace import Keyspace
 from cachestorm.markers import MISSING
@@ -249,9 +249,13 @@ def _looked_up(space: Keyspace, pattern: bytes, element: object) -> object:
 
 def _scalar_at(space: Keyspace, key: str) -> object:
     entry = space.find(key)
-    if entry is None or (entry.kind != STRING and entry.kind != OBJECT):
+    if entry is None:
         return _MISSING
-    return unbox(space.values[i64(entry.index)])
+    if entry.kind == OBJECT:
+        return unbox(space.value(entry))
+    if entry.kind == STRING or entry.kind == BUFFER:
+        return scalar(space, entry)
+    return _MISSING
 
 
 def _field_at(space: Keyspace, key: str, field: str) -> object:

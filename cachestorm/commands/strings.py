@@ -18,9 +18,10 @@ from cachestorm.commands.edge import (
     exact_key,
     in_milliseconds,
     kind_of,
+    scalar,
 )
 from cachestorm.declare.declaration import command
-from cachestorm.entry import OBJECT, STRING, Entry
+from cachestorm.entry import BUFFER, OBJECT, STRING, Entry
 from cachestorm.errors import CommandSyntaxError, WrongTypeError
 from cachestorm.events import Cause
 from cachestorm.keyspace.keyspace import Keyspace
@@ -371,7 +372,7 @@ class Strings(Edge):
             found: list[object] = []
             for name in names:
                 entry = space.find(name)
-                if entry is None or entry.kind > OBJECT:
+                if entry is None or (entry.kind > OBJECT and entry.kind != BUFFER):
                     found.append(_MISSING)
                 else:
                     found.append(_whole(space, entry))
@@ -433,8 +434,9 @@ def _object(entry: Entry, value: object) -> object:
 
 
 def _whole(space: Keyspace, entry: Entry) -> object:
-    value = space.value(entry)
-    return value if entry.kind == STRING else _object(entry, value)
+    if entry.kind == OBJECT:
+        return unbox(space.value(entry))
+    return scalar(space, entry)
 
 
 def _pairs(mapping: object) -> list[tuple[str, object]]:

@@ -21,7 +21,7 @@ from typing import Final
 from mypy_extensions import i64, u8
 
 from cachestorm.codec import checked_text, is_ascii
-from cachestorm.entry import OBJECT, STRING, Entry
+from cachestorm.entry import BUFFER, OBJECT, STRING, Entry
 from cachestorm.errors import OutOfMemoryError, WrongTypeError
 from cachestorm.events import Cause
 from cachestorm.eviction.policy import STAMP_MASK, Policy
@@ -35,6 +35,7 @@ from cachestorm.keyspace.tag_index import (
     Invalidation,
     TagIndex,
 )
+from cachestorm.values.buffer import Buffer
 from cachestorm.values.container import Container
 from cachestorm.values.weights import unbox, weigh, weight_of_ascii
 
@@ -74,6 +75,13 @@ def size_of(kind: u8, value: object) -> i64:
         return weigh(value)
     assert isinstance(value, Container)
     return value.size_bytes
+
+
+def _told(held: object) -> object:
+    """A value as it is told to others: None for a container, which belongs to the store."""
+    if isinstance(held, Buffer):
+        return held.whole()
+    return None if isinstance(held, Container) else unbox(held)
 
 
 class Rubble:
@@ -144,6 +152,8 @@ class Keyspace:
                 return value
             if entry.kind == OBJECT:
                 return unbox(value)
+            if isinstance(value, Buffer):
+                return value.whole()
             raise WrongTypeError()
         self.misses += 1
         return default
@@ -391,20 +401,53 @@ class Keyspace:
         return entry
 
     def change(self, entry: Entry, value: object) -> None:
-        """Gives a live STRING entry a new scalar; deadline and tags stay.
+        """Gives a live string a new scalar; deadline and tags stay.
 
         Raises:
             OutOfMemoryError: if it grows, and there is no room and no victim.
         """
         index: int = entry.index
-        delta = weigh(value) - weigh(self.values[index])
+        delta = weigh(value) - size_of(entry.kind, self.values[index])
         if delta > 0 and self._is_bounded():
             self._make_room_for(entry, delta)
             index = entry.index
         self.commons.bury(self.values[index])
         self.values[index] = value
+        entry.kind = STRING
         self.charge(delta)
         self._written(entry)
+
+    def buffered(self, entry: Entry, raw: bytes) -> Buffer:
+        """Turns the scalar of a live STRING entry, whose bytes are given, into a buffer.
+
+        Nobody is told: it is the same value.
+
+        Raises:
+            OutOfMemoryError: if there is no room and no victim; nothing has changed.
+        """
+        buffer = Buffer(raw)
+        index: int = entry.index
+        delta = buffer.size_bytes - weigh(self.values[index])
+        if delta > 0 and self._is_bounded():
+            self._make_room_for(entry, delta)
+            index = entry.index
+        self.values[index] = buffer
+        entry.kind = BUFFER
+        self.charge(delta)
+        return buffer
+
+    def grow(self, entry: Entry, buffer: Buffer, length: int) -> None:
+        """Makes the buffer of a live entry at least that long.
+
+        Raises:
+            OutOfMemoryError: if there is no room and no victim; nothing has changed.
+        """
+        need = buffer.most_growth(length)
+        if need > 0 and self._is_bounded():
+            self._make_room_for(entry, need)
+        before = buffer.size_bytes
+        buffer.grow(length)
+        self.charge(buffer.size_bytes - before)
 
     def make_room_for_growth(self) -> None:
         """Refuses, or evicts for, a command that lets a container grow.
@@ -668,7 +711,12 @@ class Keyspace:
 
     def emit(self, name: str, key: str, detail: object, value: object = None) -> None:
         """Queues an effect. The caller has seen that somebody wants it."""
-        self.commons.effects.record(self.commons.sequence, name, self.name, key, detail, value)
+        if isinstance(detail, Buffer):
+            # whoever is told must not see what becomes of it
+            detail = detail.whole()
+        self.commons.effects.record(
+            self.commons.sequence, name, self.name, key, detail, _told(value)
+        )
 
     # -- reaping
 

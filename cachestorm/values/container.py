@@ -14,7 +14,7 @@ from typing import Final
 
 from mypy_extensions import i64
 
-from cachestorm.values.weights import Boxed, unbox, weigh
+from cachestorm.values.weights import Boxed, weigh
 
 CONTAINER_BYTES: Final = 64
 
@@ -55,8 +55,3 @@ class Container:
     def _check(self) -> None:
         """Asserts every invariant; O(n)."""
         raise NotImplementedError
-
-
-def plain_value(held: object) -> object:
-    """The value that was set in one piece; None for a container, which belongs to the store."""
-    return None if isinstance(held, Container) else unbox(held)

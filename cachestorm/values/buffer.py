@@ -1,0 +1,74 @@
+"""The buffer: a long string that is changed in place.
+
+A string is `bytes`, which Python copies for every change. One that is long and is written
+to in part (APPEND, SETRANGE, SETBIT, BITFIELD) becomes a buffer, so that what is written is
+what it costs. It stays a string for everybody: whoever reads it gets `bytes`.
+
+1. It holds no objects, so that nothing ever leaves it.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import Final
+
+from mypy_extensions import i64
+
+from cachestorm.values.container import CONTAINER_BYTES, Container
+
+# A copy of less costs no more than a command does.
+SHORTEST: Final = 4096
+
+
+class Buffer(Container):
+    """A string with room to grow.
+
+    Attributes:
+        data: its bytes. Whoever makes it longer or shorter does so by `grow`.
+    """
+
+    def __init__(self, raw: bytes) -> None:
+        super().__init__()
+        self.data: bytearray = bytearray(raw)
+        self._measure()
+
+    def __len__(self) -> int:
+        return len(self.data)
+
+    def whole(self) -> bytes:
+        """All of it. O(n)."""
+        return bytes(self.data)
+
+    def part(self, start: int, stop: int) -> bytes:
+        """The bytes from `start` up to but not including `stop`. O(their number)."""
+        return bytes(self.data[start:stop])
+
+    def most_growth(self, length: int) -> i64:
+        """What it may cost at most to make it that long: Python allocates in advance."""
+        missing = length - len(self.data)
+        return missing + (length >> 3) + 32 if missing > 0 else 0
+
+    def grow(self, length: int) -> None:
+        """Makes it at least that long, with zero bytes. Amortized O(what is added)."""
+        missing = length - len(self.data)
+        if missing > 0:
+            self.data.extend(bytes(missing))
+            self._measure()
+
+    def encoding(self) -> str:
+        """What OBJECT ENCODING calls a long string."""
+        return "raw"
+
+    def copy(self) -> Buffer:
+        """A buffer of its own with the same bytes. O(n)."""
+        return Buffer(self.whole())
+
+    def _measure(self) -> None:
+        held: i64 = sys.getsizeof(self.data)
+        self.size_bytes = CONTAINER_BYTES + ((held + 15) & -16)
+
+    def _check(self) -> None:
+        charged = self.size_bytes
+        self._measure()
+        assert charged == self.size_bytes
+        assert self.leaving is None

@@ -1,0 +1,166 @@
+"""Long strings, which are changed in place, are strings like any other."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+
+from cachestorm import Cache, ManualClock
+from cachestorm.entry import BUFFER, STRING
+from cachestorm.errors import NotAnIntegerError, OutOfMemoryError
+from cachestorm.values.buffer import SHORTEST
+
+LONG = bytes(range(256)) * 40
+
+
+@pytest.fixture
+def cache() -> Cache:
+    return Cache(clock=ManualClock())
+
+
+@pytest.fixture
+def long(cache: Cache) -> Cache:
+    """A cache with a long string at `k` that was changed in place."""
+    cache.set("k", LONG[:-1], ttl=60, tags=["t"])
+    cache.append("k", LONG[-1:])
+    assert BUFFER == kind_at(cache, "k")
+    return cache
+
+
+def kind_at(cache: Cache, key: str) -> int:
+    return int(cache._space.entries[key].kind)
+
+
+def test_only_a_long_string_becomes_a_buffer(cache: Cache) -> None:
+    cache.set("k", b"x" * (SHORTEST - 2))
+    cache.append("k", b"x")
+    assert STRING == kind_at(cache, "k")
+    cache.append("k", b"x")
+    assert BUFFER == kind_at(cache, "k")
+    cache.set("k", b"x")
+    assert STRING == kind_at(cache, "k")
+    cache._check()
+
+
+def test_everything_that_reads_it_reads_bytes(long: Cache) -> None:
+    assert LONG == long.get("k") == long["k"]
+    assert bytes is type(long.get("k"))
+    assert [LONG] == long.mget("k")
+    assert len(LONG) == long.strlen("k")
+    assert LONG[5:10] == long.getrange("k", 5, 9)
+    assert LONG[-3:] == long.getrange("k", -3, -1)
+    assert b"" == long.getrange("k", len(LONG), -1)
+    assert LONG[3] >> 7 == long.getbit("k", 24)
+    assert 0 == long.getbit("k", len(LONG) * 8)
+    assert [LONG[7], 0] == long.bitfield_ro("k", ("u8", 56), ("u8", len(LONG) * 8))
+    assert sum(map(int.bit_count, LONG)) == long.bitcount("k")
+    assert 15 == long.bitpos("k", 1)
+    assert "string" == long.type("k")
+    assert "raw" == long.object_encoding("k")
+    assert (0, ["k"]) == long.scan(0, type="string")
+    assert LONG == long.getex("k")
+    long.rpush("list", "k")
+    assert [LONG] == long.sort("list", by="nosort", get=["*"])
+    assert ["t"] == long.tags("k")
+    assert 60.0 == long.ttl("k")
+    assert LONG == long.getdel("k")
+    long._check()
+
+
+def test_it_travels_and_its_copy_is_its_own(long: Cache) -> None:
+    long.rename("k", "r")
+    assert long.copy("r", "c")
+    long.setrange("r", 0, "R")
+    long.setrange("c", 0, "C")
+    assert b"R" + LONG[1:] == long.get("r")
+    assert b"C" + LONG[1:] == long.get("c")
+    assert long.move("r", 1)
+    assert b"R" + LONG[1:] == long.database(1).get("r")
+    assert ["t"] == long.database(1).tags("r")
+    long._check()
+
+
+def test_what_was_read_does_not_change_any_more(long: Cache) -> None:
+    before = long.get("k")
+    long.setbit("k", 0, 1)
+    assert LONG == before
+    assert b"\x80" + LONG[1:] == long.get("k")
+
+
+def test_it_is_overwritten_by_the_other_commands(long: Cache) -> None:
+    with pytest.raises(NotAnIntegerError):
+        long.incr("k")
+    assert LONG == long.set("k", "x", get=True, keepttl=True)
+    assert 60.0 == long.ttl("k")
+    assert "x" == long.getset("k", LONG)
+    long.append("k", b"")
+    assert 1 == long.delete("k")
+    assert 0 == long._space.used_bytes
+    long._check()
+
+
+def test_listeners_are_told_bytes(cache: Cache) -> None:
+    told: list[object] = []
+    cache.set("k", LONG)
+    cache.listen(lambda effect: told.append(effect.detail))
+    cache.setrange("k", 0, "x")
+    cache.setrange("k", 1, "y")
+    assert [b"x" + LONG[1:], b"xy" + LONG[2:]] == told
+
+
+def test_growth_beyond_the_limit_is_refused_and_changes_nothing() -> None:
+    cache = Cache(max_memory="64kb", policy="noeviction")
+    cache.set("k", LONG)
+    cache.setrange("k", 0, "x")
+    used = cache._space.used_bytes
+    for words in (
+        ["SETBIT", "k", 1 << 25, 1],
+        ["SETRANGE", "k", 1 << 20, "x"],
+        ["APPEND", "k", b"x" * 60_000],
+        ["BITFIELD", "k", "SET", "u8", 1 << 25, 1],
+    ):
+        with pytest.raises(OutOfMemoryError):
+            cache.execute(*words)
+    assert b"x" + LONG[1:] == cache.get("k")
+    assert used == cache._space.used_bytes
+    cache._check()
+
+
+def test_growth_evicts_others_and_not_itself() -> None:
+    cache = Cache(max_memory="64kb")
+    cache.set("k", LONG)
+    cache.set("other", b"x" * 40_000)
+    cache.setrange("k", 30_000, "x")
+    assert cache.exists("k")
+    assert not cache.exists("other")
+    cache._check()
+
+
+def test_random_writes_are_those_on_bytes(cache: Cache) -> None:
+    chance = random.Random(1)
+    plain = bytearray(LONG)
+    cache.set("k", LONG)
+    for _ in range(300):
+        at = chance.randrange(len(plain) + 40)
+        match chance.randrange(4):
+            case 0:
+                tail = chance.randbytes(chance.randrange(200))
+                assert len(plain) + len(tail) == cache.append("k", tail)
+                plain += tail
+            case 1:
+                patch = chance.randbytes(chance.randrange(1, 50))
+                plain.extend(bytes(max(at + len(patch) - len(plain), 0)))
+                plain[at : at + len(patch)] = patch
+                assert len(plain) == cache.setrange("k", at, patch)
+            case 2:
+                plain.extend(bytes(max(at + 1 - len(plain), 0)))
+                assert plain[at] >> 7 == cache.setbit("k", at * 8, 1)
+                plain[at] |= 128
+            case _:
+                plain.extend(bytes(max(at + 2 - len(plain), 0)))
+                former = int.from_bytes(plain[at : at + 2], "big")
+                plain[at : at + 2] = (77).to_bytes(2, "big")
+                assert [former] == cache.bitfield("k", ("SET", "u16", at * 8, 77))
+        cache._check()
+    assert bytes(plain) == cache.get("k")
