@@ -19,6 +19,7 @@ from mypy_extensions import mypyc_attr
 from cachestorm.clock import Clock
 from cachestorm.commands.bitmaps import Bitmaps
 from cachestorm.commands.deadlines import Deadlines
+from cachestorm.commands.dumping import Dumping
 from cachestorm.commands.edge import milliseconds_of
 from cachestorm.commands.hashes import Hashes
 from cachestorm.commands.hyperloglog import HyperLogLogs
@@ -55,6 +56,7 @@ class Cache(
     Keys,
     Deadlines,
     Objects,
+    Dumping,
     Hashes,
     Lists,
     Sets,

@@ -207,3 +207,18 @@ def _to_json(value: object) -> bytes:
         raise CodecError(
             f"a value of type {type(value).__name__} has no form in JSON: {error}"
         ) from error
+
+
+def object_of(raw: bytes) -> object:
+    """The object that `to_wire` made JSON of, as far as JSON tells: tuples become lists.
+
+    Raises:
+        CodecError: for what is no JSON, or nested too deeply.
+    """
+    import json
+
+    try:
+        found: object = json.loads(raw)
+    except (ValueError, RecursionError) as error:
+        raise CodecError(f"no JSON: {error}") from error
+    return found

@@ -110,6 +110,25 @@ class NoSuchKeyError(CacheStormError, LookupError):
 
 
 @mypyc_attr(native_class=False)
+class BusyKeyError(CacheStormError, ValueError):
+    """A command that needs the key to be free found it taken."""
+
+    code = "BUSYKEY"
+    http_status = 409
+
+    def __init__(self, text: str = "Target key name already exists.") -> None:
+        super().__init__(text)
+
+
+@mypyc_attr(native_class=False)
+class PayloadError(CacheStormError, ValueError):
+    """Bytes given for a serialized value that are none."""
+
+    def __init__(self, text: str = "Bad data format") -> None:
+        super().__init__(text)
+
+
+@mypyc_attr(native_class=False)
 class NamespaceError(CacheStormError, LookupError):
     """A namespace that is not there, may not be deleted, or has no valid name."""
 

@@ -120,6 +120,10 @@ class Hash(Container):
             return 0
         return self._deadlines.get(field, 0)
 
+    def deadlines(self) -> dict[str, int] | None:
+        """When which field is due, as a dict of its own; None when none has a deadline."""
+        return None if self._deadlines is None else self._deadlines.copy()
+
     def expire(self, field: str, at_ms: int) -> None:
         """Gives a field that is there a deadline, later than now. O(log n)."""
         if self._deadlines is None or self._heap is None:

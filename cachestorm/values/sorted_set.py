@@ -99,6 +99,10 @@ class SortedSet(Container):
         """The row at a place of the dense list, in no order. O(1)."""
         return self._rows[place]
 
+    def rows(self) -> list[Row]:
+        """All rows in no order, as a list of its own. O(n), and faster than `slice`."""
+        return self._rows.copy()
+
     def slice(self, start: i64, stop: i64) -> list[Row]:
         """The rows of rank `start` up to but not including `stop`. O(log n + rows)."""
         return self._ranking.slice(start, stop)

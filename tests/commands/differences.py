@@ -14,6 +14,7 @@ from comparison import Reply
 
 NUMBER: Final = "-ERR value is not an integer or out of range"
 DOUBLE: Final = "-ERR value is not a valid float"
+RANGE: Final = "-ERR Invalid *"
 WEIGHT: Final = "-ERR weight value is not a float"
 SYNTAX: Final = "-ERR syntax error"
 WRONG_TYPE: Final = "-WRONGTYPE Operation against a key holding the wrong kind of value"
@@ -297,6 +298,12 @@ DIFFERENCES: Final = [
         "the encoding is what a value would have if it were new",
     ),
     Difference("OBJECT", [ARRAY], [ARRAY], "HELP describes what ours does"),
+    Difference("DUMP", ["$*"], ["$*"], "an own payload, which carries tags; theirs is read"),
+    Difference("RESTORE", ["-BUSYKEY *"], [NUMBER, RANGE], ARGUMENTS_FIRST),
+    Difference("RESTORE", [RANGE], [NUMBER, RANGE], IN_ORDER),
+    Difference(
+        "RESTORE", ["+OK"], ["-ERR Invalid TTL *"], "theirs wraps a deadline beyond 64 bits"
+    ),
 ]
 
 

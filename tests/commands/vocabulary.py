@@ -31,6 +31,22 @@ FIELD_TYPES = ["u1", "u4", "i4", "u8", "i8", "u13", "i33", "u63", "i64", "u64", 
 FIELD_PLACES = ["0", "3", "#0", "#1", "#2", "100", "#", "-1", "x", "34359738367"]
 # one of them is a key of the other commands too
 SKETCHES = ["h", "i", "j", "h", "a"]
+# of DUMP: a string, an integer, a list, a set, a hash and a sorted set of Redis 7.0; one
+# with a wrong check sum, and one with a good check sum of an empty list
+PAYLOADS = [
+    raw.decode("utf-8", "surrogateescape")
+    for raw in (
+        b"\x00\x05hello\n\x00cr\xdfve4 \n",
+        b"\x00\xc0\x0c\n\x00<*\xf8Q\\\x04\xbc\xd5",
+        b"\x12\x01\x02\x0f\x0f\x00\x00\x00\x03\x00\x81a\x02\x01\x01\x81x\x02\xff\n\x00j\xe6\x9a\xad\xbf}\xc9\xd8",
+        b"\x02\x02\x01y\x01x\n\x00\x0c\xdfk=\xb30\xbc\xf0",
+        b"\x10\x12\x12\x00\x00\x00\x04\x00\x81x\x02\x01\x01\x81y\x02\x81z\x02\xff\n\x00\xbf\x8d\xe6\x9a\x860\xdb\x91",
+        b"\x11\x14\x14\x00\x00\x00\x04\x00\x81x\x02\x01\x01\x81y\x02\x832.5\x04\xff\n\x002\xac\xbbP-7\xc4p",
+        b"\x00\x05hello\n\x00cr\xdfve4 \x00",
+        b"\x01\x00\n\x00[\xf8%\xccl\x17CV",
+        b"",
+    )
+]
 NOISE = ["FOO", "", "-1", "9223372036854775808", "x", "NX", "GET", "\0", "1e5", "0", "LIMIT"]
 # whose reply is left to chance when a word is missing
 NEVER_SPOILT = ("SCAN", "SPOP", "SRANDMEMBER", "HRANDFIELD", "ZRANDMEMBER", "RANDOMKEY")
@@ -206,6 +222,11 @@ SELECT 0|0|1
 KEYS *|?|a|[a-c]|\udcff
 SCAN 0 COUNT 1000 [MATCH *|[ab]] [TYPE string|hash|list|zset]
 OBJECT REFCOUNT nokey
+DUMP nokey
+DUMP key
+RESTORE key ttl-ms payload [REPLACE]
+RESTORE key 0 payload REPLACE [IDLETIME number] [FREQ number]
+RESTORE key moment-ms payload ABSTTL [REPLACE] [FREQ 0|255|256|x]
 OBJECT FREQ key
 FOO key
 """
@@ -217,6 +238,7 @@ _WORDS = {
     "float": FLOATS,
     "moment": MOMENTS,
     "moment-ms": MOMENTS_MS,
+    "payload": PAYLOADS,
     "database": ["0", "1", "2", "16", "x", "99999999999"],
     "member": MEMBERS,
     "sketch": SKETCHES,

@@ -27,6 +27,7 @@ WEIGHTED = ("zunion", "zunionstore", "zinter", "zinterstore")
 MEANT = {
     "set": ({"tags"}, {"comparison-value"}),  # TAGS is ours; IFEQ is newer than 7.2
     "copy": ({"database"}, {"destination-db"}),  # redis-py's name of the parameter
+    "restore": ({"idletime"}, {"seconds"}),
     "lcs": ({"minmatchlen"}, {"min-match-len"}),
     "incrby": ({"amount"}, {"increment"}),
     "decrby": ({"amount"}, {"decrement"}),
@@ -56,6 +57,8 @@ FLAGS_MEANT = {"object|help", "ping", "eval", "smove", "sort_ro"}
 
 def connected(server: RealServer) -> Iterator[object]:
     connection = redis.Connection(port=server.port, protocol=3, decode_responses=True)
+    # what other tests have left there would be found first
+    ask(connection, "FLUSHALL")
     yield connection
     connection.disconnect()
 

@@ -1,0 +1,177 @@
+"""DUMP and RESTORE: a key's value as bytes that can be carried elsewhere.
+
+1. A payload carries value, tags and the deadlines of a hash's fields; the deadline of the
+   key is an argument of RESTORE, as in Redis.
+2. Bytes are written and read without the latch: DUMP holds it for a copy of lists, RESTORE
+   for a look and for the put.
+
+Source: https://redis.io/docs/latest/commands/restore/
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from mypy_extensions import i64, mypyc_attr, trait
+
+from cachestorm.codec import INT64_MAX, parse_int
+from cachestorm.commands.edge import Edge, exact_key, milliseconds_of
+from cachestorm.commands.field_deadlines import find_hash
+from cachestorm.declare.declaration import command
+from cachestorm.entry import HASH
+from cachestorm.errors import (
+    ArgumentError,
+    BusyKeyError,
+    CommandSyntaxError,
+    InvalidTtlError,
+    PayloadError,
+    TagError,
+)
+from cachestorm.events import Cause
+from cachestorm.keyspace.tag_index import checked_tags
+from cachestorm.payload.dumps import dumped, restored
+from cachestorm.payload.image import Loaded, image_of
+
+_EXPIRED: Final = Cause.EXPIRED
+
+
+@mypyc_attr(allow_interpreted_subclasses=True)
+@trait
+class Dumping(Edge):
+    """DUMP and RESTORE."""
+
+    @command(
+        "DUMP key",
+        group="generic",
+        since="0.1",
+        complexity="O(N) in the size of the value",
+        summary="Return the value of a key, with its tags, as bytes for RESTORE.",
+    )
+    def dump(self, key: str) -> bytes | None:
+        """The value of a key with its tags, in bytes that RESTORE takes.
+
+        Returns:
+            None for a missing key.
+
+        Raises:
+            CodecError: for an object that the codec has no form for.
+        """
+        key = exact_key(key)
+        space = self._enter()
+        try:
+            entry = space.find(key)
+            if entry is not None and entry.kind == HASH:
+                # not a field that is due
+                entry = find_hash(space, key)
+            if entry is None:
+                return None
+            image = image_of(entry.kind, space.value(entry), 0, space.tags.names(entry))
+        finally:
+            self._leave()
+        return dumped(image)
+
+    @command(
+        "RESTORE key ttl:integer serialized-value:blob [REPLACE] [ABSTTL] "
+        "[IDLETIME idletime:idle-seconds] [FREQ frequency:frequency]",
+        group="generic",
+        since="0.1",
+        complexity="O(N) in the size of the value",
+        writes=True,
+        grows=True,
+        reply="ok",
+        summary="Create a key from the bytes of DUMP.",
+    )
+    def restore(
+        self,
+        key: str,
+        ttl: object,
+        serialized_value: object,
+        *,
+        replace: bool = False,
+        absttl: bool = False,
+        idletime: int | None = None,
+        frequency: int | None = None,
+    ) -> bool:
+        """Creates a key from what `dump` gave, or DUMP of Redis 2.6 to 8 or of Valkey.
+
+        Args:
+            ttl: milliseconds; 0 or None for never. Or a `timedelta` or `"5m"`.
+            serialized_value: the payload.
+            replace: also if the key exists.
+            absttl: `ttl` is milliseconds since 1970. One in the past makes no key.
+            idletime: seconds since the last access; has no effect, as recency is a count
+                of accesses here.
+            frequency: 0 to 255, how often it is accessed; has no effect either.
+
+        Returns:
+            True.
+
+        Raises:
+            BusyKeyError: if the key exists, without `replace`.
+            PayloadError: if the payload is none; nothing has changed.
+            ArgumentError: for a negative `ttl`.
+            OutOfMemoryError: if there is no room and no victim; nothing has changed.
+        """
+        key = exact_key(key)
+        if idletime is not None and frequency is not None:
+            raise CommandSyntaxError()
+        if not replace:
+            self._refuse_busy(key)
+        lifetime = _lifetime(ttl)
+        if not isinstance(serialized_value, bytes):
+            raise TypeError(f"a payload is bytes, not {type(serialized_value).__name__}")
+        entry = restored(serialized_value)
+        tags = _tags_of(entry)
+        space = self._enter()
+        try:
+            present = space.peek(key)
+            if present is not None and not replace:
+                raise BusyKeyError()
+            now = space.commons.now_ms()
+            deadline: i64 = _deadline(lifetime, absttl, now)
+            entry.drop_due_fields(now)
+            if (deadline != 0 and deadline <= now) or entry.is_empty():
+                if present is not None:
+                    space.remove(present, _EXPIRED)
+                return True
+            space.put(key, entry.value, entry.kind, deadline, tags)
+            return True
+        finally:
+            self._leave()
+
+    def _refuse_busy(self, key: str) -> None:
+        space = self._enter()
+        try:
+            if space.peek(key) is not None:
+                raise BusyKeyError()
+        finally:
+            self._leave()
+
+
+def _lifetime(ttl: object) -> int:
+    """Milliseconds; 0 for never."""
+    if ttl is None:
+        return 0
+    is_number = isinstance(ttl, (int, bytes)) and not isinstance(ttl, bool)
+    milliseconds = parse_int(ttl) if is_number else milliseconds_of(ttl)
+    if milliseconds < 0:
+        raise ArgumentError("Invalid TTL value, must be >= 0")
+    return milliseconds
+
+
+def _deadline(lifetime: int, absolute: bool, now_ms: int) -> int:
+    if lifetime == 0 or absolute:
+        return lifetime
+    deadline = now_ms + lifetime
+    if deadline > INT64_MAX:
+        raise InvalidTtlError("Invalid TTL value, must be >= 0")
+    return deadline
+
+
+def _tags_of(entry: Loaded) -> list[str] | None:
+    if entry.tags is None:
+        return None
+    try:
+        return checked_tags(entry.tags)
+    except TagError as error:
+        raise PayloadError() from error

@@ -1,0 +1,363 @@
+"""Records: an entry in CacheStorm's own bytes, for DUMP and for whatever keeps entries.
+
+Written from an `Image`, read to a `Loaded`; pure functions of bytes, and the only place
+that knows the layout, which is version 1:
+
+    entry     text, value
+    value     byte: form | flags; [deadline]; [count, tags as text]; what the form says
+    form 0    element                              a scalar or an object
+    form 2    count, (text, element) each;         a hash
+              [count, (count: which field, deadline) each]
+    form 3    count, elements                      a list
+    form 4    count, texts                         a set
+    form 5    count, (text, score as double) each  a sorted set
+    element   byte: type; what the type says
+    text      count, that many bytes of UTF-8 with surrogateescape
+    deadline  milliseconds since 1970 in 8 bytes, the low one first
+    count     7 bits a byte, the low ones first; the last byte is below 128
+
+1. Numbers of forms, flags and types are for ever: a change of any is another version.
+2. A type keeps `bytes`, `str`, `int`, `float`, None and bools apart, as a cache does. Other
+   objects go through the codec, and come back as what JSON makes of them.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from librt.strings import BytesWriter, write_f64_le, write_i64_le
+from mypy_extensions import i64
+
+from cachestorm.codec import bytes_of, is_ascii, object_of, text_of, to_wire
+from cachestorm.entry import HASH, LIST, OBJECT, SET, STRING, ZSET
+from cachestorm.errors import CodecError, PayloadError
+from cachestorm.payload.image import (
+    Image,
+    Loaded,
+    add_field,
+    add_member,
+    add_score,
+    loaded,
+)
+from cachestorm.payload.reader import Reader
+from cachestorm.values.hash import Hash
+from cachestorm.values.list import ListValue
+from cachestorm.values.set import SetValue
+from cachestorm.values.sorted_set import SortedSet, member_of
+from cachestorm.values.weights import box
+
+VERSION: Final = 1
+
+_FORM_SCALAR: Final = 0
+_FORM_HASH: Final = 2
+_FORM_LIST: Final = 3
+_FORM_SET: Final = 4
+_FORM_ZSET: Final = 5
+_FORMS: Final = 0x0F
+_HAS_DEADLINE: Final = 0x10
+_HAS_TAGS: Final = 0x20
+_HAS_FIELD_DEADLINES: Final = 0x40
+_FLAGS: Final = 0x70
+
+_BYTES: Final = 0
+_STR: Final = 1
+_SMALL_INT: Final = 2  # zigzag: 0, -1, 1, -2, ... as a count
+_INT: Final = 3  # two's complement, any number of bytes
+_FLOAT: Final = 4
+_NONE: Final = 5
+_TRUE: Final = 6
+_FALSE: Final = 7
+_JSON: Final = 8
+
+_SMALL: Final = 1 << 48
+
+
+def write_entry(out: BytesWriter, key: str, image: Image) -> None:
+    """Writes an entry with its key.
+
+    Raises:
+        CodecError: for an object that the codec has no form for; then `out` holds a part.
+    """
+    _write_text(out, key)
+    write_value(out, image)
+
+
+def read_entry(reader: Reader) -> Loaded:
+    """Reads what `write_entry` wrote.
+
+    Raises:
+        PayloadError: for anything else.
+    """
+    key = _text(reader)
+    entry = read_value(reader)
+    entry.key = key
+    return entry
+
+
+def write_value(out: BytesWriter, image: Image) -> None:
+    """Writes all of an entry but its key.
+
+    Raises:
+        CodecError: for an object that the codec has no form for; then `out` holds a part.
+    """
+    kind: int = image.kind
+    head: i64 = _FORM_SCALAR if kind <= OBJECT else kind
+    if image.expires_at_ms != 0:
+        head |= _HAS_DEADLINE
+    if image.tags:
+        head |= _HAS_TAGS
+    if image.deadlines is not None:
+        head |= _HAS_FIELD_DEADLINES
+    out.append(head)
+    if image.expires_at_ms != 0:
+        write_i64_le(out, image.expires_at_ms)
+    if image.tags:
+        _write_count(out, len(image.tags))
+        for tag in image.tags:
+            _write_text(out, tag)
+    if kind == HASH:
+        _write_hash(out, image)
+    elif kind == LIST:
+        _write_count(out, len(image.values))
+        for value in image.values:
+            _write_element(out, value)
+    elif kind == SET:
+        _write_count(out, len(image.names))
+        for name in image.names:
+            _write_text(out, name)
+    elif kind == ZSET:
+        _write_count(out, len(image.rows))
+        for row in image.rows:
+            _write_text(out, member_of(row))
+            write_f64_le(out, row[0])
+    else:
+        _write_element(out, image.values[0])
+
+
+def read_value(reader: Reader) -> Loaded:
+    """Reads what `write_value` wrote.
+
+    Raises:
+        PayloadError: for anything else.
+    """
+    head = reader.byte()
+    form = head & _FORMS
+    if head & ~(_FORMS | _FLAGS) != 0 or (head & _HAS_FIELD_DEADLINES and form != _FORM_HASH):
+        raise PayloadError()
+    deadline: i64 = 0
+    if head & _HAS_DEADLINE:
+        deadline = _deadline(reader)
+    tags: list[str] | None = None
+    if head & _HAS_TAGS:
+        tags = []
+        count = reader.count()
+        while count > 0:
+            tags.append(_text(reader))
+            count -= 1
+    if form == _FORM_SCALAR:
+        entry = _read_scalar(reader)
+    elif form == _FORM_HASH:
+        entry = _read_hash(reader, head & _HAS_FIELD_DEADLINES != 0)
+    elif form == _FORM_LIST:
+        entry = _read_list(reader)
+    elif form == _FORM_SET:
+        entry = _read_set(reader)
+    elif form == _FORM_ZSET:
+        entry = _read_sorted_set(reader)
+    else:
+        raise PayloadError()
+    entry.expires_at_ms = deadline
+    entry.tags = tags
+    return entry
+
+
+# -- kinds
+
+
+def _write_hash(out: BytesWriter, image: Image) -> None:
+    names = image.names
+    values = image.values
+    size: i64 = len(names)
+    _write_count(out, size)
+    place: i64 = 0
+    while place < size:
+        _write_text(out, names[place])
+        _write_element(out, values[place])
+        place += 1
+    deadlines = image.deadlines
+    if deadlines is None:
+        return
+    _write_count(out, len(deadlines))
+    place = 0
+    while place < size:
+        due_ms = deadlines.get(names[place], 0)
+        if due_ms != 0:
+            _write_count(out, place)
+            write_i64_le(out, due_ms)
+        place += 1
+
+
+def _read_hash(reader: Reader, is_timed: bool) -> Loaded:
+    fields = Hash()
+    count = reader.count()
+    while count > 0:
+        field = _text(reader)
+        add_field(fields, field, box(_element(reader)))
+        count -= 1
+    if is_timed:
+        size: i64 = len(fields)
+        count = reader.count()
+        while count > 0:
+            place = reader.count()
+            if place >= size:
+                raise PayloadError()
+            fields.expire(fields.field_at(place), _deadline(reader))
+            count -= 1
+    return loaded(fields)
+
+
+def _read_list(reader: Reader) -> Loaded:
+    elements = ListValue()
+    count = reader.count()
+    while count > 0:
+        elements.push(box(_element(reader)), False)
+        count -= 1
+    return loaded(elements)
+
+
+def _read_set(reader: Reader) -> Loaded:
+    members = SetValue()
+    count = reader.count()
+    while count > 0:
+        add_member(members, _text(reader))
+        count -= 1
+    return loaded(members)
+
+
+def _read_sorted_set(reader: Reader) -> Loaded:
+    scores = SortedSet()
+    count = reader.count()
+    while count > 0:
+        member = _text(reader)
+        add_score(scores, member, reader.double())
+        count -= 1
+    return loaded(scores)
+
+
+def _read_scalar(reader: Reader) -> Loaded:
+    value = _element(reader)
+    if isinstance(value, (bytes, str, int, float)) and not isinstance(value, bool):
+        return Loaded(STRING, value)
+    return Loaded(OBJECT, box(value))
+
+
+# -- elements
+
+
+def _write_element(out: BytesWriter, value: object) -> None:
+    if isinstance(value, bytes):
+        out.append(_BYTES)
+        _write_count(out, len(value))
+        out.write(value)
+    elif isinstance(value, str):
+        out.append(_STR)
+        # a value may be any str, unlike a name: with lone surrogates, and even with those
+        # that spell UTF-8 when escaped
+        raw = value.encode("utf-8", "surrogatepass")
+        _write_count(out, len(raw))
+        out.write(raw)
+    elif value is None:
+        out.append(_NONE)
+    elif isinstance(value, bool):
+        out.append(_TRUE if value else _FALSE)
+    elif isinstance(value, int):
+        _write_int(out, value)
+    elif isinstance(value, float):
+        out.append(_FLOAT)
+        write_f64_le(out, value)
+    else:
+        out.append(_JSON)
+        raw = to_wire(value)
+        _write_count(out, len(raw))
+        out.write(raw)
+
+
+def _write_int(out: BytesWriter, value: int) -> None:
+    if -_SMALL < value < _SMALL:
+        small: i64 = value
+        out.append(_SMALL_INT)
+        _write_count(out, (small << 1) ^ (small >> 63))
+        return
+    out.append(_INT)
+    raw = value.to_bytes(value.bit_length() // 8 + 1, "little", signed=True)
+    _write_count(out, len(raw))
+    out.write(raw)
+
+
+def _element(reader: Reader) -> object:
+    kind = reader.byte()
+    if kind == _BYTES:
+        return reader.take(reader.count())
+    if kind == _STR:
+        return _any_text(reader.take(reader.count()))
+    if kind == _SMALL_INT:
+        folded = reader.count()
+        return (folded >> 1) ^ -(folded & 1)
+    if kind == _INT:
+        return int.from_bytes(reader.take(reader.count()), "little", signed=True)
+    if kind == _FLOAT:
+        return reader.double()
+    if kind == _NONE:
+        return None
+    if kind == _TRUE:
+        return True
+    if kind == _FALSE:
+        return False
+    if kind == _JSON:
+        return _object(reader.take(reader.count()))
+    raise PayloadError()
+
+
+def _any_text(raw: bytes) -> str:
+    try:
+        return raw.decode("utf-8", "surrogatepass")
+    except UnicodeDecodeError as error:
+        raise PayloadError() from error
+
+
+def _object(raw: bytes) -> object:
+    try:
+        value = object_of(raw)
+    except CodecError as error:
+        raise PayloadError() from error
+    if isinstance(value, (dict, list)):
+        return value
+    # the codec gives JSON to nothing else
+    raise PayloadError()
+
+
+# -- parts
+
+
+def _write_count(out: BytesWriter, count: i64) -> None:
+    while count >= 0x80:
+        out.append((count & 0x7F) | 0x80)
+        count >>= 7
+    out.append(count)
+
+
+def _write_text(out: BytesWriter, text: str) -> None:
+    raw = text.encode("ascii") if is_ascii(text) else bytes_of(text)
+    _write_count(out, len(raw))
+    out.write(raw)
+
+
+def _text(reader: Reader) -> str:
+    return text_of(reader.take(reader.count()))
+
+
+def _deadline(reader: Reader) -> i64:
+    deadline = reader.int64()
+    if deadline <= 0:
+        raise PayloadError()
+    return deadline
