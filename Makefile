@@ -46,7 +46,8 @@ lint: .venv/.dev ## check style, types and the direction of imports
 bench: $(COMPILED)/.built .venv/.bench ## measure against the peers, write docs/benchmarks/
 	$(SOURCE_PATH) $(BIN)/python -m tests.benchmarks $(BENCH)
 
-docs: .venv/.docs ## build the documentation as a web site in build/site
+docs: .venv/.dev .venv/.docs ## write docs/commands, build the documentation in build/site
+	$(SOURCE_PATH) $(BIN)/python tests/docs/command_pages.py
 	$(BIN)/mkdocs build --strict --quiet --site-dir build/site
 	@echo "build/site/index.html"
 

@@ -115,14 +115,13 @@ class Difference:
 
     def as_row(self) -> str:
         """The row as `docs/differences.md` shows it."""
+        return f"| {' | '.join([', '.join(self.commands), *self.cells()])} |"
+
+    def cells(self) -> list[str]:
+        """What the row says beside the commands."""
         whose = {"": "Redis 7.0, Valkey 9.1", "valkey": "Valkey 9.1", "redis": "Redis 7.0"}
-        cells = [
-            ", ".join(self.commands),
-            whose[self.server],
-            *("<br>".join(map(_cell, side)) for side in (self.theirs, self.ours)),
-            self.why,
-        ]
-        return f"| {' | '.join(cells)} |"
+        sides = ["<br>".join(map(_cell, side)) for side in (self.theirs, self.ours)]
+        return [whose[self.server], *sides, self.why]
 
 
 def _cell(pattern: str) -> str:

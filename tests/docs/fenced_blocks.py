@@ -16,8 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-# written by `make bench`, not by hand
-WRITTEN_BY_MACHINE = ROOT / "docs" / "benchmarks"
+# written by `make bench` and `make docs`, not by hand
+WRITTEN_BY_MACHINE = {ROOT / "docs" / "benchmarks", ROOT / "docs" / "commands"}
 KINDS = ("python", "redis", "console", "sh", "text", "yaml", "json")
 
 _FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -82,7 +82,7 @@ class Page:
 def pages() -> list[Page]:
     """README and all of docs, but what is written by machine."""
     docs = sorted((ROOT / "docs").rglob("*.md"))
-    kept = [path for path in docs if WRITTEN_BY_MACHINE not in path.parents]
+    kept = [path for path in docs if not WRITTEN_BY_MACHINE & set(path.parents)]
     return [Page(ROOT / "README.md"), *[Page(path) for path in kept]]
 
 
