@@ -20,7 +20,7 @@ from cachestorm.values.hash import Hash
 from cachestorm.values.list import ListValue
 from cachestorm.values.ranking import Row
 from cachestorm.values.set import SetValue
-from cachestorm.values.sorted_set import SortedSet
+from cachestorm.values.sorted_set import SortedSet, spelling
 from cachestorm.values.weights import unbox
 
 
@@ -131,14 +131,27 @@ def add_member(members: SetValue, member: str) -> None:
         raise PayloadError()
 
 
-def add_score(scores: SortedSet, member: str, score: float) -> None:
-    """Adds a member to a sorted set that is being read.
+def row_of(member: str, score: float) -> Row:
+    """The row of a member that was read.
 
     Raises:
-        PayloadError: if it is there already, or the score is NaN.
+        PayloadError: if the score is NaN.
     """
-    if score != score or not scores.put(member, score):
+    if score != score:
         raise PayloadError()
+    return score + 0.0, spelling(member)  # minus zero becomes zero
+
+
+def sorted_set_of(rows: list[Row]) -> SortedSet:
+    """The sorted set of rows that were read.
+
+    Raises:
+        PayloadError: if a member is in there twice.
+    """
+    scores = SortedSet()
+    if not scores.fill(rows):
+        raise PayloadError()
+    return scores
 
 
 def loaded(container: Container) -> Loaded:

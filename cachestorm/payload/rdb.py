@@ -25,12 +25,20 @@ from cachestorm.codec import parse_float, text_of
 from cachestorm.entry import STRING
 from cachestorm.errors import NotAFloatError, PayloadError
 from cachestorm.payload.crc64 import crc64
-from cachestorm.payload.image import Loaded, add_field, add_member, add_score, loaded
+from cachestorm.payload.image import (
+    Loaded,
+    add_field,
+    add_member,
+    loaded,
+    row_of,
+    sorted_set_of,
+)
 from cachestorm.payload.lzf import unpacked
 from cachestorm.payload.packed import intset, listpack, ziplist
 from cachestorm.payload.reader import Reader
 from cachestorm.values.hash import Hash
 from cachestorm.values.list import ListValue
+from cachestorm.values.ranking import Row
 from cachestorm.values.set import SetValue
 from cachestorm.values.sorted_set import SortedSet
 
@@ -243,25 +251,25 @@ def _set_of(found: list[bytes]) -> SetValue:
 
 
 def _sorted_set(reader: _RdbReader, of_digits: bool) -> SortedSet:
-    scores = SortedSet()
+    rows: list[Row] = []
     count = reader.length()
     while count > 0:
         member = text_of(reader.string())
-        add_score(scores, member, reader.digits() if of_digits else reader.double())
+        rows.append(row_of(member, reader.digits() if of_digits else reader.double()))
         count -= 1
-    return scores
+    return sorted_set_of(rows)
 
 
 def _sorted_set_of(found: list[bytes]) -> SortedSet:
-    scores = SortedSet()
+    rows: list[Row] = []
     size: i64 = len(found)
     if size % 2 != 0:
         raise PayloadError()
     at: i64 = 0
     while at < size:
-        add_score(scores, text_of(found[at]), _score(found[at + 1]))
+        rows.append(row_of(text_of(found[at]), _score(found[at + 1])))
         at += 2
-    return scores
+    return sorted_set_of(rows)
 
 
 def _hash(reader: _RdbReader, is_timed: bool) -> Hash:

@@ -36,14 +36,16 @@ from cachestorm.payload.image import (
     Loaded,
     add_field,
     add_member,
-    add_score,
     loaded,
+    row_of,
+    sorted_set_of,
 )
 from cachestorm.payload.reader import Reader
 from cachestorm.values.hash import Hash
 from cachestorm.values.list import ListValue
+from cachestorm.values.ranking import Row
 from cachestorm.values.set import SetValue
-from cachestorm.values.sorted_set import SortedSet, member_of
+from cachestorm.values.sorted_set import member_of
 from cachestorm.values.weights import box
 
 VERSION: Final = 1
@@ -235,13 +237,13 @@ def _read_set(reader: Reader) -> Loaded:
 
 
 def _read_sorted_set(reader: Reader) -> Loaded:
-    scores = SortedSet()
+    rows: list[Row] = []
     count = reader.count()
     while count > 0:
         member = _text(reader)
-        add_score(scores, member, reader.double())
+        rows.append(row_of(member, reader.double()))
         count -= 1
-    return loaded(scores)
+    return loaded(sorted_set_of(rows))
 
 
 def _read_scalar(reader: Reader) -> Loaded:

@@ -59,6 +59,14 @@ class Ranking:
             self._long = _lengthened(self._short)
             self._short = []
 
+    def fill(self, rows: list[Row]) -> None:
+        """Adds rows in any order to a ranking that is empty. O(n log n), and fast."""
+        ordered = sorted(rows)
+        if len(ordered) > SHORT_ROWS:
+            self._long = _lengthened(ordered)
+        else:
+            self._short = ordered
+
     def remove(self, row: Row) -> None:
         """Removes a row that is there."""
         if self._long is not None:

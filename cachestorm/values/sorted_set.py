@@ -67,6 +67,26 @@ class SortedSet(Container):
             self._rows[place] = row
         return False
 
+    def fill(self, rows: list[Row]) -> bool:
+        """Takes all rows at once; only for a sorted set that is empty. O(n log n), and fast.
+
+        Args:
+            rows: in any order, none of them NaN; they are kept.
+
+        Returns:
+            Whether no member was among them twice; if one was, this is no sorted set.
+        """
+        places = self._places
+        place = 0
+        for row in rows:
+            member = member_of(row)
+            places[member] = place
+            place += 1
+            self.size_bytes += _weight(member)
+        self._rows = rows
+        self._ranking.fill(rows)
+        return len(places) == place
+
     def remove(self, member: str) -> bool:
         """Removes a member; whether it was there. O(log n)."""
         place = self._places.pop(member, -1)

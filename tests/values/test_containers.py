@@ -298,3 +298,19 @@ def test_a_set_names_the_encoding_that_redis_would_choose(
     for member in members:
         made.add(member)
     assert encoding == made.encoding()
+
+
+@pytest.mark.parametrize("size", [0, 3, SHORT_ROWS, SHORT_ROWS + 1, 3000])
+def test_a_sorted_set_that_is_filled_at_once_is_like_one_filled_by_and_by(size: int) -> None:
+    rows = [(float(n * 7919 % 100), spelling(f"é{n}")) for n in range(size)]
+    filled, grown = SortedSet(), SortedSet()
+    assert filled.fill(rows.copy())
+    for row in rows:
+        grown.put(member_of(row), row[0])
+    filled._check()
+    assert filled.slice(0, size) == grown.slice(0, size)
+    assert filled.size_bytes == grown.size_bytes
+    filled.put("another", 0.5)
+    filled.remove("another")
+    filled._check()
+    assert not SortedSet().fill([(1.0, "a"), (2.0, "a")])
