@@ -300,6 +300,7 @@ DIFFERENCES: Final = [
     Difference("DUMP", ["$*"], ["$*"], "an own payload, which carries tags; theirs is read"),
     Difference("RESTORE", ["-BUSYKEY *"], [NUMBER, RANGE], ARGUMENTS_FIRST),
     Difference("RESTORE", [RANGE], [NUMBER, RANGE], IN_ORDER),
+    Difference("RESTORE", [SYNTAX], [NUMBER, RANGE], VALUES_FIRST),
     Difference(
         "RESTORE", ["+OK"], ["-ERR Invalid TTL *"], "theirs wraps a deadline beyond 64 bits"
     ),
