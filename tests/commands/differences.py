@@ -301,6 +301,7 @@ DIFFERENCES: Final = [
     Difference("RESTORE", ["-BUSYKEY *"], [NUMBER, RANGE], ARGUMENTS_FIRST),
     Difference("RESTORE", [RANGE], [NUMBER, RANGE], IN_ORDER),
     Difference("RESTORE", [SYNTAX], [NUMBER, RANGE], VALUES_FIRST),
+    Difference("RESTORE", [NUMBER, RANGE], [SYNTAX], PLACES_FIRST),
     Difference(
         "RESTORE", ["+OK"], ["-ERR Invalid TTL *"], "theirs wraps a deadline beyond 64 bits"
     ),

@@ -226,7 +226,7 @@ DUMP nokey
 DUMP key
 RESTORE key ttl-ms payload [REPLACE]
 RESTORE key 0 payload REPLACE [IDLETIME number] [FREQ number]
-RESTORE key moment-ms payload ABSTTL [REPLACE] [FREQ 0|255|256|x]
+RESTORE key 4000000000000|4000000000001|-1|x payload ABSTTL [REPLACE] [FREQ 0|255|256|x]
 OBJECT FREQ key
 FOO key
 """
