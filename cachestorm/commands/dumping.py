@@ -33,6 +33,7 @@ from cachestorm.payload.dumps import dumped, restored
 from cachestorm.payload.image import Loaded, image_of
 
 _EXPIRED: Final = Cause.EXPIRED
+MOST_FREQUENT: Final = 255
 
 
 @mypyc_attr(allow_interpreted_subclasses=True)
@@ -72,7 +73,7 @@ class Dumping(Edge):
 
     @command(
         "RESTORE key ttl:integer serialized-value:blob [REPLACE] [ABSTTL] "
-        "[IDLETIME idletime:idle-seconds] [FREQ frequency:frequency]",
+        "[IDLETIME idletime:integer] [FREQ frequency:integer]",
         group="generic",
         since="0.1",
         complexity="O(N) in the size of the value",
@@ -109,12 +110,12 @@ class Dumping(Edge):
         Raises:
             BusyKeyError: if the key exists, without `replace`.
             PayloadError: if the payload is none; nothing has changed.
-            ArgumentError: for a negative `ttl`.
+            ArgumentError: for a negative `ttl` or `idletime`, and a `frequency` out of range.
+            CommandSyntaxError: for both `idletime` and `frequency`.
             OutOfMemoryError: if there is no room and no victim; nothing has changed.
         """
         key = exact_key(key)
-        if idletime is not None and frequency is not None:
-            raise CommandSyntaxError()
+        _check_heat(idletime, frequency)
         if not replace:
             self._refuse_busy(key)
         lifetime = _lifetime(ttl)
@@ -148,6 +149,15 @@ class Dumping(Edge):
             self._leave()
 
 
+def _check_heat(idletime: int | None, frequency: int | None) -> None:
+    if idletime is not None and idletime < 0:
+        raise ArgumentError("Invalid IDLETIME value, must be >= 0")
+    if frequency is not None and not 0 <= frequency <= MOST_FREQUENT:
+        raise ArgumentError("Invalid FREQ value, must be >= 0 and <= 255")
+    if idletime is not None and frequency is not None:
+        raise CommandSyntaxError()
+
+
 def _lifetime(ttl: object) -> int:
     """Milliseconds; 0 for never."""
     if ttl is None:
@@ -160,9 +170,8 @@ def _lifetime(ttl: object) -> int:
 
 
 def _deadline(lifetime: int, absolute: bool, now_ms: int) -> int:
-    if lifetime == 0 or absolute:
-        return lifetime
-    deadline = now_ms + lifetime
+    """Milliseconds since 1970; 0 for never."""
+    deadline = lifetime if lifetime == 0 or absolute else now_ms + lifetime
     if deadline > INT64_MAX:
         raise InvalidTtlError("Invalid TTL value, must be >= 0")
     return deadline

@@ -250,8 +250,6 @@ _FIELDS: Final = "numfields should be greater than 0 and match the provided numb
 _NOT_POSITIVE: Final = "value is out of range, must be positive"
 _NO_COUNT: Final = "count should be greater than 0"
 _NO_INT: Final = "value is out of range, value must between -2147483648 and 2147483647"
-_NO_IDLE: Final = "Invalid IDLETIME value, must be >= 0"
-_NO_FREQUENCY: Final = "Invalid FREQ value, must be >= 0 and <= 255"
 _NO_LIMIT: Final = "LIMIT can't be negative"
 _SYNTAX: Final = "syntax error"
 _NO_BIT: Final = "bit is not an integer or out of range"
@@ -281,8 +279,6 @@ KINDS: Final = _tabulate(
         Integer("positive", _NOT_POSITIVE, 0),
         Integer("scan-count", NOT_AN_INTEGER, 1, INT64_MAX, _SYNTAX),
         Integer("pop-count", _NO_COUNT, 1),
-        Integer("idle-seconds", NOT_AN_INTEGER, 0, INT64_MAX, _NO_IDLE),
-        Integer("frequency", NOT_AN_INTEGER, 0, 255, _NO_FREQUENCY),
         Integer("database", NOT_AN_INTEGER, -(1 << 31), (1 << 31) - 1, _NO_INT),
         Integer("client-id", "client-id should be greater than 0", 1),
         Integer("num-matches", "COUNT can't be negative", 0),

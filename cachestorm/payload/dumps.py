@@ -20,7 +20,6 @@ from librt.strings import BytesWriter
 from mypy_extensions import i64
 
 from cachestorm.errors import PayloadError
-from cachestorm.payload import rdb
 from cachestorm.payload.image import Image, Loaded
 from cachestorm.payload.reader import Reader
 from cachestorm.payload.records import VERSION, read_value, write_value
@@ -53,9 +52,12 @@ def restored(payload: bytes) -> Loaded:
     """
     size: i64 = len(payload)
     if payload[:3] != MARK:
-        if not rdb.is_sound(payload):
+        # here and not at the top: few programs ever meet a payload of Redis
+        from cachestorm.payload.rdb import is_sound, read_payload
+
+        if not is_sound(payload):
             raise PayloadError(_BROKEN_SEAL)
-        return rdb.read_payload(payload)
+        return read_payload(payload)
     end = size - _SEAL_BYTES
     if end < _HEAD_BYTES or payload[3] != VERSION:
         raise PayloadError(_BROKEN_SEAL)

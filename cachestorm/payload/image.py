@@ -104,6 +104,8 @@ class Loaded:
         value = self.value
         if isinstance(value, Hash):
             value.purge(now_ms)
+            # it was made of bytes: nothing of a user's runs when it is let go
+            value.leaving = None
 
     def is_empty(self) -> bool:
         """Whether it is a container with nothing in it."""

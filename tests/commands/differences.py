@@ -298,8 +298,8 @@ DIFFERENCES: Final = [
     ),
     Difference("OBJECT", [ARRAY], [ARRAY], "HELP describes what ours does"),
     Difference("DUMP", ["$*"], ["$*"], "an own payload, which carries tags; theirs is read"),
-    Difference("RESTORE", ["-BUSYKEY *"], [NUMBER, RANGE], ARGUMENTS_FIRST),
-    Difference("RESTORE", [RANGE], [NUMBER, RANGE], IN_ORDER),
+    Difference("RESTORE", ["-BUSYKEY *"], [NUMBER], ARGUMENTS_FIRST),
+    Difference("RESTORE", [RANGE], [NUMBER], VALUES_FIRST),
     Difference("RESTORE", [SYNTAX], [NUMBER, RANGE], VALUES_FIRST),
     Difference("RESTORE", [NUMBER, RANGE], [SYNTAX], PLACES_FIRST),
     Difference(

@@ -22,6 +22,7 @@ from cachestorm.errors import (
     BusyKeyError,
     CodecError,
     CommandSyntaxError,
+    InvalidTtlError,
     OutOfMemoryError,
     PayloadError,
 )
@@ -193,8 +194,16 @@ def test_a_time_that_cannot_be_is_refused(cache: Cache) -> None:
             cache.restore("new", ttl, payload)
     with pytest.raises(ArgumentError):
         cache.restore("new", -1, payload, absttl=True)
+    for absttl in (False, True):
+        with pytest.raises(InvalidTtlError, match="Invalid TTL value, must be >= 0"):
+            cache.restore("new", "9999999999999999d", payload, absttl=absttl)
     with pytest.raises(CommandSyntaxError):
         cache.restore("new", 0, payload, idletime=1, frequency=1)
+    with pytest.raises(ArgumentError, match="Invalid IDLETIME value, must be >= 0"):
+        cache.restore("new", 0, payload, idletime=-1)
+    for frequency in (-1, 256):
+        with pytest.raises(ArgumentError, match="Invalid FREQ value, must be >= 0 and <= 255"):
+            cache.restore("new", 0, payload, frequency=frequency)
     assert cache.restore("new", 0, payload, idletime=1)
     assert cache.restore("new", 0, payload, frequency=255, replace=True)
     with pytest.raises(TypeError):
