@@ -43,8 +43,9 @@ LONGEST_CELL: Final = 160
 WIDTH: Final = 88
 WIDEST_CODE: Final = 64
 MISSING: Final = "*No example yet.*"
-# groups of commands that Redis does not have
+# groups of commands that Redis does not have, and such commands of other groups
 OWN_GROUPS: Final = ("tags", "namespaces")
+OWN_COMMANDS: Final = ("HOTKEYS", "MEMINFO", "WHY")
 WRITTEN: Final = "<!-- written by `make docs`: change what it is drawn from -->"
 TITLES: Final = {
     "generic": "Keys of any kind",
@@ -277,7 +278,7 @@ def _code(text: str) -> str:
 
 
 def _differences(declaration: Declaration) -> str:
-    if declaration.group in OWN_GROUPS:
+    if declaration.group in OWN_GROUPS or declaration.name in OWN_COMMANDS:
         return "Redis has no such command."
     rows = [each.cells() for each in DIFFERENCES if declaration.container in each.commands]
     if not rows:
