@@ -21,6 +21,7 @@ from cachestorm.cache import Cache
 from cachestorm.errors import ArgumentError, OutOfMemoryError
 
 SECTIONS: Final = 16
+KEY_BYTES: Final = 4
 # as many requests as are made between two looks at the clock
 STRIDE: Final = 2000
 # how long a stretch before and after the invalidation is compared
@@ -84,26 +85,28 @@ class Outcome:
         return "\n".join([f"{name.ljust(width)}  {text}" for name, text in rows])
 
 
-def read_trace(path: str) -> list[int]:
+def read_trace(path: str, limit: int | None = None) -> list[int]:
     """The keys of a trace, in order of the requests.
 
     Args:
         path: an array of big-endian 32-bit unsigned integers, in an .xz file or bare.
+        limit: of the requests, the first so many at most; None for all.
 
     Raises:
         ArgumentError: for a file that is none, or cannot be read.
     """
+    size = -1 if limit is None else limit * KEY_BYTES
     try:
         if path.endswith(".xz"):
             with lzma.open(path, "rb") as packed:
-                raw = packed.read()
+                raw = packed.read(size)
         else:
             with open(path, "rb") as plain:
-                raw = plain.read()
+                raw = plain.read(size)
     except (OSError, lzma.LZMAError, EOFError) as error:
         raise ArgumentError(f"{path}: cannot be read: {error}") from error
     keys = array("I")
-    if len(raw) < 2 * STRIDE * keys.itemsize or len(raw) % keys.itemsize:
+    if len(raw) < 2 * STRIDE * KEY_BYTES or len(raw) % KEY_BYTES:
         raise ArgumentError(f"{path}: no trace of 32-bit keys, {2 * STRIDE:,} at least")
     keys.frombytes(raw)
     if sys.byteorder == "little":
@@ -111,15 +114,18 @@ def read_trace(path: str) -> list[int]:
     return keys.tolist()
 
 
-def zipf_trace(requests: int, keys: int, seed: int = 1) -> list[int]:
-    """Requests for keys of which a few are asked for often and most seldom.
+def zipf_trace(requests: int, keys: int, seed: int = 1, skew: float = 0.9) -> list[int]:
+    """Requests for keys of which a few are asked for often and most seldom; 0 the most often.
 
-    Source: Zipf's law with exponent 0.9, the shape of most published web traces.
+    Args:
+        skew: the exponent. Published web traces lie between 0.6 and 1.1.
+
+    Source: Zipf's law; L. Breslau et al., "Web Caching and Zipf-like Distributions", 1999.
     """
     total = 0.0
     sums: list[float] = []
     for rank in range(1, keys + 1):
-        total += rank**-0.9
+        total += rank**-skew
         sums.append(total)
     return Random(seed).choices(range(keys), cum_weights=sums, k=requests)
 

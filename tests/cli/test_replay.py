@@ -75,6 +75,22 @@ def test_a_made_up_trace_is_the_same_every_time() -> None:
     assert zipf_trace(1000, 100) == zipf_trace(1000, 100)
 
 
+def test_with_more_skew_the_first_key_is_asked_for_more_often() -> None:
+    flat, steep = (zipf_trace(5000, 100, skew=skew).count(0) for skew in (0.5, 1.2))
+    assert flat < steep / 2
+
+
+@pytest.mark.parametrize("packed", [True, False])
+def test_the_first_requests_of_a_trace_can_be_read_alone(tmp_path: Path, packed: bool) -> None:
+    whole = read_trace(str(DATA / "web07.trace.xz"))
+    path = DATA / "web07.trace.xz"
+    if not packed:
+        path = tmp_path / "web07.trace"
+        path.write_bytes(lzma.decompress((DATA / "web07.trace.xz").read_bytes()))
+    assert whole[:5000] == read_trace(str(path), 5000)
+    assert whole == read_trace(str(path), 10_000_000)
+
+
 REPORT = re.compile(
     r"CacheStorm .* \((pure|compiled)\): \S+.*, allkeys-lru\n"
     r"requests +[\d,]+\n"
