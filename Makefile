@@ -7,7 +7,7 @@ PYTHON ?= python3
 JOBS ?= 2
 # for one test or more: make test TESTS=tests/commands/test_strings.py
 TESTS ?= tests
-# for the benchmarks: make bench BENCH=--quick
+# for the benchmarks: make bench BENCH=--quick, make bench BENCH=hit-ratio
 BENCH ?=
 # for other ports: make run RUN='--port 7000 --http-port 7001'
 RUN ?=

@@ -22,7 +22,16 @@ from tests.benchmarks.progress import Progress
 from tests.benchmarks.worker import WorkerError
 
 # in the order of the index; each is a module with `measure(quick, progress) -> Page`
-CASES = ("in_process", "go_peer", "invalidation", "memory", "wire", "dispatch", "startup")
+CASES = (
+    "in_process",
+    "go_peer",
+    "invalidation",
+    "memory",
+    "hit_ratio",
+    "wire",
+    "dispatch",
+    "startup",
+)
 
 
 def arguments() -> argparse.Namespace:
@@ -41,6 +50,8 @@ def arguments() -> argparse.Namespace:
     )
     parser.add_argument("--output", type=Path, help="where to write (docs/benchmarks)")
     chosen = parser.parse_args()
+    # a page's name will do as well
+    chosen.cases = [name.replace("-", "_") for name in chosen.cases]
     unknown = [name for name in chosen.cases if name not in CASES]
     if unknown:
         parser.error(f"no such case: {' '.join(unknown)}")
@@ -79,6 +90,8 @@ def main() -> int:
             progress.done()
         results[case] = {"facts": facts, "page": page.as_json()}
         (folder / f"{page.name}.md").write_text(draw_page(page, facts), "utf-8")
+        for name, picture in page.plots.items():
+            (folder / name).write_text(picture, "utf-8")
         print(f"\n{page.title}\n{draw_verdicts(page.verdicts)}\n", flush=True)
         # after every case: a run that is broken off leaves what it had
         store.write_text(json.dumps(results, indent=1, ensure_ascii=False) + "\n", "utf-8")

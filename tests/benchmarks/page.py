@@ -50,6 +50,7 @@ class Page:
         title: the heading.
         method: how it was measured; paragraphs of Markdown.
         missing: what could not be measured here, and why.
+        plots: pictures, SVG by the name of the file beside the page.
     """
 
     name: str
@@ -58,10 +59,13 @@ class Page:
     verdicts: list[Verdict] = field(default_factory=list)
     tables: list[Table] = field(default_factory=list)
     missing: list[str] = field(default_factory=list)
+    plots: dict[str, str] = field(default_factory=dict)
 
     def as_json(self) -> dict[str, Any]:
-        """The page as plain dicts and lists."""
-        return asdict(self)
+        """The page as plain dicts and lists, without its plots."""
+        data = asdict(self)
+        del data["plots"]
+        return data
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Page:
@@ -127,6 +131,7 @@ def draw_page(page: Page, facts: dict[str, str]) -> str:
     if page.verdicts:
         parts += ["## Goals", draw_verdicts(page.verdicts)]
     parts.append("## Measured")
+    parts += [f"![{page.title}]({name})" for name in page.plots]
     parts += [draw_table(table) for table in page.tables]
     if page.missing:
         parts += ["## Not measured", "\n".join(f"* {what}" for what in page.missing)]
