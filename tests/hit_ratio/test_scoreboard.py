@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
@@ -21,6 +22,7 @@ from tests.benchmarks.hit_ratio.contestants import (
 from tests.benchmarks.hit_ratio.judge import tell, under_judgement
 from tests.benchmarks.hit_ratio.plot import draw
 from tests.benchmarks.hit_ratio.references import FIXED
+from tests.benchmarks.hit_ratio.remembered import Remembered
 from tests.benchmarks.hit_ratio.scoreboard import Cell, score
 from tests.benchmarks.hit_ratio.traces import trace
 from tests.benchmarks.page import Page, draw_page
@@ -118,3 +120,17 @@ def test_the_page_says_what_came_of_the_goals() -> None:
     assert "Gaps in points: 2 cells" in drawn
     assert "Short cells: 1 " in drawn
     assert "](hit-ratio.svg)" in drawn
+
+
+def test_what_the_references_did_is_remembered_for_their_sources(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    path = tmp_path / "deep" / "found.json"
+    first = Remembered(path)
+    first.put("LRU", "web12", None, {"69": [1000, 20, 30]})
+    first.save()
+    again = Remembered(path)
+    assert {"69": [1000, 20, 30]} == again.get("LRU", "web12", None)
+    assert again.get("LRU", "web12", 5000) is again.get("ARC", "web12", None) is None
+    monkeypatch.setattr("tests.benchmarks.hit_ratio.remembered._digest", lambda: "changed")
+    assert Remembered(path).get("LRU", "web12", None) is None

@@ -7,9 +7,9 @@ trace, at all capacities; workers, one a processor, take tasks as they become id
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from queue import SimpleQueue
 from typing import Final
 
@@ -28,15 +28,17 @@ from tests.benchmarks.hit_ratio.contestants import (
 )
 from tests.benchmarks.hit_ratio.plot import draw
 from tests.benchmarks.hit_ratio.references import FIXED
+from tests.benchmarks.hit_ratio.remembered import Answer, Remembered
 from tests.benchmarks.hit_ratio.scoreboard import Cell, Score, score
-from tests.benchmarks.hit_ratio.traces import LONG, RECIPES, VARIABLE, Trace, recipes, trace
+from tests.benchmarks.hit_ratio.traces import LONG, RECIPES, VARIABLE, Trace, recipes
+from tests.benchmarks.hit_ratio.traces import trace as load
 from tests.benchmarks.page import NOTHING, Page, Table, Verdict
 from tests.benchmarks.progress import Progress
 from tests.benchmarks.worker import Worker, check_build
 
 PLOT: Final = "hit-ratio.svg"
 PLOTTED_PEERS: Final = ("theine", "moka-py")
-QUICK_REQUESTS: Final = 30_000
+QUICK_REQUESTS: Final = 20_000
 # of the policy under judgement: it draws random numbers, and str hash differently each time
 RUNS: Final = 3
 SHARES_GOAL: Final = {1: 0.80, 2: 0.90, 3: 0.95}
@@ -84,12 +86,10 @@ class Measurer:
         self._trace = Trace("", [])
         self._names: list[str] = []
 
-    def measure(
-        self, kind: str, name: str, trace_name: str, length: int | None
-    ) -> dict[str, list[int]] | None:
-        """Hits by capacity: early ones and all; None where the contestant is not installed."""
-        if self._trace.name != trace_name:
-            self._trace = trace(trace_name, length)
+    def measure(self, kind: str, name: str, trace: str, length: int | None) -> Answer | None:
+        """Requests, early hits and hits by capacity; None for who is not installed."""
+        if self._trace.name != trace:
+            self._trace = load(trace, length)
             self._names = spelt(self._trace.keys)
         found = {}
         for capacity in self._trace.capacities():
@@ -97,8 +97,8 @@ class Measurer:
                 outcome = self._run(kind, name, capacity)
             except ImportError:
                 return None
-            found[str(capacity)] = [outcome.early, outcome.hits]
-        return {"requests": [len(self._names)], **found}
+            found[str(capacity)] = [len(self._names), outcome.early, outcome.hits]
+        return found
 
     def _run(self, kind: str, name: str, capacity: int) -> Outcome:
         if kind == "reference":
@@ -113,59 +113,70 @@ def under_judgement() -> str:
     return "adaptive" if "adaptive" in own_policies() else DEFAULT_POLICY
 
 
-def tasks(traces: list[str]) -> Iterator[Task]:
+def tasks(
+    traces: Iterable[str], policies: Iterable[str], peers: Iterable[str]
+) -> Iterator[Task]:
     """All there is to do, trace by trace, so that a worker seldom makes one anew."""
     for name in traces:
         for reference in (OPTIMUM, *FIXED):
             yield Task("reference", reference, name)
-        for peer in PEERS:
+        for peer in peers:
             yield Task("peer", peer, name)
-        for policy in own_policies():
+        for policy in policies:
             for _ in range(RUNS if policy == under_judgement() else 1):
                 yield Task("own", policy, name)
 
 
-def run(page: Page, traces: list[str], length: int | None, progress: Progress) -> list[Cell]:
-    """Runs all tasks. Returns the cells, by trace and ascending capacity."""
+def run(
+    todo: list[Task], length: int | None, progress: Progress
+) -> tuple[list[Cell], list[str]]:
+    """Runs all tasks.
+
+    Args:
+        length: requests of a trace at most; None for all that its recipe makes.
+
+    Returns:
+        The cells, by trace and ascending capacity, and who is not installed.
+    """
     build = Build.COMPILED if Build.COMPILED.is_there else Build.PURE
-    count = os.cpu_count() or 1
+    remembered = Remembered()
     idle: SimpleQueue[Worker] = SimpleQueue()
-    workers = [Worker("hit_ratio", build) for _ in range(count)]
+    workers = [Worker("hit_ratio", build) for _ in range(os.cpu_count() or 1)]
     for worker in workers:
         idle.put(worker)
 
-    def perform(task: Task) -> dict[str, list[int]] | None:
-        worker = idle.get()
-        progress.step(f"{task.trace}, {task.name}")
-        try:
-            found: dict[str, list[int]] | None = worker.measure(
-                kind=task.kind, name=task.name, trace_name=task.trace, length=length
-            )
-        finally:
-            idle.put(worker)
+    def perform(task: Task) -> Answer | None:
+        found = remembered.get(task.name, task.trace, length)
+        if found is None:
+            worker = idle.get()
+            progress.step(f"{task.trace}, {task.name}")
+            try:
+                found = worker.measure(**asdict(task), length=length)
+            finally:
+                idle.put(worker)
         return found
 
     cells: dict[tuple[str, int], Cell] = {}
-    todo = list(tasks(traces))
-    with ThreadPoolExecutor(count) as pool:
+    missing = []
+    with ThreadPoolExecutor(len(workers)) as pool:
         try:
             for task, found in zip(todo, pool.map(perform, todo), strict=True):
                 if found is None:
-                    missing = f"{task.name}: not installed"
-                    if missing not in page.missing:
-                        page.missing.append(missing)
+                    missing.append(task.name)
                     continue
-                (requests,) = found.pop("requests")
-                for capacity, (early, hits) in found.items():
+                if task.kind == "reference":
+                    remembered.put(task.name, task.trace, length, found)
+                for capacity, (requests, early, hits) in found.items():
                     cell = cells.setdefault(
                         (task.trace, int(capacity)), Cell(task.trace, requests, int(capacity))
                     )
                     cell.outcomes.setdefault(task.name, []).append(Outcome(early, hits))
         finally:
-            # a worker that is waited for ends, and its thread with it
+            # a worker that is ended answers its thread with an error, so the pool ends too
             for worker in workers:
                 worker.close()
-    return list(cells.values())
+    remembered.save()
+    return list(cells.values()), list(dict.fromkeys(missing))
 
 
 def measure(quick: bool, progress: Progress) -> Page:
@@ -177,12 +188,14 @@ def measure(quick: bool, progress: Progress) -> Page:
     """
     page = Page("hit-ratio", "Hit ratios", METHOD)
     traces = list(RECIPES) if quick else list(recipes())
+    todo = list(tasks(traces, own_policies(), PEERS))
+    cells, missing = run(todo, QUICK_REQUESTS if quick else None, progress)
+    page.missing += [f"{name}: not installed" for name in missing]
     page.missing += [
         f"{name} ({about}): set {VARIABLE} to the folder with {name}.trace.xz"
         for name, about in LONG.items()
         if name not in traces
     ]
-    cells = run(page, traces, QUICK_REQUESTS if quick else None, progress)
     tell(page, cells)
     return page
 
