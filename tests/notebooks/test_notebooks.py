@@ -1,0 +1,89 @@
+"""Every notebook runs from its first cell to its last, as whoever opens it would run it."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import nbformat
+import pytest
+from nbclient import NotebookClient
+from nbclient.exceptions import CellExecutionError
+
+import cachestorm
+
+FOLDER = Path(__file__).resolve().parents[2] / "notebooks"
+FOUND = sorted(FOLDER.glob("*.ipynb"))
+NOTEBOOKS = pytest.mark.parametrize("path", FOUND, ids=lambda path: path.name)
+LONGEST_CELL_S = 240
+
+
+def run(notebook: Any) -> Any:
+    """Runs all cells in a kernel of this interpreter. Returns the notebook with outputs.
+
+    Raises:
+        CellExecutionError: when a cell raises.
+    """
+    client = NotebookClient(
+        notebook,
+        timeout=LONGEST_CELL_S,
+        kernel_name="python3",
+        resources={"metadata": {"path": str(FOLDER)}},
+    )
+    return client.execute()
+
+
+def outputs(notebook: Any, kind: str) -> list[str]:
+    """What the cells showed of one kind of content."""
+    return [
+        "".join(output["data"][kind])
+        for cell in notebook.cells
+        for output in cell.get("outputs", ())
+        if kind in output.get("data", ())
+    ]
+
+
+def printed(notebook: Any) -> list[str]:
+    """What the cells wrote to their standard output."""
+    return [
+        output["text"]
+        for cell in notebook.cells
+        for output in cell.get("outputs", ())
+        if output.get("name") == "stdout"
+    ]
+
+
+def test_there_are_notebooks() -> None:
+    assert ["eviction.ipynb"] == [path.name for path in FOUND]
+
+
+@NOTEBOOKS
+def test_it_runs_and_draws(path: Path) -> None:
+    notebook = run(nbformat.read(path, as_version=4))
+    assert len(outputs(notebook, "image/svg+xml")) >= 4
+    # of the build under test, not of another one that the kernel found
+    build = "compiled" if cachestorm.COMPILED else "pure"
+    assert [f"CacheStorm {cachestorm.__version__}, {build}"] == [
+        text.partition(";")[0] for text in printed(notebook)
+    ]
+
+
+@NOTEBOOKS
+def test_it_is_kept_without_what_it_showed(path: Path) -> None:
+    notebook = nbformat.read(path, as_version=4)
+    nbformat.validate(notebook)
+    for cell in notebook.cells:
+        assert not cell.get("outputs") and cell.get("execution_count") is None
+
+
+def test_a_cell_that_raises_fails_the_run() -> None:
+    cells = [nbformat.v4.new_code_cell("assert 1 == 2, 'seen'")]
+    with pytest.raises(CellExecutionError, match="seen"):
+        run(nbformat.v4.new_notebook(cells=cells))
+
+
+def test_the_kernel_is_this_interpreter() -> None:
+    cells = [nbformat.v4.new_code_cell("import sys; print(sys.executable)")]
+    notebook = run(nbformat.v4.new_notebook(cells=cells))
+    assert [sys.executable] == [text.strip() for text in printed(notebook)]
