@@ -28,6 +28,7 @@ CASES = (
     "invalidation",
     "memory",
     "hit_ratio",
+    "eviction_cost",
     "wire",
     "dispatch",
     "startup",

@@ -23,22 +23,33 @@ from tests.benchmarks.hit_ratio.scoreboard import score
 from tests.benchmarks.hit_ratio.traces import RECIPES, recipes
 from tests.benchmarks.page import draw_table, draw_verdicts
 from tests.benchmarks.progress import Progress
+from tests.benchmarks.worker import WorkerError
 
 
 def main() -> int:
     """Runs the chosen policies."""
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.hit_ratio")
     parser.add_argument("policies", nargs="*", metavar="policy", help=", ".join(own_policies()))
-    parser.add_argument("--traces", nargs="+", choices=list(recipes()), metavar="trace")
+    parser.add_argument(
+        "--trace",
+        action="append",
+        choices=list(recipes()),
+        metavar="trace",
+        help=f"may be given several times: {', '.join(recipes())} (all)",
+    )
     parser.add_argument("--quick", action="store_true", help="the first requests only")
     chosen = parser.parse_args()
     if unknown := set(chosen.policies) - set(own_policies()):
         parser.error(f"no such policy: {', '.join(unknown)}")
     policies = chosen.policies or [under_judgement()]
-    traces = chosen.traces or list(RECIPES if chosen.quick else recipes())
+    traces = chosen.trace or list(RECIPES if chosen.quick else recipes())
     length = QUICK_REQUESTS if chosen.quick else None
     progress = Progress("hit_ratio")
-    cells, _ = run(list(tasks(traces, policies, peers=())), length, progress)
+    try:
+        cells, _ = run(list(tasks(traces, policies, peers=())), length, progress)
+    except WorkerError as error:
+        print(error, file=sys.stderr)
+        return 1
     settled = [cell for cell in cells if not cell.is_short]
     print(draw_table(board(f"{len(settled)} cells", settled)), end="\n\n")
     if short := [cell for cell in cells if cell.is_short]:
