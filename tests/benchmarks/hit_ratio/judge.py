@@ -173,9 +173,10 @@ def run(
                     cell.outcomes.setdefault(task.name, []).append(Outcome(early, hits))
         finally:
             # a worker that is ended answers its thread with an error, so the pool ends too
+            pool.shutdown(wait=False, cancel_futures=True)
             for worker in workers:
                 worker.close()
-    remembered.save()
+            remembered.save()
     return list(cells.values()), list(dict.fromkeys(missing))
 
 
