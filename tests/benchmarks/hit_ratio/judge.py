@@ -30,7 +30,7 @@ from tests.benchmarks.hit_ratio.plot import draw
 from tests.benchmarks.hit_ratio.references import FIXED
 from tests.benchmarks.hit_ratio.remembered import Answer, Remembered
 from tests.benchmarks.hit_ratio.scoreboard import Cell, Score, score
-from tests.benchmarks.hit_ratio.traces import LONG, RECIPES, VARIABLE, Trace, recipes
+from tests.benchmarks.hit_ratio.traces import LONG, LONGEST, RECIPES, VARIABLE, Trace, recipes
 from tests.benchmarks.hit_ratio.traces import trace as load
 from tests.benchmarks.page import NOTHING, Page, Table, Verdict
 from tests.benchmarks.progress import Progress
@@ -58,14 +58,16 @@ asked for.
 A **cell** is a trace with a capacity. The **gap** of a contestant in a cell is the hit
 ratio of the best of the eight fixed references less its own, in points: below zero it beats
 all eight. A cell with fewer requests than {WARM} capacities is short, and reported apart;
-so are the first {WARM} capacities of requests of the others. The default policy makes
-{RUNS} runs, each with its own random numbers and hashes of `str`; its tables of gaps count
-every run, and its hit ratio is the mean.
+so are the first {WARM} capacities of requests of the others. The policy that the goals are for
+makes {RUNS} runs, each with its own random numbers and hashes of `str`; its tables of gaps
+count every run, and its hit ratio is the mean. Policies that evict only keys with a deadline
+(`volatile-...`) are left out.
 
 The traces of the web shop and of the object-relational mapper are those of the [cache2k
 benchmark project](https://github.com/cache2k/cache2k-benchmark), © Jens Wilke, headissue
-GmbH, licensed under [CC BY 4.0](https://creativecommons.org/licenses/by/4.0/). The other
-traces are made up from fixed seeds.
+GmbH, licensed under [CC BY 4.0](https://creativecommons.org/licenses/by/4.0/); of the long
+ones the first {LONGEST:,} requests are taken, to bound the time. The other traces are made up
+from fixed seeds.
 """
 
 
