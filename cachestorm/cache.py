@@ -21,6 +21,7 @@ from cachestorm.commands.bitmaps import Bitmaps
 from cachestorm.commands.deadlines import Deadlines
 from cachestorm.commands.dumping import Dumping
 from cachestorm.commands.edge import milliseconds_of
+from cachestorm.commands.geo import Geo
 from cachestorm.commands.hashes import Hashes
 from cachestorm.commands.hyperloglog import HyperLogLogs
 from cachestorm.commands.insight import Insight
@@ -61,6 +62,7 @@ class Cache(
     Lists,
     Sets,
     SortedSets,
+    Geo,
     Sorting,
     Bitmaps,
     HyperLogLogs,

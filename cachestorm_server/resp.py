@@ -34,7 +34,7 @@ from librt.strings import BytesWriter, read_i64_le, write_i16_le
 from mypy_extensions import i64
 
 from cachestorm.codec import bytes_of, format_float
-from cachestorm.declare.replies import OK, Members, NullArray, Pairs, Status, Verbatim
+from cachestorm.declare.replies import OK, Members, NullArray, Pairs, Spelled, Status, Verbatim
 from cachestorm.errors import CacheStormError
 
 MAX_LINE_BYTES: Final = 64 * 1024
@@ -615,6 +615,14 @@ def _write_rarer(out: BytesWriter, reply: object, resp3: bool) -> None:
             out.write(_CRLF)
         else:
             write_bulk(out, text)
+    elif isinstance(reply, Spelled):
+        digits = reply.text.encode("ascii")
+        if resp3:
+            out.write(b",")
+            out.write(digits)
+            out.write(_CRLF)
+        else:
+            write_bulk(out, digits)
     elif isinstance(reply, NullArray):
         out.write(_NULL_ARRAY[1] if resp3 else _NULL_ARRAY[0])
     elif isinstance(reply, CacheStormError):

@@ -10,8 +10,9 @@ from typing import cast
 
 from mypy_extensions import i64
 
-from cachestorm.commands.containers import replace, settle
+from cachestorm.commands.containers import admit, entry_of, replace, settle
 from cachestorm.entry import ZSET, Entry
+from cachestorm.errors import ArgumentError
 from cachestorm.keyspace.keyspace import Keyspace
 from cachestorm.values.ranking import Row
 from cachestorm.values.sorted_set import SortedSet, member_of
@@ -32,6 +33,67 @@ def members_of(rows: list[Row]) -> list[str]:
 def scored(rows: list[Row]) -> Scored:
     """The members of rows, each with its score."""
     return [(member_of(row), row[0]) for row in rows]
+
+
+def add_scores(
+    space: Keyspace,
+    key: str,
+    rows: list[tuple[float, str]],
+    nx: bool,
+    xx: bool,
+    gt: bool,
+    lt: bool,
+    ch: bool,
+    incr: bool,
+) -> int | float | None:
+    """What ZADD does with scores and members, whose options it describes.
+
+    Raises:
+        ArgumentError: for a sum that is no number.
+        OutOfMemoryError: if there is no room and no victim.
+    """
+    space.make_room_for_growth()
+    entry = entry_of(space, key, ZSET)
+    if entry is None and xx:
+        return None if incr else 0
+    found = SortedSet() if entry is None else sorted_set_at(space, entry)
+    before = found.size_bytes
+    added = 0
+    changed = 0
+    result: float | None = None
+    for score, member in rows:
+        former = found.score(member)
+        if former is None:
+            if xx:
+                continue
+            found.put(member, score)
+            result = score
+            added += 1
+            continue
+        if nx:
+            continue
+        if incr:
+            score = _sum(former, score)
+        if (gt and score <= former) or (lt and score >= former):
+            continue
+        result = score
+        if score != former:
+            found.put(member, score)
+            changed += 1
+    if entry is None:
+        admit(space, key, found, ZSET)
+    elif added or changed:
+        settle(space, entry, found, before)
+    if incr:
+        return result
+    return added + changed if ch else added
+
+
+def _sum(score: float, increment: float) -> float:
+    total = score + increment
+    if total != total:
+        raise ArgumentError("resulting score is not a number (NaN)")
+    return total
 
 
 def remove_members(space: Keyspace, entry: Entry, members: list[str]) -> int:

@@ -15,7 +15,6 @@ from mypy_extensions import i64, mypyc_attr, trait
 from cachestorm.codec import INT64_MAX, bytes_of, parse_float
 from cachestorm.commands.containers import (
     SCAN_COUNT,
-    admit,
     drawn,
     drawn_places,
     entry_of,
@@ -23,7 +22,6 @@ from cachestorm.commands.containers import (
     name_of,
     names_of,
     pairs_of,
-    settle,
     walk_start,
     walk_stop,
 )
@@ -31,6 +29,7 @@ from cachestorm.commands.edge import exact_key
 from cachestorm.commands.ranges import index_range
 from cachestorm.commands.rows import (
     Scored,
+    add_scores,
     members_of,
     remove_members,
     scored,
@@ -44,7 +43,7 @@ from cachestorm.errors import ArgumentError, ArityError, CommandSyntaxError
 from cachestorm.keyspace.keyspace import Keyspace
 from cachestorm.patterns import matches
 from cachestorm.values.ranking import Row
-from cachestorm.values.sorted_set import SortedSet, member_of
+from cachestorm.values.sorted_set import member_of
 
 
 @mypyc_attr(allow_interpreted_subclasses=True)
@@ -118,41 +117,7 @@ class SortedSets(SortedSetRanges, SortedSetAlgebra):
     ) -> int | float | None:
         space = self._enter()
         try:
-            space.make_room_for_growth()
-            entry = entry_of(space, key, ZSET)
-            if entry is None and xx:
-                return None if incr else 0
-            found = SortedSet() if entry is None else sorted_set_at(space, entry)
-            before = found.size_bytes
-            added = 0
-            changed = 0
-            result: float | None = None
-            for score, member in rows:
-                former = found.score(member)
-                if former is None:
-                    if xx:
-                        continue
-                    found.put(member, score)
-                    result = score
-                    added += 1
-                    continue
-                if nx:
-                    continue
-                if incr:
-                    score = _sum(former, score)
-                if (gt and score <= former) or (lt and score >= former):
-                    continue
-                result = score
-                if score != former:
-                    found.put(member, score)
-                    changed += 1
-            if entry is None:
-                admit(space, key, found, ZSET)
-            elif added or changed:
-                settle(space, entry, found, before)
-            if incr:
-                return result
-            return added + changed if ch else added
+            return add_scores(space, key, rows, nx, xx, gt, lt, ch, incr)
         finally:
             self._leave()
 
@@ -496,13 +461,6 @@ def _rows(mapping: object) -> list[tuple[float, str]]:
     if isinstance(mapping, Mapping):
         return [(parse_float(score), name_of(member)) for member, score in mapping.items()]
     return [(parse_float(score), name_of(member)) for score, member in pairs_of(mapping)]
-
-
-def _sum(score: float, increment: float) -> float:
-    total = score + increment
-    if total != total:
-        raise ArgumentError("resulting score is not a number (NaN)")
-    return total
 
 
 def _pop(space: Keyspace, entry: Entry, count: int, lowest: bool) -> Scored:

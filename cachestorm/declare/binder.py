@@ -11,13 +11,13 @@ fit each other are found out.
    there is one, else each of its arguments by name.
 3. `numkeys`-like arguments need no parameter: the number is the length of what follows.
 4. Tokens next to each other are options, in any order. A required choice of tokens is
-   at its place and exactly one.
+   at its place and exactly one; so is one that `CHOICE_REFUSALS` names.
 """
 
 from __future__ import annotations
 
 from cachestorm.declare.composites import Repeated, Rows, Together, Word
-from cachestorm.declare.kinds import Kind, Tally
+from cachestorm.declare.kinds import CHOICE_REFUSALS, Kind, Tally
 from cachestorm.declare.matchers import (
     Clause,
     Clauses,
@@ -160,6 +160,9 @@ class Binder:
         if node.shape == PARAMETER and node.kind is not None:
             return One(self._slot(node), node.kind)
         if node.shape == ONEOF:
+            refusal = _refusal_of(node)
+            if node.is_tokens_only and refusal:
+                return One(self._slot(node), _word_of(node, refusal))
             return self._pick(node)
         return self._sequence(node.children)
 
@@ -209,7 +212,8 @@ class Binder:
             if not child.token:
                 clauses.update(self._clauses(child))
             elif child.shape == ONEOF:
-                clauses[child.token.encode()] = Clause(child.token, [_word_of(child)])
+                refusal = f"Invalid {child.token} type specified"
+                clauses[child.token.encode()] = Clause(child.token, [_word_of(child, refusal)])
             elif child.kind is not None:
                 clauses[child.token.encode()] = Clause(child.token, [child.kind])
             else:
@@ -218,12 +222,13 @@ class Binder:
 
     def _run(self, nodes: list[Argument]) -> Run:
         options: Options = {}
-        required: list[int] = []
+        required: list[tuple[int, str]] = []
         least = 0
         for node in nodes:
             added = self._add_options(None, node, options)
-            if not node.optional:
-                required.append(sum([option.bit for option in added]))
+            if node.is_needed:
+                refusal = _refusal_of(node).replace("{command}", self._name)
+                required.append((sum([option.bit for option in added]), refusal))
                 least += 1 + min([o.inner.least if o.inner is not None else 0 for o in added])
         run = Run(options, required, self._stray)
         run.least = least
@@ -307,7 +312,7 @@ def _leads(node: Argument) -> bool:
         return not node.multiple and _leads(node.children[0])
     if node.shape != ONEOF or node.is_clauses:
         return False
-    if node.is_tokens_only and not node.optional:
+    if node.is_tokens_only and (not node.optional or _refusal_of(node)):
         return False
     return all([_leads(child) for child in node.children])
 
@@ -326,8 +331,13 @@ def _last_of(nodes: list[Argument]) -> Argument | None:
     return last
 
 
-def _word_of(node: Argument) -> Word:
-    return Word(node.token, [child.token for child in node.children])
+def _word_of(node: Argument, refusal: str) -> Word:
+    return Word(node.name, [child.token for child in node.children], refusal)
+
+
+def _refusal_of(node: Argument) -> str:
+    """How a choice is refused that has words of its own for it; empty for all others."""
+    return CHOICE_REFUSALS.get(node.name, "") if node.shape == ONEOF else ""
 
 
 def _width(node: Argument) -> int:

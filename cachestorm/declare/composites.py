@@ -13,18 +13,18 @@ from cachestorm.errors import CommandSyntaxError
 
 
 class Word(Kind):
-    """One of a choice of tokens, as upper-case `str`; `title` is what the choice is of."""
+    """One of a choice of tokens, as upper-case `str`; `refusal` is for all other words."""
 
-    def __init__(self, title: str, tokens: list[str]) -> None:
-        super().__init__(title.lower(), "oneof")
-        self.title = title
+    def __init__(self, name: str, tokens: list[str], refusal: str) -> None:
+        super().__init__(name, "oneof")
         self.tokens = tokens
+        self.refusal = refusal
 
     def read(self, raw: object) -> object:
         text = raw.decode("latin-1") if isinstance(raw, bytes) else raw
         if isinstance(text, str) and text.upper() in self.tokens:
             return text.upper()
-        raise CommandSyntaxError(f"Invalid {self.title} type specified")
+        raise CommandSyntaxError(self.refusal)
 
 
 class Repeated(Kind):

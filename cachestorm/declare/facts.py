@@ -152,7 +152,7 @@ def _parts(node: Argument) -> list[Argument]:
 
 
 def _least(node: Argument) -> int:
-    return 0 if node.optional else _size(node)
+    return _size(node) if node.is_needed else 0
 
 
 def _size(node: Argument) -> int:
@@ -169,7 +169,7 @@ def _size(node: Argument) -> int:
 
 def _varies(node: Argument) -> bool:
     """Whether an argument may have more than one size."""
-    if node.optional or node.multiple or any([_varies(child) for child in node.children]):
+    if not node.is_needed or node.multiple or any([_varies(child) for child in node.children]):
         return True
     return node.shape == ONEOF and any(
         [_least(child) != _least(node.children[0]) for child in node.children]

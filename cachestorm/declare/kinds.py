@@ -27,7 +27,7 @@ from cachestorm.codec import (
 )
 from cachestorm.declare.bit_fields import FURTHEST_BIT, NO_OFFSET, bit_offset, field_type
 from cachestorm.declare.spans import Lifetime as Lifetime
-from cachestorm.declare.spans import lex_bound, score_bound
+from cachestorm.declare.spans import length, lex_bound, score_bound
 from cachestorm.errors import (
     ArgumentError,
     CommandSyntaxError,
@@ -176,6 +176,13 @@ class Double(Kind):
         return parse_float(raw, self.text)
 
 
+class Length(Double):
+    """How long a side or a radius is."""
+
+    def read(self, raw: object) -> object:
+        return length(raw, self.name)
+
+
 class Timeout(Double):
     """How long a blocking command waits: seconds as float; 0 is for ever."""
 
@@ -279,6 +286,7 @@ KINDS: Final = _tabulate(
         Integer("positive", _NOT_POSITIVE, 0),
         Integer("scan-count", NOT_AN_INTEGER, 1, INT64_MAX, _SYNTAX),
         Integer("pop-count", _NO_COUNT, 1),
+        Integer("found-count", NOT_AN_INTEGER, 1, INT64_MAX, "COUNT must be > 0"),
         Integer("database", NOT_AN_INTEGER, -(1 << 31), (1 << 31) - 1, _NO_INT),
         Integer("client-id", "client-id should be greater than 0", 1),
         Integer("num-matches", "COUNT can't be negative", 0),
@@ -298,6 +306,9 @@ KINDS: Final = _tabulate(
         Double("double"),
         Double("score"),
         Double("weight", "weight value is not a float"),
+        Length("radius"),
+        Length("width"),
+        Length("height"),
         Timeout("timeout", "timeout is not a float or out of range"),
         TimeoutMs("timeout-ms", "integer", "milliseconds"),
         Ttl("seconds", "seconds", 1000, False),
@@ -323,6 +334,17 @@ NAMED_KINDS: Final = {
     "increment": "integer",
     "decrement": "integer",
     "rank": "integer",
+    "longitude": "double",
+    "latitude": "double",
+}
+
+# How a choice of that name is refused, where it is not by a syntax error: without any of
+# its members, though COMMAND DOCS may call it optional; or if all of them are lone tokens,
+# for a word that is none of them.
+CHOICE_REFUSALS: Final = {
+    "from": "exactly one of FROMMEMBER or FROMLONLAT can be specified for {command}",
+    "by": "exactly one of BYRADIUS and BYBOX can be specified for {command}",
+    "unit": "unsupported unit provided. please use M, KM, FT, MI",
 }
 
 

@@ -238,11 +238,12 @@ class Run(Matcher):
     """Options in any order, up to the first word that is none.
 
     Attributes:
-        required: masks of bits; of each, one option must be there.
+        required: masks of bits; of each, one option must be there. And how its absence is
+            refused; empty for a syntax error.
         stray: how the command refuses a word in the place of a required option.
     """
 
-    def __init__(self, options: Options, required: list[int], stray: str) -> None:
+    def __init__(self, options: Options, required: list[tuple[int, str]], stray: str) -> None:
         super().__init__(0)
         self.options = options
         self.required = required
@@ -258,11 +259,11 @@ class Run(Matcher):
                 raise CommandSyntaxError()
             seen |= option.bit
             at = option.take(words, at + 1, end, bound)
-        for mask in self.required:
+        for mask, refusal in self.required:
             if not seen & mask:
                 if at < end:
                     raise stray_error(bound.slots.command, self.stray, words[at])
-                raise CommandSyntaxError()
+                raise CommandSyntaxError(refusal or "syntax error")
         return at
 
 

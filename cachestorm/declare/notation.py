@@ -20,7 +20,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from cachestorm.declare.kinds import Kind, kind_named
+from cachestorm.declare.kinds import CHOICE_REFUSALS, Kind, kind_named
 from cachestorm.errors import DeclarationError
 
 PARAMETER: Final = "parameter"
@@ -85,6 +85,14 @@ class Argument:
         if self.shape == BLOCK and self.multiple and not self.token:
             return "data"
         return self.name
+
+    @property
+    def is_needed(self) -> bool:
+        """A command without it is refused, whatever COMMAND DOCS calls it."""
+        if not self.optional:
+            return True
+        is_choice = self.shape == ONEOF and not self.is_tokens_only
+        return is_choice and self.name in CHOICE_REFUSALS
 
     @property
     def is_tokens_only(self) -> bool:

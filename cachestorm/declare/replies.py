@@ -89,6 +89,23 @@ class Verbatim:
         return f"Verbatim({self.text!r})"
 
 
+class Spelled:
+    """A number in digits of its own: a double in RESP3, bulk in RESP2."""
+
+    def __init__(self, number: float, text: str) -> None:
+        self.number = number
+        self.text = text
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Spelled) and self.text == other.text
+
+    def __hash__(self) -> int:
+        return hash(self.text)
+
+    def __repr__(self) -> str:
+        return f"Spelled({self.text!r})"
+
+
 class NullArray:
     """`*-1` in RESP2, null in RESP3. There is one: NULL_ARRAY."""
 
@@ -364,6 +381,57 @@ def sort(value: object, bound: Bound) -> object:
     return value if bound.given("store") or bound.given("destination") else _bulks(value)
 
 
+@_named
+def distance(value: object, bound: Bound) -> object:
+    """GEODIST: text with four decimals; None: null."""
+    return None if value is None else _distance(cast(float, value))
+
+
+@_named
+def positions(value: object, bound: Bound) -> object:
+    """GEOPOS: (longitude, latitude) or None, which is a null array."""
+    places = cast("Iterable[tuple[float, float] | None]", value)
+    return [NULL_ARRAY if place is None else _coordinates(place) for place in places]
+
+
+@_named
+def places(value: object, bound: Bound) -> object:
+    """GEOSEARCH, GEORADIUS: members, tuples of a member and more, or how many were stored.
+
+    A float in such a tuple is a distance, an int a score, a tuple coordinates.
+    """
+    return [_place(row) for row in value] if isinstance(value, list) else value
+
+
+def _place(row: object) -> object:
+    if not isinstance(row, tuple):
+        return row
+    parts: list[object] = []
+    for part in row:
+        if isinstance(part, float):
+            parts.append(_distance(part))
+        elif isinstance(part, tuple):
+            parts.append(_coordinates(cast("tuple[float, float]", part)))
+        else:
+            parts.append(part)
+    return parts
+
+
+def _distance(number: float) -> object:
+    digits = f"{round(number * 10000):05}"
+    return f"{digits[:-4]}.{digits[-4:]}"
+
+
+def _coordinates(place: tuple[float, float]) -> object:
+    return [_human(place[0]), _human(place[1])]
+
+
+def _human(number: float) -> Spelled:
+    """A coordinate with as many of 17 decimals as are not zeros at its end."""
+    text = f"{number:.17f}".rstrip("0").rstrip(".")
+    return Spelled(number, "0" if text == "-0" else text)
+
+
 def to_json(wire: object) -> object:
     """A wire value as JSON can carry it.
 
@@ -390,6 +458,8 @@ def to_json(wire: object) -> object:
         return wire if is_finite else format_float(wire).decode("ascii")
     if isinstance(wire, (Status, Verbatim)):
         return wire.text
+    if isinstance(wire, Spelled):
+        return wire.number
     if isinstance(wire, (list, tuple)):
         return [to_json(item) for item in wire]
     if isinstance(wire, Members):

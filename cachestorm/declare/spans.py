@@ -1,4 +1,4 @@
-"""Spans: what arguments about time and order are read as.
+"""Spans: what arguments about time, order and length are read as.
 
 Made by kinds, taken by the methods of commands; the methods read what Python callers give
 them by the same functions. Values that never change.
@@ -153,3 +153,17 @@ def lex_bound(raw: object) -> LexBound:
         if text.startswith(b"("):
             return LexBound(text[1:], True)
     raise ArgumentError("min or max not valid string range item")
+
+
+def length(raw: object, name: str) -> float:
+    """The length that an argument spells; `name` is what it is of: `radius`, `width`.
+
+    Raises:
+        NotAFloatError: with Redis' text.
+        ArgumentError: for a negative one.
+    """
+    number = parse_float(raw, f"need numeric {name}")
+    if number < 0.0:
+        whose = name if name == "radius" else "height or width"
+        raise ArgumentError(f"{whose} cannot be negative")
+    return number

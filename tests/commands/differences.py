@@ -29,6 +29,31 @@ ARRAY: Final = "*"
 SCANS: Final = "SCAN HSCAN SSCAN ZSCAN"
 ALGEBRA: Final = "ZUNION ZINTER ZDIFF ZUNIONSTORE ZINTERSTORE ZDIFFSTORE"
 RANGES: Final = "ZRANGE ZRANGESTORE ZRANGEBYSCORE ZREVRANGEBYSCORE ZRANGEBYLEX ZREVRANGEBYLEX"
+SEARCHES: Final = (
+    "GEOSEARCH GEOSEARCHSTORE GEORADIUS GEORADIUS_RO GEORADIUSBYMEMBER GEORADIUSBYMEMBER_RO"
+)
+SCORED: Final = (
+    "ZRANGE ZRANGEBYSCORE ZREVRANGE ZREVRANGEBYSCORE ZSCORE ZMSCORE ZINCRBY ZADD ZUNION "
+    "ZINTER ZDIFF ZPOPMIN ZPOPMAX ZMPOP ZSCAN ZRANK ZREVRANK"
+)
+PAIR: Final = "-ERR invalid longitude,latitude pair "
+NO_CENTRE: Final = "-ERR exactly one of FROMMEMBER or FROMLONLAT can be specified for *"
+NO_SHAPE: Final = "-ERR exactly one of BYRADIUS and BYBOX can be specified for *"
+NO_MEMBER: Final = "-ERR could not decode requested zset member"
+SEARCH_REFUSALS: Final = [
+    SYNTAX,
+    NUMBER,
+    DOUBLE,
+    f"{PAIR}*",
+    NO_CENTRE,
+    NO_SHAPE,
+    "-ERR need numeric *",
+    "-ERR * cannot be negative",
+    "-ERR unsupported unit provided. please use M, KM, FT, MI",
+    "-ERR COUNT must be > 0",
+    "-ERR the ANY argument requires COUNT argument",
+    "-ERR * is not compatible with WITHDIST, WITHHASH and WITHCOORD options",
+]
 PLACES_FIRST: Final = "words out of place are refused before values that cannot be read"
 VALUES_FIRST: Final = "values that cannot be read are refused before options that exclude"
 IN_ORDER: Final = "values are read in the order of the command's syntax"
@@ -66,6 +91,30 @@ def has_many_digits(words: list[bytes], theirs: Reply, ours: Reply) -> bool:
         return False
     digits = theirs.text.strip("$-0").replace(".", "")
     return len(digits) > 15 and abs(one - other) <= abs(one) * 1e-15
+
+
+def is_same_number(words: list[bytes], theirs: Reply, ours: Reply) -> bool:
+    """Nothing but the digits in which a double is written differs."""
+    if isinstance(theirs.value, list) and isinstance(ours.value, list):
+        return len(theirs.value) == len(ours.value) and all(
+            one == other or is_same_number(words, one, other)
+            for one, other in zip(theirs.value, ours.value, strict=True)
+        )
+    try:
+        return float(theirs.text[1:]) == float(ours.text[1:])
+    except ValueError:
+        return False
+
+
+def finds_nothing(words: list[bytes], theirs: Reply, ours: Reply) -> bool:
+    """Theirs is empty or zero."""
+    return theirs.value in ([], b"0")
+
+
+def has_ties(words: list[bytes], theirs: Reply, ours: Reply) -> bool:
+    """As many members, some of which are as far away."""
+    assert isinstance(theirs.value, list) and isinstance(ours.value, list)
+    return b"COUNT" in words and len(theirs.value) == len(ours.value)
 
 
 def is_reordered(words: list[bytes], theirs: Reply, ours: Reply) -> bool:
@@ -229,6 +278,48 @@ DIFFERENCES: Final = [
         ["$*"],
         "a stored number is a double; theirs is a long double of 64 bits, stored as digits",
         condition=has_many_digits,
+    ),
+    Difference(
+        SCORED,
+        ["$*", ",*", ARRAY],
+        ["$*", ",*", ARRAY],
+        "a double has the fewest digits that read back, as in Redis 7.2",
+        "redis",
+        condition=is_same_number,
+    ),
+    Difference(
+        SEARCHES,
+        [WRONG_TYPE, NO_MEMBER, "-ERR member * does not exist"],
+        SEARCH_REFUSALS,
+        ARGUMENTS_FIRST,
+    ),
+    Difference(
+        SEARCHES, [ARRAY, ":0"], SEARCH_REFUSALS, ARGUMENTS_FIRST, condition=finds_nothing
+    ),
+    Difference(SEARCHES, SEARCH_REFUSALS, SEARCH_REFUSALS, "of many mistakes one is named"),
+    Difference(
+        SEARCHES,
+        ["-ERR member * does not exist"],
+        ["-ERR could not decode requested zset member"],
+        "as in Redis 7.2",
+        "valkey",
+    ),
+    Difference(
+        SEARCHES,
+        ["-ERR exactly one of BYRADIUS, BYBOX and BYPOLYGON can be specified for *"],
+        SEARCH_REFUSALS,
+        "as in Redis 7.2, which has no polygons",
+        "valkey",
+    ),
+    Difference(
+        SEARCHES,
+        [ARRAY],
+        [ARRAY],
+        "which of those that are as far away comes first is left to chance",
+        condition=has_ties,
+    ),
+    Difference(
+        "GEOADD", [SYNTAX, f"{PAIR}*", WRONG_TYPE], [DOUBLE, f"{PAIR}*"], ARGUMENTS_FIRST
     ),
     Difference(
         "SCAN",

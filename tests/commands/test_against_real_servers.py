@@ -21,7 +21,7 @@ from real_servers import RealServer
 from vocabulary import random_command
 
 HERE = Path(__file__).parent
-FAMILIES = ["strings", "keys", "hashes", "lists", "sets", "sorted_sets", "sort"]
+FAMILIES = ["strings", "keys", "hashes", "lists", "sets", "sorted_sets", "geo", "sort"]
 FAMILIES += ["bitmaps", "hyperloglog"]
 SEEDS = 200 if os.environ.get("CACHESTORM_NIGHTLY") else 12
 COMMANDS_A_SEED = 250

@@ -22,6 +22,9 @@ INTEGERS = ["1", "-1", "5", GREATEST, LEAST, "x", " 1", "1.0", "01"]
 FLOATS = ["1", "0.1", "-0.25", "3.0e2", "1e-3", "x", "", "-1.5", "0.2", "1_0", " 1"]
 VALUES = [*MEMBERS, "10", "0.5", GREATEST, "ohmytext", "mynewtext", "3.0", "1e3"]
 SCORES = ["1", "2", "-1.5", "inf", "-inf", "0", "3e2", "x", "-0", "0.25"]
+LONGITUDES = ["0", "13.361389", "15.087269", "-180", "180", "179.9999", "-1e-7", "181", "x"]
+LATITUDES = ["0", "38.115556", "37.502669", "85.05112878", "-85", "66.5", "85.06", "x"]
+LENGTHS = ["0", "1", "200", "1e4", "30000", "2e7", "inf", "-1", "x"]
 SCORE_BOUNDS = ["(1", "1", "-inf", "+inf", "(2", "5", "x", "(-1.5", "0"]
 LEX_BOUNDS = ["-", "+", "[x", "(x", "[", "(", "[z", "(zz", "[1", "x", "[\udcff"]
 MOMENTS = ["4000000000", "4000000001", "5000000000", "1", "0", "-1", "x", GREATEST]
@@ -144,6 +147,19 @@ ZINTERSTORE key 2 key key [WEIGHTS score score] [AGGREGATE SUM|min|MAX]
 ZDIFFSTORE key 2 key key
 ZINTERCARD 2 key key [LIMIT number]
 ZSCAN key 0
+GEOADD key [NX] [XX] [CH] longitude latitude member
+GEOADD key longitude latitude member longitude latitude member
+GEOPOS key member*
+GEOHASH key member*
+GEODIST key member member [unit]
+GEOSEARCH key FROMMEMBER member BYRADIUS length unit [WITHCOORD] [WITHDIST] [WITHHASH]
+GEOSEARCH key FROMLONLAT longitude latitude BYBOX length length unit [ASC|DESC] [WITHDIST]
+GEOSEARCH key [FROMMEMBER member] [BYBOX length length unit] [COUNT number] [ANY] [ASC|DESC]
+GEOSEARCHSTORE key key FROMMEMBER member BYRADIUS length unit [COUNT number] [STOREDIST]
+GEORADIUS key longitude latitude length unit [WITHDIST] [COUNT number [ANY]] [STORE key]
+GEORADIUS_RO key longitude latitude length unit [ASC|DESC] [WITHHASH]
+GEORADIUSBYMEMBER key member length unit [WITHCOORD] [COUNT number] [STOREDIST key]
+GEORADIUSBYMEMBER_RO key member length unit [DESC] [COUNT 1|2|3] [WITHDIST]
 SORT key [LIMIT 0|1 number] [GET #|w_*|h_*->f] [DESC] [ALPHA]
 SORT key [BY nosort] ALPHA [DESC] STORE key
 SORT_RO key [BY w_*|nosort] [ALPHA] [DESC]
@@ -247,6 +263,10 @@ _WORDS = {
     "field-place": FIELD_PLACES,
     "number": NUMBERS,
     "score": SCORES,
+    "longitude": LONGITUDES,
+    "latitude": LATITUDES,
+    "length": LENGTHS,
+    "unit": ["m", "km", "KM", "ft", "mi", "x"],
     "score-bound": SCORE_BOUNDS,
     "lex-bound": LEX_BOUNDS,
 }

@@ -21,6 +21,7 @@ from cachestorm.declare.replies import Members, Status
 
 redis = pytest.importorskip("redis")
 
+POLYGON = {"num-vertices", "longitude", "latitude", ""}
 WEIGHTED = ("zunion", "zunionstore", "zinter", "zinterstore")
 
 # Leaves of the trees that differ on purpose: (only ours, only theirs), and why.
@@ -36,6 +37,8 @@ MEANT = {
     "lpos": ({"count", "maxlen"}, {"num-matches", "len"}),
     **{name: ({"match"}, {"pattern"}) for name in ("hscan", "sscan")},
     "zscan": ({"match"}, {"pattern", "NOSCORES"}),  # NOSCORES is newer than 7.2
+    # BYPOLYGON is newer than 7.2
+    **{name: (set(), POLYGON) for name in ("geosearch", "geosearchstore")},
     # Valkey's docs call these integers, which they are not, or are no more than EXPIREAT's
     "zincrby": ({"increment"}, {"increment"}),
     **{name: ({"weight"}, {"weight"}) for name in WEIGHTED},

@@ -1,0 +1,627 @@
+"""The geo family: places on the earth, kept as the scores of a sorted set.
+
+A trait that works on sorted sets: every command of theirs may be used on the same key. The
+mathematics stands in `geohash`; a member whose score is no geohash is at the place that
+Redis reads it as. A missing key is an empty sorted set.
+
+1. What is found stands in the order of the nine cells that are searched, and in them of the
+   scores, unless an order is asked for.
+2. Distances are in the unit that is asked for, from the centre of the search.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Final, cast
+
+from mypy_extensions import mypyc_attr, trait
+
+from cachestorm.codec import parse_float
+from cachestorm.commands.containers import entry_of, name_of, names_of
+from cachestorm.commands.edge import Edge, exact_key
+from cachestorm.commands.rows import add_scores, sorted_set_at, store_rows
+from cachestorm.declare.declaration import command
+from cachestorm.declare.kinds import CHOICE_REFUSALS
+from cachestorm.declare.spans import length
+from cachestorm.entry import ZSET
+from cachestorm.errors import ArgumentError, ArityError, CommandSyntaxError
+from cachestorm.keyspace.keyspace import Keyspace
+from cachestorm.values.geohash import (
+    LATITUDE_MAX,
+    LONGITUDE_MAX,
+    METRES,
+    Area,
+    Box,
+    Circle,
+    distance_m,
+    geohash_of,
+    place_of,
+    score_of,
+)
+from cachestorm.values.ranking import Row
+from cachestorm.values.sorted_set import SortedSet, member_of
+
+Place = tuple[float, float]
+Places = list[str] | list[tuple[object, ...]]
+
+# How many rows of a cell are taken from the sorted set at once.
+SLICE: Final = 1024
+
+_UNIT: Final = "unit:<M | KM | FT | MI> "
+_CENTRE_AND_SHAPE: Final = (
+    "[FROMMEMBER member | FROMLONLAT longitude latitude] "
+    "by:<BYRADIUS radius unit:<M | KM | FT | MI> | "
+    "BYBOX width <height> unit:<M | KM | FT | MI>> "
+)
+_ORDER: Final = "[sort:<ASC | DESC>] "
+_COUNT: Final = "[COUNT count:found-count [ANY]] "
+_EXTRAS: Final = "[WITHCOORD] [WITHDIST] [WITHHASH] "
+_STORE: Final = "[STORE storekey:key | STOREDIST storedistkey:key]"
+_SEARCHED: Final = "O(N + log M) for N members in the cells around the area and M in all"
+
+
+@mypyc_attr(allow_interpreted_subclasses=True)
+@trait
+class Geo(Edge):
+    """Places on the earth."""
+
+    @command(
+        "GEOADD key [NX | XX] [CH] longitude latitude member [longitude latitude member ...]",
+        group="geo",
+        since="0.1",
+        complexity="O(log N) a member",
+        writes=True,
+        grows=True,
+        summary="Add members with their places to a sorted set, or move them.",
+    )
+    def geoadd(
+        self,
+        key: str,
+        mapping: object,
+        *,
+        nx: bool = False,
+        xx: bool = False,
+        ch: bool = False,
+    ) -> int:
+        """Adds members or moves them.
+
+        Args:
+            mapping: members with their (longitude, latitude) in degrees; or rows of
+                longitude, latitude and member, as on the wire, also flat.
+            nx: only add.
+            xx: only move.
+            ch: count what was moved as well.
+
+        Returns:
+            How many members are new, with `ch` new or moved.
+
+        Raises:
+            ArgumentError: for a place that no map shows: beyond 180 degrees of longitude
+                or 85.05112878 of latitude.
+        """
+        key = exact_key(key)
+        if nx and xx:
+            raise CommandSyntaxError()
+        rows = _rows(mapping)
+        if not rows:
+            raise ArityError("geoadd")
+        space = self._enter()
+        try:
+            count = add_scores(space, key, rows, nx, xx, False, False, ch, False)
+            return cast(int, count)
+        finally:
+            self._leave()
+
+    @command(
+        "GEOPOS key [member [member ...]]",
+        group="geo",
+        since="0.1",
+        complexity="O(1) a member",
+        reply="positions",
+        summary="Return the places of members as longitude and latitude.",
+    )
+    def geopos(self, key: str, *members: object) -> list[Place | None]:
+        """The (longitude, latitude) of members in order, None for each that is missing."""
+        return [
+            None if score is None else place_of(score) for score in self._scores(key, members)
+        ]
+
+    @command(
+        "GEOHASH key [member [member ...]]",
+        group="geo",
+        since="0.1",
+        complexity="O(1) a member",
+        summary="Return the places of members as geohashes.",
+    )
+    def geohash(self, key: str, *members: object) -> list[str | None]:
+        """The geohashes of members, eleven letters, None for each that is missing."""
+        return [
+            None if score is None else geohash_of(score) for score in self._scores(key, members)
+        ]
+
+    @command(
+        "GEODIST key member1:member member2:member [unit:<M | KM | FT | MI>]",
+        group="geo",
+        since="0.1",
+        complexity="O(1)",
+        reply="distance",
+        summary="Return how far two members are from each other.",
+    )
+    def geodist(
+        self, key: str, member1: object, member2: object, unit: str = "m"
+    ) -> float | None:
+        """How far two members are from each other; None if one is missing.
+
+        Args:
+            unit: "m", "km", "ft" or "mi".
+        """
+        metres = _metres(unit)
+        one, other = self._scores(key, (member1, member2))
+        if one is None or other is None:
+            return None
+        longitude, latitude = place_of(one)
+        other_longitude, other_latitude = place_of(other)
+        return distance_m(longitude, latitude, other_longitude, other_latitude) / metres
+
+    def _scores(self, key: str, members: tuple[object, ...]) -> list[float | None]:
+        key = exact_key(key)
+        names = names_of(members)
+        space = self._enter()
+        try:
+            entry = entry_of(space, key, ZSET)
+            if entry is None:
+                return [None] * len(names)
+            found = sorted_set_at(space, entry)
+            return [found.score(name) for name in names]
+        finally:
+            self._leave()
+
+    @command(
+        "GEOSEARCH key " + _CENTRE_AND_SHAPE + _ORDER + _COUNT + _EXTRAS,
+        group="geo",
+        since="0.1",
+        complexity=_SEARCHED,
+        reply="places",
+        summary="Return the members in a circle or a box.",
+    )
+    def geosearch(
+        self,
+        key: str,
+        member: object = None,
+        longitude: float | None = None,
+        latitude: float | None = None,
+        unit: str = "m",
+        radius: float | None = None,
+        width: float | None = None,
+        height: float | None = None,
+        sort: str | None = None,
+        count: int | None = None,
+        any: bool = False,
+        *,
+        withcoord: bool = False,
+        withdist: bool = False,
+        withhash: bool = False,
+    ) -> Places:
+        """The members in a circle or a box.
+
+        Args:
+            member: the one at the centre; or else
+            longitude, latitude: of the centre, in degrees.
+            unit: "m", "km", "ft" or "mi".
+            radius: of a circle; or else
+            width, height: of a box.
+            sort: "ASC" or "DESC" by distance from the centre.
+            count: at most so many, the nearest ones.
+            any: any so many instead: the search stops when they are found.
+            withcoord, withdist, withhash: tuples of the member, its distance, its score
+                and its (longitude, latitude) instead of members, as far as asked for.
+
+        Raises:
+            ArgumentError: without a centre or a shape, for a centre that is not there, and
+                for a negative length.
+        """
+        search = _Search("GEOSEARCH", member, longitude, latitude, unit)
+        search.shape(radius, width, height)
+        search.order(sort, count, any)
+        return self._search(key, search, withcoord, withdist, withhash)
+
+    @command(
+        "GEOSEARCHSTORE destination source "
+        + _CENTRE_AND_SHAPE
+        + _ORDER
+        + _COUNT
+        + "[STOREDIST]",
+        group="geo",
+        since="0.1",
+        complexity=_SEARCHED,
+        writes=True,
+        grows=True,
+        summary="Store the members in a circle or a box at a key.",
+    )
+    def geosearchstore(
+        self,
+        destination: str,
+        source: str,
+        member: object = None,
+        longitude: float | None = None,
+        latitude: float | None = None,
+        unit: str = "m",
+        radius: float | None = None,
+        width: float | None = None,
+        height: float | None = None,
+        sort: str | None = None,
+        count: int | None = None,
+        any: bool = False,
+        *,
+        storedist: bool = False,
+    ) -> int:
+        """Stores what `geosearch` finds in place of whatever is there; how many members.
+
+        Args:
+            storedist: their distances as scores instead of their places.
+        """
+        search = _Search("GEOSEARCHSTORE", member, longitude, latitude, unit)
+        search.shape(radius, width, height)
+        search.order(sort, count, any)
+        return self._store_found(source, search, destination, storedist)
+
+    @command(
+        "GEORADIUS key longitude latitude radius " + _UNIT + _EXTRAS + _COUNT + _ORDER + _STORE,
+        group="geo",
+        since="0.1",
+        complexity=_SEARCHED,
+        writes=True,
+        grows=True,
+        reply="places",
+        summary="Return or store the members in a circle; an older form of GEOSEARCH.",
+    )
+    def georadius(
+        self,
+        key: str,
+        longitude: float,
+        latitude: float,
+        radius: float,
+        unit: str = "m",
+        withdist: bool = False,
+        withcoord: bool = False,
+        withhash: bool = False,
+        count: int | None = None,
+        sort: str | None = None,
+        store: str | None = None,
+        storedist: str | None = None,
+        any: bool = False,
+    ) -> Places | int:
+        """The members in a circle; else as `geosearch`.
+
+        Args:
+            store, storedist: a key to store them at as `geosearchstore` does; then it is
+                their number that is returned.
+        """
+        search = _Search("GEORADIUS", None, longitude, latitude, unit)
+        search.shape(radius, None, None)
+        search.order(sort, count, any)
+        extras = withcoord or withdist or withhash
+        if store is not None or storedist is not None:
+            return self._store_around(key, search, store, storedist, extras)
+        return self._search(key, search, withcoord, withdist, withhash)
+
+    @command(
+        "GEORADIUS_RO key longitude latitude radius " + _UNIT + _EXTRAS + _COUNT + _ORDER,
+        group="geo",
+        since="0.1",
+        complexity=_SEARCHED,
+        reply="places",
+        summary="Return the members in a circle; an older form of GEOSEARCH.",
+    )
+    def georadius_ro(
+        self,
+        key: str,
+        longitude: float,
+        latitude: float,
+        radius: float,
+        unit: str = "m",
+        withdist: bool = False,
+        withcoord: bool = False,
+        withhash: bool = False,
+        count: int | None = None,
+        sort: str | None = None,
+        any: bool = False,
+    ) -> Places:
+        """As `georadius`, but it stores nothing."""
+        search = _Search("GEORADIUS_RO", None, longitude, latitude, unit)
+        search.shape(radius, None, None)
+        search.order(sort, count, any)
+        return self._search(key, search, withcoord, withdist, withhash)
+
+    @command(
+        "GEORADIUSBYMEMBER key member radius " + _UNIT + _EXTRAS + _COUNT + _ORDER + _STORE,
+        group="geo",
+        since="0.1",
+        complexity=_SEARCHED,
+        writes=True,
+        grows=True,
+        reply="places",
+        summary="Return or store the members around one; an older form of GEOSEARCH.",
+    )
+    def georadiusbymember(
+        self,
+        key: str,
+        member: object,
+        radius: float,
+        unit: str = "m",
+        withdist: bool = False,
+        withcoord: bool = False,
+        withhash: bool = False,
+        count: int | None = None,
+        sort: str | None = None,
+        store: str | None = None,
+        storedist: str | None = None,
+        any: bool = False,
+    ) -> Places | int:
+        """The members in a circle around one of them; else as `georadius`."""
+        search = _Search("GEORADIUSBYMEMBER", member, None, None, unit)
+        search.shape(radius, None, None)
+        search.order(sort, count, any)
+        extras = withcoord or withdist or withhash
+        if store is not None or storedist is not None:
+            return self._store_around(key, search, store, storedist, extras)
+        return self._search(key, search, withcoord, withdist, withhash)
+
+    @command(
+        "GEORADIUSBYMEMBER_RO key member radius " + _UNIT + _EXTRAS + _COUNT + _ORDER,
+        group="geo",
+        since="0.1",
+        complexity=_SEARCHED,
+        reply="places",
+        summary="Return the members around one; an older form of GEOSEARCH.",
+    )
+    def georadiusbymember_ro(
+        self,
+        key: str,
+        member: object,
+        radius: float,
+        unit: str = "m",
+        withdist: bool = False,
+        withcoord: bool = False,
+        withhash: bool = False,
+        count: int | None = None,
+        sort: str | None = None,
+        any: bool = False,
+    ) -> Places:
+        """As `georadiusbymember`, but it stores nothing."""
+        search = _Search("GEORADIUSBYMEMBER_RO", member, None, None, unit)
+        search.shape(radius, None, None)
+        search.order(sort, count, any)
+        return self._search(key, search, withcoord, withdist, withhash)
+
+    def _search(
+        self, key: str, search: _Search, withcoord: bool, withdist: bool, withhash: bool
+    ) -> Places:
+        key = exact_key(key)
+        space = self._enter()
+        try:
+            found = search.found(space, key)
+        finally:
+            self._leave()
+        if not (withcoord or withdist or withhash):
+            return [member_of(each.row) for each in found]
+        rows: list[tuple[object, ...]] = []
+        for each in found:
+            parts: list[object] = [member_of(each.row)]
+            if withdist:
+                parts.append(each.distance_m / search.metres)
+            if withhash:
+                parts.append(int(each.row[0]))
+            if withcoord:
+                parts.append((each.longitude, each.latitude))
+            rows.append(tuple(parts))
+        return rows
+
+    def _store_around(
+        self,
+        key: str,
+        search: _Search,
+        store: str | None,
+        storedist: str | None,
+        has_extras: bool,
+    ) -> int:
+        if has_extras:
+            raise ArgumentError(
+                "STORE option in GEORADIUS is not compatible with "
+                "WITHDIST, WITHHASH and WITHCOORD options"
+            )
+        if storedist is not None:
+            if store is not None:
+                raise CommandSyntaxError()
+            return self._store_found(key, search, storedist, True)
+        return self._store_found(key, search, cast(str, store), False)
+
+    def _store_found(
+        self, source: str, search: _Search, destination: str, by_distance: bool
+    ) -> int:
+        source = exact_key(source)
+        destination = exact_key(destination)
+        space = self._enter()
+        try:
+            rows: list[Row] = []
+            for each in search.found(space, source):
+                if by_distance:
+                    rows.append((each.distance_m / search.metres, each.row[1]))
+                else:
+                    rows.append(each.row)
+            return store_rows(space, destination, rows)
+        finally:
+            self._leave()
+
+
+class _Found:
+    """A member in the area."""
+
+    def __init__(self, row: Row, distance: float, longitude: float, latitude: float) -> None:
+        self.row: Final = row
+        self.distance_m: Final = distance
+        self.longitude: Final = longitude
+        self.latitude: Final = latitude
+
+
+class _Search:
+    """What is searched: a centre, a shape, an order and a number.
+
+    Raises:
+        ArgumentError: for what cannot be read, and for both or none of two centres.
+    """
+
+    def __init__(
+        self, name: str, member: object, longitude: object, latitude: object, unit: str
+    ) -> None:
+        self._name = name
+        self.metres = _metres(unit)
+        self._member: str | None = None
+        self._longitude = 0.0
+        self._latitude = 0.0
+        if member is not None:
+            if longitude is not None or latitude is not None:
+                raise CommandSyntaxError()
+            self._member = name_of(member)
+        elif longitude is None or latitude is None:
+            raise self._refusal("from")
+        else:
+            self._longitude, self._latitude = _place(longitude, latitude)
+        self._is_box = False
+        self._width_m = 0.0
+        self._height_m = 0.0
+        self._count = 0
+        self._stops = False
+        self._sign = 0
+
+    def _refusal(self, choice: str) -> ArgumentError:
+        return ArgumentError(CHOICE_REFUSALS[choice].replace("{command}", self._name))
+
+    def shape(self, radius: object, width: object, height: object) -> None:
+        """Sets a circle or a box."""
+        if radius is not None:
+            if width is not None or height is not None:
+                raise CommandSyntaxError()
+            self._width_m = length(radius, "radius") * self.metres
+        elif width is None or height is None:
+            raise self._refusal("by")
+        else:
+            self._is_box = True
+            self._width_m = length(width, "width") * self.metres
+            self._height_m = length(height, "height") * self.metres
+
+    def order(self, sort: str | None, count: int | None, stops: bool) -> None:
+        """Sets the order, and how many are enough."""
+        if stops and count is None:
+            raise ArgumentError("the ANY argument requires COUNT argument")
+        if count is not None:
+            if count < 1:
+                raise ArgumentError("COUNT must be > 0")
+            self._count = count
+            self._stops = stops
+        if sort is not None:
+            word = sort.upper()
+            if word not in ("ASC", "DESC"):
+                raise CommandSyntaxError()
+            self._sign = 1 if word == "ASC" else -1
+        elif self._count and not stops:
+            self._sign = 1
+
+    def found(self, space: Keyspace, key: str) -> list[_Found]:
+        """The members in the area, ordered and counted.
+
+        Raises:
+            ArgumentError: for a member at the centre that is not there.
+        """
+        entry = entry_of(space, key, ZSET)
+        if entry is None:
+            return []
+        scores = sorted_set_at(space, entry)
+        longitude = self._longitude
+        latitude = self._latitude
+        if self._member is not None:
+            score = scores.score(self._member)
+            if score is None:
+                raise ArgumentError("could not decode requested zset member")
+            longitude, latitude = place_of(score)
+        area: Area
+        if self._is_box:
+            area = Box(longitude, latitude, self._width_m, self._height_m)
+        else:
+            area = Circle(longitude, latitude, self._width_m)
+        found = self._within(scores, area)
+        if self._sign != 0:
+            found.sort(key=_distance_of, reverse=self._sign < 0)
+        return found[: self._count] if self._count else found
+
+    def _within(self, scores: SortedSet, area: Area) -> list[_Found]:
+        found: list[_Found] = []
+        enough = self._count if self._stops else 0
+        for low, high in area.score_ranges():
+            start = scores.rank_of_score(low, False)
+            stop = scores.rank_of_score(high, False)
+            while start < stop:
+                end = min(start + SLICE, stop)
+                for row in scores.slice(start, end):
+                    longitude, latitude = place_of(row[0])
+                    distance = area.distance_m(longitude, latitude)
+                    if distance >= 0.0:
+                        found.append(_Found(row, distance, longitude, latitude))
+                        if len(found) == enough:
+                            return found
+                start = end
+        return found
+
+
+def _distance_of(found: _Found) -> float:
+    return found.distance_m
+
+
+def _metres(unit: object) -> float:
+    """How many metres a unit is.
+
+    Raises:
+        ArgumentError: for an unknown one.
+    """
+    metres = METRES.get(unit.upper()) if isinstance(unit, str) else None
+    if metres is None:
+        raise ArgumentError(CHOICE_REFUSALS["unit"])
+    return metres
+
+
+def _place(longitude: object, latitude: object) -> Place:
+    """A place that a geohash can tell.
+
+    Raises:
+        NotAFloatError: for what is no number.
+        ArgumentError: for one that is out of range.
+    """
+    east = parse_float(longitude)
+    north = parse_float(latitude)
+    if abs(east) > LONGITUDE_MAX or abs(north) > LATITUDE_MAX:
+        raise ArgumentError(f"invalid longitude,latitude pair {east:.6f},{north:.6f}")
+    return east, north
+
+
+def _rows(mapping: object) -> list[tuple[float, str]]:
+    """Scores and members of a mapping, of rows, or of rows one after the other."""
+    rows: list[tuple[float, str]] = []
+    if isinstance(mapping, Mapping):
+        for member, (longitude, latitude) in mapping.items():
+            rows.append(_row(longitude, latitude, member))
+        return rows
+    items = list(cast("Iterable[object]", mapping))
+    if items and not isinstance(items[0], (tuple, list)):
+        if len(items) % 3 != 0:
+            raise CommandSyntaxError()
+        for at in range(0, len(items), 3):
+            rows.append(_row(items[at], items[at + 1], items[at + 2]))
+        return rows
+    for longitude, latitude, member in cast("list[tuple[object, object, object]]", items):
+        rows.append(_row(longitude, latitude, member))
+    return rows
+
+
+def _row(longitude: object, latitude: object, member: object) -> tuple[float, str]:
+    east, north = _place(longitude, latitude)
+    return score_of(east, north), name_of(member)
