@@ -63,7 +63,7 @@ class Deadlines(Edge):
             InvalidTtlError: if the time to live is not positive; on the wire such a key
                 is deleted.
         """
-        return self._expire(key, ttl, "expire", nx, xx, gt, lt)
+        return self._expire(key, ttl, "expire", Only(nx, xx, gt, lt))
 
     @command(
         "PEXPIRE key ttl:milliseconds [NX | XX | GT | LT]",
@@ -86,7 +86,7 @@ class Deadlines(Edge):
         lt: bool = False,
     ) -> bool:
         """As `expire`; a bare number is milliseconds."""
-        return self._expire(key, in_milliseconds(ttl), "pexpire", nx, xx, gt, lt)
+        return self._expire(key, in_milliseconds(ttl), "pexpire", Only(nx, xx, gt, lt))
 
     @command(
         "EXPIREAT key when:unix-seconds [NX | XX | GT | LT]",
@@ -113,7 +113,7 @@ class Deadlines(Edge):
         Args:
             when: seconds since 1970, or a `datetime`. One in the past deletes the key.
         """
-        return self._expire(key, _deadline(when), "expireat", nx, xx, gt, lt)
+        return self._expire(key, _deadline(when), "expireat", Only(nx, xx, gt, lt))
 
     @command(
         "PEXPIREAT key when:unix-milliseconds [NX | XX | GT | LT]",
@@ -138,19 +138,11 @@ class Deadlines(Edge):
         """As `expireat`; a bare number is milliseconds since 1970."""
         if type(when) is int:
             when = Lifetime(when, True)
-        return self._expire(key, _deadline(when), "pexpireat", nx, xx, gt, lt)
+        return self._expire(key, _deadline(when), "pexpireat", Only(nx, xx, gt, lt))
 
-    def _expire(
-        self, key: str, ttl: object, name: str, nx: bool, xx: bool, gt: bool, lt: bool
-    ) -> bool:
+    def _expire(self, key: str, ttl: object, name: str, only: Only) -> bool:
         key = exact_key(key)
         lifetime = ttl if isinstance(ttl, Lifetime) else _positive(ttl, name)
-        if nx and (xx or gt or lt):
-            raise ArgumentError(
-                "NX and XX, GT or LT options at the same time are not compatible"
-            )
-        if gt and lt:
-            raise ArgumentError("GT and LT options at the same time are not compatible")
         space = self._enter()
         try:
             now = space.commons.now_ms()
@@ -163,12 +155,7 @@ class Deadlines(Edge):
             entry = space.peek(key)
             if entry is None:
                 return False
-            present = entry.expires_at_ms
-            if (nx and present != 0) or (xx and present == 0):
-                return False
-            if gt and (present == 0 or deadline <= present):
-                return False
-            if lt and present != 0 and deadline >= present:
+            if not only.allows(entry.expires_at_ms, wanted):
                 return False
             if deadline <= now:
                 space.remove(entry, _EXPIRED)
@@ -275,6 +262,38 @@ class Deadlines(Edge):
             return int(entry.expires_at_ms) if entry.expires_at_ms else None
         finally:
             self._leave()
+
+
+class Only:
+    """The conditions of EXPIRE, HEXPIRE and their kin.
+
+    Raises:
+        ArgumentError: for conditions that exclude each other.
+    """
+
+    def __init__(self, nx: bool, xx: bool, gt: bool, lt: bool) -> None:
+        if nx and (xx or gt or lt):
+            raise ArgumentError(
+                "NX and XX, GT or LT options at the same time are not compatible"
+            )
+        if gt and lt:
+            raise ArgumentError("GT and LT options at the same time are not compatible")
+        self._nx = nx
+        self._xx = xx
+        self._gt = gt
+        self._lt = lt
+
+    def allows(self, present_ms: int, next_ms: int) -> bool:
+        """Whether a deadline may replace the present one, which is 0 for never."""
+        if self._nx:
+            return present_ms == 0
+        if self._xx and present_ms == 0:
+            return False
+        if self._gt:
+            return present_ms != 0 and next_ms > present_ms
+        if self._lt:
+            return present_ms == 0 or next_ms < present_ms
+        return True
 
 
 def _seconds(milliseconds: object) -> object:

@@ -16,11 +16,12 @@ from typing import Final, cast
 from mypy_extensions import i64, mypyc_attr, trait
 
 from cachestorm.commands.containers import entry_of, names_of, settle
+from cachestorm.commands.deadlines import Only
 from cachestorm.commands.edge import Edge, exact_key, milliseconds_of
 from cachestorm.declare.declaration import command
 from cachestorm.declare.kinds import Lifetime
 from cachestorm.entry import HASH, Entry
-from cachestorm.errors import ArgumentError, InvalidTtlError
+from cachestorm.errors import InvalidTtlError
 from cachestorm.keyspace.keyspace import Keyspace
 from cachestorm.values.hash import NEVER, Hash
 
@@ -75,7 +76,7 @@ class FieldDeadlines(Edge):
             ArgumentError: for conditions that exclude each other.
         """
         return self._expire_fields(
-            key, ttl, fields, "hexpire", 1000, False, _Only(nx, xx, gt, lt)
+            key, ttl, fields, "hexpire", 1000, False, Only(nx, xx, gt, lt)
         )
 
     @command(
@@ -99,9 +100,7 @@ class FieldDeadlines(Edge):
         lt: bool = False,
     ) -> list[int]:
         """Gives fields a time to live in milliseconds; else as `hexpire`."""
-        return self._expire_fields(
-            key, ttl, fields, "hpexpire", 1, False, _Only(nx, xx, gt, lt)
-        )
+        return self._expire_fields(key, ttl, fields, "hpexpire", 1, False, Only(nx, xx, gt, lt))
 
     @command(
         "HEXPIREAT key ttl:unix-seconds [NX | XX | GT | LT] FIELDS numfields field [field ...]",
@@ -125,7 +124,7 @@ class FieldDeadlines(Edge):
     ) -> list[int]:
         """Gives fields a deadline, a `datetime` or seconds since 1970; else as `hexpire`."""
         return self._expire_fields(
-            key, ttl, fields, "hexpireat", 1000, True, _Only(nx, xx, gt, lt)
+            key, ttl, fields, "hexpireat", 1000, True, Only(nx, xx, gt, lt)
         )
 
     @command(
@@ -151,7 +150,7 @@ class FieldDeadlines(Edge):
     ) -> list[int]:
         """Gives fields a deadline in milliseconds since 1970; else as `hexpire`."""
         return self._expire_fields(
-            key, ttl, fields, "hpexpireat", 1, True, _Only(nx, xx, gt, lt)
+            key, ttl, fields, "hpexpireat", 1, True, Only(nx, xx, gt, lt)
         )
 
     def _expire_fields(
@@ -162,13 +161,11 @@ class FieldDeadlines(Edge):
         name: str,
         unit_ms: int,
         absolute: bool,
-        only: _Only,
+        only: Only,
     ) -> list[int]:
         key = exact_key(key)
         names = names_of(fields)
-        lifetime = _lifetime(when, unit_ms, absolute)
-        if lifetime.ms < 0:
-            raise InvalidTtlError(f"invalid expire time in '{name}' command")
+        lifetime = lifetime_of(when, unit_ms, absolute, name)
         space = self._enter()
         try:
             now_ms = space.commons.now_ms()
@@ -306,38 +303,6 @@ class FieldDeadlines(Edge):
             self._leave()
 
 
-class _Only:
-    """The conditions of HEXPIRE and its kin.
-
-    Raises:
-        ArgumentError: for conditions that exclude each other.
-    """
-
-    def __init__(self, nx: bool, xx: bool, gt: bool, lt: bool) -> None:
-        if nx and (xx or gt or lt):
-            raise ArgumentError(
-                "NX and XX, GT or LT options at the same time are not compatible"
-            )
-        if gt and lt:
-            raise ArgumentError("GT and LT options at the same time are not compatible")
-        self._nx = nx
-        self._xx = xx
-        self._gt = gt
-        self._lt = lt
-
-    def allows(self, present_ms: int, next_ms: int) -> bool:
-        """Whether a deadline may replace the present one, which is 0 for never."""
-        if self._nx:
-            return present_ms == 0
-        if self._xx and present_ms == 0:
-            return False
-        if self._gt:
-            return present_ms != 0 and next_ms > present_ms
-        if self._lt:
-            return present_ms == 0 or next_ms < present_ms
-        return True
-
-
 def find_hash(space: Keyspace, key: str) -> Entry | None:
     """The entry of a hash without the fields that are due; None where none is left."""
     entry = entry_of(space, key, HASH)
@@ -358,8 +323,19 @@ def hash_at(space: Keyspace, entry: Entry) -> Hash:
     return cast(Hash, space.values[i64(entry.index)])
 
 
+def lifetime_of(when: object, unit_ms: int, absolute: bool, name: str) -> Lifetime:
+    """What a time means, in Python or on the wire; not a negative one.
+
+    Raises:
+        InvalidTtlError: for one, and for what is no time.
+    """
+    lifetime = _lifetime(when, unit_ms, absolute)
+    if lifetime.ms < 0:
+        raise InvalidTtlError(f"invalid expire time in '{name}' command")
+    return lifetime
+
+
 def _lifetime(when: object, unit_ms: int, absolute: bool) -> Lifetime:
-    """What a time means, in Python or on the wire."""
     if isinstance(when, Lifetime):
         return when
     if isinstance(when, (int, float)) and not isinstance(when, bool):

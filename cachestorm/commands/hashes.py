@@ -13,8 +13,6 @@ Source: the commands are Redis 7.2's; those on deadlines of fields are Valkey 9.
 
 from __future__ import annotations
 
-from typing import Final
-
 from mypy_extensions import i64, mypyc_attr, trait
 
 from cachestorm.codec import INT64_MAX, INT64_MIN, bytes_of, parse_float, parse_int, to_wire
@@ -26,29 +24,26 @@ from cachestorm.commands.containers import (
     drawn_places,
     name_of,
     names_of,
-    pairs_of,
     settle,
     walk_start,
     walk_stop,
 )
 from cachestorm.commands.edge import exact_key
-from cachestorm.commands.field_deadlines import FieldDeadlines, find_hash, hash_at
+from cachestorm.commands.field_deadlines import find_hash, hash_at
+from cachestorm.commands.timed_fields import TimedFields, rows_of
 from cachestorm.declare.declaration import command
 from cachestorm.entry import HASH, Entry
-from cachestorm.errors import ArgumentError, ArityError
+from cachestorm.errors import ArgumentError
 from cachestorm.keyspace.keyspace import Keyspace
 from cachestorm.markers import UNSET
 from cachestorm.patterns import matches
 from cachestorm.values.hash import Hash
 from cachestorm.values.weights import box
 
-_UNSET: Final = UNSET
-_NOTHING: Final[tuple[object, ...]] = ()
-
 
 @mypyc_attr(allow_interpreted_subclasses=True)
 @trait
-class Hashes(FieldDeadlines):
+class Hashes(TimedFields):
     """Maps from field to value."""
 
     @command(
@@ -62,7 +57,7 @@ class Hashes(FieldDeadlines):
         summary="Set the values of fields of a hash.",
     )
     def hset(
-        self, key: str, field: object = UNSET, value: object = UNSET, mapping: object = _NOTHING
+        self, key: str, field: object = UNSET, value: object = UNSET, mapping: object = None
     ) -> int:
         """Sets one field, or all of a mapping, or both.
 
@@ -72,14 +67,7 @@ class Hashes(FieldDeadlines):
         Returns:
             How many of the fields are new.
         """
-        rows: list[tuple[str, object]] = []
-        if field is not _UNSET:
-            if value is _UNSET:
-                raise ArityError("hset")
-            rows.append((name_of(field), box(value)))
-        if mapping is not _NOTHING:
-            rows += _rows(mapping)
-        return self._put_fields(key, rows, "hset")
+        return self._put_fields(key, rows_of("hset", field, value, mapping))
 
     @command(
         "HMSET key field value [field value ...]",
@@ -94,14 +82,12 @@ class Hashes(FieldDeadlines):
     )
     def hmset(self, key: str, mapping: object) -> bool:
         """Sets all fields of a mapping. Returns True."""
-        self._put_fields(key, _rows(mapping), "hmset")
+        self._put_fields(key, rows_of("hmset", UNSET, UNSET, mapping))
         return True
 
-    def _put_fields(self, key: str, rows: list[tuple[str, object]], name: str) -> int:
+    def _put_fields(self, key: str, rows: list[tuple[str, object]]) -> int:
         if type(key) is not str:
             key = exact_key(key)
-        if not rows:
-            raise ArityError(name)
         space = self._enter()
         try:
             space.make_room_for_growth()
@@ -513,11 +499,6 @@ def _set(space: Keyspace, entry: Entry | None, key: str, field: str, held: objec
     before = fields.size_bytes
     fields.change(field, held)
     settle(space, entry, fields, before)
-
-
-def _rows(mapping: object) -> list[tuple[str, object]]:
-    """Fields and held values of a mapping or of pairs."""
-    return [(name_of(field), box(value)) for field, value in pairs_of(mapping)]
 
 
 def _spelled(value: object) -> object:

@@ -29,6 +29,9 @@ ARRAY: Final = "*"
 SCANS: Final = "SCAN HSCAN SSCAN ZSCAN"
 ALGEBRA: Final = "ZUNION ZINTER ZDIFF ZUNIONSTORE ZINTERSTORE ZDIFFSTORE"
 RANGES: Final = "ZRANGE ZRANGESTORE ZRANGEBYSCORE ZREVRANGEBYSCORE ZRANGEBYLEX ZREVRANGEBYLEX"
+NO_FIELDS: Final = (
+    "-ERR numfields should be greater than 0 and match the provided number of fields"
+)
 SEARCHES: Final = (
     "GEOSEARCH GEOSEARCHSTORE GEORADIUS GEORADIUS_RO GEORADIUSBYMEMBER GEORADIUSBYMEMBER_RO"
 )
@@ -232,9 +235,23 @@ DIFFERENCES: Final = [
     ),
     Difference(
         "HEXPIREAT",
-        ["-ERR numfields should be greater than 0 and match the provided number of fields"],
+        [NO_FIELDS],
         ["-ERR Unsupported option *"],
         "a word in the place of FIELDS is named",
+        "valkey",
+    ),
+    Difference(
+        "HGETEX HSETEX",
+        [NO_FIELDS, SYNTAX],
+        [SYNTAX, NO_FIELDS],
+        "a word in the place of FIELDS is a syntax error",
+        "valkey",
+    ),
+    Difference(
+        "HGETEX HSETEX",
+        [WRONG_TYPE, NO_FIELDS],
+        [NUMBER, "-ERR invalid expire time in '*' command"],
+        ARGUMENTS_FIRST,
         "valkey",
     ),
     Difference(

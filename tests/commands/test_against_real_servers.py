@@ -21,8 +21,19 @@ from real_servers import RealServer
 from vocabulary import random_command
 
 HERE = Path(__file__).parent
-FAMILIES = ["strings", "keys", "hashes", "lists", "sets", "sorted_sets", "geo", "sort"]
-FAMILIES += ["bitmaps", "hyperloglog"]
+FAMILIES = [
+    "strings",
+    "keys",
+    "hashes",
+    "lists",
+    "sets",
+    "sorted_sets",
+    "timed_fields",
+    "geo",
+    "bitmaps",
+    "hyperloglog",
+    "sort",
+]
 SEEDS = 200 if os.environ.get("CACHESTORM_NIGHTLY") else 12
 COMMANDS_A_SEED = 250
 CHECK_EVERY = 25

@@ -7,7 +7,13 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from cachestorm import Cache, ManualClock
-from cachestorm.errors import ArgumentError, ArityError, InvalidTtlError, WrongTypeError
+from cachestorm.errors import (
+    ArgumentError,
+    ArityError,
+    CommandSyntaxError,
+    InvalidTtlError,
+    WrongTypeError,
+)
 
 
 @pytest.fixture
@@ -147,6 +153,78 @@ def test_conditions_that_exclude_each_other_are_refused(cache: Cache) -> None:
     with pytest.raises(ArgumentError, match="GT and LT"):
         cache.hexpire("h", 1, "f", gt=True, lt=True)
     assert [-1] == cache.httl("h", "f")
+
+
+def test_hsetex_sets_values_with_a_time_to_live(cache: Cache, clock: ManualClock) -> None:
+    assert cache.hsetex("h", "a", 1, {"b": 2}, ttl=10)
+    assert cache.hsetex("h", mapping={"c": 3})
+    assert [10, 10, -1] == cache.httl("h", "a", "b", "c")
+    clock.advance(10)
+    assert {"c": 3} == cache.hgetall("h")
+
+
+def test_hsetex_without_a_time_to_live_takes_it_away_or_keeps_it(cache: Cache) -> None:
+    cache.hsetex("h", mapping={"a": 1, "b": 1}, ttl="5m")
+    cache.hsetex("h", "a", 2)
+    cache.hsetex("h", "b", 2, keepttl=True)
+    assert [-1, 300] == cache.httl("h", "a", "b")
+    assert {"a": 2, "b": 2} == cache.hgetall("h")
+
+
+def test_hsetex_sets_all_fields_or_none(cache: Cache) -> None:
+    assert not cache.hsetex("h", "a", 1, xx=True)
+    assert cache.hsetex("h", "a", 1, nx=True)
+    assert not cache.hsetex("h", "a", 2, nx=True)
+    assert not cache.hsetex("h", mapping={"a": 2, "b": 2}, fnx=True)
+    assert not cache.hsetex("h", mapping={"a": 2, "b": 2}, fxx=True)
+    assert {"a": 1} == cache.hgetall("h")
+    assert cache.hsetex("h", "a", 3, fxx=True, xx=True)
+    assert cache.hsetex("h", "b", 3, fnx=True)
+    assert {"a": 3, "b": 3} == cache.hgetall("h")
+    assert not cache.hsetex("new", "a", 1, fxx=True)
+    assert not cache.exists("new")
+
+
+def test_hsetex_with_a_deadline_that_is_over_leaves_no_field(cache: Cache) -> None:
+    cache.hset("h", "a", ["an object"])
+    assert cache.hsetex("h", mapping={"a": ["another"], "b": 1}, ttl=0)
+    assert not cache.exists("h")
+    assert cache.hsetex("h", "a", ["an object"], ttl=0)
+    assert not cache.exists("h")
+    cache._check()
+
+
+def test_hsetex_refuses_what_excludes_each_other(cache: Cache) -> None:
+    for options in ({"nx": 1, "xx": 1}, {"fnx": 1, "fxx": 1}, {"keepttl": 1, "ttl": 5}):
+        with pytest.raises(CommandSyntaxError):
+            cache.hsetex("h", "a", 1, **options)
+    with pytest.raises(ArityError):
+        cache.hsetex("h")
+    with pytest.raises(InvalidTtlError, match="invalid expire time in 'hsetex' command"):
+        cache.hsetex("h", "a", 1, ttl=-1)
+    assert not cache.exists("h")
+
+
+def test_hgetex_gives_values_and_another_time_to_live(cache: Cache) -> None:
+    cache.hset("h", mapping={"a": 1, "b": None})
+    assert [1, None, "-"] == cache.hgetex("h", "a", "b", "c", ttl=10, default="-")
+    assert [10, 10, -2] == cache.httl("h", "a", "b", "c")
+    assert [1] == cache.hgetex("h", "a", persist=True)
+    assert [1, None] == cache.hgetex("h", "a", "b")
+    assert [-1, 10] == cache.httl("h", "a", "b")
+    assert [None] == cache.hgetex("none", "a", ttl=10)
+    with pytest.raises(InvalidTtlError, match="invalid expire time in 'hgetex' command"):
+        cache.hgetex("h", "a", ttl=-1)
+    with pytest.raises(CommandSyntaxError):
+        cache.hgetex("h", "a", ttl=1, persist=True)
+
+
+def test_hgetex_with_a_deadline_that_is_over_takes_the_fields(cache: Cache) -> None:
+    cache.hset("h", mapping={"a": ["an object"], "b": 2})
+    assert [["an object"], None] == cache.hgetex("h", "a", "a", ttl=0)
+    cache._check()
+    assert [2] == cache.hgetex("h", "b", ttl=0)
+    assert not cache.exists("h")
 
 
 def test_a_scan_misses_no_field_that_stays(cache: Cache) -> None:

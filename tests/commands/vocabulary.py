@@ -75,6 +75,10 @@ HINCRBYFLOAT key member 1|0.5|x|-2
 HSCAN key 0 [MATCH *|x*|[xy]]
 HEXPIREAT key 4000000000|4000000001|1|x|-1 [NX|XX|GT|LT] FIELDS 2 member member
 HEXPIRETIME key FIELDS 1 member
+HGETEX key [EXAT 4000000000|4000000001|x|-1|PERSIST] FIELDS 2 member member
+HGETEX key [PERSIST] FIELDS 1|2|0|x member
+HSETEX key [NX|XX] [FNX|FXX] [EXAT 4000000000|4000000001|x|-1] FIELDS 1 member member
+HSETEX key [FNX|FXX|NX] [KEEPTTL] FIELDS 2 member member member member
 HPERSIST key FIELDS 2 member member
 LPUSH key member*
 RPUSH key member*
