@@ -27,6 +27,7 @@ from cachestorm.commands.hyperloglog import HyperLogLogs
 from cachestorm.commands.insight import Insight
 from cachestorm.commands.keys import Keys
 from cachestorm.commands.lists import Lists
+from cachestorm.commands.memory import Memory
 from cachestorm.commands.namespaces import Namespaces
 from cachestorm.commands.objects import Objects
 from cachestorm.commands.scalars import Scalars
@@ -58,6 +59,7 @@ class Cache(
     Deadlines,
     Objects,
     Dumping,
+    Memory,
     Hashes,
     Lists,
     Sets,

@@ -41,9 +41,9 @@ class Effect:
     Attributes:
         sequence: position in the order of all changes of this cache.
         name: `put`, `changed`, `expiry`, `tags`, `removed`, `flushed`, `linked`,
-            `unlinked`, `invalidated` or `softened`.
+            `unlinked`, `invalidated`, `softened` or `swapped`.
         namespace: where it happened.
-        key: which key or tag; empty for a whole namespace.
+        key: which key or tag; empty for a whole namespace; the other one of a swap.
         detail: what changed: the `Cause` of a removal, else see the emitter.
         value: of a removal: what was let go, if it was set in one piece.
     """

@@ -100,6 +100,38 @@ class Namespaces(Edge):
             self._leave()
 
     @command(
+        "SWAPDB index1:first-index index2:second-index",
+        group="server",
+        since="0.1",
+        complexity="O(1)",
+        writes=True,
+        fast=True,
+        reply="ok",
+        flags="@keyspace @dangerous",
+        summary="Swap two namespaces.",
+    )
+    def swapdb(self, index1: int, index2: int) -> bool:
+        """Swaps all that two namespaces hold, for everyone at once.
+
+        Whoever is in one of them is in the same name afterwards, and sees the keys of the
+        other, with their tags, links and statistics. Quotas and default times to live stay
+        with the names.
+
+        Args:
+            index1, index2: the numbers of the namespaces `db<n>`; 0 is `default`.
+
+        Raises:
+            ArgumentError: for a number that is no database.
+        """
+        self._enter()
+        try:
+            store = self._store
+            store.swap(store.numbered(index1), store.numbered(index2))
+            return True
+        finally:
+            self._leave()
+
+    @command(
         "MEMINFO",
         group="server",
         since="0.1",

@@ -12,6 +12,8 @@ tag index, the expiry index, the policy and the ledger, which never call back.
 4. An entry that is expired, invalidated or stale is dead: `find` and `peek` do not
    return it, whether or not it has been reaped yet.
 5. What is charged for an entry is what is refunded when it leaves.
+6. A new attribute belongs to the name of the namespace or to what it holds: `swap`
+   exchanges the latter, and a test asks which.
 """
 
 from __future__ import annotations
@@ -101,13 +103,13 @@ class Keyspace:
     def __init__(self, commons: Commons, name: str, policy: Policy, hot_keys: bool) -> None:
         self.commons: Final = commons
         self.name: Final = name
-        self.policy: Final = policy
+        self.policy: Policy = policy
         self.entries: dict[str, Entry] = {}
         self.dense: list[Entry] = []
         self.values: list[object] = []
         self.tags: TagIndex = TagIndex()
         self.expiry: ExpiryIndex = ExpiryIndex(commons.clock.now_ms())
-        self.ledger: Final = Ledger()
+        self.ledger: Ledger = Ledger()
         self.listed: bool = False
         # whether the caller has made room for all that it puts
         self._has_room: bool = False
@@ -770,14 +772,23 @@ class Keyspace:
         commons = self.commons
         commons.sequence += 1
         job = Invalidation(commons.sequence, commons.now_ms())
-        tags = self.tags
-        self.charge(-tags.detach(names, job))
+        self.charge(-self.tags.detach(names, job))
         if commons.effects.wanted:
             for name in names:
                 self.emit("invalidated", name, None)
+        self.finish_invalidations(job.sequence)
+        return job.removed
+
+    def finish_invalidations(self, sequence: i64) -> None:
+        """Reaps all that invalidations up to a sequence number have left to be reaped.
+
+        In slices, between which other threads are let in.
+        """
+        commons = self.commons
+        tags = self.tags
         doomed = tags.doomed
         room: i64 = SLICE
-        while doomed and doomed[0].job.sequence <= job.sequence:
+        while doomed and doomed[0].job.sequence <= sequence:
             room -= self._reap_doomed(doomed[0], room)
             if doomed and not doomed[0].members:
                 doomed.popleft()
@@ -789,9 +800,8 @@ class Keyspace:
                 commons.breathe()
                 room = SLICE
                 if self.tags is not tags:
-                    # flushed meanwhile
+                    # flushed meanwhile, or swapped, before which all of it was reaped
                     break
-        return job.removed
 
     def _reap_doomed(self, doomed: Doomed, limit: i64) -> i64:
         members = doomed.members
@@ -836,7 +846,45 @@ class Keyspace:
         if commons.effects.wanted:
             self.emit("flushed", "", _FLUSHED)
 
+    def swap(self, other: Keyspace) -> None:
+        """Exchanges all that two namespaces hold. O(1).
+
+        With the entries go their tags and links, deadlines, accounts and statistics, and
+        what the policy and the ledger know of them. Quota and default time to live stay
+        with the name; a quota that is passed now is seen to by the next write.
+
+        Neither has anything left of an invalidation to reap.
+        """
+        self.entries, other.entries = other.entries, self.entries
+        self.dense, other.dense = other.dense, self.dense
+        self.values, other.values = other.values, self.values
+        self.tags, other.tags = other.tags, self.tags
+        self.expiry, other.expiry = other.expiry, self.expiry
+        self.ledger, other.ledger = other.ledger, self.ledger
+        self.policy, other.policy = other.policy, self.policy
+        self._policy_size, other._policy_size = other._policy_size, self._policy_size
+        self._heat_shift, other._heat_shift = other._heat_shift, self._heat_shift
+        self.used_bytes, other.used_bytes = other.used_bytes, self.used_bytes
+        self.hits, other.hits = other.hits, self.hits
+        self.misses, other.misses = other.misses, self.misses
+        self.admitted, other.admitted = other.admitted, self.admitted
+        self.expired, other.expired = other.expired, self.expired
+        self.evicted, other.evicted = other.evicted, self.evicted
+        self.invalidated, other.invalidated = other.invalidated, self.invalidated
+        self.listed = True
+        other.listed = True
+        self.commons.sequence += 1
+        if self.commons.effects.wanted:
+            self.emit("swapped", other.name, None)
+
     # -- memory
+
+    def charge_of(self, entry: Entry) -> i64:
+        """What a live entry is charged at: what would be refunded if it left now."""
+        charge = size_of(entry.kind, self.value(entry)) + ENTRY_BYTES + weigh(entry.key)
+        if entry.expires_at_ms != 0:
+            charge += DEADLINE_BYTES
+        return charge + self.tags.charge_of(entry)
 
     def charge(self, size: i64) -> None:
         """Adds to the account of this keyspace and of the cache."""

@@ -217,6 +217,15 @@ class TagIndex:
         del self.nodes[mark.name]
         return LINK_BYTES + NODE_BYTES
 
+    def charge_of(self, entry: Entry) -> i64:
+        """The bytes that `unlink` would free for an entry that is live."""
+        charge: i64 = 0
+        for mark in self.marks(entry):
+            charge += LINK_BYTES
+            if self.nodes[mark.name].size == 1:
+                charge += NODE_BYTES
+        return charge
+
     def marks(self, entry: Entry) -> list[TagMark]:
         """The marks of an entry, in the order of tagging."""
         tags = entry.tags

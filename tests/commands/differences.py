@@ -404,7 +404,6 @@ DIFFERENCES: Final = [
         ["$embstr", "$int", "$raw"],
         "the encoding is what a value would have if it were new",
     ),
-    Difference("OBJECT", [ARRAY], [ARRAY], "HELP describes what ours does"),
     Difference("DUMP", ["$*"], ["$*"], "an own payload, which carries tags; theirs is read"),
     Difference("RESTORE", ["-BUSYKEY *"], [NUMBER], ARGUMENTS_FIRST),
     Difference("RESTORE", [RANGE], [NUMBER], VALUES_FIRST),
@@ -413,6 +412,10 @@ DIFFERENCES: Final = [
     Difference(
         "RESTORE", ["+OK"], ["-ERR Invalid TTL *"], "theirs wraps a deadline beyond 64 bits"
     ),
+    Difference(
+        "MEMORY", [":*"], [":*"], "what the accounts charge, by which limits and evictions go"
+    ),
+    Difference("OBJECT MEMORY", [ARRAY], [ARRAY], "HELP describes what ours does"),
 ]
 
 

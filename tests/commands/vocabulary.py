@@ -248,6 +248,9 @@ RESTORE key ttl-ms payload [REPLACE]
 RESTORE key 0 payload REPLACE [IDLETIME number] [FREQ number]
 RESTORE key 4000000000000|4000000000001|-1|x payload ABSTTL [REPLACE] [FREQ 0|255|256|x]
 OBJECT FREQ key
+MEMORY USAGE key [SAMPLES number]
+SWAPDB database database
+SWAPDB 0|1 0|1
 FOO key
 """
 

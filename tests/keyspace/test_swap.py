@@ -1,0 +1,206 @@
+"""Two namespaces that are swapped: what goes along, what stays, and who sees it."""
+
+from __future__ import annotations
+
+import ast
+import random
+from pathlib import Path
+
+import pytest
+
+import cachestorm.keyspace.keyspace as keyspace
+from cachestorm import Cache, ManualClock
+from cachestorm.errors import ArgumentError, OutOfMemoryError
+from cachestorm.events import Effect
+from cachestorm.keyspace.tag_index import Invalidation
+
+# What belongs to the name of a namespace, and so stays where it is.
+OF_THE_NAME = {
+    *{"commons", "name", "listed", "max_bytes", "default_ttl_ms"},
+    # a write that is under way, and what is already let go
+    *{"_has_room", "_rubble"},
+}
+
+
+@pytest.fixture
+def clock() -> ManualClock:
+    return ManualClock()
+
+
+@pytest.fixture
+def cache(clock: ManualClock) -> Cache:
+    return Cache(clock=clock)
+
+
+def test_every_attribute_of_a_keyspace_is_swapped_or_belongs_to_its_name() -> None:
+    stem = Path(keyspace.__file__)
+    tree = ast.parse((stem.parent / f"{stem.name.partition('.')[0]}.py").read_text())
+    (body,) = [
+        node.body
+        for node in tree.body
+        if isinstance(node, ast.ClassDef) and node.name == "Keyspace"
+    ]
+    made, swapped = (
+        {
+            node.attr
+            for method in body
+            if isinstance(method, ast.FunctionDef) and method.name == name
+            for node in ast.walk(method)
+            if isinstance(node, ast.Attribute)
+            and isinstance(node.ctx, ast.Store)
+            and isinstance(node.value, ast.Name)
+            and node.value.id == "self"
+        }
+        for name in ("__init__", "swap")
+    )
+    assert made == swapped - {"listed"} | OF_THE_NAME
+    assert not (swapped - {"listed"}) & OF_THE_NAME
+
+
+def test_whoever_is_in_a_namespace_sees_the_keys_of_the_other(cache: Cache) -> None:
+    other = cache.database(1)
+    cache.set("a", 1, tags=["t"])
+    cache.taglink("t", "child")
+    cache.expire("a", 60)
+    other.rpush("list", "x")
+    assert cache.swapdb(0, 1)
+    assert ["list"] == cache.keys()
+    assert ["x"] == cache.lrange("list", 0, -1)
+    assert [] == cache.tagchildren("t")
+    assert (1, ["t"], 60) == (other.get("a"), other.tags("a"), other.ttl("a"))
+    assert ["child"] == other.tagchildren("t")
+    assert ["a"] == cache.database(1).keys()
+    assert ("default", "db1") == (cache.name, other.name)
+    assert ["db1", "default"] == cache.namespaces()
+    cache._check()
+
+
+def test_both_go_on_as_they_were(cache: Cache, clock: ManualClock) -> None:
+    other = cache.namespace("db3")
+    for number in range(100):
+        cache.set(f"k{number}", number, ttl=number + 1, tags=[f"t{number % 3}"])
+        other.hset(f"h{number}", "f", number)
+    cache.swapdb(3, 0)
+    clock.advance(50)
+    while cache.reap():
+        pass
+    cache._check()
+    assert 51 >= other.dbsize() >= 49
+    expected = len(other.tagkeys("t0"))
+    assert expected == other.invalidate("t0")
+    other.set("new", 1)
+    cache.delete("h5")
+    cache._check()
+    assert "deleted" == cache.why("h5")["cause"].value
+    assert "invalidated" == other.why("k99")["cause"].value
+
+
+def test_the_accounts_and_statistics_go_along(cache: Cache) -> None:
+    other = cache.database(1)
+    cache.set("a", "x" * 1000)
+    cache.get("a")
+    cache.get("nope")
+    before = cache.namespaceinfo().splitlines()[2:]
+    empty = other.namespaceinfo().splitlines()[2:]
+    used = cache.stats()["used_memory"]
+    cache.swapdb(0, 1)
+    assert before == other.namespaceinfo().splitlines()[2:]
+    assert empty == cache.namespaceinfo().splitlines()[2:]
+    assert used == cache.stats()["used_memory"]
+    cache._check()
+
+
+def test_a_quota_and_a_default_time_to_live_stay_with_the_name() -> None:
+    cache = Cache(policy="allkeys-lru")
+    small = cache.namespace("db1", default_ttl=60, max_memory=10_000)
+    for number in range(100):
+        cache.set(f"k{number}", b"x" * 400)
+    cache.swapdb(0, 1)
+    assert 100 == small.dbsize()
+    small.set("new", 1)
+    assert 60 == pytest.approx(small.ttl("new"), abs=1)
+    assert small.dbsize() < 30
+    cache.set("forever", 1)
+    assert None is cache.ttl("forever")
+    cache._check()
+
+
+def test_a_passed_quota_without_a_victim_refuses_what_is_written() -> None:
+    cache = Cache(policy="noeviction")
+    small = cache.namespace("db1", max_memory=1000)
+    cache.set("a", b"x" * 2000)
+    cache.swapdb(0, 1)
+    with pytest.raises(OutOfMemoryError):
+        small.set("b", 1)
+    assert b"x" * 2000 == small.get("a")
+    cache._check()
+
+
+def test_an_invalidation_that_is_not_reaped_yet_is_finished_first(cache: Cache) -> None:
+    for number in range(50):
+        cache.set(f"k{number}", number, tags=["t"])
+    space = cache._space
+    job = Invalidation(space.commons.sequence, space.commons.now_ms())
+    space.charge(-space.tags.detach(["t"], job))
+    cache.swapdb(0, 2)
+    assert 50 == job.removed
+    assert (0, 0) == (cache.dbsize(), cache.database(2).dbsize())
+    cache._check()
+
+
+def test_a_flush_that_is_not_cleared_yet_stays_where_it_was(cache: Cache) -> None:
+    for number in range(5000):
+        cache.set(f"k{number}", number)
+    cache.flushdb()
+    cache.set("a", 1)
+    cache.swapdb(0, 1)
+    cache._check()
+    while cache.reap():
+        pass
+    assert ["a"] == cache.database(1).keys()
+    cache._check()
+
+
+def test_a_swap_with_itself_changes_nothing(cache: Cache) -> None:
+    cache.set("a", 1)
+    assert cache.swapdb(0, 0)
+    assert 1 == cache.get("a")
+
+
+def test_a_number_that_is_no_database_is_refused(cache: Cache) -> None:
+    for numbers in ((0, 16), (-1, 0)):
+        with pytest.raises(ArgumentError, match="DB index is out of range"):
+            cache.swapdb(*numbers)
+
+
+def test_listeners_are_told(cache: Cache) -> None:
+    heard: list[Effect] = []
+    cache.listen(heard.append)
+    cache.swapdb(0, 1)
+    assert [("swapped", "default", "db1")] == [(e.name, e.namespace, e.key) for e in heard]
+
+
+def test_random_swaps_among_random_writes_keep_every_invariant(
+    cache: Cache, clock: ManualClock
+) -> None:
+    chance = random.Random(3)
+    views = [cache.database(number) for number in range(3)]
+    model: list[dict[str, object]] = [{}, {}, {}]
+    for step in range(2000):
+        at = chance.randrange(3)
+        key = f"k{chance.randrange(20)}"
+        match chance.randrange(5):
+            case 0:
+                other = chance.randrange(3)
+                cache.swapdb(at, other)
+                model[at], model[other] = model[other], model[at]
+            case 1:
+                assert (key in model[at]) == bool(views[at].delete(key))
+                model[at].pop(key, None)
+            case _:
+                views[at].set(key, step, tags=[f"t{step % 4}"], ttl=chance.choice([None, 9e9]))
+                model[at][key] = step
+        if step % 100 == 0:
+            cache._check()
+    for view, expected in zip(views, model, strict=True):
+        assert expected == {key: view.get(key) for key in view}
