@@ -1,7 +1,7 @@
 """Deadlines of the fields of a hash, and how every command reaches a hash.
 
-A trait of its own beneath `Hashes`, because no command may see a field that is due: all
-find their hash by `find_hash`, which lets go of such fields first.
+A trait of its own beneath `Hashes`. No command sees a field that is due: the keyspace lets
+go of such fields before it hands out a hash, and of the hash when none is left.
 
 1. What is given as a time in Python is read as the command says (seconds, milliseconds, a
    point in time); the wire has read it already, as a `Lifetime`.
@@ -23,7 +23,7 @@ from cachestorm.declare.kinds import Lifetime
 from cachestorm.entry import HASH, Entry
 from cachestorm.errors import InvalidTtlError
 from cachestorm.keyspace.keyspace import Keyspace
-from cachestorm.values.hash import NEVER, Hash
+from cachestorm.values.hash import Hash
 
 # What HEXPIRE and its kin answer for each field, HTTL and its kin where there is no time.
 NO_FIELD: Final = -2
@@ -304,18 +304,12 @@ class FieldDeadlines(Edge):
 
 
 def find_hash(space: Keyspace, key: str) -> Entry | None:
-    """The entry of a hash without the fields that are due; None where none is left."""
-    entry = entry_of(space, key, HASH)
-    if entry is None:
-        return None
-    fields = hash_at(space, entry)
-    if fields.next_due_ms != NEVER:
-        before = fields.size_bytes
-        if fields.purge(space.commons.now_ms()) != 0:
-            settle(space, entry, fields, before)
-            if len(fields) == 0:
-                return None
-    return entry
+    """The entry of a hash, None where there is none. Counts as an access.
+
+    Raises:
+        WrongTypeError: if the key holds another kind.
+    """
+    return entry_of(space, key, HASH)
 
 
 def hash_at(space: Keyspace, entry: Entry) -> Hash:

@@ -10,7 +10,8 @@ tag index, the expiry index, the policy and the ledger, which never call back.
 3. `dense` is walked by SCAN from its end down. An entry that leaves is replaced by the
    last one, which can so be seen twice, but none that stays is ever missed.
 4. An entry that is expired, invalidated or stale is dead: `find` and `peek` do not
-   return it, whether or not it has been reaped yet.
+   return it, whether or not it has been reaped yet. So is a hash whose fields are all
+   due; of another hash they let go of those that are.
 5. What is charged for an entry is what is refunded when it leaves.
 6. A new attribute belongs to the name of the namespace or to what it holds: `swap`
    exchanges the latter, and a test asks which.
@@ -23,7 +24,7 @@ from typing import Final
 from mypy_extensions import i64, u8
 
 from cachestorm.codec import checked_text, is_ascii
-from cachestorm.entry import BUFFER, OBJECT, STRING, Entry
+from cachestorm.entry import BUFFER, HASH, OBJECT, STRING, Entry
 from cachestorm.errors import OutOfMemoryError, WrongTypeError
 from cachestorm.events import Cause
 from cachestorm.eviction.policy import STAMP_MASK, Policy
@@ -39,6 +40,7 @@ from cachestorm.keyspace.tag_index import (
 )
 from cachestorm.values.buffer import Buffer
 from cachestorm.values.container import Container
+from cachestorm.values.hash import NEVER, Hash
 from cachestorm.values.weights import unbox, weigh, weight_of_ascii
 
 # An entry object, its slots in dict and dense arrays (amortised), and its deadline.
@@ -144,7 +146,8 @@ class Keyspace:
         """
         entry = self.entries.get(key)
         if entry is not None and (
-            (entry.expires_at_ms == 0 and entry.tags is None) or self.is_live(entry)
+            (entry.expires_at_ms == 0 and entry.tags is None and entry.kind <= OBJECT)
+            or self.is_live(entry)
         ):
             self.hits += 1
             self._heat(entry)
@@ -223,13 +226,28 @@ class Keyspace:
     def peek(self, key: str) -> Entry | None:
         """The live entry of a key; no access. A dead one is removed."""
         entry = self.entries.get(key)
-        if entry is None or (entry.expires_at_ms == 0 and entry.tags is None):
+        if entry is None or (
+            entry.expires_at_ms == 0 and entry.tags is None and entry.kind != HASH
+        ):
             return entry
         cause = self.fate(entry)
-        if cause is None:
-            return entry
-        self.remove(entry, cause)
-        return None
+        if cause is not None:
+            self.remove(entry, cause)
+            return None
+        fields = self._mortal_fields(entry)
+        if fields is not None:
+            before = fields.size_bytes
+            if fields.purge(self.commons.now_ms()) != 0:
+                self.changed(entry, fields.size_bytes - before)
+        return entry
+
+    def _mortal_fields(self, entry: Entry) -> Hash | None:
+        """The hash of an entry if some of its fields have deadlines, else None."""
+        if entry.kind != HASH:
+            return None
+        value = self.value(entry)
+        assert isinstance(value, Hash)
+        return None if value.next_due_ms == NEVER else value
 
     def value(self, entry: Entry) -> object:
         """What is stored: a scalar, a `Boxed` object or a container."""
@@ -242,6 +260,9 @@ class Keyspace:
             now = self.commons.time_ms()
             if entry.expires_at_ms <= now and self.expiry.deadline_ms(entry) <= now:
                 return False
+        fields = self._mortal_fields(entry)
+        if fields is not None and fields.is_spent(self.commons.time_ms()):
+            return False
         if entry.tags is None:
             return True
         return self.tags.job_of(entry) is None and not self.tags.is_stale(entry)
@@ -252,9 +273,16 @@ class Keyspace:
             self._put_off(entry)
         job = self.tags.job_of(entry)
         deadline = entry.expires_at_ms
-        if job is not None and (deadline == 0 or deadline > job.at_ms):
+        fields = self._mortal_fields(entry)
+        if (
+            job is not None
+            and (deadline == 0 or deadline > job.at_ms)
+            and (fields is None or not fields.is_spent(job.at_ms))
+        ):
             return _INVALIDATED
         if deadline != 0 and deadline <= self.commons.now_ms():
+            return _EXPIRED
+        if fields is not None and fields.is_spent(self.commons.now_ms()):
             return _EXPIRED
         if job is not None or self.tags.is_stale(entry):
             return _INVALIDATED

@@ -6,8 +6,9 @@ fields and values: any field can be drawn in O(1), removal moves the last one in
 1. `fields[places[f]] == f` for every field, and `values` is parallel to `fields`.
 2. A field only ever moves towards the beginning, which is what HSCAN's walk from the end
    to the beginning relies on.
-3. Who holds a hash calls `purge` first when `next_due_ms` has come: so a field that is due
-   is never seen, and no reader needs to look at a deadline.
+3. The keyspace calls `purge` when `next_due_ms` has come, before it hands out a hash, and
+   removes one that `is_spent`: so a field that is due is never seen, and no reader needs to
+   look at a deadline.
 4. Deadlines also lie in a heap, where one that was changed or withdrawn stays until it
    comes up or until the heap holds twice as much as needed.
 """
@@ -48,6 +49,8 @@ class Hash(Container):
         self._boxes: i64 = 0
         self._deadlines: dict[str, int] | None = None
         self._heap: list[tuple[int, str]] | None = None
+        # no deadline is later
+        self._last_due_ms: i64 = 0
 
     def __len__(self) -> int:
         return len(self._fields)
@@ -138,6 +141,7 @@ class Hash(Container):
         else:
             heappush(self._heap, (at_ms, field))
         self.next_due_ms = min(self.next_due_ms, at_ms)
+        self._last_due_ms = max(self._last_due_ms, at_ms)
 
     def persist(self, field: str) -> bool:
         """Takes a field's deadline away; whether it had one. O(1)."""
@@ -148,6 +152,20 @@ class Hash(Container):
             self._deadlines = None
             self._heap = None
             self.next_due_ms = NEVER
+            self._last_due_ms = 0
+        return True
+
+    def is_spent(self, now_ms: i64) -> bool:
+        """Whether all fields are due. O(1); O(n) if most are, and one was the latest."""
+        deadlines = self._deadlines
+        if now_ms < self.next_due_ms or deadlines is None:
+            return False
+        if len(deadlines) < len(self._fields):
+            return False
+        if self._last_due_ms > now_ms:
+            for due_ms in deadlines.values():
+                if due_ms > now_ms:
+                    return False
         return True
 
     def purge(self, now_ms: int, limit: i64 = INT64_MAX) -> i64:
@@ -200,6 +218,7 @@ class Hash(Container):
             twin._deadlines = self._deadlines.copy()
             twin._heap = self._heap.copy()
             twin.next_due_ms = self.next_due_ms
+            twin._last_due_ms = self._last_due_ms
         twin.size_bytes = self.size_bytes
         return twin
 
@@ -229,10 +248,12 @@ class Hash(Container):
         if self._deadlines is None or self._heap is None:
             assert self._deadlines is None and self._heap is None
             assert self.next_due_ms == NEVER
+            assert self._last_due_ms == 0
         else:
             assert self._deadlines
             weight += DEADLINE_BYTES * len(self._deadlines)
             assert self.next_due_ms <= min(self._deadlines.values())
+            assert self._last_due_ms >= max(self._deadlines.values())
             for field, due_ms in self._deadlines.items():
                 assert field in self._places
                 assert (due_ms, field) in self._heap

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -109,6 +110,63 @@ def test_a_hash_whose_last_field_is_due_is_gone(cache: Cache, clock: ManualClock
     assert {} == cache.hgetall("h")
     assert not cache.exists("h")
     cache._check()
+
+
+@pytest.mark.parametrize(
+    "look",
+    [
+        lambda cache: cache.exists("h"),
+        lambda cache: "h" in cache,
+        lambda cache: cache.type("h") != "none",
+        lambda cache: cache.keys(),
+        lambda cache: cache.scan()[1],
+        lambda cache: cache.randomkey(),
+        lambda cache: cache.tagkeys("t"),
+        lambda cache: cache.tags("h"),
+        lambda cache: cache.get("h"),
+        lambda cache: cache.ttl("h") is None,
+        lambda cache: cache.copy("h", "other"),
+        lambda cache: cache.memory_usage("h"),
+        lambda cache: cache.invalidate("t"),
+    ],
+)
+@pytest.mark.parametrize("tags", [[], ["t"]])
+def test_no_command_shows_a_hash_whose_fields_are_all_due(
+    cache: Cache, clock: ManualClock, look: Callable[[Cache], object], tags: list[str]
+) -> None:
+    cache.hset("h", mapping={"a": 1, "b": 2})
+    if tags:
+        cache.addtag("h", *tags)
+    cache.hexpire("h", 100, "a")
+    cache.hexpire("h", 10, "b")
+    cache.hexpire("h", 9, "a")
+    clock.advance(9)
+    cache._check()
+    assert 1 == cache.exists("h")
+    clock.advance(1)
+    assert not look(cache)
+    cache._check()
+    assert not cache.exists("h")
+    assert 0 == len(cache)
+    assert "expired" == cache.why("h")["cause"].value
+
+
+def test_a_key_of_spent_fields_may_be_written_anew(cache: Cache, clock: ManualClock) -> None:
+    cache.hset("h", "a", 1)
+    cache.hexpire("h", 1, "a")
+    clock.advance(1)
+    assert cache.set("h", "text", nx=True)
+    assert "text" == cache.get("h")
+    cache._check()
+
+
+def test_a_copy_has_the_fields_that_are_left(cache: Cache, clock: ManualClock) -> None:
+    cache.hset("h", mapping={"a": 1, "b": 2})
+    cache.hexpire("h", 1, "a")
+    clock.advance(1)
+    assert cache.copy("h", "other")
+    assert cache.memory_usage("h") == cache.memory_usage("other")
+    assert {"b": 2} == cache.hgetall("other")
 
 
 @pytest.mark.parametrize("ttl", [90, 90.0, timedelta(minutes=1.5), "90s"])
