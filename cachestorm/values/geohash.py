@@ -28,6 +28,8 @@ STEPS: Final = 26
 EARTH_RADIUS_M: Final = 6372797.560856
 MERCATOR_MAX_M: Final = 20037726.37
 RADIANS: Final = math.pi / 180.0
+# the first number that 63 bits cannot hold
+HALF: Final = 9223372036854775808.0
 ALPHABET: Final = "0123456789bcdefghjkmnpqrstuvwxyz"
 
 METRES: Final = {"M": 1.0, "KM": 1000.0, "FT": 0.3048, "MI": 1609.34}
@@ -284,13 +286,14 @@ def _span(number: i64, steps: i64, limit: float) -> tuple[float, float]:
 
 def _bits_of(score: float) -> i64:
     """The 64 bits that C takes a score for, as a signed number."""
-    if -9.2e18 < score < 9.2e18:
+    if -HALF <= score < HALF:
         return int(score)
-    if score != score or score >= 18446744073709551616.0:
-        return 0
     if score < 0.0:
         return -9223372036854775808
-    return int(score) - 18446744073709551616
+    if score >= 2.0 * HALF:
+        return 0
+    beyond: int = int(score)
+    return beyond - 18446744073709551616
 
 
 def _interleaved(even: i64, odd: i64) -> i64:

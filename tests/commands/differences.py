@@ -109,6 +109,11 @@ def is_same_number(words: list[bytes], theirs: Reply, ours: Reply) -> bool:
         return False
 
 
+def has_key_fields(words: list[bytes], theirs: Reply, ours: Reply) -> bool:
+    """The key is FIELDS."""
+    return words[1].upper() == b"FIELDS"
+
+
 def finds_nothing(words: list[bytes], theirs: Reply, ours: Reply) -> bool:
     """Theirs is empty or zero."""
     return theirs.value in ([], b"0")
@@ -193,7 +198,8 @@ def matches(pattern: str, reply: Reply) -> bool:
 
 DIFFERENCES: Final = [
     Difference(
-        f"COPY LMPOP ZMPOP LPOS SINTERCARD ZINTERCARD SORT SORT_RO {SCANS} {ALGEBRA} {RANGES}",
+        "COPY LMPOP ZMPOP LPOS LCS SINTERCARD ZINTERCARD SORT SORT_RO MEMORY "
+        f"{SCANS} {ALGEBRA} {RANGES}",
         [
             NUMBER,
             WEIGHT,
@@ -201,6 +207,7 @@ DIFFERENCES: Final = [
             "-ERR value is out of range, *",
             "-ERR DB index is out of range",
             "-ERR count should be greater than 0",
+            "-ERR RANK can't be zero*",
             "-ERR invalid cursor",
         ],
         [SYNTAX],
@@ -249,7 +256,15 @@ DIFFERENCES: Final = [
     ),
     Difference(
         "HGETEX HSETEX",
-        [WRONG_TYPE, NO_FIELDS],
+        [":*", ARRAY],
+        [SYNTAX],
+        "a key FIELDS is a key; theirs takes it for the word and looks at the key behind it",
+        "valkey",
+        condition=has_key_fields,
+    ),
+    Difference(
+        "HGETEX HSETEX",
+        [WRONG_TYPE, NO_FIELDS, ":0"],
         [NUMBER, "-ERR invalid expire time in '*' command"],
         ARGUMENTS_FIRST,
         "valkey",
@@ -276,7 +291,8 @@ DIFFERENCES: Final = [
         condition=has_nul,
     ),
     Difference(
-        f"EXPIRE PEXPIRE EXPIREAT PEXPIREAT OBJECT {RANGES} ZCOUNT ZREMRANGEBYSCORE {SCANS}",
+        "EXPIRE PEXPIRE EXPIREAT PEXPIREAT OBJECT MEMORY ZCOUNT ZREMRANGEBYSCORE "
+        f"{RANGES} {SCANS}",
         ["*", "-ERR *", WRONG_TYPE, ":*"],
         ["-ERR *"],
         "theirs reads a C string, which ends at a NUL byte",

@@ -62,7 +62,7 @@ def ours(resp3: bool) -> Ours:
 
 
 def compare(words: list[bytes], theirs: Theirs, ours: Ours) -> None:
-    """Asserts that both answer the same; where they are meant not to, the key goes."""
+    """Asserts that both answer the same; where they are meant not to, the keys go."""
     if theirs.lacks(words):
         return
     (expected,), (actual,) = theirs.run([words]), ours.run([words])
@@ -71,7 +71,7 @@ def compare(words: list[bytes], theirs: Theirs, ours: Ours) -> None:
     why = why_different(theirs.server.name, words, expected, actual)
     assert why, (words, settled(words, expected), settled(words, actual))
     if may_have_changed(expected, actual) and len(words) > 1:
-        forget = [[b"DEL", words[1]]]
+        forget = [[b"DEL", *words[1:]]]
         theirs.run(forget)
         ours.run(forget)
 
