@@ -617,7 +617,9 @@ def _rows(mapping: object) -> list[tuple[float, str]]:
         for at in range(0, len(items), 3):
             rows.append(_row(items[at], items[at + 1], items[at + 2]))
         return rows
-    for longitude, latitude, member in cast("list[tuple[object, object, object]]", items):
+    for item in items:
+        # a row may be a list, which compiled code would not unpack as a tuple
+        longitude, latitude, member = cast("Iterable[object]", item)
         rows.append(_row(longitude, latitude, member))
     return rows
 
