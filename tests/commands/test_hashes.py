@@ -253,7 +253,11 @@ def test_hsetex_with_a_deadline_that_is_over_leaves_no_field(cache: Cache) -> No
 
 
 def test_hsetex_refuses_what_excludes_each_other(cache: Cache) -> None:
-    for options in ({"nx": 1, "xx": 1}, {"fnx": 1, "fxx": 1}, {"keepttl": 1, "ttl": 5}):
+    for options in (
+        {"nx": True, "xx": True},
+        {"fnx": True, "fxx": True},
+        {"keepttl": True, "ttl": 5},
+    ):
         with pytest.raises(CommandSyntaxError):
             cache.hsetex("h", "a", 1, **options)
     with pytest.raises(ArityError):
