@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable
 from typing import Final
 
+import cachestorm_server.connection  # declares HELLO
 import cachestorm_server.session
 from cachestorm import Cache, CacheStormError, ManualClock
 from cachestorm.declare.registry import REGISTRY
