@@ -39,14 +39,6 @@ class Insight(Edge):
 
         Raises:
             NotAnIntegerError: if it is negative.
-
-        Example:
-            >>> cache = Cache()
-            >>> cache.set("a", 1), cache.set("b", 2)
-            (True, True)
-            >>> for key in "abaaabaaa": _ = cache.get(key)
-            >>> [key for key, hits in cache.hotkeys(1)]
-            ['a']
         """
         if count < 0:
             raise NotAnIntegerError()
@@ -71,15 +63,6 @@ class Insight(Edge):
             `cause` (a `Cause`), `at_ms` (milliseconds since 1970) and `tag` (the one whose
             invalidation it was, else None); None for a key that was never here, or left
             long ago or in a flush.
-
-        Example:
-            >>> cache = Cache()
-            >>> cache.set("user:1", "Ada", tags=["users"])
-            True
-            >>> cache.invalidate("users")
-            1
-            >>> cache.why("user:1")["tag"]
-            'users'
         """
         key = exact_key(key)
         space = self._enter()

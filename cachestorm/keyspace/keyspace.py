@@ -127,7 +127,7 @@ class Keyspace:
         self._policy_size: i64 = 64
         # a copy of the policy's: it is read at every access
         self._heat_shift: i64 = policy.heat_shift
-        self.hot: Final = HotKeys(commons.clock.now_ms()) if hot_keys else None
+        self.hot: HotKeys | None = HotKeys(commons.clock.now_ms()) if hot_keys else None
         self._tap_limit: u8 = FEWEST_TAPS
         self._notes: i64 = 0
         # Emptied arrays that wait to be let go, a slice at a time.
@@ -899,6 +899,9 @@ class Keyspace:
         self.expired, other.expired = other.expired, self.expired
         self.evicted, other.evicted = other.evicted, self.evicted
         self.invalidated, other.invalidated = other.invalidated, self.invalidated
+        self.hot, other.hot = other.hot, self.hot
+        self._tap_limit, other._tap_limit = other._tap_limit, self._tap_limit
+        self._notes, other._notes = other._notes, self._notes
         self.listed = True
         other.listed = True
         self.commons.sequence += 1
@@ -912,6 +915,8 @@ class Keyspace:
         charge = size_of(entry.kind, self.value(entry)) + ENTRY_BYTES + weigh(entry.key)
         if entry.expires_at_ms != 0:
             charge += DEADLINE_BYTES
+        if entry.key in self.expiry.idle:
+            charge += IDLE_BYTES
         return charge + self.tags.charge_of(entry)
 
     def charge(self, size: i64) -> None:

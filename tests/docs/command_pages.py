@@ -54,6 +54,9 @@ TITLES: Final = {
     "list": "Lists",
     "set": "Sets",
     "sorted-set": "Sorted sets",
+    "bitmap": "Bitmaps",
+    "hyperloglog": "HyperLogLogs",
+    "geo": "Places on the earth",
     "tags": "Tags",
     "namespaces": "Namespaces",
     "connection": "The connection",
@@ -89,6 +92,9 @@ def _declared_on(node: ast.FunctionDef) -> list[str]:
     for decorator in node.decorator_list:
         if isinstance(decorator, ast.Call) and ast.unparse(decorator.func) == "command":
             (spec,) = decorator.args
+            # of a sum of parts the first one has the name
+            while isinstance(spec, ast.BinOp):
+                spec = spec.left
             names.append(" ".join(name_of(str(ast.literal_eval(spec)))).strip())
     return names
 
