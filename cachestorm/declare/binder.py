@@ -17,7 +17,7 @@ fit each other are found out.
 from __future__ import annotations
 
 from cachestorm.declare.composites import Repeated, Rows, Together, Word
-from cachestorm.declare.kinds import Kind, Tally
+from cachestorm.declare.kinds import Cursor, Double, Integer, Kind, Tally
 from cachestorm.declare.matchers import (
     Clause,
     Clauses,
@@ -158,10 +158,14 @@ class Binder:
 
     def _single(self, node: Argument) -> Matcher:
         if node.shape == PARAMETER and node.kind is not None:
-            return One(self._slot(node), node.kind)
+            return One(self._slot(node), node.kind, prompt=isinstance(node.kind, Cursor))
         if node.shape == ONEOF:
             return self._pick(node)
-        return self._sequence(node.children)
+        inner = self._sequence(node.children)
+        first = inner.steps[0]
+        if node.optional and len(inner.steps) > 1 and isinstance(first, One):
+            first.prompt = _is_number(first.kind)
+        return inner
 
     def _kind_of_many(self, node: Argument) -> Kind:
         if node.kind is not None:
@@ -282,12 +286,17 @@ class Binder:
         if node.shape == BLOCK:
             slot = self._parameters.slot(node.name)
             if slot == NO_SLOT or any([child.multiple for child in node.children]):
-                return self._sequence(node.children)
+                inner = self._sequence(node.children)
+                for step in inner.steps:
+                    if isinstance(step, One):
+                        step.prompt = _is_number(step.kind)
+                return inner
             kinds = self._kinds_of(node)
-            return Tuple(slot, Together(kinds), len(kinds))
+            prompt = all([_is_number(kind) for kind in kinds])
+            return Tuple(slot, Together(kinds), len(kinds), prompt=prompt)
         assert node.kind is not None
         if not node.multiple:
-            return One(self._slot(node), node.kind)
+            return One(self._slot(node), node.kind, prompt=_is_number(node.kind))
         slot = self._slot_of_many(node)
         kind = Repeated(node.kind)
         if node.multiple_token:
@@ -310,6 +319,11 @@ def _leads(node: Argument) -> bool:
     if node.is_tokens_only and not node.optional:
         return False
     return all([_leads(child) for child in node.children])
+
+
+def _is_number(kind: Kind) -> bool:
+    """Whether a word behind a token is read when met; Redis leaves times to live for later."""
+    return isinstance(kind, (Integer, Double))
 
 
 def _names_default(nodes: list[Argument]) -> bool:

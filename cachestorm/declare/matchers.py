@@ -1,8 +1,9 @@
 """Matchers: small machines that take words into slots, one for each node of a tree.
 
 Built by the binder from a notation, run by a plan. They place words and refuse what does
-not fit; converting is for the kinds, later, so that a wrong word is refused before a
-wrong number, as in Redis.
+not fit. Converting is for the kinds, and in the order of Redis: the number behind a token
+is read where it is met, so that it is refused before a wrong word behind it; a time to
+live, and what stands at a fixed place, when all words have found theirs.
 
 1. `match` takes words from `at`, never at or beyond `end`, and says where it stopped.
 2. `least` is how many words it needs at least; a sequence reserves those of what follows,
@@ -39,17 +40,23 @@ class Matcher:
 
 
 class One(Matcher):
-    """One word. Appending, it adds to what its slot holds."""
+    """One word. Appending, it adds to what its slot holds; prompt, it is read when met."""
 
-    def __init__(self, slot: int, kind: Kind, appending: bool = False) -> None:
+    def __init__(
+        self, slot: int, kind: Kind, appending: bool = False, prompt: bool = False
+    ) -> None:
         super().__init__(1)
         self.slot = slot
         self.kind = kind
         self.appending = appending
+        self.prompt = prompt
 
     def match(self, words: list[object], at: int, end: int, bound: Bound) -> int:
         if at >= end:
             raise CommandSyntaxError()
+        if self.prompt and not bound.keys_only:
+            bound.put(self.slot, self.kind.read(words[at]), AS_GIVEN)
+            return at + 1
         if not self.appending:
             bound.put(self.slot, words[at], self.kind)
             return at + 1
@@ -62,13 +69,24 @@ class One(Matcher):
 
 
 class Tuple(Matcher):
-    """A fixed number of words for one slot. Appending, they add to what it holds."""
+    """A fixed number of words for one slot.
 
-    def __init__(self, slot: int, kind: Kind, width: int, appending: bool = False) -> None:
+    Appending, they add to what it holds; prompt, they are read when met.
+    """
+
+    def __init__(
+        self,
+        slot: int,
+        kind: Kind,
+        width: int,
+        appending: bool = False,
+        prompt: bool = False,
+    ) -> None:
         super().__init__(width)
         self.slot = slot
         self.kind = kind
         self.appending = appending
+        self.prompt = prompt
 
     def match(self, words: list[object], at: int, end: int, bound: Bound) -> int:
         stop = at + self.least
@@ -77,6 +95,8 @@ class Tuple(Matcher):
         former = bound.values[self.slot]
         if self.appending and isinstance(former, list):
             former.extend(words[at:stop])
+        elif self.prompt and not bound.keys_only:
+            bound.put(self.slot, self.kind.read(words[at:stop]), AS_GIVEN)
         else:
             bound.put(self.slot, words[at:stop], self.kind)
         return stop
@@ -150,7 +170,7 @@ class Counted(Matcher):
 
 
 class PerKey(Matcher):
-    """As many words as there are keys: `WEIGHTS weight [weight ...]`."""
+    """As many words as there are keys, read when met: `WEIGHTS weight [weight ...]`."""
 
     def __init__(self, slot: int, kind: Kind) -> None:
         super().__init__(1)
@@ -161,7 +181,10 @@ class PerKey(Matcher):
         stop = at + bound.count
         if stop > end:
             raise CommandSyntaxError()
-        bound.put(self.slot, words[at:stop], self.kind)
+        if bound.keys_only:
+            bound.put(self.slot, words[at:stop], self.kind)
+        else:
+            bound.put(self.slot, self.kind.read(words[at:stop]), AS_GIVEN)
         return stop
 
 

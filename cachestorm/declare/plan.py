@@ -129,7 +129,7 @@ class Plan:
         Raises:
             CacheStormError: for words that the command would refuse.
         """
-        return self._lex(words).find_keys()
+        return self._lex(words, True).find_keys()
 
     def bind(self, words: list[object]) -> Bound:
         """The words, lexed and converted.
@@ -137,15 +137,16 @@ class Plan:
         Raises:
             CacheStormError: what the words are refused with.
         """
-        bound = self._lex(words)
+        bound = self._lex(words, False)
         bound.convert()
         return bound
 
-    def _lex(self, words: list[object]) -> Bound:
+    def _lex(self, words: list[object], keys_only: bool) -> Bound:
         size = len(words)
         if size != self.arity and (self.arity >= 0 or size < -self.arity):
             raise ArityError(self._command)
         bound = Bound(self._slots)
+        bound.keys_only = keys_only
         at = self._matcher.match(words, self._first, size, bound)
         if at < size:
             raise stray_error(self._command, self.declaration.stray, words[at])
