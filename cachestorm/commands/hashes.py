@@ -417,6 +417,7 @@ class Hashes(FieldDeadlines):
         since="0.1",
         complexity="O(N) in the returned fields",
         reply="fields",
+        once="WITHVALUES",
         summary="Return fields of a hash drawn at random.",
     )
     def hrandfield(

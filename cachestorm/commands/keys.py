@@ -400,6 +400,7 @@ class Keys(Edge):
         complexity="O(1) for the caller",
         writes=True,
         reply="ok",
+        once="ASYNC SYNC",
         summary="Remove all keys, tags and links of the namespace.",
     )
     def flushdb(self, *, async_: bool = False, sync: bool = False) -> bool:
@@ -420,6 +421,7 @@ class Keys(Edge):
         complexity="O(1) a namespace",
         writes=True,
         reply="ok",
+        once="ASYNC SYNC",
         summary="Remove all keys, tags and links of all namespaces.",
     )
     def flushall(self, *, async_: bool = False, sync: bool = False) -> bool:

@@ -170,6 +170,7 @@ class Lists(Edge):
         complexity="O(N+M) for N keys and M returned elements",
         writes=True,
         reply="keyed",
+        once="COUNT",
         summary="Return elements of the first list that is not empty after removing them.",
     )
     def lmpop(

@@ -263,6 +263,7 @@ class SortedSets(SortedSetRanges, SortedSetAlgebra):
         complexity="O(log N)",
         fast=True,
         reply="ranked",
+        stray="arity",
         summary="Return the rank of a member of a sorted set, counted from the lowest score.",
     )
     def zrank(
@@ -282,6 +283,7 @@ class SortedSets(SortedSetRanges, SortedSetAlgebra):
         complexity="O(log N)",
         fast=True,
         reply="ranked",
+        stray="arity",
         summary="Return the rank of a member of a sorted set, counted from the highest score.",
     )
     def zrevrank(
@@ -376,6 +378,7 @@ class SortedSets(SortedSetRanges, SortedSetAlgebra):
         complexity="O(K + M*log N) for K keys and M returned members",
         writes=True,
         reply="keyed_scores",
+        once="COUNT",
         summary="Return members of the first sorted set that is not empty after removing them.",
     )
     def zmpop(
@@ -413,6 +416,7 @@ class SortedSets(SortedSetRanges, SortedSetAlgebra):
         since="0.1",
         complexity="O(N) in the returned members",
         reply="scored",
+        once="WITHSCORES",
         summary="Return members of a sorted set drawn at random.",
     )
     def zrandmember(

@@ -47,6 +47,7 @@ class Binder:
     Args:
         name: of the command, for refusals.
         stray: how the command refuses words that fit nowhere.
+        once: tokens that fit nowhere when they are said again.
 
     Attributes:
         matcher: the result.
@@ -55,10 +56,16 @@ class Binder:
     """
 
     def __init__(
-        self, name: str, arguments: list[Argument], parameters: Parameters, stray: str
+        self,
+        name: str,
+        arguments: list[Argument],
+        parameters: Parameters,
+        stray: str,
+        once: list[str],
     ) -> None:
         self._name = name
         self._stray = stray
+        self._once = once
         self._parameters = parameters
         self._bits = 0
         self._is_counted = False
@@ -272,7 +279,7 @@ class Binder:
         return added
 
     def _option(self, token: str, inner: Matcher | None, slot: int, value: object) -> Option:
-        option = Option(token, inner, slot, value, 1 << self._bits)
+        option = Option(token, inner, slot, value, 1 << self._bits, token in self._once)
         self._bits += 1
         return option
 

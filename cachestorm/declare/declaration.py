@@ -35,7 +35,8 @@ class Declaration:
         reply: the name of a converter in `replies`.
         bind: the name of a hatch in `hatches`, for what the notation cannot say; or empty.
         stray: the refusal of words that fit nowhere; `{word}` is the first of them.
-            STRAY_IS_ARITY: they count as a wrong number of arguments.
+            STRAY_IS_ARITY: more words than fit are a wrong number of arguments.
+        once: tokens, separated by spaces, that are stray when they are said again.
         connection: belongs to a connection, has no in-process door.
         flags: more flags of COMMAND INFO, separated by spaces: `admin noscript`.
     """
@@ -54,6 +55,7 @@ class Declaration:
         reply: str,
         bind: str,
         stray: str,
+        once: str,
         connection: bool,
         flags: str,
     ) -> None:
@@ -70,6 +72,7 @@ class Declaration:
         self.reply = reply
         self.bind = bind
         self.stray = stray
+        self.once = once
         self.connection = connection
         self.flags = flags
         self._notation: Notation | None = None
@@ -120,6 +123,7 @@ class Declarations:
         reply: str = "native",
         bind: str = "",
         stray: str = "syntax error",
+        once: str = "",
         connection: bool = False,
         flags: str = "",
     ) -> Callable[[Method], Method]:
@@ -144,6 +148,7 @@ class Declarations:
                     reply,
                     bind,
                     stray,
+                    once,
                     connection,
                     flags,
                 )

@@ -21,6 +21,7 @@ from cachestorm.declare.notation import BLOCK, ONEOF, Argument
 from cachestorm.declare.replies import Members, Status
 
 _DEEP: Final = "    "
+_ENDLESS: Final = -1
 # ACL categories that are not simply the group's name.
 _CATEGORIES: Final = {
     "generic": ["@keyspace"],
@@ -35,6 +36,17 @@ def arity_of(declaration: Declaration) -> int:
     nodes = declaration.notation.arguments
     least = sum([_least(node) for node in nodes]) + _name_size(declaration)
     return -least if any([_varies(node) for node in nodes]) else least
+
+
+def most_words_of(declaration: Declaration) -> int:
+    """How many words the command may have with its name; 0: any number."""
+    most = _name_size(declaration)
+    for node in declaration.notation.arguments:
+        size = _most(node)
+        if size == _ENDLESS:
+            return 0
+        most += size
+    return most
 
 
 def key_range_of(declaration: Declaration) -> tuple[int, int, int]:
@@ -165,6 +177,19 @@ def _size(node: Argument) -> int:
     if node.shape == ONEOF:
         return size + min([_size(child) for child in node.children])
     return size
+
+
+def _most(node: Argument) -> int:
+    """The most words of an argument; _ENDLESS if it may be repeated."""
+    if node.multiple:
+        return _ENDLESS
+    sizes = [_most(child) for child in node.children]
+    if _ENDLESS in sizes:
+        return _ENDLESS
+    size = 1 if node.token else 0
+    if node.kind is not None:
+        return size + 1
+    return size + (max(sizes) if node.shape == ONEOF else sum(sizes))
 
 
 def _varies(node: Argument) -> bool:

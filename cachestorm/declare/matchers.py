@@ -8,7 +8,8 @@ live, and what stands at a fixed place, when all words have found theirs.
 1. `match` takes words from `at`, never at or beyond `end`, and says where it stopped.
 2. `least` is how many words it needs at least; a sequence reserves those of what follows,
    except from a Run: words that are options are options even where values are missing.
-3. Tokens are matched in any case; options in any order; the same one twice: last wins.
+3. Tokens are matched in any case; options in any order; the same one twice: last wins,
+   unless the declaration has it only `once`.
 """
 
 from __future__ import annotations
@@ -223,17 +224,25 @@ class Option:
         inner: takes the words after the token; None for a flag or a choice.
         slot, value: what a flag or choice puts where.
         bit: its own, among the options of the command.
+        once: said again it is none.
         excludes: the bits of options that may not stand beside it.
     """
 
     def __init__(
-        self, token: str, inner: Matcher | None, slot: int, value: object, bit: int
+        self,
+        token: str,
+        inner: Matcher | None,
+        slot: int,
+        value: object,
+        bit: int,
+        once: bool,
     ) -> None:
         self.token = token
         self.inner = inner
         self.slot = slot
         self.value = value
         self.bit = bit
+        self.once = once
         self.excludes = 0
 
     def take(self, words: list[object], at: int, end: int, bound: Bound) -> int:
@@ -275,7 +284,7 @@ class Run(Matcher):
         seen = 0
         while at < end:
             option = option_for(self.options, words[at])
-            if option is None:
+            if option is None or (option.once and seen & option.bit):
                 break
             if seen & option.excludes:
                 raise CommandSyntaxError()
@@ -284,15 +293,15 @@ class Run(Matcher):
         for mask in self.required:
             if not seen & mask:
                 if at < end:
-                    raise stray_error(bound.slots.command, self.stray, words[at])
+                    raise stray_error(self.stray, words[at])
                 raise CommandSyntaxError()
         return at
 
 
-def stray_error(command: str, stray: str, word: object) -> CommandSyntaxError:
+def stray_error(stray: str, word: object) -> CommandSyntaxError:
     """The refusal of a word that fits nowhere, as the command declares it."""
-    if stray == STRAY_IS_ARITY:
-        return ArityError(command)
+    if stray == STRAY_IS_ARITY:  # and the number of words is right
+        return CommandSyntaxError()
     return CommandSyntaxError(stray.replace("{word}", text_of(to_wire(word))))
 
 

@@ -156,6 +156,7 @@ class Recorder:
         group="list",
         writes=True,
         reply="keyed",
+        once="COUNT",
     )
     def lmpop(self, keys, where, count=1):
         return (keys[0], [*keys, where, count])
@@ -275,6 +276,7 @@ class Recorder:
         "HRANDFIELD key [count [WITHVALUES]]",
         group="hash",
         reply="fields",
+        once="WITHVALUES",
     )
     def hrandfield(self, key, count=None, *, withvalues=False):
         return (key, count, withvalues)

@@ -142,6 +142,8 @@ REFUSALS = [
     ("COPY a b DB x FOO", INTEGER),
     ("SORT k LIMIT x 1 FOO", INTEGER),
     ("HRANDFIELD k x FOO", INTEGER),
+    ("HRANDFIELD k 1 WITHVALUES WITHVALUES", SYNTAX),
+    ("LMPOP 1 a LEFT COUNT 1 COUNT 2", SYNTAX),
     ("OBJECT", "wrong number of arguments for 'object' command"),
     ("OBJECT foo", "unknown subcommand 'foo'. Try OBJECT HELP."),
     ("OBJECT encoding", "wrong number of arguments for 'object|encoding' command"),
