@@ -34,6 +34,7 @@ from cachestorm.commands.containers import (
 from cachestorm.commands.edge import exact_key
 from cachestorm.commands.field_deadlines import FieldDeadlines, find_hash, hash_at
 from cachestorm.declare.declaration import command
+from cachestorm.declare.kinds import UNEVEN
 from cachestorm.entry import HASH, Entry
 from cachestorm.errors import ArgumentError, ArityError
 from cachestorm.keyspace.keyspace import Keyspace
@@ -412,7 +413,7 @@ class Hashes(FieldDeadlines):
             self._leave()
 
     @command(
-        "HRANDFIELD key [count [WITHVALUES]]",
+        "HRANDFIELD key [count:draws [WITHVALUES]]",
         group="hash",
         since="0.1",
         complexity="O(N) in the returned fields",
@@ -529,4 +530,4 @@ def _spelled(value: object) -> object:
 def _out_of_range(pairs: bool) -> str:
     if pairs:
         return "value is out of range"
-    return f"value is out of range, value must between {-INT64_MAX} and {INT64_MAX}"
+    return UNEVEN

@@ -39,6 +39,7 @@ from cachestorm.commands.rows import (
 from cachestorm.commands.sorted_set_algebra import SortedSetAlgebra
 from cachestorm.commands.sorted_set_ranges import SortedSetRanges
 from cachestorm.declare.declaration import command
+from cachestorm.declare.kinds import UNEVEN
 from cachestorm.entry import ZSET, Entry
 from cachestorm.errors import ArgumentError, ArityError, CommandSyntaxError
 from cachestorm.keyspace.keyspace import Keyspace
@@ -411,7 +412,7 @@ class SortedSets(SortedSetRanges, SortedSetAlgebra):
             self._leave()
 
     @command(
-        "ZRANDMEMBER key [count [WITHSCORES]]",
+        "ZRANDMEMBER key [count:draws [WITHSCORES]]",
         group="sorted-set",
         since="0.1",
         complexity="O(N) in the returned members",
@@ -433,11 +434,7 @@ class SortedSets(SortedSetRanges, SortedSetAlgebra):
         """
         key = exact_key(key)
         if count is not None and abs(count) > (INT64_MAX // 2 if withscores else INT64_MAX):
-            raise ArgumentError(
-                "value is out of range"
-                if withscores
-                else f"value is out of range, value must between {-INT64_MAX} and {INT64_MAX}"
-            )
+            raise ArgumentError("value is out of range" if withscores else UNEVEN)
         space = self._enter()
         try:
             entry = entry_of(space, key, ZSET)
