@@ -12,8 +12,8 @@ from typing import Final
 
 from mypy_extensions import mypyc_attr
 
-from cachestorm.codec import bytes_of, parse_int
-from cachestorm.declare.declaration import STRAY_IS_ARITY, command
+from cachestorm.codec import bytes_of
+from cachestorm.declare.declaration import STRAY_IS_ARITY, STRAY_IS_NOTHING, command
 from cachestorm.errors import ArgumentError, CacheStormError
 from cachestorm_server.info import REDIS_VERSION
 from cachestorm_server.session import NotAuthenticatedError, Session
@@ -82,6 +82,7 @@ def echo(session: Session, message: bytes) -> bytes:
     complexity="O(1)",
     fast=True,
     reply="ok",
+    stray=STRAY_IS_NOTHING,
     connection=True,
     flags="no_auth",
     summary="Close the connection.",
@@ -109,7 +110,7 @@ def reset(session: Session) -> str:
 
 
 @command(
-    "SELECT index",
+    "SELECT index:database",
     group=_CONNECTION,
     since="0.1",
     complexity="O(1)",
@@ -169,11 +170,12 @@ def auth(session: Session, password: str, username: str | None = None) -> None:
             "AUTH <password> called without any password configured for the default user. "
             "Are you sure your configuration is correct?"
         )
-    _authenticate(session, username or USER, password)
+    _authenticate(session, USER if username is None else username, password)
 
 
 @command(
-    "HELLO [protover:value [AUTH username:string password:string] [SETNAME clientname:string]]",
+    "HELLO [protover:protocol [AUTH username:string password:string] "
+    "[SETNAME clientname:string]]",
     group=_CONNECTION,
     since="0.1",
     complexity="O(1)",
@@ -185,7 +187,7 @@ def auth(session: Session, password: str, username: str | None = None) -> None:
 )
 def hello(
     session: Session,
-    protover: object = None,
+    protover: int | None = None,
     auth: tuple[str, str] | None = None,
     clientname: str | None = None,
 ) -> dict[str, object]:
@@ -195,7 +197,6 @@ def hello(
         Who serves, and what.
 
     Raises:
-        NotAnIntegerError: for a version that is no number.
         ProtocolVersionError: for another version than 2 and 3.
         WrongPasswordError: for a password or a user that is not known.
         NotAuthenticatedError: for a client that has to say who it is, and does not.
@@ -203,7 +204,7 @@ def hello(
     """
     version = 3 if session.resp3 else 2
     if protover is not None:
-        version = parse_int(protover, "Protocol version is not an integer or out of range")
+        version = protover
         if version not in (2, 3):
             raise ProtocolVersionError()
     if auth is not None:

@@ -230,13 +230,18 @@ class Binder:
     def _run(self, nodes: list[Argument]) -> Run:
         options: Options = {}
         required: list[int] = []
+        absence = ""
         least = 0
         for node in nodes:
             added = self._add_options(None, node, options)
             if not node.optional:
                 required.append(sum([option.bit for option in added]))
+                kind = node.children[0].kind if node.children else None
+                if isinstance(kind, Tally) and "{word}" in self._stray:
+                    absence = kind.excess_text
                 least += 1 + min([o.inner.least if o.inner is not None else 0 for o in added])
         run = Run(options, required, self._stray)
+        run.absence = absence
         run.least = least
         return run
 

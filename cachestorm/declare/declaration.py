@@ -19,6 +19,7 @@ from cachestorm.errors import DeclarationError
 Method = TypeVar("Method", bound=Callable[..., object])
 
 STRAY_IS_ARITY: Final = "arity"
+STRAY_IS_NOTHING: Final = "nothing"
 
 
 class Declaration:
@@ -36,6 +37,7 @@ class Declaration:
         bind: the name of a hatch in `hatches`, for what the notation cannot say; or empty.
         stray: the refusal of words that fit nowhere; `{word}` is the first of them.
             STRAY_IS_ARITY: more words than fit are a wrong number of arguments.
+            STRAY_IS_NOTHING: they are not looked at (QUIT).
         once: tokens, separated by spaces, that are stray when they are said again.
         connection: belongs to a connection, has no in-process door.
         flags: more flags of COMMAND INFO, separated by spaces: `admin noscript`.

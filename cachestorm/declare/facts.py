@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from cachestorm.declare.declaration import DECLARATIONS, Declaration
+from cachestorm.declare.declaration import DECLARATIONS, STRAY_IS_NOTHING, Declaration
 from cachestorm.declare.kinds import Key, Tally
 from cachestorm.declare.notation import BLOCK, ONEOF, Argument
 from cachestorm.declare.replies import Members, Status
@@ -35,7 +35,8 @@ def arity_of(declaration: Declaration) -> int:
     """How many words the command has with its name; negative: at least so many."""
     nodes = declaration.notation.arguments
     least = sum([_least(node) for node in nodes]) + _name_size(declaration)
-    return -least if any([_varies(node) for node in nodes]) else least
+    is_open = declaration.stray == STRAY_IS_NOTHING or any([_varies(node) for node in nodes])
+    return -least if is_open else least
 
 
 def most_words_of(declaration: Declaration) -> int:

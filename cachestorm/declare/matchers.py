@@ -222,6 +222,7 @@ class Option:
 
     Attributes:
         inner: takes the words after the token; None for a flag or a choice.
+        least: how many words that needs.
         slot, value: what a flag or choice puts where.
         bit: its own, among the options of the command.
         once: said again it is none.
@@ -239,6 +240,7 @@ class Option:
     ) -> None:
         self.token = token
         self.inner = inner
+        self.least = inner.least if inner is not None else 0
         self.slot = slot
         self.value = value
         self.bit = bit
@@ -271,7 +273,8 @@ class Run(Matcher):
 
     Attributes:
         required: masks of bits; of each, one option must be there.
-        stray: how the command refuses a word in the place of a required option.
+        stray: how the command refuses a word before a required option.
+        absence: the refusal when that option is nowhere; empty: a syntax error.
     """
 
     def __init__(self, options: Options, required: list[int], stray: str) -> None:
@@ -279,6 +282,7 @@ class Run(Matcher):
         self.options = options
         self.required = required
         self.stray = stray
+        self.absence = ""
 
     def match(self, words: list[object], at: int, end: int, bound: Bound) -> int:
         seen = 0
@@ -289,20 +293,32 @@ class Run(Matcher):
             if seen & option.excludes:
                 raise CommandSyntaxError()
             seen |= option.bit
+            if option.least >= end - at and not self.required:
+                raise stray_error(self.stray, words[at])
             at = option.take(words, at + 1, end, bound)
         for mask in self.required:
             if not seen & mask:
-                if at < end:
-                    raise stray_error(self.stray, words[at])
-                raise CommandSyntaxError()
+                raise self._absence(mask, words, at, end)
         return at
+
+    def _absence(self, mask: int, words: list[object], at: int, end: int) -> CommandSyntaxError:
+        """The refusal when a required option is not at its place."""
+        if at == end:
+            return CommandSyntaxError()
+        for place in range(at, end - 1):
+            option = option_for(self.options, words[place])
+            if option is not None and option.bit & mask:
+                return stray_error(self.stray, words[at])
+        return CommandSyntaxError(self.absence) if self.absence else CommandSyntaxError()
 
 
 def stray_error(stray: str, word: object) -> CommandSyntaxError:
     """The refusal of a word that fits nowhere, as the command declares it."""
     if stray == STRAY_IS_ARITY:  # and the number of words is right
         return CommandSyntaxError()
-    return CommandSyntaxError(stray.replace("{word}", text_of(to_wire(word))))
+    # as C does it: up to the first NUL
+    shown = text_of(to_wire(word).partition(b"\0")[0])
+    return CommandSyntaxError(stray.replace("{word}", shown))
 
 
 class Pick(Matcher):

@@ -19,7 +19,7 @@ from typing import Final, cast
 
 from cachestorm.declare.binder import Binder
 from cachestorm.declare.bound import Bound, Slots
-from cachestorm.declare.declaration import STRAY_IS_ARITY, Declaration
+from cachestorm.declare.declaration import STRAY_IS_ARITY, STRAY_IS_NOTHING, Declaration
 from cachestorm.declare.facts import arity_of, most_words_of
 from cachestorm.declare.hatches import HATCHES, Hatch
 from cachestorm.declare.kinds import AS_GIVEN
@@ -153,7 +153,7 @@ class Plan:
         bound = Bound(self._slots)
         bound.keys_only = keys_only
         at = self._matcher.match(words, self._first, size, bound)
-        if at < size:
+        if at < size and self.declaration.stray != STRAY_IS_NOTHING:
             raise stray_error(self.declaration.stray, words[at])
         if self._hatch is not None:
             self._hatch(bound)

@@ -125,7 +125,7 @@ class Recorder:
         group="hash",
         writes=True,
         fast=True,
-        stray="numfields should be greater than 0 and match the provided number of fields",
+        stray="Unsupported option {word}",
     )
     def hexpire(self, key, ttl, *fields, nx=False, xx=False, gt=False, lt=False):
         return (key, ttl, fields, nx, xx, gt, lt)

@@ -152,6 +152,7 @@ REFUSALS = [
     ("LPOP k -1", "value is out of range, must be positive"),
     ("LPOP k x", "value is out of range, must be positive"),
     ("LPOP k 1 2", "wrong number of arguments for 'lpop' command"),
+    ("LPOP k x 2", "wrong number of arguments for 'lpop' command"),
     ("LRANGE k x 1", INTEGER),
     ("LMPOP 0 a LEFT", "numkeys should be greater than 0"),
     ("LMPOP x a LEFT", "numkeys should be greater than 0"),
@@ -199,10 +200,9 @@ REFUSALS = [
 NEWER_REFUSALS = [
     ("HEXPIRE h x FIELDS 1 a", INTEGER),
     ("HEXPIRE h 5 FIELDS x a", INTEGER),
-    (
-        "HEXPIRE h 5 FOO 1 a",
-        NUMFIELDS,
-    ),
+    ("HEXPIRE h 5 FOO 1 a", NUMFIELDS),
+    ("HEXPIRE h 5 FOO FIELDS 1 a", "Unsupported option FOO"),
+    ("HEXPIRE h 5 FOO BAR FIELDS", NUMFIELDS),
     (
         "HEXPIRE h 5 FIELDS 0 a",
         NUMFIELDS,
@@ -228,6 +228,12 @@ def test_a_malformed_command_is_refused_in_redis_words(line: str, text: str) -> 
     with pytest.raises(CacheStormError) as caught:
         run(line)
     assert f"ERR {text}" == caught.value.resp
+
+
+def test_an_unknown_command_is_echoed_up_to_a_nul_byte() -> None:
+    with pytest.raises(CacheStormError) as caught:
+        run("no\0pe a\0b c")
+    assert "unknown command 'no', with args beginning with: 'a' 'c' " == str(caught.value)
 
 
 def test_an_unknown_command_is_echoed_up_to_128_bytes() -> None:
