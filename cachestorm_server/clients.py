@@ -183,7 +183,7 @@ def client_no_touch(session: Session, enabled: str) -> None:
 
 @command(
     "CLIENT KILL filter:<old-format:string | "
-    "new-format:<[ID client-id:integer] | [TYPE client-type:string] | "
+    "new-format:<[ID client-id] | [TYPE client-type:string] | "
     "[USER username:string] | [ADDR addr:string] | [LADDR laddr:string] | "
     "[SKIPME skipme:<YES | NO>]> [new-format ...]>",
     group=_CONNECTION,
@@ -212,15 +212,14 @@ def client_kill(
         ArgumentError: for a type, an id or a user that is none, or an address alone that
             nobody has.
     """
-    if client_id is not None and client_id < 1:
-        raise ArgumentError("client-id should be greater than 0")
+    fits_type = client_type is None or _is_normal(client_type)
     if username is not None and username != USER:
         raise ArgumentError(f"No such user '{username}'")
     chosen = [
         other
         for other in session.door.sessions.values()
         if (client_id is None or other.id == client_id)
-        and (client_type is None or _is_normal(client_type))
+        and fits_type
         and (addr is None or other.address == addr)
         and (laddr is None or other.local_address == laddr)
         and (old_format is None or other.address == old_format)
