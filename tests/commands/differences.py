@@ -22,15 +22,21 @@ CONFLICT: Final = "-ERR * options at the same time are not compatible"
 BIT_OFFSET: Final = "-ERR bit offset is not an integer or out of range"
 FIELD_TYPE: Final = "-ERR Invalid bitfield type.*"
 ONLY_GET: Final = "-ERR BITFIELD_RO only supports the GET subcommand"
+NUMFIELDS: Final = (
+    "-ERR numfields should be greater than 0 and match the provided number of fields"
+)
+CLIENT_ID: Final = "-ERR client-id should be greater than 0"
 NOTHING: Final = "null"
 ARRAY: Final = "*"
+ANYTHING: Final = "anything"
+EVERY: Final = "all"
 
+FIELD_DEADLINES: Final = "HEXPIRE HPEXPIRE HEXPIREAT HPEXPIREAT"
 SCANS: Final = "SCAN HSCAN SSCAN ZSCAN"
 ALGEBRA: Final = "ZUNION ZINTER ZDIFF ZUNIONSTORE ZINTERSTORE ZDIFFSTORE"
 RANGES: Final = "ZRANGE ZRANGESTORE ZRANGEBYSCORE ZREVRANGEBYSCORE ZRANGEBYLEX ZREVRANGEBYLEX"
-PLACES_FIRST: Final = "words out of place are refused before values that cannot be read"
+PLACES_FIRST: Final = "words out of place are refused before values out of range"
 VALUES_FIRST: Final = "values that cannot be read are refused before options that exclude"
-IN_ORDER: Final = "values are read in the order of the command's syntax"
 ARGUMENTS_FIRST: Final = "arguments are refused before any key is looked at"
 
 Condition = Callable[[list[bytes], Reply, Reply], bool]
@@ -57,6 +63,35 @@ def has_repeated_option(words: list[bytes], theirs: Reply, ours: Reply) -> bool:
     return len(options) > len(set(options))
 
 
+def has_word(wanted: bytes) -> Condition:
+    """A word is among the others, in any case."""
+
+    def condition(words: list[bytes], theirs: Reply, ours: Reply) -> bool:
+        return wanted in [word.upper() for word in words[1:]]
+
+    return condition
+
+
+def has_cut_word(words: list[bytes], theirs: Reply, ours: Reply) -> bool:
+    """A word goes on after a NUL byte."""
+    return any(b"\0" in word[1:] for word in words[1:])
+
+
+def has_blank_number(words: list[bytes], theirs: Reply, ours: Reply) -> bool:
+    """A number begins with a blank."""
+    return any(word.removeprefix(b"(").startswith(b" ") for word in words[2:])
+
+
+def has_hexadecimal(words: list[bytes], theirs: Reply, ours: Reply) -> bool:
+    """A number begins with 0x."""
+    return any(b"0x" in word.lower() for word in words[2:])
+
+
+def has_wide_exponent(words: list[bytes], theirs: Reply, ours: Reply) -> bool:
+    """A number is too great or too small for a double."""
+    return any(b"e400" in word or b"e-400" in word for word in words)
+
+
 def has_many_digits(words: list[bytes], theirs: Reply, ours: Reply) -> bool:
     """They answer a number of more digits than a double has, we the nearest double."""
     try:
@@ -68,10 +103,13 @@ def has_many_digits(words: list[bytes], theirs: Reply, ours: Reply) -> bool:
 
 
 def is_reordered(words: list[bytes], theirs: Reply, ours: Reply) -> bool:
-    """The same elements, of what has no order, in another one."""
-    if b"BY" not in words or not isinstance(theirs.value, list):
+    """Elements of what has no order in another one; with LIMIT, others of them."""
+    options = [word.upper() for word in words]
+    if b"BY" not in options or not isinstance(theirs.value, list):
         return False
     assert isinstance(ours.value, list)
+    if b"LIMIT" in options:
+        return len(theirs.value) == len(ours.value)
     return sorted(theirs.value, key=repr) == sorted(ours.value, key=repr)
 
 
@@ -105,7 +143,7 @@ class Difference:
     def covers(self, server: str, words: list[bytes], theirs: Reply, ours: Reply) -> bool:
         """Whether this is why two replies differ."""
         return (
-            words[0].decode("latin-1").upper() in self.commands
+            (self.commands == [EVERY] or words[0].decode("latin-1").upper() in self.commands)
             and self.server in ("", server)
             and any(matches(pattern, theirs) for pattern in self.theirs)
             and any(matches(pattern, ours) for pattern in self.ours)
@@ -116,7 +154,7 @@ class Difference:
         """The row as `docs/differences.md` shows it."""
         whose = {"": "Redis 7.0, Valkey 9.1", "valkey": "Valkey 9.1", "redis": "Redis 7.0"}
         cells = [
-            ", ".join(self.commands),
+            ", ".join(self.commands) if self.commands != [EVERY] else "all commands",
             whose[self.server],
             *("<br>".join(map(_cell, side)) for side in (self.theirs, self.ours)),
             self.why,
@@ -126,6 +164,7 @@ class Difference:
 
 def _cell(pattern: str) -> str:
     named = {NOTHING: "nil", ARRAY: "an array", ":*": "an integer", "$*": "a string"}
+    named[ANYTHING] = ANYTHING
     return named.get(pattern) or f"`{pattern.lstrip('-')}`"
 
 
@@ -133,6 +172,8 @@ def matches(pattern: str, reply: Reply) -> bool:
     """Whether a reply is what a pattern says."""
     if pattern == NOTHING:
         return reply.mark == "_" or reply.text in ("$-1", "*-1")
+    if pattern == ANYTHING:
+        return True
     if pattern == ARRAY:
         return isinstance(reply.value, list)
     literal = [re.escape(part) for part in pattern.split("*")]
@@ -141,29 +182,76 @@ def matches(pattern: str, reply: Reply) -> bool:
 
 DIFFERENCES: Final = [
     Difference(
-        f"COPY LMPOP ZMPOP LPOS SINTERCARD ZINTERCARD SORT SORT_RO {SCANS} {ALGEBRA} {RANGES}",
+        f"EXPIRE PEXPIRE EXPIREAT PEXPIREAT {FIELD_DEADLINES}",
+        [CONFLICT],
+        [NUMBER, NUMFIELDS],
+        VALUES_FIRST,
+    ),
+    Difference(
+        "ZADD",
+        [CONFLICT, "-ERR INCR option supports a single increment-element pair"],
+        [DOUBLE],
+        VALUES_FIRST,
+    ),
+    Difference("COPY", ["-ERR DB index is out of range"], [SYNTAX, NUMBER], PLACES_FIRST),
+    Difference(
+        "CLIENT",
         [
-            NUMBER,
-            WEIGHT,
-            NEGATIVE,
-            "-ERR value is out of range, *",
-            "-ERR DB index is out of range",
-            "-ERR count should be greater than 0",
-            "-ERR invalid cursor",
+            SYNTAX,
+            CLIENT_ID,
+            "-ERR No such client",
+            "-ERR No such user '*'",
+            "-ERR Unknown client type '*'",
         ],
+        [SYNTAX, CLIENT_ID, "-ERR Invalid client ID", "-ERR Unknown client type '*'"],
+        PLACES_FIRST,
+    ),
+    Difference("CLIENT", [":*"], [CLIENT_ID], "an id is a number, as in Redis 7.2", "valkey"),
+    Difference(
+        "CLIENT CONFIG",
+        [ANYTHING],
+        [ANYTHING],
+        "theirs reads words as C strings, which end at a NUL byte",
+        condition=has_nul,
+    ),
+    Difference(
+        "CONFIG",
         [SYNTAX],
+        ["-ERR wrong number of arguments for 'config|set' command"],
+        "a setting without a value is a wrong number of arguments, as in MSET",
+    ),
+    Difference(
+        "COMMAND",
+        ["-ERR wrong number of arguments for 'command|getkeys' command", SYNTAX],
+        ["-ERR Invalid command specified", ARRAY],
+        "as in Redis 7.2",
+        "redis",
+    ),
+    Difference(
+        "HELLO",
+        ["-NOPROTO *", "-WRONGPASS *", "-ERR Client names *"],
+        ["-ERR Syntax error in HELLO option *", "-WRONGPASS *"],
         PLACES_FIRST,
     ),
     Difference(
-        "EXPIRE PEXPIRE EXPIREAT PEXPIREAT HEXPIREAT", [CONFLICT], [NUMBER], VALUES_FIRST
+        "SET",
+        [SYNTAX],
+        [ANYTHING],
+        "TAGS is an option of CacheStorm",
+        condition=has_word(b"TAGS"),
     ),
-    Difference("ZADD", [CONFLICT], [DOUBLE], VALUES_FIRST),
+    Difference(
+        "HSCAN",
+        [SYNTAX],
+        [ARRAY, NUMBER, "-ERR invalid cursor", WRONG_TYPE],
+        "NOVALUES is of Redis 7.4",
+        "redis",
+        has_word(b"NOVALUES"),
+    ),
     Difference(
         "ZINCRBY", [SYNTAX], [DOUBLE], "theirs takes an increment NX for an option of ZADD"
     ),
-    Difference("LPOS", ["-ERR RANK can't be zero*"], [NEGATIVE], VALUES_FIRST),
     Difference("SET", [SYNTAX], [NUMBER], VALUES_FIRST),
-    Difference(RANGES, [NUMBER], ["-ERR min or max*"], IN_ORDER),
     Difference(
         f"{SCANS} {ALGEBRA} ZINTERCARD LCS",
         [WRONG_TYPE, ARRAY, "-ERR The specified keys must contain string values"],
@@ -180,20 +268,6 @@ DIFFERENCES: Final = [
         [NUMBER, "-ERR invalid expire time in 'getex' command"],
         f"{ARGUMENTS_FIRST}, as in Valkey",
         "redis",
-    ),
-    Difference(
-        "HEXPIREAT",
-        ["-ERR numfields should be greater than 0 and match the provided number of fields"],
-        ["-ERR Unsupported option *"],
-        "a word in the place of FIELDS is named",
-        "valkey",
-    ),
-    Difference(
-        "ZRANK ZREVRANK",
-        ["-ERR wrong number of arguments for '*' command"],
-        [SYNTAX, ARRAY, NOTHING, WRONG_TYPE],
-        "one text for all words that fit nowhere; an option said twice is said once",
-        "valkey",
     ),
     Difference(
         "SORT SORT_RO",
@@ -217,13 +291,6 @@ DIFFERENCES: Final = [
         condition=has_nul,
     ),
     Difference(
-        "ZRANGE ZRANGESTORE",
-        [SYNTAX],
-        [ARRAY, ":*", WRONG_TYPE, NUMBER, "-ERR min or max*"],
-        "an option said twice is said once, as in other commands",
-        condition=has_repeated_option,
-    ),
-    Difference(
         "INCRBYFLOAT HINCRBYFLOAT",
         ["$*"],
         ["$*"],
@@ -233,12 +300,52 @@ DIFFERENCES: Final = [
     Difference(
         "SCAN",
         ["-ERR unknown type name '*'"],
-        [ARRAY],
+        [ARRAY, SYNTAX, NUMBER, "-ERR invalid cursor"],
         "a type that there is none of finds nothing, as in Redis 7.2",
         "valkey",
     ),
     Difference(
-        "SCAN", [ARRAY], ["-ERR invalid cursor"], "a cursor is digits, as in Valkey", "redis"
+        SCANS,
+        [ARRAY, SYNTAX, NUMBER],
+        ["-ERR invalid cursor"],
+        "a cursor is digits, without a sign",
+    ),
+    Difference(
+        "LREM LPOS",
+        [":*", WRONG_TYPE, NOTHING, ARRAY],
+        ["-ERR value is out of range, *"],
+        "the least integer has no counterpart to the left, as in Redis 7.2",
+        "redis",
+    ),
+    Difference(
+        f"ZCOUNT ZREMRANGEBYSCORE {RANGES}",
+        ["-ERR min or max is not a float"],
+        [ANYTHING],
+        "a bound may begin with blanks, as in Redis 7.2",
+        "valkey",
+        has_blank_number,
+    ),
+    Difference(
+        f"ZADD ZINCRBY ZCOUNT ZREMRANGEBYSCORE INCRBYFLOAT HINCRBYFLOAT {RANGES} {ALGEBRA}",
+        ["-ERR *"],
+        [ANYTHING],
+        "a number may be hexadecimal, as in Redis 7.2",
+        "valkey",
+        has_hexadecimal,
+    ),
+    Difference(
+        "HINCRBYFLOAT INCRBYFLOAT",
+        [ANYTHING],
+        [DOUBLE],
+        "a stored number is a double; theirs is a long double of 64 bits",
+        condition=has_wide_exponent,
+    ),
+    Difference(
+        EVERY,
+        [ANYTHING],
+        [ANYTHING],
+        "theirs reads words as C strings, which end at a NUL byte",
+        condition=has_cut_word,
     ),
     Difference(
         "BITCOUNT BITPOS BITFIELD BITFIELD_RO",
