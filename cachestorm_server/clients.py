@@ -33,6 +33,7 @@ _TYPES: Final = ("normal", "master", "replica", "slave", "pubsub")
     since="0.1",
     complexity="O(1)",
     connection=True,
+    flags="allow_busy noscript loading stale",
     summary="Return the number of this connection.",
 )
 def client_id(session: Session) -> int:
@@ -46,6 +47,7 @@ def client_id(session: Session) -> int:
     since="0.1",
     complexity="O(1)",
     connection=True,
+    flags="allow_busy noscript loading stale",
     summary="Return the name of this connection.",
 )
 def client_getname(session: Session) -> str | None:
@@ -60,6 +62,7 @@ def client_getname(session: Session) -> str | None:
     complexity="O(1)",
     reply="ok",
     connection=True,
+    flags="allow_busy noscript loading stale",
     summary="Name this connection.",
 )
 def client_setname(session: Session, connection_name: str) -> None:
@@ -78,6 +81,7 @@ def client_setname(session: Session, connection_name: str) -> None:
     complexity="O(1)",
     reply="ok",
     connection=True,
+    flags="allow_busy noscript loading stale",
     summary="Say which library this client is.",
 )
 def client_setinfo(session: Session, attr: str, value: str) -> None:
@@ -102,6 +106,7 @@ def client_setinfo(session: Session, attr: str, value: str) -> None:
     complexity="O(1)",
     reply="verbatim",
     connection=True,
+    flags="noscript loading stale",
     summary="Describe this connection.",
 )
 def client_info(session: Session) -> str:
@@ -116,7 +121,7 @@ def client_info(session: Session) -> str:
     complexity="O(N) in the connections",
     reply="verbatim",
     connection=True,
-    flags="admin",
+    flags="admin noscript loading stale",
     summary="Describe all connections.",
 )
 def client_list(
@@ -144,6 +149,7 @@ def client_list(
     complexity="O(1)",
     reply="ok",
     connection=True,
+    flags="allow_busy no_multi noscript loading stale",
     summary="Switch replies on or off, or skip the next one.",
 )
 def client_reply(session: Session, mode: str) -> None:
@@ -159,7 +165,7 @@ def client_reply(session: Session, mode: str) -> None:
     complexity="O(1)",
     reply="ok",
     connection=True,
-    flags="admin",
+    flags="admin allow_busy noscript loading stale",
     summary="Keep this connection when memory is short.",
 )
 def client_no_evict(session: Session, enabled: str) -> None:
@@ -174,6 +180,7 @@ def client_no_evict(session: Session, enabled: str) -> None:
     complexity="O(1)",
     reply="ok",
     connection=True,
+    flags="allow_busy noscript loading stale",
     summary="Let reads of this connection not count as accesses.",
 )
 def client_no_touch(session: Session, enabled: str) -> None:
@@ -190,7 +197,7 @@ def client_no_touch(session: Session, enabled: str) -> None:
     since="0.1",
     complexity="O(N) in the connections",
     connection=True,
-    flags="admin",
+    flags="admin noscript loading stale",
     summary="Close connections.",
 )
 def client_kill(
@@ -243,6 +250,7 @@ def client_kill(
     since="0.1",
     complexity="O(1)",
     connection=True,
+    flags="allow_busy noscript loading stale",
     summary="Return the connection that invalidations are sent to; -1 without tracking.",
 )
 def client_getredir(session: Session) -> int:

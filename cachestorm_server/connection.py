@@ -68,6 +68,7 @@ def ping(session: Session, message: bytes | None = None) -> bytes | None:
     complexity="O(1)",
     fast=True,
     connection=True,
+    flags="loading stale",
     summary="Return the message given.",
 )
 def echo(session: Session, message: bytes) -> bytes:
@@ -84,7 +85,7 @@ def echo(session: Session, message: bytes) -> bytes:
     reply="ok",
     stray=STRAY_IS_NOTHING,
     connection=True,
-    flags="no_auth",
+    flags="no_auth allow_busy noscript loading stale",
     summary="Close the connection.",
 )
 def quit_(session: Session) -> None:
@@ -100,7 +101,7 @@ def quit_(session: Session) -> None:
     fast=True,
     reply="status",
     connection=True,
-    flags="no_auth",
+    flags="no_auth allow_busy noscript loading stale",
     summary="Make the connection what it was when it was opened.",
 )
 def reset(session: Session) -> str:
@@ -117,6 +118,7 @@ def reset(session: Session) -> str:
     fast=True,
     reply="ok",
     connection=True,
+    flags="allow_busy loading stale",
     summary="Switch to the namespace that a number stands for.",
 )
 def select(session: Session, index: int) -> None:
@@ -155,7 +157,7 @@ def namespace(session: Session, name: str) -> None:
     fast=True,
     reply="ok",
     connection=True,
-    flags="no_auth noscript loading stale",
+    flags="no_auth noscript loading stale allow_busy",
     summary="Say who you are.",
 )
 def auth(session: Session, password: str, username: str | None = None) -> None:
@@ -182,7 +184,7 @@ def auth(session: Session, password: str, username: str | None = None) -> None:
     fast=True,
     connection=True,
     stray="Syntax error in HELLO option '{word}'",
-    flags="no_auth noscript loading stale",
+    flags="no_auth noscript loading stale allow_busy",
     summary="Choose the version of the protocol, and introduce yourself.",
 )
 def hello(

@@ -29,6 +29,8 @@ _CATEGORIES: Final = {
     "transactions": ["@transaction"],
     "server": [],
 }
+# A command that names types in its flags is of these, and not of its group's category (SORT).
+_TYPES: Final = ("@list", "@set", "@sortedset")
 
 
 def arity_of(declaration: Declaration) -> int:
@@ -79,8 +81,8 @@ def flags_of(declaration: Declaration) -> list[str]:
     flags: list[str] = []
     if declaration.writes:
         flags.append("write")
-    elif not declaration.connection:
-        flags.append("readonly")
+    elif not declaration.connection and "stale" not in declaration.flags.split():
+        flags.append("readonly")  # what may be asked of stale data reads none
     if declaration.grows:
         flags.append("denyoom")
     flags.extend([word for word in declaration.flags.split() if not word.startswith("@")])
@@ -95,7 +97,9 @@ def categories_of(declaration: Declaration) -> list[str]:
     """The ACL categories."""
     flags = flags_of(declaration)
     found = ["@write"] if "write" in flags else ["@read"] if "readonly" in flags else []
-    found.extend(_CATEGORIES.get(declaration.group, ["@" + declaration.group]))
+    named = [word for word in declaration.flags.split() if word in _TYPES]
+    if not named:
+        found.extend(_CATEGORIES.get(declaration.group, ["@" + declaration.group]))
     found.append("@fast" if declaration.fast else "@slow")
     if "admin" in flags:
         found.extend(["@admin", "@dangerous"])
