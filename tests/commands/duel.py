@@ -128,7 +128,9 @@ class Duel:
         for index in range(DATABASES):
             for side in (self.theirs, self.ours):
                 side.run([[b"SELECT", b"%d" % index]])
-            expected, actual = contents(self.theirs), contents(self.ours)
+            has_fields = not self.theirs.lacks([b"HEXPIRETIME"])
+            expected = contents(self.theirs, has_fields)
+            actual = contents(self.ours, has_fields)
             if not same(expected, actual):
                 raise Mismatch(f"database {index}: theirs {expected}, ours {actual}")
         for side in (self.theirs, self.ours):
@@ -236,8 +238,16 @@ def unordered(reply: Reply) -> Reply:
     return Reply(reply.mark, sorted(map(unordered, reply.value), key=repr))
 
 
-def contents(side: Theirs | Ours) -> dict[bytes, tuple[str, Reply, int]]:
-    """Type, value and deadline of all keys of the database at hand."""
+Contents = dict[bytes, tuple[str, Reply, list[int]]]
+
+
+def contents(side: Theirs | Ours, has_fields: bool) -> Contents:
+    """Type, value and deadlines of all keys of the database at hand.
+
+    Args:
+        side: whom to ask.
+        has_fields: the deadlines of a hash's fields are asked for too.
+    """
     names = [item.value for item in _list_of(side.run([[b"KEYS", b"*"]])[0])]
     keys = sorted(name for name in names if isinstance(name, bytes))
     kinds = side.run([[b"TYPE", key] for key in keys])
@@ -246,22 +256,31 @@ def contents(side: Theirs | Ours) -> dict[bytes, tuple[str, Reply, int]]:
     for key, kind, end in zip(keys, kinds, ends, strict=True):
         before, after, has_no_order = READERS[kind.text[1:]]
         (value,) = side.run([[*before, key, *after]])
-        assert isinstance(end.value, bytes)
         held = settled(before, value) if has_no_order else value
-        found[key] = (kind.text, held, int(end.value))
+        ends_of_key = [_number(end)]
+        if has_fields and kind.text == "+hash":
+            rows = _list_of(side.run([[b"HKEYS", key]])[0])
+            fields = sorted(row.value for row in rows if isinstance(row.value, bytes))
+            ask = [b"HPEXPIRETIME", key, b"FIELDS", b"%d" % len(fields), *fields]
+            ends_of_key += [_number(each) for each in _list_of(side.run([ask])[0])]
+        found[key] = (kind.text, held, ends_of_key)
     return found
 
 
-def same(
-    theirs: dict[bytes, tuple[str, Reply, int]], ours: dict[bytes, tuple[str, Reply, int]]
-) -> bool:
+def _number(reply: Reply) -> int:
+    assert isinstance(reply.value, bytes)
+    return int(reply.value)
+
+
+def same(theirs: Contents, ours: Contents) -> bool:
     """Whether two databases hold the same; deadlines may be a minute apart."""
     if list(theirs) != list(ours):
         return False
-    for key, (kind, value, end) in theirs.items():
-        other_kind, other_value, other_end = ours[key]
-        if kind != other_kind or value != other_value:
+    for key, (kind, value, ends) in theirs.items():
+        other_kind, other_value, other_ends = ours[key]
+        if kind != other_kind or value != other_value or len(ends) != len(other_ends):
             return False
-        if (end < 0) != (other_end < 0) or abs(end - other_end) > LATITUDE_MS:
-            return False
+        for end, other in zip(ends, other_ends, strict=True):
+            if (end < 0) != (other < 0) or abs(end - other) > LATITUDE_MS:
+                return False
     return True
