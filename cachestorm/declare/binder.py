@@ -229,19 +229,16 @@ class Binder:
 
     def _run(self, nodes: list[Argument]) -> Run:
         options: Options = {}
-        required: list[int] = []
-        absence = ""
+        required: list[tuple[int, str]] = []
         least = 0
         for node in nodes:
             added = self._add_options(None, node, options)
             if not node.optional:
-                required.append(sum([option.bit for option in added]))
                 kind = node.children[0].kind if node.children else None
-                if isinstance(kind, Tally) and "{word}" in self._stray:
-                    absence = kind.excess_text
+                refusal = kind.excess_text if isinstance(kind, Tally) else ""
+                required.append((sum([option.bit for option in added]), refusal))
                 least += 1 + min([o.inner.least if o.inner is not None else 0 for o in added])
         run = Run(options, required, self._stray)
-        run.absence = absence
         run.least = least
         return run
 
@@ -273,7 +270,8 @@ class Binder:
             for child in node.children:
                 label = node if node.labelled else None
                 added.extend(self._add_options(label, child, options))
-            if not node.is_tokens_only and not node.multiple:
+            is_strict = not node.is_tokens_only or all([option.once for option in added])
+            if is_strict and not node.multiple:
                 everything = sum([option.bit for option in added])
                 for option in added:
                     option.excludes = everything - option.bit

@@ -38,7 +38,8 @@ class Declaration:
         stray: the refusal of words that fit nowhere; `{word}` is the first of them.
             STRAY_IS_ARITY: more words than fit are a wrong number of arguments.
             STRAY_IS_NOTHING: they are not looked at (QUIT).
-        once: tokens, separated by spaces, that are stray when they are said again.
+        once: tokens, separated by spaces, that are stray when they are said again; a choice
+            of nothing but such tokens is a syntax error when two are said.
         connection: belongs to a connection, has no in-process door.
         flags: more flags of COMMAND INFO, separated by spaces: `admin noscript`.
     """

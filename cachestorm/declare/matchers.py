@@ -272,17 +272,16 @@ class Run(Matcher):
     """Options in any order, up to the first word that is none.
 
     Attributes:
-        required: masks of bits; of each, one option must be there.
-        stray: how the command refuses a word before a required option.
-        absence: the refusal when that option is nowhere; empty: a syntax error.
+        required: masks of bits; of each, one option must be there. And how its absence is
+            refused; empty for a syntax error.
+        stray: how the command refuses a word in the place of a required option.
     """
 
-    def __init__(self, options: Options, required: list[int], stray: str) -> None:
+    def __init__(self, options: Options, required: list[tuple[int, str]], stray: str) -> None:
         super().__init__(0)
         self.options = options
         self.required = required
         self.stray = stray
-        self.absence = ""
 
     def match(self, words: list[object], at: int, end: int, bound: Bound) -> int:
         seen = 0
@@ -296,20 +295,25 @@ class Run(Matcher):
             if option.least >= end - at and not self.required:
                 raise stray_error(self.stray, words[at])
             at = option.take(words, at + 1, end, bound)
-        for mask in self.required:
+        for mask, refusal in self.required:
             if not seen & mask:
-                raise self._absence(mask, words, at, end)
+                if at < end and self._is_stray(mask, words, at, end):
+                    raise stray_error(self.stray, words[at])
+                raise CommandSyntaxError(refusal or "syntax error")
         return at
 
-    def _absence(self, mask: int, words: list[object], at: int, end: int) -> CommandSyntaxError:
-        """The refusal when a required option is not at its place."""
-        if at == end:
-            return CommandSyntaxError()
+    def _is_stray(self, mask: int, words: list[object], at: int, end: int) -> bool:
+        """Whether the word here is to blame for what is required and not at its place.
+
+        Where refusals name words, they name one only if what is required comes later.
+        """
+        if "{word}" not in self.stray:
+            return True
         for place in range(at, end - 1):
             option = option_for(self.options, words[place])
             if option is not None and option.bit & mask:
-                return stray_error(self.stray, words[at])
-        return CommandSyntaxError(self.absence) if self.absence else CommandSyntaxError()
+                return True
+        return False
 
 
 def stray_error(stray: str, word: object) -> CommandSyntaxError:

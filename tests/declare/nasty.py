@@ -212,6 +212,7 @@ class Recorder:
         "[WITHSCORES]",
         group="sorted-set",
         reply="scored",
+        once="BYSCORE BYLEX REV",
     )
     def zrange(
         self,

@@ -169,6 +169,7 @@ REFUSALS = [
     ("ZADD k NX XX", SYNTAX),
     ("ZADD k 1 m 2", SYNTAX),
     ("ZADD k x m", "value is not a valid float"),
+    ("ZRANGE k a b BYSCORE BYLEX", SYNTAX),
     ("ZREVRANGEBYSCORE k a b", "min or max is not a float"),
     ("ZLEXCOUNT k a b", "min or max not valid string range item"),
     ("ZRANGE k 0 1 BYSCORE LIMIT 1", SYNTAX),
