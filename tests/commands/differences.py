@@ -163,7 +163,13 @@ class Difference:
 
 
 def _cell(pattern: str) -> str:
-    named = {NOTHING: "nil", ARRAY: "an array", ":*": "an integer", "$*": "a string"}
+    named = {
+        NOTHING: "nil",
+        ARRAY: "an array",
+        ":*": "an integer",
+        "$*": "a string",
+        "=*": "a text",
+    }
     named[ANYTHING] = ANYTHING
     return named.get(pattern) or f"`{pattern.lstrip('-')}`"
 
@@ -206,7 +212,13 @@ DIFFERENCES: Final = [
         [SYNTAX, CLIENT_ID, "-ERR Invalid client ID", "-ERR Unknown client type '*'"],
         PLACES_FIRST,
     ),
-    Difference("CLIENT", [":*"], [CLIENT_ID], "an id is a number, as in Redis 7.2", "valkey"),
+    Difference(
+        "CLIENT",
+        [":*", "$*", "=*"],
+        [CLIENT_ID, "-ERR Invalid client ID"],
+        "an id is a number, as in Redis 7.2",
+        "valkey",
+    ),
     Difference(
         "CLIENT CONFIG",
         [ANYTHING],
