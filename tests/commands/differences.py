@@ -324,7 +324,7 @@ DIFFERENCES: Final = [
     ),
     Difference(
         "LREM LPOS",
-        [":*", WRONG_TYPE, NOTHING, ARRAY],
+        [ANYTHING],
         ["-ERR value is out of range, *"],
         "the least integer has no counterpart to the left, as in Redis 7.2",
         "redis",

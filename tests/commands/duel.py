@@ -104,7 +104,9 @@ class Duel:
         if not self._are_alike(words, tips, expected, actual):
             self._refuse_unless_meant(words, expected, actual)
             self.prepare()
-        elif RANDOM in tips and declaration.writes and expected.mark != "-":
+        elif expected.mark != "-" and (
+            stores_any_order(words) or (RANDOM in tips and declaration.writes)
+        ):
             self.prepare()
 
     def compare_alone(self, words: list[bytes]) -> None:
@@ -224,6 +226,12 @@ def _first_reply(taken: bytes) -> Reply:
     if len(replies) == 2 and replies[1].value == LAST_WORD:
         return Reply("", b"no reply")
     return replies[0] if replies else Reply("", b"hung up")
+
+
+def stores_any_order(words: list[bytes]) -> bool:
+    """Whether elements are stored that an order says nothing about: a set's, by a pattern."""
+    options = [word.upper() for word in words]
+    return b"BY" in options and b"STORE" in options
 
 
 def _list_of(reply: Reply) -> list[Reply]:
