@@ -222,7 +222,6 @@ class Option:
 
     Attributes:
         inner: takes the words after the token; None for a flag or a choice.
-        least: how many words that needs.
         slot, value: what a flag or choice puts where.
         bit: its own, among the options of the command.
         once: said again it is none.
@@ -240,7 +239,6 @@ class Option:
     ) -> None:
         self.token = token
         self.inner = inner
-        self.least = inner.least if inner is not None else 0
         self.slot = slot
         self.value = value
         self.bit = bit
@@ -292,7 +290,8 @@ class Run(Matcher):
             if seen & option.excludes:
                 raise CommandSyntaxError()
             seen |= option.bit
-            if option.least >= end - at and not self.required:
+            inner = option.inner
+            if inner is not None and inner.least >= end - at and not self.required:
                 raise stray_error(self.stray, words[at])
             at = option.take(words, at + 1, end, bound)
         for mask, refusal in self.required:
