@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from cachestorm.codec import parse_int
 from cachestorm.declare.declaration import command
 from cachestorm.declare.replies import OK
 from cachestorm.errors import ArgumentError
@@ -137,7 +138,7 @@ def client_list(
     if client_type is not None:
         chosen = chosen if _is_normal(client_type) else []
     elif client_id is not None:
-        asked = [_id_of(raw) for raw in client_id]
+        asked = [parse_int(raw, "Invalid client ID") for raw in client_id]
         chosen = [number for number in asked if number in sessions]
     return "".join([describe(sessions[number]) for number in chosen])
 
@@ -262,13 +263,6 @@ def _is_normal(client_type: str) -> bool:
     if client_type.lower() not in _TYPES:
         raise ArgumentError(f"Unknown client type '{client_type}'")
     return client_type.lower() == "normal"
-
-
-def _id_of(raw: object) -> int:
-    digits = raw if isinstance(raw, bytes) else str(raw).encode()
-    if not digits.isdigit() or len(digits) > 19 or int(digits) == 0:
-        raise ArgumentError("Invalid client ID")
-    return int(digits)
 
 
 def describe(session: Session) -> str:

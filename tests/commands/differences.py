@@ -220,6 +220,13 @@ DIFFERENCES: Final = [
         "valkey",
     ),
     Difference(
+        "CLIENT",
+        [CLIENT_ID],
+        ["$*", "=*"],
+        "a number that is no id is nobody's, as in Redis 7.2",
+        "valkey",
+    ),
+    Difference(
         "CLIENT CONFIG",
         [ANYTHING],
         [ANYTHING],
