@@ -17,7 +17,7 @@ fit each other are found out.
 from __future__ import annotations
 
 from cachestorm.declare.composites import Repeated, Rows, Together, Word
-from cachestorm.declare.kinds import Cursor, Double, Integer, Kind, Tally
+from cachestorm.declare.kinds import Cursor, Double, Integer, Kind, PromptInteger, Tally
 from cachestorm.declare.matchers import (
     Clause,
     Clauses,
@@ -165,14 +165,14 @@ class Binder:
 
     def _single(self, node: Argument) -> Matcher:
         if node.shape == PARAMETER and node.kind is not None:
-            return One(self._slot(node), node.kind, prompt=isinstance(node.kind, Cursor))
+            return One(
+                self._slot(node),
+                node.kind,
+                prompt=isinstance(node.kind, (Cursor, PromptInteger)),
+            )
         if node.shape == ONEOF:
             return self._pick(node)
-        inner = self._sequence(node.children)
-        first = inner.steps[0]
-        if node.optional and len(inner.steps) > 1 and isinstance(first, One):
-            first.prompt = _is_number(first.kind)
-        return inner
+        return self._sequence(node.children)
 
     def _kind_of_many(self, node: Argument) -> Kind:
         if node.kind is not None:

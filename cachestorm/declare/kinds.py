@@ -167,6 +167,10 @@ class Rank(Integer):
         return number
 
 
+class PromptInteger(Integer):
+    """An integer at a fixed place that is read before the words behind it are looked at."""
+
+
 class Cursor(Kind):
     """Where an iteration stands: an unsigned 64-bit integer."""
 
@@ -294,13 +298,13 @@ KINDS: Final = _tabulate(
         Integer("integer"),
         Integer("count"),
         Rank("rank", NOT_AN_INTEGER, -INT64_MAX, INT64_MAX, UNEVEN),
-        Integer("draws", NOT_AN_INTEGER, -INT64_MAX, INT64_MAX, UNEVEN),
+        PromptInteger("draws", NOT_AN_INTEGER, -INT64_MAX, INT64_MAX, UNEVEN),
         Integer("limit", _NO_LIMIT, 0),
         Integer("positive", _NOT_POSITIVE, 0),
         Integer("scan-count", NOT_AN_INTEGER, 1, INT64_MAX, _SYNTAX),
         Integer("pop-count", _NO_COUNT, 1),
         Integer("database", NOT_AN_INTEGER, -(1 << 31), (1 << 31) - 1, _NO_INT),
-        Integer("protocol", "Protocol version is not an integer or out of range"),
+        PromptInteger("protocol", "Protocol version is not an integer or out of range"),
         Integer("client-id", "client-id should be greater than 0", 1),
         Integer("num-matches", "COUNT can't be negative", 0),
         Integer("len", "MAXLEN can't be negative", 0),

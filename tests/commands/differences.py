@@ -368,7 +368,13 @@ DIFFERENCES: Final = [
     ),
     Difference(
         "BITCOUNT BITPOS BITFIELD BITFIELD_RO",
-        [NUMBER, BIT_OFFSET, FIELD_TYPE, "-ERR Invalid OVERFLOW type specified"],
+        [
+            NUMBER,
+            BIT_OFFSET,
+            FIELD_TYPE,
+            "-ERR Invalid OVERFLOW type specified",
+            "-ERR The bit argument must be 1 or 0.",
+        ],
         [SYNTAX, ONLY_GET],
         PLACES_FIRST,
     ),

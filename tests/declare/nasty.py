@@ -274,7 +274,7 @@ class Recorder:
         return (key, by, offset, count, get, order, alpha, destination)
 
     @command(
-        "HRANDFIELD key [count [WITHVALUES]]",
+        "HRANDFIELD key [count:draws [WITHVALUES]]",
         group="hash",
         reply="fields",
         once="WITHVALUES",
