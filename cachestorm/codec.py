@@ -91,12 +91,15 @@ def parse_int(raw: object, message: str = "value is not an integer or out of ran
     raise NotAnIntegerError(message)
 
 
-def parse_float(raw: object, message: str = "value is not a valid float") -> float:
+def parse_float(
+    raw: object, message: str = "value is not a valid float", any_size: bool = False
+) -> float:
     """A double, spelled as C's strtod reads it whole; NaN is refused.
 
     Args:
         raw: `bytes` or `str`, or an `int` or `float`.
         message: the text of the refusal.
+        any_size: what is too great or too small for a double becomes infinite or zero.
 
     Raises:
         NotAFloatError: for anything else.
@@ -119,9 +122,15 @@ def parse_float(raw: object, message: str = "value is not a valid float") -> flo
             raise NotAFloatError(message)
         try:
             number = float.fromhex(text) if "x" in text.lower() else float(text)
-        except (ValueError, OverflowError) as error:
+        except OverflowError as error:
+            if not any_size:
+                raise NotAFloatError(message) from error
+            number = float("-inf") if text.startswith("-") else float("inf")
+        except ValueError as error:
             raise NotAFloatError(message) from error
-        if number - number != 0.0 or number == 0.0:
+        if any_size:
+            pass
+        elif number - number != 0.0 or number == 0.0:
             _refuse_range_error(text, number, message)
     if number != number:
         raise NotAFloatError(message)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from cachestorm.codec import parse_int
 from cachestorm.declare.declaration import command
 from cachestorm.declare.replies import OK
 from cachestorm.errors import ArgumentError
@@ -33,6 +34,7 @@ _TYPES: Final = ("normal", "master", "replica", "slave", "pubsub")
     since="0.1",
     complexity="O(1)",
     connection=True,
+    flags="allow_busy noscript loading stale",
     summary="Return the number of this connection.",
 )
 def client_id(session: Session) -> int:
@@ -46,6 +48,7 @@ def client_id(session: Session) -> int:
     since="0.1",
     complexity="O(1)",
     connection=True,
+    flags="allow_busy noscript loading stale",
     summary="Return the name of this connection.",
 )
 def client_getname(session: Session) -> str | None:
@@ -60,6 +63,7 @@ def client_getname(session: Session) -> str | None:
     complexity="O(1)",
     reply="ok",
     connection=True,
+    flags="allow_busy noscript loading stale",
     summary="Name this connection.",
 )
 def client_setname(session: Session, connection_name: str) -> None:
@@ -78,6 +82,7 @@ def client_setname(session: Session, connection_name: str) -> None:
     complexity="O(1)",
     reply="ok",
     connection=True,
+    flags="allow_busy noscript loading stale",
     summary="Say which library this client is.",
 )
 def client_setinfo(session: Session, attr: str, value: str) -> None:
@@ -102,6 +107,7 @@ def client_setinfo(session: Session, attr: str, value: str) -> None:
     complexity="O(1)",
     reply="verbatim",
     connection=True,
+    flags="noscript loading stale",
     summary="Describe this connection.",
 )
 def client_info(session: Session) -> str:
@@ -116,7 +122,7 @@ def client_info(session: Session) -> str:
     complexity="O(N) in the connections",
     reply="verbatim",
     connection=True,
-    flags="admin",
+    flags="admin noscript loading stale",
     summary="Describe all connections.",
 )
 def client_list(
@@ -132,7 +138,7 @@ def client_list(
     if client_type is not None:
         chosen = chosen if _is_normal(client_type) else []
     elif client_id is not None:
-        asked = [_id_of(raw) for raw in client_id]
+        asked = [parse_int(raw, "Invalid client ID") for raw in client_id]
         chosen = [number for number in asked if number in sessions]
     return "".join([describe(sessions[number]) for number in chosen])
 
@@ -144,6 +150,7 @@ def client_list(
     complexity="O(1)",
     reply="ok",
     connection=True,
+    flags="allow_busy no_multi noscript loading stale",
     summary="Switch replies on or off, or skip the next one.",
 )
 def client_reply(session: Session, mode: str) -> None:
@@ -159,7 +166,7 @@ def client_reply(session: Session, mode: str) -> None:
     complexity="O(1)",
     reply="ok",
     connection=True,
-    flags="admin",
+    flags="admin allow_busy noscript loading stale",
     summary="Keep this connection when memory is short.",
 )
 def client_no_evict(session: Session, enabled: str) -> None:
@@ -174,6 +181,7 @@ def client_no_evict(session: Session, enabled: str) -> None:
     complexity="O(1)",
     reply="ok",
     connection=True,
+    flags="allow_busy noscript loading stale",
     summary="Let reads of this connection not count as accesses.",
 )
 def client_no_touch(session: Session, enabled: str) -> None:
@@ -183,14 +191,14 @@ def client_no_touch(session: Session, enabled: str) -> None:
 
 @command(
     "CLIENT KILL filter:<old-format:string | "
-    "new-format:<[ID client-id:integer] | [TYPE client-type:string] | "
+    "new-format:<[ID client-id] | [TYPE client-type:string] | "
     "[USER username:string] | [ADDR addr:string] | [LADDR laddr:string] | "
     "[SKIPME skipme:<YES | NO>]> [new-format ...]>",
     group=_CONNECTION,
     since="0.1",
     complexity="O(N) in the connections",
     connection=True,
-    flags="admin",
+    flags="admin noscript loading stale",
     summary="Close connections.",
 )
 def client_kill(
@@ -212,15 +220,14 @@ def client_kill(
         ArgumentError: for a type, an id or a user that is none, or an address alone that
             nobody has.
     """
-    if client_id is not None and client_id < 1:
-        raise ArgumentError("client-id should be greater than 0")
+    fits_type = client_type is None or _is_normal(client_type)
     if username is not None and username != USER:
         raise ArgumentError(f"No such user '{username}'")
     chosen = [
         other
         for other in session.door.sessions.values()
         if (client_id is None or other.id == client_id)
-        and (client_type is None or _is_normal(client_type))
+        and fits_type
         and (addr is None or other.address == addr)
         and (laddr is None or other.local_address == laddr)
         and (old_format is None or other.address == old_format)
@@ -244,6 +251,7 @@ def client_kill(
     since="0.1",
     complexity="O(1)",
     connection=True,
+    flags="allow_busy noscript loading stale",
     summary="Return the connection that invalidations are sent to; -1 without tracking.",
 )
 def client_getredir(session: Session) -> int:
@@ -255,13 +263,6 @@ def _is_normal(client_type: str) -> bool:
     if client_type.lower() not in _TYPES:
         raise ArgumentError(f"Unknown client type '{client_type}'")
     return client_type.lower() == "normal"
-
-
-def _id_of(raw: object) -> int:
-    digits = raw if isinstance(raw, bytes) else str(raw).encode()
-    if not digits.isdigit() or len(digits) > 19 or int(digits) == 0:
-        raise ArgumentError("Invalid client ID")
-    return int(digits)
 
 
 def describe(session: Session) -> str:

@@ -12,8 +12,8 @@ from typing import Final
 
 from mypy_extensions import mypyc_attr
 
-from cachestorm.codec import bytes_of, parse_int
-from cachestorm.declare.declaration import STRAY_IS_ARITY, command
+from cachestorm.codec import bytes_of
+from cachestorm.declare.declaration import STRAY_IS_ARITY, STRAY_IS_NOTHING, command
 from cachestorm.errors import ArgumentError, CacheStormError
 from cachestorm_server.info import REDIS_VERSION
 from cachestorm_server.session import NotAuthenticatedError, Session
@@ -68,6 +68,7 @@ def ping(session: Session, message: bytes | None = None) -> bytes | None:
     complexity="O(1)",
     fast=True,
     connection=True,
+    flags="loading stale",
     summary="Return the message given.",
 )
 def echo(session: Session, message: bytes) -> bytes:
@@ -82,8 +83,9 @@ def echo(session: Session, message: bytes) -> bytes:
     complexity="O(1)",
     fast=True,
     reply="ok",
+    stray=STRAY_IS_NOTHING,
     connection=True,
-    flags="no_auth",
+    flags="no_auth allow_busy noscript loading stale",
     summary="Close the connection.",
 )
 def quit_(session: Session) -> None:
@@ -99,7 +101,7 @@ def quit_(session: Session) -> None:
     fast=True,
     reply="status",
     connection=True,
-    flags="no_auth",
+    flags="no_auth allow_busy noscript loading stale",
     summary="Make the connection what it was when it was opened.",
 )
 def reset(session: Session) -> str:
@@ -109,13 +111,14 @@ def reset(session: Session) -> str:
 
 
 @command(
-    "SELECT index",
+    "SELECT index:database",
     group=_CONNECTION,
     since="0.1",
     complexity="O(1)",
     fast=True,
     reply="ok",
     connection=True,
+    flags="allow_busy loading stale",
     summary="Switch to the namespace that a number stands for.",
 )
 def select(session: Session, index: int) -> None:
@@ -154,7 +157,7 @@ def namespace(session: Session, name: str) -> None:
     fast=True,
     reply="ok",
     connection=True,
-    flags="no_auth noscript loading stale",
+    flags="no_auth noscript loading stale allow_busy",
     summary="Say who you are.",
 )
 def auth(session: Session, password: str, username: str | None = None) -> None:
@@ -169,23 +172,24 @@ def auth(session: Session, password: str, username: str | None = None) -> None:
             "AUTH <password> called without any password configured for the default user. "
             "Are you sure your configuration is correct?"
         )
-    _authenticate(session, username or USER, password)
+    _authenticate(session, USER if username is None else username, password)
 
 
 @command(
-    "HELLO [protover:value [AUTH username:string password:string] [SETNAME clientname:string]]",
+    "HELLO [protover:protocol [AUTH username:string password:string] "
+    "[SETNAME clientname:string]]",
     group=_CONNECTION,
     since="0.1",
     complexity="O(1)",
     fast=True,
     connection=True,
     stray="Syntax error in HELLO option '{word}'",
-    flags="no_auth noscript loading stale",
+    flags="no_auth noscript loading stale allow_busy",
     summary="Choose the version of the protocol, and introduce yourself.",
 )
 def hello(
     session: Session,
-    protover: object = None,
+    protover: int | None = None,
     auth: tuple[str, str] | None = None,
     clientname: str | None = None,
 ) -> dict[str, object]:
@@ -195,7 +199,6 @@ def hello(
         Who serves, and what.
 
     Raises:
-        NotAnIntegerError: for a version that is no number.
         ProtocolVersionError: for another version than 2 and 3.
         WrongPasswordError: for a password or a user that is not known.
         NotAuthenticatedError: for a client that has to say who it is, and does not.
@@ -203,7 +206,7 @@ def hello(
     """
     version = 3 if session.resp3 else 2
     if protover is not None:
-        version = parse_int(protover, "Protocol version is not an integer or out of range")
+        version = protover
         if version not in (2, 3):
             raise ProtocolVersionError()
     if auth is not None:

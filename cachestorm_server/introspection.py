@@ -12,7 +12,7 @@ import time
 from typing import Final
 
 from cachestorm.codec import bytes_of
-from cachestorm.declare.declaration import command
+from cachestorm.declare.declaration import STRAY_IS_NOTHING, command
 from cachestorm.declare.facts import categories_of
 from cachestorm.errors import ArgumentError, ArityError, CacheStormError, UnknownCommandError
 from cachestorm.patterns import matches
@@ -27,6 +27,7 @@ _SERVER: Final = "server"
     group=_SERVER,
     since="0.1",
     complexity="O(N) in the commands",
+    stray=STRAY_IS_NOTHING,
     connection=True,
     flags="loading stale @connection",
     summary="Describe all commands.",

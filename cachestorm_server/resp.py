@@ -544,7 +544,7 @@ def write_bulk(out: BytesWriter, payload: bytes) -> None:
 
 
 def write_error(out: BytesWriter, text: str) -> None:
-    """Appends an error; line ends inside of it become blanks.
+    """Appends an error without line ends around it; those inside of it become blanks.
 
     Args:
         out: where to.
@@ -555,7 +555,7 @@ def write_error(out: BytesWriter, text: str) -> None:
     except UnicodeEncodeError:
         raw = text.encode("utf-8", "replace")
     out.write(b"-")
-    out.write(_one_line(raw))
+    out.write(_one_line(raw.strip(_CRLF)))
     out.write(_CRLF)
 
 

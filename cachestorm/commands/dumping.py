@@ -80,6 +80,7 @@ class Dumping(Edge):
         writes=True,
         grows=True,
         reply="ok",
+        flags="@dangerous",
         summary="Create a key from the bytes of DUMP.",
     )
     def restore(

@@ -32,6 +32,7 @@ from cachestorm.commands.edge import exact_key
 from cachestorm.commands.field_deadlines import find_hash, hash_at
 from cachestorm.commands.timed_fields import TimedFields, rows_of
 from cachestorm.declare.declaration import command
+from cachestorm.declare.kinds import UNEVEN
 from cachestorm.entry import HASH, Entry
 from cachestorm.errors import ArgumentError
 from cachestorm.keyspace.keyspace import Keyspace
@@ -398,11 +399,12 @@ class Hashes(TimedFields):
             self._leave()
 
     @command(
-        "HRANDFIELD key [count [WITHVALUES]]",
+        "HRANDFIELD key [count:draws [WITHVALUES]]",
         group="hash",
         since="0.1",
         complexity="O(N) in the returned fields",
         reply="fields",
+        once="WITHVALUES",
         summary="Return fields of a hash drawn at random.",
     )
     def hrandfield(
@@ -509,4 +511,4 @@ def _spelled(value: object) -> object:
 def _out_of_range(pairs: bool) -> str:
     if pairs:
         return "value is out of range"
-    return f"value is out of range, value must between {-INT64_MAX} and {INT64_MAX}"
+    return UNEVEN

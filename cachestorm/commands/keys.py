@@ -137,6 +137,7 @@ class Keys(Edge):
         group="generic",
         since="0.1",
         complexity="O(N) in the keys of the namespace",
+        flags="@dangerous",
         summary="Return all keys that match a pattern.",
     )
     def keys(self, pattern: str = "*") -> list[str]:
@@ -236,6 +237,7 @@ class Keys(Edge):
         since="0.1",
         complexity="O(1)",
         fast=True,
+        flags="@keyspace",
         summary="Count the keys of the namespace.",
     )
     def dbsize(self) -> int:
@@ -400,6 +402,8 @@ class Keys(Edge):
         complexity="O(1) for the caller",
         writes=True,
         reply="ok",
+        once="ASYNC SYNC",
+        flags="@keyspace @dangerous",
         summary="Remove all keys, tags and links of the namespace.",
     )
     def flushdb(self, *, async_: bool = False, sync: bool = False) -> bool:
@@ -420,6 +424,8 @@ class Keys(Edge):
         complexity="O(1) a namespace",
         writes=True,
         reply="ok",
+        once="ASYNC SYNC",
+        flags="@keyspace @dangerous",
         summary="Remove all keys, tags and links of all namespaces.",
     )
     def flushall(self, *, async_: bool = False, sync: bool = False) -> bool:

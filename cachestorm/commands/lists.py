@@ -8,14 +8,15 @@ key that holds another kind.
 
 from __future__ import annotations
 
-from typing import Final, cast
+from typing import cast
 
 from mypy_extensions import i64, mypyc_attr, trait
 
-from cachestorm.codec import INT64_MAX, INT64_MIN, to_wire
+from cachestorm.codec import INT64_MAX, to_wire
 from cachestorm.commands.containers import admit, entry_of, folded, keys_of, settle, span
 from cachestorm.commands.edge import Edge, exact_key
 from cachestorm.declare.declaration import command
+from cachestorm.declare.kinds import UNEVEN, ZERO_RANK
 from cachestorm.entry import LIST, Entry
 from cachestorm.errors import ArgumentError, CommandSyntaxError, NoSuchKeyError
 from cachestorm.keyspace.keyspace import Keyspace
@@ -170,6 +171,7 @@ class Lists(Edge):
         complexity="O(N+M) for N keys and M returned elements",
         writes=True,
         reply="keyed",
+        once="COUNT",
         summary="Return elements of the first list that is not empty after removing them.",
     )
     def lmpop(
@@ -365,7 +367,7 @@ class Lists(Edge):
         key = exact_key(key)
         wire = to_wire(element)
         if not -INT64_MAX <= count <= INT64_MAX:
-            raise ArgumentError(_OUT_OF_RANGE)
+            raise ArgumentError(UNEVEN)
         space = self._enter()
         try:
             entry = entry_of(space, key, LIST)
@@ -437,9 +439,9 @@ class Lists(Edge):
         key = exact_key(key)
         wire = to_wire(element)
         if rank == 0:
-            raise ArgumentError(_ZERO_RANK)
+            raise ArgumentError(ZERO_RANK)
         if not -INT64_MAX <= rank <= INT64_MAX:
-            raise ArgumentError(_OUT_OF_RANGE)
+            raise ArgumentError(UNEVEN)
         if count is not None and count < 0:
             raise ArgumentError("COUNT can't be negative")
         if maxlen < 0:
@@ -543,15 +545,6 @@ class Lists(Edge):
             return unbox(held)
         finally:
             self._leave()
-
-
-_OUT_OF_RANGE: Final = (
-    f"value is out of range, value must between {INT64_MIN + 1} and {INT64_MAX}"
-)
-_ZERO_RANK: Final = (
-    "RANK can't be zero: use 1 to start from the first match, 2 from the second ... "
-    "or use negative to start from the end of the list"
-)
 
 
 def _list(space: Keyspace, entry: Entry) -> ListValue:

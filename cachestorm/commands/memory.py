@@ -48,6 +48,7 @@ class Memory(Edge):
         since="0.1",
         complexity="O(1)",
         reply="statuses",
+        flags="loading stale",
         summary="Print this help.",
     )
     def memory_help(self) -> list[str]:

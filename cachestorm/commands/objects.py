@@ -110,6 +110,7 @@ class Objects(Edge):
         since="0.1",
         complexity="O(1)",
         reply="statuses",
+        flags="loading stale",
         summary="Print this help.",
     )
     def object_help(self) -> list[str]:

@@ -27,6 +27,7 @@ from cachestorm.commands.containers import (
 )
 from cachestorm.commands.edge import Edge, exact_key
 from cachestorm.declare.declaration import command
+from cachestorm.declare.kinds import UNEVEN
 from cachestorm.entry import SET, Entry
 from cachestorm.errors import ArgumentError, ArityError
 from cachestorm.keyspace.keyspace import Keyspace
@@ -248,9 +249,7 @@ class Sets(Edge):
         """
         key = exact_key(key)
         if count is not None and abs(count) > INT64_MAX:
-            raise ArgumentError(
-                f"value is out of range, value must between {-INT64_MAX} and {INT64_MAX}"
-            )
+            raise ArgumentError(UNEVEN)
         space = self._enter()
         try:
             entry = entry_of(space, key, SET)

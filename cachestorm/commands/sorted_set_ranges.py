@@ -91,6 +91,7 @@ class SortedSetRanges(Edge):
         since="0.1",
         complexity="O(log N + M) for M returned members",
         reply="scored",
+        once="BYSCORE BYLEX REV",
         summary="Return the members of a sorted set in a range of ranks, scores or bytes.",
     )
     def zrange(
@@ -141,6 +142,7 @@ class SortedSetRanges(Edge):
         complexity="O(log N + M) for M stored members",
         writes=True,
         grows=True,
+        once="BYSCORE BYLEX REV",
         summary="Store a range of a sorted set at a key.",
     )
     def zrangestore(

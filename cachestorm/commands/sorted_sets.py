@@ -38,6 +38,7 @@ from cachestorm.commands.rows import (
 from cachestorm.commands.sorted_set_algebra import SortedSetAlgebra
 from cachestorm.commands.sorted_set_ranges import SortedSetRanges
 from cachestorm.declare.declaration import command
+from cachestorm.declare.kinds import UNEVEN
 from cachestorm.entry import ZSET, Entry
 from cachestorm.errors import ArgumentError, ArityError, CommandSyntaxError
 from cachestorm.keyspace.keyspace import Keyspace
@@ -228,6 +229,7 @@ class SortedSets(SortedSetRanges, SortedSetAlgebra):
         complexity="O(log N)",
         fast=True,
         reply="ranked",
+        stray="arity",
         summary="Return the rank of a member of a sorted set, counted from the lowest score.",
     )
     def zrank(
@@ -247,6 +249,7 @@ class SortedSets(SortedSetRanges, SortedSetAlgebra):
         complexity="O(log N)",
         fast=True,
         reply="ranked",
+        stray="arity",
         summary="Return the rank of a member of a sorted set, counted from the highest score.",
     )
     def zrevrank(
@@ -341,6 +344,7 @@ class SortedSets(SortedSetRanges, SortedSetAlgebra):
         complexity="O(K + M*log N) for K keys and M returned members",
         writes=True,
         reply="keyed_scores",
+        once="COUNT",
         summary="Return members of the first sorted set that is not empty after removing them.",
     )
     def zmpop(
@@ -373,11 +377,12 @@ class SortedSets(SortedSetRanges, SortedSetAlgebra):
             self._leave()
 
     @command(
-        "ZRANDMEMBER key [count [WITHSCORES]]",
+        "ZRANDMEMBER key [count:draws [WITHSCORES]]",
         group="sorted-set",
         since="0.1",
         complexity="O(N) in the returned members",
         reply="scored",
+        once="WITHSCORES",
         summary="Return members of a sorted set drawn at random.",
     )
     def zrandmember(
@@ -394,11 +399,7 @@ class SortedSets(SortedSetRanges, SortedSetAlgebra):
         """
         key = exact_key(key)
         if count is not None and abs(count) > (INT64_MAX // 2 if withscores else INT64_MAX):
-            raise ArgumentError(
-                "value is out of range"
-                if withscores
-                else f"value is out of range, value must between {-INT64_MAX} and {INT64_MAX}"
-            )
+            raise ArgumentError("value is out of range" if withscores else UNEVEN)
         space = self._enter()
         try:
             entry = entry_of(space, key, ZSET)

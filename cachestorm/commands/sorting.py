@@ -48,6 +48,7 @@ class Sorting(Edge):
         writes=True,
         grows=True,
         reply="sort",
+        flags="@set @sortedset @list @dangerous",
         summary="Sort the elements of a list, set or sorted set; store the result if wanted.",
     )
     def sort(
@@ -103,6 +104,7 @@ class Sorting(Edge):
         since="0.1",
         complexity="O(N + M*log M) for N elements and M returned ones",
         reply="bulks",
+        flags="@set @sortedset @list @dangerous",
         summary="Sort the elements of a list, set or sorted set.",
     )
     def sort_ro(

@@ -17,7 +17,15 @@ fit each other are found out.
 from __future__ import annotations
 
 from cachestorm.declare.composites import Repeated, Rows, Together, Word
-from cachestorm.declare.kinds import CHOICE_REFUSALS, Kind, Tally
+from cachestorm.declare.kinds import (
+    CHOICE_REFUSALS,
+    Cursor,
+    Double,
+    Integer,
+    Kind,
+    PromptInteger,
+    Tally,
+)
 from cachestorm.declare.matchers import (
     Clause,
     Clauses,
@@ -47,6 +55,7 @@ class Binder:
     Args:
         name: of the command, for refusals.
         stray: how the command refuses words that fit nowhere.
+        once: tokens that fit nowhere when they are said again.
 
     Attributes:
         matcher: the result.
@@ -55,10 +64,16 @@ class Binder:
     """
 
     def __init__(
-        self, name: str, arguments: list[Argument], parameters: Parameters, stray: str
+        self,
+        name: str,
+        arguments: list[Argument],
+        parameters: Parameters,
+        stray: str,
+        once: list[str],
     ) -> None:
         self._name = name
         self._stray = stray
+        self._once = once
         self._parameters = parameters
         self._bits = 0
         self._is_counted = False
@@ -158,7 +173,11 @@ class Binder:
 
     def _single(self, node: Argument) -> Matcher:
         if node.shape == PARAMETER and node.kind is not None:
-            return One(self._slot(node), node.kind)
+            return One(
+                self._slot(node),
+                node.kind,
+                prompt=isinstance(node.kind, (Cursor, PromptInteger)),
+            )
         if node.shape == ONEOF:
             refusal = _refusal_of(node)
             if node.is_tokens_only and refusal:
@@ -227,7 +246,10 @@ class Binder:
         for node in nodes:
             added = self._add_options(None, node, options)
             if node.is_needed:
+                kind = node.children[0].kind if node.children else None
                 refusal = _refusal_of(node).replace("{command}", self._name)
+                if isinstance(kind, Tally):
+                    refusal = kind.excess_text
                 required.append((sum([option.bit for option in added]), refusal))
                 least += 1 + min([o.inner.least if o.inner is not None else 0 for o in added])
         run = Run(options, required, self._stray)
@@ -262,7 +284,8 @@ class Binder:
             for child in node.children:
                 label = node if node.labelled else None
                 added.extend(self._add_options(label, child, options))
-            if not node.is_tokens_only and not node.multiple:
+            is_strict = not node.is_tokens_only or all([option.once for option in added])
+            if is_strict and not node.multiple:
                 everything = sum([option.bit for option in added])
                 for option in added:
                     option.excludes = everything - option.bit
@@ -273,7 +296,7 @@ class Binder:
         return added
 
     def _option(self, token: str, inner: Matcher | None, slot: int, value: object) -> Option:
-        option = Option(token, inner, slot, value, 1 << self._bits)
+        option = Option(token, inner, slot, value, 1 << self._bits, token in self._once)
         self._bits += 1
         return option
 
@@ -287,12 +310,17 @@ class Binder:
         if node.shape == BLOCK:
             slot = self._parameters.slot(node.name)
             if slot == NO_SLOT or any([child.multiple for child in node.children]):
-                return self._sequence(node.children)
+                inner = self._sequence(node.children)
+                for step in inner.steps:
+                    if isinstance(step, One):
+                        step.prompt = _is_number(step.kind)
+                return inner
             kinds = self._kinds_of(node)
-            return Tuple(slot, Together(kinds), len(kinds))
+            prompt = all([_is_number(kind) for kind in kinds])
+            return Tuple(slot, Together(kinds), len(kinds), prompt=prompt)
         assert node.kind is not None
         if not node.multiple:
-            return One(self._slot(node), node.kind)
+            return One(self._slot(node), node.kind, prompt=_is_number(node.kind))
         slot = self._slot_of_many(node)
         kind = Repeated(node.kind)
         if node.multiple_token:
@@ -315,6 +343,11 @@ def _leads(node: Argument) -> bool:
     if node.is_tokens_only and (not node.optional or _refusal_of(node)):
         return False
     return all([_leads(child) for child in node.children])
+
+
+def _is_number(kind: Kind) -> bool:
+    """Whether a word behind a token is read when met; Redis leaves times to live for later."""
+    return isinstance(kind, (Integer, Double))
 
 
 def _names_default(nodes: list[Argument]) -> bool:

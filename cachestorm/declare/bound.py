@@ -32,6 +32,7 @@ class Bound:
         kinds: how each raw word is read.
         mask: bit n is set when slot n was given.
         count: what `numkeys` said; 0 before it did.
+        keys_only: nothing is read, as nothing but the keys is asked for.
     """
 
     def __init__(self, slots: Slots) -> None:
@@ -40,6 +41,7 @@ class Bound:
         self.kinds = slots.no_kinds.copy()
         self.mask = 0
         self.count = 0
+        self.keys_only = False
 
     def put(self, slot: int, raw: object, kind: Kind) -> None:
         """Fills a slot; the last one to fill it wins, as in Redis."""

@@ -19,6 +19,7 @@ from cachestorm.errors import DeclarationError
 Method = TypeVar("Method", bound=Callable[..., object])
 
 STRAY_IS_ARITY: Final = "arity"
+STRAY_IS_NOTHING: Final = "nothing"
 
 
 class Declaration:
@@ -35,7 +36,10 @@ class Declaration:
         reply: the name of a converter in `replies`.
         bind: the name of a hatch in `hatches`, for what the notation cannot say; or empty.
         stray: the refusal of words that fit nowhere; `{word}` is the first of them.
-            STRAY_IS_ARITY: they count as a wrong number of arguments.
+            STRAY_IS_ARITY: more words than fit are a wrong number of arguments.
+            STRAY_IS_NOTHING: they are not looked at (QUIT).
+        once: tokens, separated by spaces, that are stray when they are said again; a choice
+            of nothing but such tokens is a syntax error when two are said.
         connection: belongs to a connection, has no in-process door.
         flags: more flags of COMMAND INFO, separated by spaces: `admin noscript`.
     """
@@ -54,6 +58,7 @@ class Declaration:
         reply: str,
         bind: str,
         stray: str,
+        once: str,
         connection: bool,
         flags: str,
     ) -> None:
@@ -70,6 +75,7 @@ class Declaration:
         self.reply = reply
         self.bind = bind
         self.stray = stray
+        self.once = once
         self.connection = connection
         self.flags = flags
         self._notation: Notation | None = None
@@ -120,6 +126,7 @@ class Declarations:
         reply: str = "native",
         bind: str = "",
         stray: str = "syntax error",
+        once: str = "",
         connection: bool = False,
         flags: str = "",
     ) -> Callable[[Method], Method]:
@@ -144,6 +151,7 @@ class Declarations:
                     reply,
                     bind,
                     stray,
+                    once,
                     connection,
                     flags,
                 )

@@ -15,12 +15,13 @@ from __future__ import annotations
 
 from typing import Final
 
-from cachestorm.declare.declaration import DECLARATIONS, Declaration
+from cachestorm.declare.declaration import DECLARATIONS, STRAY_IS_NOTHING, Declaration
 from cachestorm.declare.kinds import Key, Tally
 from cachestorm.declare.notation import BLOCK, ONEOF, Argument
 from cachestorm.declare.replies import Members, Status
 
 _DEEP: Final = "    "
+_ENDLESS: Final = -1
 # ACL categories that are not simply the group's name.
 _CATEGORIES: Final = {
     "generic": ["@keyspace"],
@@ -28,13 +29,27 @@ _CATEGORIES: Final = {
     "transactions": ["@transaction"],
     "server": [],
 }
+# A command that names types in its flags is of these, and not of its group's category (SORT).
+_TYPES: Final = ("@list", "@set", "@sortedset")
 
 
 def arity_of(declaration: Declaration) -> int:
     """How many words the command has with its name; negative: at least so many."""
     nodes = declaration.notation.arguments
     least = sum([_least(node) for node in nodes]) + _name_size(declaration)
-    return -least if any([_varies(node) for node in nodes]) else least
+    is_open = declaration.stray == STRAY_IS_NOTHING or any([_varies(node) for node in nodes])
+    return -least if is_open else least
+
+
+def most_words_of(declaration: Declaration) -> int:
+    """How many words the command may have with its name; 0: any number."""
+    most = _name_size(declaration)
+    for node in declaration.notation.arguments:
+        size = _most(node)
+        if size == _ENDLESS:
+            return 0
+        most += size
+    return most
 
 
 def key_range_of(declaration: Declaration) -> tuple[int, int, int]:
@@ -66,8 +81,8 @@ def flags_of(declaration: Declaration) -> list[str]:
     flags: list[str] = []
     if declaration.writes:
         flags.append("write")
-    elif not declaration.connection:
-        flags.append("readonly")
+    elif not declaration.connection and "stale" not in declaration.flags.split():
+        flags.append("readonly")  # what may be asked of stale data reads none
     if declaration.grows:
         flags.append("denyoom")
     flags.extend([word for word in declaration.flags.split() if not word.startswith("@")])
@@ -82,7 +97,9 @@ def categories_of(declaration: Declaration) -> list[str]:
     """The ACL categories."""
     flags = flags_of(declaration)
     found = ["@write"] if "write" in flags else ["@read"] if "readonly" in flags else []
-    found.extend(_CATEGORIES.get(declaration.group, ["@" + declaration.group]))
+    named = [word for word in declaration.flags.split() if word in _TYPES]
+    if not named:
+        found.extend(_CATEGORIES.get(declaration.group, ["@" + declaration.group]))
     found.append("@fast" if declaration.fast else "@slow")
     if "admin" in flags:
         found.extend(["@admin", "@dangerous"])
@@ -165,6 +182,19 @@ def _size(node: Argument) -> int:
     if node.shape == ONEOF:
         return size + min([_size(child) for child in node.children])
     return size
+
+
+def _most(node: Argument) -> int:
+    """The most words of an argument; _ENDLESS if it may be repeated."""
+    if node.multiple:
+        return _ENDLESS
+    sizes = [_most(child) for child in node.children]
+    if _ENDLESS in sizes:
+        return _ENDLESS
+    size = 1 if node.token else 0
+    if node.kind is not None:
+        return size + 1
+    return size + (max(sizes) if node.shape == ONEOF else sum(sizes))
 
 
 def _varies(node: Argument) -> bool:

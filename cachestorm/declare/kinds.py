@@ -37,6 +37,12 @@ from cachestorm.errors import (
 
 NOT_AN_INTEGER: Final = "value is not an integer or out of range"
 NOT_A_FLOAT: Final = "value is not a valid float"
+# Of numbers that are negated: what has no positive counterpart is refused.
+UNEVEN: Final = f"value is out of range, value must between {-INT64_MAX} and {INT64_MAX}"
+ZERO_RANK: Final = (
+    "RANK can't be zero: use 1 to start from the first match, 2 from the second ... "
+    "or use negative to start from the end of the list"
+)
 
 
 class Kind:
@@ -147,6 +153,22 @@ class Tally(Integer):
         if needed > words_left or (exact and needed != words_left):
             raise CommandSyntaxError(self.excess_text)
         return number
+
+
+class Rank(Integer):
+    """LPOS' rank: any number but 0, and as far to the left as to the right."""
+
+    def read(self, raw: object) -> object:
+        number = parse_int(raw, self.text)
+        if number == 0:
+            raise ArgumentError(ZERO_RANK)
+        if number < self.least:
+            raise ArgumentError(self.range_text)
+        return number
+
+
+class PromptInteger(Integer):
+    """An integer at a fixed place that is read before the words behind it are looked at."""
 
 
 class Cursor(Kind):
@@ -282,6 +304,8 @@ KINDS: Final = _tabulate(
         Blob("blob", "string"),
         Integer("integer"),
         Integer("count"),
+        Rank("rank", NOT_AN_INTEGER, -INT64_MAX, INT64_MAX, UNEVEN),
+        PromptInteger("draws", NOT_AN_INTEGER, -INT64_MAX, INT64_MAX, UNEVEN),
         Integer("limit", _NO_LIMIT, 0),
         Integer("positive", _NOT_POSITIVE, 0),
         Integer("scan-count", NOT_AN_INTEGER, 1, INT64_MAX, _SYNTAX),
@@ -291,6 +315,7 @@ KINDS: Final = _tabulate(
         Integer("first-index", "invalid first DB index", -(1 << 31), (1 << 31) - 1),
         Integer("second-index", "invalid second DB index", -(1 << 31), (1 << 31) - 1),
         Integer("sample-count", NOT_AN_INTEGER, 0, INT64_MAX, _SYNTAX),
+        PromptInteger("protocol", "Protocol version is not an integer or out of range"),
         Integer("client-id", "client-id should be greater than 0", 1),
         Integer("num-matches", "COUNT can't be negative", 0),
         Integer("len", "MAXLEN can't be negative", 0),
@@ -336,7 +361,6 @@ NAMED_KINDS: Final = {
     "offset": "integer",
     "increment": "integer",
     "decrement": "integer",
-    "rank": "integer",
     "longitude": "double",
     "latitude": "double",
 }

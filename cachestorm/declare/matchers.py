@@ -1,13 +1,15 @@
 """Matchers: small machines that take words into slots, one for each node of a tree.
 
 Built by the binder from a notation, run by a plan. They place words and refuse what does
-not fit; converting is for the kinds, later, so that a wrong word is refused before a
-wrong number, as in Redis.
+not fit. Converting is for the kinds, and in the order of Redis: the number behind a token
+is read where it is met, so that it is refused before a wrong word behind it; a time to
+live, and what stands at a fixed place, when all words have found theirs.
 
 1. `match` takes words from `at`, never at or beyond `end`, and says where it stopped.
 2. `least` is how many words it needs at least; a sequence reserves those of what follows,
    except from a Run: words that are options are options even where values are missing.
-3. Tokens are matched in any case; options in any order; the same one twice: last wins.
+3. Tokens are matched in any case; options in any order; the same one twice: last wins,
+   unless the declaration has it only `once`.
 """
 
 from __future__ import annotations
@@ -39,17 +41,23 @@ class Matcher:
 
 
 class One(Matcher):
-    """One word. Appending, it adds to what its slot holds."""
+    """One word. Appending, it adds to what its slot holds; prompt, it is read when met."""
 
-    def __init__(self, slot: int, kind: Kind, appending: bool = False) -> None:
+    def __init__(
+        self, slot: int, kind: Kind, appending: bool = False, prompt: bool = False
+    ) -> None:
         super().__init__(1)
         self.slot = slot
         self.kind = kind
         self.appending = appending
+        self.prompt = prompt
 
     def match(self, words: list[object], at: int, end: int, bound: Bound) -> int:
         if at >= end:
             raise CommandSyntaxError()
+        if self.prompt and not bound.keys_only:
+            bound.put(self.slot, self.kind.read(words[at]), AS_GIVEN)
+            return at + 1
         if not self.appending:
             bound.put(self.slot, words[at], self.kind)
             return at + 1
@@ -62,13 +70,24 @@ class One(Matcher):
 
 
 class Tuple(Matcher):
-    """A fixed number of words for one slot. Appending, they add to what it holds."""
+    """A fixed number of words for one slot.
 
-    def __init__(self, slot: int, kind: Kind, width: int, appending: bool = False) -> None:
+    Appending, they add to what it holds; prompt, they are read when met.
+    """
+
+    def __init__(
+        self,
+        slot: int,
+        kind: Kind,
+        width: int,
+        appending: bool = False,
+        prompt: bool = False,
+    ) -> None:
         super().__init__(width)
         self.slot = slot
         self.kind = kind
         self.appending = appending
+        self.prompt = prompt
 
     def match(self, words: list[object], at: int, end: int, bound: Bound) -> int:
         stop = at + self.least
@@ -77,6 +96,8 @@ class Tuple(Matcher):
         former = bound.values[self.slot]
         if self.appending and isinstance(former, list):
             former.extend(words[at:stop])
+        elif self.prompt and not bound.keys_only:
+            bound.put(self.slot, self.kind.read(words[at:stop]), AS_GIVEN)
         else:
             bound.put(self.slot, words[at:stop], self.kind)
         return stop
@@ -150,7 +171,7 @@ class Counted(Matcher):
 
 
 class PerKey(Matcher):
-    """As many words as there are keys: `WEIGHTS weight [weight ...]`."""
+    """As many words as there are keys, read when met: `WEIGHTS weight [weight ...]`."""
 
     def __init__(self, slot: int, kind: Kind) -> None:
         super().__init__(1)
@@ -161,7 +182,10 @@ class PerKey(Matcher):
         stop = at + bound.count
         if stop > end:
             raise CommandSyntaxError()
-        bound.put(self.slot, words[at:stop], self.kind)
+        if bound.keys_only:
+            bound.put(self.slot, words[at:stop], self.kind)
+        else:
+            bound.put(self.slot, self.kind.read(words[at:stop]), AS_GIVEN)
         return stop
 
 
@@ -200,17 +224,25 @@ class Option:
         inner: takes the words after the token; None for a flag or a choice.
         slot, value: what a flag or choice puts where.
         bit: its own, among the options of the command.
+        once: said again it is none.
         excludes: the bits of options that may not stand beside it.
     """
 
     def __init__(
-        self, token: str, inner: Matcher | None, slot: int, value: object, bit: int
+        self,
+        token: str,
+        inner: Matcher | None,
+        slot: int,
+        value: object,
+        bit: int,
+        once: bool,
     ) -> None:
         self.token = token
         self.inner = inner
         self.slot = slot
         self.value = value
         self.bit = bit
+        self.once = once
         self.excludes = 0
 
     def take(self, words: list[object], at: int, end: int, bound: Bound) -> int:
@@ -253,25 +285,43 @@ class Run(Matcher):
         seen = 0
         while at < end:
             option = option_for(self.options, words[at])
-            if option is None:
+            if option is None or (option.once and seen & option.bit):
                 break
             if seen & option.excludes:
                 raise CommandSyntaxError()
             seen |= option.bit
+            inner = option.inner
+            if inner is not None and inner.least >= end - at and not self.required:
+                raise stray_error(self.stray, words[at])
             at = option.take(words, at + 1, end, bound)
         for mask, refusal in self.required:
             if not seen & mask:
-                if at < end:
-                    raise stray_error(bound.slots.command, self.stray, words[at])
+                if at < end and self._is_stray(mask, words, at, end):
+                    raise stray_error(self.stray, words[at])
                 raise CommandSyntaxError(refusal or "syntax error")
         return at
 
+    def _is_stray(self, mask: int, words: list[object], at: int, end: int) -> bool:
+        """Whether the word here is to blame for what is required and not at its place.
 
-def stray_error(command: str, stray: str, word: object) -> CommandSyntaxError:
+        Where refusals name words, they name one only if what is required comes later.
+        """
+        if "{word}" not in self.stray:
+            return True
+        for place in range(at, end - 1):
+            option = option_for(self.options, words[place])
+            if option is not None and option.bit & mask:
+                return True
+        return False
+
+
+def stray_error(stray: str, word: object) -> CommandSyntaxError:
     """The refusal of a word that fits nowhere, as the command declares it."""
-    if stray == STRAY_IS_ARITY:
-        return ArityError(command)
-    return CommandSyntaxError(stray.replace("{word}", text_of(to_wire(word))))
+    if stray == STRAY_IS_ARITY:  # and the number of words is right
+        return CommandSyntaxError()
+    # as C does it: up to the first NUL
+    shown = text_of(to_wire(word).partition(b"\0")[0])
+    return CommandSyntaxError(stray.replace("{word}", shown))
 
 
 class Pick(Matcher):

@@ -19,8 +19,8 @@ from typing import Final, cast
 
 from cachestorm.declare.binder import Binder
 from cachestorm.declare.bound import Bound, Slots
-from cachestorm.declare.declaration import Declaration
-from cachestorm.declare.facts import arity_of
+from cachestorm.declare.declaration import STRAY_IS_ARITY, STRAY_IS_NOTHING, Declaration
+from cachestorm.declare.facts import arity_of, most_words_of
 from cachestorm.declare.hatches import HATCHES, Hatch
 from cachestorm.declare.kinds import AS_GIVEN
 from cachestorm.declare.matchers import stray_error
@@ -60,13 +60,16 @@ class Plan:
         self.name = declaration.name
         self.declaration = declaration
         self.arity = arity_of(declaration)
+        self._most = most_words_of(declaration) if declaration.stray == STRAY_IS_ARITY else 0
         self._command = declaration.full_name
         self._function = declaration.function
         self._first = 2 if declaration.subcommand else 1
         self._parameters = Parameters(declaration.function)
         arguments = declaration.notation.arguments
         self._slots = Slots(self._command, self._parameters.names)
-        binder = Binder(self.name, arguments, self._parameters, declaration.stray)
+        binder = Binder(
+            self.name, arguments, self._parameters, declaration.stray, declaration.once.split()
+        )
         self._matcher = binder.matcher
         self._has_default = binder.has_default
         self._hatch = _hatch_of(declaration)
@@ -129,7 +132,7 @@ class Plan:
         Raises:
             CacheStormError: for words that the command would refuse.
         """
-        return self._lex(words).find_keys()
+        return self._lex(words, True).find_keys()
 
     def bind(self, words: list[object]) -> Bound:
         """The words, lexed and converted.
@@ -137,18 +140,21 @@ class Plan:
         Raises:
             CacheStormError: what the words are refused with.
         """
-        bound = self._lex(words)
+        bound = self._lex(words, False)
         bound.convert()
         return bound
 
-    def _lex(self, words: list[object]) -> Bound:
+    def _lex(self, words: list[object], keys_only: bool) -> Bound:
         size = len(words)
         if size != self.arity and (self.arity >= 0 or size < -self.arity):
             raise ArityError(self._command)
+        if self._most and size > self._most:
+            raise ArityError(self._command)
         bound = Bound(self._slots)
+        bound.keys_only = keys_only
         at = self._matcher.match(words, self._first, size, bound)
-        if at < size:
-            raise stray_error(self._command, self.declaration.stray, words[at])
+        if at < size and self.declaration.stray != STRAY_IS_NOTHING:
+            raise stray_error(self.declaration.stray, words[at])
         if self._hatch is not None:
             self._hatch(bound)
         return bound

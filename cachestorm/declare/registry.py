@@ -83,11 +83,11 @@ class Registry:
             if plan is None:
                 raise ArityError(container.lower())
             return plan
-        name = text_of(to_wire(words[1]))
-        plan = self.plan(f"{container} {name.upper()}")
+        name = to_wire(words[1])
+        plan = self.plan(f"{container} {text_of(name).upper()}")
         if plan is None:
             raise UnknownSubcommandError(
-                f"unknown subcommand '{name[:_MOST_ECHOED]}'. Try {container} HELP."
+                f"unknown subcommand '{text_of(_echo(name))}'. Try {container} HELP."
             )
         return plan
 
@@ -156,10 +156,15 @@ def _unknown(words: list[object]) -> UnknownCommandError:
     for word in words[1:]:
         if len(echoed) >= _MOST_ECHOED:
             break
-        echoed += b"'%b' " % to_wire(word)[: _MOST_ECHOED - len(echoed)]
-    name = to_wire(words[0])[:_MOST_ECHOED]
+        echoed += b"'%b' " % _echo(to_wire(word)[: _MOST_ECHOED - len(echoed)])
+    name = _echo(to_wire(words[0]))
     text = f"unknown command '{text_of(name)}', with args beginning with: {text_of(echoed)}"
     return UnknownCommandError(text)
+
+
+def _echo(word: bytes) -> bytes:
+    """What Redis repeats of a word: as C prints it, up to the first NUL."""
+    return word[:_MOST_ECHOED].partition(b"\0")[0]
 
 
 REGISTRY: Final = Registry(DECLARATIONS)

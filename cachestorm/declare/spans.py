@@ -122,12 +122,12 @@ def score_bound(raw: object) -> ScoreBound:
 
 
 def _score(raw: object) -> float:
-    # as C's strtod: blanks before a number are fine, and nothing at all is 0
+    # as C's strtod: blanks before a number are fine, nothing at all is 0, and so on
     if isinstance(raw, bytes) and (not raw or raw[0] in b" \t\n\v\f\r"):
         if not raw:
             return 0.0
         raw = raw.lstrip(b" \t\n\v\f\r")
-    return parse_float(raw, "min or max is not a float")
+    return parse_float(raw, "min or max is not a float", True)
 
 
 def lex_bound(raw: object) -> LexBound:

@@ -24,6 +24,7 @@ from tests.benchmarks.worker import WorkerError
 # in the order of the index; each is a module with `measure(quick, progress) -> Page`
 CASES = (
     "in_process",
+    "families",
     "go_peer",
     "invalidation",
     "memory",

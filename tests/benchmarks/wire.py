@@ -9,6 +9,7 @@ from __future__ import annotations
 import csv
 import io
 import subprocess
+from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -98,10 +99,18 @@ def measure(quick: bool, progress: Progress) -> Page:
     return page
 
 
-def start_servers(stack: ExitStack, page: Page) -> dict[str, Server]:
-    """Starts every server there is; what cannot be started is noted in the page."""
+def start_servers(
+    stack: ExitStack, page: Page, ours: Sequence[Build] | None = None
+) -> dict[str, Server]:
+    """Starts every server there is; what cannot be started is noted in the page.
+
+    Args:
+        stack: ends them.
+        page: of the case.
+        ours: the builds to start; None for all there are.
+    """
     servers = {}
-    for build in builds():
+    for build in builds() if ours is None else ours:
         try:
             servers[build.subject] = stack.enter_context(Server.of_cachestorm(build))
         except OSError as error:

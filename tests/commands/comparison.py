@@ -85,7 +85,8 @@ class Ours:
     """A session on a cache of its own, whose time stands still."""
 
     def __init__(self, resp3: bool) -> None:
-        self.cache = Cache(clock=ManualClock(int(time.time() * 1000)))
+        self.clock = ManualClock(int(time.time() * 1000))
+        self.cache = Cache(clock=self.clock)
         self._session = Session(Door(self.cache, REGISTRY, Settings()))
         self.run([[b"HELLO", b"3" if resp3 else b"2"]])
 
@@ -147,7 +148,9 @@ def settled(words: list[bytes], reply: Reply) -> Reply:
         cursor, rows = reply.value
         assert isinstance(rows.value, list)
         by_pairs = name in (b"HSCAN", b"ZSCAN")
-        by_pairs = by_pairs and b"NOVALUES" not in [word.upper() for word in words]
+        by_pairs = by_pairs and b"NOVALUES" not in [
+            word.partition(b"\0")[0].upper() for word in words
+        ]
         items = _sorted_pairs(rows.value) if by_pairs else sorted(rows.value, key=repr)
         return Reply(reply.mark, [cursor, Reply(rows.mark, items)])
     return reply

@@ -23,15 +23,19 @@ CONFLICT: Final = "-ERR * options at the same time are not compatible"
 BIT_OFFSET: Final = "-ERR bit offset is not an integer or out of range"
 FIELD_TYPE: Final = "-ERR Invalid bitfield type.*"
 ONLY_GET: Final = "-ERR BITFIELD_RO only supports the GET subcommand"
-NOTHING: Final = "null"
-ARRAY: Final = "*"
-
-SCANS: Final = "SCAN HSCAN SSCAN ZSCAN"
-ALGEBRA: Final = "ZUNION ZINTER ZDIFF ZUNIONSTORE ZINTERSTORE ZDIFFSTORE"
-RANGES: Final = "ZRANGE ZRANGESTORE ZRANGEBYSCORE ZREVRANGEBYSCORE ZRANGEBYLEX ZREVRANGEBYLEX"
 NO_FIELDS: Final = (
     "-ERR numfields should be greater than 0 and match the provided number of fields"
 )
+CLIENT_ID: Final = "-ERR client-id should be greater than 0"
+NOTHING: Final = "null"
+ARRAY: Final = "*"
+ANYTHING: Final = "anything"
+EVERY: Final = "all"
+
+FIELD_DEADLINES: Final = "HEXPIRE HPEXPIRE HEXPIREAT HPEXPIREAT"
+SCANS: Final = "SCAN HSCAN SSCAN ZSCAN"
+ALGEBRA: Final = "ZUNION ZINTER ZDIFF ZUNIONSTORE ZINTERSTORE ZDIFFSTORE"
+RANGES: Final = "ZRANGE ZRANGESTORE ZRANGEBYSCORE ZREVRANGEBYSCORE ZRANGEBYLEX ZREVRANGEBYLEX"
 SEARCHES: Final = (
     "GEOSEARCH GEOSEARCHSTORE GEORADIUS GEORADIUS_RO GEORADIUSBYMEMBER GEORADIUSBYMEMBER_RO"
 )
@@ -57,9 +61,8 @@ SEARCH_REFUSALS: Final = [
     "-ERR the ANY argument requires COUNT argument",
     "-ERR * is not compatible with WITHDIST, WITHHASH and WITHCOORD options",
 ]
-PLACES_FIRST: Final = "words out of place are refused before values that cannot be read"
+PLACES_FIRST: Final = "words out of place are refused before values out of range"
 VALUES_FIRST: Final = "values that cannot be read are refused before options that exclude"
-IN_ORDER: Final = "values are read in the order of the command's syntax"
 ARGUMENTS_FIRST: Final = "arguments are refused before any key is looked at"
 
 Condition = Callable[[list[bytes], Reply, Reply], bool]
@@ -84,6 +87,35 @@ def has_repeated_option(words: list[bytes], theirs: Reply, ours: Reply) -> bool:
     if words[0].upper() in (b"BITCOUNT", b"BITPOS"):
         return len(options) > 1
     return len(options) > len(set(options))
+
+
+def has_word(wanted: bytes) -> Condition:
+    """A word is among the others, in any case."""
+
+    def condition(words: list[bytes], theirs: Reply, ours: Reply) -> bool:
+        return wanted in [word.upper() for word in words[1:]]
+
+    return condition
+
+
+def has_cut_word(words: list[bytes], theirs: Reply, ours: Reply) -> bool:
+    """A word goes on after a NUL byte."""
+    return any(b"\0" in word[1:] for word in words[1:])
+
+
+def has_blank_number(words: list[bytes], theirs: Reply, ours: Reply) -> bool:
+    """A number begins with a blank."""
+    return any(word.removeprefix(b"(").startswith(b" ") for word in words[2:])
+
+
+def has_hexadecimal(words: list[bytes], theirs: Reply, ours: Reply) -> bool:
+    """A number begins with 0x."""
+    return any(b"0x" in word.lower() for word in words[2:])
+
+
+def has_wide_exponent(words: list[bytes], theirs: Reply, ours: Reply) -> bool:
+    """A number is too great or too small for a double."""
+    return any(b"e400" in word or b"e-400" in word for word in words)
 
 
 def has_many_digits(words: list[bytes], theirs: Reply, ours: Reply) -> bool:
@@ -126,10 +158,13 @@ def has_ties(words: list[bytes], theirs: Reply, ours: Reply) -> bool:
 
 
 def is_reordered(words: list[bytes], theirs: Reply, ours: Reply) -> bool:
-    """The same elements, of what has no order, in another one."""
-    if b"BY" not in words or not isinstance(theirs.value, list):
+    """Elements of what has no order in another one; with LIMIT, others of them."""
+    options = [word.upper() for word in words]
+    if b"BY" not in options or not isinstance(theirs.value, list):
         return False
     assert isinstance(ours.value, list)
+    if b"LIMIT" in options:
+        return len(theirs.value) == len(ours.value)
     return sorted(theirs.value, key=repr) == sorted(ours.value, key=repr)
 
 
@@ -163,7 +198,7 @@ class Difference:
     def covers(self, server: str, words: list[bytes], theirs: Reply, ours: Reply) -> bool:
         """Whether this is why two replies differ."""
         return (
-            words[0].decode("latin-1").upper() in self.commands
+            (self.commands == [EVERY] or words[0].decode("latin-1").upper() in self.commands)
             and self.server in ("", server)
             and any(matches(pattern, theirs) for pattern in self.theirs)
             and any(matches(pattern, ours) for pattern in self.ours)
@@ -172,7 +207,8 @@ class Difference:
 
     def as_row(self) -> str:
         """The row as `docs/differences.md` shows it."""
-        return f"| {' | '.join([', '.join(self.commands), *self.cells()])} |"
+        commands = "all commands" if self.commands == [EVERY] else ", ".join(self.commands)
+        return f"| {' | '.join([commands, *self.cells()])} |"
 
     def cells(self) -> list[str]:
         """What the row says beside the commands."""
@@ -182,7 +218,14 @@ class Difference:
 
 
 def _cell(pattern: str) -> str:
-    named = {NOTHING: "nil", ARRAY: "an array", ":*": "an integer", "$*": "a string"}
+    named = {
+        NOTHING: "nil",
+        ARRAY: "an array",
+        ":*": "an integer",
+        "$*": "a string",
+        "=*": "a text",
+    }
+    named[ANYTHING] = ANYTHING
     return named.get(pattern) or f"`{pattern.lstrip('-')}`"
 
 
@@ -190,6 +233,8 @@ def matches(pattern: str, reply: Reply) -> bool:
     """Whether a reply is what a pattern says."""
     if pattern == NOTHING:
         return reply.mark == "_" or reply.text in ("$-1", "*-1")
+    if pattern == ANYTHING:
+        return True
     if pattern == ARRAY:
         return isinstance(reply.value, list)
     literal = [re.escape(part) for part in pattern.split("*")]
@@ -198,31 +243,89 @@ def matches(pattern: str, reply: Reply) -> bool:
 
 DIFFERENCES: Final = [
     Difference(
-        "COPY LMPOP ZMPOP LPOS LCS SINTERCARD ZINTERCARD SORT SORT_RO MEMORY "
-        f"{SCANS} {ALGEBRA} {RANGES}",
+        f"EXPIRE PEXPIRE EXPIREAT PEXPIREAT {FIELD_DEADLINES}",
+        [CONFLICT],
+        [NUMBER, NO_FIELDS],
+        VALUES_FIRST,
+    ),
+    Difference(
+        "ZADD",
+        [CONFLICT, "-ERR INCR option supports a single increment-element pair"],
+        [DOUBLE],
+        VALUES_FIRST,
+    ),
+    Difference("COPY", ["-ERR DB index is out of range"], [SYNTAX, NUMBER], PLACES_FIRST),
+    Difference(
+        "CLIENT",
         [
-            NUMBER,
-            WEIGHT,
-            NEGATIVE,
-            "-ERR value is out of range, *",
-            "-ERR DB index is out of range",
-            "-ERR count should be greater than 0",
-            "-ERR RANK can't be zero*",
-            "-ERR invalid cursor",
+            SYNTAX,
+            CLIENT_ID,
+            "-ERR No such client",
+            "-ERR No such user '*'",
+            "-ERR Unknown client type '*'",
         ],
-        [SYNTAX],
+        [SYNTAX, CLIENT_ID, "-ERR Invalid client ID", "-ERR Unknown client type '*'"],
         PLACES_FIRST,
     ),
     Difference(
-        "EXPIRE PEXPIRE EXPIREAT PEXPIREAT HEXPIREAT", [CONFLICT], [NUMBER], VALUES_FIRST
+        "CLIENT",
+        [":*", "$*", "=*"],
+        [CLIENT_ID, "-ERR Invalid client ID"],
+        "an id is a number, as in Redis 7.2",
+        "valkey",
     ),
-    Difference("ZADD", [CONFLICT], [DOUBLE], VALUES_FIRST),
+    Difference(
+        "CLIENT",
+        [CLIENT_ID],
+        ["$*", "=*"],
+        "a number that is no id is nobody's, as in Redis 7.2",
+        "valkey",
+    ),
+    Difference(
+        "CLIENT CONFIG",
+        [ANYTHING],
+        [ANYTHING],
+        "theirs reads words as C strings, which end at a NUL byte",
+        condition=has_nul,
+    ),
+    Difference(
+        "CONFIG",
+        [SYNTAX],
+        ["-ERR wrong number of arguments for 'config|set' command"],
+        "a setting without a value is a wrong number of arguments, as in MSET",
+    ),
+    Difference(
+        "COMMAND",
+        ["-ERR wrong number of arguments for 'command|getkeys' command", SYNTAX],
+        ["-ERR Invalid command specified", ARRAY],
+        "as in Redis 7.2",
+        "redis",
+    ),
+    Difference(
+        "HELLO",
+        ["-NOPROTO *", "-WRONGPASS *", "-ERR Client names *"],
+        ["-ERR Syntax error in HELLO option *", "-WRONGPASS *"],
+        PLACES_FIRST,
+    ),
+    Difference(
+        "SET",
+        [SYNTAX],
+        [ANYTHING],
+        "TAGS is an option of CacheStorm",
+        condition=has_word(b"TAGS"),
+    ),
+    Difference(
+        "HSCAN",
+        [SYNTAX],
+        [ARRAY, NUMBER, "-ERR invalid cursor", WRONG_TYPE],
+        "NOVALUES is of Redis 7.4",
+        "redis",
+        has_word(b"NOVALUES"),
+    ),
     Difference(
         "ZINCRBY", [SYNTAX], [DOUBLE], "theirs takes an increment NX for an option of ZADD"
     ),
-    Difference("LPOS", ["-ERR RANK can't be zero*"], [NEGATIVE], VALUES_FIRST),
     Difference("SET", [SYNTAX], [NUMBER], VALUES_FIRST),
-    Difference(RANGES, [NUMBER], ["-ERR min or max*"], IN_ORDER),
     Difference(
         f"{SCANS} {ALGEBRA} ZINTERCARD LCS",
         [WRONG_TYPE, ARRAY, "-ERR The specified keys must contain string values"],
@@ -239,13 +342,6 @@ DIFFERENCES: Final = [
         [NUMBER, "-ERR invalid expire time in 'getex' command"],
         f"{ARGUMENTS_FIRST}, as in Valkey",
         "redis",
-    ),
-    Difference(
-        "HEXPIREAT",
-        [NO_FIELDS],
-        ["-ERR Unsupported option *"],
-        "a word in the place of FIELDS is named",
-        "valkey",
     ),
     Difference(
         "HGETEX HSETEX",
@@ -270,13 +366,6 @@ DIFFERENCES: Final = [
         "valkey",
     ),
     Difference(
-        "ZRANK ZREVRANK",
-        ["-ERR wrong number of arguments for '*' command"],
-        [SYNTAX, ARRAY, NOTHING, WRONG_TYPE],
-        "one text for all words that fit nowhere; an option said twice is said once",
-        "valkey",
-    ),
-    Difference(
         "SORT SORT_RO",
         ["-ERR One or more scores can't be converted into double"],
         [ARRAY],
@@ -297,13 +386,6 @@ DIFFERENCES: Final = [
         ["-ERR *"],
         "theirs reads a C string, which ends at a NUL byte",
         condition=has_nul,
-    ),
-    Difference(
-        "ZRANGE ZRANGESTORE",
-        [SYNTAX],
-        [ARRAY, ":*", WRONG_TYPE, NUMBER, "-ERR min or max*"],
-        "an option said twice is said once, as in other commands",
-        condition=has_repeated_option,
     ),
     Difference(
         "INCRBYFLOAT HINCRBYFLOAT",
@@ -357,16 +439,62 @@ DIFFERENCES: Final = [
     Difference(
         "SCAN",
         ["-ERR unknown type name '*'"],
-        [ARRAY],
+        [ARRAY, SYNTAX, NUMBER, "-ERR invalid cursor"],
         "a type that there is none of finds nothing, as in Redis 7.2",
         "valkey",
     ),
     Difference(
-        "SCAN", [ARRAY], ["-ERR invalid cursor"], "a cursor is digits, as in Valkey", "redis"
+        SCANS,
+        [ARRAY, SYNTAX, NUMBER],
+        ["-ERR invalid cursor"],
+        "a cursor is digits, without a sign",
+    ),
+    Difference(
+        "LREM LPOS",
+        [ANYTHING],
+        ["-ERR value is out of range, *"],
+        "the least integer has no counterpart to the left, as in Redis 7.2",
+        "redis",
+    ),
+    Difference(
+        f"ZCOUNT ZREMRANGEBYSCORE {RANGES}",
+        ["-ERR min or max is not a float"],
+        [ANYTHING],
+        "a bound may begin with blanks, as in Redis 7.2",
+        "valkey",
+        has_blank_number,
+    ),
+    Difference(
+        f"ZADD ZINCRBY ZCOUNT ZREMRANGEBYSCORE INCRBYFLOAT HINCRBYFLOAT {RANGES} {ALGEBRA}",
+        ["-ERR *"],
+        [ANYTHING],
+        "a number may be hexadecimal, as in Redis 7.2",
+        "valkey",
+        has_hexadecimal,
+    ),
+    Difference(
+        "HINCRBYFLOAT INCRBYFLOAT",
+        [ANYTHING],
+        [DOUBLE],
+        "a stored number is a double; theirs is a long double of 64 bits",
+        condition=has_wide_exponent,
+    ),
+    Difference(
+        EVERY,
+        [ANYTHING],
+        [ANYTHING],
+        "theirs reads words as C strings, which end at a NUL byte",
+        condition=has_cut_word,
     ),
     Difference(
         "BITCOUNT BITPOS BITFIELD BITFIELD_RO",
-        [NUMBER, BIT_OFFSET, FIELD_TYPE, "-ERR Invalid OVERFLOW type specified"],
+        [
+            NUMBER,
+            BIT_OFFSET,
+            FIELD_TYPE,
+            "-ERR Invalid OVERFLOW type specified",
+            "-ERR The bit argument must be 1 or 0.",
+        ],
         [SYNTAX, ONLY_GET],
         PLACES_FIRST,
     ),

@@ -125,7 +125,7 @@ class Recorder:
         group="hash",
         writes=True,
         fast=True,
-        stray="numfields should be greater than 0 and match the provided number of fields",
+        stray="Unsupported option {word}",
     )
     def hexpire(self, key, ttl, *fields, nx=False, xx=False, gt=False, lt=False):
         return (key, ttl, fields, nx, xx, gt, lt)
@@ -156,6 +156,7 @@ class Recorder:
         group="list",
         writes=True,
         reply="keyed",
+        once="COUNT",
     )
     def lmpop(self, keys, where, count=1):
         return (keys[0], [*keys, where, count])
@@ -211,6 +212,7 @@ class Recorder:
         "[WITHSCORES]",
         group="sorted-set",
         reply="scored",
+        once="BYSCORE BYLEX REV",
     )
     def zrange(
         self,
@@ -272,9 +274,10 @@ class Recorder:
         return (key, by, offset, count, get, order, alpha, destination)
 
     @command(
-        "HRANDFIELD key [count [WITHVALUES]]",
+        "HRANDFIELD key [count:draws [WITHVALUES]]",
         group="hash",
         reply="fields",
+        once="WITHVALUES",
     )
     def hrandfield(self, key, count=None, *, withvalues=False):
         return (key, count, withvalues)

@@ -134,8 +134,16 @@ REFUSALS = [
     ("SCAN 0 COUNT 0", SYNTAX),
     ("SCAN 0 COUNT x", INTEGER),
     ("SCAN 0 MATCH", SYNTAX),
+    ("SCAN 0 COUNT x FOO", INTEGER),
+    ("SCAN x FOO", "invalid cursor"),
     ("COPY a b DB x", INTEGER),
     ("COPY a b FOO", SYNTAX),
+    ("COPY a b DB x DB 1", INTEGER),
+    ("COPY a b DB x FOO", INTEGER),
+    ("SORT k LIMIT x 1 FOO", INTEGER),
+    ("HRANDFIELD k x FOO", INTEGER),
+    ("HRANDFIELD k 1 WITHVALUES WITHVALUES", SYNTAX),
+    ("LMPOP 1 a LEFT COUNT 1 COUNT 2", SYNTAX),
     ("OBJECT", "wrong number of arguments for 'object' command"),
     ("OBJECT foo", "unknown subcommand 'foo'. Try OBJECT HELP."),
     ("OBJECT encoding", "wrong number of arguments for 'object|encoding' command"),
@@ -144,12 +152,14 @@ REFUSALS = [
     ("LPOP k -1", "value is out of range, must be positive"),
     ("LPOP k x", "value is out of range, must be positive"),
     ("LPOP k 1 2", "wrong number of arguments for 'lpop' command"),
+    ("LPOP k x 2", "wrong number of arguments for 'lpop' command"),
     ("LRANGE k x 1", INTEGER),
     ("LMPOP 0 a LEFT", "numkeys should be greater than 0"),
     ("LMPOP x a LEFT", "numkeys should be greater than 0"),
     ("LMPOP 2 a LEFT", SYNTAX),
     ("LMPOP 1 a FOO", SYNTAX),
     ("LMPOP 1 a LEFT COUNT 0", "count should be greater than 0"),
+    ("LMPOP 1 a LEFT COUNT 0 FOO", "count should be greater than 0"),
     ("LMOVE a b FOO RIGHT", SYNTAX),
     ("LINSERT k FOO p e", SYNTAX),
     ("BLPOP a x", "timeout is not a float or out of range"),
@@ -159,6 +169,7 @@ REFUSALS = [
     ("ZADD k NX XX", SYNTAX),
     ("ZADD k 1 m 2", SYNTAX),
     ("ZADD k x m", "value is not a valid float"),
+    ("ZRANGE k a b BYSCORE BYLEX", SYNTAX),
     ("ZREVRANGEBYSCORE k a b", "min or max is not a float"),
     ("ZLEXCOUNT k a b", "min or max not valid string range item"),
     ("ZRANGE k 0 1 BYSCORE LIMIT 1", SYNTAX),
@@ -190,10 +201,9 @@ REFUSALS = [
 NEWER_REFUSALS = [
     ("HEXPIRE h x FIELDS 1 a", INTEGER),
     ("HEXPIRE h 5 FIELDS x a", INTEGER),
-    (
-        "HEXPIRE h 5 FOO 1 a",
-        NUMFIELDS,
-    ),
+    ("HEXPIRE h 5 FOO 1 a", NUMFIELDS),
+    ("HEXPIRE h 5 FOO FIELDS 1 a", "Unsupported option FOO"),
+    ("HEXPIRE h 5 FOO BAR FIELDS", NUMFIELDS),
     (
         "HEXPIRE h 5 FIELDS 0 a",
         NUMFIELDS,
@@ -219,6 +229,12 @@ def test_a_malformed_command_is_refused_in_redis_words(line: str, text: str) -> 
     with pytest.raises(CacheStormError) as caught:
         run(line)
     assert f"ERR {text}" == caught.value.resp
+
+
+def test_an_unknown_command_is_echoed_up_to_a_nul_byte() -> None:
+    with pytest.raises(CacheStormError) as caught:
+        run("no\0pe a\0b c")
+    assert "unknown command 'no', with args beginning with: 'a' 'c' " == str(caught.value)
 
 
 def test_an_unknown_command_is_echoed_up_to_128_bytes() -> None:

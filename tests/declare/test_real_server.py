@@ -13,7 +13,10 @@ from nasty import NASTY, TABLE
 from real_servers import RealServer
 from test_binding import NEWER_REFUSALS, REFUSALS
 
-import cachestorm  # noqa: F401  declares the commands
+import cachestorm_server.clients
+import cachestorm_server.configuration
+import cachestorm_server.connection
+import cachestorm_server.introspection  # noqa: F401  with cachestorm, they declare commands
 from cachestorm.declare.declaration import Declaration
 from cachestorm.declare.facts import docs_of, info_of
 from cachestorm.declare.registry import REGISTRY
@@ -53,9 +56,15 @@ NASTY_MEANT = {
     "bitfield": ({"offset"}, {"offset"}),
 }
 FLAGS = {"write", "readonly", "denyoom", "fast", "movablekeys", "blocking"}
-# What the test declares with other flags than the real thing, as they look at no key;
-# SMOVE, which may need memory here; SORT_RO, whose patterns the server counts as keys.
-FLAGS_MEANT = {"object|help", "memory|help", "ping", "eval", "smove", "sort_ro"}
+# What the test declares with other flags than the real thing, as they look at no key.
+NASTY_FLAGS_MEANT = {"object|help", "ping", "eval"}
+# Flags and categories that differ on purpose: (only ours, only theirs).
+FACTS_MEANT = {
+    "sort_ro": (set(), {"movablekeys"}),  # the server counts patterns as keys
+}
+# LCS' two keys are one spec there; SORT's patterns are specs that say nothing; those of
+# GEORADIUS say where STORE may stand at the earliest.
+SPECS_MEANT = {"lcs", "sort", "sort_ro", "georadius", "georadiusbymember"}
 
 
 def connected(server: RealServer) -> Iterator[object]:
@@ -166,8 +175,34 @@ def test_arity_keys_and_flags_are_those_of_the_real_server(
     theirs = infos[name]
     assert theirs[1] == ours[1], "arity"
     assert theirs[3:6] == ours[3:6], "first, last, step"
-    if name not in FLAGS_MEANT:
+    if name not in NASTY_FLAGS_MEANT | set(FACTS_MEANT):
         assert FLAGS & set(theirs[2]) == FLAGS & set(ours[2])
+
+
+@pytest.mark.parametrize(
+    "declaration", [pytest.param(each, id=each.full_name) for each in REGISTRY]
+)
+def test_all_facts_of_a_command_are_those_of_the_real_server(
+    infos, declaration: Declaration
+) -> None:
+    name = declaration.full_name
+    if name not in infos:
+        pytest.skip("the real server has no such command")
+    ours = plain(info_of(declaration))
+    theirs = infos[name]
+    assert theirs[1] == ours[1], "arity"
+    assert theirs[3:6] == ours[3:6], "first, last, step"
+    facts = {*ours[2], *ours[6]}
+    real_facts = {*theirs[2], *theirs[6]}
+    expected = FACTS_MEANT.get(name, (set(), set()))
+    assert expected == (facts - real_facts, real_facts - facts)
+    if name not in SPECS_MEANT:
+        assert places(theirs[8]) == places(ours[8])
+
+
+def places(specs: list[dict]) -> list[tuple]:
+    """Where the keys are that specs speak of."""
+    return [(spec["begin_search"], spec["find_keys"]) for spec in specs]
 
 
 @pytest.mark.parametrize(("line", "text"), [*REFUSALS, *NEWER_REFUSALS])
