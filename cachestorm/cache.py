@@ -255,16 +255,17 @@ class Cache(
             self._leave()
 
     def reap(self) -> int:
-        """One bounded step of letting go of what is due. Returns how much was met.
+        """One bounded step of letting go of what is due or has left. Returns how much it met.
 
         Writes do this by themselves, a little at a time; a server, or what `reaper` makes,
         calls it until it returns 0.
         """
         self._enter()
         try:
-            return int(self._store.reap())
+            met = self._store.reap()
         finally:
             self._leave()
+        return int(met + self._store.sweep())
 
     def reaper(self, every: float = 0.1) -> Reaper:
         """What reaps this cache in the background: a thread, or a task of asyncio.

@@ -470,7 +470,7 @@ class RequestReader:
         return args
 
     def _line(self, ending: bytes, too_big: str) -> bytes | None:
-        """The bytes up to a line's end, and steps over it; None, and waits, if it is to come."""
+        """Steps over a line and gives its bytes; None, and waits, when it has not come yet."""
         stop: i64 = self._data.find(ending, self._at)
         if (self._end if stop < 0 else stop) - self._at > MAX_LINE_BYTES:
             raise ProtocolError(too_big)

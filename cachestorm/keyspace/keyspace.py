@@ -84,17 +84,6 @@ def _told(held: object) -> object:
     return None if isinstance(held, Container) else unbox(held)
 
 
-class Rubble:
-    """What a flush left to be let go, a slice at a time."""
-
-    def __init__(
-        self, entries: dict[str, Entry], dense: list[Entry], values: list[object]
-    ) -> None:
-        self.entries: Final = entries
-        self.dense: Final = dense
-        self.values: Final = values
-
-
 class Keyspace:
     """The keys of one namespace, their values, deadlines and tags."""
 
@@ -126,8 +115,6 @@ class Keyspace:
         self.hot: Final = HotKeys(commons.clock.now_ms()) if hot_keys else None
         self._tap_limit: u8 = FEWEST_TAPS
         self._notes: i64 = 0
-        # Emptied arrays that wait to be let go, a slice at a time.
-        self._rubble: Final[list[Rubble]] = []
 
     # -- reading
 
@@ -621,7 +608,8 @@ class Keyspace:
 
         1. It leaves dict, dense arrays, expiry index and tag index.
         2. Its charge is refunded; the policy and the ledger are told.
-        3. Its value goes to the graveyard, the effect to the queue.
+        3. Its value goes to the graveyard (unless it stays under another name), the effect
+           to the queue.
         """
         commons = self.commons
         key = entry.key
@@ -652,7 +640,8 @@ class Keyspace:
                 self.policy.moved(last, former)
         # a shell may stay in the lists of its tags for a while: the key need not
         entry.key = ""
-        commons.bury(value)
+        if cause is not _RENAMED:
+            commons.bury(value)
         commons.entry_count -= 1
         commons.sequence += 1
         self.charge(-freed)
@@ -721,7 +710,7 @@ class Keyspace:
     # -- reaping
 
     def reap_step(self) -> i64:
-        """Removes a bounded number of due entries and lets go of some rubble.
+        """Removes a bounded number of due entries.
 
         Returns:
             How many entries it met; fewer than `REAP_STEP` when none is left.
@@ -734,25 +723,9 @@ class Keyspace:
                     self.remove(entry, self.fate(entry) or _EXPIRED)
                 met += 1
             met += self.expiry.moved
-        if self._rubble:
-            met += self._clear_rubble(self._rubble[-1])
         if len(self.dense) < self._policy_size >> 2:
             self._resize_policy()
         return met
-
-    def _clear_rubble(self, rubble: Rubble) -> i64:
-        kept: i64 = len(rubble.values) - REAP_STEP
-        if kept <= 0:
-            self.commons.graveyard.append(rubble)
-            self._rubble.pop()
-            return len(rubble.values)
-        # a value that may have a finalizer goes when the latch is free
-        self.commons.graveyard.append(rubble.values[kept:])
-        del rubble.values[kept:]
-        del rubble.dense[kept:]
-        for _ in range(REAP_STEP):
-            rubble.entries.popitem()
-        return REAP_STEP
 
     def invalidate(self, names: list[str]) -> i64:
         """Removes every live entry that bears one of these tags.
@@ -807,7 +780,7 @@ class Keyspace:
     def flush(self) -> None:
         """Removes all entries, tags and links. O(1) for the caller.
 
-        The emptied arrays are let go in steps; the ledger is not told of each key.
+        What is left of them is rubble; the ledger is not told of each key.
         """
         commons = self.commons
         commons.entry_count -= len(self.dense)
@@ -816,13 +789,8 @@ class Keyspace:
             for entry in self.dense:
                 cause = self.fate(entry) or _FLUSHED
                 self.emit("removed", entry.key, cause, self.value(entry))
-        rubble = Rubble(self.entries, self.dense, self.values)
-        if len(self.dense) <= SLICE:
-            commons.graveyard.append(rubble)
-        else:
-            self._rubble.append(rubble)
-        commons.graveyard.append(self.tags)
-        commons.graveyard.append(self.expiry)
+        parts: list[object] = [self.entries, self.dense, self.values, self.tags, self.expiry]
+        commons.rubble.add(parts, self.used_bytes)
         self.entries = {}
         self.dense = []
         self.values = []

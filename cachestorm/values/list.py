@@ -202,6 +202,14 @@ class ListValue(Container):
     def encoding(self) -> str:
         return "listpack" if self.size_bytes - LIST_BYTES < LISTPACK_BYTES else "quicklist"
 
+    def take_apart(self) -> list[object]:
+        parts: list[object] = [self._front, self._back]
+        self._front = []
+        self._back = []
+        self._boxes = 0
+        self.size_bytes = LIST_BYTES
+        return parts
+
     def copy(self) -> Container:
         twin = ListValue()
         twin._front = self._front.copy()

@@ -28,6 +28,8 @@ SHORT_ROWS: Final = 1024
 class _Long(Protocol):
     """What is used of a `sortedcontainers.SortedList`."""
 
+    _lists: list[list[Row]]
+
     def __len__(self) -> int: ...
     def __getitem__(self, place: int) -> Row: ...
     def __delitem__(self, places: slice) -> None: ...
@@ -83,6 +85,15 @@ class Ranking:
         if self._long is not None:
             return list(self._long.islice(start, stop))  # type: ignore[call-overload, no-any-return]
         return self._short[start:stop]
+
+    def take_apart(self) -> list[object]:
+        """Empties it, and gives the lists that held its rows."""
+        parts: list[object] = [self._short]
+        if self._long is not None:
+            parts.append(self._long._lists)
+        self._short = []
+        self._long = None
+        return parts
 
     def copy(self) -> Ranking:
         """An independent ranking of the same rows. O(n)."""
