@@ -111,7 +111,7 @@ class Commons:
         Returns:
             How much it was, in elements.
         """
-        if self.transaction and self.latch.is_mine():
+        if self.in_transaction():
             return 0
         return self.rubble.sweep(REAPING_STEP)
 
@@ -152,18 +152,16 @@ class Commons:
         return self.now_ms() if self.transaction else self.clock.now_ms()
 
     def breathe(self) -> None:
-        """Lets other threads in between two slices of long work."""
-        dead = self.graveyard
-        self.graveyard = []
-        self.latch.release()
+        """Lets other threads in between two slices of long work; not in a transaction."""
+        self.leave()
         try:
-            dead.clear()
-            if self.effects.queue:
-                self.effects.drain()
             time.sleep(PAUSE_S)
         finally:
-            self.latch.acquire()
-            self._moment_ms = 0
+            self.enter()
+
+    def in_transaction(self) -> bool:
+        """Whether this thread is inside a transaction."""
+        return self.transaction and self.latch.is_mine()
 
     def make_room(self, need: i64) -> None:
         """Evicts, wherever the policies find victims, until `need` more bytes fit.

@@ -18,6 +18,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from librt.time import time as wall_time
 from mypy_extensions import i64, u8
 
 from cachestorm.codec import checked_text, is_ascii
@@ -48,9 +49,11 @@ IDLE_BYTES: Final = 112
 REAP_STEP: Final = 256
 # A write in this many also does a step of reaping.
 WRITES_A_STEP: Final = 32
-# How many entries (or tags of them) are reaped before other threads are let in: about two
-# milliseconds.
-SLICE: Final = 2048
+# A slice of long work ends after so many seconds, looked at whenever so many entries have
+# been met; or after so many entries (or tags of them).
+SLICE_S: Final = 0.002
+LOOK: Final = 64
+SLICE: Final = 8192
 # How many hits of a key its entry keeps to itself before the hot keys are told of them.
 FEWEST_TAPS: Final = 4
 MOST_TAPS: Final = 128
@@ -710,7 +713,7 @@ class Keyspace:
     # -- reaping
 
     def reap_step(self) -> i64:
-        """Removes a bounded number of due entries.
+        """Removes a bounded number of entries that are due, or invalidated.
 
         Returns:
             How many entries it met; fewer than `REAP_STEP` when none is left.
@@ -723,22 +726,23 @@ class Keyspace:
                     self.remove(entry, self.fate(entry) or _EXPIRED)
                 met += 1
             met += self.expiry.moved
+        if self.tags.doomed:
+            met += self._reap_doomed(self.tags.doomed[0], REAP_STEP)
+            if not self.tags.doomed[0].members:
+                self.tags.doomed.popleft()
+                met += 1
         if len(self.dense) < self._policy_size >> 2:
             self._resize_policy()
         return met
 
-    def invalidate(self, names: list[str]) -> i64:
-        """Removes every live entry that bears one of these tags.
-
-        All of them are dead for every reader after one step; they are reaped in slices,
-        between which other threads are let in. Earlier invalidations that are still
-        being reaped are finished first, so each entry is counted by the first.
+    def doom(self, names: list[str]) -> Invalidation:
+        """Invalidates tags: in one step every entry that bears one is dead for all readers.
 
         Args:
             names: tags, each once.
 
         Returns:
-            How many distinct entries were live and are gone.
+            What counts the entries as they are reaped: see `reap_doomed`.
         """
         commons = self.commons
         commons.sequence += 1
@@ -748,23 +752,29 @@ class Keyspace:
         if commons.effects.wanted:
             for name in names:
                 self.emit("invalidated", name, None)
-        doomed = tags.doomed
+        return job
+
+    def reap_doomed(self, job: Invalidation) -> bool:
+        """Reaps a slice of what an invalidation has killed.
+
+        Earlier ones that are still being reaped are finished first, so each entry is
+        counted by the first that killed it.
+
+        Returns:
+            Whether nothing is left, and `job.removed` is the number of distinct entries
+            that were live and are gone.
+        """
+        doomed = self.tags.doomed
+        ends_at = wall_time() + SLICE_S
         room: i64 = SLICE
         while doomed and doomed[0].job.sequence <= job.sequence:
-            room -= self._reap_doomed(doomed[0], room)
-            if doomed and not doomed[0].members:
+            if room <= 0 or wall_time() > ends_at:
+                return False
+            room -= self._reap_doomed(doomed[0], LOOK)
+            if not doomed[0].members:
                 doomed.popleft()
                 room -= 1
-            if room <= 0:
-                if commons.transaction:
-                    room = SLICE
-                    continue
-                commons.breathe()
-                room = SLICE
-                if self.tags is not tags:
-                    # flushed meanwhile
-                    break
-        return job.removed
+        return True
 
     def _reap_doomed(self, doomed: Doomed, limit: i64) -> i64:
         members = doomed.members

@@ -28,8 +28,6 @@ SHORT_ROWS: Final = 1024
 class _Long(Protocol):
     """What is used of a `sortedcontainers.SortedList`."""
 
-    _lists: list[list[Row]]
-
     def __len__(self) -> int: ...
     def __getitem__(self, place: int) -> Row: ...
     def __delitem__(self, places: slice) -> None: ...
@@ -90,7 +88,8 @@ class Ranking:
         """Empties it, and gives the lists that held its rows."""
         parts: list[object] = [self._short]
         if self._long is not None:
-            parts.append(self._long._lists)
+            # no public method gives it up in parts
+            parts.append(vars(self._long)["_lists"])
         self._short = []
         self._long = None
         return parts
