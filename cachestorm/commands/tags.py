@@ -13,7 +13,7 @@ from typing import Final, cast
 
 from mypy_extensions import mypyc_attr, trait
 
-from cachestorm.codec import bytes_of
+from cachestorm.codec import sort_by_bytes
 from cachestorm.commands.edge import Edge, exact_key, kind_of
 from cachestorm.commands.errand import Errand
 from cachestorm.declare.declaration import command
@@ -209,7 +209,7 @@ class Tags(Edge):
             ]
         finally:
             self._leave()
-        found.sort(key=bytes_of)
+        sort_by_bytes(found)
         return found
 
     @command(

@@ -33,6 +33,8 @@ REAPING_STEP: Final = 8192
 # How many bytes of a string, and of an object, count as an element.
 STRING_BITS: Final = 11
 OBJECT_BITS: Final = 7
+# What an item of a dict costs more than one of a list: its slots lie anywhere in memory.
+DICT_WORK: Final = 2
 
 
 class Heap:
@@ -79,7 +81,7 @@ class Heap:
                 done += self._let_go(part.pop())
         elif isinstance(part, dict):
             while part and done < room:
-                done += self._let_go(part.popitem()[1])
+                done += DICT_WORK + self._let_go(part.popitem()[1])
         return done
 
     def _let_go(self, held: object) -> i64:
