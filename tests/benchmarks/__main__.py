@@ -22,7 +22,16 @@ from tests.benchmarks.progress import Progress
 from tests.benchmarks.worker import WorkerError
 
 # in the order of the index; each is a module with `measure(quick, progress) -> Page`
-CASES = ("in_process", "go_peer", "invalidation", "memory", "wire", "dispatch", "startup")
+CASES = (
+    "in_process",
+    "go_peer",
+    "invalidation",
+    "stalls",
+    "memory",
+    "wire",
+    "dispatch",
+    "startup",
+)
 
 
 def arguments() -> argparse.Namespace:
