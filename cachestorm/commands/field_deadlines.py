@@ -21,9 +21,11 @@ from cachestorm.declare.declaration import command
 from cachestorm.declare.kinds import Lifetime
 from cachestorm.entry import HASH, Entry
 from cachestorm.errors import ArgumentError, InvalidTtlError
+from cachestorm.events import Cause
 from cachestorm.keyspace.keyspace import Keyspace
 from cachestorm.values.hash import NEVER, Hash
 
+_EMPTIED: Final = Cause.EMPTIED
 # What HEXPIRE and its kin answer for each field, HTTL and its kin where there is no time.
 NO_FIELD: Final = -2
 NO_DEADLINE: Final = -1
@@ -345,8 +347,12 @@ def find_hash(space: Keyspace, key: str) -> Entry | None:
         return None
     fields = hash_at(space, entry)
     if fields.next_due_ms != NEVER:
+        now_ms = space.commons.now_ms()
+        if fields.is_due(now_ms):
+            space.remove(entry, _EMPTIED)
+            return None
         before = fields.size_bytes
-        if fields.purge(space.commons.now_ms()) != 0:
+        if fields.purge(now_ms) != 0:
             settle(space, entry, fields, before)
             if len(fields) == 0:
                 return None

@@ -8,7 +8,9 @@ fields and values: any field can be drawn in O(1), removal moves the last one in
    to the beginning relies on.
 3. Who holds a hash calls `purge` first when `next_due_ms` has come: so a field that is due
    is never seen, and no reader needs to look at a deadline.
-4. Deadlines also lie in a heap, where one that was changed or withdrawn stays until it
+4. `purge` drops fields one by one. Whoever calls it asks `is_due` first: a hash of which all
+   fields are due leaves as a whole, which is one step for any number.
+5. Deadlines also lie in a heap, where one that was changed or withdrawn stays until it
    comes up or until the heap holds twice as much as needed.
 """
 
@@ -36,12 +38,14 @@ class Hash(Container):
 
     Attributes:
         next_due_ms: no field is due before this; NEVER when no field has a deadline.
+        last_due_ms: every field that has a deadline is due at this time.
     """
 
     def __init__(self) -> None:
         super().__init__()
         self.size_bytes = HASH_BYTES
         self.next_due_ms: i64 = NEVER
+        self.last_due_ms: i64 = 0
         self._places: dict[str, int] = {}
         self._fields: list[str] = []
         self._values: list[object] = []
@@ -134,6 +138,7 @@ class Hash(Container):
         else:
             heappush(self._heap, (at_ms, field))
         self.next_due_ms = min(self.next_due_ms, at_ms)
+        self.last_due_ms = max(self.last_due_ms, at_ms)
 
     def persist(self, field: str) -> bool:
         """Takes a field's deadline away; whether it had one. O(1)."""
@@ -144,7 +149,15 @@ class Hash(Container):
             self._deadlines = None
             self._heap = None
             self.next_due_ms = NEVER
+            self.last_due_ms = 0
         return True
+
+    def is_due(self, now_ms: int) -> bool:
+        """Whether every field is. O(1); rather late than wrong where deadlines were changed."""
+        deadlines = self._deadlines
+        if deadlines is None or now_ms < self.last_due_ms:
+            return False
+        return len(deadlines) == len(self._fields)
 
     def purge(self, now_ms: int, limit: i64 = INT64_MAX) -> i64:
         """Removes fields that are due; costs one comparison when none is.
@@ -197,6 +210,7 @@ class Hash(Container):
         self._deadlines = None
         self._heap = None
         self.next_due_ms = NEVER
+        self.last_due_ms = 0
         self.size_bytes = HASH_BYTES
         return parts
 
@@ -210,6 +224,7 @@ class Hash(Container):
             twin._deadlines = self._deadlines.copy()
             twin._heap = self._heap.copy()
             twin.next_due_ms = self.next_due_ms
+            twin.last_due_ms = self.last_due_ms
         twin.size_bytes = self.size_bytes
         return twin
 
@@ -243,6 +258,7 @@ class Hash(Container):
             assert self._deadlines
             weight += DEADLINE_BYTES * len(self._deadlines)
             assert self.next_due_ms <= min(self._deadlines.values())
+            assert self.last_due_ms >= max(self._deadlines.values())
             for field, due_ms in self._deadlines.items():
                 assert field in self._places
                 assert (due_ms, field) in self._heap

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from cachestorm import Cache, ManualClock
+from cachestorm import Cache, Cause, ManualClock
 from cachestorm.keyspace.rubble import REAPING_STEP, SMALL, STEP, Heap
 from cachestorm.values.container import Container
 
@@ -132,6 +132,41 @@ def test_other_calls_let_go_of_rubble_a_small_step_at_a_time() -> None:
         cache.exists("other")
         calls += 1
     assert COUNT // STEP - 1 <= calls <= COUNT // STEP + 2
+
+
+def test_a_hash_of_which_all_fields_are_due_leaves_as_a_whole() -> None:
+    clock = ManualClock()
+    cache = Cache(clock=clock)
+    FILLS["hash"](cache, "big")
+    cache.execute("HEXPIRE", "big", 10, "FIELDS", COUNT, *NAMES)
+    clock.advance(9)
+    assert cache.hlen("big") == COUNT
+    clock.advance(2)
+    assert cache.hget("big", NAMES[0]) is None
+    assert cache.exists("big") == 0
+    assert cache._store.rubble.heaps
+    assert cache.stats()["used_memory"] == 0
+    removal = cache.why("big")
+    assert removal is not None
+    assert removal["cause"] is Cause.EMPTIED
+    cache._check()
+
+
+@pytest.mark.parametrize("change", ["persist", "later", "another"])
+def test_a_hash_with_a_field_that_is_not_due_keeps_it(change: str) -> None:
+    clock = ManualClock()
+    cache = Cache(clock=clock)
+    cache.hset("h", mapping={"a": b"1", "b": b"2"})
+    cache.execute("HEXPIRE", "h", 10, "FIELDS", 2, "a", "b")
+    if change == "persist":
+        cache.execute("HPERSIST", "h", "FIELDS", 1, "b")
+    elif change == "later":
+        cache.execute("HEXPIRE", "h", 20, "FIELDS", 1, "b")
+    else:
+        cache.hset("h", "c", b"3")
+    clock.advance(11)
+    assert cache.hkeys("h") == (["c"] if change == "another" else ["b"])
+    cache._check()
 
 
 class Finalized:
