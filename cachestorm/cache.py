@@ -274,12 +274,7 @@ class Cache(
         Writes do this by themselves, a little at a time; a server, or what `reaper` makes,
         calls it until it returns 0.
         """
-        self._enter()
-        try:
-            met = self._store.reap()
-        finally:
-            self._leave()
-        return int(met + self._store.sweep())
+        return int(self._store.let_go())
 
     def reaper(self, every: float = 0.1) -> Reaper:
         """What reaps this cache in the background: a thread, or a task of asyncio.

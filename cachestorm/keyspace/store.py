@@ -162,6 +162,19 @@ class Store(Commons):
             self.max_entries != 0 and self.entry_count > self.max_entries
         )
 
+    def let_go(self) -> i64:
+        """One step of reaping, and one of rubble. The caller does not hold the latch.
+
+        Returns:
+            How much was met; 0 when nothing is left to do.
+        """
+        self.enter()
+        try:
+            met = self.reap()
+        finally:
+            self.leave()
+        return met + self.sweep()
+
     def reap(self, limit: i64 = REAP_STEP) -> i64:
         """One step of reaping in every keyspace.
 
