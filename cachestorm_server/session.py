@@ -203,7 +203,8 @@ class Session:
             reader.feed(data)
             if self.errand is not None:
                 self._answer(None, out)
-                self.backlog = self.errand is not None
+            # not inside of the branch: there, compiled code takes the errand for given
+            self.backlog = self.errand is not None
             while not self.closing and not self.backlog:
                 args = reader.next()
                 if args is None:
