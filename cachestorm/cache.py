@@ -40,6 +40,7 @@ from cachestorm.declare.registry import REGISTRY
 from cachestorm.errors import ArgumentError, ConfigError
 from cachestorm.events import Cause, Listener, RemovalListener, Removals
 from cachestorm.keyspace.forks import guard
+from cachestorm.keyspace.keyspace import Keyspace
 from cachestorm.keyspace.store import DEFAULT, Store
 from cachestorm.markers import MISSING
 from cachestorm.sizes import parse_size
@@ -116,6 +117,7 @@ class Cache(
             hot_keys,
         )
         self._space = self._store.space(DEFAULT)
+        self._serves_others = False
         self._space.default_ttl_ms = _ttl_ms(default_ttl)
         guard(self._store)
 
@@ -151,10 +153,22 @@ class Cache(
                 space.max_bytes = quota
         finally:
             self._leave()
+        return self._view(space, self._serves_others)
+
+    def _view(self, space: Keyspace, serves_others: bool) -> Cache:
         view = Cache.__new__(type(self))
         view._store = self._store
         view._space = space
+        view._serves_others = serves_others
         return view
+
+    def serving_others(self) -> Cache:
+        """A view of the same namespace for an event loop that must not be held.
+
+        A command that works in slices does the first one there and raises `Unfinished`, whose
+        errand the caller goes on with.
+        """
+        return self._view(self._space, True)
 
     def database(self, number: int) -> Cache:
         """The namespace that SELECT calls by a number: 0 is `default`, n is `db<n>`.
@@ -261,16 +275,12 @@ class Cache(
             self._leave()
 
     def reap(self) -> int:
-        """One bounded step of letting go of what is due. Returns how much was met.
+        """One bounded step of letting go of what is due or has left. Returns how much it met.
 
         Writes do this by themselves, a little at a time; a server, or what `reaper` makes,
         calls it until it returns 0.
         """
-        self._enter()
-        try:
-            return int(self._store.reap())
-        finally:
-            self._leave()
+        return int(self._store.let_go())
 
     def reaper(self, every: float = 0.1) -> Reaper:
         """What reaps this cache in the background: a thread, or a task of asyncio.

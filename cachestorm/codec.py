@@ -188,6 +188,16 @@ def format_float(number: float) -> bytes:
     return (("-" if number < 0 else "") + text).encode("ascii")
 
 
+def sort_by_bytes(names: list[str]) -> None:
+    """Sorts names in place, in the order of their bytes."""
+    for name in names:
+        if not name.isascii():
+            names.sort(key=bytes_of)
+            return
+    # the same order, without a second object for each
+    names.sort()
+
+
 def to_wire(value: object) -> bytes:
     """The bytes that stand for a stored value at every door that speaks bytes.
 

@@ -16,6 +16,7 @@ import weakref
 from typing import TYPE_CHECKING, Final, cast
 
 from cachestorm.errors import ConfigError
+from cachestorm.keyspace.commons import PAUSE_S
 from cachestorm.keyspace.forks import Keeper
 from cachestorm.keyspace.store import Store
 
@@ -110,7 +111,7 @@ class Reaper:
             for _ in range(STEPS_A_TURN):
                 if ending.is_set() or not self._step():
                     break
-                time.sleep(0)
+                time.sleep(PAUSE_S)
             if self._keeper() is None:
                 return
 
@@ -129,9 +130,4 @@ class Reaper:
         keeper = self._keeper()
         if keeper is None:
             return False
-        store = cast(Store, keeper.store)
-        store.enter()
-        try:
-            return store.reap() != 0
-        finally:
-            store.leave()
+        return cast(Store, keeper.store).let_go() != 0

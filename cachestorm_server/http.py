@@ -39,6 +39,7 @@ from librt.time import time as wall_time
 from cachestorm import COMPILED, __version__
 from cachestorm.cache import Cache
 from cachestorm.codec import bytes_of, text_of
+from cachestorm.commands.errand import Unfinished
 from cachestorm.declare.replies import to_json
 from cachestorm.errors import ArgumentError, CacheStormError, ConfigError, NamespaceError
 from cachestorm.keyspace.store import rss_bytes
@@ -255,7 +256,7 @@ class HttpServer:
         document = read_document(await self._body(request))
         namespace = request.headers.get(NAMESPACE_HEADER)
         if not isinstance(document, list):
-            status, answer = self._commands.answer(document, namespace)
+            status, answer = await self._answer(document, namespace)
             return _json(answer, status)
         if len(document) > LONGEST_PIPELINE:
             raise BadJsonError(f"a pipeline has at most {LONGEST_PIPELINE} commands")
@@ -266,12 +267,26 @@ class HttpServer:
             if size > LARGEST_ANSWER:
                 answers.append(_NOT_RUN)
                 continue
-            answers.append(_dumped(self._commands.answer(command, namespace)[1]))
+            answers.append(_dumped((await self._answer(command, namespace))[1]))
             size += len(answers[-1])
             if perf_counter() > turn_ends:
                 await asyncio.sleep(0)
                 turn_ends = perf_counter() + TURN_S
         return _response(b"[" + b",".join(answers) + b"]")
+
+    async def _answer(
+        self, command: object, namespace: str | None
+    ) -> tuple[int, dict[str, object]]:
+        """Runs one command; other clients are served between the slices of a long one."""
+        try:
+            return self._commands.answer(command, namespace)
+        except Unfinished as unfinished:
+            errand = unfinished.errand
+        while True:
+            await asyncio.sleep(0)
+            answer = self._commands.go_on(errand)
+            if answer is not None:
+                return answer
 
     async def _body(self, request: web.Request) -> bytes:
         try:

@@ -24,6 +24,7 @@ from binascii import Error as Base64Error
 from typing import Final, NoReturn
 
 from cachestorm.cache import Cache
+from cachestorm.commands.errand import Errand, Unfinished
 from cachestorm.declare.plan import Plan
 from cachestorm.declare.registry import Registry
 from cachestorm.declare.replies import to_json
@@ -101,17 +102,37 @@ class JsonCommands:
 
         Returns:
             The status and the answer.
+
+        Raises:
+            Unfinished: if the command works in slices: `go_on` does the others.
         """
         self.commands += 1
         try:
             return OK_STATUS, {"result": to_json(self._run(request, namespace))}
-        except CacheStormError as error:
-            self.errors += 1
+        except Unfinished:
+            raise
+        except Exception as error:
+            return self._refusal(error)
+
+    def go_on(self, errand: Errand) -> tuple[int, dict[str, object]] | None:
+        """One more slice of a command.
+
+        Returns:
+            The status and the answer; None while it is not done.
+        """
+        try:
+            if not errand.step():
+                return None
+            return OK_STATUS, {"result": to_json(errand.result())}
+        except Exception as error:
+            return self._refusal(error)
+
+    def _refusal(self, error: Exception) -> tuple[int, dict[str, object]]:
+        self.errors += 1
+        if isinstance(error, CacheStormError):
             return error.http_status, error_document(error)
-        except Exception:
-            _log.exception("a command failed")
-            self.errors += 1
-            return INTERNAL_STATUS, error_document(CacheStormError("internal error"))
+        _log.error("a command failed", exc_info=error)
+        return INTERNAL_STATUS, error_document(CacheStormError("internal error"))
 
     def _run(self, request: object, namespace: str | None) -> object:
         if not isinstance(request, dict):

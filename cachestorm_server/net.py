@@ -7,12 +7,14 @@ at the names of the methods.
 1. One read, one `receive`, one write.
 2. A client that does not take its replies is not read from: while the transport's buffer
    is above its high-water mark nothing is read and no backlog is answered.
+3. A session with an errand gets one slice of it a turn of the loop, and the other connections
+   theirs in between.
 
     transport's buffer   session has a backlog   reading
     ------------------   ---------------------   -------------------------------
     below the mark       no                      yes
     below the mark       yes                     no: the backlog is answered first
-    above the mark       either                  no
+    above the mark       either                  no, but an errand goes on
 """
 
 from __future__ import annotations
@@ -71,6 +73,7 @@ class Connection:
         self._congested: bool = False
         self._resting: bool = False
         self._ended: bool = False
+        self._has_turn: bool = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:
         """Lets the client in, or tells it why not."""
@@ -111,10 +114,18 @@ class Connection:
         transport = self._transport
         if session is None or transport is None:
             return
-        while session.backlog and not self._congested and not session.closing:
+        while (
+            session.backlog
+            and session.errand is None
+            and not self._congested
+            and not session.closing
+        ):
             replies = session.receive(b"")
             if replies:
                 transport.write(replies)
+        if session.errand is not None and not self._has_turn:
+            self._has_turn = True
+            asyncio.get_running_loop().call_soon(self._take_turn)
         if session.closing or (self._ended and not session.backlog):
             self.hang_up()
         elif self._congested or session.backlog:
@@ -124,6 +135,18 @@ class Connection:
         elif self._resting:
             self._resting = False
             transport.resume_reading()
+
+    def _take_turn(self) -> None:
+        """One more slice of the session's errand."""
+        self._has_turn = False
+        session = self._session
+        transport = self._transport
+        if session is None or transport is None or session.errand is None:
+            return
+        replies = session.receive(b"")
+        if replies:
+            transport.write(replies)
+        self._go_on()
 
     def pause_writing(self) -> None:
         """The client takes its replies too slowly."""

@@ -255,9 +255,11 @@ class RequestReader:
         self._args: list[object] = []
         self._missing: i64 = 0
         self._args_bytes: i64 = 0
-        # bytes that are no whole step of the table yet, and how many would be worth a look
+        # bytes that are no whole step of the table yet, and what makes them worth a look: so
+        # many of them, or (where that is not known) the end of a line among what comes
         self._held: bytearray = bytearray()
         self._need: i64 = 0
+        self._ending: bytes = b""
         # the buffer split at its line ends: None not yet, empty when that is of no use
         self._lines: list[bytes] | None = None
         self._line_at: int = 0
@@ -279,6 +281,8 @@ class RequestReader:
         if self._held:
             self._held += data
             if len(self._held) < self._need:
+                return
+            if self._ending and self._ending not in data and len(self._held) <= MAX_LINE_BYTES:
                 return
             data = bytes(self._held)
             self._held = bytearray()
@@ -422,7 +426,6 @@ class RequestReader:
             if self._data[self._at] != _STAR:
                 line = self._line(b"\n", "too big inline request")
                 if line is None:
-                    self._wait(0)
                     return None
                 words = split_inline(line[:-1] if line.endswith(b"\r") else line)
                 if words:
@@ -430,7 +433,6 @@ class RequestReader:
                 continue
             line = self._line(b"\r", "too big mbulk count string")
             if line is None:
-                self._wait(0)
                 return None
             count = _parse_length(line[1:], MAX_ARGUMENTS, "invalid multibulk length")
             if self._stranger and count > STRANGER_MAX_ARGUMENTS:
@@ -441,7 +443,6 @@ class RequestReader:
             begin = self._at
             line = self._line(b"\r", "too big bulk count string")
             if line is None:
-                self._wait(0)
                 return None
             if not line.startswith(b"$"):
                 got = line[:1] if line else b"\r"
@@ -469,27 +470,33 @@ class RequestReader:
         return args
 
     def _line(self, ending: bytes, too_big: str) -> bytes | None:
-        """The bytes up to a line's end, and steps over it; None when it has not come yet."""
+        """Steps over a line and gives its bytes; None, and waits, when it has not come yet."""
         stop: i64 = self._data.find(ending, self._at)
         if (self._end if stop < 0 else stop) - self._at > MAX_LINE_BYTES:
             raise ProtocolError(too_big)
         # a carriage return takes the byte that follows it along, whatever it is
         after: i64 = stop + (2 if ending == b"\r" else 1)
-        if stop < 0 or after > self._end:
+        if stop < 0:
+            self._wait(0, ending)
+            return None
+        if after > self._end:
+            self._wait(after - self._at)
             return None
         line = self._data[self._at : stop]
         self._at = after
         return line
 
-    def _wait(self, need: i64) -> None:
+    def _wait(self, need: i64, ending: bytes = b"") -> None:
         """Keeps what is left until more has come.
 
         Args:
             need: how many bytes the next step takes, as far as that is known.
+            ending: the end of the line that is to come; empty when it is no line.
         """
         if self._at < self._end:
             self._held = bytearray(self._data[self._at : self._end])
         self._need = need
+        self._ending = ending
         self._data = b""
         self._at = 0
         self._end = 0

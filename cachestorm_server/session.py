@@ -10,7 +10,10 @@ reader, the registry's plans and the encoder, and knows no command.
    `ERR internal error`, and the session lives on.
 3. A plan answers to the session's cache, or, when it is declared as bound to a connection,
    to the session itself.
-4. What is rare costs one test of one flag, `guarded`: a client that has not authenticated,
+4. A command that works in slices does one of them a call: an errand is then on its way,
+   which is a backlog too. Other sessions are served between the slices; of this one nothing
+   more is answered before the errand's reply.
+5. What is rare costs one test of one flag, `guarded`: a client that has not authenticated,
    and replies that are switched off.
 
     reply mode   this reply   after the next command
@@ -33,6 +36,7 @@ from librt.time import time as wall_time
 from mypy_extensions import i64, mypyc_attr
 
 from cachestorm.cache import Cache
+from cachestorm.commands.errand import Errand, Unfinished
 from cachestorm.declare.plan import Plan
 from cachestorm.declare.registry import Registry
 from cachestorm.errors import CacheStormError
@@ -95,7 +99,7 @@ class Door:
     """
 
     def __init__(self, cache: Cache, registry: Registry, settings: Settings) -> None:
-        self.cache: Final = cache
+        self.cache: Final = cache.serving_others()
         self.registry: Final = registry
         self.settings: Final = settings
         self.sessions: Final[dict[int, Session]] = {}
@@ -130,7 +134,8 @@ class Session:
         cache: the namespace the client is in.
         resp3: whether it speaks RESP3.
         closing: nothing more is read; hang up when the replies have gone.
-        backlog: requests are waiting for the client to take its replies.
+        backlog: requests are waiting for the client to take its replies, or for the errand.
+        errand: the long command that is on its way; None when there is none.
         hang_up: ends the connection, now; set by whoever carries the bytes.
     """
 
@@ -147,6 +152,7 @@ class Session:
         self.reader: Final = RequestReader(door.settings.max_bulk_bytes)
         self.closing: bool = False
         self.backlog: bool = False
+        self.errand: Errand | None = None
         self.plan: Plan | None = None
         self._plan_name: object = None
         self.start_over()
@@ -173,6 +179,7 @@ class Session:
     def close(self) -> None:
         """Forgets the session; its connection has gone."""
         self.closing = True
+        self.errand = None
         self.hang_up = None
         self.door.sessions.pop(self.id, None)
 
@@ -194,7 +201,11 @@ class Session:
         count: i64 = 0
         try:
             reader.feed(data)
-            while not self.closing:
+            if self.errand is not None:
+                self._answer(None, out)
+            # not inside of the branch: there, compiled code takes the errand for given
+            self.backlog = self.errand is not None
+            while not self.closing and not self.backlog:
                 args = reader.next()
                 if args is None:
                     if reader.pending_bytes > door.settings.max_query_bytes:
@@ -203,7 +214,7 @@ class Session:
                     break
                 count += 1
                 self._answer(args, out)
-                if len(out) > REPLY_CHUNK_BYTES:
+                if len(out) > REPLY_CHUNK_BYTES or self.errand is not None:
                     self.backlog = True
                     break
                 if reader.is_done():
@@ -219,21 +230,28 @@ class Session:
             door.out = BytesWriter()
         return out.getvalue()
 
-    def _answer(self, args: list[object], out: BytesWriter) -> None:
+    def _answer(self, args: list[object] | None, out: BytesWriter) -> None:
+        """Answers a request, or with None goes on with the errand."""
         mark: i64 = len(out)
         try:
-            plan = self.plan
-            name = args[0]
-            # compiled, a name is the same object every time; interpreted, an equal one
-            if plan is None or (name is not self._plan_name and name != self._plan_name):
-                plan = self._find(args)
-            if self.guarded and not self.authenticated and not _is_for_strangers(plan):
-                raise NotAuthenticatedError()
-            if plan.declaration.connection:
-                reply = plan.answer(self, args)
+            if args is None:
+                reply = self._go_on()
             else:
-                reply = plan.answer(self.cache, args)
+                plan = self.plan
+                name = args[0]
+                # compiled, a name is the same object every time; interpreted, an equal one
+                if plan is None or (name is not self._plan_name and name != self._plan_name):
+                    plan = self._find(args)
+                if self.guarded and not self.authenticated and not _is_for_strangers(plan):
+                    raise NotAuthenticatedError()
+                if plan.declaration.connection:
+                    reply = plan.answer(self, args)
+                else:
+                    reply = plan.answer(self.cache, args)
             write_reply(out, reply, self.resp3)
+        except Unfinished as unfinished:
+            self.errand = unfinished.errand
+            return
         except _SpeaksHttp:
             _log.warning("client %d speaks HTTP: closed", self.id)
             self.closing = True
@@ -242,7 +260,7 @@ class Session:
             write_error(out, error.resp)
             self.door.errors += 1
         except Exception:
-            _log.exception("command %r failed", args[0])
+            _log.exception("command %r failed", self._plan_name if args is None else args[0])
             out.truncate(mark)
             write_error(out, "ERR internal error")
             self.door.errors += 1
@@ -250,6 +268,19 @@ class Session:
             out.truncate(mark)
             self.reply_mode = _AFTER[self.reply_mode]
             self.watch_over()
+
+    def _go_on(self) -> object:
+        """The reply of the errand.
+
+        Raises:
+            Unfinished: if it is still on its way after one more slice.
+        """
+        errand = self.errand
+        assert errand is not None
+        self.errand = None
+        if not errand.step():
+            raise Unfinished(errand)
+        return errand.result()
 
     def _find(self, args: list[object]) -> Plan:
         """The plan of a request; remembered, because the next one often is the same."""

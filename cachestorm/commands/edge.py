@@ -11,15 +11,18 @@ works on its keyspace, and gives the latch back here, whatever happens in betwee
 
 from __future__ import annotations
 
+import time
 from typing import Final, cast
 
 from librt.random import random
 from mypy_extensions import i64, mypyc_attr, trait, u8
 
 from cachestorm.codec import INT64_MAX, checked_text, to_wire
+from cachestorm.commands.errand import Errand, Unfinished
 from cachestorm.declare.kinds import Lifetime
 from cachestorm.entry import BUFFER, OBJECT, STRING, Entry
 from cachestorm.errors import ArgumentError, InvalidTtlError, WrongTypeError
+from cachestorm.keyspace.commons import PAUSE_S
 from cachestorm.keyspace.expiry import Idle
 from cachestorm.keyspace.keyspace import Keyspace
 from cachestorm.keyspace.store import Store
@@ -38,6 +41,8 @@ class Edge:
 
     _store: Store
     _space: Keyspace
+    # whether the caller does the slices of an errand himself
+    _serves_others: bool
 
     def _enter(self) -> Keyspace:
         self._store.enter()
@@ -45,6 +50,23 @@ class Edge:
 
     def _leave(self) -> None:
         self._store.leave()
+
+    def _run(self, errand: Errand) -> object:
+        """Runs an errand to its end; in a transaction, without a pause.
+
+        Raises:
+            Unfinished: after the first slice, on a view that serves others.
+        """
+        if errand.step():
+            return errand.result()
+        pauses = not self._store.in_transaction()
+        if pauses and self._serves_others:
+            raise Unfinished(errand)
+        while True:
+            if pauses:
+                time.sleep(PAUSE_S)
+            if errand.step():
+                return errand.result()
 
 
 def exact_key(key: object) -> str:

@@ -6,12 +6,14 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, cast
 
+from librt.time import time as wall_time
 from mypy_extensions import i64, mypyc_attr, trait
 
 from cachestorm.codec import bytes_of
 from cachestorm.commands.edge import Edge, exact_key
+from cachestorm.commands.errand import Errand
 from cachestorm.declare.declaration import command
 from cachestorm.entry import kind_name
 from cachestorm.errors import (
@@ -20,7 +22,8 @@ from cachestorm.errors import (
     NoSuchKeyError,
 )
 from cachestorm.events import Cause
-from cachestorm.keyspace.keyspace import SLICE
+from cachestorm.keyspace.keyspace import LOOK, SLICE, SLICE_S, Keyspace
+from cachestorm.keyspace.store import Store
 from cachestorm.markers import MISSING
 from cachestorm.patterns import matches
 from cachestorm.values.container import Container
@@ -28,6 +31,92 @@ from cachestorm.values.container import Container
 _MISSING: Final = MISSING
 _DELETED: Final = Cause.DELETED
 _RENAMED: Final = Cause.RENAMED
+
+
+class Walking(Errand):
+    """KEYS: a walk over the dense array from its end down, as SCAN's is."""
+
+    def __init__(self, store: Store, space: Keyspace, pattern: str) -> None:
+        super().__init__(store)
+        self._space: Final = space
+        self._pattern: Final = _pattern_of(pattern)
+        self._cursor: int = 0
+        self._found: list[str] = []
+
+    def _slice(self) -> bool:
+        ends_at = wall_time() + SLICE_S
+        room: i64 = SLICE
+        while room > 0:
+            self._cursor = int(
+                _walk(self._space, self._cursor, LOOK, self._pattern, None, self._found)
+            )
+            if self._cursor == 0:
+                return True
+            room -= LOOK
+            if wall_time() > ends_at:
+                break
+        return False
+
+    def result(self) -> object:
+        # an entry that moved while the lock was free may have been met twice
+        return list(dict.fromkeys(self._found))
+
+
+class Drawing(Errand):
+    """RANDOMKEY: dead keys that are drawn are reaped, and there may be many."""
+
+    def __init__(self, store: Store, space: Keyspace) -> None:
+        super().__init__(store)
+        self._space: Final = space
+        self._key: str | None = None
+
+    def _slice(self) -> bool:
+        space = self._space
+        ends_at = 0.0
+        room: i64 = SLICE
+        while space.dense:
+            entry = space.dense[self._store.random_index(len(space.dense))]
+            if space.peek(entry.key) is not None:
+                self._key = entry.key
+                return True
+            room -= 1
+            if room % LOOK == 0:
+                if ends_at == 0.0:
+                    ends_at = wall_time() + SLICE_S
+                if room == 0 or wall_time() > ends_at:
+                    return False
+        return True
+
+    def result(self) -> object:
+        return self._key
+
+
+def _pattern_of(match: str | None) -> bytes | None:
+    return None if match is None or match == "*" else bytes_of(match)
+
+
+def _walk(
+    space: Keyspace,
+    cursor: int,
+    count: int,
+    pattern: bytes | None,
+    wanted: str | None,
+    found: list[str],
+) -> i64:
+    """Adds the fitting ones of the next `count` keys. Returns the next cursor."""
+    size: i64 = len(space.dense)
+    place: i64 = size if cursor <= 0 or cursor > size else cursor
+    end: i64 = 0 if count >= place else place - count
+    while place > end:
+        place -= 1
+        entry = space.dense[place]
+        if not space.is_live(entry):
+            continue
+        if wanted is not None and kind_name(entry) != wanted:
+            continue
+        if pattern is None or matches(pattern, bytes_of(entry.key)):
+            found.append(entry.key)
+    return place
 
 
 @mypyc_attr(allow_interpreted_subclasses=True)
@@ -141,15 +230,8 @@ class Keys(Edge):
         summary="Return all keys that match a pattern.",
     )
     def keys(self, pattern: str = "*") -> list[str]:
-        """All live keys that match a glob pattern."""
-        found: list[str] = []
-        cursor = 0
-        while True:
-            cursor, page = self._scan(cursor, pattern, SLICE, None)
-            found += page
-            if cursor == 0:
-                # an entry that moved while the lock was free may have been met twice
-                return list(dict.fromkeys(found))
+        """All live keys that match a glob pattern: a walk in slices, as `scan` is in pages."""
+        return cast("list[str]", self._run(Walking(self._store, self._space, pattern)))
 
     @command(
         "SCAN cursor [MATCH pattern] [COUNT count] [TYPE type:string]",
@@ -187,23 +269,12 @@ class Keys(Edge):
     def _scan(
         self, cursor: int, match: str | None, count: int, kind: str | None
     ) -> tuple[int, list[str]]:
-        pattern = None if match is None or match == "*" else bytes_of(match)
+        pattern = _pattern_of(match)
         wanted = None if kind is None else kind.lower()
         found: list[str] = []
         space = self._enter()
         try:
-            size: i64 = len(space.dense)
-            place: i64 = size if cursor <= 0 or cursor > size else cursor
-            end: i64 = 0 if count >= place else place - count
-            while place > end:
-                place -= 1
-                entry = space.dense[place]
-                if not space.is_live(entry):
-                    continue
-                if wanted is not None and kind_name(entry) != wanted:
-                    continue
-                if pattern is None or matches(pattern, bytes_of(entry.key)):
-                    found.append(entry.key)
+            place = _walk(space, cursor, count, pattern, wanted, found)
             return int(place), found
         finally:
             self._leave()
@@ -217,19 +288,7 @@ class Keys(Edge):
     )
     def randomkey(self) -> str | None:
         """A random live key; None if there is none."""
-        space = self._enter()
-        try:
-            met = 0
-            while space.dense:
-                entry = space.dense[self._store.random_index(len(space.dense))]
-                if space.peek(entry.key) is not None:
-                    return entry.key
-                met += 1
-                if met % SLICE == 0 and not self._store.transaction:
-                    self._store.breathe()
-            return None
-        finally:
-            self._leave()
+        return cast("str | None", self._run(Drawing(self._store, self._space)))
 
     @command(
         "DBSIZE",

@@ -9,18 +9,47 @@
 from __future__ import annotations
 
 from heapq import nsmallest
-from typing import Final
+from typing import Final, cast
 
 from mypy_extensions import mypyc_attr, trait
 
-from cachestorm.codec import bytes_of
+from cachestorm.codec import sort_by_bytes
 from cachestorm.commands.edge import Edge, exact_key, kind_of
+from cachestorm.commands.errand import Errand
 from cachestorm.declare.declaration import command
 from cachestorm.errors import ArityError
-from cachestorm.keyspace.tag_index import checked_tag, checked_tags
+from cachestorm.keyspace.keyspace import Keyspace
+from cachestorm.keyspace.store import Store
+from cachestorm.keyspace.tag_index import Invalidation, checked_tag, checked_tags
 from cachestorm.values.weights import box
 
 _TAG_WORK: Final = "O(1) a tag"
+
+
+class Invalidating(Errand):
+    """INVALIDATE: its first slice kills all keys for every reader, each slice reaps some."""
+
+    def __init__(self, store: Store, space: Keyspace, tag: str, cascade: bool) -> None:
+        super().__init__(store)
+        self._space: Final = space
+        self._tag: Final = tag
+        self._cascade: Final = cascade
+        self._job: Invalidation | None = None
+
+    def _slice(self) -> bool:
+        space = self._space
+        job = self._job
+        if job is None:
+            tags = [self._tag]
+            if self._cascade:
+                tags = space.tags.descendants(self._tag)
+            job = space.doom(tags)
+            self._job = job
+        return space.reap_doomed(job.sequence)
+
+    def result(self) -> object:
+        job = self._job
+        return 0 if job is None else int(job.removed)
 
 
 @mypyc_attr(allow_interpreted_subclasses=True)
@@ -155,10 +184,11 @@ class Tags(Edge):
             key that bears several of the tags counts with each.
         """
         name = checked_tag(tag)
+        if not soft:
+            return cast(int, self._run(Invalidating(self._store, self._space, name, cascade)))
         space = self._enter()
         try:
-            names = space.tags.descendants(name) if cascade else [name]
-            return int(space.soften(names) if soft else space.invalidate(names))
+            return int(space.soften(space.tags.descendants(name) if cascade else [name]))
         finally:
             self._leave()
 
@@ -179,7 +209,7 @@ class Tags(Edge):
             ]
         finally:
             self._leave()
-        found.sort(key=bytes_of)
+        sort_by_bytes(found)
         return found
 
     @command(

@@ -4,7 +4,11 @@ Written under the latch by keyspaces; the store above it makes and drops keyspac
 
 1. `leave` is the only way to give the latch back. What left the store meanwhile lies in
    the graveyard and is dropped after the release: a finalizer may enter the cache.
-2. Time stands still between `enter` and `leave`.
+2. What is large lies in the rubble instead. Each `leave` lets go of a step of it, and of as
+   much more as it is above its bound: the limit of memory less what the store holds, or
+   `MOST_RUBBLE_BYTES` where there is no limit. So memory cannot run away from a program that
+   makes and drops large values in a loop, and nobody else waits for any of it.
+3. Time stands still between `enter` and `leave`.
 """
 
 from __future__ import annotations
@@ -19,10 +23,17 @@ from cachestorm.entry import Entry
 from cachestorm.errors import ReentrancyError
 from cachestorm.events import Effects
 from cachestorm.keyspace.latch import Latch
+from cachestorm.keyspace.rubble import REAPING_STEP, SMALL, STEP, Rubble
+from cachestorm.values.container import Container
+
+MOST_RUBBLE_BYTES: Final = 1 << 30
+# How long a thread that works in slices sleeps between two of them. A sleep of nothing gives
+# up the interpreter's lock and takes it back before anybody who waits for it wakes up.
+PAUSE_S: Final = 0.00005
 
 
 class Commons:
-    """Latch, clock, sequence, effects, graveyard and memory budget of one cache."""
+    """Latch, clock, sequence, effects, graveyard, rubble and memory budget of one cache."""
 
     def __init__(self, clock: Clock, max_bytes: int, max_entries: int) -> None:
         self.latch: Final = Latch()
@@ -40,6 +51,7 @@ class Commons:
         # whether a command of that transaction is at work
         self._busy: bool = False
         self.graveyard: list[object] = []
+        self.rubble: Final = Rubble()
         # The entry that a write is about: making room for it must not cost it its place.
         self.pinned: Entry | None = None
         self._moment_ms: i64 = 0
@@ -82,6 +94,29 @@ class Commons:
         if self.effects.queue:
             self.effects.drain()
         dropped_here(dead)
+        if self.rubble.heaps:
+            self._sweep()
+
+    def _sweep(self) -> None:
+        rubble = self.rubble
+        rubble.sweep(STEP)
+        while rubble.size_bytes > self._most_rubble():
+            if rubble.sweep(REAPING_STEP) == 0:
+                break
+            time.sleep(PAUSE_S)
+
+    def sweep(self) -> i64:
+        """One step of letting go of rubble; nothing within a transaction.
+
+        Returns:
+            How much it was, in elements.
+        """
+        if self.in_transaction():
+            return 0
+        return self.rubble.sweep(REAPING_STEP)
+
+    def _most_rubble(self) -> i64:
+        return MOST_RUBBLE_BYTES if self.max_bytes == 0 else self.max_bytes - self.used_bytes
 
     def begin(self) -> None:
         """Takes the latch for many commands of this thread.
@@ -117,18 +152,16 @@ class Commons:
         return self.now_ms() if self.transaction else self.clock.now_ms()
 
     def breathe(self) -> None:
-        """Lets other threads in between two slices of long work."""
-        dead = self.graveyard
-        self.graveyard = []
-        self.latch.release()
+        """Lets other threads in between two slices of long work; not in a transaction."""
+        self.leave()
         try:
-            dead.clear()
-            if self.effects.queue:
-                self.effects.drain()
-            time.sleep(0)
+            time.sleep(PAUSE_S)
         finally:
-            self.latch.acquire()
-            self._moment_ms = 0
+            self.enter()
+
+    def in_transaction(self) -> bool:
+        """Whether this thread is inside a transaction."""
+        return self.transaction and self.latch.is_mine()
 
     def make_room(self, need: i64) -> None:
         """Evicts, wherever the policies find victims, until `need` more bytes fit.
@@ -150,6 +183,10 @@ class Commons:
         """Keeps a value that may have a finalizer alive until the latch is free."""
         kind = type(value)
         if kind is bytes or kind is str or kind is int or kind is float or value is None:
+            return
+        if isinstance(value, Container) and value.bulk() > SMALL:
+            size = value.size_bytes
+            self.rubble.add(value.take_apart(), size)
             return
         self.graveyard.append(value)
 

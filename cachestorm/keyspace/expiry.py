@@ -23,6 +23,7 @@ from typing import Final
 from mypy_extensions import i64, mypyc_attr
 
 from cachestorm.entry import Entry
+from cachestorm.values.bulk import Bulk
 
 FINE_BITS: Final = 10
 COARSE_BITS: Final = 20
@@ -57,7 +58,7 @@ class Idle:
         return Idle(self.idle_ms, self.ends_at_ms, self.hit_at_ms)
 
 
-class ExpiryIndex:
+class ExpiryIndex(Bulk):
     """The deadlines of one keyspace.
 
     Attributes:
@@ -66,15 +67,27 @@ class ExpiryIndex:
     """
 
     def __init__(self, now_ms: i64) -> None:
-        self._fine: Final[dict[int, dict[str, Entry]]] = {}
-        self._coarse: Final[dict[int, dict[str, Entry]]] = {}
+        self._fine: dict[int, dict[str, Entry]] = {}
+        self._coarse: dict[int, dict[str, Entry]] = {}
         self._opened: i64 = now_ms >> COARSE_BITS
         self._opening: dict[str, Entry] = {}
         self._cursor: i64 = now_ms >> FINE_BITS
         self.count: i64 = 0
-        self.idle: Final[dict[str, Idle]] = {}
+        self.idle: dict[str, Idle] = {}
         # How many entries the last call of `due` moved from a coarse bucket.
         self.moved: i64 = 0
+
+    def bulk(self) -> i64:
+        return self.count
+
+    def take_apart(self) -> list[object]:
+        parts: list[object] = [self._fine, self._coarse, self._opening, self.idle]
+        self._fine = {}
+        self._coarse = {}
+        self._opening = {}
+        self.idle = {}
+        self.count = 0
+        return parts
 
     def add(self, entry: Entry) -> None:
         """Files an entry under its deadline. O(1)."""

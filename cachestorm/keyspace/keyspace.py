@@ -21,6 +21,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from librt.time import time as wall_time
 from mypy_extensions import i64, u8
 
 from cachestorm.codec import checked_text, is_ascii
@@ -52,9 +53,11 @@ IDLE_BYTES: Final = 112
 REAP_STEP: Final = 256
 # A write in this many also does a step of reaping.
 WRITES_A_STEP: Final = 32
-# How many entries (or tags of them) are reaped before other threads are let in: about two
-# milliseconds.
-SLICE: Final = 2048
+# A slice of long work ends after so many seconds, looked at whenever so many entries have
+# been met; or after so many entries (or tags of them).
+SLICE_S: Final = 0.002
+LOOK: Final = 64
+SLICE: Final = 8192
 # How many hits of a key its entry keeps to itself before the hot keys are told of them.
 FEWEST_TAPS: Final = 4
 MOST_TAPS: Final = 128
@@ -88,17 +91,6 @@ def _told(held: object) -> object:
     return None if isinstance(held, Container) else unbox(held)
 
 
-class Rubble:
-    """What a flush left to be let go, a slice at a time."""
-
-    def __init__(
-        self, entries: dict[str, Entry], dense: list[Entry], values: list[object]
-    ) -> None:
-        self.entries: Final = entries
-        self.dense: Final = dense
-        self.values: Final = values
-
-
 class Keyspace:
     """The keys of one namespace, their values, deadlines and tags."""
 
@@ -130,8 +122,6 @@ class Keyspace:
         self.hot: HotKeys | None = HotKeys(commons.clock.now_ms()) if hot_keys else None
         self._tap_limit: u8 = FEWEST_TAPS
         self._notes: i64 = 0
-        # Emptied arrays that wait to be let go, a slice at a time.
-        self._rubble: Final[list[Rubble]] = []
 
     # -- reading
 
@@ -651,7 +641,8 @@ class Keyspace:
 
         1. It leaves dict, dense arrays, expiry index and tag index.
         2. Its charge is refunded; the policy and the ledger are told.
-        3. Its value goes to the graveyard, the effect to the queue.
+        3. Its value goes to the graveyard (unless it stays under another name), the effect
+           to the queue.
         """
         commons = self.commons
         key = entry.key
@@ -682,7 +673,8 @@ class Keyspace:
                 self.policy.moved(last, former)
         # a shell may stay in the lists of its tags for a while: the key need not
         entry.key = ""
-        commons.bury(value)
+        if cause is not _RENAMED:
+            commons.bury(value)
         commons.entry_count -= 1
         commons.sequence += 1
         self.charge(-freed)
@@ -751,7 +743,7 @@ class Keyspace:
     # -- reaping
 
     def reap_step(self) -> i64:
-        """Removes a bounded number of due entries and lets go of some rubble.
+        """Removes a bounded number of entries that are due, or invalidated.
 
         Returns:
             How many entries it met; fewer than `REAP_STEP` when none is left.
@@ -764,38 +756,23 @@ class Keyspace:
                     self.remove(entry, self.fate(entry) or _EXPIRED)
                 met += 1
             met += self.expiry.moved
-        if self._rubble:
-            met += self._clear_rubble(self._rubble[-1])
+        if self.tags.doomed:
+            met += self._reap_doomed(self.tags.doomed[0], REAP_STEP)
+            if not self.tags.doomed[0].members:
+                self.tags.doomed.popleft()
+                met += 1
         if len(self.dense) < self._policy_size >> 2:
             self._resize_policy()
         return met
 
-    def _clear_rubble(self, rubble: Rubble) -> i64:
-        kept: i64 = len(rubble.values) - REAP_STEP
-        if kept <= 0:
-            self.commons.graveyard.append(rubble)
-            self._rubble.pop()
-            return len(rubble.values)
-        # a value that may have a finalizer goes when the latch is free
-        self.commons.graveyard.append(rubble.values[kept:])
-        del rubble.values[kept:]
-        del rubble.dense[kept:]
-        for _ in range(REAP_STEP):
-            rubble.entries.popitem()
-        return REAP_STEP
-
-    def invalidate(self, names: list[str]) -> i64:
-        """Removes every live entry that bears one of these tags.
-
-        All of them are dead for every reader after one step; they are reaped in slices,
-        between which other threads are let in. Earlier invalidations that are still
-        being reaped are finished first, so each entry is counted by the first.
+    def doom(self, names: list[str]) -> Invalidation:
+        """Invalidates tags: in one step every entry that bears one is dead for all readers.
 
         Args:
             names: tags, each once.
 
         Returns:
-            How many distinct entries were live and are gone.
+            What counts the entries as they are reaped: see `reap_doomed`.
         """
         commons = self.commons
         commons.sequence += 1
@@ -804,32 +781,28 @@ class Keyspace:
         if commons.effects.wanted:
             for name in names:
                 self.emit("invalidated", name, None)
-        self.finish_invalidations(job.sequence)
-        return job.removed
+        return job
 
-    def finish_invalidations(self, sequence: i64) -> None:
-        """Reaps all that invalidations up to a sequence number have left to be reaped.
+    def reap_doomed(self, sequence: i64) -> bool:
+        """Reaps a slice of what invalidations up to a sequence number have killed.
 
-        In slices, between which other threads are let in.
+        Earlier ones go first, so each entry is counted by the first that killed it.
+
+        Returns:
+            Whether nothing is left, and `job.removed` of each is the number of distinct
+            entries that were live and are gone.
         """
-        commons = self.commons
-        tags = self.tags
-        doomed = tags.doomed
+        doomed = self.tags.doomed
+        ends_at = wall_time() + SLICE_S
         room: i64 = SLICE
         while doomed and doomed[0].job.sequence <= sequence:
-            room -= self._reap_doomed(doomed[0], room)
-            if doomed and not doomed[0].members:
+            if room <= 0 or wall_time() > ends_at:
+                return False
+            room -= self._reap_doomed(doomed[0], LOOK)
+            if not doomed[0].members:
                 doomed.popleft()
                 room -= 1
-            if room <= 0:
-                if commons.transaction:
-                    room = SLICE
-                    continue
-                commons.breathe()
-                room = SLICE
-                if self.tags is not tags:
-                    # flushed meanwhile, or swapped, before which all of it was reaped
-                    break
+        return True
 
     def _reap_doomed(self, doomed: Doomed, limit: i64) -> i64:
         members = doomed.members
@@ -845,7 +818,7 @@ class Keyspace:
     def flush(self) -> None:
         """Removes all entries, tags and links. O(1) for the caller.
 
-        The emptied arrays are let go in steps; the ledger is not told of each key.
+        What is left of them is rubble; the ledger is not told of each key.
         """
         commons = self.commons
         commons.entry_count -= len(self.dense)
@@ -854,13 +827,8 @@ class Keyspace:
             for entry in self.dense:
                 cause = self.fate(entry) or _FLUSHED
                 self.emit("removed", entry.key, cause, self.value(entry))
-        rubble = Rubble(self.entries, self.dense, self.values)
-        if len(self.dense) <= SLICE:
-            commons.graveyard.append(rubble)
-        else:
-            self._rubble.append(rubble)
-        commons.graveyard.append(self.tags)
-        commons.graveyard.append(self.expiry)
+        parts: list[object] = [self.entries, self.dense, self.values, self.tags, self.expiry]
+        commons.rubble.add(parts, self.used_bytes)
         self.entries = {}
         self.dense = []
         self.values = []

@@ -100,8 +100,10 @@ class Store(Commons):
         if one is other:
             return
         while one.tags.doomed or other.tags.doomed:
-            one.finish_invalidations(self.sequence)
-            other.finish_invalidations(self.sequence)
+            one.reap_doomed(self.sequence)
+            other.reap_doomed(self.sequence)
+            if not self.transaction:
+                self.breathe()
         one.swap(other)
 
     def flush_all(self) -> None:
@@ -174,6 +176,19 @@ class Store(Commons):
         return (self.max_bytes != 0 and self.used_bytes > self.max_bytes) or (
             self.max_entries != 0 and self.entry_count > self.max_entries
         )
+
+    def let_go(self) -> i64:
+        """One step of reaping, and one of rubble. The caller does not hold the latch.
+
+        Returns:
+            How much was met; 0 when nothing is left to do.
+        """
+        self.enter()
+        try:
+            met = self.reap()
+        finally:
+            self.leave()
+        return met + self.sweep()
 
     def reap(self, limit: i64 = REAP_STEP) -> i64:
         """One step of reaping in every keyspace.

@@ -32,6 +32,7 @@ from mypy_extensions import i64, mypyc_attr
 from cachestorm.codec import bytes_of, checked_text
 from cachestorm.entry import Entry
 from cachestorm.errors import TagError
+from cachestorm.values.bulk import Bulk
 
 LONGEST_TAG: Final = 1024
 NEVER: Final = (1 << 63) - 1
@@ -70,7 +71,7 @@ class TagMark:
         self.stale_at: i64 = 0
 
 
-class TagNode:
+class TagNode(Bulk):
     """A tag that has keys.
 
     Attributes:
@@ -82,10 +83,18 @@ class TagNode:
 
     def __init__(self, mark: TagMark) -> None:
         self.mark: Final = mark
-        self.members: Final[list[Entry]] = []
+        self.members: list[Entry] = []
         self.size: i64 = 0
         self.fresh: i64 = 0
         self._hand: i64 = 0
+
+    def bulk(self) -> i64:
+        return len(self.members)
+
+    def take_apart(self) -> list[object]:
+        parts: list[object] = [self.members]
+        self.members = []
+        return parts
 
     def sweep(self) -> None:
         """Takes some shells out of the list. O(1)."""
@@ -104,12 +113,20 @@ class TagNode:
         self._hand = hand
 
 
-class Doomed:
+class Doomed(Bulk):
     """The members of an invalidated tag that wait to be reaped, and shells among them."""
 
     def __init__(self, job: Invalidation, members: list[Entry]) -> None:
         self.job: Final = job
-        self.members: Final = members
+        self.members: list[Entry] = members
+
+    def bulk(self) -> i64:
+        return len(self.members)
+
+    def take_apart(self) -> list[object]:
+        parts: list[object] = [self.members]
+        self.members = []
+        return parts
 
 
 def checked_tag(name: object) -> str:
@@ -141,15 +158,27 @@ def checked_tags(names: Iterable[str]) -> list[str]:
     return list(found)
 
 
-class TagIndex:
+class TagIndex(Bulk):
     """The tags of one keyspace and their hierarchy."""
 
     def __init__(self) -> None:
-        self.nodes: Final[dict[str, TagNode]] = {}
-        self.doomed: Final[deque[Doomed]] = deque()
+        self.nodes: dict[str, TagNode] = {}
+        self.doomed: deque[Doomed] = deque()
         self.link_count: i64 = 0
-        self._children: Final[dict[str, dict[str, None]]] = {}
-        self._parents: Final[dict[str, dict[str, None]]] = {}
+        self._children: dict[str, dict[str, None]] = {}
+        self._parents: dict[str, dict[str, None]] = {}
+
+    def bulk(self) -> i64:
+        return i64(len(self.nodes)) + len(self.doomed) + self.link_count
+
+    def take_apart(self) -> list[object]:
+        parts: list[object] = [self.nodes, self._children, self._parents, list(self.doomed)]
+        self.nodes = {}
+        self.doomed = deque()
+        self.link_count = 0
+        self._children = {}
+        self._parents = {}
+        return parts
 
     # -- entries
 

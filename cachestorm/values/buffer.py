@@ -35,6 +35,10 @@ class Buffer(Container):
     def __len__(self) -> int:
         return len(self.data)
 
+    def bulk(self) -> i64:
+        # one object, whatever its length: there is nothing to take apart
+        return 1
+
     def whole(self) -> bytes:
         """All of it. O(n)."""
         return bytes(self.data)

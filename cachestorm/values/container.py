@@ -14,12 +14,13 @@ from typing import Final
 
 from mypy_extensions import i64
 
+from cachestorm.values.bulk import Bulk
 from cachestorm.values.weights import Boxed, weigh
 
 CONTAINER_BYTES: Final = 64
 
 
-class Container:
+class Container(Bulk):
     """The base of every value that is made of many.
 
     Attributes:
@@ -34,6 +35,9 @@ class Container:
 
     def __len__(self) -> int:
         raise NotImplementedError
+
+    def bulk(self) -> i64:
+        return len(self)
 
     def encoding(self) -> str:
         """What OBJECT ENCODING calls a container of this content in Redis."""

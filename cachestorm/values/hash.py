@@ -208,6 +208,21 @@ class Hash(Container):
             return "hashtable"
         return "listpack"
 
+    def take_apart(self) -> list[object]:
+        parts: list[object] = [self._places, self._values, self._fields]
+        if self._deadlines is not None and self._heap is not None:
+            parts += [self._deadlines, self._heap]
+        self._places = {}
+        self._fields = []
+        self._values = []
+        self._boxes = 0
+        self._deadlines = None
+        self._heap = None
+        self.next_due_ms = NEVER
+        self._last_due_ms = 0
+        self.size_bytes = HASH_BYTES
+        return parts
+
     def copy(self) -> Container:
         twin = Hash()
         twin._places = self._places.copy()

@@ -92,6 +92,16 @@ class Ranking:
             return list(self._long.islice(start, stop))  # type: ignore[call-overload, no-any-return]
         return self._short[start:stop]
 
+    def take_apart(self) -> list[object]:
+        """Empties it, and gives the lists that held its rows."""
+        parts: list[object] = [self._short]
+        if self._long is not None:
+            # no public method gives it up in parts
+            parts.append(vars(self._long)["_lists"])
+        self._short = []
+        self._long = None
+        return parts
+
     def copy(self) -> Ranking:
         """An independent ranking of the same rows. O(n)."""
         twin = Ranking()

@@ -79,6 +79,13 @@ class SetValue(Container):
             return "listpack"
         return "hashtable"
 
+    def take_apart(self) -> list[object]:
+        parts: list[object] = [self._places, self._members]
+        self._places = {}
+        self._members = []
+        self.size_bytes = SET_BYTES
+        return parts
+
     def copy(self) -> Container:
         twin = SetValue()
         twin._places = self._places.copy()

@@ -156,6 +156,13 @@ class SortedSet(Container):
             return "skiplist"
         return "listpack"
 
+    def take_apart(self) -> list[object]:
+        parts: list[object] = [self._places, self._rows, self._ranking.take_apart()]
+        self._places = {}
+        self._rows = []
+        self.size_bytes = SORTED_SET_BYTES
+        return parts
+
     def copy(self) -> Container:
         twin = SortedSet()
         twin._places = self._places.copy()

@@ -27,6 +27,7 @@ CASES = (
     "families",
     "go_peer",
     "invalidation",
+    "stalls",
     "memory",
     "hit_ratio",
     "eviction_cost",

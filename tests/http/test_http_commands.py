@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 
+from cachestorm.keyspace.keyspace import SLICE
+
 
 def error_of(answer: Any) -> tuple[int, str, str]:
     error = answer.json["error"]
@@ -197,3 +199,14 @@ def test_an_unexpected_failure_is_answered_and_the_door_lives_on(door, caplog) -
         status, code, message = error_of(door.post({"command": ["GET", "k"]}))
     assert (500, "ERR", "internal error") == (status, code, message)
     assert "OK" == door.result("SET", "k", "v")
+
+
+def test_a_command_that_takes_many_turns_is_answered_in_its_place(door) -> None:
+    for number in range(2 * SLICE):
+        door.cache.set(f"k{number}", b"v", tags=["t"])
+    answer = door.post({"command": ["INVALIDATE", "t"]})
+    assert (200, {"result": 2 * SLICE}) == (answer.status, answer.json)
+    for number in range(2 * SLICE):
+        door.cache.set(f"k{number}", b"v", tags=["t"])
+    pipeline = [{"command": ["KEYS", "k1234"]}, {"command": ["INVALIDATE", "t"]}]
+    assert [{"result": ["k1234"]}, {"result": 2 * SLICE}] == door.post(pipeline).json

@@ -18,7 +18,7 @@ from cachestorm.keyspace.tag_index import Invalidation
 OF_THE_NAME = {
     *{"commons", "name", "listed", "max_bytes", "default_ttl_ms"},
     # a write that is under way, and what is already let go
-    *{"_has_room", "_rubble"},
+    "_has_room",
 }
 
 

@@ -223,3 +223,16 @@ def test_a_wire_value_has_its_form_in_both_protocols(
 def test_what_is_no_wire_value_is_refused() -> None:
     with pytest.raises(TypeError, match="object has no form in RESP"):
         written(object(), False)
+
+
+@pytest.mark.parametrize("start", [b"ECHO ", b"*", b"*2\r\n$4\r\nECHO\r\n$"])
+def test_a_line_that_comes_byte_by_byte_is_not_copied_at_each(start: bytes) -> None:
+    reader = RequestReader()
+    reader.feed(start)
+    assert reader.next() is None
+    held = reader._held
+    for _ in range(60_000):
+        reader.feed(b"1")
+        assert reader.next() is None
+    assert reader._held is held
+    assert reader.pending_bytes >= 60_000

@@ -9,7 +9,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from cachestorm.codec import bytes_of, to_wire
 from cachestorm.values.hash import Hash
-from cachestorm.values.list import ListValue
+from cachestorm.values.list import VACANT, ListValue
 from cachestorm.values.ranking import SHORT_ROWS
 from cachestorm.values.set import SetValue
 from cachestorm.values.sorted_set import SortedSet, member_of, spelling
@@ -227,6 +227,43 @@ def test_a_list_that_is_a_queue_keeps_its_order() -> None:
         taken.append(queue.take(True))
     assert list(range(2000)) == taken
     queue._check()
+
+
+@pytest.mark.parametrize("left", [True, False])
+def test_a_stack_and_a_queue_of_a_list_stay_small_and_in_order(left: bool) -> None:
+    elements = ListValue()
+    model: list[object] = []
+    for number in range(5000):
+        elements.push(number, left)
+        model.insert(0 if left else len(model), number)
+        if number % 5:
+            assert elements.take(number % 2 == 0) == model.pop(0 if number % 2 == 0 else -1)
+            elements.push(number, not left)
+            model.insert(len(model) if left else 0, number)
+        if number % 500 == 0:
+            elements._check()
+    assert elements.slice(0, len(elements)) == model
+    while len(elements):
+        elements.take(left)
+        if len(elements) % 500 == 0:
+            elements._check()
+    assert len(elements._slots) <= VACANT
+
+
+def test_trimming_and_popping_a_long_list_do_not_make_it_anew() -> None:
+    elements = ListValue()
+    for number in range(10_000):
+        elements.push(number, False)
+    slots = elements._slots
+    elements.take(True)
+    elements.keep(1, 9_997)
+    elements.replace(5_000, "x")
+    elements.insert(5_000, "y")
+    assert elements.remove(b"x", 0) == 1
+    elements.push("z", True)
+    assert elements._slots is slots
+    assert elements.slice(0, 2) == ["z", 2]
+    elements._check()
 
 
 def test_a_sorted_set_stays_in_order_when_it_grows_long() -> None:

@@ -1,0 +1,58 @@
+"""The errand: a command that is too long for one step, a slice at a time.
+
+Made by the few commands that may meet a whole keyspace (INVALIDATE, KEYS, RANDOMKEY) and run
+by `Edge._run`: to its end, with others let in between the slices, or one slice only, and what
+remains is handed to a caller who has others to serve.
+
+1. A slice ends after `SLICE_S` or `SLICE` pieces of work, whichever comes first.
+2. What an errand must do in one step for all readers it does in its first slice.
+3. One that is abandoned leaves nothing behind that reaping would not finish.
+4. Its result is the value of the command and its reply: such a command has no converter.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from mypy_extensions import mypyc_attr
+
+from cachestorm.keyspace.store import Store
+
+
+class Errand:
+    """A long command on its way."""
+
+    def __init__(self, store: Store) -> None:
+        self._store: Final = store
+
+    def step(self) -> bool:
+        """Does one slice. The caller does not hold the latch.
+
+        Returns:
+            Whether it was the last one.
+        """
+        self._store.enter()
+        try:
+            return self._slice()
+        finally:
+            self._store.leave()
+
+    def result(self) -> object:
+        """The value of the command, once `step` has said that it is done."""
+        raise NotImplementedError
+
+    def _slice(self) -> bool:
+        raise NotImplementedError
+
+
+@mypyc_attr(native_class=False)
+class Unfinished(Exception):
+    """A command has done its first slice, and the caller is to do the others.
+
+    Attributes:
+        errand: what remains.
+    """
+
+    def __init__(self, errand: Errand) -> None:
+        super().__init__()
+        self.errand: Final = errand

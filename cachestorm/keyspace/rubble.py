@@ -1,0 +1,164 @@
+"""The rubble: what has left the store and is too large to be let go in one step.
+
+Filled by keyspaces, under the latch, with containers and with all that a flush leaves;
+cleared by `Commons.leave` and by reaping, a bounded step at a time. To let go of a million
+elements takes some tens of milliseconds, in which the interpreter runs nobody else.
+
+1. What comes in was taken apart into lists and dicts. Nobody else refers to these, so that
+   a step needs no latch; and it must not have it, because finalizers run in it.
+2. A step is measured in work, not in elements: a small container counts with its elements,
+   an object or a string with its size. One object of a user is let go in one piece all the
+   same, however much hangs on it: nobody but the interpreter knows how.
+3. A finalizer that uses the cache does not begin a step within a step.
+4. Bytes that wait here are no longer charged to a keyspace, but they are bounded: see
+   `Commons.leave`.
+"""
+
+from __future__ import annotations
+
+from _thread import get_ident
+from typing import Final
+
+from mypy_extensions import i64
+
+from cachestorm.values.bulk import Bulk
+from cachestorm.values.weights import Boxed
+
+# What holds no more than this is let go at once.
+SMALL: Final = 512
+# The work of a step that somebody waits for, and of one that reaping makes: a unit is
+# an element, some fifty nanoseconds.
+STEP: Final = 1024
+REAPING_STEP: Final = 8192
+# How many bytes of a string, and of an object, count as an element.
+STRING_BITS: Final = 11
+OBJECT_BITS: Final = 7
+# What an item of a dict costs more than one of a list: its slots lie anywhere in memory.
+DICT_WORK: Final = 2
+
+
+class Heap:
+    """What one thing left.
+
+    Attributes:
+        parts: lists, dicts and bulks.
+        size_bytes: what of it is still here, about.
+    """
+
+    def __init__(self, parts: list[object], size_bytes: i64) -> None:
+        self.parts: Final = parts
+        self.size_bytes: i64 = size_bytes
+        count: i64 = 1
+        for part in parts:
+            count += _count(part)
+        self._share: Final[i64] = size_bytes // count
+
+    def shrink(self, room: i64) -> i64:
+        """Lets go of about so much. Returns how much it was."""
+        done: i64 = 0
+        gone: i64 = 0
+        while done < room and self.parts:
+            part = self.parts.pop()
+            if isinstance(part, Bulk):
+                self.parts.extend(part.take_apart())
+                done += 1
+                continue
+            before = _count(part)
+            done += self._shrink_part(part, room - done)
+            gone += before - _count(part)
+            if _count(part) != 0:
+                self.parts.append(part)
+        if not self.parts:
+            self.size_bytes = 0
+            return done
+        self.size_bytes -= min(gone * self._share, self.size_bytes)
+        return done
+
+    def _shrink_part(self, part: object, room: i64) -> i64:
+        done: i64 = 0
+        if isinstance(part, list):
+            while part and done < room:
+                done += self._let_go(part.pop())
+        elif isinstance(part, dict):
+            while part and done < room:
+                done += DICT_WORK + self._let_go(part.popitem()[1])
+        return done
+
+    def _let_go(self, held: object) -> i64:
+        """Keeps what is a heap of its own. Returns the work that it is to drop the rest."""
+        if isinstance(held, (bytes, str)):
+            return 1 + (len(held) >> STRING_BITS)
+        if isinstance(held, Boxed):
+            return 1 + (held.size_bytes >> OBJECT_BITS)
+        count = _count(held)
+        if count > SMALL:
+            self.parts.append(held)
+            return 1
+        return 1 + count
+
+
+class Rubble:
+    """All heaps of one cache.
+
+    Attributes:
+        heaps: what waits.
+        size_bytes: about how much that is.
+    """
+
+    def __init__(self) -> None:
+        self.heaps: Final[list[Heap]] = []
+        self.size_bytes: i64 = 0
+        self._sweeper: int = 0
+
+    def add(self, parts: list[object], size_bytes: i64) -> None:
+        """Takes in what nobody else refers to.
+
+        Args:
+            parts: lists, dicts and bulks.
+            size_bytes: what they were charged at.
+        """
+        self.heaps.append(Heap(parts, size_bytes))
+        self.size_bytes += size_bytes
+
+    def sweep(self, room: i64) -> i64:
+        """Lets go of about so much. The caller does not hold the latch.
+
+        Returns:
+            How much it was, in elements; 0 when there is nothing, or in a finalizer.
+        """
+        thread: int = get_ident()
+        if self._sweeper == thread:
+            return 0
+        self._sweeper = thread
+        done: i64 = 0
+        try:
+            while done < room:
+                heap = self._take()
+                if heap is None:
+                    break
+                before = heap.size_bytes
+                done += heap.shrink(room - done)
+                self.size_bytes -= before - heap.size_bytes
+                if heap.parts:
+                    self.heaps.append(heap)
+        finally:
+            self._sweeper = 0
+        if not self.heaps:
+            self.size_bytes = 0
+        return done
+
+    def _take(self) -> Heap | None:
+        """A heap for this thread alone."""
+        try:
+            return self.heaps.pop()
+        except IndexError:
+            # there is none, or another thread was faster
+            return None
+
+
+def _count(part: object) -> i64:
+    if isinstance(part, (list, dict)):
+        return len(part)
+    if isinstance(part, Bulk):
+        return part.bulk()
+    return 0

@@ -1,0 +1,23 @@
+"""The bulk: what may hold so much that letting go of it in one step would stall others.
+
+The base of containers and of the indexes of a keyspace; asked by the rubble for its parts.
+"""
+
+from __future__ import annotations
+
+from mypy_extensions import i64
+
+
+class Bulk:
+    """What can be taken apart."""
+
+    def bulk(self) -> i64:
+        """About how many objects it holds. O(1)."""
+        raise NotImplementedError
+
+    def take_apart(self) -> list[object]:
+        """Empties it, and gives what held it all: lists, dicts, and other bulks. O(1) each.
+
+        Whoever may still refer to it finds it empty, not half gone.
+        """
+        raise NotImplementedError

@@ -1,0 +1,148 @@
+"""Long commands: in slices, with others let in between, and handed over to who asks for it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+import pytest
+
+from cachestorm import Cache
+from cachestorm.commands.errand import Errand, Unfinished
+from cachestorm.declare.registry import REGISTRY
+from cachestorm.keyspace.keyspace import LOOK, SLICE
+
+COUNT = 3 * SLICE
+
+LONG: dict[str, Callable[[Cache], object]] = {
+    "INVALIDATE": lambda cache: cache.invalidate("t"),
+    "KEYS": lambda cache: cache.keys("k1*"),
+    "RANDOMKEY": lambda cache: cache.randomkey(),
+}
+
+
+def tagged(count: int = COUNT, tags: int = 1) -> Cache:
+    """A cache of so many keys, in which all of LONG are long."""
+    cache = Cache()
+    names = ["t", *(f"t{number}" for number in range(1, tags))]
+    for number in range(count):
+        cache.set(f"k{number}", b"v", tags=names)
+    return cache
+
+
+def prepared(command: str) -> Cache:
+    cache = tagged()
+    if command == "RANDOMKEY":
+        cache.invalidate("t", soft=True)
+    return cache
+
+
+def handed_over(cache: Cache, command: str) -> Errand:
+    with pytest.raises(Unfinished) as caught:
+        LONG[command](cache.serving_others())
+    return caught.value.errand
+
+
+@pytest.mark.parametrize("command", LONG)
+def test_a_thread_pauses_between_the_slices(
+    command: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cache = prepared(command)
+    pauses: list[bool] = []
+
+    def sleep(seconds: float) -> None:
+        # whoever waits for the interpreter wakes up only when it is given up for a time
+        assert seconds > 0
+        pauses.append(cache._store.latch.locked())
+
+    monkeypatch.setattr(time, "sleep", sleep)
+    LONG[command](cache)
+    assert len(pauses) >= COUNT // (SLICE + LOOK)
+    assert not any(pauses)
+
+
+@pytest.mark.parametrize("command", LONG)
+def test_a_view_that_serves_others_hands_over_what_remains(command: str) -> None:
+    cache = prepared(command)
+    expected = sorted(f"k{n}" for n in range(COUNT) if str(n).startswith("1"))
+    errand = handed_over(cache, command)
+    steps = 1
+    while not errand.step():
+        steps += 1
+        assert cache.set("other", b"v")
+    assert steps >= COUNT // (SLICE + LOOK)
+    result = errand.result()
+    if command == "INVALIDATE":
+        assert result == COUNT
+    elif command == "KEYS":
+        assert isinstance(result, list)
+        assert sorted(result) == expected
+    else:
+        assert result == "other"
+    cache._check()
+
+
+@pytest.mark.parametrize("command", LONG)
+def test_in_a_transaction_a_long_command_is_one_step(
+    command: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cache = prepared(command)
+    monkeypatch.setattr(time, "sleep", None)
+    with cache.transaction():
+        LONG[command](cache.serving_others())
+    cache._check()
+
+
+@pytest.mark.parametrize("tags", [1, 10])
+def test_a_slice_of_an_invalidation_is_measured_in_tags(tags: int) -> None:
+    cache = tagged(COUNT // tags, tags)
+    errand = handed_over(cache, "INVALIDATE")
+    assert cache.tagcount("t") == 0
+    assert cache.get("k1") is None
+    left = cache.dbsize()
+    while not errand.step():
+        assert left - cache.dbsize() <= (SLICE + LOOK) // tags + 1
+        left = cache.dbsize()
+    assert errand.result() == COUNT // tags
+    cache._check()
+
+
+def test_an_invalidation_that_nobody_finishes_is_reaped_and_counted_once() -> None:
+    cache = tagged()
+    handed_over(cache, "INVALIDATE")
+    assert 0 < cache.dbsize() < COUNT
+    before = cache.stats()["invalidated"]
+    assert cache.reap() > 0
+    assert cache.stats()["invalidated"] > before
+    while cache.reap():
+        pass
+    assert cache.dbsize() == 0
+    assert cache.stats()["invalidated"] == COUNT
+    cache._check()
+
+
+def test_two_invalidations_at_once_count_each_key_with_the_first() -> None:
+    cache = Cache()
+    for number in range(COUNT):
+        cache.set(f"a{number}", b"v", tags=["t", "u"])
+        cache.set(f"b{number}", b"v", tags=["u"])
+    first = handed_over(cache, "INVALIDATE")
+    assert cache.invalidate("u") == COUNT
+    assert first.step()
+    assert first.result() == COUNT
+    cache._check()
+
+
+def test_a_view_of_another_namespace_serves_others_too() -> None:
+    cache = Cache()
+    other = cache.serving_others().namespace("other")
+    for number in range(COUNT):
+        other.set(f"k{number}", b"v", tags=["t"])
+    with pytest.raises(Unfinished):
+        other.invalidate("t")
+
+
+def test_what_works_in_slices_has_no_reply_of_its_own() -> None:
+    # the errand's result is written as it is: a converter would be passed over
+    for command in LONG:
+        assert REGISTRY.resolve([command]).declaration.reply == "native"
