@@ -413,10 +413,10 @@ def _limit_bytes(size: int | str | None) -> int:
     return 0 if size is None else parse_size(size)
 
 
-def _limit_entries(count: int | None) -> int:
+def _limit_entries(count: object) -> int:
     if count is None:
         return 0
-    if type(count) is not int or count < 1:
+    if not isinstance(count, int) or isinstance(count, bool) or count < 1:
         raise ConfigError(f"max_entries is a positive number or None, not {count!r}")
     return count
 
