@@ -5,9 +5,12 @@ asks it for a victim while it holds the lock. It never removes anything itself.
 
 1. A hit costs one field write, done by the keyspace and not by a call: `entry.heat`
    becomes the upper bits of the count of accesses (`heat_shift` zero or more: recency),
-   or is counted up to `heat_cap` (`heat_shift` -1: frequency).
-2. A policy with `hears` False is told of nothing but `resized`, so that it costs nothing.
-3. `victim` is bounded: it looks at a fixed number of entries.
+   or is counted from `first_heat` up to `heat_cap` (`heat_shift` -1: frequency). Only a
+   policy that has given an entry a heat above its cap is told of each hit of that entry.
+2. An overwrite of a live key is a hit. `peek` and whatever uses it is none.
+3. A policy with `hears` False is told of nothing but `resized`, so that it costs nothing;
+   one with `hears_deadlines` False nothing of deadlines.
+4. `victim` is bounded: it looks at a fixed number of entries.
 """
 
 from __future__ import annotations
@@ -29,14 +32,19 @@ class Policy:
 
     def __init__(self) -> None:
         self.hears: bool = False
+        self.hears_deadlines: bool = False
         self.heat_shift: i64 = NEVER_SHIFT
         self.heat_cap: i64 = 0
+        self.first_heat: i64 = 0
 
     def admitted(self, entry: Entry) -> None:
         """A new entry stands at the end of the dense array."""
 
+    def hit(self, entry: Entry) -> None:
+        """An entry whose heat is above the cap was used."""
+
     def moved(self, entry: Entry, former_index: i64) -> None:
-        """An entry took another place in the dense array."""
+        """The last entry of the dense array took the place of one that left."""
 
     def removed(self, entry: Entry, evicted: bool) -> None:
         """An entry is about to leave; its index still holds."""
@@ -44,18 +52,37 @@ class Policy:
     def replaced(self, entry: Entry, copy: Entry) -> None:
         """A copy of an entry took its place, with its index and its heat."""
 
-    def resized(self, dense: list[Entry]) -> None:
-        """The number of entries doubled or halved since the last call."""
+    def dated(self, entry: Entry) -> None:
+        """An entry got its first deadline, or lost its last."""
+
+    def resized(self, dense: list[Entry], capacity: i64) -> None:
+        """The number of entries doubled or halved since the last call.
+
+        Args:
+            dense: the keyspace's entries.
+            capacity: about how many will fill it, by what they weigh so far; 0 without
+                a limit.
+        """
 
     def cleared(self) -> None:
-        """All entries left at once."""
+        """All entries left at once; the keyspace has a new dense array."""
 
-    def victim(self, dense: list[Entry], accesses: i64, now_ms: i64) -> Entry | None:
+    def victim(
+        self, dense: list[Entry], accesses: i64, now_ms: i64, kept: Entry | None
+    ) -> Entry | None:
         """The entry to evict next, or None where the policy gives none.
 
         Args:
             dense: the keyspace's entries; not empty.
             accesses: the keyspace's count of hits and admissions.
             now_ms: an entry that is expired by then is the best of victims.
+            kept: an entry that is no victim: the write is about it.
         """
         return None
+
+    def frequency(self, entry: Entry) -> i64:
+        """What OBJECT FREQ tells of an entry, or -1 where frequency is not what counts."""
+        return -1
+
+    def _check(self, dense: list[Entry]) -> None:
+        """Asserts all invariants. O(everything)."""
