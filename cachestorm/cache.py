@@ -48,7 +48,7 @@ from cachestorm.sizes import parse_size
 if TYPE_CHECKING:
     from cachestorm.reaper import Reaper
 
-DEFAULT_POLICY: Final = "allkeys-lru"
+DEFAULT_POLICY: Final = "adaptive"
 LONGEST_TTL_MS: Final = 1000 * 366 * 86_400_000
 
 
@@ -78,8 +78,8 @@ class Cache(
     Args:
         max_memory: limit in bytes, or a size like `"256mb"`; None for none.
         max_entries: limit in keys; None for none.
-        policy: what is evicted at a limit, by Redis' names, such as `allkeys-lru`,
-            `volatile-ttl`, or `noeviction`, which refuses the write instead.
+        policy: what is evicted at a limit: `adaptive`, or by Redis' names, such as
+            `allkeys-lru`, `volatile-ttl`, or `noeviction`, which refuses the write instead.
         sample_size: how many entries a policy that samples draws for a victim.
         default_ttl: time to live of keys written without one; None for none.
         hot_keys: whether hits are counted for `hotkeys`.

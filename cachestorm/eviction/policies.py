@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Final
 
 from cachestorm.errors import ConfigError
+from cachestorm.eviction.adaptive import Adaptive
 from cachestorm.eviction.deadline import NearestDeadline
 from cachestorm.eviction.lfu import SampledLfu
 from cachestorm.eviction.lru import SampledLru
@@ -14,6 +15,7 @@ from cachestorm.eviction.sampled import MOST_SAMPLES, SAMPLE_SIZE, Sampled
 
 # What makes a policy, given how many entries a sample has.
 POLICIES: Final[dict[str, Callable[[int], Policy]]] = {
+    "adaptive": lambda sample_size: Adaptive(),
     "noeviction": lambda sample_size: Policy(),
     "allkeys-lru": lambda sample_size: SampledLru(False, sample_size),
     "allkeys-lfu": lambda sample_size: SampledLfu(False, sample_size),

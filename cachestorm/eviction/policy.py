@@ -17,13 +17,30 @@ from __future__ import annotations
 
 from typing import Final
 
-from mypy_extensions import i64, mypyc_attr
+from mypy_extensions import i64, mypyc_attr, trait
 
 from cachestorm.entry import Entry
 
 # Stamps of recency are 15 bits wide, so that they fit into `Entry.heat`.
 STAMP_MASK: Final = 0x7FFF
 NEVER_SHIFT: Final = 62
+
+
+@trait
+class Scales:
+    """Who can say what an entry weighs and how much was asked for: the keyspace."""
+
+    def weight_at(self, index: i64) -> i64:
+        """Bytes that the entry at a place of the dense array takes; 1 if only entries count."""
+        raise NotImplementedError
+
+    def access_count(self) -> i64:
+        """Hits and admissions so far."""
+        raise NotImplementedError
+
+    def mean_weight(self) -> i64:
+        """What an entry takes on the average; 1 if only entries count."""
+        raise NotImplementedError
 
 
 @mypyc_attr(allow_interpreted_subclasses=True)
@@ -36,6 +53,12 @@ class Policy:
         self.heat_shift: i64 = NEVER_SHIFT
         self.heat_cap: i64 = 0
         self.first_heat: i64 = 0
+        # what the keyspace is to be asked for weights by
+        self.scales: Scales | None = None
+
+    def weighed_by(self, scales: Scales) -> None:
+        """A keyspace takes the policy over, with all its entries."""
+        self.scales = scales
 
     def admitted(self, entry: Entry) -> None:
         """A new entry stands at the end of the dense array."""
@@ -83,6 +106,14 @@ class Policy:
     def frequency(self, entry: Entry) -> i64:
         """What OBJECT FREQ tells of an entry, or -1 where frequency is not what counts."""
         return -1
+
+    def hit_ratios(self) -> dict[float, float]:
+        """About the hit ratio, lately, at parts and multiples of the present capacity.
+
+        Returns:
+            From 0 to 1 by factor, ascending; empty where it is not known.
+        """
+        return {}
 
     def _check(self, dense: list[Entry]) -> None:
         """Asserts all invariants. O(everything)."""

@@ -27,7 +27,7 @@ from cachestorm.codec import checked_text, is_ascii
 from cachestorm.entry import BUFFER, HASH, OBJECT, STRING, Entry
 from cachestorm.errors import OutOfMemoryError, WrongTypeError
 from cachestorm.events import Cause
-from cachestorm.eviction.policy import STAMP_MASK, Policy
+from cachestorm.eviction.policy import STAMP_MASK, Policy, Scales
 from cachestorm.keyspace.commons import Commons
 from cachestorm.keyspace.expiry import ExpiryIndex, Idle
 from cachestorm.keyspace.hot_keys import CAPACITY, HotKeys
@@ -99,13 +99,14 @@ class Rubble:
         self.values: Final = values
 
 
-class Keyspace:
+class Keyspace(Scales):
     """The keys of one namespace, their values, deadlines and tags."""
 
     def __init__(self, commons: Commons, name: str, policy: Policy, hot_keys: bool) -> None:
         self.commons: Final = commons
         self.name: Final = name
         self.policy: Policy = policy
+        policy.weighed_by(self)
         self.entries: dict[str, Entry] = {}
         self.dense: list[Entry] = []
         self.values: list[object] = []
@@ -912,6 +913,8 @@ class Keyspace:
         self.hot, other.hot = other.hot, self.hot
         self._tap_limit, other._tap_limit = other._tap_limit, self._tap_limit
         self._notes, other._notes = other._notes, self._notes
+        self.policy.weighed_by(self)
+        other.policy.weighed_by(other)
         self.listed = True
         other.listed = True
         self.commons.sequence += 1
@@ -1020,6 +1023,21 @@ class Keyspace:
         self.remove(victim, self.fate(victim) or _EVICTED)
         return True
 
+    def weight_at(self, index: i64) -> i64:
+        if self.max_bytes == 0 and self.commons.max_bytes == 0:
+            return 1
+        place: int = index
+        entry = self.dense[place]
+        return size_of(entry.kind, self.values[place]) + ENTRY_BYTES + weigh(entry.key)
+
+    def access_count(self) -> i64:
+        return self.hits + self.admitted
+
+    def mean_weight(self) -> i64:
+        if (self.max_bytes == 0 and self.commons.max_bytes == 0) or not self.dense:
+            return 1
+        return self.used_bytes // len(self.dense)
+
     def _resize_policy(self) -> None:
         size: i64 = 64
         while size < len(self.dense):
@@ -1033,6 +1051,8 @@ class Keyspace:
         commons = self.commons
         present: i64 = len(self.dense)
         least: i64 = 0
+        if present == 0:
+            return 0
         if commons.max_entries != 0:
             # keyspaces keep their shares
             least = present * commons.max_entries // commons.entry_count

@@ -8,7 +8,9 @@ from typing import ClassVar
 import pytest
 
 from cachestorm import Cache, ManualClock
+from cachestorm.cache import DEFAULT_POLICY
 from cachestorm.errors import ArgumentError, ConfigError, OutOfMemoryError
+from cachestorm.eviction.adaptive import Adaptive
 from cachestorm.eviction.policies import POLICIES, make_policy
 
 NEVER_ASKED = ("noeviction",)
@@ -103,6 +105,28 @@ class PolicyContract:
         assert 100 == len(cache) + len(other)
         assert len(cache) > 10 < len(other)
         cache._check()
+
+    def test_namespaces_that_are_swapped_take_their_order_along(self) -> None:
+        cache = self.cache(max_entries=300)
+        other = cache.database(1)
+        for number in range(900):
+            (cache if number % 3 else other).set(f"key:{number}", 1, 1000)
+            if number % 50 == 0:
+                cache.swapdb(0, 1)
+                cache._check()
+        assert 300 == len(cache) + len(other)
+
+    def test_a_cache_that_empties_can_be_filled_again(self) -> None:
+        cache = self.cache(max_entries=500)
+        for _ in range(3):
+            fill(cache, 500)
+            for number in range(500):
+                cache.delete(f"key:{number}")
+            for _ in range(40):
+                cache.set("key", 1, 1000)
+                cache.delete("key")
+            assert 0 == len(cache)
+            cache._check()
 
     def test_after_a_flush_it_begins_anew(self) -> None:
         cache = self.cache(max_entries=40)
@@ -229,6 +253,114 @@ def _with_key() -> Cache:
     cache = Cache(policy="allkeys-lru")
     cache.set("key", 1)
     return cache
+
+
+class TestAdaptive(PolicyContract):
+    policy = "adaptive"
+
+    def policy_of(self, cache: Cache) -> Adaptive:
+        policy = cache._space.policy
+        assert isinstance(policy, Adaptive)
+        return policy
+
+    def read_through(self, cache: Cache, numbers: list[int]) -> float:
+        hits = 0
+        for number in numbers:
+            if cache.get(f"key:{number}") is None:
+                cache.set(f"key:{number}", 1)
+            else:
+                hits += 1
+        return hits / len(numbers)
+
+    def test_it_is_the_default(self) -> None:
+        assert "adaptive" == Cache().policy == DEFAULT_POLICY
+
+    def test_without_a_limit_or_pressure_it_makes_nothing(self) -> None:
+        boundless, roomy = self.cache(), self.cache(max_entries=1000)
+        fill(boundless, 2000)
+        fill(roomy, 499)
+        for cache in (boundless, roomy):
+            policy = self.policy_of(cache)
+            assert not policy.hears
+            assert "" == policy.arm
+        fill(roomy, 20, first=499)
+        assert self.policy_of(roomy).hears
+
+    def test_a_scan_takes_nothing_from_what_is_read_often(self) -> None:
+        cache = self.cache(max_entries=500)
+        popular = list(range(400)) * 10
+        self.read_through(cache, popular)
+        self.read_through(cache, list(range(10_000, 20_000)))
+        assert self.read_through(cache, popular[:400]) > 0.9
+
+    def test_a_loop_larger_than_the_cache_is_hit_in_part(self) -> None:
+        cache = self.cache(max_entries=500)
+        loop = list(range(1000))
+        self.read_through(cache, loop * 20)
+        # LRU hits nothing of it, the optimum half
+        assert self.read_through(cache, loop * 5) > 0.2
+
+    def test_what_is_new_and_popular_gets_in(self) -> None:
+        cache = self.cache(max_entries=300)
+        for era in range(5):
+            keys = list(range(era * 1000, era * 1000 + 250))
+            self.read_through(cache, keys * 40)
+            assert self.read_through(cache, keys) > 0.9
+
+    def test_it_takes_the_arm_that_suits(self) -> None:
+        cache = self.cache(max_entries=1000)
+        draw = random.Random(4)
+        arms = set()
+        for era in range(60):
+            if era < 30:
+                # most keys come twice within a short time, and never again
+                numbers = [
+                    1000 * era + max(0, step - int(draw.expovariate(0.002)))
+                    for step in range(0, 3000, 1)
+                ]
+            else:
+                numbers = [10**6 + step for step in range(1500)] * 2
+            self.read_through(cache, numbers)
+            arms.add(self.policy_of(cache).arm)
+        assert len(arms) > 1
+        cache._check()
+
+    def test_large_newcomers_do_not_push_out_many_small_ones_in_use(self) -> None:
+        cache = self.cache(max_memory="256kb")
+        small = list(range(600))
+        self.read_through(cache, small * 8)
+        for number in range(300):
+            cache.set(f"large:{number}", b"x" * 20_000)
+            first = number * 60 % 600
+            self.read_through(cache, small[first : first + 60])
+        assert sum(cache.exists(f"key:{number}") for number in small) > 400
+        cache._check()
+
+    def test_it_tells_the_hit_ratio_of_other_capacities(self) -> None:
+        draw = random.Random(8)
+        numbers = [min(int(draw.paretovariate(0.5)), 4000) for _ in range(40_000)]
+        ratios = {}
+        for size in (200, 400, 800):
+            cache = self.cache(max_entries=size)
+            assert {} == cache.hit_ratios()
+            self.read_through(cache, numbers[:20_000])
+            ratios[size] = self.read_through(cache, numbers[20_000:])
+            if size == 400:
+                told = cache.hit_ratios()
+        assert [0.5, 1.0, 2.0] == list(told)
+        assert sorted(told.values()) == list(told.values())
+        for size in (200, 400, 800):
+            assert abs(told[size / 400] - ratios[size]) < 0.06, (told, ratios)
+
+    def test_limits_and_sizes_may_change_while_it_runs(self) -> None:
+        cache = self.cache(max_memory="400kb")
+        draw = random.Random(2)
+        for size in (10, 2000, 50, 8000, 1, 300):
+            for _ in range(1500):
+                cache.set(f"key:{draw.randrange(3000)}", b"x" * size)
+                cache.get(f"key:{draw.randrange(3000)}")
+            assert 400 * 1024 >= cache.stats()["used_memory"]
+            cache._check()
 
 
 class VolatileContract(PolicyContract):
