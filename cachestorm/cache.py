@@ -39,6 +39,7 @@ from cachestorm.commands.tags import Tags
 from cachestorm.declare.registry import REGISTRY
 from cachestorm.errors import ArgumentError, ConfigError
 from cachestorm.events import Cause, Listener, RemovalListener, Removals
+from cachestorm.eviction.sampled import SAMPLE_SIZE
 from cachestorm.keyspace.forks import guard
 from cachestorm.keyspace.keyspace import Keyspace
 from cachestorm.keyspace.store import DEFAULT, Store
@@ -48,7 +49,7 @@ from cachestorm.sizes import parse_size
 if TYPE_CHECKING:
     from cachestorm.reaper import Reaper
 
-DEFAULT_POLICY: Final = "allkeys-lru"
+DEFAULT_POLICY: Final = "adaptive"
 LONGEST_TTL_MS: Final = 1000 * 366 * 86_400_000
 
 
@@ -78,14 +79,15 @@ class Cache(
     Args:
         max_memory: limit in bytes, or a size like `"256mb"`; None for none.
         max_entries: limit in keys; None for none.
-        policy: what is evicted at a limit: `allkeys-lru`, or `noeviction`, which refuses
-            the write instead.
+        policy: what is evicted at a limit: `adaptive`, or by Redis' names, such as
+            `allkeys-lru`, `volatile-ttl`, or `noeviction`, which refuses the write instead.
+        sample_size: how many entries a policy that samples draws for a victim.
         default_ttl: time to live of keys written without one; None for none.
         hot_keys: whether hits are counted for `hotkeys`.
         clock: where deadlines are measured; a test gives a `ManualClock`.
 
     Raises:
-        ConfigError: for a size, a limit or a policy that is none.
+        ConfigError: for a size, a limit, a policy or a sample that is none.
 
     Example:
         >>> cache = Cache(max_memory="64mb")
@@ -105,6 +107,7 @@ class Cache(
         max_entries: int | None = None,
         *,
         policy: str = DEFAULT_POLICY,
+        sample_size: int = SAMPLE_SIZE,
         default_ttl: object = None,
         hot_keys: bool = True,
         clock: Clock | None = None,
@@ -114,6 +117,7 @@ class Cache(
             _limit_bytes(max_memory),
             _limit_entries(max_entries),
             policy,
+            sample_size,
             hot_keys,
         )
         self._space = self._store.space(DEFAULT)
@@ -349,6 +353,11 @@ class Cache(
     def policy(self) -> str:
         """The name of the eviction policy."""
         return self._store.policy_name
+
+    @property
+    def sample_size(self) -> int:
+        """How many entries a policy that samples draws for a victim."""
+        return self._store.sample_size
 
     # -- as a mapping of keys (special methods of a trait would fill no slot when compiled)
 

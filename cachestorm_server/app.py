@@ -40,7 +40,12 @@ class ServeError(CacheStormError):
 def make_cache(config: Config) -> Cache:
     """The cache that a configuration describes, its namespaces with their limits."""
     memory = config.memory
-    cache = Cache(memory.max_memory, memory.max_entries or None, policy=memory.eviction_policy)
+    cache = Cache(
+        memory.max_memory,
+        memory.max_entries or None,
+        policy=memory.eviction_policy,
+        sample_size=memory.eviction_sample_size,
+    )
     for name, limits in config.namespaces.items():
         ttl_ms = limits.default_ttl
         cache.namespace(

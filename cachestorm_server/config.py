@@ -29,6 +29,7 @@ from typing import Annotated, Final, cast, get_args, get_type_hints
 
 from cachestorm.cache import DEFAULT_POLICY, Cache
 from cachestorm.errors import CacheStormError, ConfigError
+from cachestorm.eviction.sampled import SAMPLE_SIZE
 from cachestorm_server.config_file import read_yaml
 from cachestorm_server.setting_kinds import (
     ADDRESSES,
@@ -41,6 +42,7 @@ from cachestorm_server.setting_kinds import (
     PERCENT,
     POLICY,
     PORT,
+    SAMPLES,
     SECRET,
     SIZE,
     SWITCH,
@@ -105,7 +107,7 @@ class MemoryConfig:
     eviction_policy: Annotated[str, Spec(POLICY)] = DEFAULT_POLICY
     pressure_warning: Annotated[int, Spec(PERCENT, _PRESSURE)] = 70
     pressure_critical: Annotated[int, Spec(PERCENT, _PRESSURE)] = 85
-    eviction_sample_size: Annotated[int, Spec(COUNT, "choosing the size of samples")] = 5
+    eviction_sample_size: Annotated[int, Spec(SAMPLES)] = SAMPLE_SIZE
 
 
 @dataclass(frozen=True, slots=True)

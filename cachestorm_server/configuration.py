@@ -97,6 +97,7 @@ PARAMETERS: Final[dict[str, tuple[Read, Write | None]]] = {
     "maxclients": (lambda door: str(door.settings.max_clients), _set_max_clients),
     "maxmemory": (lambda door: str(door.cache.max_memory or 0), _set_max_memory),
     "maxmemory-policy": (lambda door: door.cache.policy, None),
+    "maxmemory-samples": (lambda door: str(door.cache.sample_size), None),
     "port": (lambda door: str(door.settings.port), None),
     "proto-max-bulk-len": (lambda door: str(door.settings.max_bulk_bytes), None),
     "protected-mode": (

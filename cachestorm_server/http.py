@@ -327,6 +327,11 @@ class HttpServer:
                     "mem_used": stats["used_memory"],
                     "max_memory": stats["max_memory"],
                     "eviction_policy": self._door.cache.policy,
+                    # of the default namespace, by factor of its present capacity
+                    "hit_ratios": {
+                        f"{factor:g}": round(ratio, 4)
+                        for factor, ratio in self._door.cache.hit_ratios().items()
+                    },
                     "namespaces": stats["namespaces"],
                 },
             }

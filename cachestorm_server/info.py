@@ -206,7 +206,25 @@ def _cachestorm(door: Door) -> Fields:
         ("tags", stats["tags"]),
         ("sets", stats["sets"]),
         ("invalidated_keys", stats["invalidated"]),
+        *_hit_ratios(door),
     ]
+
+
+def _hit_ratios(door: Door) -> Fields:
+    """Of each database under pressure, by factor of its present capacity."""
+    fields: Fields = []
+    for name in door.cache.namespaces():
+        number = database_of(name)
+        if number < 0:
+            continue
+        try:
+            ratios = door.cache.hit_ratios(name)
+        except NamespaceError:
+            continue  # deleted by another thread since it was listed
+        if ratios:
+            text = ",".join(f"{factor:g}={ratio:.4f}" for factor, ratio in ratios.items())
+            fields.append((f"hit_ratios_db{number}", text))
+    return sorted(fields)
 
 
 SECTIONS: Final[dict[str, Callable[[Door], Fields]]] = {

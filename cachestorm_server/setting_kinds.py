@@ -13,6 +13,7 @@ from typing import Final
 
 from cachestorm.commands.edge import milliseconds_of
 from cachestorm.eviction.policies import POLICIES
+from cachestorm.eviction.sampled import MOST_SAMPLES
 from cachestorm.sizes import parse_size
 
 _YES: Final = ("true", "yes", "on", "1")
@@ -134,6 +135,7 @@ def _addresses(raw: object) -> tuple[str, ...]:
 
 SWITCH: Final = Kind(_switch, "true or false")
 PORT: Final = Kind(whole(0, 65535).read, "a port from 0 to 65535 (0: any free one)")
+SAMPLES: Final = whole(1, MOST_SAMPLES)
 COUNT: Final = Kind(whole(1, 2**31 - 1).read, "a whole number, at least 1")
 LIMIT: Final = Kind(whole(0, 2**62).read, "a whole number (0: no limit)")
 PERCENT: Final = whole(0, 100)

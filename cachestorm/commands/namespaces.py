@@ -89,13 +89,36 @@ class Namespaces(Edge):
         """
         self._enter()
         try:
-            space = self._space
-            if name is not None:
-                found = [each for each in self._store.listed() if each.name == name]
-                if not found:
-                    raise NamespaceError("namespace not found")
-                space = found[0]
-            return _counts(space)
+            return _counts(self._found(name))
+        finally:
+            self._leave()
+
+    def _found(self, name: str | None) -> Keyspace:
+        if name is None:
+            return self._space
+        for space in self._store.listed():
+            if space.name == name:
+                return space
+        raise NamespaceError("namespace not found")
+
+    def hit_ratios(self, name: str | None = None) -> dict[float, float]:
+        """About the hit ratio of one namespace, by default this one, were its limit another.
+
+        Returns:
+            Ratios from 0 to 1 by factor of the present capacity: 0.5, 1 and 2. Empty
+            without pressure, by a policy other than `adaptive`, and until enough is known.
+
+        Raises:
+            NamespaceError: if there is none of that name.
+
+        Example:
+            >>> from cachestorm import Cache
+            >>> Cache(max_entries=1000).hit_ratios()
+            {}
+        """
+        self._enter()
+        try:
+            return self._found(name).policy.hit_ratios()
         finally:
             self._leave()
 

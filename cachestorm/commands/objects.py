@@ -24,6 +24,10 @@ _NO_FREQUENCY: Final = (
     "that when switching between policies at runtime LRU and LFU data will take some time "
     "to adjust."
 )
+_FREQUENCY: Final = (
+    "An LFU maxmemory policy is selected, idle time not tracked. Please note that when "
+    "switching between policies at runtime LRU and LFU data will take some time to adjust."
+)
 _NO_IDLE_TIME: Final = "idle time is not tracked: recency is a count of accesses, not a time"
 
 
@@ -61,9 +65,20 @@ class Objects(Edge):
         """How often a key is accessed; None for a missing key.
 
         Raises:
-            ArgumentError: as no policy counts it.
+            ArgumentError: unless an LFU policy is at work, which counts it.
         """
-        return self._untracked(key, _NO_FREQUENCY)
+        key = exact_key(key)
+        space = self._enter()
+        try:
+            entry = space.peek(key)
+            if entry is None:
+                return None
+            frequency = space.policy.frequency(entry)
+        finally:
+            self._leave()
+        if frequency < 0:
+            raise ArgumentError(_NO_FREQUENCY)
+        return int(frequency)
 
     @command(
         "OBJECT IDLETIME key",
@@ -76,14 +91,19 @@ class Objects(Edge):
         """Seconds since the last access; None for a missing key.
 
         Raises:
-            ArgumentError: as recency is kept as a count of accesses, not as a time.
+            ArgumentError: as recency is kept as a count of accesses, not as a time; or
+                not at all, by an LFU policy.
         """
-        return self._untracked(key, _NO_IDLE_TIME)
-
-    def _untracked(self, key: str, refusal: str) -> int | None:
-        if self._is_missing(key):
-            return None
-        raise ArgumentError(refusal)
+        key = exact_key(key)
+        space = self._enter()
+        try:
+            entry = space.peek(key)
+            if entry is None:
+                return None
+            is_counted = space.policy.frequency(entry) >= 0
+        finally:
+            self._leave()
+        raise ArgumentError(_FREQUENCY if is_counted else _NO_IDLE_TIME)
 
     @command(
         "OBJECT REFCOUNT key",

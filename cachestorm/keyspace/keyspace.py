@@ -28,7 +28,7 @@ from cachestorm.codec import checked_text, is_ascii
 from cachestorm.entry import BUFFER, HASH, OBJECT, STRING, Entry
 from cachestorm.errors import OutOfMemoryError, WrongTypeError
 from cachestorm.events import Cause
-from cachestorm.eviction.policy import STAMP_MASK, Policy
+from cachestorm.eviction.policy import STAMP_MASK, Policy, Scales
 from cachestorm.keyspace.commons import Commons
 from cachestorm.keyspace.expiry import ExpiryIndex, Idle
 from cachestorm.keyspace.hot_keys import CAPACITY, HotKeys
@@ -63,7 +63,7 @@ FEWEST_TAPS: Final = 4
 MOST_TAPS: Final = 128
 # So many notes may come before they are rationed.
 FREE_NOTES: Final = 1024
-# How often the policy is asked when it names the one entry that must stay.
+# How often the policy is asked when it names an entry whose deadline a hit has put off.
 VICTIMS_ASKED: Final = 16
 
 _DELETED: Final = Cause.DELETED
@@ -91,13 +91,14 @@ def _told(held: object) -> object:
     return None if isinstance(held, Container) else unbox(held)
 
 
-class Keyspace:
+class Keyspace(Scales):
     """The keys of one namespace, their values, deadlines and tags."""
 
     def __init__(self, commons: Commons, name: str, policy: Policy, hot_keys: bool) -> None:
         self.commons: Final = commons
         self.name: Final = name
         self.policy: Policy = policy
+        policy.weighed_by(self)
         self.entries: dict[str, Entry] = {}
         self.dense: list[Entry] = []
         self.values: list[object] = []
@@ -175,7 +176,7 @@ class Keyspace:
                 return False
             letters: i64 = len(key)
             charge = size + ENTRY_BYTES + weight_of_ascii(letters)
-            if self._is_bounded() and self._is_short_of(charge, 1):
+            if self._is_bounded() and self._is_short_of(charge + DEADLINE_BYTES, 1):
                 return False
             entry = self._admit(key, value, STRING, charge)
             if expires_at_ms != 0:
@@ -191,8 +192,9 @@ class Keyspace:
                 return False
         index: int = entry.index
         delta = size - weigh(self.values[index])
-        if delta != 0:
-            if delta > 0 and self._is_bounded() and self._is_short_of(delta, 0):
+        if delta != 0 or deadline != expires_at_ms:
+            growth = delta if deadline != 0 else delta + DEADLINE_BYTES
+            if growth > 0 and self._is_bounded() and self._is_short_of(growth, 0):
                 return False
             self.charge(delta)
         self.values[index] = value
@@ -300,6 +302,8 @@ class Keyspace:
             entry.heat = int(((self.hits + self.admitted) >> shift) & STAMP_MASK)
         elif int(entry.heat) < self.policy.heat_cap:
             entry.heat += 1
+        elif int(entry.heat) > self.policy.heat_cap:
+            self.policy.hit(entry)
 
     def _note_hot(self, key: str, taps: u8) -> None:
         if self.hot is None:
@@ -411,7 +415,10 @@ class Keyspace:
         self.admitted += 1
         commons.entry_count += 1
         self.charge(charge)
-        self._heat(entry)
+        if self._heat_shift >= 0:
+            self._heat(entry)
+        else:
+            entry.heat = int(self.policy.first_heat)
         if self.policy.hears:
             self.policy.admitted(entry)
         if len(self.dense) > self._policy_size:
@@ -579,12 +586,16 @@ class Keyspace:
                 entry.expires_at_ms = expires_at_ms
                 self.expiry.add(entry)
                 self.charge(DEADLINE_BYTES)
+                if self.policy.hears_deadlines:
+                    self.policy.dated(entry)
         elif expires_at_ms != 0:
             self.expiry.move(entry, expires_at_ms)
         else:
             self.expiry.remove(entry)
             entry.expires_at_ms = 0
             self.charge(-DEADLINE_BYTES)
+            if self.policy.hears_deadlines:
+                self.policy.dated(entry)
 
     def add_tags(self, entry: Entry, tags: list[str]) -> None:
         """Gives a live entry more tags.
@@ -870,6 +881,8 @@ class Keyspace:
         self.hot, other.hot = other.hot, self.hot
         self._tap_limit, other._tap_limit = other._tap_limit, self._tap_limit
         self._notes, other._notes = other._notes, self._notes
+        self.policy.weighed_by(self)
+        other.policy.weighed_by(other)
         self.listed = True
         other.listed = True
         self.commons.sequence += 1
@@ -950,34 +963,74 @@ class Keyspace:
             self.commons.pinned = None
 
     def evict(self) -> bool:
-        """Removes the policy's next victim. False where there is none."""
-        pinned = self.commons.pinned
+        """Removes an entry that is due, or else the policy's next victim.
+
+        Returns:
+            False where there is neither.
+        """
+        if not self.dense:
+            return False
+        commons = self.commons
+        now = commons.now_ms()
+        if self.expiry.count != 0:
+            due = self.expiry.due(now, 1)
+            if due and not self._put_off(due[0]):
+                self.remove(due[0], self.fate(due[0]) or _EXPIRED)
+                return True
         victim: Entry | None = None
         for _ in range(VICTIMS_ASKED):
-            if not self.dense:
-                return False
             victim = self.policy.victim(
-                self.dense, self.hits + self.admitted, self.commons.now_ms()
+                self.dense, self.hits + self.admitted, now, commons.pinned
             )
             if victim is None:
                 return False
-            if victim is not pinned and not (self.expiry.idle and self._put_off(victim)):
+            if not self.expiry.idle or not self._put_off(victim):
                 break
-        if victim is pinned:
-            # among a few entries the policy may insist: any other one will do
-            victim = next((entry for entry in self.dense if entry is not pinned), None)
         if victim is None:
             return False
         self.remove(victim, self.fate(victim) or _EVICTED)
         return True
+
+    def weight_at(self, index: i64) -> i64:
+        if self.max_bytes == 0 and self.commons.max_bytes == 0:
+            return 1
+        place: int = index
+        entry = self.dense[place]
+        return size_of(entry.kind, self.values[place]) + ENTRY_BYTES + weigh(entry.key)
+
+    def access_count(self) -> i64:
+        return self.hits + self.admitted
+
+    def mean_weight(self) -> i64:
+        if (self.max_bytes == 0 and self.commons.max_bytes == 0) or not self.dense:
+            return 1
+        return self.used_bytes // len(self.dense)
 
     def _resize_policy(self) -> None:
         size: i64 = 64
         while size < len(self.dense):
             size <<= 1
         self._policy_size = size
-        self.policy.resized(self.dense)
+        self.policy.resized(self.dense, self._capacity())
         self._heat_shift = self.policy.heat_shift
+
+    def _capacity(self) -> i64:
+        """About how many entries fill this keyspace; 0 without a limit."""
+        commons = self.commons
+        present: i64 = len(self.dense)
+        least: i64 = 0
+        if present == 0:
+            return 0
+        if commons.max_entries != 0:
+            # keyspaces keep their shares
+            least = present * commons.max_entries // commons.entry_count
+        if self.max_bytes != 0:
+            most = self.max_bytes // (self.used_bytes // present + 1)
+            least = most if least == 0 or most < least else least
+        if commons.max_bytes != 0:
+            most = commons.max_bytes // (commons.used_bytes // present + 1)
+            least = most if least == 0 or most < least else least
+        return least
 
     # -- invariants
 
@@ -998,5 +1051,6 @@ class Keyspace:
                 charged += IDLE_BYTES
             assert 0 < entry.version <= self.commons.sequence
         self.expiry._check(self.entries)
+        self.policy._check(self.dense)
         self.tags._check(self.entries)
         assert charged + self.tags.size_bytes(self.dense) == self.used_bytes

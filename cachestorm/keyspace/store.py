@@ -34,11 +34,18 @@ class Store(Commons):
     """All keyspaces of one cache."""
 
     def __init__(
-        self, clock: Clock, max_bytes: int, max_entries: int, policy: str, hot_keys: bool
+        self,
+        clock: Clock,
+        max_bytes: int,
+        max_entries: int,
+        policy: str,
+        sample_size: int,
+        hot_keys: bool,
     ) -> None:
         super().__init__(clock, max_bytes, max_entries)
         self._hot_keys: Final = hot_keys
         self.policy_name: Final = policy
+        self.sample_size: Final = sample_size
         self._random: Final = Random()
         self._spaces: Final[dict[str, Keyspace]] = {}
         self.space(DEFAULT).listed = True
@@ -54,9 +61,8 @@ class Store(Commons):
         if space is None:
             if len(self._spaces) >= MOST_SPACES:
                 raise NamespaceError(f"there are {MOST_SPACES} namespaces, and no more can be")
-            space = Keyspace(
-                self, _checked_name(name), make_policy(self.policy_name), self._hot_keys
-            )
+            policy = make_policy(self.policy_name, self.sample_size)
+            space = Keyspace(self, _checked_name(name), policy, self._hot_keys)
             self._spaces[space.name] = space
         return space
 

@@ -92,7 +92,7 @@ def test_the_first_requests_of_a_trace_can_be_read_alone(tmp_path: Path, packed:
 
 
 REPORT = re.compile(
-    r"CacheStorm .* \((pure|compiled)\): \S+.*, allkeys-lru\n"
+    r"CacheStorm .* \((pure|compiled)\): \S+.*, adaptive\n"
     r"requests +[\d,]+\n"
     r"hit ratio +\d+\.\d %\n"
     r"speed +[\d,]+ requests a second, one thread\n"

@@ -105,7 +105,7 @@ def test_the_banner_names_version_mode_and_ports() -> None:
         async with Application(settings(memory__max_memory="2gb")) as application:
             assert application.http is not None
             banner = application.banner()
-            for part in ("CacheStorm", "2.00G", "allkeys-lru", str(application.http.port)):
+            for part in ("CacheStorm", "2.00G", "adaptive", str(application.http.port)):
                 assert part in banner
 
     asyncio.run(main())

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from cachestorm.errors import ConfigError
+from cachestorm.eviction.policies import POLICIES
 from cachestorm_server.config import Config, keys, load, variable_of
 from cachestorm_server.setting_kinds import DURATION_MS
 
@@ -221,7 +222,7 @@ def test_everything_that_is_wrong_is_said_at_once_with_file_line_and_remedy(writ
         f"{file}:3: server.prot: no such setting; did you mean server.port?",
         f"{file}:5: memory.max_memory: '3xb' is refused: "
         "a size: bytes, or 64kb, 256mb, 2gb, 1tb",
-        f"{file}:6: memory.eviction_policy: 'lifo' is refused: one of noeviction, allkeys-lru",
+        f"{file}:6: memory.eviction_policy: 'lifo' is refused: one of {', '.join(POLICIES)}",
         f"{file}:8: plugins.slowlog.threshold: 'soon' is refused: "
         "a duration: 10ms, 5s, 5m, 2h, 7d, or seconds",
         "CACHESTORM_LOG_LEVEL: logging.level: 'loud' is refused: "

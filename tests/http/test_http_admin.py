@@ -24,6 +24,17 @@ def test_info_has_the_members_of_the_seeds(door) -> None:
     assert 0 < info["store"]["mem_used"]
 
 
+def test_info_tells_the_hit_ratio_of_other_limits(serve) -> None:
+    door = serve({"memory.max_entries": 50})
+    assert {} == door.get("/info").json["store"]["hit_ratios"]
+    for number in range(300):
+        door.result("SET", f"key:{number}", "v")
+        door.result("GET", f"key:{number % 3}")
+    ratios = door.get("/info").json["store"]["hit_ratios"]
+    assert ["0.5", "1", "2"] == list(ratios)
+    assert 0 <= ratios["0.5"] <= ratios["2"] <= 1
+
+
 def test_memory_has_the_members_of_the_seeds(door) -> None:
     door.result("SET", "k", "v")
     memory = door.get("/memory").json

@@ -198,7 +198,7 @@ class TestLimits:
             ({"max_memory": "many"}, "write bytes, or 64kb"),
             ({"max_memory": -1}, "not negative"),
             ({"max_entries": 0}, "positive"),
-            ({"policy": "fifo"}, "one of noeviction, allkeys-lru"),
+            ({"policy": "fifo"}, "one of adaptive, noeviction, allkeys-lru"),
             ({"default_ttl": -1}, "positive"),
         ],
     )

@@ -177,6 +177,17 @@ def test_info_counts_what_happened() -> None:
     assert session.receive(b"INFO nothing\r\n") == b"$0\r\n\r\n"
 
 
+def test_info_tells_the_hit_ratio_of_other_limits() -> None:
+    cache = Cache(max_entries=50)
+    session = a_session(cache=cache)
+    assert "hit_ratios" not in session.receive(b"INFO cachestorm\r\n").decode()
+    for number in range(300):
+        cache.set(f"key:{number}", "v")
+        cache.get(f"key:{number - 30}")
+    text = session.receive(b"INFO cachestorm\r\n").decode()
+    assert f"\r\nhit_ratios_db0:0.5={cache.hit_ratios()[0.5]:.4f},1=" in text
+
+
 def test_config_set_sets_all_or_nothing() -> None:
     session = a_session()
     assert session.receive(b"CONFIG SET timeout 7 maxclients none\r\n").startswith(

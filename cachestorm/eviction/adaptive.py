@@ -1,0 +1,325 @@
+"""`adaptive`, the default: as good as the best of LRU, LFU and their heirs, whichever that is.
+
+The queues keep the order of the keyspace's entries; the tournament finds out, on a
+sample of the keys, by which arm they should.
+
+1. A hit counts in `Entry.heat`, up to 15, and does nothing else. An entry of a sampled
+   key has a higher heat, which is the number of its record; each hit of it is told.
+2. Nothing is made before the keyspace is half full, or large: a cache that never fills
+   pays nothing.
+3. The capacity is how many entries there are when a victim is asked for. So limits in
+   bytes, in entries and by quota are one, and a change of them needs no word.
+4. Where the limit is in bytes, the window is narrower while newcomers are heavy, and one
+   that weighs more than the victim must have been seen as many times more often, since
+   it takes the places of as many.
+5. Small caches play without a tournament: a sample of so few keys says nothing.
+
+Source: see `queues.py` and `tournament.py`, and docs/eviction.md for what was measured.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from librt.vecs import append, vec
+from mypy_extensions import i64
+
+from cachestorm.entry import Entry
+from cachestorm.eviction.policy import Policy, Scales
+from cachestorm.eviction.queues import FIRST, MOST_HITS, Queues
+from cachestorm.eviction.shadow import NOWHERE
+from cachestorm.eviction.tournament import ARMS, Tournament
+
+# The heat of an entry of a sampled key is its record's number and this.
+SAMPLED: Final = MOST_HITS + 1
+HASH_MASK: Final = 0x7FFFFFFFFFFFFFFF
+LEAST_TOURNAMENT: Final = 16
+# A keyspace of so many entries does not wait until it is half full: making the order of
+# them all at once takes longer the more there are.
+LARGE: Final = 32_768
+# The capacity is taken anew when it is off by more than one in so many.
+TOLERANCE: Final = 32
+MOST_TIMES: Final = 15
+# Over about how many newcomers their weight is averaged.
+RECENT: Final = 16
+
+
+class EntryQueues(Queues):
+    """The queues over the entries of a keyspace."""
+
+    def __init__(self, capacity: i64, tournament: Tournament | None) -> None:
+        self.dense: list[Entry] = []
+        self.scales: Scales | None = None
+        self.tournament: Tournament | None = tournament
+        # of the keys: a hand need not touch entry and key, which lie anywhere in memory
+        self._hashes: vec[i64] = vec[i64]()
+        # what newcomers weighed lately
+        self._newcomer: i64 = 0
+        super().__init__(ARMS[0], capacity)
+
+    def hits(self, node: i64) -> i64:
+        heat: i64 = int(self.dense[node - FIRST].heat)
+        if heat >= SAMPLED:
+            assert self.tournament is not None
+            return self.tournament.records.live_hits[heat - SAMPLED]
+        return heat
+
+    def set_hits(self, node: i64, hits: i64) -> None:
+        entry = self.dense[node - FIRST]
+        heat: i64 = int(entry.heat)
+        if heat >= SAMPLED:
+            assert self.tournament is not None
+            self.tournament.records.live_hits[heat - SAMPLED] = hits
+        else:
+            entry.heat = int(hits)
+
+    def hashed(self, node: i64) -> i64:
+        return self._hashes[node]
+
+    def admit(self, node: i64, hashed: i64) -> None:
+        if self.scales is not None:
+            self._weigh_in(self.scales, node - FIRST)
+        while len(self._hashes) <= node:
+            self._hashes = append(self._hashes, 0)
+        self._hashes[node] = hashed
+        super().admit(node, hashed)
+
+    def renumber(self, node: i64, number: i64) -> None:
+        self._hashes[number] = self._hashes[node]
+        super().renumber(node, number)
+
+    def _weigh_in(self, scales: Scales, index: i64) -> None:
+        """Narrows the window while newcomers are heavy: its share is one of bytes."""
+        self._newcomer += (scales.weight_at(index) - self._newcomer) // RECENT
+        mean = scales.mean_weight()
+        if self._newcomer <= mean:
+            self._most_window = self._window_share
+            return
+        narrow = self._window_share * mean // self._newcomer
+        self._most_window = narrow if narrow > 1 else 1
+
+    def outweighs(self, node: i64, other: i64) -> i64:
+        if self.scales is None:
+            return 1
+        heavy = self.scales.weight_at(node - FIRST)
+        light = self.scales.weight_at(other - FIRST) + 1
+        times = heavy // light
+        return 1 if times < 1 else (times if times < MOST_TIMES else MOST_TIMES)
+
+
+def hashed(key: str) -> i64:
+    """The hash of a key, not negative. It is salted, so no client can choose it."""
+    found: i64 = hash(key)
+    return found & HASH_MASK
+
+
+class Adaptive(Policy):
+    """Three clocks, two rules, and a tournament of four arms."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.heat_shift = -1
+        self.heat_cap = MOST_HITS
+        self._queues: EntryQueues | None = None
+        self._tournament: Tournament | None = None
+        # how many entries are sampled
+        self._held: i64 = 0
+
+    @property
+    def arm(self) -> str:
+        """The name of the arm that is in force; empty while there is no pressure."""
+        return "" if self._queues is None else self._queues.arm.name
+
+    def hit_ratios(self) -> dict[float, float]:
+        return {} if self._tournament is None else self._tournament.curve.hit_ratios()
+
+    def weighed_by(self, scales: Scales) -> None:
+        self.scales = scales
+        if self._queues is not None:
+            self._queues.scales = scales
+        if self._tournament is not None:
+            self._tournament.weighed_by(scales)
+
+    # -- waking up
+
+    def resized(self, dense: list[Entry], capacity: i64) -> None:
+        if capacity == 0:
+            return
+        size: i64 = len(dense)
+        if self._queues is not None:
+            if capacity > self._queues.capacity:
+                self._fit(dense, capacity)
+        elif size * 2 >= capacity or size >= LARGE:
+            self._wake(dense, capacity)
+
+    def _wake(self, dense: list[Entry], capacity: i64) -> None:
+        self.hears = True
+        if capacity >= LEAST_TOURNAMENT:
+            self._tournament = Tournament(capacity, self.scales)
+        queues = EntryQueues(capacity, self._tournament)
+        queues.dense = dense
+        queues.scales = self.scales
+        self._queues = queues
+        for entry in dense:
+            self.admitted(entry)
+
+    def _fit(self, dense: list[Entry], capacity: i64) -> None:
+        queues = self._queues
+        assert queues is not None
+        queues.set_capacity(capacity)
+        tournament = self._tournament
+        if tournament is not None and tournament.is_fit_for(capacity):
+            tournament.resize(capacity)
+            return
+        self._unsample(dense)
+        self._tournament = None
+        if capacity >= LEAST_TOURNAMENT:
+            self._tournament = Tournament(capacity, self.scales)
+            if tournament is not None:
+                self._tournament.inherit(tournament)
+        queues.tournament = self._tournament
+
+    def _unsample(self, dense: list[Entry]) -> None:
+        """Gives sampled entries their hits back; the records are forgotten."""
+        tournament = self._tournament
+        if tournament is None:
+            return
+        records = tournament.records
+        for place, hits in zip(records.places, records.live_hits):
+            if place != NOWHERE:
+                dense[place].heat = int(hits)
+        self._held = 0
+
+    # -- what the keyspace tells
+
+    def admitted(self, entry: Entry) -> None:
+        queues = self._queues
+        assert queues is not None
+        index: i64 = int(entry.index)
+        key_hash = hashed(entry.key)
+        tournament = self._tournament
+        if tournament is not None and tournament.is_sampled(key_hash):
+            record = tournament.records.find(key_hash)
+            # two keys of one hash share a record, which belongs to the first
+            if record != NOWHERE and tournament.records.places[record] == NOWHERE:
+                records = tournament.records
+                hits: i64 = int(entry.heat)
+                records.places[record] = index
+                records.live_hits[record] = hits
+                records.holders[record] += 1
+                entry.heat = int(record + SAMPLED)
+                self._held += 1
+                tournament.access(record)
+                if tournament.best != 0 or queues.arm is not ARMS[0]:
+                    self._follow()
+        queues.admit(index + FIRST, key_hash)
+
+    def hit(self, entry: Entry) -> None:
+        tournament = self._tournament
+        assert tournament is not None
+        record: i64 = int(entry.heat) - SAMPLED
+        records = tournament.records
+        if records.live_hits[record] < MOST_HITS:
+            records.live_hits[record] += 1
+        tournament.access(record)
+        self._follow()
+
+    def _follow(self) -> None:
+        queues = self._queues
+        tournament = self._tournament
+        assert queues is not None and tournament is not None
+        best: int = tournament.best
+        arm = ARMS[best]
+        if queues.arm is not arm:
+            queues.set_arm(arm)
+
+    def moved(self, entry: Entry, former_index: i64) -> None:
+        queues = self._queues
+        assert queues is not None
+        index: i64 = int(entry.index)
+        queues.renumber(former_index + FIRST, index + FIRST)
+        heat: i64 = int(entry.heat)
+        if heat >= SAMPLED:
+            assert self._tournament is not None
+            self._tournament.records.places[heat - SAMPLED] = index
+
+    def removed(self, entry: Entry, evicted: bool) -> None:
+        queues = self._queues
+        assert queues is not None
+        node: i64 = int(entry.index) + FIRST
+        heat: i64 = int(entry.heat)
+        hits = heat
+        if heat >= SAMPLED:
+            tournament = self._tournament
+            assert tournament is not None
+            record = heat - SAMPLED
+            hits = tournament.records.live_hits[record]
+            tournament.records.places[record] = NOWHERE
+            self._held -= 1
+            if not evicted:
+                tournament.forget(record)
+            tournament.records.release(record)
+        queues.drop(node, queues.hashed(node), hits, evicted)
+
+    def cleared(self) -> None:
+        queues = self._queues
+        if queues is None:
+            return
+        queues.clear()
+        queues.dense = []
+        former = self._tournament
+        self._held = 0
+        if former is not None:
+            self._tournament = Tournament(queues.capacity, self.scales)
+            self._tournament.inherit(former)
+            queues.tournament = self._tournament
+
+    # -- whom to evict
+
+    def victim(
+        self, dense: list[Entry], accesses: i64, now_ms: i64, kept: Entry | None
+    ) -> Entry | None:
+        capacity: i64 = len(dense)
+        queues = self._queues
+        if queues is None:
+            self._wake(dense, capacity)
+            queues = self._queues
+            assert queues is not None
+        queues.dense = dense
+        off = capacity - queues.capacity
+        if off != 0 and (off > capacity // TOLERANCE or -off > capacity // TOLERANCE):
+            self._fit(dense, capacity)
+        for _ in range(4):
+            node = queues.choose()
+            entry = dense[node - FIRST]
+            if entry is not kept:
+                return entry
+            queues.keep(node)
+        # among a few entries the hand comes back to the one that is kept
+        if dense[0] is not kept:
+            return dense[0]
+        return dense[1] if capacity > 1 else None
+
+    def _check(self, dense: list[Entry]) -> None:
+        queues = self._queues
+        if queues is None:
+            return
+        assert queues.count() == len(dense)
+        held: i64 = 0
+        for entry in dense:
+            index: i64 = int(entry.index)
+            assert queues.is_in(index + FIRST)
+            assert queues.hashed(index + FIRST) == hashed(entry.key)
+            if entry.heat >= SAMPLED:
+                assert self._tournament is not None
+                record: i64 = int(entry.heat) - SAMPLED
+                assert self._tournament.records.places[record] == index
+                assert self._tournament.records.hashes[record] == hashed(entry.key)
+                held += 1
+            else:
+                assert 0 <= entry.heat <= MOST_HITS
+        assert held == self._held
+        if self._tournament is not None:
+            self._tournament._check(held)
+        if queues.dense is dense:
+            queues._check()

@@ -1,0 +1,339 @@
+"""The queues: three clocks and two rules, which together are the engine of `adaptive`.
+
+The same engine runs over the entries of a keyspace and, without values, over a sample
+of its keys; the two subclasses say where a node's hits and hash are kept.
+
+1. A node stands in exactly one of three FIFO queues: the window W, where newcomers
+   enter, and the main queues P (on probation) and T (proven). A hit moves nothing: the
+   hand at a queue's tail finds it later.
+2. An arm is a rule and its constants. S3: what leaves the window unused is evicted, and
+   one that comes back soon enters at T. TINY: what leaves the window contests the place
+   of the main queues' victim, and the one seen more often stays.
+3. `choose` is bounded: after `MOST_STEPS` nodes the hand takes the next one.
+4. Changing the arm or the capacity moves nothing: the queues drain by themselves.
+
+A node is one word: its neighbours and its queue. The queues are rings, closed by three
+words in front that stand for W, P and T.
+
+Sources: Yang et al.: FIFO queues are all you need for cache eviction (2023), S3-FIFO;
+Einziger, Friedman, Manes: TinyLFU (2017), and its window; Corbató: A paging experiment
+with the Multics system (1968), CLOCK.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from librt.vecs import append, vec
+from mypy_extensions import i64, mypyc_attr
+
+from cachestorm.eviction.ghost import Ghost
+from cachestorm.eviction.sketch import Sketch
+
+WINDOW: Final = 0
+PROBATION: Final = 1
+PROVEN: Final = 2
+OUTSIDE: Final = 3
+# The number of the first node: before it stand the ends of the queues.
+FIRST: Final = 3
+NEXT_MASK: Final = 0x3FFFFFFF
+PREVIOUS_SHIFT: Final = 32
+LOW_32: Final = 0xFFFFFFFF
+
+# What counts as hits of an entry.
+MOST_HITS: Final = 15
+# Under S3 a proven node is spared so often for all its hits. With three lives, as in the paper,
+# what was popular once stays too long.
+MOST_LIVES: Final = 1
+MOST_STEPS: Final = 64
+MOST_TRIMMED: Final = 8
+# A newcomer seen as often as this is let in by chance, whatever the contest said: else
+# keys that collide in the sketch could be held out, or in, for ever.
+LUCKY: Final = 6
+LUCK_MASK: Final = 127
+
+
+class Arm:
+    """A rule and its constants.
+
+    Attributes:
+        is_s3: the rule is S3, not TINY.
+        window_percent: size of the window.
+        least: under TINY, how often a newcomer must have been seen to win a place.
+        fading: after how many additions an entry the sketch is halved.
+    """
+
+    def __init__(
+        self, name: str, is_s3: bool, window_percent: i64, least: i64, fading: i64
+    ) -> None:
+        self.name: Final = name
+        self.is_s3: Final = is_s3
+        self.window_percent: Final = window_percent
+        self.least: Final = least
+        self.fading: Final = fading
+
+
+@mypyc_attr(allow_interpreted_subclasses=True)
+class Queues:
+    """The engine over numbered nodes.
+
+    Args:
+        capacity: how many nodes fill it.
+    """
+
+    def __init__(self, arm: Arm, capacity: i64) -> None:
+        self.sketch: Final = Sketch(capacity)
+        self.ghost: Final = Ghost(capacity)
+        self._nodes: vec[i64] = vec[i64]()
+        self.window: i64 = 0
+        self.probation: i64 = 0
+        self.proven: i64 = 0
+        self.arm: Arm = arm
+        self.capacity: i64 = capacity
+        self._most_window: i64 = 0
+        # the window's share while newcomers weigh what all the others do
+        self._window_share: i64 = 0
+        self._most_proven: i64 = 0
+        self._luck: i64 = 1
+        self.clear()
+        self.set_arm(arm)
+
+    # -- what a subclass keeps of a node
+
+    def hits(self, node: i64) -> i64:
+        """Hits since the hand last met the node, 0 to 15."""
+        raise NotImplementedError
+
+    def set_hits(self, node: i64, hits: i64) -> None:
+        """Keeps another number of hits."""
+        raise NotImplementedError
+
+    def hashed(self, node: i64) -> i64:
+        """The hash of the node's key; not negative."""
+        raise NotImplementedError
+
+    def outweighs(self, node: i64, other: i64) -> i64:
+        """How many times the other's weight the node has, at least 1."""
+        return 1
+
+    # -- what stands where
+
+    def clear(self) -> None:
+        """Takes all nodes out; what the sketch and the ghost know stays."""
+        self._nodes = vec[i64]([0, 0, 0])
+        for end in range(FIRST):
+            self._nodes[end] = end << PREVIOUS_SHIFT | end << 2 | end
+        self.window = 0
+        self.probation = 0
+        self.proven = 0
+
+    def set_arm(self, arm: Arm) -> None:
+        """Goes on by another rule."""
+        self.arm = arm
+        self.set_capacity(self.capacity)
+
+    def set_capacity(self, capacity: i64) -> None:
+        """Goes on with room for more or fewer nodes."""
+        self.capacity = capacity
+        arm = self.arm
+        self._most_window = max(1, capacity * arm.window_percent // 100)
+        self._window_share = self._most_window
+        if arm.is_s3:
+            self._most_proven = capacity
+        else:
+            self._most_proven = (capacity - self._most_window) * 4 // 5
+        while self.sketch.size() < capacity:
+            self.sketch.double()
+            self.ghost.double()
+        self.sketch.period = capacity * arm.fading
+        self.ghost.kept = capacity
+
+    def count(self) -> i64:
+        """How many nodes there are."""
+        return self.window + self.probation + self.proven
+
+    def is_in(self, node: i64) -> bool:
+        """Whether a node stands in a queue."""
+        return node < len(self._nodes) and self._nodes[node] & 3 != OUTSIDE
+
+    def admit(self, node: i64, hashed: i64) -> None:
+        """Lets a newcomer in. There is room for it."""
+        while len(self._nodes) <= node:
+            self._nodes = append(self._nodes, OUTSIDE)
+        self.sketch.add(hashed, 1)
+        if self.arm.is_s3 and self.ghost.take(hashed):
+            self._link(node, PROVEN)
+        else:
+            self._link(node, WINDOW)
+
+    def drop(self, node: i64, hashed: i64, hits: i64, evicted: bool) -> None:
+        """Takes a node out; only one that is evicted from the window leaves a ghost."""
+        queue = self._unlink(node)
+        self._nodes[node] = OUTSIDE
+        if hits != 0:
+            self.sketch.add(hashed, hits)
+        if evicted and queue == WINDOW:
+            self.ghost.add(hashed)
+
+    def renumber(self, node: i64, number: i64) -> None:
+        """Gives a node the number of one that has left."""
+        nodes = self._nodes
+        word = nodes[node]
+        nodes[number] = word
+        nodes[node] = OUTSIDE
+        self._set_next(word >> PREVIOUS_SHIFT, number)
+        self._set_previous((word >> 2) & NEXT_MASK, number)
+
+    # -- whom to evict
+
+    def choose(self) -> i64:
+        """The node to evict; it stays where it is. There is one."""
+        steps: i64 = 0
+        while True:
+            steps += 1
+            main = self.probation + self.proven
+            if self.window == 0 or (main != 0 and self.window < self._most_window):
+                return self._victim()
+            candidate = self._tail(WINDOW)
+            if steps > MOST_STEPS:
+                return candidate
+            if self.arm.is_s3:
+                if self.hits(candidate) == 0:
+                    return candidate
+                self._settle(candidate, PROVEN)
+                if (
+                    main + 1 > self.capacity - self._most_window
+                    or self.window < self._most_window
+                ):
+                    return self._victim()
+                continue
+            if main < self.capacity - self._most_window:
+                self._unlink(candidate)
+                self._link(candidate, PROBATION)
+                continue
+            return self._contest(candidate)
+
+    def _contest(self, candidate: i64) -> i64:
+        victim = self._victim()
+        if victim == candidate:
+            return candidate
+        seen = self.sketch.estimate(self.hashed(candidate)) + self.hits(candidate)
+        if seen >= self.arm.least:
+            rival = self.sketch.estimate(self.hashed(victim))
+            if seen > rival:
+                times = self.outweighs(candidate, victim)
+                # it takes the places of so many, half of them a little better
+                wins = times == 1 or seen * 2 > (rival * 2 + 1) * times
+            else:
+                wins = self._is_lucky(seen)
+            if wins:
+                self._settle(candidate, PROBATION)
+                return victim
+        return candidate
+
+    def _is_lucky(self, seen: i64) -> bool:
+        if seen < LUCKY:
+            return False
+        self._luck = (self._luck * 1103515245 + 12345) & 0x7FFFFFFF
+        return (self._luck >> 16) & LUCK_MASK == 0
+
+    def _victim(self) -> i64:
+        """The next of the main queues; or the window's, where those are empty."""
+        steps: i64 = 0
+        while True:
+            steps += 1
+            if self.probation != 0:
+                node = self._tail(PROBATION)
+                if steps > MOST_STEPS or self.hits(node) == 0:
+                    return node
+                self._settle(node, PROVEN)
+                self._trim()
+                continue
+            if self.proven == 0:
+                return self._tail(WINDOW)
+            node = self._tail(PROVEN)
+            hits = self.hits(node)
+            if steps > MOST_STEPS or hits == 0:
+                return node
+            if self.arm.is_s3:
+                self.set_hits(node, min(hits, MOST_LIVES) - 1)
+                self.sketch.add(self.hashed(node), 1)
+                self._unlink(node)
+                self._link(node, PROVEN)
+            else:
+                self._settle(node, PROVEN)
+
+    def keep(self, node: i64) -> None:
+        """Moves a node to where it is farthest from leaving."""
+        self._settle(node, PROVEN)
+
+    def _settle(self, node: i64, queue: i64) -> None:
+        hits = self.hits(node)
+        if hits != 0:
+            self.sketch.add(self.hashed(node), hits)
+            self.set_hits(node, 0)
+        self._unlink(node)
+        self._link(node, queue)
+
+    def _trim(self) -> None:
+        for _ in range(MOST_TRIMMED):
+            if self.proven <= self._most_proven:
+                return
+            node = self._tail(PROVEN)
+            if self.hits(node) != 0:
+                self._settle(node, PROVEN)
+            else:
+                self._unlink(node)
+                self._link(node, PROBATION)
+
+    # -- the rings
+
+    def _tail(self, queue: i64) -> i64:
+        return self._nodes[queue] >> PREVIOUS_SHIFT
+
+    def _set_next(self, node: i64, following: i64) -> None:
+        word = self._nodes[node]
+        self._nodes[node] = word + ((following - ((word >> 2) & NEXT_MASK)) << 2)
+
+    def _set_previous(self, node: i64, former: i64) -> None:
+        self._nodes[node] = (self._nodes[node] & LOW_32) | former << PREVIOUS_SHIFT
+
+    def _link(self, node: i64, queue: i64) -> None:
+        head = (self._nodes[queue] >> 2) & NEXT_MASK
+        self._nodes[node] = queue << PREVIOUS_SHIFT | head << 2 | queue
+        self._set_next(queue, node)
+        self._set_previous(head, node)
+        self._count(queue, 1)
+
+    def _unlink(self, node: i64) -> i64:
+        word = self._nodes[node]
+        queue = word & 3
+        self._set_next(word >> PREVIOUS_SHIFT, (word >> 2) & NEXT_MASK)
+        self._set_previous((word >> 2) & NEXT_MASK, word >> PREVIOUS_SHIFT)
+        self._count(queue, -1)
+        return queue
+
+    def _count(self, queue: i64, change: i64) -> None:
+        if queue == WINDOW:
+            self.window += change
+        elif queue == PROBATION:
+            self.probation += change
+        else:
+            self.proven += change
+
+    def _check(self) -> None:
+        counts = [self.window, self.probation, self.proven]
+        for queue in range(FIRST):
+            met: i64 = 0
+            node: i64 = queue
+            while True:
+                following = (self._nodes[node] >> 2) & NEXT_MASK
+                assert self._nodes[following] >> PREVIOUS_SHIFT == node
+                assert self._nodes[following] & 3 == queue
+                if following < FIRST:
+                    assert following == queue
+                    break
+                assert 0 <= self.hits(following) <= MOST_HITS
+                node = following
+                met += 1
+            assert met == counts[queue]

@@ -1,0 +1,150 @@
+"""The tournament: small shadows of the cache that show which arm would hit most.
+
+Told by the adaptive policy of each access to a sampled key. A shadow is the engine of
+the queues over keys without values, and each arm has one.
+
+1. The arm of most hits lately is the best, where its lead is clear; hits of long ago
+   fade, by half while about eight shadows' worth of accesses pass.
+2. What is deleted or expires leaves the shadows too: it is nobody's merit to keep it.
+
+Source: Waldspurger, Saemundson, Ahmad, Park: Cache modeling and optimization using
+miniature simulations (2017).
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from mypy_extensions import i64
+
+from cachestorm.eviction.curve import Curve
+from cachestorm.eviction.policy import Scales
+from cachestorm.eviction.queues import Arm
+from cachestorm.eviction.shadow import SAMPLE_SHIFT, Records, Shadow
+
+# A shadow holds at least so many keys, where the cache does.
+LEAST_SHADOW: Final = 64
+MOST_SHADOW: Final = 2048
+MOST_RATIO: Final = 64
+HALF_LIFE: Final = 8
+LEAST_LEAD: Final = 2.0
+LEAD: Final = 0.003
+
+# Where it begins is the first.
+ARMS: Final = (
+    Arm("tiny-10", False, 10, 3, 10),
+    Arm("s3-30", True, 30, 0, 10),
+    Arm("tiny-1", False, 1, 2, 5),
+    Arm("s3-70", True, 70, 0, 10),
+)
+
+
+class Tournament:
+    """The shadows of the arms, and their scores.
+
+    Args:
+        capacity: how many entries fill the cache.
+        scales: who counts all accesses.
+    """
+
+    def __init__(self, capacity: i64, scales: Scales | None) -> None:
+        ratio: i64 = 1
+        while ratio < MOST_RATIO and capacity // (ratio * 2) >= LEAST_SHADOW:
+            ratio *= 2
+        while capacity // ratio > MOST_SHADOW:
+            ratio *= 2
+        self.ratio: Final[i64] = ratio
+        self.records: Final = Records()
+        self.size: i64 = capacity // ratio
+        self._shadows: Final = [Shadow(arm, self.size, self.records) for arm in ARMS]
+        self._scores: Final[list[float]] = [0.0] * len(ARMS)
+        self._weight: float = 0.0
+        self._fade: float = 1.0
+        self._period: i64 = 0
+        self._left: i64 = 0
+        self.best: i64 = 0
+        self._scales: Scales | None = scales
+        accesses: i64 = 0 if scales is None else scales.access_count()
+        self.curve: Final = Curve(ARMS[0], ratio, self.size, self.records, accesses)
+        self.resize(capacity)
+
+    def is_fit_for(self, capacity: i64) -> bool:
+        """Whether the sampling still suits; else another tournament must begin."""
+        size = capacity // self.ratio
+        if size < LEAST_SHADOW // 2:
+            return self.ratio == 1
+        return size <= MOST_SHADOW * 2 and (self.ratio >= MOST_RATIO or size < LEAST_SHADOW * 4)
+
+    def resize(self, capacity: i64) -> None:
+        """Goes on for more or fewer entries."""
+        size = capacity // self.ratio
+        if size < 1:
+            size = 1
+        self.size = size
+        for shadow in self._shadows:
+            shadow.set_capacity(size)
+        self.curve.resize(size)
+        period = size // 4
+        self._period = period if period > 16 else 16
+        self._fade = 0.5 ** (float(self._period) / float(HALF_LIFE * size))
+
+    def inherit(self, former: Tournament) -> None:
+        """Begins with what an earlier one has found best."""
+        self.best = former.best
+        self._scores[self.best] = LEAST_LEAD
+
+    def weighed_by(self, scales: Scales) -> None:
+        """Another keyspace counts all accesses from now on."""
+        self._scales = scales
+        self.curve.restart(scales.access_count())
+
+    def is_sampled(self, hashed: i64) -> bool:
+        """Whether a key takes part."""
+        return (hashed >> SAMPLE_SHIFT) & (self.ratio - 1) == 0
+
+    def access(self, record: i64) -> None:
+        """A sampled key was asked for: each shadow does as the cache would."""
+        for index in range(len(self._shadows)):
+            if self._shadows[index].access(record):
+                self._scores[index] += 1.0
+        self.curve.access(record, self.records.hashes[record])
+        self._weight += 1.0
+        self._left -= 1
+        if self._left <= 0:
+            self._judge()
+
+    def forget(self, record: i64) -> None:
+        """A sampled key was deleted, or has expired."""
+        for shadow in self._shadows:
+            shadow.forget(record)
+        for shadow in self.curve.shadows:
+            shadow.forget(record)
+
+    def _judge(self) -> None:
+        scores = self._scores
+        best: i64 = 0
+        for index in range(len(scores)):
+            if scores[index] > scores[best]:
+                best = index
+        if scores[best] - scores[self.best] > LEAST_LEAD + LEAD * self._weight:
+            self.best = best
+        for index in range(len(scores)):
+            scores[index] *= self._fade
+        self._weight *= self._fade
+        self._left = self._period
+        if self._scales is not None:
+            best_arm: int = self.best
+            self.curve.judge(ARMS[best_arm], self._scales.access_count(), self._fade)
+
+    def _check(self, held: i64) -> None:
+        records = self.records
+        holders: i64 = held
+        for shadow in self._shadows + self.curve.shadows:
+            shadow._check()
+            holders += shadow.count()
+        for hashed, number in records.numbers.items():
+            assert records.hashes[number] == hashed
+            assert records.holders[number] > 0
+            assert self.is_sampled(hashed)
+            holders -= records.holders[number]
+        assert holders == 0
