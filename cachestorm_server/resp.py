@@ -125,7 +125,10 @@ def _glance(word: i64, mark: i64) -> i64:
     # mark, digits masked out, line end: one comparison tells how many digits there are
     if word & 0xFFFF00FF == 0x0A0D0000 | mark:
         ones = ((word >> 8) & 0xFF) - 48
-        return ones << 4 | 4 if 0 <= ones <= 9 else -1
+        # two branches: of a conditional expression compiled code makes an object
+        if ones < 0 or ones > 9:
+            return -1
+        return ones << 4 | 4
     tens = ((word >> 8) & 0xFF) - 48
     ones = ((word >> 16) & 0xFF) - 48
     if tens < 1 or tens > 9 or ones < 0 or ones > 9:

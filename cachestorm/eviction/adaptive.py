@@ -104,7 +104,9 @@ class EntryQueues(Queues):
         heavy = self.scales.weight_at(node - FIRST)
         light = self.scales.weight_at(other - FIRST) + 1
         times = heavy // light
-        return 1 if times < 1 else (times if times < MOST_TIMES else MOST_TIMES)
+        if times < 1:
+            return 1
+        return times if times < MOST_TIMES else MOST_TIMES
 
 
 def hashed(key: str) -> i64:

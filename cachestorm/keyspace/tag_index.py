@@ -344,7 +344,10 @@ class TagIndex(Bulk):
     def count(self, name: str) -> i64:
         """How many fresh entries bear a tag. O(1)."""
         node = self.nodes.get(name)
-        return 0 if node is None else node.fresh
+        # two branches: of a conditional expression compiled code makes an object
+        if node is None:
+            return 0
+        return node.fresh
 
     def entries(self, name: str) -> list[Entry]:
         """The entries that bear a tag, live or not."""
