@@ -22,7 +22,8 @@ from cachestorm.errors import (
     NoSuchKeyError,
 )
 from cachestorm.events import Cause
-from cachestorm.keyspace.keyspace import LOOK, SLICE, SLICE_S, Keyspace
+from cachestorm.keyspace.commons import LOOK, SLICE, SLICE_S
+from cachestorm.keyspace.keyspace import Keyspace
 from cachestorm.keyspace.store import Store
 from cachestorm.markers import MISSING
 from cachestorm.patterns import matches

@@ -30,6 +30,11 @@ MOST_RUBBLE_BYTES: Final = 1 << 30
 # How long a thread that works in slices sleeps between two of them. A sleep of nothing gives
 # up the interpreter's lock and takes it back before anybody who waits for it wakes up.
 PAUSE_S: Final = 0.00005
+# A slice of long work ends after so many seconds, looked at whenever so many entries have
+# been met; or after so many entries (or tags of them).
+SLICE_S: Final = 0.002
+LOOK: Final = 64
+SLICE: Final = 8192
 
 
 class Commons:

@@ -32,6 +32,8 @@ CAPACITY: Final = 512
 HALF_LIFE_MS: Final = 300_000
 # The unit is brought back to one before it becomes too large for what is counted in it.
 MOST_HALVINGS: Final = 40.0
+# So many notes may come before they are rationed.
+FREE_NOTES: Final = 1024
 
 
 @mypyc_attr(acyclic=True)
@@ -51,9 +53,11 @@ class HotKeys:
         self._floor: float = 0.0
         self._since_ms: i64 = now_ms
         self._busy: bool = False
+        self._notes: i64 = 0
 
     def note(self, key: str, hits: int, now_ms: i64) -> None:
         """Adds hits to a key. O(1), amortised."""
+        self._notes += 1
         if self._busy:
             return
         self._busy = True
@@ -65,6 +69,13 @@ class HotKeys:
             self._counts[key] = hot
         hot.count += hits * self._unit(now_ms)
         self._busy = False
+
+    def are_dear(self, accesses: i64) -> bool:
+        """Whether notes come too often for so many accesses of the keyspace.
+
+        A note costs as much as a few hits do: it is to be one in 64 at most.
+        """
+        return (self._notes - FREE_NOTES) * 64 > accesses
 
     def top(self, count: int, now_ms: i64) -> list[tuple[str, float]]:
         """The hottest keys and their counts, hottest first."""

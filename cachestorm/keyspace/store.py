@@ -21,7 +21,8 @@ from cachestorm.codec import checked_text
 from cachestorm.errors import ArgumentError, NamespaceError, OutOfMemoryError
 from cachestorm.eviction.policies import make_policy
 from cachestorm.keyspace.commons import Commons
-from cachestorm.keyspace.keyspace import REAP_STEP, Keyspace
+from cachestorm.keyspace.keyspace import Keyspace
+from cachestorm.keyspace.removals import REAP_STEP
 
 DEFAULT: Final = "default"
 LONGEST_NAME: Final = 128

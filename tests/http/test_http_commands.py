@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from cachestorm.keyspace.keyspace import SLICE
+from cachestorm.keyspace.commons import SLICE
 
 
 def error_of(answer: Any) -> tuple[int, str, str]:

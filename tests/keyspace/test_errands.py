@@ -10,7 +10,7 @@ import pytest
 from cachestorm import Cache
 from cachestorm.commands.errand import Errand, Unfinished
 from cachestorm.declare.registry import REGISTRY
-from cachestorm.keyspace.keyspace import LOOK, SLICE
+from cachestorm.keyspace.commons import LOOK, SLICE
 
 COUNT = 3 * SLICE
 

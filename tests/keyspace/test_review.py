@@ -11,7 +11,7 @@ import pytest
 
 from cachestorm import Cache, CacheStormError, Cause, Effect, ManualClock
 from cachestorm.errors import ConfigError, OutOfMemoryError, ReentrancyError
-from cachestorm.keyspace.keyspace import SLICE
+from cachestorm.keyspace.commons import SLICE
 from cachestorm.keyspace.ledger import LONGEST_KEY
 
 

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import ast
 import random
+import sys
 from pathlib import Path
 
 import pytest
 
-import cachestorm.keyspace.keyspace as keyspace
 from cachestorm import Cache, ManualClock
 from cachestorm.errors import ArgumentError, OutOfMemoryError
 from cachestorm.events import Effect
+from cachestorm.keyspace.holdings import Holdings
+from cachestorm.keyspace.keyspace import Keyspace
 from cachestorm.keyspace.tag_index import Invalidation
 
 # What belongs to the name of a namespace, and so stays where it is.
@@ -32,29 +34,65 @@ def cache(clock: ManualClock) -> Cache:
     return Cache(clock=clock)
 
 
-def test_every_attribute_of_a_keyspace_is_swapped_or_belongs_to_its_name() -> None:
-    stem = Path(keyspace.__file__)
+def source_of(room: type) -> ast.ClassDef:
+    """The class statement of a compiled or pure class."""
+    stem = Path(str(sys.modules[room.__module__].__file__))
     tree = ast.parse((stem.parent / f"{stem.name.partition('.')[0]}.py").read_text())
-    (body,) = [
-        node.body
+    (found,) = [
+        node
         for node in tree.body
-        if isinstance(node, ast.ClassDef) and node.name == "Keyspace"
+        if isinstance(node, ast.ClassDef) and node.name == room.__name__
     ]
-    made, swapped = (
-        {
-            node.attr
-            for method in body
-            if isinstance(method, ast.FunctionDef) and method.name == name
-            for node in ast.walk(method)
-            if isinstance(node, ast.Attribute)
-            and isinstance(node.ctx, ast.Store)
-            and isinstance(node.value, ast.Name)
-            and node.value.id == "self"
-        }
-        for name in ("__init__", "swap")
-    )
+    return found
+
+
+def methods_of(room: type) -> dict[str, ast.FunctionDef]:
+    return {
+        node.name: node for node in source_of(room).body if isinstance(node, ast.FunctionDef)
+    }
+
+
+def written_in(method: ast.FunctionDef) -> set[str]:
+    """The attributes that a method gives its `self`."""
+    return {
+        node.attr
+        for node in ast.walk(method)
+        if isinstance(node, ast.Attribute)
+        and isinstance(node.ctx, ast.Store)
+        and isinstance(node.value, ast.Name)
+        and node.value.id == "self"
+    }
+
+
+# the classes of which a keyspace is the last; pure Python and compiled code have the same
+ROOMS = [room for room in Keyspace.__mro__ if room.__module__.startswith("cachestorm.")]
+
+
+def test_every_attribute_of_a_keyspace_is_swapped_or_belongs_to_its_name() -> None:
+    methods = methods_of(Holdings)
+    made, swapped = written_in(methods["__init__"]), written_in(methods["swap"])
     assert made == swapped - {"listed"} | OF_THE_NAME
     assert not (swapped - {"listed"}) & OF_THE_NAME
+
+
+def test_a_swap_gives_each_of_the_two_what_the_other_one_had() -> None:
+    for statement in ast.walk(methods_of(Holdings)["swap"]):
+        if isinstance(statement, ast.Assign) and isinstance(statement.targets[0], ast.Tuple):
+            mine, others = (ast.unparse(name) for name in statement.targets[0].elts)
+            assert f"{others}, {mine}" == ast.unparse(statement.value).strip("()")
+            assert mine.replace("self.", "other.", 1) == others
+
+
+def test_no_room_of_a_keyspace_but_the_first_makes_an_attribute() -> None:
+    made = written_in(methods_of(Holdings)["__init__"])
+    assert made
+    assert {Keyspace, Holdings} < set(ROOMS)
+    for room in ROOMS:
+        body = source_of(room).body
+        assert [] == [node for node in body if isinstance(node, ast.Assign | ast.AnnAssign)]
+        for name, method in methods_of(room).items():
+            assert (room is Holdings) or name not in ("__init__", "swap")
+            assert written_in(method) <= made
 
 
 def test_whoever_is_in_a_namespace_sees_the_keys_of_the_other(cache: Cache) -> None:

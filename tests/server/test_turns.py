@@ -9,7 +9,7 @@ from servers import Client, our_server
 
 from cachestorm.cache import Cache
 from cachestorm.declare.registry import REGISTRY
-from cachestorm.keyspace.keyspace import LOOK, SLICE
+from cachestorm.keyspace.commons import LOOK, SLICE
 from cachestorm_server import clients, configuration, connection, introspection
 from cachestorm_server.session import Door, Session
 from cachestorm_server.settings import Settings

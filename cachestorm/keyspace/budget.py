@@ -1,0 +1,126 @@
+"""The budget: the limits of a namespace and of its cache, and eviction to keep them.
+
+Called by the writes above before anything has changed; by the commons, whose limit may draw
+its victim from any namespace. Asks the policy for victims.
+
+1. Room is made before a write changes anything. What can never fit is refused, and nobody
+   is evicted for it.
+2. An entry that is due goes before the policy is asked; one that a hit has given another
+   deadline is no victim on account of the old one.
+3. The entry that a write is about is pinned: making room for it does not cost it its place.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from mypy_extensions import i64
+
+from cachestorm.entry import Entry
+from cachestorm.errors import OutOfMemoryError
+from cachestorm.events import Cause
+from cachestorm.keyspace.holdings import ENTRY_BYTES, size_of
+from cachestorm.keyspace.removals import Removals
+from cachestorm.values.weights import weigh
+
+# How often the policy is asked when it names an entry whose deadline a hit has put off.
+VICTIMS_ASKED: Final = 16
+
+_EXPIRED: Final = Cause.EXPIRED
+_EVICTED: Final = Cause.EVICTED
+
+
+class Budget(Removals):
+    """Holdings within limits."""
+
+    def _is_bounded(self) -> bool:
+        return not self._has_room and (
+            self.max_bytes != 0 or self.commons.max_bytes != 0 or self.commons.max_entries != 0
+        )
+
+    def _is_short_of(self, need: i64, new_entries: i64) -> bool:
+        commons = self.commons
+        return (
+            (self.max_bytes != 0 and self.used_bytes + need > self.max_bytes)
+            or (commons.max_bytes != 0 and commons.used_bytes + need > commons.max_bytes)
+            or (
+                commons.max_entries != 0
+                and commons.entry_count + new_entries > commons.max_entries
+            )
+        )
+
+    def _make_room(self, need: i64, new_entries: i64, kept: i64 = 0) -> None:
+        """Evicts until so much more fits.
+
+        Args:
+            need: bytes that are to come.
+            new_entries: entries that are to come.
+            kept: bytes of the entry that must stay.
+
+        Raises:
+            OutOfMemoryError: if it can never fit, and nobody was evicted; or if the policy
+                gives no victim.
+        """
+        commons = self.commons
+        if (
+            (self.max_bytes != 0 and need + kept > self.max_bytes)
+            or (commons.max_bytes != 0 and need + kept > commons.max_bytes)
+            or (commons.max_entries != 0 and new_entries > commons.max_entries)
+        ):
+            raise OutOfMemoryError()
+        if self.max_bytes != 0:
+            while self.used_bytes + need > self.max_bytes:
+                if not self.evict():
+                    raise OutOfMemoryError()
+        if commons.max_bytes != 0 and commons.used_bytes + need > commons.max_bytes:
+            commons.make_room(need)
+        if commons.max_entries != 0 and new_entries != 0:
+            while commons.entry_count + new_entries > commons.max_entries:
+                commons.evict()
+
+    def _make_room_for(self, entry: Entry, need: i64) -> None:
+        index: int = entry.index
+        kept = size_of(entry.kind, self.values[index]) + ENTRY_BYTES + weigh(entry.key)
+        self.commons.pinned = entry
+        try:
+            self._make_room(need, 0, kept)
+        finally:
+            self.commons.pinned = None
+
+    def make_room_for_growth(self) -> None:
+        """Refuses, or evicts for, a command that lets a container grow.
+
+        Raises:
+            OutOfMemoryError: if the limit is passed and there is no victim.
+        """
+        if self._is_bounded():
+            self._make_room(0, 0)
+
+    def evict(self) -> bool:
+        """Removes an entry that is due, or else the policy's next victim.
+
+        Returns:
+            False where there is neither.
+        """
+        if not self.dense:
+            return False
+        commons = self.commons
+        now = commons.now_ms()
+        if self.expiry.count != 0:
+            due = self.expiry.due(now, 1)
+            if due and not self._put_off(due[0]):
+                self.remove(due[0], self.fate(due[0]) or _EXPIRED)
+                return True
+        victim: Entry | None = None
+        for _ in range(VICTIMS_ASKED):
+            victim = self.policy.victim(
+                self.dense, self.hits + self.admitted, now, commons.pinned
+            )
+            if victim is None:
+                return False
+            if not self.expiry.idle or not self._put_off(victim):
+                break
+        if victim is None:
+            return False
+        self.remove(victim, self.fate(victim) or _EVICTED)
+        return True

@@ -1,0 +1,350 @@
+"""The holdings: what one namespace holds, what is known of an entry, and what is charged.
+
+The ground that a keyspace is built on: `removals.py`, `budget.py`, `writes.py` and
+`keyspace.py` each add one job to the class before. Calls the tag index, the expiry index, the
+policy and the hot keys, which never call back, but for the policy that asks for weights.
+
+1. Every attribute of a keyspace is made in `__init__` here, before `self` is handed out, so
+   that compiled code finds it at a fixed offset and need not ask whether it is there.
+2. It belongs to the name of the namespace or to what it holds: `swap` exchanges the latter,
+   and a test asks which.
+3. Nothing here makes an entry come or go, but for `swap`, which exchanges all of them.
+4. An entry that is expired, invalidated or stale is dead, reaped or not: `is_live` and
+   `fate` say so. So is a hash whose fields are all due.
+5. What is charged for an entry is what is refunded when it leaves.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from mypy_extensions import i64, u8
+
+from cachestorm.entry import HASH, OBJECT, Entry
+from cachestorm.events import Cause
+from cachestorm.eviction.policy import STAMP_MASK, Policy, Scales
+from cachestorm.keyspace.commons import Commons
+from cachestorm.keyspace.expiry import ExpiryIndex, Idle
+from cachestorm.keyspace.hot_keys import HotKeys
+from cachestorm.keyspace.ledger import Ledger
+from cachestorm.keyspace.tag_index import TagIndex
+from cachestorm.values.buffer import Buffer
+from cachestorm.values.container import Container
+from cachestorm.values.hash import NEVER, Hash
+from cachestorm.values.weights import unbox, weigh
+
+# An entry object, its slots in dict and dense arrays (amortised), and its deadline.
+ENTRY_BYTES: Final = 128
+DEADLINE_BYTES: Final = 48
+# An idle time: an object and its place in a dict.
+IDLE_BYTES: Final = 112
+# How many hits of a key its entry keeps to itself before the hot keys are told of them.
+FEWEST_TAPS: Final = 4
+MOST_TAPS: Final = 128
+
+_EXPIRED: Final = Cause.EXPIRED
+_INVALIDATED: Final = Cause.INVALIDATED
+
+
+def size_of(kind: u8, value: object) -> i64:
+    """Bytes that a stored value is charged at."""
+    if kind <= OBJECT:
+        return weigh(value)
+    assert isinstance(value, Container)
+    return value.size_bytes
+
+
+def _told(held: object) -> object:
+    """A value as it is told to others: None for a container, which belongs to the store."""
+    if isinstance(held, Buffer):
+        return held.whole()
+    return None if isinstance(held, Container) else unbox(held)
+
+
+class Holdings(Scales):
+    """The entries of one namespace, with their accounts and statistics."""
+
+    def __init__(self, commons: Commons, name: str, policy: Policy, hot_keys: bool) -> None:
+        self.commons: Final = commons
+        self.name: Final = name
+        self.policy: Policy = policy
+        self.entries: dict[str, Entry] = {}
+        self.dense: list[Entry] = []
+        self.values: list[object] = []
+        self.tags: TagIndex = TagIndex()
+        self.expiry: ExpiryIndex = ExpiryIndex(commons.clock.now_ms())
+        self.ledger: Ledger = Ledger()
+        self.listed: bool = False
+        # whether the caller has made room for all that it puts
+        self._has_room: bool = False
+        self.used_bytes: i64 = 0
+        self.max_bytes: i64 = 0
+        self.default_ttl_ms: i64 = 0
+        self.hits: i64 = 0
+        self.misses: i64 = 0
+        self.admitted: i64 = 0
+        self.expired: i64 = 0
+        self.evicted: i64 = 0
+        self.invalidated: i64 = 0
+        self._policy_size: i64 = 64
+        # a copy of the policy's: it is read at every access
+        self._heat_shift: i64 = policy.heat_shift
+        self.hot: HotKeys | None = HotKeys(commons.clock.now_ms()) if hot_keys else None
+        self._tap_limit: u8 = FEWEST_TAPS
+        # last: what comes after it would not count as always there
+        policy.weighed_by(self)
+
+    def swap(self, other: Holdings) -> None:
+        """Exchanges all that two namespaces hold. O(1).
+
+        With the entries go their tags and links, deadlines, accounts and statistics, and
+        what the policy and the ledger know of them. Quota and default time to live stay
+        with the name; a quota that is passed now is seen to by the next write.
+
+        Neither has anything left of an invalidation to reap.
+        """
+        self.entries, other.entries = other.entries, self.entries
+        self.dense, other.dense = other.dense, self.dense
+        self.values, other.values = other.values, self.values
+        self.tags, other.tags = other.tags, self.tags
+        self.expiry, other.expiry = other.expiry, self.expiry
+        self.ledger, other.ledger = other.ledger, self.ledger
+        self.policy, other.policy = other.policy, self.policy
+        self._policy_size, other._policy_size = other._policy_size, self._policy_size
+        self._heat_shift, other._heat_shift = other._heat_shift, self._heat_shift
+        self.used_bytes, other.used_bytes = other.used_bytes, self.used_bytes
+        self.hits, other.hits = other.hits, self.hits
+        self.misses, other.misses = other.misses, self.misses
+        self.admitted, other.admitted = other.admitted, self.admitted
+        self.expired, other.expired = other.expired, self.expired
+        self.evicted, other.evicted = other.evicted, self.evicted
+        self.invalidated, other.invalidated = other.invalidated, self.invalidated
+        self.hot, other.hot = other.hot, self.hot
+        self._tap_limit, other._tap_limit = other._tap_limit, self._tap_limit
+        self.policy.weighed_by(self)
+        other.policy.weighed_by(other)
+        self.listed = True
+        other.listed = True
+        self.commons.sequence += 1
+        if self.commons.effects.wanted:
+            self.emit("swapped", other.name, None)
+
+    # -- one entry
+
+    def value(self, entry: Entry) -> object:
+        """What is stored: a scalar, a `Boxed` object or a container."""
+        index: int = entry.index
+        return self.values[index]
+
+    def _mortal_fields(self, entry: Entry) -> Hash | None:
+        """The hash of an entry if some of its fields have deadlines, else None."""
+        if entry.kind != HASH:
+            return None
+        value = self.value(entry)
+        assert isinstance(value, Hash)
+        return None if value.next_due_ms == NEVER else value
+
+    def is_live(self, entry: Entry) -> bool:
+        """Whether an entry is neither expired, nor invalidated, nor stale."""
+        if entry.expires_at_ms != 0:
+            now = self.commons.time_ms()
+            if entry.expires_at_ms <= now and self.expiry.deadline_ms(entry) <= now:
+                return False
+        fields = self._mortal_fields(entry)
+        if fields is not None and fields.is_spent(self.commons.time_ms()):
+            return False
+        if entry.tags is None:
+            return True
+        return self.tags.job_of(entry) is None and not self.tags.is_stale(entry)
+
+    def fate(self, entry: Entry) -> Cause | None:
+        """Why an entry is dead, or None while it is live."""
+        if entry.expires_at_ms != 0 and self.expiry.idle:
+            self._put_off(entry)
+        job = self.tags.job_of(entry)
+        deadline = entry.expires_at_ms
+        fields = self._mortal_fields(entry)
+        if (
+            job is not None
+            and (deadline == 0 or deadline > job.at_ms)
+            and (fields is None or not fields.is_spent(job.at_ms))
+        ):
+            return _INVALIDATED
+        if deadline != 0 and deadline <= self.commons.now_ms():
+            return _EXPIRED
+        if fields is not None and fields.is_spent(self.commons.now_ms()):
+            return _EXPIRED
+        if job is not None or self.tags.is_stale(entry):
+            return _INVALIDATED
+        return None
+
+    # -- deadlines
+
+    def _put_off(self, entry: Entry) -> bool:
+        """Files an entry under the deadline that its last hit gave it, if that is new."""
+        deadline = self.expiry.deadline_ms(entry)
+        if deadline == entry.expires_at_ms:
+            return False
+        self.expiry.move(entry, deadline)
+        return True
+
+    def _file(self, entry: Entry, expires_at_ms: i64) -> None:
+        if entry.expires_at_ms == 0:
+            if expires_at_ms != 0:
+                entry.expires_at_ms = expires_at_ms
+                self.expiry.add(entry)
+                self.charge(DEADLINE_BYTES)
+                if self.policy.hears_deadlines:
+                    self.policy.dated(entry)
+        elif expires_at_ms != 0:
+            self.expiry.move(entry, expires_at_ms)
+        else:
+            self.expiry.remove(entry)
+            entry.expires_at_ms = 0
+            self.charge(-DEADLINE_BYTES)
+            if self.policy.hears_deadlines:
+                self.policy.dated(entry)
+
+    def idle_of(self, entry: Entry) -> Idle | None:
+        """A copy of what an entry has for an idle time."""
+        idle = self.expiry.idle.get(entry.key)
+        return None if idle is None else idle.copy()
+
+    def _set_idle(self, key: str, idle: Idle | None) -> None:
+        if self.expiry.idle and self.expiry.idle.pop(key, None) is not None:
+            self.charge(-IDLE_BYTES)
+        if idle is not None:
+            self.expiry.idle[key] = idle
+            self.charge(IDLE_BYTES)
+
+    # -- accounts
+
+    def charge(self, size: i64) -> None:
+        """Adds to the account of this keyspace and of the cache."""
+        self.used_bytes += size
+        commons = self.commons
+        commons.used_bytes += size
+        if commons.used_bytes > commons.peak_bytes:
+            commons.peak_bytes = commons.used_bytes
+
+    def charge_of(self, entry: Entry) -> i64:
+        """What a live entry is charged at: what would be refunded if it left now."""
+        charge = size_of(entry.kind, self.value(entry)) + ENTRY_BYTES + weigh(entry.key)
+        if entry.expires_at_ms != 0:
+            charge += DEADLINE_BYTES
+        if entry.key in self.expiry.idle:
+            charge += IDLE_BYTES
+        return charge + self.tags.charge_of(entry)
+
+    # -- accesses
+
+    def _heat(self, entry: Entry) -> None:
+        if entry.expires_at_ms != 0 and self.expiry.idle:
+            self.expiry.hit(entry.key, self.commons.time_ms())
+        taps: u8 = entry.taps + 1
+        if taps < self._tap_limit:
+            entry.taps = taps
+        else:
+            entry.taps = 0
+            self._note_hot(entry.key, taps)
+        shift = self._heat_shift
+        if shift >= 0:
+            entry.heat = int(((self.hits + self.admitted) >> shift) & STAMP_MASK)
+        elif int(entry.heat) < self.policy.heat_cap:
+            entry.heat += 1
+        elif int(entry.heat) > self.policy.heat_cap:
+            self.policy.hit(entry)
+
+    def _note_hot(self, key: str, taps: u8) -> None:
+        hot = self.hot
+        if hot is None:
+            return
+        hits: int = taps
+        hot.note(key, hits, self.commons.time_ms())
+        if self._tap_limit < MOST_TAPS and hot.are_dear(self.hits + self.admitted):
+            self._tap_limit *= 2
+
+    # -- what the policy is told
+
+    def weight_at(self, index: i64) -> i64:
+        if self.max_bytes == 0 and self.commons.max_bytes == 0:
+            return 1
+        place: int = index
+        entry = self.dense[place]
+        return size_of(entry.kind, self.values[place]) + ENTRY_BYTES + weigh(entry.key)
+
+    def access_count(self) -> i64:
+        return self.hits + self.admitted
+
+    def mean_weight(self) -> i64:
+        if (self.max_bytes == 0 and self.commons.max_bytes == 0) or not self.dense:
+            return 1
+        return self.used_bytes // len(self.dense)
+
+    def _resize_policy(self) -> None:
+        size: i64 = 64
+        while size < len(self.dense):
+            size <<= 1
+        self._policy_size = size
+        self.policy.resized(self.dense, self._capacity())
+        self._heat_shift = self.policy.heat_shift
+
+    def _capacity(self) -> i64:
+        """About how many entries fill this keyspace; 0 without a limit."""
+        commons = self.commons
+        present: i64 = len(self.dense)
+        least: i64 = 0
+        if present == 0:
+            return 0
+        if commons.max_entries != 0:
+            # keyspaces keep their shares
+            least = present * commons.max_entries // commons.entry_count
+        if self.max_bytes != 0:
+            most = self.max_bytes // (self.used_bytes // present + 1)
+            least = most if least == 0 or most < least else least
+        if commons.max_bytes != 0:
+            most = commons.max_bytes // (commons.used_bytes // present + 1)
+            least = most if least == 0 or most < least else least
+        return least
+
+    # -- what listeners are told
+
+    def _written(self, entry: Entry) -> None:
+        if self.expiry.idle:
+            self.expiry.hit(entry.key, self.commons.now_ms())
+        self.commons.sequence += 1
+        entry.version = self.commons.sequence
+        if self.commons.effects.wanted:
+            self.emit("changed", entry.key, self.value(entry))
+
+    def emit(self, name: str, key: str, detail: object, value: object = None) -> None:
+        """Queues an effect. The caller has seen that somebody wants it."""
+        if isinstance(detail, Buffer):
+            # whoever is told must not see what becomes of it
+            detail = detail.whole()
+        self.commons.effects.record(
+            self.commons.sequence, name, self.name, key, detail, _told(value)
+        )
+
+    # -- invariants
+
+    def _check(self) -> None:
+        """Asserts all invariants. O(everything)."""
+        assert len(self.entries) == len(self.dense) == len(self.values)
+        charged: i64 = 0
+        for key, entry in self.entries.items():
+            assert entry.key == key and type(key) is str
+            assert self.dense[entry.index] is entry
+            value = self.value(entry)
+            if isinstance(value, Container):
+                assert len(value) > 0, f"empty container at {key!r}"
+            charged += size_of(entry.kind, value) + ENTRY_BYTES + weigh(key)
+            if entry.expires_at_ms:
+                charged += DEADLINE_BYTES
+            if key in self.expiry.idle:
+                charged += IDLE_BYTES
+            assert 0 < entry.version <= self.commons.sequence
+        self.expiry._check(self.entries)
+        self.policy._check(self.dense)
+        self.tags._check(self.entries)
+        assert charged + self.tags.size_bytes(self.dense) == self.used_bytes

@@ -1,0 +1,237 @@
+"""The removals: one way out, and those who take it because an entry is dead or empty.
+
+Called by commands, which hold the latch, and by the rooms above. Tells the tag index, the
+expiry index, the policy, the ledger and the listeners that an entry leaves.
+
+1. `remove` is the only way out, with a cause; `flush` leaves all behind at once. They know
+   dict, dense arrays, expiry, tags, accounts, policy, ledger and effects.
+2. What leaves goes from the dict first and from the arrays last, so that they agree at every
+   step another thread could see.
+3. `dense` is walked by SCAN from its end down. An entry that leaves is replaced by the last
+   one, which can so be seen twice, but none that stays is ever missed.
+4. A dead entry goes when it is met (`peek`), or by and by (`reap_step`). A hash lets go of
+   those of its fields that are due when it is met.
+5. Reaping is in steps, each well under a millisecond, or in slices; an invalidation is
+   seen whole before any of it.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from librt.time import time as wall_time
+from mypy_extensions import i64
+
+from cachestorm.entry import HASH, Entry
+from cachestorm.events import Cause
+from cachestorm.keyspace.commons import LOOK, SLICE, SLICE_S
+from cachestorm.keyspace.expiry import ExpiryIndex
+from cachestorm.keyspace.holdings import DEADLINE_BYTES, ENTRY_BYTES, Holdings, size_of
+from cachestorm.keyspace.tag_index import Doomed, Invalidation, TagIndex
+from cachestorm.values.container import Container
+from cachestorm.values.weights import weigh
+
+# How many entries one step reaps: well under a millisecond.
+REAP_STEP: Final = 256
+
+_EXPIRED: Final = Cause.EXPIRED
+_EVICTED: Final = Cause.EVICTED
+_INVALIDATED: Final = Cause.INVALIDATED
+_EMPTIED: Final = Cause.EMPTIED
+_FLUSHED: Final = Cause.FLUSHED
+_RENAMED: Final = Cause.RENAMED
+
+
+class Removals(Holdings):
+    """Holdings that entries leave."""
+
+    def remove(self, entry: Entry, cause: Cause) -> None:
+        """Takes an entry out: the one way out.
+
+        1. It leaves dict, dense arrays, expiry index and tag index.
+        2. Its charge is refunded; the policy and the ledger are told.
+        3. Its value goes to the graveyard (unless it stays under another name), the effect
+           to the queue.
+        """
+        commons = self.commons
+        key = entry.key
+        index: int = entry.index
+        value = self.values[index]
+        freed = size_of(entry.kind, value) + ENTRY_BYTES + weigh(key)
+        tag: str | None = None
+        if entry.tags is not None:
+            if cause is _INVALIDATED:
+                tag = self._count_invalidated(entry)
+            freed += self.tags.unlink(entry)
+        if entry.expires_at_ms != 0:
+            self.expiry.remove(entry)
+            freed += DEADLINE_BYTES
+            self._set_idle(key, None)
+        if self.policy.hears:
+            self.policy.removed(entry, cause is _EVICTED)
+        del self.entries[key]
+        last = self.dense.pop()
+        last_value = self.values.pop()
+        entry.index = -1
+        if last is not entry:
+            self.dense[index] = last
+            self.values[index] = last_value
+            former: int = last.index
+            last.index = index
+            if self.policy.hears:
+                self.policy.moved(last, former)
+        # a shell may stay in the lists of its tags for a while: the key need not
+        entry.key = ""
+        if cause is not _RENAMED:
+            commons.bury(value)
+        commons.entry_count -= 1
+        commons.sequence += 1
+        self.charge(-freed)
+        if cause is _EXPIRED:
+            self.expired += 1
+        elif cause is _EVICTED:
+            self.evicted += 1
+        elif cause is _INVALIDATED:
+            self.invalidated += 1
+        self.ledger.record(key, cause, commons.now_ms(), tag)
+        if commons.effects.wanted:
+            self.emit("removed", key, cause, value)
+
+    def _count_invalidated(self, entry: Entry) -> str | None:
+        job = self.tags.job_of(entry)
+        if job is not None and not self.tags.is_stale(entry, job.sequence):
+            job.removed += 1
+        return self.tags.fatal_tag(entry)
+
+    def changed(self, entry: Entry, size_delta: i64) -> None:
+        """A container was changed in place. One that is empty now is removed."""
+        self.charge(size_delta)
+        container = self.value(entry)
+        assert isinstance(container, Container)
+        if container.leaving is not None:
+            self.commons.graveyard.append(container.leaving)
+            container.leaving = None
+        if len(container) == 0:
+            self.remove(entry, _EMPTIED)
+        else:
+            self._written(entry)
+
+    def flush(self) -> None:
+        """Removes all entries, tags and links. O(1) for the caller.
+
+        What is left of them is rubble; the ledger is not told of each key.
+        """
+        commons = self.commons
+        commons.entry_count -= len(self.dense)
+        if commons.effects.flushes_wanted:
+            commons.sequence += 1
+            for entry in self.dense:
+                cause = self.fate(entry) or _FLUSHED
+                self.emit("removed", entry.key, cause, self.value(entry))
+        parts: list[object] = [self.entries, self.dense, self.values, self.tags, self.expiry]
+        commons.rubble.add(parts, self.used_bytes)
+        self.entries = {}
+        self.dense = []
+        self.values = []
+        self.tags = TagIndex()
+        self.expiry = ExpiryIndex(commons.now_ms())
+        self.charge(-self.used_bytes)
+        commons.sequence += 1
+        self.policy.cleared()
+        if self.hot is not None:
+            self.hot.clear()
+        if commons.effects.wanted:
+            self.emit("flushed", "", _FLUSHED)
+
+    # -- the dead
+
+    def peek(self, key: str) -> Entry | None:
+        """The live entry of a key; no access. A dead one is removed."""
+        entry = self.entries.get(key)
+        if entry is None or (
+            entry.expires_at_ms == 0 and entry.tags is None and entry.kind != HASH
+        ):
+            return entry
+        cause = self.fate(entry)
+        if cause is not None:
+            self.remove(entry, cause)
+            return None
+        fields = self._mortal_fields(entry)
+        if fields is not None:
+            before = fields.size_bytes
+            if fields.purge(self.commons.now_ms()) != 0:
+                self.changed(entry, fields.size_bytes - before)
+        return entry
+
+    def reap_step(self) -> i64:
+        """Removes a bounded number of entries that are due, or invalidated.
+
+        Returns:
+            How many entries it met; fewer than `REAP_STEP` when none is left.
+        """
+        now = self.commons.now_ms()
+        met: i64 = 0
+        if self.expiry.count != 0:
+            for entry in self.expiry.due(now, REAP_STEP):
+                if not self._put_off(entry):
+                    self.remove(entry, self.fate(entry) or _EXPIRED)
+                met += 1
+            met += self.expiry.moved
+        if self.tags.doomed:
+            met += self._reap_doomed(self.tags.doomed[0], REAP_STEP)
+            if not self.tags.doomed[0].members:
+                self.tags.doomed.popleft()
+                met += 1
+        if len(self.dense) < self._policy_size >> 2:
+            self._resize_policy()
+        return met
+
+    def doom(self, names: list[str]) -> Invalidation:
+        """Invalidates tags: in one step every entry that bears one is dead for all readers.
+
+        Args:
+            names: tags, each once.
+
+        Returns:
+            What counts the entries as they are reaped: see `reap_doomed`.
+        """
+        commons = self.commons
+        commons.sequence += 1
+        job = Invalidation(commons.sequence, commons.now_ms())
+        self.charge(-self.tags.detach(names, job))
+        if commons.effects.wanted:
+            for name in names:
+                self.emit("invalidated", name, None)
+        return job
+
+    def reap_doomed(self, sequence: i64) -> bool:
+        """Reaps a slice of what invalidations up to a sequence number have killed.
+
+        Earlier ones go first, so each entry is counted by the first that killed it.
+
+        Returns:
+            Whether nothing is left, and `job.removed` of each is the number of distinct
+            entries that were live and are gone.
+        """
+        doomed = self.tags.doomed
+        ends_at = wall_time() + SLICE_S
+        room: i64 = SLICE
+        while doomed and doomed[0].job.sequence <= sequence:
+            if room <= 0 or wall_time() > ends_at:
+                return False
+            room -= self._reap_doomed(doomed[0], LOOK)
+            if not doomed[0].members:
+                doomed.popleft()
+                room -= 1
+        return True
+
+    def _reap_doomed(self, doomed: Doomed, limit: i64) -> i64:
+        members = doomed.members
+        met: i64 = 0
+        while met < limit and members:
+            entry = members.pop()
+            tags = entry.tags
+            met += len(tags) if isinstance(tags, tuple) else 1
+            if entry.index >= 0:
+                self.remove(entry, self.fate(entry) or _INVALIDATED)
+        return met

@@ -1,0 +1,314 @@
+"""The writes: one way in, and what changes a live entry in place.
+
+Called by commands, which hold the latch; a compiled caller may use `put_plain` without it.
+
+1. `put` is the only way in; what it does in one step for a plain value, `put_plain` does.
+   They know dict, dense arrays, expiry, tags, accounts, policy and effects.
+2. What enters is written to the dense arrays first and to the dict last, so that they agree
+   at every step another thread could see.
+3. Room is made before anything has changed: a write that is refused has done nothing.
+4. Every write raises the version of its entry, and is told if somebody listens.
+5. The tags of an entry only grow. With fewer of them a copy takes its place, and what it was
+   is a shell in their lists.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from mypy_extensions import i64, u8
+
+from cachestorm.codec import checked_text, is_ascii
+from cachestorm.entry import BUFFER, STRING, Entry
+from cachestorm.events import Cause
+from cachestorm.keyspace.budget import Budget
+from cachestorm.keyspace.expiry import Idle
+from cachestorm.keyspace.holdings import DEADLINE_BYTES, ENTRY_BYTES, IDLE_BYTES, size_of
+from cachestorm.values.buffer import Buffer
+from cachestorm.values.weights import weigh, weight_of_ascii
+
+# A write in this many also does a step of reaping.
+WRITES_A_STEP: Final = 32
+
+_RENAMED: Final = Cause.RENAMED
+_REPLACED: Final = Cause.REPLACED
+
+
+class Writes(Budget):
+    """Holdings that entries are put into and changed in."""
+
+    def put_plain(self, key: str, value: object, expires_at_ms: i64, now_ms: i64) -> bool:
+        """Puts an untagged scalar, if that takes one step.
+
+        A compiled caller may use it without the latch while nobody holds it: it neither
+        gives up the GIL nor lets go of anything that has a finalizer.
+
+        Args:
+            now_ms: the time if the caller has looked, else 0.
+
+        Returns:
+            Whether it was done; else nothing has changed, and `put` is the way.
+        """
+        commons = self.commons
+        if commons.effects.wanted:
+            return False
+        entry = self.entries.get(key)
+        size = weigh(value)
+        if entry is None:
+            if (self.admitted + 1) % WRITES_A_STEP == 0 or not is_ascii(key):
+                return False
+            letters: i64 = len(key)
+            charge = size + ENTRY_BYTES + weight_of_ascii(letters)
+            if self._is_bounded() and self._is_short_of(charge + DEADLINE_BYTES, 1):
+                return False
+            entry = self._admit(key, value, STRING, charge)
+            if expires_at_ms != 0:
+                self._file(entry, expires_at_ms)
+            return True
+        if entry.kind != STRING or entry.tags is not None:
+            return False
+        deadline = entry.expires_at_ms
+        if deadline != 0:
+            if now_ms == 0:
+                now_ms = commons.time_ms()
+            if deadline <= now_ms or self.expiry.idle:
+                return False
+        index: int = entry.index
+        delta = size - weigh(self.values[index])
+        if delta != 0 or deadline != expires_at_ms:
+            growth = delta if deadline != 0 else delta + DEADLINE_BYTES
+            if growth > 0 and self._is_bounded() and self._is_short_of(growth, 0):
+                return False
+            self.charge(delta)
+        self.values[index] = value
+        if deadline != expires_at_ms:
+            self._file(entry, expires_at_ms)
+        self._heat(entry)
+        commons.sequence += 1
+        entry.version = commons.sequence
+        return True
+
+    def put(
+        self,
+        key: str,
+        value: object,
+        kind: u8,
+        expires_at_ms: i64 = 0,
+        tags: list[str] | None = None,
+        idle: Idle | None = None,
+    ) -> Entry:
+        """Creates a key or replaces all of it: value, deadline and tags.
+
+        Args:
+            key: any `str`; it is checked when it is new.
+            value: a scalar, a `Boxed` or a container, as `kind` says.
+            expires_at_ms: 0 for never.
+            tags: checked tags without duplicates.
+            idle: its own, if it has an idle time; `expires_at_ms` is its deadline then.
+
+        Raises:
+            InvalidKeyError: for a key that has no bytes.
+            OutOfMemoryError: if there is no room and no victim; nothing has changed.
+        """
+        size = size_of(kind, value)
+        extra: i64 = 0 if tags is None else self.tags.cost(tags)
+        if expires_at_ms != 0:
+            extra += DEADLINE_BYTES
+        if idle is not None:
+            extra += IDLE_BYTES
+        entry = self.peek(key)
+        if entry is None:
+            if not is_ascii(key):
+                key = checked_text(key)
+            charge = size + ENTRY_BYTES + weigh(key)
+            if self._is_bounded():
+                self._make_room(charge + extra, 1)
+            entry = self._admit(key, value, kind, charge)
+        else:
+            index: int = entry.index
+            delta = size - size_of(entry.kind, self.values[index])
+            if delta + extra > 0 and self._is_bounded():
+                self._make_room_for(entry, delta + extra)
+                index = entry.index
+            if self.commons.effects.wanted:
+                self.emit("removed", key, _REPLACED, self.values[index])
+            self.commons.bury(self.values[index])
+            self.values[index] = value
+            entry.kind = kind
+            if delta != 0:
+                self.charge(delta)
+            if entry.tags is not None:
+                if tags is not None and self.tags.names(entry) == tags:
+                    tags = None
+                else:
+                    entry = self._renew(entry)
+            self._heat(entry)
+            self.commons.sequence += 1
+            entry.version = self.commons.sequence
+            self._set_idle(key, None)
+        if expires_at_ms != entry.expires_at_ms:
+            self._file(entry, expires_at_ms)
+        if idle is not None:
+            self._set_idle(key, idle)
+        if tags:
+            self.charge(self.tags.link(entry, tags))
+        if self.commons.effects.wanted:
+            self.emit("put", key, value)
+        return entry
+
+    def put_all(self, values: dict[str, object], kinds: list[u8], expires_at_ms: i64) -> None:
+        """Puts many untagged keys, all or none.
+
+        Args:
+            values: scalars and `Boxed` values by key.
+            kinds: STRING or OBJECT, in the same order.
+
+        Raises:
+            InvalidKeyError: for a key that has no bytes.
+            OutOfMemoryError: if there is no room and no victim for all of them.
+        """
+        need: i64 = 0
+        new_entries: i64 = 0
+        for key, value in values.items():
+            entry = self.peek(key)
+            if entry is None:
+                need += weigh(checked_text(key)) + ENTRY_BYTES + weigh(value)
+                new_entries += 1
+            else:
+                need += weigh(value) - size_of(entry.kind, self.value(entry))
+            if expires_at_ms != 0:
+                need += DEADLINE_BYTES
+        if self._is_bounded():
+            self._make_room(need, new_entries)
+        self._has_room = True
+        try:
+            for (key, value), kind in zip(values.items(), kinds, strict=True):
+                self.put(key, value, kind, expires_at_ms)
+        finally:
+            self._has_room = False
+
+    def rename(self, entry: Entry, key: str) -> None:
+        """Moves all of a live entry to another checked key; what that held is gone.
+
+        Raises:
+            OutOfMemoryError: if the name is longer, and there is no room and no victim;
+                nothing has changed.
+        """
+        need = weigh(key) - weigh(entry.key)
+        if need > 0 and self._is_bounded():
+            self._make_room_for(entry, need)
+        value = self.value(entry)
+        kind = entry.kind
+        deadline = entry.expires_at_ms
+        tags = self.tags.names(entry)
+        idle = self.idle_of(entry)
+        self.remove(entry, _RENAMED)
+        self._has_room = True
+        try:
+            self.put(key, value, kind, deadline, tags, idle)
+        finally:
+            self._has_room = False
+
+    def _admit(self, key: str, value: object, kind: u8, charge: i64) -> Entry:
+        commons = self.commons
+        commons.sequence += 1
+        entry = Entry(key, len(self.dense), kind, commons.sequence)
+        self.values.append(value)
+        self.dense.append(entry)
+        self.entries[key] = entry
+        self.listed = True
+        self.admitted += 1
+        commons.entry_count += 1
+        self.charge(charge)
+        if self._heat_shift >= 0:
+            self._heat(entry)
+        else:
+            entry.heat = int(self.policy.first_heat)
+        if self.policy.hears:
+            self.policy.admitted(entry)
+        if len(self.dense) > self._policy_size:
+            self._resize_policy()
+        if self.admitted % WRITES_A_STEP == 0:
+            self.reap_step()
+        return entry
+
+    # -- in place
+
+    def change(self, entry: Entry, value: object) -> None:
+        """Gives a live string a new scalar; deadline and tags stay.
+
+        Raises:
+            OutOfMemoryError: if it grows, and there is no room and no victim.
+        """
+        index: int = entry.index
+        delta = weigh(value) - size_of(entry.kind, self.values[index])
+        if delta > 0 and self._is_bounded():
+            self._make_room_for(entry, delta)
+            index = entry.index
+        self.commons.bury(self.values[index])
+        self.values[index] = value
+        entry.kind = STRING
+        self.charge(delta)
+        self._written(entry)
+
+    def buffered(self, entry: Entry, raw: bytes) -> Buffer:
+        """Turns the scalar of a live STRING entry, whose bytes are given, into a buffer.
+
+        Nobody is told: it is the same value.
+
+        Raises:
+            OutOfMemoryError: if there is no room and no victim; nothing has changed.
+        """
+        buffer = Buffer(raw)
+        index: int = entry.index
+        delta = buffer.size_bytes - weigh(self.values[index])
+        if delta > 0 and self._is_bounded():
+            self._make_room_for(entry, delta)
+            index = entry.index
+        self.values[index] = buffer
+        entry.kind = BUFFER
+        self.charge(delta)
+        return buffer
+
+    def grow(self, entry: Entry, buffer: Buffer, length: int) -> None:
+        """Makes the buffer of a live entry at least that long.
+
+        Raises:
+            OutOfMemoryError: if there is no room and no victim; nothing has changed.
+        """
+        need = buffer.most_growth(length)
+        if need > 0 and self._is_bounded():
+            self._make_room_for(entry, need)
+        before = buffer.size_bytes
+        buffer.grow(length)
+        self.charge(buffer.size_bytes - before)
+
+    def set_expiry(self, entry: Entry, expires_at_ms: i64) -> None:
+        """Gives an entry another deadline; 0 for never. An idle time ends."""
+        self._set_idle(entry.key, None)
+        self._file(entry, expires_at_ms)
+        self.commons.sequence += 1
+        entry.version = self.commons.sequence
+        if self.commons.effects.wanted:
+            self.emit("expiry", entry.key, int(expires_at_ms))
+
+    def _renew(self, entry: Entry) -> Entry:
+        """Puts an untagged copy into the place of an entry, which leaves a shell.
+
+        Returns:
+            The copy. Its version is yet to be raised.
+        """
+        self.charge(-self.tags.unlink(entry))
+        copy = Entry(entry.key, entry.index, entry.kind, entry.version)
+        copy.expires_at_ms = entry.expires_at_ms
+        copy.heat = entry.heat
+        copy.taps = entry.taps
+        index: int = entry.index
+        self.dense[index] = copy
+        self.entries[copy.key] = copy
+        if copy.expires_at_ms != 0:
+            self.expiry.replace(copy)
+        if self.policy.hears:
+            self.policy.replaced(entry, copy)
+        entry.index = -1
+        return copy
