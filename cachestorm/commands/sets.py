@@ -1,12 +1,10 @@
-"""The set family: members without order at one key, and the algebra of sets.
+"""The set family: members without order at one key.
 
 A member is a `str`; `bytes` and numbers are spelled as on the wire. A missing key is an
 empty set. Every method raises WrongTypeError for a key that holds another kind.
 """
 
 from __future__ import annotations
-
-from typing import Final, cast
 
 from mypy_extensions import i64, mypyc_attr, trait
 
@@ -17,31 +15,24 @@ from cachestorm.commands.containers import (
     drawn,
     drawn_places,
     entry_of,
-    keys_of,
     name_of,
     names_of,
-    replace,
     settle,
     walk_start,
     walk_stop,
 )
-from cachestorm.commands.edge import Edge, exact_key
+from cachestorm.commands.edge import exact_key
+from cachestorm.commands.set_algebra import SetAlgebra, set_at, set_of
 from cachestorm.declare.declaration import command
 from cachestorm.declare.kinds import UNEVEN
-from cachestorm.entry import SET, Entry
-from cachestorm.errors import ArgumentError, ArityError
-from cachestorm.keyspace.keyspace import Keyspace
+from cachestorm.entry import SET
+from cachestorm.errors import ArgumentError
 from cachestorm.patterns import matches
-from cachestorm.values.set import SetValue
-
-UNION: Final = "union"
-INTERSECTION: Final = "intersection"
-DIFFERENCE: Final = "difference"
 
 
 @mypyc_attr(allow_interpreted_subclasses=True)
 @trait
-class Sets(Edge):
+class Sets(SetAlgebra):
     """Members without order."""
 
     @command(
@@ -66,10 +57,10 @@ class Sets(Edge):
             if entry is None:
                 if not names:
                     return 0
-                made = _set_of(names)
+                made = set_of(names)
                 admit(space, key, made, SET)
                 return len(made)
-            found = _set(space, entry)
+            found = set_at(space, entry)
             before = found.size_bytes
             added = 0
             for name in names:
@@ -99,7 +90,7 @@ class Sets(Edge):
             entry = entry_of(space, key, SET)
             if entry is None:
                 return 0
-            found = _set(space, entry)
+            found = set_at(space, entry)
             before = found.size_bytes
             removed = 0
             for name in names:
@@ -125,7 +116,7 @@ class Sets(Edge):
         space = self._enter()
         try:
             entry = entry_of(space, key, SET)
-            return set() if entry is None else set(_set(space, entry).members())
+            return set() if entry is None else set(set_at(space, entry).members())
         finally:
             self._leave()
 
@@ -145,7 +136,7 @@ class Sets(Edge):
         space = self._enter()
         try:
             entry = entry_of(space, key, SET)
-            return entry is not None and name in _set(space, entry)
+            return entry is not None and name in set_at(space, entry)
         finally:
             self._leave()
 
@@ -166,7 +157,7 @@ class Sets(Edge):
             entry = entry_of(space, key, SET)
             if entry is None:
                 return [False] * len(names)
-            found = _set(space, entry)
+            found = set_at(space, entry)
             return [name in found for name in names]
         finally:
             self._leave()
@@ -185,7 +176,7 @@ class Sets(Edge):
         space = self._enter()
         try:
             entry = entry_of(space, key, SET)
-            return 0 if entry is None else len(_set(space, entry))
+            return 0 if entry is None else len(set_at(space, entry))
         finally:
             self._leave()
 
@@ -216,7 +207,7 @@ class Sets(Edge):
             entry = entry_of(space, key, SET)
             if entry is None:
                 return None if count is None else []
-            found = _set(space, entry)
+            found = set_at(space, entry)
             before = found.size_bytes
             wanted = min(1 if count is None else count, len(found))
             popped: list[str] = []
@@ -255,7 +246,7 @@ class Sets(Edge):
             entry = entry_of(space, key, SET)
             if entry is None:
                 return None if count is None else []
-            found = _set(space, entry)
+            found = set_at(space, entry)
             length = i64(len(found))
             if count is None:
                 return found.member_at(drawn(length))
@@ -283,151 +274,25 @@ class Sets(Edge):
             if entry is None:
                 return False
             target = entry_of(space, destination, SET)
-            if name not in _set(space, entry):
+            if name not in set_at(space, entry):
                 return False
             if target is entry:
                 return True
             # into the destination first: if there is no room, nothing has changed, and
             # room may be made at the expense of the source
             if target is None:
-                admit(space, destination, _set_of([name]), SET)
+                admit(space, destination, set_of([name]), SET)
             else:
-                other = _set(space, target)
+                other = set_at(space, target)
                 grown = other.size_bytes
                 if other.add(name):
                     settle(space, target, other, grown)
             if entry.index >= 0:
-                found = _set(space, entry)
+                found = set_at(space, entry)
                 before = found.size_bytes
                 found.remove(name)
                 settle(space, entry, found, before)
             return True
-        finally:
-            self._leave()
-
-    # -- algebra
-
-    @command(
-        "SUNION key [key ...]",
-        group="set",
-        since="0.1",
-        complexity="O(N) in all members of all sets",
-        reply="members",
-        summary="Return the union of many sets.",
-    )
-    def sunion(self, *keys: str) -> set[str]:
-        """The members that are in any of the sets."""
-        return set(self._combine_sets(keys, UNION, "sunion"))
-
-    @command(
-        "SINTER key [key ...]",
-        group="set",
-        since="0.1",
-        complexity="O(N*M) for the smallest set of N and M sets",
-        reply="members",
-        summary="Return the intersection of many sets.",
-    )
-    def sinter(self, *keys: str) -> set[str]:
-        """The members that are in all of the sets."""
-        return set(self._combine_sets(keys, INTERSECTION, "sinter"))
-
-    @command(
-        "SDIFF key [key ...]",
-        group="set",
-        since="0.1",
-        complexity="O(N*M) for the first set of N and M sets",
-        reply="members",
-        summary="Return the difference of many sets.",
-    )
-    def sdiff(self, *keys: str) -> set[str]:
-        """The members of the first set that are in none of the others."""
-        return set(self._combine_sets(keys, DIFFERENCE, "sdiff"))
-
-    def _combine_sets(self, keys: tuple[object, ...], how: str, name: str) -> list[str]:
-        names = keys_of(keys)
-        if not names:
-            raise ArityError(name)
-        space = self._enter()
-        try:
-            return _combined(space, names, how, INT64_MAX)
-        finally:
-            self._leave()
-
-    @command(
-        "SINTERCARD numkeys:card-keys key [key ...] [LIMIT limit]",
-        group="set",
-        since="0.1",
-        complexity="O(N*M) for the smallest set of N and M sets",
-        summary="Return the number of members of the intersection of many sets.",
-    )
-    def sintercard(self, keys: list[str], limit: int = 0) -> int:
-        """How many members are in all of the sets.
-
-        Args:
-            limit: stop counting there; 0 for no limit.
-        """
-        names = keys_of(keys)
-        if not names:
-            raise ArityError("sintercard")
-        if limit < 0:
-            raise ArgumentError("LIMIT can't be negative")
-        space = self._enter()
-        try:
-            return len(_combined(space, names, INTERSECTION, limit or INT64_MAX))
-        finally:
-            self._leave()
-
-    @command(
-        "SUNIONSTORE destination key [key ...]",
-        group="set",
-        since="0.1",
-        complexity="O(N) in all members of all sets",
-        writes=True,
-        grows=True,
-        summary="Store the union of many sets at a key.",
-    )
-    def sunionstore(self, destination: str, *keys: str) -> int:
-        """Stores what `sunion` returns in place of whatever is there; how many members."""
-        return self._store_combined_sets(destination, keys, UNION, "sunionstore")
-
-    @command(
-        "SINTERSTORE destination key [key ...]",
-        group="set",
-        since="0.1",
-        complexity="O(N*M) for the smallest set of N and M sets",
-        writes=True,
-        grows=True,
-        summary="Store the intersection of many sets at a key.",
-    )
-    def sinterstore(self, destination: str, *keys: str) -> int:
-        """Stores what `sinter` returns in place of whatever is there; how many members."""
-        return self._store_combined_sets(destination, keys, INTERSECTION, "sinterstore")
-
-    @command(
-        "SDIFFSTORE destination key [key ...]",
-        group="set",
-        since="0.1",
-        complexity="O(N*M) for the first set of N and M sets",
-        writes=True,
-        grows=True,
-        summary="Store the difference of many sets at a key.",
-    )
-    def sdiffstore(self, destination: str, *keys: str) -> int:
-        """Stores what `sdiff` returns in place of whatever is there; how many members."""
-        return self._store_combined_sets(destination, keys, DIFFERENCE, "sdiffstore")
-
-    def _store_combined_sets(
-        self, destination: str, keys: tuple[object, ...], how: str, name: str
-    ) -> int:
-        destination = exact_key(destination)
-        names = keys_of(keys)
-        if not names:
-            raise ArityError(name)
-        space = self._enter()
-        try:
-            made = _set_of(_combined(space, names, how, INT64_MAX))
-            replace(space, destination, made, SET)
-            return len(made)
         finally:
             self._leave()
 
@@ -460,7 +325,7 @@ class Sets(Edge):
         try:
             entry = entry_of(space, key, SET)
             if entry is not None:
-                found = _set(space, entry)
+                found = set_at(space, entry)
                 length = i64(len(found))
                 place = walk_start(cursor, length, count)
                 stop = walk_stop(place, count, length)
@@ -472,68 +337,3 @@ class Sets(Edge):
         finally:
             self._leave()
         return stop, members
-
-
-def _set(space: Keyspace, entry: Entry) -> SetValue:
-    return cast(SetValue, space.values[i64(entry.index)])
-
-
-def _set_of(members: list[str]) -> SetValue:
-    made = SetValue()
-    for member in members:
-        made.add(member)
-    return made
-
-
-def _combined(space: Keyspace, keys: list[str], how: str, limit: int) -> list[str]:
-    """The members of a union, intersection or difference of sets.
-
-    Raises:
-        WrongTypeError: if any of the keys holds another kind, even where the result is
-            certain before.
-    """
-    sets: list[SetValue] = []
-    for key in keys:
-        entry = entry_of(space, key, SET)
-        sets.append(SetValue() if entry is None else _set(space, entry))
-    if how == UNION:
-        return _united(sets)
-    if how == INTERSECTION:
-        return _shared(sets, limit)
-    return _left_over(sets)
-
-
-def _united(sets: list[SetValue]) -> list[str]:
-    union: dict[str, None] = {}
-    for each in sets:
-        for member in each.members():
-            union[member] = None
-    return list(union)
-
-
-def _shared(sets: list[SetValue], limit: int) -> list[str]:
-    smallest = sets[0]
-    for each in sets:
-        if len(each) < len(smallest):
-            smallest = each
-    shared: list[str] = []
-    for member in smallest.members():
-        if len(shared) >= limit:
-            break
-        for each in sets:
-            if each is not smallest and member not in each:
-                break
-        else:
-            shared.append(member)
-    return shared
-
-
-def _left_over(sets: list[SetValue]) -> list[str]:
-    left: list[str] = []
-    for member in sets[0].members():
-        for each in sets[1:]:
-            if member in each:
-                break
-        else:
-            left.append(member)
-    return left
