@@ -18,7 +18,9 @@ def test_a_scalar_weighs_what_the_interpreter_says_rounded_to_sixteen(value: obj
 
 
 def test_a_str_beyond_ascii_weighs_its_bytes_and_a_wider_header() -> None:
-    assert -(-(73 + 6) // 16) * 16 == weigh("éàü")
+    # six bytes, an end, and a header of 72 bytes up to Python 3.11 and of 56 since
+    header = 72 if sys.version_info < (3, 12) else 56
+    assert -(-(header + 1 + 6) // 16) * 16 == weigh("éàü")
 
 
 def test_a_lone_surrogate_can_be_weighed() -> None:
