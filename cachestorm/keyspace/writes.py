@@ -167,6 +167,23 @@ class Writes(Budget):
             InvalidKeyError: for a key that has no bytes.
             OutOfMemoryError: if there is no room and no victim for all of them.
         """
+        need, new_entries = self._needed(values, expires_at_ms)
+        while self._is_bounded():
+            sequence = self.commons.sequence
+            self._make_room(need, new_entries)
+            if self.commons.sequence == sequence:
+                break
+            # one that was evicted may be among those that are to be written
+            need, new_entries = self._needed(values, expires_at_ms)
+        self._has_room = True
+        try:
+            for (key, value), kind in zip(values.items(), kinds, strict=True):
+                self.put(key, value, kind, expires_at_ms)
+        finally:
+            self._has_room = False
+
+    def _needed(self, values: dict[str, object], expires_at_ms: i64) -> tuple[i64, i64]:
+        """How many bytes and entries come in addition, when all of these are put."""
         need: i64 = 0
         new_entries: i64 = 0
         for key, value in values.items():
@@ -178,14 +195,7 @@ class Writes(Budget):
                 need += weigh(value) - size_of(entry.kind, self.value(entry))
             if expires_at_ms != 0:
                 need += DEADLINE_BYTES
-        if self._is_bounded():
-            self._make_room(need, new_entries)
-        self._has_room = True
-        try:
-            for (key, value), kind in zip(values.items(), kinds, strict=True):
-                self.put(key, value, kind, expires_at_ms)
-        finally:
-            self._has_room = False
+        return need, new_entries
 
     def rename(self, entry: Entry, key: str) -> None:
         """Moves all of a live entry to another checked key; what that held is gone.

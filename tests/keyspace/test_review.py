@@ -207,3 +207,21 @@ def test_time_stands_still_for_every_command_of_a_transaction() -> None:
         assert cache.get("k") == 1
         assert cache.exists("k") == 1
     assert cache.get("k") is None
+
+
+@pytest.mark.parametrize("policy", ["adaptive", "allkeys-lru", "allkeys-random"])
+def test_many_keys_stay_within_the_limits_though_some_of_them_are_evicted_for_the_others(
+    policy: str,
+) -> None:
+    for _ in range(20):
+        cache = Cache(max_memory=4000, policy=policy)
+        cache.mset(dict.fromkeys("abcde", b"x" * 300))
+        cache.mset(dict.fromkeys("abfghi", b"y" * 300))
+        assert cache.stats()["used_memory"] <= 4000
+        assert cache.mget(*"abfghi") == [b"y" * 300] * 6
+        cache._check()
+        cache = Cache(max_entries=3, policy=policy)
+        cache.mset(dict.fromkeys("abc", 1))
+        cache.mset(dict.fromkeys("ad", 2))
+        assert len(cache) <= 3
+        assert cache.mget("a", "d") == [2, 2]
