@@ -16,6 +16,7 @@ import enum
 import sys
 from collections import deque
 from collections.abc import Callable
+from types import MethodType
 from typing import Final, cast
 
 from librt.threading import Lock
@@ -125,7 +126,7 @@ class Effects:
         kept = []
         for each in self._listeners:
             inner = each.listener if isinstance(each, Removals) else each
-            if inner is not listener:
+            if not _is_same(inner, listener):
                 kept.append(each)
         self._set(kept)
 
@@ -154,14 +155,23 @@ class Effects:
 
         A thread that finds another one delivering leaves its effects to it.
         """
-        while self.queue and self._draining.acquire(False):
+        # in the child of a listener that forks there is another one meanwhile
+        draining = self._draining
+        while self.queue and draining.acquire(False):
             try:
                 while self.queue:
                     effect = self.queue.popleft()
                     for listener in self._listeners:
                         _tell(listener, effect)
             finally:
-                self._draining.release()
+                draining.release()
+
+
+def _is_same(one: object, other: object) -> bool:
+    """Whether two are one listener; a bound method is another object at every look."""
+    if isinstance(one, MethodType) and isinstance(other, MethodType):
+        return one.__self__ is other.__self__ and one.__func__ is other.__func__
+    return one is other
 
 
 def _tell(listener: Listener, effect: Effect) -> None:
@@ -184,4 +194,21 @@ class _Unraisable:
 
 def _report(listener: Listener, error: Exception) -> None:
     hook = cast("Callable[[object], object]", sys.unraisablehook)
-    hook(_Unraisable(listener, error))
+    try:
+        if sys.unraisablehook is sys.__unraisablehook__:
+            _print(listener, error)
+        else:
+            hook(_Unraisable(listener, error))
+    except Exception:
+        # neither the hook nor the listener's `repr` may harm whoever wrote to the cache
+        return
+
+
+def _print(listener: Listener, error: Exception) -> None:
+    """What the interpreter's own hook does, which takes only what the interpreter made."""
+    import traceback
+
+    inner = listener.listener if isinstance(listener, Removals) else listener
+    if sys.stderr is not None:
+        print(f"a listener of a cache raised: {inner!r}", file=sys.stderr)
+        traceback.print_exception(error)

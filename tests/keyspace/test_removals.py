@@ -97,3 +97,52 @@ def test_a_listener_may_use_the_cache_and_raise(monkeypatch: pytest.MonkeyPatch)
     cache.delete("last")
     assert len(reported) == 1
     cache._check()
+
+
+def test_the_interpreters_own_hook_is_not_harmed_by_a_listener_either(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "unraisablehook", sys.__unraisablehook__)
+    cache = Cache()
+
+    @cache.on_removed
+    def listener(key: str, value: object, cause: Cause) -> None:
+        raise RuntimeError("no such luck")
+
+    told = heard(cache)
+    cache.set("a", 1)
+    assert cache.delete("a") == 1
+    assert told == [("a", 1, Cause.DELETED)]
+    assert "no such luck" in capsys.readouterr().err
+
+
+def test_a_hook_that_raises_harms_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    def hook(unraisable: object) -> None:
+        raise RuntimeError("the hook as well")
+
+    monkeypatch.setattr(sys, "unraisablehook", hook)
+    cache = Cache()
+    cache.on_removed(lambda key, value, cause: 1 // 0)
+    told = heard(cache)
+    cache.set("a", 1)
+    assert cache.delete("a") == 1
+    assert told == [("a", 1, Cause.DELETED)]
+
+
+def test_a_bound_method_is_taken_away_again() -> None:
+    class Teller:
+        def __init__(self) -> None:
+            self.told: list[str] = []
+
+        def tell(self, key: str, value: object, cause: Cause) -> None:
+            self.told.append(key)
+
+    cache = Cache()
+    one, other = Teller(), Teller()
+    cache.on_removed(one.tell)
+    cache.on_removed(other.tell)
+    cache.unlisten(one.tell)
+    cache.set("a", 1)
+    cache.delete("a")
+    assert one.told == []
+    assert other.told == ["a"]
