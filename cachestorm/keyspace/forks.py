@@ -17,6 +17,7 @@ from __future__ import annotations
 import os
 import time
 import weakref
+from _thread import get_ident
 from typing import Final
 
 from cachestorm.errors import ReentrancyError
@@ -35,7 +36,8 @@ PATIENCE_S: Final = 5.0
 RETRY_S: Final = 0.001
 
 _guards: Final[weakref.WeakSet[Keeper]] = weakref.WeakSet()
-_taken: Final[list[Latch]] = []
+# by thread: several may fork at once, and each gives back what it took itself
+_taken: Final[dict[int, list[Latch]]] = {}
 
 
 def guard(store: Commons) -> None:
@@ -59,7 +61,7 @@ def _before() -> None:
 def _take(latch: Latch) -> bool:
     try:
         if latch.try_acquire():
-            _taken.append(latch)
+            _taken.setdefault(get_ident(), []).append(latch)
             return True
     except ReentrancyError:
         return True
@@ -67,14 +69,15 @@ def _take(latch: Latch) -> bool:
 
 
 def _after() -> None:
-    while _taken:
-        _taken.pop().release()
+    for latch in _taken.pop(get_ident(), ()):
+        latch.release()
 
 
 def _after_in_child() -> None:
     for keeper in _guards:
         keeper.store.effects.forked()
     _after()
+    _taken.clear()
 
 
 if hasattr(os, "register_at_fork"):

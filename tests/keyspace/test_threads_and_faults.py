@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+import signal
 import sys
 import threading
 import time
@@ -433,6 +434,57 @@ def test_a_child_forked_by_a_listener_still_tells_its_listeners() -> None:
     cache.listen(listener)
     cache.set("fork", 1)
     assert statuses == [0]
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this platform does not fork")
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_a_child_forked_by_a_listener_goes_on_after_it() -> None:
+    cache = Cache()
+    forked: list[int] = []
+    cache.on_removed(lambda key, value, cause: forked.append(os.fork()))
+    cache.set("a", 1)
+    outcome: object = None
+    try:
+        outcome = cache.delete("a")
+    finally:
+        if forked == [0]:
+            os._exit(0 if outcome == 1 else 1)
+    assert os.waitpid(forked[0], 0)[1] == 0
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this platform does not fork")
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_threads_that_fork_at_the_same_time_give_back_what_they_took_themselves() -> None:
+    caches = [Cache() for _ in range(10)]
+    stop = threading.Event()
+
+    def work(number: int) -> None:
+        turn = 0
+        while number == 0 and not stop.is_set():
+            caches[turn % 10].set(f"k{turn % 99}", turn, tags=["t"])
+            turn += 1
+        for _ in range(10 if number else 0):
+            child = os.fork()
+            if child == 0:
+                try:
+                    signal.alarm(10)
+                    for cache in caches:
+                        cache.set("child", 1)
+                        cache._check()
+                    os._exit(0)
+                except BaseException:
+                    os._exit(1)
+            status = os.waitpid(child, 0)[1]
+            if status != 0:
+                stop.set()
+            assert status == 0
+        if number == 1:
+            stop.set()
+
+    in_threads(4, work)
+    for cache in caches:
+        assert not cache._store.latch.locked()
+        cache._check()
 
 
 def test_weighing_a_value_never_happens_under_the_lock() -> None:
