@@ -22,6 +22,7 @@ from typing import Final
 from mypy_extensions import i64
 
 from cachestorm.values.bulk import Bulk
+from cachestorm.values.container import Container
 from cachestorm.values.weights import Boxed
 
 # What holds no more than this is let go at once.
@@ -41,7 +42,7 @@ class Heap:
     """What one thing left.
 
     Attributes:
-        parts: lists, dicts and bulks.
+        parts: lists, dicts, bulks, and heaps of what was large in it.
         size_bytes: what of it is still here, about.
     """
 
@@ -52,6 +53,8 @@ class Heap:
         for part in parts:
             count += _count(part)
         self._share: Final[i64] = size_bytes // count
+        # of `size_bytes`, what is no heap within this one
+        self._own_bytes: i64 = size_bytes
 
     def shrink(self, room: i64) -> i64:
         """Lets go of about so much. Returns how much it was."""
@@ -59,6 +62,13 @@ class Heap:
         gone: i64 = 0
         while done < room and self.parts:
             part = self.parts.pop()
+            if isinstance(part, Heap):
+                inner_bytes = part.size_bytes
+                done += part.shrink(room - done)
+                self.size_bytes -= inner_bytes - part.size_bytes
+                if part.parts:
+                    self.parts.append(part)
+                continue
             if isinstance(part, Bulk):
                 self.parts.extend(part.take_apart())
                 done += 1
@@ -71,8 +81,13 @@ class Heap:
         if not self.parts:
             self.size_bytes = 0
             return done
-        self.size_bytes -= min(gone * self._share, self.size_bytes)
+        self._shed(gone * self._share)
         return done
+
+    def _shed(self, size: i64) -> None:
+        shed = min(size, self._own_bytes)
+        self._own_bytes -= shed
+        self.size_bytes -= shed
 
     def _shrink_part(self, part: object, room: i64) -> i64:
         done: i64 = 0
@@ -91,10 +106,17 @@ class Heap:
         if isinstance(held, Boxed):
             return 1 + (held.size_bytes >> OBJECT_BITS)
         count = _count(held)
-        if count > SMALL:
+        if count <= SMALL:
+            return 1 + count
+        if isinstance(held, Container):
+            # its size is known, and has nothing to do with the share of an element here
+            size = held.size_bytes
+            self.parts.append(Heap(held.take_apart(), size))
+            self._shed(size)
+            self.size_bytes += size
+        else:
             self.parts.append(held)
-            return 1
-        return 1 + count
+        return 1
 
 
 class Rubble:

@@ -257,3 +257,29 @@ def test_small_values_within_a_large_one_count_with_what_they_hold() -> None:
     assert 1000 <= done < 1200
     assert heap.parts
     assert 850 <= heap.size_bytes <= 950
+
+
+def test_large_values_of_a_flushed_cache_are_bounded_by_what_they_weigh() -> None:
+    cache = Cache(max_memory="40mb")
+    rubble = cache._store.rubble
+    waiting: list[int] = []
+    for _ in range(6):
+        for number in range(6):
+            FILLS["set"](cache, f"big:{number}")
+        cache.flushdb()
+        cache.exists("other")
+        waiting.append(sum(map(_elements, rubble.heaps)))
+    # six times as much does not fit into the limit together
+    assert max(waiting) < 4 * 6 * COUNT
+    assert rubble.size_bytes <= 40 << 20
+    steps_of(cache)
+
+
+def _elements(part: object) -> int:
+    if isinstance(part, Heap):
+        return sum(map(_elements, part.parts))
+    if isinstance(part, Container):
+        return len(part)
+    if isinstance(part, list):
+        return sum(_elements(each) if isinstance(each, Container) else 1 for each in part)
+    return len(part) if isinstance(part, dict) else 0
