@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import time
 import weakref
+from _thread import get_ident
 from typing import TYPE_CHECKING, Final, cast
 
 from cachestorm.errors import ConfigError
@@ -63,11 +64,15 @@ class Reaper:
         return self
 
     def stop(self) -> None:
-        """Ends the thread, and waits until it has ended; nothing if there is none."""
+        """Ends the thread, and waits until it has ended; nothing if there is none.
+
+        Called by a listener in that thread, it does not wait.
+        """
         thread, self._thread = self._thread, None
         if thread is not None and self._ending is not None:
             self._ending.set()
-            thread.join()
+            if thread.ident != get_ident():
+                thread.join()
 
     @property
     def is_running(self) -> bool:

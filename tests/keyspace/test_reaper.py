@@ -77,3 +77,27 @@ def test_it_keeps_no_cache_alive() -> None:
 def test_a_rest_is_positive(every: float) -> None:
     with pytest.raises(ConfigError):
         Cache().reaper(every)
+
+
+def test_a_listener_in_its_thread_may_stop_it() -> None:
+    cache = Cache()
+    reaper = cache.reaper(every=0.001)
+    failures: list[BaseException] = []
+
+    def listener(key: str, value: object, cause: object) -> None:
+        try:
+            reaper.stop()
+        except BaseException as failure:
+            failures.append(failure)
+
+    cache.on_removed(listener)
+    # of the past before it is begun, so that only the reaper meets it
+    cache.set("a", 1, ttl=0.001)
+    reaper.start()
+    gives_up_at = time.monotonic() + 30
+    while reaper.is_running and time.monotonic() < gives_up_at:
+        time.sleep(0.001)
+    assert not reaper.is_running
+    assert not failures
+    with reaper:
+        assert reaper.is_running
