@@ -13,8 +13,9 @@ from typing import Final
 
 from mypy_extensions import i64, u8
 
-from cachestorm.entry import HASH, LIST, OBJECT, SET, ZSET
+from cachestorm.entry import HASH, LIST, OBJECT, SET, STRING, ZSET
 from cachestorm.errors import PayloadError
+from cachestorm.values.buffer import Buffer
 from cachestorm.values.container import Container
 from cachestorm.values.hash import Hash
 from cachestorm.values.list import ListValue
@@ -78,6 +79,10 @@ def image_of(kind: u8, value: object, expires_at_ms: i64, tags: list[str]) -> Im
         names = value.members()
     elif isinstance(value, SortedSet):
         rows = value.rows()
+    elif isinstance(value, Buffer):
+        # a string all the same; how it is kept is nobody else's business
+        kind = STRING
+        values.append(value.whole())
     else:
         values.append(unbox(value))
     return Image(kind, names, values, rows, deadlines, expires_at_ms, tags)

@@ -164,3 +164,13 @@ def test_random_writes_are_those_on_bytes(cache: Cache) -> None:
                 assert [former] == cache.bitfield("k", ("SET", "u16", at * 8, 77))
         cache._check()
     assert bytes(plain) == cache.get("k")
+
+
+def test_it_is_dumped_as_a_string(long: Cache) -> None:
+    payload = long.dump("k")
+    assert payload is not None
+    assert long.restore("other", 0, payload)
+    assert LONG == long.get("other")
+    assert ["t"] == long.tags("other")
+    assert STRING == kind_at(long, "other")
+    long._check()
