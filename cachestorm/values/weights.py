@@ -147,16 +147,20 @@ def _share(items: object, walk: _Walk, pairs: bool) -> i64:
     count: i64 = len(items)  # type: ignore[arg-type]
     looked: i64 = 0
     total: i64 = 0
-    for item in items:  # type: ignore[attr-defined]
-        if walk.left <= 0:
-            break
-        walk.left -= 1
-        looked += 1
-        if pairs:
-            name, held = cast("tuple[object, object]", item)
-            total += _walk(name, walk) + _walk(held, walk)
-        else:
-            total += _walk(item, walk)
+    try:
+        for item in items:  # type: ignore[attr-defined]
+            if walk.left <= 0:
+                break
+            walk.left -= 1
+            looked += 1
+            if pairs:
+                name, held = cast("tuple[object, object]", item)
+                total += _walk(name, walk) + _walk(held, walk)
+            else:
+                total += _walk(item, walk)
+    except RuntimeError:
+        # somebody changes it meanwhile: what has been seen stands for the rest
+        pass
     if looked == 0 or looked == count:
         return total
     return total * count // looked

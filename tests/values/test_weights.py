@@ -85,3 +85,18 @@ def test_an_object_that_cannot_tell_its_size_has_a_weight_all_the_same() -> None
             raise RuntimeError
 
     assert weigh(Liar()) > 0
+
+
+def test_what_changes_while_it_is_weighed_is_weighed_all_the_same() -> None:
+    held: dict[str, object] = {}
+
+    class Sly:
+        def __sizeof__(self) -> int:
+            held[f"k{len(held)}"] = None
+            return 64
+
+    for number in range(5):
+        held[f"k{number}"] = Sly()
+    before = len(held)
+    assert box(held).size_bytes > 0
+    assert len(held) > before
