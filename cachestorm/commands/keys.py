@@ -31,7 +31,6 @@ from cachestorm.values.container import Container
 
 _MISSING: Final = MISSING
 _DELETED: Final = Cause.DELETED
-_RENAMED: Final = Cause.RENAMED
 
 
 class Walking(Errand):
@@ -443,12 +442,7 @@ class Keys(Edge):
             entry = space.find(key)
             if entry is None or target.peek(key) is not None:
                 return False
-            value = space.value(entry)
-            tags = space.tags.names(entry)
-            target.put(key, value, entry.kind, entry.expires_at_ms, tags, space.idle_of(entry))
-            if entry.index >= 0:
-                # it was not evicted to make room for itself
-                space.remove(entry, _RENAMED)
+            space.move(entry, target)
             return True
         finally:
             self._leave()

@@ -78,6 +78,28 @@ class Budget(Removals):
             while commons.entry_count + new_entries > commons.max_entries:
                 commons.evict()
 
+    def _make_room_with(
+        self, tags: list[str] | None, need: i64, new_entries: i64, entry: Entry | None
+    ) -> None:
+        """Makes room for tags as well: one that the victims took along costs more.
+
+        Args:
+            entry: which is to get them, if it is there.
+
+        Raises:
+            OutOfMemoryError: as `_make_room`.
+        """
+        commons = self.commons
+        while True:
+            sequence = commons.sequence
+            total = need if tags is None else need + self.tags.cost(tags)
+            if entry is None:
+                self._make_room(total, new_entries)
+            elif total > 0:
+                self._make_room_for(entry, total)
+            if tags is None or commons.sequence == sequence:
+                return
+
     def _make_room_for(self, entry: Entry, need: i64) -> None:
         index: int = entry.index
         kept = size_of(entry.kind, self.values[index]) + ENTRY_BYTES + weigh(entry.key)
@@ -108,9 +130,11 @@ class Budget(Removals):
         now = commons.now_ms()
         if self.expiry.count != 0:
             due = self.expiry.due(now, 1)
-            if due and not self._put_off(due[0]):
-                self.remove(due[0], self.fate(due[0]) or _EXPIRED)
-                return True
+            if due:
+                self._put_off(due[0])
+                if due[0].expires_at_ms <= now:
+                    self.remove(due[0], self.fate(due[0]) or _EXPIRED)
+                    return True
         victim: Entry | None = None
         for _ in range(VICTIMS_ASKED):
             victim = self.policy.victim(

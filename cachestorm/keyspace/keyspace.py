@@ -96,7 +96,7 @@ class Keyspace(Writes):
             OutOfMemoryError: if there is no room and no victim.
         """
         if self._is_bounded():
-            self._make_room_for(entry, self.tags.cost(tags))
+            self._make_room_with(tags, 0, 0, entry)
         self.commons.sequence += 1
         entry.version = self.commons.sequence
         self.charge(self.tags.link(entry, tags))

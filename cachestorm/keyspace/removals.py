@@ -173,7 +173,9 @@ class Removals(Holdings):
         met: i64 = 0
         if self.expiry.count != 0:
             for entry in self.expiry.due(now, REAP_STEP):
-                if not self._put_off(entry):
+                # what was put off may have come all the same
+                self._put_off(entry)
+                if entry.expires_at_ms <= now:
                     self.remove(entry, self.fate(entry) or _EXPIRED)
                 met += 1
             met += self.expiry.moved

@@ -20,6 +20,7 @@ from mypy_extensions import i64, u8
 
 from cachestorm.codec import checked_text, is_ascii
 from cachestorm.entry import BUFFER, STRING, Entry
+from cachestorm.errors import OutOfMemoryError
 from cachestorm.events import Cause
 from cachestorm.keyspace.budget import Budget
 from cachestorm.keyspace.expiry import Idle
@@ -111,7 +112,7 @@ class Writes(Budget):
             OutOfMemoryError: if there is no room and no victim; nothing has changed.
         """
         size = size_of(kind, value)
-        extra: i64 = 0 if tags is None else self.tags.cost(tags)
+        extra: i64 = 0
         if expires_at_ms != 0:
             extra += DEADLINE_BYTES
         if idle is not None:
@@ -122,13 +123,13 @@ class Writes(Budget):
                 key = checked_text(key)
             charge = size + ENTRY_BYTES + weigh(key)
             if self._is_bounded():
-                self._make_room(charge + extra, 1)
+                self._make_room_with(tags, charge + extra, 1, None)
             entry = self._admit(key, value, kind, charge)
         else:
             index: int = entry.index
             delta = size - size_of(entry.kind, self.values[index])
-            if delta + extra > 0 and self._is_bounded():
-                self._make_room_for(entry, delta + extra)
+            if self._is_bounded():
+                self._make_room_with(tags, delta + extra, 0, entry)
                 index = entry.index
             if self.commons.effects.wanted:
                 self.emit("removed", key, _REPLACED, self.values[index])
@@ -181,6 +182,30 @@ class Writes(Budget):
                 self.put(key, value, kind, expires_at_ms)
         finally:
             self._has_room = False
+
+    def move(self, entry: Entry, target: Writes) -> None:
+        """Moves all of a live entry to another namespace, in which its key is free.
+
+        Raises:
+            OutOfMemoryError: if there is no room and no victim; it has stayed.
+        """
+        key = entry.key
+        value = self.value(entry)
+        kind = entry.kind
+        deadline = entry.expires_at_ms
+        tags = self.tags.names(entry)
+        idle = self.idle_of(entry)
+        # it must not be evicted, and let go of, to make room for itself
+        self.remove(entry, _RENAMED)
+        try:
+            target.put(key, value, kind, deadline, tags, idle)
+        except OutOfMemoryError:
+            self._has_room = True
+            try:
+                self.put(key, value, kind, deadline, tags, idle)
+            finally:
+                self._has_room = False
+            raise
 
     def _needed(self, values: dict[str, object], expires_at_ms: i64) -> tuple[i64, i64]:
         """How many bytes and entries come in addition, when all of these are put."""

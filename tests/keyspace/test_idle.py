@@ -166,3 +166,18 @@ def test_at_random(cache: Cache, clock: ManualClock) -> None:
             clock.advance(source.random() * 5)
             cache.reap()
     cache._check()
+
+
+def test_one_that_was_put_off_within_its_second_is_reaped_all_the_same() -> None:
+    clock = ManualClock(1_000_000_000_000)
+    cache = Cache(clock=clock)
+    for number in range(10):
+        cache.set(f"k{number}", number, idle=0.3)
+    clock.advance(0.1)
+    for number in range(10):
+        cache.get(f"k{number}")
+    clock.advance(5)
+    while cache.reap():
+        pass
+    assert len(cache) == 0
+    cache._check()

@@ -225,3 +225,51 @@ def test_many_keys_stay_within_the_limits_though_some_of_them_are_evicted_for_th
         cache.mset(dict.fromkeys("ad", 2))
         assert len(cache) <= 3
         assert cache.mget("a", "d") == [2, 2]
+
+
+@pytest.mark.parametrize("policy", ["adaptive", "allkeys-random", "noeviction"])
+def test_a_large_value_is_not_evicted_to_make_room_for_itself_elsewhere(policy: str) -> None:
+    for _ in range(10):
+        cache = Cache(max_memory=200_000, policy=policy)
+        members = [f"member:{number}" for number in range(1000)]
+        cache.sadd("s", *members)
+        cache.addtag("s", "t")
+        assert cache.move("s", 1)
+        other = cache.database(1)
+        assert other.smembers("s") == set(members)
+        assert other.tags("s") == ["t"]
+        assert len(cache) == 0
+        cache._check()
+
+
+def test_what_finds_no_room_in_another_namespace_stays_where_it_is() -> None:
+    cache = Cache(max_memory=200_000, clock=ManualClock())
+    cache.namespace("db1", max_memory=1000)
+    members = [f"member:{number}" for number in range(1000)]
+    cache.sadd("s", *members)
+    cache.addtag("s", "t")
+    cache.expire("s", 60)
+    with pytest.raises(OutOfMemoryError):
+        cache.move("s", 1)
+    assert cache.smembers("s") == set(members)
+    assert cache.tags("s") == ["t"]
+    assert cache.ttl("s") == 60
+    cache._check()
+
+
+@pytest.mark.parametrize("way", ["new", "over", "addtag"])
+def test_a_tag_that_the_victims_took_along_is_paid_for_again(way: str) -> None:
+    tags = [f"tag:{number}" for number in range(40)]
+    for seed in range(20):
+        cache = Cache(max_memory=32_000, policy="allkeys-random")
+        if way != "new":
+            cache.set("new", b"x")
+        cache.set("old", b"x", tags=tags)
+        cache.set("filler", b"x" * (31_000 - cache.stats()["used_memory"]))
+        if way == "addtag":
+            cache.set("new", b"x" * (500 + seed))
+            cache.addtag("new", *tags)
+        else:
+            cache.set("new", b"x" * 8000, tags=tags)
+        assert cache.stats()["used_memory"] <= 32_000
+        cache._check()
