@@ -59,6 +59,7 @@ def command_count(session: Session) -> int:
     since="0.1",
     complexity="O(N) in the commands",
     connection=True,
+    once="FILTERBY",
     flags="loading stale @connection",
     summary="Return the names of the commands.",
 )

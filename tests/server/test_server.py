@@ -79,6 +79,7 @@ ALIKE = [
     b"CONFIG GET maxmemory\r\nCONFIG SET maxmemory 0\r\nCONFIG GET maxmemory\r\n",
     b"CONFIG SET maxclients 0\r\nCONFIG SET protected-mode x\r\nCONFIG RESETSTAT\r\n",
     b"COMMAND FOO\r\nCOMMAND COUNT x\r\nCOMMAND LIST FILTERBY x y\r\nCOMMAND INFO foo\r\n",
+    b"COMMAND LIST FILTERBY MODULE x FILTERBY MODULE x\r\nCOMMAND LIST FILTERBY MODULE x\r\n",
     b"INFO nothing\r\n",
 ]
 
