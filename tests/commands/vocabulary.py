@@ -311,7 +311,8 @@ def _drawn(word: str, chance: random.Random) -> str:
 
 def _lifetime(chance: random.Random, least: int, most: int) -> str:
     if chance.random() < 0.3:
-        return chance.choice(["0", "-1", GREATEST, "4611686018427387904"])
+        half = str(2**62 - chance.randrange(10**12))
+        return chance.choice(["0", "-1", GREATEST, half])
     return str(chance.randrange(least, most))
 
 
