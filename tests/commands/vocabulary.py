@@ -160,7 +160,7 @@ GEOSEARCH key FROMMEMBER member BYRADIUS length unit [WITHCOORD] [WITHDIST] [WIT
 GEOSEARCH key FROMLONLAT longitude latitude BYBOX length length unit [ASC|DESC] [WITHDIST]
 GEOSEARCH key [FROMMEMBER member] [BYBOX length length unit] [COUNT number] [ANY] [ASC|DESC]
 GEOSEARCHSTORE key key FROMMEMBER member BYRADIUS length unit [COUNT number] [STOREDIST]
-GEORADIUS key longitude latitude length unit [WITHDIST] [COUNT number [ANY]] [STORE key]
+GEORADIUS key longitude latitude length unit [WITHDIST] [COUNT number] [ANY] [STORE key]
 GEORADIUS_RO key longitude latitude length unit [ASC|DESC] [WITHHASH]
 GEORADIUSBYMEMBER key member length unit [WITHCOORD] [COUNT number] [STOREDIST key]
 GEORADIUSBYMEMBER_RO key member length unit [DESC] [COUNT 1|2|3] [WITHDIST]
