@@ -341,6 +341,13 @@ DIFFERENCES: Final = [
     Difference(
         "LINDEX LSET", [WRONG_TYPE, NOTHING, "-ERR no such key"], [NUMBER], ARGUMENTS_FIRST
     ),
+    Difference(
+        "LSET",
+        ["+OK"],
+        ["-ERR index out of range"],
+        "theirs takes no more than the last 32 bits of an index",
+        "valkey",
+    ),
     Difference("INCRBYFLOAT", [WRONG_TYPE], [DOUBLE], ARGUMENTS_FIRST),
     Difference(
         "GETEX",
@@ -359,7 +366,7 @@ DIFFERENCES: Final = [
     Difference(
         "HGETEX HSETEX",
         [":*", ARRAY, NUMBER],
-        [SYNTAX],
+        [SYNTAX, NO_FIELDS, ":*", ARRAY],
         "a key FIELDS is a key; theirs takes it for the word and looks at the key behind it",
         "valkey",
         condition=has_key_fields,
