@@ -22,19 +22,7 @@ from real_servers import RealServer
 from vocabulary import random_command
 
 HERE = Path(__file__).parent
-FAMILIES = [
-    "strings",
-    "keys",
-    "hashes",
-    "lists",
-    "sets",
-    "sorted_sets",
-    "timed_fields",
-    "geo",
-    "bitmaps",
-    "hyperloglog",
-    "sort",
-]
+FAMILIES = sorted(path.stem for path in (HERE / "scripts").glob("*.txt"))
 FIRST_SEED = int(os.environ.get("CACHESTORM_SEED", "0"))
 SEEDS = range(FIRST_SEED, FIRST_SEED + (200 if os.environ.get("CACHESTORM_NIGHTLY") else 12))
 COMMANDS_A_SEED = 250
