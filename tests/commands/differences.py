@@ -126,13 +126,17 @@ def has_wide_exponent(words: list[bytes], theirs: Reply, ours: Reply) -> bool:
 
 
 def has_many_digits(words: list[bytes], theirs: Reply, ours: Reply) -> bool:
-    """They answer a number of more digits than a double has, we the nearest double."""
+    """They answer a number of more digits than a double is written with, we the nearest double.
+
+    They write 17 places behind the point and no exponent.
+    """
     try:
         one, other = (float(reply.text[1:]) for reply in (theirs, ours))
     except ValueError:
         return False
     digits = theirs.text.strip("$-0").replace(".", "")
-    return len(digits) > 15 and abs(one - other) <= abs(one) * 1e-15
+    is_long = len(digits) > 15 or "e" in ours.text
+    return is_long and abs(one - other) <= max(abs(one) * 1e-15, 1e-17)
 
 
 def is_same_number(words: list[bytes], theirs: Reply, ours: Reply) -> bool:
@@ -564,6 +568,13 @@ DIFFERENCES: Final = [
     ),
     Difference(
         "MEMORY", [":*"], [":*"], "what the accounts charge, by which limits and evictions go"
+    ),
+    Difference(
+        "MEMORY",
+        [":*"],
+        [NOTHING],
+        "a key whose time is over is gone; theirs is weighed until it is swept out",
+        "redis",
     ),
     Difference("OBJECT MEMORY", [ARRAY], [ARRAY], "HELP describes what ours does"),
 ]

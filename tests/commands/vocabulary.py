@@ -60,6 +60,7 @@ SPOILT = 0.06
 COMMANDS = """
 HSET key member member
 HSET key member member member member
+HMSET key member member member member
 HSETNX key member member
 HGET key member
 HMGET key member*
@@ -74,7 +75,10 @@ HINCRBY key member number
 HINCRBYFLOAT key member 1|0.5|x|-2
 HSCAN key 0 [MATCH *|x*|[xy]]
 HEXPIREAT key 4000000000|4000000001|1|x|-1 [NX|XX|GT|LT] FIELDS 2 member member
+HPEXPIREAT key moment-ms [NX|XX|GT|LT] FIELDS 2 member member
 HEXPIRETIME key FIELDS 1 member
+HPEXPIRETIME key FIELDS 2 member member
+HRANDFIELD key 0 [WITHVALUES]
 HGETEX key [EXAT 4000000000|4000000001|x|-1|PERSIST] FIELDS 2 member member
 HGETEX key [PERSIST] FIELDS 1|2|0|x member
 HSETEX key [NX|XX] [FNX|FXX] [EXAT 4000000000|4000000001|x|-1] FIELDS 1 member member
@@ -151,6 +155,7 @@ ZINTERSTORE key 2 key key [WEIGHTS score score] [AGGREGATE SUM|min|MAX]
 ZDIFFSTORE key 2 key key
 ZINTERCARD 2 key key [LIMIT number]
 ZSCAN key 0
+ZRANDMEMBER key 0 [WITHSCORES]
 GEOADD key [NX] [XX] [CH] longitude latitude member
 GEOADD key longitude latitude member longitude latitude member
 GEOPOS key member*
