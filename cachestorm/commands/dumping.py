@@ -73,7 +73,7 @@ class Dumping(Edge):
 
     @command(
         "RESTORE key ttl:integer serialized-value:blob [REPLACE] [ABSTTL] "
-        "[IDLETIME idletime:integer] [FREQ frequency:integer]",
+        "[IDLETIME idletime:idle-time] [FREQ frequency:hit-frequency]",
         group="generic",
         since="0.1",
         complexity="O(N) in the size of the value",

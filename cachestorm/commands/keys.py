@@ -234,7 +234,7 @@ class Keys(Edge):
         return cast("list[str]", self._run(Walking(self._store, self._space, pattern)))
 
     @command(
-        "SCAN cursor [MATCH pattern] [COUNT count] [TYPE type:string]",
+        "SCAN cursor [MATCH pattern] [COUNT count:scan-count] [TYPE type:string]",
         group="generic",
         since="0.1",
         complexity="O(1) a call, O(N) for a whole walk",

@@ -279,6 +279,8 @@ _FIELDS: Final = "numfields should be greater than 0 and match the provided numb
 _NOT_POSITIVE: Final = "value is out of range, must be positive"
 _NO_COUNT: Final = "count should be greater than 0"
 _NO_INT: Final = "value is out of range, value must between -2147483648 and 2147483647"
+_NO_IDLENESS: Final = "Invalid IDLETIME value, must be >= 0"
+_NO_FREQUENCY: Final = "Invalid FREQ value, must be >= 0 and <= 255"
 _NO_LIMIT: Final = "LIMIT can't be negative"
 _SYNTAX: Final = "syntax error"
 _NO_BIT: Final = "bit is not an integer or out of range"
@@ -315,6 +317,8 @@ KINDS: Final = _tabulate(
         Integer("first-index", "invalid first DB index", -(1 << 31), (1 << 31) - 1),
         Integer("second-index", "invalid second DB index", -(1 << 31), (1 << 31) - 1),
         Integer("sample-count", NOT_AN_INTEGER, 0, INT64_MAX, _SYNTAX),
+        Integer("idle-time", NOT_AN_INTEGER, 0, INT64_MAX, _NO_IDLENESS),
+        Integer("hit-frequency", NOT_AN_INTEGER, 0, 255, _NO_FREQUENCY),
         PromptInteger("protocol", "Protocol version is not an integer or out of range"),
         Integer("client-id", "client-id should be greater than 0", 1),
         Integer("num-matches", "COUNT can't be negative", 0),

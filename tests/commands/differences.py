@@ -85,7 +85,7 @@ def has_nul(words: list[bytes], theirs: Reply, ours: Reply) -> bool:
 
 def has_repeated_option(words: list[bytes], theirs: Reply, ours: Reply) -> bool:
     """An option is said twice, or two of a choice are."""
-    known = (b"BYSCORE", b"BYLEX", b"REV", b"BYTE", b"BIT")
+    known = (b"BYSCORE", b"BYLEX", b"REV", b"BYTE", b"BIT", b"DB")
     options = [word.upper() for word in words if word.upper() in known]
     if words[0].upper() in (b"BITCOUNT", b"BITPOS"):
         return len(options) > 1
@@ -266,6 +266,13 @@ DIFFERENCES: Final = [
         VALUES_FIRST,
     ),
     Difference("COPY", ["-ERR DB index is out of range"], [SYNTAX, NUMBER], PLACES_FIRST),
+    Difference(
+        "COPY",
+        ["-ERR DB index is out of range"],
+        [":*"],
+        "the last DB that is said counts, and is the only one looked for",
+        condition=has_repeated_option,
+    ),
     Difference(
         "CLIENT",
         [
@@ -560,9 +567,7 @@ DIFFERENCES: Final = [
     ),
     Difference("DUMP", ["$*"], ["$*"], "an own payload, which carries tags; theirs is read"),
     Difference("RESTORE", ["-BUSYKEY *"], [NUMBER], ARGUMENTS_FIRST),
-    Difference("RESTORE", [RANGE], [NUMBER, RANGE], ONE_NAMED),
     Difference("RESTORE", [SYNTAX], [NUMBER, RANGE], VALUES_FIRST),
-    Difference("RESTORE", [NUMBER, RANGE], [SYNTAX], PLACES_FIRST),
     Difference(
         "RESTORE", ["+OK"], ["-ERR Invalid TTL *"], "theirs wraps a deadline beyond 64 bits"
     ),
