@@ -158,8 +158,8 @@ def has_key_fields(words: list[bytes], theirs: Reply, ours: Reply) -> bool:
 
 
 def finds_nothing(words: list[bytes], theirs: Reply, ours: Reply) -> bool:
-    """Theirs is empty or zero."""
-    return theirs.value in ([], b"0")
+    """Theirs is empty, zero, or the end of a scan."""
+    return theirs.value in ([], b"0", [Reply("$", b"0"), Reply("*", [])])
 
 
 def has_ties(words: list[bytes], theirs: Reply, ours: Reply) -> bool:
@@ -345,9 +345,16 @@ DIFFERENCES: Final = [
     Difference("SET", [SYNTAX], [NUMBER], VALUES_FIRST),
     Difference(
         f"{SCANS} {ALGEBRA} ZINTERCARD LCS",
-        [WRONG_TYPE, ARRAY, "-ERR The specified keys must contain string values"],
+        [WRONG_TYPE, "-ERR The specified keys must contain string values"],
         [SYNTAX, NUMBER, WEIGHT, NEGATIVE, "-ERR invalid cursor"],
         ARGUMENTS_FIRST,
+    ),
+    Difference(
+        f"{SCANS} {ALGEBRA}",
+        [ARRAY],
+        [SYNTAX, NUMBER, WEIGHT, "-ERR invalid cursor"],
+        ARGUMENTS_FIRST,
+        condition=finds_nothing,
     ),
     Difference(
         "LINDEX LSET", [WRONG_TYPE, NOTHING, "-ERR no such key"], [NUMBER], ARGUMENTS_FIRST
