@@ -3,8 +3,8 @@
 A key is LIR (few other keys between its last two requests) or HIR. One hundredth of the
 cache, 1 at least, is for resident HIR keys, in a queue; the stack orders keys by their last
 request and remembers HIR keys that are gone. The paper lets those grow without bound; here
-they are at most twice the capacity, and the one that left first is forgotten first, as in
-Caffeine's simulator.
+they are at most twice the capacity, and the one that left first is forgotten first: a bound
+of ours, not of the paper.
 
 Source: S. Jiang, X. Zhang, "LIRS: An Efficient Low Inter-reference Recency Set Replacement
 Policy to Improve Buffer Cache Performance", SIGMETRICS 2002, section 3.
