@@ -90,6 +90,11 @@ class Ours:
         self._session = Session(Door(self.cache, REGISTRY, Settings()))
         self.run([[b"HELLO", b"3" if resp3 else b"2"]])
 
+    @property
+    def here(self) -> Cache:
+        """The namespace that the session is in."""
+        return self._session.cache
+
     def run(self, commands: list[list[bytes]]) -> list[Reply]:
         """The replies to commands that are sent all at once."""
         taken = self._session.receive(request(commands))

@@ -125,6 +125,13 @@ def has_wide_exponent(words: list[bytes], theirs: Reply, ours: Reply) -> bool:
     return any(b"e400" in word or b"e-400" in word for word in words)
 
 
+def has_negative_offset(words: list[bytes], theirs: Reply, ours: Reply) -> bool:
+    """LIMIT begins before the first element."""
+    options = [word.upper() for word in words]
+    after = options.index(b"LIMIT") + 1 if b"LIMIT" in options else len(words)
+    return after < len(words) and words[after].startswith(b"-")
+
+
 def has_many_digits(words: list[bytes], theirs: Reply, ours: Reply) -> bool:
     """They answer a number of more digits than a double is written with, we the nearest double.
 
@@ -422,6 +429,21 @@ DIFFERENCES: Final = [
         ["$*"],
         "a stored number is a double; theirs is a long double of 64 bits, stored as digits",
         condition=has_many_digits,
+    ),
+    Difference(
+        SCORED,
+        ["$*", ",*", ARRAY],
+        ["$*", ",*", ARRAY],
+        "minus zero is zero; theirs tells them apart once it has sorted the set by SORT",
+        condition=is_same_number,
+    ),
+    Difference(
+        RANGES,
+        [ARRAY, ":*"],
+        [ARRAY, ":*"],
+        "a negative offset finds nothing, as in Redis 7.2",
+        "valkey",
+        condition=has_negative_offset,
     ),
     Difference(
         SCORED,

@@ -21,6 +21,9 @@ from differences import as_table, may_have_changed, why_different
 from real_servers import RealServer
 from vocabulary import random_command
 
+from cachestorm import CacheStormError
+from cachestorm.codec import text_of
+
 HERE = Path(__file__).parent
 FAMILIES = sorted(path.stem for path in (HERE / "scripts").glob("*.txt"))
 FIRST_SEED = int(os.environ.get("CACHESTORM_SEED", "0"))
@@ -55,15 +58,32 @@ def compare(words: list[bytes], theirs: Theirs, ours: Ours) -> None:
     """Asserts that both answer the same; where they are meant not to, the keys go."""
     if theirs.lacks(words):
         return
+    undefined = is_undefined(words, ours)
     (expected,), (actual,) = theirs.run([words]), ours.run([words])
     if alike(words, expected, actual):
         return
+    expected, actual = settled(words, expected), settled(words, actual)
     why = why_different(theirs.server.name, words, expected, actual)
-    assert why, (words, settled(words, expected), settled(words, actual))
+    assert why or undefined, (words, expected, actual)
     if may_have_changed(expected, actual) and len(words) > 1:
         forget = [[b"DEL", *words[1:]]]
         theirs.run(forget)
         ours.run(forget)
+
+
+def is_undefined(words: list[bytes], ours: Ours) -> bool:
+    """Whether a range by names is asked for where scores differ, which Redis leaves open."""
+    name = words[0].upper()
+    if b"LEX" not in name and b"BYLEX" not in [word.upper() for word in words]:
+        return False
+    for word in words[1:]:
+        try:
+            rows = ours.here.zrange(text_of(word), 0, -1, withscores=True)
+        except CacheStormError:
+            continue
+        if len({score for _, score in rows}) > 1:
+            return True
+    return False
 
 
 @pytest.mark.parametrize("family", FAMILIES)
