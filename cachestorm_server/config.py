@@ -250,7 +250,8 @@ _ENV: Final = "CACHESTORM_"
 _ENV_PREFIXES: Final = {"server": "", "memory": "", "plugins": "", "logging": "LOG_"}
 # variables that are no settings: the file's name, and what the build and its tests read
 _OTHER_VARIABLES: Final = frozenset(
-    f"{_ENV}{name}" for name in ("CONFIG", "PURE", "COMPILE", "EXPECT")
+    f"{_ENV}{name}"
+    for name in ("CONFIG", "PURE", "COMPILE", "EXPECT", "NIGHTLY", "SEED", "TRACES")
 )
 # Kubernetes and Docker describe a service called "cachestorm" by variables of its name
 _SERVICE_LINK: Final = re.compile(r"_SERVICE_(HOST|PORT)|_PORT_\d+_(TCP|UDP|SCTP)")
