@@ -62,7 +62,7 @@ class Strings(Edge):
             WrongTypeError: if the key holds a container.
         """
         if type(key) is not str:
-            key = exact_key(key)
+            return self._get_locked(exact_key(key), default)
         if not STEPS_ARE_ATOMIC or self._store.transaction:
             return self._get_locked(key, default)
         return self._space.read(key, default)
@@ -124,7 +124,7 @@ class Strings(Edge):
             OutOfMemoryError: if there is no room and nothing to evict.
         """
         if type(key) is not str:
-            key = exact_key(key)
+            return self.set(exact_key(key), value, ttl, nx, xx, keepttl, get, tags, idle, ttl_jitter)
         if idle is not None or ttl_jitter != 0.0:
             lasting = Lasting(ttl, idle, ttl_jitter)
             return self._set_with(key, value, lasting, nx, xx, get, keepttl, tags)

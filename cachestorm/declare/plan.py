@@ -40,6 +40,8 @@ from cachestorm.markers import MISSING
 _MOST_CALLERS: Final = 256
 _MOST_DIRECT: Final = 3
 _NOTHING: Final = Bound(Slots("", []))
+# a global that is not final is looked up at every call
+_MISSING: Final = MISSING
 
 Caller = Callable[[object, object, list[object]], object]
 
@@ -98,7 +100,7 @@ class Plan:
             value = self._call_direct(target, words)
         else:
             value = self._call_bound(target, self.bind(words))
-        return None if value is MISSING else value
+        return None if value is _MISSING else value
 
     def answer(self, target: object, words: list[object]) -> object:
         """Runs the command on `target`; a wire value.
@@ -166,12 +168,12 @@ class Plan:
         one = self._kind0.read(words[first])
         if self._direct == 1:
             if self._has_default:
-                return self._function(target, one, MISSING)
+                return self._function(target, one, _MISSING)
             return self._function(target, one)
         two = self._kind1.read(words[first + 1])
         if self._direct == 2:
             if self._has_default:
-                return self._function(target, one, two, MISSING)
+                return self._function(target, one, two, _MISSING)
             return self._function(target, one, two)
         return self._function(target, one, two, self._kind2.read(words[first + 2]))
 

@@ -26,7 +26,7 @@ from cachestorm.keyspace.budget import Budget
 from cachestorm.keyspace.expiry import Idle
 from cachestorm.keyspace.holdings import DEADLINE_BYTES, ENTRY_BYTES, IDLE_BYTES, size_of
 from cachestorm.values.buffer import Buffer
-from cachestorm.values.weights import weigh, weight_of_ascii
+from cachestorm.values.weights import weigh, weight_of_ascii, weight_of_bytes
 
 # A write in this many also does a step of reaping.
 WRITES_A_STEP: Final = 32
@@ -54,12 +54,11 @@ class Writes(Budget):
         if commons.effects.wanted:
             return False
         entry = self.entries.get(key)
-        size = weigh(value)
         if entry is None:
             if (self.admitted + 1) % WRITES_A_STEP == 0 or not is_ascii(key):
                 return False
             letters: i64 = len(key)
-            charge = size + ENTRY_BYTES + weight_of_ascii(letters)
+            charge = weigh(value) + ENTRY_BYTES + weight_of_ascii(letters)
             if self._is_bounded() and self._is_short_of(charge + DEADLINE_BYTES, 1):
                 return False
             entry = self._admit(key, value, STRING, charge)
@@ -75,7 +74,13 @@ class Writes(Budget):
             if deadline <= now_ms or self.expiry.idle:
                 return False
         index: int = entry.index
-        delta = size - weigh(self.values[index])
+        former = self.values[index]
+        delta: i64 = 0
+        if isinstance(value, bytes) and isinstance(former, bytes):
+            # the common case, without a call
+            delta = weight_of_bytes(len(value)) - weight_of_bytes(len(former))
+        else:
+            delta = weigh(value) - weigh(former)
         if delta != 0 or deadline != expires_at_ms:
             growth = delta if deadline != 0 else delta + DEADLINE_BYTES
             if growth > 0 and self._is_bounded() and self._is_short_of(growth, 0):

@@ -71,6 +71,11 @@ def weight_of_ascii(letters: i64) -> i64:
     return (STR_HEADER + letters + 15) & -16
 
 
+def weight_of_bytes(length: i64) -> i64:
+    """What `weigh` gives for `bytes` of that length."""
+    return (BYTES_HEADER + length + 15) & -16
+
+
 def weigh(value: object) -> i64:
     """Bytes that the value occupies, rounded up to the allocator's 16.
 
@@ -83,8 +88,7 @@ def weigh(value: object) -> i64:
         [48, 144, 64, 32, 32, 0]
     """
     if isinstance(value, bytes):
-        length: i64 = len(value)
-        return (BYTES_HEADER + length + 15) & -16
+        return weight_of_bytes(len(value))
     if isinstance(value, str):
         letters: i64 = len(value)
         if is_ascii(value):
