@@ -6,19 +6,12 @@ hands all else to Typer in `commands`.
 
 from __future__ import annotations
 
-import platform
 import sys
 from collections.abc import Sequence
 
-from cachestorm import COMPILED, __version__
 from cachestorm.errors import CacheStormError
 from cachestorm_cli.flags import translate
-
-
-def version_line() -> str:
-    """What runs: version, build, Python."""
-    mode = "compiled" if COMPILED else "pure"
-    return f"cachestorm {__version__} ({mode}, Python {platform.python_version()})"
+from cachestorm_cli.version import version_line
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

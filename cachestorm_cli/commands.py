@@ -12,7 +12,7 @@ from typing import Annotated
 
 import typer
 
-from cachestorm_cli.app import version_line
+from cachestorm_cli.version import version_line
 
 app = typer.Typer(
     name="cachestorm",

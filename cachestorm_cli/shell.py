@@ -17,7 +17,7 @@ from cachestorm.declare.replies import Members
 from cachestorm.errors import CacheStormError
 from cachestorm_cli.client import Client, ServerError
 from cachestorm_cli.printing import for_people, for_programs
-from cachestorm_server.resp import ProtocolError, split_inline
+from cachestorm_server.requests import ProtocolError, split_inline
 
 HISTORY: Final = "~/.cachestorm_history"
 LONGEST_HISTORY: Final = 1000

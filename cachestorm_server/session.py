@@ -41,7 +41,8 @@ from cachestorm.declare.plan import Plan
 from cachestorm.declare.registry import Registry
 from cachestorm.errors import CacheStormError
 from cachestorm.keyspace.store import DATABASES, DEFAULT
-from cachestorm_server.resp import ProtocolError, RequestReader, write_error, write_reply
+from cachestorm_server.replies import write_error, write_reply
+from cachestorm_server.requests import ProtocolError, RequestReader
 from cachestorm_server.settings import Settings
 
 REPLY_CHUNK_BYTES: Final = 1024 * 1024

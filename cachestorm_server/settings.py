@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from cachestorm_server.resp import MAX_BULK_BYTES
+from cachestorm_server.requests import MAX_BULK_BYTES
 
 DEFAULT_PORT: Final = 6380
 

@@ -124,7 +124,8 @@ class Strings(Edge):
             OutOfMemoryError: if there is no room and nothing to evict.
         """
         if type(key) is not str:
-            return self.set(exact_key(key), value, ttl, nx, xx, keepttl, get, tags, idle, ttl_jitter)
+            key = exact_key(key)
+            return self.set(key, value, ttl, nx, xx, keepttl, get, tags, idle, ttl_jitter)
         if idle is not None or ttl_jitter != 0.0:
             lasting = Lasting(ttl, idle, ttl_jitter)
             return self._set_with(key, value, lasting, nx, xx, get, keepttl, tags)

@@ -34,7 +34,7 @@ from cachestorm import Cache, CacheStormError, ManualClock
 from cachestorm.declare.registry import REGISTRY
 from cachestorm.declare.replies import to_json
 from cachestorm_cli.client import ServerError, read_reply
-from cachestorm_server.resp import split_inline
+from cachestorm_server.requests import split_inline
 from cachestorm_server.session import Door, Session
 from cachestorm_server.settings import Settings
 

@@ -12,12 +12,12 @@ from librt.strings import BytesWriter
 
 from cachestorm.declare.replies import NULL_ARRAY, OK, Members, Pairs, Status, Verbatim
 from cachestorm.errors import WrongTypeError
-from cachestorm_server.resp import (
+from cachestorm_server.replies import write_reply
+from cachestorm_server.requests import (
     COMPILED,
     ProtocolError,
     RequestReader,
     split_inline,
-    write_reply,
 )
 
 
