@@ -53,13 +53,17 @@ class Subject:
 
 
 class CacheStorm(Subject):
-    """The store with all its duties on: locks, accounting, eviction policy, versions, tags."""
+    """The store with all its duties on: locks, accounting, eviction policy, versions, tags.
 
-    def __init__(self) -> None:
+    Args:
+        policy: the default, or another.
+    """
+
+    def __init__(self, policy: str = "adaptive") -> None:
         check_build()
         from cachestorm import Cache
 
-        cache = Cache(max_memory="8gb")
+        cache = Cache(max_memory="8gb", policy=policy)
         self.cache = cache
         self.get = cache.get
         self.set = cache.set
