@@ -8,10 +8,16 @@ but for functools.lru_cache, which has no set.
 from __future__ import annotations
 
 import functools
+import os
+import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
+from tests.benchmarks.builds import ROOT
 from tests.benchmarks.worker import check_build
 
 Get = Callable[[str], object]
@@ -77,6 +83,39 @@ class Dict(Subject):
         self.cache: dict[str, object] = {}
         self.get = self.cache.get
         self.set = self.cache.__setitem__
+
+
+class CompiledDict(Subject):
+    """No cache either: what a compiled method over a dict takes, before any duty."""
+
+    def __init__(self) -> None:
+        sys.path.insert(0, str(compiled_floor()))
+        from floor import Floor
+
+        self.cache = Floor()
+        self.get = self.cache.get
+        self.set = self.cache.set
+
+
+def compiled_floor() -> Path:
+    """The folder of `floor.py`, compiled; it is made at the first use.
+
+    Raises:
+        subprocess.CalledProcessError: when it cannot be compiled.
+    """
+    folder = ROOT / "build" / "floor"
+    if not list(folder.glob("*.so")):
+        folder.mkdir(parents=True, exist_ok=True)
+        shutil.copy(Path(__file__).with_name("floor.py"), folder)
+        subprocess.run(
+            [sys.executable, "-m", "mypyc", "floor.py"],
+            cwd=folder,
+            env={**os.environ, "MYPYC_OPT_LEVEL": "3"},
+            check=True,
+            capture_output=True,
+        )
+        (folder / "floor.py").unlink()
+    return folder
 
 
 class LruFunction(Subject):
@@ -170,6 +209,7 @@ class CachetoolsTtl(Subject):
 
 PEERS: dict[str, type[Subject]] = {
     "dict": Dict,
+    "dict, behind a compiled method": CompiledDict,
     "functools.lru_cache": LruFunction,
     "cachebox LRU": CacheboxLru,
     "cachebox VTTL": CacheboxVttl,
@@ -179,3 +219,5 @@ PEERS: dict[str, type[Subject]] = {
     "cachetools LRU": CachetoolsLru,
     "cachetools TTL": CachetoolsTtl,
 }
+# they show what lies below every cache, and are none
+NO_CACHES = ("dict", "dict, behind a compiled method")
