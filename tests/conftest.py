@@ -24,8 +24,10 @@ def valkey() -> Iterator[RealServer]:
 
 @pytest.fixture(scope="session")
 def redis_server() -> Iterator[RealServer]:
-    """The `redis-server` of this machine; without one, the test is skipped."""
+    """The `redis-server` of this machine; without one of version 7.0, the test is skipped."""
     with running("redis", redis_binary()) as server:
+        if not server.is_older:
+            pytest.skip(f"redis-server is {server.version}: what differs is known of 7.0")
         yield server
 
 

@@ -31,6 +31,7 @@ class RealServer:
 
     Attributes:
         name: `valkey` or `redis`.
+        version: of Redis, as it says; Valkey says up to which it is the same.
         is_older: it lacks what came after Redis 7.0.
     """
 
@@ -38,7 +39,8 @@ class RealServer:
         self.name = name
         self.port = port
         self.pid = pid
-        self.is_older = facts["redis_version"].startswith("7.0.")
+        self.version = facts["redis_version"]
+        self.is_older = self.version.startswith("7.0.")
 
     def __repr__(self) -> str:
         return f"<RealServer {self.name}: port {self.port}, process {self.pid}>"
