@@ -351,13 +351,46 @@ class Cache(
 
     @property
     def policy(self) -> str:
-        """The name of the eviction policy."""
+        """The name of the eviction policy. It can be changed, with all keys in place.
+
+        What the former policy knew of past hits is kept where the new one goes by the same;
+        else it takes some time to learn. A change takes O(N), at once.
+
+        Raises:
+            ConfigError: for what is no policy.
+
+        Example:
+            >>> cache = Cache(max_memory="64mb")
+            >>> cache.policy
+            'adaptive'
+            >>> cache.policy = "volatile-ttl"
+        """
         return self._store.policy_name
+
+    @policy.setter
+    def policy(self, name: str) -> None:
+        self._enter()
+        try:
+            self._store.go_by(name, self._store.sample_size)
+        finally:
+            self._leave()
 
     @property
     def sample_size(self) -> int:
-        """How many entries a policy that samples draws for a victim."""
+        """How many entries a policy that samples draws for a victim; it can be changed.
+
+        Raises:
+            ConfigError: for a sample that is none.
+        """
         return self._store.sample_size
+
+    @sample_size.setter
+    def sample_size(self, count: int) -> None:
+        self._enter()
+        try:
+            self._store.go_by(self._store.policy_name, count)
+        finally:
+            self._leave()
 
     # -- as a mapping of keys (special methods of a trait would fill no slot when compiled)
 

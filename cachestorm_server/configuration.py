@@ -17,6 +17,8 @@ from typing import Final
 from cachestorm.codec import INT64_MAX, bytes_of
 from cachestorm.declare.declaration import command
 from cachestorm.errors import ArgumentError
+from cachestorm.eviction.policies import POLICIES
+from cachestorm.eviction.sampled import MOST_SAMPLES
 from cachestorm.keyspace.store import DATABASES
 from cachestorm.patterns import matches
 from cachestorm_server.session import Door, Session
@@ -81,6 +83,20 @@ def _set_max_memory(door: Door, text: str, check_only: bool) -> None:
         door.cache.max_memory = int(digits) * unit
 
 
+def _set_policy(door: Door, text: str, check_only: bool) -> None:
+    name = text.lower()
+    if name not in POLICIES:
+        raise ArgumentError(f"argument(s) must be one of the following: {', '.join(POLICIES)}")
+    if not check_only:
+        door.cache.policy = name
+
+
+def _set_samples(door: Door, text: str, check_only: bool) -> None:
+    number = _number(text, 1, MOST_SAMPLES)
+    if not check_only:
+        door.cache.sample_size = number
+
+
 def _set_timeout(door: Door, text: str, check_only: bool) -> None:
     number = _number(text, 0, 2**31 - 1)
     if not check_only:
@@ -96,8 +112,8 @@ PARAMETERS: Final[dict[str, tuple[Read, Write | None]]] = {
     "databases": (lambda door: str(DATABASES), None),
     "maxclients": (lambda door: str(door.settings.max_clients), _set_max_clients),
     "maxmemory": (lambda door: str(door.cache.max_memory or 0), _set_max_memory),
-    "maxmemory-policy": (lambda door: door.cache.policy, None),
-    "maxmemory-samples": (lambda door: str(door.cache.sample_size), None),
+    "maxmemory-policy": (lambda door: door.cache.policy, _set_policy),
+    "maxmemory-samples": (lambda door: str(door.cache.sample_size), _set_samples),
     "port": (lambda door: str(door.settings.port), None),
     "proto-max-bulk-len": (lambda door: str(door.settings.max_bulk_bytes), None),
     "protected-mode": (

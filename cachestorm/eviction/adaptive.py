@@ -276,6 +276,9 @@ class Adaptive(Policy):
             self._tournament.inherit(former)
             queues.tournament = self._tournament
 
+    def dismissed(self, dense: list[Entry]) -> None:
+        self._unsample(dense)
+
     # -- whom to evict
 
     def victim(

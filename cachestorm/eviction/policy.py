@@ -90,6 +90,9 @@ class Policy:
     def cleared(self) -> None:
         """All entries left at once; the keyspace has a new dense array."""
 
+    def dismissed(self, dense: list[Entry]) -> None:
+        """Another policy takes its place: every heat is to be what it says, without it."""
+
     def victim(
         self, dense: list[Entry], accesses: i64, now_ms: i64, kept: Entry | None
     ) -> Entry | None:

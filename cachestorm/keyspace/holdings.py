@@ -22,7 +22,7 @@ from mypy_extensions import i64, u8
 
 from cachestorm.entry import HASH, OBJECT, Entry
 from cachestorm.events import Cause
-from cachestorm.eviction.policy import STAMP_MASK, Policy, Scales
+from cachestorm.eviction.policy import NEVER_SHIFT, STAMP_MASK, Policy, Scales
 from cachestorm.keyspace.commons import Commons
 from cachestorm.keyspace.expiry import ExpiryIndex, Idle
 from cachestorm.keyspace.hot_keys import HotKeys
@@ -128,6 +128,48 @@ class Holdings(Scales):
         self.commons.sequence += 1
         if self.commons.effects.wanted:
             self.emit("swapped", other.name, None)
+
+    def go_by(self, policy: Policy) -> None:
+        """Changes the eviction policy, with all entries in place. O(N).
+
+        What both know of past hits is kept: two that go by recency share their stamps, two
+        that go by frequency their counts. Else all entries begin alike.
+        """
+        former = self.policy
+        shift = self._heat_shift
+        former.dismissed(self.dense)
+        # a reader without the latch may come in between: there is nobody to be told then
+        self.policy = Policy()
+        self._heat_shift = NEVER_SHIFT
+        if policy.heat_shift == -1:
+            for entry in self.dense:
+                heat: i64 = int(entry.heat)
+                # a new entry is as good as one of so many hits: not the same to both
+                heat += policy.first_heat - former.first_heat
+                if shift != -1:
+                    heat = policy.first_heat
+                elif heat < 0:
+                    heat = 0
+                elif heat > policy.heat_cap:
+                    heat = policy.heat_cap
+                entry.heat = int(heat)
+        elif policy.heat_shift != NEVER_SHIFT:
+            if 0 <= shift < NEVER_SHIFT:
+                policy.heat_shift = shift
+            else:
+                now = (self.hits + self.admitted) >> policy.heat_shift
+                for entry in self.dense:
+                    entry.heat = int(now & STAMP_MASK)
+        policy.weighed_by(self)
+        if policy.hears:
+            for entry in self.dense:
+                policy.admitted(entry)
+        if policy.hears_deadlines:
+            for entry in self.dense:
+                if entry.expires_at_ms != 0:
+                    policy.dated(entry)
+        self.policy = policy
+        self._resize_policy()
 
     # -- one entry
 

@@ -20,6 +20,7 @@ from cachestorm.clock import Clock
 from cachestorm.codec import checked_text
 from cachestorm.errors import ArgumentError, NamespaceError, OutOfMemoryError
 from cachestorm.eviction.policies import make_policy
+from cachestorm.eviction.sampled import Sampled
 from cachestorm.keyspace.commons import Commons
 from cachestorm.keyspace.keyspace import Keyspace
 from cachestorm.keyspace.removals import REAP_STEP
@@ -45,8 +46,8 @@ class Store(Commons):
     ) -> None:
         super().__init__(clock, max_bytes, max_entries)
         self._hot_keys: Final = hot_keys
-        self.policy_name: Final = policy
-        self.sample_size: Final = sample_size
+        self.policy_name: str = policy
+        self.sample_size: int = sample_size
         self._random: Final = Random()
         self._spaces: Final[dict[str, Keyspace]] = {}
         self.space(DEFAULT).listed = True
@@ -178,6 +179,19 @@ class Store(Commons):
             evicted += 1
             if evicted % REAP_STEP == 0 and not self.transaction:
                 self.breathe()
+
+    def go_by(self, name: str, sample_size: int) -> None:
+        """Changes the eviction policy of all namespaces, with their entries in place. O(N).
+
+        Raises:
+            ConfigError: for a policy or a sample that is none; nothing has changed.
+        """
+        fresh = make_policy(name, sample_size)
+        if name != self.policy_name or isinstance(fresh, Sampled):
+            for space in self._spaces.values():
+                space.go_by(make_policy(name, sample_size))
+        self.policy_name = name
+        self.sample_size = sample_size
 
     def _is_beyond_limits(self) -> bool:
         return (self.max_bytes != 0 and self.used_bytes > self.max_bytes) or (

@@ -9,6 +9,7 @@ import pytest
 from cachestorm.cache import Cache
 from cachestorm.declare.declaration import Declarations
 from cachestorm.declare.registry import REGISTRY, Registry
+from cachestorm.eviction.policies import POLICIES
 from cachestorm_server import clients, configuration, connection, introspection
 from cachestorm_server.session import REPLY_CHUNK_BYTES, Door, Session
 from cachestorm_server.settings import Settings
@@ -186,6 +187,36 @@ def test_info_tells_the_hit_ratio_of_other_limits() -> None:
         cache.get(f"key:{number - 30}")
     text = session.receive(b"INFO cachestorm\r\n").decode()
     assert f"\r\nhit_ratios_db0:0.5={cache.hit_ratios()[0.5]:.4f},1=" in text
+
+
+def test_config_set_changes_the_policy_with_all_keys_in_place() -> None:
+    cache = Cache(max_entries=20)
+    session = a_session(cache=cache)
+    for number in range(20):
+        cache.set(f"key:{number}", number, 1000 if number % 2 else None)
+    for name in (*POLICIES, "Volatile-TTL"):
+        assert session.receive(f"CONFIG SET maxmemory-policy {name}\r\n".encode()) == b"+OK\r\n"
+        told = session.receive(b"CONFIG GET maxmemory-policy\r\n").decode()
+        assert told.endswith(f"\r\n{name.lower()}\r\n")
+        assert name.lower() == cache.policy
+        assert 20 == len(cache)
+        cache._check()
+    session.receive(b"CONFIG SET maxmemory-samples 20\r\nSET new v EX 9\r\n")
+    assert (20, 20, 1) == (cache.sample_size, len(cache), cache.stats()["evicted"])
+    assert all(cache.exists(f"key:{number}") for number in range(0, 20, 2))
+
+
+def test_a_policy_or_sample_that_is_none_is_refused_in_redis_words() -> None:
+    session = a_session()
+    refused = "-ERR CONFIG SET failed (possibly related to argument 'maxmemory-"
+    names = ", ".join(POLICIES)
+    assert session.receive(b"CONFIG SET maxmemory-policy lru\r\n").decode() == (
+        f"{refused}policy') - argument(s) must be one of the following: {names}\r\n"
+    )
+    assert session.receive(b"CONFIG SET maxmemory-samples 65\r\n").decode() == (
+        f"{refused}samples') - argument must be between 1 and 64 inclusive\r\n"
+    )
+    assert session.receive(b"CONFIG GET maxmemory-policy\r\n").endswith(b"adaptive\r\n")
 
 
 def test_config_set_sets_all_or_nothing() -> None:
