@@ -8,6 +8,7 @@ that pyproject.toml lists in `[tool.cachestorm.compile]`.
    it is an error.
 3. Neither: a wheel is compiled when that works, and pure, with a warning, when it does not;
    an editable install is pure. Either all listed modules are compiled or none is.
+4. For a free-threaded interpreter nothing is compiled: see `cachestorm/keyspace/latch.py`.
 """
 
 from __future__ import annotations
@@ -72,6 +73,13 @@ def lacks_compiler() -> str | None:
     return None
 
 
+def lacks_global_lock() -> str | None:
+    """Why nothing is compiled for an interpreter without the global lock, or None."""
+    if sysconfig.get_config_var("Py_GIL_DISABLED"):
+        return "a free-threaded interpreter runs it as source; mypyc does not support it yet"
+    return None
+
+
 def stay_pure(reason: str) -> None:
     """Says that what is built is not compiled, or refuses where compiling was demanded.
 
@@ -88,7 +96,7 @@ def stay_pure(reason: str) -> None:
 
 def extensions() -> list[Extension]:
     """The extension modules that mypyc makes, or none, with a warning."""
-    missing = lacks_compiler()
+    missing = lacks_global_lock() or lacks_compiler()
     if missing is not None:
         stay_pure(missing)
         return []

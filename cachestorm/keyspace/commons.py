@@ -164,6 +164,11 @@ class Commons:
         finally:
             self.enter()
 
+    def forked(self) -> None:
+        """In a child process: whatever other threads were about, they stayed behind."""
+        self.effects.forked()
+        self.rubble.forked()
+
     def in_transaction(self) -> bool:
         """Whether this thread is inside a transaction."""
         return self.transaction and self.latch.is_mine()

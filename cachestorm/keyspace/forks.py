@@ -3,7 +3,8 @@
 Not compiled: it is asked at a fork only, and keeps weak references, which compiled
 classes do not have.
 
-1. In the child, effects are delivered anew: whoever was telling listeners stayed behind.
+1. In the child, effects are delivered and rubble is swept anew: whoever was at it stayed
+   behind.
 2. Before a fork every latch is taken, so that no thread is in the middle of a write;
    after it, parent and child give them back. All are taken or none, so that threads which
    use several caches in an order of their own do not wait for each other for ever. A
@@ -50,12 +51,21 @@ def guard(store: Commons) -> None:
 def _before() -> None:
     gives_up_at = time.monotonic() + PATIENCE_S
     while True:
-        keepers = list(_guards)
+        keepers = _keepers()
         late = [keeper for keeper in keepers if not _take(keeper.store.latch)]
         if not late or time.monotonic() > gives_up_at:
             return
         _after()
         time.sleep(RETRY_S)
+
+
+def _keepers() -> list[Keeper]:
+    while True:
+        try:
+            return list(_guards)
+        except RuntimeError:
+            # another thread has just made a cache, which changes the set
+            continue
 
 
 def _take(latch: Latch) -> bool:
@@ -74,8 +84,8 @@ def _after() -> None:
 
 
 def _after_in_child() -> None:
-    for keeper in _guards:
-        keeper.store.effects.forked()
+    for keeper in _keepers():
+        keeper.store.forked()
     _after()
     _taken.clear()
 

@@ -9,6 +9,26 @@ assumes that it is held.
 2. `acquire_bare` notes no holder where it can do without: it is for operations that are
    compiled throughout, in the middle of which no other code can run.
 3. A fork waits for it, so the child finds a consistent cache and a free latch.
+
+What runs without it, and so relies on the interpreter's global lock or on less than that:
+
+* `Strings.get` by `Keyspace.read`, and with it the notes of the hot keys and the policy's
+  `hit`: compiled only, where STEPS_ARE_ATOMIC.
+* `Strings.set` by `Writes.put_plain`: compiled only, where NOTHING_INTERRUPTS, or for a
+  write that makes nothing the garbage collector tracks where STEPS_ARE_ATOMIC.
+* What reads one number or the length of one list: `len(cache)`, DBSIZE, TAGCOUNT, the
+  limits, `Commons.transaction`, `Latch.is_noted`. It may be out of date, and is whole on
+  every build.
+* What begins when the latch is given back: the queue of effects (a deque, and a lock for who
+  delivers), the graveyard (taken away under the latch), the rubble (a list, and a lock for
+  what is counted).
+* `forks.py`: a dict by thread, and weak references to all caches.
+
+Pure Python relies on the first two nowhere. Neither does a build for an interpreter without
+the global lock: `setup.py` leaves it pure, since what mypyc makes says of itself that it needs
+no lock, while its attributes are not safe to share. Were it compiled all the same, both
+constants below are False there, and all of the store is under the latch. The lock cannot go
+away while a program runs; when an extension module brings it back, both stay False.
 """
 
 from __future__ import annotations

@@ -12,6 +12,8 @@ elements takes some tens of milliseconds, in which the interpreter runs nobody e
 3. A finalizer that uses the cache does not begin a step within a step.
 4. Bytes that wait here are no longer charged to a keyspace, but they are bounded: see
    `Commons.leave`.
+5. Many threads may let go at a time, each of a heap of its own. What they count together is
+   counted under a lock, in which nothing else runs.
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ from __future__ import annotations
 from _thread import get_ident
 from typing import Final
 
+from librt.threading import Lock
 from mypy_extensions import i64
 
 from cachestorm.values.bulk import Bulk
@@ -123,24 +126,37 @@ class Rubble:
     """All heaps of one cache.
 
     Attributes:
-        heaps: what waits.
-        size_bytes: about how much that is.
+        heaps: what waits, and is in nobody's hands.
     """
 
     def __init__(self) -> None:
         self.heaps: Final[list[Heap]] = []
-        self.size_bytes: i64 = 0
-        self._sweeper: int = 0
+        # two counters, since who adds holds the latch and who lets go does not
+        self._came_bytes: i64 = 0
+        self._went_bytes: i64 = 0
+        self._counting: Lock = Lock()
+        # the threads that are in the middle of a step
+        self._sweepers: Final[set[int]] = set()
+
+    @property
+    def size_bytes(self) -> i64:
+        """About how much waits."""
+        return self._came_bytes - self._went_bytes
+
+    def forked(self) -> None:
+        """In a child process nobody else is at work, whoever was in the parent."""
+        self._counting = Lock()
+        self._sweepers.clear()
 
     def add(self, parts: list[object], size_bytes: i64) -> None:
-        """Takes in what nobody else refers to.
+        """Takes in what nobody else refers to. The caller holds the latch.
 
         Args:
             parts: lists, dicts and bulks.
             size_bytes: what they were charged at.
         """
+        self._came_bytes += size_bytes
         self.heaps.append(Heap(parts, size_bytes))
-        self.size_bytes += size_bytes
 
     def sweep(self, room: i64) -> i64:
         """Lets go of about so much. The caller does not hold the latch.
@@ -149,25 +165,30 @@ class Rubble:
             How much it was, in elements; 0 when there is nothing, or in a finalizer.
         """
         thread: int = get_ident()
-        if self._sweeper == thread:
+        if thread in self._sweepers:
             return 0
-        self._sweeper = thread
+        self._sweepers.add(thread)
         done: i64 = 0
         try:
             while done < room:
                 heap = self._take()
                 if heap is None:
                     break
-                before = heap.size_bytes
-                done += heap.shrink(room - done)
-                self.size_bytes -= before - heap.size_bytes
-                if heap.parts:
-                    self.heaps.append(heap)
+                done += self._sweep(heap, room - done)
         finally:
-            self._sweeper = 0
-        if not self.heaps:
-            self.size_bytes = 0
+            self._sweepers.discard(thread)
         return done
+
+    def _sweep(self, heap: Heap, room: i64) -> i64:
+        before = heap.size_bytes
+        try:
+            return heap.shrink(room)
+        finally:
+            went = before - heap.size_bytes
+            if heap.parts:
+                self.heaps.append(heap)
+            with self._counting:
+                self._went_bytes += went
 
     def _take(self) -> Heap | None:
         """A heap for this thread alone."""
