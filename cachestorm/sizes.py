@@ -1,7 +1,7 @@
 """Sizes of memory as people write them: `"2gb"`, `"64MiB"`, or a number of bytes.
 
-Read by `Cache` and by the configuration. Units are 1024-based, in any case, with or
-without the `i`.
+Read by `Cache` and by the configuration; written by INFO and the doctor. Units are
+1024-based, in any case, with or without the `i`.
 """
 
 from __future__ import annotations
@@ -35,3 +35,20 @@ def parse_size(size: int | str) -> int:
     if digits.isascii() and digits.isdigit() and unit in _UNITS:
         return int(digits) * _UNITS[unit]
     raise ConfigError(f"{size!r} is no size: write bytes, or 64kb, 256mb, 2gb, 1tb")
+
+
+def human_bytes(size: int) -> str:
+    """A size as Redis shows it to people.
+
+    Example:
+        >>> [human_bytes(size) for size in (512, 1536, 3 * 1024**3)]
+        ['512B', '1.50K', '3.00G']
+    """
+    if size < 1024:
+        return f"{size}B"
+    amount = size / 1024
+    units = "KMGTP"
+    while amount >= 1024 and len(units) > 1:
+        amount /= 1024
+        units = units[1:]
+    return f"{amount:.2f}{units[0]}"

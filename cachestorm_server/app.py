@@ -21,9 +21,9 @@ from typing import TYPE_CHECKING, Final
 from cachestorm import COMPILED, __version__
 from cachestorm.cache import Cache
 from cachestorm.errors import CacheStormError
+from cachestorm.sizes import human_bytes
 from cachestorm_server import log_lines
 from cachestorm_server.config import Config
-from cachestorm_server.info import human_bytes
 from cachestorm_server.server import RespServer
 from cachestorm_server.settings import Settings
 

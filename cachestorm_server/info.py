@@ -23,29 +23,13 @@ from librt.time import time as wall_time
 from cachestorm import COMPILED, __version__
 from cachestorm.errors import NamespaceError
 from cachestorm.keyspace.store import rss_bytes
+from cachestorm.sizes import human_bytes
 from cachestorm_server.session import Door, database_of
 
 # What clients and tools take us for, and what our answers are compared with.
 REDIS_VERSION: Final = "7.2.4"
 
 Fields = list[tuple[str, object]]
-
-
-def human_bytes(size: int) -> str:
-    """A size as Redis shows it to people.
-
-    Example:
-        >>> [human_bytes(size) for size in (512, 1536, 3 * 1024**3)]
-        ['512B', '1.50K', '3.00G']
-    """
-    if size < 1024:
-        return f"{size}B"
-    amount = size / 1024
-    units = "KMGTP"
-    while amount >= 1024 and len(units) > 1:
-        amount /= 1024
-        units = units[1:]
-    return f"{amount:.2f}{units[0]}"
 
 
 def _server(door: Door) -> Fields:

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 from mypy_extensions import mypyc_attr, trait
 
+from cachestorm.commands.doctor import examine, report
 from cachestorm.commands.edge import Edge, exact_key
 from cachestorm.declare.declaration import command
 from cachestorm.declare.facts import help_of
+from cachestorm.keyspace.store import rss_bytes
 
 
 @mypyc_attr(allow_interpreted_subclasses=True)
@@ -41,6 +43,87 @@ class Memory(Edge):
             return None if entry is None else int(space.charge_of(entry))
         finally:
             self._leave()
+
+    @command(
+        "MEMORY DOCTOR",
+        group="server",
+        since="0.1",
+        complexity="O(N) in the namespaces; at most 2048 keys are looked at",
+        reply="verbatim",
+        flags="@slow",
+        summary="Return what could be better with the memory, and what to do about it.",
+    )
+    def memory_doctor(self) -> str:
+        """What could be better with the memory of the cache, a paragraph each, in words.
+
+        It looks at refused writes, limits and policy, what is due or has left and is still
+        there, the resident set, keys, tags and namespaces that have a great part of all, and
+        what other limits would do to the hit ratio.
+        """
+        self._enter()
+        try:
+            seen = examine(self._store)
+        finally:
+            self._leave()
+        seen.resident_bytes = rss_bytes()
+        return report(seen)
+
+    @command(
+        "MEMORY STATS",
+        group="server",
+        since="0.1",
+        complexity="O(1)",
+        flags="@slow",
+        summary="Return the numbers of the memory.",
+    )
+    def memory_stats(self) -> dict[str, object]:
+        """Redis' names for the numbers of the memory, as far as they mean anything here."""
+        self._enter()
+        try:
+            used = int(self._store.used_bytes)
+            peak = int(self._store.peak_bytes)
+            keys = int(self._store.entry_count)
+        finally:
+            self._leave()
+        resident = rss_bytes()
+        return {
+            "peak.allocated": peak,
+            "total.allocated": used,
+            "keys.count": keys,
+            "keys.bytes-per-key": used // keys if keys else 0,
+            "dataset.bytes": used,
+            "dataset.percentage": 100.0 if used else 0.0,
+            "peak.percentage": used * 100 / peak if peak else 0.0,
+            "fragmentation": resident / used if used else 0.0,
+            "fragmentation.bytes": resident - used,
+        }
+
+    @command(
+        "MEMORY MALLOC-STATS",
+        group="server",
+        since="0.1",
+        complexity="O(1)",
+        reply="bulk",
+        flags="loading @slow",
+        summary="Return what the allocator says of itself: here nothing.",
+    )
+    def memory_malloc_stats(self) -> str:
+        """What Redis answers where its allocator tells nothing."""
+        return "Stats not supported for the current allocator"
+
+    @command(
+        "MEMORY PURGE",
+        group="server",
+        since="0.1",
+        complexity="O(1): a step of reaping",
+        reply="ok",
+        flags="loading @slow",
+        summary="Let go of a step of what is due or has left.",
+    )
+    def memory_purge(self) -> bool:
+        """One step of `reap`; Python's allocator has nothing that can be asked for more."""
+        self._store.let_go()
+        return True
 
     @command(
         "MEMORY HELP",

@@ -188,7 +188,8 @@ class Namespaces(Edge):
         Returns:
             `keys`, `expires` (keys with a deadline), `tags`, `namespaces`, `hits`,
             `misses`, `sets` (keys created), `expired`, `evicted`, `invalidated`,
-            `used_memory`, `peak_memory` and `max_memory` (bytes; 0 for no limit).
+            `refused` (writes that found no room), `used_memory`, `peak_memory` and
+            `max_memory` (bytes; 0 for no limit).
         """
         self._enter()
         try:

@@ -81,8 +81,8 @@ def flags_of(declaration: Declaration) -> list[str]:
     flags: list[str] = []
     if declaration.writes:
         flags.append("write")
-    elif not declaration.connection and "stale" not in declaration.flags.split():
-        flags.append("readonly")  # what may be asked of stale data reads none
+    elif not declaration.connection and not _reads_no_data(declaration):
+        flags.append("readonly")
     if declaration.grows:
         flags.append("denyoom")
     flags.extend([word for word in declaration.flags.split() if not word.startswith("@")])
@@ -91,6 +91,12 @@ def flags_of(declaration: Declaration) -> list[str]:
     if _has_movable_keys(declaration):
         flags.append("movablekeys")
     return flags
+
+
+def _reads_no_data(declaration: Declaration) -> bool:
+    """Whether it may be asked of stale data, or says that it is nothing but slow."""
+    words = declaration.flags.split()
+    return "stale" in words or "@slow" in words
 
 
 def categories_of(declaration: Declaration) -> list[str]:

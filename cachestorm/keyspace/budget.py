@@ -17,7 +17,6 @@ from typing import Final
 from mypy_extensions import i64
 
 from cachestorm.entry import Entry
-from cachestorm.errors import OutOfMemoryError
 from cachestorm.events import Cause
 from cachestorm.keyspace.holdings import ENTRY_BYTES, size_of
 from cachestorm.keyspace.removals import Removals
@@ -67,11 +66,11 @@ class Budget(Removals):
             or (commons.max_bytes != 0 and need + kept > commons.max_bytes)
             or (commons.max_entries != 0 and new_entries > commons.max_entries)
         ):
-            raise OutOfMemoryError()
+            raise commons.refusal(need + kept)
         if self.max_bytes != 0:
             while self.used_bytes + need > self.max_bytes:
                 if not self.evict():
-                    raise OutOfMemoryError()
+                    raise commons.refusal()
         if commons.max_bytes != 0 and commons.used_bytes + need > commons.max_bytes:
             commons.make_room(need)
         if commons.max_entries != 0 and new_entries != 0:

@@ -20,7 +20,7 @@ from mypy_extensions import i64
 
 from cachestorm.clock import Clock
 from cachestorm.entry import Entry
-from cachestorm.errors import ReentrancyError
+from cachestorm.errors import OutOfMemoryError, ReentrancyError
 from cachestorm.events import Effects
 from cachestorm.keyspace.latch import Latch
 from cachestorm.keyspace.rubble import REAPING_STEP, SMALL, STEP, Rubble
@@ -50,6 +50,9 @@ class Commons:
         self.max_bytes: i64 = max_bytes
         self.max_entries: i64 = max_entries
         self.peak_bytes: i64 = 0
+        # writes that found no room; the size of the largest that could never fit
+        self.refused: i64 = 0
+        self.largest_refused_bytes: i64 = 0
         # whether a transaction holds the latch; `_depth` counts those nested in it
         self.transaction: bool = False
         self._depth: i64 = 0
@@ -172,6 +175,17 @@ class Commons:
     def in_transaction(self) -> bool:
         """Whether this thread is inside a transaction."""
         return self.transaction and self.latch.is_mine()
+
+    def refusal(self, size: i64 = 0) -> OutOfMemoryError:
+        """What a write that finds no room is refused with, and counted.
+
+        Args:
+            size: of what could never fit; 0 for what might at another time.
+        """
+        self.refused += 1
+        if size > self.largest_refused_bytes:
+            self.largest_refused_bytes = size
+        return OutOfMemoryError()
 
     def make_room(self, need: i64) -> None:
         """Evicts, wherever the policies find victims, until `need` more bytes fit.

@@ -193,6 +193,21 @@ class ExpiryIndex(Bulk):
             self._cursor += 1
         return found
 
+    def overdue(self, now_ms: i64) -> i64:
+        """How many entries are filed under deadlines that are past. O(seconds with some)."""
+        found: i64 = 0
+        present = now_ms >> FINE_BITS
+        for second, bucket in self._fine.items():
+            if second < present:
+                found += len(bucket)
+        period = now_ms >> COARSE_BITS
+        if self._opened < period:
+            found += len(self._opening)
+        for number, bucket in self._coarse.items():
+            if number < period:
+                found += len(bucket)
+        return found
+
     def _open(self, period: i64, limit: i64) -> None:
         self.moved = 0
         while self.moved < limit:

@@ -18,7 +18,7 @@ from mypy_extensions import i64
 
 from cachestorm.clock import Clock
 from cachestorm.codec import checked_text
-from cachestorm.errors import ArgumentError, NamespaceError, OutOfMemoryError
+from cachestorm.errors import ArgumentError, NamespaceError
 from cachestorm.eviction.policies import make_policy
 from cachestorm.eviction.sampled import Sampled
 from cachestorm.keyspace.commons import Commons
@@ -137,6 +137,7 @@ class Store(Commons):
             "expired": sum(int(space.expired) for space in spaces),
             "evicted": sum(int(space.evicted) for space in spaces),
             "invalidated": sum(int(space.invalidated) for space in spaces),
+            "refused": int(self.refused),
             "used_memory": int(self.used_bytes),
             "peak_memory": int(self.peak_bytes),
             "max_memory": int(self.max_bytes),
@@ -144,24 +145,25 @@ class Store(Commons):
 
     def make_room(self, need: i64) -> None:
         if need > self.max_bytes:
-            raise OutOfMemoryError()
+            raise self.refusal(need)
         while self.used_bytes + need > self.max_bytes:
             self.evict()
 
     def evict(self) -> None:
+        if not self._evict():
+            raise self.refusal()
+
+    def _evict(self) -> bool:
         if self.entry_count == 0:
-            raise OutOfMemoryError()
+            return False
         place = self._random.randrange(self.entry_count)
         for space in self._spaces.values():
             place -= len(space.dense)
             if place < 0:
                 if space.evict():
-                    return
+                    return True
                 break
-        for space in self._spaces.values():
-            if space.evict():
-                return
-        raise OutOfMemoryError()
+        return any(space.evict() for space in self._spaces.values())
 
     def limit(self, max_bytes: i64, max_entries: i64) -> None:
         """Sets the limits, 0 for none, and evicts what is beyond them, in slices.
@@ -172,9 +174,7 @@ class Store(Commons):
         self.max_entries = max_entries
         evicted: i64 = 0
         while self._is_beyond_limits():
-            try:
-                self.evict()
-            except OutOfMemoryError:
+            if not self._evict():
                 return
             evicted += 1
             if evicted % REAP_STEP == 0 and not self.transaction:

@@ -616,6 +616,12 @@ DIFFERENCES: Final = [
         "a key whose time is over is gone; theirs is weighed until it is swept out",
         "redis",
     ),
+    Difference(
+        "MEMORY",
+        ["$*", "=*", ARRAY],
+        ["$*", "=*", ARRAY],
+        "DOCTOR, STATS and MALLOC-STATS speak of this store, not of theirs",
+    ),
     Difference("OBJECT MEMORY", [ARRAY], [ARRAY], "HELP describes what ours does"),
 ]
 

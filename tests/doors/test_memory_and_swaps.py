@@ -34,3 +34,26 @@ def test_swapdb_refuses_what_is_no_database(door: Door) -> None:
     door.gives("-ERR invalid first DB index", "SWAPDB", "x", "1")
     door.gives("-ERR invalid second DB index", "SWAPDB", "1", "x")
     door.gives("-ERR DB index is out of range", "SWAPDB", "1", "16")
+
+
+def test_memory_doctor_is_a_text(door: Door) -> None:
+    told = door("MEMORY", "DOCTOR")
+    assert isinstance(told, str) and told.startswith("There is nothing in this cache")
+    door("SET", "k", "v")
+    told = door("MEMORY", "DOCTOR")
+    assert isinstance(told, str) and told.startswith("1 key takes")
+
+
+def test_memory_stats_are_names_with_numbers(door: Door) -> None:
+    door("SET", "k", "v")
+    numbers = door("MEMORY", "STATS")
+    if isinstance(numbers, list):
+        numbers = dict(zip(numbers[::2], numbers[1::2], strict=True))
+    assert isinstance(numbers, dict)
+    assert numbers["keys.count"] == 1
+    assert numbers["total.allocated"] == door.cache.stats()["used_memory"]
+
+
+def test_memory_purge_and_malloc_stats_answer_as_without_jemalloc(door: Door) -> None:
+    door.gives("OK", "MEMORY", "PURGE")
+    door.gives("Stats not supported for the current allocator", "MEMORY", "MALLOC-STATS")
