@@ -28,6 +28,7 @@ CASES = (
     "go_peer",
     "invalidation",
     "stalls",
+    "threads",
     "memory",
     "hit_ratio",
     "eviction_cost",
