@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
@@ -17,6 +18,17 @@ from cachestorm.errors import (
     NamespaceError,
     OutOfMemoryError,
 )
+from cachestorm.keyspace.removals import REAP_STEP
+
+# what a short word can cost in a container, with the room that it keeps for more
+MOST_A_WORD = 600
+# each lets the container of a key grow by some words
+GROWING: dict[str, Callable[[Cache, str, list[str]], object]] = {
+    "hash": lambda cache, key, words: cache.hset(key, mapping=dict.fromkeys(words, b"v" * 50)),
+    "list": lambda cache, key, words: cache.rpush(key, *words),
+    "set": lambda cache, key, words: cache.sadd(key, *words),
+    "sorted set": lambda cache, key, words: cache.zadd(key, dict.fromkeys(words, 1.5)),
+}
 
 
 def reap_all(cache: Cache) -> int:
@@ -106,6 +118,22 @@ class TestDeadlines:
         assert cache.stats()["expired"] == 100_000
         cache._check()
 
+    def test_each_step_that_reaps_is_a_short_one(self) -> None:
+        clock = ManualClock()
+        cache = Cache(clock=clock)
+        for n in range(20_000):
+            cache.set(f"k{n}", n, ttl=2000, tags=["t"])
+        cache.set("other", 1)
+        clock.advance(2005)
+        while len(cache) > 1:
+            before = len(cache)
+            cache.set("other", 2)
+            cache.get(f"k{before}")
+            cache.reap()
+            # a step by the reaper, and one key that is met
+            assert before - len(cache) <= REAP_STEP + 1
+        cache._check()
+
     def test_writes_reap_what_is_due_by_themselves(self) -> None:
         clock = ManualClock()
         cache = Cache(clock=clock)
@@ -181,6 +209,28 @@ class TestLimits:
         with pytest.raises(OutOfMemoryError):
             cache.set("big", b"x" * 20_000)
         assert cache.get("k") == 1
+
+    @pytest.mark.parametrize("policy", ["adaptive", "allkeys-lru", "noeviction"])
+    @pytest.mark.parametrize("kind", GROWING)
+    def test_a_container_passes_the_limit_by_one_command_at_the_most(
+        self, kind: str, policy: str
+    ) -> None:
+        limit = 100_000
+        cache = Cache(max_memory=limit, policy=policy)
+        refused = 0
+        for turn in range(400):
+            before = cache.stats()["used_memory"]
+            try:
+                GROWING[kind](cache, f"c{turn % 7}", [f"{turn}:{n}" for n in range(20)])
+            except OutOfMemoryError:
+                refused += 1
+                assert before == cache.stats()["used_memory"]
+            assert cache.stats()["used_memory"] <= limit + 20 * MOST_A_WORD
+            if policy != "noeviction":
+                cache.set(f"small{turn}", turn)
+                assert cache.stats()["used_memory"] <= limit
+        assert refused if policy == "noeviction" else cache.stats()["evicted"]
+        cache._check()
 
     def test_a_quota_evicts_inside_its_namespace(self) -> None:
         cache = Cache()
@@ -409,6 +459,7 @@ class TestKeys:
             "cause": Cause.INVALIDATED,
             "at_ms": clock.now_ms() - 2000,
             "tag": "t",
+            "path": ["t"],
         }
         assert reasons["b"] is not None
         assert reasons["b"]["cause"] is Cause.EXPIRED
