@@ -60,9 +60,14 @@ class Insight(Edge):
         """Why a key is missing: the last removal of it that is remembered.
 
         Returns:
-            `cause` (a `Cause`), `at_ms` (milliseconds since 1970) and `tag` (the one whose
-            invalidation it was, else None); None for a key that was never here, or left
-            long ago or in a flush.
+            `cause` (a `Cause`), `at_ms` (milliseconds since 1970), `tag` (the one of the
+            key's tags whose invalidation it was, else None) and `path` (the tags from the one
+            that was invalidated with CASCADE down to that one; only itself, where it was not by
+            a cascade or by one over more than 4096 tags). None for a key that was never
+            here, or left long ago or in a flush.
+
+            Who did it is not remembered, since each write would have to bring it along: a
+            listener (`on_removed`) is the place to note it.
         """
         key = exact_key(key)
         space = self._enter()
@@ -77,6 +82,7 @@ class Insight(Edge):
                 "cause": removal.cause,
                 "at_ms": int(removal.at_ms),
                 "tag": removal.tag,
+                "path": removal.path(),
             }
         finally:
             self._leave()

@@ -40,16 +40,20 @@ class Invalidating(Errand):
         space = self._space
         job = self._job
         if job is None:
-            tags = [self._tag]
-            if self._cascade:
-                tags = space.tags.descendants(self._tag)
-            job = space.doom(tags)
+            descent = _reached(space, self._tag, self._cascade)
+            job = space.doom(list(descent))
+            job.remember(descent)
             self._job = job
         return space.reap_doomed(job.sequence)
 
     def result(self) -> object:
         job = self._job
         return 0 if job is None else int(job.removed)
+
+
+def _reached(space: Keyspace, tag: str, cascade: bool) -> dict[str, str]:
+    """What an invalidation reaches: see `TagIndex.descent`."""
+    return space.tags.descent(tag) if cascade else {tag: ""}
 
 
 @mypyc_attr(allow_interpreted_subclasses=True)
@@ -188,7 +192,7 @@ class Tags(Edge):
             return cast(int, self._run(Invalidating(self._store, self._space, name, cascade)))
         space = self._enter()
         try:
-            return int(space.soften(space.tags.descendants(name) if cascade else [name]))
+            return int(space.soften(_reached(space, name, cascade)))
         finally:
             self._leave()
 

@@ -19,7 +19,7 @@ from mypy_extensions import i64
 from cachestorm.entry import OBJECT, STRING, Entry
 from cachestorm.errors import WrongTypeError
 from cachestorm.keyspace.hot_keys import CAPACITY
-from cachestorm.keyspace.tag_index import HIERARCHY_BYTES
+from cachestorm.keyspace.tag_index import HIERARCHY_BYTES, Invalidation
 from cachestorm.keyspace.writes import Writes
 from cachestorm.values.buffer import Buffer
 from cachestorm.values.weights import unbox
@@ -113,16 +113,21 @@ class Keyspace(Writes):
         if self.commons.effects.wanted:
             self.emit("tags", entry.key, tuple(tags))
 
-    def soften(self, names: list[str]) -> i64:
+    def soften(self, descent: dict[str, str]) -> i64:
         """Makes the entries of tags stale, O(1) a tag: readers miss them.
+
+        Args:
+            descent: the tags, each with the parent by which it was reached, or "".
 
         Returns:
             How many were fresh; an entry that bears two of the tags counts twice.
         """
         self.commons.sequence += 1
-        softened = self.tags.soften(names, self.commons.sequence)
+        job = Invalidation(self.commons.sequence, self.commons.now_ms())
+        job.remember(descent)
+        softened = self.tags.soften(descent, job)
         if self.commons.effects.wanted:
-            for name in names:
+            for name in descent:
                 self.emit("softened", name, None)
         return softened
 

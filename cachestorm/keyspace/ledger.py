@@ -12,6 +12,7 @@ from typing import Final
 from mypy_extensions import i64, mypyc_attr
 
 from cachestorm.events import Cause
+from cachestorm.keyspace.tag_index import Invalidation, TagMark
 
 CAPACITY: Final = 4096
 LONGEST_KEY: Final = 256
@@ -28,11 +29,21 @@ class Removal:
         tag: the invalidated tag that took it along, or None.
     """
 
-    def __init__(self, key: str, cause: Cause, at_ms: i64, tag: str | None) -> None:
+    def __init__(self, key: str, cause: Cause, at_ms: i64, mark: TagMark | None) -> None:
         self.key: Final = key
         self.cause: Final = cause
         self.at_ms: Final = at_ms
-        self.tag: Final = tag
+        self.tag: str | None = None
+        self._job: Invalidation | None = None
+        if mark is not None:
+            self.tag = mark.name
+            self._job = mark.softening if mark.job is None else mark.job
+
+    def path(self) -> list[str] | None:
+        """The tags from the one that was invalidated down to `tag`; None without a tag."""
+        if self.tag is None or self._job is None:
+            return None
+        return self._job.path(self.tag)
 
 
 class Ledger:
@@ -42,11 +53,11 @@ class Ledger:
         self._ring: Final[list[Removal]] = []
         self._next: i64 = 0
 
-    def record(self, key: str, cause: Cause, at_ms: i64, tag: str | None) -> None:
+    def record(self, key: str, cause: Cause, at_ms: i64, mark: TagMark | None) -> None:
         """Notes a removal. O(1)."""
         if len(key) > LONGEST_KEY:
             return
-        removal = Removal(key, cause, at_ms, tag)
+        removal = Removal(key, cause, at_ms, mark)
         if len(self._ring) < CAPACITY:
             self._ring.append(removal)
         else:

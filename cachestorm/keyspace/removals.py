@@ -27,7 +27,7 @@ from cachestorm.events import Cause
 from cachestorm.keyspace.commons import LOOK, SLICE, SLICE_S
 from cachestorm.keyspace.expiry import ExpiryIndex
 from cachestorm.keyspace.holdings import DEADLINE_BYTES, ENTRY_BYTES, Holdings, size_of
-from cachestorm.keyspace.tag_index import Doomed, Invalidation, TagIndex
+from cachestorm.keyspace.tag_index import Doomed, Invalidation, TagIndex, TagMark
 from cachestorm.values.container import Container
 from cachestorm.values.weights import weigh
 
@@ -58,10 +58,10 @@ class Removals(Holdings):
         index: int = entry.index
         value = self.values[index]
         freed = size_of(entry.kind, value) + ENTRY_BYTES + weigh(key)
-        tag: str | None = None
+        mark: TagMark | None = None
         if entry.tags is not None:
             if cause is _INVALIDATED:
-                tag = self._count_invalidated(entry)
+                mark = self._count_invalidated(entry)
             freed += self.tags.unlink(entry)
         if entry.expires_at_ms != 0:
             self.expiry.remove(entry)
@@ -93,15 +93,15 @@ class Removals(Holdings):
             self.evicted += 1
         elif cause is _INVALIDATED:
             self.invalidated += 1
-        self.ledger.record(key, cause, commons.now_ms(), tag)
+        self.ledger.record(key, cause, commons.now_ms(), mark)
         if commons.effects.wanted:
             self.emit("removed", key, cause, value)
 
-    def _count_invalidated(self, entry: Entry) -> str | None:
+    def _count_invalidated(self, entry: Entry) -> TagMark | None:
         job = self.tags.job_of(entry)
         if job is not None and not self.tags.is_stale(entry, job.sequence):
             job.removed += 1
-        return self.tags.fatal_tag(entry)
+        return self.tags.fatal_mark(entry)
 
     def changed(self, entry: Entry, size_delta: i64) -> None:
         """A container was changed in place. One that is empty now is removed."""

@@ -36,6 +36,8 @@ from cachestorm.values.bulk import Bulk
 
 LONGEST_TAG: Final = 1024
 NEVER: Final = (1 << 63) - 1
+# A removal that is remembered keeps the way of its cascade, if that had so many tags at most.
+MOST_TOLD: Final = 4096
 # What a link between an entry and a tag, and a tag itself, cost in memory.
 LINK_BYTES: Final = 16
 NODE_BYTES: Final = 400
@@ -47,12 +49,34 @@ SWEEP: Final = 4
 
 @mypyc_attr(acyclic=True)
 class Invalidation:
-    """One INVALIDATE: when it happened, and how many entries it has removed so far."""
+    """One INVALIDATE: when it happened, and how many entries it has removed so far.
+
+    Attributes:
+        descent: of a cascade, the tags that it reached and the parent of each by which it did;
+            empty for a single tag, and for a cascade over more than MOST_TOLD tags.
+    """
 
     def __init__(self, sequence: i64, at_ms: i64) -> None:
         self.sequence: Final = sequence
         self.at_ms: Final = at_ms
         self.removed: i64 = 0
+        self.descent: dict[str, str] = {}
+
+    def remember(self, descent: dict[str, str]) -> None:
+        """Keeps how a cascade went, so that WHY can tell."""
+        if len(descent) <= MOST_TOLD:
+            self.descent = descent
+
+    def path(self, tag: str) -> list[str]:
+        """The tags from the one that was invalidated down to this one."""
+        found = [tag]
+        while True:
+            parent = self.descent.get(found[-1], "")
+            if parent == "":
+                break
+            found.append(parent)
+        found.reverse()
+        return found
 
 
 @mypyc_attr(acyclic=True)
@@ -63,11 +87,13 @@ class TagMark:
         name: the tag.
         job: the invalidation that took the tag away, or None while it is alive.
         stale_at: entries of this version or below are stale.
+        softening: the soft invalidation that made them so.
     """
 
     def __init__(self, name: str) -> None:
         self.name: Final = name
         self.job: Invalidation | None = None
+        self.softening: Invalidation | None = None
         self.stale_at: i64 = 0
 
 
@@ -301,16 +327,16 @@ class TagIndex(Bulk):
                     return True
         return False
 
-    def fatal_tag(self, entry: Entry) -> str | None:
-        """The tag whose invalidation, hard or soft, killed an entry."""
+    def fatal_mark(self, entry: Entry) -> TagMark | None:
+        """The mark of the tag whose invalidation, hard or soft, killed an entry."""
         tags = entry.tags
         if isinstance(tags, TagMark):
-            return tags.name
+            return tags
         if isinstance(tags, tuple):
             for mark in tags:
                 assert isinstance(mark, TagMark)
                 if mark.job is not None or entry.version <= mark.stale_at:
-                    return mark.name
+                    return mark
         return None
 
     def detach(self, names: list[str], job: Invalidation) -> i64:
@@ -328,13 +354,14 @@ class TagIndex(Bulk):
                 freed += NODE_BYTES
         return freed
 
-    def soften(self, names: list[str], sequence: i64) -> i64:
+    def soften(self, names: Iterable[str], job: Invalidation) -> i64:
         """Makes the entries of tags stale. Returns how many were fresh, tag by tag."""
         softened: i64 = 0
         for name in names:
             node = self.nodes.get(name)
             if node is not None:
-                node.mark.stale_at = sequence
+                node.mark.stale_at = job.sequence
+                node.mark.softening = job
                 softened += node.fresh
                 node.fresh = 0
         return softened
@@ -421,16 +448,20 @@ class TagIndex(Bulk):
         """The direct children of a tag, in the order of their bytes."""
         return sorted(self._children.get(name, {}), key=bytes_of)
 
-    def descendants(self, name: str) -> list[str]:
-        """A tag and all its transitive children, each once."""
-        seen: dict[str, None] = {name: None}
+    def descent(self, name: str) -> dict[str, str]:
+        """A tag and all its transitive children, each with a parent that leads to it.
+
+        The tag itself has none: an empty one.
+        """
+        seen: dict[str, str] = {name: ""}
         waiting: list[str] = [name]
         while waiting:
-            for child in self._children.get(waiting.pop(), {}):
+            parent = waiting.pop()
+            for child in self._children.get(parent, {}):
                 if child not in seen:
-                    seen[child] = None
+                    seen[child] = parent
                     waiting.append(child)
-        return list(seen)
+        return seen
 
     def size_bytes(self, entries: Iterable[Entry]) -> i64:
         """What nodes and links are charged at. O(entries)."""
@@ -464,7 +495,7 @@ class TagIndex(Bulk):
             assert children
             for child in children:
                 assert parent in self._parents[child]
-                assert parent not in self.descendants(child)
+                assert parent not in self.descent(child)
         assert self.link_count == sum(len(below) for below in self._children.values())
         for child, parents in self._parents.items():
             assert parents

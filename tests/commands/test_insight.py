@@ -11,6 +11,7 @@ import pytest
 from cachestorm import Cache, Cause, ManualClock
 from cachestorm.errors import NotAnIntegerError
 from cachestorm.keyspace.hot_keys import CAPACITY, HALF_LIFE_MS, HotKeys
+from cachestorm.keyspace.tag_index import MOST_TOLD
 
 
 def zipf(keys: int, exponent: float, length: int, seed: int) -> list[int]:
@@ -116,7 +117,51 @@ class TestWhy:
         cache.invalidate("t")
         at = clock.now_ms()
         clock.advance(5)
-        assert cache.why("a") == {"cause": Cause.INVALIDATED, "at_ms": at, "tag": "t"}
+        assert cache.why("a") == {
+            "cause": Cause.INVALIDATED,
+            "at_ms": at,
+            "tag": "t",
+            "path": ["t"],
+        }
         cache.set("a", 1)
         assert cache.why("a") is None
         assert cache.why("never") is None
+
+    @pytest.mark.parametrize("soft", [False, True])
+    def test_it_names_the_way_by_which_a_cascade_came(self, soft: bool) -> None:
+        cache = Cache()
+        cache.taglink("shop", "shoes")
+        cache.taglink("shop", "hats")
+        cache.taglink("shoes", "boots")
+        cache.taglink("unrelated", "boots")
+        cache.set("page", 1, tags=["home", "boots"])
+        cache.set("other", 1, tags=["hats"])
+        cache.invalidate("shop", cascade=True, soft=soft)
+        assert cache.get("page") is None
+        assert cache.why("page")["tag"] == "boots"
+        assert cache.why("page")["path"] == ["shop", "shoes", "boots"]
+        assert cache.why("other")["path"] == ["shop", "hats"]
+        # what happens to the same tags later is another story
+        cache.set("page", 1, tags=["boots"])
+        cache.invalidate("boots", soft=soft)
+        assert cache.why("page")["path"] == ["boots"]
+        assert cache.why("other")["path"] == ["shop", "hats"]
+        cache._check()
+
+    def test_a_key_that_left_by_itself_has_no_path(self) -> None:
+        cache = Cache()
+        cache.set("a", 1, tags=["t"])
+        cache.delete("a")
+        assert (cache.why("a")["tag"], cache.why("a")["path"]) == (None, None)
+
+    def test_a_cascade_over_very_many_tags_is_told_by_its_last_one(self) -> None:
+        cache = Cache()
+        for number in range(MOST_TOLD):
+            cache.taglink(f"t{number}", f"t{number + 1}")
+        cache.set("a", 1, tags=[f"t{MOST_TOLD}"])
+        cache.invalidate("t0", cascade=True)
+        assert cache.why("a")["path"] == [f"t{MOST_TOLD}"]
+        cache.set("a", 1, tags=[f"t{MOST_TOLD}"])
+        cache.invalidate("t1", cascade=True)
+        path = cache.why("a")["path"]
+        assert (len(path), path[0], path[-1]) == (MOST_TOLD, "t1", f"t{MOST_TOLD}")
