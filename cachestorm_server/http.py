@@ -39,7 +39,6 @@ from librt.time import time as wall_time
 from cachestorm import COMPILED, __version__
 from cachestorm.cache import Cache
 from cachestorm.codec import bytes_of, text_of
-from cachestorm.commands.errand import Unfinished
 from cachestorm.declare.replies import to_json
 from cachestorm.errors import ArgumentError, CacheStormError, ConfigError, NamespaceError
 from cachestorm.keyspace.store import rss_bytes
@@ -47,6 +46,7 @@ from cachestorm_server import metrics
 from cachestorm_server.json_commands import (
     BadJsonError,
     JsonCommands,
+    Pending,
     error_document,
     read_document,
 )
@@ -280,13 +280,17 @@ class HttpServer:
         """Runs one command; other clients are served between the slices of a long one."""
         try:
             return self._commands.answer(command, namespace)
-        except Unfinished as unfinished:
-            errand = unfinished.errand
-        while True:
-            await asyncio.sleep(0)
-            answer = self._commands.go_on(errand)
-            if answer is not None:
-                return answer
+        except Pending as unfinished:
+            pending = unfinished
+        try:
+            while True:
+                await asyncio.sleep(0)
+                answer = self._commands.go_on(pending)
+                if answer is not None:
+                    return answer
+        except BaseException:
+            pending.errand.abandon()
+            raise
 
     async def _body(self, request: web.Request) -> bytes:
         try:

@@ -51,6 +51,21 @@ class ConnectionBoundError(CacheStormError):
         super().__init__(f"'{name}' belongs to a connection: it works over RESP only")
 
 
+class Pending(Exception):
+    """A command has done its first slice: `JsonCommands.go_on` does the others.
+
+    Attributes:
+        errand: what remains; whoever does not go on with it abandons it.
+        plan, words: what it was asked by.
+    """
+
+    def __init__(self, errand: Errand, plan: Plan, words: list[object]) -> None:
+        super().__init__()
+        self.errand: Final = errand
+        self.plan: Final = plan
+        self.words: Final = words
+
+
 def read_document(body: bytes) -> object:
     """What the bytes of a request mean.
 
@@ -104,26 +119,27 @@ class JsonCommands:
             The status and the answer.
 
         Raises:
-            Unfinished: if the command works in slices: `go_on` does the others.
+            Pending: if the command works in slices: `go_on` does the others.
         """
         self.commands += 1
         try:
             return OK_STATUS, {"result": to_json(self._run(request, namespace))}
-        except Unfinished:
+        except Pending:
             raise
         except Exception as error:
             return self._refusal(error)
 
-    def go_on(self, errand: Errand) -> tuple[int, dict[str, object]] | None:
+    def go_on(self, pending: Pending) -> tuple[int, dict[str, object]] | None:
         """One more slice of a command.
 
         Returns:
             The status and the answer; None while it is not done.
         """
         try:
-            if not errand.step():
+            if not pending.errand.step():
                 return None
-            return OK_STATUS, {"result": to_json(errand.result())}
+            reply = pending.plan.reply(pending.errand.result(), pending.words)
+            return OK_STATUS, {"result": to_json(reply)}
         except Exception as error:
             return self._refusal(error)
 
@@ -148,7 +164,10 @@ class JsonCommands:
         if where is not None and not isinstance(where, str):
             raise BadJsonError('"namespace" is the name of one')
         cache = self._cache if where is None else self._cache.namespace(where)
-        return plan.answer(cache, words)
+        try:
+            return plan.answer(cache, words)
+        except Unfinished as unfinished:
+            raise Pending(unfinished.errand, plan, words) from unfinished
 
     def _by_position(
         self, given: list[object], request: dict[str, object]

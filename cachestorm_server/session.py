@@ -154,6 +154,9 @@ class Session:
         self.closing: bool = False
         self.backlog: bool = False
         self.errand: Errand | None = None
+        # what the errand was asked by
+        self._errand_plan: Plan | None = None
+        self._errand_args: list[object] = []
         self.plan: Plan | None = None
         self._plan_name: object = None
         self.start_over()
@@ -180,7 +183,10 @@ class Session:
     def close(self) -> None:
         """Forgets the session; its connection has gone."""
         self.closing = True
-        self.errand = None
+        errand = self.errand
+        if errand is not None:
+            self.errand = None
+            errand.abandon()
         self.hang_up = None
         self.door.sessions.pop(self.id, None)
 
@@ -252,6 +258,9 @@ class Session:
             write_reply(out, reply, self.resp3)
         except Unfinished as unfinished:
             self.errand = unfinished.errand
+            if args is not None:
+                self._errand_plan = self.plan
+                self._errand_args = args
             return
         except _SpeaksHttp:
             _log.warning("client %d speaks HTTP: closed", self.id)
@@ -281,7 +290,11 @@ class Session:
         self.errand = None
         if not errand.step():
             raise Unfinished(errand)
-        return errand.result()
+        plan = self._errand_plan
+        assert plan is not None
+        args = self._errand_args
+        self._errand_args = []
+        return plan.reply(errand.result(), args)
 
     def _find(self, args: list[object]) -> Plan:
         """The plan of a request; remembered, because the next one often is the same."""

@@ -62,11 +62,15 @@ class Edge:
         pauses = not self._store.in_transaction()
         if pauses and self._serves_others:
             raise Unfinished(errand)
-        while True:
-            if pauses:
-                time.sleep(PAUSE_S)
-            if errand.step():
-                return errand.result()
+        try:
+            while True:
+                if pauses:
+                    time.sleep(PAUSE_S)
+                if errand.step():
+                    return errand.result()
+        except BaseException:
+            errand.abandon()
+            raise
 
 
 def exact_key(key: object) -> str:

@@ -1,13 +1,15 @@
 """The errand: a command that is too long for one step, a slice at a time.
 
-Made by the few commands that may meet a whole keyspace (INVALIDATE, KEYS, RANDOMKEY) and run
-by `Edge._run`: to its end, with others let in between the slices, or one slice only, and what
-remains is handed to a caller who has others to serve.
+Made by the few commands that may meet a whole keyspace (INVALIDATE, KEYS, RANDOMKEY), and by
+those that work on large values (`derivation.py`); run by `Edge._run`: to its end, with others
+let in between the slices, or one slice only, and what remains is handed to a caller who has
+others to serve.
 
 1. A slice ends after `SLICE_S` or `SLICE` pieces of work, whichever comes first.
 2. What an errand must do in one step for all readers it does in its first slice.
-3. One that is abandoned leaves nothing behind that reaping would not finish.
-4. Its result is the value of the command and its reply: such a command has no converter.
+3. One that is abandoned leaves nothing behind that reaping would not finish. Whoever does
+   not go on with it says so (`abandon`).
+4. Its result is the value of the command; `Plan.reply` makes the reply of it.
 """
 
 from __future__ import annotations
@@ -36,6 +38,9 @@ class Errand:
             return self._slice()
         finally:
             self._store.leave()
+
+    def abandon(self) -> None:
+        """Lets go of what was begun. The caller does not hold the latch."""
 
     def result(self) -> object:
         """The value of the command, once `step` has said that it is done."""

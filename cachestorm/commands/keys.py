@@ -12,6 +12,7 @@ from librt.time import time as wall_time
 from mypy_extensions import i64, mypyc_attr, trait
 
 from cachestorm.codec import bytes_of
+from cachestorm.commands.copying import Copying, is_long_copy
 from cachestorm.commands.edge import Edge, exact_key
 from cachestorm.commands.errand import Errand
 from cachestorm.declare.declaration import command
@@ -401,15 +402,17 @@ class Keys(Edge):
             if not replace and target.peek(destination) is not None:
                 return False
             value = space.value(entry)
-            if isinstance(value, Container):
-                value = value.copy()
-            tags = space.tags.names(entry)
-            target.put(
-                destination, value, entry.kind, entry.expires_at_ms, tags, space.idle_of(entry)
-            )
-            return True
+            if not isinstance(value, Container) or not is_long_copy(value, entry.kind):
+                if isinstance(value, Container):
+                    value = value.copy()
+                tags = space.tags.names(entry)
+                idle = space.idle_of(entry)
+                target.put(destination, value, entry.kind, entry.expires_at_ms, tags, idle)
+                return True
         finally:
             self._leave()
+        copying = Copying(self._store, space, source, target, destination, replace)
+        return cast(bool, self._run(copying))
 
     @command(
         "MOVE key db:database",

@@ -15,6 +15,7 @@ from mypy_extensions import i64, mypyc_attr, trait
 from cachestorm.codec import INT64_MAX, to_wire
 from cachestorm.commands.containers import admit, entry_of, folded, keys_of, settle, span
 from cachestorm.commands.edge import Edge, exact_key
+from cachestorm.commands.long_lists import LONG_LIST, Finding, Inserting, Sifting, Trimming
 from cachestorm.declare.declaration import command
 from cachestorm.declare.kinds import UNEVEN, ZERO_RANK
 from cachestorm.entry import LIST, Entry
@@ -337,15 +338,18 @@ class Lists(Edge):
             if entry is None:
                 return 0
             found = _list(space, entry)
-            places = found.places(wire, 1, 0, 1)
-            if not places:
-                return -1
-            before = found.size_bytes
-            found.insert(places[0] + (1 if side == "AFTER" else 0), held)
-            settle(space, entry, found, before)
-            return len(found)
+            if len(found) <= LONG_LIST:
+                places = found.places(wire, 1, 0, 1)
+                if not places:
+                    return -1
+                before = found.size_bytes
+                found.insert(places[0] + (1 if side == "AFTER" else 0), held)
+                settle(space, entry, found, before)
+                return len(found)
         finally:
             self._leave()
+        inserting = Inserting(self._store, space, key, wire, held, side == "AFTER")
+        return cast(int, self._run(inserting))
 
     @command(
         "LREM key count element",
@@ -374,13 +378,15 @@ class Lists(Edge):
             if entry is None:
                 return 0
             found = _list(space, entry)
-            before = found.size_bytes
-            removed = found.remove(wire, count)
-            if removed:
-                settle(space, entry, found, before)
-            return removed
+            if len(found) <= LONG_LIST:
+                before = found.size_bytes
+                removed = found.remove(wire, count)
+                if removed:
+                    settle(space, entry, found, before)
+                return removed
         finally:
             self._leave()
+        return cast(int, self._run(Sifting(self._store, space, key, wire, count)))
 
     @command(
         "LTRIM key start stop",
@@ -402,13 +408,17 @@ class Lists(Edge):
             found = _list(space, entry)
             length = i64(len(found))
             first, last = span(start, stop, length)
-            if last - first < length:
+            kept = last - first
+            if kept == length:
+                return True
+            if length - kept <= LONG_LIST:
                 before = found.size_bytes
                 found.keep(first, last)
                 settle(space, entry, found, before)
-            return True
+                return True
         finally:
             self._leave()
+        return cast(bool, self._run(Trimming(self._store, space, key, start, stop)))
 
     @command(
         "LPOS key element [RANK rank] [COUNT count:num-matches] [MAXLEN maxlen:len]",
@@ -452,18 +462,24 @@ class Lists(Edge):
             wanted = 1
         elif count != 0:
             wanted = min(count, INT64_MAX)
+        sign = -1 if rank < 0 else 1
         space = self._enter()
         try:
             entry = entry_of(space, key, LIST)
-            places: list[int] = []
-            if entry is not None:
-                sign = -1 if rank < 0 else 1
-                places = _list(space, entry).places(wire, wanted * sign, looks, rank * sign)
+            if entry is None:
+                return None if count is None else []
+            found = _list(space, entry)
+            if len(found) <= LONG_LIST:
+                places = found.places(wire, wanted * sign, looks, rank * sign)
+                if count is not None:
+                    return places
+                return places[0] if places else None
         finally:
             self._leave()
-        if count is not None:
-            return places
-        return places[0] if places else None
+        finding = Finding(
+            self._store, space, key, wire, wanted * sign, looks, rank * sign, count is None
+        )
+        return cast("int | list[int] | None", self._run(finding))
 
     @command(
         "LMOVE source destination wherefrom:<LEFT | RIGHT> whereto:<LEFT | RIGHT>",

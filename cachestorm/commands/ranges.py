@@ -50,22 +50,28 @@ class Range:
         """The ranks from the first to below the second; O(log n)."""
         raise NotImplementedError
 
-    def rows(self, scores: SortedSet) -> list[Row]:
-        """The rows in order; O(log n + rows)."""
+    def limits(self, scores: SortedSet) -> tuple[i64, i64]:
+        """The ranks that are left of it when it is limited; equal where nothing is."""
         first, last = self.ranks(scores)
         size: int = last - first
         if self._offset < 0 or self._offset >= size:
-            return []
+            return 0, 0
         kept = size - self._offset
         if 0 <= self._count < kept:
             kept = self._count
         if self._rev:
             stop: i64 = last - self._offset
-            rows = scores.slice(stop - kept, stop)
-            rows.reverse()
-            return rows
+            return stop - kept, stop
         start: i64 = first + self._offset
-        return scores.slice(start, start + kept)
+        return start, start + kept
+
+    def rows(self, scores: SortedSet) -> list[Row]:
+        """The rows in order; O(log n + rows)."""
+        start, stop = self.limits(scores)
+        rows = scores.slice(start, stop)
+        if self._rev:
+            rows.reverse()
+        return rows
 
 
 class _IndexRange(Range):

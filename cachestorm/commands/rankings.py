@@ -1,7 +1,8 @@
 """Combinations of rankings: union, intersection and difference of sorted sets.
 
-Made by the sorted-set commands from their options, worked out under the latch. A set takes
-part like a sorted set whose members all score 1.
+Made by the sorted-set commands from their options. A set takes part like a sorted set whose
+members all score 1. What is small is worked out under the latch at once, what is large by a
+`Derivation`; both a piece at a time, by the same functions.
 
 1. Sources are taken from the smallest to the largest, except by a difference, so that
    floating point sums come out in the order in which Redis adds.
@@ -10,13 +11,19 @@ part like a sorted set whose members all score 1.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Final, cast
 
 from mypy_extensions import i64
 
-from cachestorm.entry import SET, ZSET
+from cachestorm.commands.containers import replace
+from cachestorm.commands.derivation import PIECE, Derivation
+from cachestorm.commands.rows import members_of, scored
+from cachestorm.commands.sample_sort import SampleSort
+from cachestorm.entry import SET, ZSET, Entry
 from cachestorm.errors import CommandSyntaxError, WrongTypeError
 from cachestorm.keyspace.keyspace import Keyspace
+from cachestorm.keyspace.store import Store
 from cachestorm.values.ranking import Row
 from cachestorm.values.set import SetValue
 from cachestorm.values.sorted_set import SortedSet, member_of, spelling
@@ -58,11 +65,11 @@ class _Source:
         product = score * self._weight
         return product if product == product else 0.0
 
-    def members(self) -> list[str]:
-        """All members, lowest score first."""
+    def some(self, start: i64, stop: i64) -> list[str]:
+        """The members at some places, in no order."""
         if self._scores is not None:
-            return [member_of(row) for row in self._scores.slice(0, len(self._scores))]
-        return [] if self._plain is None else self._plain.members()
+            return [member_of(row) for row in self._scores.some(start, stop)]
+        return [] if self._plain is None else self._plain.some(start, stop)
 
 
 class Combination:
@@ -74,6 +81,9 @@ class Combination:
         weights: one for each key; None for 1.
         aggregate: SUM, MIN or MAX.
 
+    Attributes:
+        keys: as given.
+
     Raises:
         CommandSyntaxError: for another aggregate.
     """
@@ -84,69 +94,82 @@ class Combination:
         if aggregate not in (SUM, MIN, MAX):
             raise CommandSyntaxError()
         self._how = how
-        self._keys = keys
+        self.keys: Final = keys
         self._weights = weights
         self._aggregate = aggregate
 
-    def rows(self, space: Keyspace) -> list[Row]:
-        """The rows of the result in order.
+    def sources(self, space: Keyspace) -> list[_Source]:
+        """What is combined, in the order in which that is done. Counts as an access to each.
 
         Raises:
             WrongTypeError: if any of the keys holds neither a sorted set nor a set.
         """
-        sources = self._sources(space)
-        if self._how == UNION:
-            scores = self._united(sorted(sources, key=len))
-        elif self._how == INTER:
-            scores = self._shared(sorted(sources, key=len))
-        else:
-            scores = _left_over(sources)
-        rows = [(score, spelling(member)) for member, score in scores.items()]
+        return self.sources_of(space, [space.find(key) for key in self.keys])
+
+    def sources_of(self, space: Keyspace, entries: list[Entry | None]) -> list[_Source]:
+        """As `sources`, of the entries of the keys."""
+        found: list[_Source] = []
+        for place, entry in enumerate(entries):
+            weight = 1.0 if self._weights is None else self._weights[place]
+            found.append(_source(space, entry, weight))
+        return sorted(found, key=len) if self._how in (UNION, INTER) else found
+
+    def work_of(self, sources: list[_Source]) -> i64:
+        """About how many members are to be looked at."""
+        if self._how != UNION:
+            return len(sources[0]) * len(sources)
+        work: i64 = 0
+        for source in sources:
+            work += len(source)
+        return work
+
+    def rows(self, sources: list[_Source]) -> list[Row]:
+        """The rows of the result in order."""
+        scores: dict[str, float] = {}
+        for at, source in enumerate(sources if self._how == UNION else sources[:1]):
+            self.add_some(sources, at, 0, len(source), scores)
+        rows = [(score + 0.0, spelling(member)) for member, score in scores.items()]
         rows.sort()
         return rows
 
-    def count_shared(self, space: Keyspace, limit: int) -> int:
-        """How many members all of them share, at most `limit`.
+    def add_some(
+        self, sources: list[_Source], at: int, start: i64, stop: i64, scores: dict[str, float]
+    ) -> None:
+        """Adds to the result what the members at some places of a source come to.
 
-        Raises:
-            WrongTypeError: as `rows`.
+        Args:
+            at: which source; but for a union, that of the first is the whole result.
+            scores: of the members of the result so far.
         """
-        sources = sorted(self._sources(space), key=len)
+        source = sources[at]
+        members = source.some(start, stop)
+        if self._how == UNION:
+            for member in members:
+                score = cast(float, source.weighted(member))
+                former = scores.get(member)
+                scores[member] = score if former is None else self._joined(former, score)
+        elif self._how == INTER:
+            for member in members:
+                if not _is_in_all(member, sources):
+                    continue
+                total = cast(float, source.weighted(member))
+                for other in sources[1:]:
+                    total = self._joined(total, cast(float, other.weighted(member)))
+                scores[member] = total
+        else:
+            for member in members:
+                if not _is_in_another(member, sources):
+                    scores[member] = cast(float, source.weighted(member))
+
+    def count_some(self, sources: list[_Source], start: i64, stop: i64, limit: int) -> int:
+        """How many of the members at some places of the first all share, at most `limit`."""
         count = 0
-        for member in sources[0].members():
+        for member in sources[0].some(start, stop):
             if count >= limit:
                 break
             if _is_in_all(member, sources):
                 count += 1
         return count
-
-    def _sources(self, space: Keyspace) -> list[_Source]:
-        sources: list[_Source] = []
-        for place, key in enumerate(self._keys):
-            weight = 1.0 if self._weights is None else self._weights[place]
-            sources.append(_source(space, key, weight))
-        return sources
-
-    def _united(self, sources: list[_Source]) -> dict[str, float]:
-        scores: dict[str, float] = {}
-        for source in sources:
-            for member in source.members():
-                score = cast(float, source.weighted(member))
-                former = scores.get(member)
-                scores[member] = score if former is None else self._joined(former, score)
-        return scores
-
-    def _shared(self, sources: list[_Source]) -> dict[str, float]:
-        scores: dict[str, float] = {}
-        smallest = sources[0]
-        for member in smallest.members():
-            if not _is_in_all(member, sources):
-                continue
-            total = cast(float, smallest.weighted(member))
-            for source in sources[1:]:
-                total = self._joined(total, cast(float, source.weighted(member)))
-            scores[member] = total
-        return scores
 
     def _joined(self, former: float, score: float) -> float:
         if self._aggregate == MIN:
@@ -156,9 +179,149 @@ class Combination:
         total = former + score
         return total if total == total else 0.0
 
+    def pieces(
+        self, sources: list[_Source], scores: dict[str, float], rows: list[Row]
+    ) -> Iterator[None]:
+        """Works out the rows, in no order, and yields after each piece.
 
-def _source(space: Keyspace, key: str, weight: float) -> _Source:
-    entry = space.find(key)
+        Args:
+            scores: empty; so it is at the end again.
+            rows: empty; takes them.
+        """
+        step = PIECE if self._how == UNION else max(PIECE // len(sources), 8)
+        for at, source in enumerate(sources if self._how == UNION else sources[:1]):
+            start = 0
+            while start < len(source):
+                self.add_some(sources, at, start, start + step, scores)
+                start += step
+                yield
+        while scores:
+            _move_some(scores, rows)
+            yield
+
+
+class _CombiningScores(Derivation):
+    """A combination of large sorted sets on its way."""
+
+    def __init__(self, store: Store, space: Keyspace, combination: Combination) -> None:
+        super().__init__(store, space, combination.keys)
+        self._combination: Final = combination
+
+    def _start(self) -> None:
+        """Makes what is to take the rows; what was there is no more."""
+        raise NotImplementedError
+
+    def _take(self, rows: list[Row]) -> None:
+        """Takes rows in order; they may be kept."""
+        raise NotImplementedError
+
+    def _work(self) -> Iterator[None]:
+        self._start()
+        combination = self._combination
+        scores: dict[str, float] = {}
+        rows: list[Row] = []
+        sort = SampleSort(rows)
+        self._keep(cast("dict[str, object]", scores))
+        self._keep(cast("list[object]", sort.waiting))
+        self._keep(cast("list[object]", sort.parts))
+        sources = combination.sources_of(self._space, self._seen)
+        for _ in combination.pieces(sources, scores, rows):
+            yield
+        for _ in sort.run():
+            yield
+        for at, part in enumerate(sort.parts):
+            sort.parts[at] = []
+            self._take(part)
+            yield
+
+
+class StoringScores(_CombiningScores):
+    """ZUNIONSTORE, ZINTERSTORE and ZDIFFSTORE of what is large. Its result: how many."""
+
+    def __init__(
+        self, store: Store, space: Keyspace, combination: Combination, destination: str
+    ) -> None:
+        super().__init__(store, space, combination)
+        self._destination: Final = destination
+        self._scores: SortedSet = SortedSet()
+        self._count: i64 = 0
+
+    def _start(self) -> None:
+        self._scores = SortedSet()
+        self._made = self._scores
+
+    def _take(self, rows: list[Row]) -> None:
+        self._scores.append(rows)
+
+    def _finish(self) -> None:
+        self._count = len(self._scores)
+        replace(self._space, self._destination, self._scores, ZSET)
+        self._given_away()
+
+    def result(self) -> object:
+        return int(self._count)
+
+
+class ReturningScores(_CombiningScores):
+    """ZUNION, ZINTER and ZDIFF of what is large. Its result: members, maybe with scores."""
+
+    def __init__(
+        self, store: Store, space: Keyspace, combination: Combination, withscores: bool
+    ) -> None:
+        super().__init__(store, space, combination)
+        self._withscores: Final = withscores
+        self._rows: list[Row] = []
+
+    def _start(self) -> None:
+        self._rows = []
+        self._keep(cast("list[object]", self._rows))
+
+    def _take(self, rows: list[Row]) -> None:
+        self._rows.extend(rows)
+
+    def _finish(self) -> None:
+        self._aside.pop(0)
+
+    def result(self) -> object:
+        return scored(self._rows) if self._withscores else members_of(self._rows)
+
+
+class CountingScores(Derivation):
+    """ZINTERCARD of what is large. Its result: how many, at most the limit."""
+
+    def __init__(
+        self, store: Store, space: Keyspace, combination: Combination, limit: int
+    ) -> None:
+        super().__init__(store, space, combination.keys)
+        self._combination: Final = combination
+        self._limit: Final = limit
+        self._count: int = 0
+
+    def _work(self) -> Iterator[None]:
+        self._count = 0
+        sources = self._combination.sources_of(self._space, self._seen)
+        step = max(PIECE // len(sources), 8)
+        start = 0
+        while start < len(sources[0]) and self._count < self._limit:
+            left = self._limit - self._count
+            self._count += self._combination.count_some(sources, start, start + step, left)
+            start += step
+            yield
+
+    def result(self) -> object:
+        return self._count
+
+
+def _move_some(scores: dict[str, float], rows: list[Row]) -> None:
+    """Takes some members out of a dict and makes rows of them."""
+    left = min(PIECE, len(scores))
+    while left > 0:
+        member, score = scores.popitem()
+        rows.append((score + 0.0, spelling(member)))  # minus zero becomes zero
+        left -= 1
+
+
+def _source(space: Keyspace, entry: Entry | None, weight: float) -> _Source:
     if entry is None:
         return _Source(None, None, weight)
     value = space.values[i64(entry.index)]
@@ -176,12 +339,8 @@ def _is_in_all(member: str, sources: list[_Source]) -> bool:
     return True
 
 
-def _left_over(sources: list[_Source]) -> dict[str, float]:
-    scores: dict[str, float] = {}
-    for member in sources[0].members():
-        for source in sources[1:]:
-            if member in source:
-                break
-        else:
-            scores[member] = cast(float, sources[0].weighted(member))
-    return scores
+def _is_in_another(member: str, sources: list[_Source]) -> bool:
+    for source in sources[1:]:
+        if member in source:
+            return True
+    return False

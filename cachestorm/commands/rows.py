@@ -110,9 +110,8 @@ def remove_members(space: Keyspace, entry: Entry, members: list[str]) -> int:
 
 
 def store_rows(space: Keyspace, destination: str, rows: list[Row]) -> int:
-    """Stores rows as a sorted set in place of whatever is there; how many."""
+    """Stores rows, which are kept, as a sorted set in place of what is there; how many."""
     made = SortedSet()
-    for row in rows:
-        made.put(member_of(row), row[0])
+    made.fill(rows)
     replace(space, destination, made, ZSET)
     return len(made)

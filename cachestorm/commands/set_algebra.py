@@ -6,22 +6,29 @@ kind is refused even where the result is certain before.
 
 from __future__ import annotations
 
-from typing import Final, cast
+from typing import cast
 
-from mypy_extensions import i64, mypyc_attr, trait
+from mypy_extensions import mypyc_attr, trait
 
 from cachestorm.codec import INT64_MAX
-from cachestorm.commands.containers import entry_of, keys_of, replace
+from cachestorm.commands.containers import keys_of, replace
+from cachestorm.commands.derivation import PLAIN
 from cachestorm.commands.edge import Edge, exact_key
+from cachestorm.commands.set_combinations import (
+    DIFFERENCE,
+    INTERSECTION,
+    UNION,
+    CountingSets,
+    ReturningSets,
+    StoringSets,
+    combined,
+    set_of,
+    sets_at,
+    work_of,
+)
 from cachestorm.declare.declaration import command
-from cachestorm.entry import SET, Entry
+from cachestorm.entry import SET
 from cachestorm.errors import ArgumentError, ArityError
-from cachestorm.keyspace.keyspace import Keyspace
-from cachestorm.values.set import SetValue
-
-UNION: Final = "union"
-INTERSECTION: Final = "intersection"
-DIFFERENCE: Final = "difference"
 
 
 @mypyc_attr(allow_interpreted_subclasses=True)
@@ -39,7 +46,7 @@ class SetAlgebra(Edge):
     )
     def sunion(self, *keys: str) -> set[str]:
         """The members that are in any of the sets."""
-        return set(self._combine_sets(keys, UNION, "sunion"))
+        return self._combine_sets(keys, UNION, "sunion")
 
     @command(
         "SINTER key [key ...]",
@@ -51,7 +58,7 @@ class SetAlgebra(Edge):
     )
     def sinter(self, *keys: str) -> set[str]:
         """The members that are in all of the sets."""
-        return set(self._combine_sets(keys, INTERSECTION, "sinter"))
+        return self._combine_sets(keys, INTERSECTION, "sinter")
 
     @command(
         "SDIFF key [key ...]",
@@ -63,17 +70,20 @@ class SetAlgebra(Edge):
     )
     def sdiff(self, *keys: str) -> set[str]:
         """The members of the first set that are in none of the others."""
-        return set(self._combine_sets(keys, DIFFERENCE, "sdiff"))
+        return self._combine_sets(keys, DIFFERENCE, "sdiff")
 
-    def _combine_sets(self, keys: tuple[object, ...], how: str, name: str) -> list[str]:
+    def _combine_sets(self, keys: tuple[object, ...], how: str, name: str) -> set[str]:
         names = keys_of(keys)
         if not names:
             raise ArityError(name)
         space = self._enter()
         try:
-            return _combined(space, names, how, INT64_MAX)
+            sets = sets_at(space, names)
+            if work_of(sets, how) <= PLAIN:
+                return set(combined(sets, how, INT64_MAX))
         finally:
             self._leave()
+        return cast("set[str]", self._run(ReturningSets(self._store, space, names, how)))
 
     @command(
         "SINTERCARD numkeys:card-keys key [key ...] [LIMIT limit]",
@@ -95,9 +105,13 @@ class SetAlgebra(Edge):
             raise ArgumentError("LIMIT can't be negative")
         space = self._enter()
         try:
-            return len(_combined(space, names, INTERSECTION, limit or INT64_MAX))
+            sets = sets_at(space, names)
+            if work_of(sets, INTERSECTION) <= PLAIN:
+                return len(combined(sets, INTERSECTION, limit or INT64_MAX))
         finally:
             self._leave()
+        counting = CountingSets(self._store, space, names, limit or INT64_MAX)
+        return cast(int, self._run(counting))
 
     @command(
         "SUNIONSTORE destination key [key ...]",
@@ -147,75 +161,11 @@ class SetAlgebra(Edge):
             raise ArityError(name)
         space = self._enter()
         try:
-            made = set_of(_combined(space, names, how, INT64_MAX))
-            replace(space, destination, made, SET)
-            return len(made)
+            sets = sets_at(space, names)
+            if work_of(sets, how) <= PLAIN:
+                made = set_of(combined(sets, how, INT64_MAX))
+                replace(space, destination, made, SET)
+                return len(made)
         finally:
             self._leave()
-
-
-def set_at(space: Keyspace, entry: Entry) -> SetValue:
-    """The set that an entry holds."""
-    return cast(SetValue, space.values[i64(entry.index)])
-
-
-def set_of(members: list[str]) -> SetValue:
-    """A new set of these members."""
-    made = SetValue()
-    for member in members:
-        made.add(member)
-    return made
-
-
-def _combined(space: Keyspace, keys: list[str], how: str, limit: int) -> list[str]:
-    """The members of a union, intersection or difference of sets.
-
-    Raises:
-        WrongTypeError: if any of the keys holds another kind, even where the result is
-            certain before.
-    """
-    sets: list[SetValue] = []
-    for key in keys:
-        entry = entry_of(space, key, SET)
-        sets.append(SetValue() if entry is None else set_at(space, entry))
-    if how == UNION:
-        return _united(sets)
-    if how == INTERSECTION:
-        return _shared(sets, limit)
-    return _left_over(sets)
-
-
-def _united(sets: list[SetValue]) -> list[str]:
-    union: dict[str, None] = {}
-    for each in sets:
-        for member in each.members():
-            union[member] = None
-    return list(union)
-
-
-def _shared(sets: list[SetValue], limit: int) -> list[str]:
-    smallest = sets[0]
-    for each in sets:
-        if len(each) < len(smallest):
-            smallest = each
-    shared: list[str] = []
-    for member in smallest.members():
-        if len(shared) >= limit:
-            break
-        for each in sets:
-            if each is not smallest and member not in each:
-                break
-        else:
-            shared.append(member)
-    return shared
-
-
-def _left_over(sets: list[SetValue]) -> list[str]:
-    left: list[str] = []
-    for member in sets[0].members():
-        for each in sets[1:]:
-            if member in each:
-                break
-        else:
-            left.append(member)
-    return left
+        return cast(int, self._run(StoringSets(self._store, space, names, how, destination)))

@@ -22,7 +22,8 @@ from cachestorm.commands.containers import (
     walk_stop,
 )
 from cachestorm.commands.edge import exact_key
-from cachestorm.commands.set_algebra import SetAlgebra, set_at, set_of
+from cachestorm.commands.set_algebra import SetAlgebra
+from cachestorm.commands.set_combinations import set_at, set_of
 from cachestorm.declare.declaration import command
 from cachestorm.declare.kinds import UNEVEN
 from cachestorm.entry import SET

@@ -15,8 +15,14 @@ from cachestorm.codec import INT64_MAX, parse_float
 from cachestorm.commands.containers import (
     keys_of,
 )
+from cachestorm.commands.derivation import PLAIN
 from cachestorm.commands.edge import Edge, exact_key
-from cachestorm.commands.rankings import Combination
+from cachestorm.commands.rankings import (
+    Combination,
+    CountingScores,
+    ReturningScores,
+    StoringScores,
+)
 from cachestorm.commands.rows import (
     Scored,
     members_of,
@@ -25,7 +31,6 @@ from cachestorm.commands.rows import (
 )
 from cachestorm.declare.declaration import command
 from cachestorm.errors import ArgumentError, CommandSyntaxError
-from cachestorm.values.ranking import Row
 
 
 @mypyc_attr(allow_interpreted_subclasses=True)
@@ -58,8 +63,8 @@ class SortedSetAlgebra(Edge):
             aggregate: "SUM", "MIN" or "MAX" of what a member scores.
             withscores: pairs of member and score instead of members.
         """
-        rows = self._combine_scores(_combination("zunion", keys, weights, aggregate))
-        return scored(rows) if withscores else members_of(rows)
+        combination = _combination("zunion", keys, weights, aggregate)
+        return self._combine_scores(combination, withscores)
 
     @command(
         "ZUNIONSTORE destination numkeys:input-keys key [key ...] [WEIGHTS weight "
@@ -107,8 +112,8 @@ class SortedSetAlgebra(Edge):
             aggregate: "SUM", "MIN" or "MAX" of what a member scores.
             withscores: pairs of member and score instead of members.
         """
-        rows = self._combine_scores(_combination("zinter", keys, weights, aggregate))
-        return scored(rows) if withscores else members_of(rows)
+        combination = _combination("zinter", keys, weights, aggregate)
+        return self._combine_scores(combination, withscores)
 
     @command(
         "ZINTERSTORE destination numkeys:input-keys key [key ...] [WEIGHTS weight "
@@ -145,8 +150,7 @@ class SortedSetAlgebra(Edge):
         Args:
             withscores: pairs of member and score instead of members.
         """
-        rows = self._combine_scores(_combination("zdiff", keys, None, "SUM"))
-        return scored(rows) if withscores else members_of(rows)
+        return self._combine_scores(_combination("zdiff", keys, None, "SUM"), withscores)
 
     @command(
         "ZDIFFSTORE destination numkeys:input-keys key [key ...]",
@@ -178,26 +182,39 @@ class SortedSetAlgebra(Edge):
         if limit < 0:
             raise ArgumentError("LIMIT can't be negative")
         combination = _combination("zintercard", keys, None, "SUM")
+        most = limit or INT64_MAX
         space = self._enter()
         try:
-            return combination.count_shared(space, limit or INT64_MAX)
+            sources = combination.sources(space)
+            if combination.work_of(sources) <= PLAIN:
+                return combination.count_some(sources, 0, len(sources[0]), most)
         finally:
             self._leave()
+        return cast(int, self._run(CountingScores(self._store, space, combination, most)))
 
-    def _combine_scores(self, combination: Combination) -> list[Row]:
+    def _combine_scores(self, combination: Combination, withscores: bool) -> list[str] | Scored:
         space = self._enter()
         try:
-            return combination.rows(space)
+            sources = combination.sources(space)
+            if combination.work_of(sources) <= PLAIN:
+                rows = combination.rows(sources)
+                return scored(rows) if withscores else members_of(rows)
         finally:
             self._leave()
+        returning = ReturningScores(self._store, space, combination, withscores)
+        return cast("list[str] | Scored", self._run(returning))
 
     def _store_combined_scores(self, destination: str, combination: Combination) -> int:
         destination = exact_key(destination)
         space = self._enter()
         try:
-            return store_rows(space, destination, combination.rows(space))
+            sources = combination.sources(space)
+            if combination.work_of(sources) <= PLAIN:
+                return store_rows(space, destination, combination.rows(sources))
         finally:
             self._leave()
+        storing = StoringScores(self._store, space, combination, destination)
+        return cast(int, self._run(storing))
 
 
 def _combination(

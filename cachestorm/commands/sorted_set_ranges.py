@@ -7,12 +7,14 @@ and stored alike (see `ranges`). A missing key is an empty sorted set.
 
 from __future__ import annotations
 
+from typing import cast
+
 from mypy_extensions import mypyc_attr, trait
 
-from cachestorm.commands.containers import (
-    entry_of,
-)
+from cachestorm.commands.containers import entry_of
+from cachestorm.commands.derivation import PLAIN
 from cachestorm.commands.edge import Edge, exact_key
+from cachestorm.commands.long_ranges import FEW_ROWS, RemovingRange, StoringRange
 from cachestorm.commands.ranges import Range, index_range, lex_range, range_of, score_range
 from cachestorm.commands.rows import (
     Scored,
@@ -165,10 +167,16 @@ class SortedSetRanges(Edge):
         space = self._enter()
         try:
             entry = entry_of(space, source, ZSET)
-            rows = [] if entry is None else within.rows(sorted_set_at(space, entry))
-            return store_rows(space, destination, rows)
+            if entry is None:
+                return store_rows(space, destination, [])
+            scores = sorted_set_at(space, entry)
+            start, stop = within.limits(scores)
+            if stop - start <= PLAIN:
+                return store_rows(space, destination, within.rows(scores))
         finally:
             self._leave()
+        storing = StoringRange(self._store, space, source, within, destination)
+        return cast(int, self._run(storing))
 
     @command(
         "ZREVRANGE key start stop [WITHSCORES]",
@@ -303,8 +311,10 @@ class SortedSetRanges(Edge):
             entry = entry_of(space, key, ZSET)
             if entry is None:
                 return 0
-            return remove_members(
-                space, entry, members_of(within.rows(sorted_set_at(space, entry)))
-            )
+            scores = sorted_set_at(space, entry)
+            first, last = within.ranks(scores)
+            if last - first <= FEW_ROWS:
+                return remove_members(space, entry, members_of(scores.slice(first, last)))
         finally:
             self._leave()
+        return cast(int, self._run(RemovingRange(self._store, space, key, within)))

@@ -119,6 +119,19 @@ class Plan:
         value = self._call_bound(target, bound)
         return value if self._reply is None else self._reply(value, bound)
 
+    def reply(self, value: object, words: list[object]) -> object:
+        """The wire value of what an errand of this command has come to.
+
+        Args:
+            value: the errand's result.
+            words: those that the command was called with.
+        """
+        if self._reply is None:
+            return value
+        if len(words) == self._direct_size:
+            return self._reply(value, _NOTHING)
+        return self._reply(value, self.bind(words))
+
     def answer_json(self, target: object, named: dict[str, object]) -> object:
         """Runs the command with arguments by name; a wire value.
 

@@ -63,6 +63,14 @@ class Buffer(Container):
         """What OBJECT ENCODING calls a long string."""
         return "raw"
 
+    def twin(self) -> Buffer:
+        return Buffer(b"")
+
+    def copy_some(self, twin: Container, start: i64, stop: i64) -> None:
+        assert isinstance(twin, Buffer)
+        twin.data += self.data[start:stop]
+        twin._measure()
+
     def copy(self) -> Buffer:
         """A buffer of its own with the same bytes. O(n)."""
         return Buffer(self.whole())

@@ -47,6 +47,20 @@ class Container(Bulk):
         """An independent container of the same content; the values are shared. O(n)."""
         raise NotImplementedError
 
+    def twin(self) -> Container:
+        """An empty container of its kind, for `copy_some`. O(1)."""
+        raise NotImplementedError
+
+    def copy_some(self, twin: Container, start: i64, stop: i64) -> None:
+        """Copies the elements at the places from `start` up to but not including `stop`.
+
+        When all have been copied, in order, the twin is what `copy` gives. O(stop - start).
+
+        Args:
+            twin: of this container, which has not changed since; it holds all before `start`.
+        """
+        raise NotImplementedError
+
     def _release(self, held: object) -> i64:
         """Takes a value off the account of the container; returns what it weighed."""
         if isinstance(held, Boxed):

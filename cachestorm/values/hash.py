@@ -237,6 +237,19 @@ class Hash(Container):
         twin.size_bytes = self.size_bytes
         return twin
 
+    def twin(self) -> Container:
+        return Hash()
+
+    def copy_some(self, twin: Container, start: i64, stop: i64) -> None:
+        assert isinstance(twin, Hash)
+        place = start
+        for field in self._fields[start:stop]:
+            twin.change(field, self._values[place])
+            place += 1
+            due_ms = self.deadline_ms(field)
+            if due_ms != 0:
+                twin.expire(field, due_ms)
+
     def _remove(self, field: str) -> bool:
         place = self._places.pop(field, -1)
         if place < 0:

@@ -15,6 +15,7 @@ which compiled code cannot call natively.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from typing import Final
 
 from mypy_extensions import i64
@@ -147,11 +148,7 @@ class ListValue(Container):
         if not places:
             return 0
         if len(places) <= FEW:
-            # from the back to the front, so that the places yet to come stay true
-            places.sort(reverse=True)
-            for place in places:
-                self._expel(self._slots.pop(place + self._head))
-            self._close_up()
+            self.pluck(places)
             return len(places)
         places.sort(reverse=True)
         kept: list[object] = []
@@ -166,6 +163,13 @@ class ListValue(Container):
         self._slots = kept
         self._head = 0
         return at - i64(len(kept))
+
+    def pluck(self, places: list[int]) -> None:
+        """Removes the elements at a few indices. O(n) each, to move pointers."""
+        # from the back to the front, so that the places yet to come stay true
+        for place in sorted(places, reverse=True):
+            self._expel(self._slots.pop(place + self._head))
+        self._close_up()
 
     def places(self, wire: bytes, count: i64, limit: i64, rank: i64) -> list[int]:
         """Indices of the elements whose wire bytes equal `wire`. O(n).
@@ -196,6 +200,27 @@ class ListValue(Container):
             looked += 1
         return found
 
+    def places_within(self, wire: bytes, start: i64, stop: i64) -> list[int]:
+        """Indices, in order, of the elements of a part whose wire bytes equal `wire`."""
+        found: list[int] = []
+        place: i64 = start
+        for held in self._slice(start, stop):
+            if _spells(held, wire):
+                found.append(place)
+            place += 1
+        return found
+
+    def copy_without(self, twin: ListValue, start: i64, stop: i64, places: list[int]) -> None:
+        """As `copy_some`, but leaves out the elements at some indices, which are in order."""
+        out = bisect_left(places, start)
+        place: i64 = start
+        for held in self._slice(start, stop):
+            if out < len(places) and places[out] == place:
+                out += 1
+            else:
+                twin.push(held, False)
+            place += 1
+
     def encoding(self) -> str:
         return "listpack" if self.size_bytes - LIST_BYTES < LISTPACK_BYTES else "quicklist"
 
@@ -213,6 +238,21 @@ class ListValue(Container):
         twin._boxes = self._boxes
         twin.size_bytes = self.size_bytes
         return twin
+
+    def twin(self) -> Container:
+        return ListValue()
+
+    def copy_some(self, twin: Container, start: i64, stop: i64) -> None:
+        assert isinstance(twin, ListValue)
+        for held in self._slice(start, stop):
+            twin.push(held, False)
+
+    def exchange(self, other: ListValue) -> None:
+        """Exchanges all elements with those of another list. O(1)."""
+        self._slots, other._slots = other._slots, self._slots
+        self._head, other._head = other._head, self._head
+        self._boxes, other._boxes = other._boxes, self._boxes
+        self.size_bytes, other.size_bytes = other.size_bytes, self.size_bytes
 
     def _slice(self, start: i64, stop: i64) -> list[object]:
         return self._slots[self._head + start : self._head + stop]

@@ -59,6 +59,27 @@ class Ranking:
             self._long = _lengthened(self._short)
             self._short = []
 
+    def append(self, rows: list[Row]) -> None:
+        """Adds rows in order that come after all that are there. O(rows), but for the memory.
+
+        Args:
+            rows: not more than `SHORT_ROWS`; they are kept.
+        """
+        if not rows:
+            return
+        if self._long is None:
+            self._short += rows
+            if len(self._short) > SHORT_ROWS:
+                self._long = _lengthened(self._short)
+                self._short = []
+            return
+        # no public method adds what is in order already without a comparison with all
+        parts = vars(self._long)
+        parts["_lists"].append(rows)
+        parts["_maxes"].append(rows[-1])
+        parts["_len"] += len(rows)
+        parts["_index"].clear()
+
     def fill(self, rows: list[Row]) -> None:
         """Adds rows in any order to a ranking that is empty. O(n log n), and fast."""
         ordered = sorted(rows)

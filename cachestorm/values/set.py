@@ -68,6 +68,10 @@ class SetValue(Container):
         """All members, as a list of its own. O(n)."""
         return self._members.copy()
 
+    def some(self, start: i64, stop: i64) -> list[str]:
+        """The members at the places from `start` up to `stop`. O(stop - start)."""
+        return self._members[start:stop]
+
     def encoding(self) -> str:
         count = len(self._members)
         if count <= INTSET_ENTRIES and all(_is_integer(each) for each in self._members):
@@ -85,6 +89,14 @@ class SetValue(Container):
         self._members = []
         self.size_bytes = SET_BYTES
         return parts
+
+    def twin(self) -> Container:
+        return SetValue()
+
+    def copy_some(self, twin: Container, start: i64, stop: i64) -> None:
+        assert isinstance(twin, SetValue)
+        for member in self._members[start:stop]:
+            twin.add(member)
 
     def copy(self) -> Container:
         twin = SetValue()

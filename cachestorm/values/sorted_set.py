@@ -87,6 +87,27 @@ class SortedSet(Container):
         self._ranking.fill(rows)
         return len(places) == place
 
+    def append(self, rows: list[Row]) -> None:
+        """Takes rows in order, of new members, that come after all that are there.
+
+        Args:
+            rows: at most `SHORT_ROWS` of a ranking; they are kept.
+        """
+        self.place(rows)
+        self.rank_last(rows)
+
+    def place(self, rows: list[Row]) -> None:
+        """The half of `append` that knows no order: rows of new members, yet to be ranked."""
+        for row in rows:
+            member = member_of(row)
+            self._places[member] = len(self._rows)
+            self._rows.append(row)
+            self.size_bytes += _weight(member)
+
+    def rank_last(self, rows: list[Row]) -> None:
+        """The other half of `append`: rows in order, after all that are ranked."""
+        self._ranking.append(rows)
+
     def remove(self, member: str) -> bool:
         """Removes a member; whether it was there. O(log n)."""
         place = self._places.pop(member, -1)
@@ -118,6 +139,10 @@ class SortedSet(Container):
     def row_at(self, place: i64) -> Row:
         """The row at a place of the dense list, in no order. O(1)."""
         return self._rows[place]
+
+    def some(self, start: i64, stop: i64) -> list[Row]:
+        """The rows at the places of the dense list from `start` up to `stop`, in no order."""
+        return self._rows[start:stop]
 
     def rows(self) -> list[Row]:
         """All rows in no order, as a list of its own. O(n), and faster than `slice`."""
@@ -162,6 +187,21 @@ class SortedSet(Container):
         self._rows = []
         self.size_bytes = SORTED_SET_BYTES
         return parts
+
+    def twin(self) -> Container:
+        return SortedSet()
+
+    def copy_some(self, twin: Container, start: i64, stop: i64) -> None:
+        assert isinstance(twin, SortedSet)
+        twin.place(self._rows[start:stop])
+        twin.rank_last(self.slice(start, stop))
+
+    def exchange(self, other: SortedSet) -> None:
+        """Exchanges all members with those of another sorted set. O(1)."""
+        self._places, other._places = other._places, self._places
+        self._rows, other._rows = other._rows, self._rows
+        self._ranking, other._ranking = other._ranking, self._ranking
+        self.size_bytes, other.size_bytes = other.size_bytes, self.size_bytes
 
     def copy(self) -> Container:
         twin = SortedSet()

@@ -11,11 +11,13 @@ from cachestorm.cache import Cache
 from cachestorm.declare.registry import REGISTRY
 from cachestorm.keyspace.commons import LOOK, SLICE
 from cachestorm_server import clients, configuration, connection, introspection
+from cachestorm_server.json_commands import JsonCommands, Pending
 from cachestorm_server.session import Door, Session
 from cachestorm_server.settings import Settings
 
 COMMANDS = (clients, configuration, connection, introspection)  # imported: declared
 COUNT = 3 * SLICE
+MEMBERS = 100_000
 
 
 def a_door() -> Door:
@@ -67,6 +69,89 @@ def test_walks_over_all_keys_take_turns(line: bytes, reply: bytes) -> None:
     while session.backlog:
         replies += session.receive(b"")
     assert replies == reply + b"+PONG\r\n"
+
+
+def a_door_of_sets() -> Door:
+    cache = Cache()
+    names = [f"m{number:05d}" for number in range(MEMBERS)]
+    cache.sadd("a", *names)
+    cache.sadd("b", *names[-2:], *[f"n{name}" for name in names])
+    cache.zadd("z", {name: float(at) for at, name in enumerate(names)})
+    cache.rpush("l", *names, *names)
+    cache.rpush("n", *range(MEMBERS), "no number")
+    return Door(cache, REGISTRY, Settings())
+
+
+@pytest.mark.parametrize(
+    ("line", "reply"),
+    [
+        (b"SUNIONSTORE to a b", b":%d\r\n" % (2 * MEMBERS)),
+        (b"SINTER a b", b"~2\r\n$6\r\nm"),
+        (b"SINTERCARD 2 a b LIMIT 1000000", b":2\r\n"),
+        (b"ZINTER 2 z b WITHSCORES WEIGHTS 0 0", b"*2\r\n"),
+        (b"LTRIM l 10 150000", b"+OK\r\n"),
+        (b"LPOS l none", b"_\r\n"),
+        (b"COPY z to", b":1\r\n"),
+        (b"SORT a ALPHA LIMIT 0 1 GET #", b"*1\r\n$6\r\nm00000\r\n"),
+        (b"SORT_RO n LIMIT 0 1", b"-ERR One or more scores can't be converted into double\r\n"),
+        (b"SORT l ALPHA STORE to", b":%d\r\n" % (2 * MEMBERS)),
+    ],
+)
+def test_what_is_derived_takes_turns_and_its_reply_is_that_of_the_wire(
+    line: bytes, reply: bytes
+) -> None:
+    door = a_door_of_sets()
+    session, other = Session(door), Session(door)
+    session.receive(b"HELLO 3\r\n")
+    replies = session.receive(line + b"\r\nPING\r\n")
+    turns = 0
+    while session.backlog:
+        turns += 1
+        assert replies == b""
+        assert other.receive(b"EXISTS to\r\n") == b":0\r\n"
+        replies += session.receive(b"")
+    assert turns > 0
+    assert replies.startswith(reply)
+    assert replies.endswith(b"+PONG\r\n")
+    door.cache._check()
+
+
+def test_a_client_that_goes_lets_go_of_what_was_derived_for_it() -> None:
+    door = a_door_of_sets()
+    before = door.cache.stats()["used_memory"]
+    session = Session(door)
+    session.receive(b"ZUNIONSTORE to 2 z a\r\n")
+    assert session.errand is not None
+    session.close()
+    while door.cache.reap():
+        pass
+    assert not door.cache.exists("to")
+    assert door.cache.stats()["used_memory"] == before
+    assert not door.cache._store.rubble.heaps
+    door.cache._check()
+
+
+def test_over_http_what_is_derived_has_the_reply_of_the_command() -> None:
+    commands = JsonCommands(a_door_of_sets().cache, REGISTRY)
+    for words, expected in (
+        (["LTRIM", "l", "10", "150000"], "OK"),
+        (["SINTER", "a", "b"], [f"m{MEMBERS - 2:05d}", f"m{MEMBERS - 1:05d}"]),
+    ):
+        with pytest.raises(Pending) as caught:
+            commands.answer({"command": words})
+        answer = None
+        while answer is None:
+            answer = commands.go_on(caught.value)
+        status, document = answer
+        assert status == 200
+        found = document["result"]
+        assert expected == (sorted(found) if isinstance(found, list) else found)
+    with pytest.raises(Pending) as caught:
+        commands.answer({"command": ["SORT_RO", "n"]})
+    answer = None
+    while answer is None:
+        answer = commands.go_on(caught.value)
+    assert answer[0] == 400
 
 
 def test_what_comes_meanwhile_waits_for_its_turn() -> None:

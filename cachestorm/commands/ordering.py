@@ -1,0 +1,349 @@
+"""The order of SORT: what elements are compared by, and what is returned in their place.
+
+Called by SORT with the latch held; of what is large and depends on no other key, it is a
+`Derivation`.
+
+1. Everything is worked out on wire bytes, and elements of the same rank are in the order
+   of their bytes, so that the order never depends on where the elements lay.
+2. A missing key, field or value of another kind orders as 0, or before everything.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final, cast
+
+from mypy_extensions import i64
+
+from cachestorm.codec import bytes_of, parse_float, text_of, to_wire
+from cachestorm.commands.containers import replace
+from cachestorm.commands.derivation import PIECE, PLAIN, Derivation
+from cachestorm.commands.edge import scalar
+from cachestorm.commands.field_deadlines import find_hash, hash_at
+from cachestorm.commands.sample_sort import SampleSort
+from cachestorm.entry import BUFFER, HASH, LIST, OBJECT, SET, STRING, ZSET, Entry
+from cachestorm.errors import CommandSyntaxError, NotAFloatError, WrongTypeError
+from cachestorm.keyspace.keyspace import Keyspace
+from cachestorm.keyspace.store import Store
+from cachestorm.markers import MISSING
+from cachestorm.values.container import Container
+from cachestorm.values.list import ListValue
+from cachestorm.values.set import SetValue
+from cachestorm.values.sorted_set import SortedSet, member_of
+from cachestorm.values.weights import is_scalar, unbox
+
+_MISSING: Final = MISSING
+_NO_NUMBER: Final = "One or more scores can't be converted into double"
+
+_Word = tuple[bool, bytes, int]
+_Number = tuple[float, bytes, int]
+
+
+class Order:
+    """What decides the order.
+
+    Attributes:
+        by: the pattern of the keys to order by, None for the elements themselves.
+        is_kept: the order that the elements have is left as it is.
+    """
+
+    def __init__(self, by: str | None, order: str, alpha: bool, is_stored: bool) -> None:
+        if order.upper() not in ("ASC", "DESC"):
+            raise CommandSyntaxError()
+        self.by = None if by is None else bytes_of(by)
+        self.is_descending = order.upper() == "DESC"
+        self.is_alpha = alpha
+        self.is_stored = is_stored
+        self.is_kept = self.by is not None and b"*" not in self.by
+
+
+def is_long_sort(
+    space: Keyspace, entry: Entry | None, wanted: Order, patterns: list[bytes]
+) -> bool:
+    """Whether it is long, and can be done in slices: if it looks nothing up at other keys.
+
+    A million keys that are looked up cannot be looked at again before every slice.
+    """
+    if entry is None or entry.kind not in (LIST, SET, ZSET):
+        return False
+    if (wanted.by is not None and not wanted.is_kept) or len(_container(space, entry)) <= PLAIN:
+        return False
+    for pattern in patterns:
+        if b"*" in pattern:
+            return False
+    return True
+
+
+def ordered(space: Keyspace, entry: Entry | None, wanted: Order) -> list[object]:
+    """The elements of an entry in order.
+
+    Raises:
+        WrongTypeError: for an entry that has no elements.
+        NotAFloatError: for something that is no number, without ALPHA.
+    """
+    if entry is None:
+        return []
+    elements = _some(space, entry, 0, len(_container(space, entry)))
+    by = wanted.by
+    alpha = wanted.is_alpha
+    if wanted.is_kept:
+        if entry.kind != SET or not wanted.is_stored:
+            if entry.kind != SET and wanted.is_descending:
+                elements.reverse()
+            return elements
+        # a set has no order of its own, and what is stored should not depend on chance
+        by = None
+        alpha = True
+    if alpha:
+        words = _words(space, elements, by, -1 if wanted.is_descending else 1, 0)
+        words.sort(reverse=wanted.is_descending)
+        return [elements[abs(place)] for _, _, place in words]
+    numbers = _numbers(space, elements, by, 0)
+    numbers.sort(reverse=wanted.is_descending)
+    return [elements[place] for _, _, place in numbers]
+
+
+def _container(space: Keyspace, entry: Entry) -> Container:
+    if entry.kind not in (LIST, SET, ZSET):
+        raise WrongTypeError()
+    return cast(Container, space.value(entry))
+
+
+def _some(space: Keyspace, entry: Entry, start: i64, stop: i64) -> list[object]:
+    """The elements from one place to another, in the order that they have."""
+    value = space.value(entry)
+    if isinstance(value, ListValue):
+        return value.slice(start, stop)
+    if isinstance(value, SetValue):
+        return list(value.some(start, stop))
+    assert isinstance(value, SortedSet)
+    return [member_of(row) for row in value.slice(start, stop)]
+
+
+def _words(
+    space: Keyspace, elements: list[object], by: bytes | None, sign: int, first: int
+) -> list[_Word]:
+    """What each element is ordered by as bytes, and its place with that sign.
+
+    Args:
+        first: the place of the first of them.
+    """
+    words: list[_Word] = []
+    for place, element in enumerate(elements, first):
+        weight = element if by is None else _looked_up(space, by, element)
+        is_there = weight is not _MISSING
+        words.append((is_there, to_wire(weight) if is_there else b"", sign * place))
+    return words
+
+
+def _numbers(
+    space: Keyspace, elements: list[object], by: bytes | None, first: int
+) -> list[_Number]:
+    """What each element is ordered by as a number, its bytes, and its place."""
+    numbers: list[_Number] = []
+    for place, element in enumerate(elements, first):
+        weight = element if by is None else _looked_up(space, by, element)
+        number = 0.0 if weight is _MISSING else _number(to_wire(weight))
+        numbers.append((number, to_wire(element), place))
+    return numbers
+
+
+def _number(word: bytes) -> float:
+    # as C's strtod: blanks before a number are fine, and nothing at all is 0
+    trimmed = word.lstrip(b" \t\n\v\f\r")
+    if not trimmed:
+        if word:
+            raise NotAFloatError(_NO_NUMBER)
+        return 0.0
+    return parse_float(trimmed, _NO_NUMBER)
+
+
+class Ordering(Derivation):
+    """SORT and SORT_RO of what is large. Its result: elements, or how many were stored.
+
+    Args:
+        wanted: an order that depends on no other key.
+        patterns: what to return in place of each element; they name no other key either.
+        offset, count: as the command has them.
+        target: where to store the result; None to return it.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        space: Keyspace,
+        key: str,
+        wanted: Order,
+        patterns: list[bytes],
+        offset: int,
+        count: int,
+        target: str | None,
+    ) -> None:
+        super().__init__(store, space, [key])
+        self._wanted: Final = wanted
+        self._patterns: Final = patterns
+        self._offset: Final = offset
+        self._count: Final = count
+        self._target: Final = target
+        self._list: ListValue = ListValue()
+        self._found: list[object] = []
+        self._count_stored: int = 0
+
+    def _work(self) -> Iterator[None]:
+        space = self._space
+        self._list = ListValue()
+        self._made = self._list
+        self._found = []
+        self._keep(self._found)
+        entry = self._seen[0]
+        if entry is None:
+            return
+        elements: list[object] = []
+        self._keep(elements)
+        length = len(_container(space, entry))
+        while len(elements) < length:
+            elements.extend(
+                _some(space, entry, len(elements), min(len(elements) + PIECE, length))
+            )
+            yield
+        wanted = self._wanted
+        in_order: list[object] = elements
+        if not wanted.is_kept or (entry.kind == SET and wanted.is_stored):
+            in_order = []
+            self._keep(in_order)
+            if wanted.is_alpha or wanted.is_kept:
+                for _ in self._by_words(elements, in_order):
+                    yield
+            else:
+                for _ in self._by_numbers(elements, in_order):
+                    yield
+        elif entry.kind != SET and wanted.is_descending:
+            elements.reverse()
+        chosen = cut(in_order, self._offset, self._count)
+        self._keep(chosen)
+        start = 0
+        while start < len(chosen):
+            some = chosen[start : start + PIECE]
+            if self._patterns:
+                some = replaced(space, some, self._patterns)
+            if self._target is None:
+                self._found.extend(some)
+            else:
+                for element in some:
+                    self._list.push(lasting(element), False)
+            start += PIECE
+            yield
+
+    def _by_words(self, elements: list[object], in_order: list[object]) -> Iterator[None]:
+        sign = -1 if self._wanted.is_descending else 1
+        words: list[_Word] = []
+        sort = SampleSort(words)
+        self._keep(cast("list[object]", sort.waiting))
+        self._keep(cast("list[object]", sort.parts))
+        start = 0
+        while start < len(elements):
+            some = elements[start : start + PIECE]
+            words.extend(_words(self._space, some, None, sign, start))
+            start += PIECE
+            yield
+        for _ in sort.run():
+            yield
+        parts = sort.parts
+        if self._wanted.is_descending:
+            parts.reverse()
+        for part in parts:
+            if self._wanted.is_descending:
+                part.reverse()
+            in_order.extend([elements[abs(word[2])] for word in part])
+            yield
+
+    def _by_numbers(self, elements: list[object], in_order: list[object]) -> Iterator[None]:
+        numbers: list[_Number] = []
+        sort = SampleSort(numbers)
+        self._keep(cast("list[object]", sort.waiting))
+        self._keep(cast("list[object]", sort.parts))
+        start = 0
+        while start < len(elements):
+            some = elements[start : start + PIECE]
+            numbers.extend(_numbers(self._space, some, None, start))
+            start += PIECE
+            yield
+        for _ in sort.run():
+            yield
+        parts = sort.parts
+        if self._wanted.is_descending:
+            parts.reverse()
+        for part in parts:
+            if self._wanted.is_descending:
+                part.reverse()
+            in_order.extend([elements[number[2]] for number in part])
+            yield
+
+    def _finish(self) -> None:
+        if self._target is None:
+            # what was found is the result
+            self._aside.pop(0)
+            return
+        self._count_stored = len(self._list)
+        replace(self._space, self._target, self._list, LIST)
+        self._given_away()
+
+    def result(self) -> object:
+        return self._found if self._target is None else self._count_stored
+
+
+def cut(elements: list[object], offset: int, count: int) -> list[object]:
+    start = max(offset, 0)
+    if count < 0:
+        return elements[start:]
+    return elements[start : start + count]
+
+
+def replaced(space: Keyspace, elements: list[object], patterns: list[bytes]) -> list[object]:
+    found: list[object] = []
+    for element in elements:
+        for pattern in patterns:
+            value = _looked_up(space, pattern, element)
+            found.append(None if value is _MISSING else value)
+    return found
+
+
+def _looked_up(space: Keyspace, pattern: bytes, element: object) -> object:
+    """What a pattern stands for, or MISSING."""
+    if pattern == b"#":
+        return element
+    star = pattern.find(b"*")
+    if star < 0:
+        return _MISSING
+    head = pattern[:star] + to_wire(element)
+    arrow = pattern.find(b"->", star + 1)
+    if arrow < 0 or arrow + 2 == len(pattern):
+        return _scalar_at(space, text_of(head + pattern[star + 1 :]))
+    key = text_of(head + pattern[star + 1 : arrow])
+    return _field_at(space, key, text_of(pattern[arrow + 2 :]))
+
+
+def _scalar_at(space: Keyspace, key: str) -> object:
+    entry = space.find(key)
+    if entry is None:
+        return _MISSING
+    if entry.kind == OBJECT:
+        return unbox(space.value(entry))
+    if entry.kind == STRING or entry.kind == BUFFER:
+        return scalar(space, entry)
+    return _MISSING
+
+
+def _field_at(space: Keyspace, key: str, field: str) -> object:
+    entry = space.peek(key)
+    if entry is None or entry.kind != HASH:
+        return _MISSING
+    entry = find_hash(space, key)
+    return _MISSING if entry is None else hash_at(space, entry).get(field, _MISSING)
+
+
+def lasting(element: object) -> object:
+    """An element as it can be stored: nothing as no bytes, an object as its bytes."""
+    if element is None:
+        return b""
+    return element if is_scalar(element) else to_wire(element)
