@@ -119,7 +119,8 @@ class Removals(Holdings):
     def flush(self) -> None:
         """Removes all entries, tags and links. O(1) for the caller.
 
-        What is left of them is rubble; the ledger is not told of each key.
+        What is left of them is rubble; the ledger is not told of each key. O(N) in what an
+        invalidation has still to reap: whoever waits for its number gets all of it.
         """
         commons = self.commons
         commons.entry_count -= len(self.dense)
@@ -128,6 +129,7 @@ class Removals(Holdings):
             for entry in self.dense:
                 cause = self.fate(entry) or _FLUSHED
                 self.emit("removed", entry.key, cause, self.value(entry))
+        self._count_doomed()
         parts: list[object] = [self.entries, self.dense, self.values, self.tags, self.expiry]
         commons.rubble.add(parts, self.used_bytes)
         self.entries = {}
@@ -142,6 +144,18 @@ class Removals(Holdings):
             self.hot.clear()
         if commons.effects.wanted:
             self.emit("flushed", "", _FLUSHED)
+
+    def _count_doomed(self) -> None:
+        """Counts what invalidations have killed and nobody has reaped, before all is left."""
+        for doomed in self.tags.doomed:
+            for entry in doomed.members:
+                if entry.index < 0:
+                    continue
+                if self.fate(entry) is _INVALIDATED:
+                    self._count_invalidated(entry)
+                    self.invalidated += 1
+                # once only, in however many lists it stands
+                entry.index = -1
 
     # -- the dead
 

@@ -7,9 +7,8 @@ from collections.abc import Callable
 
 import pytest
 
-from cachestorm import Cache
+from cachestorm import Cache, ManualClock
 from cachestorm.commands.errand import Errand, Unfinished
-from cachestorm.declare.registry import REGISTRY
 from cachestorm.keyspace.commons import LOOK, SLICE
 
 COUNT = 3 * SLICE
@@ -133,6 +132,35 @@ def test_two_invalidations_at_once_count_each_key_with_the_first() -> None:
     cache._check()
 
 
+@pytest.mark.parametrize("flush", ["flushall", "flushdb", "namespacedel"])
+def test_a_flush_in_the_middle_of_an_invalidation_does_not_change_its_count(flush: str) -> None:
+    cache = Cache(clock=ManualClock()).namespace("n")
+    for number in range(COUNT):
+        cache.set(f"a{number}", b"v", tags=["t", "u"])
+    cache.set("due", b"v", tags=["t"], ttl=1)
+    cache.hset("spent", mapping={"f": b"v"})
+    cache.hexpire("spent", 1, "f")
+    cache.addtag("spent", "t")
+    clock = cache._store.clock
+    assert isinstance(clock, ManualClock)
+    clock.advance(2)
+    cache.taglink("t", "u")
+    with pytest.raises(Unfinished) as caught:
+        cache.serving_others().invalidate("t", cascade=True)
+    cache.set("later", b"v", tags=["t"])
+    cache.namespacedel("n") if flush == "namespacedel" else getattr(cache, flush)()
+    cache.set("after", b"v", tags=["t"])
+    errand = caught.value.errand
+    while not errand.step():
+        pass
+    assert errand.result() == COUNT
+    assert cache._space.invalidated == COUNT
+    assert cache.keys() == ["after"]
+    while cache.reap():
+        pass
+    cache._check()
+
+
 def test_a_view_of_another_namespace_serves_others_too() -> None:
     cache = Cache()
     other = cache.serving_others().namespace("other")
@@ -140,9 +168,3 @@ def test_a_view_of_another_namespace_serves_others_too() -> None:
         other.set(f"k{number}", b"v", tags=["t"])
     with pytest.raises(Unfinished):
         other.invalidate("t")
-
-
-def test_what_works_in_slices_has_no_reply_of_its_own() -> None:
-    # the errand's result is written as it is: a converter would be passed over
-    for command in LONG:
-        assert REGISTRY.resolve([command]).declaration.reply == "native"
