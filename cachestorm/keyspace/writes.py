@@ -31,6 +31,7 @@ from cachestorm.values.weights import weigh, weight_of_ascii, weight_of_bytes
 # A write in this many also does a step of reaping.
 WRITES_A_STEP: Final = 32
 
+_EXPIRED: Final = Cause.EXPIRED
 _RENAMED: Final = Cause.RENAMED
 _REPLACED: Final = Cause.REPLACED
 
@@ -51,7 +52,7 @@ class Writes(Budget):
             Whether it was done; else nothing has changed, and `put` is the way.
         """
         commons = self.commons
-        if commons.effects.wanted:
+        if commons.effects.wanted or (expires_at_ms != 0 and expires_at_ms <= now_ms):
             return False
         entry = self.entries.get(key)
         if entry is None:
@@ -108,7 +109,7 @@ class Writes(Budget):
         Args:
             key: any `str`; it is checked when it is new.
             value: a scalar, a `Boxed` or a container, as `kind` says.
-            expires_at_ms: 0 for never.
+            expires_at_ms: 0 for never; where that has come, the key is gone at once.
             tags: checked tags without duplicates.
             idle: its own, if it has an idle time; `expires_at_ms` is its deadline then.
 
@@ -160,6 +161,8 @@ class Writes(Budget):
             self.charge(self.tags.link(entry, tags))
         if self.commons.effects.wanted:
             self.emit("put", key, value)
+        if expires_at_ms != 0 and expires_at_ms <= self.commons.now_ms():
+            self.remove(entry, _EXPIRED)
         return entry
 
     def put_all(self, values: dict[str, object], kinds: list[u8], expires_at_ms: i64) -> None:

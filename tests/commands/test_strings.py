@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from cachestorm import MISSING, Cache, ManualClock
+from cachestorm import MISSING, Cache, Cause, ManualClock
 from cachestorm.errors import ArgumentError, InvalidTtlError, NotAFloatError, WrongTypeError
 
 
@@ -83,6 +83,19 @@ def test_a_key_can_get_another_time_to_live_as_it_is_read(
     past = clock.now_ms() // 1000 - 1
     assert "v" == cache.execute("GETEX", "k", "EXAT", past)
     assert 0 == cache.dbsize()
+
+
+def test_a_key_that_is_set_with_a_deadline_in_the_past_is_gone(
+    cache: Cache, clock: ManualClock
+) -> None:
+    past = clock.now_ms() // 1000 - 1
+    cache.set("k", "v")
+    for words in (["k", "w"], ["k", "w", "TAGS", "t"], ["new", "v"], ["object", {}, "GET"]):
+        at = words.index("TAGS") if "TAGS" in words else len(words)
+        cache.execute("SET", *words[:at], "EXAT", past, *words[at:])
+        assert 0 == cache.dbsize()
+        cache._check()
+    assert Cause.EXPIRED is cache.why("k")["cause"]
 
 
 def test_objects_are_read_whole_and_never_in_part(cache: Cache) -> None:
