@@ -17,7 +17,8 @@ from typing import BinaryIO, Final
 from real_servers import HOST, RealServer
 
 import cachestorm_server.connection  # noqa: F401  declares HELLO and SELECT
-from cachestorm import Cache, ManualClock
+from cachestorm import Cache, CacheStormError, ManualClock
+from cachestorm.codec import text_of
 from cachestorm.declare.registry import REGISTRY
 from cachestorm_server.session import Door, Session
 from cachestorm_server.settings import Settings
@@ -27,7 +28,16 @@ UNORDERED: Final = {b"HKEYS", b"HVALS", b"SMEMBERS", b"SUNION", b"SINTER", b"SDI
 UNORDERED_PAIRS: Final = {b"HGETALL"}
 UNORDERED_SCANS: Final = {b"SCAN", b"HSCAN", b"SSCAN", b"ZSCAN"}
 # commands whose reply goes with the clock, and milliseconds in their unit
-CLOCKED: Final = {b"TTL": 1000, b"EXPIRETIME": 1000, b"PTTL": 1, b"PEXPIRETIME": 1}
+CLOCKED: Final = {
+    b"TTL": 1000,
+    b"EXPIRETIME": 1000,
+    b"PTTL": 1,
+    b"PEXPIRETIME": 1,
+    b"HTTL": 1000,
+    b"HEXPIRETIME": 1000,
+    b"HPTTL": 1,
+    b"HPEXPIRETIME": 1,
+}
 LATITUDE_MS: Final = 60_000
 
 
@@ -137,7 +147,27 @@ def alike(words: list[bytes], theirs: Reply, ours: Reply) -> bool:
         return one == other or (
             min(one, other) > 0 and abs(one - other) * unit_ms < LATITUDE_MS
         )
+    if unit_ms is not None and isinstance(theirs.value, list) and isinstance(ours.value, list):
+        return len(theirs.value) == len(ours.value) and all(
+            alike(words, one, other)
+            for one, other in zip(theirs.value, ours.value, strict=True)
+        )
     return settled(words, theirs) == settled(words, ours)
+
+
+def is_undefined(words: list[bytes], ours: Ours) -> bool:
+    """Whether a range by names is asked for where scores differ, which Redis leaves open."""
+    name = words[0].upper()
+    if b"LEX" not in name and b"BYLEX" not in [word.upper() for word in words]:
+        return False
+    for word in words[1:]:
+        try:
+            rows = ours.here.zrange(text_of(word), 0, -1, withscores=True)
+        except CacheStormError:
+            continue
+        if len({score for _, score in rows}) > 1:
+            return True
+    return False
 
 
 def settled(words: list[bytes], reply: Reply) -> Reply:

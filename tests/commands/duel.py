@@ -18,7 +18,17 @@ import socket
 import time
 from typing import Final
 
-from comparison import Ours, Reply, Theirs, alike, lines_of, parsed, request, settled
+from comparison import (
+    Ours,
+    Reply,
+    Theirs,
+    alike,
+    is_undefined,
+    lines_of,
+    parsed,
+    request,
+    settled,
+)
 from differences import is_same_number, why_different
 from real_servers import HOST, RealServer
 
@@ -99,10 +109,12 @@ class Duel:
         if self.theirs.lacks(words):
             return
         self._keep_time()
+        undefined = is_undefined(words, self.ours)
         (expected,), (actual,) = self.theirs.run([words]), self.ours.run([words])
         tips = self.tips(declaration)
         if not self._are_alike(words, tips, expected, actual):
-            self._refuse_unless_meant(words, expected, actual)
+            if not undefined:
+                self._refuse_unless_meant(words, expected, actual)
             self.prepare()
         elif expected.mark != "-" and (
             stores_any_order(words) or (RANDOM in tips and declaration.writes)

@@ -16,13 +16,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from comparison import Ours, Theirs, alike, lines_of, settled
+from comparison import Ours, Theirs, alike, is_undefined, lines_of, settled
 from differences import as_table, may_have_changed, why_different
 from real_servers import RealServer
 from vocabulary import random_command
-
-from cachestorm import CacheStormError
-from cachestorm.codec import text_of
 
 HERE = Path(__file__).parent
 FAMILIES = sorted(path.stem for path in (HERE / "scripts").glob("*.txt"))
@@ -69,21 +66,6 @@ def compare(words: list[bytes], theirs: Theirs, ours: Ours) -> None:
         forget = [[b"DEL", *words[1:]]]
         theirs.run(forget)
         ours.run(forget)
-
-
-def is_undefined(words: list[bytes], ours: Ours) -> bool:
-    """Whether a range by names is asked for where scores differ, which Redis leaves open."""
-    name = words[0].upper()
-    if b"LEX" not in name and b"BYLEX" not in [word.upper() for word in words]:
-        return False
-    for word in words[1:]:
-        try:
-            rows = ours.here.zrange(text_of(word), 0, -1, withscores=True)
-        except CacheStormError:
-            continue
-        if len({score for _, score in rows}) > 1:
-            return True
-    return False
 
 
 @pytest.mark.parametrize("family", FAMILIES)
