@@ -86,6 +86,9 @@ class Holdings(Scales):
         self.expired: i64 = 0
         self.evicted: i64 = 0
         self.invalidated: i64 = 0
+        # the rounds of a walk over all entries that are still to look for fields that are due
+        self._field_rounds: i64 = 0
+        self._field_place: i64 = 0
         self._policy_size: i64 = 64
         # a copy of the policy's: it is read at every access
         self._heat_shift: i64 = policy.heat_shift
@@ -110,6 +113,8 @@ class Holdings(Scales):
         self.expiry, other.expiry = other.expiry, self.expiry
         self.ledger, other.ledger = other.ledger, self.ledger
         self.policy, other.policy = other.policy, self.policy
+        self._field_rounds, other._field_rounds = other._field_rounds, self._field_rounds
+        self._field_place, other._field_place = other._field_place, self._field_place
         self._policy_size, other._policy_size = other._policy_size, self._policy_size
         self._heat_shift, other._heat_shift = other._heat_shift, self._heat_shift
         self.used_bytes, other.used_bytes = other.used_bytes, self.used_bytes

@@ -10,7 +10,8 @@ expiry index, the policy, the ledger and the listeners that an entry leaves.
 3. `dense` is walked by SCAN from its end down. An entry that leaves is replaced by the last
    one, which can so be seen twice, but none that stays is ever missed.
 4. A dead entry goes when it is met (`peek`), or by and by (`reap_step`). A hash lets go of
-   those of its fields that are due when it is met.
+   those of its fields that are due when it is met; while there are such hashes, reaping
+   walks over all entries by and by to meet them.
 5. Reaping is in steps, each well under a millisecond, or in slices; an invalidation is
    seen whole before any of it.
 """
@@ -33,6 +34,10 @@ from cachestorm.values.weights import weigh
 
 # How many entries one step reaps: well under a millisecond.
 REAP_STEP: Final = 256
+# At how many entries one step looks for hashes with fields that are due, and for how many
+# rounds after the last one was written: it may have moved to where a round has been.
+FIELDS_STEP: Final = 1024
+FIELD_ROUNDS: Final = 2
 
 _EXPIRED: Final = Cause.EXPIRED
 _EVICTED: Final = Cause.EVICTED
@@ -114,6 +119,8 @@ class Removals(Holdings):
         if len(container) == 0:
             self.remove(entry, _EMPTIED)
         else:
+            if entry.kind == HASH and self._mortal_fields(entry) is not None:
+                self._field_rounds = FIELD_ROUNDS
             self._written(entry)
 
     def flush(self) -> None:
@@ -198,8 +205,49 @@ class Removals(Holdings):
             if not self.tags.doomed[0].members:
                 self.tags.doomed.popleft()
                 met += 1
+        if self._field_rounds != 0:
+            met += self._reap_fields(now)
         if len(self.dense) < self._policy_size >> 2:
             self._resize_policy()
+        return met
+
+    def _reap_fields(self, now: i64) -> i64:
+        """Looks at some entries, in turn, and lets go of the fields that are due.
+
+        Returns:
+            How many fields and entries have gone.
+        """
+        met: i64 = 0
+        looked: i64 = 0
+        place = self._field_place
+        while looked < FIELDS_STEP and met < REAP_STEP and self._field_rounds != 0:
+            if place <= 0 or place > len(self.dense):
+                self._field_rounds -= 1
+                place = len(self.dense)
+                looked += 1
+                continue
+            place -= 1
+            looked += 1
+            entry = self.dense[place]
+            if entry.kind != HASH:
+                continue
+            fields = self._mortal_fields(entry)
+            if fields is None:
+                continue
+            self._field_rounds = FIELD_ROUNDS
+            if fields.next_due_ms > now:
+                continue
+            cause = self.fate(entry)
+            if cause is not None:
+                self.remove(entry, cause)
+                met += 1
+                continue
+            before = fields.size_bytes
+            removed = fields.purge(now, REAP_STEP - met)
+            if removed != 0:
+                self.changed(entry, fields.size_bytes - before)
+                met += removed
+        self._field_place = place
         return met
 
     def doom(self, names: list[str]) -> Invalidation:

@@ -19,12 +19,13 @@ from typing import Final
 from mypy_extensions import i64, u8
 
 from cachestorm.codec import checked_text, is_ascii
-from cachestorm.entry import BUFFER, STRING, Entry
+from cachestorm.entry import BUFFER, HASH, STRING, Entry
 from cachestorm.errors import OutOfMemoryError
 from cachestorm.events import Cause
 from cachestorm.keyspace.budget import Budget
 from cachestorm.keyspace.expiry import Idle
 from cachestorm.keyspace.holdings import DEADLINE_BYTES, ENTRY_BYTES, IDLE_BYTES, size_of
+from cachestorm.keyspace.removals import FIELD_ROUNDS
 from cachestorm.values.buffer import Buffer
 from cachestorm.values.weights import weigh, weight_of_ascii, weight_of_bytes
 
@@ -157,6 +158,8 @@ class Writes(Budget):
             self._file(entry, expires_at_ms)
         if idle is not None:
             self._set_idle(key, idle)
+        if kind == HASH and self._mortal_fields(entry) is not None:
+            self._field_rounds = FIELD_ROUNDS
         if tags:
             self.charge(self.tags.link(entry, tags))
         if self.commons.effects.wanted:

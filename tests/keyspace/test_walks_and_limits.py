@@ -539,3 +539,58 @@ def test_methods_of_milliseconds_take_bare_numbers_in_them_as_redis_py_does() ->
     with pytest.raises(InvalidTtlError):
         cache.psetex("k", -5, "v")
     assert cache.pttl("k") == 700
+
+
+class TestFieldsThatAreDue:
+    def made(self, count: int, clock: ManualClock) -> Cache:
+        cache = Cache(clock=clock)
+        for number in range(count):
+            cache.set(f"k{number}", b"v")
+            cache.hset(f"h{number}", mapping={"f": 1, "g": 2})
+            cache.hexpire(f"h{number}", 1, "f", "g")
+        cache.hset("half", mapping={f"f{number}": 1 for number in range(2000)})
+        cache.hexpire("half", 1, *[f"f{number}" for number in range(1000)])
+        return cache
+
+    def test_hashes_that_nobody_asks_for_are_reaped_when_all_their_fields_are_due(self) -> None:
+        clock = ManualClock()
+        cache = self.made(1500, clock)
+        assert cache.reap() == 0
+        clock.advance(2)
+        steps = 0
+        while cache.dbsize() > 1501:
+            before = cache.dbsize()
+            cache.reap()
+            assert before - cache.dbsize() <= REAP_STEP
+            steps += 1
+            assert steps < 40
+        while len(cache._space.value(cache._space.entries["half"])) > 1000:  # type: ignore[arg-type]
+            cache.reap()
+            steps += 1
+            assert steps < 60
+        assert cache.hlen("half") == 1000
+        cache._check()
+
+    def test_one_that_was_moved_is_met_all_the_same(self) -> None:
+        clock = ManualClock()
+        cache = self.made(10, clock)
+        cache.rename("h1", "renamed")
+        cache.copy("h2", "copied")
+        cache.move("h3", 1)
+        cache.swapdb(0, 2)
+        clock.advance(2)
+        for _ in range(10):
+            cache.reap()
+        assert cache.database(1).dbsize() == 0
+        assert cache.database(2).dbsize() == 11
+        cache._check()
+
+    def test_the_walk_ends_when_no_field_has_a_deadline(self) -> None:
+        clock = ManualClock()
+        cache = self.made(10, clock)
+        clock.advance(2)
+        for _ in range(10):
+            cache.reap()
+        assert cache._space._field_rounds == 0
+        cache.hexpire("half", 1, "f1500")
+        assert cache._space._field_rounds != 0
