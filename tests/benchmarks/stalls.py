@@ -10,13 +10,13 @@ from __future__ import annotations
 import socket
 import threading
 from collections.abc import Callable, Iterator
-from time import perf_counter, sleep, time
+from time import perf_counter, sleep
+from typing import Any
 
 from tests.benchmarks.builds import Build
 from tests.benchmarks.machine import redis_server
 from tests.benchmarks.page import NOTHING, Page, Table, Verdict
 from tests.benchmarks.progress import Progress
-from tests.benchmarks.sample import Sample
 from tests.benchmarks.servers import Server
 from tests.benchmarks.worker import Worker, check_build
 
@@ -26,31 +26,26 @@ QUICK_ELEMENTS = 100_000
 # between two looks of a watcher, which so leaves the machine to what it watches
 LOOK_EVERY_S = 0.0003
 # a connection is watched for so long after the reply: the server lets go of what has left
-AFTERMATH_S = 0.4
+AFTERMATH_S = 0.2
+# and between two operations it gets so long for the rest of that
+REST_S = 0.3
 BATCH = 1000
-# the row of the keys that are due together, and how long before they are the fill begins
-DUE = "keys that are due in the same second"
-DUE_IN_S, QUICK_DUE_IN_S = 30.0, 8.0
-# a backlog that is not reaped by then is a stall of its own
-REAPED_WITHIN_S = 20.0
 
-METHOD = f"""
+METHOD = """
 `big` and `large` hold a million elements each, `other` is one more key; where the row says so
 there are a million keys that bear a tag instead. *thread*: the operation runs in process,
 then `cache.reap()` until nothing is left to let go; a second thread looks `other` up every
 0.3 ms meanwhile, and the longest time beyond that from one look to the next is shown. *alone*
 is the same while nothing else runs. *connection*: the operation goes over the wire to a
-server in a process of its own; a second connection asks for `other` as often, until 0.4 s
+server in a process of its own; a second connection asks for `other` as often, until 0.2 s
 after the reply, and the longest time to an answer is shown. *Redis* is the same with redis-
-server. Milliseconds, medians of the rounds; *took* is the time of the operation itself, in
+server. Milliseconds, each measured once; *took* is the time of the operation itself, in
 process.
 
-*{DUE}*: a million keys with one deadline. In process a clock is put forward past it
-while `cache.reaper()` runs; over the wire it comes by itself. The waits are those until the
-last of the keys is gone, which is what *took* says.
-
-The first table is what CacheStorm promises. The second is what takes its time, as in Redis:
-whoever does such a thing to a value of that size keeps the others waiting.
+The first table is what CacheStorm promises: what is long is cut into slices. The second is
+what takes its time, as in Redis: replies and requests of a million elements, and what cannot
+be cut. Python's own garbage collector is at work as in any program: where a wait is far
+longer than those of its neighbours, run the case again.
 """
 
 Words = tuple[str, ...]
@@ -129,6 +124,22 @@ def _children(count: int) -> Iterator[Words]:
 # what is said of it, what is there before, the operation, and whether Redis has it
 Case = tuple[str, Fill, Words, bool]
 
+# What has gone or changed after these is made again: by COPY where `big` alone is concerned.
+CHANGES_BIG = (
+    "DEL",
+    "UNLINK",
+    "SET",
+    "RENAME",
+    "LSET",
+    "LPOP",
+    "RPUSH",
+    "SPOP",
+    "ZPOPMIN",
+    "LTRIM",
+)
+CHANGES_BIG += ("LREM", "ZREMRANGEBYRANK")
+CHANGES_ALL = ("FLUSHALL", "INVALIDATE")
+
 PROMISED: list[Case] = [
     ("DEL of a hash", _hash, ("DEL", "big"), True),
     ("DEL of a list", _list, ("DEL", "big"), True),
@@ -160,31 +171,48 @@ PROMISED: list[Case] = [
     ("ZRANGE of ten in the middle", _zset, ("ZRANGE", "big", "{half}", "{half_and_9}"), True),
     ("ZPOPMIN", _zset, ("ZPOPMIN", "big"), True),
     ("ZSCAN", _zset, ("ZSCAN", "big", "0"), True),
-]
-
-LISTED: list[Case] = [
+    ("COPY of a hash", _hash, ("COPY", "big", "to"), True),
+    ("COPY of a list", _list, ("COPY", "big", "to"), True),
+    ("COPY of a set", _set, ("COPY", "big", "to"), True),
+    ("COPY of a sorted set", _zset, ("COPY", "big", "to"), True),
     ("LREM of what is not there", _list, ("LREM", "big", "0", "x"), True),
     ("LREM of the last", _list, ("LREM", "big", "-1", _member(5)), True),
     ("LPOS of what is not there", _list, ("LPOS", "big", "x"), True),
     ("LINSERT of what is not there", _list, ("LINSERT", "big", "BEFORE", "x", "y"), True),
     ("LTRIM to ten", _list, ("LTRIM", "big", "0", "9"), True),
-    ("LPOP of all", _list, ("LPOP", "big", "{count}"), True),
-    ("LRANGE of all", _list, ("LRANGE", "big", "0", "-1"), True),
-    ("SPOP of all but ten", _set, ("SPOP", "big", "{most}"), True),
-    ("SMEMBERS", _set, ("SMEMBERS", "big"), True),
+    ("LTRIM to half", _list, ("LTRIM", "big", "0", "{half}"), True),
+    ("SORT ALPHA LIMIT 0 10", _set, ("SORT", "big", "ALPHA", "LIMIT", "0", "10"), True),
+    ("SORT ALPHA STORE", _list, ("SORT", "big", "ALPHA", "STORE", "to"), True),
     ("SINTERCARD of two", _two_sets, ("SINTERCARD", "2", "big", "large"), True),
     ("SINTERSTORE of two", _two_sets, ("SINTERSTORE", "to", "big", "large"), True),
     ("SUNIONSTORE of two", _two_sets, ("SUNIONSTORE", "to", "big", "large"), True),
     ("SDIFFSTORE of two", _two_sets, ("SDIFFSTORE", "to", "big", "large"), True),
-    ("HGETALL", _hash, ("HGETALL", "big"), True),
-    ("ZRANGE of all", _zset, ("ZRANGE", "big", "0", "-1"), True),
+    ("SDIFF of one and itself", _two_sets, ("SDIFF", "big", "big"), True),
     ("ZCOUNT of all", _zset, ("ZCOUNT", "big", "-inf", "+inf"), True),
     ("ZREMRANGEBYRANK of all but ten", _zset, ("ZREMRANGEBYRANK", "big", "10", "-1"), True),
     ("ZRANGESTORE of all", _zset, ("ZRANGESTORE", "to", "big", "0", "-1"), True),
     ("ZUNIONSTORE of two", _two_zsets, ("ZUNIONSTORE", "to", "2", "big", "large"), True),
     ("ZINTERSTORE of two", _two_zsets, ("ZINTERSTORE", "to", "2", "big", "large"), True),
-    ("SORT ALPHA LIMIT 0 10", _set, ("SORT", "big", "ALPHA", "LIMIT", "0", "10"), True),
-    ("COPY of a sorted set", _zset, ("COPY", "big", "to"), True),
+    ("ZINTERCARD of two", _two_zsets, ("ZINTERCARD", "2", "big", "large"), True),
+]
+
+LISTED: list[Case] = [
+    ("LPOP of all", _list, ("LPOP", "big", "{count}"), True),
+    ("LRANGE of all", _list, ("LRANGE", "big", "0", "-1"), True),
+    (
+        "SORT by other keys LIMIT 0 10",
+        _list,
+        ("SORT", "big", "BY", "w_*", "LIMIT", "0", "10"),
+        True,
+    ),
+    ("SPOP of all but ten", _set, ("SPOP", "big", "{most}"), True),
+    ("SMEMBERS", _set, ("SMEMBERS", "big"), True),
+    ("SUNION of two", _two_sets, ("SUNION", "big", "large"), True),
+    ("HGETALL", _hash, ("HGETALL", "big"), True),
+    ("ZRANGE of all", _zset, ("ZRANGE", "big", "0", "-1"), True),
+    ("ZRANGEBYLEX where scores differ", _zset, ("ZRANGEBYLEX", "big", "[m", "[n"), True),
+    ("ZPOPMIN of all but ten", _zset, ("ZPOPMIN", "big", "{most}"), True),
+    ("DUMP of a sorted set", _zset, ("DUMP", "big"), True),
     ("KEYS of all", _tagged, ("KEYS", "*"), False),
     ("TAGKEYS", _tagged, ("TAGKEYS", "tag:0"), False),
     (
@@ -194,6 +222,9 @@ LISTED: list[Case] = [
         False,
     ),
 ]
+
+
+CASES = [*PROMISED, *LISTED]
 
 
 def _spelled(words: Words, count: int) -> Words:
@@ -250,23 +281,34 @@ class Watcher:
 
 
 class Measurer:
-    """One build, in a worker: the waits of a thread."""
+    """One build, in a worker: the waits of a thread. It keeps what one operation left."""
 
-    def measure(self, case: int, count: int) -> dict[str, float]:
-        """One operation, watched; below 0, keys that are due together."""
+    def __init__(self) -> None:
+        self._cache: Any = None
+
+    def measure(self, case: int, count: int, fresh: bool) -> dict[str, float]:
+        """One operation, watched.
+
+        Args:
+            case: which.
+            count: of the elements.
+            fresh: the data is to be made; else it is there from the case before.
+        """
         check_build()
         from cachestorm import Cache
 
-        if case < 0:
-            return self._measure_due(count)
-        _, fill, words, _ = [*PROMISED, *LISTED][case]
-        cache = Cache()
-        for line in fill(count):
-            cache.execute(*line)
-        cache.set("other", b"value")
+        _, fill, words, _ = CASES[case]
+        if fresh:
+            self._cache = None
+            cache = self._cache = Cache()
+            for line in fill(count):
+                cache.execute(*line)
+            cache.set("other", b"value")
+            cache.copy("big", "kept")
+        cache = self._cache
         operation = _spelled(words, count)
         with Watcher(lambda: cache.exists("other")) as watcher:
-            sleep(AFTERMATH_S)
+            sleep(0.1)
             alone_ms = watcher.longest_ms()
             watcher.begin()
             began = perf_counter()
@@ -276,26 +318,12 @@ class Measurer:
                 sleep(LOOK_EVERY_S)
             wait_ms = watcher.longest_ms()
         del reply
-        return {"took_ms": took_s * 1e3, "wait_ms": wait_ms, "alone_ms": alone_ms}
-
-    def _measure_due(self, count: int) -> dict[str, float]:
-        from cachestorm import Cache, ManualClock
-
-        clock = ManualClock()
-        cache = Cache(clock=clock)
-        for number in range(count):
-            cache.set(_member(number), "x" * 100, 60)
-        cache.set("other", b"value")
-        with Watcher(lambda: cache.exists("other")) as watcher, cache.reaper(0.01):
-            sleep(AFTERMATH_S)
-            alone_ms = watcher.longest_ms()
-            watcher.begin()
-            began = perf_counter()
-            clock.advance(62)
-            while len(cache) > 1:
-                sleep(LOOK_EVERY_S)
-            took_s = perf_counter() - began
-            wait_ms = watcher.longest_ms()
+        cache.delete("to")
+        if words[0] in CHANGES_BIG:
+            cache.copy("kept", "big", replace=True)
+            cache.set("other", b"value")
+        while cache.reap():
+            pass
         return {"took_ms": took_s * 1e3, "wait_ms": wait_ms, "alone_ms": alone_ms}
 
 
@@ -310,78 +338,97 @@ class _Asker:
         self._socket.sendall(b"EXISTS other\r\n")
         assert self._socket.recv(100)
 
-    def count_keys(self) -> int:
-        self._socket.sendall(b"DBSIZE\r\n")
-        return int(self._socket.recv(100)[1:])
-
     def close(self) -> None:
         self._socket.close()
 
 
-def due_wait_ms(server: Server, count: int, due_in_s: float) -> float | None:
-    """The longest that a connection waits while many keys fall due, and until they are gone.
-
-    Returns:
-        None if filling the server took longer than they had to live, or reaping them too long.
-    """
-    due_at_s = time() + due_in_s
-    deadline = b"%d" % (due_at_s * 1000)
-    for start in range(0, count, BATCH):
-        numbers = range(start, min(start + BATCH, count))
-        server.pipeline(
-            [(b"SET", _member(n).encode(), b"x" * 100, b"PXAT", deadline) for n in numbers]
-        )
-    server.pipeline([(b"SET", b"other", b"value")])
-    if time() > due_at_s - 0.2:
-        return None
-    sleep(due_at_s - time() - 0.1)
-    asker, counter = _Asker(server.port), _Asker(server.port)
-    try:
-        with Watcher(asker.ask) as watcher:
-            while counter.count_keys() > 1:
-                if time() > due_at_s + REAPED_WITHIN_S:
-                    return None
-                sleep(0.02)
-            return watcher.longest_ms()
-    finally:
-        asker.close()
-        counter.close()
+def fill_server(server: Server, case: Case, count: int) -> None:
+    """Gives a server the data of a case, and nothing else."""
+    server.pipeline([(b"FLUSHALL",)])
+    batch: list[tuple[bytes, ...]] = []
+    for line in case[1](count):
+        batch.append(tuple(word.encode() for word in line))
+        # lines of a thousand elements, or of one key
+        if len(batch) >= BATCH or (len(line) > BATCH and len(batch) >= 10):
+            server.pipeline(batch)
+            batch = []
+    server.pipeline([*batch, (b"SET", b"other", b"value"), (b"COPY", b"big", b"kept")])
+    sleep(REST_S)
 
 
 def connection_wait_ms(server: Server, case: Case, count: int) -> float:
     """The longest that a second connection waits during an operation and after it."""
-    _, fill, words, _ = case
-    batch: list[tuple[bytes, ...]] = []
-    for line in fill(count):
-        batch.append(tuple(word.encode() for word in line))
-        if len(batch) >= BATCH:
-            server.pipeline(batch)
-            batch = []
-    server.pipeline([*batch, (b"SET", b"other", b"value")])
+    words = case[2]
     operation = tuple(word.encode() for word in _spelled(words, count))
     asker = _Asker(server.port)
     try:
         with Watcher(asker.ask) as watcher:
             server.pipeline([operation])
             sleep(AFTERMATH_S)
-            return watcher.longest_ms()
+            longest = watcher.longest_ms()
     finally:
         asker.close()
+    if words[0] in CHANGES_BIG:
+        server.pipeline([(b"COPY", b"kept", b"big", b"REPLACE"), (b"SET", b"other", b"value")])
+    server.pipeline([(b"DEL", b"to")])
+    sleep(REST_S)
+    return longest
+
+
+def in_groups() -> Iterator[tuple[int, bool]]:
+    """The numbers of all cases, those with the same data one after the other.
+
+    With each: whether its data is to be made anew. What changes all of it comes last.
+    """
+    fills = list(dict.fromkeys(fill for _, fill, _, _ in CASES))
+    for fill in fills:
+        numbers = [number for number, case in enumerate(CASES) if case[1] is fill]
+        numbers.sort(key=lambda number: CASES[number][2][0] in CHANGES_ALL)
+        fresh = True
+        for number in numbers:
+            yield number, fresh
+            fresh = CASES[number][2][0] in CHANGES_ALL
 
 
 def measure(quick: bool, progress: Progress) -> Page:
     """Runs the case.
 
     Args:
-        quick: fewer elements, one round.
+        quick: fewer elements.
         progress: told of each step.
     """
-    count, rounds = (QUICK_ELEMENTS, 1) if quick else (ELEMENTS, 3)
+    count = QUICK_ELEMENTS if quick else ELEMENTS
     page = Page("stalls", f"Waits of others, at {count:,} elements", METHOD)
     build = Build.COMPILED if Build.COMPILED.is_there else Build.PURE
     redis = redis_server()
+    rows: dict[int, list[str]] = {number: [] for number in range(len(CASES))}
+    longest: dict[int, float] = {}
+    with Worker("stalls", build) as worker:
+        for number, fresh in in_groups():
+            progress.step(f"{_spelled((CASES[number][0],), count)[0]}, in process")
+            measured = worker.measure(case=number, count=count, fresh=fresh)
+            for name in ("took_ms", "wait_ms", "alone_ms"):
+                rows[number].append(f"{measured[name]:.1f}")
+            longest[number] = measured["wait_ms"]
+    with Server.of_cachestorm(build) as server:
+        for number, fresh in in_groups():
+            progress.step(f"{_spelled((CASES[number][0],), count)[0]}, over the wire")
+            if fresh:
+                fill_server(server, CASES[number], count)
+            wait_ms = connection_wait_ms(server, CASES[number], count)
+            rows[number].append(f"{wait_ms:.1f}")
+            longest[number] = max(longest[number], wait_ms)
     if redis is None:
         page.missing.append("Redis: redis-server is not installed")
+    else:
+        with Server.of_redis(redis) as server:
+            for number, fresh in in_groups():
+                if not CASES[number][3]:
+                    continue
+                progress.step(f"{_spelled((CASES[number][0],), count)[0]}, redis-server")
+                if fresh:
+                    fill_server(server, CASES[number], count)
+                rows[number].append(f"{connection_wait_ms(server, CASES[number], count):.1f}")
     for title, cases, offset in (
         ("What is promised", PROMISED, 0),
         ("What takes its time", LISTED, len(PROMISED)),
@@ -389,59 +436,16 @@ def measure(quick: bool, progress: Progress) -> Page:
         table = Table(["", "took", "thread", "alone", "connection", "Redis"], title=title)
         for place, case in enumerate(cases):
             name = _spelled((case[0],), count)[0]
-            took, thread, alone, connection, peer = (Sample() for _ in range(5))
-            for turn in range(rounds):
-                progress.step(f"{name}, {turn + 1} of {rounds}")
-                with Worker("stalls", build) as worker:
-                    measured = worker.measure(case=offset + place, count=count)
-                took.add(measured["took_ms"])
-                thread.add(measured["wait_ms"])
-                alone.add(measured["alone_ms"])
-                with Server.of_cachestorm(build) as server:
-                    connection.add(connection_wait_ms(server, case, count))
-                if redis is not None and case[3]:
-                    with Server.of_redis(redis) as server:
-                        peer.add(connection_wait_ms(server, case, count))
-            table.add(name, *map(_cell, (took, thread, alone, connection, peer)))
+            cells = rows[offset + place]
+            table.add(name, *cells, *[NOTHING] * (5 - len(cells)))
             if cases is PROMISED:
-                page.verdicts.append(_verdict(name, thread, connection))
-        if cases is PROMISED:
-            progress.step(DUE)
-            samples = measure_due(build, count, QUICK_DUE_IN_S if quick else DUE_IN_S)
-            table.add(f"{count:,} {DUE}", *map(_cell, samples))
-            page.verdicts.append(_verdict(f"{count:,} {DUE}", samples[1], samples[3]))
+                wait_ms = longest[offset + place]
+                page.verdicts.append(
+                    Verdict(
+                        f"{name}: nobody waits longer than {LONGEST_WAIT_MS:.0f} ms",
+                        f"{wait_ms:.1f} ms",
+                        wait_ms <= LONGEST_WAIT_MS,
+                    )
+                )
         page.tables.append(table)
     return page
-
-
-def measure_due(build: Build, count: int, due_in_s: float) -> tuple[Sample, ...]:
-    """The row of the keys that are due together, once: took, thread, alone and connections."""
-    took, thread, alone, connection, peer = (Sample() for _ in range(5))
-    with Worker("stalls", build) as worker:
-        measured = worker.measure(case=-1, count=count)
-    took.add(measured["took_ms"])
-    thread.add(measured["wait_ms"])
-    alone.add(measured["alone_ms"])
-    redis = redis_server()
-    servers = [(connection, Server.of_cachestorm(build))]
-    if redis is not None:
-        servers.append((peer, Server.of_redis(redis)))
-    for sample, server in servers:
-        with server:
-            wait_ms = due_wait_ms(server, count, due_in_s)
-        if wait_ms is not None:
-            sample.add(wait_ms)
-    return took, thread, alone, connection, peer
-
-
-def _verdict(name: str, *waits: Sample) -> Verdict:
-    longest = max((sample.median for sample in waits if sample.rounds), default=0.0)
-    return Verdict(
-        f"{name}: nobody waits longer than {LONGEST_WAIT_MS:.0f} ms",
-        f"{longest:.1f} ms",
-        longest <= LONGEST_WAIT_MS and all(sample.rounds for sample in waits),
-    )
-
-
-def _cell(sample: Sample) -> str:
-    return f"{sample.median:.1f}" if sample.rounds else NOTHING
