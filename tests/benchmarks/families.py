@@ -38,8 +38,8 @@ QUICK_SIZES = (10, 1_000)
 CALLS_A_PASS = 1_000
 DEPTH = 16
 # of redis-benchmark: enough to see how fast an operation is, then as many as fit
-FIRST_REQUESTS, MOST_REQUESTS = 2_000, 40_000
-SECONDS_A_RUN = 0.25
+FIRST_REQUESTS, MOST_REQUESTS = 1_000, 20_000
+SECONDS_A_RUN = 0.1
 # a million of anything is slower than a thousand: it does not fit into the processor's caches
 GROWTH_LIMIT = 10.0
 WIRE_LIMIT = 10.0
@@ -77,13 +77,19 @@ class Measurer:
             check_build()
 
     def measure(
-        self, family: str, size: int, operation: int, at_least_ms: float
+        self, family: str, size: int, operation: int | None, at_least_ms: float
     ) -> float | None:
-        """Nanoseconds a call, or None where the subject has no such call."""
+        """Nanoseconds a call, or None where the subject has no such call.
+
+        Args:
+            operation: its number; None only makes the container.
+        """
         if self._held != (family, size):
             self._target = None
             self._target = self._made(family, size)
             self._held = (family, size)
+        if operation is None:
+            return None
         asked = FAMILIES[family][operation]
         make = asked.plain if self._subject == PLAIN else asked.client
         if make is None:
@@ -137,7 +143,7 @@ def measure(quick: bool, progress: Progress) -> Page:
     sizes = QUICK_SIZES if quick else SIZES
     page = Page("families", "The families of commands", METHOD)
     in_process = measure_in_process(sizes, 1 if quick else 3, page, progress)
-    on_wire = measure_on_wire(sizes, 1 if quick else 3, page, progress)
+    on_wire = measure_on_wire(sizes, page, progress)
     tell(page, sizes, in_process, on_wire)
     return page
 
@@ -156,28 +162,50 @@ def measure_in_process(
             samples[name] = {}
         for case in cases(sizes):
             family, size, operation = case
+            taking_part = [
+                name
+                for name in workers
+                if name != Build.PURE.subject or size <= QUICK_SIZES[-1]
+            ]
+            if operation == 0:
+                progress.step(f"{family} of {size:,} are made")
+                # all at the same time: one takes as long as the others together
+                request = {"family": family, "size": size, "at_least_ms": 0.0}
+                for name in taking_part:
+                    workers[name].ask(operation=None, **request)
+                for name in taking_part:
+                    ask(workers, name, page, None)
             progress.step(f"{FAMILIES[family][operation].words} of {size:,}")
+            request = {"family": family, "size": size, "at_least_ms": 8.0}
             for _ in range(rounds):
-                for name in list(workers):
-                    if name == Build.PURE.subject and size > QUICK_SIZES[-1]:
-                        continue
-                    try:
-                        measured = workers[name].measure(
-                            family=family, size=size, operation=operation, at_least_ms=8.0
-                        )
-                    except WorkerError as error:
-                        page.missing.append(f"{name}: {error}")
-                        del workers[name]
-                        continue
-                    if measured is not None:
-                        samples[name].setdefault(case, Sample()).add(measured)
+                for name in taking_part:
+                    if name in workers:
+                        measured = ask(workers, name, page, {"operation": operation, **request})
+                        if measured is not None:
+                            samples[name].setdefault(case, Sample()).add(measured)
     return samples
 
 
+def ask(
+    workers: dict[str, Worker], name: str, page: Page, request: dict[str, Any] | None
+) -> float | None:
+    """What a worker measures, or has been asked before; one that fails is left out then."""
+    try:
+        measured = (
+            workers[name].answer() if request is None else workers[name].measure(**request)
+        )
+    except WorkerError as error:
+        page.missing.append(f"{name}: {error}")
+        del workers[name]
+        return None
+    assert measured is None or isinstance(measured, float)
+    return measured
+
+
 def measure_on_wire(
-    sizes: tuple[int, ...], rounds: int, page: Page, progress: Progress
+    sizes: tuple[int, ...], page: Page, progress: Progress
 ) -> dict[str, dict[Case, Sample]]:
-    """Requests a second, by server."""
+    """Requests a second, by server, each measured once."""
     tool = redis_benchmark()
     if tool is None:
         page.missing.append("the wire: redis-benchmark is not installed (package redis-tools)")
@@ -190,16 +218,17 @@ def measure_on_wire(
             family, size, operation = case
             if filled != (family, size):
                 filled = (family, size)
+                progress.step(f"{family} of {size:,} are made on the wire")
                 for server in servers.values():
                     server.pipeline([(b"FLUSHALL",)])
-                    for command in filling(family, size):
+                for command in filling(family, size):
+                    for server in servers.values():
                         server.pipeline([command])
             asked = FAMILIES[family][operation]
             progress.step(f"{asked.words} of {size:,} on the wire")
-            for _ in range(rounds):
-                for name, server in servers.items():
-                    rate = load(tool, server, asked, size)
-                    samples[name].setdefault(case, Sample()).add(rate)
+            for name, server in servers.items():
+                rate = load(tool, server, asked, size)
+                samples[name].setdefault(case, Sample()).add(rate)
     return samples
 
 

@@ -102,6 +102,8 @@ def spread(sample: Sample | None) -> str:
     """Median and, in brackets, the smallest and the largest round; a dash for None."""
     if sample is None:
         return NOTHING
+    if len(sample.rounds) == 1:
+        return number(sample.median)
     return f"{number(sample.median)} ({number(sample.low)}..{number(sample.high)})"
 
 

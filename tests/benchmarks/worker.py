@@ -48,14 +48,28 @@ class Worker:
         Raises:
             WorkerError: when the subject cannot be imported or fails.
         """
-        process = self._process
-        assert process.stdin and process.stdout and process.stderr
+        self.ask(**request)
+        return self.answer()
+
+    def ask(self, **request: Any) -> None:
+        """Begins a measurement, or what comes before one, and does not wait for it."""
+        assert self._process.stdin
         try:
-            process.stdin.write(json.dumps(request) + "\n")
-            process.stdin.flush()
-            answer = process.stdout.readline()
+            self._process.stdin.write(json.dumps(request) + "\n")
+            self._process.stdin.flush()
         except BrokenPipeError:
-            answer = ""
+            # that it has ended is told with the answer
+            pass
+
+    def answer(self) -> Any:
+        """The result of what was asked.
+
+        Raises:
+            WorkerError: as `measure`.
+        """
+        process = self._process
+        assert process.stdout and process.stderr
+        answer = process.stdout.readline()
         if not answer:
             complaints = process.stderr.read().strip().splitlines()
             raise WorkerError(complaints[-1] if complaints else "no answer")
