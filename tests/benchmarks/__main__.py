@@ -28,6 +28,7 @@ CASES = (
     "go_peer",
     "invalidation",
     "stalls",
+    "due",
     "threads",
     "memory",
     "hit_ratio",

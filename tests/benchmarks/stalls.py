@@ -327,7 +327,7 @@ class Measurer:
         return {"took_ms": took_s * 1e3, "wait_ms": wait_ms, "alone_ms": alone_ms}
 
 
-class _Asker:
+class Asker:
     """A connection that asks for one key, again and again."""
 
     def __init__(self, port: int) -> None:
@@ -337,6 +337,11 @@ class _Asker:
     def ask(self) -> None:
         self._socket.sendall(b"EXISTS other\r\n")
         assert self._socket.recv(100)
+
+    def count_keys(self) -> int:
+        """How many keys there are."""
+        self._socket.sendall(b"DBSIZE\r\n")
+        return int(self._socket.recv(100)[1:])
 
     def close(self) -> None:
         self._socket.close()
@@ -360,7 +365,7 @@ def connection_wait_ms(server: Server, case: Case, count: int) -> float:
     """The longest that a second connection waits during an operation and after it."""
     words = case[2]
     operation = tuple(word.encode() for word in _spelled(words, count))
-    asker = _Asker(server.port)
+    asker = Asker(server.port)
     try:
         with Watcher(asker.ask) as watcher:
             server.pipeline([operation])
