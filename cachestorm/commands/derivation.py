@@ -32,8 +32,10 @@ from cachestorm.values.container import Container
 
 # What reads no more elements than this is one plain step, of some milliseconds at most.
 PLAIN: Final = 8192
-# So many elements are worked on between two looks at the clock.
+# So many elements are worked on between two looks at the clock, and so many times in a slice:
+# it is short also where a look or a hit is all that there is to a piece.
 PIECE: Final = 512
+PIECES: Final = 32
 # How often it begins before it goes to its end in one slice.
 ATTEMPTS: Final = 5
 # What a slot of a list or dict that was made aside is taken to occupy.
@@ -90,8 +92,10 @@ class Derivation(Errand):
                 pieces = self._begin()
             pauses = self._attempts <= ATTEMPTS
             ends_at = wall_time() + SLICE_S
+            left: i64 = PIECES
             for _ in pieces:
-                if pauses and wall_time() > ends_at:
+                left -= 1
+                if pauses and (left <= 0 or wall_time() > ends_at):
                     return False
             self._finish()
         except BaseException:
