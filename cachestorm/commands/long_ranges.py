@@ -23,9 +23,6 @@ from cachestorm.keyspace.keyspace import Keyspace
 from cachestorm.keyspace.store import Store
 from cachestorm.values.sorted_set import SortedSet
 
-# So many rows are removed one by one, in some milliseconds at most.
-FEW_ROWS: Final = 2048
-
 
 class _OfSortedSet(Derivation):
     """What is derived from a range of one sorted set."""

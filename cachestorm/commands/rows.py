@@ -109,6 +109,16 @@ def remove_members(space: Keyspace, entry: Entry, members: list[str]) -> int:
     return removed
 
 
+def remove_ranks(space: Keyspace, entry: Entry, start: i64, stop: i64) -> list[Row]:
+    """Removes the rows of some ranks from a sorted set, and gives them."""
+    found = sorted_set_at(space, entry)
+    before = found.size_bytes
+    gone = found.remove_slice(start, stop)
+    if gone:
+        settle(space, entry, found, before)
+    return gone
+
+
 def store_rows(space: Keyspace, destination: str, rows: list[Row]) -> int:
     """Stores rows, which are kept, as a sorted set in place of what is there; how many."""
     made = SortedSet()

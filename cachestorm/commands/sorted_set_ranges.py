@@ -14,12 +14,12 @@ from mypy_extensions import mypyc_attr, trait
 from cachestorm.commands.containers import entry_of
 from cachestorm.commands.derivation import PLAIN
 from cachestorm.commands.edge import Edge, exact_key
-from cachestorm.commands.long_ranges import FEW_ROWS, RemovingRange, StoringRange
+from cachestorm.commands.long_ranges import RemovingRange, StoringRange
 from cachestorm.commands.ranges import Range, index_range, lex_range, range_of, score_range
 from cachestorm.commands.rows import (
     Scored,
     members_of,
-    remove_members,
+    remove_ranks,
     scored,
     sorted_set_at,
     store_rows,
@@ -313,8 +313,8 @@ class SortedSetRanges(Edge):
                 return 0
             scores = sorted_set_at(space, entry)
             first, last = within.ranks(scores)
-            if last - first <= FEW_ROWS:
-                return remove_members(space, entry, members_of(scores.slice(first, last)))
+            if last - first <= PLAIN:
+                return len(remove_ranks(space, entry, first, last))
         finally:
             self._leave()
         return cast(int, self._run(RemovingRange(self._store, space, key, within)))

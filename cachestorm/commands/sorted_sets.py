@@ -32,6 +32,7 @@ from cachestorm.commands.rows import (
     add_scores,
     members_of,
     remove_members,
+    remove_ranks,
     scored,
     sorted_set_at,
 )
@@ -468,6 +469,8 @@ def _pop(space: Keyspace, entry: Entry, count: int, lowest: bool) -> Scored:
     if count == 0:
         return []
     within = index_range(0, count - 1) if lowest else index_range(0, count - 1).reversed()
-    rows = scored(within.rows(sorted_set_at(space, entry)))
-    remove_members(space, entry, [member for member, _ in rows])
-    return rows
+    start, stop = within.limits(sorted_set_at(space, entry))
+    rows = remove_ranks(space, entry, start, stop)
+    if not lowest:
+        rows.reverse()
+    return scored(rows)

@@ -95,6 +95,33 @@ class Ranking:
         else:
             del self._short[bisect_left(self._short, row)]
 
+    def cut(self, start: i64, stop: i64) -> None:
+        """Removes the rows from `start` up to but not including `stop`.
+
+        O(rows + n / 1000): faster than one by one where they are not few.
+        """
+        if self._long is None:
+            del self._short[start:stop]
+            return
+        # no public method takes many out without looking for each, or sorting the others
+        parts = vars(self._long)
+        lists: list[list[Row]] = parts["_lists"]
+        left: list[list[Row]] = []
+        before: i64 = 0
+        for rows in lists:
+            size = i64(len(rows))
+            if stop <= before or start >= before + size:
+                left.append(rows)
+            else:
+                kept = rows[: max(start - before, 0)] + rows[min(stop - before, size) :]
+                if kept:
+                    left.append(kept)
+            before += size
+        lists[:] = left
+        parts["_maxes"][:] = [rows[-1] for rows in left]
+        parts["_len"] -= int(stop - start)
+        parts["_index"].clear()
+
     def place(self, row: Row) -> i64:
         """How many rows are before this one, whether it is there or not."""
         if self._long is not None:

@@ -24,6 +24,8 @@ SLOT_BYTES: Final = 180
 SORTED_SET_BYTES: Final = CONTAINER_BYTES + 320
 LISTPACK_ENTRIES: Final = 128
 LISTPACK_MEMBER: Final = 64
+# So many rows are taken out of a ranking one by one.
+FEW_ROWS: Final = 16
 
 # above every spelling: no byte read as Latin-1 is as high as this
 LAST: Final = "\u0100"
@@ -121,6 +123,24 @@ class SortedSet(Container):
         self._ranking.remove(row)
         self.size_bytes -= _weight(member)
         return True
+
+    def remove_slice(self, start: i64, stop: i64) -> list[Row]:
+        """Removes the rows of rank `start` up to but not including `stop`, and gives them."""
+        gone = self._ranking.slice(start, stop)
+        if stop - start <= FEW_ROWS:
+            for row in gone:
+                self.remove(member_of(row))
+            return gone
+        self._ranking.cut(start, stop)
+        for row in gone:
+            member = member_of(row)
+            place = self._places.pop(member)
+            last = self._rows.pop()
+            if place < len(self._rows):
+                self._rows[place] = last
+                self._places[member_of(last)] = place
+            self.size_bytes -= _weight(member)
+        return gone
 
     def score(self, member: str) -> float | None:
         """The score of a member, None when there is no such member. O(1)."""

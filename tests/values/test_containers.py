@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import random
+
 import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
@@ -351,3 +353,54 @@ def test_a_sorted_set_that_is_filled_at_once_is_like_one_filled_by_and_by(size: 
     filled.remove("another")
     filled._check()
     assert not SortedSet().fill([(1.0, "a"), (2.0, "a")])
+
+
+@pytest.mark.parametrize("count", [5, 1000, 5000])
+def test_a_slice_of_ranks_is_removed_as_one_by_one(count: int) -> None:
+    chance = random.Random(count)
+    for start, stop in (
+        (0, count),
+        (0, 3),
+        (count - 3, count),
+        (count // 3, count // 2),
+        (2, 2),
+    ):
+        scores, model = SortedSet(), {}
+        for number in chance.sample(range(count), count):
+            model[f"m{number}"] = float(number % 7)
+            scores.put(f"m{number}", float(number % 7))
+        rows = sorted((score, member) for member, score in model.items())
+        assert rows[start:stop] == scores.remove_slice(start, stop)
+        scores._check()
+        assert rows[:start] + rows[stop:] == scores.slice(0, len(scores))
+        # and goes on
+        scores.put("new", 3.0)
+        assert scores.rank("new") == sum(
+            row < (3.0, "new") for row in rows[:start] + rows[stop:]
+        )
+        scores._check()
+
+
+@pytest.mark.parametrize("count", [0, 1, 700, 5000])
+def test_a_twin_that_was_copied_by_and_by_is_a_copy(count: int) -> None:
+    ranks, fields, members, elements = SortedSet(), Hash(), SetValue(), ListValue()
+    for number in range(count):
+        ranks.put(f"m{number}é", float(number * 7919 % 100))
+        fields.put(f"f{number}", number)
+        members.add(f"m{number}")
+        elements.push(number, True)
+        if number % 3 == 0:
+            fields.expire(f"f{number}", 1000 + number)
+    for container in (ranks, fields, members, elements):
+        twin = container.twin()
+        for start in range(0, count, 300):
+            container.copy_some(twin, start, min(start + 300, count))
+        twin._check()
+        assert twin.size_bytes == container.copy().size_bytes
+        assert len(twin) == count
+    twin_of_ranks = ranks.twin()
+    for start in range(0, count, 300):
+        ranks.copy_some(twin_of_ranks, start, min(start + 300, count))
+    assert isinstance(twin_of_ranks, SortedSet)
+    assert ranks.slice(0, count) == twin_of_ranks.slice(0, count)
+    assert ranks.rows() == twin_of_ranks.rows()
