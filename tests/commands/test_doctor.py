@@ -155,7 +155,7 @@ class TestWhatItSees:
 
     def test_that_a_sample_missed_it(self) -> None:
         cache = Cache(max_memory="1gb")
-        cache.rpush("giant", *[b"x" * 1000] * 20_000)
+        cache.rpush("giant", *[b"x" * 1000] * 60_000)
         fill(cache, 30 * SAMPLE)
         told = cache.memory_doctor()
         assert "A few keys hold most" in told or "The key 'giant'" in told
