@@ -302,7 +302,8 @@ CASES: dict[str, tuple[Callable[[Cache], None], Call, Model]] = {
     "LPOS of the last": (
         fill_lists,
         lambda cache: cache.lpos("a", "none", rank=-1),
-        returning(lambda state: None),
+        # nothing is found, but a key of another kind is refused
+        returning(lambda state: (list_of(state, "a"), None)[1]),
     ),
     "LINSERT": (fill_lists, lambda cache: cache.linsert("a", "AFTER", -1, b"new"), inserted),
     "SORT": (
