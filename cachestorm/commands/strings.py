@@ -28,7 +28,7 @@ from cachestorm.keyspace.keyspace import Keyspace
 from cachestorm.keyspace.latch import NOTHING_INTERRUPTS, STEPS_ARE_ATOMIC
 from cachestorm.keyspace.tag_index import checked_tags
 from cachestorm.markers import MISSING, UNSET
-from cachestorm.values.weights import box, unbox
+from cachestorm.values.weights import box, is_shared, unbox
 
 _MISSING: Final = MISSING
 _UNSET: Final = UNSET
@@ -129,8 +129,11 @@ class Strings(Edge):
         if idle is not None or ttl_jitter != 0.0:
             lasting = Lasting(ttl, idle, ttl_jitter)
             return self._set_with(key, value, lasting, nx, xx, get, keepttl, tags)
-        if nx or xx or get or keepttl or tags is not _NO_TAGS or kind_of(value) != STRING:
+        kind = kind_of(value)
+        if nx or xx or get or keepttl or tags is not _NO_TAGS:
             return self._set_with(key, value, Lasting(ttl), nx, xx, get, keepttl, tags)
+        if kind != STRING and not is_shared(value):
+            value = box(value)
         store = self._store
         space = self._space
         now: i64 = 0
@@ -143,13 +146,13 @@ class Strings(Edge):
             # filing a deadline may make a dict, which the garbage collector tracks
             (NOTHING_INTERRUPTS or (STEPS_ARE_ATOMIC and not is_timed))
             and not store.latch.is_noted()
-            and space.put_plain(key, value, deadline, now)
+            and space.put_plain(key, value, kind, deadline, now, False)
         ):
             return True
         store.enter_step()
         try:
-            if not space.put_plain(key, value, deadline, now):
-                space.put(key, value, STRING, deadline)
+            if not space.put_plain(key, value, kind, deadline, now, True):
+                space.put(key, value, kind, deadline)
             return True
         finally:
             store.leave()

@@ -21,18 +21,19 @@ from __future__ import annotations
 
 from typing import Final
 
-from librt.vecs import append, vec
+from librt.vecs import vec
 from mypy_extensions import i64
 
 from cachestorm.entry import Entry
 from cachestorm.eviction.policy import Policy, Scales
-from cachestorm.eviction.queues import FIRST, MOST_HITS, Queues
+from cachestorm.eviction.queues import FIRST, MOST_HITS, Queues, extended
 from cachestorm.eviction.shadow import NOWHERE
 from cachestorm.eviction.tournament import ARMS, Tournament
 
 # The heat of an entry of a sampled key is its record's number and this.
 SAMPLED: Final = MOST_HITS + 1
-HASH_MASK: Final = 0x7FFFFFFFFFFFFFFF
+# below 1 << 62: compiled code keeps a larger constant in an object
+HASH_MASK: Final = 0x3FFFFFFFFFFFFFFF
 LEAST_TOURNAMENT: Final = 16
 # A keyspace of so many entries does not wait until it is half full: making the order of
 # them all at once takes longer the more there are.
@@ -40,8 +41,9 @@ LARGE: Final = 32_768
 # The capacity is taken anew when it is off by more than one in so many.
 TOLERANCE: Final = 32
 MOST_TIMES: Final = 15
-# Over about how many newcomers their weight is averaged.
-RECENT: Final = 16
+# One newcomer in so many and one is weighed, and the weight averaged over so many of these.
+WEIGHED: Final = 3
+RECENT: Final = 8
 
 
 class EntryQueues(Queues):
@@ -53,8 +55,9 @@ class EntryQueues(Queues):
         self.tournament: Tournament | None = tournament
         # of the keys: a hand need not touch entry and key, which lie anywhere in memory
         self._hashes: vec[i64] = vec[i64]()
-        # what newcomers weighed lately
+        # what newcomers weighed lately, and how many come before the next is weighed
         self._newcomer: i64 = 0
+        self._unweighed: i64 = 0
         super().__init__(ARMS[0], capacity)
 
     def hits(self, node: i64) -> i64:
@@ -77,10 +80,13 @@ class EntryQueues(Queues):
         return self._hashes[node]
 
     def admit(self, node: i64, hashed: i64) -> None:
-        if self.scales is not None:
-            self._weigh_in(self.scales, node - FIRST)
-        while len(self._hashes) <= node:
-            self._hashes = append(self._hashes, 0)
+        self._unweighed -= 1
+        if self._unweighed < 0:
+            self._unweighed = WEIGHED
+            if self.scales is not None:
+                self._weigh_in(self.scales, node - FIRST)
+        if len(self._hashes) <= node:
+            self._hashes = extended(self._hashes, node, 0)
         self._hashes[node] = hashed
         super().admit(node, hashed)
 
@@ -291,10 +297,9 @@ class Adaptive(Policy):
             queues = self._queues
             assert queues is not None
         queues.dense = dense
-        off = capacity - queues.capacity
-        if off != 0 and (off > capacity // TOLERANCE or -off > capacity // TOLERANCE):
+        if capacity != queues.capacity and not self.is_settled(capacity):
             self._fit(dense, capacity)
-        for _ in range(4):
+        for _turn in range(4):
             node = queues.choose()
             entry = dense[node - FIRST]
             if entry is not kept:
@@ -304,6 +309,13 @@ class Adaptive(Policy):
         if dense[0] is not kept:
             return dense[0]
         return dense[1] if capacity > 1 else None
+
+    def is_settled(self, size: i64) -> bool:
+        queues = self._queues
+        if queues is None:
+            return False
+        off = size - queues.capacity
+        return (off if off > 0 else -off) <= size // TOLERANCE
 
     def _check(self, dense: list[Entry]) -> None:
         queues = self._queues

@@ -47,8 +47,7 @@ class Ghost:
             self._epoch = (self._epoch + 1) & EPOCH_MASK
             self._left = self.kept // EPOCHS_KEPT + 1
         self._left -= 1
-        slot = hashed & self._mask
-        self._write(slot, ((hashed >> 40) & 0xFF) << 7 | self._epoch)
+        self._write(hashed & self._mask, ((hashed >> 40) & 0xFF) << 7 | self._epoch)
 
     def take(self, hashed: i64) -> bool:
         """Whether a key is remembered; it is then forgotten."""
@@ -75,6 +74,6 @@ class Ghost:
 
     def _write(self, slot: i64, value: i64) -> None:
         shift = (slot & 3) * SLOT_BITS
-        word = self._words[slot >> 2]
-        old = (word >> shift) & SLOT_MASK
-        self._words[slot >> 2] = word + ((value - old) << shift)
+        words = self._words
+        word = words[slot >> 2]
+        words[slot >> 2] = word + ((value - ((word >> shift) & SLOT_MASK)) << shift)

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from mypy_extensions import i64, mypyc_attr, trait
+from mypy_extensions import i64, trait
 
 from cachestorm.entry import Entry
 
@@ -43,7 +43,6 @@ class Scales:
         raise NotImplementedError
 
 
-@mypyc_attr(allow_interpreted_subclasses=True)
 class Policy:
     """The interface, and the policy that gives no victim: `noeviction`."""
 
@@ -61,7 +60,7 @@ class Policy:
         self.scales = scales
 
     def admitted(self, entry: Entry) -> None:
-        """A new entry stands at the end of the dense array."""
+        """A new entry stands at the end of the dense array, or where one was that left."""
 
     def hit(self, entry: Entry) -> None:
         """An entry whose heat is above the cap was used."""
@@ -105,6 +104,14 @@ class Policy:
             kept: an entry that is no victim: the write is about it.
         """
         return None
+
+    def is_settled(self, size: i64) -> bool:
+        """Whether `victim` makes nothing now that the garbage collector would track.
+
+        Args:
+            size: the number of entries.
+        """
+        return True
 
     def frequency(self, entry: Entry) -> i64:
         """What OBJECT FREQ tells of an entry, or -1 where frequency is not what counts."""

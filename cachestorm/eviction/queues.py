@@ -25,7 +25,7 @@ from __future__ import annotations
 from typing import Final
 
 from librt.vecs import append, vec
-from mypy_extensions import i64, mypyc_attr
+from mypy_extensions import i64
 
 from cachestorm.eviction.ghost import Ghost
 from cachestorm.eviction.sketch import Sketch
@@ -39,6 +39,10 @@ FIRST: Final = 3
 NEXT_MASK: Final = 0x3FFFFFFF
 PREVIOUS_SHIFT: Final = 32
 LOW_32: Final = 0xFFFFFFFF
+# All of a word but the number of the next node. Numbers stay below 1 << 30, so that a word
+# is never negative and pure Python computes the same; and this is below 1 << 62, as compiled
+# code keeps a larger constant in an object.
+BUT_NEXT: Final = 0x3FFFFFFF00000003
 
 # What counts as hits of an entry.
 MOST_HITS: Final = 15
@@ -73,7 +77,6 @@ class Arm:
         self.fading: Final = fading
 
 
-@mypyc_attr(allow_interpreted_subclasses=True)
 class Queues:
     """The engine over numbered nodes.
 
@@ -158,8 +161,8 @@ class Queues:
 
     def admit(self, node: i64, hashed: i64) -> None:
         """Lets a newcomer in. There is room for it."""
-        while len(self._nodes) <= node:
-            self._nodes = append(self._nodes, OUTSIDE)
+        if len(self._nodes) <= node:
+            self._nodes = extended(self._nodes, node, OUTSIDE)
         self.sketch.add(hashed, 1)
         if self.arm.is_s3 and self.ghost.take(hashed):
             self._link(node, PROVEN)
@@ -179,10 +182,12 @@ class Queues:
         """Gives a node the number of one that has left."""
         nodes = self._nodes
         word = nodes[node]
+        former = word >> PREVIOUS_SHIFT
+        following = (word >> 2) & NEXT_MASK
         nodes[number] = word
         nodes[node] = OUTSIDE
-        self._set_next(word >> PREVIOUS_SHIFT, number)
-        self._set_previous((word >> 2) & NEXT_MASK, number)
+        nodes[former] = (nodes[former] & BUT_NEXT) | number << 2
+        nodes[following] = (nodes[following] & LOW_32) | number << PREVIOUS_SHIFT
 
     # -- whom to evict
 
@@ -198,9 +203,10 @@ class Queues:
             if steps > MOST_STEPS:
                 return candidate
             if self.arm.is_s3:
-                if self.hits(candidate) == 0:
+                hits = self.hits(candidate)
+                if hits == 0:
                     return candidate
-                self._settle(candidate, PROVEN)
+                self._settle(candidate, hits, PROVEN)
                 if (
                     main + 1 > self.capacity - self._most_window
                     or self.window < self._most_window
@@ -217,7 +223,8 @@ class Queues:
         victim = self._victim()
         if victim == candidate:
             return candidate
-        seen = self.sketch.estimate(self.hashed(candidate)) + self.hits(candidate)
+        hits = self.hits(candidate)
+        seen = hits + self.sketch.estimate(self.hashed(candidate))
         if seen >= self.arm.least:
             rival = self.sketch.estimate(self.hashed(victim))
             if seen > rival:
@@ -227,7 +234,7 @@ class Queues:
             else:
                 wins = self._is_lucky(seen)
             if wins:
-                self._settle(candidate, PROBATION)
+                self._settle(candidate, hits, PROBATION)
                 return victim
         return candidate
 
@@ -244,9 +251,10 @@ class Queues:
             steps += 1
             if self.probation != 0:
                 node = self._tail(PROBATION)
-                if steps > MOST_STEPS or self.hits(node) == 0:
+                hits = self.hits(node)
+                if steps > MOST_STEPS or hits == 0:
                     return node
-                self._settle(node, PROVEN)
+                self._settle(node, hits, PROVEN)
                 self._trim()
                 continue
             if self.proven == 0:
@@ -261,14 +269,14 @@ class Queues:
                 self._unlink(node)
                 self._link(node, PROVEN)
             else:
-                self._settle(node, PROVEN)
+                self._settle(node, hits, PROVEN)
 
     def keep(self, node: i64) -> None:
         """Moves a node to where it is farthest from leaving."""
-        self._settle(node, PROVEN)
+        self._settle(node, self.hits(node), PROVEN)
 
-    def _settle(self, node: i64, queue: i64) -> None:
-        hits = self.hits(node)
+    def _settle(self, node: i64, hits: i64, queue: i64) -> None:
+        """Moves a node to the head of a queue; the sketch is told of its hits."""
         if hits != 0:
             self.sketch.add(self.hashed(node), hits)
             self.set_hits(node, 0)
@@ -280,8 +288,9 @@ class Queues:
             if self.proven <= self._most_proven:
                 return
             node = self._tail(PROVEN)
-            if self.hits(node) != 0:
-                self._settle(node, PROVEN)
+            hits = self.hits(node)
+            if hits != 0:
+                self._settle(node, hits, PROVEN)
             else:
                 self._unlink(node)
                 self._link(node, PROBATION)
@@ -291,35 +300,36 @@ class Queues:
     def _tail(self, queue: i64) -> i64:
         return self._nodes[queue] >> PREVIOUS_SHIFT
 
-    def _set_next(self, node: i64, following: i64) -> None:
-        word = self._nodes[node]
-        self._nodes[node] = word + ((following - ((word >> 2) & NEXT_MASK)) << 2)
-
-    def _set_previous(self, node: i64, former: i64) -> None:
-        self._nodes[node] = (self._nodes[node] & LOW_32) | former << PREVIOUS_SHIFT
-
     def _link(self, node: i64, queue: i64) -> None:
-        head = (self._nodes[queue] >> 2) & NEXT_MASK
-        self._nodes[node] = queue << PREVIOUS_SHIFT | head << 2 | queue
-        self._set_next(queue, node)
-        self._set_previous(head, node)
-        self._count(queue, 1)
+        nodes = self._nodes
+        end = nodes[queue]
+        head = (end >> 2) & NEXT_MASK
+        nodes[queue] = (end & BUT_NEXT) | node << 2
+        # where the queue is empty this is its end once more, which was just written
+        nodes[head] = (nodes[head] & LOW_32) | node << PREVIOUS_SHIFT
+        nodes[node] = queue << PREVIOUS_SHIFT | head << 2 | queue
+        if queue == WINDOW:
+            self.window += 1
+        elif queue == PROBATION:
+            self.probation += 1
+        else:
+            self.proven += 1
 
     def _unlink(self, node: i64) -> i64:
-        word = self._nodes[node]
+        nodes = self._nodes
+        word = nodes[node]
+        former = word >> PREVIOUS_SHIFT
+        following = (word >> 2) & NEXT_MASK
+        nodes[former] = (nodes[former] & BUT_NEXT) | following << 2
+        nodes[following] = (nodes[following] & LOW_32) | former << PREVIOUS_SHIFT
         queue = word & 3
-        self._set_next(word >> PREVIOUS_SHIFT, (word >> 2) & NEXT_MASK)
-        self._set_previous((word >> 2) & NEXT_MASK, word >> PREVIOUS_SHIFT)
-        self._count(queue, -1)
-        return queue
-
-    def _count(self, queue: i64, change: i64) -> None:
         if queue == WINDOW:
-            self.window += change
+            self.window -= 1
         elif queue == PROBATION:
-            self.probation += change
+            self.probation -= 1
         else:
-            self.proven += change
+            self.proven -= 1
+        return queue
 
     def _check(self) -> None:
         counts = [self.window, self.probation, self.proven]
@@ -337,3 +347,10 @@ class Queues:
                 node = following
                 met += 1
             assert met == counts[queue]
+
+
+def extended(words: vec[i64], last: i64, filler: i64) -> vec[i64]:
+    """The same words and more of them, so that there is a place `last`."""
+    while len(words) <= last:
+        words = append(words, filler)
+    return words

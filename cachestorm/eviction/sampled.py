@@ -66,7 +66,7 @@ class Sampled(Policy):
             return None
         found: Entry | None = None
         least: i64 = 0
-        for _ in range(self._sample_size):
+        for _draw in range(self._sample_size):
             entry = drawn_from[self._random.randrange(size)]
             if entry is kept or entry is found:
                 continue

@@ -18,7 +18,7 @@ from typing import Final
 from librt.vecs import append, vec
 from mypy_extensions import i64
 
-from cachestorm.eviction.queues import FIRST, MOST_HITS, Arm, Queues
+from cachestorm.eviction.queues import FIRST, MOST_HITS, Arm, Queues, extended
 
 # The number of a record fits, with room to spare, into the heat of an entry.
 MOST_RECORDS: Final = 30_000
@@ -94,8 +94,8 @@ class Shadow(Queues):
             if self._hits[node] < MOST_HITS:
                 self._hits[node] += 1
             return True
-        while len(self._hits) <= node:
-            self._hits = append(self._hits, 0)
+        if len(self._hits) <= node:
+            self._hits = extended(self._hits, node, 0)
         while self.count() >= self.capacity:
             self._leave(self.choose(), True)
         self._records.holders[record] += 1

@@ -58,7 +58,7 @@ class Sketch:
         words = self._words
         at = (hashed & self._mask) << 3
         bits = (((hashed ^ (hashed >> 32)) & LOW_31) * MIXER) >> 14
-        for _ in range(4):
+        for _row in range(4):
             place = at + (bits & 1)
             shift = ((((bits >> 1) & 0xFF) * 15) >> 8) << 2
             word = words[place]
@@ -80,7 +80,7 @@ class Sketch:
         at = (hashed & self._mask) << 3
         bits = (((hashed ^ (hashed >> 32)) & LOW_31) * MIXER) >> 14
         least: i64 = MOST_COUNTED
-        for _ in range(4):
+        for _row in range(4):
             shift = ((((bits >> 1) & 0xFF) * 15) >> 8) << 2
             counted = (words[at + (bits & 1)] >> shift) & 15
             if counted < least:

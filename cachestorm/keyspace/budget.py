@@ -8,6 +8,7 @@ its victim from any namespace. Asks the policy for victims.
 2. An entry that is due goes before the policy is asked; one that a hit has given another
    deadline is no victim on account of the old one.
 3. The entry that a write is about is pinned: making room for it does not cost it its place.
+4. The victim of a plain new entry gives it its place in the dense arrays: nobody moves.
 """
 
 from __future__ import annotations
@@ -16,14 +17,15 @@ from typing import Final
 
 from mypy_extensions import i64
 
-from cachestorm.entry import Entry
+from cachestorm.entry import OBJECT, STRING, Entry
 from cachestorm.events import Cause
 from cachestorm.keyspace.holdings import ENTRY_BYTES, size_of
 from cachestorm.keyspace.removals import Removals
-from cachestorm.values.weights import weigh
+from cachestorm.values.weights import is_shared, weigh
 
 # How often the policy is asked when it names an entry whose deadline a hit has put off.
 VICTIMS_ASKED: Final = 16
+NOWHERE: Final = -1
 
 _EXPIRED: Final = Cause.EXPIRED
 _EVICTED: Final = Cause.EVICTED
@@ -117,6 +119,67 @@ class Budget(Removals):
         if self._is_bounded():
             self._make_room(0, 0)
 
+    def _vacate(self, need: i64, now_ms: i64, is_latched: bool) -> i64:
+        """Makes room for a new entry, if that is simple, and leaves the victim's place open.
+
+        Simple is that all entries are here and none is due. Without the latch, nothing may
+        be let go of that has a finalizer, nor made what the garbage collector tracks.
+
+        Args:
+            need: bytes that are to come.
+
+        Returns:
+            The place in the dense arrays, which the caller fills at once; or NOWHERE, when
+            the new entry may still fit once `_make_room` has been asked.
+        """
+        commons = self.commons
+        if (
+            commons.entry_count != len(self.dense)
+            or self.expiry.idle
+            or self.expiry.may_be_due(now_ms)
+            or (self.max_bytes != 0 and need > self.max_bytes)
+            or (commons.max_bytes != 0 and need > commons.max_bytes)
+        ):
+            return NOWHERE
+        while self.dense and (is_latched or self.policy.is_settled(len(self.dense))):
+            victim = self._victim(now_ms)
+            if victim is None:
+                break
+            cause = _EVICTED
+            if is_latched:
+                cause = self.fate(victim) or _EVICTED
+            elif (
+                victim.tags is not None
+                or victim.expires_at_ms != 0
+                or not self._is_plain(victim)
+            ):
+                self._condemned = victim
+                break
+            gap = self._detach(victim, cause, now_ms)
+            if not self._is_short_of(need, 1):
+                return gap
+            self._fill_gap(gap)
+        return NOWHERE
+
+    def _is_plain(self, entry: Entry) -> bool:
+        """Whether the value is a scalar: it has no finalizer."""
+        return entry.kind == STRING or (entry.kind == OBJECT and is_shared(self.value(entry)))
+
+    def _victim(self, now_ms: i64) -> Entry | None:
+        """Whom the policy would evict next; who was chosen and has stayed, first."""
+        condemned = self._condemned
+        pinned = self.commons.pinned
+        if condemned is not None:
+            self._condemned = None
+            index: i64 = int(condemned.index)
+            if (
+                0 <= index < len(self.dense)
+                and self.dense[index] is condemned
+                and condemned is not pinned
+            ):
+                return condemned
+        return self.policy.victim(self.dense, self.hits + self.admitted, now_ms, pinned)
+
     def evict(self) -> bool:
         """Removes an entry that is due, or else the policy's next victim.
 
@@ -135,10 +198,8 @@ class Budget(Removals):
                     self.remove(due[0], self.fate(due[0]) or _EXPIRED)
                     return True
         victim: Entry | None = None
-        for _ in range(VICTIMS_ASKED):
-            victim = self.policy.victim(
-                self.dense, self.hits + self.admitted, now, commons.pinned
-            )
+        for _time in range(VICTIMS_ASKED):
+            victim = self._victim(now)
             if victim is None:
                 return False
             if not self.expiry.idle or not self._put_off(victim):

@@ -25,6 +25,7 @@ from cachestorm.events import Effects
 from cachestorm.keyspace.latch import Latch
 from cachestorm.keyspace.rubble import REAPING_STEP, SMALL, STEP, Rubble
 from cachestorm.values.container import Container
+from cachestorm.values.weights import is_shared
 
 MOST_RUBBLE_BYTES: Final = 1 << 30
 # How long a thread that works in slices sleeps between two of them. A sleep of nothing gives
@@ -206,7 +207,7 @@ class Commons:
     def bury(self, value: object) -> None:
         """Keeps a value that may have a finalizer alive until the latch is free."""
         kind = type(value)
-        if kind is bytes or kind is str or kind is int or kind is float or value is None:
+        if kind is bytes or kind is str or kind is int or kind is float or is_shared(value):
             return
         if isinstance(value, Container) and value.bulk() > SMALL:
             size = value.size_bytes

@@ -208,6 +208,14 @@ class ExpiryIndex(Bulk):
                 found += len(bucket)
         return found
 
+    def may_be_due(self, now_ms: i64) -> bool:
+        """Whether `due` might find something, or would move something. O(1)."""
+        return self.count != 0 and (
+            self._cursor < now_ms >> FINE_BITS
+            or self._opened < now_ms >> COARSE_BITS
+            or bool(self._opening)
+        )
+
     def _open(self, period: i64, limit: i64) -> None:
         self.moved = 0
         while self.moved < limit:

@@ -90,6 +90,8 @@ class Holdings(Scales):
         self._field_rounds: i64 = 0
         self._field_place: i64 = 0
         self._policy_size: i64 = 64
+        # the policy's last victim, if whoever asked for it could not remove it
+        self._condemned: Entry | None = None
         # a copy of the policy's: it is read at every access
         self._heat_shift: i64 = policy.heat_shift
         self.hot: HotKeys | None = HotKeys(commons.clock.now_ms()) if hot_keys else None
@@ -116,6 +118,7 @@ class Holdings(Scales):
         self._field_rounds, other._field_rounds = other._field_rounds, self._field_rounds
         self._field_place, other._field_place = other._field_place, self._field_place
         self._policy_size, other._policy_size = other._policy_size, self._policy_size
+        self._condemned, other._condemned = other._condemned, self._condemned
         self._heat_shift, other._heat_shift = other._heat_shift, self._heat_shift
         self.used_bytes, other.used_bytes = other.used_bytes, self.used_bytes
         self.hits, other.hits = other.hits, self.hits
@@ -206,6 +209,8 @@ class Holdings(Scales):
 
     def fate(self, entry: Entry) -> Cause | None:
         """Why an entry is dead, or None while it is live."""
+        if entry.expires_at_ms == 0 and entry.tags is None and entry.kind != HASH:
+            return None
         if entry.expires_at_ms != 0 and self.expiry.idle:
             self._put_off(entry)
         job = self.tags.job_of(entry)

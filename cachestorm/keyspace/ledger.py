@@ -14,13 +14,14 @@ from mypy_extensions import i64, mypyc_attr
 from cachestorm.events import Cause
 from cachestorm.keyspace.tag_index import Invalidation, TagMark
 
+# a power of two
 CAPACITY: Final = 4096
 LONGEST_KEY: Final = 256
 
 
 @mypyc_attr(acyclic=True)
 class Removal:
-    """One removal.
+    """One removal. The ledger writes it anew when its place in the ring comes round.
 
     Attributes:
         key: what left.
@@ -29,13 +30,19 @@ class Removal:
         tag: the invalidated tag that took it along, or None.
     """
 
-    def __init__(self, key: str, cause: Cause, at_ms: i64, mark: TagMark | None) -> None:
-        self.key: Final = key
-        self.cause: Final = cause
-        self.at_ms: Final = at_ms
+    def __init__(self, key: str, cause: Cause, at_ms: i64) -> None:
+        self.key: str = key
+        self.cause: Cause = cause
+        self.at_ms: i64 = at_ms
         self.tag: str | None = None
         self._job: Invalidation | None = None
-        if mark is not None:
+
+    def blame(self, mark: TagMark | None) -> None:
+        """Notes the tag that took the key along, if one did, and its invalidation."""
+        if mark is None:
+            self.tag = None
+            self._job = None
+        else:
             self.tag = mark.name
             self._job = mark.softening if mark.job is None else mark.job
 
@@ -57,12 +64,17 @@ class Ledger:
         """Notes a removal. O(1)."""
         if len(key) > LONGEST_KEY:
             return
-        removal = Removal(key, cause, at_ms, mark)
-        if len(self._ring) < CAPACITY:
-            self._ring.append(removal)
+        ring = self._ring
+        if len(ring) < CAPACITY:
+            removal = Removal(key, cause, at_ms)
+            ring.append(removal)
         else:
-            self._ring[self._next] = removal
-            self._next = (self._next + 1) % CAPACITY
+            removal = ring[self._next]
+            removal.key = key
+            removal.cause = cause
+            removal.at_ms = at_ms
+            self._next = (self._next + 1) & (CAPACITY - 1)
+        removal.blame(mark)
 
     def clear(self) -> None:
         """Forgets all."""
@@ -70,7 +82,10 @@ class Ledger:
         self._next = 0
 
     def latest(self, key: str) -> Removal | None:
-        """The last removal of a key that is still remembered. O(CAPACITY)."""
+        """The last removal of a key that is still remembered. O(CAPACITY).
+
+        It stays as it is until the next removal.
+        """
         size = len(self._ring)
         for age in range(1, size + 1):
             removal = self._ring[(self._next - age) % size]

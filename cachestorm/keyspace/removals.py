@@ -8,7 +8,7 @@ expiry index, the policy, the ledger and the listeners that an entry leaves.
 2. What leaves goes from the dict first and from the arrays last, so that they agree at every
    step another thread could see.
 3. `dense` is walked by SCAN from its end down. An entry that leaves is replaced by the last
-   one, which can so be seen twice, but none that stays is ever missed.
+   one, which can so be seen twice, or by a new one; none that stays is ever missed.
 4. A dead entry goes when it is met (`peek`), or by and by (`reap_step`). A hash lets go of
    those of its fields that are due when it is met; while there are such hashes, reaping
    walks over all entries by and by to meet them.
@@ -58,6 +58,16 @@ class Removals(Holdings):
         3. Its value goes to the graveyard (unless it stays under another name), the effect
            to the queue.
         """
+        self._fill_gap(self._detach(entry, cause, self.commons.now_ms()))
+
+    def _detach(self, entry: Entry, cause: Cause, now_ms: i64) -> i64:
+        """All of `remove` but the last step: the dense arrays have a gap now.
+
+        The caller fills it at once, with the last entry or with a new one.
+
+        Returns:
+            Where the gap is.
+        """
         commons = self.commons
         key = entry.key
         index: int = entry.index
@@ -75,16 +85,7 @@ class Removals(Holdings):
         if self.policy.hears:
             self.policy.removed(entry, cause is _EVICTED)
         del self.entries[key]
-        last = self.dense.pop()
-        last_value = self.values.pop()
         entry.index = -1
-        if last is not entry:
-            self.dense[index] = last
-            self.values[index] = last_value
-            former: int = last.index
-            last.index = index
-            if self.policy.hears:
-                self.policy.moved(last, former)
         # a shell may stay in the lists of its tags for a while: the key need not
         entry.key = ""
         if cause is not _RENAMED:
@@ -92,15 +93,28 @@ class Removals(Holdings):
         commons.entry_count -= 1
         commons.sequence += 1
         self.charge(-freed)
-        if cause is _EXPIRED:
-            self.expired += 1
-        elif cause is _EVICTED:
+        if cause is _EVICTED:
             self.evicted += 1
+        elif cause is _EXPIRED:
+            self.expired += 1
         elif cause is _INVALIDATED:
             self.invalidated += 1
-        self.ledger.record(key, cause, commons.now_ms(), mark)
+        self.ledger.record(key, cause, now_ms, mark)
         if commons.effects.wanted:
             self.emit("removed", key, cause, value)
+        return index
+
+    def _fill_gap(self, gap: i64) -> None:
+        """Puts the last entry into the place of one that has left."""
+        last = self.dense.pop()
+        value = self.values.pop()
+        former: i64 = int(last.index)
+        if former >= 0:
+            self.dense[gap] = last
+            self.values[gap] = value
+            last.index = int(gap)
+            if self.policy.hears:
+                self.policy.moved(last, former)
 
     def _count_invalidated(self, entry: Entry) -> TagMark | None:
         job = self.tags.job_of(entry)

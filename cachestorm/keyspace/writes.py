@@ -19,17 +19,17 @@ from typing import Final
 from mypy_extensions import i64, u8
 
 from cachestorm.codec import checked_text, is_ascii
-from cachestorm.entry import BUFFER, HASH, STRING, Entry
+from cachestorm.entry import BUFFER, HASH, OBJECT, STRING, Entry
 from cachestorm.errors import OutOfMemoryError
 from cachestorm.events import Cause
-from cachestorm.keyspace.budget import Budget
+from cachestorm.keyspace.budget import NOWHERE, Budget
 from cachestorm.keyspace.expiry import Idle
 from cachestorm.keyspace.holdings import DEADLINE_BYTES, ENTRY_BYTES, IDLE_BYTES, size_of
 from cachestorm.keyspace.removals import FIELD_ROUNDS
 from cachestorm.values.buffer import Buffer
-from cachestorm.values.weights import weigh, weight_of_ascii, weight_of_bytes
+from cachestorm.values.weights import is_shared, weigh, weight_of_ascii, weight_of_bytes
 
-# A write in this many also does a step of reaping.
+# A write in this many, a power of two, also does a step of reaping.
 WRITES_A_STEP: Final = 32
 
 _EXPIRED: Final = Cause.EXPIRED
@@ -40,34 +40,55 @@ _REPLACED: Final = Cause.REPLACED
 class Writes(Budget):
     """Holdings that entries are put into and changed in."""
 
-    def put_plain(self, key: str, value: object, expires_at_ms: i64, now_ms: i64) -> bool:
-        """Puts an untagged scalar, if that takes one step.
+    def put_plain(
+        self,
+        key: str,
+        value: object,
+        kind: u8,
+        expires_at_ms: i64,
+        now_ms: i64,
+        is_latched: bool,
+    ) -> bool:
+        """Puts an untagged scalar or `Boxed` value, if that takes one step.
 
         A compiled caller may use it without the latch while nobody holds it: it neither
         gives up the GIL nor lets go of anything that has a finalizer.
 
         Args:
+            kind: STRING or OBJECT.
             now_ms: the time if the caller has looked, else 0.
+            is_latched: whether the caller holds the latch.
 
         Returns:
-            Whether it was done; else nothing has changed, and `put` is the way.
+            Whether it was done; else `put` is the way.
         """
         commons = self.commons
         if commons.effects.wanted or (expires_at_ms != 0 and expires_at_ms <= now_ms):
             return False
         entry = self.entries.get(key)
         if entry is None:
-            if (self.admitted + 1) % WRITES_A_STEP == 0 or not is_ascii(key):
+            if (
+                (self.admitted + 1) & (WRITES_A_STEP - 1) == 0
+                or len(self.dense) >= self._policy_size
+                or not is_ascii(key)
+            ):
                 return False
             letters: i64 = len(key)
             charge = weigh(value) + ENTRY_BYTES + weight_of_ascii(letters)
+            place: i64 = NOWHERE
             if self._is_bounded() and self._is_short_of(charge + DEADLINE_BYTES, 1):
-                return False
-            entry = self._admit(key, value, STRING, charge)
+                if is_latched:
+                    now_ms = commons.now_ms()
+                elif now_ms == 0:
+                    now_ms = commons.time_ms()
+                place = self._vacate(charge + DEADLINE_BYTES, now_ms, is_latched)
+                if place == NOWHERE:
+                    return False
+            entry = self._admit(key, value, kind, charge, place)
             if expires_at_ms != 0:
                 self._file(entry, expires_at_ms)
             return True
-        if entry.kind != STRING or entry.tags is not None:
+        if entry.kind > OBJECT or entry.tags is not None:
             return False
         deadline = entry.expires_at_ms
         if deadline != 0:
@@ -77,6 +98,8 @@ class Writes(Budget):
                 return False
         index: int = entry.index
         former = self.values[index]
+        if entry.kind == OBJECT and not is_shared(former):
+            return False
         delta: i64 = 0
         if isinstance(value, bytes) and isinstance(former, bytes):
             # the common case, without a call
@@ -89,6 +112,7 @@ class Writes(Budget):
                 return False
             self.charge(delta)
         self.values[index] = value
+        entry.kind = kind
         if deadline != expires_at_ms:
             self._file(entry, expires_at_ms)
         self._heat(entry)
@@ -131,7 +155,7 @@ class Writes(Budget):
             charge = size + ENTRY_BYTES + weigh(key)
             if self._is_bounded():
                 self._make_room_with(tags, charge + extra, 1, None)
-            entry = self._admit(key, value, kind, charge)
+            entry = self._admit(key, value, kind, charge, NOWHERE)
         else:
             index: int = entry.index
             delta = size - size_of(entry.kind, self.values[index])
@@ -255,12 +279,18 @@ class Writes(Budget):
         finally:
             self._has_room = False
 
-    def _admit(self, key: str, value: object, kind: u8, charge: i64) -> Entry:
+    def _admit(self, key: str, value: object, kind: u8, charge: i64, gap: i64) -> Entry:
+        """Adds an entry, at the end of the dense arrays or in a gap there."""
         commons = self.commons
         commons.sequence += 1
-        entry = Entry(key, len(self.dense), kind, commons.sequence)
-        self.values.append(value)
-        self.dense.append(entry)
+        if gap == NOWHERE:
+            entry = Entry(key, len(self.dense), kind, commons.sequence)
+            self.values.append(value)
+            self.dense.append(entry)
+        else:
+            entry = Entry(key, int(gap), kind, commons.sequence)
+            self.values[gap] = value
+            self.dense[gap] = entry
         self.entries[key] = entry
         self.listed = True
         self.admitted += 1
@@ -274,7 +304,7 @@ class Writes(Budget):
             self.policy.admitted(entry)
         if len(self.dense) > self._policy_size:
             self._resize_policy()
-        if self.admitted % WRITES_A_STEP == 0:
+        if self.admitted & (WRITES_A_STEP - 1) == 0:
             self.reap_step()
         return entry
 

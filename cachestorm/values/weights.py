@@ -52,6 +52,11 @@ def is_scalar(value: object) -> bool:
     )
 
 
+def is_shared(value: object) -> bool:
+    """Whether there is one such value for all: None or a bool."""
+    return value is None or value is True or value is False
+
+
 def box(value: object) -> object:
     """The value as the store holds it: a scalar as it is, anything else `Boxed`."""
     if is_scalar(value):
@@ -95,7 +100,7 @@ def weigh(value: object) -> i64:
             return weight_of_ascii(letters)
         wide: i64 = len(value.encode("utf-8", "surrogatepass"))
         return (WIDE_STR_HEADER + wide + 15) & -16
-    if value is None or value is True or value is False:
+    if is_shared(value):
         return 0
     if isinstance(value, int):
         if -SMALL_INT < value < SMALL_INT:
