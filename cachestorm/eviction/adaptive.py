@@ -130,8 +130,6 @@ class Adaptive(Policy):
         self.heat_cap = MOST_HITS
         self._queues: EntryQueues | None = None
         self._tournament: Tournament | None = None
-        # how many entries are sampled
-        self._held: i64 = 0
 
     @property
     def arm(self) -> str:
@@ -196,7 +194,6 @@ class Adaptive(Policy):
         for place, hits in zip(records.places, records.live_hits):
             if place != NOWHERE:
                 dense[place].heat = int(hits)
-        self._held = 0
 
     # -- what the keyspace tells
 
@@ -216,10 +213,15 @@ class Adaptive(Policy):
                 records.live_hits[record] = hits
                 records.holders[record] += 1
                 entry.heat = int(record + SAMPLED)
-                self._held += 1
-                tournament.access(record)
-                if tournament.best != 0 or queues.arm is not ARMS[0]:
-                    self._follow()
+                tournament.held += 1
+                if hits == 0:
+                    tournament.access(record)
+                else:
+                    # it was there before the shadows were
+                    tournament.seed(record, hits)
+                queues.admit(index + FIRST, key_hash)
+                self._follow()
+                return
         queues.admit(index + FIRST, key_hash)
 
     def hit(self, entry: Entry) -> None:
@@ -236,6 +238,9 @@ class Adaptive(Policy):
         queues = self._queues
         tournament = self._tournament
         assert queues is not None and tournament is not None
+        if tournament.judged:
+            tournament.judged = False
+            tournament.fit(tournament.held * queues.capacity // queues.count())
         best: int = tournament.best
         arm = ARMS[best]
         if queues.arm is not arm:
@@ -263,7 +268,7 @@ class Adaptive(Policy):
             record = heat - SAMPLED
             hits = tournament.records.live_hits[record]
             tournament.records.places[record] = NOWHERE
-            self._held -= 1
+            tournament.held -= 1
             if not evicted:
                 tournament.forget(record)
             tournament.records.release(record)
@@ -276,7 +281,6 @@ class Adaptive(Policy):
         queues.clear()
         queues.dense = []
         former = self._tournament
-        self._held = 0
         if former is not None:
             self._tournament = Tournament(queues.capacity, self.scales)
             self._tournament.inherit(former)
@@ -335,8 +339,8 @@ class Adaptive(Policy):
                 held += 1
             else:
                 assert 0 <= entry.heat <= MOST_HITS
-        assert held == self._held
         if self._tournament is not None:
+            assert held == self._tournament.held
             self._tournament._check(held)
         if queues.dense is dense:
             queues._check()

@@ -78,7 +78,7 @@ class Policy:
         """An entry got its first deadline, or lost its last."""
 
     def resized(self, dense: list[Entry], capacity: i64) -> None:
-        """The number of entries doubled or halved since the last call.
+        """The number of entries doubled or halved, or the keyspace became half full.
 
         Args:
             dense: the keyspace's entries.

@@ -1,4 +1,4 @@
-"""The queues: three clocks and two rules, which together are the engine of `adaptive`.
+"""The queues: three clocks and three rules, which together are the engine of `adaptive`.
 
 The same engine runs over the entries of a keyspace and, without values, over a sample
 of its keys; the two subclasses say where a node's hits and hash are kept.
@@ -8,16 +8,20 @@ of its keys; the two subclasses say where a node's hits and hash are kept.
    hand at a queue's tail finds it later.
 2. An arm is a rule and its constants. S3: what leaves the window unused is evicted, and
    one that comes back soon enters at T. TINY: what leaves the window contests the place
-   of the main queues' victim, and the one seen more often stays.
+   of the main queues' victim, and the one seen more often stays. STACK: one that comes back
+   enters at T only if T's coldest node was not used since it had left; so of a loop that
+   is larger than the cache a part stays that is as large as the cache.
 3. `choose` is bounded: after `MOST_STEPS` nodes the hand takes the next one.
 4. Changing the arm or the capacity moves nothing: the queues drain by themselves.
 
 A node is one word: its neighbours and its queue. The queues are rings, closed by three
-words in front that stand for W, P and T.
+words in front that stand for W, P and T. Beside it stands when it came or was last found
+used, as the ghost counts time; STACK asks for it, and all rules write it.
 
 Sources: Yang et al.: FIFO queues are all you need for cache eviction (2023), S3-FIFO;
 Einziger, Friedman, Manes: TinyLFU (2017), and its window; Corbató: A paging experiment
-with the Multics system (1968), CLOCK.
+with the Multics system (1968), CLOCK; Jiang, Zhang: LIRS (2002), and Jiang, Chen, Zhang:
+CLOCK-Pro (2005), STACK, here with a ghost that knows when instead of a stack.
 """
 
 from __future__ import annotations
@@ -25,9 +29,9 @@ from __future__ import annotations
 from typing import Final
 
 from librt.vecs import append, vec
-from mypy_extensions import i64
+from mypy_extensions import i32, i64
 
-from cachestorm.eviction.ghost import Ghost
+from cachestorm.eviction.ghost import EPOCHS, NEVER, Ghost
 from cachestorm.eviction.sketch import Sketch
 
 WINDOW: Final = 0
@@ -44,6 +48,10 @@ LOW_32: Final = 0xFFFFFFFF
 # code keeps a larger constant in an object.
 BUT_NEXT: Final = 0x3FFFFFFF00000003
 
+TINY: Final = 0
+S3: Final = 1
+STACK: Final = 2
+
 # What counts as hits of an entry.
 MOST_HITS: Final = 15
 # Under S3 a proven node is spared so often for all its hits. With three lives, as in the paper,
@@ -51,6 +59,8 @@ MOST_HITS: Final = 15
 MOST_LIVES: Final = 1
 MOST_STEPS: Final = 64
 MOST_TRIMMED: Final = 8
+# Who comes back is let in among the proven if one of so many is colder.
+MOST_LOOKED: Final = 32
 # A newcomer seen as often as this is let in by chance, whatever the contest said: else
 # keys that collide in the sketch could be held out, or in, for ever.
 LUCKY: Final = 6
@@ -61,17 +71,17 @@ class Arm:
     """A rule and its constants.
 
     Attributes:
-        is_s3: the rule is S3, not TINY.
+        rule: TINY, S3 or STACK.
         window_percent: size of the window.
         least: under TINY, how often a newcomer must have been seen to win a place.
         fading: after how many additions an entry the sketch is halved.
     """
 
     def __init__(
-        self, name: str, is_s3: bool, window_percent: i64, least: i64, fading: i64
+        self, name: str, rule: i64, window_percent: i64, least: i64, fading: i64
     ) -> None:
         self.name: Final = name
-        self.is_s3: Final = is_s3
+        self.rule: Final[i64] = rule
         self.window_percent: Final = window_percent
         self.least: Final = least
         self.fading: Final = fading
@@ -88,6 +98,8 @@ class Queues:
         self.sketch: Final = Sketch(capacity)
         self.ghost: Final = Ghost(capacity)
         self._nodes: vec[i64] = vec[i64]()
+        # the ghost's epoch in which a node came, or was last found used
+        self._used: vec[i32] = vec[i32]()
         self.window: i64 = 0
         self.probation: i64 = 0
         self.proven: i64 = 0
@@ -141,10 +153,10 @@ class Queues:
         arm = self.arm
         self._most_window = max(1, capacity * arm.window_percent // 100)
         self._window_share = self._most_window
-        if arm.is_s3:
-            self._most_proven = capacity
-        else:
+        if arm.rule == TINY:
             self._most_proven = (capacity - self._most_window) * 4 // 5
+        else:
+            self._most_proven = capacity
         while self.sketch.size() < capacity:
             self.sketch.double()
             self.ghost.double()
@@ -163,11 +175,17 @@ class Queues:
         """Lets a newcomer in. There is room for it."""
         if len(self._nodes) <= node:
             self._nodes = extended(self._nodes, node, OUTSIDE)
+            while len(self._used) <= node:
+                self._used = append(self._used, 0)
         self.sketch.add(hashed, 1)
-        if self.arm.is_s3 and self.ghost.take(hashed):
-            self._link(node, PROVEN)
-        else:
-            self._link(node, WINDOW)
+        queue: i64 = WINDOW
+        rule = self.arm.rule
+        if rule != TINY:
+            age = self.ghost.take(hashed)
+            if age != NEVER and (age < EPOCHS if rule == S3 else self._has_colder(age)):
+                queue = PROVEN
+        self._used[node] = int(self.ghost.epoch)
+        self._link(node, queue)
 
     def drop(self, node: i64, hashed: i64, hits: i64, evicted: bool) -> None:
         """Takes a node out; only one that is evicted from the window leaves a ghost."""
@@ -186,6 +204,7 @@ class Queues:
         following = (word >> 2) & NEXT_MASK
         nodes[number] = word
         nodes[node] = OUTSIDE
+        self._used[number] = self._used[node]
         nodes[former] = (nodes[former] & BUT_NEXT) | number << 2
         nodes[following] = (nodes[following] & LOW_32) | number << PREVIOUS_SHIFT
 
@@ -202,7 +221,8 @@ class Queues:
             candidate = self._tail(WINDOW)
             if steps > MOST_STEPS:
                 return candidate
-            if self.arm.is_s3:
+            rule = self.arm.rule
+            if rule == S3:
                 hits = self.hits(candidate)
                 if hits == 0:
                     return candidate
@@ -215,9 +235,30 @@ class Queues:
                 continue
             if main < self.capacity - self._most_window:
                 self._unlink(candidate)
-                self._link(candidate, PROBATION)
+                self._link(candidate, PROBATION if rule == TINY else PROVEN)
                 continue
-            return self._contest(candidate)
+            if rule == TINY:
+                return self._contest(candidate)
+            hits = self.hits(candidate)
+            if hits == 0:
+                return candidate
+            if self._has_colder(0):
+                self._settle(candidate, hits, PROVEN)
+                return self._victim()
+            self._settle(candidate, hits, WINDOW)
+
+    def _has_colder(self, age: i64) -> bool:
+        """Whether T's coldest node was last used longer ago than so many epochs."""
+        for _step in range(MOST_LOOKED):
+            if self.proven == 0:
+                return True
+            node = self._tail(PROVEN)
+            hits = self.hits(node)
+            if hits == 0:
+                used: i64 = int(self._used[node])
+                return self.ghost.epoch - used > age
+            self._settle(node, hits, PROVEN)
+        return False
 
     def _contest(self, candidate: i64) -> i64:
         victim = self._victim()
@@ -263,9 +304,10 @@ class Queues:
             hits = self.hits(node)
             if steps > MOST_STEPS or hits == 0:
                 return node
-            if self.arm.is_s3:
+            if self.arm.rule == S3:
                 self.set_hits(node, min(hits, MOST_LIVES) - 1)
                 self.sketch.add(self.hashed(node), 1)
+                self._used[node] = int(self.ghost.epoch)
                 self._unlink(node)
                 self._link(node, PROVEN)
             else:
@@ -280,6 +322,7 @@ class Queues:
         if hits != 0:
             self.sketch.add(self.hashed(node), hits)
             self.set_hits(node, 0)
+        self._used[node] = int(self.ghost.epoch)
         self._unlink(node)
         self._link(node, queue)
 

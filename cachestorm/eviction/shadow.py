@@ -24,7 +24,7 @@ from cachestorm.eviction.queues import FIRST, MOST_HITS, Arm, Queues, extended
 MOST_RECORDS: Final = 30_000
 NOWHERE: Final = -1
 # The sampling looks at bits of the hash that neither ghost nor sketch's place looks at.
-SAMPLE_SHIFT: Final = 50
+SAMPLE_SHIFT: Final = 48
 
 
 class Records:
@@ -102,6 +102,11 @@ class Shadow(Queues):
         self._hits[node] = 0
         self.admit(node, self._records.hashes[record])
         return False
+
+    def seed(self, record: i64, hits: i64) -> None:
+        """Counts earlier hits of a key that was just asked for."""
+        if self.is_in(record + FIRST):
+            self._hits[record + FIRST] = hits
 
     def forget(self, record: i64) -> None:
         """Drops a key that was deleted."""

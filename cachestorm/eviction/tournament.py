@@ -6,6 +6,9 @@ the queues over keys without values, and each arm has one.
 1. The arm of most hits lately is the best, where its lead is clear; hits of long ago
    fade, by half while about eight shadows' worth of accesses pass.
 2. What is deleted or expires leaves the shadows too: it is nobody's merit to keep it.
+3. A shadow has room for as many keys as the full cache holds of the sample, which differs
+   from one in `ratio` by chance: else a shadow that is a little too large hits all that the
+   cache just misses, whatever its arm.
 
 Source: Waldspurger, Saemundson, Ahmad, Park: Cache modeling and optimization using
 miniature simulations (2017).
@@ -19,7 +22,7 @@ from mypy_extensions import i64
 
 from cachestorm.eviction.curve import Curve
 from cachestorm.eviction.policy import Scales
-from cachestorm.eviction.queues import Arm
+from cachestorm.eviction.queues import S3, STACK, TINY, Arm
 from cachestorm.eviction.shadow import SAMPLE_SHIFT, Records, Shadow
 
 # A shadow holds at least so many keys, where the cache does.
@@ -32,10 +35,11 @@ LEAD: Final = 0.003
 
 # Where it begins is the first.
 ARMS: Final = (
-    Arm("tiny-10", False, 10, 3, 10),
-    Arm("s3-30", True, 30, 0, 10),
-    Arm("tiny-1", False, 1, 2, 5),
-    Arm("s3-70", True, 70, 0, 10),
+    Arm("tiny-10", TINY, 10, 3, 10),
+    Arm("s3-30", S3, 30, 0, 10),
+    Arm("tiny-1", TINY, 1, 2, 5),
+    Arm("s3-70", S3, 70, 0, 10),
+    Arm("stack-2", STACK, 2, 0, 10),
 )
 
 
@@ -45,6 +49,12 @@ class Tournament:
     Args:
         capacity: how many entries fill the cache.
         scales: who counts all accesses.
+
+    Attributes:
+        held: how many sampled keys the cache holds.
+        size: how many keys fill a shadow.
+        judged: whether an access was the last of its period; who sees to it sets it back.
+        best: the number of the best arm.
     """
 
     def __init__(self, capacity: i64, scales: Scales | None) -> None:
@@ -56,11 +66,15 @@ class Tournament:
         self.ratio: Final[i64] = ratio
         self.records: Final = Records()
         self.size: i64 = capacity // ratio
+        self.held: i64 = 0
+        self.judged: bool = False
         self._shadows: Final = [Shadow(arm, self.size, self.records) for arm in ARMS]
         self._scores: Final[list[float]] = [0.0] * len(ARMS)
         self._weight: float = 0.0
         self._fade: float = 1.0
         self._period: i64 = 0
+        # the share of the capacity
+        self._nominal: i64 = self.size
         self._left: i64 = 0
         self.best: i64 = 0
         self._scales: Scales | None = scales
@@ -80,13 +94,29 @@ class Tournament:
         size = capacity // self.ratio
         if size < 1:
             size = 1
+        self._nominal = size
+        self._set_size(size)
+        period = size // 4
+        self._period = period if period > 16 else 16
+        self._fade = 0.5 ** (float(self._period) / float(HALF_LIFE * size))
+
+    def fit(self, size: i64) -> None:
+        """Goes on with shadows of so many keys, or nearer to it.
+
+        Args:
+            size: how many of the sample the cache would hold if it were full.
+        """
+        size = min(max(size, self._nominal // 2, 1), self._nominal * 2)
+        off = size - self.size
+        if self.ratio != 1 and off != 0:
+            # what is sampled comes and goes: so not all of the way at once
+            self._set_size(self.size + (off + 3) // 4 if off > 0 else self.size + off // 4)
+
+    def _set_size(self, size: i64) -> None:
         self.size = size
         for shadow in self._shadows:
             shadow.set_capacity(size)
         self.curve.resize(size)
-        period = size // 4
-        self._period = period if period > 16 else 16
-        self._fade = 0.5 ** (float(self._period) / float(HALF_LIFE * size))
 
     def inherit(self, former: Tournament) -> None:
         """Begins with what an earlier one has found best."""
@@ -101,6 +131,12 @@ class Tournament:
     def is_sampled(self, hashed: i64) -> bool:
         """Whether a key takes part."""
         return (hashed >> SAMPLE_SHIFT) & (self.ratio - 1) == 0
+
+    def seed(self, record: i64, hits: i64) -> None:
+        """A sampled key has been in the cache for a while, and was hit so often."""
+        self.access(record)
+        for shadow in self._shadows:
+            shadow.seed(record, hits)
 
     def access(self, record: i64) -> None:
         """A sampled key was asked for: each shadow does as the cache would."""
@@ -132,6 +168,7 @@ class Tournament:
             scores[index] *= self._fade
         self._weight *= self._fade
         self._left = self._period
+        self.judged = True
         if self._scales is not None:
             best_arm: int = self.best
             self.curve.judge(ARMS[best_arm], self._scales.access_count(), self._fade)

@@ -337,8 +337,11 @@ class Holdings(Scales):
         size: i64 = 64
         while size < len(self.dense):
             size <<= 1
-        self._policy_size = size
-        self.policy.resized(self.dense, self._capacity())
+        capacity = self._capacity()
+        half = capacity // 2 + 1
+        # the policy is also told when the keyspace becomes half full
+        self._policy_size = half if len(self.dense) < half < size else size
+        self.policy.resized(self.dense, capacity)
         self._heat_shift = self.policy.heat_shift
 
     def _capacity(self) -> i64:

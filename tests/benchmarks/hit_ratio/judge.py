@@ -15,6 +15,7 @@ from typing import Final
 
 from cachestorm.cache import DEFAULT_POLICY
 from tests.benchmarks.builds import Build
+from tests.benchmarks.hit_ratio import conditions
 from tests.benchmarks.hit_ratio.contestants import (
     OPTIMUM,
     PEERS,
@@ -68,16 +69,22 @@ benchmark project](https://github.com/cache2k/cache2k-benchmark), © Jens Wilke,
 GmbH, licensed under [CC BY 4.0](https://creativecommons.org/licenses/by/4.0/); of the long
 ones the first {LONGEST:,} requests are taken, to bound the time. The other traces are made up
 from fixed seeds.
-"""
+{conditions.METHOD}"""
 
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """One contestant with one trace."""
+    """One contestant with one trace, maybe under a condition."""
 
     kind: str
     name: str
     trace: str
+    condition: str = ""
+
+    @property
+    def label(self) -> str:
+        """What the cells are called."""
+        return f"{self.trace}, {self.condition}" if self.condition else self.trace
 
 
 class Measurer:
@@ -88,7 +95,9 @@ class Measurer:
         self._trace = Trace("", [])
         self._names: list[str] = []
 
-    def measure(self, kind: str, name: str, trace: str, length: int | None) -> Answer | None:
+    def measure(
+        self, kind: str, name: str, trace: str, condition: str, length: int | None
+    ) -> Answer | None:
         """Requests, early hits and hits by capacity; None for who is not installed."""
         if self._trace.name != trace:
             self._trace = load(trace, length)
@@ -96,15 +105,20 @@ class Measurer:
         found = {}
         for capacity in self._trace.capacities():
             try:
-                outcome = self._run(kind, name, capacity)
+                outcome = self._run(kind, name, condition, capacity)
             except ImportError:
                 return None
             found[str(capacity)] = [len(self._names), outcome.early, outcome.hits]
         return found
 
-    def _run(self, kind: str, name: str, capacity: int) -> Outcome:
+    def _run(self, kind: str, name: str, condition: str, capacity: int) -> Outcome:
+        keys = self._trace.keys
+        if condition and kind == "reference":
+            return conditions.run_reference(condition, name, keys, capacity)
+        if condition:
+            return conditions.run_own(condition, name, keys, self._names, capacity)
         if kind == "reference":
-            return run_reference(name, self._trace.keys, capacity)
+            return run_reference(name, keys, capacity)
         if kind == "peer":
             return run_peer(name, self._names, capacity)
         return run_own(name, self._names, capacity)
@@ -129,6 +143,16 @@ def tasks(
                 yield Task("own", policy, name)
 
 
+def conditional_tasks(policies: Iterable[str]) -> Iterator[Task]:
+    """What there is to do under conditions."""
+    for condition in (conditions.DEADLINES, conditions.SIZES):
+        for name in conditions.TRACES:
+            for reference in conditions.contestants(condition):
+                yield Task("reference", reference, name, condition)
+            for policy in policies:
+                yield Task("own", policy, name, condition)
+
+
 def run(
     todo: list[Task], length: int | None, progress: Progress
 ) -> tuple[list[Cell], list[str]]:
@@ -148,10 +172,10 @@ def run(
         idle.put(worker)
 
     def perform(task: Task) -> Answer | None:
-        found = remembered.get(task.name, task.trace, length)
+        found = remembered.get(task.name, task.label, length)
         if found is None:
             worker = idle.get()
-            progress.step(f"{task.trace}, {task.name}")
+            progress.step(f"{task.label}, {task.name}")
             try:
                 found = worker.measure(**asdict(task), length=length)
             finally:
@@ -167,10 +191,10 @@ def run(
                     missing.append(task.name)
                     continue
                 if task.kind == "reference":
-                    remembered.put(task.name, task.trace, length, found)
+                    remembered.put(task.name, task.label, length, found)
                 for capacity, (requests, early, hits) in found.items():
                     cell = cells.setdefault(
-                        (task.trace, int(capacity)), Cell(task.trace, requests, int(capacity))
+                        (task.label, int(capacity)), Cell(task.label, requests, int(capacity))
                     )
                     cell.outcomes.setdefault(task.name, []).append(Outcome(early, hits))
         finally:
@@ -200,7 +224,20 @@ def measure(quick: bool, progress: Progress) -> Page:
         if name not in traces
     ]
     tell(page, cells)
+    conditional, _ = run(
+        list(conditional_tasks(own_policies())), QUICK_REQUESTS if quick else None, progress
+    )
+    tell_conditions(page, conditional)
     return page
+
+
+def tell_conditions(page: Page, cells: list[Cell]) -> None:
+    """Draws the tables of the cells under conditions."""
+    for condition in (conditions.DEADLINES, conditions.SIZES):
+        found = [each for each in cells if each.trace.endswith(condition) and not each.is_short]
+        if found:
+            page.tables.append(board(f"Under {condition}: {len(found)} cells", found))
+            page.tables.append(losses(under_judgement(), found))
 
 
 def tell(page: Page, cells: list[Cell]) -> None:

@@ -21,6 +21,7 @@ HERE: Final = "tests/benchmarks/hit_ratio"
 SOURCES: Final = (
     f"{HERE}/references/*.py",
     f"{HERE}/contestants.py",
+    f"{HERE}/conditions.py",
     f"{HERE}/traces.py",
     "cachestorm/replay.py",
 )

@@ -57,7 +57,9 @@ class Cell:
 
     def best(self, early: bool = False) -> tuple[float, str]:
         """Hit ratio and name of the best of the fixed references."""
-        return max((self.ratios(name, early)[0], name) for name in FIXED)
+        return max(
+            (self.ratios(name, early)[0], name) for name in FIXED if name in self.outcomes
+        )
 
     def gaps(self, name: str, early: bool = False) -> list[float]:
         """How far below the best fixed reference each run is."""
