@@ -122,7 +122,7 @@ def hashed(key: str) -> i64:
 
 
 class Adaptive(Policy):
-    """Three clocks, two rules, and a tournament of four arms."""
+    """Three clocks, three rules, and a tournament of five arms."""
 
     def __init__(self) -> None:
         super().__init__()
