@@ -6,7 +6,7 @@ sample of the keys, by which arm they should.
 1. A hit counts in `Entry.heat`, up to 15, and does nothing else. An entry of a sampled
    key has a higher heat, which is the number of its record; each hit of it is told.
 2. Nothing is made before the keyspace is half full, or large: a cache that never fills
-   pays nothing.
+   pays nothing. What is made then grows with the entries, not with what the limit allows.
 3. The capacity is how many entries there are when a victim is asked for. So limits in
    bytes, in entries and by quota are one, and a change of them needs no word.
 4. Where the limit is in bytes, the window is narrower while newcomers are heavy, and one
@@ -37,7 +37,7 @@ HASH_MASK: Final = 0x3FFFFFFFFFFFFFFF
 LEAST_TOURNAMENT: Final = 16
 # A keyspace of so many entries does not wait until it is half full: making the order of
 # them all at once takes longer the more there are.
-LARGE: Final = 32_768
+LARGE: Final = 16_384
 # The capacity is taken anew when it is off by more than one in so many.
 TOLERANCE: Final = 32
 MOST_TIMES: Final = 15
@@ -49,7 +49,7 @@ RECENT: Final = 8
 class EntryQueues(Queues):
     """The queues over the entries of a keyspace."""
 
-    def __init__(self, capacity: i64, tournament: Tournament | None) -> None:
+    def __init__(self, capacity: i64, entries: i64, tournament: Tournament | None) -> None:
         self.dense: list[Entry] = []
         self.scales: Scales | None = None
         self.tournament: Tournament | None = tournament
@@ -58,7 +58,7 @@ class EntryQueues(Queues):
         # what newcomers weighed lately, and how many come before the next is weighed
         self._newcomer: i64 = 0
         self._unweighed: i64 = 0
-        super().__init__(ARMS[0], capacity)
+        super().__init__(ARMS[0], capacity, entries)
 
     def hits(self, node: i64) -> i64:
         heat: i64 = int(self.dense[node - FIRST].heat)
@@ -121,6 +121,11 @@ def hashed(key: str) -> i64:
     return found & HASH_MASK
 
 
+def _until_told(size: i64) -> i64:
+    """How many entries there may be before `resized` is called again."""
+    return (size - 1) * 2
+
+
 class Adaptive(Policy):
     """Three clocks, three rules, and a tournament of five arms."""
 
@@ -155,6 +160,7 @@ class Adaptive(Policy):
         if self._queues is not None:
             if capacity > self._queues.capacity:
                 self._fit(dense, capacity)
+            self._queues.expect(_until_told(size))
         elif size * 2 >= capacity or size >= LARGE:
             self._wake(dense, capacity)
 
@@ -162,7 +168,8 @@ class Adaptive(Policy):
         self.hears = True
         if capacity >= LEAST_TOURNAMENT:
             self._tournament = Tournament(capacity, self.scales)
-        queues = EntryQueues(capacity, self._tournament)
+        entries = min(_until_told(len(dense)), capacity)
+        queues = EntryQueues(capacity, entries, self._tournament)
         queues.dense = dense
         queues.scales = self.scales
         self._queues = queues
@@ -173,6 +180,7 @@ class Adaptive(Policy):
         queues = self._queues
         assert queues is not None
         queues.set_capacity(capacity)
+        queues.expect(len(dense))
         tournament = self._tournament
         if tournament is not None and tournament.is_fit_for(capacity):
             tournament.resize(capacity)

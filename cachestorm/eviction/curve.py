@@ -61,7 +61,9 @@ class Curve:
         self._size = size
         for index in range(len(self.shadows)):
             share: int = round(FACTORS[index] * float(size) / float(self._thinning))
-            self.shadows[index].set_capacity(share if share > 1 else 1)
+            share = share if share > 1 else 1
+            self.shadows[index].set_capacity(share)
+            self.shadows[index].expect(share)
 
     def restart(self, accesses: i64) -> None:
         """Goes on from another count of accesses."""

@@ -92,11 +92,12 @@ class Queues:
 
     Args:
         capacity: how many nodes fill it.
+        entries: how many it will meet before it is told of more.
     """
 
-    def __init__(self, arm: Arm, capacity: i64) -> None:
-        self.sketch: Final = Sketch(capacity)
-        self.ghost: Final = Ghost(capacity)
+    def __init__(self, arm: Arm, capacity: i64, entries: i64) -> None:
+        self.sketch: Final = Sketch(entries)
+        self.ghost: Final = Ghost(entries)
         self._nodes: vec[i64] = vec[i64]()
         # the ghost's epoch in which a node came, or was last found used
         self._used: vec[i32] = vec[i32]()
@@ -157,11 +158,20 @@ class Queues:
             self._most_proven = (capacity - self._most_window) * 4 // 5
         else:
             self._most_proven = capacity
-        while self.sketch.size() < capacity:
+        self.ghost.kept = capacity
+        self.expect(1)
+
+    def expect(self, entries: i64) -> None:
+        """Makes room to remember so many, up to the capacity.
+
+        A capacity may be far beyond what will ever be there.
+        """
+        if entries > self.capacity:
+            entries = self.capacity
+        while self.sketch.size() < entries:
             self.sketch.double()
             self.ghost.double()
-        self.sketch.period = capacity * arm.fading
-        self.ghost.kept = capacity
+        self.sketch.period = min(self.sketch.size(), self.capacity) * self.arm.fading
 
     def count(self) -> i64:
         """How many nodes there are."""

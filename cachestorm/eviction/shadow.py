@@ -76,7 +76,7 @@ class Shadow(Queues):
     def __init__(self, arm: Arm, capacity: i64, records: Records) -> None:
         self._records: Final = records
         self._hits: vec[i64] = vec[i64]()
-        super().__init__(arm, capacity)
+        super().__init__(arm, capacity, capacity)
 
     def hits(self, node: i64) -> i64:
         return self._hits[node]

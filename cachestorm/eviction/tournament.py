@@ -116,6 +116,7 @@ class Tournament:
         self.size = size
         for shadow in self._shadows:
             shadow.set_capacity(size)
+            shadow.expect(size)
         self.curve.resize(size)
 
     def inherit(self, former: Tournament) -> None:

@@ -10,7 +10,7 @@ import pytest
 from cachestorm import Cache, ManualClock
 from cachestorm.cache import DEFAULT_POLICY
 from cachestorm.errors import ArgumentError, ConfigError, OutOfMemoryError
-from cachestorm.eviction.adaptive import Adaptive
+from cachestorm.eviction.adaptive import LARGE, Adaptive
 from cachestorm.eviction.policies import POLICIES, make_policy
 
 NEVER_ASKED = ("noeviction",)
@@ -285,6 +285,18 @@ class TestAdaptive(PolicyContract):
             assert "" == policy.arm
         fill(roomy, 20, first=499)
         assert self.policy_of(roomy).hears
+
+    def test_what_it_remembers_grows_with_the_entries_not_with_the_limit(self) -> None:
+        cache = self.cache(max_memory="100gb")
+        policy = cache._space.policy
+        assert isinstance(policy, Adaptive)
+        sizes = set()
+        for number in range(3 * LARGE):
+            cache.set(f"key:{number}", b"v")
+            if policy._queues is not None:
+                sizes.add(int(policy._queues.sketch.size()))
+        assert sizes == {2 * LARGE, 4 * LARGE}
+        cache._check()
 
     def test_a_scan_takes_nothing_from_what_is_read_often(self) -> None:
         cache = self.cache(max_entries=500)
