@@ -256,6 +256,8 @@ class Queues:
                 self._settle(candidate, hits, PROVEN)
                 return self._victim()
             self._settle(candidate, hits, WINDOW)
+            # looking took steps as well
+            steps += MOST_LOOKED // 2
 
     def _has_colder(self, age: i64) -> bool:
         """Whether T's coldest node was last used longer ago than so many epochs."""
