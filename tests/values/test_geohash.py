@@ -17,9 +17,10 @@ from cachestorm.values.geohash import (
     score_of,
 )
 
-# at the very edge, as in Redis, the number of the cell does not fit into its bits
-longitudes = st.floats(-LONGITUDE_MAX, LONGITUDE_MAX, exclude_max=True)
-latitudes = st.floats(-LATITUDE_MAX, LATITUDE_MAX, exclude_max=True)
+# at the very edge, or what rounds to it, the number of the cell does not fit into its bits, as
+# in Redis
+longitudes = st.floats(-LONGITUDE_MAX, LONGITUDE_MAX - 1e-9)
+latitudes = st.floats(-LATITUDE_MAX, LATITUDE_MAX - 1e-9)
 EVERY_SCORE = st.floats(allow_nan=False)
 
 
