@@ -42,7 +42,7 @@ from cachestorm.events import Cause, Listener, RemovalListener, Removals
 from cachestorm.eviction.sampled import SAMPLE_SIZE
 from cachestorm.keyspace.forks import guard
 from cachestorm.keyspace.keyspace import Keyspace
-from cachestorm.keyspace.store import DEFAULT, Store
+from cachestorm.keyspace.store import DEFAULT, Hold, Store
 from cachestorm.markers import MISSING
 from cachestorm.sizes import parse_size
 
@@ -121,6 +121,7 @@ class Cache(
             hot_keys,
         )
         self._space = self._store.space(DEFAULT)
+        self._hold = self._store.hold(self._space)
         self._serves_others = False
         self._space.default_ttl_ms = _ttl_ms(default_ttl)
         guard(self._store)
@@ -137,19 +138,22 @@ class Cache(
     ) -> Cache:
         """A view of another namespace, which is created on demand.
 
+        It lasts while it holds something or has a default or a quota, or a view is alive.
+
         Args:
             default_ttl: if given, the time to live of keys written without one.
             max_memory: if given, the quota of the namespace.
 
         Raises:
             NamespaceError: for a name that is not 1 to 128 printable characters without
-                spaces.
+                spaces, or beyond 10,000 of them.
         """
         ttl_ms = _ttl_ms(default_ttl)
         quota = _limit_bytes(max_memory)
         self._enter()
         try:
             space = self._store.space(name)
+            hold = self._store.hold(space)
             space.listed = True
             if default_ttl is not None:
                 space.default_ttl_ms = ttl_ms
@@ -157,12 +161,13 @@ class Cache(
                 space.max_bytes = quota
         finally:
             self._leave()
-        return self._view(space, self._serves_others)
+        return self._view(space, hold, self._serves_others)
 
-    def _view(self, space: Keyspace, serves_others: bool) -> Cache:
+    def _view(self, space: Keyspace, hold: Hold, serves_others: bool) -> Cache:
         view = Cache.__new__(type(self))
         view._store = self._store
         view._space = space
+        view._hold = hold
         view._serves_others = serves_others
         return view
 
@@ -172,7 +177,7 @@ class Cache(
         A command that works in slices does the first one there and raises `Unfinished`, whose
         errand the caller goes on with.
         """
-        return self._view(self._space, True)
+        return self._view(self._space, self._hold, True)
 
     def database(self, number: int) -> Cache:
         """The namespace that SELECT calls by a number: 0 is `default`, n is `db<n>`.

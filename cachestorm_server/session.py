@@ -188,6 +188,8 @@ class Session:
             self.errand = None
             errand.abandon()
         self.hang_up = None
+        # whatever still refers to this session is to keep no namespace
+        self.cache = self.door.cache
         self.door.sessions.pop(self.id, None)
 
     def receive(self, data: bytes) -> bytes:

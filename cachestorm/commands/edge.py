@@ -25,7 +25,7 @@ from cachestorm.errors import ArgumentError, InvalidTtlError, WrongTypeError
 from cachestorm.keyspace.commons import PAUSE_S
 from cachestorm.keyspace.expiry import Idle
 from cachestorm.keyspace.keyspace import Keyspace
-from cachestorm.keyspace.store import Store
+from cachestorm.keyspace.store import Hold, Store
 from cachestorm.markers import UNSET
 from cachestorm.values.buffer import SHORTEST, Buffer
 
@@ -41,6 +41,8 @@ class Edge:
 
     _store: Store
     _space: Keyspace
+    # keeps the namespace while this view is alive
+    _hold: Hold
     # whether the caller does the slices of an errand himself
     _serves_others: bool
 
@@ -61,6 +63,7 @@ class Edge:
             return errand.result()
         pauses = not self._store.in_transaction()
         if pauses and self._serves_others:
+            errand.hold = self._hold
             raise Unfinished(errand)
         try:
             while True:

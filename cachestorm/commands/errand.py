@@ -18,14 +18,19 @@ from typing import Final
 
 from mypy_extensions import mypyc_attr
 
-from cachestorm.keyspace.store import Store
+from cachestorm.keyspace.store import Hold, Store
 
 
 class Errand:
-    """A long command on its way."""
+    """A long command on its way.
+
+    Attributes:
+        hold: of the namespace, where nobody else may be holding it.
+    """
 
     def __init__(self, store: Store) -> None:
         self._store: Final = store
+        self.hold: Hold | None = None
 
     def step(self) -> bool:
         """Does one slice. The caller does not hold the latch.

@@ -3,18 +3,21 @@
 Made by `Cache`; its keyspaces are what commands work on. Adds to the commons what needs
 all keyspaces at once: names, limits, steps of reaping.
 
-1. A keyspace object lives as long as the store: a session or handle may keep it. When
-   its namespace is deleted it is emptied and no longer listed; the next write lists it.
+1. A name has one keyspace object as long as anybody can reach it: it holds something, or has
+   settings of its own, or a view of it is alive, which holds a `Hold` of its name. One that
+   nobody can reach is given back: at once when it is deleted, else when as many again have
+   been made. The default and the databases stay.
 2. The cache's limit evicts in a keyspace drawn at random by number of entries, so that
    a victim comes from anywhere; a quota evicts inside its namespace.
 """
 
 from __future__ import annotations
 
+import weakref
 from typing import Final
 
 from librt.random import Random
-from mypy_extensions import i64
+from mypy_extensions import i64, mypyc_attr
 
 from cachestorm.clock import Clock
 from cachestorm.codec import checked_text
@@ -28,8 +31,18 @@ from cachestorm.keyspace.removals import REAP_STEP
 DEFAULT: Final = "default"
 LONGEST_NAME: Final = 128
 DATABASES: Final = 16
-# A keyspace is kept for whoever may still hold it, also when its namespace is deleted.
+# At a time, beside the databases.
 MOST_SPACES: Final = 10_000
+# With fewer than so many nobody looks for those that can be given back.
+FEW_SPACES: Final = 64
+
+_NUMBERED: Final = frozenset({DEFAULT, *(f"db{number}" for number in range(1, DATABASES))})
+
+
+# not compiled: there are weak references to it
+@mypyc_attr(native_class=False)
+class Hold:
+    """What every view of a namespace has of it: while it is alive, the keyspace stays."""
 
 
 class Store(Commons):
@@ -50,27 +63,89 @@ class Store(Commons):
         self.sample_size: int = sample_size
         self._random: Final = Random()
         self._spaces: Final[dict[str, Keyspace]] = {}
+        self._holds: Final[weakref.WeakValueDictionary[str, Hold]] = (
+            weakref.WeakValueDictionary()
+        )
+        # how many there are when the next look is taken for those to give back
+        self._crowd: int = FEW_SPACES
+        # what those that were given back had counted
+        self._past: Final[dict[str, int]] = {}
         self.space(DEFAULT).listed = True
 
     def space(self, name: str) -> Keyspace:
-        """The keyspace of a namespace, made on demand. It is listed once written to.
+        """The keyspace of a namespace, made on demand.
+
+        Whoever keeps it beyond this visit gets a `hold` of it in the same one.
 
         Raises:
             NamespaceError: for a name that is not 1 to 128 printable characters without
-                spaces.
+                spaces, or when there are `MOST_SPACES`.
         """
         space = self._spaces.get(name)
         if space is None:
-            if len(self._spaces) >= MOST_SPACES:
-                raise NamespaceError(f"there are {MOST_SPACES} namespaces, and no more can be")
+            name = _checked_name(name)
+            if name not in _NUMBERED and len(self._spaces) >= self._crowd:
+                self._give_back()
             policy = make_policy(self.policy_name, self.sample_size)
-            space = Keyspace(self, _checked_name(name), policy, self._hot_keys)
-            self._spaces[space.name] = space
+            space = Keyspace(self, name, policy, self._hot_keys)
+            self._spaces[name] = space
         return space
 
+    def hold(self, space: Keyspace) -> Hold:
+        """What keeps a keyspace from being given back, for as long as it is referred to."""
+        hold = self._holds.get(space.name)
+        if hold is None:
+            hold = Hold()
+            self._holds[space.name] = hold
+        return hold
+
+    def _give_back(self) -> None:
+        """Forgets the keyspaces that nobody can reach. O(N), which as many new ones share.
+
+        Raises:
+            NamespaceError: if all places are taken.
+        """
+        for space in list(self._spaces.values()):
+            if not (self._is_kept(space) or space.name in self._holds):
+                self._forget(space)
+        count = len(self._spaces)
+        if count >= MOST_SPACES:
+            raise NamespaceError(f"there are {MOST_SPACES} namespaces, and no more can be")
+        self._crowd = min(max(2 * count, FEW_SPACES), MOST_SPACES)
+
+    def _is_kept(self, space: Keyspace) -> bool:
+        """Whether it holds something or has settings, or its name is one of those that stay."""
+        return (
+            len(space.dense) != 0
+            or space.used_bytes != 0
+            or space.tags.bulk() != 0
+            or space.max_bytes != 0
+            or space.default_ttl_ms != 0
+            or space.name in _NUMBERED
+        )
+
+    def _forget(self, space: Keyspace) -> None:
+        for what, count in _counted(space).items():
+            self._past[what] = self._past.get(what, 0) + count
+        del self._spaces[space.name]
+
     def listed(self) -> list[Keyspace]:
-        """The namespaces there are: created by name or written to, and not deleted."""
-        return [space for space in self._spaces.values() if space.listed or space.dense]
+        """The namespaces there are.
+
+        The default, those that hold something or have settings, and those that somebody
+        has a view of and made by name or wrote to; a deleted one from the next write on.
+        """
+        return [space for space in self._spaces.values() if self._is_listed(space)]
+
+    def _is_listed(self, space: Keyspace) -> bool:
+        if space.dense or space.name == DEFAULT:
+            return True
+        return space.listed and (
+            space.used_bytes != 0
+            or space.max_bytes != 0
+            or space.default_ttl_ms != 0
+            or space.name in self._holds
+        )
 
     def drop(self, name: str) -> None:
         """Deletes a namespace. O(1) for the caller.
@@ -81,13 +156,15 @@ class Store(Commons):
         if name == DEFAULT:
             raise NamespaceError("cannot delete default namespace")
         space = self._spaces.get(name)
-        if space is None or not (space.listed or space.dense):
+        if space is None or not self._is_listed(space):
             raise NamespaceError("namespace not found")
         space.flush()
         space.ledger.clear()
         space.listed = False
         space.max_bytes = 0
         space.default_ttl_ms = 0
+        if not (self._is_kept(space) or name in self._holds):
+            self._forget(space)
 
     def numbered(self, number: int) -> Keyspace:
         """The keyspace that SELECT calls by a number: 0 is the default, n is `db<n>`.
@@ -126,17 +203,21 @@ class Store(Commons):
     def stats(self) -> dict[str, int]:
         """Counts over all keyspaces; `Cache.stats` says which."""
         spaces = list(self._spaces.values())
+        counted = dict(self._past)
+        for space in spaces:
+            for what, count in _counted(space).items():
+                counted[what] = counted.get(what, 0) + count
         return {
             "keys": int(self.entry_count),
             "expires": sum(int(space.expiry.count) for space in spaces),
             "tags": sum(len(space.tags.nodes) for space in spaces),
             "namespaces": len(self.listed()),
-            "hits": sum(int(space.hits) for space in spaces),
-            "misses": sum(int(space.misses) for space in spaces),
-            "sets": sum(int(space.admitted) for space in spaces),
-            "expired": sum(int(space.expired) for space in spaces),
-            "evicted": sum(int(space.evicted) for space in spaces),
-            "invalidated": sum(int(space.invalidated) for space in spaces),
+            "hits": counted["hits"],
+            "misses": counted["misses"],
+            "sets": counted["sets"],
+            "expired": counted["expired"],
+            "evicted": counted["evicted"],
+            "invalidated": counted["invalidated"],
             "refused": int(self.refused),
             "used_memory": int(self.used_bytes),
             "peak_memory": int(self.peak_bytes),
@@ -235,6 +316,20 @@ class Store(Commons):
             count += len(space.dense)
         assert used == self.used_bytes
         assert count == self.entry_count
+        for name in list(self._holds):
+            assert name in self._spaces
+
+
+def _counted(space: Keyspace) -> dict[str, int]:
+    """What a keyspace has counted since it was made."""
+    return {
+        "hits": int(space.hits),
+        "misses": int(space.misses),
+        "sets": int(space.admitted),
+        "expired": int(space.expired),
+        "evicted": int(space.evicted),
+        "invalidated": int(space.invalidated),
+    }
 
 
 def _checked_name(name: str) -> str:

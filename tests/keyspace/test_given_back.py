@@ -1,0 +1,160 @@
+"""Namespaces that nobody can reach are given back; those that somebody can reach stay."""
+
+from __future__ import annotations
+
+import gc
+
+import pytest
+
+from cachestorm import Cache, ManualClock
+from cachestorm.declare.registry import REGISTRY
+from cachestorm.errors import NamespaceError
+from cachestorm.keyspace.store import FEW_SPACES, MOST_SPACES
+from cachestorm_server import clients, configuration, connection, introspection
+from cachestorm_server.json_commands import JsonCommands
+from cachestorm_server.session import Door, Session
+from cachestorm_server.settings import Settings
+
+COMMANDS = (clients, configuration, connection, introspection)  # imported: declared
+MANY = 3 * FEW_SPACES
+
+
+def a_crowd(cache: Cache, count: int = MANY) -> None:
+    """Makes the store look for what it can give back."""
+    for number in range(count):
+        cache.namespace(f"crowd:{number}")
+
+
+def test_deleted_names_are_given_back() -> None:
+    cache = Cache()
+    for number in range(MOST_SPACES + 100):
+        cache.namespace(f"tenant:{number}").set("a", 1)
+        cache.namespacedel(f"tenant:{number}")
+    assert ["default"] == cache.namespaces()
+    assert 1 == len(cache._store._spaces)
+    cache._check()
+
+
+def test_emptied_names_are_given_back() -> None:
+    clock = ManualClock()
+    cache = Cache(clock=clock)
+    for number in range(MANY):
+        cache.namespace(f"tenant:{number}").set("a", 1, ttl=1)
+        clock.advance(2)
+        while cache.reap():
+            pass
+    assert ["default"] == cache.namespaces()
+    assert len(cache._store._spaces) <= FEW_SPACES
+    cache._check()
+
+
+def test_a_read_over_http_makes_no_namespace_that_stays() -> None:
+    cache = Cache()
+    door = JsonCommands(cache, REGISTRY)
+    for number in range(MANY):
+        assert {"result": None} == door.answer({"command": ["GET", "k"]}, f"n{number}")[1]
+        assert ["default"] == cache.namespaces()
+    assert len(cache._store._spaces) <= FEW_SPACES
+
+
+def test_a_read_over_resp_makes_no_namespace_that_stays() -> None:
+    door = Door(Cache(), REGISTRY, Settings())
+    for number in range(MANY):
+        session = Session(door)
+        asked = b"NAMESPACE n%d\r\nGET k\r\n" % number
+        assert b"+OK\r\n$-1\r\n" == session.receive(asked)
+        session.close()
+    gc.collect()
+    assert ["default"] == door.cache.namespaces()
+    a_crowd(door.cache)
+    assert len(door.cache._store._spaces) <= FEW_SPACES
+
+
+def test_a_session_stands_in_a_namespace_that_stays() -> None:
+    door = Door(Cache(), REGISTRY, Settings())
+    session = Session(door)
+    session.receive(b"NAMESPACE n\r\n")
+    assert ["default", "n"] == door.cache.namespaces()
+    a_crowd(door.cache)
+    door.cache.namespace("n").set("k", b"v")
+    assert b"$1\r\nv\r\n" == session.receive(b"GET k\r\n")
+
+
+def test_a_view_that_is_alive_sees_what_another_one_writes() -> None:
+    cache = Cache()
+    view = cache.namespace("n")
+    a_crowd(cache)
+    other = cache.namespace("n")
+    other.set("k", 1)
+    assert 1 == view.get("k")
+    cache.namespacedel("n")
+    a_crowd(cache)
+    view.set("k", 2)
+    assert 2 == other.get("k")
+    assert ["default", "n"] == cache.namespaces()
+    cache._check()
+
+
+def test_a_view_of_a_view_keeps_the_namespace_as_well() -> None:
+    cache = Cache()
+    view = cache.namespace("n").serving_others()
+    a_crowd(cache)
+    cache.namespace("n").set("k", 1)
+    assert 1 == view.get("k")
+
+
+def test_what_holds_something_or_has_settings_stays() -> None:
+    cache = Cache()
+    cache.namespace("keys").set("k", 1)
+    cache.namespace("links").taglink("a", "b")
+    cache.namespace("timed", default_ttl=60)
+    cache.namespace("small", max_memory="1mb")
+    a_crowd(cache)
+    assert ["default", "keys", "links", "small", "timed"] == cache.namespaces()
+    assert 1 == cache.namespace("keys").get("k")
+    assert ["b"] == cache.namespace("links").tagchildren("a")
+    assert 60 == cache.namespace_stats("timed")["default_ttl"]
+    assert 1 << 20 == cache.namespace_stats("small")["max_memory"]
+    for name in ("keys", "links", "timed", "small"):
+        cache.namespacedel(name)
+    assert ["default"] == cache.namespaces()
+
+
+def test_databases_have_their_places_whatever_else_there_is() -> None:
+    cache = Cache()
+    views = [cache.namespace(f"n{number}") for number in range(MOST_SPACES - 1)]
+    with pytest.raises(NamespaceError, match="there are 10000 namespaces"):
+        cache.namespace("one-more")
+    for number in range(1, 16):
+        cache.database(number).set("k", number)
+    assert cache.swapdb(1, 2)
+    assert cache.move("k", 3) is False
+    del views[-1000:]
+    cache.namespace("one-more").set("k", 1)
+    assert 1 == cache.namespace("one-more").get("k")
+
+
+def test_a_full_house_is_empty_after_a_flush() -> None:
+    cache = Cache()
+    for number in range(MOST_SPACES - 1):
+        cache.namespace(f"n{number}").set("k", 1)
+    with pytest.raises(NamespaceError, match="there are 10000 namespaces"):
+        cache.namespace("one-more")
+    cache.flushall()
+    cache.namespace("one-more")
+    assert len(cache._store._spaces) < 10
+
+
+def test_counters_do_not_go_back() -> None:
+    cache = Cache()
+    view = cache.namespace("n")
+    view.set("k", 1, tags=["t"])
+    view.get("k")
+    view.get("none")
+    view.invalidate("t")
+    before = cache.stats()
+    assert (1, 1, 1) == (before["hits"], before["sets"], before["invalidated"])
+    del view
+    a_crowd(cache)
+    assert ["default"] == list(cache._store._spaces)[:1] and "n" not in cache._store._spaces
+    assert {**before, "namespaces": 1} == cache.stats()
