@@ -113,7 +113,7 @@ class Deadlines(Edge):
         Args:
             when: seconds since 1970, or a `datetime`. One in the past deletes the key.
         """
-        return self._expire(key, _deadline(when), "expireat", Only(nx, xx, gt, lt))
+        return self._expire(key, _deadline(when, 1000), "expireat", Only(nx, xx, gt, lt))
 
     @command(
         "PEXPIREAT key when:unix-milliseconds [NX | XX | GT | LT]",
@@ -136,9 +136,7 @@ class Deadlines(Edge):
         lt: bool = False,
     ) -> bool:
         """As `expireat`; a bare number is milliseconds since 1970."""
-        if type(when) is int:
-            when = Lifetime(when, True)
-        return self._expire(key, _deadline(when), "pexpireat", Only(nx, xx, gt, lt))
+        return self._expire(key, _deadline(when, 1), "pexpireat", Only(nx, xx, gt, lt))
 
     def _expire(self, key: str, ttl: object, name: str, only: Only) -> bool:
         key = exact_key(key)
@@ -307,11 +305,20 @@ def _positive(ttl: object, name: str) -> Lifetime:
     return Lifetime(milliseconds, False)
 
 
-def _deadline(when: object) -> Lifetime:
+def _deadline(when: object, unit_ms: int) -> Lifetime:
+    """The point in time that a bare number of units, or a `datetime`, means."""
     if isinstance(when, Lifetime):
         return when
     stamp = getattr(when, "timestamp", None)
-    seconds = when if stamp is None else stamp()
-    if isinstance(seconds, bool) or not isinstance(seconds, (int, float)):
-        raise TypeError(f"a deadline is seconds since 1970 or a datetime, not {when!r}")
-    return Lifetime(round(seconds * 1000), True)
+    number = when
+    if stamp is not None:
+        number = stamp()
+        unit_ms = 1000
+    if isinstance(number, bool) or not isinstance(number, (int, float)):
+        raise TypeError(f"a deadline is a number since 1970 or a datetime, not {when!r}")
+    if isinstance(number, int):
+        return Lifetime(int(number) * unit_ms, True)
+    moment = number * unit_ms
+    if moment - moment != 0.0:
+        raise InvalidTtlError(f"a deadline cannot be {when}")
+    return Lifetime(round(moment), True)

@@ -15,9 +15,10 @@ from typing import Final
 from mypy_extensions import i64, mypyc_attr, trait
 
 from cachestorm.codec import INT64_MAX, parse_int
-from cachestorm.commands.edge import Edge, exact_key, milliseconds_of
+from cachestorm.commands.edge import Edge, exact_key, in_milliseconds, milliseconds_of
 from cachestorm.commands.field_deadlines import find_hash
 from cachestorm.declare.declaration import command
+from cachestorm.declare.spans import Lifetime
 from cachestorm.entry import HASH
 from cachestorm.errors import (
     ArgumentError,
@@ -163,8 +164,15 @@ def _lifetime(ttl: object) -> int:
     """Milliseconds; 0 for never."""
     if ttl is None:
         return 0
-    is_number = isinstance(ttl, (int, bytes)) and not isinstance(ttl, bool)
-    milliseconds = parse_int(ttl) if is_number else milliseconds_of(ttl)
+    if isinstance(ttl, float):
+        ttl = in_milliseconds(ttl)
+    milliseconds: int = 0
+    if isinstance(ttl, Lifetime):
+        milliseconds = ttl.ms
+    elif isinstance(ttl, (int, bytes)) and not isinstance(ttl, bool):
+        milliseconds = parse_int(ttl)
+    else:
+        milliseconds = milliseconds_of(ttl)
     if milliseconds < 0:
         raise ArgumentError("Invalid TTL value, must be >= 0")
     return milliseconds

@@ -199,10 +199,15 @@ def milliseconds_of(ttl: object) -> int:
 def in_milliseconds(ttl: object) -> object:
     """A time to live for the methods that redis-py counts in milliseconds.
 
-    A bare positive number becomes a `Lifetime`; anything else is given back as it is.
+    A bare positive number becomes a `Lifetime`, at least 1 as in `milliseconds_of`; anything
+    else is given back as it is.
     """
-    if type(ttl) is int and ttl > 0:
-        return Lifetime(ttl, False)
+    if isinstance(ttl, bool):
+        return ttl
+    if isinstance(ttl, int):
+        return Lifetime(int(ttl), False) if ttl > 0 else ttl
+    if isinstance(ttl, float) and ttl > 0.0 and ttl - ttl == 0.0:
+        return Lifetime(max(int(ttl), 1), False)
     return ttl
 
 

@@ -1,0 +1,72 @@
+"""Arguments that only a program can give: other types, and numbers that no wire carries."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from enum import IntEnum
+
+import pytest
+
+from cachestorm import Cache, ManualClock
+from cachestorm.errors import InvalidTtlError
+
+NOW_MS = 1_700_000_000_000
+
+
+class Patience(IntEnum):
+    SHORT = 500
+
+
+@pytest.fixture
+def cache() -> Cache:
+    return Cache(clock=ManualClock(NOW_MS))
+
+
+class TestMilliseconds:
+    @pytest.mark.parametrize("ttl", [500, 500.0, 500.9, Patience.SHORT])
+    def test_a_bare_number_is_milliseconds_whatever_type_it_has(
+        self, cache: Cache, ttl: float
+    ) -> None:
+        cache.set("k", "v")
+        payload = cache.dump("k")
+        assert cache.pexpire("k", ttl)
+        cache.psetex("p", ttl, "v")
+        cache.restore("r", ttl, payload)
+        assert [500, 500, 500] == [cache.pttl(key) for key in ("k", "p", "r")]
+
+    @pytest.mark.parametrize("offset", [500, 500.0, Patience.SHORT])
+    def test_so_is_a_point_in_time(self, cache: Cache, offset: float) -> None:
+        cache.set("k", "v")
+        assert cache.pexpireat("k", type(offset)(offset) + NOW_MS)
+        assert 500 == cache.pttl("k")
+
+    def test_one_of_a_type_of_its_own_is_as_well(self, cache: Cache) -> None:
+        moment = IntEnum("Moment", {"LATER": NOW_MS + 500})
+        cache.set("k", "v")
+        assert cache.pexpireat("k", moment["LATER"])
+        assert 500 == cache.pttl("k")
+        assert cache.expireat("k", NOW_MS / 1000 + 0.25)
+        assert 250 == cache.pttl("k")
+
+    def test_less_than_one_is_one(self, cache: Cache) -> None:
+        cache.psetex("p", 0.25, "v")
+        assert 1 == cache.pttl("p")
+
+    @pytest.mark.parametrize("ttl", [0, 0.0, -500.0, float("nan"), float("inf")])
+    def test_what_is_no_time_is_refused(self, cache: Cache, ttl: float) -> None:
+        cache.set("k", "v")
+        with pytest.raises(InvalidTtlError):
+            cache.pexpire("k", ttl)
+        with pytest.raises(InvalidTtlError):
+            cache.psetex("k", ttl, "v")
+        assert "v" == cache.get("k") and cache.ttl("k") is None
+
+    def test_neither_is_a_bool(self, cache: Cache) -> None:
+        calls: list[Callable[[], object]] = [
+            lambda: cache.pexpire("k", True),
+            lambda: cache.psetex("k", True, "v"),
+            lambda: cache.pexpireat("k", True),
+        ]
+        for call in calls:
+            with pytest.raises(TypeError):
+                call()
