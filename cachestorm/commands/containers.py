@@ -63,10 +63,25 @@ def names_of(names: Iterable[object]) -> list[str]:
     return found
 
 
+def many(given: Iterable[object], what: str) -> Iterable[object]:
+    """What is given where many belong.
+
+    Raises:
+        TypeError: for a lone `str`, which would be taken for its letters.
+    """
+    if isinstance(given, (str, bytes)):
+        raise TypeError(f"{what} is an iterable: write [{given!r}], not {given!r}")
+    return given
+
+
 def keys_of(keys: Iterable[object]) -> list[str]:
-    """Keys; one that is itself a list or tuple stands for its items."""
+    """Keys; one that is itself a list or tuple stands for its items.
+
+    Raises:
+        TypeError: for a lone `str`, which would be taken for its letters.
+    """
     found: list[str] = []
-    for key in keys:
+    for key in many(keys, "keys"):
         if isinstance(key, (list, tuple)):
             for inner in key:
                 found.append(exact_key(inner))

@@ -190,6 +190,8 @@ class Lists(Edge):
         """
         names = keys_of(keys)
         left = _is_left(where)
+        if not names:
+            raise ArgumentError("numkeys should be greater than 0")
         if count < 1:
             raise ArgumentError("count should be greater than 0")
         space = self._enter()

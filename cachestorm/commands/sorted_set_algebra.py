@@ -6,7 +6,7 @@ Sets take part like sorted sets whose members all score 1; a missing key is empt
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import cast
 
 from mypy_extensions import mypyc_attr, trait
@@ -217,24 +217,27 @@ class SortedSetAlgebra(Edge):
         return cast(int, self._run(storing))
 
 
-def _combination(
-    name: str, keys: object, weights: list[float] | None, aggregate: str
-) -> Combination:
+def _combination(name: str, keys: object, weights: object, aggregate: str) -> Combination:
     """What ZUNION and its kin are to work out.
 
     Raises:
         ArgumentError: without a key.
         CommandSyntaxError: for another number of weights than keys, or an unknown word.
+        NotAFloatError: for a weight that is no number.
+        TypeError: for weights that are no list, and a lone `str` as keys.
     """
     if isinstance(keys, Mapping):
         names = keys_of(keys)
-        weights = [
-            parse_float(weight, "weight value is not a float") for weight in keys.values()
-        ]
+        weights = list(keys.values())
     else:
-        names = keys_of(cast("list[object]", keys))
+        names = keys_of(cast("Iterable[object]", keys))
     if not names:
         raise ArgumentError(f"at least 1 input key is needed for '{name}' command")
-    if weights is not None and len(weights) != len(names):
-        raise CommandSyntaxError()
-    return Combination(name[1:6], names, weights, aggregate.upper())
+    numbers: list[float] | None = None
+    if weights is not None:
+        if not isinstance(weights, (list, tuple)):
+            raise TypeError(f"weights is a list, one for each key, not {weights!r}")
+        numbers = [parse_float(weight, "weight value is not a float") for weight in weights]
+        if len(numbers) != len(names):
+            raise CommandSyntaxError()
+    return Combination(name[1:6], names, numbers, aggregate.upper())

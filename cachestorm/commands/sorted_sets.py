@@ -365,6 +365,8 @@ class SortedSets(SortedSetRanges, SortedSetAlgebra):
         side = where.upper()
         if side not in ("MIN", "MAX"):
             raise CommandSyntaxError()
+        if not names:
+            raise ArgumentError("numkeys should be greater than 0")
         if count < 1:
             raise ArgumentError("count should be greater than 0")
         space = self._enter()

@@ -14,8 +14,8 @@ from typing import cast
 
 from mypy_extensions import mypyc_attr, trait
 
-from cachestorm.codec import bytes_of
-from cachestorm.commands.containers import replace
+from cachestorm.codec import bytes_of, checked_text
+from cachestorm.commands.containers import many, replace
 from cachestorm.commands.edge import Edge, exact_key
 from cachestorm.commands.ordering import (
     Order,
@@ -75,7 +75,7 @@ class Sorting(Edge):
             WrongTypeError: for a key that holds none of the three.
             NotAFloatError: for something that is no number, without `alpha`.
         """
-        patterns = [bytes_of(pattern) for pattern in get]
+        patterns = _patterns(get)
         wanted = Order(by, order, alpha, destination is not None)
         key = exact_key(key)
         target = None if destination is None else exact_key(destination)
@@ -120,7 +120,7 @@ class Sorting(Edge):
         alpha: bool = False,
     ) -> list[object]:
         """The elements in order; as `sort`."""
-        patterns = [bytes_of(pattern) for pattern in get]
+        patterns = _patterns(get)
         wanted = Order(by, order, alpha, False)
         key = exact_key(key)
         space = self._enter()
@@ -133,3 +133,10 @@ class Sorting(Edge):
             self._leave()
         ordering = Ordering(self._store, space, key, wanted, patterns, offset, count, None)
         return cast("list[object]", self._run(ordering))
+
+
+def _patterns(get: Iterable[object]) -> list[bytes]:
+    found: list[bytes] = []
+    for pattern in many(get, "get"):
+        found.append(bytes_of(checked_text(pattern)))
+    return found

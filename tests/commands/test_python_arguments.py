@@ -8,7 +8,7 @@ from enum import IntEnum
 import pytest
 
 from cachestorm import Cache, ManualClock
-from cachestorm.errors import InvalidTtlError
+from cachestorm.errors import ArgumentError, InvalidTtlError, NotAFloatError
 
 NOW_MS = 1_700_000_000_000
 
@@ -70,3 +70,40 @@ class TestMilliseconds:
         for call in calls:
             with pytest.raises(TypeError):
                 call()
+
+
+class TestManyKeys:
+    @pytest.mark.parametrize(
+        "call",
+        [
+            lambda cache: cache.lmpop("queue"),
+            lambda cache: cache.zmpop("queue"),
+            lambda cache: cache.zunion("queue"),
+            lambda cache: cache.zinter(b"queue"),
+            lambda cache: cache.zunionstore("out", "queue"),
+            lambda cache: cache.zintercard("queue"),
+            lambda cache: cache.sintercard("queue"),
+            lambda cache: cache.sort("list", get="w_*"),
+            lambda cache: cache.sort_ro("list", get="w_*"),
+        ],
+    )
+    def test_a_lone_str_is_not_taken_for_its_letters(
+        self, cache: Cache, call: Callable[[Cache], object]
+    ) -> None:
+        cache.rpush("list", 1)
+        with pytest.raises(TypeError):
+            call(cache)
+
+    def test_none_at_all_are_refused_as_on_the_wire(self, cache: Cache) -> None:
+        with pytest.raises(ArgumentError, match="numkeys should be greater than 0"):
+            cache.lmpop([])
+        with pytest.raises(ArgumentError, match="numkeys should be greater than 0"):
+            cache.zmpop([])
+
+    def test_weights_are_a_list_of_numbers(self, cache: Cache) -> None:
+        cache.zadd("a", {"m": 1})
+        with pytest.raises(TypeError):
+            cache.zunion(["a", "b"], {"a": 2, "b": 1})  # type: ignore[arg-type]
+        with pytest.raises((NotAFloatError, TypeError)):
+            cache.zunion(["a"], ["much"])  # type: ignore[list-item]
+        assert ["m"] == cache.zunion({"a": 2, "b": 1})
