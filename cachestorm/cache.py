@@ -184,6 +184,7 @@ class Cache(
 
         Raises:
             ArgumentError: for a number that is no database.
+            TypeError: for what is no `int`.
         """
         self._enter()
         try:

@@ -166,12 +166,16 @@ class Store(Commons):
         if not (self._is_kept(space) or name in self._holds):
             self._forget(space)
 
-    def numbered(self, number: int) -> Keyspace:
+    def numbered(self, number: object) -> Keyspace:
         """The keyspace that SELECT calls by a number: 0 is the default, n is `db<n>`.
 
         Raises:
             ArgumentError: for a number that is no database.
+            TypeError: for what is no `int`.
         """
+        if isinstance(number, bool) or not isinstance(number, int):
+            raise TypeError(f"a database is a number from 0 to 15, not {number!r}")
+        number = int(number)
         if not 0 <= number < DATABASES:
             raise ArgumentError("DB index is out of range")
         return self.space(DEFAULT if number == 0 else f"db{number}")

@@ -107,3 +107,27 @@ class TestManyKeys:
         with pytest.raises((NotAFloatError, TypeError)):
             cache.zunion(["a"], ["much"])  # type: ignore[list-item]
         assert ["m"] == cache.zunion({"a": 2, "b": 1})
+
+
+class TestDatabases:
+    @pytest.mark.parametrize("number", [True, 1.0, 1.5, "1", b"1", None])
+    def test_a_database_is_an_int(self, cache: Cache, number: object) -> None:
+        cache.set("k", "v")
+        calls: list[Callable[[], object]] = [
+            lambda: cache.database(number),  # type: ignore[arg-type]
+            lambda: cache.move("k", number),  # type: ignore[arg-type]
+            lambda: cache.swapdb(0, number),  # type: ignore[arg-type]
+        ]
+        for call in calls:
+            with pytest.raises(TypeError):
+                call()
+        with pytest.raises(TypeError):
+            cache.copy("k", "c", database=True)
+        assert ["default"] == cache.namespaces()
+
+    def test_or_of_a_kind_of_int(self, cache: Cache) -> None:
+        number = IntEnum("Number", {"THREE": 3})["THREE"]
+        assert "db3" == cache.database(number).name
+        cache.set("k", "v")
+        assert cache.move("k", number)
+        assert "v" == cache.database(3).get("k")
