@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Final
 from mypy_extensions import mypyc_attr
 
 from cachestorm.clock import Clock
+from cachestorm.codec import INT64_MAX
 from cachestorm.commands.bitmaps import Bitmaps
 from cachestorm.commands.deadlines import Deadlines
 from cachestorm.commands.dumping import Dumping
@@ -37,7 +38,7 @@ from cachestorm.commands.sorting import Sorting
 from cachestorm.commands.strings import Strings
 from cachestorm.commands.tags import Tags
 from cachestorm.declare.registry import REGISTRY
-from cachestorm.errors import ArgumentError, ConfigError
+from cachestorm.errors import ArgumentError, ConfigError, InvalidKeyError
 from cachestorm.events import Cause, Listener, RemovalListener, Removals
 from cachestorm.eviction.sampled import SAMPLE_SIZE
 from cachestorm.keyspace.forks import guard
@@ -410,7 +411,13 @@ class Cache(
         self.set(key, value)
 
     def __contains__(self, key: object) -> bool:
-        return isinstance(key, str) and self.exists(key) == 1
+        if not isinstance(key, str):
+            return False
+        try:
+            return self.exists(key) == 1
+        except InvalidKeyError:
+            # no key that there could be
+            return False
 
     def __delitem__(self, key: str) -> None:
         if self.delete(key) == 0:
@@ -466,7 +473,9 @@ def _limit_entries(count: object) -> int:
         return 0
     if not isinstance(count, int) or isinstance(count, bool) or count < 1:
         raise ConfigError(f"max_entries is a positive number or None, not {count!r}")
-    return count
+    if count > INT64_MAX:
+        raise ConfigError("max_entries fits into 64 bits")
+    return int(count)
 
 
 def _ttl_ms(ttl: object) -> int:

@@ -31,8 +31,15 @@ def text_of(raw: bytes) -> str:
 
 
 def bytes_of(text: str) -> bytes:
-    """The bytes of a key, field, member or tag."""
-    return text.encode("utf-8", "surrogateescape")
+    """The bytes of a key, field, member or tag, or of any other `str`.
+
+    Raises:
+        CodecError: for a lone surrogate.
+    """
+    try:
+        return text.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError as error:
+        raise CodecError("a str that holds a lone surrogate has no bytes") from error
 
 
 def checked_text(name: object) -> str:
@@ -58,7 +65,7 @@ def checked_text(name: object) -> str:
     try:
         if text_of(bytes_of(text)) == text:
             return text
-    except UnicodeEncodeError as error:
+    except CodecError as error:
         raise InvalidKeyError(f"{text!r} holds a lone surrogate") from error
     raise InvalidKeyError(f"{text!r} holds escaped bytes that spell valid UTF-8")
 
@@ -86,8 +93,8 @@ def parse_int(raw: object, message: str = "value is not an integer or out of ran
     elif isinstance(raw, int) and not isinstance(raw, bool):
         if INT64_MIN <= raw <= INT64_MAX:
             return raw
-    elif isinstance(raw, str):
-        return parse_int(bytes_of(raw), message)
+    elif isinstance(raw, str) and raw.isascii():
+        return parse_int(raw.encode("ascii"), message)
     raise NotAnIntegerError(message)
 
 
@@ -202,7 +209,7 @@ def to_wire(value: object) -> bytes:
     """The bytes that stand for a stored value at every door that speaks bytes.
 
     Raises:
-        CodecError: for an object that JSON cannot carry.
+        CodecError: for an object that JSON cannot carry, and a `str` with a lone surrogate.
     """
     if isinstance(value, bytes):
         return value

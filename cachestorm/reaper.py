@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 # so many steps follow each other at most before the reaper rests
 STEPS_A_TURN: Final = 1000
+LONGEST_REST_S: Final = 366 * 86_400
 
 
 class Reaper:
@@ -38,12 +39,14 @@ class Reaper:
         every: seconds between two turns.
 
     Raises:
-        ConfigError: if `every` is not positive.
+        ConfigError: if `every` is not positive, or longer than a year.
     """
 
     def __init__(self, store: Store, every: float) -> None:
-        if not every > 0.0:
-            raise ConfigError(f"a reaper rests for a positive number of seconds, not {every!r}")
+        if not 0.0 < every <= LONGEST_REST_S:
+            raise ConfigError(
+                f"a reaper rests for a positive number of seconds, up to a year, not {every!r}"
+            )
         # a compiled object takes no weak reference, so what keeps it does
         self._keeper: Final = weakref.ref(cast(Keeper, store.latch.keeper))
         self._every: Final = every

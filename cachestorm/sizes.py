@@ -8,8 +8,11 @@ from __future__ import annotations
 
 from typing import Final
 
+from cachestorm.codec import INT64_MAX
 from cachestorm.errors import ConfigError
 
+# More than any size in bytes has.
+_MOST_DIGITS: Final = 40
 _UNITS: Final = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40}
 
 
@@ -17,7 +20,7 @@ def parse_size(size: int | str) -> int:
     """Bytes of a size.
 
     Raises:
-        ConfigError: for what is no size, or a negative one.
+        ConfigError: for what is no size, a negative one, or one beyond 64 bits.
 
     Example:
         >>> parse_size("2gb"), parse_size("64 KiB"), parse_size(100)
@@ -26,15 +29,21 @@ def parse_size(size: int | str) -> int:
     if isinstance(size, bool) or not isinstance(size, (int, str)):
         raise ConfigError(f"a size is bytes or like '256mb', not {size!r}")
     if isinstance(size, int):
-        if size < 0:
-            raise ConfigError(f"a size is not negative: {size}")
-        return size
+        return _checked(int(size))
     text = size.strip().lower()
     digits = text.rstrip("bikmgt ")
     unit = text[len(digits) :].strip().removesuffix("b").removesuffix("i")
-    if digits.isascii() and digits.isdigit() and unit in _UNITS:
-        return int(digits) * _UNITS[unit]
-    raise ConfigError(f"{size!r} is no size: write bytes, or 64kb, 256mb, 2gb, 1tb")
+    if len(digits) <= _MOST_DIGITS and digits.isascii() and digits.isdigit() and unit in _UNITS:
+        return _checked(int(digits) * _UNITS[unit])
+    raise ConfigError(f"{size[:40]!r} is no size: write bytes, or 64kb, 256mb, 2gb, 1tb")
+
+
+def _checked(size: int) -> int:
+    if size < 0:
+        raise ConfigError(f"a size is not negative: {size}")
+    if size > INT64_MAX:
+        raise ConfigError("a size fits into 64 bits")
+    return size
 
 
 def human_bytes(size: int) -> str:

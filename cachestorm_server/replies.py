@@ -20,7 +20,7 @@ from mypy_extensions import i64
 
 from cachestorm.codec import bytes_of, format_float
 from cachestorm.declare.replies import OK, Members, NullArray, Pairs, Spelled, Status, Verbatim
-from cachestorm.errors import CacheStormError
+from cachestorm.errors import CacheStormError, CodecError
 
 _CRLF_WORD: Final = 0x0A0D
 _CRLF: Final = b"\r\n"
@@ -78,7 +78,7 @@ def write_error(out: BytesWriter, text: str) -> None:
     """
     try:
         raw = bytes_of(text)
-    except UnicodeEncodeError:
+    except CodecError:
         raw = text.encode("utf-8", "replace")
     out.write(b"-")
     out.write(_one_line(raw.strip(_CRLF)))

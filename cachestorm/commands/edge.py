@@ -176,7 +176,8 @@ def milliseconds_of(ttl: object) -> int:
     """Milliseconds of a duration given in Python; at least 1 if it is positive at all.
 
     Raises:
-        InvalidTtlError: for a `str` that spells no duration, NaN and infinities.
+        InvalidTtlError: for a `str` that spells no duration, NaN, and what is infinite in
+            milliseconds.
         TypeError: for anything that is no duration.
     """
     if isinstance(ttl, bool):
@@ -184,9 +185,10 @@ def milliseconds_of(ttl: object) -> int:
     if isinstance(ttl, int):
         return ttl * 1000
     if isinstance(ttl, float):
-        if ttl - ttl != 0.0:
+        span = ttl * 1000.0
+        if span - span != 0.0:
             raise InvalidTtlError(f"a time to live cannot be {ttl}")
-        milliseconds = int(ttl * 1000.0)
+        milliseconds = int(span)
         return 1 if milliseconds == 0 and ttl > 0.0 else milliseconds
     if isinstance(ttl, str):
         return _spelled(ttl)
@@ -214,7 +216,13 @@ def in_milliseconds(ttl: object) -> object:
 _UNITS_MS: Final = {"ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
 
 
+# No duration that fits into 64 bits is spelled longer.
+_LONGEST_SPELLING: Final = 40
+
+
 def _spelled(text: str) -> int:
+    if len(text) > _LONGEST_SPELLING:
+        raise InvalidTtlError(f"a str of {len(text)} characters is no duration")
     for unit, size in _UNITS_MS.items():
         number = text.removesuffix(unit).strip()
         if number != text.strip() and number.isascii() and number.isdigit():

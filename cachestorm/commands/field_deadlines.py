@@ -333,9 +333,12 @@ def _lifetime(when: object, unit_ms: int, absolute: bool) -> Lifetime:
     if isinstance(when, Lifetime):
         return when
     if isinstance(when, (int, float)) and not isinstance(when, bool):
-        if isinstance(when, float) and when - when != 0.0:
+        if isinstance(when, int):
+            return Lifetime(int(when) * unit_ms, absolute)
+        span = when * unit_ms
+        if span - span != 0.0:
             raise InvalidTtlError(f"a time cannot be {when}")
-        return Lifetime(int(when * unit_ms), absolute)
+        return Lifetime(int(span), absolute)
     if absolute:
         timestamp = getattr(when, "timestamp", None)
         if timestamp is None:

@@ -8,7 +8,14 @@ from enum import IntEnum
 import pytest
 
 from cachestorm import Cache, ManualClock
-from cachestorm.errors import ArgumentError, InvalidTtlError, NotAFloatError
+from cachestorm.errors import (
+    ArgumentError,
+    CacheStormError,
+    CodecError,
+    ConfigError,
+    InvalidTtlError,
+    NotAFloatError,
+)
 
 NOW_MS = 1_700_000_000_000
 
@@ -131,3 +138,75 @@ class TestDatabases:
         cache.set("k", "v")
         assert cache.move("k", number)
         assert "v" == cache.database(3).get("k")
+
+
+class TestNumbersOfAnySize:
+    @pytest.mark.parametrize("ttl", [1e308, 10**400, "9" * 5000, "9" * 5000 + "s", 1e30])
+    def test_a_time_to_live_that_is_far_too_long(self, cache: Cache, ttl: object) -> None:
+        cache.hset("h", "f", "v")
+        calls: list[Callable[[], object]] = [
+            lambda: cache.set("k", "v", ttl=ttl),
+            lambda: cache.set("k", "v", idle=ttl),
+            lambda: cache.expire("h", ttl),
+            lambda: cache.hexpire("h", ttl, "f"),
+        ]
+        for call in calls:
+            with pytest.raises(InvalidTtlError):
+                call()
+        assert ["h"] == cache.keys()
+
+    @pytest.mark.parametrize("when", [float("nan"), float("inf"), 1e308])
+    def test_a_point_in_time_that_is_none(self, cache: Cache, when: float) -> None:
+        cache.set("k", "v")
+        for call in (cache.expireat, cache.pexpireat):
+            with pytest.raises(InvalidTtlError):
+                call("k", when)
+        assert cache.ttl("k") is None
+
+    @pytest.mark.parametrize("size", ["9" * 5000, "9" * 30, 1 << 63, "9" * 18 + "tb"])
+    def test_a_size_beyond_64_bits(self, size: int | str) -> None:
+        with pytest.raises(ConfigError):
+            Cache(max_memory=size)
+        with pytest.raises(ConfigError):
+            Cache().namespace("n", max_memory=size)
+
+    def test_a_number_of_keys_beyond_64_bits(self) -> None:
+        with pytest.raises(ConfigError):
+            Cache(max_entries=1 << 63)
+
+    @pytest.mark.parametrize("every", [float("inf"), float("nan"), 1e10, 0])
+    def test_a_reaper_that_never_comes(self, cache: Cache, every: float) -> None:
+        with pytest.raises(ConfigError):
+            cache.reaper(every)
+
+
+class TestLoneSurrogates:
+    @pytest.mark.parametrize(
+        "call",
+        [
+            lambda cache: cache.strlen("k"),
+            lambda cache: cache.append("k", "x"),
+            lambda cache: cache.append("other", "\ud800"),
+            lambda cache: cache.incr("k"),
+            lambda cache: cache.keys("\ud800*"),
+            lambda cache: cache.execute("\ud800"),
+            lambda cache: cache.execute("SET", "k", "v", "\ud800"),
+        ],
+    )
+    def test_a_str_without_bytes_is_refused_where_bytes_are_wanted(
+        self, cache: Cache, call: Callable[[Cache], object]
+    ) -> None:
+        cache.set("k", "\ud800")
+        with pytest.raises(CacheStormError):
+            call(cache)
+        assert "\ud800" == cache.get("k")
+        cache._check()
+
+    def test_it_is_no_key_and_so_not_in_a_cache(self, cache: Cache) -> None:
+        assert "\ud800" not in cache
+        assert cache.get("\ud800") is None
+
+    def test_the_codec_says_so(self, cache: Cache) -> None:
+        cache.set("k", "\ud800")
+        with pytest.raises(CodecError, match="lone surrogate"):
+            cache.getrange("k", 0, -1)
