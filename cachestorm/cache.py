@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from types import TracebackType
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NoReturn
 
 from mypy_extensions import mypyc_attr
 
@@ -89,6 +89,7 @@ class Cache(
 
     Raises:
         ConfigError: for a size, a limit, a policy or a sample that is none.
+        TypeError: for a clock that is no `Clock`.
 
     Example:
         >>> cache = Cache(max_memory="64mb")
@@ -114,11 +115,11 @@ class Cache(
         clock: Clock | None = None,
     ) -> None:
         self._store = Store(
-            clock or Clock(),
+            _clock_of(clock),
             _limit_bytes(max_memory),
             _limit_entries(max_entries),
             policy,
-            sample_size,
+            _sample_of(sample_size),
             hot_keys,
         )
         self._space = self._store.space(DEFAULT)
@@ -233,7 +234,12 @@ class Cache(
     # -- observing
 
     def listen(self, listener: Listener) -> None:
-        """Tells a function of every change, in order and outside of the lock."""
+        """Tells a function of every change, in order and outside of the lock.
+
+        Raises:
+            TypeError: for what cannot be called.
+        """
+        _check_callable(listener)
         self._enter()
         try:
             self._store.effects.listen(listener)
@@ -257,6 +263,9 @@ class Cache(
         Returns:
             The listener, so that this is a decorator as well.
 
+        Raises:
+            TypeError: for what cannot be called, and a cause that is no `Cause`.
+
         Example:
             >>> cache = Cache()
             >>> @cache.on_removed
@@ -268,7 +277,8 @@ class Cache(
             k v deleted
             1
         """
-        wanted = None if causes is None else frozenset(causes)
+        _check_callable(listener)
+        wanted = None if causes is None else _causes_of(causes)
         removals = Removals(listener, self._space.name, wanted)
         self._enter()
         try:
@@ -393,9 +403,10 @@ class Cache(
 
     @sample_size.setter
     def sample_size(self, count: int) -> None:
+        sample = _sample_of(count)
         self._enter()
         try:
-            self._store.go_by(self._store.policy_name, count)
+            self._store.go_by(self._store.policy_name, sample)
         finally:
             self._leave()
 
@@ -432,6 +443,9 @@ class Cache(
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.keys())
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("a cache lives in one process: it cannot be pickled or copied")
 
     def __repr__(self) -> str:
         return f"<Cache {self.name!r}: {len(self)} keys>"
@@ -476,6 +490,34 @@ def _limit_entries(count: object) -> int:
     if count > INT64_MAX:
         raise ConfigError("max_entries fits into 64 bits")
     return int(count)
+
+
+def _sample_of(count: object) -> int:
+    if not isinstance(count, int) or isinstance(count, bool):
+        raise ConfigError(f"a sample is a number of entries, not {count!r}")
+    return int(count)
+
+
+def _clock_of(clock: object) -> Clock:
+    if clock is None:
+        return Clock()
+    if not isinstance(clock, Clock):
+        raise TypeError(f"a clock is a Clock, not {clock!r}")
+    return clock
+
+
+def _check_callable(listener: object) -> None:
+    if not callable(listener):
+        raise TypeError(f"a listener is called, which {listener!r} cannot be")
+
+
+def _causes_of(causes: Iterable[object]) -> frozenset[Cause]:
+    found: list[Cause] = []
+    for cause in causes:
+        if not isinstance(cause, Cause):
+            raise TypeError(f"causes are of Cause, such as Cause.EXPIRED, not {cause!r}")
+        found.append(cause)
+    return frozenset(found)
 
 
 def _ttl_ms(ttl: object) -> int:

@@ -12,6 +12,8 @@ from __future__ import annotations
 from librt.time import time as wall_time
 from mypy_extensions import i64
 
+from cachestorm.errors import ArgumentError
+
 
 class Clock:
     """The system's wall clock, kept from running backwards."""
@@ -50,5 +52,10 @@ class ManualClock(Clock):
 
         Args:
             seconds: how far; zero or more.
+
+        Raises:
+            ArgumentError: for what would turn it back, or is not finite.
         """
+        if seconds < 0.0 or seconds - seconds != 0.0:
+            raise ArgumentError(f"a clock moves forward, not by {seconds!r}")
         self._latest_ms += round(seconds * 1000.0)
