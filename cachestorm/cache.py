@@ -141,6 +141,7 @@ class Cache(
         """A view of another namespace, which is created on demand.
 
         It lasts while it holds something or has a default or a quota, or a view is alive.
+        A view of a subclass is one of that class, with the same attributes.
 
         Args:
             default_ttl: if given, the time to live of keys written without one.
@@ -167,6 +168,9 @@ class Cache(
 
     def _view(self, space: Keyspace, hold: Hold, serves_others: bool) -> Cache:
         view = Cache.__new__(type(self))
+        if type(self) is not Cache:
+            # what a subclass has beside; its `__init__` would make another store
+            vars(view).update(getattr(self, "__dict__", {}))
         view._store = self._store
         view._space = space
         view._hold = hold

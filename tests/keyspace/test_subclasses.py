@@ -1,0 +1,36 @@
+"""A class of a user that derives from Cache."""
+
+from __future__ import annotations
+
+from cachestorm import Cache
+
+
+class Named(Cache):
+    """A cache with attributes of its own."""
+
+    def __init__(self, title: str) -> None:
+        super().__init__(max_entries=10)
+        self.title = title
+        self.calls: list[str] = []
+
+    def titled(self, key: str) -> str:
+        self.calls.append(key)
+        return f"{self.title}: {self.get(key)}"
+
+
+def test_a_view_has_the_attributes_of_the_cache_it_was_made_of() -> None:
+    cache = Named("shop")
+    for view in (cache.namespace("n"), cache.database(1), cache.serving_others()):
+        assert isinstance(view, Named)
+        view.set("k", view.name)
+        assert f"shop: {view.name}" == view.titled("k")
+    assert ["k", "k", "k"] == cache.calls
+    assert "default" == cache.name and 10 == cache.max_entries
+
+
+def test_what_a_view_is_given_later_is_its_own() -> None:
+    cache = Named("shop")
+    view = cache.namespace("n")
+    assert isinstance(view, Named)
+    view.title = "other"
+    assert "shop" == cache.title
