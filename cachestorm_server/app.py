@@ -152,15 +152,20 @@ async def run(config: Config, ready: Callable[[Application], object] | None = No
         _log.info("%s: stopping", number.name)
         stopped.set()
 
+    def go_on(number: signal.Signals) -> None:
+        _log.info("%s: ignored", number.name)
+
     application = Application(config)
-    await application.start()
-    signals = (signal.SIGINT, signal.SIGTERM)
+    # before a door is open: whoever is answered can be sure that a signal ends it gracefully
     try:
-        try:
-            for number in signals:
-                loop.add_signal_handler(number, stop, number)
-        except NotImplementedError:
-            pass  # Windows: Ctrl-C cancels the task instead
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, stop, number)
+        # as redis-server: a terminal that is closed does not end it
+        loop.add_signal_handler(signal.SIGHUP, go_on, signal.SIGHUP)
+    except (NotImplementedError, AttributeError):
+        pass  # Windows: Ctrl-C cancels the task instead
+    await application.start()
+    try:
         if config.file:
             _log.info("configured by %s", config.file)
         _log.info("%s", application.banner())

@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 import urllib.request
 from collections.abc import Iterator
 
@@ -163,6 +164,40 @@ def test_a_signal_ends_the_server_gracefully(number: int) -> None:
     assert 0 == running.end(number)
     assert "stopped" in running.lines[-1]
     assert "Traceback" not in running.lines[-1]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no such signals")
+def test_a_signal_ends_gracefully_as_soon_as_the_first_door_answers() -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    process = subprocess.Popen(
+        [*COMMAND, "serve", "--port", str(port), "--http-port", "0"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        env=environment(),
+    )
+    ends_at = time.monotonic() + 30
+    while time.monotonic() < ends_at:
+        with socket.socket() as client:
+            if client.connect_ex(("127.0.0.1", port)) == 0:
+                break
+        time.sleep(0.005)
+    process.send_signal(signal.SIGTERM)
+    output, _ = process.communicate(timeout=20)
+    assert 0 == process.returncode
+    assert "stopped" in output
+    assert "Traceback" not in output
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no such signals")
+def test_a_terminal_that_is_closed_does_not_end_the_server() -> None:
+    running = Running("serve", "--port", "0", "--no-http")
+    running.process.send_signal(signal.SIGHUP)
+    assert "PONG\n" == running.cli("PING").stdout
+    assert 0 == running.end()
+    assert "SIGHUP: ignored" in running.lines[-1]
 
 
 def test_a_password_from_the_environment_is_asked_for() -> None:
