@@ -169,6 +169,8 @@ async def run(config: Config, ready: Callable[[Application], object] | None = No
         if config.file:
             _log.info("configured by %s", config.file)
         _log.info("%s", application.banner())
+        if config.plugins.auth.password and not config.password:
+            _log.warning("a password is set, but plugins.auth.enabled is off: nobody is asked")
         if ready is not None:
             ready(application)
         await stopped.wait()

@@ -345,10 +345,13 @@ class _Loading:
             if name not in paths:
                 self._refuse(name, f"no such setting{_nearest(name, paths)}")
                 continue
+            if name == f"{_ENV}AUTH_PASSWORD" and not value:
+                self._refuse(name, "is empty: give a password, or leave it out")
+                continue
             self.take(paths[name], value, name)
             if name == f"{_ENV}AUTH_PASSWORD" and f"{_ENV}AUTH_ENABLED" not in variables:
                 # whoever hands a password in this way wants it asked for
-                self.take(("plugins", "auth", "enabled"), bool(value), name)
+                self.take(("plugins", "auth", "enabled"), True, name)
 
     def take(self, path: Dotted, value: object, origin: str) -> None:
         """Checks one value and keeps it, over what came before."""

@@ -210,6 +210,16 @@ def test_a_password_from_the_environment_is_asked_for() -> None:
         running.end()
 
 
+def test_a_password_that_nobody_is_asked_for_is_warned_of() -> None:
+    switched_off = {"CACHESTORM_AUTH_PASSWORD": "sesame", "CACHESTORM_AUTH_ENABLED": "false"}
+    running = Running("serve", "--port", "0", "--no-http", **switched_off)
+    try:
+        assert "PONG\n" == running.cli("PING").stdout
+    finally:
+        running.end()
+    assert "nobody is asked" in running.lines[-1]
+
+
 def test_a_taken_port_is_one_clear_line() -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))

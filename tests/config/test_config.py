@@ -174,6 +174,11 @@ def test_a_password_in_the_environment_is_asked_for() -> None:
     assert "" == load(None, off).password
 
 
+def test_an_empty_password_in_the_environment_is_refused() -> None:
+    (line,) = refusals(environment={"CACHESTORM_AUTH_PASSWORD": ""})
+    assert "CACHESTORM_AUTH_PASSWORD" in line and "is empty" in line
+
+
 def test_a_password_is_in_no_text() -> None:
     config = load(None, {"CACHESTORM_AUTH_PASSWORD": "sesame"})
     assert "sesame" not in repr(config)
