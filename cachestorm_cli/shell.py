@@ -41,10 +41,16 @@ def ask_once(client: Client, words: list[bytes], raw: bool) -> int:
 
 
 def run_script(client: Client, raw: bool) -> int:
-    """Runs the commands on the standard input, a line each. Returns an exit code."""
+    """Runs the commands on the standard input, a line each, up to `quit` or `exit`.
+
+    Returns:
+        An exit code.
+    """
     worst = 0
     for line in sys.stdin.buffer:
         words = _split(line)
+        if words and words[0].lower() in _LEAVE:
+            break
         if words:
             worst = max(worst, ask_once(client, words, raw))
     return worst

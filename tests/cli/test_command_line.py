@@ -148,6 +148,12 @@ def test_the_old_way_to_send_a_command_works(server: Running) -> None:
     assert "-addr\n" == done.stdout
 
 
+@pytest.mark.parametrize("word", ["quit", "EXIT"])
+def test_a_script_ends_where_it_says_so(server: Running, word: str) -> None:
+    done = server.cli(given=f"ECHO one\n{word}\nECHO two\n")
+    assert (0, "one\n", "") == (done.returncode, done.stdout, done.stderr)
+
+
 def test_cli_without_a_server_says_so() -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
