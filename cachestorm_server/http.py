@@ -343,7 +343,7 @@ class HttpServer:
 
     async def _keys(self, request: web.Request) -> web.Response:
         query = _query_of(request, ("limit", "cursor", "match", "namespace"))
-        cache = self._namespace(query)
+        cache = self._namespace(request, query)
         digits = query.get("cursor", "0")
         if not digits.isascii() or not digits.isdigit() or len(digits) > 18:
             raise ArgumentError("invalid cursor")
@@ -358,7 +358,7 @@ class HttpServer:
 
     async def _tags(self, request: web.Request) -> web.Response:
         query = _query_of(request, ("limit", "cursor", "namespace"))
-        cache = self._namespace(query)
+        cache = self._namespace(request, query)
         limit = _limit_of(query)
         try:
             after = text_of(bytes.fromhex(query.get("cursor", "")))
@@ -398,10 +398,10 @@ class HttpServer:
     def _uptime_s(self) -> float:
         return max(0.0, wall_time() - self._door.started_at)
 
-    def _namespace(self, query: dict[str, str]) -> Cache:
-        """The namespace a query asks about; unlike a command's, it is not made on demand."""
+    def _namespace(self, request: web.Request, query: dict[str, str]) -> Cache:
+        """The namespace asked about, by query or header; a command's is made on demand."""
         cache = self._door.cache
-        name = query.get("namespace", cache.name)
+        name = query.get("namespace", request.headers.get(NAMESPACE_HEADER, cache.name))
         if name not in cache.namespaces():
             raise NamespaceError("namespace not found")
         return cache.namespace(name)

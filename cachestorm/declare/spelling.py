@@ -93,8 +93,11 @@ class _Speller:
         """The name under which an argument is given; empty if it is not."""
         for name in _names(node):
             if name in self._left:
+                value = self._left[name]
                 is_needed = not node.optional and not node.token
-                if self._left[name] is not None or is_needed:
+                is_clause = node.optional and node.multiple and node.token != ""
+                is_empty = is_clause and isinstance(value, (list, tuple)) and not value
+                if is_needed or (value is not None and not is_empty):
                     return name
                 del self._left[name]
         return ""

@@ -159,3 +159,12 @@ def test_an_admin_path_is_only_read(door, path) -> None:
 def test_an_unknown_path_is_a_json_404(door) -> None:
     answer = door.get("/nope")
     assert (404, "ERR") == (answer.status, answer.json["error"]["code"])
+
+
+def test_a_namespace_is_asked_for_by_header_as_well(door) -> None:
+    door.cache.namespace("shop").set("k", 1, tags=["t"])
+    assert ["k"] == door.get("/keys", X_CacheStorm_Namespace="shop").json["keys"]
+    assert 1 == door.get("/tags", X_CacheStorm_Namespace="shop").json["count"]
+    assert 404 == door.get("/keys", X_CacheStorm_Namespace="nowhere").status
+    both = door.get("/keys?namespace=default", X_CacheStorm_Namespace="shop")
+    assert [] == both.json["keys"]

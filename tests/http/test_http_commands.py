@@ -210,3 +210,10 @@ def test_a_command_that_takes_many_turns_is_answered_in_its_place(door) -> None:
         door.cache.set(f"k{number}", b"v", tags=["t"])
     pipeline = [{"command": ["KEYS", "k1234"]}, {"command": ["INVALIDATE", "t"]}]
     assert [{"result": ["k1234"]}, {"result": 2 * SLICE}] == door.post(pipeline).json
+
+
+def test_an_empty_list_of_an_option_is_as_good_as_none(door) -> None:
+    command = {"command": "SET", "key": "k", "value": "v", "tags": []}
+    assert {"result": "OK"} == door.post(command).json
+    assert [] == door.cache.tags("k")
+    assert 400 == door.post({"command": "DEL", "keys": []}).status
