@@ -45,7 +45,8 @@ class Effect:
             `unlinked`, `invalidated`, `softened` or `swapped`.
         namespace: where it happened.
         key: which key or tag; empty for a whole namespace; the other one of a swap.
-        detail: what changed: the `Cause` of a removal, else see the emitter.
+        detail: what changed: the `Cause` of a removal, else see the emitter. None for a
+            hash, a list, a set or a sorted set.
         value: of a removal: what was let go, if it was set in one piece.
     """
 

@@ -374,11 +374,8 @@ class Holdings(Scales):
 
     def emit(self, name: str, key: str, detail: object, value: object = None) -> None:
         """Queues an effect. The caller has seen that somebody wants it."""
-        if isinstance(detail, Buffer):
-            # whoever is told must not see what becomes of it
-            detail = detail.whole()
         self.commons.effects.record(
-            self.commons.sequence, name, self.name, key, detail, _told(value)
+            self.commons.sequence, name, self.name, key, _told(detail), _told(value)
         )
 
     # -- invariants

@@ -146,3 +146,18 @@ def test_a_bound_method_is_taken_away_again() -> None:
     cache.delete("a")
     assert one.told == []
     assert other.told == ["a"]
+
+
+def test_a_listener_is_given_no_container_and_no_box_of_the_store() -> None:
+    cache = Cache()
+    told: list[object] = []
+    cache.listen(lambda effect: told.append((effect.name, effect.detail)))
+    cache.rpush("list", "a")
+    cache.rpush("list", "b")
+    cache.hset("hash", "f", "v")
+    cache.set("object", {"name": "Ada"})
+    cache.set("text", "t")
+    assert [
+        *[("put", None), ("changed", None), ("put", None)],
+        *[("put", {"name": "Ada"}), ("put", "t")],
+    ] == told
