@@ -144,14 +144,16 @@ class Cache(
         A view of a subclass is one of that class, with the same attributes.
 
         Args:
-            default_ttl: if given, the time to live of keys written without one.
-            max_memory: if given, the quota of the namespace.
+            default_ttl: if given, the time to live of keys written without one; 0 for none.
+            max_memory: if given, the quota of the namespace; 0 for none.
 
         Raises:
             NamespaceError: for a name that is not 1 to 128 printable characters without
                 spaces, or beyond 10,000 of them.
         """
-        ttl_ms = _ttl_ms(default_ttl)
+        ttl_ms = 0
+        if type(default_ttl) is not int or default_ttl != 0:
+            ttl_ms = _ttl_ms(default_ttl)
         quota = _limit_bytes(max_memory)
         self._enter()
         try:

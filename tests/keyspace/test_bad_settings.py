@@ -57,3 +57,22 @@ def test_a_clock_moves_forward_only(seconds: float) -> None:
 def test_a_cache_says_why_it_cannot_be_copied(way: Callable[[object], object]) -> None:
     with pytest.raises(TypeError, match="lives in one process"):
         way(Cache())
+
+
+def test_the_settings_of_a_namespace_can_be_taken_back() -> None:
+    cache = Cache()
+    view = cache.namespace("n", default_ttl=60, max_memory="1mb")
+    assert view is not cache.namespace("n", default_ttl=None, max_memory=None)
+    facts = cache.namespace_stats("n")
+    assert (60, 1 << 20) == (facts["default_ttl"], facts["max_memory"])
+    cache.namespace("n", default_ttl=0, max_memory=0)
+    facts = cache.namespace_stats("n")
+    assert (0, 0) == (facts["default_ttl"], facts["max_memory"])
+    view.set("k", 1)
+    assert view.ttl("k") is None
+
+
+@pytest.mark.parametrize("ttl", [-1, 0.0, "0s", float("nan")])
+def test_no_other_default_than_a_positive_one_is_taken(ttl: object) -> None:
+    with pytest.raises(ValueError, match=r"default_ttl|time to live"):
+        Cache().namespace("n", default_ttl=ttl)
