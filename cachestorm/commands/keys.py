@@ -92,6 +92,11 @@ class Drawing(Errand):
         return self._key
 
 
+def _check_pattern(pattern: object) -> None:
+    if not isinstance(pattern, str):
+        raise TypeError(f"a pattern is a str, not {pattern!r}")
+
+
 def _pattern_of(match: str | None) -> bytes | None:
     return None if match is None or match == "*" else bytes_of(match)
 
@@ -231,7 +236,12 @@ class Keys(Edge):
         summary="Return all keys that match a pattern.",
     )
     def keys(self, pattern: str = "*") -> list[str]:
-        """All live keys that match a glob pattern: a walk in slices, as `scan` is in pages."""
+        """All live keys that match a glob pattern: a walk in slices, as `scan` is in pages.
+
+        Raises:
+            TypeError: for a pattern that is no `str`.
+        """
+        _check_pattern(pattern)
         return cast("list[str]", self._run(Walking(self._store, self._space, pattern)))
 
     @command(

@@ -30,7 +30,7 @@ from cachestorm.commands.subsequences import (
 )
 from cachestorm.declare.declaration import command
 from cachestorm.entry import STRING, Entry
-from cachestorm.errors import ArgumentError, NotAnIntegerError, WrongTypeError
+from cachestorm.errors import ArgumentError, CodecError, NotAnIntegerError, WrongTypeError
 from cachestorm.keyspace.keyspace import Keyspace
 
 LONGEST_STRING: Final = 512 * 1024 * 1024
@@ -144,9 +144,10 @@ class Scalars(Edge):
         Raises:
             WrongTypeError: if the key holds no scalar.
             ArgumentError: beyond 512 MiB.
+            CodecError: for None, and what JSON cannot carry.
         """
         key = exact_key(key)
-        tail = to_wire(value)
+        tail = _bytes_to_write(value)
         space = self._enter()
         try:
             entry = space.find(key)
@@ -223,9 +224,10 @@ class Scalars(Edge):
 
         Raises:
             ArgumentError: for a negative offset, or beyond 512 MiB.
+            CodecError: for None, and what JSON cannot carry.
         """
         key = exact_key(key)
-        patch = to_wire(value)
+        patch = _bytes_to_write(value)
         if offset < 0:
             raise ArgumentError("offset is out of range")
         space = self._enter()
@@ -325,6 +327,13 @@ class Scalars(Edge):
             raise ArgumentError("The specified keys must contain string values") from error
         finally:
             self._leave()
+
+
+def _bytes_to_write(value: object) -> bytes:
+    """The bytes of what is written into a string; a JSON null among text is nobody's wish."""
+    if value is None:
+        raise CodecError("None has no bytes to write into a string")
+    return to_wire(value)
 
 
 def _overwritten(

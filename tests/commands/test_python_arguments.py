@@ -210,3 +210,19 @@ class TestLoneSurrogates:
         cache.set("k", "\ud800")
         with pytest.raises(CodecError, match="lone surrogate"):
             cache.getrange("k", 0, -1)
+
+
+class TestNone:
+    def test_none_has_no_bytes_to_append(self, cache: Cache) -> None:
+        cache.set("k", "v")
+        with pytest.raises(CodecError):
+            cache.append("k", None)
+        with pytest.raises(CodecError):
+            cache.setrange("k", 1, None)
+        assert 2 == cache.append("k", 1)
+
+    def test_none_is_no_pattern(self, cache: Cache) -> None:
+        cache.set("k", "v")
+        with pytest.raises(TypeError):
+            cache.keys(None)  # type: ignore[arg-type]
+        assert ["k"] == cache.keys()
