@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from types import TracebackType
-from typing import TYPE_CHECKING, Final, NoReturn
+from typing import TYPE_CHECKING, Final
 
 from mypy_extensions import mypyc_attr
 
@@ -170,9 +170,10 @@ class Cache(
 
     def _view(self, space: Keyspace, hold: Hold, serves_others: bool) -> Cache:
         view = Cache.__new__(type(self))
-        if type(self) is not Cache:
-            # what a subclass has beside; its `__init__` would make another store
-            vars(view).update(getattr(self, "__dict__", {}))
+        # what a subclass has beside; its `__init__` would make another store
+        beside = getattr(self, "__dict__", None)
+        if beside is not None:
+            vars(view).update(beside)
         view._store = self._store
         view._space = space
         view._hold = hold
@@ -450,7 +451,7 @@ class Cache(
     def __iter__(self) -> Iterator[str]:
         return iter(self.keys())
 
-    def __reduce__(self) -> NoReturn:
+    def __reduce__(self) -> str:
         raise TypeError("a cache lives in one process: it cannot be pickled or copied")
 
     def __repr__(self) -> str:
@@ -499,7 +500,7 @@ def _limit_entries(count: object) -> int:
 
 
 def _sample_of(count: object) -> int:
-    if not isinstance(count, int) or isinstance(count, bool):
+    if not isinstance(count, int):
         raise ConfigError(f"a sample is a number of entries, not {count!r}")
     return int(count)
 

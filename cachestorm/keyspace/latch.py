@@ -22,6 +22,8 @@ What runs without it, and so relies on the interpreter's global lock or on less 
 * What begins when the latch is given back: the queue of effects (a deque, and a lock for who
   delivers), the graveyard (taken away under the latch), the rubble (a list, and a lock for
   what is counted).
+* The last view of a namespace, as it ends (`Store.hold`): its entry leaves a dict of weak
+  references, which nobody relies on to be there. One is added under the latch.
 * `forks.py`: a dict by thread, and weak references to all caches.
 
 Pure Python relies on the first two nowhere. Neither does a build for an interpreter without

@@ -173,8 +173,9 @@ class Store(Commons):
             ArgumentError: for a number that is no database.
             TypeError: for what is no `int`.
         """
-        if isinstance(number, bool) or not isinstance(number, int):
+        if not isinstance(number, int):
             raise TypeError(f"a database is a number from 0 to 15, not {number!r}")
+        # a bool is the number that it is: compiled code is given no other
         number = int(number)
         if not 0 <= number < DATABASES:
             raise ArgumentError("DB index is out of range")

@@ -13,7 +13,7 @@ from cachestorm.errors import ArgumentError, ConfigError
 from cachestorm.events import Cause
 
 
-@pytest.mark.parametrize("count", [1.5, True, "8", None, 0])
+@pytest.mark.parametrize("count", [1.5, "8", None, 0])
 def test_a_sample_is_a_number_of_entries(count: int) -> None:
     with pytest.raises((ConfigError, TypeError)):
         Cache(policy="allkeys-lru", sample_size=count)

@@ -34,3 +34,13 @@ def test_what_a_view_is_given_later_is_its_own() -> None:
     assert isinstance(view, Named)
     view.title = "other"
     assert "shop" == cache.title
+
+
+class Slotted(Cache):
+    """One without a dict of its own where Cache is compiled."""
+
+    __slots__ = ()
+
+
+def test_a_subclass_without_attributes_has_views_as_well() -> None:
+    assert isinstance(Slotted().namespace("n"), Slotted)
