@@ -272,8 +272,10 @@ def _doors(answer: Answer) -> str:
 
 
 def _one_line(raw: bytes) -> str:
-    text = raw.removesuffix(b"\r\n").replace(b"\r\n", b" ")
-    return text.decode("utf-8", "backslashreplace")
+    line = raw.removesuffix(b"\r\n").replace(b"\r\n", b" ")
+    text = line.decode("utf-8", "backslashreplace")
+    # a control character would make a page that no tool takes for text
+    return "".join(each if each.isprintable() else f"\\x{ord(each):02x}" for each in text)
 
 
 def _code(text: str) -> str:

@@ -91,8 +91,8 @@ def test_a_listener_in_its_thread_may_stop_it() -> None:
             failures.append(failure)
 
     cache.on_removed(listener)
-    # of the past before it is begun, so that only the reaper meets it
-    cache.set("a", 1, ttl=0.001)
+    # due after it was set, so that only the reaper meets it
+    cache.set("a", 1, ttl=0.05)
     reaper.start()
     gives_up_at = time.monotonic() + 30
     while reaper.is_running and time.monotonic() < gives_up_at:
