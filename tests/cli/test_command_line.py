@@ -63,9 +63,10 @@ class Running:
 
     def end(self, number: int = signal.SIGTERM) -> int:
         self.process.send_signal(number)
-        output, _ = self.process.communicate(timeout=20)
-        self.lines.append(output)
-        return self.process.returncode
+        # not `communicate`, which knows nothing of what was read ahead of the last line
+        assert self.process.stdout is not None
+        self.lines.append(self.process.stdout.read())
+        return self.process.wait(timeout=20)
 
 
 @pytest.fixture(scope="module")
