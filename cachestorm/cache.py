@@ -141,7 +141,7 @@ class Cache(
         """A view of another namespace, which is created on demand.
 
         It lasts while it holds something or has a default or a quota, or a view is alive.
-        A view of a subclass is one of that class, with the same attributes.
+        A view of a subclass is one of that class, with what it has in its `__dict__`.
 
         Args:
             default_ttl: if given, the time to live of keys written without one; 0 for none.

@@ -27,6 +27,7 @@ from cachestorm.commands.errand import Errand
 from cachestorm.entry import Entry
 from cachestorm.keyspace.commons import SLICE_S
 from cachestorm.keyspace.keyspace import Keyspace
+from cachestorm.keyspace.rubble import Strangers, count_of
 from cachestorm.keyspace.store import Store
 from cachestorm.values.container import Container
 
@@ -128,6 +129,10 @@ class Derivation(Errand):
         """Remembers a list or dict that may become large, to let go of it slowly."""
         self._aside.append(part)
 
+    def _keep_values(self, values: list[object]) -> None:
+        """The same for a list of values that may be a user's."""
+        self._aside.append(Strangers(values))
+
     def _given_away(self) -> None:
         """What was made belongs to the keyspace now."""
         self._made = None
@@ -144,6 +149,6 @@ class Derivation(Errand):
         if self._aside:
             slots: i64 = 0
             for part in self._aside:
-                slots += len(part)  # type: ignore[arg-type]
+                slots += count_of(part)
             commons.rubble.add(self._aside, slots * _SLOT_BYTES)
             self._aside = []

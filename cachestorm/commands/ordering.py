@@ -194,12 +194,12 @@ class Ordering(Derivation):
         self._list = ListValue()
         self._made = self._list
         self._found = []
-        self._keep(self._found)
+        self._keep_values(self._found)
         entry = self._seen[0]
         if entry is None:
             return
         elements: list[object] = []
-        self._keep(elements)
+        self._keep_values(elements)
         length = len(_container(space, entry))
         while len(elements) < length:
             elements.extend(
@@ -210,7 +210,7 @@ class Ordering(Derivation):
         in_order: list[object] = elements
         if not wanted.is_kept or (entry.kind == SET and wanted.is_stored):
             in_order = []
-            self._keep(in_order)
+            self._keep_values(in_order)
             if wanted.is_alpha or wanted.is_kept:
                 for _ in self._by_words(elements, in_order):
                     yield
@@ -220,7 +220,7 @@ class Ordering(Derivation):
         elif entry.kind != SET and wanted.is_descending:
             elements.reverse()
         chosen = cut(in_order, self._offset, self._count)
-        self._keep(chosen)
+        self._keep_values(chosen)
         start = 0
         while start < len(chosen):
             some = chosen[start : start + PIECE]

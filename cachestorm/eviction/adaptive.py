@@ -282,12 +282,12 @@ class Adaptive(Policy):
             tournament.records.release(record)
         queues.drop(node, queues.hashed(node), hits, evicted)
 
-    def cleared(self) -> None:
+    def cleared(self, dense: list[Entry]) -> None:
         queues = self._queues
         if queues is None:
             return
         queues.clear()
-        queues.dense = []
+        queues.dense = dense
         former = self._tournament
         if former is not None:
             self._tournament = Tournament(queues.capacity, self.scales)
@@ -350,5 +350,5 @@ class Adaptive(Policy):
         if self._tournament is not None:
             assert held == self._tournament.held
             self._tournament._check(held)
-        if queues.dense is dense:
-            queues._check()
+        assert queues.dense is dense
+        queues._check()

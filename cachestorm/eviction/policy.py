@@ -86,8 +86,12 @@ class Policy:
                 a limit.
         """
 
-    def cleared(self) -> None:
-        """All entries left at once; the keyspace has a new dense array."""
+    def cleared(self, dense: list[Entry]) -> None:
+        """All entries left at once.
+
+        Args:
+            dense: the new array of the keyspace.
+        """
 
     def dismissed(self, dense: list[Entry]) -> None:
         """Another policy takes its place: every heat is to be what it says, without it."""

@@ -121,7 +121,7 @@ class Sampled(Policy):
         if place != NOWHERE:
             self._dated[place] = copy
 
-    def cleared(self) -> None:
+    def cleared(self, dense: list[Entry]) -> None:
         self._dated = []
         self._places = vec[i64]()
 

@@ -160,7 +160,7 @@ class Removals(Holdings):
         self.expiry = ExpiryIndex(commons.now_ms())
         self.charge(-self.used_bytes)
         commons.sequence += 1
-        self.policy.cleared()
+        self.policy.cleared(self.dense)
         if self.hot is not None:
             self.hot.clear()
         if commons.effects.wanted:

@@ -41,11 +41,22 @@ OBJECT_BITS: Final = 7
 DICT_WORK: Final = 2
 
 
+class Strangers:
+    """A list of values that are a user's: let go of one by one, and never taken apart.
+
+    In a container such values are `Boxed`; outside of one nothing else tells them from the
+    store's own lists and dicts.
+    """
+
+    def __init__(self, values: list[object]) -> None:
+        self.values: Final = values
+
+
 class Heap:
     """What one thing left.
 
     Attributes:
-        parts: lists, dicts, bulks, and heaps of what was large in it.
+        parts: lists, dicts, bulks, strangers, and heaps of what was large in it.
         size_bytes: what of it is still here, about.
     """
 
@@ -54,7 +65,7 @@ class Heap:
         self.size_bytes: i64 = size_bytes
         count: i64 = 1
         for part in parts:
-            count += _count(part)
+            count += count_of(part)
         self._share: Final[i64] = size_bytes // count
         # of `size_bytes`, what is no heap within this one
         self._own_bytes: i64 = size_bytes
@@ -76,10 +87,10 @@ class Heap:
                 self.parts.extend(part.take_apart())
                 done += 1
                 continue
-            before = _count(part)
+            before = count_of(part)
             done += self._shrink_part(part, room - done)
-            gone += before - _count(part)
-            if _count(part) != 0:
+            gone += before - count_of(part)
+            if count_of(part) != 0:
                 self.parts.append(part)
         if not self.parts:
             self.size_bytes = 0
@@ -100,6 +111,10 @@ class Heap:
         elif isinstance(part, dict):
             while part and done < room:
                 done += DICT_WORK + self._let_go(part.popitem()[1])
+        elif isinstance(part, Strangers):
+            while part.values and done < room:
+                part.values.pop()
+                done += 1
         return done
 
     def _let_go(self, held: object) -> i64:
@@ -108,7 +123,7 @@ class Heap:
             return 1 + (len(held) >> STRING_BITS)
         if isinstance(held, Boxed):
             return 1 + (held.size_bytes >> OBJECT_BITS)
-        count = _count(held)
+        count = count_of(held)
         if count <= SMALL:
             return 1 + count
         if isinstance(held, Container):
@@ -152,7 +167,7 @@ class Rubble:
         """Takes in what nobody else refers to. The caller holds the latch.
 
         Args:
-            parts: lists, dicts and bulks.
+            parts: lists, dicts, bulks and strangers; in the first two nothing is a user's.
             size_bytes: what they were charged at.
         """
         self._came_bytes += size_bytes
@@ -199,7 +214,10 @@ class Rubble:
             return None
 
 
-def _count(part: object) -> i64:
+def count_of(part: object) -> i64:
+    """How many elements a part has."""
+    if isinstance(part, Strangers):
+        return len(part.values)
     if isinstance(part, (list, dict)):
         return len(part)
     if isinstance(part, Bulk):

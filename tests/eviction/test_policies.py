@@ -10,7 +10,7 @@ import pytest
 from cachestorm import Cache, ManualClock
 from cachestorm.cache import DEFAULT_POLICY
 from cachestorm.errors import ArgumentError, ConfigError, OutOfMemoryError
-from cachestorm.eviction.adaptive import LARGE, Adaptive
+from cachestorm.eviction.adaptive import ARMS, LARGE, Adaptive
 from cachestorm.eviction.policies import POLICIES, make_policy
 
 NEVER_ASKED = ("noeviction",)
@@ -297,6 +297,21 @@ class TestAdaptive(PolicyContract):
                 sizes.add(int(policy._queues.sketch.size()))
         assert sizes == {2 * LARGE, 4 * LARGE}
         cache._check()
+
+    @pytest.mark.parametrize("arm", range(len(ARMS)))
+    def test_after_a_flush_it_goes_on_by_any_arm(self, arm: int) -> None:
+        cache = self.cache(max_entries=300)
+        policy = cache._space.policy
+        assert isinstance(policy, Adaptive)
+        for turn in range(6):
+            for number in range(400):
+                if cache.get(f"key:{number}") is None:
+                    cache.set(f"key:{number}", number)
+                assert policy._queues is None or policy._queues.set_arm(ARMS[arm]) is None
+            cache._check()
+            if turn % 2:
+                cache.flushdb()
+                cache._check()
 
     def test_a_scan_takes_nothing_from_what_is_read_often(self) -> None:
         cache = self.cache(max_entries=500)

@@ -14,9 +14,10 @@ from typing import Any
 import pytest
 
 from cachestorm import Cache, ManualClock
-from cachestorm.commands.derivation import ATTEMPTS, Derivation
+from cachestorm.commands.derivation import ATTEMPTS, PLAIN, Derivation
 from cachestorm.commands.errand import Errand, Unfinished
-from cachestorm.errors import OutOfMemoryError, WrongTypeError
+from cachestorm.errors import NotAFloatError, OutOfMemoryError, WrongTypeError
+from cachestorm.keyspace.rubble import SMALL
 from cachestorm.values.container import Container
 
 COUNT = 30_000
@@ -561,3 +562,23 @@ def test_what_is_small_is_one_plain_step() -> None:
     assert view.copy("z", "to", replace=True)
     assert view.lrem("l", 0, NAMES[5]) == 1
     assert len(view.sort("l", alpha=True)) == 99  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("how", [{"by": "nosort"}, {"alpha": True}, {}])
+@pytest.mark.parametrize("kind", [list, dict.fromkeys])
+def test_a_sort_leaves_the_values_of_a_user_whole(how: dict[str, Any], kind: Any) -> None:
+    cache = Cache()
+    mine = kind(range(SMALL + 100))
+    size = len(mine)
+    cache.rpush("l", *range(PLAIN + 100), mine)
+    try:
+        found = cache.sort("l", **how)
+    except NotAFloatError:
+        # it is no number
+        found = [mine]
+    while cache.reap():
+        pass
+    assert any(len(each) == size for each in found if isinstance(each, (list, dict)))
+    assert len(mine) == size
+    assert len(cache.lindex("l", -1)) == size
+    cache._check()
