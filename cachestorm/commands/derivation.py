@@ -133,6 +133,10 @@ class Derivation(Errand):
         """The same for a list of values that may be a user's."""
         self._aside.append(Strangers(values))
 
+    def _hand_out(self, part: list[object]) -> None:
+        """A list that was kept is the result: it is no longer ours to let go of."""
+        self._aside = [each for each in self._aside if each is not part]
+
     def _given_away(self) -> None:
         """What was made belongs to the keyspace now."""
         self._made = None

@@ -1,12 +1,11 @@
 """The geo family: places on the earth, kept as the scores of a sorted set.
 
 A trait that works on sorted sets: every command of theirs may be used on the same key. The
-mathematics stands in `geohash`; a member whose score is no geohash is at the place that
-Redis reads it as. A missing key is an empty sorted set.
+mathematics stands in `geohash`, what is around a place is found in `geo_search`. A member whose
+score is no geohash is at the place that Redis reads it as. A missing key is an empty sorted
+set.
 
-1. What is found stands in the order of the nine cells that are searched, and in them of the
-   scores, unless an order is asked for.
-2. Distances are in the unit that is asked for, from the centre of the search.
+1. Distances are in the unit that is asked for, from the centre of the search.
 """
 
 from __future__ import annotations
@@ -16,36 +15,23 @@ from typing import Final, cast
 
 from mypy_extensions import mypyc_attr, trait
 
-from cachestorm.codec import parse_float
 from cachestorm.commands.containers import entry_of, name_of, names_of
 from cachestorm.commands.edge import Edge, exact_key
-from cachestorm.commands.rows import add_scores, sorted_set_at, store_rows
+from cachestorm.commands.geo_search import (
+    ReturningSearch,
+    Search,
+    StoringSearch,
+    metres_of,
+    place_at,
+)
+from cachestorm.commands.rows import add_scores, sorted_set_at
 from cachestorm.declare.declaration import command
-from cachestorm.declare.kinds import CHOICE_REFUSALS
-from cachestorm.declare.spans import length
 from cachestorm.entry import ZSET
 from cachestorm.errors import ArgumentError, ArityError, CommandSyntaxError
-from cachestorm.keyspace.keyspace import Keyspace
-from cachestorm.values.geohash import (
-    LATITUDE_MAX,
-    LONGITUDE_MAX,
-    METRES,
-    Area,
-    Box,
-    Circle,
-    distance_m,
-    geohash_of,
-    place_of,
-    score_of,
-)
-from cachestorm.values.ranking import Row
-from cachestorm.values.sorted_set import SortedSet, member_of
+from cachestorm.values.geohash import distance_m, geohash_of, place_of, score_of
 
 Place = tuple[float, float]
 Places = list[str] | list[tuple[object, ...]]
-
-# How many rows of a cell are taken from the sorted set at once.
-SLICE: Final = 1024
 
 _UNIT: Final = "unit:<M | KM | FT | MI> "
 _CENTRE_AND_SHAPE: Final = (
@@ -155,7 +141,7 @@ class Geo(Edge):
         Args:
             unit: "m", "km", "ft" or "mi".
         """
-        metres = _metres(unit)
+        metres = metres_of(unit)
         one, other = self._scores(key, (member1, member2))
         if one is None or other is None:
             return None
@@ -220,7 +206,7 @@ class Geo(Edge):
             ArgumentError: without a centre or a shape, for a centre that is not there, and
                 for a negative length.
         """
-        search = _Search("GEOSEARCH", member, longitude, latitude, unit)
+        search = Search("GEOSEARCH", member, longitude, latitude, unit)
         search.shape(radius, width, height)
         search.order(sort, count, any)
         return self._search(key, search, withcoord, withdist, withhash)
@@ -260,7 +246,7 @@ class Geo(Edge):
         Args:
             storedist: their distances as scores instead of their places.
         """
-        search = _Search("GEOSEARCHSTORE", member, longitude, latitude, unit)
+        search = Search("GEOSEARCHSTORE", member, longitude, latitude, unit)
         search.shape(radius, width, height)
         search.order(sort, count, any)
         return self._store_found(source, search, destination, storedist)
@@ -297,7 +283,7 @@ class Geo(Edge):
             store, storedist: a key to store them at as `geosearchstore` does; then it is
                 their number that is returned.
         """
-        search = _Search("GEORADIUS", None, longitude, latitude, unit)
+        search = Search("GEORADIUS", None, longitude, latitude, unit)
         search.shape(radius, None, None)
         search.order(sort, count, any)
         extras = withcoord or withdist or withhash
@@ -328,7 +314,7 @@ class Geo(Edge):
         any: bool = False,
     ) -> Places:
         """As `georadius`, but it stores nothing."""
-        search = _Search("GEORADIUS_RO", None, longitude, latitude, unit)
+        search = Search("GEORADIUS_RO", None, longitude, latitude, unit)
         search.shape(radius, None, None)
         search.order(sort, count, any)
         return self._search(key, search, withcoord, withdist, withhash)
@@ -359,7 +345,7 @@ class Geo(Edge):
         any: bool = False,
     ) -> Places | int:
         """The members in a circle around one of them; else as `georadius`."""
-        search = _Search("GEORADIUSBYMEMBER", member, None, None, unit)
+        search = Search("GEORADIUSBYMEMBER", member, None, None, unit)
         search.shape(radius, None, None)
         search.order(sort, count, any)
         extras = withcoord or withdist or withhash
@@ -389,38 +375,34 @@ class Geo(Edge):
         any: bool = False,
     ) -> Places:
         """As `georadiusbymember`, but it stores nothing."""
-        search = _Search("GEORADIUSBYMEMBER_RO", member, None, None, unit)
+        search = Search("GEORADIUSBYMEMBER_RO", member, None, None, unit)
         search.shape(radius, None, None)
         search.order(sort, count, any)
         return self._search(key, search, withcoord, withdist, withhash)
 
     def _search(
-        self, key: str, search: _Search, withcoord: bool, withdist: bool, withhash: bool
+        self, key: str, search: Search, withcoord: bool, withdist: bool, withhash: bool
     ) -> Places:
         key = exact_key(key)
+        if not self._is_at(key):
+            return []
+        searching = ReturningSearch(
+            self._store, self._space, key, search, withcoord, withdist, withhash
+        )
+        return cast("Places", self._run(searching))
+
+    def _is_at(self, key: str) -> bool:
+        """Whether a key holds a sorted set. Counts as an access."""
         space = self._enter()
         try:
-            found = search.found(space, key)
+            return entry_of(space, key, ZSET) is not None
         finally:
             self._leave()
-        if not (withcoord or withdist or withhash):
-            return [member_of(each.row) for each in found]
-        rows: list[tuple[object, ...]] = []
-        for each in found:
-            parts: list[object] = [member_of(each.row)]
-            if withdist:
-                parts.append(each.distance_m / search.metres)
-            if withhash:
-                parts.append(int(each.row[0]))
-            if withcoord:
-                parts.append((each.longitude, each.latitude))
-            rows.append(tuple(parts))
-        return rows
 
     def _store_around(
         self,
         key: str,
-        search: _Search,
+        search: Search,
         store: str | None,
         storedist: str | None,
         has_extras: bool,
@@ -437,170 +419,15 @@ class Geo(Edge):
         return self._store_found(key, search, cast(str, store), False)
 
     def _store_found(
-        self, source: str, search: _Search, destination: str, by_distance: bool
+        self, source: str, search: Search, destination: str, by_distance: bool
     ) -> int:
         source = exact_key(source)
         destination = exact_key(destination)
-        space = self._enter()
-        try:
-            rows: list[Row] = []
-            for each in search.found(space, source):
-                if by_distance:
-                    rows.append((each.distance_m / search.metres, each.row[1]))
-                else:
-                    rows.append(each.row)
-            return store_rows(space, destination, rows)
-        finally:
-            self._leave()
-
-
-class _Found:
-    """A member in the area."""
-
-    def __init__(self, row: Row, distance: float, longitude: float, latitude: float) -> None:
-        self.row: Final = row
-        self.distance_m: Final = distance
-        self.longitude: Final = longitude
-        self.latitude: Final = latitude
-
-
-class _Search:
-    """What is searched: a centre, a shape, an order and a number.
-
-    Raises:
-        ArgumentError: for what cannot be read, and for both or none of two centres.
-    """
-
-    def __init__(
-        self, name: str, member: object, longitude: object, latitude: object, unit: str
-    ) -> None:
-        self._name = name
-        self.metres = _metres(unit)
-        self._member: str | None = None
-        self._longitude = 0.0
-        self._latitude = 0.0
-        if member is not None:
-            if longitude is not None or latitude is not None:
-                raise CommandSyntaxError()
-            self._member = name_of(member)
-        elif longitude is None or latitude is None:
-            raise self._refusal("from")
-        else:
-            self._longitude, self._latitude = _place(longitude, latitude)
-        self._is_box = False
-        self._width_m = 0.0
-        self._height_m = 0.0
-        self._count = 0
-        self._stops = False
-        self._sign = 0
-
-    def _refusal(self, choice: str) -> ArgumentError:
-        return ArgumentError(CHOICE_REFUSALS[choice].replace("{command}", self._name))
-
-    def shape(self, radius: object, width: object, height: object) -> None:
-        """Sets a circle or a box."""
-        if radius is not None:
-            if width is not None or height is not None:
-                raise CommandSyntaxError()
-            self._width_m = length(radius, "radius") * self.metres
-        elif width is None or height is None:
-            raise self._refusal("by")
-        else:
-            self._is_box = True
-            self._width_m = length(width, "width") * self.metres
-            self._height_m = length(height, "height") * self.metres
-
-    def order(self, sort: str | None, count: int | None, stops: bool) -> None:
-        """Sets the order, and how many are enough."""
-        if stops and count is None:
-            raise ArgumentError("the ANY argument requires COUNT argument")
-        if count is not None:
-            if count < 1:
-                raise ArgumentError("COUNT must be > 0")
-            self._count = count
-            self._stops = stops
-        if sort is not None:
-            word = sort.upper()
-            if word not in ("ASC", "DESC"):
-                raise CommandSyntaxError()
-            self._sign = 1 if word == "ASC" else -1
-        elif self._count and not stops:
-            self._sign = 1
-
-    def found(self, space: Keyspace, key: str) -> list[_Found]:
-        """The members in the area, ordered and counted.
-
-        Raises:
-            ArgumentError: for a member at the centre that is not there.
-        """
-        entry = entry_of(space, key, ZSET)
-        if entry is None:
-            return []
-        scores = sorted_set_at(space, entry)
-        longitude = self._longitude
-        latitude = self._latitude
-        if self._member is not None:
-            score = scores.score(self._member)
-            if score is None:
-                raise ArgumentError("could not decode requested zset member")
-            longitude, latitude = place_of(score)
-        area: Area
-        if self._is_box:
-            area = Box(longitude, latitude, self._width_m, self._height_m)
-        else:
-            area = Circle(longitude, latitude, self._width_m)
-        found = self._within(scores, area)
-        if self._sign != 0:
-            found.sort(key=_distance_of, reverse=self._sign < 0)
-        return found[: self._count] if self._count else found
-
-    def _within(self, scores: SortedSet, area: Area) -> list[_Found]:
-        found: list[_Found] = []
-        enough = self._count if self._stops else 0
-        for low, high in area.score_ranges():
-            start = scores.rank_of_score(low, False)
-            stop = scores.rank_of_score(high, False)
-            while start < stop:
-                end = min(start + SLICE, stop)
-                for row in scores.slice(start, end):
-                    longitude, latitude = place_of(row[0])
-                    distance = area.distance_m(longitude, latitude)
-                    if distance >= 0.0:
-                        found.append(_Found(row, distance, longitude, latitude))
-                        if len(found) == enough:
-                            return found
-                start = end
-        return found
-
-
-def _distance_of(found: _Found) -> float:
-    return found.distance_m
-
-
-def _metres(unit: object) -> float:
-    """How many metres a unit is.
-
-    Raises:
-        ArgumentError: for an unknown one.
-    """
-    metres = METRES.get(unit.upper()) if isinstance(unit, str) else None
-    if metres is None:
-        raise ArgumentError(CHOICE_REFUSALS["unit"])
-    return metres
-
-
-def _place(longitude: object, latitude: object) -> Place:
-    """A place that a geohash can tell.
-
-    Raises:
-        NotAFloatError: for what is no number.
-        ArgumentError: for one that is out of range.
-    """
-    east = parse_float(longitude)
-    north = parse_float(latitude)
-    if abs(east) > LONGITUDE_MAX or abs(north) > LATITUDE_MAX:
-        raise ArgumentError(f"invalid longitude,latitude pair {east:.6f},{north:.6f}")
-    return east, north
+        self._is_at(source)
+        storing = StoringSearch(
+            self._store, self._space, source, search, destination, by_distance
+        )
+        return cast(int, self._run(storing))
 
 
 def _rows(mapping: object) -> list[tuple[float, str]]:
@@ -625,5 +452,5 @@ def _rows(mapping: object) -> list[tuple[float, str]]:
 
 
 def _row(longitude: object, latitude: object, member: object) -> tuple[float, str]:
-    east, north = _place(longitude, latitude)
+    east, north = place_at(longitude, latitude)
     return score_of(east, north), name_of(member)

@@ -19,6 +19,7 @@ from cachestorm.commands.errand import Errand, Unfinished
 from cachestorm.errors import NotAFloatError, OutOfMemoryError, WrongTypeError
 from cachestorm.keyspace.rubble import SMALL
 from cachestorm.values.container import Container
+from cachestorm.values.geohash import distance_m, place_of
 
 COUNT = 30_000
 LIST_COUNT = 60_000
@@ -39,6 +40,14 @@ def fill_sets(cache: Cache) -> None:
 def fill_scores(cache: Cache) -> None:
     cache.zadd("a", {name: float(at * 7919 % 1000) for at, name in enumerate(NAMES[:COUNT])})
     cache.zadd("b", {name: float(-at) for at, name in enumerate(NAMES[COUNT // 2 : 2 * COUNT])})
+
+
+def fill_places(cache: Cache) -> None:
+    chance = random.Random(1)
+    cache.geoadd(
+        "a",
+        {name: (chance.uniform(-10, 30), chance.uniform(35, 60)) for name in NAMES[:COUNT]},
+    )
 
 
 def fill_lists(cache: Cache) -> None:
@@ -104,6 +113,14 @@ def list_of(state: State, key: str) -> list[bytes]:
     return found
 
 
+def nearest(state: State, count: int) -> list[str]:
+    return [name for name, _ in ranked(around(state))][:count]
+
+
+def farthest(state: State, count: int) -> list[tuple[str, float]]:
+    return ranked(around(state))[::-1][:count]
+
+
 def ranked(scores: dict[str, float]) -> list[tuple[str, float]]:
     return sorted(scores.items(), key=lambda pair: (pair[1], pair[0]))
 
@@ -150,6 +167,15 @@ def left_over(state: State) -> dict[str, float]:
 def without_ranks(state: State) -> tuple[object, State]:
     rows = ranked(scores_of(state, "a"))
     return len(rows[100:-100]), put(state, "a", rows[:100] + rows[100:][-100:])
+
+
+def around(state: State) -> dict[str, float]:
+    """How many kilometres those are away that are within 1500."""
+    away = {
+        name: distance_m(10.0, 45.0, *place_of(score)) / 1000.0
+        for name, score in scores_of(state, "a").items()
+    }
+    return {name: distance for name, distance in away.items() if distance <= 1500.0}
 
 
 def sifted(count: int, gone: bytes) -> Model:
@@ -276,6 +302,34 @@ CASES: dict[str, tuple[Callable[[Cache], None], Call, Model]] = {
         fill_scores,
         lambda cache: cache.zremrangebyrank("a", 100, -101),
         without_ranks,
+    ),
+    "GEOSEARCH": (
+        fill_places,
+        lambda cache: cache.geosearch(
+            "a",
+            longitude=10,
+            latitude=45,
+            radius=1500,
+            unit="km",
+            sort="DESC",
+            count=9000,
+            withdist=True,
+        ),
+        returning(lambda state: farthest(state, 9000)),
+    ),
+    "GEOSEARCH of the nearest": (
+        fill_places,
+        lambda cache: cache.geosearch(
+            "a", longitude=10, latitude=45, radius=1500, unit="km", count=9
+        ),
+        returning(lambda state: nearest(state, 9)),
+    ),
+    "GEOSEARCHSTORE": (
+        fill_places,
+        lambda cache: cache.geosearchstore(
+            "to", "a", longitude=10, latitude=45, radius=1500, unit="km", storedist=True
+        ),
+        storing(around, "to"),
     ),
     "LREM": (fill_lists, lambda cache: cache.lrem("a", 0, 7), sifted(0, b"7")),
     "LREM of five": (fill_lists, lambda cache: cache.lrem("a", 5, 7), sifted(5, b"7")),
