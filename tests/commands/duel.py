@@ -29,7 +29,8 @@ from comparison import (
     request,
     settled,
 )
-from differences import is_same_number, why_different
+from conditions import is_same_number
+from differences import why_different
 from real_servers import HOST, RealServer
 
 import cachestorm_server.clients

@@ -1,0 +1,138 @@
+"""When a difference holds: what a row asks for beyond the commands and the replies.
+
+Each takes the words of the call and both replies, theirs and ours; its docstring is what it
+asks for.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Final
+
+from comparison import Reply
+
+CUT_WORD: Final = re.compile(rb"[^\0-\x1f]+\0.{0,2}", re.DOTALL)
+
+Condition = Callable[[list[bytes], Reply, Reply], bool]
+
+
+def always(words: list[bytes], theirs: Reply, ours: Reply) -> bool:
+    """Nothing beyond commands and replies."""
+    return True
+
+
+def is_more(words: list[bytes], theirs: Reply, ours: Reply) -> bool:
+    """Whether theirs is the higher number."""
+    assert isinstance(theirs.value, bytes) and isinstance(ours.value, bytes)
+    return int(theirs.value) > int(ours.value)
+
+
+def has_nul(words: list[bytes], theirs: Reply, ours: Reply) -> bool:
+    """A NUL byte is among the words or in the replies; or an option hides the elements."""
+    if any(b"\0" in word or word.upper() in (b"GET", b"LIMIT", b"STORE") for word in words):
+        return True
+    return any("\\x00" in repr(reply) or "\0" in reply.text for reply in (theirs, ours))
+
+
+def has_repeated_option(words: list[bytes], theirs: Reply, ours: Reply) -> bool:
+    """An option is said twice, or two of a choice are."""
+    known = (b"BYSCORE", b"BYLEX", b"REV", b"BYTE", b"BIT", b"DB")
+    options = [word.upper() for word in words if word.upper() in known]
+    if words[0].upper() in (b"BITCOUNT", b"BITPOS"):
+        return len(options) > 1
+    return len(options) > len(set(options))
+
+
+def has_word(wanted: bytes) -> Condition:
+    """A word is among the others, in any case."""
+
+    def condition(words: list[bytes], theirs: Reply, ours: Reply) -> bool:
+        return wanted in [word.upper() for word in words[1:]]
+
+    return condition
+
+
+def has_cut_word(words: list[bytes], theirs: Reply, ours: Reply) -> bool:
+    """A word is cut short by a NUL byte near its end, or begins with one behind the key.
+
+    Payloads have control characters before their first one, or many bytes behind it.
+    """
+    is_cut = any(CUT_WORD.fullmatch(word) for word in words[1:])
+    return is_cut or any(word.startswith(b"\0") and len(word) <= 3 for word in words[2:])
+
+
+def has_blank_number(words: list[bytes], theirs: Reply, ours: Reply) -> bool:
+    """A number begins with a blank."""
+    return any(word.removeprefix(b"(").startswith(b" ") for word in words[2:])
+
+
+def has_hexadecimal(words: list[bytes], theirs: Reply, ours: Reply) -> bool:
+    """A number begins with 0x."""
+    return any(b"0x" in word.lower() for word in words[2:])
+
+
+def has_wide_exponent(words: list[bytes], theirs: Reply, ours: Reply) -> bool:
+    """A number is too great or too small for a double."""
+    return any(b"e400" in word or b"e-400" in word for word in words)
+
+
+def has_negative_offset(words: list[bytes], theirs: Reply, ours: Reply) -> bool:
+    """LIMIT begins before the first element."""
+    options = [word.upper() for word in words]
+    after = options.index(b"LIMIT") + 1 if b"LIMIT" in options else len(words)
+    return after < len(words) and words[after].startswith(b"-")
+
+
+def has_many_digits(words: list[bytes], theirs: Reply, ours: Reply) -> bool:
+    """They answer a number of more digits than a double is written with, we the nearest double.
+
+    They write 17 places behind the point and no exponent.
+    """
+    try:
+        one, other = (float(reply.text[1:]) for reply in (theirs, ours))
+    except ValueError:
+        return False
+    digits = theirs.text.strip("$-0").replace(".", "")
+    is_long = len(digits) > 15 or "e" in ours.text
+    return is_long and abs(one - other) <= max(abs(one) * 1e-15, 1e-17)
+
+
+def is_same_number(words: list[bytes], theirs: Reply, ours: Reply) -> bool:
+    """Nothing but the digits in which a double is written differs."""
+    if isinstance(theirs.value, list) and isinstance(ours.value, list):
+        return len(theirs.value) == len(ours.value) and all(
+            one == other or is_same_number(words, one, other)
+            for one, other in zip(theirs.value, ours.value, strict=True)
+        )
+    try:
+        return float(theirs.text[1:]) == float(ours.text[1:])
+    except ValueError:
+        return False
+
+
+def has_key_fields(words: list[bytes], theirs: Reply, ours: Reply) -> bool:
+    """The key is FIELDS."""
+    return words[1].upper() == b"FIELDS"
+
+
+def finds_nothing(words: list[bytes], theirs: Reply, ours: Reply) -> bool:
+    """Theirs is empty, zero, or the end of a scan."""
+    return theirs.value in ([], b"0", [Reply("$", b"0"), Reply("*", [])])
+
+
+def has_ties(words: list[bytes], theirs: Reply, ours: Reply) -> bool:
+    """As many members, some of which are as far away."""
+    assert isinstance(theirs.value, list) and isinstance(ours.value, list)
+    return b"COUNT" in words and len(theirs.value) == len(ours.value)
+
+
+def is_reordered(words: list[bytes], theirs: Reply, ours: Reply) -> bool:
+    """Elements of what has no order in another one; with LIMIT, others of them."""
+    options = [word.upper() for word in words]
+    if b"BY" not in options or not isinstance(theirs.value, list):
+        return False
+    assert isinstance(ours.value, list)
+    if b"LIMIT" in options:
+        return len(theirs.value) == len(ours.value)
+    return sorted(theirs.value, key=repr) == sorted(ours.value, key=repr)
