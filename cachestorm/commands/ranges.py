@@ -7,7 +7,8 @@ refused; applied to a sorted set under it. A range knows no key.
    score first; `reversed` and `limited` act on the result.
 2. A range by bytes is of meaning where all scores are the same. Where they are not, it is
    what Redis finds in a small sorted set: the rows from the first that fits the one bound
-   to the last before one that does not fit the other.
+   to the last before one that does not fit the other. In a large one it is looked for as if
+   the rows were in order, which takes no longer and, as in Redis, finds anything.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from cachestorm.commands.containers import span
 from cachestorm.declare.spans import LexBound, ScoreBound, lex_bound, score_bound
 from cachestorm.errors import CommandSyntaxError
 from cachestorm.values.ranking import Row
-from cachestorm.values.sorted_set import SortedSet
+from cachestorm.values.sorted_set import LISTPACK_ENTRIES, SortedSet
 
 
 class Range:
@@ -113,6 +114,8 @@ class _LexRange(Range):
         if self._low.infinity > 0 or self._high.infinity < 0:
             return 0, 0
         if not scores.is_level():
+            if length > LISTPACK_ENTRIES:
+                return self._guess(scores, length)
             return self._walk(scores, length)
         first: i64 = 0
         last = length
@@ -140,6 +143,24 @@ class _LexRange(Range):
         last = first
         while last < length and self._is_below(rows[last][1]):
             last += 1
+        return first, last
+
+    def _guess(self, scores: SortedSet, length: i64) -> tuple[i64, i64]:
+        first: i64 = 0
+        last = length
+        while first < last:
+            middle = (first + last) // 2
+            if self._is_above(scores.slice(middle, middle + 1)[0][1]):
+                last = middle
+            else:
+                first = middle + 1
+        stop = length
+        while last < stop:
+            middle = (last + stop) // 2
+            if self._is_below(scores.slice(middle, middle + 1)[0][1]):
+                last = middle + 1
+            else:
+                stop = middle
         return first, last
 
     def _is_above(self, word: str) -> bool:

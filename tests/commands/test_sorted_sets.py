@@ -75,6 +75,20 @@ def test_zrange_has_five_forms(cache: Cache) -> None:
     assert ["b"] == cache.zrange("z", "(a", "[b", bylex=True)
 
 
+@pytest.mark.parametrize("count", [4, 500, 20_000])
+def test_a_range_by_bytes_where_scores_differ_is_one_piece_of_the_ranking(count: int) -> None:
+    cache = Cache()
+    names = [f"m{number * 7919 % count:05d}" for number in range(count)]
+    cache.zadd("z", {name: float(score) for score, name in enumerate(names)})
+    for low, high in (("[m00100", "[m00300"), ("-", "(m00002"), ("(m00001", "+"), ("[z", "+")):
+        found = cache.zrangebylex("z", low, high)
+        start = names.index(found[0]) if found else 0
+        assert names[start : start + len(found)] == found
+        assert len(found) == cache.zlexcount("z", low, high)
+    assert count - cache.zremrangebylex("z", "[m00001", "+") == cache.zcard("z")
+    cache._check()
+
+
 def test_options_of_zrange_that_do_not_go_together_are_refused(cache: Cache) -> None:
     with pytest.raises(CommandSyntaxError, match="LIMIT is only supported"):
         cache.zrange("z", 0, 1, offset=0, count=1)
