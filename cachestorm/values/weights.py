@@ -21,7 +21,8 @@ from cachestorm.codec import is_ascii
 BYTES_HEADER: Final = 33
 # 49 and 73 up to Python 3.11, 41 and 57 since
 STR_HEADER: Final[i64] = sys.getsizeof("")
-WIDE_STR_HEADER: Final[i64] = sys.getsizeof(chr(0x416)) - 3
+# 72 and 56: with one character more than there are, which ends it
+WIDE_STR_HEADER: Final[i64] = sys.getsizeof(chr(0x416)) - 4
 INT_HEADER: Final = 24
 SMALL_INT: Final = 1 << 60
 SMALL_INT_WEIGHT: Final = 32
@@ -84,9 +85,8 @@ def weight_of_bytes(length: i64) -> i64:
 def weigh(value: object) -> i64:
     """Bytes that the value occupies, rounded up to the allocator's 16.
 
-    Exact for `bytes`, ASCII `str`, `int` and `float`; a str beyond ASCII counts with its
-    length in UTF-8; None and bools are shared and weigh nothing. Other objects are
-    estimated from at most SAMPLE of the objects they hold.
+    Exact for `bytes`, `str`, `int` and `float`; None and bools are shared and weigh nothing.
+    Other objects are estimated from at most SAMPLE of the objects they hold.
 
     Example:
         >>> [weigh(value) for value in (b"", b"x" * 100, "a longer key", 7, 2.5, None)]
@@ -98,8 +98,7 @@ def weigh(value: object) -> i64:
         letters: i64 = len(value)
         if is_ascii(value):
             return weight_of_ascii(letters)
-        wide: i64 = len(value.encode("utf-8", "surrogatepass"))
-        return (WIDE_STR_HEADER + wide + 15) & -16
+        return (WIDE_STR_HEADER + (letters + 1) * _width(value) + 15) & -16
     if is_shared(value):
         return 0
     if isinstance(value, int):
@@ -112,6 +111,15 @@ def weigh(value: object) -> i64:
     if isinstance(value, Boxed):
         return value.size_bytes
     return _estimate(value)
+
+
+def _width(text: str) -> i64:
+    """How many bytes each character of a `str` beyond ASCII takes: what its widest needs."""
+    units = text.encode("utf-16-le", "surrogatepass")
+    if len(units) > 2 * len(text):
+        return 4
+    # an encoding and not a search for the widest: that would look at one after the other
+    return 2 if units[1::2].strip(b"\0") else 1
 
 
 class _Walk:
