@@ -12,7 +12,16 @@ Called by containers as they grow and by the keyspace at every write. Knows no s
 from __future__ import annotations
 
 import sys
-from typing import Final, cast
+from gc import get_referents
+from types import (
+    BuiltinFunctionType,
+    CodeType,
+    FrameType,
+    FunctionType,
+    ModuleType,
+    TracebackType,
+)
+from typing import Any, Final, cast
 
 from mypy_extensions import i64
 
@@ -30,6 +39,18 @@ FLOAT_WEIGHT: Final = 32
 ODD_WEIGHT: Final = 64
 BOX_WEIGHT: Final = 48
 SAMPLE: Final = 100
+
+# What an object refers to and does not own.
+_COMMON: Final = (
+    type,
+    ModuleType,
+    FunctionType,
+    BuiltinFunctionType,
+    CodeType,
+    FrameType,
+    TracebackType,
+)
+_SEQUENCES: Final[tuple[Any, ...]] = (list, tuple, set, frozenset)
 
 
 class Boxed:
@@ -135,33 +156,37 @@ def _estimate(value: object) -> i64:
 
 
 def _walk(value: object, walk: _Walk) -> i64:
-    if is_scalar(value) or isinstance(value, Boxed):
+    if is_scalar(value) or type(value) is Boxed:
         return weigh(value)
     # at most SAMPLE objects are ever seen, so that a list does for what is a set in spirit
     if id(value) in walk.seen:
         return 0
     walk.seen.append(id(value))
     own: i64 = ODD_WEIGHT
-    held: object = None
     try:
         own = (sys.getsizeof(value) + 15) & -16
-        held = getattr(value, "__dict__", None)
     except Exception:
         # an object that cannot tell its size is a value like any other
         pass
+    # the class is asked what the object is, which may be a proxy that would do something then;
+    # and the base what it holds, so that nothing of a subclass runs
     kind = type(value)
-    if kind is dict:
-        return own + _share(cast("dict[object, object]", value).items(), walk, True)
-    if kind is list or kind is tuple or kind is set or kind is frozenset:
-        return own + _share(value, walk, False)
-    if type(held) is dict and not isinstance(value, type):
-        return own + _walk(held, walk)
-    return own
+    if issubclass(kind, _COMMON):
+        return own
+    if issubclass(kind, dict):
+        pairs = dict.items(cast("dict[object, object]", value))
+        return own + _share(pairs, len(pairs), walk, True)
+    for base in _SEQUENCES:
+        if issubclass(kind, base):
+            return own + _share(base.__iter__(value), base.__len__(value), walk, False)
+    if kind is memoryview:
+        return own + cast(memoryview, value).nbytes
+    held = [each for each in get_referents(value) if not issubclass(type(each), _COMMON)]
+    return own + _share(held, len(held), walk, False)
 
 
-def _share(items: object, walk: _Walk, pairs: bool) -> i64:
-    """The weight of a container's items, worked out from those the walk may still see."""
-    count: i64 = len(items)  # type: ignore[arg-type]
+def _share(items: object, count: i64, walk: _Walk, pairs: bool) -> i64:
+    """The weight of what is held, worked out from those that the walk may still see."""
     looked: i64 = 0
     total: i64 = 0
     try:

@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 import sys
 import sysconfig
+from collections import OrderedDict, defaultdict, deque
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import NamedTuple
 
 import pytest
 
@@ -84,6 +90,74 @@ def test_an_object_weighs_with_its_attributes() -> None:
             self.body = b"x" * 5000
 
     assert weigh(Page()) > 5000
+
+
+class Named(NamedTuple):
+    body: bytes
+
+
+@dataclass(slots=True)
+class Slotted:
+    body: bytes
+
+
+class Kept(list[bytes]):
+    def __iter__(self) -> Iterator[bytes]:
+        raise RuntimeError
+
+    def __len__(self) -> int:
+        raise RuntimeError
+
+
+class Proxy:
+    """As those of frameworks, which load what they stand for when somebody asks for it."""
+
+    loaded = False
+
+    @property
+    def __class__(self) -> type:  # type: ignore[override]
+        Proxy.loaded = True
+        return list
+
+
+@pytest.mark.parametrize(
+    "holding",
+    [
+        Named,
+        Slotted,
+        lambda body: Kept([body]),
+        lambda body: OrderedDict(body=body),
+        lambda body: defaultdict(bytes, body=body),
+        lambda body: deque([body]),
+        lambda body: MappingProxyType({"body": body}),
+        lambda body: ValueError(body),
+        lambda body: functools.partial(len, body),
+        lambda body: [Slotted(body)],
+        memoryview,
+    ],
+)
+def test_whatever_holds_a_long_value_weighs_as_much(holding: Callable[[bytes], object]) -> None:
+    body = b"x" * 100_000
+    assert weigh(body) < weigh(holding(body)) < weigh(body) + 3000
+
+
+def test_what_an_object_does_not_own_is_not_charged_to_it() -> None:
+    def caught() -> Exception:
+        local = b"x" * 100_000
+        try:
+            raise ValueError(len(local))
+        except ValueError as error:
+            return error
+
+    assert weigh(caught()) < 2000
+    assert weigh(pytest) < 2000
+    assert weigh(Slotted) < 3000
+    assert weigh(Slotted(b"")) < 3000
+
+
+def test_a_proxy_is_not_made_to_load() -> None:
+    assert isinstance(box(Proxy()), Boxed)
+    assert not Proxy.loaded
 
 
 def test_an_object_that_cannot_tell_its_size_has_a_weight_all_the_same() -> None:
