@@ -4,7 +4,9 @@ Every family of commands is a trait on top of this one. A method takes the latch
 works on its keyspace, and gives the latch back here, whatever happens in between.
 
 1. What a user may have written (iterables, codecs, weighers, listeners, finalizers) runs
-   before `_enter` or after `_leave`, never between them.
+   before `_enter` or after `_leave`, never between them. One exception: commands that compare
+   elements (LPOS, LREM, LINSERT, SORT, HINCRBY) spell objects as JSON in between, and a
+   subclass of `dict` or `list` may have its own `items` or `__iter__` called there.
 2. A method calls undecorated helpers of its family, not another public method: the latch
    is not re-entrant.
 """

@@ -143,7 +143,13 @@ class Commons:
         self.transaction = True
 
     def end(self) -> None:
-        """Ends what `begin` began."""
+        """Ends what `begin` began.
+
+        Raises:
+            RuntimeError: if this thread has not begun it; nothing has changed.
+        """
+        if not (self.transaction and self.latch.is_mine()):
+            raise RuntimeError("a transaction is ended once, by the thread that began it")
         if self._depth != 0:
             self._depth -= 1
             return

@@ -412,6 +412,25 @@ def test_a_transaction_may_be_nested_in_another() -> None:
     assert not cache._store.latch.locked()
 
 
+def test_a_transaction_is_ended_once_and_by_the_thread_that_began_it() -> None:
+    cache = Cache()
+    transaction = cache.transaction()
+    transaction.__enter__()
+    cache.set("a", 1)
+
+    def leave(number: int) -> None:
+        with pytest.raises(RuntimeError, match="by the thread that began it"):
+            transaction.__exit__(None, None, None)
+
+    in_threads(1, leave)
+    assert cache._store.latch.locked()
+    cache.set("a", 2)
+    transaction.__exit__(None, None, None)
+    assert not cache._store.latch.locked()
+    leave(0)
+    assert cache.get("a") == 2
+
+
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this platform does not fork")
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_a_child_forked_by_a_listener_still_tells_its_listeners() -> None:

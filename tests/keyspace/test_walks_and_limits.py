@@ -160,7 +160,8 @@ class TestDeadlines:
         cache.set("b", 1, ttl=None)
         cache.incr("c")
         cache.mset({"d": 1})
-        assert [cache.ttl(key) for key in "abcd"] == [60.0, None, 60.0, 60.0]
+        cache.settag("e", 1, "tag")
+        assert [cache.ttl(key) for key in "abcde"] == [60.0, None, 60.0, 60.0, 60.0]
 
 
 class TestLimits:
