@@ -27,12 +27,15 @@ from cachestorm.keyspace.store import Store
 from cachestorm.values.ranking import Row
 from cachestorm.values.set import SetValue
 from cachestorm.values.sorted_set import SortedSet, member_of, spelling
+from cachestorm.values.wide_dict import WideDict
 
 UNION: Final = "union"
 INTER: Final = "inter"
 SUM: Final = "SUM"
 MIN: Final = "MIN"
 MAX: Final = "MAX"
+# what no member scores
+_NO_SCORE: Final = float("nan")
 
 
 class _Source:
@@ -125,15 +128,15 @@ class Combination:
 
     def rows(self, sources: list[_Source]) -> list[Row]:
         """The rows of the result in order."""
-        scores: dict[str, float] = {}
-        for at, source in enumerate(sources if self._how == UNION else sources[:1]):
-            self.add_some(sources, at, 0, len(source), scores)
-        rows = [(score + 0.0, spelling(member)) for member, score in scores.items()]
+        scores: WideDict[float] = WideDict({})
+        rows: list[Row] = []
+        for _ in self.pieces(sources, scores, rows):
+            pass
         rows.sort()
         return rows
 
     def add_some(
-        self, sources: list[_Source], at: int, start: i64, stop: i64, scores: dict[str, float]
+        self, sources: list[_Source], at: int, start: i64, stop: i64, scores: WideDict[float]
     ) -> None:
         """Adds to the result what the members at some places of a source come to.
 
@@ -146,8 +149,8 @@ class Combination:
         if self._how == UNION:
             for member in members:
                 score = cast(float, source.weighted(member))
-                former = scores.get(member)
-                scores[member] = score if former is None else self._joined(former, score)
+                former = scores.get(member, _NO_SCORE)
+                scores.put(member, score if former != former else self._joined(former, score))
         elif self._how == INTER:
             for member in members:
                 if not _is_in_all(member, sources):
@@ -155,11 +158,11 @@ class Combination:
                 total = cast(float, source.weighted(member))
                 for other in sources[1:]:
                     total = self._joined(total, cast(float, other.weighted(member)))
-                scores[member] = total
+                scores.put(member, total)
         else:
             for member in members:
                 if not _is_in_another(member, sources):
-                    scores[member] = cast(float, source.weighted(member))
+                    scores.put(member, cast(float, source.weighted(member)))
 
     def count_some(self, sources: list[_Source], start: i64, stop: i64, limit: int) -> int:
         """How many of the members at some places of the first all share, at most `limit`."""
@@ -180,12 +183,12 @@ class Combination:
         return total if total == total else 0.0
 
     def pieces(
-        self, sources: list[_Source], scores: dict[str, float], rows: list[Row]
+        self, sources: list[_Source], scores: WideDict[float], rows: list[Row]
     ) -> Iterator[None]:
         """Works out the rows, in no order, and yields after each piece.
 
         Args:
-            scores: empty; so it is at the end again.
+            scores: empty; its parts are so again at the end.
             rows: empty; takes them.
         """
         step = PIECE if self._how == UNION else max(PIECE // len(sources), 8)
@@ -195,9 +198,10 @@ class Combination:
                 self.add_some(sources, at, start, start + step, scores)
                 start += step
                 yield
-        while scores:
-            _move_some(scores, rows)
-            yield
+        for part in scores.parts():
+            while part:
+                _move_some(part, rows)
+                yield
 
 
 class _CombiningScores(Derivation):
@@ -218,10 +222,10 @@ class _CombiningScores(Derivation):
     def _work(self) -> Iterator[None]:
         self._start()
         combination = self._combination
-        scores: dict[str, float] = {}
+        scores: WideDict[float] = WideDict({})
         rows: list[Row] = []
         sort = SampleSort(rows)
-        self._keep(cast("dict[str, object]", scores))
+        self._keep(cast("list[object]", scores.parts()))
         self._keep(cast("list[object]", sort.waiting))
         self._keep(cast("list[object]", sort.parts))
         sources = combination.sources_of(self._space, self._seen)

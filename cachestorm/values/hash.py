@@ -1,9 +1,9 @@
 """The hash: fields with values, each field with a time to live of its own if wanted.
 
-Made and changed by the hash commands. A dict from field to its place in two dense lists,
-fields and values: any field can be drawn in O(1), removal moves the last one into the gap.
+Made and changed by the hash commands. Each field has its place in two dense lists, fields and
+values: any field can be drawn in O(1), removal moves the last one into the gap.
 
-1. `fields[places[f]] == f` for every field, and `values` is parallel to `fields`.
+1. `fields[place(f)] == f` for every field, and `values` is parallel to `fields`.
 2. A field only ever moves towards the beginning, which is what HSCAN's walk from the end
    to the beginning relies on.
 3. The keyspace calls `purge` when `next_due_ms` has come, before it hands out a hash, and
@@ -22,6 +22,7 @@ from mypy_extensions import i64
 
 from cachestorm.codec import INT64_MAX
 from cachestorm.values.container import CONTAINER_BYTES, Container
+from cachestorm.values.placed import Placed
 from cachestorm.values.weights import Boxed, unbox, weigh
 
 SLOT_BYTES: Final = 88
@@ -32,7 +33,7 @@ LISTPACK_ENTRIES: Final = 128
 LISTPACK_VALUE: Final = 64
 
 
-class Hash(Container):
+class Hash(Placed):
     """A map from `str` fields to values.
 
     Attributes:
@@ -43,7 +44,6 @@ class Hash(Container):
         super().__init__()
         self.size_bytes = HASH_BYTES
         self.next_due_ms: i64 = NEVER
-        self._places: dict[str, int] = {}
         self._fields: list[str] = []
         self._values: list[object] = []
         self._boxes: i64 = 0
@@ -55,9 +55,6 @@ class Hash(Container):
     def __len__(self) -> int:
         return len(self._fields)
 
-    def __contains__(self, field: object) -> bool:
-        return field in self._places
-
     def put(self, field: str, held: object) -> bool:
         """Sets a field, which loses its deadline; whether it was new. O(1)."""
         if self._deadlines is not None:
@@ -66,11 +63,11 @@ class Hash(Container):
 
     def change(self, field: str, held: object) -> bool:
         """Sets a field and keeps its deadline; whether it was new. O(1)."""
-        place = self._places.get(field, -1)
+        place = self._place(field)
         if isinstance(held, Boxed):
             self._boxes += 1
         if place < 0:
-            self._places[field] = len(self._fields)
+            self._put_place(field, len(self._fields))
             self._fields.append(field)
             self._values.append(held)
             self.size_bytes += weigh(field) + weigh(held) + SLOT_BYTES
@@ -84,7 +81,7 @@ class Hash(Container):
 
     def get(self, field: str, default: object = None) -> object:
         """The value of a field. O(1)."""
-        place = self._places.get(field, -1)
+        place = self._place(field)
         if place < 0:
             return default
         return unbox(self._values[place])
@@ -209,10 +206,9 @@ class Hash(Container):
         return "listpack"
 
     def take_apart(self) -> list[object]:
-        parts: list[object] = [self._places, self._values, self._fields]
+        parts = [*self._take_places(), self._values, self._fields]
         if self._deadlines is not None and self._heap is not None:
             parts += [self._deadlines, self._heap]
-        self._places = {}
         self._fields = []
         self._values = []
         self._boxes = 0
@@ -225,7 +221,7 @@ class Hash(Container):
 
     def copy(self) -> Container:
         twin = Hash()
-        twin._places = self._places.copy()
+        self._copy_places(twin)
         twin._fields = self._fields.copy()
         twin._values = self._values.copy()
         twin._boxes = self._boxes
@@ -251,7 +247,7 @@ class Hash(Container):
                 twin.expire(field, due_ms)
 
     def _remove(self, field: str) -> bool:
-        place = self._places.pop(field, -1)
+        place = self._pop_place(field)
         if place < 0:
             return False
         held = self._values[place]
@@ -260,16 +256,15 @@ class Hash(Container):
         if place < len(self._fields):
             self._fields[place] = last
             self._values[place] = last_held
-            self._places[last] = place
+            self._put_place(last, place)
         if isinstance(held, Boxed):
             self._boxes -= 1
         self.size_bytes -= weigh(field) + self._release(held) + SLOT_BYTES
         return True
 
     def _check(self) -> None:
-        assert len(self._places) == len(self._fields) == len(self._values)
-        for place, field in enumerate(self._fields):
-            assert self._places[field] == place
+        assert len(self._fields) == len(self._values)
+        self._check_places(self._fields)
         assert self._boxes == sum(isinstance(held, Boxed) for held in self._values)
         weight = sum(weigh(field) + SLOT_BYTES for field in self._fields)
         weight += sum(weigh(held) for held in self._values)
@@ -283,7 +278,7 @@ class Hash(Container):
             assert self.next_due_ms <= min(self._deadlines.values())
             assert self._last_due_ms >= max(self._deadlines.values())
             for field, due_ms in self._deadlines.items():
-                assert field in self._places
+                assert field in self
                 assert (due_ms, field) in self._heap
             for place in range(1, len(self._heap)):
                 assert self._heap[(place - 1) // 2] <= self._heap[place]

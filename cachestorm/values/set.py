@@ -1,9 +1,9 @@
 """The set value: members without order, any of which can be drawn in O(1).
 
-Made and changed by the set commands. A dict from member to its place in a dense list:
-removal moves the last member into the gap.
+Made and changed by the set commands. Each member has its place in a dense list: removal moves
+the last member into the gap.
 
-1. `members[places[m]] == m` for every member, and nothing else is in either.
+1. `members[place(m)] == m` for every member, and nothing else has a place or is in the list.
 2. A member only ever moves towards the beginning. So a scan that walks from the end to the
    beginning may see a member twice, but never misses one that was there all the time.
 """
@@ -15,6 +15,7 @@ from typing import Final
 from mypy_extensions import i64
 
 from cachestorm.values.container import CONTAINER_BYTES, Container
+from cachestorm.values.placed import Placed
 from cachestorm.values.weights import weigh
 
 SLOT_BYTES: Final = 76
@@ -24,39 +25,35 @@ LISTPACK_MEMBER: Final = 64
 INTSET_ENTRIES: Final = 512
 
 
-class SetValue(Container):
+class SetValue(Placed):
     """A set of `str` members."""
 
     def __init__(self) -> None:
         super().__init__()
         self.size_bytes = SET_BYTES
-        self._places: dict[str, int] = {}
         self._members: list[str] = []
 
     def __len__(self) -> int:
         return len(self._members)
 
-    def __contains__(self, member: object) -> bool:
-        return member in self._places
-
     def add(self, member: str) -> bool:
         """Adds a member; whether it was new. O(1)."""
-        if member in self._places:
+        if self._place(member) >= 0:
             return False
-        self._places[member] = len(self._members)
+        self._put_place(member, len(self._members))
         self._members.append(member)
         self.size_bytes += weigh(member) + SLOT_BYTES
         return True
 
     def remove(self, member: str) -> bool:
         """Removes a member; whether it was there. O(1)."""
-        place = self._places.pop(member, -1)
+        place = self._pop_place(member)
         if place < 0:
             return False
         last = self._members.pop()
         if place < len(self._members):
             self._members[place] = last
-            self._places[last] = place
+            self._put_place(last, place)
         self.size_bytes -= weigh(member) + SLOT_BYTES
         return True
 
@@ -84,8 +81,7 @@ class SetValue(Container):
         return "hashtable"
 
     def take_apart(self) -> list[object]:
-        parts: list[object] = [self._places, self._members]
-        self._places = {}
+        parts = [*self._take_places(), self._members]
         self._members = []
         self.size_bytes = SET_BYTES
         return parts
@@ -100,15 +96,13 @@ class SetValue(Container):
 
     def copy(self) -> Container:
         twin = SetValue()
-        twin._places = self._places.copy()
+        self._copy_places(twin)
         twin._members = self._members.copy()
         twin.size_bytes = self.size_bytes
         return twin
 
     def _check(self) -> None:
-        assert len(self._places) == len(self._members)
-        for place, member in enumerate(self._members):
-            assert self._places[member] == place
+        self._check_places(self._members)
         weight = sum(weigh(member) + SLOT_BYTES for member in self._members)
         assert self.size_bytes == SET_BYTES + weight
 

@@ -1,9 +1,9 @@
 """The sorted set: members with scores, in order of score and then of the member's bytes.
 
-Made and changed by the sorted-set commands. A dict from member to its place in a dense
-list of rows, and a `Ranking` of the same rows.
+Made and changed by the sorted-set commands. Each member has its place in a dense list of rows;
+beside it is a `Ranking` of the same rows.
 
-1. `rows[places[m]]` is the row of `m`, and the ranking holds exactly the same rows.
+1. `rows[place(m)]` is the row of `m`, and the ranking holds exactly the same rows.
 2. A row only ever moves towards the beginning of the dense list, which is what ZSCAN's
    walk from the end to the beginning relies on.
 3. No score is NaN; the commands refuse it.
@@ -17,6 +17,7 @@ from mypy_extensions import i64
 
 from cachestorm.codec import bytes_of, text_of
 from cachestorm.values.container import CONTAINER_BYTES, Container
+from cachestorm.values.placed import Placed
 from cachestorm.values.ranking import Ranking, Row
 from cachestorm.values.weights import weigh
 
@@ -31,7 +32,7 @@ FEW_ROWS: Final = 16
 LAST: Final = "\u0100"
 
 
-class SortedSet(Container):
+class SortedSet(Placed):
     """A map from `str` members to scores that is also a ranking.
 
     Ranks count from 0 at the lowest score; a slice takes them normalised and in range.
@@ -40,23 +41,19 @@ class SortedSet(Container):
     def __init__(self) -> None:
         super().__init__()
         self.size_bytes = SORTED_SET_BYTES
-        self._places: dict[str, int] = {}
         self._rows: list[Row] = []
         self._ranking = Ranking()
 
     def __len__(self) -> int:
         return len(self._rows)
 
-    def __contains__(self, member: object) -> bool:
-        return member in self._places
-
     def put(self, member: str, score: float) -> bool:
         """Sets the score of a member; whether it was new. O(log n)."""
         score += 0.0  # minus zero becomes zero, as in Redis' packed form
-        place = self._places.get(member, -1)
+        place = self._place(member)
         if place < 0:
             row = (score, spelling(member))
-            self._places[member] = len(self._rows)
+            self._put_place(member, len(self._rows))
             self._rows.append(row)
             self._ranking.add(row)
             self.size_bytes += _weight(member)
@@ -78,16 +75,16 @@ class SortedSet(Container):
         Returns:
             Whether no member was among them twice; if one was, this is no sorted set.
         """
-        places = self._places
-        place = 0
-        for row in rows:
+        twice = False
+        for place, row in enumerate(rows):
             member = member_of(row)
-            places[member] = place
-            place += 1
+            if self._place(member) >= 0:
+                twice = True
+            self._put_place(member, place)
             self.size_bytes += _weight(member)
         self._rows = rows
         self._ranking.fill(rows)
-        return len(places) == place
+        return not twice
 
     def append(self, rows: list[Row]) -> None:
         """Takes rows in order, of new members, that come after all that are there.
@@ -102,7 +99,7 @@ class SortedSet(Container):
         """The half of `append` that knows no order: rows of new members, yet to be ranked."""
         for row in rows:
             member = member_of(row)
-            self._places[member] = len(self._rows)
+            self._put_place(member, len(self._rows))
             self._rows.append(row)
             self.size_bytes += _weight(member)
 
@@ -112,14 +109,14 @@ class SortedSet(Container):
 
     def remove(self, member: str) -> bool:
         """Removes a member; whether it was there. O(log n)."""
-        place = self._places.pop(member, -1)
+        place = self._pop_place(member)
         if place < 0:
             return False
         row = self._rows[place]
         last = self._rows.pop()
         if place < len(self._rows):
             self._rows[place] = last
-            self._places[member_of(last)] = place
+            self._put_place(member_of(last), place)
         self._ranking.remove(row)
         self.size_bytes -= _weight(member)
         return True
@@ -134,24 +131,24 @@ class SortedSet(Container):
         self._ranking.cut(start, stop)
         for row in gone:
             member = member_of(row)
-            place = self._places.pop(member)
+            place = self._pop_place(member)
             last = self._rows.pop()
             if place < len(self._rows):
                 self._rows[place] = last
-                self._places[member_of(last)] = place
+                self._put_place(member_of(last), place)
             self.size_bytes -= _weight(member)
         return gone
 
     def score(self, member: str) -> float | None:
         """The score of a member, None when there is no such member. O(1)."""
-        place = self._places.get(member, -1)
+        place = self._place(member)
         if place < 0:
             return None
         return self._rows[place][0]
 
     def rank(self, member: str) -> i64:
         """How many members are before this one; -1 when it is not there. O(log n)."""
-        place = self._places.get(member, -1)
+        place = self._place(member)
         if place < 0:
             return -1
         return self._ranking.place(self._rows[place])
@@ -202,8 +199,7 @@ class SortedSet(Container):
         return "listpack"
 
     def take_apart(self) -> list[object]:
-        parts: list[object] = [self._places, self._rows, self._ranking.take_apart()]
-        self._places = {}
+        parts = [*self._take_places(), self._rows, self._ranking.take_apart()]
         self._rows = []
         self.size_bytes = SORTED_SET_BYTES
         return parts
@@ -218,26 +214,26 @@ class SortedSet(Container):
 
     def exchange(self, other: SortedSet) -> None:
         """Exchanges all members with those of another sorted set. O(1)."""
-        self._places, other._places = other._places, self._places
+        self._exchange_places(other)
         self._rows, other._rows = other._rows, self._rows
         self._ranking, other._ranking = other._ranking, self._ranking
         self.size_bytes, other.size_bytes = other.size_bytes, self.size_bytes
 
     def copy(self) -> Container:
         twin = SortedSet()
-        twin._places = self._places.copy()
+        self._copy_places(twin)
         twin._rows = self._rows.copy()
         twin._ranking = self._ranking.copy()
         twin.size_bytes = self.size_bytes
         return twin
 
     def _check(self) -> None:
-        assert len(self._places) == len(self._rows) == len(self._ranking)
+        assert len(self._rows) == len(self._ranking)
         self._ranking._check()
         assert sorted(self._rows) == self.slice(0, len(self._rows))
-        for place, row in enumerate(self._rows):
-            assert self._places[member_of(row)] == place
-        weight = sum(_weight(member) for member in self._places)
+        members = [member_of(row) for row in self._rows]
+        self._check_places(members)
+        weight = sum(_weight(member) for member in members)
         assert self.size_bytes == SORTED_SET_BYTES + weight
 
 
