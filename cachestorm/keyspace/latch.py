@@ -28,7 +28,7 @@ What runs without it, and so relies on the interpreter's global lock or on less 
 
 Pure Python relies on the first two nowhere. Neither does a build for an interpreter without
 the global lock: `setup.py` leaves it pure, since what mypyc makes says of itself that it needs
-no lock, while its attributes are not safe to share. Were it compiled all the same, both
+no lock, while its attributes are not safe to share. Were it compiled all the same, all
 constants below are False there, and all of the store is under the latch. The lock cannot go
 away while a program runs; when an extension module brings it back, both stay False.
 """
@@ -51,8 +51,9 @@ def _gil_is_enabled() -> bool:
     return probe is None or bool(probe())
 
 
+HAS_GLOBAL_LOCK: Final = _gil_is_enabled()
 # A compiled read is one step under the GIL: no other thread runs in the middle of it.
-STEPS_ARE_ATOMIC: Final = COMPILED and _gil_is_enabled()
+STEPS_ARE_ATOMIC: Final = COMPILED and HAS_GLOBAL_LOCK
 # From 3.12 on the garbage collector waits for the interpreter's own loop, so that not
 # even a finalizer runs in the middle of compiled code.
 NOTHING_INTERRUPTS: Final = STEPS_ARE_ATOMIC and sys.version_info >= (3, 12)

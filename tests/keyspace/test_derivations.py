@@ -6,7 +6,9 @@ the keys are changed at random between the slices.
 
 from __future__ import annotations
 
+import gc
 import random
+import sys
 import time
 from collections.abc import Callable
 from typing import Any
@@ -17,6 +19,7 @@ from cachestorm import Cache, ManualClock
 from cachestorm.commands.derivation import ATTEMPTS, PLAIN, Derivation
 from cachestorm.commands.errand import Errand, Unfinished
 from cachestorm.errors import NotAFloatError, OutOfMemoryError, WrongTypeError
+from cachestorm.keyspace.latch import HAS_GLOBAL_LOCK
 from cachestorm.keyspace.rubble import SMALL
 from cachestorm.values.container import Container
 from cachestorm.values.geohash import distance_m, place_of
@@ -423,6 +426,45 @@ def test_in_slices_it_does_what_one_step_would(name: str) -> None:
     while not errand.step():
         pass
     is_as_modelled(name, before, errand.result(), cache)
+
+
+def young_elements() -> int:
+    """How many elements the lists have that the collector has not looked at twice."""
+    young = gc.get_objects(generation=0)
+    if sys.version_info < (3, 14):
+        young += gc.get_objects(generation=1)
+    return sum(len(each) for each in young if type(each) is list and each is not young)
+
+
+@pytest.mark.skipif(not HAS_GLOBAL_LOCK, reason="without it there are no generations")
+@pytest.mark.parametrize("name", ["SUNIONSTORE", "ZUNIONSTORE", "SORT STORE", "COPY of a hash"])
+def test_no_slice_leaves_much_for_the_collector_to_look_at(name: str) -> None:
+    cache = filled(name)
+    gc.collect()
+    errand = handed_over(cache, CASES[name][1])
+    assert young_elements() < COUNT // 2
+    while not errand.step():
+        assert young_elements() < COUNT // 2
+    assert young_elements() < COUNT // 2
+
+
+def test_a_program_without_a_collector_is_left_without_one() -> None:
+    cache = filled("COPY of a set")
+    errand = handed_over(cache, CASES["COPY of a set"][1])
+    collected: list[str] = []
+
+    def note(phase: str, info: dict[str, int]) -> None:
+        collected.append(phase)
+
+    gc.disable()
+    gc.callbacks.append(note)
+    try:
+        while not errand.step():
+            pass
+    finally:
+        gc.callbacks.remove(note)
+        gc.enable()
+    assert not collected
 
 
 def change(name: str, cache: Cache, chance: random.Random) -> None:
