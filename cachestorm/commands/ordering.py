@@ -35,8 +35,9 @@ from cachestorm.values.weights import is_scalar, unbox
 _MISSING: Final = MISSING
 _NO_NUMBER: Final = "One or more scores can't be converted into double"
 
-_Word = tuple[bool, bytes, int]
-_Number = tuple[float, bytes, int]
+# What an element is ordered by and where it was: whether there is anything, and its bytes; or
+# its number, and its bytes where that is not enough.
+_Rank = tuple[object, bytes, int]
 
 
 class Order:
@@ -84,23 +85,21 @@ def ordered(space: Keyspace, entry: Entry | None, wanted: Order) -> list[object]
     if entry is None:
         return []
     elements = _some(space, entry, 0, len(_container(space, entry)))
-    by = wanted.by
-    alpha = wanted.is_alpha
-    if wanted.is_kept:
-        if entry.kind != SET or not wanted.is_stored:
-            if entry.kind != SET and wanted.is_descending:
-                elements.reverse()
-            return elements
-        # a set has no order of its own, and what is stored should not depend on chance
-        by = None
-        alpha = True
-    if alpha:
-        words = _words(space, elements, by, -1 if wanted.is_descending else 1, 0)
-        words.sort(reverse=wanted.is_descending)
-        return [elements[abs(place)] for _, _, place in words]
-    numbers = _numbers(space, elements, by, 0)
-    numbers.sort(reverse=wanted.is_descending)
-    return [elements[place] for _, _, place in numbers]
+    if wanted.is_kept and not _is_lent(entry, wanted):
+        if entry.kind != SET and wanted.is_descending:
+            elements.reverse()
+        return elements
+    ranks = _ranks(space, elements, wanted, None if wanted.is_kept else wanted.by, 0)
+    ranks.sort(reverse=wanted.is_descending)
+    return [elements[abs(rank[2])] for rank in ranks]
+
+
+def _is_lent(entry: Entry, wanted: Order) -> bool:
+    """Whether elements that keep their order have none, and are given that of their bytes.
+
+    So it is with a set that is stored: what is stored should not depend on chance.
+    """
+    return entry.kind == SET and wanted.is_stored
 
 
 def _container(space: Keyspace, entry: Entry) -> Container:
@@ -120,32 +119,28 @@ def _some(space: Keyspace, entry: Entry, start: i64, stop: i64) -> list[object]:
     return [member_of(row) for row in value.slice(start, stop)]
 
 
-def _words(
-    space: Keyspace, elements: list[object], by: bytes | None, sign: int, first: int
-) -> list[_Word]:
-    """What each element is ordered by as bytes, and its place with that sign.
+def _ranks(
+    space: Keyspace, elements: list[object], wanted: Order, by: bytes | None, first: int
+) -> list[_Rank]:
+    """What each element is ordered by.
 
     Args:
+        by: the pattern of the keys to order by, None for the elements themselves.
         first: the place of the first of them.
     """
-    words: list[_Word] = []
+    ranks: list[_Rank] = []
+    is_alpha = wanted.is_alpha or wanted.is_kept
+    # what is equal as bytes stays in its order in either direction
+    sign = -1 if wanted.is_descending and is_alpha else 1
     for place, element in enumerate(elements, first):
         weight = element if by is None else _looked_up(space, by, element)
         is_there = weight is not _MISSING
-        words.append((is_there, to_wire(weight) if is_there else b"", sign * place))
-    return words
-
-
-def _numbers(
-    space: Keyspace, elements: list[object], by: bytes | None, first: int
-) -> list[_Number]:
-    """What each element is ordered by as a number, its bytes, and its place."""
-    numbers: list[_Number] = []
-    for place, element in enumerate(elements, first):
-        weight = element if by is None else _looked_up(space, by, element)
-        number = 0.0 if weight is _MISSING else _number(to_wire(weight))
-        numbers.append((number, to_wire(element), place))
-    return numbers
+        if is_alpha:
+            ranks.append((is_there, to_wire(weight) if is_there else b"", sign * place))
+        else:
+            number = _number(to_wire(weight)) if is_there else 0.0
+            ranks.append((number, to_wire(element), place))
+    return ranks
 
 
 def _number(word: bytes) -> float:
@@ -208,22 +203,16 @@ class Ordering(Derivation):
             yield
         wanted = self._wanted
         in_order: list[object] = elements
-        if not wanted.is_kept or (entry.kind == SET and wanted.is_stored):
+        if not wanted.is_kept or _is_lent(entry, wanted):
             in_order = []
             self._keep_values(in_order)
-            if wanted.is_alpha or wanted.is_kept:
-                for _ in self._by_words(elements, in_order):
-                    yield
-            else:
-                for _ in self._by_numbers(elements, in_order):
-                    yield
+            for _ in self._sort(elements, in_order):
+                yield
         elif entry.kind != SET and wanted.is_descending:
             elements.reverse()
-        chosen = cut(in_order, self._offset, self._count)
-        self._keep_values(chosen)
-        start = 0
-        while start < len(chosen):
-            some = chosen[start : start + PIECE]
+        start, stop = _limits(len(in_order), self._offset, self._count)
+        while start < stop:
+            some = in_order[start : min(start + PIECE, stop)]
             if self._patterns:
                 some = replaced(space, some, self._patterns)
             if self._target is None:
@@ -234,16 +223,15 @@ class Ordering(Derivation):
             start += PIECE
             yield
 
-    def _by_words(self, elements: list[object], in_order: list[object]) -> Iterator[None]:
-        sign = -1 if self._wanted.is_descending else 1
-        words: list[_Word] = []
-        sort = SampleSort(words)
+    def _sort(self, elements: list[object], in_order: list[object]) -> Iterator[None]:
+        ranks: list[_Rank] = []
+        sort = SampleSort(ranks)
         self._keep(cast("list[object]", sort.waiting))
         self._keep(cast("list[object]", sort.parts))
         start = 0
         while start < len(elements):
             some = elements[start : start + PIECE]
-            words.extend(_words(self._space, some, None, sign, start))
+            ranks.extend(_ranks(self._space, some, self._wanted, None, start))
             start += PIECE
             yield
         for _ in sort.run():
@@ -254,29 +242,7 @@ class Ordering(Derivation):
         for part in parts:
             if self._wanted.is_descending:
                 part.reverse()
-            in_order.extend([elements[abs(word[2])] for word in part])
-            yield
-
-    def _by_numbers(self, elements: list[object], in_order: list[object]) -> Iterator[None]:
-        numbers: list[_Number] = []
-        sort = SampleSort(numbers)
-        self._keep(cast("list[object]", sort.waiting))
-        self._keep(cast("list[object]", sort.parts))
-        start = 0
-        while start < len(elements):
-            some = elements[start : start + PIECE]
-            numbers.extend(_numbers(self._space, some, None, start))
-            start += PIECE
-            yield
-        for _ in sort.run():
-            yield
-        parts = sort.parts
-        if self._wanted.is_descending:
-            parts.reverse()
-        for part in parts:
-            if self._wanted.is_descending:
-                part.reverse()
-            in_order.extend([elements[number[2]] for number in part])
+            in_order.extend([elements[abs(rank[2])] for rank in part])
             yield
 
     def _finish(self) -> None:
@@ -293,10 +259,14 @@ class Ordering(Derivation):
 
 
 def cut(elements: list[object], offset: int, count: int) -> list[object]:
+    """The elements that a LIMIT leaves; all from the offset on, if the count is negative."""
+    start, stop = _limits(len(elements), offset, count)
+    return elements[start:stop]
+
+
+def _limits(length: int, offset: int, count: int) -> tuple[int, int]:
     start = max(offset, 0)
-    if count < 0:
-        return elements[start:]
-    return elements[start : start + count]
+    return start, length if count < 0 else min(start + count, length)
 
 
 def replaced(space: Keyspace, elements: list[object], patterns: list[bytes]) -> list[object]:
