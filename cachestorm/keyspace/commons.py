@@ -4,10 +4,12 @@ Written under the latch by keyspaces; the store above it makes and drops keyspac
 
 1. `leave` is the only way to give the latch back. What left the store meanwhile lies in
    the graveyard and is dropped after the release: a finalizer may enter the cache.
-2. What is large lies in the rubble instead. Each `leave` lets go of a step of it, and of as
-   much more as it is above its bound: the limit of memory less what the store holds, or
-   `MOST_RUBBLE_BYTES` where there is no limit. So memory cannot run away from a program that
-   makes and drops large values in a loop, and nobody else waits for any of it.
+2. What is large lies in the rubble instead. A `leave` lets go of a step of it, unless the last
+   step was a moment ago: so a share of the time goes into that, and calls that are many do not
+   pay for each. Each lets go of as much more as the rubble is above its bound: the limit of
+   memory less what the store holds, or `MOST_RUBBLE_BYTES` where there is no limit. So memory
+   cannot run away from a program that makes and drops large values in a loop, and nobody else
+   waits for any of it.
 3. Time stands still between `enter` and `leave`.
 """
 
@@ -16,6 +18,7 @@ from __future__ import annotations
 import time
 from typing import Final
 
+from librt.time import time as wall_time
 from mypy_extensions import i64
 
 from cachestorm.clock import Clock
@@ -28,6 +31,8 @@ from cachestorm.values.container import Container
 from cachestorm.values.weights import is_shared
 
 MOST_RUBBLE_BYTES: Final = 1 << 30
+# After a step that let go of rubble, so many times as long goes to what the calls are for.
+REST: Final = 4.0
 # How long a thread that works in slices sleeps between two of them. A sleep of nothing gives
 # up the interpreter's lock and takes it back before anybody who waits for it wakes up.
 PAUSE_S: Final = 0.00005
@@ -61,6 +66,9 @@ class Commons:
         self._busy: bool = False
         self.graveyard: list[object] = []
         self.rubble: Final = Rubble()
+        # when the last step of letting go ended, and for how long none is due
+        self._swept_at: float = 0.0
+        self._rest_s: float = 0.0
         # The entry that a write is about: making room for it must not cost it its place.
         self.pinned: Entry | None = None
         self._moment_ms: i64 = 0
@@ -108,11 +116,21 @@ class Commons:
 
     def _sweep(self) -> None:
         rubble = self.rubble
-        rubble.sweep(STEP)
+        # a clock that was set back is no reason to wait
+        if not 0.0 <= wall_time() - self._swept_at < self._rest_s:
+            self._step(STEP)
         while rubble.size_bytes > self._most_rubble():
             if rubble.sweep(REAPING_STEP) == 0:
                 break
             time.sleep(PAUSE_S)
+
+    def _step(self, room: i64) -> i64:
+        """One step of letting go, after which calls are let off for a while."""
+        began_at = wall_time()
+        done = self.rubble.sweep(room)
+        self._swept_at = wall_time()
+        self._rest_s = (self._swept_at - began_at) * REST
+        return done
 
     def sweep(self) -> i64:
         """One step of letting go of rubble; nothing within a transaction.
@@ -122,7 +140,7 @@ class Commons:
         """
         if self.in_transaction():
             return 0
-        return self.rubble.sweep(REAPING_STEP)
+        return self._step(REAPING_STEP)
 
     def _most_rubble(self) -> i64:
         return MOST_RUBBLE_BYTES if self.max_bytes == 0 else self.max_bytes - self.used_bytes

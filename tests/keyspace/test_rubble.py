@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import gc
+import time
 from collections.abc import Callable
 
 import pytest
 
 from cachestorm import Cache, Cause, ManualClock
-from cachestorm.keyspace.rubble import REAPING_STEP, SMALL, STEP, Heap
+from cachestorm.keyspace.rubble import REAPING_STEP, SMALL, STEP, Heap, count_of
 from cachestorm.values.container import Container
 
 COUNT = 25_000
@@ -122,16 +123,50 @@ def test_what_was_taken_apart_is_empty_and_sound(fill: str) -> None:
     held._check()
 
 
+def waiting(cache: Cache) -> int:
+    """How many elements of a list are still to be let go."""
+    return sum(count_of(part) for heap in cache._store.rubble.heaps for part in heap.parts)
+
+
 def test_other_calls_let_go_of_rubble_a_small_step_at_a_time() -> None:
     cache = Cache()
+    store = cache._store
     cache.rpush("big", *NAMES)
     cache.delete("big")
-    rubble = cache._store.rubble
-    calls = 0
-    while rubble.heaps:
+    while store.rubble.heaps:
+        # as if the step before had been long ago
+        store._rest_s = 0.0
+        before = waiting(cache)
         cache.exists("other")
-        calls += 1
-    assert COUNT // STEP - 1 <= calls <= COUNT // STEP + 2
+        assert min(before, STEP) == before - waiting(cache)
+
+
+def test_calls_that_follow_a_step_at_once_let_go_of_nothing() -> None:
+    cache = Cache()
+    store = cache._store
+    cache.rpush("big", *NAMES)
+    cache.delete("big")
+    before = waiting(cache)
+    store._swept_at = time.time()
+    store._rest_s = 3600.0
+    for _ in range(10):
+        cache.exists("other")
+    assert before == waiting(cache)
+    # nor is it for ever when the clock is set back
+    store._swept_at = time.time() + 7200.0
+    cache.exists("other")
+    assert before - STEP == waiting(cache)
+
+
+def test_reaping_lets_the_calls_after_it_off() -> None:
+    cache = Cache()
+    store = cache._store
+    cache.rpush("big", *NAMES)
+    cache.delete("big")
+    store._rest_s = 0.0
+    cache.reap()
+    assert store._rest_s > 0.0
+    assert abs(time.time() - store._swept_at) < 60.0
 
 
 def test_a_hash_of_which_all_fields_are_due_leaves_as_a_whole() -> None:
