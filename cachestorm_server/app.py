@@ -1,7 +1,7 @@
 """The application: one cache, its doors, and the tasks that keep it tidy.
 
 Called by the command line (`cachestorm serve`); calls the doors. Owns what lives as long
-as the server: signals, the reaper, the log.
+as the server: signals, the reaper, the collector, the log.
 
 1. What cannot be started is said in one clear line, and leaves nothing behind.
 2. The first signal stops gracefully: no new clients, replies due are sent, doors closed.
@@ -23,6 +23,7 @@ from cachestorm.cache import Cache
 from cachestorm.errors import CacheStormError
 from cachestorm.sizes import human_bytes
 from cachestorm_server import log_lines
+from cachestorm_server.collection import Collection
 from cachestorm_server.config import Config
 from cachestorm_server.server import RespServer
 from cachestorm_server.settings import Settings
@@ -165,6 +166,8 @@ async def run(config: Config, ready: Callable[[Application], object] | None = No
     except (NotImplementedError, AttributeError):
         pass  # Windows: Ctrl-C cancels the task instead
     await application.start()
+    collection = Collection(application.resp.door)
+    collection.begin()
     try:
         if config.file:
             _log.info("configured by %s", config.file)
@@ -175,6 +178,7 @@ async def run(config: Config, ready: Callable[[Application], object] | None = No
             ready(application)
         await stopped.wait()
     finally:
+        collection.end()
         await application.stop()
         _log.info("stopped")
 
