@@ -12,6 +12,7 @@ import random
 import subprocess
 from collections.abc import Iterator
 from contextlib import ExitStack
+from itertools import chain
 from pathlib import Path
 from time import perf_counter_ns
 from typing import Any
@@ -30,7 +31,7 @@ from tests.benchmarks.machine import redis_benchmark
 from tests.benchmarks.page import Page, Table, Verdict, number, spread
 from tests.benchmarks.progress import Progress
 from tests.benchmarks.sample import Sample, nanoseconds_a_call
-from tests.benchmarks.servers import Server
+from tests.benchmarks.servers import Server, pipe_to_all
 from tests.benchmarks.wire import CLIENTS, start_servers
 from tests.benchmarks.worker import Worker, WorkerError, check_build
 
@@ -219,11 +220,10 @@ def measure_on_wire(
             if filled != (family, size):
                 filled = (family, size)
                 progress.step(f"{family} of {size:,} are made on the wire")
-                for server in servers.values():
-                    server.pipeline([(b"FLUSHALL",)])
-                for command in filling(family, size):
-                    for server in servers.values():
-                        server.pipeline([command])
+                pipe_to_all(
+                    list(servers.values()),
+                    chain([[(b"FLUSHALL",)]], ([each] for each in filling(family, size))),
+                )
             asked = FAMILIES[family][operation]
             progress.step(f"{asked.words} of {size:,} on the wire")
             for name, server in servers.items():

@@ -6,7 +6,7 @@ import socket
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from time import monotonic, sleep
 from types import TracebackType
@@ -14,6 +14,8 @@ from types import TracebackType
 from tests.benchmarks.builds import Build
 
 START_WITHIN_S = 15.0
+# the last answer of what is sent in one piece
+_DONE = b"pipeline-done"
 # what a server without persistence is started with, Redis and Valkey alike
 IN_MEMORY = ("--save", "", "--appendonly", "no", "--bind", "127.0.0.1")
 
@@ -67,13 +69,16 @@ class Server:
 
     def pipeline(self, commands: Sequence[tuple[bytes, ...]]) -> None:
         """Sends commands in one piece and waits until the last is answered."""
-        parts = []
-        for command in (*commands, (b"ECHO", b"pipeline-done")):
-            parts.append(b"*%d\r\n" % len(command))
-            parts += [b"$%d\r\n%s\r\n" % (len(argument), argument) for argument in command]
-        self._socket.sendall(b"".join(parts))
+        pipe_to_all([self], [commands])
+
+    def send(self, requests: bytes) -> None:
+        """Sends requests, the last of which `wait` waits for, and does not wait itself."""
+        self._socket.sendall(requests)
+
+    def wait(self) -> None:
+        """Waits until the last of what was sent is answered."""
         tail = b""
-        while not tail.endswith(b"pipeline-done\r\n"):
+        while not tail.endswith(_DONE + b"\r\n"):
             received = self._socket.recv(65536)
             if not received:
                 raise ConnectionError("the server hung up")
@@ -117,3 +122,31 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
+
+
+def pipe_to_all(
+    servers: Sequence[Server], batches: Iterable[Sequence[tuple[bytes, ...]]]
+) -> None:
+    """Sends the same commands to servers, which work at the same time; waits for all of them.
+
+    Args:
+        batches: each is sent in one piece, when the one before is answered.
+    """
+    is_waited_for = False
+    for batch in batches:
+        requests = _spelled([*batch, (b"ECHO", _DONE)])
+        for server in servers:
+            if is_waited_for:
+                server.wait()
+            server.send(requests)
+        is_waited_for = True
+    for server in servers:
+        server.wait()
+
+
+def _spelled(commands: Sequence[tuple[bytes, ...]]) -> bytes:
+    parts = []
+    for command in commands:
+        parts.append(b"*%d\r\n" % len(command))
+        parts += [b"$%d\r\n%s\r\n" % (len(argument), argument) for argument in command]
+    return b"".join(parts)
