@@ -5,14 +5,18 @@ sample of the keys, by which arm they should.
 
 1. A hit counts in `Entry.heat`, up to 15, and does nothing else. An entry of a sampled
    key has a higher heat, which is the number of its record; each hit of it is told.
-2. Nothing is made before the keyspace is half full, or large: a cache that never fills
-   pays nothing. What is made then grows with the entries, not with what the limit allows.
-3. The capacity is how many entries there are when a victim is asked for. So limits in
+2. Nothing is made before the keyspace is half full: a cache that never fills pays nothing.
+   Then the order takes in the entries that are there, some at each newcomer, so that no step
+   is long; all of them are in it before the keyspace is full. What is made grows with what
+   has been taken in, not with what the limit allows.
+3. In the order are the entries that stand before `_taken_in` in the dense array, and no
+   others.
+4. The capacity is how many entries there are when a victim is asked for. So limits in
    bytes, in entries and by quota are one, and a change of them needs no word.
-4. Where the limit is in bytes, the window is narrower while newcomers are heavy, and one
+5. Where the limit is in bytes, the window is narrower while newcomers are heavy, and one
    that weighs more than the victim must have been seen as many times more often, since
    it takes the places of as many.
-5. Small caches play without a tournament: a sample of so few keys says nothing.
+6. Small caches play without a tournament: a sample of so few keys says nothing.
 
 Source: see `queues.py` and `tournament.py`, and docs/eviction.md for what was measured.
 """
@@ -28,6 +32,7 @@ from cachestorm.entry import Entry
 from cachestorm.eviction.policy import Policy, Scales
 from cachestorm.eviction.queues import FIRST, MOST_HITS, Queues, extended
 from cachestorm.eviction.shadow import NOWHERE
+from cachestorm.eviction.table import PART
 from cachestorm.eviction.tournament import ARMS, Tournament
 
 # The heat of an entry of a sampled key is its record's number and this.
@@ -35,9 +40,9 @@ SAMPLED: Final = MOST_HITS + 1
 # below 1 << 62: compiled code keeps a larger constant in an object
 HASH_MASK: Final = 0x3FFFFFFFFFFFFFFF
 LEAST_TOURNAMENT: Final = 16
-# A keyspace of so many entries does not wait until it is half full: making the order of
-# them all at once takes longer the more there are.
-LARGE: Final = 16_384
+# How many entries the order takes in at once, in about a millisecond, and at each newcomer.
+STEP: Final = 4096
+SHARE: Final = 4
 # The capacity is taken anew when it is off by more than one in so many.
 TOLERANCE: Final = 32
 MOST_TIMES: Final = 15
@@ -49,7 +54,7 @@ RECENT: Final = 8
 class EntryQueues(Queues):
     """The queues over the entries of a keyspace."""
 
-    def __init__(self, capacity: i64, entries: i64, tournament: Tournament | None) -> None:
+    def __init__(self, capacity: i64, tournament: Tournament | None) -> None:
         self.dense: list[Entry] = []
         self.scales: Scales | None = None
         self.tournament: Tournament | None = tournament
@@ -58,7 +63,7 @@ class EntryQueues(Queues):
         # what newcomers weighed lately, and how many come before the next is weighed
         self._newcomer: i64 = 0
         self._unweighed: i64 = 0
-        super().__init__(ARMS[0], capacity, entries)
+        super().__init__(ARMS[0], capacity, min(capacity, PART))
 
     def hits(self, node: i64) -> i64:
         heat: i64 = int(self.dense[node - FIRST].heat)
@@ -87,6 +92,7 @@ class EntryQueues(Queues):
                 self._weigh_in(self.scales, node - FIRST)
         if len(self._hashes) <= node:
             self._hashes = extended(self._hashes, node, 0)
+            self.expect(node)
         self._hashes[node] = hashed
         super().admit(node, hashed)
 
@@ -121,11 +127,6 @@ def hashed(key: str) -> i64:
     return found & HASH_MASK
 
 
-def _until_told(size: i64) -> i64:
-    """How many entries there may be before `resized` is called again."""
-    return (size - 1) * 2
-
-
 class Adaptive(Policy):
     """Three clocks, three rules, and a tournament of five arms."""
 
@@ -135,6 +136,7 @@ class Adaptive(Policy):
         self.heat_cap = MOST_HITS
         self._queues: EntryQueues | None = None
         self._tournament: Tournament | None = None
+        self._taken_in: i64 = 0
 
     @property
     def arm(self) -> str:
@@ -156,31 +158,35 @@ class Adaptive(Policy):
     def resized(self, dense: list[Entry], capacity: i64) -> None:
         if capacity == 0:
             return
-        size: i64 = len(dense)
-        if self._queues is not None:
-            if capacity > self._queues.capacity:
-                self._fit(dense, capacity)
-            self._queues.expect(_until_told(size))
-        elif size * 2 >= capacity or size >= LARGE:
-            self._wake(dense, capacity)
+        queues = self._queues
+        if queues is None:
+            if len(dense) * 2 >= capacity:
+                self._wake(dense, capacity)
+        elif capacity > queues.capacity:
+            self._fit(dense, capacity)
 
     def _wake(self, dense: list[Entry], capacity: i64) -> None:
         self.hears = True
         if capacity >= LEAST_TOURNAMENT:
             self._tournament = Tournament(capacity, self.scales)
-        entries = min(_until_told(len(dense)), capacity)
-        queues = EntryQueues(capacity, entries, self._tournament)
-        queues.dense = dense
-        queues.scales = self.scales
-        self._queues = queues
-        for entry in dense:
-            self.admitted(entry)
+        self._queues = EntryQueues(capacity, self._tournament)
+        self._queues.dense = dense
+        self._queues.scales = self.scales
+        self._go_on(dense, STEP)
+
+    def _go_on(self, dense: list[Entry], most: i64) -> None:
+        """Takes in the next entries."""
+        size: i64 = len(dense)
+        last = min(self._taken_in + most, size)
+        while self._taken_in < last:
+            place: int = self._taken_in
+            self._taken_in += 1
+            self._take_in(dense[place])
 
     def _fit(self, dense: list[Entry], capacity: i64) -> None:
         queues = self._queues
         assert queues is not None
         queues.set_capacity(capacity)
-        queues.expect(len(dense))
         tournament = self._tournament
         if tournament is not None and tournament.is_fit_for(capacity):
             tournament.resize(capacity)
@@ -206,6 +212,14 @@ class Adaptive(Policy):
     # -- what the keyspace tells
 
     def admitted(self, entry: Entry) -> None:
+        index: i64 = int(entry.index)
+        if index < self._taken_in:
+            self._take_in(entry)
+            return
+        assert self._queues is not None
+        self._go_on(self._queues.dense, SHARE)
+
+    def _take_in(self, entry: Entry) -> None:
         queues = self._queues
         assert queues is not None
         index: i64 = int(entry.index)
@@ -258,6 +272,10 @@ class Adaptive(Policy):
         queues = self._queues
         assert queues is not None
         index: i64 = int(entry.index)
+        if former_index >= self._taken_in:
+            if index < self._taken_in:
+                self._take_in(entry)
+            return
         queues.renumber(former_index + FIRST, index + FIRST)
         heat: i64 = int(entry.heat)
         if heat >= SAMPLED:
@@ -267,7 +285,10 @@ class Adaptive(Policy):
     def removed(self, entry: Entry, evicted: bool) -> None:
         queues = self._queues
         assert queues is not None
-        node: i64 = int(entry.index) + FIRST
+        index: i64 = int(entry.index)
+        if index >= self._taken_in:
+            return
+        node = index + FIRST
         heat: i64 = int(entry.heat)
         hits = heat
         if heat >= SAMPLED:
@@ -288,6 +309,7 @@ class Adaptive(Policy):
             return
         queues.clear()
         queues.dense = dense
+        self._taken_in = 0
         former = self._tournament
         if former is not None:
             self._tournament = Tournament(queues.capacity, self.scales)
@@ -309,6 +331,8 @@ class Adaptive(Policy):
             queues = self._queues
             assert queues is not None
         queues.dense = dense
+        if self._taken_in < capacity:
+            self._go_on(dense, STEP)
         if capacity != queues.capacity and not self.is_settled(capacity):
             self._fit(dense, capacity)
         for _turn in range(4):
@@ -324,7 +348,7 @@ class Adaptive(Policy):
 
     def is_settled(self, size: i64) -> bool:
         queues = self._queues
-        if queues is None:
+        if queues is None or self._taken_in < size:
             return False
         off = size - queues.capacity
         return (off if off > 0 else -off) <= size // TOLERANCE
@@ -333,10 +357,14 @@ class Adaptive(Policy):
         queues = self._queues
         if queues is None:
             return
-        assert queues.count() == len(dense)
+        assert queues.count() == min(self._taken_in, len(dense))
         held: i64 = 0
         for entry in dense:
             index: i64 = int(entry.index)
+            if index >= self._taken_in:
+                assert not queues.is_in(index + FIRST)
+                assert 0 <= entry.heat <= MOST_HITS
+                continue
             assert queues.is_in(index + FIRST)
             assert queues.hashed(index + FIRST) == hashed(entry.key)
             if entry.heat >= SAMPLED:

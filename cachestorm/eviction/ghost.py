@@ -14,8 +14,9 @@ from __future__ import annotations
 
 from typing import Final
 
-from librt.vecs import vec
 from mypy_extensions import i64
+
+from cachestorm.eviction.table import PART_BITS, Table
 
 # How many epochs pass while as many keys leave as there are entries.
 EPOCHS: Final = 8
@@ -24,6 +25,8 @@ NEVER: Final = -1
 EPOCH_MASK: Final = 0x7F
 SLOT_BITS: Final = 15
 SLOT_MASK: Final = 0x7FFF
+# The bits of a hash that say which slot of a part, of four a word, is the key's.
+SLOT_NUMBER_BITS: Final = PART_BITS + 2
 
 
 class Ghost:
@@ -38,12 +41,9 @@ class Ghost:
     """
 
     def __init__(self, entries: i64) -> None:
-        slots: i64 = 8
-        while slots < entries * 4:
-            slots <<= 1
         # four slots a word, so that a word is never negative
-        self._words: vec[i64] = vec[i64]([0] * (slots >> 2))
-        self._mask: i64 = slots - 1
+        self._table: Final = Table(entries)
+        self._mask: i64 = self._table.part_words * 4 - 1
         self.epoch: i64 = EPOCHS_KEPT
         self._left: i64 = 0
         self.kept: i64 = entries
@@ -54,35 +54,29 @@ class Ghost:
             self.epoch += 1
             self._left = self.kept // EPOCHS + 1
         self._left -= 1
-        self._write(
-            hashed & self._mask, ((hashed >> 40) & 0xFF) << 7 | (self.epoch & EPOCH_MASK)
-        )
+        self._write(hashed, ((hashed >> 40) & 0xFF) << 7 | (self.epoch & EPOCH_MASK))
 
     def take(self, hashed: i64) -> i64:
         """How many epochs ago a key left, or NEVER; it is then forgotten."""
         slot = hashed & self._mask
-        found = (self._words[slot >> 2] >> ((slot & 3) * SLOT_BITS)) & SLOT_MASK
+        words = self._table.part(hashed >> SLOT_NUMBER_BITS)
+        found = (words[slot >> 2] >> ((slot & 3) * SLOT_BITS)) & SLOT_MASK
         if found >> 7 != (hashed >> 40) & 0xFF:
             return NEVER
         age = (self.epoch - found) & EPOCH_MASK
         if age >= EPOCHS_KEPT:
             return NEVER
-        self._write(slot, (self.epoch - EPOCHS_KEPT) & EPOCH_MASK)
+        self._write(hashed, (self.epoch - EPOCHS_KEPT) & EPOCH_MASK)
         return age
 
-    def double(self) -> None:
-        """Makes room for twice the keys; what is remembered stays so."""
-        words = self._words
-        size: i64 = len(words)
-        doubled = vec[i64]([0] * (size * 2))
-        for index in range(size):
-            doubled[index] = words[index]
-            doubled[index + size] = words[index]
-        self._words = doubled
-        self._mask = size * 8 - 1
+    def grow(self) -> None:
+        """Makes room for more keys; what is remembered stays so."""
+        self._table.grow()
+        self._mask = self._table.part_words * 4 - 1
 
-    def _write(self, slot: i64, value: i64) -> None:
+    def _write(self, hashed: i64, value: i64) -> None:
+        slot = hashed & self._mask
         shift = (slot & 3) * SLOT_BITS
-        words = self._words
+        words = self._table.part(hashed >> SLOT_NUMBER_BITS)
         word = words[slot >> 2]
         words[slot >> 2] = word + ((value - ((word >> shift) & SLOT_MASK)) << shift)

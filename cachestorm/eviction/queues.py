@@ -169,8 +169,8 @@ class Queues:
         if entries > self.capacity:
             entries = self.capacity
         while self.sketch.size() < entries:
-            self.sketch.double()
-            self.ghost.double()
+            self.sketch.grow()
+            self.ghost.grow()
         self.sketch.period = min(self.sketch.size(), self.capacity) * self.arm.fading
 
     def count(self) -> i64:

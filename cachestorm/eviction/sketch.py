@@ -8,8 +8,8 @@ when a newcomer contests a place.
 2. The four counters of a key lie in one block of 64 bytes: one miss of the processor's
    cache. A word holds fifteen counters of four bits; its top bits stay clear, so that a
    word is never negative and pure Python computes the same.
-3. All counters are halved after `period` additions: at once while that takes some tens
-   of microseconds, else a few words an addition.
+3. All counters are halved after `period` additions: at once in a table of one part, which
+   takes some tens of microseconds, else a few words an addition.
 
 Sources: Cormode, Muthukrishnan: An Improved Data Stream Summary (2005), the count-min
 sketch; Einziger, Friedman, Manes: TinyLFU (2017), its fading; the block is Caffeine's.
@@ -19,14 +19,16 @@ from __future__ import annotations
 
 from typing import Final
 
-from librt.vecs import vec
 from mypy_extensions import i64
+
+from cachestorm.eviction.table import PART, PART_BITS, Table
 
 MOST_COUNTED: Final = 15
 HALVES: Final = 0x0777777777777777
-# Words that are halved in one go, and per addition above that.
-MOST_AT_ONCE: Final = 1 << 15
+# Words that are halved per addition, where there are several parts.
 WORDS_A_STEP: Final = 32
+# The bits of a hash that say which block of a part, of eight words, is the key's.
+BLOCK_BITS: Final = PART_BITS - 3
 MIXER: Final = 0x5E3779B1
 LOW_31: Final = 0x7FFFFFFF
 
@@ -39,23 +41,20 @@ class Sketch:
     """
 
     def __init__(self, entries: i64) -> None:
-        size: i64 = 8
-        while size < entries:
-            size <<= 1
-        self._words: vec[i64] = vec[i64]([0] * size)
-        self._mask: i64 = (size >> 3) - 1
-        self.period: i64 = size * 10
+        self._table: Final = Table(entries)
+        self._mask: i64 = (self._table.part_words >> 3) - 1
+        self.period: i64 = self._table.size() * 10
         self._additions: i64 = 0
-        # where halving goes on, or the size when it does not
-        self._hand: i64 = size
+        # where halving goes on, or -1 when it does not
+        self._hand: i64 = -1
 
     def size(self) -> i64:
-        """How many words it has: as many as entries it is made for."""
-        return len(self._words)
+        """How many words it has: at least as many as entries it is made for."""
+        return self._table.size()
 
     def add(self, hashed: i64, count: i64) -> None:
         """Counts a key so many times. The hash is not negative."""
-        words = self._words
+        words = self._table.part(hashed >> BLOCK_BITS)
         at = (hashed & self._mask) << 3
         bits = (((hashed ^ (hashed >> 32)) & LOW_31) * MIXER) >> 14
         for _row in range(4):
@@ -71,12 +70,12 @@ class Sketch:
         if self._additions >= self.period:
             self._additions = 0
             self._hand = 0
-        if self._hand < len(words):
+        if self._hand >= 0:
             self._halve_some()
 
     def estimate(self, hashed: i64) -> i64:
         """About how often a key was added lately, 0 to 15."""
-        words = self._words
+        words = self._table.part(hashed >> BLOCK_BITS)
         at = (hashed & self._mask) << 3
         bits = (((hashed ^ (hashed >> 32)) & LOW_31) * MIXER) >> 14
         least: i64 = MOST_COUNTED
@@ -89,23 +88,18 @@ class Sketch:
             bits >>= 12
         return least
 
-    def double(self) -> None:
-        """Makes room for twice the entries; estimates stay as they are."""
-        words = self._words
-        size: i64 = len(words)
-        doubled = vec[i64]([0] * (size * 2))
-        for index in range(size):
-            doubled[index] = words[index]
-            doubled[index + size] = words[index]
-        self._words = doubled
-        self._mask = (size >> 2) - 1
-        # what was yet to be halved is so once more, in both copies
-        self._hand = size * 2
+    def grow(self) -> None:
+        """Makes room for more entries; estimates stay as they are."""
+        self._table.grow()
+        self._mask = (self._table.part_words >> 3) - 1
 
     def _halve_some(self) -> None:
-        words = self._words
-        size: i64 = len(words)
-        end = size if size <= MOST_AT_ONCE else min(self._hand + WORDS_A_STEP, size)
-        for index in range(self._hand, end):
+        table = self._table
+        words = table.parts[self._hand >> PART_BITS]
+        begin = self._hand & (PART - 1)
+        end = table.part_words if len(table.parts) == 1 else begin + WORDS_A_STEP
+        for index in range(begin, end):
             words[index] = (words[index] >> 1) & HALVES
-        self._hand = end
+        self._hand += end - begin
+        if self._hand >= table.size():
+            self._hand = -1

@@ -20,6 +20,8 @@ from tests.benchmarks.servers import Server
 from tests.benchmarks.subjects import PEERS, CacheStorm
 from tests.benchmarks.worker import Worker, WorkerError
 
+# A limit of so much a key: a cache with all keys is about two thirds full.
+LIMIT_A_KEY = 512
 # by the tags a key and the policy
 LIMITS = {(0, "allkeys-lru"): 340, (1, "allkeys-lru"): 420, (0, "adaptive"): 400}
 TAGS = 1_000
@@ -32,7 +34,8 @@ Growth of the resident set, divided by the keys: keys of 16 characters and value
 bytes, each its own object that only the cache refers to, in a fresh process each time, after
 a full garbage collection. With one tag a key, {TAGS:,} tags take turns. *used_memory* is the
 growth of what the cache says of itself, which is its content: the order that `adaptive`
-keeps of a large cache is not in it. The servers are filled over a socket.
+keeps once a cache is half full is not in it. The limit is {LIMIT_A_KEY} bytes a key, so that it
+does. The servers are filled over a socket.
 """
 
 
@@ -41,10 +44,14 @@ class Measurer:
 
     Args:
         subject: a name in PEERS, or the eviction policy for CacheStorm of the worker's build.
+        keys: how many there will be.
     """
 
-    def __init__(self, subject: str) -> None:
-        self._subject = PEERS[subject]() if subject in PEERS else CacheStorm(subject)
+    def __init__(self, subject: str, keys: int) -> None:
+        if subject in PEERS:
+            self._subject = PEERS[subject]()
+        else:
+            self._subject = CacheStorm(subject, keys * LIMIT_A_KEY)
 
     def measure(self, keys: int, tags: int) -> dict[str, float]:
         """Bytes a key, by the operating system and by the cache itself."""
@@ -97,7 +104,7 @@ def measure(quick: bool, progress: Progress) -> Page:
     said: dict[str, Sample] = {}
 
     def ask(row: str, subject: str, build: Build, tags: int) -> None:
-        with Worker("memory", build, subject=subject) as worker:
+        with Worker("memory", build, subject=subject, keys=keys) as worker:
             try:
                 measured = worker.measure(keys=keys, tags=tags)
             except WorkerError as error:

@@ -63,13 +63,14 @@ class CacheStorm(Subject):
 
     Args:
         policy: the default, or another.
+        max_memory: its limit; the default is far away.
     """
 
-    def __init__(self, policy: str = "adaptive") -> None:
+    def __init__(self, policy: str = "adaptive", max_memory: int | str = "8gb") -> None:
         check_build()
         from cachestorm import Cache
 
-        cache = Cache(max_memory="8gb", policy=policy)
+        cache = Cache(max_memory=max_memory, policy=policy)
         self.cache = cache
         self.get = cache.get
         self.set = cache.set

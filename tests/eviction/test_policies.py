@@ -10,8 +10,9 @@ import pytest
 from cachestorm import Cache, ManualClock
 from cachestorm.cache import DEFAULT_POLICY
 from cachestorm.errors import ArgumentError, ConfigError, OutOfMemoryError
-from cachestorm.eviction.adaptive import ARMS, LARGE, Adaptive
+from cachestorm.eviction.adaptive import ARMS, STEP, Adaptive
 from cachestorm.eviction.policies import POLICIES, make_policy
+from cachestorm.eviction.table import PART
 
 NEVER_ASKED = ("noeviction",)
 
@@ -287,15 +288,65 @@ class TestAdaptive(PolicyContract):
         assert self.policy_of(roomy).hears
 
     def test_what_it_remembers_grows_with_the_entries_not_with_the_limit(self) -> None:
-        cache = self.cache(max_memory="100gb")
+        cache = self.cache(max_entries=3 * PART)
         policy = cache._space.policy
         assert isinstance(policy, Adaptive)
-        sizes = set()
-        for number in range(3 * LARGE):
-            cache.set(f"key:{number}", b"v")
+        fill(cache, 3 * PART // 2 + 2)
+        assert policy._queues is not None
+        assert PART == policy._queues.sketch.size()
+        fill(cache, 2 * PART, first=3 * PART // 2)
+        assert 3 * PART == policy._queues.sketch.size()
+        cache._check()
+
+    def test_the_entries_of_a_large_cache_are_put_in_order_in_small_steps(self) -> None:
+        cache = self.cache(max_entries=6 * STEP)
+        policy = cache._space.policy
+        assert isinstance(policy, Adaptive)
+        draw = random.Random(3)
+        in_order = 0
+        for number in range(6 * STEP):
+            cache.set(f"key:{number}", number)
+            cache.get(f"key:{draw.randrange(number + 1)}")
+            if draw.random() < 0.2:
+                cache.delete(f"key:{draw.randrange(number + 1)}")
             if policy._queues is not None:
-                sizes.add(int(policy._queues.sketch.size()))
-        assert sizes == {2 * LARGE, 4 * LARGE}
+                former, in_order = in_order, policy._queues.count()
+                assert in_order - former <= STEP
+            if number % 1000 == 999 or in_order == STEP:
+                cache._check()
+        assert in_order == len(cache)
+        fill(cache, 2 * STEP, first=6 * STEP)
+        assert 6 * STEP == len(cache)
+        cache._check()
+
+    @pytest.mark.parametrize("cause", ["flush", "delete", "limit", "policy", "swap"])
+    def test_what_comes_before_all_are_in_order_changes_nothing(self, cause: str) -> None:
+        cache = self.cache(max_entries=8 * STEP)
+        fill(cache, 4 * STEP + 10)
+        policy = cache._space.policy
+        assert isinstance(policy, Adaptive)
+        assert policy._queues is not None and policy._queues.count() < len(cache)
+        if cause == "flush":
+            cache.flushdb()
+        elif cause == "delete":
+            cache.delete(*(f"key:{number}" for number in range(3 * STEP, 5 * STEP)))
+            cache.delete(*(f"key:{number}" for number in range(STEP // 2)))
+        elif cause == "limit":
+            cache.max_entries = 3 * STEP
+            cache.set("key:0", b"x" * 50)
+            cache._check()
+            cache.max_entries = 8 * STEP
+        elif cause == "policy":
+            cache.policy = "allkeys-lru"
+            cache.policy = "adaptive"
+        else:
+            cache.swapdb(0, 1)
+            fill(cache, 100)
+            cache.swapdb(0, 1)
+            cache.namespace("db1").flushdb()
+        cache._check()
+        fill(cache, 9 * STEP, first=5 * STEP)
+        assert 8 * STEP == len(cache)
         cache._check()
 
     @pytest.mark.parametrize("arm", range(len(ARMS)))
