@@ -80,7 +80,6 @@ class _Searching(_OfList):
 
     def _search(self, found: ListValue) -> Iterator[None]:
         """Fills `_places`, in the order in which they are met; yields after each piece."""
-        self._places = []
         self._keep(cast("list[object]", self._places))
         left: int = self._rank - 1
         length: int = len(found)
@@ -106,6 +105,7 @@ class _Searching(_OfList):
             yield
 
     def _work(self) -> Iterator[None]:
+        self._places = []
         found = self._list()
         if found is not None:
             for _ in self._search(found):
@@ -186,6 +186,7 @@ class Sifting(_Searching):
         self._count: int = 0
 
     def _work(self) -> Iterator[None]:
+        self._places = []
         found = self._list()
         if found is None:
             return

@@ -118,10 +118,10 @@ class Combination:
         return sorted(found, key=len) if self._how in (UNION, INTER) else found
 
     def work_of(self, sources: list[_Source]) -> i64:
-        """About how many members are to be looked at."""
+        """About how many members and sources are to be looked at."""
         if self._how != UNION:
             return len(sources[0]) * len(sources)
-        work: i64 = 0
+        work = i64(len(sources))
         for source in sources:
             work += len(source)
         return work
@@ -192,12 +192,19 @@ class Combination:
             rows: empty; takes them.
         """
         step = PIECE if self._how == UNION else max(PIECE // len(sources), 8)
+        # a piece may be a part of a source, or many small ones
+        left = step
         for at, source in enumerate(sources if self._how == UNION else sources[:1]):
+            left -= 1
             start = 0
             while start < len(source):
-                self.add_some(sources, at, start, start + step, scores)
-                start += step
-                yield
+                stop = min(start + step, len(source))
+                self.add_some(sources, at, start, stop, scores)
+                left -= stop - start
+                start = stop
+                if left <= 0:
+                    left = step
+                    yield
         for part in scores.parts():
             while part:
                 _move_some(part, rows)

@@ -55,9 +55,9 @@ def sets_at(space: Keyspace, keys: list[str]) -> list[SetValue]:
 
 
 def work_of(sets: list[SetValue], how: str) -> i64:
-    """How many members are to be looked at."""
+    """How many members and sets are to be looked at."""
     if how == UNION:
-        work: i64 = 0
+        work = i64(len(sets))
         for each in sets:
             work += len(each)
         return work
@@ -135,18 +135,24 @@ class _Combining(Derivation):
         if self._how != UNION:
             sources = [sets[0] if self._how == DIFFERENCE else _smallest(sets)]
         step = PIECE if self._how == UNION else max(PIECE // len(sets), 8)
+        # a piece may be a part of a set, or many small ones
+        left = step
         for source in sources:
+            left -= 1
             start = 0
             while start < len(source):
-                stop = start + step
+                stop = min(start + step, len(source))
                 if self._how == UNION:
                     members = source.some(start, stop)
                 else:
                     members = _kept(sets, self._how, source, start, stop, PIECE)
                 if not self._take(members):
                     return
+                left -= stop - start
                 start = stop
-                yield
+                if left <= 0:
+                    left = step
+                    yield
 
 
 class StoringSets(_Combining):

@@ -428,6 +428,24 @@ def test_in_slices_it_does_what_one_step_would(name: str) -> None:
     is_as_modelled(name, before, errand.result(), cache)
 
 
+@pytest.mark.parametrize(
+    "call",
+    [lambda cache, keys: cache.sunion(*keys), lambda cache, keys: cache.zunion(keys)],
+)
+def test_many_small_sources_are_not_a_piece_each(
+    call: Callable[[Cache, list[str]], object],
+) -> None:
+    # all keys are looked at before each slice, which is but a few pieces
+    cache = Cache(clock=ManualClock())
+    keys = [f"k{number}" for number in range(4 * PLAIN)]
+    for key in keys:
+        cache.sadd(key, key)
+    errand = handed_over(cache, lambda view: call(view, keys))
+    assert isinstance(errand, Derivation) and errand._pieces is not None
+    assert sum(1 for _ in errand._pieces) < len(keys) // 50
+    errand.abandon()
+
+
 def young_elements() -> int:
     """How many elements the lists have that the collector has not looked at twice."""
     young = gc.get_objects(generation=0)
