@@ -86,6 +86,15 @@ def _zset(count: int) -> Iterator[Words]:
     yield from _batches(("ZADD", "big"), lambda n: (str(n * 7919 % count), _member(n)), count)
 
 
+def _geo(count: int) -> Iterator[Words]:
+    def place(number: int) -> Words:
+        longitude = number * 7919 % 359_987 / 1000 - 179.9
+        latitude = number * 104_729 % 160_001 / 1000 - 80.0
+        return f"{longitude:.3f}", f"{latitude:.3f}", _member(number)
+
+    yield from _batches(("GEOADD", "big"), place, count)
+
+
 def _two_sets(count: int) -> Iterator[Words]:
     yield from _set(count)
     yield from _batches(("SADD", "large"), lambda n: (_member(n + count // 2),), count)
@@ -146,6 +155,8 @@ CHANGES_BIG = (
 CHANGES_BIG += ("LREM", "ZREMRANGEBYRANK")
 CHANGES_ALL = ("FLUSHALL", "INVALIDATE", "RANDOMKEY")
 
+_WORLD = ("FROMLONLAT", "10", "45", "BYRADIUS", "21000", "KM")
+
 PROMISED: list[Case] = [
     ("DEL of a hash", _hash, ("DEL", "big"), True),
     ("DEL of a list", _list, ("DEL", "big"), True),
@@ -200,6 +211,9 @@ PROMISED: list[Case] = [
     ("ZUNIONSTORE of two", _two_zsets, ("ZUNIONSTORE", "to", "2", "big", "large"), True),
     ("ZINTERSTORE of two", _two_zsets, ("ZINTERSTORE", "to", "2", "big", "large"), True),
     ("ZINTERCARD of two", _two_zsets, ("ZINTERCARD", "2", "big", "large"), True),
+    ("ZLEXCOUNT where scores differ", _zset, ("ZLEXCOUNT", "big", "[m", "[n"), True),
+    ("GEOSEARCH for the nearest ten", _geo, ("GEOSEARCH", "big", *_WORLD, "COUNT", "10"), True),
+    ("GEOSEARCHSTORE of all", _geo, ("GEOSEARCHSTORE", "to", "big", *_WORLD), True),
 ]
 
 LISTED: list[Case] = [
@@ -216,7 +230,6 @@ LISTED: list[Case] = [
     ("SUNION of two", _two_sets, ("SUNION", "big", "large"), True),
     ("HGETALL", _hash, ("HGETALL", "big"), True),
     ("ZRANGE of all", _zset, ("ZRANGE", "big", "0", "-1"), True),
-    ("ZRANGEBYLEX where scores differ", _zset, ("ZRANGEBYLEX", "big", "[m", "[n"), True),
     ("ZPOPMIN of all but ten", _zset, ("ZPOPMIN", "big", "{most}"), True),
     ("DUMP of a sorted set", _zset, ("DUMP", "big"), True),
     ("KEYS of all", _tagged, ("KEYS", "*"), False),
@@ -238,6 +251,7 @@ _FILLS: dict[Fill, str] = {
     _list: "a list",
     _set: "a set",
     _zset: "a sorted set",
+    _geo: "places",
     _two_sets: "two sets",
     _two_zsets: "two sorted sets",
     _zset_and_set: "a sorted set and a key",
