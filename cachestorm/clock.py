@@ -5,9 +5,13 @@ milliseconds since 1970, as Redis' are: they survive restarts and travel between
 
 1. `now_ms` never goes back, even when the system's clock does: what was once expired
    stays expired.
+2. Nor does it stand still until the system's clock has caught up: meanwhile it goes on from
+   the latest time by the steady clock, so that what is new expires when it should.
 """
 
 from __future__ import annotations
+
+from time import monotonic
 
 from librt.time import time as wall_time
 from mypy_extensions import i64
@@ -20,14 +24,29 @@ class Clock:
 
     def __init__(self) -> None:
         self._latest_ms: i64 = 0
+        # by how much this clock is before the steady one, and what it last said by it
+        self._lead_ms: i64 = 0
+        self._led_to_ms: i64 = 0
 
     def now_ms(self) -> i64:
         """Milliseconds since 1970."""
         now: i64 = int(wall_time() * 1000.0)
         if now < self._latest_ms:
-            return self._latest_ms
+            return self._go_on()
         self._latest_ms = now
         return now
+
+    def _go_on(self) -> i64:
+        """The time while the system's clock is behind what it has said."""
+        steady: i64 = int(monotonic() * 1000.0)
+        if self._latest_ms != self._led_to_ms:
+            # it has gone by the system's clock since: this is another jump
+            self._lead_ms = self._latest_ms - steady
+        now = self._lead_ms + steady
+        if now > self._latest_ms:
+            self._latest_ms = now
+        self._led_to_ms = self._latest_ms
+        return self._latest_ms
 
 
 class ManualClock(Clock):

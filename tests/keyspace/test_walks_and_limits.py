@@ -144,16 +144,6 @@ class TestDeadlines:
             cache.set(f"new{n}", n)
         assert len(cache) == 1000
 
-    def test_a_clock_that_is_set_back_neither_revives_nor_immortalises(self) -> None:
-        class Jumping(ManualClock):
-            pass
-
-        clock = ManualClock()
-        cache = Cache(clock=clock)
-        cache.set("k", 1, ttl=10)
-        clock.advance(11)
-        assert cache.get("k") is None
-
     def test_a_namespace_has_a_default_time_to_live_for_keys_written_without_one(self) -> None:
         cache = Cache(default_ttl=60, clock=ManualClock())
         cache.set("a", 1)
