@@ -11,7 +11,6 @@ from mypy_extensions import mypyc_attr, trait
 from cachestorm.codec import bytes_of
 from cachestorm.commands.edge import Edge
 from cachestorm.declare.declaration import command
-from cachestorm.errors import NamespaceError
 from cachestorm.keyspace.keyspace import Keyspace
 from cachestorm.keyspace.store import rss_bytes
 
@@ -94,12 +93,7 @@ class Namespaces(Edge):
             self._leave()
 
     def _found(self, name: str | None) -> Keyspace:
-        if name is None:
-            return self._space
-        for space in self._store.listed():
-            if space.name == name:
-                return space
-        raise NamespaceError("namespace not found")
+        return self._space if name is None else self._store.found(name)
 
     def hit_ratios(self, name: str | None = None) -> dict[float, float]:
         """About the hit ratio of one namespace, by default this one, were its limit another.

@@ -147,6 +147,17 @@ class Store(Commons):
             or space.name in self._holds
         )
 
+    def found(self, name: str) -> Keyspace:
+        """The namespace of a name, if it is one of those `listed`. O(1).
+
+        Raises:
+            NamespaceError: if there is none of that name.
+        """
+        space = self._spaces.get(name)
+        if space is None or not self._is_listed(space):
+            raise NamespaceError("namespace not found")
+        return space
+
     def drop(self, name: str) -> None:
         """Deletes a namespace. O(1) for the caller.
 
@@ -155,9 +166,7 @@ class Store(Commons):
         """
         if name == DEFAULT:
             raise NamespaceError("cannot delete default namespace")
-        space = self._spaces.get(name)
-        if space is None or not self._is_listed(space):
-            raise NamespaceError("namespace not found")
+        space = self.found(name)
         space.flush()
         space.ledger.clear()
         space.listed = False
