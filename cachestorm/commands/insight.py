@@ -63,8 +63,8 @@ class Insight(Edge):
             `cause` (a `Cause`), `at_ms` (milliseconds since 1970), `tag` (the one of the
             key's tags whose invalidation it was, else None) and `path` (the tags from the one
             that was invalidated with CASCADE down to that one; only itself, where it was not by
-            a cascade or by one over more than 4096 tags). None for a key that was never
-            here, or left long ago or in a flush.
+            a cascade, or by one over more than 4096 tags or long ago). None for a key that was
+            never here, or left long ago or in a flush.
 
             Who did it is not remembered, since each write would have to bring it along: a
             listener (`on_removed`) is the place to note it.
@@ -75,7 +75,7 @@ class Insight(Edge):
             # what is dead but not yet reaped is removed by this look
             if space.peek(key) is not None:
                 return None
-            removal = space.ledger.latest(key)
+            removal = space.commons.ledger.latest(space.book, key)
             if removal is None:
                 return None
             return {

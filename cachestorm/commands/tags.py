@@ -43,7 +43,7 @@ class Invalidating(Errand):
         if job is None:
             descent = _reached(space, self._tag, self._cascade)
             job = space.doom(list(descent))
-            job.remember(descent)
+            space.commons.ledger.remember(job, descent)
             self._job = job
         return space.reap_doomed(job.sequence)
 

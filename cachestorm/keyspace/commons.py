@@ -26,6 +26,7 @@ from cachestorm.entry import Entry
 from cachestorm.errors import OutOfMemoryError, ReentrancyError
 from cachestorm.events import Effects
 from cachestorm.keyspace.latch import Latch
+from cachestorm.keyspace.ledger import Ledger
 from cachestorm.keyspace.rubble import REAPING_STEP, SMALL, STEP, Rubble
 from cachestorm.values.container import Container
 from cachestorm.values.weights import is_shared
@@ -44,12 +45,13 @@ SLICE: Final = 8192
 
 
 class Commons:
-    """Latch, clock, sequence, effects, graveyard, rubble and memory budget of one cache."""
+    """What all keyspaces of one cache share, and its budget of memory."""
 
     def __init__(self, clock: Clock, max_bytes: int, max_entries: int) -> None:
         self.latch: Final = Latch()
         self.clock: Final = clock
         self.effects: Final = Effects()
+        self.ledger: Final = Ledger()
         self.sequence: i64 = 0
         self.used_bytes: i64 = 0
         self.entry_count: i64 = 0

@@ -26,7 +26,6 @@ from cachestorm.eviction.policy import NEVER_SHIFT, STAMP_MASK, Policy, Scales
 from cachestorm.keyspace.commons import Commons
 from cachestorm.keyspace.expiry import ExpiryIndex, Idle
 from cachestorm.keyspace.hot_keys import HotKeys
-from cachestorm.keyspace.ledger import Ledger
 from cachestorm.keyspace.tag_index import TagIndex
 from cachestorm.values.buffer import Buffer
 from cachestorm.values.container import Container
@@ -73,7 +72,8 @@ class Holdings(Scales):
         self.values: list[object] = []
         self.tags: TagIndex = TagIndex()
         self.expiry: ExpiryIndex = ExpiryIndex(commons.clock.now_ms())
-        self.ledger: Ledger = Ledger()
+        # under which number the ledger has the removals
+        self.book: i64 = commons.ledger.open_book()
         self.listed: bool = False
         # whether the caller has made room for all that it puts
         self._has_room: bool = False
@@ -113,7 +113,7 @@ class Holdings(Scales):
         self.values, other.values = other.values, self.values
         self.tags, other.tags = other.tags, self.tags
         self.expiry, other.expiry = other.expiry, self.expiry
-        self.ledger, other.ledger = other.ledger, self.ledger
+        self.book, other.book = other.book, self.book
         self.policy, other.policy = other.policy, self.policy
         self._field_rounds, other._field_rounds = other._field_rounds, self._field_rounds
         self._field_place, other._field_place = other._field_place, self._field_place

@@ -124,7 +124,7 @@ class Keyspace(Writes):
         """
         self.commons.sequence += 1
         job = Invalidation(self.commons.sequence, self.commons.now_ms())
-        job.remember(descent)
+        self.commons.ledger.remember(job, descent)
         softened = self.tags.soften(descent, job)
         if self.commons.effects.wanted:
             for name in descent:

@@ -99,7 +99,7 @@ class Removals(Holdings):
             self.expired += 1
         elif cause is _INVALIDATED:
             self.invalidated += 1
-        self.ledger.record(key, cause, now_ms, mark)
+        commons.ledger.record(self.book, key, cause, now_ms, mark)
         if commons.effects.wanted:
             self.emit("removed", key, cause, value)
         return index

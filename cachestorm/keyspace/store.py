@@ -168,7 +168,7 @@ class Store(Commons):
             raise NamespaceError("cannot delete default namespace")
         space = self.found(name)
         space.flush()
-        space.ledger.clear()
+        space.book = self.ledger.open_book()
         space.listed = False
         space.max_bytes = 0
         space.default_ttl_ms = 0
@@ -332,6 +332,7 @@ class Store(Commons):
         assert count == self.entry_count
         for name in list(self._holds):
             assert name in self._spaces
+        self.ledger._check()
 
 
 def _counted(space: Keyspace) -> dict[str, int]:

@@ -53,7 +53,8 @@ class Invalidation:
 
     Attributes:
         descent: of a cascade, the tags that it reached and the parent of each by which it did;
-            empty for a single tag, and for a cascade over more than MOST_TOLD tags.
+            empty for a single tag, for a cascade over more than MOST_TOLD tags, and once
+            the ledger has forgotten it.
     """
 
     def __init__(self, sequence: i64, at_ms: i64) -> None:
@@ -61,11 +62,6 @@ class Invalidation:
         self.at_ms: Final = at_ms
         self.removed: i64 = 0
         self.descent: dict[str, str] = {}
-
-    def remember(self, descent: dict[str, str]) -> None:
-        """Keeps how a cascade went, so that WHY can tell."""
-        if len(descent) <= MOST_TOLD:
-            self.descent = descent
 
     def path(self, tag: str) -> list[str]:
         """The tags from the one that was invalidated down to this one."""

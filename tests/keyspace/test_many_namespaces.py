@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import gc
+import tracemalloc
 from collections.abc import Callable
 from time import perf_counter
 
-from cachestorm import Cache
+from cachestorm import Cache, Cause
+from cachestorm.keyspace.ledger import CAPACITY, LONGEST_KEY
+from cachestorm.keyspace.tag_index import MOST_TOLD
 
 
 def least_s(work: Callable[[], object]) -> float:
@@ -25,3 +29,63 @@ def test_the_counts_of_one_are_found_without_a_look_at_all() -> None:
     one = least_s(lambda: cache.namespace_stats("n4999"))
     assert one * 20 < least_s(cache.namespaces)
     assert one * 20 < least_s(cache.stats)
+
+
+def held_bytes(work: Callable[[], object]) -> int:
+    """How much more memory is in use after some work than before."""
+    tracemalloc.start()
+    try:
+        work()
+        gc.collect()
+        return tracemalloc.get_traced_memory()[0]
+    finally:
+        tracemalloc.stop()
+
+
+def test_what_is_remembered_of_removals_does_not_grow_with_their_number() -> None:
+    cache = Cache()
+
+    def churn() -> None:
+        for tenant in range(8):
+            view = cache.namespace(f"n{tenant}")
+            for n in range(CAPACITY):
+                key = f"{n:0{LONGEST_KEY}}"
+                view.set(key, n)
+                view.delete(key)
+
+    assert held_bytes(churn) < 2 * CAPACITY * (LONGEST_KEY + 200)
+    assert cache.stats()["used_memory"] == 0
+    last = f"{CAPACITY - 1:0{LONGEST_KEY}}"
+    assert (cache.namespace("n7").why(last) or {})["cause"] is Cause.DELETED
+    assert cache.namespace("n0").why(last) is None
+    cache._check()
+
+
+def test_the_ways_of_old_cascades_are_forgotten() -> None:
+    cache = Cache()
+    for n in range(MOST_TOLD - 1):
+        cache.taglink("top", f"t{n}")
+
+    def cascade() -> None:
+        for n in range(40):
+            cache.set(f"k{n}", n, tags=["t0"])
+            cache.invalidate("top", cascade=True)
+
+    assert held_bytes(cascade) < 4_000_000
+    assert (cache.why("k0") or {})["path"] == ["t0"]
+    assert (cache.why("k39") or {})["path"] == ["top", "t0"]
+    cache._check()
+
+
+def test_each_namespace_remembers_its_own_removals() -> None:
+    cache = Cache()
+    other = cache.namespace("db1")
+    cache.set("k", 1, ttl=None)
+    cache.delete("k")
+    assert (cache.why("k") or {})["cause"] is Cause.DELETED
+    assert other.why("k") is None
+    cache.swapdb(0, 1)
+    assert cache.why("k") is None
+    assert (other.why("k") or {})["cause"] is Cause.DELETED
+    cache.namespacedel("db1")
+    assert other.why("k") is None
