@@ -8,12 +8,18 @@ calls `Effects.drain`. Nothing here calls the store.
 2. An effect is a delta of state, never the request that caused it.
 3. A listener that raises harms nobody: its error is reported through
    `sys.unraisablehook`, and the others are told all the same.
+4. What waits to be told is bounded: a write that finds more than MOST_WAITING_BYTES of it waits
+   until there is less, but for no longer than LONGEST_WAIT_S. A listener may be waiting for
+   the very thread that writes, and so nobody waits for it for ever. To drop effects was
+   rejected: whoever closes what is removed would leave it open.
 """
 
 from __future__ import annotations
 
 import enum
 import sys
+import time
+from _thread import get_ident
 from collections import deque
 from collections.abc import Callable
 from types import MethodType
@@ -21,6 +27,13 @@ from typing import Final, cast
 
 from librt.threading import Lock
 from mypy_extensions import i64
+
+MOST_WAITING_BYTES: Final = 16 << 20
+LONGEST_WAIT_S: Final = 1.0
+# How often whoever waits looks again.
+LOOK_S: Final = 0.001
+# What an effect takes beside its values.
+EFFECT_BYTES: Final = 256
 
 
 class Cause(enum.Enum):
@@ -48,6 +61,7 @@ class Effect:
         detail: what changed: the `Cause` of a removal, else see the emitter. None for a
             hash, a list, a set or a sorted set.
         value: of a removal: what was let go, if it was set in one piece.
+        size_bytes: what it is reckoned at while it waits to be told.
     """
 
     def __init__(
@@ -58,6 +72,7 @@ class Effect:
         key: str,
         detail: object,
         value: object = None,
+        size_bytes: i64 = 0,
     ) -> None:
         self.sequence: Final = sequence
         self.name: Final = name
@@ -65,6 +80,7 @@ class Effect:
         self.key: Final = key
         self.detail: Final = detail
         self.value: Final = value
+        self.size_bytes: Final = size_bytes + EFFECT_BYTES
 
 
 Listener = Callable[[Effect], object]
@@ -111,12 +127,22 @@ class Effects:
         # whether a flush is to be told key by key, which takes it O(N)
         self.flushes_wanted: bool = False
         self.queue: Final[deque[Effect]] = deque()
+        # what the effects take that were ever queued and ever delivered: the first is written
+        # under the store's lock, the second by who delivers
+        self._queued_bytes: i64 = 0
+        self._delivered_bytes: i64 = 0
         self._listeners: list[Listener] = []
         self._draining: Lock = Lock()
+        # the thread that delivers
+        self._teller: int = 0
 
     def forked(self) -> None:
         """In a child process nobody is delivering, whoever was in the parent."""
         self._draining = Lock()
+        self._teller = 0
+        self._delivered_bytes = self._queued_bytes
+        for effect in self.queue:
+            self._delivered_bytes -= effect.size_bytes
 
     def listen(self, listener: Listener) -> None:
         """Adds a listener; it is told of every effect from now on."""
@@ -146,25 +172,48 @@ class Effects:
         key: str,
         detail: object,
         value: object = None,
+        size_bytes: i64 = 0,
     ) -> None:
-        """Queues an effect. The caller holds the store's lock and has seen `wanted`."""
-        effect = Effect(sequence, name, namespace, key, detail, value)
+        """Queues an effect. The caller holds the store's lock and has seen `wanted`.
+
+        Args:
+            size_bytes: what detail and value take.
+        """
+        effect = Effect(sequence, name, namespace, key, detail, value, size_bytes)
+        self._queued_bytes += effect.size_bytes
         self.queue.append(effect)
+
+    def waiting_bytes(self) -> i64:
+        """What the effects take that are queued."""
+        return self._queued_bytes - self._delivered_bytes
 
     def drain(self) -> None:
         """Delivers what is queued. The caller does not hold the store's lock.
 
-        A thread that finds another one delivering leaves its effects to it.
+        A thread that finds another one delivering leaves its effects to it, and waits a
+        while if that is far behind; unless it delivers itself, and a listener has written.
         """
+        self._deliver()
+        if self.waiting_bytes() <= MOST_WAITING_BYTES or self._teller == get_ident():
+            return
+        ends_at = time.monotonic() + LONGEST_WAIT_S
+        while self.waiting_bytes() > MOST_WAITING_BYTES and time.monotonic() < ends_at:
+            time.sleep(LOOK_S)
+            self._deliver()
+
+    def _deliver(self) -> None:
         # in the child of a listener that forks there is another one meanwhile
         draining = self._draining
         while self.queue and draining.acquire(False):
+            self._teller = get_ident()
             try:
                 while self.queue:
                     effect = self.queue.popleft()
+                    self._delivered_bytes += effect.size_bytes
                     for listener in self._listeners:
                         _tell(listener, effect)
             finally:
+                self._teller = 0
                 draining.release()
 
 

@@ -30,7 +30,7 @@ from cachestorm.keyspace.tag_index import TagIndex
 from cachestorm.values.buffer import Buffer
 from cachestorm.values.container import Container
 from cachestorm.values.hash import NEVER, Hash
-from cachestorm.values.weights import unbox, weigh
+from cachestorm.values.weights import Boxed, is_scalar, unbox, weigh
 
 # An entry object, its slots in dict and dense arrays (amortised), and its deadline.
 ENTRY_BYTES: Final = 128
@@ -58,6 +58,15 @@ def _told(held: object) -> object:
     if isinstance(held, Buffer):
         return held.whole()
     return None if isinstance(held, Container) else unbox(held)
+
+
+def _told_bytes(held: object) -> i64:
+    """What a value weighs that is told; nothing for what there is only one of, or few."""
+    if isinstance(held, Buffer):
+        return held.size_bytes
+    if isinstance(held, Boxed) or is_scalar(held):
+        return weigh(held)
+    return 0
 
 
 class Holdings(Scales):
@@ -375,7 +384,13 @@ class Holdings(Scales):
     def emit(self, name: str, key: str, detail: object, value: object = None) -> None:
         """Queues an effect. The caller has seen that somebody wants it."""
         self.commons.effects.record(
-            self.commons.sequence, name, self.name, key, _told(detail), _told(value)
+            self.commons.sequence,
+            name,
+            self.name,
+            key,
+            _told(detail),
+            _told(value),
+            _told_bytes(detail) + _told_bytes(value),
         )
 
     # -- invariants
