@@ -155,6 +155,8 @@ class Holdings(Scales):
         former = self.policy
         shift = self._heat_shift
         former.dismissed(self.dense)
+        # the other one may spare it
+        self._condemned = None
         # a reader without the latch may come in between: there is nobody to be told then
         self.policy = Policy()
         self._heat_shift = NEVER_SHIFT

@@ -6,6 +6,7 @@ import pytest
 
 from cachestorm import Cache, ManualClock
 from cachestorm.entry import STRING
+from cachestorm.errors import OutOfMemoryError
 from cachestorm.events import Cause
 from cachestorm.keyspace.keyspace import Keyspace
 
@@ -145,3 +146,15 @@ def test_flags_and_none_are_plain_as_well(clock: ManualClock) -> None:
     cache.set("new", 2)
     assert (2, "string") == (cache.get("new"), cache.type("new"))
     cache._check()
+
+
+def test_a_victim_that_was_remembered_is_forgotten_with_its_policy(clock: ManualClock) -> None:
+    cache = Cache(max_entries=SIZE, policy="allkeys-lru", clock=clock)
+    for number in range(SIZE):
+        cache.set(f"old:{number}", b"value", tags=["t"])
+    # a victim with tags cannot go without the latch: it is to go next
+    assert not in_a_step(cache._space, "new")
+    cache.policy = "noeviction"
+    with pytest.raises(OutOfMemoryError):
+        cache.set("new", b"new")
+    assert len(cache) == SIZE
