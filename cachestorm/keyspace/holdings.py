@@ -37,6 +37,8 @@ ENTRY_BYTES: Final = 128
 DEADLINE_BYTES: Final = 48
 # An idle time: an object and its place in a dict.
 IDLE_BYTES: Final = 112
+# More than there ever are; a limit beyond it is as good, and times their number it would wrap.
+MOST_ENTRIES: Final[i64] = 2_147_483_648
 # How many hits of a key its entry keeps to itself before the hot keys are told of them.
 FEWEST_TAPS: Final = 4
 MOST_TAPS: Final = 128
@@ -364,13 +366,18 @@ class Holdings(Scales):
             return 0
         if commons.max_entries != 0:
             # keyspaces keep their shares
-            least = present * commons.max_entries // commons.entry_count
+            limit = commons.max_entries
+            if limit > MOST_ENTRIES:
+                limit = MOST_ENTRIES
+            least = present * limit // commons.entry_count
         if self.max_bytes != 0:
             most = self.max_bytes // (self.used_bytes // present + 1)
             least = most if least == 0 or most < least else least
         if commons.max_bytes != 0:
             most = commons.max_bytes // (commons.used_bytes // present + 1)
             least = most if least == 0 or most < least else least
+        if least > MOST_ENTRIES:
+            return MOST_ENTRIES
         return least
 
     # -- what listeners are told

@@ -11,6 +11,7 @@ import pytest
 from cachestorm import Cache, ManualClock
 from cachestorm.errors import ArgumentError, ConfigError
 from cachestorm.events import Cause
+from cachestorm.keyspace.holdings import MOST_ENTRIES
 
 
 @pytest.mark.parametrize("count", [1.5, "8", None, 0])
@@ -76,3 +77,17 @@ def test_the_settings_of_a_namespace_can_be_taken_back() -> None:
 def test_no_other_default_than_a_positive_one_is_taken(ttl: object) -> None:
     with pytest.raises(ValueError, match=r"default_ttl|time to live"):
         Cache().namespace("n", default_ttl=ttl)
+
+
+@pytest.mark.parametrize("limit", [10**10, 1 << 62, (1 << 63) - 1])
+@pytest.mark.parametrize("name", ["max_entries", "max_memory"])
+def test_a_limit_that_is_never_met_is_one_all_the_same(name: str, limit: int) -> None:
+    cache = Cache()
+    setattr(cache, name, limit)
+    # compiled, a product of two numbers of 64 bits wraps
+    for n in range(1000):
+        cache.set(f"k{n}", n)
+        assert 100 * len(cache) < cache._space._capacity() <= MOST_ENTRIES
+    assert getattr(cache, name) == limit
+    assert len(cache) == 1000
+    cache._check()
