@@ -89,3 +89,53 @@ def test_each_namespace_remembers_its_own_removals() -> None:
     assert (other.why("k") or {})["cause"] is Cause.DELETED
     cache.namespacedel("db1")
     assert other.why("k") is None
+
+
+def crowded(tenants: int) -> tuple[Cache, list[Cache]]:
+    """A cache that is full, with as many namespaces as keys."""
+    cache = Cache(max_entries=tenants, policy="allkeys-lru")
+    views = [cache.namespace(f"n{n}") for n in range(tenants)]
+    for view in views:
+        view.set("k", 1)
+    return cache, views
+
+
+def test_an_eviction_does_not_look_at_all_namespaces() -> None:
+    cache, views = crowded(4000)
+    censuses: list[object] = []
+    for n in range(400):
+        views[n].set(f"new{n}", n)
+        if not any(cache._store._census is census for census in censuses):
+            censuses.append(cache._store._census)
+    assert cache.stats()["evicted"] == 400
+    assert 1 <= len(censuses) <= 40
+
+
+def test_victims_come_from_namespaces_by_their_share() -> None:
+    cache = Cache(max_entries=4000, policy="allkeys-random")
+    small = [cache.namespace(f"small{n}") for n in range(40)]
+    large, flood = cache.namespace("large"), cache.namespace("flood")
+    for n in range(2000):
+        large.set(f"k{n}", n)
+        small[n % 40].set(f"k{n}", n)
+    for n in range(2000):
+        flood.set(f"k{n}", n)
+    # each of the others has lost the same part of its keys, and the flood some of its own
+    mine, others = len(large), sum(len(view) for view in small)
+    assert len(cache) + mine + others + len(flood) == 4000
+    assert abs(mine - others) < 250
+    assert 2100 < mine + others < 2800
+    cache._check()
+
+
+def test_what_was_flushed_since_gives_no_victim() -> None:
+    cache, views = crowded(400)
+    views[0].set("new", 1)
+    for view in views[:390]:
+        view.flushdb()
+    count = cache.stats()["keys"]
+    cache.max_entries = count
+    for n in range(20):
+        views[n].set("new", n)
+        assert cache.stats()["keys"] == count
+    cache._check()
