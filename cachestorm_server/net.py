@@ -9,6 +9,8 @@ at the names of the methods.
    is above its high-water mark nothing is read and no backlog is answered.
 3. A session with an errand gets one slice of it a turn of the loop, and the other connections
    theirs in between.
+4. On `leave` nothing more is read. What was read is answered as far as the client takes it
+   within `GRACE_S`, and then the connection is closed: never within a reply that is taken.
 
     transport's buffer   session has a backlog   reading
     ------------------   ---------------------   -------------------------------
@@ -74,6 +76,7 @@ class Connection:
         self._resting: bool = False
         self._ended: bool = False
         self._has_turn: bool = False
+        self._leaving: bool = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:
         """Lets the client in, or tells it why not."""
@@ -93,6 +96,7 @@ class Connection:
             here = transport.get_extra_info("sockname")
             session = Session(door, spell_address(peer), spell_address(here))
             session.hang_up = self.hang_up
+            session.leave = self.leave
             self._transport = transport
             self._session = session
 
@@ -100,7 +104,7 @@ class Connection:
         """Answers every whole request in what was read."""
         session = self._session
         transport = self._transport
-        if session is None or transport is None:
+        if session is None or transport is None or self._leaving:
             return
         replies = session.receive(data)
         if replies:
@@ -112,7 +116,8 @@ class Connection:
         """Answers a backlog as far as the client takes it, and reads or not accordingly."""
         session = self._session
         transport = self._transport
-        if session is None or transport is None:
+        # what is written to a transport that closes may come out in the middle of a reply
+        if session is None or transport is None or transport.is_closing():
             return
         while (
             session.backlog
@@ -126,7 +131,7 @@ class Connection:
         if session.errand is not None and not self._has_turn:
             self._has_turn = True
             asyncio.get_running_loop().call_soon(self._take_turn)
-        if session.closing or (self._ended and not session.backlog):
+        if session.closing or ((self._ended or self._leaving) and not session.backlog):
             self.hang_up()
         elif self._congested or session.backlog:
             if not self._resting:
@@ -141,7 +146,9 @@ class Connection:
         self._has_turn = False
         session = self._session
         transport = self._transport
-        if session is None or transport is None or session.errand is None:
+        if session is None or transport is None or transport.is_closing():
+            return
+        if session.errand is None:
             return
         replies = session.receive(b"")
         if replies:
@@ -174,10 +181,18 @@ class Connection:
         self._session = None
         self._transport = None
 
+    def leave(self) -> None:
+        """Ends the connection once all that was read has been answered and taken."""
+        transport = self._transport
+        if transport is not None and not self._leaving and not transport.is_closing():
+            self._leaving = True
+            asyncio.get_running_loop().call_later(GRACE_S, transport.abort)
+            self._go_on()
+
     def hang_up(self) -> None:
         """Ends the connection after the replies already due, or when nobody takes them."""
         transport = self._transport
         if transport is not None and not transport.is_closing():
             transport.close()
-            if transport.get_write_buffer_size():
+            if transport.get_write_buffer_size() and not self._leaving:
                 asyncio.get_running_loop().call_later(GRACE_S, transport.abort)

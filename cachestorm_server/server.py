@@ -85,7 +85,7 @@ class RespServer:
         _log.debug("RESP on %s port %d", ", ".join(settings.bind), settings.port)
 
     async def stop(self) -> None:
-        """Stops listening, then hangs up on every client once it has its replies."""
+        """Stops listening; each client is left when it has the replies to what was read."""
         for timer in self._timers:
             timer.cancel()
         self._timers = []
@@ -95,8 +95,8 @@ class RespServer:
         self._listener = None
         sessions = self.door.sessions
         for session in list(sessions.values()):
-            if session.hang_up is not None:
-                session.hang_up()
+            if session.leave is not None:
+                session.leave()
         loop = asyncio.get_running_loop()
         deadline = loop.time() + GRACE_S + 1.0
         while sessions and loop.time() < deadline:

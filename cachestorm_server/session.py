@@ -138,6 +138,7 @@ class Session:
         backlog: requests are waiting for the client to take its replies, or for the errand.
         errand: the long command that is on its way; None when there is none.
         hang_up: ends the connection, now; set by whoever carries the bytes.
+        leave: ends it when all that was asked has been answered; set likewise.
     """
 
     def __init__(self, door: Door, address: str = "", local_address: str = "") -> None:
@@ -150,6 +151,7 @@ class Session:
         self.opened_tick: Final = int(door.tick)
         self.seen_tick: i64 = door.tick
         self.hang_up: Callable[[], None] | None = None
+        self.leave: Callable[[], None] | None = None
         self.reader: Final = RequestReader(door.settings.max_bulk_bytes)
         self.closing: bool = False
         self.backlog: bool = False
@@ -188,6 +190,7 @@ class Session:
             self.errand = None
             errand.abandon()
         self.hang_up = None
+        self.leave = None
         # whatever still refers to this session is to keep no namespace
         self.cache = self.door.cache
         self.door.sessions.pop(self.id, None)

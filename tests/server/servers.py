@@ -15,22 +15,32 @@ from cachestorm_server.server import RespServer, run
 from cachestorm_server.settings import Settings
 
 
+class RunningServer(RespServer):
+    """A RespServer that another thread can stop."""
+
+    async def start(self) -> None:
+        await super().start()
+        self._loop = asyncio.get_running_loop()
+        self.over = asyncio.Event()
+
+    def stop_soon(self) -> None:
+        """Begins to stop, if it has not already."""
+        self._loop.call_soon_threadsafe(self.over.set)
+
+
 @contextmanager
 def our_server(
     settings: Settings | None = None, cache: Cache | None = None
-) -> Iterator[RespServer]:
+) -> Iterator[RunningServer]:
     """A RespServer in a thread of its own."""
     settings = settings or Settings(port=0)
-    server = RespServer(cache or Cache(), settings)
+    server = RunningServer(cache or Cache(), settings)
     ready = threading.Event()
-    stop: list[tuple[asyncio.AbstractEventLoop, asyncio.Event]] = []
 
     async def serve() -> None:
-        over = asyncio.Event()
         async with server:
-            stop.append((asyncio.get_running_loop(), over))
             ready.set()
-            await over.wait()
+            await server.over.wait()
 
     thread = threading.Thread(target=lambda: run(serve()))
     thread.start()
@@ -38,8 +48,8 @@ def our_server(
         assert ready.wait(10)
         yield server
     finally:
-        loop, over = stop[0]
-        loop.call_soon_threadsafe(over.set)
+        with suppress(RuntimeError):  # stopped already: its loop is closed
+            server.stop_soon()
         thread.join(10)
         assert not thread.is_alive()
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import shutil
 import subprocess
+import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 import redis
@@ -14,9 +16,10 @@ from servers import Client, conversation, our_server
 
 from cachestorm.cache import Cache
 from cachestorm.declare.registry import REGISTRY
+from cachestorm.keyspace.commons import SLICE
 from cachestorm_server.net import DENIED, TOO_MANY_CLIENTS, Connection, is_this_host
 from cachestorm_server.server import RespServer
-from cachestorm_server.session import Door
+from cachestorm_server.session import Door, Session
 from cachestorm_server.settings import Settings
 
 
@@ -176,6 +179,9 @@ class FakeTransport:
     def is_closing(self) -> bool:
         return self.closing
 
+    def abort(self) -> None:
+        self.closing = True
+
     def get_write_buffer_size(self) -> int:
         return 0
 
@@ -289,6 +295,71 @@ def test_stop_hangs_up_on_everybody() -> None:
         assert client.ask(b"PING\r\n", 7) == b"+PONG\r\n"
     assert client.read_until_closed() == b""
     client.__exit__()
+
+
+def until(true: Callable[[], bool]) -> None:
+    """Waits for what the server does next."""
+    deadline = time.monotonic() + 10
+    while not true():
+        assert time.monotonic() < deadline
+        time.sleep(0.001)
+
+
+def only_session(server: RespServer) -> Session:
+    (session,) = server.door.sessions.values()
+    return session
+
+
+def test_stop_lets_a_slow_client_take_all_its_replies() -> None:
+    cache = Cache()
+    cache.set("big", b"x" * 100_000)
+    taken: list[bytes] = []
+    with our_server(cache=cache) as server, Client(server.port) as client:
+        client.socket.sendall(b"GET big\r\n" * 300)
+        until(lambda: len(server.door.sessions) == 1 and only_session(server).backlog)
+
+        def read_slowly() -> None:
+            until(lambda: server._listener is None)
+            taken.append(client.read_until_closed())
+
+        reader = threading.Thread(target=read_slowly)
+        reader.start()
+        server.stop_soon()
+        reader.join()
+    assert len(taken[0]) == 300 * (len(b"$100000\r\n\r\n") + 100_000)
+
+
+def test_stop_waits_for_a_long_command_and_what_was_sent_with_it() -> None:
+    cache = Cache()
+    for number in range(20 * SLICE):
+        cache.set(f"k{number}", b"v", tags=["t"])
+    with our_server(cache=cache) as server, Client(server.port) as client:
+        client.socket.sendall(b"INVALIDATE t\r\nPING\r\n")
+        until(lambda: server.door.commands > 0)
+        server.stop_soon()
+        assert client.read_until_closed() == b":%d\r\n+PONG\r\n" % (20 * SLICE)
+
+
+def test_what_comes_after_stop_is_not_read() -> None:
+    protocol, transport, door = connected(Settings())
+    door.cache.set("big", b"x" * 500_000)
+    transport.congested_above = 600_000
+    protocol.data_received(b"GET big\r\n" * 4)
+
+    async def stop() -> None:
+        protocol.leave()
+        protocol.data_received(b"GET big\r\n")
+        assert not transport.reading
+        assert not transport.closing
+        transport.congested_above = 1 << 60
+        protocol.resume_writing()
+
+    asyncio.run(stop())
+    assert transport.closing
+    assert len(transport.sent) == 4 * (500_000 + 11)
+    # asyncio and uvloop call it as they empty the buffer of a transport that closes
+    protocol.resume_writing()
+    assert len(transport.sent) == 4 * (500_000 + 11)
 
 
 def test_bytes_that_come_one_at_a_time_are_answered(server: RespServer) -> None:
