@@ -50,6 +50,7 @@ from cachestorm_server.json_commands import (
     error_document,
     read_document,
 )
+from cachestorm_server.listening import BACKLOG, bound_sockets
 from cachestorm_server.net import is_this_host
 from cachestorm_server.session import Door, NotAuthenticatedError
 
@@ -144,9 +145,9 @@ class HttpServer:
         )
         await runner.setup()
         try:
-            for host in self.settings.bind:
-                await web.TCPSite(runner, host, self._port).start()
-                self._port = runner.addresses[0][1]
+            for bound in await bound_sockets(self.settings.bind, self._port):
+                await web.SockSite(runner, bound, backlog=BACKLOG).start()
+            self._port = runner.addresses[0][1]
         except BaseException:
             await runner.cleanup()
             raise

@@ -14,6 +14,7 @@ from typing import Final, TypeVar
 from cachestorm.cache import Cache
 from cachestorm.declare.registry import REGISTRY, Registry
 from cachestorm.keyspace.commons import REST
+from cachestorm_server.listening import BACKLOG, bound_sockets
 from cachestorm_server.net import GRACE_S, Connection
 from cachestorm_server.session import Door
 from cachestorm_server.settings import Settings
@@ -26,7 +27,6 @@ from cachestorm_server import (  # isort: skip
     introspection as introspection,
 )
 
-BACKLOG: Final = 511
 REAP_INTERVAL_S: Final = 0.1
 
 T = TypeVar("T")
@@ -60,7 +60,7 @@ class RespServer:
     ) -> None:
         self.settings: Final = settings or Settings()
         self.door: Final = Door(cache, registry, self.settings)
-        self._listener: asyncio.Server | None = None
+        self._listeners: list[asyncio.Server] = []
         self._timers: list[asyncio.Task[None]] = []
 
     @property
@@ -77,10 +77,12 @@ class RespServer:
         loop = asyncio.get_running_loop()
         settings = self.settings
         self.door.event_loop = type(loop).__module__.partition(".")[0]
-        self._listener = await loop.create_server(
-            self._connect, list(settings.bind), settings.port, backlog=BACKLOG
-        )
-        settings.port = self._listener.sockets[0].getsockname()[1]
+        sockets = await bound_sockets(settings.bind, settings.port)
+        settings.port = sockets[0].getsockname()[1]
+        for bound in sockets:
+            self._listeners.append(
+                await loop.create_server(self._connect, sock=bound, backlog=BACKLOG)
+            )
         self._timers = [loop.create_task(self._keep_time()), loop.create_task(self._reap())]
         _log.debug("RESP on %s port %d", ", ".join(settings.bind), settings.port)
 
@@ -89,10 +91,11 @@ class RespServer:
         for timer in self._timers:
             timer.cancel()
         self._timers = []
-        if self._listener is None:
+        if not self._listeners:
             return
-        self._listener.close()
-        self._listener = None
+        for listener in self._listeners:
+            listener.close()
+        self._listeners = []
         sessions = self.door.sessions
         for session in list(sessions.values()):
             if session.leave is not None:

@@ -319,7 +319,7 @@ def test_stop_lets_a_slow_client_take_all_its_replies() -> None:
         until(lambda: len(server.door.sessions) == 1 and only_session(server).backlog)
 
         def read_slowly() -> None:
-            until(lambda: server._listener is None)
+            until(lambda: not server._listeners)
             taken.append(client.read_until_closed())
 
         reader = threading.Thread(target=read_slowly)

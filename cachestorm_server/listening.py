@@ -1,0 +1,74 @@
+"""Listening: the sockets of one door, bound before anybody is served.
+
+Called by both doors, which hand the sockets to the event loop; calls the system.
+
+1. All addresses of a door have one port, also when it is any free one.
+2. An address that is named twice, or by two names, is bound once.
+3. What cannot be bound leaves nothing open.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import os
+import socket
+from collections.abc import Sequence
+from typing import Final
+
+BACKLOG: Final = 511
+# how often another free port is tried that all addresses have
+ATTEMPTS: Final = 10
+
+_Address = tuple[socket.AddressFamily, tuple[object, ...]]
+
+
+async def bound_sockets(hosts: Sequence[str], port: int) -> list[socket.socket]:
+    """Sockets that listen, one for each address that the names stand for, in their order.
+
+    Args:
+        hosts: addresses or names.
+        port: 0: one that is free on all of them.
+
+    Raises:
+        OSError: for a name that stands for nothing, or an address that cannot be bound.
+    """
+    loop = asyncio.get_running_loop()
+    addresses: dict[_Address, None] = {}
+    for host in hosts:
+        found = await loop.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )
+        addresses.update({(family, address): None for family, _, _, _, address in found})
+    for attempt in range(1, ATTEMPTS + 1):
+        try:
+            return _bind(list(addresses), port)
+        except OSError as error:
+            is_taken = error.errno == errno.EADDRINUSE
+            if port or len(addresses) == 1 or not is_taken or attempt == ATTEMPTS:
+                raise
+    raise AssertionError("not reached")
+
+
+def _bind(addresses: list[_Address], port: int) -> list[socket.socket]:
+    bound: list[socket.socket] = []
+    try:
+        for family, address in addresses:
+            listener = socket.socket(family, socket.SOCK_STREAM)
+            bound.append(listener)
+            if os.name == "posix":
+                # elsewhere it would let two servers have one port
+                listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            if family == socket.AF_INET6:
+                # or it would take the port of IPv4 as well
+                listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+            listener.setblocking(False)
+            listener.bind((address[0], port, *address[2:]))
+            # here already: of two that bind one port it may be the second to listen that fails
+            listener.listen(BACKLOG)
+            port = listener.getsockname()[1]
+    except BaseException:
+        for listener in bound:
+            listener.close()
+        raise
+    return bound
