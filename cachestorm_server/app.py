@@ -25,6 +25,7 @@ from cachestorm.sizes import human_bytes
 from cachestorm_server import log_lines
 from cachestorm_server.collection import Collection
 from cachestorm_server.config import Config
+from cachestorm_server.descriptors import make_room
 from cachestorm_server.server import RespServer
 from cachestorm_server.settings import Settings
 
@@ -157,6 +158,16 @@ async def run(config: Config, ready: Callable[[Application], object] | None = No
         _log.info("%s: ignored", number.name)
 
     application = Application(config)
+    resp = application.resp.settings
+    fit = make_room(resp.max_clients)
+    if fit < resp.max_clients:
+        _log.warning(
+            "room for %d clients instead of %d (server.max_connections): "
+            "the limit of open files (ulimit -n) is too low",
+            fit,
+            resp.max_clients,
+        )
+        resp.max_clients = fit
     # before a door is open: whoever is answered can be sure that a signal ends it gracefully
     try:
         for number in (signal.SIGINT, signal.SIGTERM):

@@ -21,6 +21,7 @@ from cachestorm.eviction.policies import POLICIES
 from cachestorm.eviction.sampled import MOST_SAMPLES
 from cachestorm.keyspace.store import DATABASES
 from cachestorm.patterns import matches
+from cachestorm_server.descriptors import make_room
 from cachestorm_server.session import Door, Session
 
 Read = Callable[[Door], str]
@@ -56,6 +57,12 @@ def _set_protected_mode(door: Door, text: str, check_only: bool) -> None:
 
 def _set_max_clients(door: Door, text: str, check_only: bool) -> None:
     number = _number(text, 1, 2**32 - 1)
+    fit = make_room(number)
+    if fit < number:
+        raise ArgumentError(
+            "The operating system is not able to handle the specified number of clients, "
+            f"try with {fit}"
+        )
     if not check_only:
         door.settings.max_clients = number
 

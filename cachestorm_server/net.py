@@ -85,10 +85,12 @@ class Connection:
         settings = door.settings
         if len(door.sessions) >= settings.max_clients:
             door.rejected += 1
+            door.too_many += 1
             transport.write(TOO_MANY_CLIENTS)
             transport.close()
         elif settings.protected_mode and not settings.password and not is_this_host(peer):
             door.rejected += 1
+            door.denied += 1
             transport.write(DENIED)
             transport.close()
         else:

@@ -14,6 +14,7 @@ from typing import Final, TypeVar
 from cachestorm.cache import Cache
 from cachestorm.declare.registry import REGISTRY, Registry
 from cachestorm.keyspace.commons import REST
+from cachestorm_server.descriptors import run_out
 from cachestorm_server.listening import BACKLOG, bound_sockets
 from cachestorm_server.net import GRACE_S, Connection
 from cachestorm_server.session import Door
@@ -28,6 +29,8 @@ from cachestorm_server import (  # isort: skip
 )
 
 REAP_INTERVAL_S: Final = 0.1
+# who is refused is told of at once, then no more often than this
+TELL_EVERY_S: Final = 60
 
 T = TypeVar("T")
 
@@ -62,6 +65,7 @@ class RespServer:
         self.door: Final = Door(cache, registry, self.settings)
         self._listeners: list[asyncio.Server] = []
         self._timers: list[asyncio.Task[None]] = []
+        self._tell_from_tick = 0
 
     @property
     def port(self) -> int:
@@ -117,7 +121,7 @@ class RespServer:
         return Connection(self.door)  # type: ignore[return-value]
 
     async def _keep_time(self) -> None:
-        """Once a second: counts it, and hangs up on whoever has been idle for too long."""
+        """Once a second: counts it, tells of refusals, hangs up on who is idle for too long."""
         door = self.door
         before = door.commands
         while True:
@@ -125,6 +129,7 @@ class RespServer:
             door.tick += 1
             door.ops_per_s = door.commands - before
             before = door.commands
+            self._tell_of_refusals()
             timeout_s = self.settings.timeout_s
             if not timeout_s:
                 continue
@@ -132,6 +137,35 @@ class RespServer:
                 idle_s = door.tick - session.seen_tick
                 if idle_s > timeout_s and session.hang_up is not None:
                     session.hang_up()
+
+    def _tell_of_refusals(self) -> None:
+        """Says in the log who was not let in; rarely, with their number."""
+        door = self.door
+        if door.tick < self._tell_from_tick:
+            return
+        # the loop hangs up on whom it has no descriptor for, and tells nobody
+        has_run_out = run_out()
+        if not door.too_many and not door.denied and not has_run_out:
+            return
+        self._tell_from_tick = int(door.tick) + TELL_EVERY_S
+        if door.too_many:
+            _log.warning(
+                "clients refused: %d; there is room for %d (server.max_connections)",
+                door.too_many,
+                self.settings.max_clients,
+            )
+        if door.denied:
+            _log.warning(
+                "clients of other hosts refused: %d; there is no password, and protected "
+                "mode is on",
+                door.denied,
+            )
+        if has_run_out:
+            _log.warning(
+                "no file descriptor is left: whoever connects is hung up on without a word; "
+                "raise the limit of open files (ulimit -n)"
+            )
+        door.too_many = door.denied = 0
 
     async def _reap(self) -> None:
         """Lets go of what is due, step by step; clients are served between the steps.

@@ -97,6 +97,7 @@ class Door:
         tick: seconds since the start, as the listener's timer counts them.
         last_id: of the latest session.
         connections, commands, errors, rejected, net_in_bytes, net_out_bytes: totals.
+        too_many, denied: clients refused that the log has not told of yet.
     """
 
     def __init__(self, cache: Cache, registry: Registry, settings: Settings) -> None:
@@ -114,6 +115,8 @@ class Door:
         self.commands: i64 = 0
         self.errors: i64 = 0
         self.rejected: i64 = 0
+        self.too_many: i64 = 0
+        self.denied: i64 = 0
         self.net_in_bytes: i64 = 0
         self.net_out_bytes: i64 = 0
         self.ops_per_s: i64 = 0

@@ -40,9 +40,9 @@ def run(*arguments: str, given: str = "", **variables: str) -> subprocess.Comple
 class Running:
     """A `cachestorm serve` on free ports."""
 
-    def __init__(self, *arguments: str, **variables: str) -> None:
+    def __init__(self, *arguments: str, command: list[str] = COMMAND, **variables: str) -> None:
         self.process = subprocess.Popen(
-            [*COMMAND, *arguments],
+            [*command, *arguments],
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -93,6 +93,49 @@ def test_version_imports_neither_typer_nor_a_server() -> None:
         [sys.executable, "-c", code], capture_output=True, text=True, env=environment()
     )
     assert "set()" == done.stdout.splitlines()[-1]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there is no limit of open files")
+def test_no_more_clients_are_let_in_than_there_are_descriptors() -> None:
+    start = 'ulimit -n 64; exec "$@"'
+    words = ["/bin/sh", "-c", start, "sh", *COMMAND, "serve", "--port", "0", "--http-port", "0"]
+    running = Running(command=words)
+    clients = []
+    try:
+        assert "maxclients\n32\n" == running.cli("CONFIG", "GET", "maxclients").stdout
+        refused = running.cli("CONFIG", "SET", "maxclients", "33").stderr
+        assert "not able to handle the specified number of clients, try with 32" in refused
+        for _ in range(33):
+            client = socket.create_connection(("127.0.0.1", int(running.port)))
+            client.settimeout(10)
+            clients.append(client)
+        for client in clients[:32]:
+            client.sendall(b"PING\r\n")
+            assert b"+PONG\r\n" == client.recv(100)
+        assert b"-ERR max number of clients reached\r\n" == clients[32].recv(100)
+    finally:
+        for client in clients:
+            client.close()
+        running.end()
+    assert "room for 32 clients instead of 10000" in "".join(running.lines)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there is no limit of open files")
+def test_a_soft_limit_of_open_files_is_raised() -> None:
+    code = (
+        "import os, resource; from cachestorm_server.descriptors import make_room, run_out; "
+        "_, hard = resource.getrlimit(resource.RLIMIT_NOFILE); "
+        "resource.setrlimit(resource.RLIMIT_NOFILE, (64, hard)); "
+        "fit = make_room(100); "
+        "print(fit, resource.getrlimit(resource.RLIMIT_NOFILE)[0] >= 132, run_out()); "
+        "resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64)); "
+        "print(make_room(100), [os.dup(0) for _ in range(20)] and run_out());"
+        "resource.setrlimit(resource.RLIMIT_NOFILE, (10, 64)); print(run_out())"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, env=environment()
+    )
+    assert "100 True False\n32 False\nTrue\n" == done.stdout
 
 
 def test_help_names_the_commands() -> None:

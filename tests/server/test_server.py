@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import shutil
 import subprocess
 import threading
@@ -18,7 +19,7 @@ from cachestorm.cache import Cache
 from cachestorm.declare.registry import REGISTRY
 from cachestorm.keyspace.commons import SLICE
 from cachestorm_server.net import DENIED, TOO_MANY_CLIENTS, Connection, is_this_host
-from cachestorm_server.server import RespServer
+from cachestorm_server.server import TELL_EVERY_S, RespServer
 from cachestorm_server.session import Door, Session
 from cachestorm_server.settings import Settings
 
@@ -245,6 +246,37 @@ def test_a_client_too_many_is_told_so() -> None:
         assert one.ask(b"PING\r\n", 7) == b"+PONG\r\n"
         with Client(server.port) as two:
             assert two.read_until_closed() == TOO_MANY_CLIENTS
+
+
+def test_the_log_tells_of_refusals_rarely_and_with_their_number(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(logging.getLogger("cachestorm"), "propagate", True)
+    server = RespServer(Cache(), Settings(max_clients=1))
+    door = server.door
+
+    def come(peer: str) -> None:
+        protocol = Connection(door)
+        protocol.connection_made(FakeTransport(peer))  # type: ignore[arg-type]
+
+    for peer in (HOST, HOST, HOST):
+        come(peer)
+    server._tell_of_refusals()
+    assert ["clients refused: 2; there is room for 1 (server.max_connections)"] == [
+        record.getMessage() for record in caplog.records
+    ]
+    caplog.clear()
+    door.settings.max_clients = 2
+    come("10.0.0.7")
+    door.tick += TELL_EVERY_S - 1
+    server._tell_of_refusals()
+    assert [] == caplog.records
+    door.tick += 1
+    monkeypatch.setattr("cachestorm_server.server.run_out", lambda: True)
+    server._tell_of_refusals()
+    told = [record.getMessage() for record in caplog.records]
+    assert told[0].startswith("clients of other hosts refused: 1;")
+    assert told[1].startswith("no file descriptor is left:")
 
 
 def test_hundreds_of_clients_are_served_at_once(server: RespServer) -> None:
