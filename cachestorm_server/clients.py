@@ -11,6 +11,7 @@ from typing import Final
 
 from cachestorm.codec import parse_int
 from cachestorm.declare.declaration import command
+from cachestorm.declare.facts import help_of
 from cachestorm.declare.replies import OK
 from cachestorm.errors import ArgumentError
 from cachestorm_server.connection import USER, printable
@@ -257,6 +258,21 @@ def client_kill(
 def client_getredir(session: Session) -> int:
     """-1: nothing is tracked."""
     return -1
+
+
+@command(
+    "CLIENT HELP",
+    group=_CONNECTION,
+    since="0.1",
+    complexity="O(1)",
+    reply="statuses",
+    connection=True,
+    flags="loading stale",
+    summary="Print this help.",
+)
+def client_help(session: Session) -> list[str]:
+    """What there is to ask, a line each."""
+    return help_of("CLIENT")
 
 
 def _is_normal(client_type: str) -> bool:

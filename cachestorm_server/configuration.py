@@ -16,6 +16,7 @@ from typing import Final
 
 from cachestorm.codec import INT64_MAX, bytes_of
 from cachestorm.declare.declaration import command
+from cachestorm.declare.facts import help_of
 from cachestorm.errors import ArgumentError
 from cachestorm.eviction.policies import POLICIES
 from cachestorm.eviction.sampled import MOST_SAMPLES
@@ -203,6 +204,21 @@ def config_set(session: Session, *rows: tuple[str, str]) -> None:
 def config_resetstat(session: Session) -> None:
     """Sets the totals of this door back to zero; those of the cache stay."""
     session.door.reset_stats()
+
+
+@command(
+    "CONFIG HELP",
+    group="server",
+    since="0.1",
+    complexity="O(1)",
+    reply="statuses",
+    connection=True,
+    flags="loading stale",
+    summary="Print this help.",
+)
+def config_help(session: Session) -> list[str]:
+    """What there is to ask, a line each."""
+    return help_of("CONFIG")
 
 
 def _refusal(name: str, reason: str) -> ArgumentError:

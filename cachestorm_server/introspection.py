@@ -13,7 +13,7 @@ from typing import Final
 
 from cachestorm.codec import bytes_of
 from cachestorm.declare.declaration import STRAY_IS_NOTHING, command
-from cachestorm.declare.facts import categories_of
+from cachestorm.declare.facts import categories_of, help_of
 from cachestorm.errors import ArgumentError, ArityError, CacheStormError, UnknownCommandError
 from cachestorm.patterns import matches
 from cachestorm_server.info import info_text
@@ -152,6 +152,21 @@ def command_getkeys(session: Session, command: object, *arg: object) -> list[str
     if not keys:
         raise ArgumentError("The command has no key arguments")
     return keys
+
+
+@command(
+    "COMMAND HELP",
+    group=_SERVER,
+    since="0.1",
+    complexity="O(1)",
+    reply="statuses",
+    connection=True,
+    flags="loading stale @connection",
+    summary="Print this help.",
+)
+def command_help(session: Session) -> list[str]:
+    """What there is to ask, a line each."""
+    return help_of("COMMAND")
 
 
 @command(

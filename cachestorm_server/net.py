@@ -32,19 +32,18 @@ LOW_WATER_BYTES: Final = 256 * 1024
 GRACE_S: Final = 5.0
 
 DENIED: Final = (
-    b"-DENIED Redis is running in protected mode because protected mode is enabled and no "
-    b"password is set for the default user. In this mode connections are only accepted from "
-    b"the loopback interface. If you want to connect from external computers to Redis you "
-    b"may adopt one of the following solutions: 1) Just disable protected mode sending the "
-    b"command 'CONFIG SET protected-mode no' from the loopback interface by connecting to "
-    b"Redis from the same host the server is running, however MAKE SURE Redis is not "
-    b"publicly accessible from internet if you do so. Use CONFIG REWRITE to make this change "
-    b"permanent. 2) Alternatively you can just disable the protected mode by editing the "
-    b"Redis configuration file, and setting the protected mode option to 'no', and then "
-    b"restarting the server. 3) If you started the server manually just for testing, restart "
-    b"it with the '--protected-mode no' option. 4) Setup a an authentication password for "
-    b"the default user. NOTE: You only need to do one of the above things in order for the "
-    b"server to start accepting connections from the outside.\r\n"
+    b"-DENIED CacheStorm is running in protected mode because protected mode is enabled and "
+    b"no password is set for the default user. In this mode connections are only accepted "
+    b"from the loopback interface. If you want to connect from external computers you may "
+    b"adopt one of the following solutions: 1) Set a password: in the environment as "
+    b"CACHESTORM_AUTH_PASSWORD, or in the configuration file as plugins.auth.password with "
+    b"plugins.auth.enabled: true, and restart the server. 2) Disable protected mode, but MAKE "
+    b"SURE the server is not publicly accessible from internet if you do so: send the command "
+    b"'CONFIG SET protected-mode no' from the host the server is running on, which lasts until "
+    b"it is restarted; or restart it with the '--no-protected-mode' option, or with "
+    b"server.protected_mode: false in the configuration file. NOTE: You only need to do one of "
+    b"the above things in order for the server to start accepting connections from the "
+    b"outside.\r\n"
 )
 TOO_MANY_CLIENTS: Final = b"-ERR max number of clients reached\r\n"
 

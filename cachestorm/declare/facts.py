@@ -139,7 +139,8 @@ def help_of(container: str) -> list[str]:
 
     lines = [f"{container} <subcommand> [<arg> [value] [opt] ...]. Subcommands are:"]
     for declaration in (DECLARATIONS.subcommands(container) or {}).values():
-        spec = declaration.spec.removeprefix(container + " ")
+        # what a choice is called says less than what there is to choose from
+        spec = re.sub(r"[a-z-]+:(?=<)", "", declaration.spec.removeprefix(container + " "))
         lines.append(re.sub(r"([a-z][a-z-]*)(:[a-z-]+)?", r"<\1>", spec))
         lines.extend(
             wrap(declaration.summary, 80, initial_indent=_DEEP, subsequent_indent=_DEEP)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import logging
+import re
 import shutil
 import subprocess
 import threading
@@ -15,9 +17,11 @@ import redis
 from real_servers import HOST, RealServer
 from servers import Client, conversation, our_server
 
+import cachestorm_cli.commands
 from cachestorm.cache import Cache
 from cachestorm.declare.registry import REGISTRY
 from cachestorm.keyspace.commons import SLICE
+from cachestorm_server.config import keys, variable_of
 from cachestorm_server.net import DENIED, TOO_MANY_CLIENTS, Connection, is_this_host
 from cachestorm_server.server import TELL_EVERY_S, RespServer
 from cachestorm_server.session import Door, Session
@@ -223,6 +227,41 @@ def test_protected_mode_lets_nobody_in_from_afar() -> None:
     for settings in (Settings(password="sesame"), Settings(protected_mode=False)):
         _, transport, _ = connected(settings, peer="10.0.0.7")
         assert (bytes(transport.sent), transport.closing) == (b"", False)
+
+
+def test_who_is_denied_is_told_of_settings_and_flags_that_are_there() -> None:
+    told = DENIED.decode()
+    settings = {".".join(path) for path in keys()}
+    assert set(re.findall(r"[a-z_]+(?:\.[a-z_]+)+", told)) <= settings
+    assert set(re.findall(r"CACHESTORM_[A-Z_]+", told)) <= {
+        variable_of(path) for path in keys()
+    }
+    (option,) = re.findall(r"--[a-z-]+", told)
+    assert option in inspect.getsource(cachestorm_cli.commands)
+    (line,) = re.findall(r"'(CONFIG [^']+)'", told)
+    door = Door(Cache(), REGISTRY, Settings())
+    assert Session(door).receive(line.encode() + b"\r\n") == b"+OK\r\n"
+    assert not door.settings.protected_mode
+
+
+@pytest.mark.parametrize("container", ["CLIENT", "COMMAND", "CONFIG", "MEMORY", "OBJECT"])
+def test_a_container_describes_its_subcommands(container: str) -> None:
+    session = Session(Door(Cache(), REGISTRY, Settings()))
+    replies = session.receive(b"%s help\r\n" % container.encode())
+    lines = [line.removeprefix("+") for line in replies.decode().split("\r\n")[1:-1]]
+    assert f"{container} <subcommand> [<arg> [value] [opt] ...]. Subcommands are:" == lines[0]
+    names = {line.split()[0] for line in lines[1:] if not line.startswith(" ")}
+    told = REGISTRY.docs(container)
+    assert told is not None
+    children = told["subcommands"]
+    assert isinstance(children, dict)
+    assert {name.partition("|")[2].upper() for name in children} == names
+    assert not [line for line in lines if ":<" in line]
+
+
+def test_every_container_has_a_help() -> None:
+    containers = {each.container for each in REGISTRY if each.subcommand}
+    assert [] == [name for name in containers if REGISTRY.get(f"{name} HELP") is None]
 
 
 @pytest.mark.parametrize(
