@@ -169,7 +169,8 @@ def drawn_places(count: i64, among: i64) -> list[i64]:
             places.append(randrange(among))
             count += 1
         return places
-    if count * 3 < among:
+    # not three times `count`, which may be beyond 64 bits
+    if count < among // 3:
         taken: dict[i64, None] = {}
         while i64(len(taken)) < count:
             taken[randrange(among)] = None

@@ -175,6 +175,20 @@ class TestNumbersOfAnySize:
         with pytest.raises(ConfigError):
             Cache(max_entries=1 << 63)
 
+    @pytest.mark.parametrize("count", [(1 << 63) // 3 + 1, (1 << 64) // 3, (1 << 63) - 1])
+    def test_a_number_of_draws_of_which_three_times_as_many_are_beyond_64_bits(
+        self, cache: Cache, count: int
+    ) -> None:
+        names = [str(number) for number in range(10)]
+        cache.sadd("s", *names)
+        cache.hset("h", mapping=dict.fromkeys(names, 1))
+        cache.zadd("z", dict.fromkeys(names, 1))
+        assert names == sorted(cache.srandmember("s", count) or [])
+        assert names == sorted(cache.hrandfield("h", count))  # type: ignore[call-overload]
+        assert names == sorted(cache.zrandmember("z", count))  # type: ignore[call-overload]
+        pairs = cache.hrandfield("h", count >> 1, withvalues=True)
+        assert [(name, 1) for name in names] == sorted(pairs)  # type: ignore[call-overload]
+
     @pytest.mark.parametrize("every", [float("inf"), float("nan"), 1e10, 0])
     def test_a_reaper_that_never_comes(self, cache: Cache, every: float) -> None:
         with pytest.raises(ConfigError):
