@@ -98,6 +98,21 @@ def parse_int(raw: object, message: str = "value is not an integer or out of ran
     raise NotAnIntegerError(message)
 
 
+def digits_of(number: int) -> str:
+    """The digits of an integer of any size, as far as Python writes them.
+
+    Every `int` of a user that is to be spelled comes here: compiled, a format of bytes does
+    not notice that Python refused, and goes on with no object at all.
+
+    Raises:
+        CodecError: for more digits than `sys.set_int_max_str_digits` allows, as a rule 4300.
+    """
+    try:
+        return str(number)
+    except ValueError as error:
+        raise CodecError(str(error)) from error
+
+
 def parse_float(
     raw: object, message: str = "value is not a valid float", any_size: bool = False
 ) -> float:
@@ -209,7 +224,8 @@ def to_wire(value: object) -> bytes:
     """The bytes that stand for a stored value at every door that speaks bytes.
 
     Raises:
-        CodecError: for an object that JSON cannot carry, and a `str` with a lone surrogate.
+        CodecError: for an object that JSON cannot carry, a `str` with a lone surrogate, and
+            an `int` of more digits than Python writes.
     """
     if isinstance(value, bytes):
         return value
@@ -218,7 +234,7 @@ def to_wire(value: object) -> bytes:
     if isinstance(value, bool):
         return b"true" if value else b"false"
     if isinstance(value, int):
-        return b"%d" % value
+        return digits_of(value).encode("ascii")
     if isinstance(value, float):
         return format_float(value)
     return _to_json(value)

@@ -17,7 +17,7 @@ from typing import Final, cast
 from librt.random import randrange
 from mypy_extensions import i64, u8
 
-from cachestorm.codec import checked_text, format_float
+from cachestorm.codec import checked_text, digits_of, format_float
 from cachestorm.commands.edge import exact_key
 from cachestorm.entry import Entry
 from cachestorm.errors import CommandSyntaxError, WrongTypeError
@@ -38,12 +38,13 @@ def name_of(name: object) -> str:
 
     Raises:
         InvalidKeyError: for a `str` that has no bytes.
+        CodecError: for an `int` of more digits than Python writes.
         TypeError: for anything else.
     """
     if type(name) is str and name.isascii():
         return name
     if isinstance(name, int) and not isinstance(name, bool):
-        return str(int(name))
+        return digits_of(int(name))
     if isinstance(name, float):
         return format_float(name).decode("ascii")
     return checked_text(name)

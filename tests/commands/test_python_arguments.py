@@ -6,8 +6,10 @@ from collections.abc import Callable
 from enum import IntEnum
 
 import pytest
+from comparison import request
 
 from cachestorm import Cache, ManualClock
+from cachestorm.declare.registry import REGISTRY
 from cachestorm.errors import (
     ArgumentError,
     CacheStormError,
@@ -16,6 +18,8 @@ from cachestorm.errors import (
     InvalidTtlError,
     NotAFloatError,
 )
+from cachestorm_server.session import Door, Session
+from cachestorm_server.settings import Settings
 
 NOW_MS = 1_700_000_000_000
 
@@ -193,6 +197,55 @@ class TestNumbersOfAnySize:
     def test_a_reaper_that_never_comes(self, cache: Cache, every: float) -> None:
         with pytest.raises(ConfigError):
             cache.reaper(every)
+
+
+class TestDigitsThatPythonDoesNotWrite:
+    HUGE = 10**5000
+
+    @pytest.mark.parametrize(
+        "call",
+        [
+            lambda cache: cache.strlen("k"),
+            lambda cache: cache.getrange("k", 0, -1),
+            lambda cache: cache.append("k", "x"),
+            lambda cache: cache.incrbyfloat("k", 1),
+            lambda cache: cache.sort("l"),
+            lambda cache: cache.sort("l", alpha=True),
+            lambda cache: cache.hstrlen("h", "f"),
+            lambda cache: cache.hincrbyfloat("h", "f", 1),
+            lambda cache: cache.sadd("s", 10**5000),
+            lambda cache: cache.hset("h", 10**5000, 1),
+            lambda cache: cache.zadd("z", {10**5000: 1}),
+            lambda cache: cache.zadd("z", {"m": 10**5000}),
+            lambda cache: cache.execute("GET", 10**5000),
+            lambda cache: cache.execute("FOO", 10**5000),
+        ],
+    )
+    def test_an_int_is_refused_where_its_digits_are_wanted(
+        self, cache: Cache, call: Callable[[Cache], object]
+    ) -> None:
+        cache.set("k", self.HUGE)
+        cache.rpush("l", self.HUGE, "x")
+        cache.hset("h", "f", self.HUGE)
+        with pytest.raises(CacheStormError):
+            call(cache)
+        assert [self.HUGE, self.HUGE] == [cache.get("k"), cache.hget("h", "f")]
+        assert [self.HUGE, "x"] == cache.lrange("l", 0, -1)
+        cache._check()
+
+    def test_in_a_list_it_is_equal_to_no_bytes(self, cache: Cache) -> None:
+        cache.rpush("l", self.HUGE, "x")
+        assert 1 == cache.lpos("l", "x")
+        assert 1 == cache.lrem("l", 0, "x")
+
+    def test_one_that_is_restored_is_refused_over_the_wire(self, cache: Cache) -> None:
+        cache.set("k", self.HUGE)
+        session = Session(Door(cache, REGISTRY, Settings()))
+        payload = cache.dump("k")
+        assert payload is not None
+        session.receive(request([[b"RESTORE", b"r", b"0", payload]]))
+        assert self.HUGE == cache.get("r")
+        assert session.receive(request([[b"GET", b"r"]])).startswith(b"-ERR ")
 
 
 class TestLoneSurrogates:
