@@ -18,6 +18,11 @@ from cachestorm.errors import CodecError, InvalidKeyError, NotAFloatError, NotAn
 INT64_MAX: Final = 9223372036854775807
 INT64_MIN: Final = -9223372036854775808
 
+# Up to here a double that is whole is spelled as an integer: in replies, and as a value, which
+# never gets digits that it did not come with.
+_WHOLE: Final = 4611686018427387904.0
+_EXACT: Final = 9007199254740992.0
+
 # Called unbound, it is spared the look-up of a method.
 is_ascii: Final = str.isascii
 
@@ -171,20 +176,63 @@ def _refuse_range_error(text: str, number: float, message: str) -> None:
 
 
 def format_float(number: float) -> bytes:
-    """The shortest decimal that reads back, in the layout of Redis 7.2.
+    """A double as replies spell it, scores above all, in the layout of Redis 7.2.
 
-    Source: the layout rules of `fpconv_dtoa`, which Redis and Valkey print doubles with.
+    1. A whole number of up to 2**62 is spelled as an integer.
+    2. Any other is the shortest decimal that reads back; a very great or very small one has
+       an exponent.
+
+    Source: `d2string`, and the layout rules of `fpconv_dtoa`, which Redis and Valkey print
+    doubles with.
 
     Example:
-        >>> [format_float(n) for n in (3.0, 0.1, 1e21, 1e-7, float("inf"))]
-        [b'3', b'0.1', b'1e+21', b'1e-7', b'inf']
+        >>> [format_float(n) for n in (3.0, 0.1, 1e18, 1e21, 1e-7, float("inf"))]
+        [b'3', b'0.1', b'1000000000000000000', b'1e+21', b'1e-7', b'inf']
     """
-    if number == float("inf"):
-        return b"inf"
-    if number == float("-inf"):
-        return b"-inf"
-    if number == 0.0:
-        return b"-0" if str(number).startswith("-") else b"0"
+    spelled = _integral(number, _WHOLE)
+    if spelled:
+        return spelled
+    digits, scale = _shortest(number)
+    count = len(digits)
+    magnitude = abs(scale + count - 1)
+    if (scale >= 0 and magnitude < count + 7) or (scale < 0 and (scale > -7 or magnitude < 4)):
+        text = _plain(digits, scale)
+    else:
+        text = digits[0] + ("." + digits[1:] if count > 1 else "")
+        text += f"e{'-' if scale + count - 1 < 0 else '+'}{magnitude}"
+    return (("-" if number < 0 else "") + text).encode("ascii")
+
+
+def plain_float(number: float) -> bytes:
+    """A double as a stored value: the shortest decimal that reads back, without an exponent.
+
+    So what INCRBYFLOAT has left is a number to all who read one, INCR among them.
+
+    Source: the layout of `ld2string` in Redis, which keeps no more than 17 decimals.
+
+    Example:
+        >>> [plain_float(n) for n in (3.0, 0.1, 1e21, 1e-7, float("inf"))]
+        [b'3', b'0.1', b'1000000000000000000000', b'0.0000001', b'inf']
+    """
+    spelled = _integral(number, _EXACT)
+    if spelled:
+        return spelled
+    digits, scale = _shortest(number)
+    return (("-" if number < 0 else "") + _plain(digits, scale)).encode("ascii")
+
+
+def _integral(number: float, most: float) -> bytes:
+    """A whole number of up to `most`, and what is no finite number; empty for any other."""
+    if -most <= number <= most:
+        whole = int(number)
+        if whole == 0 and number == 0.0:
+            return b"-0" if str(number).startswith("-") else b"0"
+        return b"%d" % whole if float(whole) == number else b""
+    return b"" if number - number == 0.0 else str(number).encode("ascii")
+
+
+def _shortest(number: float) -> tuple[str, int]:
+    """The fewest digits that read back, and the power of ten they are multiplied by."""
     mantissa, _, exponent = repr(abs(number)).partition("e")
     whole, _, fraction = mantissa.partition(".")
     if fraction == "0":
@@ -192,22 +240,16 @@ def format_float(number: float) -> bytes:
     scale = int(exponent or "0") - len(fraction)
     digits = (whole + fraction).lstrip("0")
     trimmed = digits.rstrip("0")
-    scale += len(digits) - len(trimmed)
-    digits = trimmed
-    count = len(digits)
-    magnitude = abs(scale + count - 1)
-    if scale >= 0 and magnitude < count + 7:
-        text = digits + "0" * scale
-    elif scale < 0 and (scale > -7 or magnitude < 4):
-        point = count + scale
-        if point <= 0:
-            text = "0." + "0" * -point + digits
-        else:
-            text = digits[:point] + "." + digits[point:]
-    else:
-        text = digits[0] + ("." + digits[1:] if count > 1 else "")
-        text += f"e{'-' if scale + count - 1 < 0 else '+'}{magnitude}"
-    return (("-" if number < 0 else "") + text).encode("ascii")
+    return trimmed, scale + len(digits) - len(trimmed)
+
+
+def _plain(digits: str, scale: int) -> str:
+    if scale >= 0:
+        return digits + "0" * scale
+    point = len(digits) + scale
+    if point <= 0:
+        return "0." + "0" * -point + digits
+    return digits[:point] + "." + digits[point:]
 
 
 def sort_by_bytes(names: list[str]) -> None:
@@ -236,7 +278,7 @@ def to_wire(value: object) -> bytes:
     if isinstance(value, int):
         return digits_of(value).encode("ascii")
     if isinstance(value, float):
-        return format_float(value)
+        return plain_float(value)
     return _to_json(value)
 
 

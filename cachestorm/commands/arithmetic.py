@@ -12,11 +12,14 @@ from cachestorm.errors import ArgumentError
 # up to here every integer is a double of its own, and sums of such are exact
 EXACT: Final = 9007199254740992.0
 
+DECIMALS: Final = 17
+
 
 def float_sum(number: float, increment: float) -> float:
     """The sum of two numbers as they are written, not as doubles hold them.
 
-    So ten times 0.1 is 1, which is what a server that adds in long doubles prints.
+    So ten times 0.1 is 1, which is what a server that adds in long doubles prints. As there,
+    the sum has 17 decimals at most.
 
     Raises:
         ArgumentError: if the sum is no finite number.
@@ -29,8 +32,9 @@ def float_sum(number: float, increment: float) -> float:
     if total - total != 0.0:
         raise ArgumentError("increment would produce NaN or Infinity")
     if number.is_integer() and increment.is_integer() and -EXACT < total < EXACT:
-        return total + 0.0  # no minus zero
+        return total + 0.0
     from decimal import Context, Decimal
 
     exact = Context(prec=40).add(Decimal(repr(number)), Decimal(repr(increment)))
-    return float(exact) + 0.0
+    # no minus zero
+    return round(float(exact), DECIMALS) + 0.0

@@ -17,7 +17,7 @@ from typing import Final, cast
 from librt.random import randrange
 from mypy_extensions import i64, u8
 
-from cachestorm.codec import checked_text, digits_of, format_float
+from cachestorm.codec import checked_text, digits_of, plain_float
 from cachestorm.commands.edge import exact_key
 from cachestorm.entry import Entry
 from cachestorm.errors import CommandSyntaxError, WrongTypeError
@@ -46,7 +46,7 @@ def name_of(name: object) -> str:
     if isinstance(name, int) and not isinstance(name, bool):
         return digits_of(int(name))
     if isinstance(name, float):
-        return format_float(name).decode("ascii")
+        return plain_float(name).decode("ascii")
     return checked_text(name)
 
 

@@ -422,7 +422,7 @@ class SortedSets(SortedSetRanges, SortedSetAlgebra):
         group="sorted-set",
         since="0.1",
         complexity="O(1) a step, O(N) for a whole iteration",
-        reply="scan_pairs",
+        reply="scan_scores",
         summary="Iterate over the members and scores of a sorted set.",
     )
     def zscan(

@@ -363,7 +363,7 @@ def scan(value: object, bound: Bound) -> object:
 
 @_named
 def scan_pairs(value: object, bound: Bound) -> object:
-    """HSCAN, ZSCAN: (cursor, pairs or dict), flat in both protocols; NOVALUES: names."""
+    """HSCAN: (cursor, pairs or dict), flat in both protocols; NOVALUES: names."""
     cursor, rows = cast("tuple[int, object]", value)
     flat: list[object] = []
     if bound.given("novalues"):
@@ -372,6 +372,17 @@ def scan_pairs(value: object, bound: Bound) -> object:
         for name, item in _pairs(rows):
             flat.append(name)
             flat.append(_bulk(item))
+    return [b"%d" % cursor, flat]
+
+
+@_named
+def scan_scores(value: object, bound: Bound) -> object:
+    """ZSCAN: (cursor, (member, score) rows), flat and with scores as text in both protocols."""
+    cursor, rows = cast("tuple[int, object]", value)
+    flat: list[object] = []
+    for member, score in _pairs(rows):
+        flat.append(member)
+        flat.append(format_float(cast(float, score)))
     return [b"%d" % cursor, flat]
 
 

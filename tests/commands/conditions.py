@@ -87,26 +87,55 @@ def has_negative_offset(words: list[bytes], theirs: Reply, ours: Reply) -> bool:
 def has_many_digits(words: list[bytes], theirs: Reply, ours: Reply) -> bool:
     """They answer a number of more digits than a double is written with, we the nearest double.
 
-    They write 17 places behind the point and no exponent.
+    Both write at most 17 decimals and no exponent.
     """
-    try:
-        one, other = (float(reply.text[1:]) for reply in (theirs, ours))
-    except ValueError:
+    one, other = theirs.text[1:], ours.text[1:]
+    if not all(re.fullmatch(r"-?\d+(\.\d{1,17})?", text) for text in (one, other)):
         return False
-    digits = theirs.text.strip("$-0").replace(".", "")
-    is_long = len(digits) > 15 or "e" in ours.text
-    return is_long and abs(one - other) <= max(abs(one) * 1e-15, 1e-17)
+    is_near = abs(float(one) - float(other)) <= max(abs(float(one)) * 1e-15, 1e-17)
+    return is_near and len(_digits(one)) > 15
 
 
-def is_same_number(words: list[bytes], theirs: Reply, ours: Reply) -> bool:
-    """Nothing but the digits in which a double is written differs."""
+def has_signed_zero(words: list[bytes], theirs: Reply, ours: Reply) -> bool:
+    """Nothing but the sign of a zero differs."""
+    return _is_respelled(lambda one, other: {one, other} == {"0", "-0"}, theirs, ours)
+
+
+def has_seventeen_digits(words: list[bytes], theirs: Reply, ours: Reply) -> bool:
+    """Theirs writes a double as C does by `%.17g`."""
+    return _is_respelled(
+        lambda one, other: float(one) == float(other) and one == f"{float(other):.17g}",
+        theirs,
+        ours,
+    )
+
+
+def has_other_last_digits(words: list[bytes], theirs: Reply, ours: Reply) -> bool:
+    """Both write the same double, theirs with sixteen digits or more."""
+    return _is_respelled(
+        lambda one, other: float(one) == float(other) and len(_digits(one)) >= 16, theirs, ours
+    )
+
+
+def has_same_scores(theirs: Reply, ours: Reply) -> bool:
+    """Whether two replies differ by no more than how servers write the same doubles."""
+    ways = (has_signed_zero, has_seventeen_digits, has_other_last_digits)
+    return any(way([], theirs, ours) for way in ways)
+
+
+def _digits(text: str) -> str:
+    """The digits that count: no exponent, no zeros before or behind."""
+    return text.partition("e")[0].lstrip("-").replace(".", "").strip("0")
+
+
+def _is_respelled(is_same: Callable[[str, str], bool], theirs: Reply, ours: Reply) -> bool:
     if isinstance(theirs.value, list) and isinstance(ours.value, list):
         return len(theirs.value) == len(ours.value) and all(
-            one == other or is_same_number(words, one, other)
+            one == other or _is_respelled(is_same, one, other)
             for one, other in zip(theirs.value, ours.value, strict=True)
         )
     try:
-        return float(theirs.text[1:]) == float(ours.text[1:])
+        return theirs.mark == ours.mark and is_same(theirs.text[1:], ours.text[1:])
     except ValueError:
         return False
 

@@ -21,13 +21,15 @@ from conditions import (
     has_many_digits,
     has_negative_offset,
     has_nul,
+    has_other_last_digits,
     has_repeated_option,
+    has_seventeen_digits,
+    has_signed_zero,
     has_ties,
     has_wide_exponent,
     has_word,
     is_more,
     is_reordered,
-    is_same_number,
 )
 
 NUMBER: Final = "-ERR value is not an integer or out of range"
@@ -334,7 +336,16 @@ DIFFERENCES: Final = [
         ["$*", ",*", ARRAY],
         ["$*", ",*", ARRAY],
         "minus zero is zero; theirs tells them apart once it has sorted the set by SORT",
-        condition=is_same_number,
+        condition=has_signed_zero,
+    ),
+    Difference(
+        SCORED,
+        ["$*", ",*", ARRAY],
+        ["$*", ",*", ARRAY],
+        "a double has the fewest digits that read back, and of those the nearest; theirs has "
+        "one more now and then, or another last one",
+        "valkey",
+        condition=has_other_last_digits,
     ),
     Difference(
         RANGES,
@@ -350,7 +361,7 @@ DIFFERENCES: Final = [
         ["$*", ",*", ARRAY],
         "a double has the fewest digits that read back, as in Redis 7.2",
         "redis",
-        condition=is_same_number,
+        condition=has_seventeen_digits,
     ),
     Difference(
         SEARCHES,

@@ -29,7 +29,7 @@ from comparison import (
     request,
     settled,
 )
-from conditions import is_same_number
+from conditions import has_same_scores
 from differences import why_different
 from real_servers import HOST, RealServer
 
@@ -305,7 +305,7 @@ def same(theirs: Contents, ours: Contents) -> bool:
         if kind != other_kind or len(ends) != len(other_ends):
             return False
         is_same = value == other_value
-        if not is_same and not (kind == "+zset" and is_same_number([], value, other_value)):
+        if not is_same and not (kind == "+zset" and has_same_scores(value, other_value)):
             return False
         for end, other in zip(ends, other_ends, strict=True):
             if (end < 0) != (other < 0) or abs(end - other) > LATITUDE_MS:

@@ -20,8 +20,10 @@ NUMBERS = ["0", "1", "2", "-1", "-2", "3", "100", "x", "-100", "1.5", ""]
 GREATEST, LEAST = "9223372036854775807", "-9223372036854775808"
 INTEGERS = ["1", "-1", "5", GREATEST, LEAST, "x", " 1", "1.0", "01"]
 FLOATS = ["1", "0.1", "-0.25", "3.0e2", "1e-3", "x", "", "-1.5", "0.2", "1_0", " 1"]
+FLOATS += ["1e8", "-1.7e9", "1e15", "1e17", "1e21", "1e-7", "1e-18", "0.0123456789012345678"]
 VALUES = [*MEMBERS, "10", "0.5", GREATEST, "ohmytext", "mynewtext", "3.0", "1e3"]
 SCORES = ["1", "2", "-1.5", "inf", "-inf", "0", "3e2", "x", "-0", "0.25"]
+SCORES += ["1e8", "1.7e9", "-1e15", "1e17", "1e21", "1e-7", str(2**62), "0.30000000001"]
 LONGITUDES = ["0", "13.361389", "15.087269", "-180", "180", "179.9999", "-1e-7", "181", "x"]
 LATITUDES = ["0", "38.115556", "37.502669", "85.05112878", "-85", "66.5", "85.06", "x"]
 LENGTHS = ["0", "1", "200", "1e4", "30000", "2e7", "inf", "-1", "x"]
@@ -73,6 +75,7 @@ HSTRLEN key member
 HDEL key member*
 HINCRBY key member number
 HINCRBYFLOAT key member 1|0.5|x|-2
+HINCRBYFLOAT key member float
 HSCAN key 0 [MATCH *|x*|[xy]]
 HEXPIREAT key 4000000000|4000000001|1|x|-1 [NX|XX|GT|LT] FIELDS 2 member member
 HPEXPIREAT key moment-ms [NX|XX|GT|LT] FIELDS 2 member member

@@ -86,7 +86,12 @@ def reply(name: str, value: object, *options: str) -> object:
         ("ranked", None, ("withscore",), NULL_ARRAY),
         ("scan", (7, ["a"]), (), [b"7", ["a"]]),
         ("scan_pairs", (0, {"f": 1}), (), [b"0", ["f", b"1"]]),
-        ("scan_pairs", (0, [("m", 1.5)]), (), [b"0", ["m", b"1.5"]]),
+        (
+            "scan_scores",
+            (0, [("m", 1e-7), ("n", 1e8)]),
+            (),
+            [b"0", ["m", b"1e-7", "n", b"100000000"]],
+        ),
         ("scan_pairs", (0, ["f"]), ("novalues",), [b"0", ["f"]]),
         ("sort", ["a"], (), [b"a"]),
         ("sort", 1, ("destination",), 1),
