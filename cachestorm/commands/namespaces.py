@@ -6,13 +6,40 @@ described and deleted.
 
 from __future__ import annotations
 
+from typing import Final, cast
+
 from mypy_extensions import mypyc_attr, trait
 
 from cachestorm.codec import bytes_of
 from cachestorm.commands.edge import Edge
+from cachestorm.commands.errand import Errand
 from cachestorm.declare.declaration import command
 from cachestorm.keyspace.keyspace import Keyspace
-from cachestorm.keyspace.store import rss_bytes
+from cachestorm.keyspace.store import Store, rss_bytes
+
+
+class Swapping(Errand):
+    """SWAPDB: what invalidations have left is reaped first, in slices; then all is swapped.
+
+    An invalidation counts what it reaps, and would look for it in the other namespace.
+    """
+
+    def __init__(self, store: Store, one: Keyspace, other: Keyspace) -> None:
+        super().__init__(store)
+        self._one: Final = one
+        self._other: Final = other
+
+    def _slice(self) -> bool:
+        if self._one is self._other:
+            return True
+        now = self._store.sequence
+        if not (self._one.reap_doomed(now) and self._other.reap_doomed(now)):
+            return False
+        self._one.swap(self._other)
+        return True
+
+    def result(self) -> object:
+        return True
 
 
 @mypyc_attr(allow_interpreted_subclasses=True)
@@ -140,13 +167,14 @@ class Namespaces(Edge):
         Raises:
             ArgumentError: for a number that is no database.
         """
+        store = self._store
         self._enter()
         try:
-            store = self._store
-            store.swap(store.numbered(index1), store.numbered(index2))
-            return True
+            one = store.numbered(index1)
+            other = store.numbered(index2)
         finally:
             self._leave()
+        return cast(bool, self._run(Swapping(store, one, other)))
 
     @command(
         "MEMINFO",

@@ -202,21 +202,6 @@ class Store(Commons):
             raise ArgumentError("DB index is out of range")
         return self.space(DEFAULT if number == 0 else f"db{number}")
 
-    def swap(self, one: Keyspace, other: Keyspace) -> None:
-        """Exchanges all that two namespaces hold, whoever has a view of them.
-
-        O(1), when no invalidation in them is still to be reaped: this is done first, as it
-        counts what it reaps, and would look for it in the other one.
-        """
-        if one is other:
-            return
-        while one.tags.doomed or other.tags.doomed:
-            one.reap_doomed(self.sequence)
-            other.reap_doomed(self.sequence)
-            if not self.transaction:
-                self.breathe()
-        one.swap(other)
-
     def flush_all(self) -> None:
         """Empties every keyspace. O(1) a namespace for the caller."""
         for space in self._spaces.values():

@@ -120,6 +120,27 @@ def test_an_invalidation_that_nobody_finishes_is_reaped_and_counted_once() -> No
     cache._check()
 
 
+def test_a_swap_in_the_middle_of_an_invalidation_lets_others_in() -> None:
+    cache = tagged()
+    cache.set("kept", b"v")
+    invalidating = handed_over(cache, "INVALIDATE")
+    with pytest.raises(Unfinished) as caught:
+        cache.serving_others().swapdb(1, 0)
+    left = cache.dbsize()
+    assert left > 1
+    assert cache.get("kept") == b"v"
+    swapping = caught.value.errand
+    while not swapping.step():
+        assert left - cache.dbsize() <= SLICE + LOOK
+        left = cache.dbsize()
+    assert swapping.result() is True
+    assert cache.dbsize() == 0
+    assert cache.database(1).keys() == ["kept"]
+    assert invalidating.step()
+    assert invalidating.result() == COUNT
+    cache._check()
+
+
 def test_two_invalidations_at_once_count_each_key_with_the_first() -> None:
     cache = Cache()
     for number in range(COUNT):
