@@ -118,10 +118,7 @@ def admit(space: Keyspace, key: str, container: Container, kind: u8) -> None:
     Raises:
         OutOfMemoryError: if there is no room and no victim.
     """
-    deadline: i64 = 0
-    if space.default_ttl_ms != 0:
-        deadline = space.commons.now_ms() + space.default_ttl_ms
-    space.put(key, container, kind, deadline)
+    space.put(key, container, kind, space.default_deadline())
 
 
 def replace(space: Keyspace, key: str, container: Container, kind: u8) -> None:

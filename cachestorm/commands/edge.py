@@ -97,13 +97,14 @@ def kind_of(value: object) -> u8:
     return OBJECT
 
 
-def deadline_of(ttl: object, command: str, default_ms: i64, now_ms: i64) -> i64:
+def deadline_of(ttl: object, command: str, space: Keyspace, now_ms: i64) -> i64:
     """The deadline that a time to live means; 0 for never.
 
     Args:
         ttl: seconds, a `timedelta`, a duration like `"5m"`, a `Lifetime` of the wire,
             None for never, or UNSET for the namespace's default.
         command: whose refusal it is.
+        space: the namespace.
 
     Raises:
         InvalidTtlError: if it is not positive or ends beyond 64 bits.
@@ -111,7 +112,7 @@ def deadline_of(ttl: object, command: str, default_ms: i64, now_ms: i64) -> i64:
     if type(ttl) is int and 0 < ttl < MANY_SECONDS:
         return now_ms + ttl * 1000
     if ttl is _UNSET:
-        return now_ms + default_ms if default_ms != 0 else 0
+        return space.default_deadline(now_ms)
     if ttl is None:
         return 0
     if isinstance(ttl, Lifetime):
@@ -157,13 +158,13 @@ class Lasting:
         self.deadline_ms: i64 = 0
         self.idle: Idle | None = None
 
-    def begin(self, command: str, default_ms: i64, now_ms: i64) -> None:
+    def begin(self, command: str, space: Keyspace, now_ms: i64) -> None:
         """Works out the deadline, from now on.
 
         Raises:
             InvalidTtlError: as `deadline_of`.
         """
-        deadline = deadline_of(self._ttl, command, default_ms, now_ms)
+        deadline = deadline_of(self._ttl, command, space, now_ms)
         if self._jitter != 0.0 and deadline > now_ms:
             span: int = deadline - now_ms
             spared: int = int(span * self._jitter * random())
@@ -320,7 +321,4 @@ def keep_scalar(space: Keyspace, key: str, entry: Entry | None, value: object) -
     if entry is not None:
         space.change(entry, value)
         return
-    deadline: i64 = 0
-    if space.default_ttl_ms != 0:
-        deadline = space.commons.now_ms() + space.default_ttl_ms
-    space.put(key, value, STRING, deadline)
+    space.put(key, value, STRING, space.default_deadline())

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from mypy_extensions import i64, mypyc_attr, trait
+from mypy_extensions import mypyc_attr, trait
 
 from cachestorm.codec import INT64_MAX, INT64_MIN, parse_float, parse_int, to_wire
 from cachestorm.commands.arithmetic import float_sum
@@ -109,7 +109,7 @@ class Scalars(Edge):
         try:
             entry = space.find(key)
             if entry is None:
-                space.put(key, amount, STRING, self._default_deadline(space))
+                space.put(key, amount, STRING, space.default_deadline())
                 return amount
             value = scalar(space, entry)
             number = value if type(value) is int else parse_int(to_wire(value))
@@ -122,11 +122,6 @@ class Scalars(Edge):
             return total
         finally:
             self._leave()
-
-    def _default_deadline(self, space: Keyspace) -> i64:
-        if space.default_ttl_ms == 0:
-            return 0
-        return space.commons.now_ms() + space.default_ttl_ms
 
     @command(
         "APPEND key value",
@@ -152,7 +147,7 @@ class Scalars(Edge):
         try:
             entry = space.find(key)
             if entry is None:
-                space.put(key, tail, STRING, self._default_deadline(space))
+                space.put(key, tail, STRING, space.default_deadline())
                 return len(tail)
             size = length_of(space, entry)
             if size + len(tail) > LONGEST_STRING:
@@ -270,7 +265,7 @@ class Scalars(Edge):
             entry = space.find(key)
             if entry is None:
                 total = float_sum(0.0, increment)
-                space.put(key, total, STRING, self._default_deadline(space))
+                space.put(key, total, STRING, space.default_deadline())
             else:
                 total = float_sum(parse_float(wire_scalar(space, entry)), increment)
                 space.change(entry, total)

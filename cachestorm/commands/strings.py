@@ -141,7 +141,7 @@ class Strings(Edge):
         is_timed = ttl is not _UNSET or space.default_ttl_ms != 0
         if is_timed:
             now = store.time_ms()
-            deadline = deadline_of(ttl, "set", space.default_ttl_ms, now)
+            deadline = deadline_of(ttl, "set", space, now)
         if (
             # filing a deadline may make a dict, which the garbage collector tracks
             (NOTHING_INTERRUPTS or (STEPS_ARE_ATOMIC and not is_timed))
@@ -175,7 +175,7 @@ class Strings(Edge):
         try:
             if nx or xx or get or keepttl:
                 return self._set_if(key, held, kind, lasting, nx, xx, get, keepttl, names)
-            lasting.begin("set", space.default_ttl_ms, space.commons.now_ms())
+            lasting.begin("set", space, space.commons.now_ms())
             space.put(key, held, kind, lasting.deadline_ms, names, lasting.idle)
             return True
         finally:
@@ -196,7 +196,7 @@ class Strings(Edge):
         if (nx and xx) or (keepttl and not lasting.is_default):
             raise CommandSyntaxError()
         space = self._space
-        lasting.begin("set", space.default_ttl_ms, space.commons.now_ms())
+        lasting.begin("set", space, space.commons.now_ms())
         entry = space.find(key) if get else space.peek(key)
         former: object = _MISSING
         if get and entry is not None:
@@ -259,7 +259,7 @@ class Strings(Edge):
         held = box(value)
         space = self._enter()
         try:
-            deadline = deadline_of(ttl, name, space.default_ttl_ms, space.commons.now_ms())
+            deadline = deadline_of(ttl, name, space, space.commons.now_ms())
             if only_new and space.peek(key) is not None:
                 return False
             space.put(key, held, kind, deadline)
@@ -346,7 +346,7 @@ class Strings(Edge):
         space = self._enter()
         try:
             now = space.commons.now_ms()
-            deadline = deadline_of(ttl, "getex", 0, now)
+            deadline = deadline_of(ttl, "getex", space, now)
             entry = space.find(key)
             if entry is None:
                 return _MISSING
@@ -420,7 +420,7 @@ class Strings(Edge):
         kinds = [kind_of(held) for held in values.values()]
         space = self._enter()
         try:
-            deadline = deadline_of(_UNSET, "mset", space.default_ttl_ms, space.commons.now_ms())
+            deadline = space.default_deadline()
             if only_new:
                 for name in values:
                     if space.peek(name) is not None:

@@ -14,14 +14,13 @@ from typing import Final, cast
 from mypy_extensions import mypyc_attr, trait
 
 from cachestorm.codec import sort_by_bytes
-from cachestorm.commands.edge import Edge, deadline_of, exact_key, kind_of
+from cachestorm.commands.edge import Edge, exact_key, kind_of
 from cachestorm.commands.errand import Errand
 from cachestorm.declare.declaration import command
 from cachestorm.errors import ArityError
 from cachestorm.keyspace.keyspace import Keyspace
 from cachestorm.keyspace.store import Store
 from cachestorm.keyspace.tag_index import Invalidation, checked_tag, checked_tags
-from cachestorm.markers import UNSET
 from cachestorm.values.weights import box
 
 _TAG_WORK: Final = "O(1) a tag"
@@ -89,10 +88,7 @@ class Tags(Edge):
         held = box(value)
         space = self._enter()
         try:
-            deadline = deadline_of(
-                UNSET, "settag", space.default_ttl_ms, space.commons.now_ms()
-            )
-            space.put(key, held, kind, deadline, names)
+            space.put(key, held, kind, space.default_deadline(), names)
             return True
         finally:
             self._leave()

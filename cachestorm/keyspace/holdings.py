@@ -245,6 +245,18 @@ class Holdings(Scales):
 
     # -- deadlines
 
+    def default_deadline(self, now_ms: i64 = 0) -> i64:
+        """When a key ends that is written now without a time to live; 0 for never.
+
+        Args:
+            now_ms: the time, if the caller has looked.
+        """
+        if self.default_ttl_ms == 0:
+            return 0
+        if now_ms == 0:
+            now_ms = self.commons.now_ms()
+        return now_ms + self.default_ttl_ms
+
     def _put_off(self, entry: Entry) -> bool:
         """Files an entry under the deadline that its last hit gave it, if that is new."""
         deadline = self.expiry.deadline_ms(entry)

@@ -152,6 +152,18 @@ class TestDeadlines:
         cache.mset({"d": 1})
         cache.settag("e", 1, "tag")
         assert [cache.ttl(key) for key in "abcde"] == [60.0, None, 60.0, 60.0, 60.0]
+        made: dict[str, Callable[[str], object]] = {
+            "append": lambda key: cache.append(key, "x"),
+            "incrbyfloat": lambda key: cache.incrbyfloat(key, 1.5),
+            "setbit": lambda key: cache.setbit(key, 7, 1),
+            "setnx": lambda key: cache.setnx(key, 1),
+            "hset": lambda key: cache.hset(key, "f", 1),
+            "rpush": lambda key: cache.rpush(key, 1),
+            "sunionstore": lambda key: cache.sadd("s", 1) and cache.sunionstore(key, "s"),
+        }
+        for key, make in made.items():
+            make(key)
+            assert cache.ttl(key) == 60.0
 
 
 class TestLimits:
