@@ -136,15 +136,11 @@ def replace(space: Keyspace, key: str, container: Container, kind: u8) -> None:
 
 
 def settle(space: Keyspace, entry: Entry, container: Container, size_before: i64) -> None:
-    """Ends a change in place.
+    """Ends a change in place: see `Removals.changed`.
 
-    1. The keyspace is charged what the container grew by, or refunded.
-    2. The key of a container that is empty now is removed.
-    3. Objects that left it go to the graveyard.
+    Args:
+        size_before: what the container was charged at before the change.
     """
-    if container.leaving is not None:
-        space.commons.bury(container.leaving)
-        container.leaving = None
     space.changed(entry, container.size_bytes - size_before)
 
 

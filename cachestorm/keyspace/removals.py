@@ -123,7 +123,12 @@ class Removals(Holdings):
         return self.tags.fatal_mark(entry)
 
     def changed(self, entry: Entry, size_delta: i64) -> None:
-        """A container was changed in place. One that is empty now is removed."""
+        """Ends a change of a container in place.
+
+        1. The keyspace is charged what it grew by, or refunded.
+        2. Objects that left it go to the graveyard.
+        3. The key of one that is empty now is removed.
+        """
         self.charge(size_delta)
         container = self.value(entry)
         assert isinstance(container, Container)
