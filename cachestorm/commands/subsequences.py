@@ -17,16 +17,25 @@ def table_of(first: bytes, second: bytes) -> list[int]:
     """The rows of the table: one for each prefix of `first`, the empty one included."""
     width = len(second)
     every = (1 << width) - 1
-    places: dict[int, int] = {}
-    for place, byte in enumerate(second):
-        places[byte] = places.get(byte, 0) | 1 << place
+    places = _places(second, set(first))
     row = every
     rows = [row]
     for byte in first:
-        met = row & places.get(byte, 0)
+        met = row & places[byte]
         row = ((row + met) | (row - met)) & every
         rows.append(row)
     return rows
+
+
+def _places(text: bytes, wanted: set[int]) -> dict[int, int]:
+    """For each wanted byte a number that has a bit wherever the text has the byte."""
+    digits = text[::-1]
+    places: dict[int, int] = {}
+    for byte in wanted:
+        table = bytearray(b"0" * 256)
+        table[byte] = 49
+        places[byte] = int(b"0" + digits.translate(table), 2)
+    return places
 
 
 def length_at(row: int, width: int) -> int:
@@ -44,6 +53,10 @@ def common_ranges(first: bytes, second: bytes, table: list[int]) -> list[tuple[i
     i = len(first)
     j = len(second)
     size = 0
+    width = (len(second) + 7) // 8
+    # row i, where a bit is found without a copy of all that are behind it
+    row = b""
+    row_at = -1
     while i > 0 and j > 0:
         if first[i - 1] == second[j - 1]:
             i -= 1
@@ -53,10 +66,15 @@ def common_ranges(first: bytes, second: bytes, table: list[int]) -> list[tuple[i
         if size:
             found.append((i, j, size))
             size = 0
-        if length_at(table[i - 1], j) > length_at(table[i], j - 1):
-            i -= 1
-        else:
+        if row_at != i:
+            row = table[i].to_bytes(width, "little")
+            row_at = i
+        # the length is that of one neighbour or of both: where it grew beyond the one to the
+        # left, it is that of the row above
+        if row[(j - 1) >> 3] >> ((j - 1) & 7) & 1:
             j -= 1
+        else:
+            i -= 1
     if size:
         found.append((i, j, size))
     return found

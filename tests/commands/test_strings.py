@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from cachestorm import MISSING, Cache, Cause, ManualClock
@@ -61,6 +63,17 @@ def test_the_common_subsequence_is_told_as_bytes_length_or_places(cache: Cache) 
     cache.rpush("l", 1)
     with pytest.raises(ArgumentError, match="must contain string values"):
         cache.lcs("a", "l")
+
+
+@pytest.mark.parametrize("keys", [("short", "long"), ("long", "short")])
+def test_comparing_takes_time_in_proportion_to_both_lengths(
+    cache: Cache, keys: tuple[str, str]
+) -> None:
+    cache.mset({"short": b"bca", "long": b"ab" * 500_000})
+    started = time.process_time()
+    assert 2 == cache.lcs(*keys, len=True)
+    assert 2 == cache.lcs(*keys, idx=True)["len"]  # type: ignore[call-overload,index]
+    assert time.process_time() - started < 5
 
 
 def test_long_values_are_not_compared(cache: Cache) -> None:
