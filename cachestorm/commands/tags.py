@@ -129,7 +129,7 @@ class Tags(Edge):
             entry = space.peek(key)
             if entry is None:
                 return 0
-            present = space.tags.names(entry)
+            present = set(space.tags.names(entry))
             added = [name for name in names if name not in present]
             if added:
                 space.add_tags(entry, added)
@@ -157,7 +157,8 @@ class Tags(Edge):
             if entry is None:
                 return 0
             present = space.tags.names(entry)
-            kept = [name for name in present if name not in names]
+            taken = set(names)
+            kept = [name for name in present if name not in taken]
             if len(kept) < len(present):
                 space.keep_tags(entry, kept)
             return len(present) - len(kept)

@@ -278,3 +278,15 @@ def test_a_tag_that_the_victims_took_along_is_paid_for_again(way: str) -> None:
             cache.set("new", b"x" * 8000, tags=tags)
         assert cache.stats()["used_memory"] <= 32_000
         cache._check()
+
+
+def test_many_tags_are_added_and_taken_away_in_proportion_to_their_number() -> None:
+    cache = Cache()
+    first = [f"first-{number}" for number in range(30_000)]
+    second = [f"second-{number}" for number in range(30_000)]
+    cache.set("k", "v", tags=first)
+    started = time.process_time()
+    assert 30_000 == cache.addtag("k", *second)
+    assert 30_000 == cache.remtag("k", *second)
+    assert time.process_time() - started < 5
+    assert first == cache.tags("k")
