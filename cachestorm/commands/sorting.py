@@ -104,7 +104,7 @@ class Sorting(Edge):
         group="generic",
         since="0.1",
         complexity="O(N + M*log M) for N elements and M returned ones",
-        reply="bulks",
+        reply="sort",
         flags="@set @sortedset @list @dangerous",
         summary="Sort the elements of a list, set or sorted set.",
     )

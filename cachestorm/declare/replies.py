@@ -10,7 +10,8 @@ know the classes here and Python's own types, and no command:
    the required parameters, for replies whose shape an option decides.
 2. It never fails on a value that the method may return, but for CodecError: a stored
    object that the codec cannot turn into bytes.
-3. `None` is "nothing there" unless the converter says otherwise; MISSING always is.
+3. MISSING is "nothing there". So is None but for a stored value, which may be None and is
+   the same bytes then in all replies.
 """
 
 from __future__ import annotations
@@ -137,6 +138,7 @@ def converter_named(name: str) -> Converter | None:
 
 
 def _bulk(value: object) -> object:
+    """What may be nothing at all as bytes; None: null. Not for a stored value."""
     if type(value) is bytes:
         return value
     return None if value is None or value is MISSING else to_wire(value)
@@ -144,6 +146,15 @@ def _bulk(value: object) -> object:
 
 def _bulks(values: object) -> list[object]:
     return [_bulk(value) for value in cast("Iterable[object]", values)]
+
+
+def _stored(value: object) -> object:
+    """A stored value as bytes, None among them; MISSING: null."""
+    return None if value is MISSING else to_wire(value)
+
+
+def _all_stored(values: object) -> list[object]:
+    return [_stored(value) for value in cast("Iterable[object]", values)]
 
 
 def _pairs(value: object) -> list[tuple[object, object]]:
@@ -167,27 +178,20 @@ def ok(value: object, bound: Bound) -> object:
 
 @_named
 def bulk(value: object, bound: Bound) -> object:
-    """A stored value as bytes; None: null. Also a float that is bulk in RESP3 (INCRBYFLOAT)."""
+    """A value as bytes, a float that is bulk in RESP3 among them (INCRBYFLOAT); None: null."""
     return _bulk(value)
 
 
 @_named
 def stored(value: object, bound: Bound) -> object:
     """A stored value that may be None, from a method with `default`; MISSING: null."""
-    return None if value is MISSING else to_wire(value)
-
-
-@_named
-def bulks(value: object, bound: Bound) -> object:
-    """A list of stored values as bytes; None among them: null."""
-    return _bulks(value)
+    return _stored(value)
 
 
 @_named
 def stored_all(value: object, bound: Bound) -> object:
     """A list of stored values that may be None, from a method with `default` (MGET)."""
-    items = cast("Iterable[object]", value)
-    return [None if item is MISSING else to_wire(item) for item in items]
+    return _all_stored(value)
 
 
 @_named
@@ -218,7 +222,7 @@ def verbatim(value: object, bound: Bound) -> object:
 def set_(value: object, bound: Bound) -> object:
     """SET: with GET the old value or null, else OK for True and null for False."""
     if bound.mask != 0 and bound.given("get"):
-        return None if value is MISSING else to_wire(value)
+        return _stored(value)
     return OK if value else None
 
 
@@ -247,7 +251,7 @@ def members(value: object, bound: Bound) -> object:
 @_named
 def mapping(value: object, bound: Bound) -> object:
     """A dict of names to stored values (HGETALL)."""
-    return {name: _bulk(item) for name, item in _pairs(value)}
+    return {name: _stored(item) for name, item in _pairs(value)}
 
 
 @_named
@@ -265,10 +269,8 @@ def picked(value: object, bound: Bound) -> object:
 def taken(value: object, bound: Bound) -> object:
     """LPOP, RPOP: without count a value, with count values; MISSING: null of either sort."""
     if not bound.given("count"):
-        return None if value is MISSING else to_wire(value)
-    if value is MISSING:
-        return NULL_ARRAY
-    return [to_wire(item) for item in cast("Iterable[object]", value)]
+        return _stored(value)
+    return NULL_ARRAY if value is MISSING else _all_stored(value)
 
 
 @_named
@@ -285,7 +287,7 @@ def fields(value: object, bound: Bound) -> object:
     if not bound.given("count"):
         return value
     if bound.given("withvalues"):
-        return Pairs([(name, _bulk(item)) for name, item in _pairs(value)])
+        return Pairs([(name, _stored(item)) for name, item in _pairs(value)])
     return list(cast("Iterable[object]", value))
 
 
@@ -315,7 +317,7 @@ def keyed(value: object, bound: Bound) -> object:
     if value is None:
         return NULL_ARRAY
     key, elements = cast("tuple[object, object]", value)
-    return [key, _bulks(elements)]
+    return [key, _all_stored(elements)]
 
 
 @_named
@@ -325,14 +327,6 @@ def keyed_scores(value: object, bound: Bound) -> object:
         return NULL_ARRAY
     key, rows = cast("tuple[object, object]", value)
     return [key, [[member, score] for member, score in _pairs(rows)]]
-
-
-@_named
-def blocked(value: object, bound: Bound) -> object:
-    """BLPOP: (key, element); None (timed out): a null array."""
-    if value is None:
-        return NULL_ARRAY
-    return _bulks(value)
 
 
 @_named
@@ -371,7 +365,7 @@ def scan_pairs(value: object, bound: Bound) -> object:
     else:
         for name, item in _pairs(rows):
             flat.append(name)
-            flat.append(_bulk(item))
+            flat.append(_stored(item))
     return [b"%d" % cursor, flat]
 
 
@@ -388,8 +382,10 @@ def scan_scores(value: object, bound: Bound) -> object:
 
 @_named
 def sort(value: object, bound: Bound) -> object:
-    """SORT: how many were stored, or the values."""
-    return value if bound.given("store") or bound.given("destination") else _bulks(value)
+    """SORT: how many were stored, or the values; None: null where GET may find nothing."""
+    if bound.given("store") or bound.given("destination"):
+        return value
+    return _bulks(value) if bound.given("get") else _all_stored(value)
 
 
 @_named

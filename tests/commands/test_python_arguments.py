@@ -294,3 +294,34 @@ class TestNone:
         with pytest.raises(TypeError):
             cache.keys(None)  # type: ignore[arg-type]
         assert ["k"] == cache.keys()
+
+    @pytest.mark.parametrize(
+        "words",
+        [
+            "GET k",
+            "MGET k",
+            "GETEX k",
+            "HGET h f",
+            "HMGET h f",
+            "HVALS h",
+            "HGETALL h",
+            "HSCAN h 0",
+            "HRANDFIELD h 1 WITHVALUES",
+            "HGETEX h FIELDS 1 f",
+            "LRANGE l 0 -1",
+            "LINDEX l 0",
+            "SORT l ALPHA",
+            "SORT_RO l ALPHA",
+            "LPOP l",
+            "RPOP l 1",
+            "LMPOP 1 l LEFT",
+        ],
+    )
+    def test_a_stored_none_is_the_same_bytes_in_all_replies(
+        self, cache: Cache, words: str
+    ) -> None:
+        cache.set("k", None)
+        cache.hset("h", "f", None)
+        cache.rpush("l", None)
+        session = Session(Door(cache, REGISTRY, Settings()))
+        assert session.receive(words.encode() + b"\r\n").endswith(b"$4\r\nnull\r\n")

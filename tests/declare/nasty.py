@@ -147,7 +147,7 @@ class Recorder:
     def lpop(self, key, count=None):
         return key if count is None else [key] * count
 
-    @command("LRANGE key start stop", group="list", reply="bulks")
+    @command("LRANGE key start stop", group="list", reply="stored_all")
     def lrange(self, key, start, stop):
         return [key, start, stop]
 
@@ -182,7 +182,7 @@ class Recorder:
         group="list",
         writes=True,
         flags="blocking",
-        reply="blocked",
+        reply="keyed",
     )
     def blpop(self, keys, timeout):
         return [*keys, timeout]
