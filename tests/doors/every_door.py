@@ -59,7 +59,11 @@ class Door:
         raw = [word.encode("utf-8", "surrogateescape") for word in words]
         request = b"*%d\r\n" % len(raw)
         request += b"".join(b"$%d\r\n%s\r\n" % (len(word), word) for word in raw)
-        reply, rest = parsed(self._session.receive(request))
+        taken = self._session.receive(request)
+        # on a busy machine a short command, too, may take more than one slice
+        while self._session.backlog:
+            taken += self._session.receive(b"")
+        reply, rest = parsed(taken)
         assert rest == b""
         return reply
 
