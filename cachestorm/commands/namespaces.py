@@ -72,7 +72,10 @@ class Namespaces(Edge):
         summary="Delete a namespace with all its keys, tags and links.",
     )
     def namespacedel(self, name: str) -> bool:
-        """Deletes a namespace. Whoever still uses it sees it empty.
+        """Deletes a namespace, its quota and its default time to live with it.
+
+        Whoever still uses it sees it empty and without limits, also where a server's
+        configuration gave it some: these are given when the server starts.
 
         Raises:
             NamespaceError: if there is none of that name, or it is the default.

@@ -34,6 +34,18 @@ def test_the_cache_has_the_limits_of_the_configuration(tmp_path) -> None:
     assert f"max_memory:{1 << 20}\r\n" in facts
 
 
+def test_configured_limits_last_until_the_namespace_is_deleted(tmp_path) -> None:
+    file = tmp_path / "c.yaml"
+    file.write_text("namespaces: {shop: {max_memory: 1mb}}")
+    cache = make_cache(load(str(file), {}))
+    shop = cache.namespace("shop")
+    shop.flushdb()
+    cache.flushall()
+    assert 1 << 20 == shop.namespace_stats()["max_memory"]
+    cache.namespacedel("shop")
+    assert 0 == shop.namespace_stats()["max_memory"]
+
+
 def test_both_doors_show_one_cache() -> None:
     async def main() -> bytes:
         async with Application(settings()) as application:
