@@ -21,6 +21,7 @@ from __future__ import annotations
 import json
 import logging
 from binascii import Error as Base64Error
+from math import isinf
 from typing import Final, NoReturn
 
 from cachestorm.cache import Cache
@@ -70,10 +71,13 @@ def read_document(body: bytes) -> object:
     """What the bytes of a request mean.
 
     Raises:
-        BadJsonError: for what is no JSON (RFC 8259), NaN and lone surrogates among it.
+        BadJsonError: for what is no JSON (RFC 8259), NaN and lone surrogates among it, and for
+            numbers that a double cannot hold, which would come back as no JSON.
     """
     try:
-        document: object = json.loads(body.decode("utf-8"), parse_constant=_refuse_constant)
+        document: object = json.loads(
+            body.decode("utf-8"), parse_constant=_refuse_constant, parse_float=_finite
+        )
         # text is UTF-8 by now, so that only an escape can spell half a pair
         if b"\\u" in body:
             json.dumps(document, ensure_ascii=False).encode("utf-8")
@@ -205,6 +209,13 @@ def _value_of(word: object) -> object:
         return b64decode(text, validate=True)
     except (Base64Error, TypeError, ValueError) as error:
         raise ArgumentError('{"base64": "..."} holds bytes in base64') from error
+
+
+def _finite(digits: str) -> float:
+    number = float(digits)
+    if isinf(number):
+        raise ValueError(f"{digits[:20]} is beyond what a number can be")
+    return number
 
 
 def _refuse_constant(name: str) -> NoReturn:

@@ -135,6 +135,8 @@ def test_what_does_not_fit_is_refused_in_words(door, document, status, part) -> 
         b"",
         b"{",
         b'{"command": ["SET", "k", NaN]}',
+        b'{"command": ["SET", "k", [1e400]]}',
+        b'{"command": ["SET", "k", -1e400]}',
         b'{"command": ["SET", "k", "\\ud800"]}',
         b'{"command": ["SET", "k", "\xff"]}',
         b"[" * 100_000,
