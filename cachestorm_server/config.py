@@ -18,6 +18,7 @@ key in the file, its default is the default, its `Spec` says how it is read.
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 from collections.abc import Iterator, Mapping
@@ -51,12 +52,13 @@ from cachestorm_server.setting_kinds import (
     Kind,
     one_of,
 )
-from cachestorm_server.settings import DEFAULT_PORT
+from cachestorm_server.settings import DEFAULT_PORT, HTTP_PATHS
 
 DEFAULT_HTTP_PORT: Final = 9090
 FILES: Final = ("cachestorm.yaml", "/etc/cachestorm/cachestorm.yaml")
 LEVELS: Final = ("debug", "info", "warn", "warning", "error")
 FORMATS: Final = ("console", "json")
+STREAMS: Final = ("stdout", "stderr")
 
 Dotted = tuple[str, ...]
 
@@ -450,13 +452,38 @@ class _Loading:
                 self._where("plugins.metrics.port"),
                 f"{port} is the port of RESP: choose another, or http.enabled: false",
             )
+        path = self._value("plugins.metrics.path")
+        if path in HTTP_PATHS:
+            self._refuse(
+                self._where("plugins.metrics.path"),
+                f"{path!r} is refused: the HTTP door has it for itself; choose another",
+            )
+        output = cast(str, self._value("logging.output"))
+        reason = "" if output in STREAMS else _why_not_written(Path(output))
+        if reason:
+            self._refuse(
+                self._where("logging.output"),
+                f"{output!r} is refused: {reason}; name a file that can be written, "
+                f"or {' or '.join(STREAMS)}",
+            )
         scratch = Cache()
-        for path, origin in self._origins.items():
-            if path[0] == _NAMESPACES:
+        for dotted, origin in self._origins.items():
+            if dotted[0] == _NAMESPACES:
                 try:
-                    scratch.namespace(path[1])
+                    scratch.namespace(dotted[1])
                 except CacheStormError as error:
-                    self._refuse(f"{origin}: {_NAMESPACES}.{path[1]}", str(error))
+                    self._refuse(f"{origin}: {_NAMESPACES}.{dotted[1]}", str(error))
+
+
+def _why_not_written(file: Path) -> str:
+    """Why a file cannot be appended to; empty if it can. Makes none: it may not be wanted."""
+    if file.is_dir():
+        return os.strerror(errno.EISDIR)
+    if not file.parent.is_dir():
+        return os.strerror(errno.ENOENT)
+    if not os.access(file if file.exists() else file.parent, os.W_OK):
+        return os.strerror(errno.EACCES)
+    return ""
 
 
 def _nearest(name: str, known: Mapping[str, object] | list[str]) -> str:

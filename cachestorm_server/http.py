@@ -53,9 +53,16 @@ from cachestorm_server.json_commands import (
 from cachestorm_server.listening import BACKLOG, bound_sockets
 from cachestorm_server.net import is_this_host
 from cachestorm_server.session import Door, NotAuthenticatedError
+from cachestorm_server.settings import (
+    COMMANDS_PATH,
+    HEALTH_PATH,
+    HTTP_PATHS,
+    INFO_PATH,
+    KEYS_PATH,
+    MEMORY_PATH,
+    TAGS_PATH,
+)
 
-COMMANDS_PATH: Final = "/v1/commands"
-HEALTH_PATH: Final = "/health"
 NAMESPACE_HEADER: Final = "X-CacheStorm-Namespace"
 
 PAGE: Final = 100
@@ -170,13 +177,13 @@ class HttpServer:
     def _application(self) -> web.Application:
         reads: dict[str, Handler] = {
             HEALTH_PATH: self._health,
-            "/info": self._info,
-            "/keys": self._keys,
-            "/tags": self._tags,
-            "/memory": self._memory,
+            INFO_PATH: self._info,
+            KEYS_PATH: self._keys,
+            TAGS_PATH: self._tags,
+            MEMORY_PATH: self._memory,
         }
         metrics_path = self.settings.metrics_path
-        if metrics_path in (*reads, COMMANDS_PATH):
+        if metrics_path in HTTP_PATHS:
             raise ConfigError(f"plugins.metrics.path: {metrics_path} is taken by the HTTP door")
         if metrics_path:
             reads[metrics_path] = self._metrics

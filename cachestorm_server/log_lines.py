@@ -9,10 +9,11 @@ import json
 import logging
 import sys
 import time
+from logging.handlers import WatchedFileHandler
 from typing import Final
 
 from cachestorm.errors import ConfigError
-from cachestorm_server.config import LoggingConfig
+from cachestorm_server.config import STREAMS, LoggingConfig
 
 _LEVELS: Final = {"warn": "WARNING"}
 
@@ -41,11 +42,12 @@ def set_up(settings: LoggingConfig) -> None:
         ConfigError: for a file that cannot be written.
     """
     handler: logging.Handler
-    if settings.output in ("stdout", "stderr"):
+    if settings.output in STREAMS:
         handler = logging.StreamHandler(getattr(sys, settings.output))
     else:
         try:
-            handler = logging.FileHandler(settings.output, encoding="utf-8")
+            # opened anew once another program has moved it away, as logrotate does
+            handler = WatchedFileHandler(settings.output, encoding="utf-8")
         except OSError as error:
             raise ConfigError(
                 f"logging.output: {settings.output!r} cannot be written: {error.strerror}"

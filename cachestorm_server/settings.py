@@ -1,7 +1,8 @@
 """Settings: how one RESP door behaves; made by the application, changed by CONFIG SET.
 
 Read by sessions and the listener. Knows no file and no environment: whoever starts the
-server reads those.
+server reads those. The paths of the HTTP door stand here as well, where they can be read
+without the door.
 """
 
 from __future__ import annotations
@@ -11,6 +12,22 @@ from typing import Final
 from cachestorm_server.requests import MAX_BULK_BYTES
 
 DEFAULT_PORT: Final = 6380
+
+COMMANDS_PATH: Final = "/v1/commands"
+HEALTH_PATH: Final = "/health"
+# what the HTTP door shows beside them, and beside the metrics
+INFO_PATH: Final = "/info"
+KEYS_PATH: Final = "/keys"
+TAGS_PATH: Final = "/tags"
+MEMORY_PATH: Final = "/memory"
+HTTP_PATHS: Final = (
+    COMMANDS_PATH,
+    HEALTH_PATH,
+    INFO_PATH,
+    KEYS_PATH,
+    TAGS_PATH,
+    MEMORY_PATH,
+)
 
 
 class Settings:

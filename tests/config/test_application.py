@@ -11,10 +11,14 @@ import pytest
 
 from cachestorm.cache import Cache
 from cachestorm.clock import ManualClock
+from cachestorm.declare.registry import REGISTRY
 from cachestorm.errors import ConfigError
 from cachestorm_server.app import Application, ServeError, make_cache
 from cachestorm_server.config import Config, LoggingConfig, load
+from cachestorm_server.http import HttpServer, HttpSettings
 from cachestorm_server.log_lines import JsonLines, set_up
+from cachestorm_server.session import Door
+from cachestorm_server.settings import HTTP_PATHS, Settings
 
 
 def settings(**by_name: object) -> Config:
@@ -89,8 +93,15 @@ def test_a_port_that_is_taken_is_said_and_nothing_stays_open(name: str, door: st
 
 def test_a_path_of_metrics_that_is_taken_is_refused() -> None:
     async def main() -> None:
-        with pytest.raises(ConfigError, match="/keys is taken"):
-            await Application(settings(plugins__metrics__path="/keys")).start()
+        server = HttpServer(Door(Cache(), REGISTRY, Settings()), HttpSettings(port=0))
+        async with server:
+            assert server._runner is not None
+            routes = server._runner.app.router.resources()
+            paths = {route.canonical for route in routes} - {server.settings.metrics_path}
+            assert set(HTTP_PATHS) == paths
+        for path in HTTP_PATHS:
+            with pytest.raises(ConfigError, match=f"{path} is taken"):
+                await HttpServer(server._door, HttpSettings(port=0, metrics_path=path)).start()
 
     asyncio.run(main())
 
@@ -143,6 +154,16 @@ def test_the_log_goes_where_it_is_sent(tmp_path, quiet) -> None:
     (line,) = path.read_text().splitlines()
     record = json.loads(line)
     assert ("warning", "line\nbreak 7") == (record["level"], record["message"])
+
+
+def test_a_log_that_is_moved_away_is_made_anew(tmp_path, quiet) -> None:
+    path = tmp_path / "log"
+    set_up(LoggingConfig(output=str(path)))
+    quiet.info("before")
+    path.rename(tmp_path / "log.1")
+    quiet.info("after")
+    assert "before" in (tmp_path / "log.1").read_text()
+    assert "after" in path.read_text()
 
 
 def test_a_traceback_stays_on_its_line() -> None:

@@ -278,6 +278,22 @@ def test_a_file_of_the_wrong_form_is_refused_in_words(written, text, part) -> No
     assert part in line
 
 
+def test_places_that_cannot_be_are_refused_by_where_they_were_given(written, tmp_path) -> None:
+    path, output = refusals(
+        file=written("plugins: {metrics: {path: /keys}}"),
+        environment={"CACHESTORM_LOG_OUTPUT": str(tmp_path / "none" / "log")},
+    )
+    assert re.search(r"\.yaml:1: plugins.metrics.path: '/keys' is refused: .*choose", path)
+    assert output.startswith("CACHESTORM_LOG_OUTPUT: logging.output: ")
+    assert "is refused: No such file or directory; name a file" in output
+    written("")
+    (output,) = refusals(environment={"CACHESTORM_LOG_OUTPUT": str(tmp_path)})
+    assert "Is a directory" in output
+    fine = tmp_path / "log"
+    assert str(fine) == load(None, {"CACHESTORM_LOG_OUTPUT": str(fine)}).logging.output
+    assert not fine.exists()
+
+
 def test_an_empty_file_and_empty_sections_are_no_mistake(written) -> None:
     assert Config() == dataclasses.replace(load(written(""), {}), file="")
     assert Config() == dataclasses.replace(load(written("server:\ncluster: {}\n"), {}), file="")

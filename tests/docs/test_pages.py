@@ -14,6 +14,7 @@ import cachestorm_server.server  # noqa: F401  declares the commands of a connec
 from cachestorm.declare.registry import REGISTRY
 from cachestorm_cli.flags import FLAGS
 from cachestorm_server import config
+from cachestorm_server.http import LARGEST_ANSWER, LONGEST_PIPELINE
 
 README = Page(ROOT / "README.md")
 SERVER = Page(ROOT / "docs" / "server.md")
@@ -81,6 +82,12 @@ def test_every_target_of_make_that_is_named_is_there(page: Page) -> None:
         match[1] for text in code if (match := re.match(r"(?:\$ )?make ([a-z][a-z-]*)", text))
     }
     assert set() == named - targets()
+
+
+def test_the_limits_of_a_list_over_http_are_those_of_the_door() -> None:
+    text = SERVER.section("HTTP")
+    assert f"at most {LONGEST_PIPELINE:,}." in text
+    assert f"larger than {LARGEST_ANSWER >> 20} MiB," in text
 
 
 def test_every_page_is_found_from_the_index() -> None:

@@ -157,6 +157,11 @@ def test_a_body_beyond_the_limit_is_refused(serve) -> None:
     assert "OK" == door.result("SET", "k", "x" * 500)
 
 
+def test_a_limit_of_nothing_is_none(serve) -> None:
+    door = serve({"http.max_body": "0"})
+    assert "OK" == door.result("SET", "k", "x" * (17 << 20))
+
+
 @pytest.mark.parametrize("times", [1, 5000])
 def test_a_packed_body_counts_as_what_it_unpacks_to(serve, times) -> None:
     door = serve({"http.max_body": "64kb"})
