@@ -17,6 +17,8 @@ from cachestorm.errors import CodecError, InvalidKeyError, NotAFloatError, NotAn
 
 INT64_MAX: Final = 9223372036854775807
 INT64_MIN: Final = -9223372036854775808
+# In bytes: of any string, as in Redis.
+LONGEST_STRING: Final = 536_870_912
 
 # Up to here a double that is whole is spelled as an integer: in replies, and as a value, which
 # never gets digits that it did not come with.

@@ -33,9 +33,11 @@ from typing import Final
 from librt.strings import read_i64_le
 from mypy_extensions import i64
 
+from cachestorm.codec import LONGEST_STRING
+
 MAX_LINE_BYTES: Final = 64 * 1024
 MAX_ARGUMENTS: Final = 2**31 - 1
-MAX_BULK_BYTES: Final = 512 * 1024 * 1024
+MAX_BULK_BYTES: Final = LONGEST_STRING
 # what a client may send that has not said who it is yet
 STRANGER_MAX_ARGUMENTS: Final = 10
 STRANGER_MAX_BULK_BYTES: Final = 16384

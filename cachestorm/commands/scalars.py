@@ -10,7 +10,14 @@ from typing import Final
 
 from mypy_extensions import mypyc_attr, trait
 
-from cachestorm.codec import INT64_MAX, INT64_MIN, parse_float, parse_int, to_wire
+from cachestorm.codec import (
+    INT64_MAX,
+    INT64_MIN,
+    LONGEST_STRING,
+    parse_float,
+    parse_int,
+    to_wire,
+)
 from cachestorm.commands.arithmetic import float_sum
 from cachestorm.commands.edge import (
     Edge,
@@ -33,7 +40,6 @@ from cachestorm.entry import STRING, Entry
 from cachestorm.errors import ArgumentError, CodecError, NotAnIntegerError, WrongTypeError
 from cachestorm.keyspace.keyspace import Keyspace
 
-LONGEST_STRING: Final = 512 * 1024 * 1024
 # of the table of LCS, in which Redis gives each cell four bytes
 MOST_CELLS: Final = LONGEST_STRING // 4
 

@@ -8,11 +8,10 @@ from __future__ import annotations
 
 from typing import Final
 
-from cachestorm.codec import bytes_of, parse_int
+from cachestorm.codec import LONGEST_STRING, bytes_of, parse_int
 from cachestorm.errors import ArgumentError, NotAnIntegerError
 
-# A string is at most 512 MiB.
-FURTHEST_BIT: Final = 512 * 1024 * 1024 * 8 - 1
+FURTHEST_BIT: Final = LONGEST_STRING * 8 - 1
 NO_OFFSET: Final = "bit offset is not an integer or out of range"
 _NO_TYPE: Final = (
     "Invalid bitfield type. Use something like i16 u8. "

@@ -195,7 +195,7 @@ class Store(Commons):
             TypeError: for what is no `int`.
         """
         if not isinstance(number, int):
-            raise TypeError(f"a database is a number from 0 to 15, not {number!r}")
+            raise TypeError(f"a database is a number from 0 to {DATABASES - 1}, not {number!r}")
         # a bool is the number that it is: compiled code is given no other
         number = int(number)
         if not 0 <= number < DATABASES:

@@ -21,7 +21,7 @@ from typing import Final
 from librt.strings import read_i64_le
 from mypy_extensions import i64
 
-from cachestorm.codec import parse_float, text_of
+from cachestorm.codec import LONGEST_STRING, parse_float, text_of
 from cachestorm.entry import STRING
 from cachestorm.errors import NotAFloatError, PayloadError
 from cachestorm.payload.crc64 import crc64
@@ -43,7 +43,6 @@ from cachestorm.values.set import SetValue
 from cachestorm.values.sorted_set import SortedSet
 
 FOOTER_BYTES: Final = 10
-LONGEST_STRING: Final = 512 * 1024 * 1024
 # Redis up to 8, and the first one that is Valkey's alone
 NEWEST_REDIS: Final = 12
 VALKEY: Final = 80
