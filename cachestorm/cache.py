@@ -39,7 +39,7 @@ from cachestorm.commands.strings import Strings
 from cachestorm.commands.tags import Tags
 from cachestorm.declare.registry import REGISTRY
 from cachestorm.errors import ArgumentError, ConfigError, InvalidKeyError
-from cachestorm.events import Cause, Listener, RemovalListener, Removals
+from cachestorm.events import Cause, Listener, RemovalListener, RemovalRelay
 from cachestorm.eviction.sampled import SAMPLE_SIZE
 from cachestorm.keyspace.forks import guard
 from cachestorm.keyspace.keyspace import Keyspace
@@ -286,10 +286,10 @@ class Cache(
         """
         _check_callable(listener)
         wanted = None if causes is None else _causes_of(causes)
-        removals = Removals(listener, self._space.name, wanted)
+        relay = RemovalRelay(listener, self._space.name, wanted)
         self._enter()
         try:
-            self._store.effects.listen(removals)
+            self._store.effects.listen(relay)
         finally:
             self._leave()
         return listener

@@ -88,7 +88,7 @@ Listener = Callable[[Effect], object]
 RemovalListener = Callable[[str, object, Cause], object]
 
 
-class Removals:
+class RemovalRelay:
     """A listener that passes the removals of one namespace on to a `RemovalListener`.
 
     Attributes:
@@ -152,7 +152,7 @@ class Effects:
         """Takes a listener away; one that was never added is no error."""
         kept = []
         for each in self._listeners:
-            inner = each.listener if isinstance(each, Removals) else each
+            inner = each.listener if isinstance(each, RemovalRelay) else each
             if not _is_same(inner, listener):
                 kept.append(each)
         self._set(kept)
@@ -161,7 +161,8 @@ class Effects:
         self._listeners = listeners
         self.wanted = bool(listeners)
         self.flushes_wanted = any(
-            isinstance(each, Removals) and each.hears_of(Cause.FLUSHED) for each in listeners
+            isinstance(each, RemovalRelay) and each.hears_of(Cause.FLUSHED)
+            for each in listeners
         )
 
     def record(
@@ -258,7 +259,7 @@ def _print(listener: Listener, error: Exception) -> None:
     """What the interpreter's own hook does, which takes only what the interpreter made."""
     import traceback
 
-    inner = listener.listener if isinstance(listener, Removals) else listener
+    inner = listener.listener if isinstance(listener, RemovalRelay) else listener
     if sys.stderr is not None:
         print(f"a listener of a cache raised: {inner!r}", file=sys.stderr)
         traceback.print_exception(error)
