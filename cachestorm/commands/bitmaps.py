@@ -47,10 +47,10 @@ from cachestorm.values.bits import (
 
 BYTE: Final = "BYTE"
 BIT: Final = "BIT"
-GET: Final = "GET"
-SET: Final = "SET"
-INCRBY: Final = "INCRBY"
-OVERFLOW: Final = "OVERFLOW"
+GET_WORD: Final = "GET"
+SET_WORD: Final = "SET"
+INCRBY_WORD: Final = "INCRBY"
+OVERFLOW_WORD: Final = "OVERFLOW"
 _DELETED: Final = Cause.DELETED
 _UNSIGNED: Final = (1 << 64) - 1
 
@@ -310,7 +310,7 @@ class Bitmaps(Edge):
         actions = _actions_of(operations)
         needed = 0
         for action in actions:
-            if action.name != GET:
+            if action.name != GET_WORD:
                 needed = max(needed, (action.offset + action.bits + 7) >> 3)
         space = self._enter()
         try:
@@ -351,7 +351,7 @@ class Bitmaps(Edge):
             ArgumentError: for a type or an offset that is none.
         """
         key = exact_key(key)
-        actions = _actions_of([(GET, *get) for get in gets])
+        actions = _actions_of([(GET_WORD, *get) for get in gets])
         space = self._enter()
         try:
             return _numbers_at(space, space.find(key), actions)
@@ -397,13 +397,13 @@ def _actions_of(operations: Sequence[Sequence[object]]) -> list[_Action]:
     for operation in operations:
         name = _word(operation[0]) if operation else ""
         size = len(operation)
-        if name == OVERFLOW and size == 2:
+        if name == OVERFLOW_WORD and size == 2:
             overflow = _word(operation[1])
             if overflow not in (WRAP, SAT, FAIL):
                 raise ArgumentError("Invalid OVERFLOW type specified")
             continue
-        is_read = name == GET and size == 3
-        if not is_read and not (name in (SET, INCRBY) and size == 4):
+        is_read = name == GET_WORD and size == 3
+        if not is_read and not (name in (SET_WORD, INCRBY_WORD) and size == 4):
             raise CommandSyntaxError()
         kind = field_type(operation[1])
         offset = bit_offset(operation[2], kind.bits)
@@ -430,10 +430,10 @@ def _numbers_at(
 
 def _act(data: bytearray, action: _Action) -> int | None:
     former = field_of(data, action.offset, action.bits, action.signed)
-    if action.name == GET:
+    if action.name == GET_WORD:
         return former
     number = action.number
-    if action.name == INCRBY:
+    if action.name == INCRBY_WORD:
         number += former
     elif not action.signed:
         # as 64 bits without a sign: a negative number is too great, not too small
@@ -445,4 +445,4 @@ def _act(data: bytearray, action: _Action) -> int | None:
     if settled is None:
         return None
     put_field(data, action.offset, action.bits, settled)
-    return settled if action.name == INCRBY else former
+    return settled if action.name == INCRBY_WORD else former

@@ -34,7 +34,7 @@ from cachestorm.values.weights import Boxed, is_scalar, unbox, weigh
 
 # An entry object, its slots in dict and dense arrays (amortised), and its deadline.
 ENTRY_BYTES: Final = 128
-DEADLINE_BYTES: Final = 48
+KEY_DEADLINE_BYTES: Final = 48
 # An idle time: an object and its place in a dict.
 IDLE_BYTES: Final = 112
 # More than there ever are; a limit beyond it is as good, and times their number it would wrap.
@@ -270,7 +270,7 @@ class Holdings(Scales):
             if expires_at_ms != 0:
                 entry.expires_at_ms = expires_at_ms
                 self.expiry.add(entry)
-                self.charge(DEADLINE_BYTES)
+                self.charge(KEY_DEADLINE_BYTES)
                 if self.policy.hears_deadlines:
                     self.policy.dated(entry)
         elif expires_at_ms != 0:
@@ -278,7 +278,7 @@ class Holdings(Scales):
         else:
             self.expiry.remove(entry)
             entry.expires_at_ms = 0
-            self.charge(-DEADLINE_BYTES)
+            self.charge(-KEY_DEADLINE_BYTES)
             if self.policy.hears_deadlines:
                 self.policy.dated(entry)
 
@@ -308,7 +308,7 @@ class Holdings(Scales):
         """What a live entry is charged at: what would be refunded if it left now."""
         charge = size_of(entry.kind, self.value(entry)) + ENTRY_BYTES + weigh(entry.key)
         if entry.expires_at_ms != 0:
-            charge += DEADLINE_BYTES
+            charge += KEY_DEADLINE_BYTES
         if entry.key in self.expiry.idle:
             charge += IDLE_BYTES
         return charge + self.tags.charge_of(entry)
@@ -428,7 +428,7 @@ class Holdings(Scales):
                 assert len(value) > 0, f"empty container at {key!r}"
             charged += size_of(entry.kind, value) + ENTRY_BYTES + weigh(key)
             if entry.expires_at_ms:
-                charged += DEADLINE_BYTES
+                charged += KEY_DEADLINE_BYTES
             if key in self.expiry.idle:
                 charged += IDLE_BYTES
             assert 0 < entry.version <= self.commons.sequence

@@ -27,7 +27,7 @@ from cachestorm.entry import HASH, Entry
 from cachestorm.events import Cause
 from cachestorm.keyspace.commons import LOOK, SLICE, SLICE_S
 from cachestorm.keyspace.expiry import ExpiryIndex
-from cachestorm.keyspace.holdings import DEADLINE_BYTES, ENTRY_BYTES, Holdings, size_of
+from cachestorm.keyspace.holdings import ENTRY_BYTES, KEY_DEADLINE_BYTES, Holdings, size_of
 from cachestorm.keyspace.tag_index import Doomed, Invalidation, TagIndex, TagMark
 from cachestorm.values.container import Container
 from cachestorm.values.weights import weigh
@@ -80,7 +80,7 @@ class Removals(Holdings):
             freed += self.tags.unlink(entry)
         if entry.expires_at_ms != 0:
             self.expiry.remove(entry)
-            freed += DEADLINE_BYTES
+            freed += KEY_DEADLINE_BYTES
             self._set_idle(key, None)
         if self.policy.hears:
             self.policy.removed(entry, cause is _EVICTED)

@@ -35,7 +35,8 @@ from cachestorm.errors import TagError
 from cachestorm.values.bulk import Bulk
 
 LONGEST_TAG: Final = 1024
-NEVER: Final = (1 << 63) - 1
+# No sequence number is beyond it.
+LAST_SEQUENCE: Final = (1 << 63) - 1
 # A removal that is remembered keeps the way of its cascade, if that had so many tags at most.
 MOST_TOLD: Final = 4096
 # What a link between an entry and a tag, and a tag itself, cost in memory.
@@ -307,7 +308,7 @@ class TagIndex(Bulk):
                     first = job
         return first
 
-    def is_stale(self, entry: Entry, before: i64 = NEVER) -> bool:
+    def is_stale(self, entry: Entry, before: i64 = LAST_SEQUENCE) -> bool:
         """Whether a soft invalidation hit one of the entry's tags after its last write.
 
         Args:

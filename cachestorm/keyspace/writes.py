@@ -24,7 +24,7 @@ from cachestorm.errors import OutOfMemoryError
 from cachestorm.events import Cause
 from cachestorm.keyspace.budget import NOWHERE, Budget
 from cachestorm.keyspace.expiry import Idle
-from cachestorm.keyspace.holdings import DEADLINE_BYTES, ENTRY_BYTES, IDLE_BYTES, size_of
+from cachestorm.keyspace.holdings import ENTRY_BYTES, IDLE_BYTES, KEY_DEADLINE_BYTES, size_of
 from cachestorm.keyspace.removals import FIELD_ROUNDS
 from cachestorm.values.buffer import Buffer
 from cachestorm.values.weights import is_shared, weigh, weight_of_ascii, weight_of_bytes
@@ -76,12 +76,12 @@ class Writes(Budget):
             letters: i64 = len(key)
             charge = weigh(value) + ENTRY_BYTES + weight_of_ascii(letters)
             place: i64 = NOWHERE
-            if self._is_bounded() and self._is_short_of(charge + DEADLINE_BYTES, 1):
+            if self._is_bounded() and self._is_short_of(charge + KEY_DEADLINE_BYTES, 1):
                 if is_latched:
                     now_ms = commons.now_ms()
                 elif now_ms == 0:
                     now_ms = commons.time_ms()
-                place = self._vacate(charge + DEADLINE_BYTES, now_ms, is_latched)
+                place = self._vacate(charge + KEY_DEADLINE_BYTES, now_ms, is_latched)
                 if place == NOWHERE:
                     return False
             entry = self._admit(key, value, kind, charge, place)
@@ -107,7 +107,7 @@ class Writes(Budget):
         else:
             delta = weigh(value) - weigh(former)
         if delta != 0 or deadline != expires_at_ms:
-            growth = delta if deadline != 0 else delta + DEADLINE_BYTES
+            growth = delta if deadline != 0 else delta + KEY_DEADLINE_BYTES
             if growth > 0 and self._is_bounded() and self._is_short_of(growth, 0):
                 return False
             self.charge(delta)
@@ -145,7 +145,7 @@ class Writes(Budget):
         size = size_of(kind, value)
         extra: i64 = 0
         if expires_at_ms != 0:
-            extra += DEADLINE_BYTES
+            extra += KEY_DEADLINE_BYTES
         if idle is not None:
             extra += IDLE_BYTES
         entry = self.peek(key)
@@ -254,7 +254,7 @@ class Writes(Budget):
             else:
                 need += weigh(value) - size_of(entry.kind, self.value(entry))
             if expires_at_ms != 0:
-                need += DEADLINE_BYTES
+                need += KEY_DEADLINE_BYTES
         return need, new_entries
 
     def rename(self, entry: Entry, key: str) -> None:
