@@ -110,9 +110,13 @@ def _walk(
     found: list[str],
 ) -> i64:
     """Adds the fitting ones of the next `count` keys. Returns the next cursor."""
-    size: i64 = len(space.dense)
-    place: i64 = size if cursor <= 0 or cursor > size else cursor
-    end: i64 = 0 if count >= place else place - count
+    left: int = len(space.dense)  # a cursor and a count may be beyond 63 bits
+    if 0 < cursor < left:
+        left = cursor
+    place: i64 = left
+    end: i64 = 0
+    if count < left:
+        end = left - count
     while place > end:
         place -= 1
         entry = space.dense[place]

@@ -193,6 +193,24 @@ class TestNumbersOfAnySize:
         pairs = cache.hrandfield("h", count >> 1, withvalues=True)
         assert [(name, 1) for name in names] == sorted(pairs)  # type: ignore[call-overload]
 
+    @pytest.mark.parametrize("number", [(1 << 63) - 1, 1 << 63, (1 << 64) - 1, 10**30])
+    def test_a_cursor_and_a_count_of_a_scan(self, cache: Cache, number: int) -> None:
+        cache.set("k", 1)
+        cache.hset("h", "f", 1)
+        cache.sadd("s", "m")
+        cache.zadd("z", {"m": 1})
+        assert (0, ["h", "k", "s", "z"]) == (
+            cache.scan(number)[0],
+            sorted(cache.scan(number)[1]),
+        )
+        for found in (
+            cache.scan(count=number),
+            cache.hscan("h", number, count=number),
+            cache.sscan("s", number, count=number),
+            cache.zscan("z", number, count=number),
+        ):
+            assert 0 == found[0] and found[1]
+
     @pytest.mark.parametrize("every", [float("inf"), float("nan"), 1e10, 0])
     def test_a_reaper_that_never_comes(self, cache: Cache, every: float) -> None:
         with pytest.raises(ConfigError):
