@@ -296,13 +296,12 @@ def buffer_of(space: Keyspace, entry: Entry | None, length: int) -> Buffer | Non
     """
     if entry is None:
         return None
-    if entry.kind == BUFFER:
-        buffer = cast(Buffer, space.value(entry))
-    else:
+    if entry.kind != BUFFER:
         raw = wire_scalar(space, entry)
         if max(len(raw), length) < SHORTEST:
             return None
-        buffer = space.buffered(entry, raw)
+        return space.buffered(entry, raw, length)
+    buffer = cast(Buffer, space.value(entry))
     if length > len(buffer):
         space.grow(entry, buffer, length)
     return buffer

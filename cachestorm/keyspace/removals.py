@@ -23,7 +23,7 @@ from typing import Final
 from librt.time import time as wall_time
 from mypy_extensions import i64
 
-from cachestorm.entry import HASH, Entry
+from cachestorm.entry import BUFFER, HASH, Entry
 from cachestorm.events import Cause
 from cachestorm.keyspace.commons import LOOK, SLICE, SLICE_S
 from cachestorm.keyspace.expiry import ExpiryIndex
@@ -127,7 +127,7 @@ class Removals(Holdings):
 
         1. The keyspace is charged what it grew by, or refunded.
         2. Objects that left it go to the graveyard.
-        3. The key of one that is empty now is removed.
+        3. The key of one that is empty now is removed, unless it is a string.
         """
         self.charge(size_delta)
         container = self.value(entry)
@@ -135,7 +135,7 @@ class Removals(Holdings):
         if container.leaving is not None:
             self.commons.graveyard.append(container.leaving)
             container.leaving = None
-        if len(container) == 0:
+        if len(container) == 0 and entry.kind != BUFFER:
             self.remove(entry, _EMPTIED)
         else:
             if entry.kind == HASH and self._mortal_fields(entry) is not None:

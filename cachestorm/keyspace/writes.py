@@ -327,23 +327,29 @@ class Writes(Budget):
         self.charge(delta)
         self._written(entry)
 
-    def buffered(self, entry: Entry, raw: bytes) -> Buffer:
+    def buffered(self, entry: Entry, raw: bytes, length: int) -> Buffer:
         """Turns the scalar of a live STRING entry, whose bytes are given, into a buffer.
 
-        Nobody is told: it is the same value.
+        Nobody is told: it is the same value, but for zero bytes that it may grow by.
+
+        Args:
+            length: how long it is to be at least. Room is made for all of that at once, so
+                that what is refused has not become a buffer.
 
         Raises:
             OutOfMemoryError: if there is no room and no victim; nothing has changed.
         """
         buffer = Buffer(raw)
         index: int = entry.index
-        delta = buffer.size_bytes - weigh(self.values[index])
-        if delta > 0 and self._is_bounded():
-            self._make_room_for(entry, delta)
+        before = weigh(self.values[index])
+        need = buffer.size_bytes - before + buffer.most_growth(length)
+        if need > 0 and self._is_bounded():
+            self._make_room_for(entry, need)
             index = entry.index
+        buffer.grow(length)
         self.values[index] = buffer
         entry.kind = BUFFER
-        self.charge(delta)
+        self.charge(buffer.size_bytes - before)
         return buffer
 
     def grow(self, entry: Entry, buffer: Buffer, length: int) -> None:

@@ -127,6 +127,33 @@ def test_growth_beyond_the_limit_is_refused_and_changes_nothing() -> None:
     cache._check()
 
 
+@pytest.mark.parametrize("value", [b"", b"short", 5])
+def test_a_string_whose_growth_is_refused_has_not_become_long(value: object) -> None:
+    cache = Cache(max_memory=1500, policy="noeviction")
+    cache.set("k", value)
+    for grow in (
+        lambda: cache.setrange("k", 4090, b"x" * 3000),
+        lambda: cache.setbit("k", 8 * 7000, 1),
+        lambda: cache.bitfield("k", ("SET", "u8", 8 * 7000, 1)),
+        lambda: cache.append("k", b"x" * 7000),
+    ):
+        with pytest.raises(OutOfMemoryError):
+            grow()
+    assert STRING == kind_at(cache, "k")
+    cache.append("k", b"")
+    assert cache.get("k") == (b"5" if value == 5 else value)
+    cache._check()
+
+
+def test_no_string_is_removed_for_being_empty(cache: Cache) -> None:
+    cache.set("k", b"")
+    space = cache._space
+    buffer = space.buffered(space.entries["k"], b"", 0)
+    space.changed(space.entries["k"], 0)
+    assert 0 == len(buffer)
+    assert b"" == cache.get("k")
+
+
 def test_growth_evicts_others_and_not_itself() -> None:
     cache = Cache(max_memory="64kb")
     cache.set("k", LONG)
