@@ -48,6 +48,8 @@ _RANK_BITS: Final = 50
 _RANK_MASK: Final = (1 << 50) - 1
 _RANK_END: Final = 1 << 50
 _ALPHA: Final = 0.721347520444481703680  # 1 / (2 ln 2)
+# What an integer of 64 bits does not hold, nor the place of the last estimate.
+_TOO_MANY: Final = 9223372036854775808.0
 _SEED: Final = 0xADC83B19
 _MULTIPLIER: Final = -4132994306676758123  # 0xc6a4a7935bd1e995, signed
 
@@ -184,7 +186,7 @@ def estimate_of(registers: bytes) -> int:
     """How many different elements the registers stand for; off by 0.81 % as a rule.
 
     Raises:
-        CorruptedSketchError: if no elements could have left such registers.
+        CorruptedSketchError: if there are not as many hashes as would leave such registers.
     """
     counts = [0] * 64
     left = registers
@@ -200,9 +202,9 @@ def estimate_of(registers: bytes) -> int:
         total += counts[rank]
         total *= 0.5
     total += size * _sigma(counts[0] / size)
-    if total == 0.0:
+    estimate = _ALPHA * size * size / total if total != 0.0 else _TOO_MANY
+    if estimate >= _TOO_MANY:
         raise CorruptedSketchError()
-    estimate = _ALPHA * size * size / total
     whole = int(estimate)
     return whole + 1 if estimate - whole >= 0.5 else whole
 

@@ -10,6 +10,7 @@ from real_servers import RealServer
 
 from cachestorm import Cache, ManualClock
 from cachestorm.errors import ArityError, CorruptedSketchError, WrongTypeError
+from cachestorm.values.hyperloglog import NEW, REGISTERS, packed, without_estimate
 
 
 @pytest.fixture
@@ -80,6 +81,18 @@ def test_a_sketch_that_was_tampered_with_is_refused_and_kept(cache: Cache) -> No
         with pytest.raises(CorruptedSketchError, match="Corrupted HLL"):
             call()
     assert tampered == cache.get("h")
+
+
+@pytest.mark.parametrize(("rank", "others"), [(50, 51), (51, 51), (50, 50)])
+def test_one_of_more_elements_than_64_bits_count_is_refused(
+    cache: Cache, rank: int, others: int
+) -> None:
+    registers = bytes([rank]) + bytes([others]) * (REGISTERS - 1)
+    cache.set("h", without_estimate(packed(NEW, registers)))
+    for keys in (["h"], ["h", "other"]):
+        with pytest.raises(CorruptedSketchError, match="Corrupted HLL"):
+            cache.pfcount(*keys)
+    cache._check()
 
 
 @pytest.mark.parametrize("seed", range(6))
