@@ -44,8 +44,6 @@ STRANGER_MAX_BULK_BYTES: Final = 16384
 # what an argument costs beside its bytes, so that a flood of tiny ones counts as what it is
 ARGUMENT_OVERHEAD_BYTES: Final = 48
 
-_CR: Final = 13
-_LF: Final = 10
 _QUOTE: Final = 34
 _DOLLAR: Final = 36
 _APOSTROPHE: Final = 39

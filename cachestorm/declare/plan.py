@@ -32,7 +32,6 @@ from cachestorm.declare.replies import (
     Converter,
     converter_named,
 )
-from cachestorm.declare.spelling import spell
 from cachestorm.errors import ArityError, DeclarationError
 from cachestorm.markers import MISSING
 
@@ -131,15 +130,6 @@ class Plan:
         if len(words) == self._direct_size:
             return self._reply(value, _NOTHING)
         return self._reply(value, self.bind(words))
-
-    def answer_json(self, target: object, named: dict[str, object]) -> object:
-        """Runs the command with arguments by name; a wire value.
-
-        Raises:
-            NamedArgumentError: for names that the command does not have, or misses.
-            CacheStormError: as `call`.
-        """
-        return self.answer(target, spell(self.declaration, named))
 
     def keys(self, words: list[object]) -> list[str]:
         """The keys among the words, in declared order.

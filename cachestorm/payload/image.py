@@ -92,13 +92,11 @@ class Loaded:
     """What was read of an entry, in the form that a keyspace puts.
 
     Attributes:
-        key: empty where none was written (DUMP).
         kind, value, expires_at_ms: as `Keyspace.put` takes them.
         tags: as they were written: names that nobody has checked.
     """
 
     def __init__(self, kind: u8, value: object) -> None:
-        self.key: str = ""
         self.kind: u8 = kind
         self.value: object = value
         self.expires_at_ms: i64 = 0

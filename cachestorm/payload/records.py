@@ -3,7 +3,6 @@
 Written from an `Image`, read to a `Loaded`; pure functions of bytes, and the only place
 that knows the layout, which is version 1:
 
-    entry     text, value
     value     byte: form | flags; [deadline]; [count, tags as text]; what the form says
     form 0    element                              a scalar or an object
     form 2    count, (text, element) each;         a hash
@@ -72,28 +71,6 @@ _FALSE: Final = 7
 _JSON: Final = 8
 
 _SMALL: Final = 1 << 48
-
-
-def write_entry(out: BytesWriter, key: str, image: Image) -> None:
-    """Writes an entry with its key.
-
-    Raises:
-        CodecError: for an object that the codec has no form for; then `out` holds a part.
-    """
-    _write_text(out, key)
-    write_value(out, image)
-
-
-def read_entry(reader: Reader) -> Loaded:
-    """Reads what `write_entry` wrote.
-
-    Raises:
-        PayloadError: for anything else.
-    """
-    key = _text(reader)
-    entry = read_value(reader)
-    entry.key = key
-    return entry
 
 
 def write_value(out: BytesWriter, image: Image) -> None:

@@ -138,7 +138,7 @@ def test_an_answer_by_names_equals_the_answer_by_words() -> None:
     assert plan is not None
     by_words = plan.answer(Recorder(), ["LMPOP", 2, "a", "b", "LEFT", "COUNT", 3])
     named: dict[str, object] = {"keys": ["a", "b"], "where": "LEFT", "count": 3}
-    assert by_words == plan.answer_json(Recorder(), named)
+    assert by_words == plan.answer(Recorder(), spell(plan.declaration, named))
 
 
 JSON = st.recursive(
