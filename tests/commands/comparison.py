@@ -25,6 +25,8 @@ from cachestorm_server.settings import Settings
 
 # commands whose reply is in no order; those whose reply is flat pairs in no order
 UNORDERED: Final = {b"HKEYS", b"HVALS", b"SMEMBERS", b"SUNION", b"SINTER", b"SDIFF", b"KEYS"}
+# all of what there is, in whatever order it was drawn
+DRAWN: Final = {b"SRANDMEMBER", b"HRANDFIELD", b"ZRANDMEMBER"}
 UNORDERED_PAIRS: Final = {b"HGETALL"}
 UNORDERED_SCANS: Final = {b"SCAN", b"HSCAN", b"SSCAN", b"ZSCAN"}
 # commands whose reply goes with the clock, and milliseconds in their unit
@@ -177,6 +179,10 @@ def settled(words: list[bytes], reply: Reply) -> Reply:
         return reply
     if name in UNORDERED or (name == b"SPOP" and len(words) > 2):
         return Reply(reply.mark, sorted(reply.value, key=repr))
+    if name in DRAWN:
+        is_flat = len(words) > 3 and not any(isinstance(row.value, list) for row in reply.value)
+        items = _sorted_pairs(reply.value) if is_flat else sorted(reply.value, key=repr)
+        return Reply(reply.mark, items)
     if name in UNORDERED_PAIRS:
         return Reply(reply.mark, _sorted_pairs(reply.value))
     if name in UNORDERED_SCANS and len(reply.value) == 2:

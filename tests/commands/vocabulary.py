@@ -1,8 +1,8 @@
 """Random commands of all families, over few keys, members and numbers.
 
 So few that types and members collide all the time, and with enough bad words among them
-that every refusal comes up. Now and then a command is spoilt: a word left out, said twice,
-replaced or added.
+that every refusal comes up. Numbers are small, or at the edge of what a machine counts to.
+Now and then a command is spoilt: a word left out, said twice, replaced or added.
 
 1. Nothing here lives for less than an hour, and no two times to live are the same, so that
    what is answered does not depend on the millisecond.
@@ -16,9 +16,12 @@ import random
 # a surrogate stands for a byte that is no UTF-8
 KEYS = ["a", "b", "c", "d", "\0\udcff"]
 MEMBERS = ["x", "y", "z", "1", "2", "-3", "", "é", "zz", "\0", "\udcff\udcc3"]
-NUMBERS = ["0", "1", "2", "-1", "-2", "3", "100", "x", "-100", "1.5", ""]
 GREATEST, LEAST = "9223372036854775807", "-9223372036854775808"
-INTEGERS = ["1", "-1", "5", GREATEST, LEAST, "x", " 1", "1.0", "01"]
+NUMBERS = ["0", "1", "2", "-1", "-2", "3", "100", "x", "-100", "1.5", ""]
+# around the widths of a machine: what is one more, double or three times as much does not fit
+WIDE = [2**31, -(2**31), 2**32 + 1, 2**62, -(2**62), 2**63 // 3 + 1, 2**63 - 2, 2**63 - 1]
+WIDE += [-(2**63), 2**63, 2**64 - 1, 2**64, 2**64 + 1]
+INTEGERS = ["1", "-1", "5", GREATEST, LEAST, str(2**62), str(2**31), "x", " 1", "1.0", "01"]
 FLOATS = ["1", "0.1", "-0.25", "3.0e2", "1e-3", "x", "", "-1.5", "0.2", "1_0", " 1"]
 FLOATS += ["1e8", "-1.7e9", "1e15", "1e17", "1e21", "1e-7", "1e-18", "0.0123456789012345678"]
 VALUES = [*MEMBERS, "10", "0.5", GREATEST, "ohmytext", "mynewtext", "3.0", "1e3"]
@@ -27,7 +30,7 @@ SCORES += ["1e8", "1.7e9", "-1e15", "1e17", "1e21", "1e-7", str(2**62), "0.30000
 LONGITUDES = ["0", "13.361389", "15.087269", "-180", "180", "179.9999", "-1e-7", "181", "x"]
 LATITUDES = ["0", "38.115556", "37.502669", "85.05112878", "-85", "66.5", "85.06", "x"]
 LENGTHS = ["0", "1", "200", "1e4", "30000", "2e7", "inf", "-1", "x"]
-SCORE_BOUNDS = ["(1", "1", "-inf", "+inf", "(2", "5", "x", "(-1.5", "0"]
+SCORE_BOUNDS = ["1e8", "(1e17", "(1", "1", "-inf", "+inf", "(2", "5", "x", "(-1.5", "0"]
 LEX_BOUNDS = ["-", "+", "[x", "(x", "[", "(", "[z", "(zz", "[1", "x", "[\udcff"]
 MOMENTS = ["4000000000", "4000000001", "5000000000", "1", "0", "-1", "x", GREATEST]
 MOMENTS_MS = ["4000000000000", "4000000000001", "1", "-1", "x", GREATEST]
@@ -56,9 +59,12 @@ NOISE = ["FOO", "", "-1", "9223372036854775808", "x", "NX", "GET", "\0", "1e5", 
 # whose reply is left to chance when a word is missing
 NEVER_SPOILT = ("SCAN", "SPOP", "SRANDMEMBER", "HRANDFIELD", "ZRANDMEMBER", "RANDOMKEY")
 SPOILT = 0.06
+WIDE_SHARE = 0.15
+# how often a word that may be said many times is said very many times
+MANY_SHARE = 0.02
 
 # A command is words: "key" and its like are replaced by chance, "[...]" is there or not,
-# "a|b" is one of both, "x*" is one to three of them.
+# "a|b" is one of both, "x*" is one to three of them, and now and then many.
 COMMANDS = """
 HSET key member member
 HSET key member member member member
@@ -81,7 +87,7 @@ HEXPIREAT key 4000000000|4000000001|1|x|-1 [NX|XX|GT|LT] FIELDS 2 member member
 HPEXPIREAT key moment-ms [NX|XX|GT|LT] FIELDS 2 member member
 HEXPIRETIME key FIELDS 1 member
 HPEXPIRETIME key FIELDS 2 member member
-HRANDFIELD key 0 [WITHVALUES]
+HRANDFIELD key draws [WITHVALUES]
 HGETEX key [EXAT 4000000000|4000000001|x|-1|PERSIST] FIELDS 2 member member
 HGETEX key [PERSIST] FIELDS 1|2|0|x member
 HSETEX key [NX|XX] [FNX|FXX] [EXAT 4000000000|4000000001|x|-1] FIELDS 1 member member
@@ -120,8 +126,8 @@ SINTERSTORE key key*
 SDIFFSTORE key key*
 SINTERCARD 2 key key [LIMIT number]
 SSCAN key 0
-SPOP key 100
-SRANDMEMBER key 0
+SPOP key 100|2147483648|4611686018427387904|9223372036854775807
+SRANDMEMBER key draws
 ZADD key [NX] [XX] [GT] [LT] [CH] [INCR] score member
 ZADD key [XX] [GT|LT] [CH] score member score member
 ZADD key score member score member
@@ -158,7 +164,7 @@ ZINTERSTORE key 2 key key [WEIGHTS score score] [AGGREGATE SUM|min|MAX]
 ZDIFFSTORE key 2 key key
 ZINTERCARD 2 key key [LIMIT number]
 ZSCAN key 0
-ZRANDMEMBER key 0 [WITHSCORES]
+ZRANDMEMBER key draws [WITHSCORES]
 GEOADD key [NX] [XX] [CH] longitude latitude member
 GEOADD key longitude latitude member longitude latitude member
 GEOPOS key member*
@@ -282,6 +288,8 @@ _WORDS = {
     "latitude": LATITUDES,
     "length": LENGTHS,
     "unit": ["m", "km", "KM", "ft", "mi", "x"],
+    # none at all, or more than there are
+    "draws": ["0", "100", "x"],
     "score-bound": SCORE_BOUNDS,
     "lex-bound": LEX_BOUNDS,
 }
@@ -301,7 +309,9 @@ def random_command(chance: random.Random) -> list[bytes]:
             if chance.random() < 0.35:
                 words += [_drawn(each, chance) for each in option]
         elif word.endswith("*") and word[:-1] in _WORDS:
-            words += [_drawn(word[:-1], chance) for _ in range(chance.randint(1, 3))]
+            many = chance.random() < MANY_SHARE
+            times = chance.randint(20, 200) if many else chance.randint(1, 3)
+            words += [_drawn(word[:-1], chance) for _ in range(times)]
         else:
             words.append(_drawn(word, chance))
     if chance.random() < SPOILT and words[0] not in NEVER_SPOILT:
@@ -314,6 +324,10 @@ def _drawn(word: str, chance: random.Random) -> str:
         return _lifetime(chance, 10**4, 10**7)
     if word == "ttl-ms":
         return _lifetime(chance, 10**7, 10**10)
+    if word in ("number", "draws") and chance.random() < WIDE_SHARE:
+        wide = chance.choice(WIDE)
+        # a negative number of draws is as many of them
+        return str(abs(wide) if word == "draws" else wide)
     return chance.choice(_WORDS[word] if word in _WORDS else word.split("|"))
 
 
