@@ -45,54 +45,103 @@ Text = str | None
 _MEMORY = "Limit of the whole cache: 256mb, 2gb; 0: none."
 
 
+def _by_default(value: str, help: str) -> str:
+    # the configuration's own, which help is not made to wait for; a test holds them equal
+    return f"{help}  [default: {value}]"
+
+
 @app.command()
 def serve(
     config: Annotated[
         Text, typer.Option("--config", metavar="FILE", help="Configuration in YAML.")
     ] = None,
     bind: Annotated[
-        Text, typer.Option("--bind", metavar="HOSTS", help="Addresses, parted by commas.")
+        Text,
+        typer.Option(
+            "--bind",
+            metavar="HOSTS",
+            help=_by_default("127.0.0.1", "Addresses, parted by commas."),
+        ),
     ] = None,
-    port: Annotated[Text, typer.Option("--port", metavar="PORT", help="Of RESP.")] = None,
+    port: Annotated[
+        Text, typer.Option("--port", metavar="PORT", help=_by_default("6380", "Of RESP."))
+    ] = None,
     http_port: Annotated[
         Text,
-        typer.Option("--http-port", "--metrics-port", metavar="PORT", help="Of HTTP."),
+        typer.Option(
+            "--http-port",
+            "--metrics-port",
+            metavar="PORT",
+            help=_by_default("9090", "Of HTTP."),
+        ),
     ] = None,
     http: Annotated[
-        bool | None, typer.Option("--http/--no-http", help="Open the HTTP door.")
+        bool | None,
+        typer.Option("--http/--no-http", help=_by_default("--http", "Open the HTTP door.")),
     ] = None,
     max_memory: Annotated[
-        Text, typer.Option("--max-memory", "--maxmemory", metavar="SIZE", help=_MEMORY)
+        Text,
+        typer.Option(
+            "--max-memory", "--maxmemory", metavar="SIZE", help=_by_default("0", _MEMORY)
+        ),
     ] = None,
     max_entries: Annotated[
-        Text, typer.Option("--max-entries", metavar="N", help="Limit in keys; 0: none.")
+        Text,
+        typer.Option(
+            "--max-entries", metavar="N", help=_by_default("0", "Limit in keys; 0: none.")
+        ),
     ] = None,
     policy: Annotated[
         Text,
         typer.Option(
-            "--policy", "--eviction-policy", metavar="NAME", help="What is evicted at a limit."
+            "--policy",
+            "--eviction-policy",
+            metavar="NAME",
+            help=_by_default("adaptive", "What is evicted at a limit."),
         ),
     ] = None,
     max_connections: Annotated[
-        Text, typer.Option("--max-connections", metavar="N", help="RESP clients at a time.")
+        Text,
+        typer.Option(
+            "--max-connections",
+            metavar="N",
+            help=_by_default("10000", "RESP clients at a time."),
+        ),
     ] = None,
     protected_mode: Annotated[
         bool | None,
         typer.Option(
             "--protected-mode/--no-protected-mode",
-            help="Without a password, let in only clients of this host.",
+            help=_by_default(
+                "--protected-mode", "Without a password, let in only clients of this host."
+            ),
         ),
     ] = None,
     log_level: Annotated[
         Text,
-        typer.Option("--log-level", "--loglevel", metavar="LEVEL", help="debug to error."),
+        typer.Option(
+            "--log-level",
+            "--loglevel",
+            metavar="LEVEL",
+            help=_by_default("info", "debug to error."),
+        ),
     ] = None,
     log_format: Annotated[
         Text,
-        typer.Option("--log-format", "--logformat", metavar="FORMAT", help="console or json."),
+        typer.Option(
+            "--log-format",
+            "--logformat",
+            metavar="FORMAT",
+            help=_by_default("console", "console or json."),
+        ),
     ] = None,
     log_output: Annotated[
-        Text, typer.Option("--log-output", metavar="PATH", help="stdout, stderr or a file.")
+        Text,
+        typer.Option(
+            "--log-output",
+            metavar="PATH",
+            help=_by_default("stdout", "stdout, stderr or a file."),
+        ),
     ] = None,
 ) -> None:
     """Start the server: RESP on port 6380, HTTP on port 9090.

@@ -12,8 +12,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-from cachestorm.codec import to_wire
-from cachestorm.declare.replies import Members
+from cachestorm.codec import text_of, to_wire
+from cachestorm.declare.replies import Members, Verbatim
 from cachestorm.errors import CacheStormError
 from cachestorm_cli.client import Client, ServerError
 from cachestorm_cli.printing import for_people, for_programs
@@ -36,7 +36,7 @@ def ask_once(client: Client, words: list[bytes], raw: bool) -> int:
     elif raw:
         _write(for_programs(reply))
     else:
-        print(for_people(reply))
+        print(for_people(_as_text(words, reply)))
     return reply.exit_code if isinstance(reply, ServerError) else 0
 
 
@@ -83,6 +83,23 @@ def talk(client: Client, raw: bool) -> int:
                 print()
     remember()
     return 0
+
+
+def _as_text(words: list[bytes], reply: object) -> object:
+    """A reply of lines (INFO) is printed as it is; by RESP2 it looks like any other."""
+    if not isinstance(reply, bytes) or b"\n" not in reply:
+        return reply
+    # imported for what they declare; only here, as few replies have lines
+    from cachestorm.cache import Cache as Cache
+    from cachestorm.declare.registry import REGISTRY
+    from cachestorm_server import clients as clients
+    from cachestorm_server import introspection as introspection
+
+    try:
+        plan = REGISTRY.resolve([*words])
+    except CacheStormError:
+        return reply
+    return Verbatim(text_of(reply)) if plan.declaration.reply == "verbatim" else reply
 
 
 def _split(line: bytes) -> list[bytes]:

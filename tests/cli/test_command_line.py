@@ -16,6 +16,7 @@ import pytest
 
 import cachestorm
 from cachestorm_cli.app import main
+from cachestorm_server.config import Config
 
 START = "import sys; from cachestorm_cli.app import main; sys.exit(main())"
 COMMAND = [sys.executable, "-c", START]
@@ -144,6 +145,29 @@ def test_help_names_the_commands() -> None:
     assert re.search(r"serve .*\n +cli ", done.stdout)
 
 
+def test_help_of_serve_tells_the_defaults() -> None:
+    rows = re.split(r"^  (?=--)", run("serve", "--help").stdout, flags=re.MULTILINE)
+    config = Config()
+    defaults = {
+        "--bind": ",".join(config.server.bind),
+        "--port": config.server.port,
+        "--http-port": config.plugins.metrics.port,
+        "--http": "--http",
+        "--max-memory": config.memory.max_memory,
+        "--max-entries": config.memory.max_entries,
+        "--policy": config.memory.eviction_policy,
+        "--max-connections": config.server.max_connections,
+        "--protected-mode": "--protected-mode",
+        "--log-level": config.logging.level,
+        "--log-format": config.logging.format,
+        "--log-output": config.logging.output,
+    }
+    assert config.http.enabled and config.server.protected_mode
+    found = {row.split()[0].rstrip(","): re.findall(r"default:\s+(\S+)\]", row) for row in rows}
+    found = {flag: values[0] for flag, values in found.items() if values}
+    assert {flag: str(value) for flag, value in defaults.items()} == found
+
+
 def test_serve_opens_both_doors_and_says_where(server: Running) -> None:
     assert cachestorm.__version__ in server.lines[-1]
     with urllib.request.urlopen(f"http://127.0.0.1:{server.http_port}/health") as answer:
@@ -173,6 +197,17 @@ def test_cli_prints_for_people_when_asked(server: Running) -> None:
     assert '"a b"\n' == server.cli("--no-raw", "GET", "k").stdout
     assert "(nil)\n" == server.cli("--no-raw", "GET", "none").stdout
     assert "OK\n" == server.cli("--no-raw", "SET", "k", "-1").stdout
+
+
+@pytest.mark.parametrize("words", [("INFO", "server"), ("client", "list"), ("MEMINFO",)])
+def test_cli_prints_lines_as_lines_in_both_protocols(server: Running, words) -> None:
+    for flags in ([], ["-3"]):
+        lines = server.cli("--no-raw", *flags, *words).stdout.splitlines()
+        assert '"' not in lines[0]
+        assert "\\n" not in "".join(lines)
+    # a value of lines is still shown in quotes
+    server.cli("SET", "lines", "a\nb")
+    assert '"a\\nb"\n' == server.cli("--no-raw", "GET", "lines").stdout
 
 
 def test_cli_ends_with_an_error_where_the_server_refuses(server: Running) -> None:
