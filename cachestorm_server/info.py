@@ -211,6 +211,20 @@ def _hit_ratios(door: Door) -> Fields:
     return sorted(fields)
 
 
+def _namespaces(door: Door) -> Fields:
+    fields: Fields = []
+    for name in door.cache.namespaces():
+        try:
+            counts = door.cache.namespace_stats(name)
+        except NamespaceError:
+            continue  # deleted by another thread since it was listed
+        facts = ",".join(f"{fact}={counts[fact]}" for fact in _NAMESPACE_FACTS)
+        fields.append((f"namespace_{name}", facts))
+    return fields
+
+
+_NAMESPACE_FACTS: Final = ("keys", "expires", "tags", "memory")
+
 SECTIONS: Final[dict[str, Callable[[Door], Fields]]] = {
     "Server": _server,
     "Clients": _clients,
@@ -224,7 +238,11 @@ SECTIONS: Final[dict[str, Callable[[Door], Fields]]] = {
     "Cluster": _cluster,
     "Keyspace": _keyspace,
     "CacheStorm": _cachestorm,
+    "Namespaces": _namespaces,
 }
+# shown when asked for by its name or as everything: there may be thousands of namespaces, and
+# tools that read INFO every few seconds take whatever stands in Keyspace for databases
+_ON_DEMAND: Final = "namespaces"
 _EVERY: Final = ("all", "default", "everything")
 
 
@@ -233,13 +251,15 @@ def info_text(door: Door, wanted: list[str]) -> str:
 
     Args:
         door: whose.
-        wanted: names of sections, in any case; none: all of them. Unknown ones show nothing.
+        wanted: names of sections, in any case; none: all of them but that of namespaces.
+            Unknown ones show nothing.
     """
     names = [name.lower() for name in wanted]
     every = not names or any(name in names for name in _EVERY)
     parts = []
     for title, section in SECTIONS.items():
-        if every or title.lower() in names:
+        is_meant = every and (title.lower() != _ON_DEMAND or "everything" in names)
+        if is_meant or title.lower() in names:
             lines = [f"{name}:{value}\r\n" for name, value in section(door)]
             parts.append(f"# {title}\r\n" + "".join(lines))
     return "\r\n".join(parts)

@@ -180,7 +180,7 @@ def command_help(session: Session) -> list[str]:
     summary="Return facts and counters of the server.",
 )
 def info(session: Session, *section: str) -> str:
-    """The sections asked for, or all."""
+    """The sections asked for; by default all but `namespaces`, a line for each of them."""
     return info_text(session.door, list(section))
 
 

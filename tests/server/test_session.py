@@ -178,6 +178,20 @@ def test_info_counts_what_happened() -> None:
     assert session.receive(b"INFO nothing\r\n") == b"$0\r\n\r\n"
 
 
+def test_info_of_namespaces_shows_the_named_ones_too_when_asked_for() -> None:
+    session = Session(Door(Cache(), REGISTRY, Settings()))
+    session.receive(b"NAMESPACE a:b\r\nSETTAG k v t\r\nNAMESPACE default\r\nSET d 1\r\n")
+    text = session.receive(b"INFO namespaces\r\n").decode()
+    title, *rows = text.strip().splitlines()[1:]
+    assert title == "# Namespaces"
+    facts = dict(row.rsplit(":", 1) for row in rows)
+    assert sorted(facts) == ["namespace_a:b", "namespace_default"]
+    assert facts["namespace_a:b"].startswith("keys=1,expires=0,tags=1,memory=")
+    for words in (b"INFO", b"INFO all", b"INFO keyspace"):
+        assert "namespace_" not in session.receive(words + b"\r\n").decode()
+    assert "namespace_a:b" in session.receive(b"INFO everything\r\n").decode()
+
+
 def test_info_tells_the_hit_ratio_of_other_limits() -> None:
     cache = Cache(max_entries=50)
     session = a_session(cache=cache)
