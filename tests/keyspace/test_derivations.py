@@ -654,6 +654,16 @@ def test_a_long_string_that_was_changed_in_place_is_copied_in_slices() -> None:
     cache._check()
 
 
+def test_a_search_finds_nothing_in_a_list_that_was_deleted_meanwhile() -> None:
+    cache = filled("LPOS")
+    # the last element is one of them, and is met in the first slice
+    errand = handed_over(cache, lambda view: view.lpos("a", -1, rank=-1, count=0))
+    cache.delete("a")
+    while not errand.step():
+        pass
+    assert errand.result() == []
+
+
 def test_a_scan_misses_no_row_that_stays_when_a_range_is_removed() -> None:
     cache = filled("ZREMRANGEBYRANK")
     stay = {name for name, _ in ranked(dict(held(cache, "a")))[-3000:]}
