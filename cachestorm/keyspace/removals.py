@@ -76,7 +76,7 @@ class Removals(Holdings):
         mark: TagMark | None = None
         if entry.tags is not None:
             if cause is _INVALIDATED:
-                mark = self._count_invalidated(entry)
+                mark = self.tags.count_removed(entry)
             freed += self.tags.unlink(entry)
         if entry.expires_at_ms != 0:
             self.expiry.remove(entry)
@@ -115,12 +115,6 @@ class Removals(Holdings):
             last.index = int(gap)
             if self.policy.hears:
                 self.policy.moved(last, former)
-
-    def _count_invalidated(self, entry: Entry) -> TagMark | None:
-        job = self.tags.job_of(entry)
-        if job is not None and not self.tags.is_stale(entry, job.sequence):
-            job.removed += 1
-        return self.tags.fatal_mark(entry)
 
     def changed(self, entry: Entry, size_delta: i64) -> None:
         """Ends a change of a container in place.
@@ -178,7 +172,7 @@ class Removals(Holdings):
                 if entry.index < 0:
                     continue
                 if self.fate(entry) is _INVALIDATED:
-                    self._count_invalidated(entry)
+                    self.tags.count_removed(entry)
                     self.invalidated += 1
                 # once only, in however many lists it stands
                 entry.index = -1
@@ -321,5 +315,9 @@ class Removals(Holdings):
             tags = entry.tags
             met += len(tags) if isinstance(tags, tuple) else 1
             if entry.index >= 0:
-                self.remove(entry, self.fate(entry) or _INVALIDATED)
+                cause = _INVALIDATED
+                if entry.expires_at_ms != 0 or entry.kind == HASH:
+                    # its end may have come before
+                    cause = self.fate(entry) or _INVALIDATED
+                self.remove(entry, cause)
         return met

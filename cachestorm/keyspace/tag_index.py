@@ -336,6 +336,24 @@ class TagIndex(Bulk):
                     return mark
         return None
 
+    def count_removed(self, entry: Entry) -> TagMark | None:
+        """Counts an entry that leaves for the invalidation that killed it, if it was not dead.
+
+        Returns:
+            The mark of the tag that it was killed by.
+        """
+        tags = entry.tags
+        if isinstance(tags, TagMark):
+            # the common case, without a call
+            killer = tags.job
+            if killer is not None and not entry.version <= tags.stale_at < killer.sequence:
+                killer.removed += 1
+            return tags
+        job = self.job_of(entry)
+        if job is not None and not self.is_stale(entry, job.sequence):
+            job.removed += 1
+        return self.fatal_mark(entry)
+
     def detach(self, names: list[str], job: Invalidation) -> i64:
         """Invalidates tags in one step: O(1) a tag, whatever the number of keys.
 
