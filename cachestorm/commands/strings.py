@@ -68,11 +68,12 @@ class Strings(Edge):
         return self._space.read(key, default)
 
     def _get_locked(self, key: str, default: object) -> object:
-        space = self._enter()
+        store = self._store
+        store.enter()
         try:
-            return space.read(key, default)
+            return self._space.read(key, default)
         finally:
-            self._leave()
+            store.leave()
 
     @command(
         "SET key value [NX | XX] [GET] [EX ttl:seconds | PX ttl:milliseconds | "

@@ -37,6 +37,7 @@ from __future__ import annotations
 
 import sys
 from _thread import RLock, get_ident
+from collections.abc import Callable
 from typing import Final
 
 from librt.threading import Lock
@@ -44,6 +45,8 @@ from librt.threading import Lock
 from cachestorm.errors import ReentrancyError
 
 COMPILED: Final = not __file__.endswith(".py")
+# What threading.Condition asks of every lock it is given; unbound, it is spared a call.
+_is_owned: Final[Callable[[RLock], bool]] = RLock._is_owned  # type: ignore[attr-defined]
 
 
 def _gil_is_enabled() -> bool:
@@ -146,8 +149,3 @@ class Latch:
                 return False
             return True
         return self._lock.locked()
-
-
-def _is_owned(lock: RLock) -> bool:
-    # what threading.Condition asks of every lock it is given
-    return bool(lock._is_owned())  # type: ignore[attr-defined]

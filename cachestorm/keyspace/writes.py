@@ -103,7 +103,8 @@ class Writes(Budget):
         delta: i64 = 0
         if isinstance(value, bytes) and isinstance(former, bytes):
             # the common case, without a call
-            delta = weight_of_bytes(len(value)) - weight_of_bytes(len(former))
+            if len(value) != len(former):
+                delta = weight_of_bytes(len(value)) - weight_of_bytes(len(former))
         else:
             delta = weigh(value) - weigh(former)
         if delta != 0 or deadline != expires_at_ms:
