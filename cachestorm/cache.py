@@ -21,7 +21,6 @@ from cachestorm.codec import INT64_MAX
 from cachestorm.commands.bitmaps import Bitmaps
 from cachestorm.commands.deadlines import Deadlines
 from cachestorm.commands.dumping import Dumping
-from cachestorm.commands.edge import milliseconds_of
 from cachestorm.commands.geo import Geo
 from cachestorm.commands.hashes import Hashes
 from cachestorm.commands.hyperloglog import HyperLogLogs
@@ -45,6 +44,7 @@ from cachestorm.keyspace.forks import guard
 from cachestorm.keyspace.keyspace import Keyspace
 from cachestorm.keyspace.store import DEFAULT, Hold, Store
 from cachestorm.markers import MISSING
+from cachestorm.operations.lifetimes import milliseconds_of
 from cachestorm.sizes import parse_size
 
 if TYPE_CHECKING:

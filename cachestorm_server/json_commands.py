@@ -25,12 +25,12 @@ from math import isinf
 from typing import Final, NoReturn
 
 from cachestorm.cache import Cache
-from cachestorm.commands.errand import Errand, Unfinished
 from cachestorm.declare.plan import Plan
 from cachestorm.declare.registry import Registry
 from cachestorm.declare.replies import to_json
 from cachestorm.declare.spelling import spell
 from cachestorm.errors import ArgumentError, CacheStormError, CommandSyntaxError
+from cachestorm.operations.errand import Errand, Unfinished
 
 OK_STATUS: Final = 200
 INTERNAL_STATUS: Final = 500

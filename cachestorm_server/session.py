@@ -36,11 +36,11 @@ from librt.time import time as wall_time
 from mypy_extensions import i64, mypyc_attr
 
 from cachestorm.cache import Cache
-from cachestorm.commands.errand import Errand, Unfinished
 from cachestorm.declare.plan import Plan
 from cachestorm.declare.registry import Registry
 from cachestorm.errors import CacheStormError
 from cachestorm.keyspace.store import DATABASES, DEFAULT
+from cachestorm.operations.errand import Errand, Unfinished
 from cachestorm_server.replies import write_error, write_reply
 from cachestorm_server.requests import ProtocolError, RequestReader
 from cachestorm_server.settings import Settings

@@ -11,9 +11,9 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Final
 
-from cachestorm.commands.edge import milliseconds_of
 from cachestorm.eviction.policies import POLICIES
 from cachestorm.eviction.sampled import MOST_SAMPLES
+from cachestorm.operations.lifetimes import milliseconds_of
 from cachestorm.sizes import parse_size
 
 _YES: Final = ("true", "yes", "on", "1")

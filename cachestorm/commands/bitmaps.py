@@ -13,22 +13,21 @@ from typing import Final
 from mypy_extensions import mypyc_attr, trait
 
 from cachestorm.codec import INT64_MAX, parse_int, text_of
-from cachestorm.commands.containers import keys_of
-from cachestorm.commands.edge import (
-    Edge,
-    buffer_of,
-    exact_key,
-    keep_scalar,
-    length_of,
-    part_of,
-    wire_scalar,
-)
+from cachestorm.commands.edge import Edge
 from cachestorm.declare.bit_fields import FURTHEST_BIT, NO_OFFSET, bit_offset, field_type
 from cachestorm.declare.declaration import command
 from cachestorm.entry import Entry
 from cachestorm.errors import ArgumentError, ArityError, CommandSyntaxError
 from cachestorm.events import Cause
 from cachestorm.keyspace.keyspace import Keyspace
+from cachestorm.operations.names import exact_key, keys_of
+from cachestorm.operations.string_values import (
+    buffer_of,
+    keep_scalar,
+    length_of,
+    part_of,
+    wire_scalar,
+)
 from cachestorm.values.bits import (
     AND,
     FAIL,

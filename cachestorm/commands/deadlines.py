@@ -11,12 +11,19 @@ from typing import Final
 from mypy_extensions import i64, mypyc_attr, trait
 
 from cachestorm.codec import INT64_MAX, INT64_MIN
-from cachestorm.commands.edge import Edge, exact_key, in_milliseconds, milliseconds_of
+from cachestorm.commands.edge import Edge
 from cachestorm.declare.declaration import command
 from cachestorm.declare.kinds import Lifetime
-from cachestorm.errors import ArgumentError, InvalidTtlError
+from cachestorm.errors import InvalidTtlError
 from cachestorm.events import Cause
 from cachestorm.markers import MISSING
+from cachestorm.operations.lifetimes import (
+    Only,
+    in_milliseconds,
+    moment_of,
+    positive_span,
+)
+from cachestorm.operations.names import exact_key
 
 _MISSING: Final = MISSING
 _EXPIRED: Final = Cause.EXPIRED
@@ -113,7 +120,7 @@ class Deadlines(Edge):
         Args:
             when: seconds since 1970, or a `datetime`. One in the past deletes the key.
         """
-        return self._expire(key, _deadline(when, 1000), "expireat", Only(nx, xx, gt, lt))
+        return self._expire(key, moment_of(when, 1000), "expireat", Only(nx, xx, gt, lt))
 
     @command(
         "PEXPIREAT key when:unix-milliseconds [NX | XX | GT | LT]",
@@ -136,11 +143,11 @@ class Deadlines(Edge):
         lt: bool = False,
     ) -> bool:
         """As `expireat`; a bare number is milliseconds since 1970."""
-        return self._expire(key, _deadline(when, 1), "pexpireat", Only(nx, xx, gt, lt))
+        return self._expire(key, moment_of(when, 1), "pexpireat", Only(nx, xx, gt, lt))
 
     def _expire(self, key: str, ttl: object, name: str, only: Only) -> bool:
         key = exact_key(key)
-        lifetime = ttl if isinstance(ttl, Lifetime) else _positive(ttl, name)
+        lifetime = ttl if isinstance(ttl, Lifetime) else positive_span(ttl, name)
         space = self._enter()
         try:
             now = space.commons.now_ms()
@@ -262,63 +269,5 @@ class Deadlines(Edge):
             self._leave()
 
 
-class Only:
-    """The conditions of EXPIRE, HEXPIRE and their kin.
-
-    Raises:
-        ArgumentError: for conditions that exclude each other.
-    """
-
-    def __init__(self, nx: bool, xx: bool, gt: bool, lt: bool) -> None:
-        if nx and (xx or gt or lt):
-            raise ArgumentError(
-                "NX and XX, GT or LT options at the same time are not compatible"
-            )
-        if gt and lt:
-            raise ArgumentError("GT and LT options at the same time are not compatible")
-        self._nx = nx
-        self._xx = xx
-        self._gt = gt
-        self._lt = lt
-
-    def allows(self, present_ms: int, next_ms: int) -> bool:
-        """Whether a deadline may replace the present one, which is 0 for never."""
-        if self._nx:
-            return present_ms == 0
-        if self._xx and present_ms == 0:
-            return False
-        if self._gt:
-            return present_ms != 0 and next_ms > present_ms
-        if self._lt:
-            return present_ms == 0 or next_ms < present_ms
-        return True
-
-
 def _seconds(milliseconds: object) -> object:
     return milliseconds / 1000.0 if isinstance(milliseconds, int) else milliseconds
-
-
-def _positive(ttl: object, name: str) -> Lifetime:
-    milliseconds = milliseconds_of(ttl)
-    if milliseconds <= 0:
-        raise InvalidTtlError(f"invalid expire time in '{name}' command")
-    return Lifetime(milliseconds, False)
-
-
-def _deadline(when: object, unit_ms: int) -> Lifetime:
-    """The point in time that a bare number of units, or a `datetime`, means."""
-    if isinstance(when, Lifetime):
-        return when
-    stamp = getattr(when, "timestamp", None)
-    number = when
-    if stamp is not None:
-        number = stamp()
-        unit_ms = 1000
-    if isinstance(number, bool) or not isinstance(number, (int, float)):
-        raise TypeError(f"a deadline is a number since 1970 or a datetime, not {when!r}")
-    if isinstance(number, int):
-        return Lifetime(int(number) * unit_ms, True)
-    moment = number * unit_ms
-    if moment - moment != 0.0:
-        raise InvalidTtlError(f"a deadline cannot be {when}")
-    return Lifetime(round(moment), True)

@@ -15,8 +15,7 @@ from typing import Final
 from mypy_extensions import i64, mypyc_attr, trait
 
 from cachestorm.codec import INT64_MAX, parse_int
-from cachestorm.commands.edge import Edge, exact_key, in_milliseconds, milliseconds_of
-from cachestorm.commands.field_deadlines import find_hash
+from cachestorm.commands.edge import Edge
 from cachestorm.declare.declaration import command
 from cachestorm.declare.spans import Lifetime
 from cachestorm.entry import HASH
@@ -30,6 +29,9 @@ from cachestorm.errors import (
 )
 from cachestorm.events import Cause
 from cachestorm.keyspace.tag_index import checked_tags
+from cachestorm.operations.containers import entry_of
+from cachestorm.operations.lifetimes import in_milliseconds, milliseconds_of
+from cachestorm.operations.names import exact_key
 from cachestorm.payload.dumps import dumped, restored
 from cachestorm.payload.image import Loaded, image_of
 
@@ -64,7 +66,7 @@ class Dumping(Edge):
             entry = space.find(key)
             if entry is not None and entry.kind == HASH:
                 # not a field that is due
-                entry = find_hash(space, key)
+                entry = entry_of(space, key, HASH)
             if entry is None:
                 return None
             image = image_of(entry.kind, space.value(entry), 0, space.tags.names(entry))

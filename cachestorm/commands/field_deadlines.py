@@ -11,19 +11,16 @@ Source: the commands are Valkey 9.1's.
 
 from __future__ import annotations
 
-from typing import Final, cast
+from typing import Final
 
-from mypy_extensions import i64, mypyc_attr, trait
+from mypy_extensions import mypyc_attr, trait
 
-from cachestorm.commands.containers import entry_of, names_of, settle
-from cachestorm.commands.deadlines import Only
-from cachestorm.commands.edge import Edge, exact_key, milliseconds_of
+from cachestorm.commands.edge import Edge
 from cachestorm.declare.declaration import command
-from cachestorm.declare.kinds import Lifetime
-from cachestorm.entry import HASH, Entry
-from cachestorm.errors import InvalidTtlError
-from cachestorm.keyspace.keyspace import Keyspace
-from cachestorm.values.hash import Hash
+from cachestorm.entry import HASH
+from cachestorm.operations.containers import entry_of, hash_at, settle
+from cachestorm.operations.lifetimes import Only, lifetime_of
+from cachestorm.operations.names import exact_key, names_of
 
 # What HEXPIRE and its kin answer for each field, HTTL and its kin where there is no time.
 NO_FIELD: Final = -2
@@ -170,7 +167,7 @@ class FieldDeadlines(Edge):
         try:
             now_ms = space.commons.now_ms()
             deadline = lifetime.expires_at_ms(now_ms, name, True)
-            entry = find_hash(space, key)
+            entry = entry_of(space, key, HASH)
             if entry is None:
                 return [NO_FIELD] * len(names)
             found = hash_at(space, entry)
@@ -212,7 +209,7 @@ class FieldDeadlines(Edge):
         names = names_of(fields)
         space = self._enter()
         try:
-            entry = find_hash(space, key)
+            entry = entry_of(space, key, HASH)
             if entry is None:
                 return [NO_FIELD] * len(names)
             found = hash_at(space, entry)
@@ -284,7 +281,7 @@ class FieldDeadlines(Edge):
         names = names_of(fields)
         space = self._enter()
         try:
-            entry = find_hash(space, key)
+            entry = entry_of(space, key, HASH)
             if entry is None:
                 return [NO_FIELD] * len(names)
             found = hash_at(space, entry)
@@ -301,47 +298,3 @@ class FieldDeadlines(Edge):
             return answers
         finally:
             self._leave()
-
-
-def find_hash(space: Keyspace, key: str) -> Entry | None:
-    """The entry of a hash, None where there is none. Counts as an access.
-
-    Raises:
-        WrongTypeError: if the key holds another kind.
-    """
-    return entry_of(space, key, HASH)
-
-
-def hash_at(space: Keyspace, entry: Entry) -> Hash:
-    """The hash of an entry that `find_hash` returned."""
-    return cast(Hash, space.values[i64(entry.index)])
-
-
-def lifetime_of(when: object, unit_ms: int, absolute: bool, name: str) -> Lifetime:
-    """What a time means, in Python or on the wire; not a negative one.
-
-    Raises:
-        InvalidTtlError: for one, and for what is no time.
-    """
-    lifetime = _lifetime(when, unit_ms, absolute)
-    if lifetime.ms < 0:
-        raise InvalidTtlError(f"invalid expire time in '{name}' command")
-    return lifetime
-
-
-def _lifetime(when: object, unit_ms: int, absolute: bool) -> Lifetime:
-    if isinstance(when, Lifetime):
-        return when
-    if isinstance(when, (int, float)) and not isinstance(when, bool):
-        if isinstance(when, int):
-            return Lifetime(int(when) * unit_ms, absolute)
-        span = when * unit_ms
-        if span - span != 0.0:
-            raise InvalidTtlError(f"a time cannot be {when}")
-        return Lifetime(int(span), absolute)
-    if absolute:
-        timestamp = getattr(when, "timestamp", None)
-        if timestamp is None:
-            raise TypeError(f"a deadline is a datetime or a number, not {when!r}")
-        return Lifetime(int(cast(float, timestamp()) * 1000.0), True)
-    return Lifetime(milliseconds_of(when), False)

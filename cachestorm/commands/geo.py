@@ -15,19 +15,20 @@ from typing import Final, cast
 
 from mypy_extensions import mypyc_attr, trait
 
-from cachestorm.commands.containers import entry_of, name_of, names_of
-from cachestorm.commands.edge import Edge, exact_key
-from cachestorm.commands.geo_search import (
+from cachestorm.commands.edge import Edge
+from cachestorm.declare.declaration import command
+from cachestorm.entry import ZSET
+from cachestorm.errors import ArgumentError, ArityError, CommandSyntaxError
+from cachestorm.operations.containers import entry_of, sorted_set_at
+from cachestorm.operations.geo_search import (
     ReturningSearch,
     Search,
     StoringSearch,
     metres_of,
     place_at,
 )
-from cachestorm.commands.rows import add_scores, sorted_set_at
-from cachestorm.declare.declaration import command
-from cachestorm.entry import ZSET
-from cachestorm.errors import ArgumentError, ArityError, CommandSyntaxError
+from cachestorm.operations.names import exact_key, name_of, names_of
+from cachestorm.operations.rows import add_scores
 from cachestorm.values.geohash import distance_m, geohash_of, place_of, score_of
 
 Place = tuple[float, float]

@@ -3,7 +3,7 @@
 A field is a `str`; `bytes` and numbers are spelled as on the wire. A value is any object
 and is kept as given. Every method raises WrongTypeError for a key that holds another kind.
 
-1. `find_hash` is how each of them reaches a hash. The keyspace has let go of the fields
+1. `entry_of` is how each of them reaches a hash. The keyspace has let go of the fields
    that are due by then, so that none is ever seen after its deadline.
 2. A write to a field takes its deadline away, as SET does for a key; HINCRBY and
    HINCRBYFLOAT keep it.
@@ -16,20 +16,6 @@ from __future__ import annotations
 from mypy_extensions import i64, mypyc_attr, trait
 
 from cachestorm.codec import INT64_MAX, INT64_MIN, bytes_of, parse_float, parse_int, to_wire
-from cachestorm.commands.arithmetic import float_sum
-from cachestorm.commands.containers import (
-    SCAN_COUNT,
-    admit,
-    drawn,
-    drawn_places,
-    name_of,
-    names_of,
-    settle,
-    walk_start,
-    walk_stop,
-)
-from cachestorm.commands.edge import exact_key
-from cachestorm.commands.field_deadlines import find_hash, hash_at
 from cachestorm.commands.timed_fields import TimedFields, rows_of
 from cachestorm.declare.declaration import command
 from cachestorm.declare.kinds import UNEVEN
@@ -37,6 +23,19 @@ from cachestorm.entry import HASH, Entry
 from cachestorm.errors import ArgumentError
 from cachestorm.keyspace.keyspace import Keyspace
 from cachestorm.markers import UNSET
+from cachestorm.operations.arithmetic import float_sum
+from cachestorm.operations.containers import (
+    SCAN_COUNT,
+    admit,
+    drawn,
+    drawn_places,
+    entry_of,
+    hash_at,
+    settle,
+    walk_start,
+    walk_stop,
+)
+from cachestorm.operations.names import exact_key, name_of, names_of
 from cachestorm.patterns import matches
 from cachestorm.values.hash import Hash
 from cachestorm.values.weights import box
@@ -92,7 +91,7 @@ class Hashes(TimedFields):
         space = self._enter()
         try:
             space.make_room_for_growth()
-            entry = find_hash(space, key)
+            entry = entry_of(space, key, HASH)
             if entry is None:
                 made = Hash()
                 for field, held in rows:
@@ -128,7 +127,7 @@ class Hashes(TimedFields):
         space = self._enter()
         try:
             space.make_room_for_growth()
-            entry = find_hash(space, key)
+            entry = entry_of(space, key, HASH)
             if entry is not None and name in hash_at(space, entry):
                 return False
             _set(space, entry, key, name, held)
@@ -159,7 +158,7 @@ class Hashes(TimedFields):
         name = name_of(field)
         space = self._enter()
         try:
-            entry = find_hash(space, key)
+            entry = entry_of(space, key, HASH)
             return default if entry is None else hash_at(space, entry).get(name, default)
         finally:
             self._leave()
@@ -179,7 +178,7 @@ class Hashes(TimedFields):
         names = names_of(fields)
         space = self._enter()
         try:
-            entry = find_hash(space, key)
+            entry = entry_of(space, key, HASH)
             if entry is None:
                 return [default] * len(names)
             found = hash_at(space, entry)
@@ -200,7 +199,7 @@ class Hashes(TimedFields):
         key = exact_key(key)
         space = self._enter()
         try:
-            entry = find_hash(space, key)
+            entry = entry_of(space, key, HASH)
             return {} if entry is None else hash_at(space, entry).items()
         finally:
             self._leave()
@@ -217,7 +216,7 @@ class Hashes(TimedFields):
         key = exact_key(key)
         space = self._enter()
         try:
-            entry = find_hash(space, key)
+            entry = entry_of(space, key, HASH)
             return [] if entry is None else hash_at(space, entry).fields()
         finally:
             self._leave()
@@ -235,7 +234,7 @@ class Hashes(TimedFields):
         key = exact_key(key)
         space = self._enter()
         try:
-            entry = find_hash(space, key)
+            entry = entry_of(space, key, HASH)
             return [] if entry is None else hash_at(space, entry).values()
         finally:
             self._leave()
@@ -253,7 +252,7 @@ class Hashes(TimedFields):
         key = exact_key(key)
         space = self._enter()
         try:
-            entry = find_hash(space, key)
+            entry = entry_of(space, key, HASH)
             return 0 if entry is None else len(hash_at(space, entry))
         finally:
             self._leave()
@@ -272,7 +271,7 @@ class Hashes(TimedFields):
         name = name_of(field)
         space = self._enter()
         try:
-            entry = find_hash(space, key)
+            entry = entry_of(space, key, HASH)
             return entry is not None and name in hash_at(space, entry)
         finally:
             self._leave()
@@ -304,7 +303,7 @@ class Hashes(TimedFields):
         names = names_of(fields)
         space = self._enter()
         try:
-            entry = find_hash(space, key)
+            entry = entry_of(space, key, HASH)
             if entry is None:
                 return 0
             found = hash_at(space, entry)
@@ -345,7 +344,7 @@ class Hashes(TimedFields):
         space = self._enter()
         try:
             space.make_room_for_growth()
-            entry = find_hash(space, key)
+            entry = entry_of(space, key, HASH)
             number = 0
             if entry is not None:
                 former = hash_at(space, entry).get(name, 0)
@@ -387,7 +386,7 @@ class Hashes(TimedFields):
         space = self._enter()
         try:
             space.make_room_for_growth()
-            entry = find_hash(space, key)
+            entry = entry_of(space, key, HASH)
             number = 0.0
             if entry is not None:
                 former = hash_at(space, entry).get(name, 0)
@@ -424,7 +423,7 @@ class Hashes(TimedFields):
             raise ArgumentError(_out_of_range(withvalues))
         space = self._enter()
         try:
-            entry = find_hash(space, key)
+            entry = entry_of(space, key, HASH)
             if entry is None:
                 return None if count is None else []
             fields = hash_at(space, entry)
@@ -473,7 +472,7 @@ class Hashes(TimedFields):
         stop: i64 = 0
         space = self._enter()
         try:
-            entry = find_hash(space, key)
+            entry = entry_of(space, key, HASH)
             if entry is not None:
                 found = hash_at(space, entry)
                 length = i64(len(found))

@@ -12,12 +12,13 @@ from collections.abc import Iterable
 from mypy_extensions import mypyc_attr, trait
 
 from cachestorm.codec import to_wire
-from cachestorm.commands.containers import keys_of
-from cachestorm.commands.edge import Edge, exact_key, keep_scalar, wire_scalar
+from cachestorm.commands.edge import Edge
 from cachestorm.declare.declaration import command
 from cachestorm.entry import Entry
 from cachestorm.errors import ArityError, WrongTypeError
 from cachestorm.keyspace.keyspace import Keyspace
+from cachestorm.operations.names import exact_key, keys_of
+from cachestorm.operations.string_values import keep_scalar, wire_scalar
 from cachestorm.values.hyperloglog import (
     NEW,
     Sketch,

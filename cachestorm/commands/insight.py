@@ -9,9 +9,10 @@ from typing import Final
 
 from mypy_extensions import mypyc_attr, trait
 
-from cachestorm.commands.edge import Edge, exact_key
+from cachestorm.commands.edge import Edge
 from cachestorm.declare.declaration import command
 from cachestorm.errors import NotAnIntegerError
+from cachestorm.operations.names import exact_key
 
 MOST_HOT_KEYS: Final = 100
 

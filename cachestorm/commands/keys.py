@@ -12,9 +12,7 @@ from librt.time import time as wall_time
 from mypy_extensions import i64, mypyc_attr, trait
 
 from cachestorm.codec import bytes_of
-from cachestorm.commands.copying import Copying, is_long_copy
-from cachestorm.commands.edge import Edge, exact_key
-from cachestorm.commands.errand import Errand
+from cachestorm.commands.edge import Edge
 from cachestorm.declare.declaration import command
 from cachestorm.entry import kind_name
 from cachestorm.errors import (
@@ -27,6 +25,9 @@ from cachestorm.keyspace.commons import LOOK, SLICE, SLICE_S
 from cachestorm.keyspace.keyspace import Keyspace
 from cachestorm.keyspace.store import Store
 from cachestorm.markers import MISSING
+from cachestorm.operations.copying import Copying, is_long_copy
+from cachestorm.operations.errand import Errand
+from cachestorm.operations.names import exact_key
 from cachestorm.patterns import matches
 from cachestorm.values.container import Container
 

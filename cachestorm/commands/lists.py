@@ -13,14 +13,15 @@ from typing import cast
 from mypy_extensions import i64, mypyc_attr, trait
 
 from cachestorm.codec import INT64_MAX, to_wire
-from cachestorm.commands.containers import admit, entry_of, folded, keys_of, settle, span
-from cachestorm.commands.edge import Edge, exact_key
-from cachestorm.commands.long_lists import LONG_LIST, Finding, Inserting, Sifting, Trimming
+from cachestorm.commands.edge import Edge
 from cachestorm.declare.declaration import command
 from cachestorm.declare.kinds import UNEVEN, ZERO_RANK
 from cachestorm.entry import LIST, Entry
 from cachestorm.errors import ArgumentError, CommandSyntaxError, NoSuchKeyError
 from cachestorm.keyspace.keyspace import Keyspace
+from cachestorm.operations.containers import admit, entry_of, folded, list_at, settle, span
+from cachestorm.operations.long_lists import LONG_LIST, Finding, Inserting, Sifting, Trimming
+from cachestorm.operations.names import exact_key, keys_of
 from cachestorm.values.list import ListValue
 from cachestorm.values.weights import box, unbox
 
@@ -103,7 +104,7 @@ class Lists(Edge):
                 _push_all(made, held, left)
                 admit(space, key, made, LIST)
                 return len(made)
-            found = _list(space, entry)
+            found = list_at(space, entry)
             before = found.size_bytes
             _push_all(found, held, left)
             settle(space, entry, found, before)
@@ -218,7 +219,7 @@ class Lists(Edge):
         space = self._enter()
         try:
             entry = entry_of(space, key, LIST)
-            return 0 if entry is None else len(_list(space, entry))
+            return 0 if entry is None else len(list_at(space, entry))
         finally:
             self._leave()
 
@@ -239,7 +240,7 @@ class Lists(Edge):
             entry = entry_of(space, key, LIST)
             if entry is None:
                 return []
-            found = _list(space, entry)
+            found = list_at(space, entry)
             first, last = span(start, stop, i64(len(found)))
             return found.slice(first, last)
         finally:
@@ -265,7 +266,7 @@ class Lists(Edge):
             entry = entry_of(space, key, LIST)
             if entry is None:
                 return default
-            found = _list(space, entry)
+            found = list_at(space, entry)
             length = i64(len(found))
             place = folded(index, length)
             return found.at(place) if 0 <= place < length else default
@@ -297,7 +298,7 @@ class Lists(Edge):
             entry = entry_of(space, key, LIST)
             if entry is None:
                 raise NoSuchKeyError()
-            found = _list(space, entry)
+            found = list_at(space, entry)
             length = i64(len(found))
             place = folded(index, length)
             if not 0 <= place < length:
@@ -339,7 +340,7 @@ class Lists(Edge):
             entry = entry_of(space, key, LIST)
             if entry is None:
                 return 0
-            found = _list(space, entry)
+            found = list_at(space, entry)
             if len(found) <= LONG_LIST:
                 places = found.places(wire, 1, 0, 1)
                 if not places:
@@ -379,7 +380,7 @@ class Lists(Edge):
             entry = entry_of(space, key, LIST)
             if entry is None:
                 return 0
-            found = _list(space, entry)
+            found = list_at(space, entry)
             if len(found) <= LONG_LIST:
                 before = found.size_bytes
                 removed = found.remove(wire, count)
@@ -407,7 +408,7 @@ class Lists(Edge):
             entry = entry_of(space, key, LIST)
             if entry is None:
                 return True
-            found = _list(space, entry)
+            found = list_at(space, entry)
             length = i64(len(found))
             first, last = span(start, stop, length)
             kept = last - first
@@ -470,7 +471,7 @@ class Lists(Edge):
             entry = entry_of(space, key, LIST)
             if entry is None:
                 return None if count is None else []
-            found = _list(space, entry)
+            found = list_at(space, entry)
             if len(found) <= LONG_LIST:
                 places = found.places(wire, wanted * sign, looks, rank * sign)
                 if count is not None:
@@ -538,7 +539,7 @@ class Lists(Edge):
             entry = entry_of(space, source, LIST)
             if entry is None:
                 return default
-            found = _list(space, entry)
+            found = list_at(space, entry)
             target = entry if source == destination else entry_of(space, destination, LIST)
             if target is None:
                 # the element is in both lists for a moment: what has no room is refused
@@ -555,7 +556,7 @@ class Lists(Edge):
             if target is entry:
                 found.push(held, to_left)
             else:
-                other = _list(space, target)
+                other = list_at(space, target)
                 grown = other.size_bytes
                 other.push(held, to_left)
                 settle(space, target, other, grown)
@@ -563,10 +564,6 @@ class Lists(Edge):
             return unbox(held)
         finally:
             self._leave()
-
-
-def _list(space: Keyspace, entry: Entry) -> ListValue:
-    return cast(ListValue, space.values[i64(entry.index)])
 
 
 def _is_left(where: str) -> bool:
@@ -582,7 +579,7 @@ def _push_all(elements: ListValue, held: list[object], left: bool) -> None:
 
 
 def _pop_one(space: Keyspace, entry: Entry, left: bool) -> object:
-    elements = _list(space, entry)
+    elements = list_at(space, entry)
     before = elements.size_bytes
     held = elements.take(left)
     settle(space, entry, elements, before)
@@ -590,7 +587,7 @@ def _pop_one(space: Keyspace, entry: Entry, left: bool) -> object:
 
 
 def _pop_many(space: Keyspace, entry: Entry, count: int, left: bool) -> list[object]:
-    elements = _list(space, entry)
+    elements = list_at(space, entry)
     before = elements.size_bytes
     left_over = min(count, len(elements))
     popped: list[object] = []

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from mypy_extensions import mypyc_attr, trait
 
-from cachestorm.commands.doctor import examine, report
-from cachestorm.commands.edge import Edge, exact_key
+from cachestorm.commands.edge import Edge
 from cachestorm.declare.declaration import command
 from cachestorm.declare.facts import help_of
 from cachestorm.keyspace.store import rss_bytes
+from cachestorm.operations.doctor import examine, report
+from cachestorm.operations.names import exact_key
 
 
 @mypyc_attr(allow_interpreted_subclasses=True)

@@ -12,10 +12,10 @@ from mypy_extensions import mypyc_attr, trait
 
 from cachestorm.codec import bytes_of
 from cachestorm.commands.edge import Edge
-from cachestorm.commands.errand import Errand
 from cachestorm.declare.declaration import command
 from cachestorm.keyspace.keyspace import Keyspace
 from cachestorm.keyspace.store import Store, rss_bytes
+from cachestorm.operations.errand import Errand
 
 
 class Swapping(Errand):

@@ -10,12 +10,13 @@ from typing import Final
 from mypy_extensions import mypyc_attr, trait
 
 from cachestorm.codec import INT64_MAX, INT64_MIN, to_wire
-from cachestorm.commands.edge import Edge, exact_key
+from cachestorm.commands.edge import Edge
 from cachestorm.declare.declaration import command
 from cachestorm.declare.facts import help_of
 from cachestorm.entry import STRING, Entry
 from cachestorm.errors import ArgumentError
 from cachestorm.keyspace.keyspace import Keyspace
+from cachestorm.operations.names import exact_key
 from cachestorm.values.container import Container
 
 LONGEST_EMBEDDED: Final = 44

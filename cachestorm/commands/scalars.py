@@ -18,27 +18,27 @@ from cachestorm.codec import (
     parse_int,
     to_wire,
 )
-from cachestorm.commands.arithmetic import float_sum
-from cachestorm.commands.edge import (
-    Edge,
+from cachestorm.commands.edge import Edge
+from cachestorm.declare.declaration import command
+from cachestorm.entry import STRING, Entry
+from cachestorm.errors import ArgumentError, CodecError, NotAnIntegerError, WrongTypeError
+from cachestorm.keyspace.keyspace import Keyspace
+from cachestorm.operations.arithmetic import float_sum
+from cachestorm.operations.names import exact_key
+from cachestorm.operations.string_values import (
     buffer_of,
-    exact_key,
     keep_scalar,
     length_of,
     part_of,
     scalar,
     wire_scalar,
 )
-from cachestorm.commands.subsequences import (
+from cachestorm.operations.subsequences import (
     common_ranges,
     common_subsequence,
     length_at,
     table_of,
 )
-from cachestorm.declare.declaration import command
-from cachestorm.entry import STRING, Entry
-from cachestorm.errors import ArgumentError, CodecError, NotAnIntegerError, WrongTypeError
-from cachestorm.keyspace.keyspace import Keyspace
 
 # of the table of LCS, in which Redis gives each cell four bytes
 MOST_CELLS: Final = LONGEST_STRING // 4

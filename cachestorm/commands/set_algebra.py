@@ -11,10 +11,14 @@ from typing import cast
 from mypy_extensions import mypyc_attr, trait
 
 from cachestorm.codec import INT64_MAX
-from cachestorm.commands.containers import keys_of, replace
-from cachestorm.commands.derivation import PLAIN
-from cachestorm.commands.edge import Edge, exact_key
-from cachestorm.commands.set_combinations import (
+from cachestorm.commands.edge import Edge
+from cachestorm.declare.declaration import command
+from cachestorm.entry import SET
+from cachestorm.errors import ArgumentError, ArityError
+from cachestorm.operations.containers import replace
+from cachestorm.operations.derivation import PLAIN
+from cachestorm.operations.names import exact_key, keys_of
+from cachestorm.operations.set_combinations import (
     DIFFERENCE,
     INTERSECTION,
     UNION,
@@ -26,9 +30,6 @@ from cachestorm.commands.set_combinations import (
     sets_at,
     work_of,
 )
-from cachestorm.declare.declaration import command
-from cachestorm.entry import SET
-from cachestorm.errors import ArgumentError, ArityError
 
 
 @mypyc_attr(allow_interpreted_subclasses=True)

@@ -9,25 +9,24 @@ from __future__ import annotations
 from mypy_extensions import i64, mypyc_attr, trait
 
 from cachestorm.codec import INT64_MAX, bytes_of
-from cachestorm.commands.containers import (
+from cachestorm.commands.set_algebra import SetAlgebra
+from cachestorm.declare.declaration import command
+from cachestorm.declare.kinds import UNEVEN
+from cachestorm.entry import SET
+from cachestorm.errors import ArgumentError
+from cachestorm.operations.containers import (
     SCAN_COUNT,
     admit,
     drawn,
     drawn_places,
     entry_of,
-    name_of,
-    names_of,
+    set_at,
     settle,
     walk_start,
     walk_stop,
 )
-from cachestorm.commands.edge import exact_key
-from cachestorm.commands.set_algebra import SetAlgebra
-from cachestorm.commands.set_combinations import set_at, set_of
-from cachestorm.declare.declaration import command
-from cachestorm.declare.kinds import UNEVEN
-from cachestorm.entry import SET
-from cachestorm.errors import ArgumentError
+from cachestorm.operations.names import exact_key, name_of, names_of
+from cachestorm.operations.set_combinations import set_of
 from cachestorm.patterns import matches
 
 

@@ -12,25 +12,18 @@ from typing import cast
 from mypy_extensions import mypyc_attr, trait
 
 from cachestorm.codec import INT64_MAX, parse_float
-from cachestorm.commands.containers import (
-    keys_of,
-)
-from cachestorm.commands.derivation import PLAIN
-from cachestorm.commands.edge import Edge, exact_key
-from cachestorm.commands.rankings import (
+from cachestorm.commands.edge import Edge
+from cachestorm.declare.declaration import command
+from cachestorm.errors import ArgumentError, CommandSyntaxError
+from cachestorm.operations.derivation import PLAIN
+from cachestorm.operations.names import exact_key, keys_of
+from cachestorm.operations.rankings import (
     Combination,
     CountingScores,
     ReturningScores,
     StoringScores,
 )
-from cachestorm.commands.rows import (
-    Scored,
-    members_of,
-    scored,
-    store_rows,
-)
-from cachestorm.declare.declaration import command
-from cachestorm.errors import ArgumentError, CommandSyntaxError
+from cachestorm.operations.rows import Scored, members_of, scored, store_rows
 
 
 @mypyc_attr(allow_interpreted_subclasses=True)

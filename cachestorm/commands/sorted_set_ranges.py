@@ -11,21 +11,15 @@ from typing import cast
 
 from mypy_extensions import mypyc_attr, trait
 
-from cachestorm.commands.containers import entry_of
-from cachestorm.commands.derivation import PLAIN
-from cachestorm.commands.edge import Edge, exact_key
-from cachestorm.commands.long_ranges import RemovingRange, StoringRange
-from cachestorm.commands.ranges import Range, index_range, lex_range, range_of, score_range
-from cachestorm.commands.rows import (
-    Scored,
-    members_of,
-    remove_ranks,
-    scored,
-    sorted_set_at,
-    store_rows,
-)
+from cachestorm.commands.edge import Edge
 from cachestorm.declare.declaration import command
 from cachestorm.entry import ZSET
+from cachestorm.operations.containers import entry_of, sorted_set_at
+from cachestorm.operations.derivation import PLAIN
+from cachestorm.operations.long_ranges import RemovingRange, StoringRange
+from cachestorm.operations.names import exact_key
+from cachestorm.operations.ranges import Range, index_range, lex_range, range_of, score_range
+from cachestorm.operations.rows import Scored, members_of, remove_ranks, scored, store_rows
 from cachestorm.values.ranking import Row
 
 

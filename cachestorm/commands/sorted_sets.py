@@ -13,29 +13,6 @@ from typing import cast
 from mypy_extensions import i64, mypyc_attr, trait
 
 from cachestorm.codec import INT64_MAX, bytes_of, parse_float
-from cachestorm.commands.containers import (
-    SCAN_COUNT,
-    drawn,
-    drawn_places,
-    entry_of,
-    keys_of,
-    name_of,
-    names_of,
-    pairs_of,
-    walk_start,
-    walk_stop,
-)
-from cachestorm.commands.edge import exact_key
-from cachestorm.commands.ranges import index_range
-from cachestorm.commands.rows import (
-    Scored,
-    add_scores,
-    members_of,
-    remove_members,
-    remove_ranks,
-    scored,
-    sorted_set_at,
-)
 from cachestorm.commands.sorted_set_algebra import SortedSetAlgebra
 from cachestorm.commands.sorted_set_ranges import SortedSetRanges
 from cachestorm.declare.declaration import command
@@ -43,6 +20,25 @@ from cachestorm.declare.kinds import UNEVEN
 from cachestorm.entry import ZSET, Entry
 from cachestorm.errors import ArgumentError, ArityError, CommandSyntaxError
 from cachestorm.keyspace.keyspace import Keyspace
+from cachestorm.operations.containers import (
+    SCAN_COUNT,
+    drawn,
+    drawn_places,
+    entry_of,
+    sorted_set_at,
+    walk_start,
+    walk_stop,
+)
+from cachestorm.operations.names import exact_key, keys_of, name_of, names_of, pairs_of
+from cachestorm.operations.ranges import index_range
+from cachestorm.operations.rows import (
+    Scored,
+    add_scores,
+    members_of,
+    remove_members,
+    remove_ranks,
+    scored,
+)
 from cachestorm.patterns import matches
 from cachestorm.values.ranking import Row
 from cachestorm.values.sorted_set import member_of

@@ -15,9 +15,12 @@ from typing import cast
 from mypy_extensions import mypyc_attr, trait
 
 from cachestorm.codec import bytes_of, checked_text
-from cachestorm.commands.containers import many, replace
-from cachestorm.commands.edge import Edge, exact_key
-from cachestorm.commands.ordering import (
+from cachestorm.commands.edge import Edge
+from cachestorm.declare.declaration import command
+from cachestorm.entry import LIST
+from cachestorm.operations.containers import replace
+from cachestorm.operations.names import exact_key, many
+from cachestorm.operations.ordering import (
     Order,
     Ordering,
     cut,
@@ -26,8 +29,6 @@ from cachestorm.commands.ordering import (
     ordered,
     replaced,
 )
-from cachestorm.declare.declaration import command
-from cachestorm.entry import LIST
 from cachestorm.values.list import ListValue
 
 

@@ -11,15 +11,7 @@ from typing import Final, cast
 
 from mypy_extensions import i64, mypyc_attr, u8
 
-from cachestorm.commands.edge import (
-    Edge,
-    Lasting,
-    deadline_of,
-    exact_key,
-    in_milliseconds,
-    kind_of,
-    scalar,
-)
+from cachestorm.commands.edge import Edge
 from cachestorm.declare.declaration import command
 from cachestorm.entry import BUFFER, OBJECT, STRING, Entry
 from cachestorm.errors import CommandSyntaxError, WrongTypeError
@@ -28,6 +20,9 @@ from cachestorm.keyspace.keyspace import Keyspace
 from cachestorm.keyspace.latch import NOTHING_INTERRUPTS, STEPS_ARE_ATOMIC
 from cachestorm.keyspace.tag_index import checked_tags
 from cachestorm.markers import MISSING, UNSET
+from cachestorm.operations.lifetimes import Lasting, deadline_of, in_milliseconds
+from cachestorm.operations.names import exact_key
+from cachestorm.operations.string_values import kind_of, scalar
 from cachestorm.values.weights import box, is_shared, unbox
 
 _MISSING: Final = MISSING

@@ -14,13 +14,15 @@ from typing import Final, cast
 from mypy_extensions import mypyc_attr, trait
 
 from cachestorm.codec import sort_by_bytes
-from cachestorm.commands.edge import Edge, exact_key, kind_of
-from cachestorm.commands.errand import Errand
+from cachestorm.commands.edge import Edge
 from cachestorm.declare.declaration import command
 from cachestorm.errors import ArityError
 from cachestorm.keyspace.keyspace import Keyspace
 from cachestorm.keyspace.store import Store
 from cachestorm.keyspace.tag_index import Invalidation, checked_tag, checked_tags
+from cachestorm.operations.errand import Errand
+from cachestorm.operations.names import exact_key
+from cachestorm.operations.string_values import kind_of
 from cachestorm.values.weights import box
 
 _TAG_WORK: Final = "O(1) a tag"

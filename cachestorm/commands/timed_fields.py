@@ -14,19 +14,15 @@ from typing import Final
 
 from mypy_extensions import mypyc_attr, trait
 
-from cachestorm.commands.containers import admit, name_of, names_of, pairs_of, settle
-from cachestorm.commands.edge import exact_key
-from cachestorm.commands.field_deadlines import (
-    FieldDeadlines,
-    find_hash,
-    hash_at,
-    lifetime_of,
-)
+from cachestorm.commands.field_deadlines import FieldDeadlines
 from cachestorm.declare.declaration import command
 from cachestorm.declare.kinds import Lifetime
 from cachestorm.entry import HASH
 from cachestorm.errors import ArityError, CommandSyntaxError
 from cachestorm.markers import UNSET
+from cachestorm.operations.containers import admit, entry_of, hash_at, settle
+from cachestorm.operations.lifetimes import lifetime_of
+from cachestorm.operations.names import exact_key, name_of, names_of, pairs_of
 from cachestorm.values.hash import Hash
 from cachestorm.values.weights import box
 
@@ -76,7 +72,7 @@ class TimedFields(FieldDeadlines):
         try:
             now_ms = space.commons.now_ms()
             deadline = _deadline(lifetime, now_ms, "hgetex")
-            entry = find_hash(space, key)
+            entry = entry_of(space, key, HASH)
             if entry is None:
                 return [default] * len(names)
             found = hash_at(space, entry)
@@ -149,7 +145,7 @@ class TimedFields(FieldDeadlines):
             now_ms = space.commons.now_ms()
             deadline = _deadline(lifetime, now_ms, "hsetex")
             space.make_room_for_growth()
-            entry = find_hash(space, key)
+            entry = entry_of(space, key, HASH)
             if (nx and entry is not None) or (xx and entry is None):
                 return False
             found = Hash() if entry is None else hash_at(space, entry)

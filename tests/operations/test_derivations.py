@@ -16,11 +16,11 @@ from typing import Any
 import pytest
 
 from cachestorm import Cache, ManualClock
-from cachestorm.commands.derivation import ATTEMPTS, PLAIN, Derivation
-from cachestorm.commands.errand import Errand, Unfinished
 from cachestorm.errors import NotAFloatError, OutOfMemoryError, WrongTypeError
 from cachestorm.keyspace.latch import HAS_GLOBAL_LOCK
 from cachestorm.keyspace.rubble import SMALL
+from cachestorm.operations.derivation import ATTEMPTS, PLAIN, Derivation
+from cachestorm.operations.errand import Errand, Unfinished
 from cachestorm.values.container import Container
 from cachestorm.values.geohash import distance_m, place_of
 

@@ -11,93 +11,27 @@ is among the arguments and before it is taken otherwise.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
 from typing import Final, cast
 
 from librt.random import randrange
 from mypy_extensions import i64, u8
 
-from cachestorm.codec import checked_text, digits_of, plain_float
-from cachestorm.commands.edge import exact_key
 from cachestorm.entry import Entry
-from cachestorm.errors import CommandSyntaxError, WrongTypeError
+from cachestorm.errors import (
+    CommandSyntaxError,
+    WrongTypeError,
+)
 from cachestorm.events import Cause
 from cachestorm.keyspace.keyspace import Keyspace
 from cachestorm.values.container import Container
+from cachestorm.values.hash import Hash
+from cachestorm.values.list import ListValue
+from cachestorm.values.set import SetValue
+from cachestorm.values.sorted_set import SortedSet
 
 SCAN_COUNT: Final = 10
 SHORT: Final = 128
 _DELETED: Final = Cause.DELETED
-
-
-def name_of(name: object) -> str:
-    """A field or member as the exact `str` that stands for it.
-
-    Args:
-        name: a `str` or `bytes`, or a number, which is spelled as on the wire: 1 is "1".
-
-    Raises:
-        InvalidKeyError: for a `str` that has no bytes.
-        CodecError: for an `int` of more digits than Python writes.
-        TypeError: for anything else.
-    """
-    if type(name) is str and name.isascii():
-        return name
-    if isinstance(name, int) and not isinstance(name, bool):
-        return digits_of(int(name))
-    if isinstance(name, float):
-        return plain_float(name).decode("ascii")
-    return checked_text(name)
-
-
-def names_of(names: Iterable[object]) -> list[str]:
-    """Fields or members; one that is itself a list, tuple or set stands for its items."""
-    found: list[str] = []
-    for name in names:
-        if type(name) is str or type(name) is bytes:
-            found.append(name_of(name))
-        elif isinstance(name, (list, tuple, set, frozenset)):
-            for inner in name:
-                found.append(name_of(inner))
-        else:
-            found.append(name_of(name))
-    return found
-
-
-def many(given: Iterable[object], what: str) -> Iterable[object]:
-    """What is given where many belong.
-
-    Raises:
-        TypeError: for a lone `str`, which would be taken for its letters.
-    """
-    if isinstance(given, (str, bytes)):
-        raise TypeError(f"{what} is an iterable: write [{given!r}], not {given!r}")
-    return given
-
-
-def keys_of(keys: Iterable[object]) -> list[str]:
-    """Keys; one that is itself a list or tuple stands for its items.
-
-    Raises:
-        TypeError: for a lone `str`, which would be taken for its letters.
-    """
-    found: list[str] = []
-    for key in many(keys, "keys"):
-        if isinstance(key, (list, tuple)):
-            for inner in key:
-                found.append(exact_key(inner))
-        else:
-            found.append(exact_key(key))
-    return found
-
-
-def pairs_of(pairs: object) -> list[tuple[object, object]]:
-    """The pairs of a mapping, or of an iterable of pairs, as a list."""
-    if type(pairs) is list:
-        return pairs
-    if type(pairs) is dict or isinstance(pairs, Mapping):
-        return list(pairs.items())
-    return [(first, second) for first, second in cast("Iterable[tuple[object, object]]", pairs)]
 
 
 def entry_of(space: Keyspace, key: str, kind: u8) -> Entry | None:
@@ -110,6 +44,26 @@ def entry_of(space: Keyspace, key: str, kind: u8) -> Entry | None:
     if entry is not None and entry.kind != kind:
         raise WrongTypeError()
     return entry
+
+
+def hash_at(space: Keyspace, entry: Entry) -> Hash:
+    """The hash of an entry of that kind."""
+    return cast(Hash, space.values[i64(entry.index)])
+
+
+def list_at(space: Keyspace, entry: Entry) -> ListValue:
+    """The list of an entry of that kind."""
+    return cast(ListValue, space.values[i64(entry.index)])
+
+
+def set_at(space: Keyspace, entry: Entry) -> SetValue:
+    """The set of an entry of that kind."""
+    return cast(SetValue, space.values[i64(entry.index)])
+
+
+def sorted_set_at(space: Keyspace, entry: Entry) -> SortedSet:
+    """The sorted set of an entry of that kind."""
+    return cast(SortedSet, space.values[i64(entry.index)])
 
 
 def admit(space: Keyspace, key: str, container: Container, kind: u8) -> None:

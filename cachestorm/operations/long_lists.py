@@ -12,12 +12,12 @@ from typing import Final, cast
 
 from mypy_extensions import i64
 
-from cachestorm.commands.containers import settle, span
-from cachestorm.commands.derivation import PIECE, Derivation
 from cachestorm.entry import LIST
 from cachestorm.errors import WrongTypeError
 from cachestorm.keyspace.keyspace import Keyspace
 from cachestorm.keyspace.store import Store
+from cachestorm.operations.containers import settle, span
+from cachestorm.operations.derivation import PIECE, Derivation
 from cachestorm.values.list import FEW, ListValue
 
 # What is no longer is one plain step, of some milliseconds at most.

@@ -6,7 +6,7 @@ import random
 
 import pytest
 
-from cachestorm.commands.sample_sort import SHORT, SampleSort
+from cachestorm.operations.sample_sort import SHORT, SampleSort
 
 
 @pytest.mark.parametrize("count", [0, 1, SHORT, SHORT + 1, 20_000, 150_000])

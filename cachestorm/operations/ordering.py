@@ -16,16 +16,15 @@ from typing import Final, cast
 from mypy_extensions import i64
 
 from cachestorm.codec import bytes_of, parse_float, text_of, to_wire
-from cachestorm.commands.containers import replace
-from cachestorm.commands.derivation import PIECE, PLAIN, Derivation
-from cachestorm.commands.edge import scalar
-from cachestorm.commands.field_deadlines import find_hash, hash_at
-from cachestorm.commands.sample_sort import SampleSort
 from cachestorm.entry import BUFFER, HASH, LIST, OBJECT, SET, STRING, ZSET, Entry
 from cachestorm.errors import CommandSyntaxError, NotAFloatError, WrongTypeError
 from cachestorm.keyspace.keyspace import Keyspace
 from cachestorm.keyspace.store import Store
 from cachestorm.markers import MISSING
+from cachestorm.operations.containers import entry_of, hash_at, replace
+from cachestorm.operations.derivation import PIECE, PLAIN, Derivation
+from cachestorm.operations.sample_sort import SampleSort
+from cachestorm.operations.string_values import scalar
 from cachestorm.values.container import Container
 from cachestorm.values.list import ListValue
 from cachestorm.values.set import SetValue
@@ -308,7 +307,7 @@ def _field_at(space: Keyspace, key: str, field: str) -> object:
     entry = space.peek(key)
     if entry is None or entry.kind != HASH:
         return _MISSING
-    entry = find_hash(space, key)
+    entry = entry_of(space, key, HASH)
     return _MISSING if entry is None else hash_at(space, entry).get(field, _MISSING)
 
 

@@ -16,14 +16,14 @@ from typing import Final, cast
 
 from mypy_extensions import i64
 
-from cachestorm.commands.containers import replace
-from cachestorm.commands.derivation import PIECE, Derivation
-from cachestorm.commands.rows import members_of, scored
-from cachestorm.commands.sample_sort import SampleSort
 from cachestorm.entry import SET, ZSET, Entry
 from cachestorm.errors import CommandSyntaxError, WrongTypeError
 from cachestorm.keyspace.keyspace import Keyspace
 from cachestorm.keyspace.store import Store
+from cachestorm.operations.containers import replace
+from cachestorm.operations.derivation import PIECE, Derivation
+from cachestorm.operations.rows import members_of, scored
+from cachestorm.operations.sample_sort import SampleSort
 from cachestorm.values.ranking import Row
 from cachestorm.values.set import SetValue
 from cachestorm.values.sorted_set import SortedSet, member_of, spelling

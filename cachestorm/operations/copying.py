@@ -10,10 +10,10 @@ from typing import Final
 
 from mypy_extensions import i64
 
-from cachestorm.commands.derivation import PIECE, PLAIN, Derivation
 from cachestorm.entry import BUFFER, ZSET
 from cachestorm.keyspace.keyspace import Keyspace
 from cachestorm.keyspace.store import Store
+from cachestorm.operations.derivation import PIECE, PLAIN, Derivation
 from cachestorm.values.container import Container
 
 # A list or dict is copied much faster as a whole than a ranking is.

@@ -8,8 +8,8 @@ from collections.abc import Callable
 import pytest
 
 from cachestorm import Cache, ManualClock
-from cachestorm.commands.errand import Errand, Unfinished
 from cachestorm.keyspace.commons import LOOK, SLICE
+from cachestorm.operations.errand import Errand, Unfinished
 
 COUNT = 3 * SLICE
 

@@ -10,26 +10,21 @@ once, what is large is a `Derivation`.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Final, cast
+from typing import Final
 
 from mypy_extensions import i64
 
-from cachestorm.commands.containers import entry_of, replace
-from cachestorm.commands.derivation import PIECE, Derivation
-from cachestorm.entry import SET, Entry
+from cachestorm.entry import SET
 from cachestorm.errors import WrongTypeError
 from cachestorm.keyspace.keyspace import Keyspace
 from cachestorm.keyspace.store import Store
+from cachestorm.operations.containers import entry_of, replace, set_at
+from cachestorm.operations.derivation import PIECE, Derivation
 from cachestorm.values.set import SetValue
 
 UNION: Final = "union"
 INTERSECTION: Final = "intersection"
 DIFFERENCE: Final = "difference"
-
-
-def set_at(space: Keyspace, entry: Entry) -> SetValue:
-    """The set that an entry holds."""
-    return cast(SetValue, space.values[i64(entry.index)])
 
 
 def set_of(members: list[str]) -> SetValue:

@@ -13,14 +13,13 @@ from typing import Final
 
 from mypy_extensions import i64
 
-from cachestorm.commands.containers import replace, settle
-from cachestorm.commands.derivation import PIECE, Derivation
-from cachestorm.commands.ranges import Range
-from cachestorm.commands.rows import sorted_set_at
 from cachestorm.entry import ZSET
 from cachestorm.errors import WrongTypeError
 from cachestorm.keyspace.keyspace import Keyspace
 from cachestorm.keyspace.store import Store
+from cachestorm.operations.containers import replace, settle, sorted_set_at
+from cachestorm.operations.derivation import PIECE, Derivation
+from cachestorm.operations.ranges import Range
 from cachestorm.values.sorted_set import SortedSet
 
 

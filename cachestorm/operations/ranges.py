@@ -16,9 +16,9 @@ from __future__ import annotations
 from mypy_extensions import i64
 
 from cachestorm.codec import parse_int
-from cachestorm.commands.containers import span
 from cachestorm.declare.spans import LexBound, ScoreBound, lex_bound, score_bound
 from cachestorm.errors import CommandSyntaxError
+from cachestorm.operations.containers import span
 from cachestorm.values.ranking import Row
 from cachestorm.values.sorted_set import LISTPACK_ENTRIES, SortedSet
 

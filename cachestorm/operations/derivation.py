@@ -27,13 +27,13 @@ from typing import Final
 from librt.time import time as wall_time
 from mypy_extensions import i64
 
-from cachestorm.commands.errand import Errand
 from cachestorm.entry import Entry
 from cachestorm.keyspace.commons import SLICE_S
 from cachestorm.keyspace.keyspace import Keyspace
 from cachestorm.keyspace.latch import HAS_GLOBAL_LOCK
 from cachestorm.keyspace.rubble import Strangers, count_of
 from cachestorm.keyspace.store import Store
+from cachestorm.operations.errand import Errand
 from cachestorm.values.container import Container
 
 # What reads no more elements than this is one plain step, of some milliseconds at most.

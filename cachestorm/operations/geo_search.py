@@ -15,16 +15,16 @@ from collections.abc import Iterator
 from typing import Final, cast
 
 from cachestorm.codec import parse_float
-from cachestorm.commands.containers import name_of, replace
-from cachestorm.commands.derivation import PIECE, Derivation
-from cachestorm.commands.rows import sorted_set_at
-from cachestorm.commands.sample_sort import SHORT, SampleSort
 from cachestorm.declare.kinds import CHOICE_REFUSALS
 from cachestorm.declare.spans import length
 from cachestorm.entry import ZSET
 from cachestorm.errors import ArgumentError, CommandSyntaxError, WrongTypeError
 from cachestorm.keyspace.keyspace import Keyspace
 from cachestorm.keyspace.store import Store
+from cachestorm.operations.containers import replace, sorted_set_at
+from cachestorm.operations.derivation import PIECE, Derivation
+from cachestorm.operations.names import name_of
+from cachestorm.operations.sample_sort import SHORT, SampleSort
 from cachestorm.values.geohash import (
     LATITUDE_MAX,
     LONGITUDE_MAX,

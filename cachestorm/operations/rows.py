@@ -6,23 +6,16 @@ among the arguments.
 
 from __future__ import annotations
 
-from typing import cast
-
 from mypy_extensions import i64
 
-from cachestorm.commands.containers import admit, entry_of, replace, settle
 from cachestorm.entry import ZSET, Entry
 from cachestorm.errors import ArgumentError
 from cachestorm.keyspace.keyspace import Keyspace
+from cachestorm.operations.containers import admit, entry_of, replace, settle, sorted_set_at
 from cachestorm.values.ranking import Row
 from cachestorm.values.sorted_set import SortedSet, member_of
 
 Scored = list[tuple[str, float]]
-
-
-def sorted_set_at(space: Keyspace, entry: Entry) -> SortedSet:
-    """The sorted set of an entry of that kind."""
-    return cast(SortedSet, space.values[i64(entry.index)])
 
 
 def members_of(rows: list[Row]) -> list[str]:

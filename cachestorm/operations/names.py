@@ -1,0 +1,92 @@
+"""Names: keys, fields and members, from what a user gives to the exact `str` that is kept.
+
+Called by the commands before they take the latch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import cast
+
+from cachestorm.codec import checked_text, digits_of, plain_float
+
+
+def exact_key(key: object) -> str:
+    """A key as an exact `str`.
+
+    Raises:
+        TypeError: for anything that is no `str`.
+    """
+    if not isinstance(key, str):
+        raise TypeError(f"a key is a str, not {type(key).__name__}")
+    return checked_text(key)
+
+
+def name_of(name: object) -> str:
+    """A field or member as the exact `str` that stands for it.
+
+    Args:
+        name: a `str` or `bytes`, or a number, which is spelled as on the wire: 1 is "1".
+
+    Raises:
+        InvalidKeyError: for a `str` that has no bytes.
+        CodecError: for an `int` of more digits than Python writes.
+        TypeError: for anything else.
+    """
+    if type(name) is str and name.isascii():
+        return name
+    if isinstance(name, int) and not isinstance(name, bool):
+        return digits_of(int(name))
+    if isinstance(name, float):
+        return plain_float(name).decode("ascii")
+    return checked_text(name)
+
+
+def names_of(names: Iterable[object]) -> list[str]:
+    """Fields or members; one that is itself a list, tuple or set stands for its items."""
+    found: list[str] = []
+    for name in names:
+        if type(name) is str or type(name) is bytes:
+            found.append(name_of(name))
+        elif isinstance(name, (list, tuple, set, frozenset)):
+            for inner in name:
+                found.append(name_of(inner))
+        else:
+            found.append(name_of(name))
+    return found
+
+
+def many(given: Iterable[object], what: str) -> Iterable[object]:
+    """What is given where many belong.
+
+    Raises:
+        TypeError: for a lone `str`, which would be taken for its letters.
+    """
+    if isinstance(given, (str, bytes)):
+        raise TypeError(f"{what} is an iterable: write [{given!r}], not {given!r}")
+    return given
+
+
+def keys_of(keys: Iterable[object]) -> list[str]:
+    """Keys; one that is itself a list or tuple stands for its items.
+
+    Raises:
+        TypeError: for a lone `str`, which would be taken for its letters.
+    """
+    found: list[str] = []
+    for key in many(keys, "keys"):
+        if isinstance(key, (list, tuple)):
+            for inner in key:
+                found.append(exact_key(inner))
+        else:
+            found.append(exact_key(key))
+    return found
+
+
+def pairs_of(pairs: object) -> list[tuple[object, object]]:
+    """The pairs of a mapping, or of an iterable of pairs, as a list."""
+    if type(pairs) is list:
+        return pairs
+    if type(pairs) is dict or isinstance(pairs, Mapping):
+        return list(pairs.items())
+    return [(first, second) for first, second in cast("Iterable[tuple[object, object]]", pairs)]

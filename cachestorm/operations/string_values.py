@@ -1,0 +1,113 @@
+"""What the families of strings share: the scalar of an entry, whole, in part, or changed.
+
+Called by the string, bitmap and HyperLogLog commands, with the latch held. A string is kept
+as the Python value that was given, or as a `Buffer` where it is long and was changed in place.
+"""
+
+from __future__ import annotations
+
+from typing import cast
+
+from mypy_extensions import u8
+
+from cachestorm.codec import to_wire
+from cachestorm.entry import BUFFER, OBJECT, STRING, Entry
+from cachestorm.errors import WrongTypeError
+from cachestorm.keyspace.keyspace import Keyspace
+from cachestorm.values.buffer import SHORTEST, Buffer
+
+
+def kind_of(value: object) -> u8:
+    """STRING for what string commands work on, OBJECT for everything else."""
+    kind = type(value)
+    if kind is bytes or kind is str or kind is int or kind is float:
+        return STRING
+    return OBJECT
+
+
+def scalar(space: Keyspace, entry: Entry) -> object:
+    """The scalar that a string entry holds; of a buffer a copy.
+
+    Raises:
+        WrongTypeError: if the key holds anything else.
+    """
+    if entry.kind == STRING:
+        return space.value(entry)
+    if entry.kind != BUFFER:
+        raise WrongTypeError()
+    return cast(Buffer, space.value(entry)).whole()
+
+
+def wire_scalar(space: Keyspace, entry: Entry | None) -> bytes:
+    """The bytes of a string entry; nothing for a missing one. O(n) for a buffer.
+
+    Raises:
+        WrongTypeError: if the key holds anything else.
+    """
+    if entry is None:
+        return b""
+    return to_wire(scalar(space, entry))
+
+
+def length_of(space: Keyspace, entry: Entry | None) -> int:
+    """The length in bytes of a string; 0 for a missing one.
+
+    Raises:
+        WrongTypeError: if the key holds anything else.
+    """
+    if entry is not None and entry.kind == BUFFER:
+        return len(cast(Buffer, space.value(entry)))
+    return len(wire_scalar(space, entry))
+
+
+def part_of(space: Keyspace, entry: Entry | None, start: int, stop: int) -> bytes:
+    """The bytes of a string from `start` up to but not including `stop`, as far as they go.
+
+    Raises:
+        WrongTypeError: if the key holds anything else.
+    """
+    if entry is not None and entry.kind == BUFFER:
+        return cast(Buffer, space.value(entry)).part(start, stop)
+    return wire_scalar(space, entry)[start:stop]
+
+
+def buffer_of(space: Keyspace, entry: Entry | None, length: int) -> Buffer | None:
+    """The string of a key as a buffer at least that long, to be changed in place.
+
+    Whoever changes it calls `Keyspace.changed` then.
+
+    Returns:
+        None if it is, and would be, short: it is to be written as a whole. So is the first
+        value of a key that is missing.
+
+    Raises:
+        WrongTypeError: if the key holds anything else.
+        OutOfMemoryError: if there is no room and no victim; no byte has changed.
+    """
+    if entry is None:
+        return None
+    if entry.kind != BUFFER:
+        raw = wire_scalar(space, entry)
+        if max(len(raw), length) < SHORTEST:
+            return None
+        return space.buffered(entry, raw, length)
+    buffer = cast(Buffer, space.value(entry))
+    if length > len(buffer):
+        space.grow(entry, buffer, length)
+    return buffer
+
+
+def keep_scalar(space: Keyspace, key: str, entry: Entry | None, value: object) -> None:
+    """Stores a scalar that was worked out from what the key held.
+
+    Args:
+        entry: of the key, which keeps its time to live and tags; None writes the key as a
+            whole, whether it is there or not.
+
+    Raises:
+        OutOfMemoryError: if there is no room and no victim; nothing has changed.
+    """
+    if entry is not None:
+        space.change(entry, value)
+        return
+    space.put(key, value, STRING, space.default_deadline())
