@@ -53,7 +53,7 @@ class Effect:
     """One change of state.
 
     Attributes:
-        sequence: position in the order of all changes of this cache.
+        sequence: position in the order of all effects of this cache; no two have the same.
         name: `put`, `changed`, `expiry`, `tags`, `removed`, `flushed`, `linked`,
             `unlinked`, `invalidated`, `softened` or `swapped`.
         namespace: where it happened.
@@ -127,6 +127,7 @@ class Effects:
         # whether a flush is to be told key by key, which takes it O(N)
         self.flushes_wanted: bool = False
         self.queue: Final[deque[Effect]] = deque()
+        self._recorded: i64 = 0
         # what the effects take that were ever queued and ever delivered: the first is written
         # under the store's lock, the second by who delivers
         self._queued_bytes: i64 = 0
@@ -167,7 +168,6 @@ class Effects:
 
     def record(
         self,
-        sequence: i64,
         name: str,
         namespace: str,
         key: str,
@@ -180,7 +180,8 @@ class Effects:
         Args:
             size_bytes: what detail and value take.
         """
-        effect = Effect(sequence, name, namespace, key, detail, value, size_bytes)
+        self._recorded += 1
+        effect = Effect(self._recorded, name, namespace, key, detail, value, size_bytes)
         self._queued_bytes += effect.size_bytes
         self.queue.append(effect)
 

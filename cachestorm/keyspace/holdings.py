@@ -405,7 +405,6 @@ class Holdings(Scales):
     def emit(self, name: str, key: str, detail: object, value: object = None) -> None:
         """Queues an effect. The caller has seen that somebody wants it."""
         self.commons.effects.record(
-            self.commons.sequence,
             name,
             self.name,
             key,

@@ -143,6 +143,21 @@ def test_a_growing_key_among_few_finds_room_at_the_expense_of_the_others() -> No
         assert cache.keys() == ["old"]
 
 
+def test_effects_are_numbered_one_after_the_other() -> None:
+    cache = Cache(max_entries=3)
+    seen: list[int] = []
+    cache.listen(lambda effect: seen.append(effect.sequence))
+    for number in range(10):
+        cache.set(f"k{number % 5}", b"x", tags=["t"])
+        cache.set(f"k{number % 5}", b"y")
+        cache.sadd("s", number)
+    cache.delete("s", "k1", "k2")
+    cache.set("k1", b"x", tags=["t"])
+    cache.invalidate("t")
+    assert len(seen) > 30
+    assert seen == list(range(1, len(seen) + 1))
+
+
 def test_no_effect_is_lost_between_threads() -> None:
     cache = Cache()
     seen: list[int] = []
