@@ -76,6 +76,7 @@ class Connection:
         self._ended: bool = False
         self._has_turn: bool = False
         self._leaving: bool = False
+        self._resumes: bool = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:
         """Lets the client in, or tells it why not."""
@@ -133,7 +134,10 @@ class Connection:
             self._has_turn = True
             asyncio.get_running_loop().call_soon(self._take_turn)
         if session.closing or ((self._ended or self._leaving) and not session.backlog):
-            self.hang_up()
+            if self._resumes:
+                asyncio.get_running_loop().call_soon(self.hang_up)
+            else:
+                self.hang_up()
         elif self._congested or session.backlog:
             if not self._resting:
                 self._resting = True
@@ -164,7 +168,10 @@ class Connection:
     def resume_writing(self) -> None:
         """The client has caught up."""
         self._congested = False
+        # asyncio is in the middle of a write: closed now, it would tell of the end twice
+        self._resumes = True
         self._go_on()
+        self._resumes = False
 
     def eof_received(self) -> bool:
         """The client will send no more.
@@ -187,7 +194,7 @@ class Connection:
         transport = self._transport
         if transport is not None and not self._leaving and not transport.is_closing():
             self._leaving = True
-            asyncio.get_running_loop().call_later(GRACE_S, transport.abort)
+            asyncio.get_running_loop().call_later(GRACE_S, self._give_up)
             self._go_on()
 
     def hang_up(self) -> None:
@@ -196,4 +203,10 @@ class Connection:
         if transport is not None and not transport.is_closing():
             transport.close()
             if transport.get_write_buffer_size() and not self._leaving:
-                asyncio.get_running_loop().call_later(GRACE_S, transport.abort)
+                asyncio.get_running_loop().call_later(GRACE_S, self._give_up)
+
+    def _give_up(self) -> None:
+        """Cuts off a client that has not taken its last replies in time."""
+        # not once it has gone: asyncio would tell of its end again, to nobody
+        if self._transport is not None:
+            self._transport.abort()

@@ -156,6 +156,7 @@ class FakeTransport:
         self.sent = bytearray()
         self.reading = True
         self.closing = False
+        self.aborted = False
         self.congested_above = 1 << 60
         self.protocol: Connection | None = None
 
@@ -186,6 +187,7 @@ class FakeTransport:
 
     def abort(self) -> None:
         self.closing = True
+        self.aborted = True
 
     def get_write_buffer_size(self) -> int:
         return 0
@@ -424,6 +426,8 @@ def test_what_comes_after_stop_is_not_read() -> None:
         assert not transport.closing
         transport.congested_above = 1 << 60
         protocol.resume_writing()
+        # asyncio is in the middle of a write then: closed, it would tell of the end twice
+        assert not transport.closing
 
     asyncio.run(stop())
     assert transport.closing
@@ -431,6 +435,27 @@ def test_what_comes_after_stop_is_not_read() -> None:
     # asyncio and uvloop call it as they empty the buffer of a transport that closes
     protocol.resume_writing()
     assert len(transport.sent) == 4 * (500_000 + 11)
+
+
+@pytest.mark.parametrize("has_gone", [True, False])
+def test_who_does_not_take_the_last_replies_is_cut_off_unless_gone(has_gone: bool) -> None:
+    protocol, transport, door = connected(Settings())
+    door.cache.set("big", b"x" * 500_000)
+    transport.congested_above = 600_000
+    protocol.data_received(b"GET big\r\n" * 4)
+    timers: list[Callable[[], None]] = []
+
+    async def stop() -> None:
+        loop = asyncio.get_running_loop()
+        loop.call_later = lambda delay, do: timers.append(do)  # type: ignore[assignment]
+        protocol.leave()
+
+    asyncio.run(stop())
+    if has_gone:
+        protocol.connection_lost(None)
+    (timer,) = timers
+    timer()
+    assert transport.aborted is not has_gone
 
 
 def test_bytes_that_come_one_at_a_time_are_answered(server: RespServer) -> None:
