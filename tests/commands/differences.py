@@ -61,7 +61,7 @@ SEARCHES: Final = (
 )
 SCORED: Final = (
     "ZRANGE ZRANGEBYSCORE ZREVRANGE ZREVRANGEBYSCORE ZSCORE ZMSCORE ZINCRBY ZADD ZUNION "
-    "ZINTER ZDIFF ZPOPMIN ZPOPMAX ZMPOP ZSCAN ZRANK ZREVRANK"
+    "ZINTER ZDIFF ZPOPMIN ZPOPMAX ZMPOP ZSCAN ZRANK ZREVRANK ZRANDMEMBER"
 )
 PAIR: Final = "-ERR invalid longitude,latitude pair "
 NO_CENTRE: Final = "-ERR exactly one of FROMMEMBER or FROMLONLAT can be specified for *"
@@ -346,6 +346,14 @@ DIFFERENCES: Final = [
         "one more now and then, or another last one",
         "valkey",
         condition=has_other_last_digits,
+    ),
+    Difference(
+        "ZSCAN",
+        [ARRAY],
+        [ARRAY],
+        "a score is spelled as elsewhere; theirs has 17 digits here once the set was large",
+        "valkey",
+        condition=has_seventeen_digits,
     ),
     Difference(
         RANGES,
