@@ -88,7 +88,7 @@ def _zset(count: int) -> Iterator[Words]:
 
 def _geo(count: int) -> Iterator[Words]:
     def place(number: int) -> Words:
-        longitude = number * 7919 % 359_987 / 1000 - 179.9
+        longitude = number * 7919 % 359_001 / 1000 - 179.5
         latitude = number * 104_729 % 160_001 / 1000 - 80.0
         return f"{longitude:.3f}", f"{latitude:.3f}", _member(number)
 
