@@ -47,18 +47,18 @@ def test_the_build_under_test_is_the_one_that_was_asked_for() -> None:
     if expected is None:
         pytest.skip("CACHESTORM_EXPECT is not set: either build will do")
     actual = "compiled" if cachestorm.COMPILED else "pure"
-    assert expected == actual
+    assert actual == expected
 
 
 @pytest.mark.parametrize("name", modules_to_compile())
 def test_every_listed_module_is_of_the_build_that_runs(name: str) -> None:
-    assert cachestorm.COMPILED == is_compiled(name)
+    assert is_compiled(name) == cachestorm.COMPILED
 
 
 def test_every_pattern_of_the_list_finds_a_module() -> None:
     with open(ROOT / "pyproject.toml", "rb") as file:
         patterns = tomllib.load(file)["tool"]["cachestorm"]["compile"]["modules"]
-    assert [] == [pattern for pattern in patterns if not any(ROOT.glob(pattern))]
+    assert [pattern for pattern in patterns if not any(ROOT.glob(pattern))] == []
 
 
 def test_no_compiled_module_lies_beside_its_source() -> None:
@@ -69,4 +69,4 @@ def test_no_compiled_module_lies_beside_its_source() -> None:
         for path in (ROOT / package).rglob(f"*{suffix}")
     ]
     stale += [*ROOT.glob("*.so"), *ROOT.glob("*.pyd")]
-    assert [] == stale
+    assert stale == []

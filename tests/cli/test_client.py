@@ -37,7 +37,7 @@ def test_a_reply_is_read_and_printed(raw, value, people, programs) -> None:
     stream = io.BytesIO(raw)
     reply = read_reply(stream)
     assert value == reply
-    assert b"" == stream.read()
+    assert stream.read() == b""
     assert people is None or people == for_people(reply)
     assert programs == for_programs(reply)
 
@@ -46,7 +46,7 @@ def test_an_error_keeps_its_code() -> None:
     for raw in (b"-WRONGTYPE no\r\n", b"!12\r\nWRONGTYPE no\r\n"):
         reply = read_reply(io.BytesIO(raw))
         assert isinstance(reply, ServerError)
-        assert "(error) WRONGTYPE no" == for_people(reply)
+        assert for_people(reply) == "(error) WRONGTYPE no"
 
 
 @pytest.mark.parametrize("raw", [b"", b"$5\r\nab", b"+OK", b"*2\r\n:1\r\n", b"?x\r\n"])
@@ -56,10 +56,10 @@ def test_what_ends_too_early_or_is_no_resp_is_a_lost_connection(raw) -> None:
 
 
 def test_what_a_terminal_would_act_upon_is_shown_and_not_sent() -> None:
-    assert '"\\x1b[31m\\xff"' == quoted(b"\x1b[31m\xff")
-    assert "(error) ERR [31m" == for_people(ServerError("ERR \x1b[31m"))
+    assert quoted(b"\x1b[31m\xff") == '"\\x1b[31m\\xff"'
+    assert for_people(ServerError("ERR \x1b[31m")) == "(error) ERR [31m"
 
 
 def test_rows_are_aligned() -> None:
     lines = for_people([b"x"] * 10).splitlines()
-    assert (' 1) "x"', '10) "x"') == (lines[0], lines[-1])
+    assert (lines[0], lines[-1]) == (' 1) "x"', '10) "x"')

@@ -81,8 +81,8 @@ def test_version_says_which_build_runs() -> None:
     mode = "compiled" if cachestorm.COMPILED else "pure"
     python = ".".join(map(str, sys.version_info[:3]))
     done = run("--version")
-    assert 0 == done.returncode
-    assert f"cachestorm {cachestorm.__version__} ({mode}, Python {python})\n" == done.stdout
+    assert done.returncode == 0
+    assert done.stdout == f"cachestorm {cachestorm.__version__} ({mode}, Python {python})\n"
 
 
 def test_version_imports_neither_typer_nor_a_server() -> None:
@@ -93,7 +93,7 @@ def test_version_imports_neither_typer_nor_a_server() -> None:
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, env=environment()
     )
-    assert "set()" == done.stdout.splitlines()[-1]
+    assert done.stdout.splitlines()[-1] == "set()"
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="there is no limit of open files")
@@ -103,7 +103,7 @@ def test_no_more_clients_are_let_in_than_there_are_descriptors() -> None:
     running = Running(command=words)
     clients = []
     try:
-        assert "maxclients\n32\n" == running.cli("CONFIG", "GET", "maxclients").stdout
+        assert running.cli("CONFIG", "GET", "maxclients").stdout == "maxclients\n32\n"
         refused = running.cli("CONFIG", "SET", "maxclients", "33").stderr
         assert "not able to handle the specified number of clients, try with 32" in refused
         for _ in range(33):
@@ -112,8 +112,8 @@ def test_no_more_clients_are_let_in_than_there_are_descriptors() -> None:
             clients.append(client)
         for client in clients[:32]:
             client.sendall(b"PING\r\n")
-            assert b"+PONG\r\n" == client.recv(100)
-        assert b"-ERR max number of clients reached\r\n" == clients[32].recv(100)
+            assert client.recv(100) == b"+PONG\r\n"
+        assert clients[32].recv(100) == b"-ERR max number of clients reached\r\n"
     finally:
         for client in clients:
             client.close()
@@ -136,12 +136,12 @@ def test_a_soft_limit_of_open_files_is_raised() -> None:
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, env=environment()
     )
-    assert "100 True False\n32 False\nTrue\n" == done.stdout
+    assert done.stdout == "100 True False\n32 False\nTrue\n"
 
 
 def test_help_names_the_commands() -> None:
     done = run("--help")
-    assert 0 == done.returncode
+    assert done.returncode == 0
     assert re.search(r"serve .*\n +cli ", done.stdout)
 
 
@@ -171,7 +171,7 @@ def test_help_of_serve_tells_the_defaults() -> None:
 def test_serve_opens_both_doors_and_says_where(server: Running) -> None:
     assert cachestorm.__version__ in server.lines[-1]
     with urllib.request.urlopen(f"http://127.0.0.1:{server.http_port}/health") as answer:
-        assert 200 == answer.status
+        assert answer.status == 200
 
 
 def test_the_example_of_the_seeds_works_line_by_line(server: Running) -> None:
@@ -187,16 +187,16 @@ def test_the_example_of_the_seeds_works_line_by_line(server: Running) -> None:
         "EXISTS product:1\n"
     )
     done = server.cli(given=lines)
-    assert 0 == done.returncode
+    assert done.returncode == 0
     expected = "OK OK OK user:1 user:2 2 OK OK 1 1"
     assert expected.split() == done.stdout.split()
 
 
 def test_cli_prints_for_people_when_asked(server: Running) -> None:
     server.cli("SET", "k", "a b")
-    assert '"a b"\n' == server.cli("--no-raw", "GET", "k").stdout
-    assert "(nil)\n" == server.cli("--no-raw", "GET", "none").stdout
-    assert "OK\n" == server.cli("--no-raw", "SET", "k", "-1").stdout
+    assert server.cli("--no-raw", "GET", "k").stdout == '"a b"\n'
+    assert server.cli("--no-raw", "GET", "none").stdout == "(nil)\n"
+    assert server.cli("--no-raw", "SET", "k", "-1").stdout == "OK\n"
 
 
 @pytest.mark.parametrize("words", [("INFO", "server"), ("client", "list"), ("MEMINFO",)])
@@ -207,37 +207,37 @@ def test_cli_prints_lines_as_lines_in_both_protocols(server: Running, words) -> 
         assert "\\n" not in "".join(lines)
     # a value of lines is still shown in quotes
     server.cli("SET", "lines", "a\nb")
-    assert '"a\\nb"\n' == server.cli("--no-raw", "GET", "lines").stdout
+    assert server.cli("--no-raw", "GET", "lines").stdout == '"a\\nb"\n'
 
 
 def test_cli_ends_with_an_error_where_the_server_refuses(server: Running) -> None:
     done = server.cli("NOPE")
-    assert (1, "") == (done.returncode, done.stdout)
+    assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr.startswith("ERR unknown command 'NOPE'")
 
 
 def test_cli_goes_to_a_namespace(server: Running) -> None:
     server.cli("-n", "shop", "SET", "only-there", "1")
-    assert "0\n" == server.cli("EXISTS", "only-there").stdout
-    assert "1\n" == server.cli("-n", "shop", "EXISTS", "only-there").stdout
+    assert server.cli("EXISTS", "only-there").stdout == "0\n"
+    assert server.cli("-n", "shop", "EXISTS", "only-there").stdout == "1\n"
 
 
 def test_the_old_way_to_send_a_command_works(server: Running) -> None:
     done = run("-cli", "-h", "127.0.0.1", "-p", server.port, "ECHO", "-addr")
-    assert "-addr\n" == done.stdout
+    assert done.stdout == "-addr\n"
 
 
 @pytest.mark.parametrize("word", ["quit", "EXIT"])
 def test_a_script_ends_where_it_says_so(server: Running, word: str) -> None:
     done = server.cli(given=f"ECHO one\n{word}\nECHO two\n")
-    assert (0, "one\n", "") == (done.returncode, done.stdout, done.stderr)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "one\n", "")
 
 
 def test_cli_without_a_server_says_so() -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         done = run("cli", "-p", str(free.getsockname()[1]), "PING")
-    assert 1 == done.returncode
+    assert done.returncode == 1
     assert "Connection refused" in done.stderr
     assert "Traceback" not in done.stderr
 
@@ -246,7 +246,7 @@ def test_cli_without_a_server_says_so() -> None:
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_ends_the_server_gracefully(number: int) -> None:
     running = Running("serve", "--port", "0", "--no-http")
-    assert 0 == running.end(number)
+    assert running.end(number) == 0
     assert "stopped" in running.lines[-1]
     assert "Traceback" not in running.lines[-1]
 
@@ -271,7 +271,7 @@ def test_a_signal_ends_gracefully_as_soon_as_the_first_door_answers() -> None:
         time.sleep(0.005)
     process.send_signal(signal.SIGTERM)
     output, _ = process.communicate(timeout=20)
-    assert 0 == process.returncode
+    assert process.returncode == 0
     assert "stopped" in output
     assert "Traceback" not in output
 
@@ -280,8 +280,8 @@ def test_a_signal_ends_gracefully_as_soon_as_the_first_door_answers() -> None:
 def test_a_terminal_that_is_closed_does_not_end_the_server() -> None:
     running = Running("serve", "--port", "0", "--no-http")
     running.process.send_signal(signal.SIGHUP)
-    assert "PONG\n" == running.cli("PING").stdout
-    assert 0 == running.end()
+    assert running.cli("PING").stdout == "PONG\n"
+    assert running.end() == 0
     assert "SIGHUP: ignored" in "".join(running.lines)
 
 
@@ -289,7 +289,7 @@ def test_a_password_from_the_environment_is_asked_for() -> None:
     running = Running("serve", "--port", "0", "--no-http", CACHESTORM_AUTH_PASSWORD="sesame")
     try:
         assert running.cli("PING").stderr.startswith("NOAUTH")
-        assert "PONG\n" == running.cli("PING", CACHESTORM_AUTH_PASSWORD="sesame").stdout
+        assert running.cli("PING", CACHESTORM_AUTH_PASSWORD="sesame").stdout == "PONG\n"
         assert "WRONGPASS" in running.cli("-a", "guess", "PING").stderr
     finally:
         running.end()
@@ -299,7 +299,7 @@ def test_a_password_that_nobody_is_asked_for_is_warned_of() -> None:
     switched_off = {"CACHESTORM_AUTH_PASSWORD": "sesame", "CACHESTORM_AUTH_ENABLED": "false"}
     running = Running("serve", "--port", "0", "--no-http", **switched_off)
     try:
-        assert "PONG\n" == running.cli("PING").stdout
+        assert running.cli("PING").stdout == "PONG\n"
     finally:
         running.end()
     assert "nobody is asked" in "".join(running.lines)
@@ -311,19 +311,19 @@ def test_a_taken_port_is_one_clear_line() -> None:
         taken.listen()
         port = taken.getsockname()[1]
         done = run("serve", "--port", str(port), "--no-http")
-    assert 1 == done.returncode
+    assert done.returncode == 1
     assert re.match(f"cachestorm: cannot listen for RESP on 127.0.0.1 port {port}", done.stderr)
-    assert 1 == len(done.stderr.splitlines())
+    assert len(done.stderr.splitlines()) == 1
 
 
 def test_wrong_flags_are_all_listed() -> None:
     done = run("serve", "--port", "x", "--max-memory", "lots", "--policy", "lifo")
-    assert 2 == done.returncode
+    assert done.returncode == 2
     assert "3 settings are refused" in done.stderr
     for flag in ("--port", "--max-memory", "--policy"):
         assert f"\n  {flag}: " in done.stderr
 
 
 def test_a_flag_that_awaits_its_feature_is_refused(capsys) -> None:
-    assert 2 == main(["-cluster-enabled"])
+    assert main(["-cluster-enabled"]) == 2
     assert "not there yet" in capsys.readouterr().err

@@ -77,4 +77,4 @@ def test_the_table_has_every_flag_that_a_user_of_autocache_knows() -> None:
 
 
 def test_every_flag_means_something_or_says_what_it_awaits() -> None:
-    assert [] == [flag.name for flag in FLAGS if bool(flag.means) == bool(flag.awaits)]
+    assert [flag.name for flag in FLAGS if bool(flag.means) == bool(flag.awaits)] == []

@@ -26,19 +26,19 @@ def cache(clock: ManualClock) -> Cache:
 
 
 def test_a_bit_is_set_and_cleared_and_what_it_was_is_told(cache: Cache) -> None:
-    assert 0 == cache.setbit("b", 9, 1)
-    assert 1 == cache.setbit("b", 9, True)
-    assert b"\x00\x40" == cache.get("b")
-    assert 1 == cache.setbit("b", 9, 0)
-    assert b"\x00\x00" == cache.get("b")
+    assert cache.setbit("b", 9, 1) == 0
+    assert cache.setbit("b", 9, True) == 1
+    assert cache.get("b") == b"\x00\x40"
+    assert cache.setbit("b", 9, 0) == 1
+    assert cache.get("b") == b"\x00\x00"
 
 
 def test_writing_a_bit_keeps_tags_and_time_to_live(cache: Cache) -> None:
     cache.set("b", "x", ttl=60, tags=["t"])
     cache.setbit("b", 100, 1)
     cache.bitfield("b", ("SET", "u8", 0, 7))
-    assert ["t"] == cache.tags("b")
-    assert 60.0 == cache.ttl("b")
+    assert cache.tags("b") == ["t"]
+    assert cache.ttl("b") == 60.0
 
 
 def test_a_new_bitmap_lives_as_long_as_any_new_key() -> None:
@@ -68,33 +68,33 @@ def test_a_value_that_is_no_bit_is_refused(cache: Cache) -> None:
 
 def test_counting_takes_a_range_of_bytes_or_bits(cache: Cache) -> None:
     cache.set("b", "foobar")
-    assert 26 == cache.bitcount("b")
-    assert 22 == cache.bitcount("b", 1)
-    assert 4 == cache.bitcount("b", end=0)
-    assert 17 == cache.bitcount("b", 5, 30, "bit")
-    assert 0 == cache.bitcount("nokey", 0, -1)
+    assert cache.bitcount("b") == 26
+    assert cache.bitcount("b", 1) == 22
+    assert cache.bitcount("b", end=0) == 4
+    assert cache.bitcount("b", 5, 30, "bit") == 17
+    assert cache.bitcount("nokey", 0, -1) == 0
     with pytest.raises(CommandSyntaxError):
         cache.bitcount("b", 0, 1, "words")
 
 
 def test_finding_takes_a_range_of_bytes_or_bits(cache: Cache) -> None:
     cache.set("b", b"\xff\xf0\x00")
-    assert 12 == cache.bitpos("b", 0)
-    assert -1 == cache.bitpos("b", 1, 2)
-    assert 8 == cache.bitpos("b", 1, 7, 15, "BIT") + 1
+    assert cache.bitpos("b", 0) == 12
+    assert cache.bitpos("b", 1, 2) == -1
+    assert cache.bitpos("b", 1, 7, 15, "BIT") + 1 == 8
     cache.set("b", b"\xff")
-    assert 8 == cache.bitpos("b", 0)
-    assert -1 == cache.bitpos("b", 0, 0, 0)
+    assert cache.bitpos("b", 0) == 8
+    assert cache.bitpos("b", 0, 0, 0) == -1
 
 
 def test_a_combination_replaces_value_tags_and_time_to_live(cache: Cache) -> None:
     cache.mset({"x": b"\xff\x0f", "y": b"\xf0"})
     cache.set("d", "old", ttl=60, tags=["t"])
-    assert 2 == cache.bitop("and", "d", "x", "y")
-    assert b"\xf0\x00" == cache.get("d")
+    assert cache.bitop("and", "d", "x", "y") == 2
+    assert cache.get("d") == b"\xf0\x00"
     assert cache.ttl("d") is None
-    assert [] == cache.tags("d")
-    assert 0 == cache.bitop("OR", "d", ["nokey", "nokey2"])
+    assert cache.tags("d") == []
+    assert cache.bitop("OR", "d", ["nokey", "nokey2"]) == 0
     assert not cache.exists("d")
 
 
@@ -108,15 +108,15 @@ def test_a_combination_needs_an_operation_and_a_key(cache: Cache) -> None:
 
 
 def test_fields_are_tuples(cache: Cache) -> None:
-    assert [0, 9, None, 9] == cache.bitfield(
+    assert cache.bitfield(
         "f",
         ("SET", "u8", 0, 255),
         ("INCRBY", "u8", "#0", 10),
         ("OVERFLOW", "FAIL"),
         ["incrby", b"u8", 0, 250],
         (b"GET", "u8", 0),
-    )
-    assert [9, -7] == cache.bitfield_ro("f", ("u8", 0), ("i4", 4))
+    ) == [0, 9, None, 9]
+    assert cache.bitfield_ro("f", ("u8", 0), ("i4", 4)) == [9, -7]
 
 
 @pytest.mark.parametrize(
@@ -140,7 +140,7 @@ def test_what_changes_nothing_keeps_the_value_that_was_given(cache: Cache) -> No
     cache.set("n", 5)
     cache.setbit("n", 3, 1)
     cache.bitfield("n", ("SET", "u8", 0, 0x35))
-    assert 5 == cache.get("n")
+    assert cache.get("n") == 5
 
 
 def test_objects_have_no_bits(cache: Cache) -> None:
@@ -157,5 +157,5 @@ def test_a_bitmap_too_long_for_the_limit_is_refused_and_charged_nothing() -> Non
     for words in (["SETBIT", "b", 1 << 25, 1], ["BITFIELD", "b", "SET", "u8", 1 << 25, 1]):
         with pytest.raises(OutOfMemoryError):
             cache.execute(*words)
-    assert b"\x80" == cache.get("b")
+    assert cache.get("b") == b"\x80"
     cache._check()

@@ -32,10 +32,10 @@ def cache() -> Cache:
 )
 def test_geoadd_takes_a_mapping_or_rows_or_one_row_after_the_other(mapping: object) -> None:
     cache = Cache()
-    assert 2 == cache.geoadd("g", mapping)
+    assert cache.geoadd("g", mapping) == 2
     a, b = cache.geopos("g", "a", "b")
-    assert (1.0, 2.0) == pytest.approx(a, abs=1e-5)
-    assert (3.0, 4.0) == pytest.approx(b, abs=1e-5)
+    assert pytest.approx(a, abs=1e-5) == (1.0, 2.0)
+    assert pytest.approx(b, abs=1e-5) == (3.0, 4.0)
 
 
 def test_geoadd_of_nothing_or_of_half_a_row_is_refused(cache: Cache) -> None:
@@ -50,7 +50,7 @@ def test_geoadd_of_nothing_or_of_half_a_row_is_refused(cache: Cache) -> None:
 def test_a_refused_geoadd_adds_nothing(cache: Cache) -> None:
     with pytest.raises(ArgumentError, match="invalid longitude,latitude pair"):
         cache.geoadd("s", {"a": (1, 1), "pole": (0, 90)})
-    assert 2 == cache.zcard("s")
+    assert cache.zcard("s") == 2
 
 
 def test_a_distance_is_a_float_in_the_unit_that_is_asked_for(cache: Cache) -> None:
@@ -58,14 +58,14 @@ def test_a_distance_is_a_float_in_the_unit_that_is_asked_for(cache: Cache) -> No
     assert metres == pytest.approx(166274.1516, abs=1e-4)
     assert metres / 1000 == cache.geodist("s", "Palermo", "Catania", "km")
     assert metres / 0.3048 == cache.geodist("s", "Palermo", "Catania", unit="FT")
-    assert None is cache.geodist("s", "Palermo", "Rome")
+    assert cache.geodist("s", "Palermo", "Rome") is None
 
 
 def test_a_search_tells_what_is_asked_for_as_tuples(cache: Cache) -> None:
     ((member, distance, score, place),) = cache.geosearch(
         *["s", "Palermo"], radius=1, unit="km", withdist=True, withhash=True, withcoord=True
     )
-    assert ("Palermo", 0.0, 3479099956230698) == (member, distance, score)
+    assert (member, distance, score) == ("Palermo", 0.0, 3479099956230698)
     assert [place] == cache.geopos("s", "Palermo")
 
 
@@ -91,8 +91,8 @@ def test_a_search_without_a_centre_or_a_shape_is_refused(cache: Cache) -> None:
 
 
 def test_a_place_may_be_stored_and_found_over_itself(cache: Cache) -> None:
-    assert 2 == cache.georadius("s", 15, 37, 200, "km", store="s")
-    assert ["Catania"] == cache.georadius("s", 15, 37, 100, "km")
+    assert cache.georadius("s", 15, 37, 200, "km", store="s") == 2
+    assert cache.georadius("s", 15, 37, 100, "km") == ["Catania"]
     with pytest.raises(CommandSyntaxError):
         cache.georadius("s", 15, 37, 200, "km", store="a", storedist="b")
 
@@ -103,9 +103,9 @@ def test_geoadd_keeps_tags_and_time_to_live_and_a_store_drops_them() -> None:
     cache.addtag("g", "t")
     cache.expire("g", 60)
     cache.geoadd("g", {"b": (1, 1)})
-    assert (["t"], 60) == (cache.tags("g"), cache.ttl("g"))
+    assert (cache.tags("g"), cache.ttl("g")) == (["t"], 60)
     cache.geosearchstore("g", "g", "a", radius=1)
-    assert ([], None) == (cache.tags("g"), cache.ttl("g"))
+    assert (cache.tags("g"), cache.ttl("g")) == ([], None)
     cache._check()
 
 

@@ -28,10 +28,10 @@ def cache(clock: ManualClock) -> Cache:
 
 
 def test_hset_takes_one_field_or_a_mapping_or_both(cache: Cache) -> None:
-    assert 1 == cache.hset("h", "a", 1)
-    assert 2 == cache.hset("h", mapping={"b": 2, "c": 3})
-    assert 1 == cache.hset("h", "d", 4, {"a": 0})
-    assert {"a": 0, "b": 2, "c": 3, "d": 4} == cache.hgetall("h")
+    assert cache.hset("h", "a", 1) == 1
+    assert cache.hset("h", mapping={"b": 2, "c": 3}) == 2
+    assert cache.hset("h", "d", 4, {"a": 0}) == 1
+    assert cache.hgetall("h") == {"a": 0, "b": 2, "c": 3, "d": 4}
 
 
 def test_hset_without_a_field_is_refused(cache: Cache) -> None:
@@ -45,7 +45,7 @@ def test_hset_without_a_field_is_refused(cache: Cache) -> None:
 def test_a_number_and_bytes_name_the_field_that_the_wire_would(cache: Cache) -> None:
     cache.hset("h", 1, "one")
     cache.hset("h", b"1.5", "more")
-    assert ["one", "more"] == cache.hmget("h", "1", 1.5)
+    assert cache.hmget("h", "1", 1.5) == ["one", "more"]
 
 
 def test_a_value_is_kept_as_it_was_given(cache: Cache) -> None:
@@ -57,9 +57,9 @@ def test_a_value_is_kept_as_it_was_given(cache: Cache) -> None:
 
 def test_a_stored_none_is_told_from_a_missing_field(cache: Cache) -> None:
     cache.hset("h", "f", None)
-    assert None is cache.hget("h", "f", "default")
-    assert "default" == cache.hget("h", "g", "default")
-    assert [None, "-"] == cache.hmget("h", "f", "g", default="-")
+    assert cache.hget("h", "f", "default") is None
+    assert cache.hget("h", "g", "default") == "default"
+    assert cache.hmget("h", "f", "g", default="-") == [None, "-"]
 
 
 def test_an_object_that_grows_in_a_hash_leaves_the_accounts_right(cache: Cache) -> None:
@@ -74,10 +74,10 @@ def test_an_object_that_grows_in_a_hash_leaves_the_accounts_right(cache: Cache) 
 
 def test_hincrby_leaves_an_int_and_hincrbyfloat_a_float(cache: Cache) -> None:
     cache.hset("h", "n", b"41")
-    assert 42 == cache.hincrby("h", "n")
-    assert 42 == cache.hget("h", "n")
+    assert cache.hincrby("h", "n") == 42
+    assert cache.hget("h", "n") == 42
     cache.hset("h", "z", 0.1)
-    assert 0.3 == cache.hincrbyfloat("h", "z", 0.2)
+    assert cache.hincrbyfloat("h", "z", 0.2) == 0.3
 
 
 def test_a_refused_increment_changes_nothing(cache: Cache) -> None:
@@ -86,20 +86,20 @@ def test_a_refused_increment_changes_nothing(cache: Cache) -> None:
         cache.hincrby("h", "f")
     with pytest.raises(ArgumentError, match="value is NaN or Infinity"):
         cache.hincrbyfloat("new", "f", float("inf"))
-    assert {"f": "word"} == cache.hgetall("h")
+    assert cache.hgetall("h") == {"f": "word"}
     assert not cache.exists("new")
 
 
 def test_a_field_that_is_due_is_never_seen(cache: Cache, clock: ManualClock) -> None:
     cache.hset("h", mapping={"a": 1, "b": 2, "c": 3})
-    assert [1, 1, -2] == cache.hexpire("h", 10, "a", "b", "nope")
+    assert cache.hexpire("h", 10, "a", "b", "nope") == [1, 1, -2]
     clock.advance(10)
-    assert 1 == cache.hlen("h")
-    assert ["c"] == cache.hkeys("h")
-    assert {"c": 3} == cache.hgetall("h")
-    assert None is cache.hget("h", "a")
+    assert cache.hlen("h") == 1
+    assert cache.hkeys("h") == ["c"]
+    assert cache.hgetall("h") == {"c": 3}
+    assert cache.hget("h", "a") is None
     assert not cache.hexists("h", "b")
-    assert 1 == cache.hset("h", "a", 1)
+    assert cache.hset("h", "a", 1) == 1
     cache._check()
 
 
@@ -107,7 +107,7 @@ def test_a_hash_whose_last_field_is_due_is_gone(cache: Cache, clock: ManualClock
     cache.hset("h", "a", 1)
     cache.hexpire("h", 1, "a")
     clock.advance(1)
-    assert {} == cache.hgetall("h")
+    assert cache.hgetall("h") == {}
     assert not cache.exists("h")
     cache._check()
 
@@ -142,13 +142,13 @@ def test_no_command_shows_a_hash_whose_fields_are_all_due(
     cache.hexpire("h", 9, "a")
     clock.advance(9)
     cache._check()
-    assert 1 == cache.exists("h")
+    assert cache.exists("h") == 1
     clock.advance(1)
     assert not look(cache)
     cache._check()
     assert not cache.exists("h")
-    assert 0 == len(cache)
-    assert "expired" == cache.why("h")["cause"].value
+    assert len(cache) == 0
+    assert cache.why("h")["cause"].value == "expired"
 
 
 def test_a_key_of_spent_fields_may_be_written_anew(cache: Cache, clock: ManualClock) -> None:
@@ -156,7 +156,7 @@ def test_a_key_of_spent_fields_may_be_written_anew(cache: Cache, clock: ManualCl
     cache.hexpire("h", 1, "a")
     clock.advance(1)
     assert cache.set("h", "text", nx=True)
-    assert "text" == cache.get("h")
+    assert cache.get("h") == "text"
     cache._check()
 
 
@@ -166,7 +166,7 @@ def test_a_copy_has_the_fields_that_are_left(cache: Cache, clock: ManualClock) -
     clock.advance(1)
     assert cache.copy("h", "other")
     assert cache.memory_usage("h") == cache.memory_usage("other")
-    assert {"b": 2} == cache.hgetall("other")
+    assert cache.hgetall("other") == {"b": 2}
 
 
 @pytest.mark.parametrize("ttl", [90, 90.0, timedelta(minutes=1.5), "90s"])
@@ -174,18 +174,18 @@ def test_a_field_lives_for_seconds_a_timedelta_or_a_spelled_duration(
     cache: Cache, ttl: object
 ) -> None:
     cache.hset("h", "f", 1)
-    assert [1] == cache.hexpire("h", ttl, "f")
-    assert [90] == cache.httl("h", "f")
-    assert [90_000] == cache.hpttl("h", "f")
+    assert cache.hexpire("h", ttl, "f") == [1]
+    assert cache.httl("h", "f") == [90]
+    assert cache.hpttl("h", "f") == [90_000]
 
 
 def test_a_field_lives_until_a_point_in_time(cache: Cache) -> None:
     cache.hset("h", "f", 1)
     moment = datetime(2100, 1, 1, tzinfo=UTC)
-    assert [1] == cache.hexpireat("h", moment, "f")
+    assert cache.hexpireat("h", moment, "f") == [1]
     assert [int(moment.timestamp())] == cache.hexpiretime("h", "f")
-    assert [1] == cache.hpexpireat("h", 4_000_000_000_123, "f")
-    assert [4_000_000_000_123] == cache.hpexpiretime("h", "f")
+    assert cache.hpexpireat("h", 4_000_000_000_123, "f") == [1]
+    assert cache.hpexpiretime("h", "f") == [4_000_000_000_123]
 
 
 def test_hset_takes_a_deadline_away_and_hincrby_keeps_it(cache: Cache) -> None:
@@ -193,14 +193,14 @@ def test_hset_takes_a_deadline_away_and_hincrby_keeps_it(cache: Cache) -> None:
     cache.hexpire("h", 10, "a", "b")
     cache.hincrby("h", "a")
     cache.hset("h", "b", 2)
-    assert [10, -1] == cache.httl("h", "a", "b")
+    assert cache.httl("h", "a", "b") == [10, -1]
 
 
 def test_a_negative_time_to_live_is_refused_and_zero_removes(cache: Cache) -> None:
     cache.hset("h", "f", 1)
     with pytest.raises(InvalidTtlError, match="invalid expire time in 'hexpire' command"):
         cache.hexpire("h", -1, "f")
-    assert [2] == cache.hexpire("h", 0, "f")
+    assert cache.hexpire("h", 0, "f") == [2]
     assert not cache.exists("h")
 
 
@@ -210,23 +210,23 @@ def test_conditions_that_exclude_each_other_are_refused(cache: Cache) -> None:
         cache.hexpire("h", 1, "f", nx=True, gt=True)
     with pytest.raises(ArgumentError, match="GT and LT"):
         cache.hexpire("h", 1, "f", gt=True, lt=True)
-    assert [-1] == cache.httl("h", "f")
+    assert cache.httl("h", "f") == [-1]
 
 
 def test_hsetex_sets_values_with_a_time_to_live(cache: Cache, clock: ManualClock) -> None:
     assert cache.hsetex("h", "a", 1, {"b": 2}, ttl=10)
     assert cache.hsetex("h", mapping={"c": 3})
-    assert [10, 10, -1] == cache.httl("h", "a", "b", "c")
+    assert cache.httl("h", "a", "b", "c") == [10, 10, -1]
     clock.advance(10)
-    assert {"c": 3} == cache.hgetall("h")
+    assert cache.hgetall("h") == {"c": 3}
 
 
 def test_hsetex_without_a_time_to_live_takes_it_away_or_keeps_it(cache: Cache) -> None:
     cache.hsetex("h", mapping={"a": 1, "b": 1}, ttl="5m")
     cache.hsetex("h", "a", 2)
     cache.hsetex("h", "b", 2, keepttl=True)
-    assert [-1, 300] == cache.httl("h", "a", "b")
-    assert {"a": 2, "b": 2} == cache.hgetall("h")
+    assert cache.httl("h", "a", "b") == [-1, 300]
+    assert cache.hgetall("h") == {"a": 2, "b": 2}
 
 
 def test_hsetex_sets_all_fields_or_none(cache: Cache) -> None:
@@ -235,10 +235,10 @@ def test_hsetex_sets_all_fields_or_none(cache: Cache) -> None:
     assert not cache.hsetex("h", "a", 2, nx=True)
     assert not cache.hsetex("h", mapping={"a": 2, "b": 2}, fnx=True)
     assert not cache.hsetex("h", mapping={"a": 2, "b": 2}, fxx=True)
-    assert {"a": 1} == cache.hgetall("h")
+    assert cache.hgetall("h") == {"a": 1}
     assert cache.hsetex("h", "a", 3, fxx=True, xx=True)
     assert cache.hsetex("h", "b", 3, fnx=True)
-    assert {"a": 3, "b": 3} == cache.hgetall("h")
+    assert cache.hgetall("h") == {"a": 3, "b": 3}
     assert not cache.hsetex("new", "a", 1, fxx=True)
     assert not cache.exists("new")
 
@@ -269,12 +269,12 @@ def test_hsetex_refuses_what_excludes_each_other(cache: Cache) -> None:
 
 def test_hgetex_gives_values_and_another_time_to_live(cache: Cache) -> None:
     cache.hset("h", mapping={"a": 1, "b": None})
-    assert [1, None, "-"] == cache.hgetex("h", "a", "b", "c", ttl=10, default="-")
-    assert [10, 10, -2] == cache.httl("h", "a", "b", "c")
-    assert [1] == cache.hgetex("h", "a", persist=True)
-    assert [1, None] == cache.hgetex("h", "a", "b")
-    assert [-1, 10] == cache.httl("h", "a", "b")
-    assert [None] == cache.hgetex("none", "a", ttl=10)
+    assert cache.hgetex("h", "a", "b", "c", ttl=10, default="-") == [1, None, "-"]
+    assert cache.httl("h", "a", "b", "c") == [10, 10, -2]
+    assert cache.hgetex("h", "a", persist=True) == [1]
+    assert cache.hgetex("h", "a", "b") == [1, None]
+    assert cache.httl("h", "a", "b") == [-1, 10]
+    assert cache.hgetex("none", "a", ttl=10) == [None]
     with pytest.raises(InvalidTtlError, match="invalid expire time in 'hgetex' command"):
         cache.hgetex("h", "a", ttl=-1)
     with pytest.raises(CommandSyntaxError):
@@ -283,9 +283,9 @@ def test_hgetex_gives_values_and_another_time_to_live(cache: Cache) -> None:
 
 def test_hgetex_with_a_deadline_that_is_over_takes_the_fields(cache: Cache) -> None:
     cache.hset("h", mapping={"a": ["an object"], "b": 2})
-    assert [["an object"], None] == cache.hgetex("h", "a", "a", ttl=0)
+    assert cache.hgetex("h", "a", "a", ttl=0) == [["an object"], None]
     cache._check()
-    assert [2] == cache.hgetex("h", "b", ttl=0)
+    assert cache.hgetex("h", "b", ttl=0) == [2]
     assert not cache.exists("h")
 
 
@@ -307,10 +307,10 @@ def test_a_scan_misses_no_field_that_stays(cache: Cache) -> None:
 
 def test_hrandfield_draws_different_fields_or_the_same_again(cache: Cache) -> None:
     cache.hset("h", mapping={str(number): number for number in range(100)})
-    assert 10 == len(set(cache.hrandfield("h", 10)))
-    assert 90 == len(set(cache.hrandfield("h", 90)))
-    assert 100 == len(set(cache.hrandfield("h", 1000)))
-    assert 1000 == len(cache.hrandfield("h", -1000))
+    assert len(set(cache.hrandfield("h", 10))) == 10
+    assert len(set(cache.hrandfield("h", 90))) == 90
+    assert len(set(cache.hrandfield("h", 1000))) == 100
+    assert len(cache.hrandfield("h", -1000)) == 1000
     assert all(name == str(value) for name, value in cache.hrandfield("h", 5, withvalues=True))
     assert cache.hrandfield("h") in cache.hkeys("h")
 
@@ -318,9 +318,9 @@ def test_hrandfield_draws_different_fields_or_the_same_again(cache: Cache) -> No
 def test_a_new_hash_lives_as_long_as_the_namespace_says(clock: ManualClock) -> None:
     cache = Cache(clock=clock, default_ttl=60)
     cache.hset("h", "f", 1)
-    assert 60 == cache.ttl("h")
+    assert cache.ttl("h") == 60
     clock.advance(60)
-    assert {} == cache.hgetall("h")
+    assert cache.hgetall("h") == {}
 
 
 def test_tags_and_time_to_live_stay_when_a_field_changes(cache: Cache) -> None:
@@ -328,8 +328,8 @@ def test_tags_and_time_to_live_stay_when_a_field_changes(cache: Cache) -> None:
     cache.addtag("h", "t")
     cache.expire("h", 60)
     cache.hset("h", "g", 1)
-    assert ["t"] == cache.tags("h")
-    assert 60 == cache.ttl("h")
+    assert cache.tags("h") == ["t"]
+    assert cache.ttl("h") == 60
 
 
 def test_another_kind_of_value_is_refused(cache: Cache) -> None:
@@ -348,7 +348,7 @@ def test_a_finalizer_in_a_hash_may_enter_the_cache(cache: Cache) -> None:
     seen: list[object] = []
     cache.hset("h", "f", Nosy())
     cache.hset("h", "f", 1)
-    assert [{"f": 1}] == seen
+    assert seen == [{"f": 1}]
     cache.hset("h", "f", Nosy())
     cache.hdel("h", "f")
-    assert [{"f": 1}, {}] == seen
+    assert seen == [{"f": 1}, {}]

@@ -21,21 +21,21 @@ def cache() -> Cache:
 def test_elements_are_told_apart_by_their_bytes(cache: Cache) -> None:
     assert cache.pfadd("h", "a", 1, 2.5, b"b")
     assert not cache.pfadd("h", b"a", "1", "2.5", ["b", b"a"])
-    assert 4 == cache.pfcount("h")
+    assert cache.pfcount("h") == 4
 
 
 def test_adding_nothing_makes_the_key_once(cache: Cache) -> None:
     assert cache.pfadd("h")
     assert not cache.pfadd("h")
-    assert 0 == cache.pfcount("h")
+    assert cache.pfcount("h") == 0
 
 
 def test_counting_needs_a_key_and_takes_many(cache: Cache) -> None:
     cache.pfadd("a", 1, 2)
     cache.pfadd("b", 2, 3)
-    assert 3 == cache.pfcount("a", "b", "nokey")
-    assert 3 == cache.pfcount(["a", "b"])
-    assert 0 == cache.pfcount("nokey", "nokey2")
+    assert cache.pfcount("a", "b", "nokey") == 3
+    assert cache.pfcount(["a", "b"]) == 3
+    assert cache.pfcount("nokey", "nokey2") == 0
     with pytest.raises(ArityError, match="'pfcount'"):
         cache.pfcount()
 
@@ -44,11 +44,11 @@ def test_counting_leaves_tags_and_time_to_live(cache: Cache) -> None:
     cache.pfadd("h", "a")
     cache.expire("h", 60)
     cache.addtag("h", "t")
-    assert 1 == cache.pfcount("h")
+    assert cache.pfcount("h") == 1
     cache.pfadd("h", "b")
     cache.pfmerge("h", "nokey")
-    assert 60.0 == cache.ttl("h")
-    assert ["t"] == cache.tags("h")
+    assert cache.ttl("h") == 60.0
+    assert cache.tags("h") == ["t"]
     cache._check()
 
 

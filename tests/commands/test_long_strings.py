@@ -24,7 +24,7 @@ def long(cache: Cache) -> Cache:
     """A cache with a long string at `k` that was changed in place."""
     cache.set("k", LONG[:-1], ttl=60, tags=["t"])
     cache.append("k", LONG[-1:])
-    assert BUFFER == kind_at(cache, "k")
+    assert kind_at(cache, "k") == BUFFER
     return cache
 
 
@@ -35,36 +35,36 @@ def kind_at(cache: Cache, key: str) -> int:
 def test_only_a_long_string_becomes_a_buffer(cache: Cache) -> None:
     cache.set("k", b"x" * (SHORTEST - 2))
     cache.append("k", b"x")
-    assert STRING == kind_at(cache, "k")
+    assert kind_at(cache, "k") == STRING
     cache.append("k", b"x")
-    assert BUFFER == kind_at(cache, "k")
+    assert kind_at(cache, "k") == BUFFER
     cache.set("k", b"x")
-    assert STRING == kind_at(cache, "k")
+    assert kind_at(cache, "k") == STRING
     cache._check()
 
 
 def test_everything_that_reads_it_reads_bytes(long: Cache) -> None:
     assert LONG == long.get("k") == long["k"]
     assert bytes is type(long.get("k"))
-    assert [LONG] == long.mget("k")
+    assert long.mget("k") == [LONG]
     assert len(LONG) == long.strlen("k")
     assert LONG[5:10] == long.getrange("k", 5, 9)
     assert LONG[-3:] == long.getrange("k", -3, -1)
-    assert b"" == long.getrange("k", len(LONG), -1)
+    assert long.getrange("k", len(LONG), -1) == b""
     assert LONG[3] >> 7 == long.getbit("k", 24)
-    assert 0 == long.getbit("k", len(LONG) * 8)
+    assert long.getbit("k", len(LONG) * 8) == 0
     assert [LONG[7], 0] == long.bitfield_ro("k", ("u8", 56), ("u8", len(LONG) * 8))
     assert sum(map(int.bit_count, LONG)) == long.bitcount("k")
-    assert 15 == long.bitpos("k", 1)
-    assert "string" == long.type("k")
-    assert "raw" == long.object_encoding("k")
-    assert (0, ["k"]) == long.scan(0, type="string")
-    assert LONG == long.getex("k")
+    assert long.bitpos("k", 1) == 15
+    assert long.type("k") == "string"
+    assert long.object_encoding("k") == "raw"
+    assert long.scan(0, type="string") == (0, ["k"])
+    assert long.getex("k") == LONG
     long.rpush("list", "k")
-    assert [LONG] == long.sort("list", by="nosort", get=["*"])
-    assert ["t"] == long.tags("k")
-    assert 60.0 == long.ttl("k")
-    assert LONG == long.getdel("k")
+    assert long.sort("list", by="nosort", get=["*"]) == [LONG]
+    assert long.tags("k") == ["t"]
+    assert long.ttl("k") == 60.0
+    assert long.getdel("k") == LONG
     long._check()
 
 
@@ -77,26 +77,26 @@ def test_it_travels_and_its_copy_is_its_own(long: Cache) -> None:
     assert b"C" + LONG[1:] == long.get("c")
     assert long.move("r", 1)
     assert b"R" + LONG[1:] == long.database(1).get("r")
-    assert ["t"] == long.database(1).tags("r")
+    assert long.database(1).tags("r") == ["t"]
     long._check()
 
 
 def test_what_was_read_does_not_change_any_more(long: Cache) -> None:
     before = long.get("k")
     long.setbit("k", 0, 1)
-    assert LONG == before
+    assert before == LONG
     assert b"\x80" + LONG[1:] == long.get("k")
 
 
 def test_it_is_overwritten_by_the_other_commands(long: Cache) -> None:
     with pytest.raises(NotAnIntegerError):
         long.incr("k")
-    assert LONG == long.set("k", "x", get=True, keepttl=True)
-    assert 60.0 == long.ttl("k")
-    assert "x" == long.getset("k", LONG)
+    assert long.set("k", "x", get=True, keepttl=True) == LONG
+    assert long.ttl("k") == 60.0
+    assert long.getset("k", LONG) == "x"
     long.append("k", b"")
-    assert 1 == long.delete("k")
-    assert 0 == long._space.used_bytes
+    assert long.delete("k") == 1
+    assert long._space.used_bytes == 0
     long._check()
 
 
@@ -139,7 +139,7 @@ def test_a_string_whose_growth_is_refused_has_not_become_long(value: object) -> 
     ):
         with pytest.raises(OutOfMemoryError):
             grow()
-    assert STRING == kind_at(cache, "k")
+    assert kind_at(cache, "k") == STRING
     cache.append("k", b"")
     assert cache.get("k") == (b"5" if value == 5 else value)
     cache._check()
@@ -150,8 +150,8 @@ def test_no_string_is_removed_for_being_empty(cache: Cache) -> None:
     space = cache._space
     buffer = space.buffered(space.entries["k"], b"", 0)
     space.changed(space.entries["k"], 0)
-    assert 0 == len(buffer)
-    assert b"" == cache.get("k")
+    assert len(buffer) == 0
+    assert cache.get("k") == b""
 
 
 def test_growth_evicts_others_and_not_itself() -> None:
@@ -197,7 +197,7 @@ def test_it_is_dumped_as_a_string(long: Cache) -> None:
     payload = long.dump("k")
     assert payload is not None
     assert long.restore("other", 0, payload)
-    assert LONG == long.get("other")
-    assert ["t"] == long.tags("other")
-    assert STRING == kind_at(long, "other")
+    assert long.get("other") == LONG
+    assert long.tags("other") == ["t"]
+    assert kind_at(long, "other") == STRING
     long._check()

@@ -34,7 +34,7 @@ def test_the_usage_of_a_container_is_all_that_it_holds(cache: Cache) -> None:
 
 
 def test_a_missing_key_has_no_usage_and_looking_is_no_access(cache: Cache) -> None:
-    assert None is cache.memory_usage("none")
+    assert cache.memory_usage("none") is None
     cache.set("k", 1)
     hits = cache.stats()["hits"]
     assert cache.memory_usage("k", samples=0) == cache.memory_usage("k", 5)

@@ -43,25 +43,25 @@ class TestMilliseconds:
         assert cache.pexpire("k", ttl)
         cache.psetex("p", ttl, "v")
         cache.restore("r", ttl, payload)
-        assert [500, 500, 500] == [cache.pttl(key) for key in ("k", "p", "r")]
+        assert [cache.pttl(key) for key in ("k", "p", "r")] == [500, 500, 500]
 
     @pytest.mark.parametrize("offset", [500, 500.0, Patience.SHORT])
     def test_so_is_a_point_in_time(self, cache: Cache, offset: float) -> None:
         cache.set("k", "v")
         assert cache.pexpireat("k", type(offset)(offset) + NOW_MS)
-        assert 500 == cache.pttl("k")
+        assert cache.pttl("k") == 500
 
     def test_one_of_a_type_of_its_own_is_as_well(self, cache: Cache) -> None:
         moment = IntEnum("Moment", {"LATER": NOW_MS + 500})
         cache.set("k", "v")
         assert cache.pexpireat("k", moment["LATER"])
-        assert 500 == cache.pttl("k")
+        assert cache.pttl("k") == 500
         assert cache.expireat("k", NOW_MS / 1000 + 0.25)
-        assert 250 == cache.pttl("k")
+        assert cache.pttl("k") == 250
 
     def test_less_than_one_is_one(self, cache: Cache) -> None:
         cache.psetex("p", 0.25, "v")
-        assert 1 == cache.pttl("p")
+        assert cache.pttl("p") == 1
 
     @pytest.mark.parametrize("ttl", [0, 0.0, -500.0, float("nan"), float("inf")])
     def test_what_is_no_time_is_refused(self, cache: Cache, ttl: float) -> None:
@@ -70,7 +70,7 @@ class TestMilliseconds:
             cache.pexpire("k", ttl)
         with pytest.raises(InvalidTtlError):
             cache.psetex("k", ttl, "v")
-        assert "v" == cache.get("k") and cache.ttl("k") is None
+        assert cache.get("k") == "v" and cache.ttl("k") is None
 
     def test_neither_is_a_bool(self, cache: Cache) -> None:
         calls: list[Callable[[], object]] = [
@@ -117,7 +117,7 @@ class TestManyKeys:
             cache.zunion(["a", "b"], {"a": 2, "b": 1})  # type: ignore[arg-type]
         with pytest.raises((NotAFloatError, TypeError)):
             cache.zunion(["a"], ["much"])  # type: ignore[list-item]
-        assert ["m"] == cache.zunion({"a": 2, "b": 1})
+        assert cache.zunion({"a": 2, "b": 1}) == ["m"]
 
 
 class TestDatabases:
@@ -134,15 +134,15 @@ class TestDatabases:
                 call()
         with pytest.raises(TypeError):
             cache.copy("k", "c", database=1.5)  # type: ignore[arg-type]
-        assert ["default"] == cache.namespaces()
+        assert cache.namespaces() == ["default"]
 
     def test_or_of_a_kind_of_int(self, cache: Cache) -> None:
         number = IntEnum("Number", {"THREE": 3})["THREE"]
-        assert "db3" == cache.database(number).name
+        assert cache.database(number).name == "db3"
         cache.set("k", "v")
         assert cache.move("k", number)
-        assert "v" == cache.database(3).get("k")
-        assert "db1" == cache.database(True).name
+        assert cache.database(3).get("k") == "v"
+        assert cache.database(True).name == "db1"
 
 
 class TestNumbersOfAnySize:
@@ -158,7 +158,7 @@ class TestNumbersOfAnySize:
         for call in calls:
             with pytest.raises(InvalidTtlError):
                 call()
-        assert ["h"] == cache.keys()
+        assert cache.keys() == ["h"]
 
     @pytest.mark.parametrize("when", [float("nan"), float("inf"), 1e308])
     def test_a_point_in_time_that_is_none(self, cache: Cache, when: float) -> None:
@@ -199,17 +199,17 @@ class TestNumbersOfAnySize:
         cache.hset("h", "f", 1)
         cache.sadd("s", "m")
         cache.zadd("z", {"m": 1})
-        assert (0, ["h", "k", "s", "z"]) == (
+        assert (
             cache.scan(number)[0],
             sorted(cache.scan(number)[1]),
-        )
+        ) == (0, ["h", "k", "s", "z"])
         for found in (
             cache.scan(count=number),
             cache.hscan("h", number, count=number),
             cache.sscan("s", number, count=number),
             cache.zscan("z", number, count=number),
         ):
-            assert 0 == found[0] and found[1]
+            assert found[0] == 0 and found[1]
 
     @pytest.mark.parametrize("every", [float("inf"), float("nan"), 1e10, 0])
     def test_a_reaper_that_never_comes(self, cache: Cache, every: float) -> None:
@@ -247,14 +247,14 @@ class TestDigitsThatPythonDoesNotWrite:
         cache.hset("h", "f", self.HUGE)
         with pytest.raises(CacheStormError):
             call(cache)
-        assert [self.HUGE, self.HUGE] == [cache.get("k"), cache.hget("h", "f")]
-        assert [self.HUGE, "x"] == cache.lrange("l", 0, -1)
+        assert [cache.get("k"), cache.hget("h", "f")] == [self.HUGE, self.HUGE]
+        assert cache.lrange("l", 0, -1) == [self.HUGE, "x"]
         cache._check()
 
     def test_in_a_list_it_is_equal_to_no_bytes(self, cache: Cache) -> None:
         cache.rpush("l", self.HUGE, "x")
-        assert 1 == cache.lpos("l", "x")
-        assert 1 == cache.lrem("l", 0, "x")
+        assert cache.lpos("l", "x") == 1
+        assert cache.lrem("l", 0, "x") == 1
 
     def test_one_that_is_restored_is_refused_over_the_wire(self, cache: Cache) -> None:
         cache.set("k", self.HUGE)
@@ -262,7 +262,7 @@ class TestDigitsThatPythonDoesNotWrite:
         payload = cache.dump("k")
         assert payload is not None
         session.receive(request([[b"RESTORE", b"r", b"0", payload]]))
-        assert self.HUGE == cache.get("r")
+        assert cache.get("r") == self.HUGE
         assert session.receive(request([[b"GET", b"r"]])).startswith(b"-ERR ")
 
 
@@ -285,7 +285,7 @@ class TestLoneSurrogates:
         cache.set("k", "\ud800")
         with pytest.raises(CacheStormError):
             call(cache)
-        assert "\ud800" == cache.get("k")
+        assert cache.get("k") == "\ud800"
         cache._check()
 
     def test_it_is_no_key_and_so_not_in_a_cache(self, cache: Cache) -> None:
@@ -305,13 +305,13 @@ class TestNone:
             cache.append("k", None)
         with pytest.raises(CodecError):
             cache.setrange("k", 1, None)
-        assert 2 == cache.append("k", 1)
+        assert cache.append("k", 1) == 2
 
     def test_none_is_no_pattern(self, cache: Cache) -> None:
         cache.set("k", "v")
         with pytest.raises(TypeError):
             cache.keys(None)  # type: ignore[arg-type]
-        assert ["k"] == cache.keys()
+        assert cache.keys() == ["k"]
 
     @pytest.mark.parametrize(
         "words",

@@ -22,24 +22,24 @@ def cache(clock: ManualClock) -> Cache:
 
 def test_numbers_are_stored_as_pythons_own(cache: Cache) -> None:
     cache.set("n", "41", tags=["t"])
-    assert 42 == cache.incr("n")
-    assert 42 == cache.get("n")
-    assert 42.5 == cache.incrbyfloat("n", 0.5)
-    assert 42.5 == cache.get("n")
-    assert ["t"] == cache.tags("n")
+    assert cache.incr("n") == 42
+    assert cache.get("n") == 42
+    assert cache.incrbyfloat("n", 0.5) == 42.5
+    assert cache.get("n") == 42.5
+    assert cache.tags("n") == ["t"]
 
 
 def test_decimal_fractions_add_up(cache: Cache) -> None:
     for _ in range(10):
         total = cache.incrbyfloat("n", 0.1)
-    assert 1.0 == total
-    assert b"1" == cache.execute("GETRANGE", "n", 0, -1)
+    assert total == 1.0
+    assert cache.execute("GETRANGE", "n", 0, -1) == b"1"
 
 
 def test_a_sum_is_never_minus_zero(cache: Cache) -> None:
-    assert "0.0" == str(cache.incrbyfloat("n", -0.0))
+    assert str(cache.incrbyfloat("n", -0.0)) == "0.0"
     cache.set("n", "-0")
-    assert "0.0" == str(cache.incrbyfloat("n", -0.0))
+    assert str(cache.incrbyfloat("n", -0.0)) == "0.0"
 
 
 def test_what_is_no_number_is_refused_and_kept(cache: Cache) -> None:
@@ -48,18 +48,19 @@ def test_what_is_no_number_is_refused_and_kept(cache: Cache) -> None:
         cache.incrbyfloat("n", 1)
     with pytest.raises(ArgumentError, match="NaN or Infinity"):
         cache.incrbyfloat("new", float("inf"))
-    assert "x" == cache.get("n")
+    assert cache.get("n") == "x"
     assert not cache.exists("new")
 
 
 def test_the_common_subsequence_is_told_as_bytes_length_or_places(cache: Cache) -> None:
     cache.mset({"a": "ohmytext", "b": b"mynewtext"})
-    assert b"mytext" == cache.lcs("a", "b")
-    assert 6 == cache.lcs("a", "b", len=True)
-    assert {"matches": [[[4, 7], [5, 8], 4], [[2, 3], [0, 1], 2]], "len": 6} == cache.lcs(
-        "a", "b", idx=True, withmatchlen=True
-    )
-    assert b"" == cache.lcs("a", "nokey")
+    assert cache.lcs("a", "b") == b"mytext"
+    assert cache.lcs("a", "b", len=True) == 6
+    assert cache.lcs("a", "b", idx=True, withmatchlen=True) == {
+        "matches": [[[4, 7], [5, 8], 4], [[2, 3], [0, 1], 2]],
+        "len": 6,
+    }
+    assert cache.lcs("a", "nokey") == b""
     cache.rpush("l", 1)
     with pytest.raises(ArgumentError, match="must contain string values"):
         cache.lcs("a", "l")
@@ -71,8 +72,8 @@ def test_comparing_takes_time_in_proportion_to_both_lengths(
 ) -> None:
     cache.mset({"short": b"bca", "long": b"ab" * 500_000})
     started = time.process_time()
-    assert 2 == cache.lcs(*keys, len=True)
-    assert 2 == cache.lcs(*keys, idx=True)["len"]  # type: ignore[call-overload,index]
+    assert cache.lcs(*keys, len=True) == 2
+    assert cache.lcs(*keys, idx=True)["len"] == 2  # type: ignore[call-overload,index]
     assert time.process_time() - started < 5
 
 
@@ -86,16 +87,16 @@ def test_a_key_can_get_another_time_to_live_as_it_is_read(
     cache: Cache, clock: ManualClock
 ) -> None:
     cache.set("k", "v", ttl=10)
-    assert "v" == cache.getex("k", 100)
-    assert 100.0 == cache.ttl("k")
-    assert "v" == cache.getex("k", None)
+    assert cache.getex("k", 100) == "v"
+    assert cache.ttl("k") == 100.0
+    assert cache.getex("k", None) == "v"
     assert cache.ttl("k") is None
     with pytest.raises(InvalidTtlError):
         cache.getex("k", 0)
-    assert MISSING is cache.getex("nokey", 10)
+    assert cache.getex("nokey", 10) is MISSING
     past = clock.now_ms() // 1000 - 1
-    assert "v" == cache.execute("GETEX", "k", "EXAT", past)
-    assert 0 == cache.dbsize()
+    assert cache.execute("GETEX", "k", "EXAT", past) == "v"
+    assert cache.dbsize() == 0
 
 
 def test_a_key_that_is_set_with_a_deadline_in_the_past_is_gone(
@@ -106,9 +107,9 @@ def test_a_key_that_is_set_with_a_deadline_in_the_past_is_gone(
     for words in (["k", "w"], ["k", "w", "TAGS", "t"], ["new", "v"], ["object", {}, "GET"]):
         at = words.index("TAGS") if "TAGS" in words else len(words)
         cache.execute("SET", *words[:at], "EXAT", past, *words[at:])
-        assert 0 == cache.dbsize()
+        assert cache.dbsize() == 0
         cache._check()
-    assert Cause.EXPIRED is cache.why("k")["cause"]
+    assert cache.why("k")["cause"] is Cause.EXPIRED
 
 
 def test_objects_are_read_whole_and_never_in_part(cache: Cache) -> None:
@@ -116,4 +117,4 @@ def test_objects_are_read_whole_and_never_in_part(cache: Cache) -> None:
     for words in (["APPEND", "o", "x"], ["STRLEN", "o"], ["INCRBYFLOAT", "o", "1"]):
         with pytest.raises(WrongTypeError):
             cache.execute(*words)
-    assert {"a": 1} == cache.getdel("o")
+    assert cache.getdel("o") == {"a": 1}

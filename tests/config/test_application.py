@@ -32,7 +32,7 @@ def test_the_cache_has_the_limits_of_the_configuration(tmp_path) -> None:
     file = tmp_path / "c.yaml"
     file.write_text("namespaces: {shop: {default_ttl: 1s, max_memory: 1mb}}")
     cache = make_cache(load(str(file), {"CACHESTORM_MAX_MEMORY": "2mb"}))
-    assert 2 << 20 == cache.stats()["max_memory"]
+    assert cache.stats()["max_memory"] == 2 << 20
     facts = cache.namespaceinfo("shop")
     assert "default_ttl:1\r\n" in facts
     assert f"max_memory:{1 << 20}\r\n" in facts
@@ -45,9 +45,9 @@ def test_configured_limits_last_until_the_namespace_is_deleted(tmp_path) -> None
     shop = cache.namespace("shop")
     shop.flushdb()
     cache.flushall()
-    assert 1 << 20 == shop.namespace_stats()["max_memory"]
+    assert shop.namespace_stats()["max_memory"] == 1 << 20
     cache.namespacedel("shop")
-    assert 0 == shop.namespace_stats()["max_memory"]
+    assert shop.namespace_stats()["max_memory"] == 0
 
 
 def test_both_doors_show_one_cache() -> None:
@@ -62,7 +62,7 @@ def test_both_doors_show_one_cache() -> None:
             writer.close()
             return reply
 
-    assert b"$1\r\nv\r\n" == asyncio.run(main())
+    assert asyncio.run(main()) == b"$1\r\nv\r\n"
 
 
 def test_the_http_door_can_stay_shut() -> None:
@@ -88,7 +88,7 @@ def test_a_port_that_is_taken_is_said_and_nothing_stays_open(name: str, door: st
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         application = asyncio.run(main(taken.getsockname()[1]))
-    assert {} == application.resp.door.sessions
+    assert application.resp.door.sessions == {}
 
 
 def test_a_path_of_metrics_that_is_taken_is_refused() -> None:
@@ -98,7 +98,7 @@ def test_a_path_of_metrics_that_is_taken_is_refused() -> None:
             assert server._runner is not None
             routes = server._runner.app.router.resources()
             paths = {route.canonical for route in routes} - {server.settings.metrics_path}
-            assert set(HTTP_PATHS) == paths
+            assert paths == set(HTTP_PATHS)
         for path in HTTP_PATHS:
             with pytest.raises(ConfigError, match=f"{path} is taken"):
                 await HttpServer(server._door, HttpSettings(port=0, metrics_path=path)).start()
@@ -120,7 +120,7 @@ def test_what_is_due_is_let_go_without_anybody_asking() -> None:
                     await asyncio.sleep(0.01)
 
     asyncio.run(main())
-    assert 1000 == cache.stats()["expired"]
+    assert cache.stats()["expired"] == 1000
 
 
 def test_the_banner_names_version_mode_and_ports() -> None:
@@ -153,7 +153,7 @@ def test_the_log_goes_where_it_is_sent(tmp_path, quiet) -> None:
     logging.getLogger("cachestorm.http").warning("line\nbreak %d", 7)
     (line,) = path.read_text().splitlines()
     record = json.loads(line)
-    assert ("warning", "line\nbreak 7") == (record["level"], record["message"])
+    assert (record["level"], record["message"]) == ("warning", "line\nbreak 7")
 
 
 def test_a_log_that_is_moved_away_is_made_anew(tmp_path, quiet) -> None:
@@ -173,7 +173,7 @@ def test_a_traceback_stays_on_its_line() -> None:
         caught = (type(error), error, error.__traceback__)
     record = logging.LogRecord("cachestorm", logging.ERROR, "", 1, "failed", (), caught)
     line = JsonLines().format(record)
-    assert 1 == len(line.splitlines())
+    assert len(line.splitlines()) == 1
     assert "ValueError: boom" in json.loads(line)["exception"]
 
 

@@ -95,35 +95,35 @@ def refusals(**given: object) -> list[str]:
 def test_without_anything_the_defaults_hold() -> None:
     config = load(None, {})
     assert Config() == config
-    assert (("127.0.0.1",), 6380) == (config.server.bind, config.server.port)
-    assert 9090 == config.plugins.metrics.port
-    assert "" == config.password
+    assert (config.server.bind, config.server.port) == (("127.0.0.1",), 6380)
+    assert config.plugins.metrics.port == 9090
+    assert config.password == ""
 
 
 def test_the_example_file_of_the_readme_works_as_named(written) -> None:
     config = load(written(EXAMPLE), {})
-    assert ("0.0.0.0",) == config.server.bind
-    assert 2 << 30 == config.memory.max_memory
-    assert 10 == config.plugins.slowlog.threshold
+    assert config.server.bind == ("0.0.0.0",)
+    assert config.memory.max_memory == 2 << 30
+    assert config.plugins.slowlog.threshold == 10
     # a password that is not enabled is not asked for
-    assert "" == config.password
+    assert config.password == ""
 
 
 def test_every_key_of_the_seeds_is_known(written) -> None:
     config = load(written(EVERY_KEY), {})
     assert Config().cluster == config.cluster
     assert Config().persistence == config.persistence
-    assert "json" == config.logging.format
+    assert config.logging.format == "json"
 
 
 def test_a_flag_beats_the_environment_beats_the_file_beats_the_default(written) -> None:
     file = written("server: {port: 1001, max_connections: 5}\nmemory: {max_memory: 1mb}")
     variables = {"CACHESTORM_PORT": "1002", "CACHESTORM_MAX_MEMORY": "2mb"}
     config = load(file, variables, {"server.port": ("--port", "1003")})
-    assert 1003 == config.server.port
-    assert 2 << 20 == config.memory.max_memory
-    assert 5 == config.server.max_connections
-    assert 9090 == config.plugins.metrics.port
+    assert config.server.port == 1003
+    assert config.memory.max_memory == 2 << 20
+    assert config.server.max_connections == 5
+    assert config.plugins.metrics.port == 9090
 
 
 @pytest.mark.parametrize(
@@ -169,9 +169,9 @@ def test_the_configuration_cannot_be_changed() -> None:
 
 
 def test_a_password_in_the_environment_is_asked_for() -> None:
-    assert "sesame" == load(None, {"CACHESTORM_AUTH_PASSWORD": "sesame"}).password
+    assert load(None, {"CACHESTORM_AUTH_PASSWORD": "sesame"}).password == "sesame"
     off = {"CACHESTORM_AUTH_PASSWORD": "sesame", "CACHESTORM_AUTH_ENABLED": "no"}
-    assert "" == load(None, off).password
+    assert load(None, off).password == ""
 
 
 def test_an_empty_password_in_the_environment_is_refused() -> None:
@@ -192,18 +192,18 @@ def test_a_password_is_not_repeated_by_its_refusal(written) -> None:
 
 def test_the_file_is_found_by_the_environment_or_beside(written) -> None:
     file = written("server: {port: 1001}")
-    assert 1001 == load(None, {}).server.port
+    assert load(None, {}).server.port == 1001
     other = Path(file).with_name("other.yaml")
     other.write_text("server: {port: 1002}")
-    assert 1002 == load(None, {"CACHESTORM_CONFIG": str(other)}).server.port
-    assert 1001 == load(file, {"CACHESTORM_CONFIG": str(other)}).server.port
+    assert load(None, {"CACHESTORM_CONFIG": str(other)}).server.port == 1002
+    assert load(file, {"CACHESTORM_CONFIG": str(other)}).server.port == 1001
 
 
 def test_namespaces_have_a_time_to_live_and_a_quota(written) -> None:
     text = "namespaces:\n  sessions: {default_ttl: 30m}\n  pages.old: {max_memory: 10mb}\n"
     config = load(written(text), {})
-    assert 1_800_000 == config.namespaces["sessions"].default_ttl
-    assert 10 << 20 == config.namespaces["pages.old"].max_memory
+    assert config.namespaces["sessions"].default_ttl == 1_800_000
+    assert config.namespaces["pages.old"].max_memory == 10 << 20
 
 
 def test_everything_that_is_wrong_is_said_at_once_with_file_line_and_remedy(written) -> None:
@@ -222,7 +222,7 @@ def test_everything_that_is_wrong_is_said_at_once_with_file_line_and_remedy(writ
         environment={"CACHESTORM_MAXMEMORY": "1", "CACHESTORM_LOG_LEVEL": "loud"},
         flags={"http.max_body": ("--max-body", "-1")},
     )
-    assert [
+    assert lines == [
         f"{file}:2: server.port: 70000 is refused: a port from 0 to 65535 (0: any free one)",
         f"{file}:3: server.prot: no such setting; did you mean server.port?",
         f"{file}:5: memory.max_memory: '3xb' is refused: "
@@ -234,7 +234,7 @@ def test_everything_that_is_wrong_is_said_at_once_with_file_line_and_remedy(writ
         "one of debug, info, warn, warning, error",
         "CACHESTORM_MAXMEMORY: no such setting; did you mean CACHESTORM_MAX_MEMORY?",
         "--max-body: http.max_body: '-1' is refused: a size: bytes, or 64kb, 256mb, 2gb, 1tb",
-    ] == lines
+    ]
 
 
 @pytest.mark.parametrize(

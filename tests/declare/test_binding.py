@@ -109,7 +109,7 @@ def run(line: str) -> object:
     ],
 )
 def test_a_command_line_becomes_these_arguments(line: str, expected: object) -> None:
-    assert expected == run(line)
+    assert run(line) == expected
 
 
 SYNTAX = "syntax error"
@@ -228,20 +228,20 @@ NEWER_REFUSALS = [
 def test_a_malformed_command_is_refused_in_redis_words(line: str, text: str) -> None:
     with pytest.raises(CacheStormError) as caught:
         run(line)
-    assert f"ERR {text}" == caught.value.resp
+    assert caught.value.resp == f"ERR {text}"
 
 
 def test_an_unknown_command_is_echoed_up_to_a_nul_byte() -> None:
     with pytest.raises(CacheStormError) as caught:
         run("no\0pe a\0b c")
-    assert "unknown command 'no', with args beginning with: 'a' 'c' " == str(caught.value)
+    assert str(caught.value) == "unknown command 'no', with args beginning with: 'a' 'c' "
 
 
 def test_an_unknown_command_is_echoed_up_to_128_bytes() -> None:
     with pytest.raises(CacheStormError) as caught:
         run("x" * 200 + " " + "a" * 100 + " " + "b" * 100 + " c")
     name, echo = "x" * 128, f"'{'a' * 100}' '{'b' * 25}' "
-    assert f"unknown command '{name}', with args beginning with: {echo}" == str(caught.value)
+    assert str(caught.value) == f"unknown command '{name}', with args beginning with: {echo}"
 
 
 @pytest.mark.parametrize(
@@ -261,7 +261,7 @@ def test_an_unknown_command_is_echoed_up_to_128_bytes() -> None:
 )
 def test_a_command_line_has_these_keys(line: str, expected: list[str]) -> None:
     words: list[object] = [word.encode() for word in line.split()]
-    assert expected == TABLE.resolve(words).keys(words)
+    assert TABLE.resolve(words).keys(words) == expected
 
 
 def test_python_objects_bind_as_they_are() -> None:
@@ -272,7 +272,7 @@ def test_python_objects_bind_as_they_are() -> None:
 
 def test_bytes_that_are_no_utf8_survive_in_a_key() -> None:
     words: list[object] = [b"DEL", b"\xff\x00"]
-    assert ("\udcff\x00",) == TABLE.resolve(words).call(Recorder(), words)
+    assert TABLE.resolve(words).call(Recorder(), words) == ("\udcff\x00",)
 
 
 def test_a_method_with_default_gets_missing_and_call_gives_none() -> None:
@@ -332,7 +332,7 @@ def test_find_remembers_two_spellings_only() -> None:
     table = Registry(NASTY)
     for name in (b"GET", b"get", b"Get", b"gEt", b"geT"):
         assert table.find(name) is table.plan("GET")
-    assert {b"GET", b"get"} == set(table._plans)
+    assert set(table._plans) == {b"GET", b"get"}
     assert table.find(b"OBJECT") is None
     assert table.find(b"OBJECT ENCODING") is None
 
@@ -348,7 +348,7 @@ def test_these_commands_use_a_hatch() -> None:
     import cachestorm  # noqa: F401  declares them
 
     users = {d.name: d.bind for d in [*TABLE, *REGISTRY] if d.bind}
-    assert {"XREAD": "stream_halves"} == users
+    assert users == {"XREAD": "stream_halves"}
 
 
 TOKENS = sorted(

@@ -91,7 +91,7 @@ def spelled(name: str, **named: object) -> str:
 def test_names_stand_for_these_words(
     name: str, named: dict[str, object], expected: str
 ) -> None:
-    assert expected == spelled(name, **named)
+    assert spelled(name, **named) == expected
 
 
 @pytest.mark.parametrize(
@@ -130,7 +130,7 @@ def test_a_refusal_lists_the_names_there_are() -> None:
         "keepttl",
         "tags",
     ]
-    assert expected == names_of(declaration)
+    assert names_of(declaration) == expected
 
 
 def test_an_answer_by_names_equals_the_answer_by_words() -> None:

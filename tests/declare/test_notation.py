@@ -42,20 +42,20 @@ def shapes(spec: str) -> list[object]:
     ],
 )
 def test_a_form_of_the_notation_has_this_tree(spec: str, expected: list[object]) -> None:
-    assert expected == shapes(spec)
+    assert shapes(spec) == expected
 
 
 def test_the_second_word_is_a_subcommand_unless_in_brackets() -> None:
-    assert "ENCODING" == parse("OBJECT ENCODING key").subcommand
+    assert parse("OBJECT ENCODING key").subcommand == "ENCODING"
     grouped = parse("XREADGROUP <GROUP group:string consumer:string> STREAMS key")
-    assert "" == grouped.subcommand
-    assert ["GROUP", "STREAMS"] == [node.token for node in grouped.arguments]
+    assert grouped.subcommand == ""
+    assert [node.token for node in grouped.arguments] == ["GROUP", "STREAMS"]
 
 
 def test_nodes_say_what_they_are() -> None:
     nodes = parse("X key [KEEPTTL] [NX | XX] [LIMIT offset count]").arguments
-    assert [PARAMETER, TOKEN, ONEOF, BLOCK] == [node.shape for node in nodes]
-    assert ["key", "pure-token", "oneof", "block"] == [node.docs_type for node in nodes]
+    assert [node.shape for node in nodes] == [PARAMETER, TOKEN, ONEOF, BLOCK]
+    assert [node.docs_type for node in nodes] == ["key", "pure-token", "oneof", "block"]
 
 
 @pytest.mark.parametrize(

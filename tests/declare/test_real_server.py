@@ -210,7 +210,7 @@ def test_all_facts_of_a_command_are_those_of_the_real_server(
     facts = {*ours[2], *ours[6]}
     real_facts = {*theirs[2], *theirs[6]}
     expected = FACTS_MEANT.get(name, (set(), set()))
-    assert expected == (facts - real_facts, real_facts - facts)
+    assert (facts - real_facts, real_facts - facts) == expected
     if name not in SPECS_MEANT:
         assert places(theirs[8]) == places(ours[8])
 
@@ -246,9 +246,9 @@ def ask_error(connection, line: str) -> Exception:
 def test_the_docs_of_a_container_hold_its_subcommands() -> None:
     entry = TABLE.docs("object")
     assert entry is not None
-    assert {"object|encoding", "object|help"} == set(entry["subcommands"])
+    assert set(entry["subcommands"]) == {"object|encoding", "object|help"}
     info = TABLE.info("object")
     assert info is not None
-    assert ["object|encoding", "object|help"] == [child[0] for child in info[9]]
+    assert [child[0] for child in info[9]] == ["object|encoding", "object|help"]
     assert TABLE.docs("nonsense") is None
     assert TABLE.info("nonsense") is None

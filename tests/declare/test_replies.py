@@ -100,7 +100,7 @@ def reply(name: str, value: object, *options: str) -> object:
     ],
 )
 def test_a_value_becomes_this_reply(name, value, options, expected) -> None:
-    assert expected == reply(name, value, *options)
+    assert reply(name, value, *options) == expected
 
 
 @pytest.mark.parametrize(
@@ -128,4 +128,4 @@ def test_a_value_becomes_this_reply(name, value, options, expected) -> None:
     ],
 )
 def test_a_wire_value_becomes_this_json(wire: object, expected: object) -> None:
-    assert expected == to_json(wire)
+    assert to_json(wire) == expected

@@ -30,8 +30,8 @@ EVERY_EXAMPLE = pytest.mark.parametrize(
 
 def test_every_command_has_an_example_and_every_example_a_command() -> None:
     names = {declaration.name for declaration in REGISTRY}
-    assert [] == sorted(names - set(EXAMPLES)), "write them into docs/examples"
-    assert [] == sorted(set(EXAMPLES) - names)
+    assert sorted(names - set(EXAMPLES)) == [], "write them into docs/examples"
+    assert sorted(set(EXAMPLES) - names) == []
 
 
 @EVERY_EXAMPLE
@@ -50,7 +50,7 @@ def test_the_pages_are_what_the_source_says() -> None:
     texts = pages()
     assert sorted(texts) == sorted(path.name for path in FOLDER.glob("*.md"))
     stale = [name for name in texts if texts[name] != (FOLDER / name).read_text("utf-8")]
-    assert [] == stale, "make docs writes them"
+    assert stale == [], "make docs writes them"
     assert as_table() in DIFFERENCES_PAGE.read_text("utf-8")
 
 
@@ -59,7 +59,7 @@ def test_the_navigation_leads_to_every_page() -> None:
     missing = [
         path.name for path in FOLDER.glob("*.md") if f"commands/{path.name}" not in navigation
     ]
-    assert [] == missing
+    assert missing == []
 
 
 @pytest.fixture(scope="module")

@@ -49,14 +49,14 @@ def test_every_link_leads_somewhere(page: Page) -> None:
         anchors = target.anchors() if anchor and target.path.is_file() else set()
         if not target.path.exists() or (anchor and anchor not in anchors):
             broken.append(link)
-    assert [] == broken
+    assert broken == []
 
 
 @EVERY_PAGE
 def test_every_file_that_is_named_is_there(page: Page) -> None:
     named = [name.rstrip("/") for name in _PATH.findall(page.prose)]
     missing = [name for name in named if not list(ROOT.glob(name)) and "benchmarks" not in name]
-    assert [] == missing
+    assert missing == []
 
 
 @EVERY_PAGE
@@ -66,12 +66,12 @@ def test_every_test_that_is_named_is_there(page: Page) -> None:
         for file, _, test in _TEST.findall(page.prose)
         if not (ROOT / file).is_file() or f"def {test}(" not in (ROOT / file).read_text("utf-8")
     ]
-    assert [] == missing
+    assert missing == []
 
 
 @EVERY_PAGE
 def test_every_block_says_what_it_is(page: Page) -> None:
-    assert [] == [block for block in page.blocks() if block.kind not in KINDS]
+    assert [block for block in page.blocks() if block.kind not in KINDS] == []
 
 
 @EVERY_PAGE
@@ -81,7 +81,7 @@ def test_every_target_of_make_that_is_named_is_there(page: Page) -> None:
     named = {
         match[1] for text in code if (match := re.match(r"(?:\$ )?make ([a-z][a-z-]*)", text))
     }
-    assert set() == named - targets()
+    assert named - targets() == set()
 
 
 def test_the_limits_of_a_list_over_http_are_those_of_the_door() -> None:
@@ -97,7 +97,7 @@ def test_every_page_is_found_from_the_index() -> None:
         linked |= {
             (index.parent / link.partition("#")[0]).resolve() for link in Page(index).links()
         }
-    assert set() == {page.path for page in pages()[1:]} - linked - {docs / "index.md"}
+    assert {page.path for page in pages()[1:]} - linked - {docs / "index.md"} == set()
 
 
 def test_the_tour_passes_every_folder_of_source() -> None:
@@ -107,12 +107,12 @@ def test_the_tour_passes_every_folder_of_source() -> None:
         for package in ("cachestorm", "cachestorm_server", "cachestorm_cli")
         for path in (ROOT / package).rglob("*.py")
     }
-    assert set() == {folder for folder in folders if folder not in tour}
+    assert {folder for folder in folders if folder not in tour} == set()
 
 
 def test_what_is_not_there_yet_is_not_there() -> None:
     named = re.findall(r"`([A-Z]{3,})`", README.section("What is not there yet"))
-    assert named and [] == [name for name in named if REGISTRY.get(name) is not None]
+    assert named and [name for name in named if REGISTRY.get(name) is not None] == []
 
 
 def test_every_setting_that_works_has_its_row_with_its_default() -> None:
@@ -126,7 +126,7 @@ def test_every_setting_that_works_has_its_row_with_its_default() -> None:
             default = shown[name][1] if name in shown else repr(value)
             is_right = not value if default == "none" else spec.kind.read(default) == value
             expected[name] = [config.variable_of(path), default if is_right else repr(value)]
-    assert expected == shown
+    assert shown == expected
 
 
 def default_of(path: tuple[str, ...]) -> object:
@@ -144,4 +144,4 @@ def test_every_old_flag_has_its_row() -> None:
 
 def test_no_page_names_a_place_of_this_machine() -> None:
     private = re.compile(rf"{re.escape(str(Path.home()))}/|/tmp/")
-    assert [] == [page.name for page in pages() if private.search(page.text)]
+    assert [page.name for page in pages() if private.search(page.text)] == []

@@ -119,4 +119,4 @@ def test_no_example_of_a_client_is_left_out(page: Page) -> None:
         for block in page.blocks("sh", "text")
         if re.search(r"^(\$ )?(redis-cli|curl) ", block.text, re.MULTILINE)
     ]
-    assert [] == unread
+    assert unread == []

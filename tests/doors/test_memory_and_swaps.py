@@ -24,7 +24,7 @@ def test_swapdb_swaps_what_two_namespaces_hold(door: Door) -> None:
     door("SET", "k", "v")
     door.gives("OK", "SWAPDB", "0", "1")
     door.gives(None, "GET", "k")
-    assert b"v" == door.cache.database(1).execute("GETRANGE", "k", 0, -1)
+    assert door.cache.database(1).execute("GETRANGE", "k", 0, -1) == b"v"
     door.gives("OK", "SWAPDB", "1", "0")
     door.gives("v", "GET", "k")
     door.cache._check()

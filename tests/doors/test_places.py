@@ -44,12 +44,12 @@ def test_geoadd_refuses_what_no_map_shows(door: Door) -> None:
 
 
 def test_a_place_is_the_score_of_a_member(door: Door) -> None:
-    assert "3479099956230698" == str(door("ZSCORE", "s", "Palermo")).removesuffix(".0")
+    assert str(door("ZSCORE", "s", "Palermo")).removesuffix(".0") == "3479099956230698"
 
 
 def test_geopos_gives_longitude_and_latitude(door: Door) -> None:
     expected = [coordinates(door, PALERMO), None]
-    assert expected == door("GEOPOS", "s", "Palermo", "nope")
+    assert door("GEOPOS", "s", "Palermo", "nope") == expected
     door.gives([], "GEOPOS", "s")
     door.gives([None], "GEOPOS", "none", "a")
 
@@ -80,8 +80,8 @@ def test_geosearch_gives_members_or_what_is_asked_for(door: Door) -> None:
         ["Catania", "56.4413", 3479447370796909, coordinates(door, CATANIA)],
         ["Palermo", "190.4424", 3479099956230698, coordinates(door, PALERMO)],
     ]
-    assert expected == door(*search, "WITHCOORD", "WITHHASH", "WITHDIST", "ASC")
-    assert [["Catania", "56.4413"]] == door(*search, "WITHDIST", "COUNT", "1")
+    assert door(*search, "WITHCOORD", "WITHHASH", "WITHDIST", "ASC") == expected
+    assert door(*search, "WITHDIST", "COUNT", "1") == [["Catania", "56.4413"]]
 
 
 def test_geosearch_looks_into_a_box(door: Door) -> None:

@@ -62,7 +62,7 @@ def test_all_keys_stay_and_the_limits_hold_afterwards(before: str, after: str) -
         press(cache, "newer")
         press(other, "newer")
         assert cache.stats()["evicted"] > LIMIT // 2
-    assert LIMIT == len(cache) + len(other)
+    assert len(cache) + len(other) == LIMIT
     cache._check()
     cache.policy = before
     cache._check()
@@ -129,7 +129,7 @@ def test_an_unknown_one_is_refused_and_nothing_has_changed() -> None:
         cache.policy = "lru"
     with pytest.raises(ConfigError, match="a sample has 1 to 64 entries, not 0"):
         cache.sample_size = 0
-    assert ("allkeys-lfu", 8) == (cache.policy, cache.sample_size)
+    assert (cache.policy, cache.sample_size) == ("allkeys-lfu", 8)
     assert heats == [entry.heat for entry in cache._space.dense]
 
 
@@ -138,12 +138,12 @@ def test_the_size_of_a_sample_can_be_changed_alone() -> None:
     warm(cache)
     heats = [entry.heat for entry in cache._space.dense]
     cache.sample_size = MOST_SAMPLES
-    assert MOST_SAMPLES == cache.sample_size
+    assert cache.sample_size == MOST_SAMPLES
     assert heats == [entry.heat for entry in cache._space.dense]
     hot = [f"key:{number}" for number in range(HOT)]
     press(cache)
     # by chance, the worst of so many is never among the best fifth
-    assert HOT == cache.exists(*hot)
+    assert cache.exists(*hot) == HOT
 
 
 def test_what_draws_no_sample_keeps_all_that_it_learned() -> None:

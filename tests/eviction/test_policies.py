@@ -85,8 +85,8 @@ class PolicyContract:
         fill(cache, 8, ttl=1)
         clock.advance(3)
         fill(cache, 8, first=100)
-        assert 0 == cache.stats()["evicted"]
-        assert 8 == cache.stats()["expired"]
+        assert cache.stats()["evicted"] == 0
+        assert cache.stats()["expired"] == 8
         cache._check()
 
     def test_a_quota_evicts_inside_its_namespace(self) -> None:
@@ -94,7 +94,7 @@ class PolicyContract:
         fill(cache, 50)
         small = cache.namespace("small", max_memory="8kb")
         fill(small, 500)
-        assert 50 == len(cache)
+        assert len(cache) == 50
         assert 0 < len(small) < 50
         cache._check()
 
@@ -103,7 +103,7 @@ class PolicyContract:
         other = cache.namespace("other")
         for number in range(1000):
             (cache if number % 2 else other).set(f"key:{number}", 1, 1000)
-        assert 100 == len(cache) + len(other)
+        assert len(cache) + len(other) == 100
         assert len(cache) > 10 < len(other)
         cache._check()
 
@@ -115,7 +115,7 @@ class PolicyContract:
             if number % 50 == 0:
                 cache.swapdb(0, 1)
                 cache._check()
-        assert 300 == len(cache) + len(other)
+        assert len(cache) + len(other) == 300
 
     def test_a_cache_that_empties_can_be_filled_again(self) -> None:
         cache = self.cache(max_entries=500)
@@ -126,17 +126,17 @@ class PolicyContract:
             for _ in range(40):
                 cache.set("key", 1, 1000)
                 cache.delete("key")
-            assert 0 == len(cache)
+            assert len(cache) == 0
             cache._check()
 
     def test_after_a_flush_it_begins_anew(self) -> None:
         cache = self.cache(max_entries=40)
         for _ in range(5):
             fill(cache, 100)
-            assert 40 == len(cache)
+            assert len(cache) == 40
             cache._check()
             cache.flushdb()
-            assert 0 == len(cache)
+            assert len(cache) == 0
             cache._check()
 
     @pytest.mark.parametrize("seed", range(6))
@@ -202,7 +202,7 @@ class TestAllkeysLru(PolicyContract):
         for number in range(2000):
             cache.get(f"key:{number % 20}")
             cache.set(f"new:{number}", 1)
-        assert [] == [number for number in range(20) if not cache.exists(f"key:{number}")]
+        assert [number for number in range(20) if not cache.exists(f"key:{number}")] == []
 
     def test_an_overwrite_is_a_use(self) -> None:
         cache = self.cache(max_entries=200, sample_size=16)
@@ -211,7 +211,7 @@ class TestAllkeysLru(PolicyContract):
         for number in range(2000):
             cache.set(f"key:{number % 20}", 1)
             cache.set(f"new:{number}", 1)
-        assert [] == [number for number in range(20) if not cache.exists(f"key:{number}")]
+        assert [number for number in range(20) if not cache.exists(f"key:{number}")] == []
 
 
 class TestAllkeysLfu(PolicyContract):
@@ -224,7 +224,7 @@ class TestAllkeysLfu(PolicyContract):
             for number in range(20):
                 cache.get(f"key:{number}")
         fill(cache, 150, first=1000)
-        assert [] == [number for number in range(20) if not cache.exists(f"key:{number}")]
+        assert [number for number in range(20) if not cache.exists(f"key:{number}")] == []
 
     def test_what_was_read_often_long_ago_leaves_at_last(self) -> None:
         cache = self.cache(max_entries=100)
@@ -235,14 +235,14 @@ class TestAllkeysLfu(PolicyContract):
         for number in range(5000):
             cache.set(f"new:{number}", 1)
             cache.get(f"new:{number}")
-        assert 0 == sum(cache.exists(f"key:{number}") for number in range(20))
+        assert sum(cache.exists(f"key:{number}") for number in range(20)) == 0
 
     def test_its_counts_are_what_object_freq_tells(self) -> None:
         cache = self.cache()
         cache.set("key", 1)
         for _ in range(5):
             cache.get("key")
-        assert 10 == cache.object_freq("key")
+        assert cache.object_freq("key") == 10
         assert cache.object_freq("missing") is None
         with pytest.raises(ArgumentError, match="An LFU maxmemory policy is selected"):
             cache.object_idletime("key")
@@ -283,7 +283,7 @@ class TestAdaptive(PolicyContract):
         for cache in (boundless, roomy):
             policy = self.policy_of(cache)
             assert not policy.hears
-            assert "" == policy.arm
+            assert policy.arm == ""
         fill(roomy, 20, first=499)
         assert self.policy_of(roomy).hears
 
@@ -293,9 +293,9 @@ class TestAdaptive(PolicyContract):
         assert isinstance(policy, Adaptive)
         fill(cache, 3 * PART // 2 + 2)
         assert policy._queues is not None
-        assert PART == policy._queues.sketch.size()
+        assert policy._queues.sketch.size() == PART
         fill(cache, 2 * PART, first=3 * PART // 2)
-        assert 3 * PART == policy._queues.sketch.size()
+        assert policy._queues.sketch.size() == 3 * PART
         cache._check()
 
     def test_the_entries_of_a_large_cache_are_put_in_order_in_small_steps(self) -> None:
@@ -316,7 +316,7 @@ class TestAdaptive(PolicyContract):
                 cache._check()
         assert in_order == len(cache)
         fill(cache, 2 * STEP, first=6 * STEP)
-        assert 6 * STEP == len(cache)
+        assert len(cache) == 6 * STEP
         cache._check()
 
     @pytest.mark.parametrize("cause", ["flush", "delete", "limit", "policy", "swap"])
@@ -346,7 +346,7 @@ class TestAdaptive(PolicyContract):
             cache.namespace("db1").flushdb()
         cache._check()
         fill(cache, 9 * STEP, first=5 * STEP)
-        assert 8 * STEP == len(cache)
+        assert len(cache) == 8 * STEP
         cache._check()
 
     @pytest.mark.parametrize("arm", range(len(ARMS)))
@@ -421,12 +421,12 @@ class TestAdaptive(PolicyContract):
         ratios = {}
         for size in (200, 400, 800):
             cache = self.cache(max_entries=size)
-            assert {} == cache.hit_ratios()
+            assert cache.hit_ratios() == {}
             self.read_through(cache, numbers[:20_000])
             ratios[size] = self.read_through(cache, numbers[20_000:])
             if size == 400:
                 told = cache.hit_ratios()
-        assert [0.5, 1.0, 2.0] == list(told)
+        assert list(told) == [0.5, 1.0, 2.0]
         assert sorted(told.values()) == list(told.values())
         for size in (200, 400, 800):
             assert abs(told[size / 400] - ratios[size]) < 0.06, (told, ratios)
@@ -450,16 +450,16 @@ class VolatileContract(PolicyContract):
         fill(cache, 20, ttl=None)
         with pytest.raises(OutOfMemoryError):
             cache.set("new", 1)
-        assert 20 == len(cache)
+        assert len(cache) == 20
         cache.set("key:1", "overwritten")
-        assert "overwritten" == cache.get("key:1")
+        assert cache.get("key:1") == "overwritten"
 
     def test_only_keys_with_a_deadline_are_evicted(self) -> None:
         cache = self.cache(max_entries=100)
         fill(cache, 30, ttl=None)
         fill(cache, 500, first=1000)
-        assert [] == [number for number in range(30) if not cache.exists(f"key:{number}")]
-        assert 100 == len(cache)
+        assert [number for number in range(30) if not cache.exists(f"key:{number}")] == []
+        assert len(cache) == 100
 
     def test_a_deadline_that_comes_or_goes_later_counts(self) -> None:
         cache = self.cache(max_entries=2)
@@ -468,7 +468,7 @@ class VolatileContract(PolicyContract):
         cache.persist("lasting")
         cache.expire("volatile", 100)
         cache.set("new", 1)
-        assert (1, 0) == (cache.exists("lasting"), cache.exists("volatile"))
+        assert (cache.exists("lasting"), cache.exists("volatile")) == (1, 0)
         with pytest.raises(OutOfMemoryError):
             cache.set("newer", 1)
 
@@ -478,7 +478,7 @@ class VolatileContract(PolicyContract):
         cache.set("growing", b"y" * 100, 1000)
         with pytest.raises(OutOfMemoryError):
             cache.append("growing", "y" * 1000)
-        assert (500, 100) == (cache.strlen("lasting"), cache.strlen("growing"))
+        assert (cache.strlen("lasting"), cache.strlen("growing")) == (500, 100)
 
     def test_another_namespace_gives_a_victim_where_this_one_has_none(self) -> None:
         cache = self.cache(max_entries=20)
@@ -487,7 +487,7 @@ class VolatileContract(PolicyContract):
         fill(other, 10)
         for number in range(10):
             cache.set(f"lasting:{number}", 1)
-        assert (20, 0) == (len(cache), len(other))
+        assert (len(cache), len(other)) == (20, 0)
 
 
 class TestVolatileLru(VolatileContract):
@@ -513,13 +513,13 @@ class TestVolatileTtl(VolatileContract):
             cache.set(f"new:{number}", 1)
         gone = [number for number in range(200) if not cache.exists(f"key:{number}")]
         # with 64 drawn of 200, the victim is nearly always of the 20 nearest that are left
-        assert 20 == len(gone)
+        assert len(gone) == 20
         assert sum(gone) / len(gone) < 30
 
 
 def test_each_policy_has_its_contract_run() -> None:
     run = {kind.policy for kind in _leaves(PolicyContract)}
-    assert set(POLICIES) - set(NEVER_ASKED) == run
+    assert run == set(POLICIES) - set(NEVER_ASKED)
 
 
 def _leaves(kind: type[PolicyContract]) -> list[type[PolicyContract]]:

@@ -27,16 +27,16 @@ def test_every_policy_has_a_number_in_every_column(policy: str) -> None:
         column: measurer.measure(column, large=200, writes=50)
         for column in ("hit", "all keys", "new key, full", "new key, not half full", "slowest")
     }
-    assert [2, 1, 1, 1, 3] == [len(numbers or ()) for numbers in columns.values()]
+    assert [len(numbers or ()) for numbers in columns.values()] == [2, 1, 1, 1, 3]
     median, most, slowest = columns["slowest"] or ()
     assert 0 < median <= most <= slowest
 
 
 def test_no_policy_is_only_asked_for_what_it_can_do() -> None:
     measurer = Measurer(REFUSES)
-    assert [None] * 4 == [
+    assert [
         measurer.measure(column) for column in ("hit", "all keys", "new key, full", "slowest")
-    ]
+    ] == [None] * 4
     assert measurer.measure("new key, not half full")
 
 
@@ -59,4 +59,4 @@ def test_verdicts_compare_with_the_goals() -> None:
         (judged, "slowest"): [Sample([1.0]), Sample([9.0]), Sample([101.0])],
     }
     reached = [verdict.reached for verdict in verdicts(samples)]
-    assert [True, False, True, False, False] == reached
+    assert reached == [True, False, True, False, False]

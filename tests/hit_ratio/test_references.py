@@ -101,4 +101,4 @@ def test_lru_is_the_standard_library_s_on_a_real_trace(web12: Trace) -> None:
 def test_figures_on_web12_at_688_keys_stay(web12: Trace, name: str, expected: float) -> None:
     reference = FIXED[name](688)
     percent = 100 * sum(map(reference.request, web12.keys)) / len(web12.keys)
-    assert expected == pytest.approx(percent, abs=0.05)
+    assert pytest.approx(percent, abs=0.05) == expected

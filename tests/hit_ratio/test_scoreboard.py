@@ -40,19 +40,19 @@ def cell(capacity: int = 10, **ours: int) -> Cell:
 
 
 def test_the_gap_is_to_the_best_of_the_eight() -> None:
-    assert (40.0, "SIEVE") == cell(ours=385).best()
-    assert [1.5] == cell(ours=385).gaps("ours")
-    assert [-2.0] == cell(ours=420).gaps("ours")
+    assert cell(ours=385).best() == (40.0, "SIEVE")
+    assert cell(ours=385).gaps("ours") == [1.5]
+    assert cell(ours=420).gaps("ours") == [-2.0]
 
 
 def test_early_requests_have_a_ratio_of_their_own() -> None:
     # 20 capacities are 200 of the 1,000 requests; 385 // 5 = 77 of their hits
-    assert [38.5] == cell(ours=385).ratios("ours", early=True)
-    assert [1.5] == cell(ours=385).gaps("ours", early=True)
+    assert cell(ours=385).ratios("ours", early=True) == [38.5]
+    assert cell(ours=385).gaps("ours", early=True) == [1.5]
 
 
 def test_a_cell_is_short_below_twenty_capacities_of_requests() -> None:
-    assert [False, True] == [cell(50).is_short, cell(51).is_short]
+    assert [cell(50).is_short, cell(51).is_short] == [False, True]
 
 
 def test_a_score_counts_every_run() -> None:
@@ -60,10 +60,10 @@ def test_a_score_counts_every_run() -> None:
     cells[0].outcomes["ours"].append(Outcome(0, 410))
     found = score("ours", cells)
     assert found is not None
-    assert 5 == found.runs
+    assert found.runs == 5
     assert pytest.approx((0.5 + 1.5 + 2.5 + 16 - 1) / 5) == found.mean
-    assert (0.4, 0.6, 0.8) == found.within
-    assert (16.0, "made up@13", 1.0) == (found.worst, found.worst_at, found.worst_below_lru)
+    assert found.within == (0.4, 0.6, 0.8)
+    assert (found.worst, found.worst_at, found.worst_below_lru) == (16.0, "made up@13", 1.0)
 
 
 def test_who_did_not_run_has_no_score() -> None:
@@ -104,7 +104,7 @@ def test_every_contestant_has_a_line_in_every_panel() -> None:
     titles = [title.text for title in root.iter("{http://www.w3.org/2000/svg}title")]
     assert sorted(names) == sorted(titles)
     # the one to look at is drawn last, on top of the others
-    assert "ours" == titles[-1]
+    assert titles[-1] == "ours"
 
 
 def test_the_page_says_what_came_of_the_goals() -> None:
@@ -115,7 +115,7 @@ def test_the_page_says_what_came_of_the_goals() -> None:
         each.trace = "web12"
         each.outcomes[judged] = [Outcome(70, 385)] * 3
     tell(page, cells)
-    assert [False, True, True, True, True] == [verdict.reached for verdict in page.verdicts]
+    assert [verdict.reached for verdict in page.verdicts] == [False, True, True, True, True]
     drawn = draw_page(page, {})
     assert "Gaps in points: 2 cells" in drawn
     assert "Short cells: 1 " in drawn
@@ -130,7 +130,7 @@ def test_what_the_references_did_is_remembered_for_their_sources(
     first.put("LRU", "web12", None, {"69": [1000, 20, 30]})
     first.save()
     again = Remembered(path)
-    assert {"69": [1000, 20, 30]} == again.get("LRU", "web12", None)
+    assert again.get("LRU", "web12", None) == {"69": [1000, 20, 30]}
     assert again.get("LRU", "web12", 5000) is again.get("ARC", "web12", None) is None
     monkeypatch.setattr("tests.benchmarks.hit_ratio.remembered._digest", lambda: "changed")
     assert Remembered(path).get("LRU", "web12", None) is None

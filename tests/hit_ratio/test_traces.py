@@ -13,20 +13,20 @@ from tests.benchmarks.hit_ratio.traces import DATA, RECIPES, SMALLEST, Trace, re
 @pytest.mark.parametrize("name", RECIPES)
 def test_a_trace_is_the_same_every_time_and_as_long_as_asked(name: str) -> None:
     first = trace(name, 5000)
-    assert 5000 == len(first.keys)
+    assert len(first.keys) == 5000
     assert first == trace(name, 5000)
 
 
 def test_capacities_are_shares_of_the_distinct_keys_and_differ() -> None:
-    assert [50, 100, 500, 1000, 2500] == Trace("", list(range(10_000))).capacities()
-    assert [SMALLEST, 25] == Trace("", list(range(100))).capacities()
+    assert Trace("", list(range(10_000))).capacities() == [50, 100, 500, 1000, 2500]
+    assert Trace("", list(range(100))).capacities() == [SMALLEST, 25]
 
 
 def test_long_traces_are_found_where_the_variable_says(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.delenv(traces.VARIABLE, raising=False)
-    assert list(RECIPES) == list(recipes())
+    assert list(recipes()) == list(RECIPES)
     (tmp_path / "orm-night.trace.xz").symlink_to(DATA / "web07.trace.xz")
     monkeypatch.setenv(traces.VARIABLE, str(tmp_path))
     assert [*RECIPES, "orm-night"] == list(recipes())

@@ -29,7 +29,7 @@ class Answer:
 
     @property
     def json(self) -> object:
-        assert "application/json" == self.headers["content-type"].partition(";")[0]
+        assert self.headers["content-type"].partition(";")[0] == "application/json"
         return json.loads(self.body)
 
 

@@ -18,20 +18,20 @@ def error_of(answer: Any) -> tuple[int, str, str]:
 
 def test_arguments_go_by_name(door) -> None:
     answer = door.post({"command": "SET", "key": "k", "value": "v", "ex": 60})
-    assert (200, {"result": "OK"}) == (answer.status, answer.json)
-    assert 60 == door.result("TTL", "k")
+    assert (answer.status, answer.json) == (200, {"result": "OK"})
+    assert door.result("TTL", "k") == 60
 
 
 def test_arguments_go_by_position(door) -> None:
-    assert "OK" == door.result("SET", "k", "v", "EX", 60)
-    assert {"result": "v"} == door.post({"command": ["get", "k"]}).json
+    assert door.result("SET", "k", "v", "EX", 60) == "OK"
+    assert door.post({"command": ["get", "k"]}).json == {"result": "v"}
 
 
 def test_a_subcommand_goes_by_its_two_words(door) -> None:
     door.result("SET", "k", 5)
     answer = door.post({"command": "object encoding", "key": "k"})
-    assert {"result": "int"} == answer.json
-    assert "int" == door.result("OBJECT", "ENCODING", "k")
+    assert answer.json == {"result": "int"}
+    assert door.result("OBJECT", "ENCODING", "k") == "int"
 
 
 def test_a_missing_key_is_null(door) -> None:
@@ -41,9 +41,9 @@ def test_a_missing_key_is_null(door) -> None:
 def test_tags_go_through_http(door) -> None:
     door.post({"command": "SETTAG", "key": "user:1", "value": "Ada", "tags": ["users"]})
     door.post({"command": "SET", "key": "user:2", "value": "Bo", "tags": ["users", "x"]})
-    assert ["user:1", "user:2"] == door.result("TAGKEYS", "users")
-    assert 2 == door.result("INVALIDATE", "users")
-    assert [] == door.result("TAGKEYS", "users")
+    assert door.result("TAGKEYS", "users") == ["user:1", "user:2"]
+    assert door.result("INVALIDATE", "users") == 2
+    assert door.result("TAGKEYS", "users") == []
 
 
 def test_a_pipeline_is_answered_in_order_and_goes_on_after_an_error(door) -> None:
@@ -56,22 +56,22 @@ def test_a_pipeline_is_answered_in_order_and_goes_on_after_an_error(door) -> Non
             {"command": ["GET", "k"]},
         ]
     )
-    assert 200 == answer.status
+    assert answer.status == 200
     kinds = [next(iter(each)) for each in answer.json]
-    assert ["result", "error", "error", "error", "result"] == kinds
-    assert {"result": "text"} == answer.json[-1]
+    assert kinds == ["result", "error", "error", "error", "result"]
+    assert answer.json[-1] == {"result": "text"}
 
 
 def test_an_empty_pipeline_has_no_answers(door) -> None:
-    assert [] == door.post([]).json
+    assert door.post([]).json == []
 
 
 def test_a_namespace_is_chosen_by_member_or_by_header(door) -> None:
     door.post({"command": ["SET", "k", "here"]})
     door.post({"command": ["SET", "k", "there"], "namespace": "elsewhere"})
-    assert "here" == door.result("GET", "k")
+    assert door.result("GET", "k") == "here"
     by_header = door.post({"command": ["GET", "k"]}, X_CacheStorm_Namespace="elsewhere")
-    assert {"result": "there"} == by_header.json
+    assert by_header.json == {"result": "there"}
 
 
 def test_a_value_of_any_json_is_kept_as_the_object_it_is(door) -> None:
@@ -83,17 +83,17 @@ def test_a_value_of_any_json_is_kept_as_the_object_it_is(door) -> None:
 def test_bytes_that_are_no_text_are_base64_both_ways(door) -> None:
     binary = {"base64": "/wA="}
     door.post({"command": "SET", "key": "k", "value": binary})
-    assert b"\xff\x00" == door.cache.get("k")
+    assert door.cache.get("k") == b"\xff\x00"
     assert binary == door.result("GET", "k")
     door.post({"command": ["SET", binary, "v"]})
-    assert "v" == door.result("GET", binary)
+    assert door.result("GET", binary) == "v"
 
 
 def test_a_refusal_carries_the_code_and_the_status_of_its_class(door) -> None:
     door.post({"command": ["SET", "k", {"an": "object"}]})
     status, code, message = error_of(door.post({"command": ["APPEND", "k", "x"]}))
-    assert (409, "WRONGTYPE") == (status, code)
-    assert "Operation against a key holding the wrong kind of value" == message
+    assert (status, code) == (409, "WRONGTYPE")
+    assert message == "Operation against a key holding the wrong kind of value"
 
 
 @pytest.mark.parametrize(
@@ -145,21 +145,21 @@ def test_what_does_not_fit_is_refused_in_words(door, document, status, part) -> 
 )
 def test_what_is_no_json_is_refused_and_changes_nothing(door, body) -> None:
     answer = door.request("POST", "/v1/commands", body, Content_Type="application/json")
-    assert 400 == answer.status
+    assert answer.status == 400
     assert "body" in answer.json["error"]["message"]
-    assert 0 == len(door.cache)
+    assert len(door.cache) == 0
 
 
 def test_a_body_beyond_the_limit_is_refused(serve) -> None:
     door = serve({"http.max_body": "1kb"})
     status, _, message = error_of(door.post({"command": ["SET", "k", "x" * 2000]}))
-    assert (413, "the body is larger than 1024 bytes") == (status, message)
-    assert "OK" == door.result("SET", "k", "x" * 500)
+    assert (status, message) == (413, "the body is larger than 1024 bytes")
+    assert door.result("SET", "k", "x" * 500) == "OK"
 
 
 def test_a_limit_of_nothing_is_none(serve) -> None:
     door = serve({"http.max_body": "0"})
-    assert "OK" == door.result("SET", "k", "x" * (17 << 20))
+    assert door.result("SET", "k", "x" * (17 << 20)) == "OK"
 
 
 @pytest.mark.parametrize("times", [1, 5000])
@@ -173,27 +173,27 @@ def test_a_packed_body_counts_as_what_it_unpacks_to(serve, times) -> None:
 
 def test_a_body_that_is_not_packed_as_it_says_is_refused(door) -> None:
     headers = {"Content_Type": "application/json", "Content_Encoding": "gzip"}
-    assert 400 == door.request("POST", "/v1/commands", b"plain", **headers).status
+    assert door.request("POST", "/v1/commands", b"plain", **headers).status == 400
 
 
 def test_too_long_a_pipeline_is_refused(door) -> None:
     status, _, message = error_of(door.post([{"command": ["GET", "k"]}] * 10_001))
-    assert 400 == status
+    assert status == 400
     assert "at most 10000" in message
 
 
 def test_a_full_cache_answers_507(serve) -> None:
     door = serve({"memory.max_memory": "64kb", "memory.eviction_policy": "noeviction"})
     status, code, _ = error_of(door.post({"command": ["SET", "k", "x" * 100_000]}))
-    assert (507, "OOM") == (status, code)
+    assert (status, code) == (507, "OOM")
 
 
 def test_an_object_that_json_cannot_carry_is_refused_and_stays(door) -> None:
     door.cache.set("k", object())
     status, _, message = error_of(door.post({"command": ["GET", "k"]}))
-    assert 409 == status
+    assert status == 409
     assert "no form in JSON" in message
-    assert 1 == door.result("EXISTS", "k")
+    assert door.result("EXISTS", "k") == 1
 
 
 def test_an_unexpected_failure_is_answered_and_the_door_lives_on(door, caplog) -> None:
@@ -204,23 +204,23 @@ def test_an_unexpected_failure_is_answered_and_the_door_lives_on(door, caplog) -
     door.cache.set("k", Hostile(a=1))
     with caplog.at_level(logging.CRITICAL, "cachestorm.http"):
         status, code, message = error_of(door.post({"command": ["GET", "k"]}))
-    assert (500, "ERR", "internal error") == (status, code, message)
-    assert "OK" == door.result("SET", "k", "v")
+    assert (status, code, message) == (500, "ERR", "internal error")
+    assert door.result("SET", "k", "v") == "OK"
 
 
 def test_a_command_that_takes_many_turns_is_answered_in_its_place(door) -> None:
     for number in range(2 * SLICE):
         door.cache.set(f"k{number}", b"v", tags=["t"])
     answer = door.post({"command": ["INVALIDATE", "t"]})
-    assert (200, {"result": 2 * SLICE}) == (answer.status, answer.json)
+    assert (answer.status, answer.json) == (200, {"result": 2 * SLICE})
     for number in range(2 * SLICE):
         door.cache.set(f"k{number}", b"v", tags=["t"])
     pipeline = [{"command": ["KEYS", "k1234"]}, {"command": ["INVALIDATE", "t"]}]
-    assert [{"result": ["k1234"]}, {"result": 2 * SLICE}] == door.post(pipeline).json
+    assert door.post(pipeline).json == [{"result": ["k1234"]}, {"result": 2 * SLICE}]
 
 
 def test_an_empty_list_of_an_option_is_as_good_as_none(door) -> None:
     command = {"command": "SET", "key": "k", "value": "v", "tags": []}
-    assert {"result": "OK"} == door.post(command).json
-    assert [] == door.cache.tags("k")
-    assert 400 == door.post({"command": "DEL", "keys": []}).status
+    assert door.post(command).json == {"result": "OK"}
+    assert door.cache.tags("k") == []
+    assert door.post({"command": "DEL", "keys": []}).status == 400

@@ -17,50 +17,50 @@ def guarded(launch):
 @pytest.mark.parametrize("path", PATHS)
 def test_without_the_password_nothing_is_shown(guarded, path) -> None:
     answer = guarded.get(path)
-    assert (401, "NOAUTH") == (answer.status, answer.json["error"]["code"])
+    assert (answer.status, answer.json["error"]["code"]) == (401, "NOAUTH")
     assert answer.headers["www-authenticate"].startswith("Bearer")
 
 
 @pytest.mark.parametrize("given", ["Bearer wrong", "Bearer", "Basic c2VzYW1l", "sesame"])
 def test_another_password_is_none(guarded, given) -> None:
-    assert 401 == guarded.get("/info", Authorization=given).status
-    assert 401 == guarded.post({"command": ["PING"]}, Authorization=given).status
+    assert guarded.get("/info", Authorization=given).status == 401
+    assert guarded.post({"command": ["PING"]}, Authorization=given).status == 401
 
 
 def test_with_the_password_everything_is_open(guarded) -> None:
     key = {"Authorization": "Bearer sesame"}
-    assert 200 == guarded.get("/info", **key).status
-    assert 200 == guarded.post({"command": ["SET", "k", "v"]}, **key).status
+    assert guarded.get("/info", **key).status == 200
+    assert guarded.post({"command": ["SET", "k", "v"]}, **key).status == 200
     # whoever knows the password may call the server by any name
-    assert 200 == guarded.get("/info", Host="cache.example:9090", **key).status
+    assert guarded.get("/info", Host="cache.example:9090", **key).status == 200
 
 
 def test_health_needs_no_password(guarded) -> None:
-    assert 200 == guarded.get("/health", Host="10.0.0.7").status
+    assert guarded.get("/health", Host="10.0.0.7").status == 200
 
 
 def test_a_password_set_while_running_is_asked_for(serve) -> None:
     door = serve()
-    assert 200 == door.get("/info").status
+    assert door.get("/info").status == 200
     door.application.resp.settings.password = "new"
-    assert 401 == door.get("/info").status
+    assert door.get("/info").status == 401
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1:9090", "localhost", "[::1]:9090", "a.localhost"])
 def test_this_host_may_be_called_by_its_own_names(door, host) -> None:
-    assert 200 == door.get("/info", Host=host).status
+    assert door.get("/info", Host=host).status == 200
 
 
 @pytest.mark.parametrize("host", ["evil.example", "localhost.evil.example:9090", "[", ""])
 def test_a_name_that_was_bound_to_this_host_elsewhere_is_refused(door, host) -> None:
     answer = door.get("/info", Host=host)
-    assert (403, "DENIED") == (answer.status, answer.json["error"]["code"])
+    assert (answer.status, answer.json["error"]["code"]) == (403, "DENIED")
 
 
 def test_a_name_can_be_allowed(serve) -> None:
     door = serve({"http.hosts": "cache.internal"})
-    assert 200 == door.get("/info", Host="cache.internal:9090").status
-    assert 403 == door.get("/info", Host="other.internal").status
+    assert door.get("/info", Host="cache.internal:9090").status == 200
+    assert door.get("/info", Host="other.internal").status == 403
 
 
 @pytest.mark.parametrize(
@@ -68,11 +68,11 @@ def test_a_name_can_be_allowed(serve) -> None:
 )
 def test_a_form_of_another_origin_is_no_command(door, kind) -> None:
     answer = door.post({"command": ["SET", "k", "v"]}, Content_Type=kind)
-    assert 415 == answer.status
-    assert 0 == len(door.cache)
+    assert answer.status == 415
+    assert len(door.cache) == 0
 
 
 def test_a_preflight_is_not_answered_with_a_welcome(door) -> None:
     answer = door.request("OPTIONS", "/v1/commands", Origin="http://evil.example")
-    assert 405 == answer.status
+    assert answer.status == 405
     assert "access-control-allow-origin" not in answer.headers

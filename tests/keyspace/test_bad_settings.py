@@ -21,7 +21,7 @@ def test_a_sample_is_a_number_of_entries(count: int) -> None:
     cache = Cache(policy="allkeys-lru")
     with pytest.raises((ConfigError, TypeError)):
         cache.sample_size = count
-    assert 8 == cache.sample_size
+    assert cache.sample_size == 8
 
 
 @pytest.mark.parametrize("clock", [1, ManualClock, "now"])
@@ -51,7 +51,7 @@ def test_a_clock_moves_forward_only(seconds: float) -> None:
     clock = ManualClock(1000)
     with pytest.raises(ArgumentError):
         clock.advance(seconds)
-    assert 1000 == clock.now_ms()
+    assert clock.now_ms() == 1000
 
 
 @pytest.mark.parametrize("way", [pickle.dumps, copy.copy, copy.deepcopy])
@@ -65,10 +65,10 @@ def test_the_settings_of_a_namespace_can_be_taken_back() -> None:
     view = cache.namespace("n", default_ttl=60, max_memory="1mb")
     assert view is not cache.namespace("n", default_ttl=None, max_memory=None)
     facts = cache.namespace_stats("n")
-    assert (60, 1 << 20) == (facts["default_ttl"], facts["max_memory"])
+    assert (facts["default_ttl"], facts["max_memory"]) == (60, 1 << 20)
     cache.namespace("n", default_ttl=0, max_memory=0)
     facts = cache.namespace_stats("n")
-    assert (0, 0) == (facts["default_ttl"], facts["max_memory"])
+    assert (facts["default_ttl"], facts["max_memory"]) == (0, 0)
     view.set("k", 1)
     assert view.ttl("k") is None
 

@@ -30,8 +30,8 @@ def test_deleted_names_are_given_back() -> None:
     for number in range(MOST_SPACES + 100):
         cache.namespace(f"tenant:{number}").set("a", 1)
         cache.namespacedel(f"tenant:{number}")
-    assert ["default"] == cache.namespaces()
-    assert 1 == len(cache._store._spaces)
+    assert cache.namespaces() == ["default"]
+    assert len(cache._store._spaces) == 1
     cache._check()
 
 
@@ -43,7 +43,7 @@ def test_emptied_names_are_given_back() -> None:
         clock.advance(2)
         while cache.reap():
             pass
-    assert ["default"] == cache.namespaces()
+    assert cache.namespaces() == ["default"]
     assert len(cache._store._spaces) <= FEW_SPACES
     cache._check()
 
@@ -52,8 +52,8 @@ def test_a_read_over_http_makes_no_namespace_that_stays() -> None:
     cache = Cache()
     door = JsonCommands(cache, REGISTRY)
     for number in range(MANY):
-        assert {"result": None} == door.answer({"command": ["GET", "k"]}, f"n{number}")[1]
-        assert ["default"] == cache.namespaces()
+        assert door.answer({"command": ["GET", "k"]}, f"n{number}")[1] == {"result": None}
+        assert cache.namespaces() == ["default"]
     assert len(cache._store._spaces) <= FEW_SPACES
 
 
@@ -62,10 +62,10 @@ def test_a_read_over_resp_makes_no_namespace_that_stays() -> None:
     for number in range(MANY):
         session = Session(door)
         asked = b"NAMESPACE n%d\r\nGET k\r\n" % number
-        assert b"+OK\r\n$-1\r\n" == session.receive(asked)
+        assert session.receive(asked) == b"+OK\r\n$-1\r\n"
         session.close()
     gc.collect()
-    assert ["default"] == door.cache.namespaces()
+    assert door.cache.namespaces() == ["default"]
     a_crowd(door.cache)
     assert len(door.cache._store._spaces) <= FEW_SPACES
 
@@ -74,10 +74,10 @@ def test_a_session_stands_in_a_namespace_that_stays() -> None:
     door = Door(Cache(), REGISTRY, Settings())
     session = Session(door)
     session.receive(b"NAMESPACE n\r\n")
-    assert ["default", "n"] == door.cache.namespaces()
+    assert door.cache.namespaces() == ["default", "n"]
     a_crowd(door.cache)
     door.cache.namespace("n").set("k", b"v")
-    assert b"$1\r\nv\r\n" == session.receive(b"GET k\r\n")
+    assert session.receive(b"GET k\r\n") == b"$1\r\nv\r\n"
 
 
 def test_a_view_that_is_alive_sees_what_another_one_writes() -> None:
@@ -86,12 +86,12 @@ def test_a_view_that_is_alive_sees_what_another_one_writes() -> None:
     a_crowd(cache)
     other = cache.namespace("n")
     other.set("k", 1)
-    assert 1 == view.get("k")
+    assert view.get("k") == 1
     cache.namespacedel("n")
     a_crowd(cache)
     view.set("k", 2)
-    assert 2 == other.get("k")
-    assert ["default", "n"] == cache.namespaces()
+    assert other.get("k") == 2
+    assert cache.namespaces() == ["default", "n"]
     cache._check()
 
 
@@ -100,7 +100,7 @@ def test_a_view_of_a_view_keeps_the_namespace_as_well() -> None:
     view = cache.namespace("n").serving_others()
     a_crowd(cache)
     cache.namespace("n").set("k", 1)
-    assert 1 == view.get("k")
+    assert view.get("k") == 1
 
 
 def test_what_holds_something_or_has_settings_stays() -> None:
@@ -110,14 +110,14 @@ def test_what_holds_something_or_has_settings_stays() -> None:
     cache.namespace("timed", default_ttl=60)
     cache.namespace("small", max_memory="1mb")
     a_crowd(cache)
-    assert ["default", "keys", "links", "small", "timed"] == cache.namespaces()
-    assert 1 == cache.namespace("keys").get("k")
-    assert ["b"] == cache.namespace("links").tagchildren("a")
-    assert 60 == cache.namespace_stats("timed")["default_ttl"]
-    assert 1 << 20 == cache.namespace_stats("small")["max_memory"]
+    assert cache.namespaces() == ["default", "keys", "links", "small", "timed"]
+    assert cache.namespace("keys").get("k") == 1
+    assert cache.namespace("links").tagchildren("a") == ["b"]
+    assert cache.namespace_stats("timed")["default_ttl"] == 60
+    assert cache.namespace_stats("small")["max_memory"] == 1 << 20
     for name in ("keys", "links", "timed", "small"):
         cache.namespacedel(name)
-    assert ["default"] == cache.namespaces()
+    assert cache.namespaces() == ["default"]
 
 
 def test_databases_have_their_places_whatever_else_there_is() -> None:
@@ -131,7 +131,7 @@ def test_databases_have_their_places_whatever_else_there_is() -> None:
     assert cache.move("k", 3) is False
     del views[-1000:]
     cache.namespace("one-more").set("k", 1)
-    assert 1 == cache.namespace("one-more").get("k")
+    assert cache.namespace("one-more").get("k") == 1
 
 
 def test_a_full_house_is_empty_after_a_flush() -> None:
@@ -153,8 +153,8 @@ def test_counters_do_not_go_back() -> None:
     view.get("none")
     view.invalidate("t")
     before = cache.stats()
-    assert (1, 1, 1) == (before["hits"], before["sets"], before["invalidated"])
+    assert (before["hits"], before["sets"], before["invalidated"]) == (1, 1, 1)
     del view
     a_crowd(cache)
-    assert ["default"] == list(cache._store._spaces)[:1] and "n" not in cache._store._spaces
+    assert list(cache._store._spaces)[:1] == ["default"] and "n" not in cache._store._spaces
     assert {**before, "namespaces": 1} == cache.stats()

@@ -301,7 +301,7 @@ def test_many_tags_are_added_and_taken_away_in_proportion_to_their_number() -> N
     second = [f"second-{number}" for number in range(30_000)]
     cache.set("k", "v", tags=first)
     started = time.process_time()
-    assert 30_000 == cache.addtag("k", *second)
-    assert 30_000 == cache.remtag("k", *second)
+    assert cache.addtag("k", *second) == 30_000
+    assert cache.remtag("k", *second) == 30_000
     assert time.process_time() - started < 5
     assert first == cache.tags("k")

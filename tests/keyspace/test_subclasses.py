@@ -23,9 +23,9 @@ def test_a_view_has_the_attributes_of_the_cache_it_was_made_of() -> None:
     for view in (cache.namespace("n"), cache.database(1), cache.serving_others()):
         assert isinstance(view, Named)
         view.set("k", view.name)
-        assert f"shop: {view.name}" == view.titled("k")
-    assert ["k", "k", "k"] == cache.calls
-    assert "default" == cache.name and 10 == cache.max_entries
+        assert view.titled("k") == f"shop: {view.name}"
+    assert cache.calls == ["k", "k", "k"]
+    assert cache.name == "default" and cache.max_entries == 10
 
 
 def test_what_a_view_is_given_later_is_its_own() -> None:
@@ -33,7 +33,7 @@ def test_what_a_view_is_given_later_is_its_own() -> None:
     view = cache.namespace("n")
     assert isinstance(view, Named)
     view.title = "other"
-    assert "shop" == cache.title
+    assert cache.title == "shop"
 
 
 class Slotted(Cache):

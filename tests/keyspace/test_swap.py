@@ -79,7 +79,7 @@ def test_a_swap_gives_each_of_the_two_what_the_other_one_had() -> None:
     for statement in ast.walk(methods_of(Holdings)["swap"]):
         if isinstance(statement, ast.Assign) and isinstance(statement.targets[0], ast.Tuple):
             mine, others = (ast.unparse(name) for name in statement.targets[0].elts)
-            assert f"{others}, {mine}" == ast.unparse(statement.value).strip("()")
+            assert ast.unparse(statement.value).strip("()") == f"{others}, {mine}"
             assert mine.replace("self.", "other.", 1) == others
 
 
@@ -89,7 +89,7 @@ def test_no_room_of_a_keyspace_but_the_first_makes_an_attribute() -> None:
     assert {Keyspace, Holdings} < set(ROOMS)
     for room in ROOMS:
         body = source_of(room).body
-        assert [] == [node for node in body if isinstance(node, ast.Assign | ast.AnnAssign)]
+        assert [node for node in body if isinstance(node, ast.Assign | ast.AnnAssign)] == []
         for name, method in methods_of(room).items():
             assert (room is Holdings) or name not in ("__init__", "swap")
             assert written_in(method) <= made
@@ -102,14 +102,14 @@ def test_whoever_is_in_a_namespace_sees_the_keys_of_the_other(cache: Cache) -> N
     cache.expire("a", 60)
     other.rpush("list", "x")
     assert cache.swapdb(0, 1)
-    assert ["list"] == cache.keys()
-    assert ["x"] == cache.lrange("list", 0, -1)
-    assert [] == cache.tagchildren("t")
-    assert (1, ["t"], 60) == (other.get("a"), other.tags("a"), other.ttl("a"))
-    assert ["child"] == other.tagchildren("t")
-    assert ["a"] == cache.database(1).keys()
-    assert ("default", "db1") == (cache.name, other.name)
-    assert ["db1", "default"] == cache.namespaces()
+    assert cache.keys() == ["list"]
+    assert cache.lrange("list", 0, -1) == ["x"]
+    assert cache.tagchildren("t") == []
+    assert (other.get("a"), other.tags("a"), other.ttl("a")) == (1, ["t"], 60)
+    assert other.tagchildren("t") == ["child"]
+    assert cache.database(1).keys() == ["a"]
+    assert (cache.name, other.name) == ("default", "db1")
+    assert cache.namespaces() == ["db1", "default"]
     cache._check()
 
 
@@ -125,12 +125,12 @@ def test_both_go_on_as_they_were(cache: Cache, clock: ManualClock) -> None:
     cache._check()
     assert 51 >= other.dbsize() >= 49
     expected = len(other.tagkeys("t0"))
-    assert expected == other.invalidate("t0")
+    assert other.invalidate("t0") == expected
     other.set("new", 1)
     cache.delete("h5")
     cache._check()
-    assert "deleted" == cache.why("h5")["cause"].value
-    assert "invalidated" == other.why("k99")["cause"].value
+    assert cache.why("h5")["cause"].value == "deleted"
+    assert other.why("k99")["cause"].value == "invalidated"
 
 
 def test_the_accounts_and_statistics_go_along(cache: Cache) -> None:
@@ -154,12 +154,12 @@ def test_a_quota_and_a_default_time_to_live_stay_with_the_name() -> None:
     for number in range(100):
         cache.set(f"k{number}", b"x" * 400)
     cache.swapdb(0, 1)
-    assert 100 == small.dbsize()
+    assert small.dbsize() == 100
     small.set("new", 1)
-    assert 60 == pytest.approx(small.ttl("new"), abs=1)
+    assert pytest.approx(small.ttl("new"), abs=1) == 60
     assert small.dbsize() < 30
     cache.set("forever", 1)
-    assert None is cache.ttl("forever")
+    assert cache.ttl("forever") is None
     cache._check()
 
 
@@ -170,7 +170,7 @@ def test_a_passed_quota_without_a_victim_refuses_what_is_written() -> None:
     cache.swapdb(0, 1)
     with pytest.raises(OutOfMemoryError):
         small.set("b", 1)
-    assert b"x" * 2000 == small.get("a")
+    assert small.get("a") == b"x" * 2000
     cache._check()
 
 
@@ -181,8 +181,8 @@ def test_an_invalidation_that_is_not_reaped_yet_is_finished_first(cache: Cache) 
     job = Invalidation(space.commons.sequence, space.commons.now_ms())
     space.charge(-space.tags.detach(["t"], job))
     cache.swapdb(0, 2)
-    assert 50 == job.removed
-    assert (0, 0) == (cache.dbsize(), cache.database(2).dbsize())
+    assert job.removed == 50
+    assert (cache.dbsize(), cache.database(2).dbsize()) == (0, 0)
     cache._check()
 
 
@@ -195,14 +195,14 @@ def test_a_flush_that_is_not_cleared_yet_stays_where_it_was(cache: Cache) -> Non
     cache._check()
     while cache.reap():
         pass
-    assert ["a"] == cache.database(1).keys()
+    assert cache.database(1).keys() == ["a"]
     cache._check()
 
 
 def test_a_swap_with_itself_changes_nothing(cache: Cache) -> None:
     cache.set("a", 1)
     assert cache.swapdb(0, 0)
-    assert 1 == cache.get("a")
+    assert cache.get("a") == 1
 
 
 def test_a_number_that_is_no_database_is_refused(cache: Cache) -> None:
@@ -215,7 +215,7 @@ def test_listeners_are_told(cache: Cache) -> None:
     heard: list[Effect] = []
     cache.listen(heard.append)
     cache.swapdb(0, 1)
-    assert [("swapped", "default", "db1")] == [(e.name, e.namespace, e.key) for e in heard]
+    assert [(e.name, e.namespace, e.key) for e in heard] == [("swapped", "default", "db1")]
 
 
 def test_random_swaps_among_random_writes_keep_every_invariant(
@@ -241,4 +241,4 @@ def test_random_swaps_among_random_writes_keep_every_invariant(
         if step % 100 == 0:
             cache._check()
     for view, expected in zip(views, model, strict=True):
-        assert expected == {key: view.get(key) for key in view}
+        assert {key: view.get(key) for key in view} == expected

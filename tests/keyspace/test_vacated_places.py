@@ -44,9 +44,9 @@ def test_a_victim_gives_its_place_to_the_new_key(cache: Cache) -> None:
     assert places[left] == space.entries["new"].index
     del places[left]
     assert places == {entry.key: entry.index for entry in space.dense if entry.key != "new"}
-    assert Cause.EVICTED == (cache.why(left) or {})["cause"]
-    assert b"new" == cache.get("new")
-    assert SIZE + 1 == cache.stats()["evicted"]
+    assert (cache.why(left) or {})["cause"] == Cause.EVICTED
+    assert cache.get("new") == b"new"
+    assert cache.stats()["evicted"] == SIZE + 1
     cache._check()
 
 
@@ -71,14 +71,14 @@ def test_a_value_with_a_finalizer_is_not_let_go_of_without_the_latch(
     before = cache.keys("*")
     assert not in_a_step(cache._space, "new")
     assert before == cache.keys("*")
-    assert SIZE == cache.stats()["evicted"]
+    assert cache.stats()["evicted"] == SIZE
     # the policy is not asked again for whom it has chosen
     condemned = cache._space._condemned
     assert condemned is not None
     chosen = condemned.key
     cache.set("new", b"new")
     assert not cache.exists(chosen)
-    assert SIZE == len(cache)
+    assert len(cache) == SIZE
     cache._check()
 
 
@@ -89,10 +89,10 @@ def test_whoever_was_chosen_and_has_left_is_chosen_no_more(clock: ManualClock) -
     assert condemned is not None
     cache.delete(condemned.key)
     cache.set("a", 1)
-    assert SIZE == len(cache)
+    assert len(cache) == SIZE
     cache.set("b", 1)
-    assert SIZE == len(cache)
-    assert SIZE + 1 == cache.stats()["evicted"]
+    assert len(cache) == SIZE
+    assert cache.stats()["evicted"] == SIZE + 1
     cache._check()
 
 
@@ -102,7 +102,7 @@ def test_a_flush_forgets_who_was_chosen(clock: ManualClock) -> None:
     cache.flushdb()
     for number in range(2 * SIZE):
         cache.set(f"key:{number}", number)
-    assert SIZE == len(cache)
+    assert len(cache) == SIZE
     cache._check()
 
 
@@ -111,7 +111,7 @@ def test_what_is_due_goes_before_any_victim(clock: ManualClock) -> None:
     clock.advance(12)
     assert not in_a_step(cache._space, "new")
     cache.set("new", 1)
-    assert SIZE == cache.stats()["evicted"]
+    assert cache.stats()["evicted"] == SIZE
     assert cache.stats()["expired"] > 0
     cache._check()
 
@@ -121,7 +121,7 @@ def test_another_namespace_may_have_to_give_room(cache: Cache) -> None:
     other.set("key", 1)
     assert not in_a_step(cache._space, "new")
     cache.set("new", 1)
-    assert SIZE == len(cache) + len(other)
+    assert len(cache) + len(other) == SIZE
     cache._check()
 
 
@@ -140,11 +140,11 @@ def test_flags_and_none_are_plain_as_well(clock: ManualClock) -> None:
     cache.set("new", None)
     cache.set("new", False)
     assert cache.get("new", "missing") is False
-    assert "object" == cache.type("new")
+    assert cache.type("new") == "object"
     cache.set("new", [1])
-    assert [1] == cache.get("new")
+    assert cache.get("new") == [1]
     cache.set("new", 2)
-    assert (2, "string") == (cache.get("new"), cache.type("new"))
+    assert (cache.get("new"), cache.type("new")) == (2, "string")
     cache._check()
 
 

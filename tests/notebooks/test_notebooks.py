@@ -55,7 +55,7 @@ def printed(notebook: Any) -> list[str]:
 
 
 def test_there_are_notebooks() -> None:
-    assert ["eviction.ipynb"] == [path.name for path in FOUND]
+    assert [path.name for path in FOUND] == ["eviction.ipynb"]
 
 
 @NOTEBOOKS
@@ -64,8 +64,8 @@ def test_it_runs_and_draws(path: Path) -> None:
     assert len(outputs(notebook, "image/svg+xml")) >= 4
     # of the build under test, not of another one that the kernel found
     build = "compiled" if cachestorm.COMPILED else "pure"
-    assert [f"CacheStorm {cachestorm.__version__}, {build}"] == [
-        text.partition(";")[0] for text in printed(notebook)
+    assert [text.partition(";")[0] for text in printed(notebook)] == [
+        f"CacheStorm {cachestorm.__version__}, {build}"
     ]
 
 

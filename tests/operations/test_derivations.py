@@ -411,7 +411,7 @@ def filled(name: str) -> Cache:
 
 def is_as_modelled(name: str, before: State, result: object, cache: Cache) -> None:
     expected, after = CASES[name][2](before)
-    assert expected == result
+    assert result == expected
     assert after == state_of(cache)
     cache._check()
 

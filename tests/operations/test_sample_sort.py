@@ -21,4 +21,4 @@ def test_all_items_come_out_in_order(count: int, kinds: int) -> None:
     assert not items or count <= SHORT
     assert not sort.waiting
     assert all(0 < len(part) <= SHORT for part in sort.parts)
-    assert expected == [item for part in sort.parts for item in part]
+    assert [item for part in sort.parts for item in part] == expected

@@ -36,7 +36,7 @@ def is_restored(cache: Cache) -> bool:
 
 def test_a_payload_travels_in_process(cache: Cache) -> None:
     payload = cache.execute("DUMP", "h")
-    assert True is cache.execute("RESTORE", "again", 0, payload)
+    assert cache.execute("RESTORE", "again", 0, payload) is True
     assert is_restored(cache)
 
 
@@ -46,13 +46,15 @@ def test_a_payload_travels_over_resp(cache: Cache, protocol: bytes) -> None:
     session.receive(spell([b"HELLO", protocol]))
     payload = read_reply(io.BytesIO(session.receive(spell([b"DUMP", b"h"]))))
     assert isinstance(payload, bytes)
-    assert b"+OK\r\n" == session.receive(spell([b"RESTORE", b"again", b"0", payload]))
+    assert session.receive(spell([b"RESTORE", b"again", b"0", payload])) == b"+OK\r\n"
     assert is_restored(cache)
-    assert b"-BUSYKEY Target key name already exists.\r\n" == session.receive(
-        spell([b"RESTORE", b"again", b"0", payload])
+    assert (
+        session.receive(spell([b"RESTORE", b"again", b"0", payload]))
+        == b"-BUSYKEY Target key name already exists.\r\n"
     )
-    assert b"-ERR DUMP payload version or checksum are wrong\r\n" == session.receive(
-        spell([b"RESTORE", b"other", b"0", payload[1:]])
+    assert (
+        session.receive(spell([b"RESTORE", b"other", b"0", payload[1:]]))
+        == b"-ERR DUMP payload version or checksum are wrong\r\n"
     )
     missing = b"$-1\r\n" if protocol == b"2" else b"_\r\n"
     assert missing == session.receive(spell([b"DUMP", b"missing"]))
@@ -69,8 +71,8 @@ def test_a_payload_travels_over_http_in_base64(cache: Cache) -> None:
     assert isinstance(payload, dict)
     assert (200, cache.dump("h")) == (status, b64decode(payload["base64"]))
     restore = {"command": "RESTORE", "key": "again", "ttl": 0, "serialized-value": payload}
-    assert (200, {"result": "OK"}) == answer(**restore)
+    assert answer(**restore) == (200, {"result": "OK"})
     assert is_restored(cache)
     status, found = answer(**restore)
-    assert (409, "BUSYKEY") == (status, found["error"]["code"])
-    assert (200, {"result": "OK"}) == answer(**restore, replace=True)
+    assert (status, found["error"]["code"]) == (409, "BUSYKEY")
+    assert answer(**restore, replace=True) == (200, {"result": "OK"})

@@ -162,7 +162,7 @@ def test_a_key_that_is_there_is_kept_unless_it_is_to_be_replaced(cache: Cache) -
     assert before == told(cache, "number")
     assert cache.restore("number", 0, payload, replace=True)
     assert told(cache, "hash") == told(cache, "number")
-    assert ["object"] == cache.tagkeys("a")
+    assert cache.tagkeys("a") == ["object"]
     cache._check()
 
 
@@ -172,18 +172,18 @@ def test_a_time_to_live_is_in_milliseconds_and_zero_is_for_ever(cache: Cache) ->
     cache.restore("number", 0, payload, replace=True)
     assert cache.ttl("number") is None
     cache.restore("number", 1500, payload, replace=True)
-    assert 1500 == cache.pttl("number")
+    assert cache.pttl("number") == 1500
     cache.restore("number", "5m", payload, replace=True)
-    assert 300.0 == cache.ttl("number")
+    assert cache.ttl("number") == 300.0
     cache.restore("number", 1_700_000_001_000, payload, replace=True, absttl=True)
-    assert 1_700_000_001_000 == cache.pexpiretime("number")
+    assert cache.pexpiretime("number") == 1_700_000_001_000
 
 
 def test_a_deadline_in_the_past_makes_no_key_and_takes_the_old_one(cache: Cache) -> None:
     payload = cache.dump("text")
     assert cache.restore("new", 1, payload, absttl=True)
     assert cache.restore("number", 1, payload, absttl=True, replace=True)
-    assert 0 == cache.exists("new", "number")
+    assert cache.exists("new", "number") == 0
     cache._check()
 
 
@@ -214,8 +214,8 @@ def test_fields_that_are_due_are_left_out(cache: Cache, clock: ManualClock) -> N
     payload = cache.dump("hash")
     clock.advance(61)
     assert cache.restore("again", 0, payload)
-    assert {"f": b"v", "h": ["x"]} == cache.hgetall("again")
-    assert {"f": b"v", "h": ["x"]} == cache.hgetall("hash")
+    assert cache.hgetall("again") == {"f": b"v", "h": ["x"]}
+    assert cache.hgetall("hash") == {"f": b"v", "h": ["x"]}
     assert cache.dump("hash") != payload
     cache.hset("short", "f", 1)
     cache.hexpire("short", 1, "f")
@@ -242,7 +242,7 @@ def test_an_object_without_a_form_in_json_is_refused(cache: Cache) -> None:
     cache.set("pair", (1, 2))
     comes = cache.dump("pair")
     cache.restore("again", 0, comes)
-    assert [1, 2] == cache.get("again")
+    assert cache.get("again") == [1, 2]
 
 
 def test_a_value_that_finds_no_room_changes_nothing(cache: Cache) -> None:
@@ -252,14 +252,14 @@ def test_a_value_that_finds_no_room_changes_nothing(cache: Cache) -> None:
     small.set("k", 1, tags=["t"])
     with pytest.raises(OutOfMemoryError):
         small.restore("k", 0, payload, replace=True)
-    assert (1, ["t"]) == (small.get("k"), small.tags("k"))
+    assert (small.get("k"), small.tags("k")) == (1, ["t"])
     small._check()
 
 
 def test_a_payload_may_be_restored_while_it_is_in_other_namespaces(cache: Cache) -> None:
     cache.database(1).restore("k", 0, cache.dump("object"))
-    assert ["a"] == cache.database(1).tags("k")
-    assert {"a": [1, None, {"b": "c"}]} == cache.database(1).get("k")
+    assert cache.database(1).tags("k") == ["a"]
+    assert cache.database(1).get("k") == {"a": [1, None, {"b": "c"}]}
 
 
 # -- bytes that do harm
@@ -275,10 +275,10 @@ def refused(payload: bytes) -> str:
         cache.restore("k", 0, payload, replace=True)
     except PayloadError as error:
         assert before == told(cache, "k")
-        assert [1, 2] == [cache.get("other"), len(cache)]
+        assert [cache.get("other"), len(cache)] == [1, 2]
         cache._check()
         return str(error)
-    assert 1 == cache.get("other")
+    assert cache.get("other") == 1
     told(cache, "k")
     cache._check()
     return ""
@@ -288,11 +288,11 @@ def refused(payload: bytes) -> str:
 def test_a_payload_that_is_cut_or_flipped_is_refused(cache: Cache, key: str) -> None:
     payload = cache.dump(key)
     for size in range(len(payload)):
-        assert BROKEN_SEAL == refused(payload[:size])
+        assert refused(payload[:size]) == BROKEN_SEAL
         for bit in (1, 16, 128):
             flipped = payload[:size] + bytes([payload[size] ^ bit]) + payload[size + 1 :]
-            assert BROKEN_SEAL == refused(flipped)
-    assert BROKEN_SEAL == refused(payload + b"\0")
+            assert refused(flipped) == BROKEN_SEAL
+    assert refused(payload + b"\0") == BROKEN_SEAL
 
 
 @HARMFUL
@@ -369,14 +369,14 @@ def test_any_bytes_with_the_seal_of_redis_are_a_value_or_bad_data(
     ],
 )
 def test_what_is_no_value_is_bad_data(body: bytes) -> None:
-    assert BAD_DATA == refused(sealed(body))
+    assert refused(sealed(body)) == BAD_DATA
 
 
 def test_a_later_version_is_refused_by_its_seal(cache: Cache) -> None:
-    assert BROKEN_SEAL == refused(sealed(b"\x00\x05", version=2))
+    assert refused(sealed(b"\x00\x05", version=2)) == BROKEN_SEAL
     for version in (13, 79, 81, 65535):
-        assert BROKEN_SEAL == refused(sealed_as_redis(b"\x00\x01a", version))
-    assert "" == refused(sealed_as_redis(b"\x00\x01a", 80))
+        assert refused(sealed_as_redis(b"\x00\x01a", version)) == BROKEN_SEAL
+    assert refused(sealed_as_redis(b"\x00\x01a", 80)) == ""
 
 
 def test_json_nested_deeply_is_bad_data() -> None:
@@ -387,7 +387,7 @@ def test_json_nested_deeply_is_bad_data() -> None:
             size.append(length & 127 | 128)
             length >>= 7
         size.append(length)
-        assert BAD_DATA == refused(sealed(b"\x00\x08" + bytes(size) + text))
+        assert refused(sealed(b"\x00\x08" + bytes(size) + text)) == BAD_DATA
 
 
 @pytest.mark.parametrize(
@@ -407,7 +407,7 @@ def test_a_length_that_lies_takes_no_memory(payload: bytes) -> None:
     refused(payload)
     tracemalloc.start()
     try:
-        assert BAD_DATA == refused(payload)
+        assert refused(payload) == BAD_DATA
         assert tracemalloc.get_traced_memory()[1] < 1_000_000
     finally:
         tracemalloc.stop()

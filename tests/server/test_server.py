@@ -251,7 +251,7 @@ def test_a_container_describes_its_subcommands(container: str) -> None:
     session = Session(Door(Cache(), REGISTRY, Settings()))
     replies = session.receive(b"%s help\r\n" % container.encode())
     lines = [line.removeprefix("+") for line in replies.decode().split("\r\n")[1:-1]]
-    assert f"{container} <subcommand> [<arg> [value] [opt] ...]. Subcommands are:" == lines[0]
+    assert lines[0] == f"{container} <subcommand> [<arg> [value] [opt] ...]. Subcommands are:"
     names = {line.split()[0] for line in lines[1:] if not line.startswith(" ")}
     told = REGISTRY.docs(container)
     assert told is not None
@@ -263,7 +263,7 @@ def test_a_container_describes_its_subcommands(container: str) -> None:
 
 def test_every_container_has_a_help() -> None:
     containers = {each.container for each in REGISTRY if each.subcommand}
-    assert [] == [name for name in containers if REGISTRY.get(f"{name} HELP") is None]
+    assert [name for name in containers if REGISTRY.get(f"{name} HELP") is None] == []
 
 
 @pytest.mark.parametrize(
@@ -303,15 +303,15 @@ def test_the_log_tells_of_refusals_rarely_and_with_their_number(
     for peer in (HOST, HOST, HOST):
         come(peer)
     server._tell_of_refusals()
-    assert ["clients refused: 2; there is room for 1 (server.max_connections)"] == [
-        record.getMessage() for record in caplog.records
+    assert [record.getMessage() for record in caplog.records] == [
+        "clients refused: 2; there is room for 1 (server.max_connections)"
     ]
     caplog.clear()
     door.settings.max_clients = 2
     come("10.0.0.7")
     door.tick += TELL_EVERY_S - 1
     server._tell_of_refusals()
-    assert [] == caplog.records
+    assert caplog.records == []
     door.tick += 1
     monkeypatch.setattr("cachestorm_server.server.run_out", lambda: True)
     server._tell_of_refusals()

@@ -54,16 +54,16 @@ def test_a_bit_is_found_wherever_it_is_among_blocks(size: int, filler: bytes) ->
     odd = b"\x10" if bit else b"\xef"
     last = size * 8 - 1
     plain = filler * size
-    assert -1 == find_bit(plain, bit, 0, last)
+    assert find_bit(plain, bit, 0, last) == -1
     for at in {0, 1, BLOCK - 1, BLOCK, BLOCK + 1, size // 2, size - 2, size - 1}:
         if at < size:
             raw = plain[:at] + odd + plain[at + 1 :]
             assert at * 8 + 3 == find_bit(raw, bit, 0, last)
             assert at * 8 + 3 == find_bit(raw, bit, at * 8 + 3, last)
-            assert -1 == find_bit(raw, bit, 0, at * 8 + 2)
-            assert -1 == find_bit(raw, bit, at * 8 + 4, last) or at == size - 1
+            assert find_bit(raw, bit, 0, at * 8 + 2) == -1
+            assert find_bit(raw, bit, at * 8 + 4, last) == -1 or at == size - 1
             expected = size * 8 - 1 if bit == 0 else 1
-            assert expected == count_bits(raw, 0, last)
+            assert count_bits(raw, 0, last) == expected
 
 
 @given(st.lists(RAW, min_size=1, max_size=4))
@@ -76,7 +76,7 @@ def test_strings_are_combined_as_if_they_were_equally_long(parts: list[bytes]) -
         (OR, bytes(any_bits(column) for column in columns)),
         (XOR, bytes(odd_bits(column) for column in columns)),
     ]:
-        assert expected == combine(operation, parts)
+        assert combine(operation, parts) == expected
     assert bytes(255 - byte for byte in parts[0]) == combine(NOT, parts)
 
 
@@ -125,8 +125,8 @@ def test_a_field_is_what_was_written_and_its_neighbours_stay(
 
 
 def test_a_field_beyond_the_end_is_clear() -> None:
-    assert 0xFF00 == field_of(b"\xff", 0, 16, False)
-    assert 0 == field_of(b"\xff", 1000, 64, True)
+    assert field_of(b"\xff", 0, 16, False) == 0xFF00
+    assert field_of(b"\xff", 1000, 64, True) == 0
 
 
 @given(st.integers(), st.integers(1, 64), st.booleans())

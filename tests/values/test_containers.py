@@ -306,9 +306,9 @@ def test_a_purge_stops_at_its_limit() -> None:
     for number in range(10):
         fields.put(str(number), number)
         fields.expire(str(number), 5)
-    assert 3 == fields.purge(5, 3)
-    assert 7 == len(fields)
-    assert 7 == fields.purge(5)
+    assert fields.purge(5, 3) == 3
+    assert len(fields) == 7
+    assert fields.purge(5) == 7
     fields._check()
 
 
@@ -317,7 +317,7 @@ def test_an_object_that_leaves_a_container_waits_to_be_let_go() -> None:
     fields.put("f", box({"an": "object"}))
     fields.put("f", b"bytes")
     assert fields.leaving is not None
-    assert [{"an": "object"}] == [unbox(held) for held in fields.leaving]
+    assert [unbox(held) for held in fields.leaving] == [{"an": "object"}]
 
 
 @pytest.mark.parametrize(

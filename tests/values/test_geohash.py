@@ -43,7 +43,7 @@ def test_every_score_is_a_place_on_the_map(score: float) -> None:
     longitude, latitude = place_of(score)
     assert abs(longitude) <= LONGITUDE_MAX
     assert abs(latitude) <= LATITUDE_MAX
-    assert 11 == len(geohash_of(score))
+    assert len(geohash_of(score)) == 11
 
 
 @pytest.mark.parametrize(

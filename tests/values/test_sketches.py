@@ -65,7 +65,7 @@ def test_neighbours_are_joined() -> None:
     sketch = Sketch(NEW)
     for index in range(16):
         sketch.raise_register(index, 5)
-    assert 4 * bytes([128 | 4 << 2 | 3]) == sketch.raw[HEADER : HEADER + 4]
+    assert sketch.raw[HEADER : HEADER + 4] == 4 * bytes([128 | 4 << 2 | 3])
 
 
 def test_a_rank_above_32_makes_it_dense() -> None:
@@ -75,9 +75,9 @@ def test_a_rank_above_32_makes_it_dense() -> None:
     assert not sketch.is_dense()
     assert sketch.raise_register(REGISTERS - 1, 33)
     assert sketch.is_dense()
-    assert DENSE_SIZE == len(sketch.raw)
+    assert len(sketch.raw) == DENSE_SIZE
     registers = registers_of(sketch.raw)
-    assert (3, 0, 33) == (registers[0], registers[1], registers[-1])
+    assert (registers[0], registers[1], registers[-1]) == (3, 0, 33)
 
 
 def test_a_walk_in_order_makes_the_bytes_that_single_steps_make() -> None:
@@ -110,13 +110,13 @@ def test_the_greater_of_all_registers_at_once() -> None:
     chance = random.Random(6)
     one, other = (bytes(chance.randrange(64) for _ in range(REGISTERS)) for _ in range(2))
     expected = bytes(max(pair) for pair in zip(one, other, strict=True))
-    assert expected == greater(one, other)
+    assert greater(one, other) == expected
 
 
 def test_an_estimate_is_remembered_until_it_is_not() -> None:
     raw = with_estimate(NEW, 12345678901)
-    assert 12345678901 == known_estimate(raw)
-    assert -1 == known_estimate(without_estimate(raw))
+    assert known_estimate(raw) == 12345678901
+    assert known_estimate(without_estimate(raw)) == -1
 
 
 @pytest.mark.parametrize(
@@ -145,7 +145,7 @@ def test_registers_that_no_elements_leave_are_refused() -> None:
     ],
 )
 def test_a_sketch_is_told_by_its_header_and_length(raw: bytes, expected: bool) -> None:
-    assert expected is is_sketch(raw)
+    assert is_sketch(raw) is expected
 
 
 def plain_murmur(data: bytes) -> int:

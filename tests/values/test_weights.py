@@ -27,7 +27,7 @@ ordinary_headers = pytest.mark.skipif(
 )
 def test_a_scalar_weighs_what_the_interpreter_says_rounded_to_sixteen(value: object) -> None:
     expected = -(-sys.getsizeof(value) // 16) * 16
-    assert expected == weigh(value)
+    assert weigh(value) == expected
 
 
 @ordinary_headers
@@ -41,7 +41,7 @@ def test_a_str_weighs_as_many_times_its_length_as_its_widest_letter_needs(
 
 
 def test_none_and_bools_are_shared_and_weigh_nothing() -> None:
-    assert [0, 0, 0] == [weigh(None), weigh(True), weigh(False)]
+    assert [weigh(None), weigh(True), weigh(False)] == [0, 0, 0]
 
 
 def test_a_subclass_of_a_scalar_is_boxed() -> None:
