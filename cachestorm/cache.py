@@ -1,4 +1,4 @@
-"""The cache: the door in process, and what every other door calls.
+"""The cache: the endpoint in process, and what every other endpoint calls.
 
 Put together from the families of commands; adds what concerns a cache as a whole:
 making one, its namespaces, transactions, listeners, and `execute`, which runs any
@@ -42,7 +42,7 @@ from cachestorm.events import Cause, Listener, RemovalListener, RemovalRelay
 from cachestorm.eviction.sampled import SAMPLE_SIZE
 from cachestorm.keyspace.forks import guard
 from cachestorm.keyspace.keyspace import Keyspace
-from cachestorm.keyspace.store import DEFAULT, Hold, Store
+from cachestorm.keyspace.store import DEFAULT, NamespaceReference, Store
 from cachestorm.markers import MISSING
 from cachestorm.operations.lifetimes import milliseconds_of
 from cachestorm.sizes import parse_size
@@ -123,7 +123,7 @@ class Cache(
             hot_keys,
         )
         self._space = self._store.space(DEFAULT)
-        self._hold = self._store.hold(self._space)
+        self._reference = self._store.reference(self._space)
         self._serves_others = False
         self._space.default_ttl_ms = _ttl_ms(default_ttl)
         guard(self._store)
@@ -158,7 +158,7 @@ class Cache(
         self._enter()
         try:
             space = self._store.space(name)
-            hold = self._store.hold(space)
+            reference = self._store.reference(space)
             space.listed = True
             if default_ttl is not None:
                 space.default_ttl_ms = ttl_ms
@@ -166,9 +166,11 @@ class Cache(
                 space.max_bytes = quota
         finally:
             self._leave()
-        return self._view(space, hold, self._serves_others)
+        return self._view(space, reference, self._serves_others)
 
-    def _view(self, space: Keyspace, hold: Hold, serves_others: bool) -> Cache:
+    def _view(
+        self, space: Keyspace, reference: NamespaceReference, serves_others: bool
+    ) -> Cache:
         view = Cache.__new__(type(self))
         # what a subclass has beside; its `__init__` would make another store
         beside = getattr(self, "__dict__", None)
@@ -176,7 +178,7 @@ class Cache(
             vars(view).update(beside)
         view._store = self._store
         view._space = space
-        view._hold = hold
+        view._reference = reference
         view._serves_others = serves_others
         return view
 
@@ -184,9 +186,9 @@ class Cache(
         """A view of the same namespace for an event loop that must not be held.
 
         A command that works in slices does the first one there and raises `Unfinished`, whose
-        errand the caller goes on with.
+        long_command the caller goes on with.
         """
-        return self._view(self._space, self._hold, True)
+        return self._view(self._space, self._reference, True)
 
     def database(self, number: int) -> Cache:
         """The namespace that SELECT calls by a number: 0 is `default`, n is `db<n>`.
@@ -217,11 +219,11 @@ class Cache(
         """
         return Transaction(self._store)
 
-    def execute(self, *words: object) -> object:
+    def execute(self, *argv: object) -> object:
         """Runs a declared command by its name, as a client would.
 
         Args:
-            words: the name (and subcommand), then arguments by position and token.
+            argv: the name (and subcommand), then arguments by position and token.
 
         Returns:
             What the method of that command returns.
@@ -233,9 +235,9 @@ class Cache(
             >>> Cache().execute("SET", "k", "v", "EX", 60)
             True
         """
-        if not words:
+        if not argv:
             raise ArgumentError("a command has a name")
-        arguments = list(words)
+        arguments = list(argv)
         return REGISTRY.resolve(arguments).call(self, arguments)
 
     # -- observing

@@ -1,6 +1,6 @@
 """The codec: how Python values and numbers are spelled in bytes, and read back.
 
-Called by every room that meets bytes: commands, reply encoders, doors. It knows no key
+Called by every room that meets bytes: commands, reply encoders, endpoints. It knows no key
 and no store. Numbers are read as strictly as Redis reads them and printed as Redis
 prints them.
 
@@ -265,7 +265,7 @@ def sort_by_bytes(names: list[str]) -> None:
 
 
 def to_wire(value: object) -> bytes:
-    """The bytes that stand for a stored value at every door that speaks bytes.
+    """The bytes that stand for a stored value at every endpoint that speaks bytes.
 
     Raises:
         CodecError: for an object that JSON cannot carry, a `str` with a lone surrogate, and

@@ -36,7 +36,7 @@ class Entry:
         expires_at_ms: wall-clock deadline; 0 for never.
         version: the store's sequence number at the last write.
         index: position in the keyspace's dense arrays.
-        heat: what the eviction policy keeps of past hits; only it reads it.
+        access: what the eviction policy keeps of past hits; only it reads it.
         kind: STRING to BUFFER.
         taps: hits that the hot keys have not been told of yet.
     """
@@ -47,7 +47,7 @@ class Entry:
         self.expires_at_ms: i64 = 0
         self.version: i64 = version
         self.index: i32 = index
-        self.heat: i16 = 0
+        self.access: i16 = 0
         self.kind: u8 = kind
         self.taps: u8 = 0
 

@@ -1,6 +1,6 @@
-"""Every error of CacheStorm: one tree, each class with its answer at every door.
+"""Every error of CacheStorm: one tree, each class with its answer at every endpoint.
 
-Raised by all rooms, translated by none: a door only reads `resp`, `http_status` or
+Raised by all rooms, translated by none: an endpoint only reads `resp`, `http_status` or
 `exit_code`. Texts are Redis' where Redis has one, so a call in process is refused in
 the same words as a command on the wire.
 """
@@ -18,7 +18,7 @@ class CacheStormError(Exception):
 
     Attributes:
         code: the first word of the RESP error.
-        http_status: what the HTTP door answers with.
+        http_status: what the HTTP endpoint answers with.
         exit_code: what the command line ends with.
     """
 

@@ -17,8 +17,8 @@ from _thread import get_ident
 from typing import TYPE_CHECKING, Final, cast
 
 from cachestorm.errors import ConfigError
-from cachestorm.keyspace.commons import PAUSE_S
 from cachestorm.keyspace.forks import Keeper
+from cachestorm.keyspace.shared_state import PAUSE_S
 from cachestorm.keyspace.store import Store
 
 if TYPE_CHECKING:

@@ -24,8 +24,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         The exit code. Typer may leave by SystemExit instead.
     """
     try:
-        words = translate(sys.argv[1:] if arguments is None else arguments)
-        if words == ["--version"]:
+        argv = translate(sys.argv[1:] if arguments is None else arguments)
+        if argv == ["--version"]:
             print(version_line())
             return 0
         try:
@@ -37,7 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 file=sys.stderr,
             )
             return 1
-        app(args=words, prog_name="cachestorm")
+        app(args=argv, prog_name="cachestorm")
     except CacheStormError as error:
         print(f"cachestorm: {error}", file=sys.stderr)
         return error.exit_code

@@ -53,7 +53,7 @@ class Client:
         self._socket: socket.socket | None = None
         self._replies: BinaryIO | None = None
 
-    def ask(self, words: Sequence[bytes]) -> object:
+    def ask(self, argv: Sequence[bytes]) -> object:
         """Sends a command. Returns its reply, a `ServerError` among the possible ones.
 
         Raises:
@@ -61,7 +61,7 @@ class Client:
             ServerError: when the password or the namespace is refused.
         """
         try:
-            return self._ask(words)
+            return self._ask(argv)
         except OSError as error:
             self.close()
             reason = error.strerror or str(error) or "it hung up"
@@ -75,34 +75,34 @@ class Client:
             self._socket.close()
         self._socket = self._replies = None
 
-    def _ask(self, words: Sequence[bytes]) -> object:
+    def _ask(self, argv: Sequence[bytes]) -> object:
         if self._socket is None or self._replies is None:
             self._connect()
         assert self._socket is not None and self._replies is not None
-        self._socket.sendall(spell(words))
+        self._socket.sendall(spell(argv))
         return read_reply(self._replies)
 
     def _connect(self) -> None:
         self._socket = socket.create_connection((self.host, self.port), CONNECT_WITHIN_S)
         self._socket.settimeout(None)
         self._replies = self._socket.makefile("rb")
-        for words in self._greetings:
-            self._socket.sendall(spell(words))
+        for argv in self._greetings:
+            self._socket.sendall(spell(argv))
             reply = read_reply(self._replies)
             if isinstance(reply, ServerError):
                 self.close()
                 raise reply
 
 
-def spell(words: Sequence[bytes]) -> bytes:
+def spell(argv: Sequence[bytes]) -> bytes:
     r"""A request in RESP.
 
     Example:
         >>> spell([b"GET", b"k"])
         b'*2\r\n$3\r\nGET\r\n$1\r\nk\r\n'
     """
-    bulks = [b"$%d\r\n%s\r\n" % (len(word), word) for word in words]
-    return b"*%d\r\n" % len(words) + b"".join(bulks)
+    bulks = [b"$%d\r\n%s\r\n" % (len(arg), arg) for arg in argv]
+    return b"*%d\r\n" % len(argv) + b"".join(bulks)
 
 
 def read_reply(replies: BinaryIO) -> object:

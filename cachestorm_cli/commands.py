@@ -77,7 +77,7 @@ def serve(
     ] = None,
     http: Annotated[
         bool | None,
-        typer.Option("--http/--no-http", help=_by_default("--http", "Open the HTTP door.")),
+        typer.Option("--http/--no-http", help=_by_default("--http", "Open the HTTP endpoint.")),
     ] = None,
     max_memory: Annotated[
         Text,
@@ -172,7 +172,7 @@ def serve(
 
 @app.command(context_settings={"allow_interspersed_args": False})
 def cli(
-    words: Annotated[
+    argv: Annotated[
         list[str] | None, typer.Argument(metavar="COMMAND [ARG]...", show_default=False)
     ] = None,
     host: Annotated[
@@ -209,8 +209,8 @@ def cli(
     client = Client(host, port, password, namespace, resp3)
     is_raw = not sys.stdout.isatty() if raw is None else raw
     try:
-        if words:
-            code = ask_once(client, [os.fsencode(word) for word in words], is_raw)
+        if argv:
+            code = ask_once(client, [os.fsencode(arg) for arg in argv], is_raw)
         elif sys.stdin.isatty():
             code = talk(client, is_raw)
         else:

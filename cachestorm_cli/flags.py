@@ -79,74 +79,74 @@ def translate(arguments: Sequence[str]) -> list[str]:
         >>> translate(["-cli", "-p", "7000", "GET", "-p"])
         ['cli', '--port', '7000', 'GET', '-p']
     """
-    words = list(arguments)
-    if not words or words[0] in _OURS:
-        return words
-    if words == ["-h"]:
+    argv = list(arguments)
+    if not argv or argv[0] in _OURS:
+        return argv
+    if argv == ["-h"]:
         return ["--help"]
-    if words[0] == "serve":
-        return ["serve", *_translated(words[1:], "serve")]
-    if not words[0].startswith("-"):
-        return words
-    command = "cli" if _asks_for_client(words) else "serve"
-    return [command, *_translated(words, command)]
+    if argv[0] == "serve":
+        return ["serve", *_translated(argv[1:], "serve")]
+    if not argv[0].startswith("-"):
+        return argv
+    command = "cli" if _asks_for_client(argv) else "serve"
+    return [command, *_translated(argv, command)]
 
 
-def _read(word: str) -> tuple[OldFlag | None, str | None]:
+def _read(arg: str) -> tuple[OldFlag | None, str | None]:
     """The flag that a word is, and the value that it carries."""
-    dashes = len(word) - len(word.lstrip("-"))
-    if dashes not in (1, 2) or len(word) == dashes:
+    dashes = len(arg) - len(arg.lstrip("-"))
+    if dashes not in (1, 2) or len(arg) == dashes:
         return None, None
-    name, equals, value = word[dashes:].partition("=")
+    name, equals, value = arg[dashes:].partition("=")
     return _BY_NAME.get(name), value if equals else None
 
 
-def _asks_for_client(words: list[str]) -> bool:
+def _asks_for_client(argv: list[str]) -> bool:
     at = 0
-    while at < len(words) and words[at].startswith("-"):
-        flag, value = _read(words[at])
+    while at < len(argv) and argv[at].startswith("-"):
+        flag, value = _read(argv[at])
         if flag is not None and flag.name == "cli":
             return value != "false"
         at += 2 if flag is not None and not flag.is_switch and value is None else 1
     return False
 
 
-def _translated(words: list[str], command: str) -> list[str]:
+def _translated(argv: list[str], command: str) -> list[str]:
     ours: list[str] = []
     at = 0
-    while at < len(words):
-        word = words[at]
+    while at < len(argv):
+        arg = argv[at]
         at += 1
-        if word == "--" or (command == "cli" and not word.startswith("-")):
-            return [*ours, word, *words[at:]]
-        flag, value = _read(word)
+        if arg == "--" or (command == "cli" and not arg.startswith("-")):
+            return [*ours, arg, *argv[at:]]
+        flag, value = _read(arg)
         if flag is None:
-            ours.append(word)
+            ours.append(arg)
             continue
         if flag.is_switch:
             value = "true" if value is None else value.lower()
         elif value is None:
-            if at == len(words):
-                raise FlagError(f"{word} needs a value")
-            value = words[at]
+            if at == len(argv):
+                raise FlagError(f"{arg} needs a value")
+            value = argv[at]
             at += 1
-        ours += _meaning(flag, word, value, command)
+        ours += _meaning(flag, arg, value, command)
     return ours
 
 
-def _meaning(flag: OldFlag, word: str, value: str, command: str) -> list[str]:
+def _meaning(flag: OldFlag, arg: str, value: str, command: str) -> list[str]:
     if flag.awaits:
         if value in flag.harmless:
             return []
-        raise FlagError(f"{word}: {flag.awaits} is not there yet; leave it out")
+        raise FlagError(f"{arg}: {flag.awaits} is not there yet; leave it out")
     if flag.name == "cli":
         return []
     target = flag.means.split()[0]
     if target != command:
-        raise FlagError(f"{word} belongs to 'cachestorm {flag.means}', not to '{command}'")
+        raise FlagError(f"{arg} belongs to 'cachestorm {flag.means}', not to '{command}'")
     if flag.name == "addr":
         host, colon, port = value.rpartition(":")
         if not colon:
-            raise FlagError(f"{word}: {value!r} is no address: write host:port, or :port")
+            raise FlagError(f"{arg}: {value!r} is no address: write host:port, or :port")
         return ["--bind", host.strip("[]") or EVERY_INTERFACE, "--port", port]
     return [flag.means.split()[1], value]

@@ -24,19 +24,19 @@ LONGEST_HISTORY: Final = 1000
 _LEAVE: Final = (b"quit", b"exit")
 
 
-def ask_once(client: Client, words: list[bytes], raw: bool) -> int:
+def ask_once(client: Client, argv: list[bytes], raw: bool) -> int:
     """Runs one command and prints its reply. Returns an exit code.
 
     Raises:
         CacheStormError: when there is no server, or it lets nobody in.
     """
-    reply = client.ask(words)
+    reply = client.ask(argv)
     if isinstance(reply, ServerError) and raw:
         _write(for_programs(reply), to_errors=True)
     elif raw:
         _write(for_programs(reply))
     else:
-        print(for_people(_as_text(words, reply)))
+        print(for_people(_as_text(argv, reply)))
     return reply.exit_code if isinstance(reply, ServerError) else 0
 
 
@@ -48,11 +48,11 @@ def run_script(client: Client, raw: bool) -> int:
     """
     worst = 0
     for line in sys.stdin.buffer:
-        words = _split(line)
-        if words and words[0].lower() in _LEAVE:
+        argv = _split(line)
+        if argv and argv[0].lower() in _LEAVE:
             break
-        if words:
-            worst = max(worst, ask_once(client, words, raw))
+        if argv:
+            worst = max(worst, ask_once(client, argv, raw))
     return worst
 
 
@@ -69,12 +69,12 @@ def talk(client: Client, raw: bool) -> int:
         except EOFError:
             print()
             break
-        words = _split(os.fsencode(line))
-        if words and words[0].lower() in _LEAVE:
+        argv = _split(os.fsencode(line))
+        if argv and argv[0].lower() in _LEAVE:
             break
-        if words:
+        if argv:
             try:
-                ask_once(client, words, raw)
+                ask_once(client, argv, raw)
             except CacheStormError as error:
                 print(f"(error) {error}")
             except KeyboardInterrupt:
@@ -85,7 +85,7 @@ def talk(client: Client, raw: bool) -> int:
     return 0
 
 
-def _as_text(words: list[bytes], reply: object) -> object:
+def _as_text(argv: list[bytes], reply: object) -> object:
     """A reply of lines (INFO) is printed as it is; by RESP2 it looks like any other."""
     if not isinstance(reply, bytes) or b"\n" not in reply:
         return reply
@@ -96,7 +96,7 @@ def _as_text(words: list[bytes], reply: object) -> object:
     from cachestorm_server import introspection as introspection
 
     try:
-        plan = REGISTRY.resolve([*words])
+        plan = REGISTRY.resolve([*argv])
     except CacheStormError:
         return reply
     return Verbatim(text_of(reply)) if plan.declaration.reply == "verbatim" else reply
@@ -104,7 +104,7 @@ def _as_text(words: list[bytes], reply: object) -> object:
 
 def _split(line: bytes) -> list[bytes]:
     try:
-        return [to_wire(word) for word in split_inline(line.strip())]
+        return [to_wire(arg) for arg in split_inline(line.strip())]
     except ProtocolError:
         print("Invalid argument(s)", file=sys.stderr)
         return []

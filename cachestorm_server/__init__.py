@@ -1,1 +1,1 @@
-"""The server: RESP and HTTP doors to a cache."""
+"""The server: RESP and HTTP endpoints to a cache."""

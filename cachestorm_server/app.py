@@ -1,10 +1,10 @@
-"""The application: one cache, its doors, and the tasks that keep it tidy.
+"""The application: one cache, its endpoints, and the tasks that keep it tidy.
 
-Called by the command line (`cachestorm serve`); calls the doors. Owns what lives as long
+Called by the command line (`cachestorm serve`); calls the endpoints. Owns what lives as long
 as the server: signals, the reaper, the collector, the log.
 
 1. What cannot be started is said in one clear line, and leaves nothing behind.
-2. The first signal stops gracefully: no new clients, replies due are sent, doors closed.
+2. The first signal stops gracefully: no new clients, replies due are sent, endpoints closed.
    The second one does not wait.
 """
 
@@ -59,7 +59,7 @@ def make_cache(config: Config) -> Cache:
 
 
 def resp_settings(config: Config) -> Settings:
-    """What a configuration says about the RESP door."""
+    """What a configuration says about the RESP endpoint."""
     server = config.server
     return Settings(
         bind=server.bind,
@@ -72,12 +72,12 @@ def resp_settings(config: Config) -> Settings:
 
 
 class Application:
-    """A cache with its doors open, from `start` to `stop`.
+    """A cache with its endpoints open, from `start` to `stop`.
 
     Attributes:
         cache: what is served.
-        resp: the RESP door.
-        http: the HTTP door, or None where it is switched off.
+        resp: the RESP endpoint.
+        http: the HTTP endpoint, or None where it is switched off.
     """
 
     def __init__(self, config: Config, cache: Cache | None = None) -> None:
@@ -87,7 +87,7 @@ class Application:
         self.http: HttpServer | None = None
 
     async def start(self) -> None:
-        """Opens the doors.
+        """Opens the endpoints.
 
         Raises:
             ServeError: when one cannot be opened; nothing is left open.
@@ -105,7 +105,7 @@ class Application:
             raise
 
     async def stop(self) -> None:
-        """Closes the doors; whoever waits for a reply gets it first."""
+        """Closes the endpoints; whoever waits for a reply gets it first."""
         if self.http is not None:
             await self.http.stop()
         await self.resp.stop()
@@ -123,12 +123,12 @@ class Application:
         mode = "compiled" if COMPILED else "pure"
         limit = human_bytes(memory.max_memory) if memory.max_memory else "no limit"
         hosts = ", ".join(self.config.server.bind)
-        doors = f"RESP on {hosts} port {self.resp.port}"
+        endpoints = f"RESP on {hosts} port {self.resp.port}"
         if self.http is not None:
-            doors += f", HTTP on {', '.join(self.http.settings.bind)} port {self.http.port}"
+            endpoints += f", HTTP on {', '.join(self.http.settings.bind)} port {self.http.port}"
         return (
             f"CacheStorm {__version__} ({mode}, Python {platform.python_version()}, "
-            f"{self.resp.door.event_loop}) is ready: {doors}; memory {limit}, "
+            f"{self.resp.endpoint.event_loop}) is ready: {endpoints}; memory {limit}, "
             f"{memory.eviction_policy}; process {os.getpid()}"
         )
 
@@ -138,10 +138,10 @@ async def run(config: Config, ready: Callable[[Application], object] | None = No
 
     Args:
         config: everything there is to decide.
-        ready: called once the doors are open.
+        ready: called once the endpoints are open.
 
     Raises:
-        ServeError: when a door cannot be opened.
+        ServeError: when an endpoint cannot be opened.
         ConfigError: when the log cannot be written.
     """
     log_lines.set_up(config.logging)
@@ -168,7 +168,7 @@ async def run(config: Config, ready: Callable[[Application], object] | None = No
             resp.max_clients,
         )
         resp.max_clients = fit
-    # before a door is open: whoever is answered can be sure that a signal ends it gracefully
+    # before an endpoint is open: once anybody is answered, a signal ends it gracefully
     try:
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, stop, number)
@@ -177,7 +177,7 @@ async def run(config: Config, ready: Callable[[Application], object] | None = No
     except (NotImplementedError, AttributeError):
         pass  # Windows: Ctrl-C cancels the task instead
     await application.start()
-    collection = Collection(application.resp.door)
+    collection = Collection(application.resp.endpoint)
     collection.begin()
     try:
         if config.file:
@@ -198,7 +198,7 @@ def serve(config: Config) -> None:
     """Runs the server on the fastest loop there is. Blocks until a signal comes.
 
     Raises:
-        ServeError: when a door cannot be opened.
+        ServeError: when an endpoint cannot be opened.
         ConfigError: when the log cannot be written.
     """
     from cachestorm_server.server import run as run_on_loop
@@ -210,25 +210,29 @@ def serve(config: Config) -> None:
 
 
 async def _open(
-    start: Callable[[], Awaitable[None]], door: str, bind: tuple[str, ...], port: int, flag: str
+    start: Callable[[], Awaitable[None]],
+    endpoint: str,
+    bind: tuple[str, ...],
+    port: int,
+    flag: str,
 ) -> None:
     try:
         await start()
     except OSError as error:
         reason = os.strerror(error.errno) if error.errno and error.errno > 0 else str(error)
         raise ServeError(
-            f"cannot listen for {door} on {', '.join(bind)} port {port}: {reason}; "
+            f"cannot listen for {endpoint} on {', '.join(bind)} port {port}: {reason}; "
             f"choose another place with --bind, {flag}"
         ) from error
 
 
 def _make_http(application: Application) -> HttpServer:
-    """The HTTP door; imported only here, because it takes longer than all the rest."""
+    """The HTTP endpoint; imported only here, because it takes longer than all the rest."""
     try:
         from cachestorm_server.http import HttpServer, HttpSettings
     except ImportError as error:
         raise ServeError(
-            "the HTTP door needs aiohttp: pip install 'cachestorm[server]', or --no-http"
+            "the HTTP endpoint needs aiohttp: pip install 'cachestorm[server]', or --no-http"
         ) from error
     config = application.config
     metrics = config.plugins.metrics
@@ -239,4 +243,4 @@ def _make_http(application: Application) -> HttpServer:
         hosts=config.http.hosts,
         metrics_path=metrics.path if metrics.enabled else "",
     )
-    return HttpServer(application.resp.door, settings)
+    return HttpServer(application.resp.endpoint, settings)

@@ -134,7 +134,7 @@ def client_list(
     Raises:
         ArgumentError: for a type or an id that is none.
     """
-    sessions = session.door.sessions
+    sessions = session.endpoint.sessions
     chosen = sorted(sessions)
     if client_type is not None:
         chosen = chosen if _is_normal(client_type) else []
@@ -226,7 +226,7 @@ def client_kill(
         raise ArgumentError(f"No such user '{username}'")
     chosen = [
         other
-        for other in session.door.sessions.values()
+        for other in session.endpoint.sessions.values()
         if (client_id is None or other.id == client_id)
         and fits_type
         and (addr is None or other.address == addr)
@@ -237,8 +237,8 @@ def client_kill(
     for other in chosen:
         # one's own reply is still due
         other.closing = True
-        if other is not session and other.hang_up is not None:
-            other.hang_up()
+        if other is not session and other.disconnect is not None:
+            other.disconnect()
     if old_format is None:
         return len(chosen)
     if not chosen:
@@ -286,13 +286,13 @@ def describe(session: Session) -> str:
 
     `namespace` is ours, and stands behind all others.
     """
-    door = session.door
+    endpoint = session.endpoint
     flags = ("e" if session.no_evict else "") + ("T" if session.no_touch else "")
     plan = session.plan
     return (
         f"id={session.id} addr={session.address} laddr={session.local_address} fd=-1 "
-        f"name={session.name} age={door.tick - session.opened_tick} "
-        f"idle={door.tick - session.seen_tick} flags={flags or 'N'} "
+        f"name={session.name} age={endpoint.tick - session.opened_tick} "
+        f"idle={endpoint.tick - session.seen_tick} flags={flags or 'N'} "
         f"db={database_of(session.cache.name)} sub=0 psub=0 ssub=0 multi=-1 "
         f"qbuf={session.reader.pending_bytes} qbuf-free=0 argv-mem=0 multi-mem=0 rbs=0 rbp=0 "
         f"obl=0 oll=0 omem=0 tot-mem=0 events=r "

@@ -19,7 +19,7 @@ import logging
 from time import perf_counter
 from typing import Final
 
-from cachestorm_server.session import Door
+from cachestorm_server.session import Endpoint
 
 IDLE_S: Final = 1.0
 REST: Final = 1000.0
@@ -33,11 +33,11 @@ class Collection:
     """Collects for one server.
 
     Args:
-        door: tells whether somebody asks for something.
+        endpoint: tells whether somebody asks for something.
     """
 
-    def __init__(self, door: Door) -> None:
-        self._door: Final = door
+    def __init__(self, endpoint: Endpoint) -> None:
+        self._endpoint: Final = endpoint
         self._former: tuple[int, int, int] | None = None
         self._task: asyncio.Task[None] | None = None
         # how many commands there had been by the last look, and the last collection
@@ -67,7 +67,7 @@ class Collection:
         Returns:
             Whether it did.
         """
-        commands = int(self._door.commands)
+        commands = int(self._endpoint.commands)
         is_idle = commands == self._seen
         self._seen = commands
         if not is_idle or commands == self._collected or now_s < self._not_before_s:

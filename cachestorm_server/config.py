@@ -85,14 +85,14 @@ _STATS: Final = "switching the counters off"
 
 @dataclass(frozen=True, slots=True)
 class ServerConfig:
-    """The RESP door."""
+    """The RESP endpoint."""
 
     bind: Annotated[tuple[str, ...], Spec(ADDRESSES)] = ("127.0.0.1",)
     port: Annotated[int, Spec(PORT)] = DEFAULT_PORT
     max_connections: Annotated[int, Spec(COUNT)] = 10_000
     # without a password, only clients of this host are let in
     protected_mode: Annotated[bool, Spec(SWITCH)] = True
-    # a client idle for longer is hung up on; 0: never
+    # a client idle for longer is disconnected; 0: never
     read_timeout: Annotated[int, Spec(DURATION_S)] = 0
     write_timeout: Annotated[int, Spec(DURATION_S, "a limit on the time of a reply")] = 0
     tcp_keepalive: Annotated[int, Spec(DURATION_S, _KEEPALIVE)] = 300
@@ -122,11 +122,11 @@ class NamespaceConfig:
 
 @dataclass(frozen=True, slots=True)
 class HttpConfig:
-    """The HTTP door; its port is that of `plugins.metrics`, as the seeds have it.
+    """The HTTP endpoint; its port is that of `plugins.metrics`, as the seeds have it.
 
     Attributes:
-        bind: empty: where the RESP door listens.
-        hosts: names other than localhost that the door may be called by without a password.
+        bind: empty: where the RESP endpoint listens.
+        hosts: names other than localhost that the endpoint may be called by without a password.
     """
 
     enabled: Annotated[bool, Spec(SWITCH)] = True
@@ -176,7 +176,7 @@ class StatsConfig:
 
 @dataclass(frozen=True, slots=True)
 class MetricsConfig:
-    """What Prometheus reads, and the port of the HTTP door."""
+    """What Prometheus reads, and the port of the HTTP endpoint."""
 
     enabled: Annotated[bool, Spec(SWITCH)] = True
     port: Annotated[int, Spec(PORT)] = DEFAULT_HTTP_PORT
@@ -185,7 +185,7 @@ class MetricsConfig:
 
 @dataclass(frozen=True, slots=True)
 class AuthConfig:
-    """The password that every door asks for when enabled."""
+    """The password that every endpoint asks for when enabled."""
 
     enabled: Annotated[bool, Spec(SWITCH)] = False
     password: Annotated[str, Spec(SECRET)] = field(default="", repr=False)
@@ -456,7 +456,7 @@ class _Loading:
         if path in HTTP_PATHS:
             self._refuse(
                 self._where("plugins.metrics.path"),
-                f"{path!r} is refused: the HTTP door has it for itself; choose another",
+                f"{path!r} is refused: the HTTP endpoint has it for itself; choose another",
             )
         output = cast(str, self._value("logging.output"))
         reason = "" if output in STREAMS else _why_not_written(Path(output))

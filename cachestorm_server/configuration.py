@@ -23,11 +23,11 @@ from cachestorm.eviction.sampled import MOST_SAMPLES
 from cachestorm.keyspace.store import DATABASES
 from cachestorm.patterns import matches
 from cachestorm_server.descriptors import make_room
-from cachestorm_server.session import Door, Session
+from cachestorm_server.session import Endpoint, Session
 
-Read = Callable[[Door], str]
+Read = Callable[[Endpoint], str]
 # checks the text and sets the value, unless told to check only
-Write = Callable[[Door, str, bool], None]
+Write = Callable[[Endpoint, str, bool], None]
 
 
 def _yes_or_no(answer: bool) -> str:
@@ -44,19 +44,19 @@ def _number(text: str, least: int, most: int) -> int:
     return number
 
 
-def _set_password(door: Door, text: str, check_only: bool) -> None:
+def _set_password(endpoint: Endpoint, text: str, check_only: bool) -> None:
     if not check_only:
-        door.settings.password = text
+        endpoint.settings.password = text
 
 
-def _set_protected_mode(door: Door, text: str, check_only: bool) -> None:
+def _set_protected_mode(endpoint: Endpoint, text: str, check_only: bool) -> None:
     if text.lower() not in ("yes", "no"):
         raise ArgumentError("argument must be 'yes' or 'no'")
     if not check_only:
-        door.settings.protected_mode = text.lower() == "yes"
+        endpoint.settings.protected_mode = text.lower() == "yes"
 
 
-def _set_max_clients(door: Door, text: str, check_only: bool) -> None:
+def _set_max_clients(endpoint: Endpoint, text: str, check_only: bool) -> None:
     number = _number(text, 1, 2**32 - 1)
     fit = make_room(number)
     if fit < number:
@@ -65,7 +65,7 @@ def _set_max_clients(door: Door, text: str, check_only: bool) -> None:
             f"try with {fit}"
         )
     if not check_only:
-        door.settings.max_clients = number
+        endpoint.settings.max_clients = number
 
 
 # as Redis reads them: k is a thousand, kb is 1024
@@ -81,56 +81,59 @@ _MEMORY_UNITS: Final = {
 }
 
 
-def _set_max_memory(door: Door, text: str, check_only: bool) -> None:
+def _set_max_memory(endpoint: Endpoint, text: str, check_only: bool) -> None:
     digits = text.lower().rstrip("bkmg")
     unit = _MEMORY_UNITS.get(text.lower()[len(digits) :])
     is_number = digits.isascii() and digits.isdigit() and len(digits) < 20
     if unit is None or not is_number or int(digits) * unit > INT64_MAX:
         raise ArgumentError("argument must be a memory value")
     if not check_only:
-        door.cache.max_memory = int(digits) * unit
+        endpoint.cache.max_memory = int(digits) * unit
 
 
-def _set_policy(door: Door, text: str, check_only: bool) -> None:
+def _set_policy(endpoint: Endpoint, text: str, check_only: bool) -> None:
     name = text.lower()
     if name not in POLICIES:
         raise ArgumentError(f"argument(s) must be one of the following: {', '.join(POLICIES)}")
     if not check_only:
-        door.cache.policy = name
+        endpoint.cache.policy = name
 
 
-def _set_samples(door: Door, text: str, check_only: bool) -> None:
+def _set_samples(endpoint: Endpoint, text: str, check_only: bool) -> None:
     number = _number(text, 1, MOST_SAMPLES)
     if not check_only:
-        door.cache.sample_size = number
+        endpoint.cache.sample_size = number
 
 
-def _set_timeout(door: Door, text: str, check_only: bool) -> None:
+def _set_timeout(endpoint: Endpoint, text: str, check_only: bool) -> None:
     number = _number(text, 0, 2**31 - 1)
     if not check_only:
-        door.settings.timeout_s = number
+        endpoint.settings.timeout_s = number
 
 
 # In the order of their names. `None`: cannot be changed while the server runs.
 PARAMETERS: Final[dict[str, tuple[Read, Write | None]]] = {
-    "appendonly": (lambda door: "no", None),
-    "bind": (lambda door: " ".join(door.settings.bind), None),
-    "client-query-buffer-limit": (lambda door: str(door.settings.max_query_bytes), None),
-    "cluster-enabled": (lambda door: "no", None),
-    "databases": (lambda door: str(DATABASES), None),
-    "maxclients": (lambda door: str(door.settings.max_clients), _set_max_clients),
-    "maxmemory": (lambda door: str(door.cache.max_memory or 0), _set_max_memory),
-    "maxmemory-policy": (lambda door: door.cache.policy, _set_policy),
-    "maxmemory-samples": (lambda door: str(door.cache.sample_size), _set_samples),
-    "port": (lambda door: str(door.settings.port), None),
-    "proto-max-bulk-len": (lambda door: str(door.settings.max_bulk_bytes), None),
+    "appendonly": (lambda endpoint: "no", None),
+    "bind": (lambda endpoint: " ".join(endpoint.settings.bind), None),
+    "client-query-buffer-limit": (
+        lambda endpoint: str(endpoint.settings.max_query_bytes),
+        None,
+    ),
+    "cluster-enabled": (lambda endpoint: "no", None),
+    "databases": (lambda endpoint: str(DATABASES), None),
+    "maxclients": (lambda endpoint: str(endpoint.settings.max_clients), _set_max_clients),
+    "maxmemory": (lambda endpoint: str(endpoint.cache.max_memory or 0), _set_max_memory),
+    "maxmemory-policy": (lambda endpoint: endpoint.cache.policy, _set_policy),
+    "maxmemory-samples": (lambda endpoint: str(endpoint.cache.sample_size), _set_samples),
+    "port": (lambda endpoint: str(endpoint.settings.port), None),
+    "proto-max-bulk-len": (lambda endpoint: str(endpoint.settings.max_bulk_bytes), None),
     "protected-mode": (
-        lambda door: _yes_or_no(door.settings.protected_mode),
+        lambda endpoint: _yes_or_no(endpoint.settings.protected_mode),
         _set_protected_mode,
     ),
-    "requirepass": (lambda door: door.settings.password, _set_password),
-    "save": (lambda door: "", None),
-    "timeout": (lambda door: str(door.settings.timeout_s), _set_timeout),
+    "requirepass": (lambda endpoint: endpoint.settings.password, _set_password),
+    "save": (lambda endpoint: "", None),
+    "timeout": (lambda endpoint: str(endpoint.settings.timeout_s), _set_timeout),
 }
 
 
@@ -149,7 +152,7 @@ def config_get(session: Session, *parameter: str) -> dict[str, str]:
     found = {}
     for name, (read, _) in PARAMETERS.items():
         if any(matches(pattern, bytes_of(name)) for pattern in patterns):
-            found[name] = read(session.door)
+            found[name] = read(session.endpoint)
     return found
 
 
@@ -186,7 +189,7 @@ def config_set(session: Session, *rows: tuple[str, str]) -> None:
     for check_only in (True, False):
         for name, (write, value) in writes.items():
             try:
-                write(session.door, value, check_only)
+                write(session.endpoint, value, check_only)
             except ArgumentError as error:
                 raise _refusal(name, str(error)) from error
 
@@ -202,8 +205,8 @@ def config_set(session: Session, *rows: tuple[str, str]) -> None:
     summary="Set the server's counters back to zero.",
 )
 def config_resetstat(session: Session) -> None:
-    """Sets the totals of this door back to zero; those of the cache stay."""
-    session.door.reset_stats()
+    """Sets the totals of this endpoint back to zero; those of the cache stay."""
+    session.endpoint.reset_stats()
 
 
 @command(

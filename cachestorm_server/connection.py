@@ -127,7 +127,7 @@ def select(session: Session, index: int) -> None:
     Raises:
         ArgumentError: for a number that is no database.
     """
-    session.cache = session.door.cache.database(index)
+    session.cache = session.endpoint.cache.database(index)
 
 
 @command(
@@ -146,7 +146,7 @@ def namespace(session: Session, name: str) -> None:
     Raises:
         NamespaceError: for a name that is none.
     """
-    session.cache = session.door.cache.namespace(name)
+    session.cache = session.endpoint.cache.namespace(name)
 
 
 @command(
@@ -167,7 +167,7 @@ def auth(session: Session, password: str, username: str | None = None) -> None:
         WrongPasswordError: for a password or a user that is not known.
         ArgumentError: for a password where none is asked for.
     """
-    if username is None and not session.door.settings.password:
+    if username is None and not session.endpoint.settings.password:
         raise ArgumentError(
             "AUTH <password> called without any password configured for the default user. "
             "Are you sure your configuration is correct?"
@@ -183,7 +183,7 @@ def auth(session: Session, password: str, username: str | None = None) -> None:
     complexity="O(1)",
     fast=True,
     connection=True,
-    stray="Syntax error in HELLO option '{word}'",
+    stray="Syntax error in HELLO option '{arg}'",
     flags="no_auth noscript loading stale allow_busy",
     summary="Choose the version of the protocol, and introduce yourself.",
 )
@@ -246,7 +246,7 @@ def printable(text: str, what: str) -> str:
 
 
 def _authenticate(session: Session, username: str, password: str) -> None:
-    expected = session.door.settings.password
+    expected = session.endpoint.settings.password
     known = username == USER
     # without a password the default user is let in by whatever it says, as by Redis
     if not known or (

@@ -3,8 +3,8 @@
 Called by such programs; calls the application, which runs in a thread of its own. A program
 that runs on asyncio itself needs none: `async with RespServer(cache, Settings(...))`.
 
-1. What keeps the doors from opening is raised to the caller.
-2. Who leaves the block waits until the doors are shut; the cache stays as it is.
+1. What keeps the endpoints from opening is raised to the caller.
+2. Who leaves the block waits until the endpoints are shut; the cache stays as it is.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from cachestorm_server.settings import DEFAULT_PORT
 
 
 @contextmanager
-def hand_out(
+def serve(
     cache: Cache,
     *,
     bind: str = "127.0.0.1",
@@ -48,11 +48,11 @@ def hand_out(
         password: what clients have to give; empty: only those of this host are let in.
 
     Raises:
-        ServeError: when a door cannot be opened.
+        ServeError: when an endpoint cannot be opened.
 
     Example:
-        >>> with hand_out(Cache(), port=0) as doors:
-        ...     doors.resp.port > 0
+        >>> with serve(Cache(), port=0) as endpoints:
+        ...     endpoints.resp.port > 0
         True
     """
     config = Config(

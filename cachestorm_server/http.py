@@ -1,4 +1,4 @@
-"""The HTTP door: commands as JSON, six admin paths, and who may come in.
+"""The HTTP endpoint: commands as JSON, six admin paths, and who may come in.
 
 Called by the application; calls aiohttp, and for commands `json_commands`. One server
 belongs to one running loop.
@@ -52,7 +52,7 @@ from cachestorm_server.json_commands import (
 )
 from cachestorm_server.listening import BACKLOG, bound_sockets
 from cachestorm_server.net import is_this_host
-from cachestorm_server.session import Door, NotAuthenticatedError
+from cachestorm_server.session import Endpoint, NotAuthenticatedError
 from cachestorm_server.settings import (
     COMMANDS_PATH,
     HEALTH_PATH,
@@ -102,12 +102,12 @@ class HttpError(CacheStormError):
 
 @dataclass(frozen=True, slots=True)
 class HttpSettings:
-    """How one HTTP door behaves.
+    """How one HTTP endpoint behaves.
 
     Attributes:
         port: 0: any free one.
         max_body_bytes: the largest request.
-        hosts: names that the door may be called by without a password.
+        hosts: names that the endpoint may be called by without a password.
         metrics_path: empty: no metrics.
     """
 
@@ -119,20 +119,20 @@ class HttpSettings:
 
 
 class HttpServer:
-    """Serves the cache of a RESP door over HTTP.
+    """Serves the cache of a RESP endpoint over HTTP.
 
     Args:
-        door: whose cache, registry, password and counters it shows.
+        endpoint: whose cache, registry, password and counters it shows.
         settings: see there.
 
     Raises:
-        ConfigError: when the path of the metrics is one of the door's own.
+        ConfigError: when the path of the metrics is one of the endpoint's own.
     """
 
-    def __init__(self, door: Door, settings: HttpSettings | None = None) -> None:
+    def __init__(self, endpoint: Endpoint, settings: HttpSettings | None = None) -> None:
         self.settings: Final = settings or HttpSettings()
-        self._door: Final = door
-        self._commands: Final = JsonCommands(door.cache, door.registry)
+        self._endpoint: Final = endpoint
+        self._commands: Final = JsonCommands(endpoint.cache, endpoint.registry)
         self._runner: web.AppRunner | None = None
         self._port = self.settings.port
 
@@ -184,7 +184,9 @@ class HttpServer:
         }
         metrics_path = self.settings.metrics_path
         if metrics_path in HTTP_PATHS:
-            raise ConfigError(f"plugins.metrics.path: {metrics_path} is taken by the HTTP door")
+            raise ConfigError(
+                f"plugins.metrics.path: {metrics_path} is taken by the HTTP endpoint"
+            )
         if metrics_path:
             reads[metrics_path] = self._metrics
         application = web.Application(
@@ -234,7 +236,7 @@ class HttpServer:
         """
         if request.path == HEALTH_PATH:
             return
-        access = self._door.settings
+        access = self._endpoint.settings
         if access.password:
             scheme, _, token = request.headers.get("Authorization", "").partition(" ")
             given = bytes_of(token.strip()) if scheme.lower() == "bearer" else b""
@@ -252,8 +254,8 @@ class HttpServer:
             name = request.headers.get("Host")
             if name is not None and not _is_safe_name(name, self.settings.hosts):
                 raise DeniedError(
-                    f"the Host header names {name!r}: without a password this door is called "
-                    "by an address, by localhost, or by a name in http.hosts"
+                    f"the Host header names {name!r}: without a password this endpoint is "
+                    "called by an address, by localhost, or by a name in http.hosts"
                 )
 
     # -- commands
@@ -297,7 +299,7 @@ class HttpServer:
                 if answer is not None:
                     return answer
         except BaseException:
-            pending.errand.abandon()
+            pending.long_command.abandon()
             raise
 
     async def _body(self, request: web.Request) -> bytes:
@@ -320,8 +322,8 @@ class HttpServer:
         return _json({"status": "ok", "uptime": go_duration(self._uptime_s())})
 
     async def _info(self, request: web.Request) -> web.Response:
-        stats = self._door.cache.stats()
-        started = datetime.fromtimestamp(self._door.started_at, UTC)
+        stats = self._endpoint.cache.stats()
+        started = datetime.fromtimestamp(self._endpoint.started_at, UTC)
         return _json(
             {
                 "server": {
@@ -338,11 +340,11 @@ class HttpServer:
                     "keys": stats["keys"],
                     "mem_used": stats["used_memory"],
                     "max_memory": stats["max_memory"],
-                    "eviction_policy": self._door.cache.policy,
+                    "eviction_policy": self._endpoint.cache.policy,
                     # of the default namespace, by factor of its present capacity
                     "hit_ratios": {
                         f"{factor:g}": round(ratio, 4)
-                        for factor, ratio in self._door.cache.hit_ratios().items()
+                        for factor, ratio in self._endpoint.cache.hit_ratios().items()
                     },
                     "namespaces": stats["namespaces"],
                 },
@@ -384,7 +386,7 @@ class HttpServer:
         )
 
     async def _memory(self, request: web.Request) -> web.Response:
-        stats = self._door.cache.stats()
+        stats = self._endpoint.cache.stats()
         used, keys = stats["used_memory"], stats["keys"]
         return _json(
             {
@@ -398,17 +400,17 @@ class HttpServer:
         )
 
     async def _metrics(self, request: web.Request) -> web.Response:
-        text = metrics.exposition(metrics.collect(self._door, self._commands.commands))
+        text = metrics.exposition(metrics.collect(self._endpoint, self._commands.commands))
         return web.Response(
             body=text.encode("utf-8"), headers={"Content-Type": metrics.CONTENT_TYPE}
         )
 
     def _uptime_s(self) -> float:
-        return max(0.0, wall_time() - self._door.started_at)
+        return max(0.0, wall_time() - self._endpoint.started_at)
 
     def _namespace(self, request: web.Request, query: dict[str, str]) -> Cache:
         """The namespace asked about, by query or header; a command's is made on demand."""
-        cache = self._door.cache
+        cache = self._endpoint.cache
         name = query.get("namespace", request.headers.get(NAMESPACE_HEADER, cache.name))
         if name not in cache.namespaces():
             raise NamespaceError("namespace not found")

@@ -1,6 +1,6 @@
 """INFO: what the server says about itself, in the sections and fields that tools read.
 
-Called by the INFO command; asks the door, the cache and the operating system. A section
+Called by the INFO command; asks the endpoint, the cache and the operating system. A section
 is one function in `SECTIONS`, in the order in which INFO shows them.
 
 1. A field is here because a tool is known to read it (redis-py, redis-exporter, Datadog,
@@ -24,7 +24,7 @@ from cachestorm import COMPILED, __version__
 from cachestorm.errors import NamespaceError
 from cachestorm.keyspace.store import rss_bytes
 from cachestorm.sizes import human_bytes
-from cachestorm_server.session import Door, database_of
+from cachestorm_server.session import Endpoint, database_of
 
 # What clients and tools take us for, and what our answers are compared with.
 REDIS_VERSION: Final = "7.2.4"
@@ -32,8 +32,8 @@ REDIS_VERSION: Final = "7.2.4"
 Fields = list[tuple[str, object]]
 
 
-def _server(door: Door) -> Fields:
-    uptime_s = int(wall_time() - door.started_at)
+def _server(endpoint: Endpoint) -> Fields:
+    uptime_s = int(wall_time() - endpoint.started_at)
     return [
         ("redis_version", REDIS_VERSION),
         ("redis_git_sha1", "00000000"),
@@ -42,11 +42,11 @@ def _server(door: Door) -> Fields:
         ("redis_mode", "standalone"),
         ("os", f"{platform.system()} {platform.release()} {platform.machine()}"),
         ("arch_bits", 64 if sys.maxsize > 2**32 else 32),
-        ("multiplexing_api", door.event_loop),
+        ("multiplexing_api", endpoint.event_loop),
         ("process_id", os.getpid()),
         ("process_supervised", "no"),
-        ("run_id", door.run_id),
-        ("tcp_port", door.settings.port),
+        ("run_id", endpoint.run_id),
+        ("tcp_port", endpoint.settings.port),
         ("server_time_usec", int(wall_time() * 1_000_000)),
         ("uptime_in_seconds", uptime_s),
         ("uptime_in_days", uptime_s // 86400),
@@ -57,19 +57,19 @@ def _server(door: Door) -> Fields:
     ]
 
 
-def _clients(door: Door) -> Fields:
+def _clients(endpoint: Endpoint) -> Fields:
     return [
-        ("connected_clients", len(door.sessions)),
+        ("connected_clients", len(endpoint.sessions)),
         ("cluster_connections", 0),
-        ("maxclients", door.settings.max_clients),
+        ("maxclients", endpoint.settings.max_clients),
         ("blocked_clients", 0),
         ("tracking_clients", 0),
         ("clients_in_timeout_table", 0),
     ]
 
 
-def _memory(door: Door) -> Fields:
-    stats = door.cache.stats()
+def _memory(endpoint: Endpoint) -> Fields:
+    stats = endpoint.cache.stats()
     used = stats["used_memory"]
     most = stats["max_memory"]
     resident = rss_bytes()
@@ -84,20 +84,20 @@ def _memory(door: Door) -> Fields:
         ("used_memory_lua", 0),
         ("maxmemory", most),
         ("maxmemory_human", human_bytes(most)),
-        ("maxmemory_policy", door.cache.policy),
+        ("maxmemory_policy", endpoint.cache.policy),
         ("mem_fragmentation_ratio", f"{resident / used if used else 0:.2f}"),
         ("mem_allocator", "python"),
         ("lazyfree_pending_objects", 0),
     ]
 
 
-def _persistence(door: Door) -> Fields:
+def _persistence(endpoint: Endpoint) -> Fields:
     return [
         ("loading", 0),
         ("async_loading", 0),
         ("rdb_changes_since_last_save", 0),
         ("rdb_bgsave_in_progress", 0),
-        ("rdb_last_save_time", int(door.started_at)),
+        ("rdb_last_save_time", int(endpoint.started_at)),
         ("rdb_last_bgsave_status", "ok"),
         ("rdb_last_bgsave_time_sec", -1),
         ("aof_enabled", 0),
@@ -108,15 +108,15 @@ def _persistence(door: Door) -> Fields:
     ]
 
 
-def _stats(door: Door) -> Fields:
-    stats = door.cache.stats()
+def _stats(endpoint: Endpoint) -> Fields:
+    stats = endpoint.cache.stats()
     return [
-        ("total_connections_received", door.connections),
-        ("total_commands_processed", door.commands),
-        ("instantaneous_ops_per_sec", door.ops_per_s),
-        ("total_net_input_bytes", door.net_in_bytes),
-        ("total_net_output_bytes", door.net_out_bytes),
-        ("rejected_connections", door.rejected),
+        ("total_connections_received", endpoint.connections),
+        ("total_commands_processed", endpoint.commands),
+        ("instantaneous_ops_per_sec", endpoint.ops_per_s),
+        ("total_net_input_bytes", endpoint.net_in_bytes),
+        ("total_net_output_bytes", endpoint.net_out_bytes),
+        ("rejected_connections", endpoint.rejected),
         ("expired_keys", stats["expired"]),
         ("evicted_keys", stats["evicted"]),
         ("keyspace_hits", stats["hits"]),
@@ -125,16 +125,16 @@ def _stats(door: Door) -> Fields:
         ("pubsub_patterns", 0),
         ("latest_fork_usec", 0),
         ("total_forks", 0),
-        ("total_error_replies", door.errors),
+        ("total_error_replies", endpoint.errors),
     ]
 
 
-def _replication(door: Door) -> Fields:
+def _replication(endpoint: Endpoint) -> Fields:
     return [
         ("role", "master"),
         ("connected_slaves", 0),
         ("master_failover_state", "no-failover"),
-        ("master_replid", door.run_id),
+        ("master_replid", endpoint.run_id),
         ("master_replid2", "0" * 40),
         ("master_repl_offset", 0),
         ("second_repl_offset", -1),
@@ -145,7 +145,7 @@ def _replication(door: Door) -> Fields:
     ]
 
 
-def _cpu(door: Door) -> Fields:
+def _cpu(endpoint: Endpoint) -> Fields:
     times = os.times()
     return [
         ("used_cpu_sys", f"{times.system:.6f}"),
@@ -155,22 +155,22 @@ def _cpu(door: Door) -> Fields:
     ]
 
 
-def _nothing(door: Door) -> Fields:
+def _nothing(endpoint: Endpoint) -> Fields:
     return []
 
 
-def _cluster(door: Door) -> Fields:
+def _cluster(endpoint: Endpoint) -> Fields:
     return [("cluster_enabled", 0)]
 
 
-def _keyspace(door: Door) -> Fields:
+def _keyspace(endpoint: Endpoint) -> Fields:
     fields: Fields = []
-    for name in door.cache.namespaces():
+    for name in endpoint.cache.namespaces():
         number = database_of(name)
         if number < 0:
             continue
         try:
-            counts = door.cache.namespace_stats(name)
+            counts = endpoint.cache.namespace_stats(name)
         except NamespaceError:
             continue  # deleted by another thread since it was listed
         if counts["keys"]:
@@ -179,8 +179,8 @@ def _keyspace(door: Door) -> Fields:
     return sorted(fields)
 
 
-def _cachestorm(door: Door) -> Fields:
-    stats = door.cache.stats()
+def _cachestorm(endpoint: Endpoint) -> Fields:
+    stats = endpoint.cache.stats()
     return [
         ("cachestorm_version", __version__),
         ("compiled", int(COMPILED)),
@@ -190,19 +190,19 @@ def _cachestorm(door: Door) -> Fields:
         ("tags", stats["tags"]),
         ("sets", stats["sets"]),
         ("invalidated_keys", stats["invalidated"]),
-        *_hit_ratios(door),
+        *_hit_ratios(endpoint),
     ]
 
 
-def _hit_ratios(door: Door) -> Fields:
+def _hit_ratios(endpoint: Endpoint) -> Fields:
     """Of each database under pressure, by factor of its present capacity."""
     fields: Fields = []
-    for name in door.cache.namespaces():
+    for name in endpoint.cache.namespaces():
         number = database_of(name)
         if number < 0:
             continue
         try:
-            ratios = door.cache.hit_ratios(name)
+            ratios = endpoint.cache.hit_ratios(name)
         except NamespaceError:
             continue  # deleted by another thread since it was listed
         if ratios:
@@ -211,11 +211,11 @@ def _hit_ratios(door: Door) -> Fields:
     return sorted(fields)
 
 
-def _namespaces(door: Door) -> Fields:
+def _namespaces(endpoint: Endpoint) -> Fields:
     fields: Fields = []
-    for name in door.cache.namespaces():
+    for name in endpoint.cache.namespaces():
         try:
-            counts = door.cache.namespace_stats(name)
+            counts = endpoint.cache.namespace_stats(name)
         except NamespaceError:
             continue  # deleted by another thread since it was listed
         facts = ",".join(f"{fact}={counts[fact]}" for fact in _NAMESPACE_FACTS)
@@ -225,7 +225,7 @@ def _namespaces(door: Door) -> Fields:
 
 _NAMESPACE_FACTS: Final = ("keys", "expires", "tags", "memory")
 
-SECTIONS: Final[dict[str, Callable[[Door], Fields]]] = {
+SECTIONS: Final[dict[str, Callable[[Endpoint], Fields]]] = {
     "Server": _server,
     "Clients": _clients,
     "Memory": _memory,
@@ -246,11 +246,11 @@ _ON_DEMAND: Final = "namespaces"
 _EVERY: Final = ("all", "default", "everything")
 
 
-def info_text(door: Door, wanted: list[str]) -> str:
+def info_text(endpoint: Endpoint, wanted: list[str]) -> str:
     """The text of INFO.
 
     Args:
-        door: whose.
+        endpoint: whose.
         wanted: names of sections, in any case; none: all of them but that of namespaces.
             Unknown ones show nothing.
     """
@@ -260,6 +260,6 @@ def info_text(door: Door, wanted: list[str]) -> str:
     for title, section in SECTIONS.items():
         is_meant = every and (title.lower() != _ON_DEMAND or "everything" in names)
         if is_meant or title.lower() in names:
-            lines = [f"{name}:{value}\r\n" for name, value in section(door)]
+            lines = [f"{name}:{value}\r\n" for name, value in section(endpoint)]
             parts.append(f"# {title}\r\n" + "".join(lines))
     return "\r\n".join(parts)

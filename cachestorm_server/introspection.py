@@ -34,7 +34,7 @@ _SERVER: Final = "server"
 )
 def command_(session: Session) -> list[object]:
     """An entry of COMMAND INFO for every command."""
-    registry = session.door.registry
+    registry = session.endpoint.registry
     return [registry.info(name) for name in registry.names()]
 
 
@@ -49,7 +49,7 @@ def command_(session: Session) -> list[object]:
 )
 def command_count(session: Session) -> int:
     """How many commands there are, containers counted once."""
-    return len(session.door.registry.names())
+    return len(session.endpoint.registry.names())
 
 
 @command(
@@ -70,7 +70,7 @@ def command_list(
     pattern: str | None = None,
 ) -> list[str]:
     """The names of all commands, or of those that a filter lets through."""
-    registry = session.door.registry
+    registry = session.endpoint.registry
     names = registry.names()
     if module_name is not None:
         return []
@@ -99,7 +99,7 @@ def command_list(
 )
 def command_info(session: Session, *command_name: str) -> list[object]:
     """An entry for each name, null for an unknown one; without names, for all."""
-    registry = session.door.registry
+    registry = session.endpoint.registry
     return [registry.info(name) for name in command_name or registry.names()]
 
 
@@ -114,7 +114,7 @@ def command_info(session: Session, *command_name: str) -> list[object]:
 )
 def command_docs(session: Session, *command_name: str) -> dict[str, object]:
     """The documentation of each known name; without names, of all."""
-    registry = session.door.registry
+    registry = session.endpoint.registry
     entries: dict[str, object] = {}
     for name in command_name or registry.names():
         docs = registry.docs(name)
@@ -138,13 +138,13 @@ def command_getkeys(session: Session, command: object, *arg: object) -> list[str
     Raises:
         ArgumentError: for what is no command, has no keys, or does not fit.
     """
-    words = [command, *arg]
+    argv = [command, *arg]
     try:
-        plan = session.door.registry.resolve(words)
+        plan = session.endpoint.registry.resolve(argv)
     except UnknownCommandError as error:
         raise ArgumentError("Invalid command specified") from error
     try:
-        keys = plan.keys(words)
+        keys = plan.keys(argv)
     except ArityError as error:
         raise ArgumentError("Invalid number of arguments specified for command") from error
     except CacheStormError as error:
@@ -181,7 +181,7 @@ def command_help(session: Session) -> list[str]:
 )
 def info(session: Session, *section: str) -> str:
     """The sections asked for; by default all but `namespaces`, a line for each of them."""
-    return info_text(session.door, list(section))
+    return info_text(session.endpoint, list(section))
 
 
 @command(

@@ -1,6 +1,6 @@
 """Commands as JSON: a document in, a document out. Sans-IO.
 
-Called by the HTTP door; calls the registry's plans. It knows no command, and no HTTP but
+Called by the HTTP endpoint; calls the registry's plans. It knows no command, and no HTTP but
 the status that an error's class carries.
 
     {"command": "SET", "key": "k", "value": "v", "ex": 60}    arguments by name
@@ -30,7 +30,7 @@ from cachestorm.declare.registry import Registry
 from cachestorm.declare.replies import to_json
 from cachestorm.declare.spelling import spell
 from cachestorm.errors import ArgumentError, CacheStormError, CommandSyntaxError
-from cachestorm.operations.errand import Errand, Unfinished
+from cachestorm.operations.long_command import LongCommand, Unfinished
 
 OK_STATUS: Final = 200
 INTERNAL_STATUS: Final = 500
@@ -56,15 +56,15 @@ class Pending(Exception):
     """A command has done its first slice: `JsonCommands.go_on` does the others.
 
     Attributes:
-        errand: what remains; whoever does not go on with it abandons it.
+        long_command: what remains; whoever does not go on with it abandons it.
         plan, words: what it was asked by.
     """
 
-    def __init__(self, errand: Errand, plan: Plan, words: list[object]) -> None:
+    def __init__(self, long_command: LongCommand, plan: Plan, argv: list[object]) -> None:
         super().__init__()
-        self.errand: Final = errand
+        self.long_command: Final = long_command
         self.plan: Final = plan
-        self.words: Final = words
+        self.argv: Final = argv
 
 
 def read_document(body: bytes) -> object:
@@ -93,7 +93,7 @@ def read_document(body: bytes) -> object:
 
 
 def error_document(error: CacheStormError) -> dict[str, object]:
-    """An error as the door says it."""
+    """An error as the endpoint says it."""
     return {"error": {"code": error.code, "message": str(error)}}
 
 
@@ -140,9 +140,9 @@ class JsonCommands:
             The status and the answer; None while it is not done.
         """
         try:
-            if not pending.errand.step():
+            if not pending.long_command.step():
                 return None
-            reply = pending.plan.reply(pending.errand.result(), pending.words)
+            reply = pending.plan.reply(pending.long_command.result(), pending.argv)
             return OK_STATUS, {"result": to_json(reply)}
         except Exception as error:
             return self._refusal(error)
@@ -159,9 +159,9 @@ class JsonCommands:
             raise BadJsonError('a command is an object: {"command": "GET", "key": "k"}')
         name = request.get("command")
         if isinstance(name, list):
-            plan, words = self._by_position(name, request)
+            plan, argv = self._by_position(name, request)
         elif isinstance(name, str):
-            plan, words = self._by_name(name, request)
+            plan, argv = self._by_name(name, request)
         else:
             raise BadJsonError('a command has a member "command": its name, or a list of words')
         where = request.get("namespace", namespace)
@@ -169,9 +169,9 @@ class JsonCommands:
             raise BadJsonError('"namespace" is the name of one')
         cache = self._cache if where is None else self._cache.namespace(where)
         try:
-            return plan.answer(cache, words)
+            return plan.answer(cache, argv)
         except Unfinished as unfinished:
-            raise Pending(unfinished.errand, plan, words) from unfinished
+            raise Pending(unfinished.long_command, plan, argv) from unfinished
 
     def _by_position(
         self, given: list[object], request: dict[str, object]
@@ -181,30 +181,30 @@ class JsonCommands:
                 raise CommandSyntaxError(
                     f"argument '{member}' by name, but the command is a list of words"
                 )
-        words = [_value_of(word) for word in given]
-        if not words or not isinstance(words[0], (str, bytes)):
+        argv = [_value_of(arg) for arg in given]
+        if not argv or not isinstance(argv[0], (str, bytes)):
             raise BadJsonError("a list of words begins with the name of a command")
-        return self._plan(words), words
+        return self._plan(argv), argv
 
     def _by_name(self, name: str, request: dict[str, object]) -> tuple[Plan, list[object]]:
         plan = self._plan([*name.split()])
         named = {key: value for key, value in request.items() if key not in _OWN_MEMBERS}
-        return plan, [_value_of(word) for word in spell(plan.declaration, named)]
+        return plan, [_value_of(arg) for arg in spell(plan.declaration, named)]
 
-    def _plan(self, words: list[object]) -> Plan:
-        plan = self._registry.resolve(words)
+    def _plan(self, argv: list[object]) -> Plan:
+        plan = self._registry.resolve(argv)
         if plan.declaration.connection:
             raise ConnectionBoundError(plan.declaration.full_name)
         return plan
 
 
-def _value_of(word: object) -> object:
+def _value_of(arg: object) -> object:
     """A word of JSON as the value it stands for."""
-    if not isinstance(word, dict) or list(word) != [_BINARY]:
-        return word
+    if not isinstance(arg, dict) or list(arg) != [_BINARY]:
+        return arg
     from base64 import b64decode
 
-    text = word[_BINARY]
+    text = arg[_BINARY]
     try:
         return b64decode(text, validate=True)
     except (Base64Error, TypeError, ValueError) as error:

@@ -1,8 +1,8 @@
-"""Listening: the sockets of one door, bound before anybody is served.
+"""Listening: the sockets of one endpoint, bound before anybody is served.
 
-Called by both doors, which hand the sockets to the event loop; calls the system.
+Called by both endpoints, which hand the sockets to the event loop; calls the system.
 
-1. All addresses of a door have one port, also when it is any free one.
+1. All addresses of an endpoint have one port, also when it is any free one.
 2. An address that is named twice, or by two names, is bound once.
 3. What cannot be bound leaves nothing open.
 """

@@ -1,7 +1,7 @@
 """The metrics: the server's counters in the text that Prometheus reads.
 
-Called by the HTTP door; asks the cache and the RESP door. A metric is one row of a table
-here: name, type, help, and its samples.
+Called by the HTTP endpoint; asks the cache and the RESP endpoint. A metric is one row of a
+table here: name, type, help, and its samples.
 
 Source: https://prometheus.io/docs/instrumenting/exposition_formats/ (text, 0.0.4).
 """
@@ -17,7 +17,7 @@ from librt.time import time as wall_time
 from cachestorm import COMPILED, __version__
 from cachestorm.errors import NamespaceError
 from cachestorm.keyspace.store import rss_bytes
-from cachestorm_server.session import Door
+from cachestorm_server.session import Endpoint
 
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -35,14 +35,14 @@ class Metric:
     samples: Samples
 
 
-def collect(door: Door, http_commands: int) -> list[Metric]:
+def collect(endpoint: Endpoint, http_commands: int) -> list[Metric]:
     """All metrics as they stand.
 
     Args:
-        door: whose.
-        http_commands: how many commands the HTTP door has answered.
+        endpoint: whose.
+        http_commands: how many commands the HTTP endpoint has answered.
     """
-    cache = door.cache
+    cache = endpoint.cache
     stats = cache.stats()
     spaces: dict[str, dict[str, int]] = {}
     for name in cache.namespaces():
@@ -59,12 +59,12 @@ def collect(door: Door, http_commands: int) -> list[Metric]:
 
     build = {"version": __version__, "mode": "compiled" if COMPILED else "pure"}
     commands: Samples = [
-        ({"door": "resp"}, int(door.commands)),
-        ({"door": "http"}, http_commands),
+        ({"endpoint": "resp"}, int(endpoint.commands)),
+        ({"endpoint": "http"}, http_commands),
     ]
     rows: list[tuple[str, str, str, Samples]] = [
         ("info", "gauge", "Which build runs.", [(build, 1)]),
-        ("uptime_seconds", "gauge", "Since the start.", one(wall_time() - door.started_at)),
+        ("uptime_seconds", "gauge", "Since the start.", one(wall_time() - endpoint.started_at)),
         ("commands_total", "counter", "Commands answered.", commands),
         ("hit_total", "counter", "Reads that found their key.", one(stats["hits"])),
         ("miss_total", "counter", "Reads that did not.", one(stats["misses"])),
@@ -76,14 +76,14 @@ def collect(door: Door, http_commands: int) -> list[Metric]:
             "Keys deleted by the invalidation of a tag.",
             one(stats["invalidated"]),
         ),
-        ("connected_clients", "gauge", "Open RESP connections.", one(len(door.sessions))),
+        ("connected_clients", "gauge", "Open RESP connections.", one(len(endpoint.sessions))),
         (
             "connections_total",
             "counter",
             "RESP connections so far.",
-            one(int(door.connections)),
+            one(int(endpoint.connections)),
         ),
-        ("rejected_total", "counter", "RESP connections refused.", one(int(door.rejected))),
+        ("rejected_total", "counter", "RESP connections refused.", one(int(endpoint.rejected))),
         ("keys_total", "gauge", "Keys of a namespace.", each("keys")),
         ("expires_total", "gauge", "Keys with a time to live.", each("expires")),
         ("tags_total", "gauge", "Tags that have keys.", each("tags")),

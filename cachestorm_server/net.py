@@ -7,8 +7,8 @@ at the names of the methods.
 1. One read, one `receive`, one write.
 2. A client that does not take its replies is not read from: while the transport's buffer
    is above its high-water mark nothing is read and no backlog is answered.
-3. A session with an errand gets one slice of it a turn of the loop, and the other connections
-   theirs in between.
+3. A session with a long command runs one slice of it a turn of the loop; the other connections
+   take their turns in between.
 4. On `leave` nothing more is read. What was read is answered as far as the client takes it
    within `GRACE_S`, and then the connection is closed: never within a reply that is taken.
 
@@ -16,7 +16,7 @@ at the names of the methods.
     ------------------   ---------------------   -------------------------------
     below the mark       no                      yes
     below the mark       yes                     no: the backlog is answered first
-    above the mark       either                  no, but an errand goes on
+    above the mark       either                  no, but a long command goes on
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ from __future__ import annotations
 import asyncio
 from typing import Final
 
-from cachestorm_server.session import Door, Session
+from cachestorm_server.session import Endpoint, Session
 
 HIGH_WATER_BYTES: Final = 1024 * 1024
 LOW_WATER_BYTES: Final = 256 * 1024
-# how long a client that is being hung up on has to take its last replies
+# how long a client that is being disconnected has to take its last replies
 GRACE_S: Final = 5.0
 
 DENIED: Final = (
@@ -67,8 +67,8 @@ def is_this_host(name: object) -> bool:
 class Connection:
     """One client's socket, from `connection_made` to `connection_lost`."""
 
-    def __init__(self, door: Door) -> None:
-        self._door: Final = door
+    def __init__(self, endpoint: Endpoint) -> None:
+        self._endpoint: Final = endpoint
         self._transport: asyncio.Transport | None = None
         self._session: Session | None = None
         self._congested: bool = False
@@ -80,24 +80,24 @@ class Connection:
 
     def connection_made(self, transport: asyncio.Transport) -> None:
         """Lets the client in, or tells it why not."""
-        door = self._door
+        endpoint = self._endpoint
         peer = transport.get_extra_info("peername")
-        settings = door.settings
-        if len(door.sessions) >= settings.max_clients:
-            door.rejected += 1
-            door.too_many += 1
+        settings = endpoint.settings
+        if len(endpoint.sessions) >= settings.max_clients:
+            endpoint.rejected += 1
+            endpoint.too_many += 1
             transport.write(TOO_MANY_CLIENTS)
             transport.close()
         elif settings.protected_mode and not settings.password and not is_this_host(peer):
-            door.rejected += 1
-            door.denied += 1
+            endpoint.rejected += 1
+            endpoint.denied += 1
             transport.write(DENIED)
             transport.close()
         else:
             transport.set_write_buffer_limits(HIGH_WATER_BYTES, LOW_WATER_BYTES)
             here = transport.get_extra_info("sockname")
-            session = Session(door, spell_address(peer), spell_address(here))
-            session.hang_up = self.hang_up
+            session = Session(endpoint, spell_address(peer), spell_address(here))
+            session.disconnect = self.disconnect
             session.leave = self.leave
             self._transport = transport
             self._session = session
@@ -123,21 +123,21 @@ class Connection:
             return
         while (
             session.backlog
-            and session.errand is None
+            and session.long_command is None
             and not self._congested
             and not session.closing
         ):
             replies = session.receive(b"")
             if replies:
                 transport.write(replies)
-        if session.errand is not None and not self._has_turn:
+        if session.long_command is not None and not self._has_turn:
             self._has_turn = True
             asyncio.get_running_loop().call_soon(self._take_turn)
         if session.closing or ((self._ended or self._leaving) and not session.backlog):
             if self._resumes:
-                asyncio.get_running_loop().call_soon(self.hang_up)
+                asyncio.get_running_loop().call_soon(self.disconnect)
             else:
-                self.hang_up()
+                self.disconnect()
         elif self._congested or session.backlog:
             if not self._resting:
                 self._resting = True
@@ -147,13 +147,13 @@ class Connection:
             transport.resume_reading()
 
     def _take_turn(self) -> None:
-        """One more slice of the session's errand."""
+        """One more slice of the session's long_command."""
         self._has_turn = False
         session = self._session
         transport = self._transport
         if session is None or transport is None or transport.is_closing():
             return
-        if session.errand is None:
+        if session.long_command is None:
             return
         replies = session.receive(b"")
         if replies:
@@ -197,7 +197,7 @@ class Connection:
             asyncio.get_running_loop().call_later(GRACE_S, self._give_up)
             self._go_on()
 
-    def hang_up(self) -> None:
+    def disconnect(self) -> None:
         """Ends the connection after the replies already due, or when nobody takes them."""
         transport = self._transport
         if transport is not None and not transport.is_closing():

@@ -39,8 +39,8 @@ MAX_LINE_BYTES: Final = 64 * 1024
 MAX_ARGUMENTS: Final = 2**31 - 1
 MAX_BULK_BYTES: Final = LONGEST_STRING
 # what a client may send that has not said who it is yet
-STRANGER_MAX_ARGUMENTS: Final = 10
-STRANGER_MAX_BULK_BYTES: Final = 16384
+UNAUTHENTICATED_MAX_ARGUMENTS: Final = 10
+UNAUTHENTICATED_MAX_BULK_BYTES: Final = 16384
 # what an argument costs beside its bytes, so that a flood of tiny ones counts as what it is
 ARGUMENT_OVERHEAD_BYTES: Final = 48
 
@@ -75,8 +75,8 @@ _SIZES: Final[dict[bytes, int]] = {b"$%d" % size: size for size in range(1024)}
 class _Name:
     """A short first argument: its bytes in a word, and the object that stands for it."""
 
-    def __init__(self, word: i64, raw: bytes) -> None:
-        self.word: i64 = word
+    def __init__(self, arg: i64, raw: bytes) -> None:
+        self.arg: i64 = arg
         self.raw: bytes = raw
 
 
@@ -92,26 +92,26 @@ def _name(data: bytes, at: i64, size: i64) -> bytes:
         at: where the name begins.
         size: its length, 1 to 7.
     """
-    word = read_i64_le(data, at)
+    arg = read_i64_le(data, at)
     # its low bytes only; mypyc would compute `1 << bits` in 32 bits
     bits = size << 3
-    word -= (word >> bits) << bits
+    arg -= (arg >> bits) << bits
     # the size as well, or a name that ends in NUL would pass for a shorter one
-    word |= size << 56
-    slot = (word ^ (word >> 13) ^ (word >> 29)) & 255
+    arg |= size << 56
+    slot = (arg ^ (arg >> 13) ^ (arg >> 29)) & 255
     name = _NAMES[slot]
-    if name.word == word:
+    if name.arg == arg:
         return name.raw
     raw = data[at : at + size]
-    _NAMES[slot] = _Name(word, raw)
+    _NAMES[slot] = _Name(arg, raw)
     return raw
 
 
-def _glance(word: i64, mark: i64) -> i64:
+def _glance(arg: i64, mark: i64) -> i64:
     """Reads a header of one to five digits out of the 8 bytes it begins.
 
     Args:
-        word: 8 bytes of the buffer, little-endian.
+        arg: 8 bytes of the buffer, little-endian.
         mark: the byte the header must begin with.
 
     Returns:
@@ -119,30 +119,30 @@ def _glance(word: i64, mark: i64) -> i64:
         anything else, which need not be wrong.
     """
     # mark, digits masked out, line end: one comparison tells how many digits there are
-    if word & 0xFFFF00FF == 0x0A0D0000 | mark:
-        ones = ((word >> 8) & 0xFF) - 48
+    if arg & 0xFFFF00FF == 0x0A0D0000 | mark:
+        ones = ((arg >> 8) & 0xFF) - 48
         # two branches: of a conditional expression compiled code makes an object
         if ones < 0 or ones > 9:
             return -1
         return ones << 4 | 4
-    tens = ((word >> 8) & 0xFF) - 48
-    ones = ((word >> 16) & 0xFF) - 48
+    tens = ((arg >> 8) & 0xFF) - 48
+    ones = ((arg >> 16) & 0xFF) - 48
     if tens < 1 or tens > 9 or ones < 0 or ones > 9:
         return -1
     number = tens * 10 + ones
-    if word & 0xFFFF0000FF == 0x0A0D000000 | mark:
+    if arg & 0xFFFF0000FF == 0x0A0D000000 | mark:
         return number << 4 | 5
-    if word & 0xFF != mark:
+    if arg & 0xFF != mark:
         return -1
     size: i64 = 3
     while size < 6:
-        word >>= 8
-        digit = ((word >> 16) & 0xFF) - 48
+        arg >>= 8
+        digit = ((arg >> 16) & 0xFF) - 48
         if digit < 0 or digit > 9:
             return -1
         number = number * 10 + digit
         size += 1
-        if (word >> 24) & 0xFFFF == _CRLF_WORD:
+        if (arg >> 24) & 0xFFFF == _CRLF_WORD:
             return number << 4 | (size + 2)
     return -1
 
@@ -178,15 +178,15 @@ def split_inline(line: bytes) -> list[object]:
 
     Source: `sdssplitargs` of Redis.
     """
-    words: list[object] = []
+    argv: list[object] = []
     at: i64 = 0
     end: i64 = len(line)
     while True:
         while at < end and line[at] in _BLANKS:
             at += 1
         if at >= end:
-            return words
-        word = bytearray()
+            return argv
+        arg = bytearray()
         quote: i64 = 0
         while True:
             if at >= end:
@@ -201,7 +201,7 @@ def split_inline(line: bytes) -> list[object]:
                 elif char in _WORD_ENDS:
                     break
                 else:
-                    word.append(char)
+                    arg.append(char)
             elif char == quote:
                 if at < end and line[at] not in _BLANKS:
                     raise ProtocolError("unbalanced quotes in request")
@@ -211,16 +211,16 @@ def split_inline(line: bytes) -> list[object]:
                     if line[at] == _APOSTROPHE:
                         char = _APOSTROPHE
                         at += 1
-                    word.append(char)
+                    arg.append(char)
                 elif _is_hex_escape(line, at):
-                    word.append(int(line[at + 1 : at + 3], 16))
+                    arg.append(int(line[at + 1 : at + 3], 16))
                     at += 3
                 else:
-                    word += _ESCAPES.get(line[at], line[at : at + 1])
+                    arg += _ESCAPES.get(line[at], line[at : at + 1])
                     at += 1
             else:
-                word.append(char)
-        words.append(bytes(word))
+                arg.append(char)
+        argv.append(bytes(arg))
 
 
 def _is_hex_escape(line: bytes, at: i64) -> bool:
@@ -264,11 +264,11 @@ class RequestReader:
         self._line_at: int = 0
         self._max_arguments: i64 = MAX_ARGUMENTS
         self._max_bulk_bytes: i64 = max_bulk_bytes
-        self._stranger: bool = False
+        self._unauthenticated: bool = False
 
-    def set_stranger(self, stranger: bool) -> None:
+    def set_unauthenticated(self, unauthenticated: bool) -> None:
         """Narrows the limits while the client has yet to authenticate; widens them after."""
-        self._stranger = stranger
+        self._unauthenticated = unauthenticated
 
     @property
     def pending_bytes(self) -> int:
@@ -312,7 +312,7 @@ class RequestReader:
         if begin >= self._end:
             self._data = b""
             return None
-        if self._missing == 0 and not self._stranger:
+        if self._missing == 0 and not self._unauthenticated:
             args = self._take_words() if COMPILED else self._take_lines()
             if args is not None:
                 return args
@@ -426,15 +426,15 @@ class RequestReader:
                 line = self._line(b"\n", "too big inline request")
                 if line is None:
                     return None
-                words = split_inline(line[:-1] if line.endswith(b"\r") else line)
-                if words:
-                    return words
+                argv = split_inline(line[:-1] if line.endswith(b"\r") else line)
+                if argv:
+                    return argv
                 continue
             line = self._line(b"\r", "too big mbulk count string")
             if line is None:
                 return None
             count = _parse_length(line[1:], MAX_ARGUMENTS, "invalid multibulk length")
-            if self._stranger and count > STRANGER_MAX_ARGUMENTS:
+            if self._unauthenticated and count > UNAUTHENTICATED_MAX_ARGUMENTS:
                 raise ProtocolError("unauthenticated multibulk length")
             if count > 0:
                 self._missing = count
@@ -451,7 +451,7 @@ class RequestReader:
             size = _parse_length(line[1:], int(self._max_bulk_bytes), "invalid bulk length")
             if size < 0:
                 raise ProtocolError("invalid bulk length")
-            if self._stranger and size > STRANGER_MAX_BULK_BYTES:
+            if self._unauthenticated and size > UNAUTHENTICATED_MAX_BULK_BYTES:
                 raise ProtocolError("unauthenticated bulk length")
             # what ends a payload is skipped unseen, as Redis does
             after = self._at + size + 2

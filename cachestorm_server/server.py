@@ -13,11 +13,11 @@ from typing import Final, TypeVar
 
 from cachestorm.cache import Cache
 from cachestorm.declare.registry import REGISTRY, Registry
-from cachestorm.keyspace.commons import REST
+from cachestorm.keyspace.shared_state import REST
 from cachestorm_server.descriptors import run_out
 from cachestorm_server.listening import BACKLOG, bound_sockets
 from cachestorm_server.net import GRACE_S, Connection
-from cachestorm_server.session import Door
+from cachestorm_server.session import Endpoint
 from cachestorm_server.settings import Settings
 
 # imported for what they declare
@@ -62,7 +62,7 @@ class RespServer:
         self, cache: Cache, settings: Settings | None = None, registry: Registry = REGISTRY
     ) -> None:
         self.settings: Final = settings or Settings()
-        self.door: Final = Door(cache, registry, self.settings)
+        self.endpoint: Final = Endpoint(cache, registry, self.settings)
         self._listeners: list[asyncio.Server] = []
         self._timers: list[asyncio.Task[None]] = []
         self._tell_from_tick = 0
@@ -80,7 +80,7 @@ class RespServer:
         """
         loop = asyncio.get_running_loop()
         settings = self.settings
-        self.door.event_loop = type(loop).__module__.partition(".")[0]
+        self.endpoint.event_loop = type(loop).__module__.partition(".")[0]
         sockets = await bound_sockets(settings.bind, settings.port)
         settings.port = sockets[0].getsockname()[1]
         for bound in sockets:
@@ -100,7 +100,7 @@ class RespServer:
         for listener in self._listeners:
             listener.close()
         self._listeners = []
-        sessions = self.door.sessions
+        sessions = self.endpoint.sessions
         for session in list(sessions.values()):
             if session.leave is not None:
                 session.leave()
@@ -118,73 +118,73 @@ class RespServer:
 
     def _connect(self) -> asyncio.Protocol:
         # a Protocol by its methods, not by descent: see net.py
-        return Connection(self.door)  # type: ignore[return-value]
+        return Connection(self.endpoint)  # type: ignore[return-value]
 
     async def _keep_time(self) -> None:
-        """Once a second: counts it, tells of refusals, hangs up on who is idle for too long."""
-        door = self.door
-        before = door.commands
+        """Once a second: counts it, tells of refusals, disconnects who is idle for too long."""
+        endpoint = self.endpoint
+        before = endpoint.commands
         while True:
             await asyncio.sleep(1.0)
-            door.tick += 1
-            door.ops_per_s = door.commands - before
-            before = door.commands
+            endpoint.tick += 1
+            endpoint.ops_per_s = endpoint.commands - before
+            before = endpoint.commands
             self._tell_of_refusals()
             timeout_s = self.settings.timeout_s
             if not timeout_s:
                 continue
-            for session in list(door.sessions.values()):
-                idle_s = door.tick - session.seen_tick
-                if idle_s > timeout_s and session.hang_up is not None:
-                    session.hang_up()
+            for session in list(endpoint.sessions.values()):
+                idle_s = endpoint.tick - session.seen_tick
+                if idle_s > timeout_s and session.disconnect is not None:
+                    session.disconnect()
 
     def _tell_of_refusals(self) -> None:
         """Says in the log who was not let in; rarely, with their number."""
-        door = self.door
-        if door.tick < self._tell_from_tick:
+        endpoint = self.endpoint
+        if endpoint.tick < self._tell_from_tick:
             return
-        # the loop hangs up on whom it has no descriptor for, and tells nobody
+        # the loop disconnects whom it has no descriptor for, and tells nobody
         has_run_out = run_out()
-        if not door.too_many and not door.denied and not has_run_out:
+        if not endpoint.too_many and not endpoint.denied and not has_run_out:
             return
-        self._tell_from_tick = int(door.tick) + TELL_EVERY_S
-        if door.too_many:
+        self._tell_from_tick = int(endpoint.tick) + TELL_EVERY_S
+        if endpoint.too_many:
             _log.warning(
                 "clients refused: %d; there is room for %d (server.max_connections)",
-                door.too_many,
+                endpoint.too_many,
                 self.settings.max_clients,
             )
-        if door.denied:
+        if endpoint.denied:
             _log.warning(
                 "clients of other hosts refused: %d; there is no password, and protected "
                 "mode is on",
-                door.denied,
+                endpoint.denied,
             )
         if has_run_out:
             _log.warning(
-                "no file descriptor is left: whoever connects is hung up on without a word; "
+                "no file descriptor is left: whoever connects is disconnected without a word; "
                 "raise the limit of open files (ulimit -n)"
             )
-        door.too_many = door.denied = 0
+        endpoint.too_many = endpoint.denied = 0
 
     async def _reap(self) -> None:
         """Lets go of what is due, step by step; clients are served between the steps.
 
         While they ask for something, a share of the time goes into it, as in what they ask.
         """
-        cache = self.door.cache
+        cache = self.endpoint.cache
         loop = asyncio.get_running_loop()
         while True:
             await asyncio.sleep(REAP_INTERVAL_S)
             try:
-                served = self.door.commands
+                served = self.endpoint.commands
                 began_s = loop.time()
                 while cache.reap():
                     spent_s = loop.time() - began_s
                     await asyncio.sleep(0)
-                    if self.door.commands != served:
+                    if self.endpoint.commands != served:
                         await asyncio.sleep(spent_s * REST)
-                    served = self.door.commands
+                    served = self.endpoint.commands
                     began_s = loop.time()
             except Exception:
                 _log.exception("reaping failed; it is tried again")

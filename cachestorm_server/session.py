@@ -10,9 +10,9 @@ reader, the registry's plans and the encoder, and knows no command.
    `ERR internal error`, and the session lives on.
 3. A plan answers to the session's cache, or, when it is declared as bound to a connection,
    to the session itself.
-4. A command that works in slices does one of them a call: an errand is then on its way,
+4. A command that works in slices does one of them a call: a long command is then on its way,
    which is a backlog too. Other sessions are served between the slices; of this one nothing
-   more is answered before the errand's reply.
+   more is answered before the long command's reply.
 5. What is rare costs one test of one flag, `guarded`: a client that has not authenticated,
    and replies that are switched off.
 
@@ -40,7 +40,7 @@ from cachestorm.declare.plan import Plan
 from cachestorm.declare.registry import Registry
 from cachestorm.errors import CacheStormError
 from cachestorm.keyspace.store import DATABASES, DEFAULT
-from cachestorm.operations.errand import Errand, Unfinished
+from cachestorm.operations.long_command import LongCommand, Unfinished
 from cachestorm_server.replies import write_error, write_reply
 from cachestorm_server.requests import ProtocolError, RequestReader
 from cachestorm_server.settings import Settings
@@ -86,8 +86,8 @@ class _SpeaksHttp(Exception):
     """The client is a browser or something like it: closed without a word."""
 
 
-class Door:
-    """What all sessions of one RESP door share. Belongs to one event loop.
+class Endpoint:
+    """What all sessions of one RESP endpoint share. Belongs to one event loop.
 
     Attributes:
         cache: the default namespace.
@@ -138,38 +138,38 @@ class Session:
         cache: the namespace the client is in.
         resp3: whether it speaks RESP3.
         closing: nothing more is read; hang up when the replies have gone.
-        backlog: requests are waiting for the client to take its replies, or for the errand.
-        errand: the long command that is on its way; None when there is none.
-        hang_up: ends the connection, now; set by whoever carries the bytes.
+        backlog: requests wait for the client to take its replies, or for the long command.
+        long_command: the long command that is on its way; None when there is none.
+        disconnect: ends the connection, now; set by whoever carries the bytes.
         leave: ends it when all that was asked has been answered; set likewise.
     """
 
-    def __init__(self, door: Door, address: str = "", local_address: str = "") -> None:
-        door.connections += 1
-        self.door: Final = door
-        door.last_id += 1
-        self.id: Final = int(door.last_id)
+    def __init__(self, endpoint: Endpoint, address: str = "", local_address: str = "") -> None:
+        endpoint.connections += 1
+        self.endpoint: Final = endpoint
+        endpoint.last_id += 1
+        self.id: Final = int(endpoint.last_id)
         self.address: Final = address
         self.local_address: Final = local_address
-        self.opened_tick: Final = int(door.tick)
-        self.seen_tick: i64 = door.tick
-        self.hang_up: Callable[[], None] | None = None
+        self.opened_tick: Final = int(endpoint.tick)
+        self.seen_tick: i64 = endpoint.tick
+        self.disconnect: Callable[[], None] | None = None
         self.leave: Callable[[], None] | None = None
-        self.reader: Final = RequestReader(door.settings.max_bulk_bytes)
+        self.reader: Final = RequestReader(endpoint.settings.max_bulk_bytes)
         self.closing: bool = False
         self.backlog: bool = False
-        self.errand: Errand | None = None
-        # what the errand was asked by
-        self._errand_plan: Plan | None = None
-        self._errand_args: list[object] = []
+        self.long_command: LongCommand | None = None
+        # what the long command was asked by
+        self._long_command_plan: Plan | None = None
+        self._long_command_args: list[object] = []
         self.plan: Plan | None = None
         self._plan_name: object = None
         self.start_over()
-        door.sessions[self.id] = self
+        endpoint.sessions[self.id] = self
 
     def start_over(self) -> None:
         """Makes the session what it was when the client came."""
-        self.cache: Cache = self.door.cache
+        self.cache: Cache = self.endpoint.cache
         self.resp3: bool = False
         self.name: str = ""
         self.library_name: str = ""
@@ -177,26 +177,26 @@ class Session:
         self.no_evict: bool = False
         self.no_touch: bool = False
         self.reply_mode: i64 = REPLIES_ON
-        self.authenticated: bool = not self.door.settings.password
+        self.authenticated: bool = not self.endpoint.settings.password
         self.watch_over()
 
     def watch_over(self) -> None:
         """Works out `guarded`; to be called when what it is made of has changed."""
         self.guarded: bool = self.reply_mode != REPLIES_ON or not self.authenticated
-        self.reader.set_stranger(not self.authenticated)
+        self.reader.set_unauthenticated(not self.authenticated)
 
     def close(self) -> None:
         """Forgets the session; its connection has gone."""
         self.closing = True
-        errand = self.errand
-        if errand is not None:
-            self.errand = None
-            errand.abandon()
-        self.hang_up = None
+        long_command = self.long_command
+        if long_command is not None:
+            self.long_command = None
+            long_command.abandon()
+        self.disconnect = None
         self.leave = None
         # whatever still refers to this session is to keep no namespace
-        self.cache = self.door.cache
-        self.door.sessions.pop(self.id, None)
+        self.cache = self.endpoint.cache
+        self.endpoint.sessions.pop(self.id, None)
 
     def receive(self, data: bytes) -> bytes:
         """Answers what the client sent.
@@ -207,29 +207,29 @@ class Session:
         Returns:
             The replies, in RESP; empty when there are none.
         """
-        door = self.door
-        out = door.out
+        endpoint = self.endpoint
+        out = endpoint.out
         out.truncate(0)
         reader = self.reader
-        self.seen_tick = door.tick
+        self.seen_tick = endpoint.tick
         self.backlog = False
         count: i64 = 0
         try:
             reader.feed(data)
-            if self.errand is not None:
+            if self.long_command is not None:
                 self._answer(None, out)
-            # not inside of the branch: there, compiled code takes the errand for given
-            self.backlog = self.errand is not None
+            # not inside of the branch: there, compiled code takes the long command for given
+            self.backlog = self.long_command is not None
             while not self.closing and not self.backlog:
                 args = reader.next()
                 if args is None:
-                    if reader.pending_bytes > door.settings.max_query_bytes:
+                    if reader.pending_bytes > endpoint.settings.max_query_bytes:
                         _log.warning("client %d sent too large a request", self.id)
                         self.closing = True
                     break
                 count += 1
                 self._answer(args, out)
-                if len(out) > REPLY_CHUNK_BYTES or self.errand is not None:
+                if len(out) > REPLY_CHUNK_BYTES or self.long_command is not None:
                     self.backlog = True
                     break
                 if reader.is_done():
@@ -237,16 +237,16 @@ class Session:
         except ProtocolError as error:
             write_error(out, error.resp)
             self.closing = True
-        door.commands += count
-        door.net_in_bytes += len(data)
+        endpoint.commands += count
+        endpoint.net_in_bytes += len(data)
         size: i64 = len(out)
-        door.net_out_bytes += size
+        endpoint.net_out_bytes += size
         if size > WRITER_KEEP_BYTES:
-            door.out = BytesWriter()
+            endpoint.out = BytesWriter()
         return out.getvalue()
 
     def _answer(self, args: list[object] | None, out: BytesWriter) -> None:
-        """Answers a request, or with None goes on with the errand."""
+        """Answers a request, or with None goes on with the long command."""
         mark: i64 = len(out)
         try:
             if args is None:
@@ -257,7 +257,7 @@ class Session:
                 # compiled, a name is the same object every time; interpreted, an equal one
                 if plan is None or (name is not self._plan_name and name != self._plan_name):
                     plan = self._find(args)
-                if self.guarded and not self.authenticated and not _is_for_strangers(plan):
+                if self.guarded and not self.authenticated and not _needs_no_auth(plan):
                     raise NotAuthenticatedError()
                 if plan.declaration.connection:
                     reply = plan.answer(self, args)
@@ -265,10 +265,10 @@ class Session:
                     reply = plan.answer(self.cache, args)
             write_reply(out, reply, self.resp3)
         except Unfinished as unfinished:
-            self.errand = unfinished.errand
+            self.long_command = unfinished.long_command
             if args is not None:
-                self._errand_plan = self.plan
-                self._errand_args = args
+                self._long_command_plan = self.plan
+                self._long_command_args = args
             return
         except _SpeaksHttp:
             _log.warning("client %d speaks HTTP: closed", self.id)
@@ -276,44 +276,44 @@ class Session:
         except CacheStormError as error:
             out.truncate(mark)
             write_error(out, error.resp)
-            self.door.errors += 1
+            self.endpoint.errors += 1
         except Exception:
             _log.exception("command %r failed", self._plan_name if args is None else args[0])
             out.truncate(mark)
             write_error(out, "ERR internal error")
-            self.door.errors += 1
+            self.endpoint.errors += 1
         if self.guarded and self.reply_mode != REPLIES_ON:
             out.truncate(mark)
             self.reply_mode = _AFTER[self.reply_mode]
             self.watch_over()
 
     def _go_on(self) -> object:
-        """The reply of the errand.
+        """The reply of the long command.
 
         Raises:
             Unfinished: if it is still on its way after one more slice.
         """
-        errand = self.errand
-        assert errand is not None
-        self.errand = None
-        if not errand.step():
-            raise Unfinished(errand)
-        plan = self._errand_plan
+        long_command = self.long_command
+        assert long_command is not None
+        self.long_command = None
+        if not long_command.step():
+            raise Unfinished(long_command)
+        plan = self._long_command_plan
         assert plan is not None
-        args = self._errand_args
-        self._errand_args = []
-        return plan.reply(errand.result(), args)
+        args = self._long_command_args
+        self._long_command_args = []
+        return plan.reply(long_command.result(), args)
 
     def _find(self, args: list[object]) -> Plan:
         """The plan of a request; remembered, because the next one often is the same."""
         name = args[0]
         assert isinstance(name, bytes)
-        plan = self.door.registry.find(name)
+        plan = self.endpoint.registry.find(name)
         if plan is None:
             if name.lower() in _HTTP_STARTS:
                 raise _SpeaksHttp()
             # a subcommand has its container's name: not to be remembered by it
-            plan = self.door.registry.resolve(args)
+            plan = self.endpoint.registry.resolve(args)
             self._plan_name = None
         else:
             self._plan_name = name
@@ -321,5 +321,5 @@ class Session:
         return plan
 
 
-def _is_for_strangers(plan: Plan) -> bool:
+def _needs_no_auth(plan: Plan) -> bool:
     return "no_auth" in plan.declaration.flags.split()

@@ -1,8 +1,8 @@
-"""Settings: how one RESP door behaves; made by the application, changed by CONFIG SET.
+"""Settings: how one RESP endpoint behaves; made by the application, changed by CONFIG SET.
 
 Read by sessions and the listener. Knows no file and no environment: whoever starts the
-server reads those. The paths of the HTTP door stand here as well, where they can be read
-without the door.
+server reads those. The paths of the HTTP endpoint stand here as well, where they can be read
+without the endpoint.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ DEFAULT_PORT: Final = 6380
 
 COMMANDS_PATH: Final = "/v1/commands"
 HEALTH_PATH: Final = "/health"
-# what the HTTP door shows beside them, and beside the metrics
+# what the HTTP endpoint shows beside them, and beside the metrics
 INFO_PATH: Final = "/info"
 KEYS_PATH: Final = "/keys"
 TAGS_PATH: Final = "/tags"
@@ -31,7 +31,7 @@ HTTP_PATHS: Final = (
 
 
 class Settings:
-    """What an operator decides about a RESP door.
+    """What an operator decides about a RESP endpoint.
 
     Attributes:
         bind: addresses to listen on.
@@ -39,9 +39,9 @@ class Settings:
         password: what AUTH asks for; empty: nothing is asked.
         protected_mode: without a password, only clients of this host are let in.
         max_clients: how many connections at a time.
-        timeout_s: a client idle for longer is hung up on; 0: never.
+        timeout_s: a client idle for longer is disconnected; 0: never.
         max_bulk_bytes: the longest argument.
-        max_query_bytes: the largest request; whoever sends more is hung up on.
+        max_query_bytes: the largest request; whoever sends more is disconnected.
     """
 
     def __init__(

@@ -69,11 +69,11 @@ def running(name: str, binary: str) -> Iterator[RealServer]:
     with tempfile.TemporaryDirectory(prefix="cachestorm-") as folder:
         for _ in range(PORTS_TRIED):
             port = free_port()
-            words = [binary, "--port", str(port), "--bind", HOST, "--save", "", "--dir", folder]
+            argv = [binary, "--port", str(port), "--bind", HOST, "--save", "", "--dir", folder]
             quiet = subprocess.DEVNULL
             # in the C locale SORT ALPHA goes by bytes
             process = subprocess.Popen(
-                words,
+                argv,
                 stdin=quiet,
                 stdout=quiet,
                 stderr=quiet,

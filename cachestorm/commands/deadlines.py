@@ -41,7 +41,7 @@ class Deadlines(Edge):
         complexity="O(1)",
         writes=True,
         fast=True,
-        stray="Unsupported option {word}",
+        stray="Unsupported option {arg}",
         summary="Give a key a time to live in seconds.",
     )
     def expire(
@@ -79,7 +79,7 @@ class Deadlines(Edge):
         complexity="O(1)",
         writes=True,
         fast=True,
-        stray="Unsupported option {word}",
+        stray="Unsupported option {arg}",
         summary="Give a key a time to live in milliseconds.",
     )
     def pexpire(
@@ -102,7 +102,7 @@ class Deadlines(Edge):
         complexity="O(1)",
         writes=True,
         fast=True,
-        stray="Unsupported option {word}",
+        stray="Unsupported option {arg}",
         summary="Give a key a deadline in Unix seconds.",
     )
     def expireat(
@@ -129,7 +129,7 @@ class Deadlines(Edge):
         complexity="O(1)",
         writes=True,
         fast=True,
-        stray="Unsupported option {word}",
+        stray="Unsupported option {arg}",
         summary="Give a key a deadline in Unix milliseconds.",
     )
     def pexpireat(
@@ -150,7 +150,7 @@ class Deadlines(Edge):
         lifetime = ttl if isinstance(ttl, Lifetime) else positive_span(ttl, name)
         space = self._enter()
         try:
-            now = space.commons.now_ms()
+            now = space.shared.now_ms()
             # a sum of Python's integers: what a user gave may not fit into 64 bits
             start: int = 0 if lifetime.absolute else now
             wanted = lifetime.ms + start
@@ -227,7 +227,7 @@ class Deadlines(Edge):
                 return _MISSING
             if entry.expires_at_ms == 0:
                 return None
-            return int(entry.expires_at_ms - space.commons.now_ms())
+            return int(entry.expires_at_ms - space.shared.now_ms())
         finally:
             self._leave()
 

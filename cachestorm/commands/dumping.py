@@ -33,7 +33,7 @@ from cachestorm.operations.containers import entry_of
 from cachestorm.operations.lifetimes import in_milliseconds, milliseconds_of
 from cachestorm.operations.names import exact_key
 from cachestorm.payload.dumps import dumped, restored
-from cachestorm.payload.image import Loaded, image_of
+from cachestorm.payload.entry_snapshot import Loaded, snapshot_of
 
 _EXPIRED: Final = Cause.EXPIRED
 MOST_FREQUENT: Final = 255
@@ -69,10 +69,10 @@ class Dumping(Edge):
                 entry = entry_of(space, key, HASH)
             if entry is None:
                 return None
-            image = image_of(entry.kind, space.value(entry), 0, space.tags.names(entry))
+            snapshot = snapshot_of(entry.kind, space.value(entry), 0, space.tags.names(entry))
         finally:
             self._leave()
-        return dumped(image)
+        return dumped(snapshot)
 
     @command(
         "RESTORE key ttl:integer serialized-value:blob [REPLACE] [ABSTTL] "
@@ -119,7 +119,7 @@ class Dumping(Edge):
             OutOfMemoryError: if there is no room and no victim; nothing has changed.
         """
         key = exact_key(key)
-        _check_heat(idletime, frequency)
+        _check_access(idletime, frequency)
         if not replace:
             self._refuse_busy(key)
         lifetime = _lifetime(ttl)
@@ -132,7 +132,7 @@ class Dumping(Edge):
             present = space.peek(key)
             if present is not None and not replace:
                 raise BusyKeyError()
-            now = space.commons.now_ms()
+            now = space.shared.now_ms()
             deadline: i64 = _deadline(lifetime, absttl, now)
             entry.drop_due_fields(now)
             if (deadline != 0 and deadline <= now) or entry.is_empty():
@@ -153,7 +153,7 @@ class Dumping(Edge):
             self._leave()
 
 
-def _check_heat(idletime: int | None, frequency: int | None) -> None:
+def _check_access(idletime: int | None, frequency: int | None) -> None:
     if idletime is not None and idletime < 0:
         raise ArgumentError("Invalid IDLETIME value, must be >= 0")
     if frequency is not None and not 0 <= frequency <= MOST_FREQUENT:

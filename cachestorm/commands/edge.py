@@ -17,10 +17,10 @@ import time
 
 from mypy_extensions import mypyc_attr, trait
 
-from cachestorm.keyspace.commons import PAUSE_S
 from cachestorm.keyspace.keyspace import Keyspace
-from cachestorm.keyspace.store import Hold, Store
-from cachestorm.operations.errand import Errand, Unfinished
+from cachestorm.keyspace.shared_state import PAUSE_S
+from cachestorm.keyspace.store import NamespaceReference, Store
+from cachestorm.operations.long_command import LongCommand, Unfinished
 
 
 @mypyc_attr(allow_interpreted_subclasses=True)
@@ -31,8 +31,8 @@ class Edge:
     _store: Store
     _space: Keyspace
     # keeps the namespace while this view is alive
-    _hold: Hold
-    # whether the caller does the slices of an errand himself
+    _reference: NamespaceReference
+    # whether the caller does the slices of a long command himself
     _serves_others: bool
 
     def _enter(self) -> Keyspace:
@@ -42,24 +42,24 @@ class Edge:
     def _leave(self) -> None:
         self._store.leave()
 
-    def _run(self, errand: Errand) -> object:
-        """Runs an errand to its end; in a transaction, without a pause.
+    def _run(self, long_command: LongCommand) -> object:
+        """Runs a long command to its end; in a transaction, without a pause.
 
         Raises:
             Unfinished: after the first slice, on a view that serves others.
         """
-        if errand.step():
-            return errand.result()
+        if long_command.step():
+            return long_command.result()
         pauses = not self._store.in_transaction()
         if pauses and self._serves_others:
-            errand.hold = self._hold
-            raise Unfinished(errand)
+            long_command.reference = self._reference
+            raise Unfinished(long_command)
         try:
             while True:
                 if pauses:
                     time.sleep(PAUSE_S)
-                if errand.step():
-                    return errand.result()
+                if long_command.step():
+                    return long_command.result()
         except BaseException:
-            errand.abandon()
+            long_command.abandon()
             raise

@@ -42,7 +42,7 @@ class FieldDeadlines(Edge):
         complexity="O(N) in the given fields",
         writes=True,
         fast=True,
-        stray="Unsupported option {word}",
+        stray="Unsupported option {arg}",
         summary="Set the time to live of fields of a hash in seconds.",
     )
     def hexpire(
@@ -83,7 +83,7 @@ class FieldDeadlines(Edge):
         complexity="O(N) in the given fields",
         writes=True,
         fast=True,
-        stray="Unsupported option {word}",
+        stray="Unsupported option {arg}",
         summary="Set the time to live of fields of a hash in milliseconds.",
     )
     def hpexpire(
@@ -106,7 +106,7 @@ class FieldDeadlines(Edge):
         complexity="O(N) in the given fields",
         writes=True,
         fast=True,
-        stray="Unsupported option {word}",
+        stray="Unsupported option {arg}",
         summary="Set the deadline of fields of a hash in seconds since 1970.",
     )
     def hexpireat(
@@ -132,7 +132,7 @@ class FieldDeadlines(Edge):
         complexity="O(N) in the given fields",
         writes=True,
         fast=True,
-        stray="Unsupported option {word}",
+        stray="Unsupported option {arg}",
         summary="Set the deadline of fields of a hash in milliseconds since 1970.",
     )
     def hpexpireat(
@@ -165,7 +165,7 @@ class FieldDeadlines(Edge):
         lifetime = lifetime_of(when, unit_ms, absolute, name)
         space = self._enter()
         try:
-            now_ms = space.commons.now_ms()
+            now_ms = space.shared.now_ms()
             deadline = lifetime.expires_at_ms(now_ms, name, True)
             entry = entry_of(space, key, HASH)
             if entry is None:
@@ -285,7 +285,7 @@ class FieldDeadlines(Edge):
             if entry is None:
                 return [NO_FIELD] * len(names)
             found = hash_at(space, entry)
-            now_ms = space.commons.now_ms()
+            now_ms = space.shared.now_ms()
             answers: list[int] = []
             for field in names:
                 deadline = found.deadline_ms(field)

@@ -1,8 +1,8 @@
-"""The geo family: places on the earth, kept as the scores of a sorted set.
+"""The geo family: points on the earth, kept as the scores of a sorted set.
 
 A trait that works on sorted sets: every command of theirs may be used on the same key. The
-mathematics stands in `geohash`, what is around a place is found in `geo_search`. A member whose
-score is no geohash is at the place that Redis reads it as. A missing key is an empty sorted
+mathematics stands in `geohash`, what is around a point is found in `geo_search`. A member whose
+score is no geohash is at the point that Redis reads it as. A missing key is an empty sorted
 set.
 
 1. Distances are in the unit that is asked for, from the centre of the search.
@@ -25,14 +25,14 @@ from cachestorm.operations.geo_search import (
     Search,
     StoringSearch,
     metres_of,
-    place_at,
+    point_at,
 )
 from cachestorm.operations.names import exact_key, name_of, names_of
 from cachestorm.operations.rows import add_scores
-from cachestorm.values.geohash import distance_m, geohash_of, place_of, score_of
+from cachestorm.values.geohash import distance_m, geohash_of, point_of, score_of
 
-Place = tuple[float, float]
-Places = list[str] | list[tuple[object, ...]]
+Point = tuple[float, float]
+Points = list[str] | list[tuple[object, ...]]
 
 _UNIT: Final = "unit:<M | KM | FT | MI> "
 _CENTRE_AND_SHAPE: Final = (
@@ -50,7 +50,7 @@ _SEARCHED: Final = "O(N + log M) for N members in the cells around the area and 
 @mypyc_attr(allow_interpreted_subclasses=True)
 @trait
 class Geo(Edge):
-    """Places on the earth."""
+    """Points on the earth."""
 
     @command(
         "GEOADD key [NX | XX] [CH] longitude latitude member [longitude latitude member ...]",
@@ -59,7 +59,7 @@ class Geo(Edge):
         complexity="O(log N) a member",
         writes=True,
         grows=True,
-        summary="Add members with their places to a sorted set, or move them.",
+        summary="Add members with their points to a sorted set, or move them.",
     )
     def geoadd(
         self,
@@ -83,7 +83,7 @@ class Geo(Edge):
             How many members are new, with `ch` new or moved.
 
         Raises:
-            ArgumentError: for a place that no map shows: beyond 180 degrees of longitude
+            ArgumentError: for a point that no map shows: beyond 180 degrees of longitude
                 or 85.05112878 of latitude.
         """
         key = exact_key(key)
@@ -105,12 +105,12 @@ class Geo(Edge):
         since="0.1",
         complexity="O(1) a member",
         reply="positions",
-        summary="Return the places of members as longitude and latitude.",
+        summary="Return the points of members as longitude and latitude.",
     )
-    def geopos(self, key: str, *members: object) -> list[Place | None]:
+    def geopos(self, key: str, *members: object) -> list[Point | None]:
         """The (longitude, latitude) of members in order, None for each that is missing."""
         return [
-            None if score is None else place_of(score) for score in self._scores(key, members)
+            None if score is None else point_of(score) for score in self._scores(key, members)
         ]
 
     @command(
@@ -118,7 +118,7 @@ class Geo(Edge):
         group="geo",
         since="0.1",
         complexity="O(1) a member",
-        summary="Return the places of members as geohashes.",
+        summary="Return the points of members as geohashes.",
     )
     def geohash(self, key: str, *members: object) -> list[str | None]:
         """The geohashes of members, eleven letters, None for each that is missing."""
@@ -146,8 +146,8 @@ class Geo(Edge):
         one, other = self._scores(key, (member1, member2))
         if one is None or other is None:
             return None
-        longitude, latitude = place_of(one)
-        other_longitude, other_latitude = place_of(other)
+        longitude, latitude = point_of(one)
+        other_longitude, other_latitude = point_of(other)
         return distance_m(longitude, latitude, other_longitude, other_latitude) / metres
 
     def _scores(self, key: str, members: tuple[object, ...]) -> list[float | None]:
@@ -168,7 +168,7 @@ class Geo(Edge):
         group="geo",
         since="0.1",
         complexity=_SEARCHED,
-        reply="places",
+        reply="points",
         summary="Return the members in a circle or a box.",
     )
     def geosearch(
@@ -188,7 +188,7 @@ class Geo(Edge):
         withcoord: bool = False,
         withdist: bool = False,
         withhash: bool = False,
-    ) -> Places:
+    ) -> Points:
         """The members in a circle or a box.
 
         Args:
@@ -245,7 +245,7 @@ class Geo(Edge):
         """Stores what `geosearch` finds in place of whatever is there; how many members.
 
         Args:
-            storedist: their distances as scores instead of their places.
+            storedist: their distances as scores instead of their points.
         """
         search = Search("GEOSEARCHSTORE", member, longitude, latitude, unit)
         search.shape(radius, width, height)
@@ -259,7 +259,7 @@ class Geo(Edge):
         complexity=_SEARCHED,
         writes=True,
         grows=True,
-        reply="places",
+        reply="points",
         summary="Return or store the members in a circle; an older form of GEOSEARCH.",
     )
     def georadius(
@@ -277,7 +277,7 @@ class Geo(Edge):
         store: str | None = None,
         storedist: str | None = None,
         any: bool = False,
-    ) -> Places | int:
+    ) -> Points | int:
         """The members in a circle; else as `geosearch`.
 
         Args:
@@ -297,7 +297,7 @@ class Geo(Edge):
         group="geo",
         since="0.1",
         complexity=_SEARCHED,
-        reply="places",
+        reply="points",
         summary="Return the members in a circle; an older form of GEOSEARCH.",
     )
     def georadius_ro(
@@ -313,7 +313,7 @@ class Geo(Edge):
         count: int | None = None,
         sort: str | None = None,
         any: bool = False,
-    ) -> Places:
+    ) -> Points:
         """As `georadius`, but it stores nothing."""
         search = Search("GEORADIUS_RO", None, longitude, latitude, unit)
         search.shape(radius, None, None)
@@ -327,7 +327,7 @@ class Geo(Edge):
         complexity=_SEARCHED,
         writes=True,
         grows=True,
-        reply="places",
+        reply="points",
         summary="Return or store the members around one; an older form of GEOSEARCH.",
     )
     def georadiusbymember(
@@ -344,7 +344,7 @@ class Geo(Edge):
         store: str | None = None,
         storedist: str | None = None,
         any: bool = False,
-    ) -> Places | int:
+    ) -> Points | int:
         """The members in a circle around one of them; else as `georadius`."""
         search = Search("GEORADIUSBYMEMBER", member, None, None, unit)
         search.shape(radius, None, None)
@@ -359,7 +359,7 @@ class Geo(Edge):
         group="geo",
         since="0.1",
         complexity=_SEARCHED,
-        reply="places",
+        reply="points",
         summary="Return the members around one; an older form of GEOSEARCH.",
     )
     def georadiusbymember_ro(
@@ -374,7 +374,7 @@ class Geo(Edge):
         count: int | None = None,
         sort: str | None = None,
         any: bool = False,
-    ) -> Places:
+    ) -> Points:
         """As `georadiusbymember`, but it stores nothing."""
         search = Search("GEORADIUSBYMEMBER_RO", member, None, None, unit)
         search.shape(radius, None, None)
@@ -383,14 +383,14 @@ class Geo(Edge):
 
     def _search(
         self, key: str, search: Search, withcoord: bool, withdist: bool, withhash: bool
-    ) -> Places:
+    ) -> Points:
         key = exact_key(key)
         if not self._is_at(key):
             return []
         searching = ReturningSearch(
             self._store, self._space, key, search, withcoord, withdist, withhash
         )
-        return cast("Places", self._run(searching))
+        return cast("Points", self._run(searching))
 
     def _is_at(self, key: str) -> bool:
         """Whether a key holds a sorted set. Counts as an access."""
@@ -453,5 +453,5 @@ def _rows(mapping: object) -> list[tuple[float, str]]:
 
 
 def _row(longitude: object, latitude: object, member: object) -> tuple[float, str]:
-    east, north = place_at(longitude, latitude)
+    east, north = point_at(longitude, latitude)
     return score_of(east, north), name_of(member)

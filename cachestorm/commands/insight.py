@@ -76,7 +76,7 @@ class Insight(Edge):
             # what is dead but not yet reaped is removed by this look
             if space.peek(key) is not None:
                 return None
-            removal = space.commons.ledger.latest(space.book, key)
+            removal = space.shared.ledger.latest(space.book, key)
             if removal is None:
                 return None
             return {

@@ -21,12 +21,12 @@ from cachestorm.errors import (
     NoSuchKeyError,
 )
 from cachestorm.events import Cause
-from cachestorm.keyspace.commons import LOOK, SLICE, SLICE_S
 from cachestorm.keyspace.keyspace import Keyspace
+from cachestorm.keyspace.shared_state import LOOK, SLICE, SLICE_S
 from cachestorm.keyspace.store import Store
 from cachestorm.markers import MISSING
 from cachestorm.operations.copying import Copying, is_long_copy
-from cachestorm.operations.errand import Errand
+from cachestorm.operations.long_command import LongCommand
 from cachestorm.operations.names import exact_key
 from cachestorm.patterns import matches
 from cachestorm.values.container import Container
@@ -35,7 +35,7 @@ _MISSING: Final = MISSING
 _DELETED: Final = Cause.DELETED
 
 
-class Walking(Errand):
+class Walking(LongCommand):
     """KEYS: a walk over the dense array from its end down, as SCAN's is."""
 
     def __init__(self, store: Store, space: Keyspace, pattern: str) -> None:
@@ -64,7 +64,7 @@ class Walking(Errand):
         return list(dict.fromkeys(self._found))
 
 
-class Drawing(Errand):
+class Drawing(LongCommand):
     """RANDOMKEY: dead keys that are drawn are reaped, and there may be many."""
 
     def __init__(self, store: Store, space: Keyspace) -> None:

@@ -15,10 +15,10 @@ from cachestorm.commands.edge import Edge
 from cachestorm.declare.declaration import command
 from cachestorm.keyspace.keyspace import Keyspace
 from cachestorm.keyspace.store import Store, rss_bytes
-from cachestorm.operations.errand import Errand
+from cachestorm.operations.long_command import LongCommand
 
 
-class Swapping(Errand):
+class Swapping(LongCommand):
     """SWAPDB: what invalidations have left is reaped first, in slices; then all is swapped.
 
     An invalidation counts what it reaps, and would look for it in the other namespace.

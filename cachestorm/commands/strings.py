@@ -171,7 +171,7 @@ class Strings(Edge):
         try:
             if nx or xx or get or keepttl:
                 return self._set_if(key, held, kind, lasting, nx, xx, get, keepttl, names)
-            lasting.begin("set", space, space.commons.now_ms())
+            lasting.begin("set", space, space.shared.now_ms())
             space.put(key, held, kind, lasting.deadline_ms, names, lasting.idle)
             return True
         finally:
@@ -192,7 +192,7 @@ class Strings(Edge):
         if (nx and xx) or (keepttl and not lasting.is_default):
             raise CommandSyntaxError()
         space = self._space
-        lasting.begin("set", space, space.commons.now_ms())
+        lasting.begin("set", space, space.shared.now_ms())
         entry = space.find(key) if get else space.peek(key)
         former: object = _MISSING
         if get and entry is not None:
@@ -255,7 +255,7 @@ class Strings(Edge):
         held = box(value)
         space = self._enter()
         try:
-            deadline = deadline_of(ttl, name, space, space.commons.now_ms())
+            deadline = deadline_of(ttl, name, space, space.shared.now_ms())
             if only_new and space.peek(key) is not None:
                 return False
             space.put(key, held, kind, deadline)
@@ -341,7 +341,7 @@ class Strings(Edge):
             raise CommandSyntaxError()
         space = self._enter()
         try:
-            now = space.commons.now_ms()
+            now = space.shared.now_ms()
             deadline = deadline_of(ttl, "getex", space, now)
             entry = space.find(key)
             if entry is None:

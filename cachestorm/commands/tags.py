@@ -20,7 +20,7 @@ from cachestorm.errors import ArityError
 from cachestorm.keyspace.keyspace import Keyspace
 from cachestorm.keyspace.store import Store
 from cachestorm.keyspace.tag_index import Invalidation, checked_tag, checked_tags
-from cachestorm.operations.errand import Errand
+from cachestorm.operations.long_command import LongCommand
 from cachestorm.operations.names import exact_key
 from cachestorm.operations.string_values import kind_of
 from cachestorm.values.weights import box
@@ -28,7 +28,7 @@ from cachestorm.values.weights import box
 _TAG_WORK: Final = "O(1) a tag"
 
 
-class Invalidating(Errand):
+class Invalidating(LongCommand):
     """INVALIDATE: its first slice kills all keys for every reader, each slice reaps some."""
 
     def __init__(self, store: Store, space: Keyspace, tag: str, cascade: bool) -> None:
@@ -44,7 +44,7 @@ class Invalidating(Errand):
         if job is None:
             descent = _reached(space, self._tag, self._cascade)
             job = space.doom(list(descent))
-            space.commons.ledger.remember(job, descent)
+            space.shared.ledger.remember(job, descent)
             self._job = job
         return space.reap_doomed(job.sequence)
 

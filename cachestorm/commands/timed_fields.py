@@ -70,7 +70,7 @@ class TimedFields(FieldDeadlines):
         lifetime = None if ttl is _UNSET else lifetime_of(ttl, 1000, False, "hgetex")
         space = self._enter()
         try:
-            now_ms = space.commons.now_ms()
+            now_ms = space.shared.now_ms()
             deadline = _deadline(lifetime, now_ms, "hgetex")
             entry = entry_of(space, key, HASH)
             if entry is None:
@@ -142,7 +142,7 @@ class TimedFields(FieldDeadlines):
         lifetime = None if ttl is None else lifetime_of(ttl, 1000, False, "hsetex")
         space = self._enter()
         try:
-            now_ms = space.commons.now_ms()
+            now_ms = space.shared.now_ms()
             deadline = _deadline(lifetime, now_ms, "hsetex")
             space.make_room_for_growth()
             entry = entry_of(space, key, HASH)
@@ -166,7 +166,7 @@ class TimedFields(FieldDeadlines):
             elif len(found) != 0:
                 admit(space, key, found, HASH)
             elif found.leaving is not None:
-                space.commons.bury(found.leaving)
+                space.shared.drop_later(found.leaving)
             return True
         finally:
             self._leave()

@@ -181,7 +181,7 @@ class Binder:
         if node.shape == ONEOF:
             refusal = _refusal_of(node)
             if node.is_tokens_only and refusal:
-                return One(self._slot(node), _word_of(node, refusal))
+                return One(self._slot(node), _arg_of(node, refusal))
             return self._pick(node)
         return self._sequence(node.children)
 
@@ -232,7 +232,7 @@ class Binder:
                 clauses.update(self._clauses(child))
             elif child.shape == ONEOF:
                 refusal = f"Invalid {child.token} type specified"
-                clauses[child.token.encode()] = Clause(child.token, [_word_of(child, refusal)])
+                clauses[child.token.encode()] = Clause(child.token, [_arg_of(child, refusal)])
             elif child.kind is not None:
                 clauses[child.token.encode()] = Clause(child.token, [child.kind])
             else:
@@ -364,7 +364,7 @@ def _last_of(nodes: list[Argument]) -> Argument | None:
     return last
 
 
-def _word_of(node: Argument, refusal: str) -> Word:
+def _arg_of(node: Argument, refusal: str) -> Word:
     return Word(node.name, [child.token for child in node.children], refusal)
 
 

@@ -99,10 +99,10 @@ class Clauses(Kind):
     def read(self, raw: object) -> object:
         assert isinstance(raw, list)
         clauses: list[object] = []
-        for token, kinds, words in raw:
+        for token, kinds, argv in raw:
             clause: list[object] = [token]
-            for index in range(len(words)):
-                clause.append(kinds[index].read(words[index]))
+            for index in range(len(argv)):
+                clause.append(kinds[index].read(argv[index]))
             clauses.append(tuple(clause))
         return clauses
 

@@ -35,12 +35,12 @@ class Declaration:
         fast: O(1) or O(log N), as Redis' flag says.
         reply: the name of a converter in `replies`.
         bind: the name of a hatch in `hatches`, for what the notation cannot say; or empty.
-        stray: the refusal of words that fit nowhere; `{word}` is the first of them.
+        stray: the refusal of words that fit nowhere; `{arg}` is the first of them.
             STRAY_IS_ARITY: more words than fit are a wrong number of arguments.
             STRAY_IS_NOTHING: they are not looked at (QUIT).
         once: tokens, separated by spaces, that are stray when they are said again; a choice
             of nothing but such tokens is a syntax error when two are said.
-        connection: belongs to a connection, has no in-process door.
+        connection: belongs to a connection, has no in-process endpoint.
         flags: more flags of COMMAND INFO, separated by spaces: `admin noscript`.
     """
 

@@ -41,7 +41,7 @@ def arity_of(declaration: Declaration) -> int:
     return -least if is_open else least
 
 
-def most_words_of(declaration: Declaration) -> int:
+def most_argv_of(declaration: Declaration) -> int:
     """How many words the command may have with its name; 0: any number."""
     most = _name_size(declaration)
     for node in declaration.notation.arguments:
@@ -85,7 +85,7 @@ def flags_of(declaration: Declaration) -> list[str]:
         flags.append("readonly")
     if declaration.grows:
         flags.append("denyoom")
-    flags.extend([word for word in declaration.flags.split() if not word.startswith("@")])
+    flags.extend([arg for arg in declaration.flags.split() if not arg.startswith("@")])
     if declaration.fast:
         flags.append("fast")
     if _has_movable_keys(declaration):
@@ -95,15 +95,15 @@ def flags_of(declaration: Declaration) -> list[str]:
 
 def _reads_no_data(declaration: Declaration) -> bool:
     """Whether it may be asked of stale data, or says that it is nothing but slow."""
-    words = declaration.flags.split()
-    return "stale" in words or "@slow" in words
+    argv = declaration.flags.split()
+    return "stale" in argv or "@slow" in argv
 
 
 def categories_of(declaration: Declaration) -> list[str]:
     """The ACL categories."""
     flags = flags_of(declaration)
     found = ["@write"] if "write" in flags else ["@read"] if "readonly" in flags else []
-    named = [word for word in declaration.flags.split() if word in _TYPES]
+    named = [arg for arg in declaration.flags.split() if arg in _TYPES]
     if not named:
         found.extend(_CATEGORIES.get(declaration.group, ["@" + declaration.group]))
     found.append("@fast" if declaration.fast else "@slow")
@@ -111,9 +111,9 @@ def categories_of(declaration: Declaration) -> list[str]:
         found.extend(["@admin", "@dangerous"])
     if "blocking" in flags:
         found.append("@blocking")
-    for word in declaration.flags.split():
-        if word.startswith("@") and word not in found:
-            found.append(word)
+    for arg in declaration.flags.split():
+        if arg.startswith("@") and arg not in found:
+            found.append(arg)
     return found
 
 

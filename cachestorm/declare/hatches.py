@@ -26,16 +26,16 @@ def stream_halves(bound: Bound) -> None:
                 keys_slot = slot
             else:
                 ids_slot = slot
-    words = cast("list[object]", bound.values[keys_slot])
-    words = words + cast("list[object]", bound.values[ids_slot])
-    half = len(words) // 2
-    if half * 2 != len(words):
+    argv = cast("list[object]", bound.values[keys_slot])
+    argv = argv + cast("list[object]", bound.values[ids_slot])
+    half = len(argv) // 2
+    if half * 2 != len(argv):
         raise CommandSyntaxError(
             f"Unbalanced '{bound.slots.command}' list of streams: "
             "for each stream key an ID or '$' must be specified."
         )
-    bound.values[keys_slot] = words[:half]
-    bound.values[ids_slot] = words[half:]
+    bound.values[keys_slot] = argv[:half]
+    bound.values[ids_slot] = argv[half:]
 
 
 HATCHES: Final[dict[str, Hatch]] = {"stream_halves": stream_halves}

@@ -4,7 +4,7 @@ A notation names kinds, a plan reads raw arguments through them. A raw argument 
 `bytes` from the wire, any object from Python, anything JSON has from HTTP: `read` makes
 the value that the command's method takes.
 
-1. A kind owns the conversion and its error text, for every door.
+1. A kind owns the conversion and its error text, for every endpoint.
 2. A kind sees one argument: what needs two (NX with XX) is for the method to refuse.
 3. `read` raises nothing but CacheStormError.
 
@@ -144,13 +144,13 @@ class Tally(Integer):
         super().__init__(name, text, least, INT64_MAX, range_text)
         self.excess_text = excess_text
 
-    def count(self, raw: object, words_left: int, width: int, exact: bool, command: str) -> int:
+    def count(self, raw: object, argv_left: int, width: int, exact: bool, command: str) -> int:
         """How many rows of `width` words follow; `exact`: they are all that is left."""
         number = parse_int(raw, self.text)
         if number < self.least:
             raise ArgumentError(self.range_text.replace("{command}", command))
         needed = number * width
-        if needed > words_left or (exact and needed != words_left):
+        if needed > argv_left or (exact and needed != argv_left):
             raise CommandSyntaxError(self.excess_text)
         return number
 

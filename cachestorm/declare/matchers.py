@@ -35,7 +35,7 @@ class Matcher:
         self.least = least
         self.reserve = 0
 
-    def match(self, words: list[object], at: int, end: int, bound: Bound) -> int:
+    def match(self, argv: list[object], at: int, end: int, bound: Bound) -> int:
         """Takes words into slots; returns the index of the first one not taken."""
         raise NotImplementedError
 
@@ -52,20 +52,20 @@ class One(Matcher):
         self.appending = appending
         self.prompt = prompt
 
-    def match(self, words: list[object], at: int, end: int, bound: Bound) -> int:
+    def match(self, argv: list[object], at: int, end: int, bound: Bound) -> int:
         if at >= end:
             raise CommandSyntaxError()
         if self.prompt and not bound.keys_only:
-            bound.put(self.slot, self.kind.read(words[at]), AS_GIVEN)
+            bound.put(self.slot, self.kind.read(argv[at]), AS_GIVEN)
             return at + 1
         if not self.appending:
-            bound.put(self.slot, words[at], self.kind)
+            bound.put(self.slot, argv[at], self.kind)
             return at + 1
         former = bound.values[self.slot]
         if isinstance(former, list):
-            former.append(words[at])
+            former.append(argv[at])
         else:
-            bound.put(self.slot, [words[at]], self.kind)
+            bound.put(self.slot, [argv[at]], self.kind)
         return at + 1
 
 
@@ -89,17 +89,17 @@ class Tuple(Matcher):
         self.appending = appending
         self.prompt = prompt
 
-    def match(self, words: list[object], at: int, end: int, bound: Bound) -> int:
+    def match(self, argv: list[object], at: int, end: int, bound: Bound) -> int:
         stop = at + self.least
         if stop > end:
             raise CommandSyntaxError()
         former = bound.values[self.slot]
         if self.appending and isinstance(former, list):
-            former.extend(words[at:stop])
+            former.extend(argv[at:stop])
         elif self.prompt and not bound.keys_only:
-            bound.put(self.slot, self.kind.read(words[at:stop]), AS_GIVEN)
+            bound.put(self.slot, self.kind.read(argv[at:stop]), AS_GIVEN)
         else:
-            bound.put(self.slot, words[at:stop], self.kind)
+            bound.put(self.slot, argv[at:stop], self.kind)
         return stop
 
 
@@ -118,7 +118,7 @@ class Rest(Matcher):
         self.width = width
         self.odd_is_arity = odd_is_arity
 
-    def match(self, words: list[object], at: int, end: int, bound: Bound) -> int:
+    def match(self, argv: list[object], at: int, end: int, bound: Bound) -> int:
         size = end - at
         if size % self.width:
             if self.odd_is_arity:
@@ -127,7 +127,7 @@ class Rest(Matcher):
         if size < self.least:
             raise CommandSyntaxError()
         if size:
-            bound.put(self.slot, words[at:end], self.kind)
+            bound.put(self.slot, argv[at:end], self.kind)
         return end
 
 
@@ -156,17 +156,17 @@ class Counted(Matcher):
         self.width = width
         self.is_last = is_last
 
-    def match(self, words: list[object], at: int, end: int, bound: Bound) -> int:
+    def match(self, argv: list[object], at: int, end: int, bound: Bound) -> int:
         if at >= end:
             raise CommandSyntaxError()
         left = end - at - 1
         bound.count = self.tally.count(
-            words[at], left, self.width, self.is_last, bound.slots.command
+            argv[at], left, self.width, self.is_last, bound.slots.command
         )
         if self.number_slot != NO_SLOT:
-            bound.put(self.number_slot, words[at], self.tally)
+            bound.put(self.number_slot, argv[at], self.tally)
         stop = at + 1 + bound.count * self.width
-        bound.put(self.slot, words[at + 1 : stop], self.kind)
+        bound.put(self.slot, argv[at + 1 : stop], self.kind)
         return stop
 
 
@@ -178,14 +178,14 @@ class PerKey(Matcher):
         self.slot = slot
         self.kind = kind
 
-    def match(self, words: list[object], at: int, end: int, bound: Bound) -> int:
+    def match(self, argv: list[object], at: int, end: int, bound: Bound) -> int:
         stop = at + bound.count
         if stop > end:
             raise CommandSyntaxError()
         if bound.keys_only:
-            bound.put(self.slot, words[at:stop], self.kind)
+            bound.put(self.slot, argv[at:stop], self.kind)
         else:
-            bound.put(self.slot, self.kind.read(words[at:stop]), AS_GIVEN)
+            bound.put(self.slot, self.kind.read(argv[at:stop]), AS_GIVEN)
         return stop
 
 
@@ -200,9 +200,9 @@ class Sequence(Matcher):
             reserve -= step.least
             step.reserve = 0 if isinstance(step, Run) else reserve
 
-    def match(self, words: list[object], at: int, end: int, bound: Bound) -> int:
+    def match(self, argv: list[object], at: int, end: int, bound: Bound) -> int:
         for step in self.steps:
-            at = step.match(words, at, end - step.reserve, bound)
+            at = step.match(argv, at, end - step.reserve, bound)
         return at
 
 
@@ -213,8 +213,8 @@ class Maybe(Matcher):
         super().__init__(0)
         self.inner = inner
 
-    def match(self, words: list[object], at: int, end: int, bound: Bound) -> int:
-        return self.inner.match(words, at, end, bound) if at < end else at
+    def match(self, argv: list[object], at: int, end: int, bound: Bound) -> int:
+        return self.inner.match(argv, at, end, bound) if at < end else at
 
 
 class Option:
@@ -245,10 +245,10 @@ class Option:
         self.once = once
         self.excludes = 0
 
-    def take(self, words: list[object], at: int, end: int, bound: Bound) -> int:
+    def take(self, argv: list[object], at: int, end: int, bound: Bound) -> int:
         """Takes what follows the token."""
         if self.inner is not None:
-            return self.inner.match(words, at, end, bound)
+            return self.inner.match(argv, at, end, bound)
         bound.put(self.slot, self.value, AS_GIVEN)
         return at
 
@@ -256,14 +256,14 @@ class Option:
 Options = dict[bytes, Option]
 
 
-def option_for(options: Options, word: object) -> Option | None:
+def option_for(options: Options, arg: object) -> Option | None:
     """The option that a word names, in any case."""
-    if isinstance(word, str):
-        word = bytes_of(word)
-    if not isinstance(word, bytes):
+    if isinstance(arg, str):
+        arg = bytes_of(arg)
+    if not isinstance(arg, bytes):
         return None
-    option = options.get(word)
-    return option if option is not None else options.get(word.upper())
+    option = options.get(arg)
+    return option if option is not None else options.get(arg.upper())
 
 
 class Run(Matcher):
@@ -281,10 +281,10 @@ class Run(Matcher):
         self.required = required
         self.stray = stray
 
-    def match(self, words: list[object], at: int, end: int, bound: Bound) -> int:
+    def match(self, argv: list[object], at: int, end: int, bound: Bound) -> int:
         seen = 0
         while at < end:
-            option = option_for(self.options, words[at])
+            option = option_for(self.options, argv[at])
             if option is None or (option.once and seen & option.bit):
                 break
             if seen & option.excludes:
@@ -292,36 +292,36 @@ class Run(Matcher):
             seen |= option.bit
             inner = option.inner
             if inner is not None and inner.least >= end - at and not self.required:
-                raise stray_error(self.stray, words[at])
-            at = option.take(words, at + 1, end, bound)
+                raise stray_error(self.stray, argv[at])
+            at = option.take(argv, at + 1, end, bound)
         for mask, refusal in self.required:
             if not seen & mask:
-                if at < end and self._is_stray(mask, words, at, end):
-                    raise stray_error(self.stray, words[at])
+                if at < end and self._is_stray(mask, argv, at, end):
+                    raise stray_error(self.stray, argv[at])
                 raise CommandSyntaxError(refusal or "syntax error")
         return at
 
-    def _is_stray(self, mask: int, words: list[object], at: int, end: int) -> bool:
+    def _is_stray(self, mask: int, argv: list[object], at: int, end: int) -> bool:
         """Whether the word here is to blame for what is required and not at its place.
 
         Where refusals name words, they name one only if what is required comes later.
         """
-        if "{word}" not in self.stray:
+        if "{arg}" not in self.stray:
             return True
         for place in range(at, end - 1):
-            option = option_for(self.options, words[place])
+            option = option_for(self.options, argv[place])
             if option is not None and option.bit & mask:
                 return True
         return False
 
 
-def stray_error(stray: str, word: object) -> CommandSyntaxError:
+def stray_error(stray: str, arg: object) -> CommandSyntaxError:
     """The refusal of a word that fits nowhere, as the command declares it."""
     if stray == STRAY_IS_ARITY:  # and the number of words is right
         return CommandSyntaxError()
     # as C does it: up to the first NUL
-    shown = text_of(to_wire(word).partition(b"\0")[0])
-    return CommandSyntaxError(stray.replace("{word}", shown))
+    shown = text_of(to_wire(arg).partition(b"\0")[0])
+    return CommandSyntaxError(stray.replace("{arg}", shown))
 
 
 class Pick(Matcher):
@@ -332,15 +332,15 @@ class Pick(Matcher):
         self.options = options
         self.fallback = fallback
 
-    def match(self, words: list[object], at: int, end: int, bound: Bound) -> int:
+    def match(self, argv: list[object], at: int, end: int, bound: Bound) -> int:
         if at >= end:
             raise CommandSyntaxError()
-        option = option_for(self.options, words[at])
+        option = option_for(self.options, argv[at])
         if option is not None:
-            return option.take(words, at + 1, end, bound)
+            return option.take(argv, at + 1, end, bound)
         if self.fallback is None:
             raise CommandSyntaxError()
-        return self.fallback.match(words, at, end, bound)
+        return self.fallback.match(argv, at, end, bound)
 
 
 class Either(Matcher):
@@ -351,10 +351,10 @@ class Either(Matcher):
         self.run = run
         self.fallback = fallback
 
-    def match(self, words: list[object], at: int, end: int, bound: Bound) -> int:
-        if at < end and option_for(self.run.options, words[at]) is not None:
-            return self.run.match(words, at, end, bound)
-        return self.fallback.match(words, at, end, bound)
+    def match(self, argv: list[object], at: int, end: int, bound: Bound) -> int:
+        if at < end and option_for(self.run.options, argv[at]) is not None:
+            return self.run.match(argv, at, end, bound)
+        return self.fallback.match(argv, at, end, bound)
 
 
 class UntilToken(Matcher):
@@ -366,13 +366,13 @@ class UntilToken(Matcher):
         self.kind = kind
         self.options = options
 
-    def match(self, words: list[object], at: int, end: int, bound: Bound) -> int:
+    def match(self, argv: list[object], at: int, end: int, bound: Bound) -> int:
         stop = at
-        while stop < end and option_for(self.options, words[stop]) is None:
+        while stop < end and option_for(self.options, argv[stop]) is None:
             stop += 1
         if stop == at:
             raise CommandSyntaxError()
-        bound.put(self.slot, words[at:stop], self.kind)
+        bound.put(self.slot, argv[at:stop], self.kind)
         return stop
 
 
@@ -392,18 +392,18 @@ class Clauses(Matcher):
         self.slot = slot
         self.clauses = clauses
 
-    def match(self, words: list[object], at: int, end: int, bound: Bound) -> int:
+    def match(self, argv: list[object], at: int, end: int, bound: Bound) -> int:
         taken: list[object] = []
         while at < end:
-            word = words[at]
-            name = bytes_of(word) if isinstance(word, str) else word
+            arg = argv[at]
+            name = bytes_of(arg) if isinstance(arg, str) else arg
             clause = self.clauses.get(name.upper()) if isinstance(name, bytes) else None
             if clause is None:
                 break
             stop = at + 1 + len(clause.kinds)
             if stop > end:
                 raise CommandSyntaxError()
-            taken.append((clause.token, clause.kinds, words[at + 1 : stop]))
+            taken.append((clause.token, clause.kinds, argv[at + 1 : stop]))
             at = stop
         bound.put(self.slot, taken, CLAUSES)
         return at

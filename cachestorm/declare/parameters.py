@@ -52,8 +52,8 @@ class Parameters:
 
     def slot(self, name: str) -> int:
         """The index of a parameter by the name a notation gives it, or NO_SLOT."""
-        word = name.replace("-", "_")
-        for candidate in (word, word + "_"):
+        arg = name.replace("-", "_")
+        for candidate in (arg, arg + "_"):
             if candidate in self.names:
                 return self.names.index(candidate)
         return NO_SLOT

@@ -1,6 +1,6 @@
 """The plan of a command: arguments in, the method called, a reply out.
 
-One for each command, made on first use; the doors and `Cache.execute` call it. It lexes
+One for each command, made on first use; the endpoints and `Cache.execute` call it. It lexes
 by position and token, then converts, then calls; see `matchers` and `kinds`.
 
 1. Whoever calls gives the whole command: `words[0]` is its name, in any case.
@@ -20,7 +20,7 @@ from typing import Final, cast
 from cachestorm.declare.binder import Binder
 from cachestorm.declare.bound import Bound, Slots
 from cachestorm.declare.declaration import STRAY_IS_ARITY, STRAY_IS_NOTHING, Declaration
-from cachestorm.declare.facts import arity_of, most_words_of
+from cachestorm.declare.facts import arity_of, most_argv_of
 from cachestorm.declare.hatches import HATCHES, Hatch
 from cachestorm.declare.kinds import AS_GIVEN
 from cachestorm.declare.matchers import stray_error
@@ -61,7 +61,7 @@ class Plan:
         self.name = declaration.name
         self.declaration = declaration
         self.arity = arity_of(declaration)
-        self._most = most_words_of(declaration) if declaration.stray == STRAY_IS_ARITY else 0
+        self._most = most_argv_of(declaration) if declaration.stray == STRAY_IS_ARITY else 0
         self._command = declaration.full_name
         self._function = declaration.function
         self._first = 2 if declaration.subcommand else 1
@@ -89,96 +89,96 @@ class Plan:
         self._kind1 = kinds[1]
         self._kind2 = kinds[2]
 
-    def call(self, target: object, words: list[object]) -> object:
+    def call(self, target: object, argv: list[object]) -> object:
         """Runs the command on `target`; the method's own value.
 
         Raises:
             CacheStormError: what the words, or the method, are refused with.
         """
-        if len(words) == self._direct_size:
-            value = self._call_direct(target, words)
+        if len(argv) == self._direct_size:
+            value = self._call_direct(target, argv)
         else:
-            value = self._call_bound(target, self.bind(words))
+            value = self._call_bound(target, self.bind(argv))
         return None if value is _MISSING else value
 
-    def answer(self, target: object, words: list[object]) -> object:
+    def answer(self, target: object, argv: list[object]) -> object:
         """Runs the command on `target`; a wire value.
 
         Raises:
             CacheStormError: as `call`.
         """
-        if len(words) == self._direct_size:
-            value = self._call_direct(target, words)
+        if len(argv) == self._direct_size:
+            value = self._call_direct(target, argv)
             if self._keeps_bytes and isinstance(value, bytes):
                 return value
             if self._true_is_ok and value is True:
                 return OK
             return value if self._reply is None else self._reply(value, _NOTHING)
-        bound = self.bind(words)
+        bound = self.bind(argv)
         value = self._call_bound(target, bound)
         return value if self._reply is None else self._reply(value, bound)
 
-    def reply(self, value: object, words: list[object]) -> object:
-        """The wire value of what an errand of this command has come to.
+    def reply(self, value: object, argv: list[object]) -> object:
+        """The wire value of what a long command of this command has come to.
 
         Args:
-            value: the errand's result.
-            words: those that the command was called with.
+            value: the long command's result.
+            argv: those that the command was called with.
         """
         if self._reply is None:
             return value
-        if len(words) == self._direct_size:
+        if len(argv) == self._direct_size:
             return self._reply(value, _NOTHING)
-        return self._reply(value, self.bind(words))
+        return self._reply(value, self.bind(argv))
 
-    def keys(self, words: list[object]) -> list[str]:
+    def keys(self, argv: list[object]) -> list[str]:
         """The keys among the words, in declared order.
 
         Raises:
             CacheStormError: for words that the command would refuse.
         """
-        return self._lex(words, True).find_keys()
+        return self._lex(argv, True).find_keys()
 
-    def bind(self, words: list[object]) -> Bound:
+    def bind(self, argv: list[object]) -> Bound:
         """The words, lexed and converted.
 
         Raises:
             CacheStormError: what the words are refused with.
         """
-        bound = self._lex(words, False)
+        bound = self._lex(argv, False)
         bound.convert()
         return bound
 
-    def _lex(self, words: list[object], keys_only: bool) -> Bound:
-        size = len(words)
+    def _lex(self, argv: list[object], keys_only: bool) -> Bound:
+        size = len(argv)
         if size != self.arity and (self.arity >= 0 or size < -self.arity):
             raise ArityError(self._command)
         if self._most and size > self._most:
             raise ArityError(self._command)
         bound = Bound(self._slots)
         bound.keys_only = keys_only
-        at = self._matcher.match(words, self._first, size, bound)
+        at = self._matcher.match(argv, self._first, size, bound)
         if at < size and self.declaration.stray != STRAY_IS_NOTHING:
-            raise stray_error(self.declaration.stray, words[at])
+            raise stray_error(self.declaration.stray, argv[at])
         if self._hatch is not None:
             self._hatch(bound)
         return bound
 
-    def _call_direct(self, target: object, words: list[object]) -> object:
+    def _call_direct(self, target: object, argv: list[object]) -> object:
         if self._direct == 0:
             return self._function(target)
         first = self._first
-        one = self._kind0.read(words[first])
+        one = self._kind0.read(argv[first])
         if self._direct == 1:
             if self._has_default:
                 return self._function(target, one, _MISSING)
             return self._function(target, one)
-        two = self._kind1.read(words[first + 1])
+        two = self._kind1.read(argv[first + 1])
         if self._direct == 2:
             if self._has_default:
                 return self._function(target, one, two, _MISSING)
             return self._function(target, one, two)
-        return self._function(target, one, two, self._kind2.read(words[first + 2]))
+        return self._function(target, one, two, self._kind2.read(argv[first + 2]))
 
     def _call_bound(self, target: object, bound: Bound) -> object:
         caller = self._callers.get(bound.mask)

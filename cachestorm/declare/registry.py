@@ -1,6 +1,6 @@
 """The registry: commands by name, as they come over the wire.
 
-Asked by every door for the plan of a command. Plans are made on first use.
+Asked by every endpoint for the plan of a command. Plans are made on first use.
 
 1. `find` is the hot way: one dict lookup for names in all upper or all lower case.
 2. Only those two spellings are remembered: whoever sends all others fills no memory.
@@ -61,7 +61,7 @@ class Registry:
             plan = self._leaves[name] = Plan(declaration)
         return plan
 
-    def resolve(self, words: list[object]) -> Plan:
+    def resolve(self, argv: list[object]) -> Plan:
         """The plan of a whole command, of a subcommand too.
 
         Raises:
@@ -69,21 +69,21 @@ class Registry:
             UnknownSubcommandError: with Redis' text.
             ArityError: for a container without subcommand.
         """
-        if not words:
+        if not argv:
             raise UnknownCommandError("no command was given")
-        plan = self.find(to_wire(words[0]))
+        plan = self.find(to_wire(argv[0]))
         if plan is not None:
             return plan
-        container = text_of(to_wire(words[0])).upper()
+        container = text_of(to_wire(argv[0])).upper()
         family = self._declarations.subcommands(container)
         if family is None:
-            raise _unknown(words)
-        if len(words) == 1:
+            raise _unknown(argv)
+        if len(argv) == 1:
             plan = self.plan(container)
             if plan is None:
                 raise ArityError(container.lower())
             return plan
-        name = to_wire(words[1])
+        name = to_wire(argv[1])
         plan = self.plan(f"{container} {text_of(name).upper()}")
         if plan is None:
             raise UnknownSubcommandError(
@@ -151,20 +151,20 @@ class Registry:
         return iter(self._declarations)
 
 
-def _unknown(words: list[object]) -> UnknownCommandError:
+def _unknown(argv: list[object]) -> UnknownCommandError:
     echoed = b""
-    for word in words[1:]:
+    for arg in argv[1:]:
         if len(echoed) >= _MOST_ECHOED:
             break
-        echoed += b"'%b' " % _echo(to_wire(word)[: _MOST_ECHOED - len(echoed)])
-    name = _echo(to_wire(words[0]))
+        echoed += b"'%b' " % _echo(to_wire(arg)[: _MOST_ECHOED - len(echoed)])
+    name = _echo(to_wire(argv[0]))
     text = f"unknown command '{text_of(name)}', with args beginning with: {text_of(echoed)}"
     return UnknownCommandError(text)
 
 
-def _echo(word: bytes) -> bytes:
+def _echo(arg: bytes) -> bytes:
     """What Redis repeats of a word: as C prints it, up to the first NUL."""
-    return word[:_MOST_ECHOED].partition(b"\0")[0]
+    return arg[:_MOST_ECHOED].partition(b"\0")[0]
 
 
 REGISTRY: Final = Registry(DECLARATIONS)

@@ -1,6 +1,6 @@
 """Replies: the values of the wire, and how a command's Python value becomes one.
 
-A plan calls a converter by the name its declaration gives; the encoders of the doors
+A plan calls a converter by the name its declaration gives; the encoders of the endpoints
 know the classes here and Python's own types, and no command:
 
     None -> null            bool, int -> integer      list, tuple -> array
@@ -397,12 +397,12 @@ def distance(value: object, bound: Bound) -> object:
 @_named
 def positions(value: object, bound: Bound) -> object:
     """GEOPOS: (longitude, latitude) or None, which is a null array."""
-    places = cast("Iterable[tuple[float, float] | None]", value)
-    return [NULL_ARRAY if place is None else _coordinates(place) for place in places]
+    points = cast("Iterable[tuple[float, float] | None]", value)
+    return [NULL_ARRAY if point is None else _coordinates(point) for point in points]
 
 
 @_named
-def places(value: object, bound: Bound) -> object:
+def points(value: object, bound: Bound) -> object:
     """GEOSEARCH, GEORADIUS: members, tuples of a member and more, or how many were stored.
 
     A float in such a tuple is a distance, an int a score, a tuple coordinates.

@@ -11,7 +11,7 @@ from cachestorm.errors import ArgumentError, InvalidTtlError
 
 
 class Lifetime:
-    """A time to live as a door spelled it: a duration, or a point in time.
+    """A time to live as an endpoint spelled it: a duration, or a point in time.
 
     Attributes:
         ms: milliseconds, of any sign and size; a Python int, so it never wraps.

@@ -1,6 +1,6 @@
 """Spelling: the words of a command that its arguments by name stand for.
 
-What the HTTP door binds by: names and JSON values become the words a RESP client would
+What the HTTP endpoint binds by: names and JSON values become the words a RESP client would
 send (values stay the objects they are), and the plan goes on from there. So there is one
 lexer, one conversion and one set of refusals.
 
@@ -32,7 +32,7 @@ def spell(declaration: Declaration, named: dict[str, object]) -> list[object]:
     speller = _Speller(declaration, named)
     speller.sequence(declaration.notation.arguments)
     speller.refuse_unknown()
-    return speller.words
+    return speller.argv
 
 
 def names_of(declaration: Declaration) -> list[str]:
@@ -77,7 +77,7 @@ class _Speller:
     def __init__(self, declaration: Declaration, named: dict[str, object]) -> None:
         self._declaration = declaration
         self._left = dict(named)
-        self.words: list[object] = [*declaration.name.split(" ")]
+        self.argv: list[object] = [*declaration.name.split(" ")]
 
     def _refusal(self, reason: str) -> NamedArgumentError:
         names = ", ".join(names_of(self._declaration)) or "none"
@@ -111,7 +111,7 @@ class _Speller:
         for index, node in enumerate(nodes):
             if isinstance(node.kind, Tally) and not self._name_given(node):
                 many = nodes[index + 1]
-                self.words.append(self._count(many))
+                self.argv.append(self._count(many))
             else:
                 self._node(node)
 
@@ -135,7 +135,7 @@ class _Speller:
         name = self._name_given(node)
         given = self._left.pop(name) if name else False
         if given is True:
-            self.words.append(node.token.strip('"'))
+            self.argv.append(node.token.strip('"'))
         elif given is not False:
             raise self._refusal(f"argument '{name}' is true or false for")
 
@@ -151,11 +151,11 @@ class _Speller:
         if node.is_clauses:
             items = self._flat(items, name)
         if node.token and not node.multiple_token:
-            self.words.append(node.token)
+            self.argv.append(node.token)
         for item in items:
             if node.multiple_token:
-                self.words.append(node.token)
-            self.words.append(item)
+                self.argv.append(node.token)
+            self.argv.append(item)
 
     def _flat(self, rows: list[object], name: str) -> list[object]:
         flat: list[object] = []
@@ -180,13 +180,13 @@ class _Speller:
             value = self._left.pop(name)
             if not isinstance(value, (list, tuple)):
                 raise self._refusal(f"argument '{name}' is a list for")
-            self.words.append(node.token)
+            self.argv.append(node.token)
             if isinstance(node.children[0].kind, Tally):
-                self.words.append(len(value))
-            self.words.extend(value)
+                self.argv.append(len(value))
+            self.argv.extend(value)
         elif not node.optional or self._is_given(node):
             if node.token:
-                self.words.append(node.token)
+                self.argv.append(node.token)
             self.sequence(node.children)
 
     def _block_rows(self, node: Argument) -> None:
@@ -194,8 +194,8 @@ class _Speller:
         if name:
             for row in self._rows(node, self._left.pop(name), name):
                 if node.multiple_token:
-                    self.words.append(node.token)
-                self.words.extend(row)
+                    self.argv.append(node.token)
+                self.argv.extend(row)
         elif not node.optional or self._is_given(node):
             self.sequence(node.children)
 

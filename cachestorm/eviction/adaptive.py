@@ -3,8 +3,8 @@
 The queues keep the order of the keyspace's entries; the tournament finds out, on a
 sample of the keys, by which arm they should.
 
-1. A hit counts in `Entry.heat`, up to 15, and does nothing else. An entry of a sampled
-   key has a higher heat, which is the number of its record; each hit of it is told.
+1. A hit counts in `Entry.access`, up to 15, and does nothing else. An entry of a sampled
+   key has a higher access, which is the number of its record; each hit of it is told.
 2. Nothing is made before the keyspace is half full: a cache that never fills pays nothing.
    Then the order takes in the entries that are there, some at each newcomer, so that no step
    is long; all of them are in it before the keyspace is full. What is made grows with what
@@ -35,7 +35,7 @@ from cachestorm.eviction.shadow import NOWHERE
 from cachestorm.eviction.table import PART
 from cachestorm.eviction.tournament import ARMS, Tournament
 
-# The heat of an entry of a sampled key is its record's number and this.
+# The access of an entry of a sampled key is its record's number and this.
 SAMPLED: Final = MOST_HITS + 1
 # below 1 << 62: compiled code keeps a larger constant in an object
 HASH_MASK: Final = 0x3FFFFFFFFFFFFFFF
@@ -66,20 +66,20 @@ class EntryQueues(Queues):
         super().__init__(ARMS[0], capacity, min(capacity, PART))
 
     def hits(self, node: i64) -> i64:
-        heat: i64 = int(self.dense[node - FIRST].heat)
-        if heat >= SAMPLED:
+        access: i64 = int(self.dense[node - FIRST].access)
+        if access >= SAMPLED:
             assert self.tournament is not None
-            return self.tournament.records.live_hits[heat - SAMPLED]
-        return heat
+            return self.tournament.records.live_hits[access - SAMPLED]
+        return access
 
     def set_hits(self, node: i64, hits: i64) -> None:
         entry = self.dense[node - FIRST]
-        heat: i64 = int(entry.heat)
-        if heat >= SAMPLED:
+        access: i64 = int(entry.access)
+        if access >= SAMPLED:
             assert self.tournament is not None
-            self.tournament.records.live_hits[heat - SAMPLED] = hits
+            self.tournament.records.live_hits[access - SAMPLED] = hits
         else:
-            entry.heat = int(hits)
+            entry.access = int(hits)
 
     def hashed(self, node: i64) -> i64:
         return self._hashes[node]
@@ -132,8 +132,8 @@ class Adaptive(Policy):
 
     def __init__(self) -> None:
         super().__init__()
-        self.heat_shift = -1
-        self.heat_cap = MOST_HITS
+        self.access_shift = -1
+        self.access_cap = MOST_HITS
         self._queues: EntryQueues | None = None
         self._tournament: Tournament | None = None
         self._taken_in: i64 = 0
@@ -207,7 +207,7 @@ class Adaptive(Policy):
         records = tournament.records
         for place, hits in zip(records.places, records.live_hits):
             if place != NOWHERE:
-                dense[place].heat = int(hits)
+                dense[place].access = int(hits)
 
     # -- what the keyspace tells
 
@@ -230,11 +230,11 @@ class Adaptive(Policy):
             # two keys of one hash share a record, which belongs to the first
             if record != NOWHERE and tournament.records.places[record] == NOWHERE:
                 records = tournament.records
-                hits: i64 = int(entry.heat)
+                hits: i64 = int(entry.access)
                 records.places[record] = index
                 records.live_hits[record] = hits
                 records.holders[record] += 1
-                entry.heat = int(record + SAMPLED)
+                entry.access = int(record + SAMPLED)
                 tournament.held += 1
                 if hits == 0:
                     tournament.access(record)
@@ -249,7 +249,7 @@ class Adaptive(Policy):
     def hit(self, entry: Entry) -> None:
         tournament = self._tournament
         assert tournament is not None
-        record: i64 = int(entry.heat) - SAMPLED
+        record: i64 = int(entry.access) - SAMPLED
         records = tournament.records
         if records.live_hits[record] < MOST_HITS:
             records.live_hits[record] += 1
@@ -277,10 +277,10 @@ class Adaptive(Policy):
                 self._take_in(entry)
             return
         queues.renumber(former_index + FIRST, index + FIRST)
-        heat: i64 = int(entry.heat)
-        if heat >= SAMPLED:
+        access: i64 = int(entry.access)
+        if access >= SAMPLED:
             assert self._tournament is not None
-            self._tournament.records.places[heat - SAMPLED] = index
+            self._tournament.records.places[access - SAMPLED] = index
 
     def removed(self, entry: Entry, evicted: bool) -> None:
         queues = self._queues
@@ -289,12 +289,12 @@ class Adaptive(Policy):
         if index >= self._taken_in:
             return
         node = index + FIRST
-        heat: i64 = int(entry.heat)
-        hits = heat
-        if heat >= SAMPLED:
+        access: i64 = int(entry.access)
+        hits = access
+        if access >= SAMPLED:
             tournament = self._tournament
             assert tournament is not None
-            record = heat - SAMPLED
+            record = access - SAMPLED
             hits = tournament.records.live_hits[record]
             tournament.records.places[record] = NOWHERE
             tournament.held -= 1
@@ -363,18 +363,18 @@ class Adaptive(Policy):
             index: i64 = int(entry.index)
             if index >= self._taken_in:
                 assert not queues.is_in(index + FIRST)
-                assert 0 <= entry.heat <= MOST_HITS
+                assert 0 <= entry.access <= MOST_HITS
                 continue
             assert queues.is_in(index + FIRST)
             assert queues.hashed(index + FIRST) == hashed(entry.key)
-            if entry.heat >= SAMPLED:
+            if entry.access >= SAMPLED:
                 assert self._tournament is not None
-                record: i64 = int(entry.heat) - SAMPLED
+                record: i64 = int(entry.access) - SAMPLED
                 assert self._tournament.records.places[record] == index
                 assert self._tournament.records.hashes[record] == hashed(entry.key)
                 held += 1
             else:
-                assert 0 <= entry.heat <= MOST_HITS
+                assert 0 <= entry.access <= MOST_HITS
         if self._tournament is not None:
             assert held == self._tournament.held
             self._tournament._check(held)

@@ -7,7 +7,7 @@ Told by the queues of what they drop, and asked by them when a newcomer was here
 2. It remembers about twice as many keys as there are entries: an epoch is an eighth of the
    entries, and what is sixteen epochs old is forgotten.
 3. It may take one key in some hundreds for another that was here. It does no harm: that
-   key enters by the better door.
+   key enters by the better endpoint.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """`allkeys-lfu` and `volatile-lfu`: the least frequently used of a sample.
 
-1. An entry's heat is the number of its hits, which fades: an entry that is drawn and
+1. An entry's access is the number of its hits, which fades: an entry that is drawn and
    stays loses an eighth of it. So time is told by evictions: a cache that evicts nothing
    forgets nothing, and one under pressure forgets at the speed of its pressure.
 
@@ -31,17 +31,17 @@ class SampledLfu(Sampled):
         self, volatile: bool, sample_size: i64 = SAMPLE_SIZE, seed: int | None = None
     ) -> None:
         super().__init__(volatile, sample_size, seed)
-        self.heat_shift = -1
-        self.heat_cap = MOST_HITS
-        self.first_heat = FIRST_HITS
+        self.access_shift = -1
+        self.access_cap = MOST_HITS
+        self.first_access = FIRST_HITS
 
     def worth(self, entry: Entry) -> i64:
-        hits: i64 = int(entry.heat)
+        hits: i64 = int(entry.access)
         return hits
 
     def frequency(self, entry: Entry) -> i64:
         return self.worth(entry)
 
     def spared(self, entry: Entry) -> None:
-        hits: i64 = int(entry.heat)
-        entry.heat = int(hits - ((hits + (1 << FADING) - 1) >> FADING))
+        hits: i64 = int(entry.access)
+        entry.access = int(hits - ((hits + (1 << FADING) - 1) >> FADING))

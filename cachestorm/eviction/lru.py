@@ -1,6 +1,6 @@
 """`allkeys-lru` and `volatile-lru`: the least recently used of a sample.
 
-1. An entry's heat is the access count at its last use, in steps of about a 128th of the
+1. An entry's access is the access count at its last use, in steps of about a 128th of the
    number of entries, modulo 2**15. So ages are right up to some 250 times the number of
    entries; what lay untouched for longer looks younger than it is, and is met again.
 """
@@ -25,7 +25,7 @@ class SampledLru(Sampled):
         self, volatile: bool, sample_size: i64 = SAMPLE_SIZE, seed: int | None = None
     ) -> None:
         super().__init__(volatile, sample_size, seed)
-        self.heat_shift = 0
+        self.access_shift = 0
         self._present: i64 = 0
 
     def resized(self, dense: list[Entry], capacity: i64) -> None:
@@ -33,23 +33,23 @@ class SampledLru(Sampled):
         shift: i64 = 0
         while (len(dense) >> shift) > STEPS_A_CACHE * 2:
             shift += 1
-        change = shift - self.heat_shift
-        self.heat_shift = shift
+        change = shift - self.access_shift
+        self.access_shift = shift
         if change > 0:
             for entry in dense:
-                stamp: i64 = int(entry.heat)
-                entry.heat = int(stamp >> change)
+                stamp: i64 = int(entry.access)
+                entry.access = int(stamp >> change)
         elif change < 0:
             for entry in dense:
-                past: i64 = int(entry.heat)
-                entry.heat = int((past << -change) & STAMP_MASK)
+                past: i64 = int(entry.access)
+                entry.access = int((past << -change) & STAMP_MASK)
 
     def victim(
         self, dense: list[Entry], accesses: i64, now_ms: i64, kept: Entry | None
     ) -> Entry | None:
-        self._present = accesses >> self.heat_shift
+        self._present = accesses >> self.access_shift
         return super().victim(dense, accesses, now_ms, kept)
 
     def worth(self, entry: Entry) -> i64:
-        stamp: i64 = int(entry.heat)
+        stamp: i64 = int(entry.access)
         return -((self._present - stamp) & STAMP_MASK)

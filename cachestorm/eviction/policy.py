@@ -3,10 +3,10 @@
 One object a keyspace. The keyspace tells it what enters, moves and leaves; the store
 asks it for a victim while it holds the lock. It never removes anything itself.
 
-1. A hit costs one field write, done by the keyspace and not by a call: `entry.heat`
-   becomes the upper bits of the count of accesses (`heat_shift` zero or more: recency),
-   or is counted from `first_heat` up to `heat_cap` (`heat_shift` -1: frequency). Only a
-   policy that has given an entry a heat above its cap is told of each hit of that entry.
+1. A hit costs one field write, done by the keyspace and not by a call: `entry.access`
+   becomes the upper bits of the count of accesses (`access_shift` zero or more: recency),
+   or is counted from `first_access` up to `access_cap` (`access_shift` -1: frequency). Only a
+   policy that has given an entry a access above its cap is told of each hit of that entry.
 2. An overwrite of a live key is a hit. `peek` and whatever uses it is none.
 3. A policy with `hears` False is told of nothing but `resized`, so that it costs nothing;
    one with `hears_deadlines` False nothing of deadlines.
@@ -21,7 +21,7 @@ from mypy_extensions import i64, trait
 
 from cachestorm.entry import Entry
 
-# Stamps of recency are 15 bits wide, so that they fit into `Entry.heat`.
+# Stamps of recency are 15 bits wide, so that they fit into `Entry.access`.
 STAMP_MASK: Final = 0x7FFF
 NEVER_SHIFT: Final = 62
 
@@ -49,9 +49,9 @@ class Policy:
     def __init__(self) -> None:
         self.hears: bool = False
         self.hears_deadlines: bool = False
-        self.heat_shift: i64 = NEVER_SHIFT
-        self.heat_cap: i64 = 0
-        self.first_heat: i64 = 0
+        self.access_shift: i64 = NEVER_SHIFT
+        self.access_cap: i64 = 0
+        self.first_access: i64 = 0
         # what the keyspace is to be asked for weights by
         self.scales: Scales | None = None
 
@@ -63,7 +63,7 @@ class Policy:
         """A new entry stands at the end of the dense array, or where one was that left."""
 
     def hit(self, entry: Entry) -> None:
-        """An entry whose heat is above the cap was used."""
+        """An entry whose access is above the cap was used."""
 
     def moved(self, entry: Entry, former_index: i64) -> None:
         """The last entry of the dense array took the place of one that left."""
@@ -72,7 +72,7 @@ class Policy:
         """An entry is about to leave; its index still holds."""
 
     def replaced(self, entry: Entry, copy: Entry) -> None:
-        """A copy of an entry took its place, with its index and its heat."""
+        """A copy of an entry took its place, with its index and its access."""
 
     def dated(self, entry: Entry) -> None:
         """An entry got its first deadline, or lost its last."""
@@ -94,7 +94,7 @@ class Policy:
         """
 
     def dismissed(self, dense: list[Entry]) -> None:
-        """Another policy takes its place: every heat is to be what it says, without it."""
+        """Another policy takes its place: every access is to be what it says, without it."""
 
     def victim(
         self, dense: list[Entry], accesses: i64, now_ms: i64, kept: Entry | None

@@ -20,7 +20,7 @@ from mypy_extensions import i64
 
 from cachestorm.eviction.queues import FIRST, MOST_HITS, Arm, Queues, extended
 
-# The number of a record fits, with room to spare, into the heat of an entry.
+# The number of a record fits, with room to spare, into the access of an entry.
 MOST_RECORDS: Final = 30_000
 NOWHERE: Final = -1
 # The sampling looks at bits of the hash that neither ghost nor sketch's place looks at.

@@ -1,6 +1,6 @@
 """The budget: the limits of a namespace and of its cache, and eviction to keep them.
 
-Called by the writes above before anything has changed; by the commons, whose limit may draw
+Called by the writes above before anything has changed; by the shared, whose limit may draw
 its victim from any namespace. Asks the policy for victims.
 
 1. Room is made before a write changes anything. What can never fit is refused, and nobody
@@ -36,17 +36,17 @@ class Budget(Removals):
 
     def _is_bounded(self) -> bool:
         return not self._has_room and (
-            self.max_bytes != 0 or self.commons.max_bytes != 0 or self.commons.max_entries != 0
+            self.max_bytes != 0 or self.shared.max_bytes != 0 or self.shared.max_entries != 0
         )
 
     def _is_short_of(self, need: i64, new_entries: i64) -> bool:
-        commons = self.commons
+        shared = self.shared
         return (
             (self.max_bytes != 0 and self.used_bytes + need > self.max_bytes)
-            or (commons.max_bytes != 0 and commons.used_bytes + need > commons.max_bytes)
+            or (shared.max_bytes != 0 and shared.used_bytes + need > shared.max_bytes)
             or (
-                commons.max_entries != 0
-                and commons.entry_count + new_entries > commons.max_entries
+                shared.max_entries != 0
+                and shared.entry_count + new_entries > shared.max_entries
             )
         )
 
@@ -62,22 +62,22 @@ class Budget(Removals):
             OutOfMemoryError: if it can never fit, and nobody was evicted; or if the policy
                 gives no victim.
         """
-        commons = self.commons
+        shared = self.shared
         if (
             (self.max_bytes != 0 and need + kept > self.max_bytes)
-            or (commons.max_bytes != 0 and need + kept > commons.max_bytes)
-            or (commons.max_entries != 0 and new_entries > commons.max_entries)
+            or (shared.max_bytes != 0 and need + kept > shared.max_bytes)
+            or (shared.max_entries != 0 and new_entries > shared.max_entries)
         ):
-            raise commons.refusal(need + kept)
+            raise shared.refusal(need + kept)
         if self.max_bytes != 0:
             while self.used_bytes + need > self.max_bytes:
                 if not self.evict():
-                    raise commons.refusal()
-        if commons.max_bytes != 0 and commons.used_bytes + need > commons.max_bytes:
-            commons.make_room(need)
-        if commons.max_entries != 0 and new_entries != 0:
-            while commons.entry_count + new_entries > commons.max_entries:
-                commons.evict()
+                    raise shared.refusal()
+        if shared.max_bytes != 0 and shared.used_bytes + need > shared.max_bytes:
+            shared.make_room(need)
+        if shared.max_entries != 0 and new_entries != 0:
+            while shared.entry_count + new_entries > shared.max_entries:
+                shared.evict()
 
     def _make_room_with(
         self, tags: list[str] | None, need: i64, new_entries: i64, entry: Entry | None
@@ -90,25 +90,25 @@ class Budget(Removals):
         Raises:
             OutOfMemoryError: as `_make_room`.
         """
-        commons = self.commons
+        shared = self.shared
         while True:
-            sequence = commons.sequence
+            sequence = shared.sequence
             total = need if tags is None else need + self.tags.cost(tags)
             if entry is None:
                 self._make_room(total, new_entries)
             elif total > 0:
                 self._make_room_for(entry, total)
-            if tags is None or commons.sequence == sequence:
+            if tags is None or shared.sequence == sequence:
                 return
 
     def _make_room_for(self, entry: Entry, need: i64) -> None:
         index: int = entry.index
         kept = size_of(entry.kind, self.values[index]) + ENTRY_BYTES + weigh(entry.key)
-        self.commons.pinned = entry
+        self.shared.pinned = entry
         try:
             self._make_room(need, 0, kept)
         finally:
-            self.commons.pinned = None
+            self.shared.pinned = None
 
     def make_room_for_growth(self) -> None:
         """Refuses, or evicts for, a command that lets a container grow.
@@ -132,13 +132,13 @@ class Budget(Removals):
             The place in the dense arrays, which the caller fills at once; or NOWHERE, when
             the new entry may still fit once `_make_room` has been asked.
         """
-        commons = self.commons
+        shared = self.shared
         if (
-            commons.entry_count != len(self.dense)
+            shared.entry_count != len(self.dense)
             or self.expiry.idle
             or self.expiry.may_be_due(now_ms)
             or (self.max_bytes != 0 and need > self.max_bytes)
-            or (commons.max_bytes != 0 and need > commons.max_bytes)
+            or (shared.max_bytes != 0 and need > shared.max_bytes)
         ):
             return NOWHERE
         while self.dense and (is_latched or self.policy.is_settled(len(self.dense))):
@@ -168,7 +168,7 @@ class Budget(Removals):
     def _victim(self, now_ms: i64) -> Entry | None:
         """Whom the policy would evict next; who was chosen and has stayed, first."""
         condemned = self._condemned
-        pinned = self.commons.pinned
+        pinned = self.shared.pinned
         if condemned is not None:
             self._condemned = None
             index: i64 = int(condemned.index)
@@ -188,8 +188,8 @@ class Budget(Removals):
         """
         if not self.dense:
             return False
-        commons = self.commons
-        now = commons.now_ms()
+        shared = self.shared
+        now = shared.now_ms()
         if self.expiry.count != 0:
             due = self.expiry.due(now, 1)
             if due:

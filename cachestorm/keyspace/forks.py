@@ -3,7 +3,7 @@
 Not compiled: it is asked at a fork only, and keeps weak references, which compiled
 classes do not have.
 
-1. In the child, effects are delivered and rubble is swept anew: whoever was at it stayed
+1. In the child, effects are delivered and lazy freeing begins anew: whoever was at it stayed
    behind.
 2. Before a fork every latch is taken, so that no thread is in the middle of a write;
    after it, parent and child give them back. All are taken or none, so that threads which
@@ -22,14 +22,14 @@ from _thread import get_ident
 from typing import Final
 
 from cachestorm.errors import ReentrancyError
-from cachestorm.keyspace.commons import Commons
 from cachestorm.keyspace.latch import Latch
+from cachestorm.keyspace.shared_state import SharedState
 
 
 class Keeper:
     """Stands for a store where a weak reference to it is wanted: it lives as long."""
 
-    def __init__(self, store: Commons) -> None:
+    def __init__(self, store: SharedState) -> None:
         self.store: Final = store
 
 
@@ -41,7 +41,7 @@ _guards: Final[weakref.WeakSet[Keeper]] = weakref.WeakSet()
 _taken: Final[dict[int, list[Latch]]] = {}
 
 
-def guard(store: Commons) -> None:
+def guard(store: SharedState) -> None:
     """Has a store's latch taken before every fork of this process, and given back after."""
     keeper = Keeper(store)
     store.latch.keeper = keeper

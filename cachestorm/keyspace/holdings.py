@@ -23,9 +23,9 @@ from mypy_extensions import i64, u8
 from cachestorm.entry import HASH, OBJECT, Entry
 from cachestorm.events import Cause
 from cachestorm.eviction.policy import NEVER_SHIFT, STAMP_MASK, Policy, Scales
-from cachestorm.keyspace.commons import Commons
 from cachestorm.keyspace.expiry import ExpiryIndex, Idle
 from cachestorm.keyspace.hot_keys import HotKeys
+from cachestorm.keyspace.shared_state import SharedState
 from cachestorm.keyspace.tag_index import TagIndex
 from cachestorm.values.buffer import Buffer
 from cachestorm.values.container import Container
@@ -74,17 +74,17 @@ def _told_bytes(held: object) -> i64:
 class Holdings(Scales):
     """The entries of one namespace, with their accounts and statistics."""
 
-    def __init__(self, commons: Commons, name: str, policy: Policy, hot_keys: bool) -> None:
-        self.commons: Final = commons
+    def __init__(self, shared: SharedState, name: str, policy: Policy, hot_keys: bool) -> None:
+        self.shared: Final = shared
         self.name: Final = name
         self.policy: Policy = policy
         self.entries: dict[str, Entry] = {}
         self.dense: list[Entry] = []
         self.values: list[object] = []
         self.tags: TagIndex = TagIndex()
-        self.expiry: ExpiryIndex = ExpiryIndex(commons.clock.now_ms())
+        self.expiry: ExpiryIndex = ExpiryIndex(shared.clock.now_ms())
         # under which number the ledger has the removals
-        self.book: i64 = commons.ledger.open_book()
+        self.book: i64 = shared.ledger.open_book()
         self.listed: bool = False
         # whether the caller has made room for all that it puts
         self._has_room: bool = False
@@ -104,8 +104,8 @@ class Holdings(Scales):
         # the policy's last victim, if whoever asked for it could not remove it
         self._condemned: Entry | None = None
         # a copy of the policy's: it is read at every access
-        self._heat_shift: i64 = policy.heat_shift
-        self.hot: HotKeys | None = HotKeys(commons.clock.now_ms()) if hot_keys else None
+        self._access_shift: i64 = policy.access_shift
+        self.hot: HotKeys | None = HotKeys(shared.clock.now_ms()) if hot_keys else None
         self._tap_limit: u8 = FEWEST_TAPS
         # last: what comes after it would not count as always there
         policy.weighed_by(self)
@@ -130,7 +130,7 @@ class Holdings(Scales):
         self._field_place, other._field_place = other._field_place, self._field_place
         self._policy_size, other._policy_size = other._policy_size, self._policy_size
         self._condemned, other._condemned = other._condemned, self._condemned
-        self._heat_shift, other._heat_shift = other._heat_shift, self._heat_shift
+        self._access_shift, other._access_shift = other._access_shift, self._access_shift
         self.used_bytes, other.used_bytes = other.used_bytes, self.used_bytes
         self.hits, other.hits = other.hits, self.hits
         self.misses, other.misses = other.misses, self.misses
@@ -144,8 +144,8 @@ class Holdings(Scales):
         other.policy.weighed_by(other)
         self.listed = True
         other.listed = True
-        self.commons.sequence += 1
-        if self.commons.effects.wanted:
+        self.shared.sequence += 1
+        if self.shared.effects.wanted:
             self.emit("swapped", other.name, None)
 
     def go_by(self, policy: Policy) -> None:
@@ -155,32 +155,32 @@ class Holdings(Scales):
         that go by frequency their counts. Else all entries begin alike.
         """
         former = self.policy
-        shift = self._heat_shift
+        shift = self._access_shift
         former.dismissed(self.dense)
         # the other one may spare it
         self._condemned = None
         # a reader without the latch may come in between: there is nobody to be told then
         self.policy = Policy()
-        self._heat_shift = NEVER_SHIFT
-        if policy.heat_shift == -1:
+        self._access_shift = NEVER_SHIFT
+        if policy.access_shift == -1:
             for entry in self.dense:
-                heat: i64 = int(entry.heat)
+                access: i64 = int(entry.access)
                 # a new entry is as good as one of so many hits: not the same to both
-                heat += policy.first_heat - former.first_heat
+                access += policy.first_access - former.first_access
                 if shift != -1:
-                    heat = policy.first_heat
-                elif heat < 0:
-                    heat = 0
-                elif heat > policy.heat_cap:
-                    heat = policy.heat_cap
-                entry.heat = int(heat)
-        elif policy.heat_shift != NEVER_SHIFT:
+                    access = policy.first_access
+                elif access < 0:
+                    access = 0
+                elif access > policy.access_cap:
+                    access = policy.access_cap
+                entry.access = int(access)
+        elif policy.access_shift != NEVER_SHIFT:
             if 0 <= shift < NEVER_SHIFT:
-                policy.heat_shift = shift
+                policy.access_shift = shift
             else:
-                now = (self.hits + self.admitted) >> policy.heat_shift
+                now = (self.hits + self.admitted) >> policy.access_shift
                 for entry in self.dense:
-                    entry.heat = int(now & STAMP_MASK)
+                    entry.access = int(now & STAMP_MASK)
         policy.weighed_by(self)
         if policy.hears:
             for entry in self.dense:
@@ -199,7 +199,7 @@ class Holdings(Scales):
         index: int = entry.index
         return self.values[index]
 
-    def _mortal_fields(self, entry: Entry) -> Hash | None:
+    def _volatile_fields(self, entry: Entry) -> Hash | None:
         """The hash of an entry if some of its fields have deadlines, else None."""
         if entry.kind != HASH:
             return None
@@ -210,11 +210,11 @@ class Holdings(Scales):
     def is_live(self, entry: Entry) -> bool:
         """Whether an entry is neither expired, nor invalidated, nor stale."""
         if entry.expires_at_ms != 0:
-            now = self.commons.time_ms()
+            now = self.shared.time_ms()
             if entry.expires_at_ms <= now and self.expiry.deadline_ms(entry) <= now:
                 return False
-        fields = self._mortal_fields(entry)
-        if fields is not None and fields.is_spent(self.commons.time_ms()):
+        fields = self._volatile_fields(entry)
+        if fields is not None and fields.is_spent(self.shared.time_ms()):
             return False
         if entry.tags is None:
             return True
@@ -228,16 +228,16 @@ class Holdings(Scales):
             self._put_off(entry)
         job = self.tags.job_of(entry)
         deadline = entry.expires_at_ms
-        fields = self._mortal_fields(entry)
+        fields = self._volatile_fields(entry)
         if (
             job is not None
             and (deadline == 0 or deadline > job.at_ms)
             and (fields is None or not fields.is_spent(job.at_ms))
         ):
             return _INVALIDATED
-        if deadline != 0 and deadline <= self.commons.now_ms():
+        if deadline != 0 and deadline <= self.shared.now_ms():
             return _EXPIRED
-        if fields is not None and fields.is_spent(self.commons.now_ms()):
+        if fields is not None and fields.is_spent(self.shared.now_ms()):
             return _EXPIRED
         if job is not None or self.tags.is_stale(entry):
             return _INVALIDATED
@@ -254,7 +254,7 @@ class Holdings(Scales):
         if self.default_ttl_ms == 0:
             return 0
         if now_ms == 0:
-            now_ms = self.commons.now_ms()
+            now_ms = self.shared.now_ms()
         return now_ms + self.default_ttl_ms
 
     def _put_off(self, entry: Entry) -> bool:
@@ -299,10 +299,10 @@ class Holdings(Scales):
     def charge(self, size: i64) -> None:
         """Adds to the account of this keyspace and of the cache."""
         self.used_bytes += size
-        commons = self.commons
-        commons.used_bytes += size
-        if commons.used_bytes > commons.peak_bytes:
-            commons.peak_bytes = commons.used_bytes
+        shared = self.shared
+        shared.used_bytes += size
+        if shared.used_bytes > shared.peak_bytes:
+            shared.peak_bytes = shared.used_bytes
 
     def charge_of(self, entry: Entry) -> i64:
         """What a live entry is charged at: what would be refunded if it left now."""
@@ -315,21 +315,21 @@ class Holdings(Scales):
 
     # -- accesses
 
-    def _heat(self, entry: Entry) -> None:
+    def _count_access(self, entry: Entry) -> None:
         if entry.expires_at_ms != 0 and self.expiry.idle:
-            self.expiry.hit(entry.key, self.commons.time_ms())
+            self.expiry.hit(entry.key, self.shared.time_ms())
         taps: u8 = entry.taps + 1
         if taps < self._tap_limit:
             entry.taps = taps
         else:
             entry.taps = 0
             self._note_hot(entry.key, taps)
-        shift = self._heat_shift
+        shift = self._access_shift
         if shift >= 0:
-            entry.heat = int(((self.hits + self.admitted) >> shift) & STAMP_MASK)
-        elif int(entry.heat) < self.policy.heat_cap:
-            entry.heat += 1
-        elif int(entry.heat) > self.policy.heat_cap:
+            entry.access = int(((self.hits + self.admitted) >> shift) & STAMP_MASK)
+        elif int(entry.access) < self.policy.access_cap:
+            entry.access += 1
+        elif int(entry.access) > self.policy.access_cap:
             self.policy.hit(entry)
 
     def _note_hot(self, key: str, taps: u8) -> None:
@@ -337,14 +337,14 @@ class Holdings(Scales):
         if hot is None:
             return
         hits: int = taps
-        hot.note(key, hits, self.commons.time_ms())
+        hot.note(key, hits, self.shared.time_ms())
         if self._tap_limit < MOST_TAPS and hot.are_dear(self.hits + self.admitted):
             self._tap_limit *= 2
 
     # -- what the policy is told
 
     def weight_at(self, index: i64) -> i64:
-        if self.max_bytes == 0 and self.commons.max_bytes == 0:
+        if self.max_bytes == 0 and self.shared.max_bytes == 0:
             return 1
         place: int = index
         entry = self.dense[place]
@@ -354,7 +354,7 @@ class Holdings(Scales):
         return self.hits + self.admitted
 
     def mean_weight(self) -> i64:
-        if (self.max_bytes == 0 and self.commons.max_bytes == 0) or not self.dense:
+        if (self.max_bytes == 0 and self.shared.max_bytes == 0) or not self.dense:
             return 1
         return self.used_bytes // len(self.dense)
 
@@ -367,26 +367,26 @@ class Holdings(Scales):
         # the policy is also told when the keyspace becomes half full
         self._policy_size = half if len(self.dense) < half < size else size
         self.policy.resized(self.dense, capacity)
-        self._heat_shift = self.policy.heat_shift
+        self._access_shift = self.policy.access_shift
 
     def _capacity(self) -> i64:
         """About how many entries fill this keyspace; 0 without a limit."""
-        commons = self.commons
+        shared = self.shared
         present: i64 = len(self.dense)
         least: i64 = 0
         if present == 0:
             return 0
-        if commons.max_entries != 0:
+        if shared.max_entries != 0:
             # keyspaces keep their shares
-            limit = commons.max_entries
+            limit = shared.max_entries
             if limit > MOST_ENTRIES:
                 limit = MOST_ENTRIES
-            least = present * limit // commons.entry_count
+            least = present * limit // shared.entry_count
         if self.max_bytes != 0:
             most = self.max_bytes // (self.used_bytes // present + 1)
             least = most if least == 0 or most < least else least
-        if commons.max_bytes != 0:
-            most = commons.max_bytes // (commons.used_bytes // present + 1)
+        if shared.max_bytes != 0:
+            most = shared.max_bytes // (shared.used_bytes // present + 1)
             least = most if least == 0 or most < least else least
         if least > MOST_ENTRIES:
             return MOST_ENTRIES
@@ -396,15 +396,15 @@ class Holdings(Scales):
 
     def _written(self, entry: Entry) -> None:
         if self.expiry.idle:
-            self.expiry.hit(entry.key, self.commons.now_ms())
-        self.commons.sequence += 1
-        entry.version = self.commons.sequence
-        if self.commons.effects.wanted:
+            self.expiry.hit(entry.key, self.shared.now_ms())
+        self.shared.sequence += 1
+        entry.version = self.shared.sequence
+        if self.shared.effects.wanted:
             self.emit("changed", entry.key, self.value(entry))
 
     def emit(self, name: str, key: str, detail: object, value: object = None) -> None:
         """Queues an effect. The caller has seen that somebody wants it."""
-        self.commons.effects.record(
+        self.shared.effects.record(
             name,
             self.name,
             key,
@@ -430,7 +430,7 @@ class Holdings(Scales):
                 charged += KEY_DEADLINE_BYTES
             if key in self.expiry.idle:
                 charged += IDLE_BYTES
-            assert 0 < entry.version <= self.commons.sequence
+            assert 0 < entry.version <= self.shared.sequence
         self.expiry._check(self.entries)
         self.policy._check(self.dense)
         self.tags._check(self.entries)

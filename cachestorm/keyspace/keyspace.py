@@ -43,7 +43,7 @@ class Keyspace(Writes):
             or self.is_live(entry)
         ):
             self.hits += 1
-            self._heat(entry)
+            self._count_access(entry)
             index: int = entry.index
             value = self.values[index]
             if entry.kind == STRING:
@@ -63,7 +63,7 @@ class Keyspace(Writes):
             self.misses += 1
             return None
         self.hits += 1
-        self._heat(entry)
+        self._count_access(entry)
         return entry
 
     def hot_keys(self, count: int) -> list[tuple[str, int]]:
@@ -73,7 +73,7 @@ class Keyspace(Writes):
         """
         if self.hot is None:
             return []
-        now = self.commons.now_ms()
+        now = self.shared.now_ms()
         # those that are told of late may belong before the last of these
         found: list[tuple[int, str]] = []
         for key, counted in self.hot.top(CAPACITY, now):
@@ -97,20 +97,20 @@ class Keyspace(Writes):
         """
         if self._is_bounded():
             self._make_room_with(tags, 0, 0, entry)
-        self.commons.sequence += 1
-        entry.version = self.commons.sequence
+        self.shared.sequence += 1
+        entry.version = self.shared.sequence
         self.charge(self.tags.link(entry, tags))
-        if self.commons.effects.wanted:
+        if self.shared.effects.wanted:
             self.emit("tags", entry.key, tuple(self.tags.names(entry)))
 
     def keep_tags(self, entry: Entry, tags: list[str]) -> None:
         """Leaves a live entry some of its tags, in their order; maybe none."""
         entry = self._renew(entry)
-        self.commons.sequence += 1
-        entry.version = self.commons.sequence
+        self.shared.sequence += 1
+        entry.version = self.shared.sequence
         if tags:
             self.charge(self.tags.link(entry, tags))
-        if self.commons.effects.wanted:
+        if self.shared.effects.wanted:
             self.emit("tags", entry.key, tuple(tags))
 
     def soften(self, descent: dict[str, str]) -> i64:
@@ -122,11 +122,11 @@ class Keyspace(Writes):
         Returns:
             How many were fresh; an entry that bears two of the tags counts twice.
         """
-        self.commons.sequence += 1
-        job = Invalidation(self.commons.sequence, self.commons.now_ms())
-        self.commons.ledger.remember(job, descent)
+        self.shared.sequence += 1
+        job = Invalidation(self.shared.sequence, self.shared.now_ms())
+        self.shared.ledger.remember(job, descent)
         softened = self.tags.soften(descent, job)
-        if self.commons.effects.wanted:
+        if self.shared.effects.wanted:
             for name in descent:
                 self.emit("softened", name, None)
         return softened
@@ -142,15 +142,15 @@ class Keyspace(Writes):
             self._make_room(HIERARCHY_BYTES, 0)
         if self.tags.add_link(parent, child):
             self.charge(HIERARCHY_BYTES)
-        self.commons.sequence += 1
+        self.shared.sequence += 1
         self.listed = True
-        if self.commons.effects.wanted:
+        if self.shared.effects.wanted:
             self.emit("linked", parent, child)
 
     def unlink_tags(self, parent: str, child: str) -> None:
         """Takes the link between two tags away, if there is one."""
         if self.tags.remove_link(parent, child):
             self.charge(-HIERARCHY_BYTES)
-        self.commons.sequence += 1
-        if self.commons.effects.wanted:
+        self.shared.sequence += 1
+        if self.shared.effects.wanted:
             self.emit("unlinked", parent, child)

@@ -17,11 +17,11 @@ What runs without it, and so relies on the interpreter's global lock or on less 
 * `Strings.set` by `Writes.put_plain`: compiled only, where NOTHING_INTERRUPTS, or for a
   write that makes nothing the garbage collector tracks where STEPS_ARE_ATOMIC.
 * What reads one number or the length of one list: `len(cache)`, DBSIZE, TAGCOUNT, the
-  limits, `Commons.transaction`, `Latch.is_noted`. It may be out of date, and is whole on
+  limits, `SharedState.transaction`, `Latch.is_noted`. It may be out of date, and is whole on
   every build.
 * What begins when the latch is given back: the queue of effects (a deque, and a lock for who
-  delivers), the graveyard (taken away under the latch), the rubble (a list, and a lock for
-  what is counted).
+  delivers), the list `to_drop` (taken away under the latch), lazy freeing (a list, and a lock
+  for what is counted).
 * The last view of a namespace, as it ends (`Store.hold`): its entry leaves a dict of weak
   references, which nobody relies on to be there. One is added under the latch.
 * `forks.py`: a dict by thread, and weak references to all caches.

@@ -25,9 +25,9 @@ from mypy_extensions import i64
 
 from cachestorm.entry import BUFFER, HASH, Entry
 from cachestorm.events import Cause
-from cachestorm.keyspace.commons import LOOK, SLICE, SLICE_S
 from cachestorm.keyspace.expiry import ExpiryIndex
 from cachestorm.keyspace.holdings import ENTRY_BYTES, KEY_DEADLINE_BYTES, Holdings, size_of
+from cachestorm.keyspace.shared_state import LOOK, SLICE, SLICE_S
 from cachestorm.keyspace.tag_index import Doomed, Invalidation, TagIndex, TagMark
 from cachestorm.values.container import Container
 from cachestorm.values.weights import weigh
@@ -55,10 +55,10 @@ class Removals(Holdings):
 
         1. It leaves dict, dense arrays, expiry index and tag index.
         2. Its charge is refunded; the policy and the ledger are told.
-        3. Its value goes to the graveyard (unless it stays under another name), the effect
+        3. Its value goes to the to_drop (unless it stays under another name), the effect
            to the queue.
         """
-        self._fill_gap(self._detach(entry, cause, self.commons.now_ms()))
+        self._fill_gap(self._detach(entry, cause, self.shared.now_ms()))
 
     def _detach(self, entry: Entry, cause: Cause, now_ms: i64) -> i64:
         """All of `remove` but the last step: the dense arrays have a gap now.
@@ -68,7 +68,7 @@ class Removals(Holdings):
         Returns:
             Where the gap is.
         """
-        commons = self.commons
+        shared = self.shared
         key = entry.key
         index: int = entry.index
         value = self.values[index]
@@ -89,9 +89,9 @@ class Removals(Holdings):
         # a shell may stay in the lists of its tags for a while: the key need not
         entry.key = ""
         if cause is not _RENAMED:
-            commons.bury(value)
-        commons.entry_count -= 1
-        commons.sequence += 1
+            shared.drop_later(value)
+        shared.entry_count -= 1
+        shared.sequence += 1
         self.charge(-freed)
         if cause is _EVICTED:
             self.evicted += 1
@@ -99,8 +99,8 @@ class Removals(Holdings):
             self.expired += 1
         elif cause is _INVALIDATED:
             self.invalidated += 1
-        commons.ledger.record(self.book, key, cause, now_ms, mark)
-        if commons.effects.wanted:
+        shared.ledger.record(self.book, key, cause, now_ms, mark)
+        if shared.effects.wanted:
             self.emit("removed", key, cause, value)
         return index
 
@@ -120,49 +120,49 @@ class Removals(Holdings):
         """Ends a change of a container in place.
 
         1. The keyspace is charged what it grew by, or refunded.
-        2. Objects that left it go to the graveyard.
+        2. Objects that left it go to the to_drop.
         3. The key of one that is empty now is removed, unless it is a string.
         """
         self.charge(size_delta)
         container = self.value(entry)
         assert isinstance(container, Container)
         if container.leaving is not None:
-            self.commons.graveyard.append(container.leaving)
+            self.shared.to_drop.append(container.leaving)
             container.leaving = None
         if len(container) == 0 and entry.kind != BUFFER:
             self.remove(entry, _EMPTIED)
         else:
-            if entry.kind == HASH and self._mortal_fields(entry) is not None:
+            if entry.kind == HASH and self._volatile_fields(entry) is not None:
                 self._field_rounds = FIELD_ROUNDS
             self._written(entry)
 
     def flush(self) -> None:
         """Removes all entries, tags and links. O(1) for the caller.
 
-        What is left of them is rubble; the ledger is not told of each key. O(N) in what an
+        What is left is freed lazily; the ledger is not told of each key. O(N) in what an
         invalidation has still to reap: whoever waits for its number gets all of it.
         """
-        commons = self.commons
-        commons.entry_count -= len(self.dense)
-        if commons.effects.flushes_wanted:
-            commons.sequence += 1
+        shared = self.shared
+        shared.entry_count -= len(self.dense)
+        if shared.effects.flushes_wanted:
+            shared.sequence += 1
             for entry in self.dense:
                 cause = self.fate(entry) or _FLUSHED
                 self.emit("removed", entry.key, cause, self.value(entry))
         self._count_doomed()
         parts: list[object] = [self.entries, self.dense, self.values, self.tags, self.expiry]
-        commons.rubble.add(parts, self.used_bytes)
+        shared.lazy_free.add(parts, self.used_bytes)
         self.entries = {}
         self.dense = []
         self.values = []
         self.tags = TagIndex()
-        self.expiry = ExpiryIndex(commons.now_ms())
+        self.expiry = ExpiryIndex(shared.now_ms())
         self.charge(-self.used_bytes)
-        commons.sequence += 1
+        shared.sequence += 1
         self.policy.cleared(self.dense)
         if self.hot is not None:
             self.hot.clear()
-        if commons.effects.wanted:
+        if shared.effects.wanted:
             self.emit("flushed", "", _FLUSHED)
 
     def _count_doomed(self) -> None:
@@ -190,10 +190,10 @@ class Removals(Holdings):
         if cause is not None:
             self.remove(entry, cause)
             return None
-        fields = self._mortal_fields(entry)
+        fields = self._volatile_fields(entry)
         if fields is not None:
             before = fields.size_bytes
-            if fields.purge(self.commons.now_ms()) != 0:
+            if fields.purge(self.shared.now_ms()) != 0:
                 self.changed(entry, fields.size_bytes - before)
         return entry
 
@@ -203,7 +203,7 @@ class Removals(Holdings):
         Returns:
             How many entries it met; fewer than `REAP_STEP` when none is left.
         """
-        now = self.commons.now_ms()
+        now = self.shared.now_ms()
         met: i64 = 0
         if self.expiry.count != 0:
             for entry in self.expiry.due(now, REAP_STEP):
@@ -244,7 +244,7 @@ class Removals(Holdings):
             entry = self.dense[place]
             if entry.kind != HASH:
                 continue
-            fields = self._mortal_fields(entry)
+            fields = self._volatile_fields(entry)
             if fields is None:
                 continue
             self._field_rounds = FIELD_ROUNDS
@@ -272,11 +272,11 @@ class Removals(Holdings):
         Returns:
             What counts the entries as they are reaped: see `reap_doomed`.
         """
-        commons = self.commons
-        commons.sequence += 1
-        job = Invalidation(commons.sequence, commons.now_ms())
+        shared = self.shared
+        shared.sequence += 1
+        job = Invalidation(shared.sequence, shared.now_ms())
         self.charge(-self.tags.detach(names, job))
-        if commons.effects.wanted:
+        if shared.effects.wanted:
             for name in names:
                 self.emit("invalidated", name, None)
         return job

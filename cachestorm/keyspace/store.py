@@ -1,12 +1,12 @@
 """The store: the namespaces of one cache under one latch and one memory limit.
 
-Made by `Cache`; its keyspaces are what commands work on. Adds to the commons what needs
+Made by `Cache`; its keyspaces are what commands work on. Adds to the shared what needs
 all keyspaces at once: names, limits, steps of reaping.
 
-1. A name has one keyspace object as long as anybody can reach it: it holds something, or has
-   settings of its own, or a view of it is alive, which holds a `Hold` of its name. One that
-   nobody can reach is given back: at once when it is deleted, else when as many again have
-   been made. The default and the databases stay.
+1. A name has one keyspace object as long as anybody can reach it: it has keys or settings of
+   its own, or a view of it is alive, which keeps a `NamespaceReference`. One that nobody can
+   reach is forgotten: at once when it is deleted, else when as many again have been made. The
+   default and the databases stay.
 2. The cache's limit evicts in a keyspace drawn at random by number of entries, so that
    a victim comes from anywhere; a quota evicts inside its namespace. Among many keyspaces
    it is drawn by a census, which is good for as many draws as there is an eighth of all
@@ -26,9 +26,9 @@ from cachestorm.codec import checked_text
 from cachestorm.errors import ArgumentError, NamespaceError
 from cachestorm.eviction.policies import make_policy
 from cachestorm.eviction.sampled import Sampled
-from cachestorm.keyspace.commons import Commons
 from cachestorm.keyspace.keyspace import Keyspace
 from cachestorm.keyspace.removals import REAP_STEP
+from cachestorm.keyspace.shared_state import SharedState
 
 DEFAULT: Final = "default"
 LONGEST_NAME: Final = 128
@@ -37,7 +37,7 @@ DATABASES: Final = 16
 MOST_SPACES: Final = 10_000
 # With fewer than so many nobody looks for those that can be given back.
 FEW_SPACES: Final = 64
-# So many are all asked how many entries they hold, for every victim.
+# So many are all asked how many entries they reference, for every victim.
 FEW_TO_WALK: Final = 8
 
 _NUMBERED: Final = frozenset({DEFAULT, *(f"db{number}" for number in range(1, DATABASES))})
@@ -45,11 +45,11 @@ _NUMBERED: Final = frozenset({DEFAULT, *(f"db{number}" for number in range(1, DA
 
 # not compiled: there are weak references to it
 @mypyc_attr(native_class=False)
-class Hold:
+class NamespaceReference:
     """What every view of a namespace has of it: while it is alive, the keyspace stays."""
 
 
-class Store(Commons):
+class Store(SharedState):
     """All keyspaces of one cache."""
 
     def __init__(
@@ -67,7 +67,7 @@ class Store(Commons):
         self.sample_size: int = sample_size
         self._random: Final = Random()
         self._spaces: Final[dict[str, Keyspace]] = {}
-        self._holds: Final[weakref.WeakValueDictionary[str, Hold]] = (
+        self._references: Final[weakref.WeakValueDictionary[str, NamespaceReference]] = (
             weakref.WeakValueDictionary()
         )
         # how many there are when the next look is taken for those to give back
@@ -84,7 +84,7 @@ class Store(Commons):
     def space(self, name: str) -> Keyspace:
         """The keyspace of a namespace, made on demand.
 
-        Whoever keeps it beyond this visit gets a `hold` of it in the same one.
+        Whoever keeps it beyond this visit gets a `reference` to it in the same one.
 
         Raises:
             NamespaceError: for a name that is not 1 to 128 printable characters without
@@ -100,13 +100,13 @@ class Store(Commons):
             self._spaces[name] = space
         return space
 
-    def hold(self, space: Keyspace) -> Hold:
+    def reference(self, space: Keyspace) -> NamespaceReference:
         """What keeps a keyspace from being given back, for as long as it is referred to."""
-        hold = self._holds.get(space.name)
-        if hold is None:
-            hold = Hold()
-            self._holds[space.name] = hold
-        return hold
+        reference = self._references.get(space.name)
+        if reference is None:
+            reference = NamespaceReference()
+            self._references[space.name] = reference
+        return reference
 
     def _give_back(self) -> None:
         """Forgets the keyspaces that nobody can reach. O(N), which as many new ones share.
@@ -115,7 +115,7 @@ class Store(Commons):
             NamespaceError: if all places are taken.
         """
         for space in list(self._spaces.values()):
-            if not (self._is_kept(space) or space.name in self._holds):
+            if not (self._is_kept(space) or space.name in self._references):
                 self._forget(space)
         count = len(self._spaces)
         if count >= MOST_SPACES:
@@ -156,7 +156,7 @@ class Store(Commons):
             space.used_bytes != 0
             or space.max_bytes != 0
             or space.default_ttl_ms != 0
-            or space.name in self._holds
+            or space.name in self._references
         )
 
     def found(self, name: str) -> Keyspace:
@@ -184,7 +184,7 @@ class Store(Commons):
         space.listed = False
         space.max_bytes = 0
         space.default_ttl_ms = 0
-        if not (self._is_kept(space) or name in self._holds):
+        if not (self._is_kept(space) or name in self._references):
             self._forget(space)
 
     def numbered(self, number: object) -> Keyspace:
@@ -336,7 +336,7 @@ class Store(Commons):
         )
 
     def let_go(self) -> i64:
-        """One step of reaping, and one of rubble. The caller does not hold the latch.
+        """One step of reaping, and one of lazy freeing. The caller does not hold the latch.
 
         Returns:
             How much was met; 0 when nothing is left to do.
@@ -372,7 +372,7 @@ class Store(Commons):
             count += len(space.dense)
         assert used == self.used_bytes
         assert count == self.entry_count
-        for name in list(self._holds):
+        for name in list(self._references):
             assert name in self._spaces
         self.ledger._check()
 

@@ -62,8 +62,8 @@ class Writes(Budget):
         Returns:
             Whether it was done; else `put` is the way.
         """
-        commons = self.commons
-        if commons.effects.wanted or (expires_at_ms != 0 and expires_at_ms <= now_ms):
+        shared = self.shared
+        if shared.effects.wanted or (expires_at_ms != 0 and expires_at_ms <= now_ms):
             return False
         entry = self.entries.get(key)
         if entry is None:
@@ -78,9 +78,9 @@ class Writes(Budget):
             place: i64 = NOWHERE
             if self._is_bounded() and self._is_short_of(charge + KEY_DEADLINE_BYTES, 1):
                 if is_latched:
-                    now_ms = commons.now_ms()
+                    now_ms = shared.now_ms()
                 elif now_ms == 0:
-                    now_ms = commons.time_ms()
+                    now_ms = shared.time_ms()
                 place = self._vacate(charge + KEY_DEADLINE_BYTES, now_ms, is_latched)
                 if place == NOWHERE:
                     return False
@@ -93,7 +93,7 @@ class Writes(Budget):
         deadline = entry.expires_at_ms
         if deadline != 0:
             if now_ms == 0:
-                now_ms = commons.time_ms()
+                now_ms = shared.time_ms()
             if deadline <= now_ms or self.expiry.idle:
                 return False
         index: int = entry.index
@@ -116,9 +116,9 @@ class Writes(Budget):
         entry.kind = kind
         if deadline != expires_at_ms:
             self._file(entry, expires_at_ms)
-        self._heat(entry)
-        commons.sequence += 1
-        entry.version = commons.sequence
+        self._count_access(entry)
+        shared.sequence += 1
+        entry.version = shared.sequence
         return True
 
     def put(
@@ -163,9 +163,9 @@ class Writes(Budget):
             if self._is_bounded():
                 self._make_room_with(tags, delta + extra, 0, entry)
                 index = entry.index
-            if self.commons.effects.wanted:
+            if self.shared.effects.wanted:
                 self.emit("removed", key, _REPLACED, self.values[index])
-            self.commons.bury(self.values[index])
+            self.shared.drop_later(self.values[index])
             self.values[index] = value
             entry.kind = kind
             if delta != 0:
@@ -175,21 +175,21 @@ class Writes(Budget):
                     tags = None
                 else:
                     entry = self._renew(entry)
-            self._heat(entry)
-            self.commons.sequence += 1
-            entry.version = self.commons.sequence
+            self._count_access(entry)
+            self.shared.sequence += 1
+            entry.version = self.shared.sequence
             self._set_idle(key, None)
         if expires_at_ms != entry.expires_at_ms:
             self._file(entry, expires_at_ms)
         if idle is not None:
             self._set_idle(key, idle)
-        if kind == HASH and self._mortal_fields(entry) is not None:
+        if kind == HASH and self._volatile_fields(entry) is not None:
             self._field_rounds = FIELD_ROUNDS
         if tags:
             self.charge(self.tags.link(entry, tags))
-        if self.commons.effects.wanted:
+        if self.shared.effects.wanted:
             self.emit("put", key, value)
-        if expires_at_ms != 0 and expires_at_ms <= self.commons.now_ms():
+        if expires_at_ms != 0 and expires_at_ms <= self.shared.now_ms():
             self.remove(entry, _EXPIRED)
         return entry
 
@@ -206,9 +206,9 @@ class Writes(Budget):
         """
         need, new_entries = self._needed(values, expires_at_ms)
         while self._is_bounded():
-            sequence = self.commons.sequence
+            sequence = self.shared.sequence
             self._make_room(need, new_entries)
-            if self.commons.sequence == sequence:
+            if self.shared.sequence == sequence:
                 break
             # one that was evicted may be among those that are to be written
             need, new_entries = self._needed(values, expires_at_ms)
@@ -282,25 +282,25 @@ class Writes(Budget):
 
     def _admit(self, key: str, value: object, kind: u8, charge: i64, gap: i64) -> Entry:
         """Adds an entry, at the end of the dense arrays or in a gap there."""
-        commons = self.commons
-        commons.sequence += 1
+        shared = self.shared
+        shared.sequence += 1
         if gap == NOWHERE:
-            entry = Entry(key, len(self.dense), kind, commons.sequence)
+            entry = Entry(key, len(self.dense), kind, shared.sequence)
             self.values.append(value)
             self.dense.append(entry)
         else:
-            entry = Entry(key, int(gap), kind, commons.sequence)
+            entry = Entry(key, int(gap), kind, shared.sequence)
             self.values[gap] = value
             self.dense[gap] = entry
         self.entries[key] = entry
         self.listed = True
         self.admitted += 1
-        commons.entry_count += 1
+        shared.entry_count += 1
         self.charge(charge)
-        if self._heat_shift >= 0:
-            self._heat(entry)
+        if self._access_shift >= 0:
+            self._count_access(entry)
         else:
-            entry.heat = int(self.policy.first_heat)
+            entry.access = int(self.policy.first_access)
         if self.policy.hears:
             self.policy.admitted(entry)
         if len(self.dense) > self._policy_size:
@@ -322,7 +322,7 @@ class Writes(Budget):
         if delta > 0 and self._is_bounded():
             self._make_room_for(entry, delta)
             index = entry.index
-        self.commons.bury(self.values[index])
+        self.shared.drop_later(self.values[index])
         self.values[index] = value
         entry.kind = STRING
         self.charge(delta)
@@ -370,9 +370,9 @@ class Writes(Budget):
         """Gives an entry another deadline; 0 for never. An idle time ends."""
         self._set_idle(entry.key, None)
         self._file(entry, expires_at_ms)
-        self.commons.sequence += 1
-        entry.version = self.commons.sequence
-        if self.commons.effects.wanted:
+        self.shared.sequence += 1
+        entry.version = self.shared.sequence
+        if self.shared.effects.wanted:
             self.emit("expiry", entry.key, int(expires_at_ms))
 
     def _renew(self, entry: Entry) -> Entry:
@@ -384,7 +384,7 @@ class Writes(Budget):
         self.charge(-self.tags.unlink(entry))
         copy = Entry(entry.key, entry.index, entry.kind, entry.version)
         copy.expires_at_ms = entry.expires_at_ms
-        copy.heat = entry.heat
+        copy.access = entry.access
         copy.taps = entry.taps
         index: int = entry.index
         self.dense[index] = copy

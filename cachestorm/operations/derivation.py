@@ -1,6 +1,6 @@
 """The derivation: what a command works out of large values, aside, a slice at a time.
 
-An errand, made by the commands that read or rebuild a value of many thousand elements
+a long command, made by the commands that read or rebuild a value of many thousand elements
 (SUNIONSTORE, COPY, LREM, SORT and their kin) and run by `Edge._run`; of small values they make
 their result in one plain step. It is optimistic: it takes no hold of what it reads.
 
@@ -11,7 +11,7 @@ their result in one plain step. It is optimistic: it takes no hold of what it re
    step, which took place then; before, nobody sees anything of it.
 3. After `ATTEMPTS` it goes to its end without a pause, so that it comes to an end although
    somebody writes all the time.
-4. What it has made and does not need is large: it goes to the rubble, also when it was
+4. What it has made and does not need is large: it is freed lazily, also when it was
    abandoned or refused.
 5. After each slice Python's collector looks at what is young, which is what that slice made. It
    would so at some time by itself, and at a million elements at once.
@@ -28,12 +28,12 @@ from librt.time import time as wall_time
 from mypy_extensions import i64
 
 from cachestorm.entry import Entry
-from cachestorm.keyspace.commons import SLICE_S
 from cachestorm.keyspace.keyspace import Keyspace
 from cachestorm.keyspace.latch import HAS_GLOBAL_LOCK
-from cachestorm.keyspace.rubble import Strangers, count_of
+from cachestorm.keyspace.lazy_free import UserValues, count_of
+from cachestorm.keyspace.shared_state import SLICE_S
 from cachestorm.keyspace.store import Store
-from cachestorm.operations.errand import Errand
+from cachestorm.operations.long_command import LongCommand
 from cachestorm.values.container import Container
 
 # What reads no more elements than this is one plain step, of some milliseconds at most.
@@ -50,7 +50,7 @@ _SLOT_BYTES: Final = 64
 _YOUNG: Final = 1 if sys.version_info < (3, 14) else 0
 
 
-class Derivation(Errand):
+class Derivation(LongCommand):
     """A result on its way: begun, given up when a source changes, and put in at the end.
 
     Args:
@@ -145,9 +145,9 @@ class Derivation(Errand):
 
     def _keep_values(self, values: list[object]) -> None:
         """The same for a list of values that may be a user's."""
-        self._aside.append(Strangers(values))
+        self._aside.append(UserValues(values))
 
-    def _hand_out(self, part: list[object]) -> None:
+    def _release_result(self, part: list[object]) -> None:
         """A list that was kept is the result: it is no longer ours to let go of."""
         self._aside = [each for each in self._aside if each is not part]
 
@@ -159,14 +159,14 @@ class Derivation(Errand):
         """Lets go of all that was made. The caller holds the latch."""
         # first, as it holds what is to be taken apart
         self._pieces = None
-        commons = self._space.commons
+        shared = self._space.shared
         made = self._made
         self._made = None
         if made is not None:
-            commons.bury(made)
+            shared.drop_later(made)
         if self._aside:
             slots: i64 = 0
             for part in self._aside:
                 slots += count_of(part)
-            commons.rubble.add(self._aside, slots * _SLOT_BYTES)
+            shared.lazy_free.add(self._aside, slots * _SLOT_BYTES)
             self._aside = []

@@ -42,7 +42,7 @@ class Checkup:
         refused: writes that found no room; `largest_refused_bytes` is the largest of those
             that could never fit, or 0.
         overdue: keys that are past their deadlines and still there.
-        rubble_bytes: what has left and is not let go of yet.
+        pending_bytes: what has left and is not let go of yet.
         resident_bytes: of the process; 0 where that is not known.
         sampled, sampled_bytes: how many keys were looked at closely, and what they are
             charged at.
@@ -54,7 +54,7 @@ class Checkup:
     def __init__(self) -> None:
         self.policy: str = ""
         self.keys: int = 0
-        self.mortal: int = 0
+        self.volatile: int = 0
         self.used_bytes: int = 0
         self.peak_bytes: int = 0
         self.max_bytes: int = 0
@@ -62,7 +62,7 @@ class Checkup:
         self.refused: int = 0
         self.largest_refused_bytes: int = 0
         self.overdue: int = 0
-        self.rubble_bytes: int = 0
+        self.pending_bytes: int = 0
         self.resident_bytes: int = 0
         self.sampled: int = 0
         self.sampled_bytes: int = 0
@@ -93,10 +93,10 @@ def examine(store: Store) -> Checkup:
     seen.max_entries = int(store.max_entries)
     seen.refused = int(store.refused)
     seen.largest_refused_bytes = int(store.largest_refused_bytes)
-    seen.rubble_bytes = int(store.rubble.size_bytes)
+    seen.pending_bytes = int(store.lazy_free.size_bytes)
     tags: dict[str, int] = {}
     for space in store.listed():
-        seen.mortal += int(space.expiry.count)
+        seen.volatile += int(space.expiry.count)
         seen.overdue += int(space.expiry.overdue(store.now_ms()))
         seen.spaces.append((space.name, int(space.used_bytes), int(space.max_bytes)))
         ratios = space.policy.hit_ratios()
@@ -147,7 +147,7 @@ def advise(seen: Checkup) -> list[str]:
 
 def report(seen: Checkup) -> str:
     """The text of MEMORY DOCTOR."""
-    if seen.keys == 0 and seen.refused == 0 and seen.rubble_bytes < LITTLE:
+    if seen.keys == 0 and seen.refused == 0 and seen.pending_bytes < LITTLE:
         return "There is nothing in this cache yet, so nothing can be wrong with it.\n"
     limits = []
     if seen.max_bytes:
@@ -182,7 +182,7 @@ def _on_refusals(seen: Checkup, advice: list[str]) -> None:
     elif seen.policy.startswith("volatile-"):
         advice.append(
             f"{how_many}: {seen.policy} evicts only keys with a time to live, which "
-            f"{seen.mortal:,} of {seen.keys:,} have. Give it to more of them, or choose the "
+            f"{seen.volatile:,} of {seen.keys:,} have. Give it to more of them, or choose the "
             "policy adaptive or allkeys-lru."
         )
 
@@ -190,9 +190,9 @@ def _on_refusals(seen: Checkup, advice: list[str]) -> None:
 def _on_limits(seen: Checkup, advice: list[str]) -> None:
     fullness = seen.fullness
     if fullness == 0.0:
-        if seen.keys >= FEW_KEYS and seen.mortal < seen.keys * MOST:
+        if seen.keys >= FEW_KEYS and seen.volatile < seen.keys * MOST:
             advice.append(
-                f"There is no limit, and {seen.keys - seen.mortal:,} of {seen.keys:,} keys "
+                f"There is no limit, and {seen.keys - seen.volatile:,} of {seen.keys:,} keys "
                 "never end: the cache grows until the machine has no memory left. Give it "
                 "max_memory."
             )
@@ -205,10 +205,10 @@ def _on_limits(seen: Checkup, advice: list[str]) -> None:
             "will be refused. Raise the limit, or choose a policy that evicts, such as "
             "adaptive."
         )
-    elif seen.policy.startswith("volatile-") and seen.mortal * 10 < seen.keys:
+    elif seen.policy.startswith("volatile-") and seen.volatile * 10 < seen.keys:
         advice.append(
             f"{fullness:.0%} of the limit are taken, and {seen.policy} may evict "
-            f"{seen.mortal:,} of {seen.keys:,} keys only: soon writes will be refused. Give "
+            f"{seen.volatile:,} of {seen.keys:,} keys only: soon writes will be refused. Give "
             "more keys a time to live, or choose the policy adaptive or allkeys-lru."
         )
 
@@ -220,10 +220,10 @@ def _on_what_has_left(seen: Checkup, advice: list[str]) -> None:
             "writes: in a program start cache.reaper(), or call cache.reap() until it gives "
             "0; a server lets go of them by itself within a few seconds."
         )
-    if seen.rubble_bytes >= MUCH and seen.rubble_bytes * 10 >= seen.used_bytes:
+    if seen.pending_bytes >= MUCH and seen.pending_bytes * 10 >= seen.used_bytes:
         advice.append(
-            f"{human_bytes(seen.rubble_bytes)} have left the cache and wait to be let go of, a "
-            "step with each call: cache.reap() does it sooner, and so does cache.reaper()."
+            f"{human_bytes(seen.pending_bytes)} have left the cache and wait to be freed, "
+            "a step with each call: cache.reap() does it sooner, and so does cache.reaper()."
         )
 
 

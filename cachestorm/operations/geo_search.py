@@ -1,11 +1,11 @@
 """The search of GEOSEARCH and its kin: which members of a sorted set are in a circle or box.
 
-Made by the geo commands; a `Derivation`, since a search for ten places may have to look at
+Made by the geo commands; a `Derivation`, since a search for ten points may have to look at
 a million.
 
 1. What is found stands in the order of the nine cells that are searched, and in them of the
    scores, unless an order is asked for.
-2. Of places as far away as each other the one that was found first comes first, in either
+2. Of points as far away as each other the one that was found first comes first, in either
    order.
 """
 
@@ -32,7 +32,7 @@ from cachestorm.values.geohash import (
     Area,
     Box,
     Circle,
-    place_of,
+    point_of,
 )
 from cachestorm.values.ranking import Row
 from cachestorm.values.sorted_set import SortedSet, member_of
@@ -79,7 +79,7 @@ class Search:
         elif longitude is None or latitude is None:
             raise self._refusal("from")
         else:
-            self._longitude, self._latitude = place_at(longitude, latitude)
+            self._longitude, self._latitude = point_at(longitude, latitude)
         self._is_box = False
         self._width_m = 0.0
         self._height_m = 0.0
@@ -113,10 +113,10 @@ class Search:
             self.count = count
             self.stops = stops
         if sort is not None:
-            word = sort.upper()
-            if word not in ("ASC", "DESC"):
+            arg = sort.upper()
+            if arg not in ("ASC", "DESC"):
                 raise CommandSyntaxError()
-            self.sign = 1 if word == "ASC" else -1
+            self.sign = 1 if arg == "ASC" else -1
         elif self.count and not stops:
             self.sign = 1
 
@@ -132,7 +132,7 @@ class Search:
             score = scores.score(self._member)
             if score is None:
                 raise ArgumentError("could not decode requested zset member")
-            longitude, latitude = place_of(score)
+            longitude, latitude = point_of(score)
         if self._is_box:
             return Box(longitude, latitude, self._width_m, self._height_m)
         return Circle(longitude, latitude, self._width_m)
@@ -140,7 +140,7 @@ class Search:
     def gather(self, rows: list[Row], area: Area, found: list[Found]) -> bool:
         """Adds those of some rows that are in the area; whether these are enough now."""
         for row in rows:
-            longitude, latitude = place_of(row[0])
+            longitude, latitude = point_of(row[0])
             distance = area.distance_m(longitude, latitude)
             if distance >= 0.0:
                 found.append(Found(row, distance, longitude, latitude))
@@ -242,7 +242,7 @@ class ReturningSearch(_Searching):
         self._withhash: Final = withhash
 
     def _finish(self) -> None:
-        self._hand_out(cast("list[object]", self._found))
+        self._release_result(cast("list[object]", self._found))
 
     def result(self) -> object:
         if not (self._withcoord or self._withdist or self._withhash):
@@ -264,7 +264,7 @@ class StoringSearch(_Searching):
     """A search whose result is stored. Its result: how many members.
 
     Args:
-        by_distance: their distances are the scores, in place of their places.
+        by_distance: their distances are the scores, in place of their points.
     """
 
     def __init__(
@@ -329,8 +329,8 @@ def metres_of(unit: object) -> float:
     return metres
 
 
-def place_at(longitude: object, latitude: object) -> tuple[float, float]:
-    """A place that a geohash can tell: its longitude and latitude in degrees.
+def point_at(longitude: object, latitude: object) -> tuple[float, float]:
+    """A point that a geohash can tell: its longitude and latitude in degrees.
 
     Raises:
         NotAFloatError: for what is no number.

@@ -142,11 +142,11 @@ def _ranks(
     return ranks
 
 
-def _number(word: bytes) -> float:
+def _number(arg: bytes) -> float:
     # as C's strtod: blanks before a number are fine, and nothing at all is 0
-    trimmed = word.lstrip(b" \t\n\v\f\r")
+    trimmed = arg.lstrip(b" \t\n\v\f\r")
     if not trimmed:
-        if word:
+        if arg:
             raise NotAFloatError(_NO_NUMBER)
         return 0.0
     return parse_float(trimmed, _NO_NUMBER)

@@ -163,15 +163,15 @@ class _LexRange(Range):
                 stop = middle
         return first, last
 
-    def _is_above(self, word: str) -> bool:
+    def _is_above(self, arg: str) -> bool:
         if self._low.infinity < 0:
             return True
-        return word > self._low_word or (word == self._low_word and not self._low.exclusive)
+        return arg > self._low_word or (arg == self._low_word and not self._low.exclusive)
 
-    def _is_below(self, word: str) -> bool:
+    def _is_below(self, arg: str) -> bool:
         if self._high.infinity > 0:
             return True
-        return word < self._high_word or (word == self._high_word and not self._high.exclusive)
+        return arg < self._high_word or (arg == self._high_word and not self._high.exclusive)
 
 
 def index_range(start: object, stop: object) -> Range:

@@ -20,7 +20,7 @@ from librt.strings import BytesWriter
 from mypy_extensions import i64
 
 from cachestorm.errors import PayloadError
-from cachestorm.payload.image import Image, Loaded
+from cachestorm.payload.entry_snapshot import EntrySnapshot, Loaded
 from cachestorm.payload.reader import Reader
 from cachestorm.payload.records import VERSION, read_value, write_value
 
@@ -30,7 +30,7 @@ _SEAL_BYTES: Final = 4
 _BROKEN_SEAL: Final = "DUMP payload version or checksum are wrong"
 
 
-def dumped(image: Image) -> bytes:
+def dumped(snapshot: EntrySnapshot) -> bytes:
     """The payload of an entry's kind, value and tags. O(n).
 
     Raises:
@@ -39,7 +39,7 @@ def dumped(image: Image) -> bytes:
     out = BytesWriter()
     out.write(MARK)
     out.append(VERSION)
-    write_value(out, image)
+    write_value(out, snapshot)
     body = out.getvalue()
     return body + crc32(body).to_bytes(_SEAL_BYTES, "little")
 

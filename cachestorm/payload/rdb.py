@@ -25,7 +25,7 @@ from cachestorm.codec import LONGEST_STRING, parse_float, text_of
 from cachestorm.entry import STRING
 from cachestorm.errors import NotAFloatError, PayloadError
 from cachestorm.payload.crc64 import crc64
-from cachestorm.payload.image import (
+from cachestorm.payload.entry_snapshot import (
     Loaded,
     add_field,
     add_member,

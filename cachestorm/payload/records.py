@@ -1,6 +1,6 @@
 """Records: an entry in CacheStorm's own bytes, for DUMP and for whatever keeps entries.
 
-Written from an `Image`, read to a `Loaded`; pure functions of bytes, and the only place
+Written from an `EntrySnapshot`, read to a `Loaded`; pure functions of bytes, and the only place
 that knows the layout, which is version 1:
 
     value     byte: form | flags; [deadline]; [count, tags as text]; what the form says
@@ -30,8 +30,8 @@ from mypy_extensions import i64
 from cachestorm.codec import bytes_of, is_ascii, object_of, text_of, to_wire
 from cachestorm.entry import HASH, LIST, OBJECT, SET, STRING, ZSET
 from cachestorm.errors import CodecError, PayloadError
-from cachestorm.payload.image import (
-    Image,
+from cachestorm.payload.entry_snapshot import (
+    EntrySnapshot,
     Loaded,
     add_field,
     add_member,
@@ -73,44 +73,44 @@ _JSON: Final = 8
 _SMALL: Final = 1 << 48
 
 
-def write_value(out: BytesWriter, image: Image) -> None:
+def write_value(out: BytesWriter, snapshot: EntrySnapshot) -> None:
     """Writes all of an entry but its key.
 
     Raises:
         CodecError: for an object that the codec has no form for; then `out` holds a part.
     """
-    kind: int = image.kind
+    kind: int = snapshot.kind
     head: i64 = _FORM_SCALAR if kind <= OBJECT else kind
-    if image.expires_at_ms != 0:
+    if snapshot.expires_at_ms != 0:
         head |= _HAS_DEADLINE
-    if image.tags:
+    if snapshot.tags:
         head |= _HAS_TAGS
-    if image.deadlines is not None:
+    if snapshot.deadlines is not None:
         head |= _HAS_FIELD_DEADLINES
     out.append(head)
-    if image.expires_at_ms != 0:
-        write_i64_le(out, image.expires_at_ms)
-    if image.tags:
-        _write_count(out, len(image.tags))
-        for tag in image.tags:
+    if snapshot.expires_at_ms != 0:
+        write_i64_le(out, snapshot.expires_at_ms)
+    if snapshot.tags:
+        _write_count(out, len(snapshot.tags))
+        for tag in snapshot.tags:
             _write_text(out, tag)
     if kind == HASH:
-        _write_hash(out, image)
+        _write_hash(out, snapshot)
     elif kind == LIST:
-        _write_count(out, len(image.values))
-        for value in image.values:
+        _write_count(out, len(snapshot.values))
+        for value in snapshot.values:
             _write_element(out, value)
     elif kind == SET:
-        _write_count(out, len(image.names))
-        for name in image.names:
+        _write_count(out, len(snapshot.names))
+        for name in snapshot.names:
             _write_text(out, name)
     elif kind == ZSET:
-        _write_count(out, len(image.rows))
-        for row in image.rows:
+        _write_count(out, len(snapshot.rows))
+        for row in snapshot.rows:
             _write_text(out, member_of(row))
             write_f64_le(out, row[0])
     else:
-        _write_element(out, image.values[0])
+        _write_element(out, snapshot.values[0])
 
 
 def read_value(reader: Reader) -> Loaded:
@@ -153,9 +153,9 @@ def read_value(reader: Reader) -> Loaded:
 # -- kinds
 
 
-def _write_hash(out: BytesWriter, image: Image) -> None:
-    names = image.names
-    values = image.values
+def _write_hash(out: BytesWriter, snapshot: EntrySnapshot) -> None:
+    names = snapshot.names
+    values = snapshot.values
     size: i64 = len(names)
     _write_count(out, size)
     place: i64 = 0
@@ -163,7 +163,7 @@ def _write_hash(out: BytesWriter, image: Image) -> None:
         _write_text(out, names[place])
         _write_element(out, values[place])
         place += 1
-    deadlines = image.deadlines
+    deadlines = snapshot.deadlines
     if deadlines is None:
         return
     _write_count(out, len(deadlines))

@@ -1,6 +1,6 @@
 """The bulk: what may hold so much that letting go of it in one step would stall others.
 
-The base of containers and of the indexes of a keyspace; asked by the rubble for its parts.
+The base of containers and of the indexes of a keyspace; asked for its parts by lazy freeing.
 """
 
 from __future__ import annotations

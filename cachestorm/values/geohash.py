@@ -1,11 +1,11 @@
-"""The geohash: places on the earth as numbers of which neighbours are near, and back.
+"""The geohash: points on the earth as numbers of which neighbours are near, and back.
 
 Called by the geo commands; pure functions and shapes that know no sorted set. Longitude
 and latitude are halved in turn, and the bits of both interleaved: 26 steps make a number
-of 52 bits, which a double holds, so a place is the score of a member.
+of 52 bits, which a double holds, so a point is the score of a member.
 
 1. Coordinates are degrees, lengths metres, on a sphere of the earth's mean radius.
-2. A place is the middle of its cell, a third of a metre from its corners: no more is kept.
+2. A point is the middle of its cell, a third of a metre from its corners: no more is kept.
 3. A search looks at the cell of its centre and the eight around it, wide enough to cover
    it, in a fixed order: that is the order of what is found.
 4. The arithmetic is Redis', operation by operation, so that the last digit is the same,
@@ -36,16 +36,16 @@ METRES: Final = {"M": 1.0, "KM": 1000.0, "FT": 0.3048, "MI": 1609.34}
 
 
 def score_of(longitude: float, latitude: float) -> float:
-    """The score of a place in range."""
+    """The score of a point in range."""
     bits: int = _cell(longitude, latitude, LATITUDE_MAX, STEPS)
     return float(bits)
 
 
-def place_of(score: float) -> tuple[float, float]:
+def point_of(score: float) -> tuple[float, float]:
     """Longitude and latitude of the middle of a score's cell, whatever the score.
 
     Example:
-        >>> place_of(score_of(13.361389, 38.115556))
+        >>> point_of(score_of(13.361389, 38.115556))
         (13.361389338970184, 38.1155563954963)
     """
     bits = _bits_of(score)
@@ -60,17 +60,17 @@ def place_of(score: float) -> tuple[float, float]:
 
 
 def geohash_of(score: float) -> str:
-    """The eleven letters by which the rest of the world calls a score's place.
+    """The eleven letters by which the rest of the world calls a score's point.
 
     Their latitudes go to the poles, and 55 bits would be needed: the last letter is 0.
     """
-    longitude, latitude = place_of(score)
+    longitude, latitude = point_of(score)
     bits = _cell(longitude, latitude, 90.0, STEPS)
     letters = ""
     shift: i64 = 47
     while shift > 0:
-        place: int = (bits >> shift) & 31
-        letters += ALPHABET[place]
+        point: int = (bits >> shift) & 31
+        letters += ALPHABET[point]
         shift -= 5
     return letters + "0"
 
@@ -78,7 +78,7 @@ def geohash_of(score: float) -> str:
 def distance_m(
     longitude: float, latitude: float, other_longitude: float, other_latitude: float
 ) -> float:
-    """The way between two places along the sphere (haversine)."""
+    """The way between two points along the sphere (haversine)."""
     v = math.sin((other_longitude * RADIANS - longitude * RADIANS) / 2)
     if v == 0.0:
         return _along_meridian(latitude, other_latitude)
@@ -118,7 +118,7 @@ class Area:
         self.half_height_m: Final = half_height_m
 
     def distance_m(self, longitude: float, latitude: float) -> float:
-        """How far a place is from the centre; -1 if it is not in the area."""
+        """How far a point is from the centre; -1 if it is not in the area."""
         raise NotImplementedError
 
     def score_ranges(self) -> list[tuple[float, float]]:
@@ -154,19 +154,19 @@ class Area:
 
 
 class Circle(Area):
-    """All places within a radius."""
+    """All points within a radius."""
 
     def __init__(self, longitude: float, latitude: float, radius_m: float) -> None:
         super().__init__(longitude, latitude, radius_m, radius_m, radius_m)
 
     def distance_m(self, longitude: float, latitude: float) -> float:
-        """How far a place is from the centre; -1 if it is not in the circle."""
+        """How far a point is from the centre; -1 if it is not in the circle."""
         distance = distance_m(self.longitude, self.latitude, longitude, latitude)
         return -1.0 if distance > self.reach_m else distance
 
 
 class Box(Area):
-    """All places whose way to the centre's meridian and parallel is short enough."""
+    """All points whose way to the centre's meridian and parallel is short enough."""
 
     def __init__(
         self, longitude: float, latitude: float, width_m: float, height_m: float
@@ -177,7 +177,7 @@ class Box(Area):
         super().__init__(longitude, latitude, reach, half_width, half_height)
 
     def distance_m(self, longitude: float, latitude: float) -> float:
-        """How far a place is from the centre; -1 if it is not in the box."""
+        """How far a point is from the centre; -1 if it is not in the box."""
         if _along_meridian(latitude, self.latitude) > self.half_height_m:
             return -1.0
         if distance_m(longitude, latitude, self.longitude, latitude) > self.half_width_m:

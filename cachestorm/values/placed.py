@@ -57,7 +57,7 @@ class Placed(Container):
         return self._wide.pop(name, -1)
 
     def _take_places(self) -> list[object]:
-        """Empties it of names. Returns what held them, for the rubble."""
+        """Empties it of names. Returns what held them, for lazy freeing."""
         parts: list[object] = [self._near]
         if self._wide is not None:
             parts += self._wide.parts()

@@ -53,7 +53,7 @@ class Measurer:
         from cachestorm_server.net import Connection
         from cachestorm_server.server import RespServer
 
-        self._connection = Connection(RespServer(Cache(max_memory="1gb")).door)
+        self._connection = Connection(RespServer(Cache(max_memory="1gb")).endpoint)
         self._transport = Transport()
         self._connection.connection_made(self._transport)
         source = random.Random(1)

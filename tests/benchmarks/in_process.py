@@ -44,19 +44,19 @@ class Measurer:
         self._keys = [f"key:{number}" for number in range(KEYS)]
         self._absent = [f"absent:{number}" for number in range(KEYS)]
         self._plain = self._kind()
-        self._mortal = self._kind()
+        self._volatile = self._kind()
         for key in self._keys:
             self._plain.fill(key, bytes(100))
             if self._has_ttl:
-                self._mortal.fill_ttl(key, bytes(100))
+                self._volatile.fill_ttl(key, bytes(100))
 
     @property
     def _has_ttl(self) -> bool:
-        return self._mortal.set_ttl is not None or self._mortal.always_ttl
+        return self._volatile.set_ttl is not None or self._volatile.always_ttl
 
     def measure(self, column: str, at_least_ms: float) -> float | None:
         """Nanoseconds a call in this column, or None where the subject has no such call."""
-        plain, mortal = self._plain, self._mortal
+        plain, volatile = self._plain, self._volatile
         if column == "get hit":
             return nanoseconds_a_call(lambda: time_get(plain.get, self._keys), at_least_ms)
         if column == "get miss":
@@ -71,8 +71,8 @@ class Measurer:
         if not self._has_ttl:
             return None
         if column == "get with TTL":
-            return nanoseconds_a_call(lambda: time_get(mortal.get, self._keys), at_least_ms)
-        return nanoseconds_a_call(lambda: self._time_ttl(mortal), at_least_ms)
+            return nanoseconds_a_call(lambda: time_get(volatile.get, self._keys), at_least_ms)
+        return nanoseconds_a_call(lambda: self._time_ttl(volatile), at_least_ms)
 
     def _time_new(self) -> float:
         fresh = self._kind()
@@ -80,11 +80,11 @@ class Measurer:
             return time_get(fresh.get, self._keys)
         return time_set(fresh.set, self._keys)
 
-    def _time_ttl(self, mortal: Subject) -> float:
-        if mortal.set_ttl is not None:
-            return time_set_ttl(mortal.set_ttl, self._keys, mortal.ttl)
-        assert mortal.set is not None
-        return time_set(mortal.set, self._keys)
+    def _time_ttl(self, volatile: Subject) -> float:
+        if volatile.set_ttl is not None:
+            return time_set_ttl(volatile.set_ttl, self._keys, volatile.ttl)
+        assert volatile.set is not None
+        return time_set(volatile.set, self._keys)
 
 
 def time_get(get: Get, keys: list[str]) -> float:

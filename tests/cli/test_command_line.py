@@ -99,8 +99,8 @@ def test_version_imports_neither_typer_nor_a_server() -> None:
 @pytest.mark.skipif(sys.platform == "win32", reason="there is no limit of open files")
 def test_no_more_clients_are_let_in_than_there_are_descriptors() -> None:
     start = 'ulimit -n 64; exec "$@"'
-    words = ["/bin/sh", "-c", start, "sh", *COMMAND, "serve", "--port", "0", "--http-port", "0"]
-    running = Running(command=words)
+    argv = ["/bin/sh", "-c", start, "sh", *COMMAND, "serve", "--port", "0", "--http-port", "0"]
+    running = Running(command=argv)
     clients = []
     try:
         assert running.cli("CONFIG", "GET", "maxclients").stdout == "maxclients\n32\n"
@@ -168,7 +168,7 @@ def test_help_of_serve_tells_the_defaults() -> None:
     assert {flag: str(value) for flag, value in defaults.items()} == found
 
 
-def test_serve_opens_both_doors_and_says_where(server: Running) -> None:
+def test_serve_opens_both_endpoints_and_says_where(server: Running) -> None:
     assert cachestorm.__version__ in server.lines[-1]
     with urllib.request.urlopen(f"http://127.0.0.1:{server.http_port}/health") as answer:
         assert answer.status == 200
@@ -199,10 +199,10 @@ def test_cli_prints_for_people_when_asked(server: Running) -> None:
     assert server.cli("--no-raw", "SET", "k", "-1").stdout == "OK\n"
 
 
-@pytest.mark.parametrize("words", [("INFO", "server"), ("client", "list"), ("MEMINFO",)])
-def test_cli_prints_lines_as_lines_in_both_protocols(server: Running, words) -> None:
+@pytest.mark.parametrize("argv", [("INFO", "server"), ("client", "list"), ("MEMINFO",)])
+def test_cli_prints_lines_as_lines_in_both_protocols(server: Running, argv) -> None:
     for flags in ([], ["-3"]):
-        lines = server.cli("--no-raw", *flags, *words).stdout.splitlines()
+        lines = server.cli("--no-raw", *flags, *argv).stdout.splitlines()
         assert '"' not in lines[0]
         assert "\\n" not in "".join(lines)
     # a value of lines is still shown in quotes
@@ -227,9 +227,9 @@ def test_the_old_way_to_send_a_command_works(server: Running) -> None:
     assert done.stdout == "-addr\n"
 
 
-@pytest.mark.parametrize("word", ["quit", "EXIT"])
-def test_a_script_ends_where_it_says_so(server: Running, word: str) -> None:
-    done = server.cli(given=f"ECHO one\n{word}\nECHO two\n")
+@pytest.mark.parametrize("arg", ["quit", "EXIT"])
+def test_a_script_ends_where_it_says_so(server: Running, arg: str) -> None:
+    done = server.cli(given=f"ECHO one\n{arg}\nECHO two\n")
     assert (done.returncode, done.stdout, done.stderr) == (0, "one\n", "")
 
 
@@ -252,7 +252,7 @@ def test_a_signal_ends_the_server_gracefully(number: int) -> None:
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no such signals")
-def test_a_signal_ends_gracefully_as_soon_as_the_first_door_answers() -> None:
+def test_a_signal_ends_gracefully_as_soon_as_the_first_endpoint_answers() -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]

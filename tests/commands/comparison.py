@@ -1,6 +1,6 @@
 """Commands given to a session of ours and to a real server, and the replies compared.
 
-Ours goes through the whole RESP door but for the socket, so that what is compared are the
+Ours goes through the whole RESP endpoint but for the socket, so that what is compared are the
 bytes of a reply, parsed back to a tree. Where the order of a reply means nothing, it is
 sorted on both sides; where a reply depends on the hour, a minute more or less is the same.
 """
@@ -20,7 +20,7 @@ import cachestorm_server.connection  # noqa: F401  declares HELLO and SELECT
 from cachestorm import Cache, CacheStormError, ManualClock
 from cachestorm.codec import text_of
 from cachestorm.declare.registry import REGISTRY
-from cachestorm_server.session import Door, Session
+from cachestorm_server.session import Endpoint, Session
 from cachestorm_server.settings import Settings
 
 # commands whose reply is in no order; those whose reply is flat pairs in no order
@@ -72,10 +72,10 @@ class Theirs:
         self._lacks: dict[bytes, bool] = {}
         self.run([[b"HELLO", b"3" if resp3 else b"2"], [b"FLUSHALL"]])
 
-    def lacks(self, words: list[bytes]) -> bool:
+    def lacks(self, argv: list[bytes]) -> bool:
         """Whether the server has no such command, or not its WITHSCORE."""
-        name = words[0].upper()
-        if name in (b"ZRANK", b"ZREVRANK") and len(words) > 3:
+        name = argv[0].upper()
+        if name in (b"ZRANK", b"ZREVRANK") and len(argv) > 3:
             return self.server.is_older
         if name not in self._lacks:
             answer = self.run([[b"COMMAND", b"COUNT"], [b"COMMAND", b"INFO", name]])[1].value
@@ -99,7 +99,7 @@ class Ours:
     def __init__(self, resp3: bool) -> None:
         self.clock = ManualClock(int(time.time() * 1000))
         self.cache = Cache(clock=self.clock)
-        self._session = Session(Door(self.cache, REGISTRY, Settings()))
+        self._session = Session(Endpoint(self.cache, REGISTRY, Settings()))
         self.run([[b"HELLO", b"3" if resp3 else b"2"]])
 
     @property
@@ -121,9 +121,9 @@ class Ours:
 def request(commands: list[list[bytes]]) -> bytes:
     """Commands as RESP carries them."""
     parts = []
-    for words in commands:
-        parts.append(b"*%d\r\n" % len(words))
-        parts += [b"$%d\r\n%s\r\n" % (len(word), word) for word in words]
+    for argv in commands:
+        parts.append(b"*%d\r\n" % len(argv))
+        parts += [b"$%d\r\n%s\r\n" % (len(arg), arg) for arg in argv]
     return b"".join(parts)
 
 
@@ -140,9 +140,9 @@ def parsed(stream: BinaryIO) -> Reply:
     return Reply(mark, rest)
 
 
-def alike(words: list[bytes], theirs: Reply, ours: Reply) -> bool:
+def alike(argv: list[bytes], theirs: Reply, ours: Reply) -> bool:
     """Whether two replies to a command say the same."""
-    unit_ms = CLOCKED.get(words[0].upper())
+    unit_ms = CLOCKED.get(argv[0].upper())
     if unit_ms is not None and theirs.mark == ours.mark == ":":
         assert isinstance(theirs.value, bytes) and isinstance(ours.value, bytes)
         one, other = int(theirs.value), int(ours.value)
@@ -151,20 +151,19 @@ def alike(words: list[bytes], theirs: Reply, ours: Reply) -> bool:
         )
     if unit_ms is not None and isinstance(theirs.value, list) and isinstance(ours.value, list):
         return len(theirs.value) == len(ours.value) and all(
-            alike(words, one, other)
-            for one, other in zip(theirs.value, ours.value, strict=True)
+            alike(argv, one, other) for one, other in zip(theirs.value, ours.value, strict=True)
         )
-    return settled(words, theirs) == settled(words, ours)
+    return settled(argv, theirs) == settled(argv, ours)
 
 
-def is_undefined(words: list[bytes], ours: Ours) -> bool:
+def is_undefined(argv: list[bytes], ours: Ours) -> bool:
     """Whether a range by names is asked for where scores differ, which Redis leaves open."""
-    name = words[0].upper()
-    if b"LEX" not in name and b"BYLEX" not in [word.upper() for word in words]:
+    name = argv[0].upper()
+    if b"LEX" not in name and b"BYLEX" not in [arg.upper() for arg in argv]:
         return False
-    for word in words[1:]:
+    for arg in argv[1:]:
         try:
-            rows = ours.here.zrange(text_of(word), 0, -1, withscores=True)
+            rows = ours.here.zrange(text_of(arg), 0, -1, withscores=True)
         except CacheStormError:
             continue
         if len({score for _, score in rows}) > 1:
@@ -172,15 +171,15 @@ def is_undefined(words: list[bytes], ours: Ours) -> bool:
     return False
 
 
-def settled(words: list[bytes], reply: Reply) -> Reply:
+def settled(argv: list[bytes], reply: Reply) -> Reply:
     """The reply with what has no order put into one."""
-    name = words[0].upper()
+    name = argv[0].upper()
     if not isinstance(reply.value, list):
         return reply
-    if name in UNORDERED or (name == b"SPOP" and len(words) > 2):
+    if name in UNORDERED or (name == b"SPOP" and len(argv) > 2):
         return Reply(reply.mark, sorted(reply.value, key=repr))
     if name in DRAWN:
-        is_flat = len(words) > 3 and not any(isinstance(row.value, list) for row in reply.value)
+        is_flat = len(argv) > 3 and not any(isinstance(row.value, list) for row in reply.value)
         items = _sorted_pairs(reply.value) if is_flat else sorted(reply.value, key=repr)
         return Reply(reply.mark, items)
     if name in UNORDERED_PAIRS:
@@ -190,7 +189,7 @@ def settled(words: list[bytes], reply: Reply) -> Reply:
         assert isinstance(rows.value, list)
         by_pairs = name in (b"HSCAN", b"ZSCAN")
         by_pairs = by_pairs and b"NOVALUES" not in [
-            word.partition(b"\0")[0].upper() for word in words
+            arg.partition(b"\0")[0].upper() for arg in argv
         ]
         items = _sorted_pairs(rows.value) if by_pairs else sorted(rows.value, key=repr)
         return Reply(reply.mark, [cursor, Reply(rows.mark, items)])
@@ -209,7 +208,7 @@ def lines_of(text: str) -> Iterator[list[bytes]]:
     """
     for line in text.strip().splitlines():
         if line.strip() and not line.startswith("# "):
-            yield [b"" if word == "''" else _word(word) for word in line.split()]
+            yield [b"" if arg == "''" else _word(arg) for arg in line.split()]
 
 
 def _word(text: str) -> bytes:

@@ -114,14 +114,14 @@ class Difference:
         self.server = server
         self.condition = condition
 
-    def covers(self, server: str, words: list[bytes], theirs: Reply, ours: Reply) -> bool:
+    def covers(self, server: str, argv: list[bytes], theirs: Reply, ours: Reply) -> bool:
         """Whether this is why two replies differ."""
         return (
-            (self.commands == [EVERY] or words[0].decode("latin-1").upper() in self.commands)
+            (self.commands == [EVERY] or argv[0].decode("latin-1").upper() in self.commands)
             and self.server in ("", server)
             and any(matches(pattern, theirs) for pattern in self.theirs)
             and any(matches(pattern, ours) for pattern in self.ours)
-            and self.condition(words, theirs, ours)
+            and self.condition(argv, theirs, ours)
         )
 
     def as_row(self) -> str:
@@ -552,10 +552,10 @@ DIFFERENCES: Final = [
 ]
 
 
-def why_different(server: str, words: list[bytes], theirs: Reply, ours: Reply) -> str | None:
+def why_different(server: str, argv: list[bytes], theirs: Reply, ours: Reply) -> str | None:
     """The reason that two replies are meant to differ; None if they are not."""
     for difference in DIFFERENCES:
-        if difference.covers(server, words, theirs, ours):
+        if difference.covers(server, argv, theirs, ours):
             return difference.why
     return None
 

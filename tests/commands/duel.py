@@ -38,7 +38,7 @@ import cachestorm_server.configuration
 import cachestorm_server.introspection  # noqa: F401  they declare commands
 from cachestorm.declare.declaration import Declaration
 from cachestorm.declare.registry import REGISTRY
-from cachestorm_server.session import Door, Session
+from cachestorm_server.session import Endpoint, Session
 from cachestorm_server.settings import Settings
 
 PREPARED: Final = r"""
@@ -101,37 +101,37 @@ class Duel:
         for replies in (self.theirs.run(commands), self.ours.run(commands)):
             assert not any(reply.mark == "-" for reply in replies), replies
 
-    def compare(self, declaration: Declaration, words: list[bytes]) -> None:
+    def compare(self, declaration: Declaration, argv: list[bytes]) -> None:
         """Gives a call of a command to both.
 
         Raises:
             Mismatch: for replies that differ.
         """
-        if self.theirs.lacks(words):
+        if self.theirs.lacks(argv):
             return
         self._keep_time()
-        undefined = is_undefined(words, self.ours)
-        (expected,), (actual,) = self.theirs.run([words]), self.ours.run([words])
+        undefined = is_undefined(argv, self.ours)
+        (expected,), (actual,) = self.theirs.run([argv]), self.ours.run([argv])
         tips = self.tips(declaration)
-        if not self._are_alike(words, tips, expected, actual):
+        if not self._are_alike(argv, tips, expected, actual):
             if not undefined:
-                self._refuse_unless_meant(words, expected, actual)
+                self._refuse_unless_meant(argv, expected, actual)
             self.prepare()
         elif expected.mark != "-" and (
-            stores_any_order(words) or (RANDOM in tips and declaration.writes)
+            stores_any_order(argv) or (RANDOM in tips and declaration.writes)
         ):
             self.prepare()
 
-    def compare_alone(self, words: list[bytes]) -> None:
+    def compare_alone(self, argv: list[bytes]) -> None:
         """Gives a call to both, each time on a connection that ends with it.
 
         Raises:
             Mismatch: for refusals that differ, or other replies of different types.
         """
-        expected, actual = self._asked_theirs(words), self._asked_ours(words)
+        expected, actual = self._asked_theirs(argv), self._asked_ours(argv)
         if expected.mark == actual.mark != "-" or expected == actual:
             return
-        self._refuse_unless_meant(words, expected, actual)
+        self._refuse_unless_meant(argv, expected, actual)
 
     def compare_data(self) -> None:
         """Asserts that both hold the same, and that ours is sound.
@@ -176,9 +176,9 @@ class Duel:
         clock.advance(max(0.0, time.time() - clock.now_ms() / 1000))
 
     def _are_alike(
-        self, words: list[bytes], tips: list[str], expected: Reply, actual: Reply
+        self, argv: list[bytes], tips: list[str], expected: Reply, actual: Reply
     ) -> bool:
-        if alike(words, expected, actual):
+        if alike(argv, expected, actual):
             return True
         if "-" in (expected.mark, actual.mark):
             return False
@@ -190,20 +190,20 @@ class Duel:
             return expected.mark == actual.mark and unordered(expected) == unordered(actual)
         return False
 
-    def _refuse_unless_meant(self, words: list[bytes], expected: Reply, actual: Reply) -> None:
-        if why_different(self.server.name, words, expected, actual) is None:
+    def _refuse_unless_meant(self, argv: list[bytes], expected: Reply, actual: Reply) -> None:
+        if why_different(self.server.name, argv, expected, actual) is None:
             raise Mismatch(
-                f"{words}: {self.server.name} {settled(words, expected)}, "
-                f"ours {settled(words, actual)}"
+                f"{argv}: {self.server.name} {settled(argv, expected)}, "
+                f"ours {settled(argv, actual)}"
             )
         self.meant += 1
 
-    def _asked_theirs(self, words: list[bytes]) -> Reply:
+    def _asked_theirs(self, argv: list[bytes]) -> Reply:
         with (
             socket.create_connection((HOST, self.server.port), ANSWER_TIMEOUT_S) as connection,
             connection.makefile("rb") as file,
         ):
-            connection.sendall(request(self._asked(words)))
+            connection.sendall(request(self._asked(argv)))
             taken = b""
             try:
                 while LAST_WORD not in taken:
@@ -215,16 +215,16 @@ class Duel:
                 pass
         return _first_reply(taken)
 
-    def _asked_ours(self, words: list[bytes]) -> Reply:
-        session = Session(Door(self.ours.cache, REGISTRY, Settings()), "127.0.0.1:1")
-        taken = session.receive(request(self._asked(words)))
+    def _asked_ours(self, argv: list[bytes]) -> Reply:
+        session = Session(Endpoint(self.ours.cache, REGISTRY, Settings()), "127.0.0.1:1")
+        taken = session.receive(request(self._asked(argv)))
         while session.backlog:
             taken += session.receive(b"")
         return _first_reply(taken)
 
-    def _asked(self, words: list[bytes]) -> list[list[bytes]]:
+    def _asked(self, argv: list[bytes]) -> list[list[bytes]]:
         hello = [b"HELLO", b"3" if self.resp3 else b"2"]
-        return [hello, words, [b"CLIENT", b"REPLY", b"ON"], [b"ECHO", LAST_WORD]]
+        return [hello, argv, [b"CLIENT", b"REPLY", b"ON"], [b"ECHO", LAST_WORD]]
 
 
 def _first_reply(taken: bytes) -> Reply:
@@ -241,9 +241,9 @@ def _first_reply(taken: bytes) -> Reply:
     return replies[0] if replies else Reply("", b"hung up")
 
 
-def stores_any_order(words: list[bytes]) -> bool:
+def stores_any_order(argv: list[bytes]) -> bool:
     """Whether elements are stored that an order says nothing about: a set's, by a pattern."""
-    options = [word.upper() for word in words]
+    options = [arg.upper() for arg in argv]
     return b"BY" in options and b"STORE" in options
 
 

@@ -88,7 +88,7 @@ class MalformedCalls:
     def __init__(self, declaration: Declaration, chance: random.Random) -> None:
         self.declaration = declaration
         self._chance = chance
-        self._name = [word.encode() for word in declaration.name.split(" ")]
+        self._name = [arg.encode() for arg in declaration.name.split(" ")]
         nodes = [*_all_of(declaration.notation.arguments)]
         self._tokens = [node.token.strip('"').encode() for node in nodes if node.token]
         self._lives = [node for node in nodes if isinstance(node.kind, Ttl)]
@@ -100,20 +100,20 @@ class MalformedCalls:
 
     def draw(self) -> list[bytes]:
         """One call, wrong or right."""
-        words = self._name + self._spelled(self.declaration.notation.arguments)
+        argv = self._name + self._spelled(self.declaration.notation.arguments)
         if self._chance.random() >= UNTOUCHED:
             for _ in range(self._chance.randint(1, MOST_DAMAGES)):
-                self._damage(words)
-        words[0] = self._cased(words[0])
-        self._lengthen_lives(words)
-        return words
+                self._damage(argv)
+        argv[0] = self._cased(argv[0])
+        self._lengthen_lives(argv)
+        return argv
 
     # right calls
 
     def _spelled(self, nodes: list[Argument]) -> list[bytes]:
         """Words for nodes in a row; options next to each other in any order."""
         chance = self._chance
-        words: list[bytes] = []
+        argv: list[bytes] = []
         options: list[list[bytes]] = []
         rows = 0
         for node in nodes:
@@ -122,16 +122,16 @@ class MalformedCalls:
                     options.append(self._spelled_one(node, rows))
                 continue
             chance.shuffle(options)
-            words += [word for option in options for word in option]
+            argv += [arg for option in options for arg in option]
             options = []
             if isinstance(node.kind, Tally):
                 rows = chance.randint(1, MOST_REPEATS)
-                words.append(self._tallied(node.kind, rows))
+                argv.append(self._tallied(node.kind, rows))
                 continue
             if not node.optional or chance.random() < OPTION_CHANCE:
-                words += self._spelled_one(node, rows)
+                argv += self._spelled_one(node, rows)
         chance.shuffle(options)
-        return words + [word for option in options for word in option]
+        return argv + [arg for option in options for arg in option]
 
     def _spelled_one(self, node: Argument, rows: int) -> list[bytes]:
         """Words for one node; `rows` of it if a number before it said so."""
@@ -139,18 +139,18 @@ class MalformedCalls:
         repeats = 1
         if node.multiple:
             repeats = rows or chance.choice([1, 1, 2, MOST_REPEATS])
-        words: list[bytes] = []
+        argv: list[bytes] = []
         for number in range(repeats):
             if node.token and (number == 0 or node.multiple_token):
-                words.append(self._cased(node.token.strip('"').encode()))
+                argv.append(self._cased(node.token.strip('"').encode()))
             if node.shape == ONEOF:
-                words += self._spelled_one(chance.choice(node.children), rows)
+                argv += self._spelled_one(chance.choice(node.children), rows)
             elif node.shape == BLOCK:
-                words += self._spelled(node.children)
+                argv += self._spelled(node.children)
             elif node.shape != TOKEN:
                 assert node.kind is not None
-                words.append(self._worded(node.kind))
-        return words
+                argv.append(self._worded(node.kind))
+        return argv
 
     def _tallied(self, kind: Kind, rows: int) -> bytes:
         if self._chance.random() < 0.8:
@@ -217,47 +217,47 @@ class MalformedCalls:
 
     # damages
 
-    def _damage(self, words: list[bytes]) -> None:
+    def _damage(self, argv: list[bytes]) -> None:
         """Makes a call wrong, in one of many ways; the command's own name stays."""
         chance = self._chance
         first = 1 if len(self._name) == 1 or chance.random() < 0.1 else 2
-        if len(words) <= first:
-            words += [self._any_word() for _ in range(chance.randint(1, 2))]
+        if len(argv) <= first:
+            argv += [self._any_word() for _ in range(chance.randint(1, 2))]
             return
-        at = chance.randrange(first, len(words))
-        other = chance.randrange(first, len(words))
+        at = chance.randrange(first, len(argv))
+        other = chance.randrange(first, len(argv))
         match chance.randrange(11):
             case 0:
-                del words[at]
+                del argv[at]
             case 1:
-                del words[at:]
+                del argv[at:]
             case 2:
-                words += [self._any_word() for _ in range(chance.randint(1, 3))]
+                argv += [self._any_word() for _ in range(chance.randint(1, 3))]
             case 3:
-                words.insert(at, self._any_word())
+                argv.insert(at, self._any_word())
             case 4:
-                words.insert(other, words[at])
+                argv.insert(other, argv[at])
             case 5:
-                words[at], words[other] = words[other], words[at]
+                argv[at], argv[other] = argv[other], argv[at]
             case 6:
                 # an option twice, with all that follows it up to the end or the other place
-                words += words[min(at, other) : max(at, other) + 1]
+                argv += argv[min(at, other) : max(at, other) + 1]
             case 7 if self._tokens:
-                words.insert(at, self._cased(chance.choice(self._tokens)))
+                argv.insert(at, self._cased(chance.choice(self._tokens)))
             case 8:
-                words[at] = words[at] + chance.choice([b" ", b"\0", b"X", b"1", b"\xff"])
+                argv[at] = argv[at] + chance.choice([b" ", b"\0", b"X", b"1", b"\xff"])
             case _:
-                words[at] = self._any_word()
+                argv[at] = self._any_word()
 
-    def _lengthen_lives(self, words: list[bytes]) -> None:
+    def _lengthen_lives(self, argv: list[bytes]) -> None:
         """Makes short times to live long, wherever in the call one may have come to stand."""
         if not self._lives:
             return
-        for at in range(len(self._name), len(words)):
-            word = words[at]
-            is_short = word.isdigit() and 0 < int(word) < SHORTEST_LIFE
-            if is_short and words[at - 1].upper() not in self._counting:
-                words[at] = b"%d" % (int(word) + 100_000)
+        for at in range(len(self._name), len(argv)):
+            arg = argv[at]
+            is_short = arg.isdigit() and 0 < int(arg) < SHORTEST_LIFE
+            if is_short and argv[at - 1].upper() not in self._counting:
+                argv[at] = b"%d" % (int(arg) + 100_000)
 
 
 def _all_of(nodes: list[Argument]) -> Iterator[Argument]:

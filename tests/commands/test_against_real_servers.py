@@ -51,19 +51,19 @@ def ours(resp3: bool) -> Ours:
     return Ours(resp3)
 
 
-def compare(words: list[bytes], theirs: Theirs, ours: Ours) -> None:
+def compare(argv: list[bytes], theirs: Theirs, ours: Ours) -> None:
     """Asserts that both answer the same; where they are meant not to, the keys go."""
-    if theirs.lacks(words):
+    if theirs.lacks(argv):
         return
-    undefined = is_undefined(words, ours)
-    (expected,), (actual,) = theirs.run([words]), ours.run([words])
-    if alike(words, expected, actual):
+    undefined = is_undefined(argv, ours)
+    (expected,), (actual,) = theirs.run([argv]), ours.run([argv])
+    if alike(argv, expected, actual):
         return
-    expected, actual = settled(words, expected), settled(words, actual)
-    why = why_different(theirs.server.name, words, expected, actual)
-    assert why or undefined, (words, expected, actual)
-    if may_have_changed(expected, actual) and len(words) > 1:
-        forget = [[b"DEL", *words[1:]]]
+    expected, actual = settled(argv, expected), settled(argv, actual)
+    why = why_different(theirs.server.name, argv, expected, actual)
+    assert why or undefined, (argv, expected, actual)
+    if may_have_changed(expected, actual) and len(argv) > 1:
+        forget = [[b"DEL", *argv[1:]]]
         theirs.run(forget)
         ours.run(forget)
 
@@ -72,16 +72,16 @@ def compare(words: list[bytes], theirs: Theirs, ours: Ours) -> None:
 def test_a_script_of_commands_gets_the_same_replies(
     family: str, theirs: Theirs, ours: Ours
 ) -> None:
-    for words in lines_of((HERE / "scripts" / f"{family}.txt").read_text()):
-        compare(words, theirs, ours)
+    for argv in lines_of((HERE / "scripts" / f"{family}.txt").read_text()):
+        compare(argv, theirs, ours)
         ours.cache._check()
 
 
 @pytest.mark.parametrize("seed", SEEDS)
 def test_random_commands_get_the_same_replies(seed: int, theirs: Theirs, ours: Ours) -> None:
     chance = random.Random(seed)
-    for words in lines_of(PREPARED):
-        compare(words, theirs, ours)
+    for argv in lines_of(PREPARED):
+        compare(argv, theirs, ours)
     for number in range(COMMANDS_A_SEED):
         compare(random_command(chance), theirs, ours)
         if number % CHECK_EVERY == 0:

@@ -154,8 +154,8 @@ def test_objects_have_no_bits(cache: Cache) -> None:
 def test_a_bitmap_too_long_for_the_limit_is_refused_and_charged_nothing() -> None:
     cache = Cache(max_memory="64kb", policy="noeviction")
     cache.setbit("b", 0, 1)
-    for words in (["SETBIT", "b", 1 << 25, 1], ["BITFIELD", "b", "SET", "u8", 1 << 25, 1]):
+    for argv in (["SETBIT", "b", 1 << 25, 1], ["BITFIELD", "b", "SET", "u8", 1 << 25, 1]):
         with pytest.raises(OutOfMemoryError):
-            cache.execute(*words)
+            cache.execute(*argv)
     assert cache.get("b") == b"\x80"
     cache._check()

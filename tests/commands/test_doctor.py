@@ -18,7 +18,7 @@ def seen(**facts: object) -> Checkup:
     checkup = Checkup()
     checkup.policy = "adaptive"
     checkup.keys = 100_000
-    checkup.mortal = 90_000
+    checkup.volatile = 90_000
     checkup.used_bytes = 100 << 20
     checkup.max_bytes = GB
     checkup.resident_bytes = -1
@@ -52,19 +52,19 @@ def test_an_empty_cache_has_nothing_wrong() -> None:
 
 
 @pytest.mark.parametrize(
-    ("facts", "words"),
+    ("facts", "argv"),
     [
         ({"refused": 3, "policy": "noeviction"}, ["3 writes", "noeviction", "adaptive"]),
         ({"refused": 7, "policy": "volatile-lru"}, ["7 writes", "90,000 of 100,000"]),
         ({"largest_refused_bytes": 2 * GB}, ["2.00G", "never fit"]),
         ({"used_bytes": GB * 97 // 100, "policy": "noeviction"}, ["97%", "will be refused"]),
         (
-            {"max_entries": 100_000, "policy": "volatile-ttl", "mortal": 90},
+            {"max_entries": 100_000, "policy": "volatile-ttl", "volatile": 90},
             ["100%", "90 of 100,000 keys"],
         ),
-        ({"max_bytes": 0, "mortal": 10}, ["no limit", "99,990 of 100,000", "max_memory"]),
+        ({"max_bytes": 0, "volatile": 10}, ["no limit", "99,990 of 100,000", "max_memory"]),
         ({"overdue": 40_000}, ["40,000 keys", "cache.reaper()"]),
-        ({"rubble_bytes": 3 * MUCH}, ["192.00M", "cache.reap()"]),
+        ({"pending_bytes": 3 * MUCH}, ["192.00M", "cache.reap()"]),
         (
             {"peak_bytes": GB, "resident_bytes": GB},
             ["1.00G once", "100.00M now", "restart"],
@@ -92,11 +92,11 @@ def test_an_empty_cache_has_nothing_wrong() -> None:
     ],
 )
 def test_each_trouble_has_one_advice_with_its_numbers(
-    facts: dict[str, object], words: list[str]
+    facts: dict[str, object], argv: list[str]
 ) -> None:
     (advice,) = advise(seen(**facts))
-    for word in words:
-        assert word in advice
+    for arg in argv:
+        assert arg in advice
 
 
 @pytest.mark.parametrize(
@@ -104,11 +104,11 @@ def test_each_trouble_has_one_advice_with_its_numbers(
     [
         {"used_bytes": GB, "peak_bytes": GB, "resident_bytes": GB},
         {"overdue": 500},
-        {"rubble_bytes": MUCH - 1},
+        {"pending_bytes": MUCH - 1},
         {"spaces": [("big", 99 << 20, GB), ("small", 1 << 20, 0)]},
         {"ratios": [("default", {0.5: 0.6, 1.0: 0.7, 2.0: 0.71})]},
         {"resident_bytes": 0},
-        {"keys": 3, "mortal": 0, "max_bytes": 0, "used_bytes": 300},
+        {"keys": 3, "volatile": 0, "max_bytes": 0, "used_bytes": 300},
     ],
 )
 def test_what_is_as_it_should_be_is_not_worth_a_word(facts: dict[str, object]) -> None:
@@ -181,9 +181,9 @@ class TestWhatItSees:
     def test_looking_is_no_access_and_changes_nothing(self) -> None:
         cache = Cache(max_memory="1gb")
         fill(cache, 5000, ttl=100)
-        before = (cache.stats(), [entry.heat for entry in cache._space.dense])
+        before = (cache.stats(), [entry.access for entry in cache._space.dense])
         cache.memory_doctor()
-        assert before == (cache.stats(), [entry.heat for entry in cache._space.dense])
+        assert before == (cache.stats(), [entry.access for entry in cache._space.dense])
         cache._check()
 
 

@@ -110,7 +110,7 @@ def test_the_bytes_are_those_of_a_real_server(
             b"%d" % chance.randrange(size)
             for _ in range(chance.randrange(min(size, 900) // 3 + 1))
         ]
-        words = chance.choice(
+        argv = chance.choice(
             [
                 [b"PFADD", key.encode(), *elements],
                 [b"PFADD", key.encode(), *elements],
@@ -120,12 +120,12 @@ def test_the_bytes_are_those_of_a_real_server(
                 [b"DEL", chance.choice([b"nokey", b"nokey", key.encode()])],
             ]
         )
-        (reply,) = theirs.run([words])
-        answer = cache.execute(*words)
+        (reply,) = theirs.run([argv])
+        answer = cache.execute(*argv)
         if reply.mark == ":":
-            assert reply.value == b"%d" % int(answer), words[:2]
+            assert reply.value == b"%d" % int(answer), argv[:2]
         for name in keys:
             (stored,) = theirs.run([[b"GET", name.encode()]])
             ours = cache.get(name)
-            assert (b"-1" if ours is None else ours) == stored.value, (words[:2], name)
+            assert (b"-1" if ours is None else ours) == stored.value, (argv[:2], name)
     theirs.close()

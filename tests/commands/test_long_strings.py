@@ -114,14 +114,14 @@ def test_growth_beyond_the_limit_is_refused_and_changes_nothing() -> None:
     cache.set("k", LONG)
     cache.setrange("k", 0, "x")
     used = cache._space.used_bytes
-    for words in (
+    for argv in (
         ["SETBIT", "k", 1 << 25, 1],
         ["SETRANGE", "k", 1 << 20, "x"],
         ["APPEND", "k", b"x" * 60_000],
         ["BITFIELD", "k", "SET", "u8", 1 << 25, 1],
     ):
         with pytest.raises(OutOfMemoryError):
-            cache.execute(*words)
+            cache.execute(*argv)
     assert b"x" + LONG[1:] == cache.get("k")
     assert used == cache._space.used_bytes
     cache._check()

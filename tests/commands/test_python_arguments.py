@@ -18,7 +18,7 @@ from cachestorm.errors import (
     InvalidTtlError,
     NotAFloatError,
 )
-from cachestorm_server.session import Door, Session
+from cachestorm_server.session import Endpoint, Session
 from cachestorm_server.settings import Settings
 
 NOW_MS = 1_700_000_000_000
@@ -258,7 +258,7 @@ class TestDigitsThatPythonDoesNotWrite:
 
     def test_one_that_is_restored_is_refused_over_the_wire(self, cache: Cache) -> None:
         cache.set("k", self.HUGE)
-        session = Session(Door(cache, REGISTRY, Settings()))
+        session = Session(Endpoint(cache, REGISTRY, Settings()))
         payload = cache.dump("k")
         assert payload is not None
         session.receive(request([[b"RESTORE", b"r", b"0", payload]]))
@@ -314,7 +314,7 @@ class TestNone:
         assert cache.keys() == ["k"]
 
     @pytest.mark.parametrize(
-        "words",
+        "argv",
         [
             "GET k",
             "MGET k",
@@ -336,10 +336,10 @@ class TestNone:
         ],
     )
     def test_a_stored_none_is_the_same_bytes_in_all_replies(
-        self, cache: Cache, words: str
+        self, cache: Cache, argv: str
     ) -> None:
         cache.set("k", None)
         cache.hset("h", "f", None)
         cache.rpush("l", None)
-        session = Session(Door(cache, REGISTRY, Settings()))
-        assert session.receive(words.encode() + b"\r\n").endswith(b"$4\r\nnull\r\n")
+        session = Session(Endpoint(cache, REGISTRY, Settings()))
+        assert session.receive(argv.encode() + b"\r\n").endswith(b"$4\r\nnull\r\n")

@@ -104,9 +104,9 @@ def test_a_key_that_is_set_with_a_deadline_in_the_past_is_gone(
 ) -> None:
     past = clock.now_ms() // 1000 - 1
     cache.set("k", "v")
-    for words in (["k", "w"], ["k", "w", "TAGS", "t"], ["new", "v"], ["object", {}, "GET"]):
-        at = words.index("TAGS") if "TAGS" in words else len(words)
-        cache.execute("SET", *words[:at], "EXAT", past, *words[at:])
+    for argv in (["k", "w"], ["k", "w", "TAGS", "t"], ["new", "v"], ["object", {}, "GET"]):
+        at = argv.index("TAGS") if "TAGS" in argv else len(argv)
+        cache.execute("SET", *argv[:at], "EXAT", past, *argv[at:])
         assert cache.dbsize() == 0
         cache._check()
     assert cache.why("k")["cause"] is Cause.EXPIRED
@@ -114,7 +114,7 @@ def test_a_key_that_is_set_with_a_deadline_in_the_past_is_gone(
 
 def test_objects_are_read_whole_and_never_in_part(cache: Cache) -> None:
     cache.set("o", {"a": 1})
-    for words in (["APPEND", "o", "x"], ["STRLEN", "o"], ["INCRBYFLOAT", "o", "1"]):
+    for argv in (["APPEND", "o", "x"], ["STRLEN", "o"], ["INCRBYFLOAT", "o", "1"]):
         with pytest.raises(WrongTypeError):
-            cache.execute(*words)
+            cache.execute(*argv)
     assert cache.getdel("o") == {"a": 1}

@@ -9,7 +9,7 @@ from comparison import Ours
 from vocabulary import random_command
 
 from cachestorm.entry import Entry
-from cachestorm.payload.image import image_of
+from cachestorm.payload.entry_snapshot import snapshot_of
 
 COMMANDS = 1500
 
@@ -19,9 +19,11 @@ def pictures(ours: Ours) -> dict[str, tuple[Entry, int, str]]:
     space = ours.cache._space
     found = {}
     for key, entry in space.entries.items():
-        image = image_of(entry.kind, space.value(entry), 0, [])
-        words = repr((entry.kind, image.names, image.values, image.rows, image.deadlines))
-        found[key] = (entry, int(entry.version), words)
+        snapshot = snapshot_of(entry.kind, space.value(entry), 0, [])
+        argv = repr(
+            (entry.kind, snapshot.names, snapshot.values, snapshot.rows, snapshot.deadlines)
+        )
+        found[key] = (entry, int(entry.version), argv)
     return found
 
 
@@ -32,14 +34,14 @@ def test_what_has_changed_is_another_entry_or_of_another_version(seed: int) -> N
     before = pictures(ours)
     changed = 0
     for _ in range(COMMANDS):
-        words = random_command(chance)
-        ours.run([words])
+        argv = random_command(chance)
+        ours.run([argv])
         after = pictures(ours)
         for key, (entry, version, value) in after.items():
             former = before.get(key)
             if former is None or former[0] is not entry or former[2] == value:
                 continue
             changed += 1
-            assert version > former[1], words
+            assert version > former[1], argv
         before = after
     assert changed > COMMANDS // 100

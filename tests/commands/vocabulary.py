@@ -298,37 +298,37 @@ _TEMPLATES = [line.split(" ") for line in COMMANDS.strip().splitlines()]
 
 def random_command(chance: random.Random) -> list[bytes]:
     """One command, drawn at random."""
-    words: list[str] = []
+    argv: list[str] = []
     template = iter(chance.choice(_TEMPLATES))
-    for word in template:
-        if word.startswith("[") and word != "[xy]]":
-            option = [word[1:]]
+    for arg in template:
+        if arg.startswith("[") and arg != "[xy]]":
+            option = [arg[1:]]
             while not option[-1].endswith("]"):
                 option.append(next(template))
             option[-1] = option[-1][:-1]
             if chance.random() < 0.35:
-                words += [_drawn(each, chance) for each in option]
-        elif word.endswith("*") and word[:-1] in _WORDS:
+                argv += [_drawn(each, chance) for each in option]
+        elif arg.endswith("*") and arg[:-1] in _WORDS:
             many = chance.random() < MANY_SHARE
             times = chance.randint(20, 200) if many else chance.randint(1, 3)
-            words += [_drawn(word[:-1], chance) for _ in range(times)]
+            argv += [_drawn(arg[:-1], chance) for _ in range(times)]
         else:
-            words.append(_drawn(word, chance))
-    if chance.random() < SPOILT and words[0] not in NEVER_SPOILT:
-        _spoil(words, chance)
-    return [word.encode("utf-8", "surrogateescape") for word in words]
+            argv.append(_drawn(arg, chance))
+    if chance.random() < SPOILT and argv[0] not in NEVER_SPOILT:
+        _spoil(argv, chance)
+    return [arg.encode("utf-8", "surrogateescape") for arg in argv]
 
 
-def _drawn(word: str, chance: random.Random) -> str:
-    if word == "ttl":
+def _drawn(arg: str, chance: random.Random) -> str:
+    if arg == "ttl":
         return _lifetime(chance, 10**4, 10**7)
-    if word == "ttl-ms":
+    if arg == "ttl-ms":
         return _lifetime(chance, 10**7, 10**10)
-    if word in ("number", "draws") and chance.random() < WIDE_SHARE:
+    if arg in ("number", "draws") and chance.random() < WIDE_SHARE:
         wide = chance.choice(WIDE)
         # a negative number of draws is as many of them
-        return str(abs(wide) if word == "draws" else wide)
-    return chance.choice(_WORDS[word] if word in _WORDS else word.split("|"))
+        return str(abs(wide) if arg == "draws" else wide)
+    return chance.choice(_WORDS[arg] if arg in _WORDS else arg.split("|"))
 
 
 def _lifetime(chance: random.Random, least: int, most: int) -> str:
@@ -338,14 +338,14 @@ def _lifetime(chance: random.Random, least: int, most: int) -> str:
     return str(chance.randrange(least, most))
 
 
-def _spoil(words: list[str], chance: random.Random) -> None:
-    at = chance.randrange(len(words))
+def _spoil(argv: list[str], chance: random.Random) -> None:
+    at = chance.randrange(len(argv))
     match chance.randrange(4):
         case 0:
-            words.append(chance.choice(NOISE))
-        case 1 if len(words) > 1:
-            del words[max(at, 1)]
+            argv.append(chance.choice(NOISE))
+        case 1 if len(argv) > 1:
+            del argv[max(at, 1)]
         case 2 if at:
-            words[at] = chance.choice(NOISE)
+            argv[at] = chance.choice(NOISE)
         case _:
-            words.insert(at, words[at])
+            argv.insert(at, argv[at])

@@ -17,7 +17,7 @@ from cachestorm_server.app import Application, ServeError, make_cache
 from cachestorm_server.config import Config, LoggingConfig, load
 from cachestorm_server.http import HttpServer, HttpSettings
 from cachestorm_server.log_lines import JsonLines, set_up
-from cachestorm_server.session import Door
+from cachestorm_server.session import Endpoint
 from cachestorm_server.settings import HTTP_PATHS, Settings
 
 
@@ -50,7 +50,7 @@ def test_configured_limits_last_until_the_namespace_is_deleted(tmp_path) -> None
     assert shop.namespace_stats()["max_memory"] == 0
 
 
-def test_both_doors_show_one_cache() -> None:
+def test_both_endpoints_show_one_cache() -> None:
     async def main() -> bytes:
         async with Application(settings()) as application:
             assert application.http is not None
@@ -65,7 +65,7 @@ def test_both_doors_show_one_cache() -> None:
     assert asyncio.run(main()) == b"$1\r\nv\r\n"
 
 
-def test_the_http_door_can_stay_shut() -> None:
+def test_the_http_endpoint_can_stay_shut() -> None:
     async def main() -> None:
         async with Application(settings(http__enabled=False)) as application:
             assert application.http is None
@@ -75,12 +75,12 @@ def test_the_http_door_can_stay_shut() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "door"), [("server.port", "RESP"), ("plugins.metrics.port", "HTTP")]
+    ("name", "endpoint"), [("server.port", "RESP"), ("plugins.metrics.port", "HTTP")]
 )
-def test_a_port_that_is_taken_is_said_and_nothing_stays_open(name: str, door: str) -> None:
+def test_a_port_that_is_taken_is_said_and_nothing_stays_open(name: str, endpoint: str) -> None:
     async def main(port: int) -> Application:
         application = Application(settings(**{name.replace(".", "__"): port}))
-        with pytest.raises(ServeError, match=f"cannot listen for {door} .* port {port}"):
+        with pytest.raises(ServeError, match=f"cannot listen for {endpoint} .* port {port}"):
             await application.start()
         return application
 
@@ -88,12 +88,12 @@ def test_a_port_that_is_taken_is_said_and_nothing_stays_open(name: str, door: st
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         application = asyncio.run(main(taken.getsockname()[1]))
-    assert application.resp.door.sessions == {}
+    assert application.resp.endpoint.sessions == {}
 
 
 def test_a_path_of_metrics_that_is_taken_is_refused() -> None:
     async def main() -> None:
-        server = HttpServer(Door(Cache(), REGISTRY, Settings()), HttpSettings(port=0))
+        server = HttpServer(Endpoint(Cache(), REGISTRY, Settings()), HttpSettings(port=0))
         async with server:
             assert server._runner is not None
             routes = server._runner.app.router.resources()
@@ -101,7 +101,9 @@ def test_a_path_of_metrics_that_is_taken_is_refused() -> None:
             assert paths == set(HTTP_PATHS)
         for path in HTTP_PATHS:
             with pytest.raises(ConfigError, match=f"{path} is taken"):
-                await HttpServer(server._door, HttpSettings(port=0, metrics_path=path)).start()
+                await HttpServer(
+                    server._endpoint, HttpSettings(port=0, metrics_path=path)
+                ).start()
 
     asyncio.run(main())
 

@@ -72,7 +72,7 @@ class Recorder:
         group="generic",
         writes=True,
         fast=True,
-        stray="Unsupported option {word}",
+        stray="Unsupported option {arg}",
     )
     def expire(self, key, ttl, *, nx=False, xx=False, gt=False, lt=False):
         return (key, ttl, nx, xx, gt, lt)
@@ -125,7 +125,7 @@ class Recorder:
         group="hash",
         writes=True,
         fast=True,
-        stray="Unsupported option {word}",
+        stray="Unsupported option {arg}",
     )
     def hexpire(self, key, ttl, *fields, nx=False, xx=False, gt=False, lt=False):
         return (key, ttl, fields, nx, xx, gt, lt)

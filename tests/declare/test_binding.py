@@ -20,8 +20,8 @@ NO = False
 
 def run(line: str) -> object:
     """Calls a command as the wire spells it."""
-    words: list[object] = [word.encode() for word in line.split()]
-    return TABLE.resolve(words).call(Recorder(), words)
+    argv: list[object] = [arg.encode() for arg in line.split()]
+    return TABLE.resolve(argv).call(Recorder(), argv)
 
 
 @pytest.mark.parametrize(
@@ -260,25 +260,25 @@ def test_an_unknown_command_is_echoed_up_to_128_bytes() -> None:
     ],
 )
 def test_a_command_line_has_these_keys(line: str, expected: list[str]) -> None:
-    words: list[object] = [word.encode() for word in line.split()]
-    assert TABLE.resolve(words).keys(words) == expected
+    argv: list[object] = [arg.encode() for arg in line.split()]
+    assert TABLE.resolve(argv).keys(argv) == expected
 
 
 def test_python_objects_bind_as_they_are() -> None:
-    words: list[object] = ["SET", "k", {"any": 1}, "ex", 60]
-    value = TABLE.resolve(words).call(Recorder(), words)
+    argv: list[object] = ["SET", "k", {"any": 1}, "ex", 60]
+    value = TABLE.resolve(argv).call(Recorder(), argv)
     assert ("k", {"any": 1}, Lifetime(60000, False), NO, NO, NO, NO, ()) == value
 
 
 def test_bytes_that_are_no_utf8_survive_in_a_key() -> None:
-    words: list[object] = [b"DEL", b"\xff\x00"]
-    assert TABLE.resolve(words).call(Recorder(), words) == ("\udcff\x00",)
+    argv: list[object] = [b"DEL", b"\xff\x00"]
+    assert TABLE.resolve(argv).call(Recorder(), argv) == ("\udcff\x00",)
 
 
 def test_a_method_with_default_gets_missing_and_call_gives_none() -> None:
-    words: list[object] = [b"GET", b"nokey"]
-    assert TABLE.resolve(words).call(Recorder(), words) is None
-    assert TABLE.resolve(words).answer(Recorder(), words) is None
+    argv: list[object] = [b"GET", b"nokey"]
+    assert TABLE.resolve(argv).call(Recorder(), argv) is None
+    assert TABLE.resolve(argv).answer(Recorder(), argv) is None
 
 
 def test_the_callers_of_a_plan_are_bounded() -> None:
@@ -352,10 +352,10 @@ def test_these_commands_use_a_hatch() -> None:
 
 
 TOKENS = sorted(
-    {word for d in NASTY for word in d.spec.replace("<", " ").replace("[", " ").split()}
+    {arg for d in NASTY for arg in d.spec.replace("<", " ").replace("[", " ").split()}
 )
 WORD = st.one_of(
-    st.sampled_from(TOKENS).map(lambda word: word.strip("[]<>|:").encode()),
+    st.sampled_from(TOKENS).map(lambda arg: arg.strip("[]<>|:").encode()),
     st.sampled_from([b"0", b"1", b"2", b"-1", b"(1", b"[a", b"1.5", b"inf", b"nan", b""]),
     st.binary(max_size=4),
 )
@@ -370,18 +370,18 @@ def test_no_words_make_a_plan_raise_anything_but_our_errors(
 ) -> None:
     plan = TABLE.plan(name)
     assert plan is not None
-    words: list[object] = [*name.split(" "), *rest]
+    argv: list[object] = [*name.split(" "), *rest]
     try:
-        plan.keys(words)
-        plan.bind(words)
+        plan.keys(argv)
+        plan.bind(argv)
     except CacheStormError:
         pass
 
 
 @given(st.lists(OBJECT, max_size=4))
-def test_no_words_make_resolve_raise_anything_but_our_errors(words: list[object]) -> None:
+def test_no_words_make_resolve_raise_anything_but_our_errors(argv: list[object]) -> None:
     try:
-        TABLE.resolve(words)
+        TABLE.resolve(argv)
     except CacheStormError:
         pass
 

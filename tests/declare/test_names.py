@@ -1,4 +1,4 @@
-"""Arguments by name, as the HTTP door takes them: the words that they stand for."""
+"""Arguments by name, as the HTTP endpoint takes them: the words that they stand for."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from cachestorm.errors import CacheStormError, NamedArgumentError
 def spelled(name: str, **named: object) -> str:
     declaration = NASTY.get(name)
     assert declaration is not None
-    return " ".join(str(word) for word in spell(declaration, named))
+    return " ".join(str(arg) for arg in spell(declaration, named))
 
 
 @pytest.mark.parametrize(

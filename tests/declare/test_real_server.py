@@ -92,8 +92,8 @@ def to_redis(redis_server: RealServer) -> Iterator[object]:
     yield from connected(redis_server)
 
 
-def ask(connection, *words: str) -> object:
-    connection.send_command(*words)
+def ask(connection, *argv: str) -> object:
+    connection.send_command(*argv)
     return connection.read_response()
 
 

@@ -35,7 +35,7 @@ from cachestorm.declare.registry import REGISTRY
 from cachestorm.declare.replies import to_json
 from cachestorm_cli.client import ServerError, read_reply
 from cachestorm_server.requests import split_inline
-from cachestorm_server.session import Door, Session
+from cachestorm_server.session import Endpoint, Session
 from cachestorm_server.settings import Settings
 
 FOLDER: Final = Path(__file__).resolve().parent.parent.parent / "docs" / "examples"
@@ -54,10 +54,10 @@ class Line:
     where: str
 
     @property
-    def words(self) -> list[bytes]:
+    def argv(self) -> list[bytes]:
         """What a client sends."""
         found = split_inline(self.text.encode())
-        return [word for word in found if isinstance(word, bytes)]
+        return [arg for arg in found if isinstance(arg, bytes)]
 
 
 @dataclass
@@ -172,7 +172,7 @@ def run_client(example: Example) -> list[Answer]:
         ExampleError: for a line that is refused without saying so, and the other way round.
     """
     caches = [Cache(clock=ManualClock()) for _ in range(4)]
-    two, three = (Session(Door(cache, REGISTRY, Settings())) for cache in caches[:2])
+    two, three = (Session(Endpoint(cache, REGISTRY, Settings())) for cache in caches[:2])
     three.receive(b"HELLO 3\r\n")
     found = []
     for line in example.client:
@@ -193,13 +193,13 @@ def _received(session: Session, line: Line) -> bytes:
 
 
 def _in_process(for_python: Cache, for_json: Cache, line: Line) -> tuple[str | None, object]:
-    words: list[object] = list(line.words)
-    plan = REGISTRY.resolve(words)
+    argv: list[object] = list(line.argv)
+    plan = REGISTRY.resolve(argv)
     if plan.declaration.connection:
         return None, None
     try:
-        value = shown(for_python.execute(*words))
-        return value, to_json(plan.answer(for_json, words))
+        value = shown(for_python.execute(*argv))
+        return value, to_json(plan.answer(for_json, argv))
     except CacheStormError as error:
         return f"{type(error).__name__}: {error}", {"error": error.resp}
 

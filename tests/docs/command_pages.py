@@ -180,7 +180,7 @@ def _facts(declaration: Declaration) -> str:
         ("Categories", ", ".join(categories_of(declaration))),
     ]
     if declaration.connection:
-        rows.append(("Doors", "RESP only: it belongs to a connection"))
+        rows.append(("Protocols", "RESP only: it belongs to a connection"))
     return _table(["", ""], [[name, text] for name, text in rows if text])
 
 
@@ -196,14 +196,14 @@ def _collect(
     for node in nodes:
         optional = is_optional or node.optional
         marks = ["optional"] * optional + ["one or more"] * node.multiple
-        words = " ".join(word for word in (token, node.token) if word)
+        argv = " ".join(arg for arg in (token, node.token) if arg)
         if node.kind is not None:
             link = f"[{node.kind.name}](index.md#kinds-of-arguments)"
-            rows.append([f"`{f'{words} {node.name}'.strip()}`", link, ", ".join(marks)])
+            rows.append([f"`{f'{argv} {node.name}'.strip()}`", link, ", ".join(marks)])
         elif node.shape == TOKEN:
-            rows.append([f"`{words}`", "word", ", ".join(marks)])
+            rows.append([f"`{argv}`", "word", ", ".join(marks)])
         else:
-            _collect(node.children, optional, words, rows)
+            _collect(node.children, optional, argv, rows)
 
 
 def _prose(docstring: str) -> str:
@@ -249,18 +249,18 @@ def _example(declaration: Declaration, example: Example) -> str:
     parts.append(_fenced("text", "\n".join(lines)))
     own = [answer for answer in answers if _is_of(declaration, answer)]
     if own:
-        parts.append(_doors(own[-1]))
+        parts.append(_endpoints(own[-1]))
     return "\n\n".join(parts)
 
 
 def _is_of(declaration: Declaration, answer: Answer) -> bool:
-    words: list[object] = list(answer.line.words)
+    argv: list[object] = list(answer.line.argv)
     is_shown = answer.line.mark != VARIES and answer.resp2
-    return bool(is_shown) and REGISTRY.resolve(words).declaration is declaration
+    return bool(is_shown) and REGISTRY.resolve(argv).declaration is declaration
 
 
-def _doors(answer: Answer) -> str:
-    """The same reply at every door."""
+def _endpoints(answer: Answer) -> str:
+    """The same reply at every endpoint."""
     rows = []
     if answer.value is not None:
         rows += [["`execute` in Python", _code(answer.value)]]
@@ -349,17 +349,17 @@ def _anchor(name: str) -> str:
 
 def _kinds() -> list[list[str]]:
     tree = ast.parse(Path(_source_of(kinds_module.__file__)).read_text("utf-8"))
-    words = {
+    argv = {
         node.name: (ast.get_docstring(node) or "").partition("\n\n")[0].replace("\n", " ")
         for node in tree.body
         if isinstance(node, ast.ClassDef)
     }
-    words["Kind"] = "Any value; over the wire its bytes."
-    return [[f"`{name}`", _kind(kind, words)] for name, kind in sorted(KINDS.items())]
+    argv["Kind"] = "Any value; over the wire its bytes."
+    return [[f"`{name}`", _kind(kind, argv)] for name, kind in sorted(KINDS.items())]
 
 
-def _kind(kind: Kind, words: dict[str, str]) -> str:
-    text = words[type(kind).__name__]
+def _kind(kind: Kind, argv: dict[str, str]) -> str:
+    text = argv[type(kind).__name__]
     if isinstance(kind, Ttl):
         text = f"{'A deadline, in' if kind.absolute else 'A time to live in'} {kind.name}."
     if isinstance(kind, Integer):

@@ -69,8 +69,8 @@ class Page:
     def anchors(self) -> set[str]:
         """The headings, as links name them."""
         headings = _HEADING.findall(self.prose)
-        words = [re.sub(r"[^\w\- ]", "", heading.lower()) for heading in headings]
-        return {word.replace(" ", "-") for word in words}
+        argv = [re.sub(r"[^\w\- ]", "", heading.lower()) for heading in headings]
+        return {arg.replace(" ", "-") for arg in argv}
 
     def section(self, heading: str) -> str:
         """The prose below a heading of the second level, up to the next one."""

@@ -38,7 +38,7 @@ def test_every_command_has_an_example_and_every_example_a_command() -> None:
 def test_the_example_of_a_command_runs_and_calls_it(name: str, example: Example) -> None:
     declaration = REGISTRY.get(name)
     assert declaration is not None
-    asked = [REGISTRY.resolve(list(each.line.words)) for each in run_client(example)]
+    asked = [REGISTRY.resolve(list(each.line.argv)) for each in run_client(example)]
     assert declaration in [plan.declaration for plan in asked]
     run_python(example)
     if not declaration.connection:
@@ -74,18 +74,18 @@ def theirs(valkey: RealServer) -> Iterator[Theirs]:
 def test_valkey_answers_the_example_in_the_same_way(
     theirs: Theirs, name: str, example: Example
 ) -> None:
-    commands = [line.words for line in example.client]
-    if any(words[0].decode() in OF_ITSELF or theirs.lacks(words) for words in commands):
+    commands = [line.argv for line in example.client]
+    if any(argv[0].decode() in OF_ITSELF or theirs.lacks(argv) for argv in commands):
         pytest.skip("a command that is not there, or tells of the server itself")
     theirs.run([[b"FLUSHALL"]])
     expected = theirs.run(commands)
-    for line, words, one, answer in zip(
+    for line, argv, one, answer in zip(
         example.client, commands, expected, run_client(example), strict=True
     ):
         other = parsed(io.BytesIO(answer.resp2))
         assert (
             line.mark == VARIES
-            or OWN_WORDS & set(words)
-            or alike(words, one, other)
-            or why_different("valkey", words, one, other)
+            or OWN_WORDS & set(argv)
+            or alike(argv, one, other)
+            or why_different("valkey", argv, one, other)
         ), line.text

@@ -84,7 +84,7 @@ def test_every_target_of_make_that_is_named_is_there(page: Page) -> None:
     assert named - targets() == set()
 
 
-def test_the_limits_of_a_list_over_http_are_those_of_the_door() -> None:
+def test_the_limits_of_a_list_over_http_are_those_of_the_endpoint() -> None:
     text = SERVER.section("HTTP")
     assert f"at most {LONGEST_PIPELINE:,}." in text
     assert f"larger than {LARGEST_ANSWER >> 20} MiB," in text

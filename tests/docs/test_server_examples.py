@@ -86,8 +86,8 @@ def converse(page: Page, block: Block, server: Running) -> None:
     lines = block.text.splitlines()
     asked = [line.removeprefix(PROMPT) for line in lines if line.startswith(PROMPT)]
     expected = "\n".join(line for line in lines if not line.startswith(PROMPT))
-    words = ["redis-cli", "--no-raw", "-p", server.resp_port]
-    assert_same(page, block.line, expected, printed(words, "\n".join(asked) + "\n"))
+    argv = ["redis-cli", "--no-raw", "-p", server.resp_port]
+    assert_same(page, block.line, expected, printed(argv, "\n".join(asked) + "\n"))
 
 
 def enter(page: Page, block: Block, server: Running) -> None:

@@ -16,20 +16,20 @@ LIMIT = 200
 HOT = 40
 
 
-def warm(cache: Cache, mortal: int = 2) -> None:
+def warm(cache: Cache, volatile: int = 2) -> None:
     """Fills a cache to its limit; the keys below HOT were used often, and last.
 
     Args:
-        mortal: one key in so many has a deadline.
+        volatile: one key in so many has a deadline.
     """
     draw = random.Random(1)
     for number in range(LIMIT):
-        ttl = None if (number + 1) % mortal else 1000
+        ttl = None if (number + 1) % volatile else 1000
         cache.set(f"key:{number}", b"x" * draw.randrange(60), ttl)
-    heat(cache)
+    access(cache)
 
 
-def heat(cache: Cache) -> None:
+def access(cache: Cache) -> None:
     for _ in range(20):
         for number in range(HOT):
             cache.get(f"key:{number}")
@@ -81,11 +81,11 @@ def test_all_keys_stay_and_the_limits_hold_afterwards(before: str, after: str) -
 )
 def test_what_both_know_of_past_hits_is_kept(before: str, after: str) -> None:
     cache = Cache(max_entries=LIMIT, policy=before, sample_size=16, clock=ManualClock())
-    warm(cache, mortal=1)
+    warm(cache, volatile=1)
     if before == "adaptive":
         # its order, with sampled keys, is only made under pressure
         press(cache)
-        heat(cache)
+        access(cache)
     hot = [f"key:{number}" for number in range(HOT) if cache.exists(f"key:{number}")]
     cache.policy = after
     press(cache, "newer")
@@ -124,22 +124,22 @@ def test_namespaces_that_are_made_later_go_by_it_too() -> None:
 def test_an_unknown_one_is_refused_and_nothing_has_changed() -> None:
     cache = Cache(max_entries=LIMIT, policy="allkeys-lfu")
     warm(cache)
-    heats = [entry.heat for entry in cache._space.dense]
+    accesses = [entry.access for entry in cache._space.dense]
     with pytest.raises(ConfigError, match="unknown eviction policy 'lru'"):
         cache.policy = "lru"
     with pytest.raises(ConfigError, match="a sample has 1 to 64 entries, not 0"):
         cache.sample_size = 0
     assert (cache.policy, cache.sample_size) == ("allkeys-lfu", 8)
-    assert heats == [entry.heat for entry in cache._space.dense]
+    assert accesses == [entry.access for entry in cache._space.dense]
 
 
 def test_the_size_of_a_sample_can_be_changed_alone() -> None:
     cache = Cache(max_entries=LIMIT, policy="allkeys-lru")
     warm(cache)
-    heats = [entry.heat for entry in cache._space.dense]
+    accesses = [entry.access for entry in cache._space.dense]
     cache.sample_size = MOST_SAMPLES
     assert cache.sample_size == MOST_SAMPLES
-    assert heats == [entry.heat for entry in cache._space.dense]
+    assert accesses == [entry.access for entry in cache._space.dense]
     hot = [f"key:{number}" for number in range(HOT)]
     press(cache)
     # by chance, the worst of so many is never among the best fifth

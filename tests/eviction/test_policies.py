@@ -70,14 +70,14 @@ class PolicyContract:
     def test_looking_without_reading_warms_nothing(self) -> None:
         cache = self.cache(max_entries=10)
         fill(cache, 10)
-        before = {entry.key: entry.heat for entry in cache._space.dense}
+        before = {entry.key: entry.access for entry in cache._space.dense}
         cache.exists("key:1", "key:2")
         cache.ttl("key:3")
         cache.type("key:4")
         cache.object_encoding("key:5")
         cache.keys()
         cache.scan(0)
-        assert before == {entry.key: entry.heat for entry in cache._space.dense}
+        assert before == {entry.key: entry.access for entry in cache._space.dense}
 
     def test_what_has_expired_is_no_eviction(self) -> None:
         clock = ManualClock()

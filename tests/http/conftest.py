@@ -66,8 +66,8 @@ class Client:
         headers.setdefault("Content_Type", "application/json")
         return self.request("POST", "/v1/commands", json.dumps(document).encode(), **headers)
 
-    def result(self, *words: object) -> object:
-        answer = self.post({"command": list(words)}).json
+    def result(self, *argv: object) -> object:
+        answer = self.post({"command": list(argv)}).json
         assert isinstance(answer, dict)
         return answer["result"]
 
@@ -118,7 +118,7 @@ def shared() -> Iterator[Client]:
 
 
 @pytest.fixture
-def door(shared: Client) -> Client:
+def endpoint(shared: Client) -> Client:
     """The server of this module, emptied."""
     shared.cache.flushall()
     return shared

@@ -7,16 +7,16 @@ import re
 import pytest
 
 
-def test_health_says_that_it_is_up_and_since_when(door) -> None:
-    answer = door.get("/health")
+def test_health_says_that_it_is_up_and_since_when(endpoint) -> None:
+    answer = endpoint.get("/health")
     assert answer.status == 200
     assert answer.json["status"] == "ok"
     assert re.fullmatch(r"(\d+h)?(\d+m)?\d+s", answer.json["uptime"])
 
 
-def test_info_has_the_members_of_the_seeds(door) -> None:
-    door.result("SET", "k", "v")
-    info = door.get("/info").json
+def test_info_has_the_members_of_the_seeds(endpoint) -> None:
+    endpoint.result("SET", "k", "v")
+    info = endpoint.get("/info").json
     assert {"version", "uptime", "keys", "memory", "started_at"} <= set(info["server"])
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", info["server"]["started_at"])
     assert info["server"]["keys"] == 1
@@ -25,70 +25,70 @@ def test_info_has_the_members_of_the_seeds(door) -> None:
 
 
 def test_info_tells_the_hit_ratio_of_other_limits(serve) -> None:
-    door = serve({"memory.max_entries": 50})
-    assert door.get("/info").json["store"]["hit_ratios"] == {}
+    endpoint = serve({"memory.max_entries": 50})
+    assert endpoint.get("/info").json["store"]["hit_ratios"] == {}
     for number in range(300):
-        door.result("SET", f"key:{number}", "v")
-        door.result("GET", f"key:{number % 3}")
-    ratios = door.get("/info").json["store"]["hit_ratios"]
+        endpoint.result("SET", f"key:{number}", "v")
+        endpoint.result("GET", f"key:{number % 3}")
+    ratios = endpoint.get("/info").json["store"]["hit_ratios"]
     assert list(ratios) == ["0.5", "1", "2"]
     assert 0 <= ratios["0.5"] <= ratios["2"] <= 1
 
 
-def test_memory_has_the_members_of_the_seeds(door) -> None:
-    door.result("SET", "k", "v")
-    memory = door.get("/memory").json
+def test_memory_has_the_members_of_the_seeds(endpoint) -> None:
+    endpoint.result("SET", "k", "v")
+    memory = endpoint.get("/memory").json
     assert memory["used"] == memory["avg_size"]
     assert memory["keys"] == 1
 
 
-def walk(door, path: str, member: str) -> list:
+def walk(endpoint, path: str, member: str) -> list:
     found, cursor = [], ""
     while cursor is not None:
-        page = door.get(path + (f"&cursor={cursor}" if cursor else "")).json
+        page = endpoint.get(path + (f"&cursor={cursor}" if cursor else "")).json
         found += page[member]
         cursor = page["cursor"]
     return found
 
 
-def test_keys_come_in_pages(door) -> None:
+def test_keys_come_in_pages(endpoint) -> None:
     names = {f"key:{number}" for number in range(250)}
     for name in names:
-        door.cache.set(name, 1)
-    first = door.get("/keys").json
+        endpoint.cache.set(name, 1)
+    first = endpoint.get("/keys").json
     assert (first["count"], len(first["keys"])) == (250, 100)
-    assert names == set(walk(door, "/keys?limit=30", "keys"))
+    assert names == set(walk(endpoint, "/keys?limit=30", "keys"))
 
 
-def test_keys_can_be_matched(door) -> None:
-    door.cache.set("a:1", 1)
-    door.cache.set("b:1", 1)
-    assert door.get("/keys?match=a:*").json["keys"] == ["a:1"]
+def test_keys_can_be_matched(endpoint) -> None:
+    endpoint.cache.set("a:1", 1)
+    endpoint.cache.set("b:1", 1)
+    assert endpoint.get("/keys?match=a:*").json["keys"] == ["a:1"]
 
 
-def test_tags_come_in_pages_in_order_with_their_counts(door) -> None:
+def test_tags_come_in_pages_in_order_with_their_counts(endpoint) -> None:
     for number in range(25):
-        door.cache.set(f"key:{number}", 1, tags=[f"tag:{number:02}", "all"])
-    rows = walk(door, "/tags?limit=10", "tags")
+        endpoint.cache.set(f"key:{number}", 1, tags=[f"tag:{number:02}", "all"])
+    rows = walk(endpoint, "/tags?limit=10", "tags")
     assert ["all"] + [f"tag:{number:02}" for number in range(25)] == [r["name"] for r in rows]
     assert rows[0]["count"] == 25
-    assert door.get("/tags").json["count"] == 26
+    assert endpoint.get("/tags").json["count"] == 26
 
 
-def test_names_that_are_no_text_are_shown_in_base64(door) -> None:
-    door.cache.set("\udcff", 1, tags=["\udcfe"])
-    assert door.get("/keys").json["keys"] == [{"base64": "/w=="}]
-    page = door.get("/tags?limit=1").json
+def test_names_that_are_no_text_are_shown_in_base64(endpoint) -> None:
+    endpoint.cache.set("\udcff", 1, tags=["\udcfe"])
+    assert endpoint.get("/keys").json["keys"] == [{"base64": "/w=="}]
+    page = endpoint.get("/tags?limit=1").json
     assert page["tags"][0]["name"] == {"base64": "/g=="}
-    assert door.get(f"/tags?cursor={page['cursor']}").json["tags"] == []
+    assert endpoint.get(f"/tags?cursor={page['cursor']}").json["tags"] == []
 
 
-def test_a_namespace_is_asked_for_and_not_made_on_demand(door) -> None:
-    door.cache.namespace("shop").set("k", 1, tags=["t"])
-    assert door.get("/keys?namespace=shop").json["keys"] == ["k"]
-    assert door.get("/tags?namespace=shop").json["count"] == 1
-    assert door.get("/keys?namespace=nowhere").status == 404
-    assert "nowhere" not in door.cache.namespaces()
+def test_a_namespace_is_asked_for_and_not_made_on_demand(endpoint) -> None:
+    endpoint.cache.namespace("shop").set("k", 1, tags=["t"])
+    assert endpoint.get("/keys?namespace=shop").json["keys"] == ["k"]
+    assert endpoint.get("/tags?namespace=shop").json["count"] == 1
+    assert endpoint.get("/keys?namespace=nowhere").status == 404
+    assert "nowhere" not in endpoint.cache.namespaces()
 
 
 @pytest.mark.parametrize(
@@ -105,18 +105,18 @@ def test_a_namespace_is_asked_for_and_not_made_on_demand(door) -> None:
         "/tags?match=x",
     ],
 )
-def test_a_query_that_does_not_fit_is_refused(door, path) -> None:
-    answer = door.get(path)
+def test_a_query_that_does_not_fit_is_refused(endpoint, path) -> None:
+    answer = endpoint.get(path)
     assert answer.status == 400
     assert answer.json["error"]["message"]
 
 
-def test_metrics_are_what_prometheus_reads(door) -> None:
-    door.cache.namespace('quo"te').set("k", 1)
-    door.result("SET", "k", "v")
-    door.result("GET", "k")
-    door.result("GET", "none")
-    answer = door.get("/metrics")
+def test_metrics_are_what_prometheus_reads(endpoint) -> None:
+    endpoint.cache.namespace('quo"te').set("k", 1)
+    endpoint.result("SET", "k", "v")
+    endpoint.result("GET", "k")
+    endpoint.result("GET", "none")
+    answer = endpoint.get("/metrics")
     assert answer.headers["content-type"] == "text/plain; version=0.0.4; charset=utf-8"
     lines = answer.body.decode().splitlines()
     sample = re.compile(r'cachestorm_\w+(\{(\w+="([^"\\]|\\.)*",?)+\})? [-+.e\d]+')
@@ -137,8 +137,8 @@ def test_metrics_are_what_prometheus_reads(door) -> None:
     } <= found
 
 
-def test_every_family_of_metrics_is_described_once(door) -> None:
-    lines = door.get("/metrics").body.decode().splitlines()
+def test_every_family_of_metrics_is_described_once(endpoint) -> None:
+    lines = endpoint.get("/metrics").body.decode().splitlines()
     typed = [line.split()[2] for line in lines if line.startswith("# TYPE")]
     assert len(set(typed)) == len(typed)
 
@@ -149,22 +149,22 @@ def test_metrics_can_move_and_can_be_switched_off(serve) -> None:
 
 
 @pytest.mark.parametrize("path", ["/health", "/info", "/keys", "/tags", "/memory", "/metrics"])
-def test_an_admin_path_is_only_read(door, path) -> None:
-    answer = door.request("POST", path, b"{}", Content_Type="application/json")
+def test_an_admin_path_is_only_read(endpoint, path) -> None:
+    answer = endpoint.request("POST", path, b"{}", Content_Type="application/json")
     assert answer.status == 405
     assert "GET" in answer.headers["allow"]
     assert answer.json["error"]["code"] == "ERR"
 
 
-def test_an_unknown_path_is_a_json_404(door) -> None:
-    answer = door.get("/nope")
+def test_an_unknown_path_is_a_json_404(endpoint) -> None:
+    answer = endpoint.get("/nope")
     assert (answer.status, answer.json["error"]["code"]) == (404, "ERR")
 
 
-def test_a_namespace_is_asked_for_by_header_as_well(door) -> None:
-    door.cache.namespace("shop").set("k", 1, tags=["t"])
-    assert door.get("/keys", X_CacheStorm_Namespace="shop").json["keys"] == ["k"]
-    assert door.get("/tags", X_CacheStorm_Namespace="shop").json["count"] == 1
-    assert door.get("/keys", X_CacheStorm_Namespace="nowhere").status == 404
-    both = door.get("/keys?namespace=default", X_CacheStorm_Namespace="shop")
+def test_a_namespace_is_asked_for_by_header_as_well(endpoint) -> None:
+    endpoint.cache.namespace("shop").set("k", 1, tags=["t"])
+    assert endpoint.get("/keys", X_CacheStorm_Namespace="shop").json["keys"] == ["k"]
+    assert endpoint.get("/tags", X_CacheStorm_Namespace="shop").json["count"] == 1
+    assert endpoint.get("/keys", X_CacheStorm_Namespace="nowhere").status == 404
+    both = endpoint.get("/keys?namespace=default", X_CacheStorm_Namespace="shop")
     assert both.json["keys"] == []

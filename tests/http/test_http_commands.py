@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from cachestorm.keyspace.commons import SLICE
+from cachestorm.keyspace.shared_state import SLICE
 
 
 def error_of(answer: Any) -> tuple[int, str, str]:
@@ -16,38 +16,38 @@ def error_of(answer: Any) -> tuple[int, str, str]:
     return answer.status, error["code"], error["message"]
 
 
-def test_arguments_go_by_name(door) -> None:
-    answer = door.post({"command": "SET", "key": "k", "value": "v", "ex": 60})
+def test_arguments_go_by_name(endpoint) -> None:
+    answer = endpoint.post({"command": "SET", "key": "k", "value": "v", "ex": 60})
     assert (answer.status, answer.json) == (200, {"result": "OK"})
-    assert door.result("TTL", "k") == 60
+    assert endpoint.result("TTL", "k") == 60
 
 
-def test_arguments_go_by_position(door) -> None:
-    assert door.result("SET", "k", "v", "EX", 60) == "OK"
-    assert door.post({"command": ["get", "k"]}).json == {"result": "v"}
+def test_arguments_go_by_position(endpoint) -> None:
+    assert endpoint.result("SET", "k", "v", "EX", 60) == "OK"
+    assert endpoint.post({"command": ["get", "k"]}).json == {"result": "v"}
 
 
-def test_a_subcommand_goes_by_its_two_words(door) -> None:
-    door.result("SET", "k", 5)
-    answer = door.post({"command": "object encoding", "key": "k"})
+def test_a_subcommand_goes_by_its_two_words(endpoint) -> None:
+    endpoint.result("SET", "k", 5)
+    answer = endpoint.post({"command": "object encoding", "key": "k"})
     assert answer.json == {"result": "int"}
-    assert door.result("OBJECT", "ENCODING", "k") == "int"
+    assert endpoint.result("OBJECT", "ENCODING", "k") == "int"
 
 
-def test_a_missing_key_is_null(door) -> None:
-    assert door.result("GET", "none") is None
+def test_a_missing_key_is_null(endpoint) -> None:
+    assert endpoint.result("GET", "none") is None
 
 
-def test_tags_go_through_http(door) -> None:
-    door.post({"command": "SETTAG", "key": "user:1", "value": "Ada", "tags": ["users"]})
-    door.post({"command": "SET", "key": "user:2", "value": "Bo", "tags": ["users", "x"]})
-    assert door.result("TAGKEYS", "users") == ["user:1", "user:2"]
-    assert door.result("INVALIDATE", "users") == 2
-    assert door.result("TAGKEYS", "users") == []
+def test_tags_go_through_http(endpoint) -> None:
+    endpoint.post({"command": "SETTAG", "key": "user:1", "value": "Ada", "tags": ["users"]})
+    endpoint.post({"command": "SET", "key": "user:2", "value": "Bo", "tags": ["users", "x"]})
+    assert endpoint.result("TAGKEYS", "users") == ["user:1", "user:2"]
+    assert endpoint.result("INVALIDATE", "users") == 2
+    assert endpoint.result("TAGKEYS", "users") == []
 
 
-def test_a_pipeline_is_answered_in_order_and_goes_on_after_an_error(door) -> None:
-    answer = door.post(
+def test_a_pipeline_is_answered_in_order_and_goes_on_after_an_error(endpoint) -> None:
+    answer = endpoint.post(
         [
             {"command": ["SET", "k", "text"]},
             {"command": ["INCR", "k"]},
@@ -62,36 +62,36 @@ def test_a_pipeline_is_answered_in_order_and_goes_on_after_an_error(door) -> Non
     assert answer.json[-1] == {"result": "text"}
 
 
-def test_an_empty_pipeline_has_no_answers(door) -> None:
-    assert door.post([]).json == []
+def test_an_empty_pipeline_has_no_answers(endpoint) -> None:
+    assert endpoint.post([]).json == []
 
 
-def test_a_namespace_is_chosen_by_member_or_by_header(door) -> None:
-    door.post({"command": ["SET", "k", "here"]})
-    door.post({"command": ["SET", "k", "there"], "namespace": "elsewhere"})
-    assert door.result("GET", "k") == "here"
-    by_header = door.post({"command": ["GET", "k"]}, X_CacheStorm_Namespace="elsewhere")
+def test_a_namespace_is_chosen_by_member_or_by_header(endpoint) -> None:
+    endpoint.post({"command": ["SET", "k", "here"]})
+    endpoint.post({"command": ["SET", "k", "there"], "namespace": "elsewhere"})
+    assert endpoint.result("GET", "k") == "here"
+    by_header = endpoint.post({"command": ["GET", "k"]}, X_CacheStorm_Namespace="elsewhere")
     assert by_header.json == {"result": "there"}
 
 
-def test_a_value_of_any_json_is_kept_as_the_object_it_is(door) -> None:
+def test_a_value_of_any_json_is_kept_as_the_object_it_is(endpoint) -> None:
     value = {"name": "Ada", "tags": [1, None, True]}
-    door.post({"command": "SET", "key": "k", "value": value})
-    assert value == door.cache.get("k")
+    endpoint.post({"command": "SET", "key": "k", "value": value})
+    assert value == endpoint.cache.get("k")
 
 
-def test_bytes_that_are_no_text_are_base64_both_ways(door) -> None:
+def test_bytes_that_are_no_text_are_base64_both_ways(endpoint) -> None:
     binary = {"base64": "/wA="}
-    door.post({"command": "SET", "key": "k", "value": binary})
-    assert door.cache.get("k") == b"\xff\x00"
-    assert binary == door.result("GET", "k")
-    door.post({"command": ["SET", binary, "v"]})
-    assert door.result("GET", binary) == "v"
+    endpoint.post({"command": "SET", "key": "k", "value": binary})
+    assert endpoint.cache.get("k") == b"\xff\x00"
+    assert binary == endpoint.result("GET", "k")
+    endpoint.post({"command": ["SET", binary, "v"]})
+    assert endpoint.result("GET", binary) == "v"
 
 
-def test_a_refusal_carries_the_code_and_the_status_of_its_class(door) -> None:
-    door.post({"command": ["SET", "k", {"an": "object"}]})
-    status, code, message = error_of(door.post({"command": ["APPEND", "k", "x"]}))
+def test_a_refusal_carries_the_code_and_the_status_of_its_class(endpoint) -> None:
+    endpoint.post({"command": ["SET", "k", {"an": "object"}]})
+    status, code, message = error_of(endpoint.post({"command": ["APPEND", "k", "x"]}))
     assert (status, code) == (409, "WRONGTYPE")
     assert message == "Operation against a key holding the wrong kind of value"
 
@@ -122,11 +122,11 @@ def test_a_refusal_carries_the_code_and_the_status_of_its_class(door) -> None:
         ({"command": ["HELLO", 3]}, 400, "belongs to a connection"),
     ],
 )
-def test_what_does_not_fit_is_refused_in_words(door, document, status, part) -> None:
-    actual, _, message = error_of(door.post(document))
+def test_what_does_not_fit_is_refused_in_words(endpoint, document, status, part) -> None:
+    actual, _, message = error_of(endpoint.post(document))
     assert status == actual
     assert part in message
-    door.cache._check()
+    endpoint.cache._check()
 
 
 @pytest.mark.parametrize(
@@ -143,84 +143,84 @@ def test_what_does_not_fit_is_refused_in_words(door, document, status, part) -> 
         b'{"command": ["SET", "k", ' + b"9" * 5000 + b"]}",
     ],
 )
-def test_what_is_no_json_is_refused_and_changes_nothing(door, body) -> None:
-    answer = door.request("POST", "/v1/commands", body, Content_Type="application/json")
+def test_what_is_no_json_is_refused_and_changes_nothing(endpoint, body) -> None:
+    answer = endpoint.request("POST", "/v1/commands", body, Content_Type="application/json")
     assert answer.status == 400
     assert "body" in answer.json["error"]["message"]
-    assert len(door.cache) == 0
+    assert len(endpoint.cache) == 0
 
 
 def test_a_body_beyond_the_limit_is_refused(serve) -> None:
-    door = serve({"http.max_body": "1kb"})
-    status, _, message = error_of(door.post({"command": ["SET", "k", "x" * 2000]}))
+    endpoint = serve({"http.max_body": "1kb"})
+    status, _, message = error_of(endpoint.post({"command": ["SET", "k", "x" * 2000]}))
     assert (status, message) == (413, "the body is larger than 1024 bytes")
-    assert door.result("SET", "k", "x" * 500) == "OK"
+    assert endpoint.result("SET", "k", "x" * 500) == "OK"
 
 
 def test_a_limit_of_nothing_is_none(serve) -> None:
-    door = serve({"http.max_body": "0"})
-    assert door.result("SET", "k", "x" * (17 << 20)) == "OK"
+    endpoint = serve({"http.max_body": "0"})
+    assert endpoint.result("SET", "k", "x" * (17 << 20)) == "OK"
 
 
 @pytest.mark.parametrize("times", [1, 5000])
 def test_a_packed_body_counts_as_what_it_unpacks_to(serve, times) -> None:
-    door = serve({"http.max_body": "64kb"})
+    endpoint = serve({"http.max_body": "64kb"})
     body = gzip.compress(b'{"command": ["SET", "k", "v"]}' + b" " * 30 * times)
     headers = {"Content_Type": "application/json", "Content_Encoding": "gzip"}
-    answer = door.request("POST", "/v1/commands", body, **headers)
+    answer = endpoint.request("POST", "/v1/commands", body, **headers)
     assert (200 if times == 1 else 413) == answer.status
 
 
-def test_a_body_that_is_not_packed_as_it_says_is_refused(door) -> None:
+def test_a_body_that_is_not_packed_as_it_says_is_refused(endpoint) -> None:
     headers = {"Content_Type": "application/json", "Content_Encoding": "gzip"}
-    assert door.request("POST", "/v1/commands", b"plain", **headers).status == 400
+    assert endpoint.request("POST", "/v1/commands", b"plain", **headers).status == 400
 
 
-def test_too_long_a_pipeline_is_refused(door) -> None:
-    status, _, message = error_of(door.post([{"command": ["GET", "k"]}] * 10_001))
+def test_too_long_a_pipeline_is_refused(endpoint) -> None:
+    status, _, message = error_of(endpoint.post([{"command": ["GET", "k"]}] * 10_001))
     assert status == 400
     assert "at most 10000" in message
 
 
 def test_a_full_cache_answers_507(serve) -> None:
-    door = serve({"memory.max_memory": "64kb", "memory.eviction_policy": "noeviction"})
-    status, code, _ = error_of(door.post({"command": ["SET", "k", "x" * 100_000]}))
+    endpoint = serve({"memory.max_memory": "64kb", "memory.eviction_policy": "noeviction"})
+    status, code, _ = error_of(endpoint.post({"command": ["SET", "k", "x" * 100_000]}))
     assert (status, code) == (507, "OOM")
 
 
-def test_an_object_that_json_cannot_carry_is_refused_and_stays(door) -> None:
-    door.cache.set("k", object())
-    status, _, message = error_of(door.post({"command": ["GET", "k"]}))
+def test_an_object_that_json_cannot_carry_is_refused_and_stays(endpoint) -> None:
+    endpoint.cache.set("k", object())
+    status, _, message = error_of(endpoint.post({"command": ["GET", "k"]}))
     assert status == 409
     assert "no form in JSON" in message
-    assert door.result("EXISTS", "k") == 1
+    assert endpoint.result("EXISTS", "k") == 1
 
 
-def test_an_unexpected_failure_is_answered_and_the_door_lives_on(door, caplog) -> None:
+def test_an_unexpected_failure_is_answered_and_the_endpoint_lives_on(endpoint, caplog) -> None:
     class Hostile(dict):
         def items(self):
             raise RuntimeError("boom")
 
-    door.cache.set("k", Hostile(a=1))
+    endpoint.cache.set("k", Hostile(a=1))
     with caplog.at_level(logging.CRITICAL, "cachestorm.http"):
-        status, code, message = error_of(door.post({"command": ["GET", "k"]}))
+        status, code, message = error_of(endpoint.post({"command": ["GET", "k"]}))
     assert (status, code, message) == (500, "ERR", "internal error")
-    assert door.result("SET", "k", "v") == "OK"
+    assert endpoint.result("SET", "k", "v") == "OK"
 
 
-def test_a_command_that_takes_many_turns_is_answered_in_its_place(door) -> None:
+def test_a_command_that_takes_many_turns_is_answered_in_its_place(endpoint) -> None:
     for number in range(2 * SLICE):
-        door.cache.set(f"k{number}", b"v", tags=["t"])
-    answer = door.post({"command": ["INVALIDATE", "t"]})
+        endpoint.cache.set(f"k{number}", b"v", tags=["t"])
+    answer = endpoint.post({"command": ["INVALIDATE", "t"]})
     assert (answer.status, answer.json) == (200, {"result": 2 * SLICE})
     for number in range(2 * SLICE):
-        door.cache.set(f"k{number}", b"v", tags=["t"])
+        endpoint.cache.set(f"k{number}", b"v", tags=["t"])
     pipeline = [{"command": ["KEYS", "k1234"]}, {"command": ["INVALIDATE", "t"]}]
-    assert door.post(pipeline).json == [{"result": ["k1234"]}, {"result": 2 * SLICE}]
+    assert endpoint.post(pipeline).json == [{"result": ["k1234"]}, {"result": 2 * SLICE}]
 
 
-def test_an_empty_list_of_an_option_is_as_good_as_none(door) -> None:
+def test_an_empty_list_of_an_option_is_as_good_as_none(endpoint) -> None:
     command = {"command": "SET", "key": "k", "value": "v", "tags": []}
-    assert door.post(command).json == {"result": "OK"}
-    assert door.cache.tags("k") == []
-    assert door.post({"command": "DEL", "keys": []}).status == 400
+    assert endpoint.post(command).json == {"result": "OK"}
+    assert endpoint.cache.tags("k") == []
+    assert endpoint.post({"command": "DEL", "keys": []}).status == 400

@@ -40,39 +40,39 @@ def test_health_needs_no_password(guarded) -> None:
 
 
 def test_a_password_set_while_running_is_asked_for(serve) -> None:
-    door = serve()
-    assert door.get("/info").status == 200
-    door.application.resp.settings.password = "new"
-    assert door.get("/info").status == 401
+    endpoint = serve()
+    assert endpoint.get("/info").status == 200
+    endpoint.application.resp.settings.password = "new"
+    assert endpoint.get("/info").status == 401
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1:9090", "localhost", "[::1]:9090", "a.localhost"])
-def test_this_host_may_be_called_by_its_own_names(door, host) -> None:
-    assert door.get("/info", Host=host).status == 200
+def test_this_host_may_be_called_by_its_own_names(endpoint, host) -> None:
+    assert endpoint.get("/info", Host=host).status == 200
 
 
 @pytest.mark.parametrize("host", ["evil.example", "localhost.evil.example:9090", "[", ""])
-def test_a_name_that_was_bound_to_this_host_elsewhere_is_refused(door, host) -> None:
-    answer = door.get("/info", Host=host)
+def test_a_name_that_was_bound_to_this_host_elsewhere_is_refused(endpoint, host) -> None:
+    answer = endpoint.get("/info", Host=host)
     assert (answer.status, answer.json["error"]["code"]) == (403, "DENIED")
 
 
 def test_a_name_can_be_allowed(serve) -> None:
-    door = serve({"http.hosts": "cache.internal"})
-    assert door.get("/info", Host="cache.internal:9090").status == 200
-    assert door.get("/info", Host="other.internal").status == 403
+    endpoint = serve({"http.hosts": "cache.internal"})
+    assert endpoint.get("/info", Host="cache.internal:9090").status == 200
+    assert endpoint.get("/info", Host="other.internal").status == 403
 
 
 @pytest.mark.parametrize(
     "kind", ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data"]
 )
-def test_a_form_of_another_origin_is_no_command(door, kind) -> None:
-    answer = door.post({"command": ["SET", "k", "v"]}, Content_Type=kind)
+def test_a_form_of_another_origin_is_no_command(endpoint, kind) -> None:
+    answer = endpoint.post({"command": ["SET", "k", "v"]}, Content_Type=kind)
     assert answer.status == 415
-    assert len(door.cache) == 0
+    assert len(endpoint.cache) == 0
 
 
-def test_a_preflight_is_not_answered_with_a_welcome(door) -> None:
-    answer = door.request("OPTIONS", "/v1/commands", Origin="http://evil.example")
+def test_a_preflight_is_not_answered_with_a_welcome(endpoint) -> None:
+    answer = endpoint.request("OPTIONS", "/v1/commands", Origin="http://evil.example")
     assert answer.status == 405
     assert "access-control-allow-origin" not in answer.headers

@@ -12,7 +12,7 @@ from cachestorm.errors import NamespaceError
 from cachestorm.keyspace.store import FEW_SPACES, MOST_SPACES
 from cachestorm_server import clients, configuration, connection, introspection
 from cachestorm_server.json_commands import JsonCommands
-from cachestorm_server.session import Door, Session
+from cachestorm_server.session import Endpoint, Session
 from cachestorm_server.settings import Settings
 
 COMMANDS = (clients, configuration, connection, introspection)  # imported: declared
@@ -50,33 +50,33 @@ def test_emptied_names_are_given_back() -> None:
 
 def test_a_read_over_http_makes_no_namespace_that_stays() -> None:
     cache = Cache()
-    door = JsonCommands(cache, REGISTRY)
+    endpoint = JsonCommands(cache, REGISTRY)
     for number in range(MANY):
-        assert door.answer({"command": ["GET", "k"]}, f"n{number}")[1] == {"result": None}
+        assert endpoint.answer({"command": ["GET", "k"]}, f"n{number}")[1] == {"result": None}
         assert cache.namespaces() == ["default"]
     assert len(cache._store._spaces) <= FEW_SPACES
 
 
 def test_a_read_over_resp_makes_no_namespace_that_stays() -> None:
-    door = Door(Cache(), REGISTRY, Settings())
+    endpoint = Endpoint(Cache(), REGISTRY, Settings())
     for number in range(MANY):
-        session = Session(door)
+        session = Session(endpoint)
         asked = b"NAMESPACE n%d\r\nGET k\r\n" % number
         assert session.receive(asked) == b"+OK\r\n$-1\r\n"
         session.close()
     gc.collect()
-    assert door.cache.namespaces() == ["default"]
-    a_crowd(door.cache)
-    assert len(door.cache._store._spaces) <= FEW_SPACES
+    assert endpoint.cache.namespaces() == ["default"]
+    a_crowd(endpoint.cache)
+    assert len(endpoint.cache._store._spaces) <= FEW_SPACES
 
 
 def test_a_session_stands_in_a_namespace_that_stays() -> None:
-    door = Door(Cache(), REGISTRY, Settings())
-    session = Session(door)
+    endpoint = Endpoint(Cache(), REGISTRY, Settings())
+    session = Session(endpoint)
     session.receive(b"NAMESPACE n\r\n")
-    assert door.cache.namespaces() == ["default", "n"]
-    a_crowd(door.cache)
-    door.cache.namespace("n").set("k", b"v")
+    assert endpoint.cache.namespaces() == ["default", "n"]
+    a_crowd(endpoint.cache)
+    endpoint.cache.namespace("n").set("k", b"v")
     assert session.receive(b"GET k\r\n") == b"$1\r\nv\r\n"
 
 

@@ -12,8 +12,8 @@ import pytest
 
 from cachestorm import Cache, CacheStormError, Cause, Effect, ManualClock
 from cachestorm.errors import ConfigError, OutOfMemoryError, ReentrancyError
-from cachestorm.keyspace.commons import SLICE
 from cachestorm.keyspace.ledger import LONGEST_KEY
+from cachestorm.keyspace.shared_state import SLICE
 
 
 class Finalized:

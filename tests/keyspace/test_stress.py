@@ -137,7 +137,7 @@ class Stress:
         cache._check()
         assert cache.stats()["keys"] == 0
         assert cache.stats()["used_memory"] == 0
-        assert cache._store.rubble.size_bytes == 0
+        assert cache._store.lazy_free.size_bytes == 0
         assert not cache._store.latch.locked()
 
     # -- roles: each does one thing, and returns by how much it raised the counters

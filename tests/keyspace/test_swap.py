@@ -18,7 +18,7 @@ from cachestorm.keyspace.tag_index import Invalidation
 
 # What belongs to the name of a namespace, and so stays where it is.
 OF_THE_NAME = {
-    *{"commons", "name", "listed", "max_bytes", "default_ttl_ms"},
+    *{"shared", "name", "listed", "max_bytes", "default_ttl_ms"},
     # a write that is under way, and what is already let go
     "_has_room",
 }
@@ -178,7 +178,7 @@ def test_an_invalidation_that_is_not_reaped_yet_is_finished_first(cache: Cache) 
     for number in range(50):
         cache.set(f"k{number}", number, tags=["t"])
     space = cache._space
-    job = Invalidation(space.commons.sequence, space.commons.now_ms())
+    job = Invalidation(space.shared.sequence, space.shared.now_ms())
     space.charge(-space.tags.detach(["t"], job))
     cache.swapdb(0, 2)
     assert job.removed == 50

@@ -24,10 +24,10 @@ from cachestorm.keyspace.removals import REAP_STEP
 MOST_A_WORD = 600
 # each lets the container of a key grow by some words
 GROWING: dict[str, Callable[[Cache, str, list[str]], object]] = {
-    "hash": lambda cache, key, words: cache.hset(key, mapping=dict.fromkeys(words, b"v" * 50)),
-    "list": lambda cache, key, words: cache.rpush(key, *words),
-    "set": lambda cache, key, words: cache.sadd(key, *words),
-    "sorted set": lambda cache, key, words: cache.zadd(key, dict.fromkeys(words, 1.5)),
+    "hash": lambda cache, key, argv: cache.hset(key, mapping=dict.fromkeys(argv, b"v" * 50)),
+    "list": lambda cache, key, argv: cache.rpush(key, *argv),
+    "set": lambda cache, key, argv: cache.sadd(key, *argv),
+    "sorted set": lambda cache, key, argv: cache.zadd(key, dict.fromkeys(argv, 1.5)),
 }
 
 

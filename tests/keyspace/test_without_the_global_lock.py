@@ -23,8 +23,8 @@ from cachestorm import Cache
 from cachestorm.errors import ReentrancyError
 from cachestorm.keyspace import latch
 cache = Cache()
-cache.mset({"k": 1, "mortal": 1})
-cache.expire("mortal", 1000)
+cache.mset({"k": 1, "volatile": 1})
+cache.expire("volatile", 1000)
 """
 
 
@@ -48,12 +48,12 @@ def test_nothing_is_taken_for_one_step() -> None:
     "call",
     [
         "cache.get('k')",
-        "cache.get('mortal')",
+        "cache.get('volatile')",
         "cache.get('none')",
         "cache.set('k', 2)",
         "cache.set('new', 2)",
         "cache.set('k', 2, ttl=5)",
-        "cache.set('mortal', 2, ttl=5)",
+        "cache.set('volatile', 2, ttl=5)",
         "cache.incr('k')",
         "cache.exists('k')",
         "cache.mget('k')",

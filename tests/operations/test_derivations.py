@@ -18,11 +18,11 @@ import pytest
 from cachestorm import Cache, ManualClock
 from cachestorm.errors import NotAFloatError, OutOfMemoryError, WrongTypeError
 from cachestorm.keyspace.latch import HAS_GLOBAL_LOCK
-from cachestorm.keyspace.rubble import SMALL
+from cachestorm.keyspace.lazy_free import SMALL
 from cachestorm.operations.derivation import ATTEMPTS, PLAIN, Derivation
-from cachestorm.operations.errand import Errand, Unfinished
+from cachestorm.operations.long_command import LongCommand, Unfinished
 from cachestorm.values.container import Container
-from cachestorm.values.geohash import distance_m, place_of
+from cachestorm.values.geohash import distance_m, point_of
 
 COUNT = 30_000
 LIST_COUNT = 60_000
@@ -45,7 +45,7 @@ def fill_scores(cache: Cache) -> None:
     cache.zadd("b", {name: float(-at) for at, name in enumerate(NAMES[COUNT // 2 : 2 * COUNT])})
 
 
-def fill_places(cache: Cache) -> None:
+def fill_points(cache: Cache) -> None:
     chance = random.Random(1)
     cache.geoadd(
         "a",
@@ -175,7 +175,7 @@ def without_ranks(state: State) -> tuple[object, State]:
 def around(state: State) -> dict[str, float]:
     """How many kilometres those are away that are within 1500."""
     away = {
-        name: distance_m(10.0, 45.0, *place_of(score)) / 1000.0
+        name: distance_m(10.0, 45.0, *point_of(score)) / 1000.0
         for name, score in scores_of(state, "a").items()
     }
     return {name: distance for name, distance in away.items() if distance <= 1500.0}
@@ -307,7 +307,7 @@ CASES: dict[str, tuple[Callable[[Cache], None], Call, Model]] = {
         without_ranks,
     ),
     "GEOSEARCH": (
-        fill_places,
+        fill_points,
         lambda cache: cache.geosearch(
             "a",
             longitude=10,
@@ -321,14 +321,14 @@ CASES: dict[str, tuple[Callable[[Cache], None], Call, Model]] = {
         returning(lambda state: farthest(state, 9000)),
     ),
     "GEOSEARCH of the nearest": (
-        fill_places,
+        fill_points,
         lambda cache: cache.geosearch(
             "a", longitude=10, latitude=45, radius=1500, unit="km", count=9
         ),
         returning(lambda state: nearest(state, 9)),
     ),
     "GEOSEARCHSTORE": (
-        fill_places,
+        fill_points,
         lambda cache: cache.geosearchstore(
             "to", "a", longitude=10, latitude=45, radius=1500, unit="km", storedist=True
         ),
@@ -397,10 +397,10 @@ CASES: dict[str, tuple[Callable[[Cache], None], Call, Model]] = {
 CALLS = sorted(set(CASES) - {name for name in CASES if " of " in name or " from " in name})
 
 
-def handed_over(cache: Cache, call: Call) -> Errand:
+def handed_over(cache: Cache, call: Call) -> LongCommand:
     with pytest.raises(Unfinished) as caught:
         call(cache.serving_others())
-    return caught.value.errand
+    return caught.value.long_command
 
 
 def filled(name: str) -> Cache:
@@ -420,12 +420,12 @@ def is_as_modelled(name: str, before: State, result: object, cache: Cache) -> No
 def test_in_slices_it_does_what_one_step_would(name: str) -> None:
     cache = filled(name)
     before = state_of(cache)
-    errand = handed_over(cache, CASES[name][1])
-    assert isinstance(errand, Derivation)
+    long_command = handed_over(cache, CASES[name][1])
+    assert isinstance(long_command, Derivation)
     assert before == state_of(cache)
-    while not errand.step():
+    while not long_command.step():
         pass
-    is_as_modelled(name, before, errand.result(), cache)
+    is_as_modelled(name, before, long_command.result(), cache)
 
 
 @pytest.mark.parametrize(
@@ -440,10 +440,10 @@ def test_many_small_sources_are_not_a_piece_each(
     keys = [f"k{number}" for number in range(4 * PLAIN)]
     for key in keys:
         cache.sadd(key, key)
-    errand = handed_over(cache, lambda view: call(view, keys))
-    assert isinstance(errand, Derivation) and errand._pieces is not None
-    assert sum(1 for _ in errand._pieces) < len(keys) // 50
-    errand.abandon()
+    long_command = handed_over(cache, lambda view: call(view, keys))
+    assert isinstance(long_command, Derivation) and long_command._pieces is not None
+    assert sum(1 for _ in long_command._pieces) < len(keys) // 50
+    long_command.abandon()
 
 
 def young_elements() -> int:
@@ -459,16 +459,16 @@ def young_elements() -> int:
 def test_no_slice_leaves_much_for_the_collector_to_look_at(name: str) -> None:
     cache = filled(name)
     gc.collect()
-    errand = handed_over(cache, CASES[name][1])
+    long_command = handed_over(cache, CASES[name][1])
     assert young_elements() < COUNT // 2
-    while not errand.step():
+    while not long_command.step():
         assert young_elements() < COUNT // 2
     assert young_elements() < COUNT // 2
 
 
 def test_a_program_without_a_collector_is_left_without_one() -> None:
     cache = filled("COPY of a set")
-    errand = handed_over(cache, CASES["COPY of a set"][1])
+    long_command = handed_over(cache, CASES["COPY of a set"][1])
     collected: list[str] = []
 
     def note(phase: str, info: dict[str, int]) -> None:
@@ -477,7 +477,7 @@ def test_a_program_without_a_collector_is_left_without_one() -> None:
     gc.disable()
     gc.callbacks.append(note)
     try:
-        while not errand.step():
+        while not long_command.step():
             pass
     finally:
         gc.callbacks.remove(note)
@@ -527,7 +527,7 @@ def change(name: str, cache: Cache, chance: random.Random) -> None:
 def test_it_is_one_step_whatever_others_do_meanwhile(name: str, seed: int) -> None:
     chance = random.Random(f"{name} {seed}")
     cache = filled(name)
-    errand = handed_over(cache, CASES[name][1])
+    long_command = handed_over(cache, CASES[name][1])
     changes = 0
     while True:
         if chance.random() < 0.6 and changes < 2 * ATTEMPTS:
@@ -535,7 +535,7 @@ def test_it_is_one_step_whatever_others_do_meanwhile(name: str, seed: int) -> No
             change(name, cache, chance)
         before = state_of(cache)
         try:
-            if not errand.step():
+            if not long_command.step():
                 continue
         except WrongTypeError:
             with pytest.raises(WrongTypeError):
@@ -543,23 +543,23 @@ def test_it_is_one_step_whatever_others_do_meanwhile(name: str, seed: int) -> No
             assert before == state_of(cache)
             cache._check()
             return
-        is_as_modelled(name, before, errand.result(), cache)
+        is_as_modelled(name, before, long_command.result(), cache)
         return
 
 
 @pytest.mark.parametrize("name", CALLS)
 def test_it_comes_to_an_end_though_somebody_writes_all_the_time(name: str) -> None:
     cache = filled(name)
-    errand = handed_over(cache, CASES[name][1])
+    long_command = handed_over(cache, CASES[name][1])
     writes = 0
     done = False
     while not done:
         cache.persist("a") if writes % 2 else cache.expire("a", 100_000)
         writes += 1
         before = state_of(cache)
-        done = errand.step()
+        done = long_command.step()
     assert writes <= ATTEMPTS
-    is_as_modelled(name, before, errand.result(), cache)
+    is_as_modelled(name, before, long_command.result(), cache)
 
 
 @pytest.mark.parametrize("name", CALLS)
@@ -590,15 +590,15 @@ def test_a_thread_pauses_between_the_slices(name: str, monkeypatch: pytest.Monke
 def test_one_that_is_abandoned_leaves_nothing(name: str) -> None:
     cache = filled(name)
     before = state_of(cache)
-    errand = handed_over(cache, CASES[name][1])
-    errand.step()
+    long_command = handed_over(cache, CASES[name][1])
+    long_command.step()
     if state_of(cache) != before:
         return
-    errand.abandon()
+    long_command.abandon()
     assert before == state_of(cache)
     while cache.reap():
         pass
-    assert not cache._store.rubble.heaps
+    assert not cache._store.lazy_free.batches
     cache._check()
 
 
@@ -617,7 +617,7 @@ def test_a_result_that_does_not_fit_is_refused_and_nothing_has_changed(name: str
     assert before == state_of(cache)
     while cache.reap():
         pass
-    assert not cache._store.rubble.heaps
+    assert not cache._store.lazy_free.batches
     cache._check()
 
 
@@ -646,10 +646,10 @@ def test_a_long_string_that_was_changed_in_place_is_copied_in_slices() -> None:
     cache = Cache()
     cache.setrange("a", 20_000_000, b"end")
     cache.setbit("a", 5, 1)
-    errand = handed_over(cache, lambda view: view.copy("a", "to"))
-    while not errand.step():
+    long_command = handed_over(cache, lambda view: view.copy("a", "to"))
+    while not long_command.step():
         pass
-    assert errand.result() is True
+    assert long_command.result() is True
     assert cache.get("a") == cache.get("to")
     cache._check()
 
@@ -657,11 +657,11 @@ def test_a_long_string_that_was_changed_in_place_is_copied_in_slices() -> None:
 def test_a_search_finds_nothing_in_a_list_that_was_deleted_meanwhile() -> None:
     cache = filled("LPOS")
     # the last element is one of them, and is met in the first slice
-    errand = handed_over(cache, lambda view: view.lpos("a", -1, rank=-1, count=0))
+    long_command = handed_over(cache, lambda view: view.lpos("a", -1, rank=-1, count=0))
     cache.delete("a")
-    while not errand.step():
+    while not long_command.step():
         pass
-    assert errand.result() == []
+    assert long_command.result() == []
 
 
 def test_a_scan_misses_no_row_that_stays_when_a_range_is_removed() -> None:

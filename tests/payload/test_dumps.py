@@ -26,7 +26,7 @@ from cachestorm.errors import (
     OutOfMemoryError,
     PayloadError,
 )
-from cachestorm.payload.image import image_of
+from cachestorm.payload.entry_snapshot import snapshot_of
 from cachestorm.payload.reader import Reader
 from cachestorm.payload.records import read_value, write_value
 
@@ -116,10 +116,10 @@ def test_entries_with_their_deadlines_are_read_as_they_were_written(
     cache = Cache()
     cache.hset("h", "field", value)
     space = cache._space
-    image = image_of(HASH, space.value(space.entries["h"]), deadline, tags)
+    snapshot = snapshot_of(HASH, space.value(space.entries["h"]), deadline, tags)
     out = BytesWriter()
     for _ in range(2):
-        write_value(out, image)
+        write_value(out, snapshot)
     raw = out.getvalue()
     reader = Reader(raw, 0, len(raw))
     for _ in range(2):

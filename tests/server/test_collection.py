@@ -32,12 +32,12 @@ class Circle:
 
 
 def test_all_is_collected_when_nobody_has_asked_for_a_while(server: RespServer) -> None:
-    collecting = Collection(server.door)
+    collecting = Collection(server.endpoint)
     Circle()
     before = Circle.ended
-    server.door.commands = 5
+    server.endpoint.commands = 5
     assert not collecting.look(1.0)
-    server.door.commands = 9
+    server.endpoint.commands = 9
     assert not collecting.look(2.0)
     assert before == Circle.ended
     assert collecting.look(3.0)
@@ -45,8 +45,8 @@ def test_all_is_collected_when_nobody_has_asked_for_a_while(server: RespServer) 
 
 
 def test_nothing_is_collected_twice_between_two_commands(server: RespServer) -> None:
-    collecting = Collection(server.door)
-    server.door.commands = 5
+    collecting = Collection(server.endpoint)
+    server.endpoint.commands = 5
     collecting.look(1.0)
     assert collecting.look(2.0)
     assert not collecting.look(1e9)
@@ -57,11 +57,11 @@ def test_it_is_collected_for_a_small_share_of_the_time(
 ) -> None:
     times = iter([10.0, 10.25, 20.0, 20.25])
     monkeypatch.setattr(collection, "perf_counter", lambda: next(times))
-    collecting = Collection(server.door)
-    server.door.commands = 5
+    collecting = Collection(server.endpoint)
+    server.endpoint.commands = 5
     collecting.look(1.0)
     assert collecting.look(2.0)
-    server.door.commands = 6
+    server.endpoint.commands = 6
     assert not collecting.look(3.0)
     assert not collecting.look(2.0 + 0.25 * REST - 1.0)
     assert collecting.look(2.0 + 0.25 * REST)
@@ -72,7 +72,7 @@ def test_the_interpreter_gets_its_collector_back(server: RespServer) -> None:
     frozen = gc.get_freeze_count()
 
     async def serve() -> tuple[int, int, int]:
-        collecting = Collection(server.door)
+        collecting = Collection(server.endpoint)
         collecting.begin()
         try:
             assert gc.get_freeze_count() > frozen
@@ -93,11 +93,11 @@ def test_a_server_collects_while_it_is_left_alone(
     monkeypatch.setattr(collection, "IDLE_S", 0.001)
 
     async def serve() -> None:
-        collecting = Collection(server.door)
+        collecting = Collection(server.endpoint)
         collecting.begin()
         Circle()
         before = Circle.ended
-        server.door.commands = 1
+        server.endpoint.commands = 1
         try:
             while Circle.ended == before:
                 await asyncio.sleep(0.001)
@@ -120,7 +120,7 @@ def test_connections_and_errors_leave_nothing_to_the_collector() -> None:
         async with server:
             for last in (b"", b"QUIT\r\n", b"*1\r\n\r\n"):
                 await ask(server.port, last)
-            while server.door.sessions:
+            while server.endpoint.sessions:
                 await asyncio.sleep(0.001)
 
     # what is there once is there for good

@@ -1,4 +1,4 @@
-"""The sockets of a door, and the ports it shows."""
+"""The sockets of an endpoint, and the ports it shows."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ async def answer(host: str, port: int, asked: bytes, size: int) -> bytes:
 
 
 @on_linux
-def test_all_addresses_of_a_door_have_the_port_that_it_shows() -> None:
+def test_all_addresses_of_a_endpoint_have_the_port_that_it_shows() -> None:
     async def main() -> None:
         given = {
             "server.bind": ("test", ",".join(TWO)),

@@ -21,10 +21,10 @@ from cachestorm_server.requests import (
 )
 
 
-def read_all(*pieces: bytes, stranger: bool = False) -> list[object]:
+def read_all(*pieces: bytes, unauthenticated: bool = False) -> list[object]:
     """Requests, and at the end the protocol error if there was one."""
     reader = RequestReader()
-    reader.set_stranger(stranger)
+    reader.set_unauthenticated(unauthenticated)
     found: list[object] = []
     try:
         for piece in pieces:
@@ -39,10 +39,10 @@ def read_all(*pieces: bytes, stranger: bool = False) -> list[object]:
     return found
 
 
-def spell(*words: bytes) -> bytes:
+def spell(*argv: bytes) -> bytes:
     """A request in RESP."""
-    bulks = [b"$%d\r\n%s\r\n" % (len(word), word) for word in words]
-    return b"*%d\r\n" % len(words) + b"".join(bulks)
+    bulks = [b"$%d\r\n%s\r\n" % (len(arg), arg) for arg in argv]
+    return b"*%d\r\n" % len(argv) + b"".join(bulks)
 
 
 def written(reply: object, resp3: bool) -> bytes:
@@ -55,7 +55,7 @@ WORDS = st.one_of(
     st.binary(max_size=12),
     st.sampled_from([b"GET", b"PERSIST", b"EXPIRETIME", b"GET\0", b"x" * 1500]),
 )
-REQUESTS = st.lists(WORDS, min_size=1, max_size=6).map(lambda words: spell(*words))
+REQUESTS = st.lists(WORDS, min_size=1, max_size=6).map(lambda argv: spell(*argv))
 LINES = st.sampled_from(
     [b"PING\r\n", b"\r\n", b"*0\r\n", b"*-1\r\n", b'ECHO "a b"\n', b"*1\rx$4\rxPINGyy"]
 )
@@ -82,7 +82,7 @@ def test_how_bytes_are_split_never_shows(
 
 @given(st.lists(st.lists(WORDS, min_size=1, max_size=6), max_size=5))
 def test_what_was_spelled_is_read(requests: list[list[bytes]]) -> None:
-    assert read_all(b"".join(spell(*words) for words in requests)) == requests
+    assert read_all(b"".join(spell(*argv) for argv in requests)) == requests
 
 
 @pytest.mark.parametrize(
@@ -123,11 +123,11 @@ def test_requests_before_a_protocol_error_are_read() -> None:
 
 
 def test_a_stranger_may_send_little() -> None:
-    assert read_all(b"*10\r\n$16384\r\n", stranger=True) == []
-    assert read_all(b"*11\r\n", stranger=True) == [
+    assert read_all(b"*10\r\n$16384\r\n", unauthenticated=True) == []
+    assert read_all(b"*11\r\n", unauthenticated=True) == [
         "ERR Protocol error: unauthenticated multibulk length"
     ]
-    assert read_all(b"*1\r\n$16385\r\n", stranger=True) == [
+    assert read_all(b"*1\r\n$16385\r\n", unauthenticated=True) == [
         "ERR Protocol error: unauthenticated bulk length"
     ]
 
@@ -157,7 +157,7 @@ def test_short_names_are_the_same_object_every_time() -> None:
 
 
 @pytest.mark.parametrize(
-    ("line", "words"),
+    ("line", "argv"),
     [
         (b"", []),
         (b"  \t ", []),
@@ -170,10 +170,8 @@ def test_short_names_are_the_same_object_every_time() -> None:
         (b"\0\xff", [b"\0\xff"]),
     ],
 )
-def test_inline_requests_are_split_as_redis_splits_them(
-    line: bytes, words: list[bytes]
-) -> None:
-    assert split_inline(line) == words
+def test_inline_requests_are_split_as_redis_splits_them(line: bytes, argv: list[bytes]) -> None:
+    assert split_inline(line) == argv
 
 
 @pytest.mark.parametrize(

@@ -20,11 +20,11 @@ from servers import Client, conversation, our_server
 import cachestorm_cli.commands
 from cachestorm.cache import Cache
 from cachestorm.declare.registry import REGISTRY
-from cachestorm.keyspace.commons import SLICE
+from cachestorm.keyspace.shared_state import SLICE
 from cachestorm_server.config import keys, variable_of
 from cachestorm_server.net import DENIED, TOO_MANY_CLIENTS, Connection, is_this_host
 from cachestorm_server.server import TELL_EVERY_S, RespServer
-from cachestorm_server.session import Door, Session
+from cachestorm_server.session import Endpoint, Session
 from cachestorm_server.settings import Settings
 
 
@@ -193,17 +193,19 @@ class FakeTransport:
         return 0
 
 
-def connected(settings: Settings, peer: str = HOST) -> tuple[Connection, FakeTransport, Door]:
-    door = Door(Cache(), REGISTRY, settings)
+def connected(
+    settings: Settings, peer: str = HOST
+) -> tuple[Connection, FakeTransport, Endpoint]:
+    endpoint = Endpoint(Cache(), REGISTRY, settings)
     transport = FakeTransport(peer)
-    protocol = transport.protocol = Connection(door)
+    protocol = transport.protocol = Connection(endpoint)
     protocol.connection_made(transport)  # type: ignore[arg-type]
-    return protocol, transport, door
+    return protocol, transport, endpoint
 
 
 def test_a_client_that_takes_no_replies_is_not_read_from() -> None:
-    protocol, transport, door = connected(Settings())
-    door.cache.set("big", b"x" * 500_000)
+    protocol, transport, endpoint = connected(Settings())
+    endpoint.cache.set("big", b"x" * 500_000)
     transport.congested_above = 600_000
     protocol.data_received(b"GET big\r\n" * 20)
     assert not transport.reading
@@ -214,7 +216,7 @@ def test_a_client_that_takes_no_replies_is_not_read_from() -> None:
     assert len(transport.sent) == 20 * (500_000 + 11)
 
 
-def test_a_memory_hungry_request_is_hung_up_on() -> None:
+def test_a_memory_hungry_request_is_disconnected() -> None:
     protocol, transport, _ = connected(Settings(max_query_bytes=10_000))
     protocol.data_received(b"*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$100000\r\n")
     protocol.data_received(b"x" * 20_000)
@@ -223,9 +225,9 @@ def test_a_memory_hungry_request_is_hung_up_on() -> None:
 
 
 def test_protected_mode_lets_nobody_in_from_afar() -> None:
-    _, transport, door = connected(Settings(), peer="10.0.0.7")
+    _, transport, endpoint = connected(Settings(), peer="10.0.0.7")
     assert (bytes(transport.sent), transport.closing) == (DENIED, True)
-    assert len(door.sessions) == 0
+    assert len(endpoint.sessions) == 0
     for settings in (Settings(password="sesame"), Settings(protected_mode=False)):
         _, transport, _ = connected(settings, peer="10.0.0.7")
         assert (bytes(transport.sent), transport.closing) == (b"", False)
@@ -241,14 +243,14 @@ def test_who_is_denied_is_told_of_settings_and_flags_that_are_there() -> None:
     (option,) = re.findall(r"--[a-z-]+", told)
     assert option in inspect.getsource(cachestorm_cli.commands)
     (line,) = re.findall(r"'(CONFIG [^']+)'", told)
-    door = Door(Cache(), REGISTRY, Settings())
-    assert Session(door).receive(line.encode() + b"\r\n") == b"+OK\r\n"
-    assert not door.settings.protected_mode
+    endpoint = Endpoint(Cache(), REGISTRY, Settings())
+    assert Session(endpoint).receive(line.encode() + b"\r\n") == b"+OK\r\n"
+    assert not endpoint.settings.protected_mode
 
 
 @pytest.mark.parametrize("container", ["CLIENT", "COMMAND", "CONFIG", "MEMORY", "OBJECT"])
 def test_a_container_describes_its_subcommands(container: str) -> None:
-    session = Session(Door(Cache(), REGISTRY, Settings()))
+    session = Session(Endpoint(Cache(), REGISTRY, Settings()))
     replies = session.receive(b"%s help\r\n" % container.encode())
     lines = [line.removeprefix("+") for line in replies.decode().split("\r\n")[1:-1]]
     assert lines[0] == f"{container} <subcommand> [<arg> [value] [opt] ...]. Subcommands are:"
@@ -294,10 +296,10 @@ def test_the_log_tells_of_refusals_rarely_and_with_their_number(
 ) -> None:
     monkeypatch.setattr(logging.getLogger("cachestorm"), "propagate", True)
     server = RespServer(Cache(), Settings(max_clients=1))
-    door = server.door
+    endpoint = server.endpoint
 
     def come(peer: str) -> None:
-        protocol = Connection(door)
+        protocol = Connection(endpoint)
         protocol.connection_made(FakeTransport(peer))  # type: ignore[arg-type]
 
     for peer in (HOST, HOST, HOST):
@@ -307,12 +309,12 @@ def test_the_log_tells_of_refusals_rarely_and_with_their_number(
         "clients refused: 2; there is room for 1 (server.max_connections)"
     ]
     caplog.clear()
-    door.settings.max_clients = 2
+    endpoint.settings.max_clients = 2
     come("10.0.0.7")
-    door.tick += TELL_EVERY_S - 1
+    endpoint.tick += TELL_EVERY_S - 1
     server._tell_of_refusals()
     assert caplog.records == []
-    door.tick += 1
+    endpoint.tick += 1
     monkeypatch.setattr("cachestorm_server.server.run_out", lambda: True)
     server._tell_of_refusals()
     told = [record.getMessage() for record in caplog.records]
@@ -336,7 +338,7 @@ def test_hundreds_of_clients_are_served_at_once(server: RespServer) -> None:
             client.__exit__()
 
 
-def test_an_idle_client_is_hung_up_on() -> None:
+def test_an_idle_client_is_disconnected() -> None:
     with our_server(Settings(port=0, timeout_s=1)) as server, Client(server.port) as client:
         assert client.ask(b"PING\r\n", 7) == b"+PONG\r\n"
         started = time.monotonic()
@@ -344,7 +346,7 @@ def test_an_idle_client_is_hung_up_on() -> None:
         assert time.monotonic() - started < 5
 
 
-def test_a_killed_client_is_hung_up_on(server: RespServer) -> None:
+def test_a_killed_client_is_disconnected(server: RespServer) -> None:
     with Client(server.port) as one, Client(server.port) as two:
         number = one.ask(b"CLIENT ID\r\n", 1) and one.socket.recv(100).split()[0]
         assert two.ask(b"CLIENT KILL ID %s\r\n" % number, 4) == b":1\r\n"
@@ -379,7 +381,7 @@ def until(true: Callable[[], bool]) -> None:
 
 
 def only_session(server: RespServer) -> Session:
-    (session,) = server.door.sessions.values()
+    (session,) = server.endpoint.sessions.values()
     return session
 
 
@@ -389,7 +391,7 @@ def test_stop_lets_a_slow_client_take_all_its_replies() -> None:
     taken: list[bytes] = []
     with our_server(cache=cache) as server, Client(server.port) as client:
         client.socket.sendall(b"GET big\r\n" * 300)
-        until(lambda: len(server.door.sessions) == 1 and only_session(server).backlog)
+        until(lambda: len(server.endpoint.sessions) == 1 and only_session(server).backlog)
 
         def read_slowly() -> None:
             until(lambda: not server._listeners)
@@ -408,14 +410,14 @@ def test_stop_waits_for_a_long_command_and_what_was_sent_with_it() -> None:
         cache.set(f"k{number}", b"v", tags=["t"])
     with our_server(cache=cache) as server, Client(server.port) as client:
         client.socket.sendall(b"INVALIDATE t\r\nPING\r\n")
-        until(lambda: server.door.commands > 0)
+        until(lambda: server.endpoint.commands > 0)
         server.stop_soon()
         assert client.read_until_closed() == b":%d\r\n+PONG\r\n" % (20 * SLICE)
 
 
 def test_what_comes_after_stop_is_not_read() -> None:
-    protocol, transport, door = connected(Settings())
-    door.cache.set("big", b"x" * 500_000)
+    protocol, transport, endpoint = connected(Settings())
+    endpoint.cache.set("big", b"x" * 500_000)
     transport.congested_above = 600_000
     protocol.data_received(b"GET big\r\n" * 4)
 
@@ -439,8 +441,8 @@ def test_what_comes_after_stop_is_not_read() -> None:
 
 @pytest.mark.parametrize("has_gone", [True, False])
 def test_who_does_not_take_the_last_replies_is_cut_off_unless_gone(has_gone: bool) -> None:
-    protocol, transport, door = connected(Settings())
-    door.cache.set("big", b"x" * 500_000)
+    protocol, transport, endpoint = connected(Settings())
+    endpoint.cache.set("big", b"x" * 500_000)
     transport.congested_above = 600_000
     protocol.data_received(b"GET big\r\n" * 4)
     timers: list[Callable[[], None]] = []

@@ -11,14 +11,16 @@ from cachestorm.declare.declaration import Declarations
 from cachestorm.declare.registry import REGISTRY, Registry
 from cachestorm.eviction.policies import POLICIES
 from cachestorm_server import clients, configuration, connection, introspection
-from cachestorm_server.session import REPLY_CHUNK_BYTES, Door, Session
+from cachestorm_server.session import REPLY_CHUNK_BYTES, Endpoint, Session
 from cachestorm_server.settings import Settings
 
 COMMANDS = (clients, configuration, connection, introspection)  # imported: declared
 
 
 def a_session(password: str = "", cache: Cache | None = None) -> Session:
-    return Session(Door(cache or Cache(), REGISTRY, Settings(password=password)), "1.2.3.4:5")
+    return Session(
+        Endpoint(cache or Cache(), REGISTRY, Settings(password=password)), "1.2.3.4:5"
+    )
 
 
 def test_one_answer_holds_the_replies_to_all_requests() -> None:
@@ -63,15 +65,15 @@ def test_quit_ends_the_session_and_what_follows_is_not_read() -> None:
 
 
 @pytest.mark.parametrize("line", [b"POST / HTTP/1.1\r\n", b"Host: evil\r\n", b"host:\r\n"])
-def test_a_browser_is_hung_up_on_without_a_word(line: bytes) -> None:
+def test_a_browser_is_disconnected_without_a_word(line: bytes) -> None:
     session = a_session()
     assert session.receive(line + b"PING\r\n") == b""
     assert session.closing
 
 
 def test_a_namespace_belongs_to_the_connection() -> None:
-    door = Door(Cache(), REGISTRY, Settings())
-    one, other = Session(door), Session(door)
+    endpoint = Endpoint(Cache(), REGISTRY, Settings())
+    one, other = Session(endpoint), Session(endpoint)
     assert (
         one.receive(b"NAMESPACE shop\r\nSET k v\r\nGET k\r\n") == b"+OK\r\n+OK\r\n$1\r\nv\r\n"
     )
@@ -138,7 +140,7 @@ def test_a_command_that_fails_is_logged_and_the_session_lives(
     def odd(cache: Cache) -> object:
         return [1, object()]
 
-    session = Session(Door(Cache(), Registry(declarations), Settings()))
+    session = Session(Endpoint(Cache(), Registry(declarations), Settings()))
     with caplog.at_level(logging.ERROR):
         assert session.receive(b"BREAK\r\nODD\r\nBREAK\r\n") == b"-ERR internal error\r\n" * 3
     assert "so it goes" in caplog.text
@@ -146,8 +148,8 @@ def test_a_command_that_fails_is_logged_and_the_session_lives(
 
 
 def test_client_list_has_a_line_for_every_session() -> None:
-    door = Door(Cache(), REGISTRY, Settings())
-    one, other = Session(door, "1.1.1.1:1"), Session(door, "2.2.2.2:2")
+    endpoint = Endpoint(Cache(), REGISTRY, Settings())
+    one, other = Session(endpoint, "1.1.1.1:1"), Session(endpoint, "2.2.2.2:2")
     one.receive(b"CLIENT SETNAME ada\r\nCLIENT SETINFO lib-name redis-py\r\n")
     text = other.receive(b"CLIENT LIST\r\n").decode()
     assert "id=1 addr=1.1.1.1:1" in text
@@ -179,7 +181,7 @@ def test_info_counts_what_happened() -> None:
 
 
 def test_info_of_namespaces_shows_the_named_ones_too_when_asked_for() -> None:
-    session = Session(Door(Cache(), REGISTRY, Settings()))
+    session = Session(Endpoint(Cache(), REGISTRY, Settings()))
     session.receive(b"NAMESPACE a:b\r\nSETTAG k v t\r\nNAMESPACE default\r\nSET d 1\r\n")
     text = session.receive(b"INFO namespaces\r\n").decode()
     title, *rows = text.strip().splitlines()[1:]
@@ -187,8 +189,8 @@ def test_info_of_namespaces_shows_the_named_ones_too_when_asked_for() -> None:
     facts = dict(row.rsplit(":", 1) for row in rows)
     assert sorted(facts) == ["namespace_a:b", "namespace_default"]
     assert facts["namespace_a:b"].startswith("keys=1,expires=0,tags=1,memory=")
-    for words in (b"INFO", b"INFO all", b"INFO keyspace"):
-        assert "namespace_" not in session.receive(words + b"\r\n").decode()
+    for argv in (b"INFO", b"INFO all", b"INFO keyspace"):
+        assert "namespace_" not in session.receive(argv + b"\r\n").decode()
     assert "namespace_a:b" in session.receive(b"INFO everything\r\n").decode()
 
 

@@ -9,10 +9,10 @@ from servers import Client, our_server
 
 from cachestorm.cache import Cache
 from cachestorm.declare.registry import REGISTRY
-from cachestorm.keyspace.commons import LOOK, SLICE
+from cachestorm.keyspace.shared_state import LOOK, SLICE
 from cachestorm_server import clients, configuration, connection, introspection
 from cachestorm_server.json_commands import JsonCommands, Pending
-from cachestorm_server.session import Door, Session
+from cachestorm_server.session import Endpoint, Session
 from cachestorm_server.settings import Settings
 
 COMMANDS = (clients, configuration, connection, introspection)  # imported: declared
@@ -20,12 +20,12 @@ COUNT = 3 * SLICE
 MEMBERS = 100_000
 
 
-def a_door() -> Door:
+def a_endpoint() -> Endpoint:
     cache = Cache()
     for number in range(COUNT):
         cache.set(f"k{number}", b"v", tags=["t"])
     cache.set("other", b"o")
-    return Door(cache, REGISTRY, Settings())
+    return Endpoint(cache, REGISTRY, Settings())
 
 
 def finish(session: Session, replies: bytes = b"", taken: int = 1) -> bytes:
@@ -39,8 +39,8 @@ def finish(session: Session, replies: bytes = b"", taken: int = 1) -> bytes:
 
 
 def test_others_are_served_between_the_slices_and_see_the_invalidation_whole() -> None:
-    door = a_door()
-    invalidator, other = Session(door), Session(door)
+    endpoint = a_endpoint()
+    invalidator, other = Session(endpoint), Session(endpoint)
     replies = invalidator.receive(b"PING\r\nINVALIDATE t\r\nGET other\r\n")
     assert replies == b"+PONG\r\n"
     assert invalidator.backlog
@@ -48,8 +48,8 @@ def test_others_are_served_between_the_slices_and_see_the_invalidation_whole() -
         other.receive(b"GET k1\r\nTAGCOUNT t\r\nGET other\r\n") == b"$-1\r\n:0\r\n$1\r\no\r\n"
     )
     assert finish(invalidator) == b":%d\r\n$1\r\no\r\n" % COUNT
-    assert invalidator.errand is None
-    door.cache._check()
+    assert invalidator.long_command is None
+    endpoint.cache._check()
 
 
 @pytest.mark.parametrize(
@@ -60,9 +60,9 @@ def test_others_are_served_between_the_slices_and_see_the_invalidation_whole() -
     ],
 )
 def test_walks_over_all_keys_take_turns(line: bytes, reply: bytes) -> None:
-    door = a_door()
-    door.cache.invalidate("t", soft=True)
-    session = Session(door)
+    endpoint = a_endpoint()
+    endpoint.cache.invalidate("t", soft=True)
+    session = Session(endpoint)
     replies = session.receive(line + b"PING\r\n")
     # a draw may find the one live key at once
     assert replies == b"" or line == b"RANDOMKEY\r\n"
@@ -71,7 +71,7 @@ def test_walks_over_all_keys_take_turns(line: bytes, reply: bytes) -> None:
     assert replies == reply + b"+PONG\r\n"
 
 
-def a_door_of_sets() -> Door:
+def a_endpoint_of_sets() -> Endpoint:
     cache = Cache()
     names = [f"m{number:05d}" for number in range(MEMBERS)]
     cache.sadd("a", *names)
@@ -79,7 +79,7 @@ def a_door_of_sets() -> Door:
     cache.zadd("z", {name: float(at) for at, name in enumerate(names)})
     cache.rpush("l", *names, *names)
     cache.rpush("n", *range(MEMBERS), "no number")
-    return Door(cache, REGISTRY, Settings())
+    return Endpoint(cache, REGISTRY, Settings())
 
 
 @pytest.mark.parametrize(
@@ -100,8 +100,8 @@ def a_door_of_sets() -> Door:
 def test_what_is_derived_takes_turns_and_its_reply_is_that_of_the_wire(
     line: bytes, reply: bytes
 ) -> None:
-    door = a_door_of_sets()
-    session, other = Session(door), Session(door)
+    endpoint = a_endpoint_of_sets()
+    session, other = Session(endpoint), Session(endpoint)
     session.receive(b"HELLO 3\r\n")
     replies = session.receive(line + b"\r\nPING\r\n")
     turns = 0
@@ -113,32 +113,32 @@ def test_what_is_derived_takes_turns_and_its_reply_is_that_of_the_wire(
     assert turns > 0
     assert replies.startswith(reply)
     assert replies.endswith(b"+PONG\r\n")
-    door.cache._check()
+    endpoint.cache._check()
 
 
 def test_a_client_that_goes_lets_go_of_what_was_derived_for_it() -> None:
-    door = a_door_of_sets()
-    before = door.cache.stats()["used_memory"]
-    session = Session(door)
+    endpoint = a_endpoint_of_sets()
+    before = endpoint.cache.stats()["used_memory"]
+    session = Session(endpoint)
     session.receive(b"ZUNIONSTORE to 2 z a\r\n")
-    assert session.errand is not None
+    assert session.long_command is not None
     session.close()
-    while door.cache.reap():
+    while endpoint.cache.reap():
         pass
-    assert not door.cache.exists("to")
-    assert door.cache.stats()["used_memory"] == before
-    assert not door.cache._store.rubble.heaps
-    door.cache._check()
+    assert not endpoint.cache.exists("to")
+    assert endpoint.cache.stats()["used_memory"] == before
+    assert not endpoint.cache._store.lazy_free.batches
+    endpoint.cache._check()
 
 
 def test_over_http_what_is_derived_has_the_reply_of_the_command() -> None:
-    commands = JsonCommands(a_door_of_sets().cache, REGISTRY)
-    for words, expected in (
+    commands = JsonCommands(a_endpoint_of_sets().cache, REGISTRY)
+    for argv, expected in (
         (["LTRIM", "l", "10", "150000"], "OK"),
         (["SINTER", "a", "b"], [f"m{MEMBERS - 2:05d}", f"m{MEMBERS - 1:05d}"]),
     ):
         with pytest.raises(Pending) as caught:
-            commands.answer({"command": words})
+            commands.answer({"command": argv})
         answer = None
         while answer is None:
             answer = commands.go_on(caught.value)
@@ -155,7 +155,7 @@ def test_over_http_what_is_derived_has_the_reply_of_the_command() -> None:
 
 
 def test_what_comes_meanwhile_waits_for_its_turn() -> None:
-    session = Session(a_door())
+    session = Session(a_endpoint())
     replies = session.receive(b"INVALIDATE t\r\n")
     replies += session.receive(b"DBSIZE\r\nPI")
     replies += session.receive(b"NG\r\n")
@@ -163,21 +163,21 @@ def test_what_comes_meanwhile_waits_for_its_turn() -> None:
 
 
 def test_a_reply_that_is_switched_off_stays_so() -> None:
-    session = Session(a_door())
+    session = Session(a_endpoint())
     replies = session.receive(b"CLIENT REPLY SKIP\r\nINVALIDATE t\r\nPING\r\n")
     assert finish(session, replies) == b"+PONG\r\n"
 
 
 def test_a_client_that_goes_leaves_its_keys_to_the_reaper() -> None:
-    door = a_door()
-    session = Session(door)
+    endpoint = a_endpoint()
+    session = Session(endpoint)
     session.receive(b"INVALIDATE t\r\n")
     session.close()
-    assert door.cache.dbsize() > 1
-    while door.cache.reap():
+    assert endpoint.cache.dbsize() > 1
+    while endpoint.cache.reap():
         pass
-    assert door.cache.dbsize() == 1
-    door.cache._check()
+    assert endpoint.cache.dbsize() == 1
+    endpoint.cache._check()
 
 
 def test_a_connection_gets_its_turns_from_the_loop() -> None:

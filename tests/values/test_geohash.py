@@ -1,4 +1,4 @@
-"""The mathematics of geohashes: places that come back, and areas that are covered."""
+"""The mathematics of geohashes: points that come back, and areas that are covered."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from cachestorm.values.geohash import (
     Circle,
     distance_m,
     geohash_of,
-    place_of,
+    point_of,
     score_of,
 )
 
@@ -26,7 +26,7 @@ EVERY_SCORE = st.floats(allow_nan=False)
 
 @given(longitudes, latitudes)
 def test_a_place_comes_back_to_half_a_cell(longitude: float, latitude: float) -> None:
-    east, north = place_of(score_of(longitude, latitude))
+    east, north = point_of(score_of(longitude, latitude))
     assert abs(east - longitude) <= LONGITUDE_MAX / 2**26 * 1.00001
     assert abs(north - latitude) <= LATITUDE_MAX / 2**26 * 1.00001
 
@@ -34,13 +34,13 @@ def test_a_place_comes_back_to_half_a_cell(longitude: float, latitude: float) ->
 @given(st.floats(-179.99, 179.99), st.floats(-85, 85))
 def test_a_place_that_came_back_has_the_same_score(longitude: float, latitude: float) -> None:
     score = score_of(longitude, latitude)
-    assert score == score_of(*place_of(score))
+    assert score == score_of(*point_of(score))
     assert 0 <= score < 2**52
 
 
 @given(EVERY_SCORE)
 def test_every_score_is_a_place_on_the_map(score: float) -> None:
-    longitude, latitude = place_of(score)
+    longitude, latitude = point_of(score)
     assert abs(longitude) <= LONGITUDE_MAX
     assert abs(latitude) <= LATITUDE_MAX
     assert len(geohash_of(score)) == 11
@@ -89,14 +89,14 @@ def test_nine_ranges_cover_all_of_an_area(
     if abs(there[0]) > LONGITUDE_MAX or abs(there[1]) > LATITUDE_MAX:
         return
     score = score_of(*there)
-    place = place_of(score)
+    point = point_of(score)
     for area in (
         Circle(longitude, latitude, radius),
         Box(longitude, latitude, radius * 2, radius),
     ):
         ranges = area.score_ranges()
         assert 1 <= len(ranges) <= 9
-        assert area.distance_m(*place) < 0 or is_covered(ranges, score)
+        assert area.distance_m(*point) < 0 or is_covered(ranges, score)
 
 
 def test_no_range_is_searched_twice() -> None:

@@ -9,7 +9,7 @@ from collections.abc import Callable
 import pytest
 
 from cachestorm import Cache, Cause, ManualClock
-from cachestorm.keyspace.rubble import REAPING_STEP, SMALL, STEP, Heap, count_of
+from cachestorm.keyspace.lazy_free import REAPING_STEP, SMALL, STEP, Batch, count_of
 from cachestorm.values.container import Container
 
 COUNT = 25_000
@@ -68,8 +68,8 @@ def steps_of(cache: Cache) -> int:
     steps = 0
     while cache.reap():
         steps += 1
-    assert not cache._store.rubble.heaps
-    assert cache._store.rubble.size_bytes == 0
+    assert not cache._store.lazy_free.batches
+    assert cache._store.lazy_free.size_bytes == 0
     return steps
 
 
@@ -80,20 +80,20 @@ def test_a_large_value_is_let_go_in_steps(fill: str, way: str) -> None:
     FILLS[fill](cache, "big")
     WAYS[way](cache)
     assert cache.dbsize() == 0
-    assert cache._store.rubble.heaps
+    assert cache._store.lazy_free.batches
     cache._check()
     assert cache.stats()["used_memory"] == 0
     assert cache.reap() <= 2 * REAPING_STEP
-    assert cache._store.rubble.heaps
+    assert cache._store.lazy_free.batches
     steps_of(cache)
     cache._check()
 
 
-def test_a_small_value_leaves_no_rubble() -> None:
+def test_a_small_value_is_freed_at_once() -> None:
     cache = Cache()
     cache.sadd("small", *NAMES[:SMALL])
     cache.delete("small")
-    assert not cache._store.rubble.heaps
+    assert not cache._store.lazy_free.batches
 
 
 @pytest.mark.parametrize("fill", FILLS)
@@ -102,7 +102,7 @@ def test_a_value_that_gets_another_name_or_namespace_stays_whole(fill: str) -> N
     FILLS[fill](cache, "big")
     cache.rename("big", "bigger")
     assert cache.move("bigger", 1)
-    assert not cache._store.rubble.heaps
+    assert not cache._store.lazy_free.batches
     other = cache.database(1)
     assert other.type("bigger") == fill
     cache._check()
@@ -125,15 +125,17 @@ def test_what_was_taken_apart_is_empty_and_sound(fill: str) -> None:
 
 def waiting(cache: Cache) -> int:
     """How many elements of a list are still to be let go."""
-    return sum(count_of(part) for heap in cache._store.rubble.heaps for part in heap.parts)
+    return sum(
+        count_of(part) for batch in cache._store.lazy_free.batches for part in batch.parts
+    )
 
 
-def test_other_calls_let_go_of_rubble_a_small_step_at_a_time() -> None:
+def test_other_calls_free_lazily_a_small_step_at_a_time() -> None:
     cache = Cache()
     store = cache._store
     cache.rpush("big", *NAMES)
     cache.delete("big")
-    while store.rubble.heaps:
+    while store.lazy_free.batches:
         # as if the step before had been long ago
         store._rest_s = 0.0
         before = waiting(cache)
@@ -179,7 +181,7 @@ def test_a_hash_of_which_all_fields_are_due_leaves_as_a_whole() -> None:
     clock.advance(2)
     assert cache.hget("big", NAMES[0]) is None
     assert cache.exists("big") == 0
-    assert cache._store.rubble.heaps
+    assert cache._store.lazy_free.batches
     assert cache.stats()["used_memory"] == 0
     removal = cache.why("big")
     assert removal is not None
@@ -251,7 +253,7 @@ def test_what_a_flush_leaves_of_tags_and_deadlines_is_let_go_in_steps() -> None:
     cache._check()
 
 
-def test_an_invalidation_that_is_flushed_half_way_leaves_its_rest_as_rubble() -> None:
+def test_an_invalidation_that_is_flushed_half_way_leaves_its_rest_to_be_freed_lazily() -> None:
     cache = Cache()
     for name in NAMES:
         cache.set(name, b"v", tags=["t"])
@@ -269,7 +271,7 @@ def test_large_values_made_and_dropped_in_a_loop_stay_within_the_limit() -> None
     cache.sadd("big", *NAMES)
     for _ in range(20):
         cache.copy("big", "copy", replace=True)
-        waiting = cache._store.rubble.size_bytes
+        waiting = cache._store.lazy_free.size_bytes
         assert cache.stats()["used_memory"] + waiting <= limit
 
 
@@ -277,42 +279,42 @@ def test_a_step_counts_large_strings_and_objects_with_their_size() -> None:
     cache = Cache()
     cache.rpush("strings", *[bytes(1 << 20) for _ in range(SMALL + 1)])
     cache.rpush("objects", *[list(range(1000)) for _ in range(SMALL + 1)])
-    rubble = cache._store.rubble
+    waiting = cache._store.lazy_free
     for key in ("strings", "objects"):
         cache.delete(key)
         steps = 0
-        while rubble.heaps:
-            assert rubble.sweep(STEP) <= 2 * STEP
+        while waiting.batches:
+            assert waiting.sweep(STEP) <= 2 * STEP
             steps += 1
         assert steps > SMALL // 10
 
 
 def test_small_values_within_a_large_one_count_with_what_they_hold() -> None:
-    heap = Heap([[["x"] * 100 for _ in range(100)]], 1000)
-    done = heap.shrink(1000)
+    batch = Batch([[["x"] * 100 for _ in range(100)]], 1000)
+    done = batch.shrink(1000)
     assert 1000 <= done < 1200
-    assert heap.parts
-    assert 850 <= heap.size_bytes <= 950
+    assert batch.parts
+    assert 850 <= batch.size_bytes <= 950
 
 
 def test_large_values_of_a_flushed_cache_are_bounded_by_what_they_weigh() -> None:
     cache = Cache(max_memory="40mb")
-    rubble = cache._store.rubble
+    lazy_free = cache._store.lazy_free
     waiting: list[int] = []
     for _ in range(6):
         for number in range(6):
             FILLS["set"](cache, f"big:{number}")
         cache.flushdb()
         cache.exists("other")
-        waiting.append(sum(map(_elements, rubble.heaps)))
+        waiting.append(sum(map(_elements, lazy_free.batches)))
     # six times as much does not fit into the limit together
     assert max(waiting) < 4 * 6 * COUNT
-    assert rubble.size_bytes <= 40 << 20
+    assert lazy_free.size_bytes <= 40 << 20
     steps_of(cache)
 
 
 def _elements(part: object) -> int:
-    if isinstance(part, Heap):
+    if isinstance(part, Batch):
         return sum(map(_elements, part.parts))
     if isinstance(part, Container):
         return len(part)

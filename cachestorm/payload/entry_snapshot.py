@@ -2,7 +2,7 @@
 
 Taken by a command under the latch, in one copy of lists; written and read without it.
 
-1. An `Image` shares nothing that the store changes, so that it can be written at leisure.
+1. An `EntrySnapshot` shares nothing that the store changes, so it can be written later.
 2. A `Loaded` has passed every test that does not depend on the time: its container is not
    empty, no name is in it twice, no score is NaN.
 """
@@ -25,7 +25,7 @@ from cachestorm.values.sorted_set import SortedSet, spelling
 from cachestorm.values.weights import unbox
 
 
-class Image:
+class EntrySnapshot:
     """What an entry was at one moment, but for its key.
 
     Attributes:
@@ -58,12 +58,12 @@ class Image:
         self.tags: Final = tags
 
 
-def image_of(kind: u8, value: object, expires_at_ms: i64, tags: list[str]) -> Image:
-    """The image of what a keyspace stores. O(n), a copy of lists.
+def snapshot_of(kind: u8, value: object, expires_at_ms: i64, tags: list[str]) -> EntrySnapshot:
+    """The snapshot of what a keyspace stores. O(n), a copy of lists.
 
     Args:
         value: a scalar, a `Boxed` or a container.
-        tags: a list that the image may keep.
+        tags: a list that the snapshot may keep.
     """
     names: list[str] = []
     values: list[object] = []
@@ -85,7 +85,7 @@ def image_of(kind: u8, value: object, expires_at_ms: i64, tags: list[str]) -> Im
         values.append(value.whole())
     else:
         values.append(unbox(value))
-    return Image(kind, names, values, rows, deadlines, expires_at_ms, tags)
+    return EntrySnapshot(kind, names, values, rows, deadlines, expires_at_ms, tags)
 
 
 class Loaded:

@@ -1,4 +1,4 @@
-"""The errand: a command that is too long for one step, a slice at a time.
+"""The long command: a command that is too long for one step, a slice at a time.
 
 Made by the few commands that may meet a whole keyspace (INVALIDATE, KEYS, RANDOMKEY), and by
 those that work on large values (`derivation.py`); run by `Edge._run`: to its end, with others
@@ -6,7 +6,7 @@ let in between the slices, or one slice only, and what remains is handed to a ca
 others to serve.
 
 1. A slice ends after `SLICE_S` or `SLICE` pieces of work, whichever comes first.
-2. What an errand must do in one step for all readers it does in its first slice.
+2. What a long command must do in one step for all readers it does in its first slice.
 3. One that is abandoned leaves nothing behind that reaping would not finish. Whoever does
    not go on with it says so (`abandon`).
 4. Its result is the value of the command; `Plan.reply` makes the reply of it.
@@ -18,19 +18,19 @@ from typing import Final
 
 from mypy_extensions import mypyc_attr
 
-from cachestorm.keyspace.store import Hold, Store
+from cachestorm.keyspace.store import NamespaceReference, Store
 
 
-class Errand:
+class LongCommand:
     """A long command on its way.
 
     Attributes:
-        hold: of the namespace, where nobody else may be holding it.
+        reference: of the namespace, where nobody else may be holding it.
     """
 
     def __init__(self, store: Store) -> None:
         self._store: Final = store
-        self.hold: Hold | None = None
+        self.reference: NamespaceReference | None = None
 
     def step(self) -> bool:
         """Does one slice. The caller does not hold the latch.
@@ -60,9 +60,9 @@ class Unfinished(Exception):
     """A command has done its first slice, and the caller is to do the others.
 
     Attributes:
-        errand: what remains.
+        long_command: what remains.
     """
 
-    def __init__(self, errand: Errand) -> None:
+    def __init__(self, long_command: LongCommand) -> None:
         super().__init__()
-        self.errand: Final = errand
+        self.long_command: Final = long_command

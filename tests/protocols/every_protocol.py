@@ -1,4 +1,4 @@
-"""One cache behind every door, so that one test of a command runs through all of them."""
+"""One cache behind every protocol, so that one test of a command runs through all of them."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from cachestorm.declare.replies import to_json
 from cachestorm_server.json_commands import JsonCommands, read_document
 from cachestorm_server.settings import Settings
 
-DOORS: Final = ("in process", "resp2", "resp3", "http")
+PROTOCOLS: Final = ("in process", "resp2", "resp3", "http")
 
 
-class Door:
+class Protocol:
     """A way to run a command by its words on one cache, and to compare what comes back.
 
     Replies are compared in the shape of JSON: text for bulk and simple strings, dicts for
@@ -35,30 +35,30 @@ class Door:
             "http": self._http,
         }
         self._run = runs[name]
-        door = cachestorm_server.session.Door(self.cache, REGISTRY, Settings())
-        self._session = cachestorm_server.session.Session(door)
+        protocol = cachestorm_server.session.Endpoint(self.cache, REGISTRY, Settings())
+        self._session = cachestorm_server.session.Session(protocol)
         self._json = JsonCommands(self.cache, REGISTRY)
         if name == "resp3":
             self._session.receive(b"HELLO 3\r\n")
 
-    def gives(self, expected: object, *words: str) -> None:
+    def gives(self, expected: object, *argv: str) -> None:
         """Asserts what a command answers; an expected error is its RESP text."""
-        assert self(*words) == (flattened(expected) if self.name == "resp2" else expected)
+        assert self(*argv) == (flattened(expected) if self.name == "resp2" else expected)
 
-    def __call__(self, *words: str) -> object:
-        return self._run(words)
+    def __call__(self, *argv: str) -> object:
+        return self._run(argv)
 
-    def _in_process(self, words: tuple[str, ...]) -> object:
-        arguments: list[object] = list(words)
+    def _in_process(self, argv: tuple[str, ...]) -> object:
+        arguments: list[object] = list(argv)
         try:
             return to_json(REGISTRY.resolve(arguments).answer(self.cache, arguments))
         except CacheStormError as error:
             return f"-{error.resp}"
 
-    def _wire(self, words: tuple[str, ...]) -> object:
-        raw = [word.encode("utf-8", "surrogateescape") for word in words]
+    def _wire(self, argv: tuple[str, ...]) -> object:
+        raw = [arg.encode("utf-8", "surrogateescape") for arg in argv]
         request = b"*%d\r\n" % len(raw)
-        request += b"".join(b"$%d\r\n%s\r\n" % (len(word), word) for word in raw)
+        request += b"".join(b"$%d\r\n%s\r\n" % (len(arg), arg) for arg in raw)
         taken = self._session.receive(request)
         # on a busy machine a short command, too, may take more than one slice
         while self._session.backlog:
@@ -67,8 +67,8 @@ class Door:
         assert rest == b""
         return reply
 
-    def _http(self, words: tuple[str, ...]) -> object:
-        body = json.dumps({"command": list(words)}).encode()
+    def _http(self, argv: tuple[str, ...]) -> object:
+        body = json.dumps({"command": list(argv)}).encode()
         status, answer = self._json.answer(read_document(body))
         if status == 200:
             return answer["result"]

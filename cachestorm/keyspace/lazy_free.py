@@ -1,7 +1,7 @@
-"""The rubble: what has left the store and is too large to be let go in one step.
+"""Lazy freeing: what has left the store and is too large to be let go in one step.
 
 Filled by keyspaces, under the latch, with containers and with all that a flush leaves;
-cleared by `Commons.leave` and by reaping, a bounded step at a time. To let go of a million
+cleared by `SharedState.leave` and by reaping, a bounded step at a time. To let go of a million
 elements takes some tens of milliseconds, in which the interpreter runs nobody else.
 
 1. What comes in was taken apart into lists and dicts. Nobody else refers to these, so that
@@ -11,8 +11,8 @@ elements takes some tens of milliseconds, in which the interpreter runs nobody e
    same, however much hangs on it: nobody but the interpreter knows how.
 3. A finalizer that uses the cache does not begin a step within a step.
 4. Bytes that wait here are no longer charged to a keyspace, but they are bounded: see
-   `Commons.leave`.
-5. Many threads may let go at a time, each of a heap of its own. What they count together is
+   `SharedState.leave`.
+5. Many threads may let go at a time, each of a batch of its own. What they count together is
    counted under a lock, in which nothing else runs.
 """
 
@@ -41,7 +41,7 @@ OBJECT_BITS: Final = 7
 DICT_WORK: Final = 2
 
 
-class Strangers:
+class UserValues:
     """A list of values that are a user's: let go of one by one, and never taken apart.
 
     In a container such values are `Boxed`; outside of one nothing else tells them from the
@@ -52,11 +52,11 @@ class Strangers:
         self.values: Final = values
 
 
-class Heap:
+class Batch:
     """What one thing left.
 
     Attributes:
-        parts: lists, dicts, bulks, strangers, and heaps of what was large in it.
+        parts: lists, dicts, bulks, strangers, and batches of what was large in it.
         size_bytes: what of it is still here, about.
     """
 
@@ -67,7 +67,7 @@ class Heap:
         for part in parts:
             count += count_of(part)
         self._share: Final[i64] = size_bytes // count
-        # of `size_bytes`, what is no heap within this one
+        # of `size_bytes`, what is no batch within this one
         self._own_bytes: i64 = size_bytes
 
     def shrink(self, room: i64) -> i64:
@@ -76,7 +76,7 @@ class Heap:
         gone: i64 = 0
         while done < room and self.parts:
             part = self.parts.pop()
-            if isinstance(part, Heap):
+            if isinstance(part, Batch):
                 inner_bytes = part.size_bytes
                 done += part.shrink(room - done)
                 self.size_bytes -= inner_bytes - part.size_bytes
@@ -111,14 +111,14 @@ class Heap:
         elif isinstance(part, dict):
             while part and done < room:
                 done += DICT_WORK + self._let_go(part.popitem()[1])
-        elif isinstance(part, Strangers):
+        elif isinstance(part, UserValues):
             while part.values and done < room:
                 part.values.pop()
                 done += 1
         return done
 
     def _let_go(self, held: object) -> i64:
-        """Keeps what is a heap of its own. Returns the work that it is to drop the rest."""
+        """Keeps what is a batch of its own. Returns the work that it is to drop the rest."""
         if isinstance(held, (bytes, str)):
             return 1 + (len(held) >> STRING_BITS)
         if isinstance(held, Boxed):
@@ -129,7 +129,7 @@ class Heap:
         if isinstance(held, Container):
             # its size is known, and has nothing to do with the share of an element here
             size = held.size_bytes
-            self.parts.append(Heap(held.take_apart(), size))
+            self.parts.append(Batch(held.take_apart(), size))
             self._shed(size)
             self.size_bytes += size
         else:
@@ -137,15 +137,15 @@ class Heap:
         return 1
 
 
-class Rubble:
-    """All heaps of one cache.
+class LazyFree:
+    """All batches of one cache.
 
     Attributes:
-        heaps: what waits, and is in nobody's hands.
+        batches: what waits, and is in nobody's hands.
     """
 
     def __init__(self) -> None:
-        self.heaps: Final[list[Heap]] = []
+        self.batches: Final[list[Batch]] = []
         # two counters, since who adds holds the latch and who lets go does not
         self._came_bytes: i64 = 0
         self._went_bytes: i64 = 0
@@ -171,7 +171,7 @@ class Rubble:
             size_bytes: what they were charged at.
         """
         self._came_bytes += size_bytes
-        self.heaps.append(Heap(parts, size_bytes))
+        self.batches.append(Batch(parts, size_bytes))
 
     def sweep(self, room: i64) -> i64:
         """Lets go of about so much. The caller does not hold the latch.
@@ -186,29 +186,29 @@ class Rubble:
         done: i64 = 0
         try:
             while done < room:
-                heap = self._take()
-                if heap is None:
+                batch = self._take()
+                if batch is None:
                     break
-                done += self._sweep(heap, room - done)
+                done += self._sweep(batch, room - done)
         finally:
             self._sweepers.discard(thread)
         return done
 
-    def _sweep(self, heap: Heap, room: i64) -> i64:
-        before = heap.size_bytes
+    def _sweep(self, batch: Batch, room: i64) -> i64:
+        before = batch.size_bytes
         try:
-            return heap.shrink(room)
+            return batch.shrink(room)
         finally:
-            went = before - heap.size_bytes
-            if heap.parts:
-                self.heaps.append(heap)
+            went = before - batch.size_bytes
+            if batch.parts:
+                self.batches.append(batch)
             with self._counting:
                 self._went_bytes += went
 
-    def _take(self) -> Heap | None:
-        """A heap for this thread alone."""
+    def _take(self) -> Batch | None:
+        """A batch for this thread alone."""
         try:
-            return self.heaps.pop()
+            return self.batches.pop()
         except IndexError:
             # there is none, or another thread was faster
             return None
@@ -216,7 +216,7 @@ class Rubble:
 
 def count_of(part: object) -> i64:
     """How many elements a part has."""
-    if isinstance(part, Strangers):
+    if isinstance(part, UserValues):
         return len(part.values)
     if isinstance(part, (list, dict)):
         return len(part)

@@ -8,8 +8,8 @@ from collections.abc import Callable
 import pytest
 
 from cachestorm import Cache, ManualClock
-from cachestorm.keyspace.commons import LOOK, SLICE
-from cachestorm.operations.errand import Errand, Unfinished
+from cachestorm.keyspace.shared_state import LOOK, SLICE
+from cachestorm.operations.long_command import LongCommand, Unfinished
 
 COUNT = 3 * SLICE
 
@@ -36,10 +36,10 @@ def prepared(command: str) -> Cache:
     return cache
 
 
-def handed_over(cache: Cache, command: str) -> Errand:
+def handed_over(cache: Cache, command: str) -> LongCommand:
     with pytest.raises(Unfinished) as caught:
         LONG[command](cache.serving_others())
-    return caught.value.errand
+    return caught.value.long_command
 
 
 @pytest.mark.parametrize("command", LONG)
@@ -64,13 +64,13 @@ def test_a_thread_pauses_between_the_slices(
 def test_a_view_that_serves_others_hands_over_what_remains(command: str) -> None:
     cache = prepared(command)
     expected = sorted(f"k{n}" for n in range(COUNT) if str(n).startswith("1"))
-    errand = handed_over(cache, command)
+    long_command = handed_over(cache, command)
     steps = 1
-    while not errand.step():
+    while not long_command.step():
         steps += 1
         assert cache.set("other", b"v")
     assert steps >= COUNT // (SLICE + LOOK)
-    result = errand.result()
+    result = long_command.result()
     if command == "INVALIDATE":
         assert result == COUNT
     elif command == "KEYS":
@@ -95,14 +95,14 @@ def test_in_a_transaction_a_long_command_is_one_step(
 @pytest.mark.parametrize("tags", [1, 10])
 def test_a_slice_of_an_invalidation_is_measured_in_tags(tags: int) -> None:
     cache = tagged(COUNT // tags, tags)
-    errand = handed_over(cache, "INVALIDATE")
+    long_command = handed_over(cache, "INVALIDATE")
     assert cache.tagcount("t") == 0
     assert cache.get("k1") is None
     left = cache.dbsize()
-    while not errand.step():
+    while not long_command.step():
         assert left - cache.dbsize() <= (SLICE + LOOK) // tags + 1
         left = cache.dbsize()
-    assert errand.result() == COUNT // tags
+    assert long_command.result() == COUNT // tags
     cache._check()
 
 
@@ -129,7 +129,7 @@ def test_a_swap_in_the_middle_of_an_invalidation_lets_others_in() -> None:
     left = cache.dbsize()
     assert left > 1
     assert cache.get("kept") == b"v"
-    swapping = caught.value.errand
+    swapping = caught.value.long_command
     while not swapping.step():
         assert left - cache.dbsize() <= SLICE + LOOK
         left = cache.dbsize()
@@ -171,10 +171,10 @@ def test_a_flush_in_the_middle_of_an_invalidation_does_not_change_its_count(flus
     cache.set("later", b"v", tags=["t"])
     cache.namespacedel("n") if flush == "namespacedel" else getattr(cache, flush)()
     cache.set("after", b"v", tags=["t"])
-    errand = caught.value.errand
-    while not errand.step():
+    long_command = caught.value.long_command
+    while not long_command.step():
         pass
-    assert errand.result() == COUNT
+    assert long_command.result() == COUNT
     assert cache._space.invalidated == COUNT
     assert cache.keys() == ["after"]
     while cache.reap():

@@ -1,4 +1,4 @@
-"""DUMP and RESTORE at the doors that carry bytes in their own ways."""
+"""DUMP and RESTORE at the endpoints that carry bytes in their own ways."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from cachestorm import Cache
 from cachestorm.declare.registry import REGISTRY
 from cachestorm_cli.client import read_reply, spell
 from cachestorm_server.json_commands import JsonCommands, read_document
-from cachestorm_server.session import Door, Session
+from cachestorm_server.session import Endpoint, Session
 from cachestorm_server.settings import Settings
 
 
@@ -42,7 +42,7 @@ def test_a_payload_travels_in_process(cache: Cache) -> None:
 
 @pytest.mark.parametrize("protocol", [b"2", b"3"])
 def test_a_payload_travels_over_resp(cache: Cache, protocol: bytes) -> None:
-    session = Session(Door(cache, REGISTRY, Settings()))
+    session = Session(Endpoint(cache, REGISTRY, Settings()))
     session.receive(spell([b"HELLO", protocol]))
     payload = read_reply(io.BytesIO(session.receive(spell([b"DUMP", b"h"]))))
     assert isinstance(payload, bytes)
@@ -61,10 +61,10 @@ def test_a_payload_travels_over_resp(cache: Cache, protocol: bytes) -> None:
 
 
 def test_a_payload_travels_over_http_in_base64(cache: Cache) -> None:
-    door = JsonCommands(cache, REGISTRY)
+    endpoint = JsonCommands(cache, REGISTRY)
 
     def answer(**named: object) -> tuple[int, dict[str, object]]:
-        return door.answer(read_document(json.dumps(named).encode()))
+        return endpoint.answer(read_document(json.dumps(named).encode()))
 
     status, found = answer(command="DUMP", key="h")
     payload = found["result"]

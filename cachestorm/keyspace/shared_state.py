@@ -1,13 +1,13 @@
-"""The commons: what all keyspaces of one cache share, and the accounts of its memory.
+"""The shared: what all keyspaces of one cache share, and the accounts of its memory.
 
 Written under the latch by keyspaces; the store above it makes and drops keyspaces.
 
 1. `leave` is the only way to give the latch back. What left the store meanwhile lies in
-   the graveyard and is dropped after the release: a finalizer may enter the cache.
-2. What is large lies in the rubble instead. A `leave` lets go of a step of it, unless the last
+   the to_drop and is dropped after the release: a finalizer may enter the cache.
+2. What is large is freed lazily instead. A `leave` frees a step of it, unless the last
    step was a moment ago: so a share of the time goes into that, and calls that are many do not
-   pay for each. Each lets go of as much more as the rubble is above its bound: the limit of
-   memory less what the store holds, or `MOST_RUBBLE_BYTES` where there is no limit. So memory
+   pay for each. Each lets go of as much more as what waits is above its bound: the limit of
+   memory less what the store holds, or `MOST_PENDING_BYTES` where there is no limit. So memory
    cannot run away from a program that makes and drops large values in a loop, and nobody else
    waits for any of it.
 3. Time stands still between `enter` and `leave`.
@@ -26,13 +26,13 @@ from cachestorm.entry import Entry
 from cachestorm.errors import OutOfMemoryError, ReentrancyError
 from cachestorm.events import Effects
 from cachestorm.keyspace.latch import Latch
+from cachestorm.keyspace.lazy_free import REAPING_STEP, SMALL, STEP, LazyFree
 from cachestorm.keyspace.ledger import Ledger
-from cachestorm.keyspace.rubble import REAPING_STEP, SMALL, STEP, Rubble
 from cachestorm.values.container import Container
 from cachestorm.values.weights import is_shared
 
-MOST_RUBBLE_BYTES: Final = 1 << 30
-# After a step that let go of rubble, so many times as long goes to what the calls are for.
+MOST_PENDING_BYTES: Final = 1 << 30
+# After a step of lazy freeing, so many times as long goes to what the calls are for.
 REST: Final = 4.0
 # How long a thread that works in slices sleeps between two of them. A sleep of nothing gives
 # up the interpreter's lock and takes it back before anybody who waits for it wakes up.
@@ -44,7 +44,7 @@ LOOK: Final = 64
 SLICE: Final = 8192
 
 
-class Commons:
+class SharedState:
     """What all keyspaces of one cache share, and its budget of memory."""
 
     def __init__(self, clock: Clock, max_bytes: int, max_entries: int) -> None:
@@ -66,8 +66,8 @@ class Commons:
         self._depth: i64 = 0
         # whether a command of that transaction is at work
         self._busy: bool = False
-        self.graveyard: list[object] = []
-        self.rubble: Final = Rubble()
+        self.to_drop: list[object] = []
+        self.lazy_free: Final = LazyFree()
         # when the last step of letting go ended, and for how long none is due
         self._swept_at: float = 0.0
         self._rest_s: float = 0.0
@@ -106,36 +106,36 @@ class Commons:
             self._busy = False
             return
         dead: list[object] | None = None
-        if self.graveyard:
-            dead = self.graveyard
-            self.graveyard = []
+        if self.to_drop:
+            dead = self.to_drop
+            self.to_drop = []
         self.latch.release()
         if self.effects.queue:
             self.effects.drain()
         dropped_here(dead)
-        if self.rubble.heaps:
+        if self.lazy_free.batches:
             self._sweep()
 
     def _sweep(self) -> None:
-        rubble = self.rubble
+        waiting = self.lazy_free
         # a clock that was set back is no reason to wait
         if not 0.0 <= wall_time() - self._swept_at < self._rest_s:
             self._step(STEP)
-        while rubble.size_bytes > self._most_rubble():
-            if rubble.sweep(REAPING_STEP) == 0:
+        while waiting.size_bytes > self._most_pending():
+            if waiting.sweep(REAPING_STEP) == 0:
                 break
             time.sleep(PAUSE_S)
 
     def _step(self, room: i64) -> i64:
         """One step of letting go, after which calls are let off for a while."""
         began_at = wall_time()
-        done = self.rubble.sweep(room)
+        done = self.lazy_free.sweep(room)
         self._swept_at = wall_time()
         self._rest_s = (self._swept_at - began_at) * REST
         return done
 
     def sweep(self) -> i64:
-        """One step of letting go of rubble; nothing within a transaction.
+        """One step of lazy freeing; nothing within a transaction.
 
         Returns:
             How much it was, in elements.
@@ -144,8 +144,8 @@ class Commons:
             return 0
         return self._step(REAPING_STEP)
 
-    def _most_rubble(self) -> i64:
-        return MOST_RUBBLE_BYTES if self.max_bytes == 0 else self.max_bytes - self.used_bytes
+    def _most_pending(self) -> i64:
+        return MOST_PENDING_BYTES if self.max_bytes == 0 else self.max_bytes - self.used_bytes
 
     def begin(self) -> None:
         """Takes the latch for many commands of this thread.
@@ -197,7 +197,7 @@ class Commons:
     def forked(self) -> None:
         """In a child process: whatever other threads were about, they stayed behind."""
         self.effects.forked()
-        self.rubble.forked()
+        self.lazy_free.forked()
 
     def in_transaction(self) -> bool:
         """Whether this thread is inside a transaction."""
@@ -230,16 +230,16 @@ class Commons:
         """
         raise NotImplementedError
 
-    def bury(self, value: object) -> None:
+    def drop_later(self, value: object) -> None:
         """Keeps a value that may have a finalizer alive until the latch is free."""
         kind = type(value)
         if kind is bytes or kind is str or kind is int or kind is float or is_shared(value):
             return
         if isinstance(value, Container) and value.bulk() > SMALL:
             size = value.size_bytes
-            self.rubble.add(value.take_apart(), size)
+            self.lazy_free.add(value.take_apart(), size)
             return
-        self.graveyard.append(value)
+        self.to_drop.append(value)
 
 
 def dropped_here(value: object) -> None:
