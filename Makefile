@@ -12,8 +12,11 @@ BENCH ?=
 # for other ports: make run RUN='--port 7000 --http-port 7001'
 RUN ?=
 
+# for a build sooner done, of code that runs slower: make test-compiled QUICK=1
+QUICK ?=
+
 BIN := .venv/bin
-COMPILED := build/compiled
+COMPILED := build/$(if $(QUICK),quick,compiled)
 PACKAGES := cachestorm cachestorm_server cachestorm_cli
 # Without PYTHONSAFEPATH the directory at hand comes first on sys.path, and a compiled run
 # would test the source. The tests themselves are found by the path that is given here.
@@ -51,7 +54,7 @@ docs: .venv/.dev .venv/.docs ## write docs/commands, build the documentation in 
 	$(BIN)/mkdocs build --strict --quiet --site-dir build/site
 	@echo "build/site/index.html"
 
-compiled: $(COMPILED)/.built ## compile the packages into build/compiled
+compiled: $(COMPILED)/.built ## compile into build/compiled; with QUICK=1, into build/quick
 
 dist: .venv/.dev ## build wheel and sdist into dist/
 	$(BIN)/python -m build
@@ -93,11 +96,22 @@ build/sources: FORCE
 	@if cmp -s $@.new $@; then rm $@.new; else mv $@.new $@; fi
 
 SOURCES := $(shell find $(PACKAGES) -name '*.py')
+BUILDERS := pyproject.toml setup.py $(wildcard compiling/*.py)
 
 # The tools of .venv build it, not a fresh set of them as for a user. What setuptools left of an
 # earlier build goes first: it would bring deleted modules back.
-$(COMPILED)/.built: .venv/.dev build/sources pyproject.toml setup.py $(SOURCES)
+build/compiled/.built: .venv/.dev build/sources $(BUILDERS) $(SOURCES)
 	rm -rf $(COMPILED) build/lib.* build/bdist.*
 	CACHESTORM_COMPILE=1 $(BIN)/python -m pip install -qq --no-deps --no-build-isolation \
 		--target $(COMPILED) .
+	@touch $@
+
+# Without a wheel between, and upon what an earlier quick build left, unless a module is gone.
+build/quick/.built: build/quick/.listed $(BUILDERS) $(SOURCES)
+	CACHESTORM_COMPILE=1 CACHESTORM_QUICK=1 $(BIN)/python setup.py -q build \
+		--build-lib $(COMPILED) --build-temp build/quick-o
+	@touch $@
+
+build/quick/.listed: .venv/.dev build/sources
+	rm -rf $(COMPILED) && mkdir -p $(COMPILED)
 	@touch $@
