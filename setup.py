@@ -33,11 +33,13 @@ ROOT = Path(__file__).resolve().parent
 # build_meta runs this file without its folder on the path
 sys.path.insert(0, str(ROOT))
 
+from compiling.literals import number_by_unit  # noqa: E402
 from compiling.units import ask_ccache, compile_at_once  # noqa: E402
 
 PURE = os.environ.get("CACHESTORM_PURE") == "1"
 COMPILE = os.environ.get("CACHESTORM_COMPILE") == "1"
 QUICK = os.environ.get("CACHESTORM_QUICK") == "1"
+TARGET = Path("build", "quick-c") if QUICK else Path("build")
 JOBS = int(os.environ.get("CACHESTORM_JOBS") or os.cpu_count() or 1)
 # The commands that leave something to run. Others (sdist, metadata) need no compiled code,
 # and an editable install would hide every later edit behind it.
@@ -127,8 +129,14 @@ def extensions() -> list[Extension]:
             debug_level="0",
             group_name="cachestorm",
             multi_file=QUICK,
-            target_dir="build/quick-c" if QUICK else "build",
+            target_dir=TARGET.as_posix(),
         )
+        if QUICK:
+            units = {Path(path) for path in made[0].sources if "/__native_" in path}
+            central = TARGET / "__native_cachestorm.c"
+            number_by_unit(
+                sorted(units - {central}), central, TARGET / "__native_internal_cachestorm.h"
+            )
     except (Exception, SystemExit) as error:
         stay_pure(f"mypyc failed ({error})")
         return []
