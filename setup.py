@@ -33,6 +33,7 @@ ROOT = Path(__file__).resolve().parent
 # build_meta runs this file without its folder on the path
 sys.path.insert(0, str(ROOT))
 
+from compiling.help_texts import HelpTexts  # noqa: E402
 from compiling.literals import number_by_unit  # noqa: E402
 from compiling.units import ask_ccache, compile_at_once  # noqa: E402
 
@@ -67,6 +68,11 @@ def listed_modules() -> list[str]:
     return sorted(names)
 
 
+def module_name(path: str) -> str:
+    """The name of the module at a path relative to the root."""
+    return path.removesuffix(".py").replace("/", ".")
+
+
 def lacks_compiler() -> str | None:
     """What is missing to build an extension module, or None."""
     from distutils.ccompiler import new_compiler
@@ -99,12 +105,20 @@ def stay_pure(reason: str) -> None:
     Raises:
         SystemExit: with CACHESTORM_COMPILE=1.
     """
-    if COMPILE:
-        raise SystemExit(f"CACHESTORM_COMPILE=1, but: {reason}")
-    warnings.warn(
-        f"CacheStorm is built as pure Python, several times slower than compiled: {reason}",
-        stacklevel=2,
+    complain(
+        f"CacheStorm is built as pure Python, several times slower than compiled: {reason}"
     )
+
+
+def complain(shortcoming: str) -> None:
+    """Warns of what the build falls short of, or refuses where compiling was demanded.
+
+    Raises:
+        SystemExit: with CACHESTORM_COMPILE=1.
+    """
+    if COMPILE:
+        raise SystemExit(f"CACHESTORM_COMPILE=1, but: {shortcoming}")
+    warnings.warn(shortcoming, stacklevel=2)
 
 
 def extensions() -> list[Extension]:
@@ -131,15 +145,20 @@ def extensions() -> list[Extension]:
             multi_file=QUICK,
             target_dir=TARGET.as_posix(),
         )
-        if QUICK:
-            units = {Path(path) for path in made[0].sources if "/__native_" in path}
-            central = TARGET / "__native_cachestorm.c"
-            number_by_unit(
-                sorted(units - {central}), central, TARGET / "__native_internal_cachestorm.h"
-            )
     except (Exception, SystemExit) as error:
         stay_pure(f"mypyc failed ({error})")
         return []
+    units = {Path(path) for path in made[0].sources if "/__native_" in path}
+    sources = {module_name(path): ROOT / path for path in listed_modules()}
+    try:
+        HelpTexts(sources).put_into(sorted(units))
+    except ValueError as error:
+        complain(f"compiled code has no help ({error})")
+    if QUICK:
+        central = TARGET / "__native_cachestorm.c"
+        number_by_unit(
+            sorted(units - {central}), central, TARGET / "__native_internal_cachestorm.h"
+        )
     for extension in made:
         # a newer compiler's new warning is no reason to run slowly
         flags = [flag for flag in extension.extra_compile_args if flag != "-Werror"]
