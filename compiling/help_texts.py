@@ -44,8 +44,8 @@ TOP_LEVEL = re.compile(
     r"^[^\S\n]*char CPyDef_(?P<name>\w+?)_____top_level__\(void\) \{", re.MULTILINE
 )
 START = re.compile(
-    r"\bint CPyExec_(?P<name>\w+?)(?:__impl)?\(PyObject \*module\)\s*\{(?:(?!CPyExec_|CPyImport_Exec).)*?"
-    r"PyObject\* modname = NULL;\n",
+    r"\bint CPyExec_(?P<name>\w+?)(?:__impl)?\(PyObject \*module\)\s*\{"
+    r"(?:(?!CPyExec_|CPyImport_Exec).)*?PyObject\* modname = NULL;\n",
     re.DOTALL,
 )
 
