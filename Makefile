@@ -3,6 +3,7 @@
 # Each target sets up what it needs, in .venv and build/, on a machine that has only Python
 # 3.11 or newer, make, git and a C compiler. Stamps keep repeated runs short.
 
+# for another Python, with .venv-3.12 and build/compiled-3.12: make test PYTHON=python3.12
 PYTHON ?= python3
 JOBS ?= 2
 # for one test or more: make test TESTS=tests/commands/test_strings.py
@@ -12,8 +13,17 @@ BENCH ?=
 # for other ports: make run RUN='--port 7000 --http-port 7001'
 RUN ?=
 
-BIN := .venv/bin
-COMPILED := build/compiled
+# for a build sooner done, of code that runs slower: make test-compiled QUICK=1
+QUICK ?=
+
+SUFFIX := $(if $(filter-out python3,$(PYTHON)),-$(shell $(PYTHON) -c \
+	'import sys; print("%d.%d" % sys.version_info[:2])'))
+ifeq ($(SUFFIX),-)
+$(error no Python that answers to $(PYTHON))
+endif
+VENV := .venv$(SUFFIX)
+BIN := $(VENV)/bin
+COMPILED := build/$(if $(QUICK),quick,compiled)$(SUFFIX)
 PACKAGES := cachestorm cachestorm_server cachestorm_cli
 # Without PYTHONSAFEPATH the directory at hand comes first on sys.path, and a compiled run
 # would test the source. The tests themselves are found by the path that is given here.
@@ -22,44 +32,59 @@ COMPILED_PATH := PYTHONSAFEPATH=1 PYTHONPATH=$(CURDIR)/$(COMPILED):$(CURDIR)
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: run test test-pure test-compiled lint bench docs compiled dist clean help FORCE
+.PHONY: run test test-pure test-compiled test-ecosystem test-slow lint bench docs build \
+	compiled dist clean help FORCE
 
-run: $(COMPILED)/.built ## start the compiled server: RESP on 6380, HTTP on 9090
+run: $(COMPILED)/.built $(VENV)/.server ## start the compiled server: RESP on 6380, HTTP on 9090
 	$(COMPILED_PATH) $(BIN)/cachestorm serve $(RUN)
 
 test: test-pure test-compiled ## run the whole suite twice: as source and compiled
 
-test-pure: .venv/.dev ## run the suite on the source, and the examples in docstrings
+test-pure: $(VENV)/.dev ## run the suite on the source, and the examples in docstrings
 	CACHESTORM_EXPECT=pure $(SOURCE_PATH) $(BIN)/pytest -n $(JOBS) $(TESTS)
 	$(SOURCE_PATH) $(BIN)/pytest -q --doctest-modules $(PACKAGES) \
 		tests/benchmarks/page.py tests/benchmarks/sample.py
 
-test-compiled: $(COMPILED)/.built ## run the suite on the compiled packages
+test-compiled: $(COMPILED)/.built $(VENV)/.dev ## run the suite on the compiled packages
 	CACHESTORM_EXPECT=compiled $(COMPILED_PATH) $(BIN)/pytest -n $(JOBS) $(TESTS)
 
-lint: .venv/.dev ## check style, types and the direction of imports
+ifeq ($(wildcard tests/ecosystem/test_*.py tests/ecosystem/*/test_*.py),)
+test-ecosystem:
+	@echo "tests/ecosystem has no tests yet"
+else
+test-ecosystem: $(COMPILED)/.built $(VENV)/.ecosystem ## run frameworks and clients on the compiled packages
+	CACHESTORM_EXPECT=compiled $(COMPILED_PATH) $(BIN)/pytest -n $(JOBS) tests/ecosystem
+endif
+
+# 5: nothing was collected, which is nothing to fail for
+test-slow: $(COMPILED)/.built $(VENV)/.dev ## run the tests that take minutes, on the compiled packages
+	CACHESTORM_EXPECT=compiled $(COMPILED_PATH) $(BIN)/pytest -n $(JOBS) -m slow $(TESTS) || [ $$? = 5 ]
+
+lint: $(VENV)/.dev ## check style, types and the direction of imports
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy --strict $(PACKAGES)
+	$(BIN)/mypy --strict $(PACKAGES) compiling
 	PYTHONPATH=$(CURDIR) $(BIN)/lint-imports --no-logo
 
-bench: $(COMPILED)/.built .venv/.bench ## measure against the peers, write docs/benchmarks/
+bench: $(COMPILED)/.built $(VENV)/.bench ## measure against the peers, write docs/benchmarks/
 	$(SOURCE_PATH) $(BIN)/python -m tests.benchmarks $(BENCH)
 
-docs: .venv/.dev .venv/.docs ## write docs/commands, build the documentation in build/site
-	$(SOURCE_PATH) $(BIN)/python tests/docs/command_pages.py
-	$(BIN)/mkdocs build --strict --quiet --site-dir build/site
+docs: $(VENV)/.dev $(VENV)/.docs ## write docs/commands, build the documentation in build/site
+	$(SOURCE_PATH):$(CURDIR)/tests/docs $(BIN)/python tests/docs/command_pages.py
+	$(BIN)/python -m mkdocs build --strict --quiet --site-dir build/site
 	@echo "build/site/index.html"
 
-compiled: $(COMPILED)/.built ## compile the packages into build/compiled
+build: compiled ## the same as compiled
 
-dist: .venv/.dev ## build wheel and sdist into dist/
+compiled: $(COMPILED)/.built ## compile into build/compiled; with QUICK=1, into build/quick
+
+dist: $(VENV)/.dev ## build wheel and sdist into dist/
 	$(BIN)/python -m build
 
-clean: ## remove all that was built, and .venv
-	rm -rf .venv build dist *.egg-info site .mypy_cache .ruff_cache .pytest_cache \
+clean: ## remove all that was built, and every .venv
+	rm -rf .venv .venv-* build dist *.egg-info site .mypy_cache .ruff_cache .pytest_cache \
 		.import_linter_cache .hypothesis
-	find $(PACKAGES) tests -name __pycache__ -type d -prune -exec rm -rf {} +
+	find $(PACKAGES) compiling tests -name __pycache__ -type d -prune -exec rm -rf {} +
 	find $(PACKAGES) -name '*.so' -delete
 	rm -f *.so
 
@@ -67,24 +92,37 @@ help: ## print this
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | \
 		while IFS="$$(printf '\t')" read -r name text; do printf '%-14s %s\n' "$$name" "$$text"; done
 
-.venv/.made:
+$(VENV)/.made:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo "CacheStorm needs Python 3.11 or newer: make PYTHON=/path/to/python3.11"; exit 1; }
-	$(PYTHON) -m venv .venv
+	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install -qq --upgrade 'pip>=24'
 	@touch $@
 
-.venv/.dev: .venv/.made pyproject.toml setup.py
-	$(BIN)/python -m pip install -qq --editable '.[dev]'
+# What compiles, named once, by pyproject.toml for pip; here without an environment a build.
+$(VENV)/.tools: $(VENV)/.made pyproject.toml
+	@$(BIN)/python -c 'import tomllib; file = open("pyproject.toml", "rb"); \
+		print(*tomllib.load(file)["build-system"]["requires"], sep="\n")' > $(VENV)/tools.txt
+	$(BIN)/python -m pip install -qq -r $(VENV)/tools.txt
 	@touch $@
 
-.venv/.bench: .venv/.dev
-	$(BIN)/python -m pip install -qq --editable '.[bench]'
-	@touch $@
+# $(call install,extra): the source itself, with what an extra needs
+install = $(BIN)/python -m pip install -qq --no-build-isolation --editable '.[$(1)]' && touch $@
 
-.venv/.docs: .venv/.made pyproject.toml
-	$(BIN)/python -m pip install -qq --editable '.[docs]'
-	@touch $@
+$(VENV)/.server: $(VENV)/.tools pyproject.toml
+	$(call install,server)
+
+$(VENV)/.dev: $(VENV)/.tools pyproject.toml
+	$(call install,dev)
+
+$(VENV)/.ecosystem: $(VENV)/.dev pyproject.toml
+	$(call install,ecosystem)
+
+$(VENV)/.bench: $(VENV)/.dev pyproject.toml
+	$(call install,bench)
+
+$(VENV)/.docs: $(VENV)/.dev pyproject.toml
+	$(call install,docs)
 
 # The list of sources changes when a file comes or goes, which no time stamp of a file tells.
 build/sources: FORCE
@@ -93,11 +131,22 @@ build/sources: FORCE
 	@if cmp -s $@.new $@; then rm $@.new; else mv $@.new $@; fi
 
 SOURCES := $(shell find $(PACKAGES) -name '*.py')
+BUILDERS := $(VENV)/.tools pyproject.toml setup.py $(wildcard compiling/*.py)
 
-# The tools of .venv build it, not a fresh set of them as for a user. What setuptools left of an
-# earlier build goes first: it would bring deleted modules back.
-$(COMPILED)/.built: .venv/.dev build/sources pyproject.toml setup.py $(SOURCES)
-	rm -rf $(COMPILED) build/lib.* build/bdist.*
+# The tools of the environment build it, not a fresh set of them as for a user. What setuptools
+# left of an earlier build goes first: it would bring deleted modules back.
+build/compiled$(SUFFIX)/.built: build/sources $(BUILDERS) $(SOURCES)
+	rm -rf $(@D) build/lib.* build/bdist.*
 	CACHESTORM_COMPILE=1 $(BIN)/python -m pip install -qq --no-deps --no-build-isolation \
-		--target $(COMPILED) .
+		--target $(@D) .
+	@touch $@
+
+# Without a wheel between, and upon what an earlier quick build left, unless a module is gone.
+build/quick$(SUFFIX)/.built: build/quick$(SUFFIX)/.listed $(BUILDERS) $(SOURCES)
+	CACHESTORM_COMPILE=1 CACHESTORM_QUICK=1 $(BIN)/python setup.py -q build \
+		--build-lib $(@D) --build-temp build/quick-o$(SUFFIX)
+	@touch $@
+
+build/quick$(SUFFIX)/.listed: build/sources
+	rm -rf $(@D) && mkdir -p $(@D)
 	@touch $@

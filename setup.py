@@ -9,6 +9,10 @@ that pyproject.toml lists in `[tool.cachestorm.compile]`.
 3. Neither: a wheel is compiled when that works, and pure, with a warning, when it does not;
    an editable install is pure. Either all listed modules are compiled or none is.
 4. For a free-threaded interpreter nothing is compiled: see `cachestorm/keyspace/latch.py`.
+5. `CACHESTORM_QUICK=1` is for whoever changes the source and runs it compiled: a unit of C for
+   each module, lightly optimized, kept by ccache. It is built sooner and runs
+   slower: nothing is measured with it, and no wheel is made with it.
+6. `CACHESTORM_JOBS` says how many units are compiled at once; else as many as there are cores.
 """
 
 from __future__ import annotations
@@ -26,8 +30,18 @@ from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
 
 ROOT = Path(__file__).resolve().parent
+# build_meta runs this file without its folder on the path
+sys.path.insert(0, str(ROOT))
+
+from compiling.help_texts import HelpTexts  # noqa: E402
+from compiling.literals import number_by_unit  # noqa: E402
+from compiling.units import ask_ccache, compile_at_once  # noqa: E402
+
 PURE = os.environ.get("CACHESTORM_PURE") == "1"
 COMPILE = os.environ.get("CACHESTORM_COMPILE") == "1"
+QUICK = os.environ.get("CACHESTORM_QUICK") == "1"
+TARGET = Path("build", "quick-c") if QUICK else Path("build")
+JOBS = int(os.environ.get("CACHESTORM_JOBS") or os.cpu_count() or 1)
 # The commands that leave something to run. Others (sdist, metadata) need no compiled code,
 # and an editable install would hide every later edit behind it.
 BUILDING = {"bdist_wheel", "build", "build_ext", "install"}
@@ -52,6 +66,11 @@ def listed_modules() -> list[str]:
     for pattern in listed["except"]:
         names.difference_update(fnmatch.filter(names, pattern))
     return sorted(names)
+
+
+def module_name(path: str) -> str:
+    """The name of the module at a path relative to the root."""
+    return path.removesuffix(".py").replace("/", ".")
 
 
 def lacks_compiler() -> str | None:
@@ -86,12 +105,20 @@ def stay_pure(reason: str) -> None:
     Raises:
         SystemExit: with CACHESTORM_COMPILE=1.
     """
-    if COMPILE:
-        raise SystemExit(f"CACHESTORM_COMPILE=1, but: {reason}")
-    warnings.warn(
-        f"CacheStorm is built as pure Python, several times slower than compiled: {reason}",
-        stacklevel=2,
+    complain(
+        f"CacheStorm is built as pure Python, several times slower than compiled: {reason}"
     )
+
+
+def complain(shortcoming: str) -> None:
+    """Warns of what the build falls short of, or refuses where compiling was demanded.
+
+    Raises:
+        SystemExit: with CACHESTORM_COMPILE=1.
+    """
+    if COMPILE:
+        raise SystemExit(f"CACHESTORM_COMPILE=1, but: {shortcoming}")
+    warnings.warn(shortcoming, stacklevel=2)
 
 
 def extensions() -> list[Extension]:
@@ -112,27 +139,47 @@ def extensions() -> list[Extension]:
                 "--no-warn-unused-ignores",
                 *listed_modules(),
             ],
-            opt_level="3",
+            opt_level="1" if QUICK else "3",
             debug_level="0",
             group_name="cachestorm",
+            multi_file=QUICK,
+            target_dir=TARGET.as_posix(),
         )
     except (Exception, SystemExit) as error:
         stay_pure(f"mypyc failed ({error})")
         return []
+    units = {Path(path) for path in made[0].sources if "/__native_" in path}
+    sources = {module_name(path): ROOT / path for path in listed_modules()}
+    try:
+        HelpTexts(sources).put_into(sorted(units))
+    except ValueError as error:
+        complain(f"compiled code has no help ({error})")
+    if QUICK:
+        central = TARGET / "__native_cachestorm.c"
+        number_by_unit(
+            sorted(units - {central}), central, TARGET / "__native_internal_cachestorm.h"
+        )
     for extension in made:
         # a newer compiler's new warning is no reason to run slowly
         flags = [flag for flag in extension.extra_compile_args if flag != "-Werror"]
-        if "-O3" in flags:
+        if "-Werror" in extension.extra_compile_args:  # gcc and clang, not MSVC
             # nobody links to the functions inside: hidden, they are inlined into each other
             flags.append("-fvisibility=hidden")
+            # mypyc indents 8 columns more with each module; to warn of it, as -Wall does, takes
+            # gcc more time than all the rest
+            flags.append("-Wno-misleading-indentation")
         extension.extra_compile_args = flags
     return list(made)
 
 
 class AllOrNothing(build_ext):
-    """Builds every extension or, when one fails, leaves none behind."""
+    """Builds every extension, several at once, or, when one fails, leaves none behind."""
 
     def build_extensions(self) -> None:
+        self.parallel = JOBS
+        compile_at_once(self.compiler, JOBS)
+        if QUICK:
+            ask_ccache(self.compiler)
         try:
             super().build_extensions()
         except Exception as error:
