@@ -104,6 +104,7 @@ class Bitmaps(Edge):
             buffer = buffer_of(space, entry, at + 1)
             if buffer is not None and entry is not None:
                 buffer.data[at] = byte
+                buffer.wrote(at, at + 1)
                 space.changed(entry, 0)
                 return former
             raw = wire_scalar(space, entry).ljust(at, b"\0")
@@ -319,6 +320,10 @@ class Bitmaps(Edge):
             buffer = buffer_of(space, entry, needed)
             if buffer is not None and entry is not None:
                 answers = [_act(buffer.data, action) for action in actions]
+                for action in actions:
+                    if action.name != GET_WORD:
+                        stop = (action.offset + action.bits + 7) >> 3
+                        buffer.wrote(action.offset >> 3, stop)
                 space.changed(entry, 0)
                 return answers
             raw = wire_scalar(space, entry)

@@ -345,6 +345,7 @@ def _overwritten(
     buffer = buffer_of(space, entry, stop)
     if buffer is not None and entry is not None:
         buffer.data[offset:stop] = patch
+        buffer.wrote(offset, stop)
         space.changed(entry, 0)
         return len(buffer)
     whole = wire_scalar(space, entry).ljust(offset, b"\0")

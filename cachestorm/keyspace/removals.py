@@ -47,6 +47,15 @@ _FLUSHED: Final = Cause.FLUSHED
 _RENAMED: Final = Cause.RENAMED
 
 
+def drained(container: Container) -> list[object] | None:
+    """What a container has noted since the last time; None if that is nothing."""
+    diary = container.diary
+    if not diary:
+        return None
+    container.diary = []
+    return diary
+
+
 class Removals(Holdings):
     """Holdings that entries leave."""
 
@@ -120,7 +129,7 @@ class Removals(Holdings):
         """Ends a change of a container in place.
 
         1. The keyspace is charged what it grew by, or refunded.
-        2. Objects that left it go to the to_drop.
+        2. Objects that left it go to the to_drop, and so does what its diary has noted.
         3. The key of one that is empty now is removed, unless it is a string.
         """
         self.charge(size_delta)
@@ -129,6 +138,10 @@ class Removals(Holdings):
         if container.leaving is not None:
             self.shared.to_drop.append(container.leaving)
             container.leaving = None
+        delta = drained(container)
+        if delta is not None:
+            # it may hold the last reference to an object
+            self.shared.to_drop.append(delta)
         if len(container) == 0 and entry.kind != BUFFER:
             self.remove(entry, _EMPTIED)
         else:

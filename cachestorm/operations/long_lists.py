@@ -40,15 +40,6 @@ class _OfList(Derivation):
             raise WrongTypeError()
         return cast(ListValue, self._space.value(entry))
 
-    def _exchange(self, made: ListValue) -> None:
-        """Gives the list what was made; what it held is let go of."""
-        entry = self._seen[0]
-        found = self._list()
-        assert entry is not None and found is not None
-        before = found.size_bytes
-        found.exchange(made)
-        settle(self._space, entry, found, before)
-
 
 class _Searching(_OfList):
     """A search for elements.
@@ -211,11 +202,11 @@ class Sifting(_Searching):
         if entry is None or found is None or not self._places:
             return
         self._count = len(self._places)
-        if len(self._places) > FEW:
-            self._exchange(self._left)
-            return
         before = found.size_bytes
-        found.pluck(self._places)
+        if len(self._places) > FEW:
+            found.exchange_plucked(self._left, self._places)
+        else:
+            found.pluck(self._places)
         settle(self._space, entry, found, before)
 
     def result(self) -> object:
@@ -234,6 +225,7 @@ class Trimming(_OfList):
         self._start: Final = start
         self._stop: Final = stop
         self._left: ListValue = ListValue()
+        self._first: i64 = 0
 
     def _work(self) -> Iterator[None]:
         found = self._list()
@@ -241,8 +233,8 @@ class Trimming(_OfList):
             return
         self._left = ListValue()
         self._made = self._left
-        first, last = span(self._start, self._stop, len(found))
-        start: int = first
+        self._first, last = span(self._start, self._stop, len(found))
+        start: int = self._first
         end: int = last
         while start < end:
             found.copy_some(self._left, start, min(start + PIECE, end))
@@ -250,8 +242,13 @@ class Trimming(_OfList):
             yield
 
     def _finish(self) -> None:
-        if self._list() is not None:
-            self._exchange(self._left)
+        entry = self._seen[0]
+        found = self._list()
+        if entry is None or found is None:
+            return
+        before = found.size_bytes
+        found.exchange_kept(self._left, self._first)
+        settle(self._space, entry, found, before)
 
     def result(self) -> object:
         return True

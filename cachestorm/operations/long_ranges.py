@@ -80,6 +80,10 @@ class StoringRange(_OfSortedSet):
 class RemovingRange(_OfSortedSet):
     """ZREMRANGEBYRANK and its kin. Its result: how many members were removed."""
 
+    def __init__(self, store: Store, space: Keyspace, key: str, within: Range) -> None:
+        super().__init__(store, space, key, within)
+        self._first: i64 = 0
+
     def _work(self) -> Iterator[None]:
         left = self._start()
         found = self._found()
@@ -87,6 +91,7 @@ class RemovingRange(_OfSortedSet):
             return
         first, last = self._within.ranks(found)
         length = i64(len(found))
+        self._first = first
         self._count = last - first
         if first == last:
             return
@@ -115,5 +120,5 @@ class RemovingRange(_OfSortedSet):
         if entry is None or found is None or self._count == 0:
             return
         before = found.size_bytes
-        found.exchange(self._left)
+        found.exchange(self._left, self._first, self._first + self._count)
         settle(self._space, entry, found, before)

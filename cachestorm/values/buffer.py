@@ -10,11 +10,12 @@ what it costs. It stays a string for everybody: whoever reads it gets `bytes`.
 from __future__ import annotations
 
 import sys
-from typing import Final
+from typing import Final, cast
 
 from mypy_extensions import i64
 
 from cachestorm.values.container import CONTAINER_BYTES, Container
+from cachestorm.values.diary import LENGTH, WRITE, Record
 
 # A copy of less costs no more than a command does.
 SHORTEST: Final = 4096
@@ -24,7 +25,8 @@ class Buffer(Container):
     """A string with room to grow.
 
     Attributes:
-        data: its bytes. Whoever makes it longer or shorter does so by `grow`.
+        data: its bytes. Whoever makes it longer does so by `grow`, and whoever changes some
+            says so by `wrote`.
     """
 
     def __init__(self, raw: bytes) -> None:
@@ -58,6 +60,13 @@ class Buffer(Container):
         if missing > 0:
             self.data.extend(bytes(missing))
             self._measure()
+            if self.diary is not None:
+                self.diary.append((LENGTH, length))
+
+    def wrote(self, start: int, stop: int) -> None:
+        """Notes that bytes from `start` up to but not including `stop` were changed."""
+        if self.diary is not None:
+            self.diary.append((WRITE, start, self.part(start, stop)))
 
     def encoding(self) -> str:
         """What OBJECT ENCODING calls a long string."""
@@ -74,6 +83,16 @@ class Buffer(Container):
     def copy(self) -> Buffer:
         """A buffer of its own with the same bytes. O(n)."""
         return Buffer(self.whole())
+
+    def apply(self, record: Record) -> None:
+        if record[0] == LENGTH:
+            self.grow(cast(int, record[1]))
+            return
+        start, raw = cast(int, record[1]), cast(bytes, record[2])
+        stop = start + len(raw)
+        self.grow(stop)
+        self.data[start:stop] = raw
+        self.wrote(start, stop)
 
     def _measure(self) -> None:
         held: i64 = sys.getsizeof(self.data)

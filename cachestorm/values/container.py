@@ -10,11 +10,12 @@ changed by the commands of each family. A container knows neither its key nor th
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, cast
 
 from mypy_extensions import i64
 
 from cachestorm.values.bulk import Bulk
+from cachestorm.values.diary import Record
 from cachestorm.values.weights import Boxed, weigh
 
 CONTAINER_BYTES: Final = 64
@@ -27,11 +28,14 @@ class Container(Bulk):
         size_bytes: what it occupies, with all it holds.
         leaving: values that were removed and must be let go outside of the lock; None
             when there are none.
+        diary: records of what has changed since it was last taken out; None while nobody
+            wants to know. A copy keeps none.
     """
 
     def __init__(self) -> None:
         self.size_bytes: i64 = CONTAINER_BYTES
         self.leaving: list[object] | None = None
+        self.diary: list[object] | None = None
 
     def __len__(self) -> int:
         raise NotImplementedError
@@ -59,6 +63,15 @@ class Container(Bulk):
         Args:
             twin: of this container, which has not changed since; it holds all before `start`.
         """
+        raise NotImplementedError
+
+    def replay(self, records: list[object]) -> None:
+        """Does again, in order, what another container of its kind wrote in its diary."""
+        for record in records:
+            self.apply(cast(Record, record))
+
+    def apply(self, record: Record) -> None:
+        """Does again what one record says."""
         raise NotImplementedError
 
     def _release(self, held: object) -> i64:

@@ -16,12 +16,13 @@ values: any field can be drawn in O(1), removal moves the last one into the gap.
 from __future__ import annotations
 
 from heapq import heapify, heappop, heappush
-from typing import Final
+from typing import Final, cast
 
 from mypy_extensions import i64
 
 from cachestorm.codec import INT64_MAX
 from cachestorm.values.container import CONTAINER_BYTES, Container
+from cachestorm.values.diary import DROP, DUE, PUT, Record
 from cachestorm.values.placed import Placed
 from cachestorm.values.weights import Boxed, unbox, weigh
 
@@ -58,11 +59,13 @@ class Hash(Placed):
     def put(self, field: str, held: object) -> bool:
         """Sets a field, which loses its deadline; whether it was new. O(1)."""
         if self._deadlines is not None:
-            self.persist(field)
+            self._persist(field)
         return self.change(field, held)
 
     def change(self, field: str, held: object) -> bool:
         """Sets a field and keeps its deadline; whether it was new. O(1)."""
+        if self.diary is not None:
+            self.diary.append((PUT, field, held, self.deadline_ms(field)))
         place = self._place(field)
         if isinstance(held, Boxed):
             self._boxes += 1
@@ -89,7 +92,7 @@ class Hash(Placed):
     def remove(self, field: str) -> bool:
         """Removes a field; whether it was there. O(1)."""
         if self._deadlines is not None:
-            self.persist(field)
+            self._persist(field)
         return self._remove(field)
 
     def field_at(self, place: i64) -> str:
@@ -126,6 +129,8 @@ class Hash(Placed):
 
     def expire(self, field: str, at_ms: int) -> None:
         """Gives a field that is there a deadline, later than now. O(log n)."""
+        if self.diary is not None:
+            self.diary.append((DUE, field, at_ms))
         if self._deadlines is None or self._heap is None:
             self._deadlines = {}
             self._heap = []
@@ -142,14 +147,10 @@ class Hash(Placed):
 
     def persist(self, field: str) -> bool:
         """Takes a field's deadline away; whether it had one. O(1)."""
-        if self._deadlines is None or self._deadlines.pop(field, 0) == 0:
+        if not self._persist(field):
             return False
-        self.size_bytes -= DEADLINE_BYTES
-        if not self._deadlines:
-            self._deadlines = None
-            self._heap = None
-            self.next_due_ms = NEVER
-            self._last_due_ms = 0
+        if self.diary is not None:
+            self.diary.append((DUE, field, 0))
         return True
 
     def is_spent(self, now_ms: i64) -> bool:
@@ -190,7 +191,7 @@ class Hash(Placed):
             heappop(heap)
             # a deadline that was changed or withdrawn since has left this one behind
             if deadlines.get(field, 0) == due_ms:
-                self.persist(field)
+                self._persist(field)
                 self._remove(field)
                 removed += 1
         return removed
@@ -246,10 +247,36 @@ class Hash(Placed):
             if due_ms != 0:
                 twin.expire(field, due_ms)
 
+    def apply(self, record: Record) -> None:
+        field = cast(str, record[1])
+        if record[0] == DROP:
+            self.remove(field)
+            return
+        if record[0] == PUT:
+            self.change(field, record[2])
+        due_ms = cast(int, record[-1])
+        if due_ms == 0:
+            self.persist(field)
+        elif field in self:
+            self.expire(field, due_ms)
+
+    def _persist(self, field: str) -> bool:
+        if self._deadlines is None or self._deadlines.pop(field, 0) == 0:
+            return False
+        self.size_bytes -= DEADLINE_BYTES
+        if not self._deadlines:
+            self._deadlines = None
+            self._heap = None
+            self.next_due_ms = NEVER
+            self._last_due_ms = 0
+        return True
+
     def _remove(self, field: str) -> bool:
         place = self._pop_place(field)
         if place < 0:
             return False
+        if self.diary is not None:
+            self.diary.append((DROP, field))
         held = self._values[place]
         last = self._fields.pop()
         last_held = self._values.pop()

@@ -10,11 +10,12 @@ the last member into the gap.
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, cast
 
 from mypy_extensions import i64
 
 from cachestorm.values.container import CONTAINER_BYTES, Container
+from cachestorm.values.diary import DROP, PUT, Record
 from cachestorm.values.placed import Placed
 from cachestorm.values.weights import weigh
 
@@ -40,6 +41,8 @@ class SetValue(Placed):
         """Adds a member; whether it was new. O(1)."""
         if self._place(member) >= 0:
             return False
+        if self.diary is not None:
+            self.diary.append((PUT, member))
         self._put_place(member, len(self._members))
         self._members.append(member)
         self.size_bytes += weigh(member) + SLOT_BYTES
@@ -50,6 +53,8 @@ class SetValue(Placed):
         place = self._pop_place(member)
         if place < 0:
             return False
+        if self.diary is not None:
+            self.diary.append((DROP, member))
         last = self._members.pop()
         if place < len(self._members):
             self._members[place] = last
@@ -100,6 +105,13 @@ class SetValue(Placed):
         twin._members = self._members.copy()
         twin.size_bytes = self.size_bytes
         return twin
+
+    def apply(self, record: Record) -> None:
+        member = cast(str, record[1])
+        if record[0] == PUT:
+            self.add(member)
+        else:
+            self.remove(member)
 
     def _check(self) -> None:
         self._check_places(self._members)

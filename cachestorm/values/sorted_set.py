@@ -11,12 +11,13 @@ beside it is a `Ranking` of the same rows.
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, cast
 
 from mypy_extensions import i64
 
 from cachestorm.codec import bytes_of, text_of
 from cachestorm.values.container import CONTAINER_BYTES, Container
+from cachestorm.values.diary import CUT, DROP, PUT, Record
 from cachestorm.values.placed import Placed
 from cachestorm.values.ranking import Ranking, Row
 from cachestorm.values.weights import weigh
@@ -52,6 +53,8 @@ class SortedSet(Placed):
         score += 0.0  # minus zero becomes zero, as in Redis' packed form
         place = self._place(member)
         if place < 0:
+            if self.diary is not None:
+                self.diary.append((PUT, member, score))
             row = (score, spelling(member))
             self._put_place(member, len(self._rows))
             self._rows.append(row)
@@ -60,6 +63,8 @@ class SortedSet(Placed):
             return True
         former = self._rows[place]
         if former[0] != score:
+            if self.diary is not None:
+                self.diary.append((PUT, member, score))
             row = (score, former[1])
             self._ranking.remove(former)
             self._ranking.add(row)
@@ -67,7 +72,9 @@ class SortedSet(Placed):
         return False
 
     def fill(self, rows: list[Row]) -> bool:
-        """Takes all rows at once; only for a sorted set that is empty. O(n log n), and fast.
+        """Takes all rows at once; only for one that is empty and keeps no diary.
+
+        O(n log n), and fast.
 
         Args:
             rows: in any order, none of them NaN; they are kept.
@@ -75,6 +82,7 @@ class SortedSet(Placed):
         Returns:
             Whether no member was among them twice; if one was, this is no sorted set.
         """
+        assert self.diary is None
         twice = False
         for place, row in enumerate(rows):
             member = member_of(row)
@@ -87,7 +95,7 @@ class SortedSet(Placed):
         return not twice
 
     def append(self, rows: list[Row]) -> None:
-        """Takes rows in order, of new members, that come after all that are there.
+        """Takes rows in order, of new members, that come after all that are there; see `fill`.
 
         Args:
             rows: at most `SHORT_ROWS` of a ranking; they are kept.
@@ -97,6 +105,7 @@ class SortedSet(Placed):
 
     def place(self, rows: list[Row]) -> None:
         """The half of `append` that knows no order: rows of new members, yet to be ranked."""
+        assert self.diary is None
         for row in rows:
             member = member_of(row)
             self._put_place(member, len(self._rows))
@@ -112,6 +121,8 @@ class SortedSet(Placed):
         place = self._pop_place(member)
         if place < 0:
             return False
+        if self.diary is not None:
+            self.diary.append((DROP, member))
         row = self._rows[place]
         last = self._rows.pop()
         if place < len(self._rows):
@@ -128,6 +139,8 @@ class SortedSet(Placed):
             for row in gone:
                 self.remove(member_of(row))
             return gone
+        if self.diary is not None:
+            self.diary.append((CUT, gone[0], gone[-1], False))
         self._ranking.cut(start, stop)
         for row in gone:
             member = member_of(row)
@@ -212,8 +225,16 @@ class SortedSet(Placed):
         twin.place(self._rows[start:stop])
         twin.rank_last(self.slice(start, stop))
 
-    def exchange(self, other: SortedSet) -> None:
-        """Exchanges all members with those of another sorted set. O(1)."""
+    def exchange(self, other: SortedSet, start: i64, stop: i64) -> None:
+        """Exchanges all members with those that were gathered in another sorted set. O(1).
+
+        Args:
+            other: all members in the same order, but for those of rank `start` up to `stop`,
+                of which there is one at least.
+        """
+        if self.diary is not None:
+            lowest, highest = self._ranking.at(start), self._ranking.at(stop - 1)
+            self.diary.append((CUT, lowest, highest, True))
         self._exchange_places(other)
         self._rows, other._rows = other._rows, self._rows
         self._ranking, other._ranking = other._ranking, self._ranking
@@ -226,6 +247,26 @@ class SortedSet(Placed):
         twin._ranking = self._ranking.copy()
         twin.size_bytes = self.size_bytes
         return twin
+
+    def apply(self, record: Record) -> None:
+        if record[0] == CUT:
+            lowest, highest = cast(Row, record[1]), cast(Row, record[2])
+            start = self._ranking.place(lowest)
+            stop = self._ranking.place((highest[0], highest[1] + "\0"))
+            if start >= stop:
+                return
+            if not record[3]:
+                self.remove_slice(start, stop)
+                return
+            left = SortedSet()
+            left.fill([row for row in self._rows if row < lowest or row > highest])
+            self.exchange(left, start, stop)
+            return
+        member = cast(str, record[1])
+        if record[0] == PUT:
+            self.put(member, cast(float, record[2]))
+        else:
+            self.remove(member)
 
     def _check(self) -> None:
         assert len(self._rows) == len(self._ranking)
