@@ -6,13 +6,14 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Final
 
 from mypy_extensions import i64, mypyc_attr, trait
 
 from cachestorm.codec import INT64_MAX, INT64_MIN
 from cachestorm.commands.edge import Edge
-from cachestorm.declare.declaration import command
+from cachestorm.declare.declaration import Declaration
 from cachestorm.declare.kinds import Lifetime
 from cachestorm.errors import InvalidTtlError
 from cachestorm.events import Cause
@@ -25,6 +26,8 @@ from cachestorm.operations.lifetimes import (
 )
 from cachestorm.operations.names import exact_key
 
+command: Final = partial(Declaration, group="generic")
+
 _MISSING: Final = MISSING
 _EXPIRED: Final = Cause.EXPIRED
 
@@ -36,8 +39,6 @@ class Deadlines(Edge):
 
     @command(
         "EXPIRE key ttl:seconds [NX | XX | GT | LT]",
-        group="generic",
-        since="0.1",
         complexity="O(1)",
         writes=True,
         fast=True,
@@ -74,8 +75,6 @@ class Deadlines(Edge):
 
     @command(
         "PEXPIRE key ttl:milliseconds [NX | XX | GT | LT]",
-        group="generic",
-        since="0.1",
         complexity="O(1)",
         writes=True,
         fast=True,
@@ -97,8 +96,6 @@ class Deadlines(Edge):
 
     @command(
         "EXPIREAT key when:unix-seconds [NX | XX | GT | LT]",
-        group="generic",
-        since="0.1",
         complexity="O(1)",
         writes=True,
         fast=True,
@@ -124,8 +121,6 @@ class Deadlines(Edge):
 
     @command(
         "PEXPIREAT key when:unix-milliseconds [NX | XX | GT | LT]",
-        group="generic",
-        since="0.1",
         complexity="O(1)",
         writes=True,
         fast=True,
@@ -172,8 +167,6 @@ class Deadlines(Edge):
 
     @command(
         "PERSIST key",
-        group="generic",
-        since="0.1",
         complexity="O(1)",
         writes=True,
         fast=True,
@@ -194,8 +187,6 @@ class Deadlines(Edge):
 
     @command(
         "TTL key",
-        group="generic",
-        since="0.1",
         complexity="O(1)",
         fast=True,
         reply="ttl",
@@ -207,8 +198,6 @@ class Deadlines(Edge):
 
     @command(
         "PTTL key",
-        group="generic",
-        since="0.1",
         complexity="O(1)",
         fast=True,
         reply="pttl",
@@ -233,8 +222,6 @@ class Deadlines(Edge):
 
     @command(
         "EXPIRETIME key",
-        group="generic",
-        since="0.1",
         complexity="O(1)",
         fast=True,
         reply="ttl",
@@ -246,8 +233,6 @@ class Deadlines(Edge):
 
     @command(
         "PEXPIRETIME key",
-        group="generic",
-        since="0.1",
         complexity="O(1)",
         fast=True,
         reply="pttl",

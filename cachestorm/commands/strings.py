@@ -7,12 +7,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import partial
 from typing import Final, cast
 
 from mypy_extensions import i64, mypyc_attr, u8
 
 from cachestorm.commands.edge import Edge
-from cachestorm.declare.declaration import command
+from cachestorm.declare.declaration import Declaration
 from cachestorm.entry import BUFFER, OBJECT, STRING, Entry
 from cachestorm.errors import CommandSyntaxError, WrongTypeError
 from cachestorm.events import Cause
@@ -24,6 +25,8 @@ from cachestorm.operations.lifetimes import Lasting, deadline_of, in_millisecond
 from cachestorm.operations.names import exact_key
 from cachestorm.operations.string_values import kind_of, scalar
 from cachestorm.values.weights import box, is_shared, unbox
+
+command: Final = partial(Declaration, group="string")
 
 _MISSING: Final = MISSING
 _UNSET: Final = UNSET
@@ -40,8 +43,6 @@ class Strings(Edge):
 
     @command(
         "GET key",
-        group="string",
-        since="0.1",
         complexity="O(1)",
         fast=True,
         reply="stored",
@@ -74,10 +75,7 @@ class Strings(Edge):
         "SET key value [NX | XX] [GET] [EX ttl:seconds | PX ttl:milliseconds | "
         "EXAT ttl:unix-seconds | PXAT ttl:unix-milliseconds | KEEPTTL] "
         "[TAGS tags:tag [tag ...]]",
-        group="string",
-        since="0.1",
         complexity="O(1); O(N) in the tags where there are any",
-        writes=True,
         grows=True,
         reply="set",
         summary="Set the value of a key, its time to live and its tags.",
@@ -207,10 +205,7 @@ class Strings(Edge):
 
     @command(
         "SETNX key value",
-        group="string",
-        since="0.1",
         complexity="O(1)",
-        writes=True,
         grows=True,
         fast=True,
         summary="Set the value of a key only when the key doesn't exist.",
@@ -221,10 +216,7 @@ class Strings(Edge):
 
     @command(
         "SETEX key ttl:seconds value",
-        group="string",
-        since="0.1",
         complexity="O(1)",
-        writes=True,
         grows=True,
         reply="ok",
         summary="Set the value and the time to live of a key in seconds.",
@@ -235,10 +227,7 @@ class Strings(Edge):
 
     @command(
         "PSETEX key ttl:milliseconds value",
-        group="string",
-        since="0.1",
         complexity="O(1)",
-        writes=True,
         grows=True,
         reply="ok",
         summary="Set the value and the time to live of a key in milliseconds.",
@@ -265,10 +254,7 @@ class Strings(Edge):
 
     @command(
         "GETSET key value",
-        group="string",
-        since="0.1",
         complexity="O(1)",
-        writes=True,
         grows=True,
         fast=True,
         reply="stored",
@@ -292,8 +278,6 @@ class Strings(Edge):
 
     @command(
         "GETDEL key",
-        group="string",
-        since="0.1",
         complexity="O(1)",
         writes=True,
         fast=True,
@@ -321,8 +305,6 @@ class Strings(Edge):
     @command(
         "GETEX key [EX ttl:seconds | PX ttl:milliseconds | EXAT ttl:unix-seconds | "
         "PXAT ttl:unix-milliseconds | PERSIST]",
-        group="string",
-        since="0.1",
         complexity="O(1)",
         writes=True,
         fast=True,
@@ -357,8 +339,6 @@ class Strings(Edge):
 
     @command(
         "MGET key [key ...]",
-        group="string",
-        since="0.1",
         complexity="O(N) in the keys",
         fast=True,
         reply="stored_all",
@@ -382,10 +362,7 @@ class Strings(Edge):
 
     @command(
         "MSET key value [key value ...]",
-        group="string",
-        since="0.1",
         complexity="O(N) in the keys",
-        writes=True,
         grows=True,
         reply="ok",
         summary="Set the values of many keys in one step.",
@@ -400,10 +377,7 @@ class Strings(Edge):
 
     @command(
         "MSETNX key value [key value ...]",
-        group="string",
-        since="0.1",
         complexity="O(N) in the keys",
-        writes=True,
         grows=True,
         summary="Set the values of many keys in one step, if none of them exists.",
     )

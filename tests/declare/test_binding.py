@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from nasty import NASTY, TABLE, Recorder
 
 from cachestorm.declare.bit_fields import FieldType
-from cachestorm.declare.declaration import Declarations
+from cachestorm.declare.declaration import Declaration, Declarations
 from cachestorm.declare.plan import Plan
 from cachestorm.declare.registry import REGISTRY, Registry
 from cachestorm.declare.spans import LexBound, Lifetime, ScoreBound
@@ -285,9 +285,9 @@ def test_the_callers_of_a_plan_are_bounded() -> None:
     table = Declarations()
     flags = [f"F{n}" for n in range(10)]
     spec = "MANY key " + " ".join(f"[{flag}]" for flag in flags)
-    facts = {"group": "generic", "since": "0.1", "complexity": "O(1)", "summary": "Many."}
+    facts = {"group": "generic", "complexity": "O(1)", "summary": "Many."}
 
-    @table.command(spec, **facts)
+    @Declaration(spec, declarations=table, **facts)
     def many(target, key, *, f0=0, f1=0, f2=0, f3=0, f4=0, f5=0, f6=0, f7=0, f8=0, f9=0):
         return f0 + f1 + f2 + f3 + f4 + f5 + f6 + f7 + f8 + f9
 
@@ -309,9 +309,9 @@ def test_the_callers_of_a_plan_are_bounded() -> None:
 )
 def test_a_declaration_that_does_not_fit_is_refused_on_load(spec, facts, text) -> None:
     table = Declarations()
-    base = {"group": "generic", "since": "0.1", "complexity": "O(1)", "summary": "A."}
+    base = {"group": "generic", "complexity": "O(1)", "summary": "A."}
 
-    @table.command(spec, **base, **facts)
+    @Declaration(spec, declarations=table, **base, **facts)
     def method(target, key):
         return key
 
@@ -322,10 +322,10 @@ def test_a_declaration_that_does_not_fit_is_refused_on_load(spec, facts, text) -
 
 def test_a_name_is_declared_once() -> None:
     table = Declarations()
-    base = {"group": "generic", "since": "0.1", "complexity": "O(1)", "summary": "A."}
-    table.command("A key", **base)(lambda target, key: key)
+    base = {"group": "generic", "complexity": "O(1)", "summary": "A."}
+    Declaration("A key", declarations=table, **base)(lambda target, key: key)
     with pytest.raises(DeclarationError):
-        table.command("A", **base)(lambda target: None)
+        Declaration("A", declarations=table, **base)(lambda target: None)
 
 
 def test_find_remembers_two_spellings_only() -> None:
