@@ -17,7 +17,6 @@ from cachestorm.declare.declaration import Declaration
 from cachestorm.declare.kinds import Lifetime
 from cachestorm.errors import InvalidTtlError
 from cachestorm.events import Cause
-from cachestorm.markers import MISSING
 from cachestorm.operations.lifetimes import (
     Only,
     in_milliseconds,
@@ -28,7 +27,6 @@ from cachestorm.operations.names import exact_key
 
 command: Final = partial(Declaration, group="generic")
 
-_MISSING: Final = MISSING
 _EXPIRED: Final = Cause.EXPIRED
 
 
@@ -192,9 +190,13 @@ class Deadlines(Edge):
         reply="ttl",
         summary="Return the time to live of a key in seconds.",
     )
-    def ttl(self, key: str) -> object:
-        """Seconds left to live as a `float`, None without an end, MISSING without a key."""
-        return _seconds(self._time_left(key))
+    def ttl(self, key: str, default: object = None) -> object:
+        """Seconds left to live as a `float`; None for a key that has no end.
+
+        Args:
+            default: what to give for a missing key; MISSING tells it from one without end.
+        """
+        return _seconds(self._time_left(key, default))
 
     @command(
         "PTTL key",
@@ -203,17 +205,17 @@ class Deadlines(Edge):
         reply="pttl",
         summary="Return the time to live of a key in milliseconds.",
     )
-    def pttl(self, key: str) -> object:
-        """Milliseconds left to live, None without an end, MISSING without a key."""
-        return self._time_left(key)
+    def pttl(self, key: str, default: object = None) -> object:
+        """Milliseconds left to live; else as `ttl`."""
+        return self._time_left(key, default)
 
-    def _time_left(self, key: str) -> object:
+    def _time_left(self, key: str, default: object) -> object:
         key = exact_key(key)
         space = self._enter()
         try:
             entry = space.peek(key)
             if entry is None:
-                return _MISSING
+                return default
             if entry.expires_at_ms == 0:
                 return None
             return int(entry.expires_at_ms - space.shared.now_ms())
@@ -227,9 +229,13 @@ class Deadlines(Edge):
         reply="ttl",
         summary="Return the deadline of a key in Unix seconds.",
     )
-    def expiretime(self, key: str) -> object:
-        """The deadline in seconds since 1970, None without one, MISSING without a key."""
-        return _seconds(self._deadline_of(key))
+    def expiretime(self, key: str, default: object = None) -> object:
+        """The deadline in seconds since 1970; None for a key that has none.
+
+        Args:
+            default: what to give for a missing key; MISSING tells it from one without end.
+        """
+        return _seconds(self._deadline_of(key, default))
 
     @command(
         "PEXPIRETIME key",
@@ -238,17 +244,17 @@ class Deadlines(Edge):
         reply="pttl",
         summary="Return the deadline of a key in Unix milliseconds.",
     )
-    def pexpiretime(self, key: str) -> object:
+    def pexpiretime(self, key: str, default: object = None) -> object:
         """The deadline in milliseconds since 1970; else as `expiretime`."""
-        return self._deadline_of(key)
+        return self._deadline_of(key, default)
 
-    def _deadline_of(self, key: str) -> object:
+    def _deadline_of(self, key: str, default: object) -> object:
         key = exact_key(key)
         space = self._enter()
         try:
             entry = space.peek(key)
             if entry is None:
-                return _MISSING
+                return default
             return int(entry.expires_at_ms) if entry.expires_at_ms else None
         finally:
             self._leave()

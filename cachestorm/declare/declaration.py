@@ -41,6 +41,8 @@ class Declaration:
         grows: it writes and may need memory; refused when there is none (Redis' `denyoom`).
         fast: O(1) or O(log N), as Redis' flag says.
         reply: the name of a converter in `replies`.
+        fetches: the method called instead when the option GET is given, with what to give
+            for a missing key before the other arguments; or empty.
         bind: the name of a hatch in `hatches`, for what the notation cannot say; or empty.
         stray: the refusal of words that fit nowhere; `{arg}` is the first of them.
             STRAY_IS_ARITY: more words than fit are a wrong number of arguments.
@@ -72,6 +74,7 @@ class Declaration:
         grows: bool = False,
         fast: bool = False,
         reply: str = "native",
+        fetches: str = "",
         bind: str = "",
         stray: str = "syntax error",
         once: str = "",
@@ -90,6 +93,7 @@ class Declaration:
         self.grows = grows
         self.fast = fast
         self.reply = reply
+        self.fetches = fetches
         self.bind = bind
         self.stray = stray
         self.once = once

@@ -7,13 +7,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from nasty import NASTY, TABLE, Recorder
 
+from cachestorm import Cache
 from cachestorm.declare.bit_fields import FieldType
 from cachestorm.declare.declaration import Declaration, Declarations
 from cachestorm.declare.plan import Plan
 from cachestorm.declare.registry import REGISTRY, Registry
 from cachestorm.declare.spans import LexBound, Lifetime, ScoreBound
 from cachestorm.errors import ArityError, CacheStormError, DeclarationError
-from cachestorm.markers import MISSING, UNSET
+from cachestorm.markers import UNSET
 
 NO = False
 
@@ -27,7 +28,7 @@ def run(line: str) -> object:
 @pytest.mark.parametrize(
     ("line", "expected"),
     [
-        ("GET k", ("k", MISSING)),
+        ("GET k", ("k", None)),
         ("SET k v", ("k", b"v", UNSET, NO, NO, NO, NO, ())),
         ("set k v xX", ("k", b"v", UNSET, NO, True, NO, NO, ())),
         ("SET k v EX 60 NX", ("k", b"v", Lifetime(60000, NO), True, NO, NO, NO, ())),
@@ -275,10 +276,20 @@ def test_bytes_that_are_no_utf8_survive_in_a_key() -> None:
     assert TABLE.resolve(argv).call(Recorder(), argv) == ("\udcff\x00",)
 
 
-def test_a_method_with_default_gets_missing_and_call_gives_none() -> None:
+def test_a_method_with_default_is_given_missing_for_the_wire_only() -> None:
     argv: list[object] = [b"GET", b"nokey"]
-    assert TABLE.resolve(argv).call(Recorder(), argv) is None
-    assert TABLE.resolve(argv).answer(Recorder(), argv) is None
+    plan = TABLE.resolve(argv)
+    assert plan.call(Recorder(), argv) is None
+    assert plan.answer(Recorder(), argv) is None
+    # a stored None is bytes on the wire
+    cache = Cache()
+    cache.mset({"a": None, "b": None})
+    for line in ("SET a 1 GET", "SET b 1 XX GET TAGS t"):
+        argv = list(line.split())
+        assert REGISTRY.resolve(argv).answer(cache, argv) == b"null"
+    for line in ("SET new 1 GET", "GETDEL nokey", "GETEX nokey", "GETSET other 1"):
+        argv = list(line.split())
+        assert REGISTRY.resolve(argv).answer(cache, argv) is None
 
 
 def test_the_callers_of_a_plan_are_bounded() -> None:
