@@ -32,7 +32,7 @@ from cachestorm.declare.replies import (
     Converter,
     converter_named,
 )
-from cachestorm.errors import ArityError, DeclarationError
+from cachestorm.errors import ArityError, DeclarationError, NeedsConnectionError
 from cachestorm.markers import MISSING
 
 # Whoever sends all combinations of all options must not fill the memory with callers.
@@ -128,6 +128,15 @@ class Plan:
         if len(argv) == self._direct_size:
             return self._reply(value, _NOTHING)
         return self._reply(value, self.bind(argv))
+
+    def refuse_connection(self) -> None:
+        """For endpoints without one.
+
+        Raises:
+            NeedsConnectionError: if the command belongs to a connection.
+        """
+        if self.declaration.connection:
+            raise NeedsConnectionError(self._command)
 
     def keys(self, argv: list[object]) -> list[str]:
         """The keys among the words, in declared order.
