@@ -230,6 +230,7 @@ class Cache(
 
         Raises:
             CacheStormError: whatever the command refuses, in Redis' words.
+            NeedsConnectionError: for a command of a connection, such as `CLIENT ID`.
 
         Example:
             >>> Cache().execute("SET", "k", "v", "EX", 60)
@@ -238,7 +239,9 @@ class Cache(
         if not argv:
             raise ArgumentError("a command has a name")
         arguments = list(argv)
-        return REGISTRY.resolve(arguments).call(self, arguments)
+        plan = REGISTRY.resolve(arguments)
+        plan.refuse_connection()
+        return plan.call(self, arguments)
 
     # -- observing
 

@@ -191,6 +191,14 @@ class UnknownSubcommandError(UnknownCommandError):
 
 
 @mypyc_attr(native_class=False)
+class NeedsConnectionError(CacheStormError, LookupError):
+    """A command that belongs to a connection, asked for where there is none."""
+
+    def __init__(self, command: str) -> None:
+        super().__init__(f"'{command}' belongs to a connection: it works over RESP only")
+
+
+@mypyc_attr(native_class=False)
 class NamedArgumentError(CommandSyntaxError):
     """An argument by name that the command does not have, or misses, or cannot spell."""
 

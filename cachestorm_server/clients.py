@@ -7,10 +7,11 @@ Source: https://redis.io/docs/latest/commands/client/
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Final
 
 from cachestorm.codec import parse_int
-from cachestorm.declare.declaration import command
+from cachestorm.declare.declaration import Declaration
 from cachestorm.declare.facts import help_of
 from cachestorm.declare.replies import OK
 from cachestorm.errors import ArgumentError
@@ -23,7 +24,8 @@ from cachestorm_server.session import (
     database_of,
 )
 
-_CONNECTION: Final = "connection"
+command: Final = partial(Declaration, group="connection", connection=True)
+
 _REPLY_MODES: Final = {"ON": REPLIES_ON, "OFF": REPLIES_OFF, "SKIP": REPLIES_SKIP_NEXT}
 # Every client here is a normal one; the other types are known and empty.
 _TYPES: Final = ("normal", "master", "replica", "slave", "pubsub")
@@ -31,10 +33,7 @@ _TYPES: Final = ("normal", "master", "replica", "slave", "pubsub")
 
 @command(
     "CLIENT ID",
-    group=_CONNECTION,
-    since="0.1",
     complexity="O(1)",
-    connection=True,
     flags="allow_busy noscript loading stale",
     summary="Return the number of this connection.",
 )
@@ -45,10 +44,7 @@ def client_id(session: Session) -> int:
 
 @command(
     "CLIENT GETNAME",
-    group=_CONNECTION,
-    since="0.1",
     complexity="O(1)",
-    connection=True,
     flags="allow_busy noscript loading stale",
     summary="Return the name of this connection.",
 )
@@ -59,11 +55,8 @@ def client_getname(session: Session) -> str | None:
 
 @command(
     "CLIENT SETNAME connection-name:string",
-    group=_CONNECTION,
-    since="0.1",
     complexity="O(1)",
     reply="ok",
-    connection=True,
     flags="allow_busy noscript loading stale",
     summary="Name this connection.",
 )
@@ -78,11 +71,8 @@ def client_setname(session: Session, connection_name: str) -> None:
 
 @command(
     "CLIENT SETINFO attr:string value:string",
-    group=_CONNECTION,
-    since="0.1",
     complexity="O(1)",
     reply="ok",
-    connection=True,
     flags="allow_busy noscript loading stale",
     summary="Say which library this client is.",
 )
@@ -103,11 +93,8 @@ def client_setinfo(session: Session, attr: str, value: str) -> None:
 
 @command(
     "CLIENT INFO",
-    group=_CONNECTION,
-    since="0.1",
     complexity="O(1)",
     reply="verbatim",
-    connection=True,
     flags="noscript loading stale",
     summary="Describe this connection.",
 )
@@ -118,11 +105,8 @@ def client_info(session: Session) -> str:
 
 @command(
     "CLIENT LIST [TYPE client-type:string] [ID client-id:value [client-id ...]]",
-    group=_CONNECTION,
-    since="0.1",
     complexity="O(N) in the connections",
     reply="verbatim",
-    connection=True,
     flags="admin noscript loading stale",
     summary="Describe all connections.",
 )
@@ -146,11 +130,8 @@ def client_list(
 
 @command(
     "CLIENT REPLY mode:<ON | OFF | SKIP>",
-    group=_CONNECTION,
-    since="0.1",
     complexity="O(1)",
     reply="ok",
-    connection=True,
     flags="allow_busy no_multi noscript loading stale",
     summary="Switch replies on or off, or skip the next one.",
 )
@@ -162,11 +143,8 @@ def client_reply(session: Session, mode: str) -> None:
 
 @command(
     "CLIENT NO-EVICT enabled:<ON | OFF>",
-    group=_CONNECTION,
-    since="0.1",
     complexity="O(1)",
     reply="ok",
-    connection=True,
     flags="admin allow_busy noscript loading stale",
     summary="Keep this connection when memory is short.",
 )
@@ -177,11 +155,8 @@ def client_no_evict(session: Session, enabled: str) -> None:
 
 @command(
     "CLIENT NO-TOUCH enabled:<ON | OFF>",
-    group=_CONNECTION,
-    since="0.1",
     complexity="O(1)",
     reply="ok",
-    connection=True,
     flags="allow_busy noscript loading stale",
     summary="Let reads of this connection not count as accesses.",
 )
@@ -195,10 +170,7 @@ def client_no_touch(session: Session, enabled: str) -> None:
     "new-format:<[ID client-id] | [TYPE client-type:string] | "
     "[USER username:string] | [ADDR addr:string] | [LADDR laddr:string] | "
     "[SKIPME skipme:<YES | NO>]> [new-format ...]>",
-    group=_CONNECTION,
-    since="0.1",
     complexity="O(N) in the connections",
-    connection=True,
     flags="admin noscript loading stale",
     summary="Close connections.",
 )
@@ -248,10 +220,7 @@ def client_kill(
 
 @command(
     "CLIENT GETREDIR",
-    group=_CONNECTION,
-    since="0.1",
     complexity="O(1)",
-    connection=True,
     flags="allow_busy noscript loading stale",
     summary="Return the connection that invalidations are sent to; -1 without tracking.",
 )
@@ -262,11 +231,8 @@ def client_getredir(session: Session) -> int:
 
 @command(
     "CLIENT HELP",
-    group=_CONNECTION,
-    since="0.1",
     complexity="O(1)",
     reply="statuses",
-    connection=True,
     flags="loading stale",
     summary="Print this help.",
 )

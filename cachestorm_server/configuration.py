@@ -12,10 +12,11 @@ Source: https://redis.io/docs/latest/commands/config-set/, texts as `config.c` o
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Final
 
 from cachestorm.codec import INT64_MAX, bytes_of
-from cachestorm.declare.declaration import command
+from cachestorm.declare.declaration import Declaration
 from cachestorm.declare.facts import help_of
 from cachestorm.errors import ArgumentError
 from cachestorm.eviction.policies import POLICIES
@@ -24,6 +25,8 @@ from cachestorm.keyspace.store import DATABASES
 from cachestorm.patterns import matches
 from cachestorm_server.descriptors import make_room
 from cachestorm_server.session import Endpoint, Session
+
+command: Final = partial(Declaration, group="server", connection=True)
 
 Read = Callable[[Endpoint], str]
 # checks the text and sets the value, unless told to check only
@@ -139,10 +142,7 @@ PARAMETERS: Final[dict[str, tuple[Read, Write | None]]] = {
 
 @command(
     "CONFIG GET parameter:pattern [parameter ...]",
-    group="server",
-    since="0.1",
     complexity="O(N) in the parameters",
-    connection=True,
     flags="admin noscript loading stale",
     summary="Return the parameters whose names match.",
 )
@@ -158,11 +158,8 @@ def config_get(session: Session, *parameter: str) -> dict[str, str]:
 
 @command(
     "CONFIG SET parameter:string value:string [parameter value ...]",
-    group="server",
-    since="0.1",
     complexity="O(N) in the parameters",
     reply="ok",
-    connection=True,
     flags="admin noscript loading stale",
     summary="Change parameters of the running server.",
 )
@@ -196,11 +193,8 @@ def config_set(session: Session, *rows: tuple[str, str]) -> None:
 
 @command(
     "CONFIG RESETSTAT",
-    group="server",
-    since="0.1",
     complexity="O(1)",
     reply="ok",
-    connection=True,
     flags="admin noscript loading stale",
     summary="Set the server's counters back to zero.",
 )
@@ -211,11 +205,8 @@ def config_resetstat(session: Session) -> None:
 
 @command(
     "CONFIG HELP",
-    group="server",
-    since="0.1",
     complexity="O(1)",
     reply="statuses",
-    connection=True,
     flags="loading stale",
     summary="Print this help.",
 )

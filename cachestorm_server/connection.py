@@ -8,20 +8,21 @@ Source: https://redis.io/docs/latest/commands/?group=connection
 from __future__ import annotations
 
 import hmac
+from functools import partial
 from typing import Final
 
 from mypy_extensions import mypyc_attr
 
 from cachestorm.codec import bytes_of
-from cachestorm.declare.declaration import STRAY_IS_ARITY, STRAY_IS_NOTHING, command
+from cachestorm.declare.declaration import STRAY_IS_ARITY, STRAY_IS_NOTHING, Declaration
 from cachestorm.errors import ArgumentError, CacheStormError
 from cachestorm_server.info import REDIS_VERSION
 from cachestorm_server.session import NotAuthenticatedError, Session
 
+command: Final = partial(Declaration, group="connection", connection=True)
+
 # There is one user; its name is Redis' for the one that needs no name.
 USER: Final = "default"
-
-_CONNECTION: Final = "connection"
 
 
 @mypyc_attr(native_class=False)
@@ -47,13 +48,10 @@ class ProtocolVersionError(CacheStormError):
 
 @command(
     "PING [message:blob]",
-    group=_CONNECTION,
-    since="0.1",
     complexity="O(1)",
     fast=True,
     reply="pong",
     stray=STRAY_IS_ARITY,
-    connection=True,
     summary="Return PONG, or the message given.",
 )
 def ping(session: Session, message: bytes | None = None) -> bytes | None:
@@ -63,11 +61,8 @@ def ping(session: Session, message: bytes | None = None) -> bytes | None:
 
 @command(
     "ECHO message:blob",
-    group=_CONNECTION,
-    since="0.1",
     complexity="O(1)",
     fast=True,
-    connection=True,
     flags="loading stale",
     summary="Return the message given.",
 )
@@ -78,13 +73,10 @@ def echo(session: Session, message: bytes) -> bytes:
 
 @command(
     "QUIT",
-    group=_CONNECTION,
-    since="0.1",
     complexity="O(1)",
     fast=True,
     reply="ok",
     stray=STRAY_IS_NOTHING,
-    connection=True,
     flags="no_auth allow_busy noscript loading stale",
     summary="Close the connection.",
 )
@@ -95,12 +87,9 @@ def quit_(session: Session) -> None:
 
 @command(
     "RESET",
-    group=_CONNECTION,
-    since="0.1",
     complexity="O(1)",
     fast=True,
     reply="status",
-    connection=True,
     flags="no_auth allow_busy noscript loading stale",
     summary="Make the connection what it was when it was opened.",
 )
@@ -112,12 +101,9 @@ def reset(session: Session) -> str:
 
 @command(
     "SELECT index:database",
-    group=_CONNECTION,
-    since="0.1",
     complexity="O(1)",
     fast=True,
     reply="ok",
-    connection=True,
     flags="allow_busy loading stale",
     summary="Switch to the namespace that a number stands for.",
 )
@@ -133,11 +119,9 @@ def select(session: Session, index: int) -> None:
 @command(
     "NAMESPACE name:namespace",
     group="namespaces",
-    since="0.1",
     complexity="O(1)",
     fast=True,
     reply="ok",
-    connection=True,
     summary="Switch to a namespace, which is created on demand.",
 )
 def namespace(session: Session, name: str) -> None:
@@ -151,12 +135,9 @@ def namespace(session: Session, name: str) -> None:
 
 @command(
     "AUTH [username:string] password:string",
-    group=_CONNECTION,
-    since="0.1",
     complexity="O(1)",
     fast=True,
     reply="ok",
-    connection=True,
     flags="no_auth noscript loading stale allow_busy",
     summary="Say who you are.",
 )
@@ -178,11 +159,8 @@ def auth(session: Session, password: str, username: str | None = None) -> None:
 @command(
     "HELLO [protover:protocol [AUTH username:string password:string] "
     "[SETNAME clientname:string]]",
-    group=_CONNECTION,
-    since="0.1",
     complexity="O(1)",
     fast=True,
-    connection=True,
     stray="Syntax error in HELLO option '{arg}'",
     flags="no_auth noscript loading stale allow_busy",
     summary="Choose the version of the protocol, and introduce yourself.",

@@ -9,26 +9,24 @@ Source: https://redis.io/docs/latest/commands/command/
 from __future__ import annotations
 
 import time
+from functools import partial
 from typing import Final
 
 from cachestorm.codec import bytes_of
-from cachestorm.declare.declaration import STRAY_IS_NOTHING, command
+from cachestorm.declare.declaration import STRAY_IS_NOTHING, Declaration
 from cachestorm.declare.facts import categories_of, help_of
 from cachestorm.errors import ArgumentError, ArityError, CacheStormError, UnknownCommandError
 from cachestorm.patterns import matches
 from cachestorm_server.info import info_text
 from cachestorm_server.session import Session
 
-_SERVER: Final = "server"
+command: Final = partial(Declaration, group="server", connection=True)
 
 
 @command(
     "COMMAND",
-    group=_SERVER,
-    since="0.1",
     complexity="O(N) in the commands",
     stray=STRAY_IS_NOTHING,
-    connection=True,
     flags="loading stale @connection",
     summary="Describe all commands.",
 )
@@ -40,10 +38,7 @@ def command_(session: Session) -> list[object]:
 
 @command(
     "COMMAND COUNT",
-    group=_SERVER,
-    since="0.1",
     complexity="O(1)",
-    connection=True,
     flags="loading stale @connection",
     summary="Return the number of commands.",
 )
@@ -55,10 +50,7 @@ def command_count(session: Session) -> int:
 @command(
     "COMMAND LIST [FILTERBY <MODULE module-name:string | ACLCAT category:string | "
     "PATTERN pattern>]",
-    group=_SERVER,
-    since="0.1",
     complexity="O(N) in the commands",
-    connection=True,
     once="FILTERBY",
     flags="loading stale @connection",
     summary="Return the names of the commands.",
@@ -90,10 +82,7 @@ def command_list(
 
 @command(
     "COMMAND INFO [command-name:string [command-name ...]]",
-    group=_SERVER,
-    since="0.1",
     complexity="O(N) in the names given",
-    connection=True,
     flags="loading stale @connection",
     summary="Describe commands.",
 )
@@ -105,10 +94,7 @@ def command_info(session: Session, *command_name: str) -> list[object]:
 
 @command(
     "COMMAND DOCS [command-name:string [command-name ...]]",
-    group=_SERVER,
-    since="0.1",
     complexity="O(N) in the names given",
-    connection=True,
     flags="loading stale @connection",
     summary="Document commands.",
 )
@@ -125,10 +111,7 @@ def command_docs(session: Session, *command_name: str) -> dict[str, object]:
 
 @command(
     "COMMAND GETKEYS command:value [arg:value [arg ...]]",
-    group=_SERVER,
-    since="0.1",
     complexity="O(N) in the arguments",
-    connection=True,
     flags="loading stale @connection",
     summary="Return the keys among the arguments of a command.",
 )
@@ -156,11 +139,8 @@ def command_getkeys(session: Session, command: object, *arg: object) -> list[str
 
 @command(
     "COMMAND HELP",
-    group=_SERVER,
-    since="0.1",
     complexity="O(1)",
     reply="statuses",
-    connection=True,
     flags="loading stale @connection",
     summary="Print this help.",
 )
@@ -171,11 +151,8 @@ def command_help(session: Session) -> list[str]:
 
 @command(
     "INFO [section:string [section ...]]",
-    group=_SERVER,
-    since="0.1",
     complexity="O(N) in the namespaces",
     reply="verbatim",
-    connection=True,
     flags="loading stale @dangerous",
     summary="Return facts and counters of the server.",
 )
@@ -186,11 +163,8 @@ def info(session: Session, *section: str) -> str:
 
 @command(
     "TIME",
-    group=_SERVER,
-    since="0.1",
     complexity="O(1)",
     fast=True,
-    connection=True,
     flags="loading stale",
     summary="Return the server's time.",
 )

@@ -45,13 +45,6 @@ class BadJsonError(CacheStormError, ValueError):
     """A body that is no JSON, or not of the shape of a command."""
 
 
-class ConnectionBoundError(CacheStormError):
-    """A command that belongs to a connection, asked for where there is none."""
-
-    def __init__(self, name: str) -> None:
-        super().__init__(f"'{name}' belongs to a connection: it works over RESP only")
-
-
 class Pending(Exception):
     """A command has done its first slice: `JsonCommands.go_on` does the others.
 
@@ -193,8 +186,7 @@ class JsonCommands:
 
     def _plan(self, argv: list[object]) -> Plan:
         plan = self._registry.resolve(argv)
-        if plan.declaration.connection:
-            raise ConnectionBoundError(plan.declaration.full_name)
+        plan.refuse_connection()
         return plan
 
 

@@ -8,6 +8,7 @@ destination. Every method raises WrongTypeError for a key that holds no scalar.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Final
 
 from mypy_extensions import mypyc_attr, trait
@@ -15,7 +16,7 @@ from mypy_extensions import mypyc_attr, trait
 from cachestorm.codec import INT64_MAX, parse_int, text_of
 from cachestorm.commands.edge import Edge
 from cachestorm.declare.bit_fields import FURTHEST_BIT, NO_OFFSET, bit_offset, field_type
-from cachestorm.declare.declaration import command
+from cachestorm.declare.declaration import Declaration
 from cachestorm.entry import Entry
 from cachestorm.errors import ArgumentError, ArityError, CommandSyntaxError
 from cachestorm.events import Cause
@@ -43,6 +44,8 @@ from cachestorm.values.bits import (
     fitted,
     put_field,
 )
+
+command: Final = partial(Declaration, group="bitmap")
 
 BYTE: Final = "BYTE"
 BIT: Final = "BIT"
@@ -73,10 +76,7 @@ class Bitmaps(Edge):
 
     @command(
         "SETBIT key offset:bit-offset value:bit",
-        group="bitmap",
-        since="0.1",
         complexity="O(1)",
-        writes=True,
         grows=True,
         summary="Set or clear a bit of a value, which grows as needed.",
     )
@@ -118,8 +118,6 @@ class Bitmaps(Edge):
 
     @command(
         "GETBIT key offset:bit-offset",
-        group="bitmap",
-        since="0.1",
         complexity="O(1)",
         fast=True,
         summary="Return a bit of a value.",
@@ -151,8 +149,6 @@ class Bitmaps(Edge):
 
     @command(
         "BITCOUNT key [start [end:integer [mode:<BYTE | BIT>]]]",
-        group="bitmap",
-        since="0.1",
         complexity="O(N) in the length",
         summary="Return how many bits of a value are set.",
     )
@@ -181,8 +177,6 @@ class Bitmaps(Edge):
 
     @command(
         "BITPOS key bit:sought-bit [start [end:integer [mode:<BYTE | BIT>]]]",
-        group="bitmap",
-        since="0.1",
         complexity="O(N) in the length",
         summary="Return the place of the first bit that is set, or that is clear.",
     )
@@ -226,10 +220,7 @@ class Bitmaps(Edge):
 
     @command(
         "BITOP operation:<AND | OR | XOR | NOT> destkey:key key [key ...]",
-        group="bitmap",
-        since="0.1",
         complexity="O(N) in the lengths",
-        writes=True,
         grows=True,
         summary="Combine values bit by bit and store the result.",
     )
@@ -276,10 +267,7 @@ class Bitmaps(Edge):
         "[OVERFLOW <WRAP | SAT | FAIL>] "
         "<SET encoding:field-type offset:field-offset value:integer | "
         "INCRBY encoding:field-type offset:field-offset increment>> [operation ...]]",
-        group="bitmap",
-        since="0.1",
         complexity="O(1) for each operation",
-        writes=True,
         grows=True,
         summary="Read and write integers of any width in a value.",
     )
@@ -341,8 +329,6 @@ class Bitmaps(Edge):
     @command(
         "BITFIELD_RO key [GET encoding:field-type offset:field-offset "
         "[GET encoding offset ...]]",
-        group="bitmap",
-        since="0.1",
         complexity="O(1) for each operation",
         fast=True,
         stray="BITFIELD_RO only supports the GET subcommand",

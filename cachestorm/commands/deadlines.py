@@ -6,17 +6,17 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Final
 
 from mypy_extensions import i64, mypyc_attr, trait
 
 from cachestorm.codec import INT64_MAX, INT64_MIN
 from cachestorm.commands.edge import Edge
-from cachestorm.declare.declaration import command
+from cachestorm.declare.declaration import Declaration
 from cachestorm.declare.kinds import Lifetime
 from cachestorm.errors import InvalidTtlError
 from cachestorm.events import Cause
-from cachestorm.markers import MISSING
 from cachestorm.operations.lifetimes import (
     Only,
     in_milliseconds,
@@ -25,7 +25,8 @@ from cachestorm.operations.lifetimes import (
 )
 from cachestorm.operations.names import exact_key
 
-_MISSING: Final = MISSING
+command: Final = partial(Declaration, group="generic")
+
 _EXPIRED: Final = Cause.EXPIRED
 
 
@@ -36,8 +37,6 @@ class Deadlines(Edge):
 
     @command(
         "EXPIRE key ttl:seconds [NX | XX | GT | LT]",
-        group="generic",
-        since="0.1",
         complexity="O(1)",
         writes=True,
         fast=True,
@@ -74,8 +73,6 @@ class Deadlines(Edge):
 
     @command(
         "PEXPIRE key ttl:milliseconds [NX | XX | GT | LT]",
-        group="generic",
-        since="0.1",
         complexity="O(1)",
         writes=True,
         fast=True,
@@ -97,8 +94,6 @@ class Deadlines(Edge):
 
     @command(
         "EXPIREAT key when:unix-seconds [NX | XX | GT | LT]",
-        group="generic",
-        since="0.1",
         complexity="O(1)",
         writes=True,
         fast=True,
@@ -124,8 +119,6 @@ class Deadlines(Edge):
 
     @command(
         "PEXPIREAT key when:unix-milliseconds [NX | XX | GT | LT]",
-        group="generic",
-        since="0.1",
         complexity="O(1)",
         writes=True,
         fast=True,
@@ -172,8 +165,6 @@ class Deadlines(Edge):
 
     @command(
         "PERSIST key",
-        group="generic",
-        since="0.1",
         complexity="O(1)",
         writes=True,
         fast=True,
@@ -194,37 +185,37 @@ class Deadlines(Edge):
 
     @command(
         "TTL key",
-        group="generic",
-        since="0.1",
         complexity="O(1)",
         fast=True,
         reply="ttl",
         summary="Return the time to live of a key in seconds.",
     )
-    def ttl(self, key: str) -> object:
-        """Seconds left to live as a `float`, None without an end, MISSING without a key."""
-        return _seconds(self._time_left(key))
+    def ttl(self, key: str, default: object = None) -> object:
+        """Seconds left to live as a `float`; None for a key that has no end.
+
+        Args:
+            default: what to give for a missing key; MISSING tells it from one without end.
+        """
+        return _seconds(self._time_left(key, default))
 
     @command(
         "PTTL key",
-        group="generic",
-        since="0.1",
         complexity="O(1)",
         fast=True,
         reply="pttl",
         summary="Return the time to live of a key in milliseconds.",
     )
-    def pttl(self, key: str) -> object:
-        """Milliseconds left to live, None without an end, MISSING without a key."""
-        return self._time_left(key)
+    def pttl(self, key: str, default: object = None) -> object:
+        """Milliseconds left to live; else as `ttl`."""
+        return self._time_left(key, default)
 
-    def _time_left(self, key: str) -> object:
+    def _time_left(self, key: str, default: object) -> object:
         key = exact_key(key)
         space = self._enter()
         try:
             entry = space.peek(key)
             if entry is None:
-                return _MISSING
+                return default
             if entry.expires_at_ms == 0:
                 return None
             return int(entry.expires_at_ms - space.shared.now_ms())
@@ -233,37 +224,37 @@ class Deadlines(Edge):
 
     @command(
         "EXPIRETIME key",
-        group="generic",
-        since="0.1",
         complexity="O(1)",
         fast=True,
         reply="ttl",
         summary="Return the deadline of a key in Unix seconds.",
     )
-    def expiretime(self, key: str) -> object:
-        """The deadline in seconds since 1970, None without one, MISSING without a key."""
-        return _seconds(self._deadline_of(key))
+    def expiretime(self, key: str, default: object = None) -> object:
+        """The deadline in seconds since 1970; None for a key that has none.
+
+        Args:
+            default: what to give for a missing key; MISSING tells it from one without end.
+        """
+        return _seconds(self._deadline_of(key, default))
 
     @command(
         "PEXPIRETIME key",
-        group="generic",
-        since="0.1",
         complexity="O(1)",
         fast=True,
         reply="pttl",
         summary="Return the deadline of a key in Unix milliseconds.",
     )
-    def pexpiretime(self, key: str) -> object:
+    def pexpiretime(self, key: str, default: object = None) -> object:
         """The deadline in milliseconds since 1970; else as `expiretime`."""
-        return self._deadline_of(key)
+        return self._deadline_of(key, default)
 
-    def _deadline_of(self, key: str) -> object:
+    def _deadline_of(self, key: str, default: object) -> object:
         key = exact_key(key)
         space = self._enter()
         try:
             entry = space.peek(key)
             if entry is None:
-                return _MISSING
+                return default
             return int(entry.expires_at_ms) if entry.expires_at_ms else None
         finally:
             self._leave()

@@ -10,13 +10,14 @@ Source: https://redis.io/docs/latest/commands/restore/
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Final
 
 from mypy_extensions import i64, mypyc_attr, trait
 
 from cachestorm.codec import INT64_MAX, parse_int
 from cachestorm.commands.edge import Edge
-from cachestorm.declare.declaration import command
+from cachestorm.declare.declaration import Declaration
 from cachestorm.declare.spans import Lifetime
 from cachestorm.entry import HASH
 from cachestorm.errors import (
@@ -35,6 +36,8 @@ from cachestorm.operations.names import exact_key
 from cachestorm.payload.dumps import dumped, restored
 from cachestorm.payload.entry_snapshot import Loaded, snapshot_of
 
+command: Final = partial(Declaration, group="generic")
+
 _EXPIRED: Final = Cause.EXPIRED
 MOST_FREQUENT: Final = 255
 
@@ -46,8 +49,6 @@ class Dumping(Edge):
 
     @command(
         "DUMP key",
-        group="generic",
-        since="0.1",
         complexity="O(N) in the size of the value",
         summary="Return the value of a key, with its tags, as bytes for RESTORE.",
     )
@@ -77,10 +78,7 @@ class Dumping(Edge):
     @command(
         "RESTORE key ttl:integer serialized-value:blob [REPLACE] [ABSTTL] "
         "[IDLETIME idletime:idle-time] [FREQ frequency:hit-frequency]",
-        group="generic",
-        since="0.1",
         complexity="O(N) in the size of the value",
-        writes=True,
         grows=True,
         reply="ok",
         flags="@dangerous",

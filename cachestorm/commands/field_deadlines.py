@@ -11,16 +11,19 @@ Source: the commands are Valkey 9.1's.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Final
 
 from mypy_extensions import mypyc_attr, trait
 
 from cachestorm.commands.edge import Edge
-from cachestorm.declare.declaration import command
+from cachestorm.declare.declaration import Declaration
 from cachestorm.entry import HASH
 from cachestorm.operations.containers import entry_of, hash_at, settle
 from cachestorm.operations.lifetimes import Only, lifetime_of
 from cachestorm.operations.names import exact_key, names_of
+
+command: Final = partial(Declaration, group="hash")
 
 # What HEXPIRE and its kin answer for each field, HTTL and its kin where there is no time.
 NO_FIELD: Final = -2
@@ -37,8 +40,6 @@ class FieldDeadlines(Edge):
 
     @command(
         "HEXPIRE key ttl:seconds [NX | XX | GT | LT] FIELDS numfields field [field ...]",
-        group="hash",
-        since="0.1",
         complexity="O(N) in the given fields",
         writes=True,
         fast=True,
@@ -78,8 +79,6 @@ class FieldDeadlines(Edge):
 
     @command(
         "HPEXPIRE key ttl:milliseconds [NX | XX | GT | LT] FIELDS numfields field [field ...]",
-        group="hash",
-        since="0.1",
         complexity="O(N) in the given fields",
         writes=True,
         fast=True,
@@ -101,8 +100,6 @@ class FieldDeadlines(Edge):
 
     @command(
         "HEXPIREAT key ttl:unix-seconds [NX | XX | GT | LT] FIELDS numfields field [field ...]",
-        group="hash",
-        since="0.1",
         complexity="O(N) in the given fields",
         writes=True,
         fast=True,
@@ -127,8 +124,6 @@ class FieldDeadlines(Edge):
     @command(
         "HPEXPIREAT key ttl:unix-milliseconds [NX | XX | GT | LT] "
         "FIELDS numfields field [field ...]",
-        group="hash",
-        since="0.1",
         complexity="O(N) in the given fields",
         writes=True,
         fast=True,
@@ -192,8 +187,6 @@ class FieldDeadlines(Edge):
 
     @command(
         "HPERSIST key FIELDS numfields field [field ...]",
-        group="hash",
-        since="0.1",
         complexity="O(N) in the given fields",
         writes=True,
         fast=True,
@@ -228,8 +221,6 @@ class FieldDeadlines(Edge):
 
     @command(
         "HTTL key FIELDS numfields:field-count field [field ...]",
-        group="hash",
-        since="0.1",
         complexity="O(N) in the given fields",
         fast=True,
         summary="Return the time that fields of a hash have left in seconds.",
@@ -240,8 +231,6 @@ class FieldDeadlines(Edge):
 
     @command(
         "HPTTL key FIELDS numfields:field-count field [field ...]",
-        group="hash",
-        since="0.1",
         complexity="O(N) in the given fields",
         fast=True,
         summary="Return the time that fields of a hash have left in milliseconds.",
@@ -252,8 +241,6 @@ class FieldDeadlines(Edge):
 
     @command(
         "HEXPIRETIME key FIELDS numfields:field-count field [field ...]",
-        group="hash",
-        since="0.1",
         complexity="O(N) in the given fields",
         fast=True,
         summary="Return the deadline of fields of a hash in seconds since 1970.",
@@ -264,8 +251,6 @@ class FieldDeadlines(Edge):
 
     @command(
         "HPEXPIRETIME key FIELDS numfields:field-count field [field ...]",
-        group="hash",
-        since="0.1",
         complexity="O(N) in the given fields",
         fast=True,
         summary="Return the deadline of fields of a hash in milliseconds since 1970.",

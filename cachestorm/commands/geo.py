@@ -11,12 +11,13 @@ set.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from functools import partial
 from typing import Final, cast
 
 from mypy_extensions import mypyc_attr, trait
 
 from cachestorm.commands.edge import Edge
-from cachestorm.declare.declaration import command
+from cachestorm.declare.declaration import Declaration
 from cachestorm.entry import ZSET
 from cachestorm.errors import ArgumentError, ArityError, CommandSyntaxError
 from cachestorm.operations.containers import entry_of, sorted_set_at
@@ -30,6 +31,8 @@ from cachestorm.operations.geo_search import (
 from cachestorm.operations.names import exact_key, name_of, names_of
 from cachestorm.operations.rows import add_scores
 from cachestorm.values.geohash import distance_m, geohash_of, point_of, score_of
+
+command: Final = partial(Declaration, group="geo")
 
 Point = tuple[float, float]
 Points = list[str] | list[tuple[object, ...]]
@@ -54,10 +57,7 @@ class Geo(Edge):
 
     @command(
         "GEOADD key [NX | XX] [CH] longitude latitude member [longitude latitude member ...]",
-        group="geo",
-        since="0.1",
         complexity="O(log N) a member",
-        writes=True,
         grows=True,
         summary="Add members with their points to a sorted set, or move them.",
     )
@@ -101,8 +101,6 @@ class Geo(Edge):
 
     @command(
         "GEOPOS key [member [member ...]]",
-        group="geo",
-        since="0.1",
         complexity="O(1) a member",
         reply="positions",
         summary="Return the points of members as longitude and latitude.",
@@ -115,8 +113,6 @@ class Geo(Edge):
 
     @command(
         "GEOHASH key [member [member ...]]",
-        group="geo",
-        since="0.1",
         complexity="O(1) a member",
         summary="Return the points of members as geohashes.",
     )
@@ -128,8 +124,6 @@ class Geo(Edge):
 
     @command(
         "GEODIST key member1:member member2:member [unit:<M | KM | FT | MI>]",
-        group="geo",
-        since="0.1",
         complexity="O(1)",
         reply="distance",
         summary="Return how far two members are from each other.",
@@ -165,8 +159,6 @@ class Geo(Edge):
 
     @command(
         "GEOSEARCH key " + _CENTRE_AND_SHAPE + _ORDER + _COUNT + _EXTRAS,
-        group="geo",
-        since="0.1",
         complexity=_SEARCHED,
         reply="points",
         summary="Return the members in a circle or a box.",
@@ -218,10 +210,7 @@ class Geo(Edge):
         + _ORDER
         + _COUNT
         + "[STOREDIST]",
-        group="geo",
-        since="0.1",
         complexity=_SEARCHED,
-        writes=True,
         grows=True,
         summary="Store the members in a circle or a box at a key.",
     )
@@ -254,10 +243,7 @@ class Geo(Edge):
 
     @command(
         "GEORADIUS key longitude latitude radius " + _UNIT + _EXTRAS + _COUNT + _ORDER + _STORE,
-        group="geo",
-        since="0.1",
         complexity=_SEARCHED,
-        writes=True,
         grows=True,
         reply="points",
         summary="Return or store the members in a circle; an older form of GEOSEARCH.",
@@ -294,8 +280,6 @@ class Geo(Edge):
 
     @command(
         "GEORADIUS_RO key longitude latitude radius " + _UNIT + _EXTRAS + _COUNT + _ORDER,
-        group="geo",
-        since="0.1",
         complexity=_SEARCHED,
         reply="points",
         summary="Return the members in a circle; an older form of GEOSEARCH.",
@@ -322,10 +306,7 @@ class Geo(Edge):
 
     @command(
         "GEORADIUSBYMEMBER key member radius " + _UNIT + _EXTRAS + _COUNT + _ORDER + _STORE,
-        group="geo",
-        since="0.1",
         complexity=_SEARCHED,
-        writes=True,
         grows=True,
         reply="points",
         summary="Return or store the members around one; an older form of GEOSEARCH.",
@@ -356,8 +337,6 @@ class Geo(Edge):
 
     @command(
         "GEORADIUSBYMEMBER_RO key member radius " + _UNIT + _EXTRAS + _COUNT + _ORDER,
-        group="geo",
-        since="0.1",
         complexity=_SEARCHED,
         reply="points",
         summary="Return the members around one; an older form of GEOSEARCH.",

@@ -13,11 +13,14 @@ Source: the commands are Redis 7.2's; those on deadlines of fields are Valkey 9.
 
 from __future__ import annotations
 
+from functools import partial
+from typing import Final
+
 from mypy_extensions import i64, mypyc_attr, trait
 
 from cachestorm.codec import INT64_MAX, INT64_MIN, bytes_of, parse_float, parse_int, to_wire
 from cachestorm.commands.timed_fields import TimedFields, rows_of
-from cachestorm.declare.declaration import command
+from cachestorm.declare.declaration import Declaration
 from cachestorm.declare.kinds import UNEVEN
 from cachestorm.entry import HASH, Entry
 from cachestorm.errors import ArgumentError
@@ -40,6 +43,8 @@ from cachestorm.patterns import matches
 from cachestorm.values.hash import Hash
 from cachestorm.values.weights import box
 
+command: Final = partial(Declaration, group="hash")
+
 
 @mypyc_attr(allow_interpreted_subclasses=True)
 @trait
@@ -48,10 +53,7 @@ class Hashes(TimedFields):
 
     @command(
         "HSET key field value [field value ...]",
-        group="hash",
-        since="0.1",
         complexity="O(N) in the fields",
-        writes=True,
         grows=True,
         fast=True,
         summary="Set the values of fields of a hash.",
@@ -71,10 +73,7 @@ class Hashes(TimedFields):
 
     @command(
         "HMSET key field value [field value ...]",
-        group="hash",
-        since="0.1",
         complexity="O(N) in the fields",
-        writes=True,
         grows=True,
         fast=True,
         reply="ok",
@@ -111,10 +110,7 @@ class Hashes(TimedFields):
 
     @command(
         "HSETNX key field value",
-        group="hash",
-        since="0.1",
         complexity="O(1)",
-        writes=True,
         grows=True,
         fast=True,
         summary="Set the value of a field of a hash only when the field doesn't exist.",
@@ -137,8 +133,6 @@ class Hashes(TimedFields):
 
     @command(
         "HGET key field",
-        group="hash",
-        since="0.1",
         complexity="O(1)",
         fast=True,
         reply="stored",
@@ -165,8 +159,6 @@ class Hashes(TimedFields):
 
     @command(
         "HMGET key field [field ...]",
-        group="hash",
-        since="0.1",
         complexity="O(N) in the fields",
         fast=True,
         reply="stored_all",
@@ -188,8 +180,6 @@ class Hashes(TimedFields):
 
     @command(
         "HGETALL key",
-        group="hash",
-        since="0.1",
         complexity="O(N) in the size of the hash",
         reply="mapping",
         summary="Return all fields and values of a hash.",
@@ -206,8 +196,6 @@ class Hashes(TimedFields):
 
     @command(
         "HKEYS key",
-        group="hash",
-        since="0.1",
         complexity="O(N) in the size of the hash",
         summary="Return all fields of a hash.",
     )
@@ -223,8 +211,6 @@ class Hashes(TimedFields):
 
     @command(
         "HVALS key",
-        group="hash",
-        since="0.1",
         complexity="O(N) in the size of the hash",
         reply="stored_all",
         summary="Return all values of a hash.",
@@ -241,8 +227,6 @@ class Hashes(TimedFields):
 
     @command(
         "HLEN key",
-        group="hash",
-        since="0.1",
         complexity="O(1)",
         fast=True,
         summary="Return the number of fields of a hash.",
@@ -259,8 +243,6 @@ class Hashes(TimedFields):
 
     @command(
         "HEXISTS key field",
-        group="hash",
-        since="0.1",
         complexity="O(1)",
         fast=True,
         summary="Tell whether a field of a hash exists.",
@@ -278,8 +260,6 @@ class Hashes(TimedFields):
 
     @command(
         "HSTRLEN key field",
-        group="hash",
-        since="0.1",
         complexity="O(1)",
         fast=True,
         summary="Return the length of the value of a field in bytes.",
@@ -290,8 +270,6 @@ class Hashes(TimedFields):
 
     @command(
         "HDEL key field [field ...]",
-        group="hash",
-        since="0.1",
         complexity="O(N) in the given fields",
         writes=True,
         fast=True,
@@ -320,10 +298,7 @@ class Hashes(TimedFields):
 
     @command(
         "HINCRBY key field increment",
-        group="hash",
-        since="0.1",
         complexity="O(1)",
-        writes=True,
         grows=True,
         fast=True,
         summary="Increment the integer value of a field of a hash by a number.",
@@ -359,10 +334,7 @@ class Hashes(TimedFields):
 
     @command(
         "HINCRBYFLOAT key field increment:double",
-        group="hash",
-        since="0.1",
         complexity="O(1)",
-        writes=True,
         grows=True,
         fast=True,
         reply="bulk",
@@ -399,8 +371,6 @@ class Hashes(TimedFields):
 
     @command(
         "HRANDFIELD key [count:draws [WITHVALUES]]",
-        group="hash",
-        since="0.1",
         complexity="O(N) in the returned fields",
         reply="fields",
         once="WITHVALUES",
@@ -439,8 +409,6 @@ class Hashes(TimedFields):
 
     @command(
         "HSCAN key cursor [MATCH match:pattern] [COUNT count:scan-count] [NOVALUES]",
-        group="hash",
-        since="0.1",
         complexity="O(1) a step, O(N) for a whole iteration",
         reply="scan_pairs",
         summary="Iterate over the fields and values of a hash.",

@@ -8,12 +8,14 @@ key that holds no sketch, and CorruptedSketchError for one whose bytes were tamp
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import partial
+from typing import Final
 
 from mypy_extensions import mypyc_attr, trait
 
 from cachestorm.codec import to_wire
 from cachestorm.commands.edge import Edge
-from cachestorm.declare.declaration import command
+from cachestorm.declare.declaration import Declaration
 from cachestorm.entry import Entry
 from cachestorm.errors import ArityError, WrongTypeError
 from cachestorm.keyspace.keyspace import Keyspace
@@ -32,6 +34,8 @@ from cachestorm.values.hyperloglog import (
     without_estimate,
 )
 
+command: Final = partial(Declaration, group="hyperloglog")
+
 
 @mypyc_attr(allow_interpreted_subclasses=True)
 @trait
@@ -40,10 +44,7 @@ class HyperLogLogs(Edge):
 
     @command(
         "PFADD key [element:blob [element ...]]",
-        group="hyperloglog",
-        since="0.1",
         complexity="O(1) for each element",
-        writes=True,
         grows=True,
         fast=True,
         summary="Add elements to a HyperLogLog.",
@@ -73,8 +74,6 @@ class HyperLogLogs(Edge):
 
     @command(
         "PFCOUNT key [key ...]",
-        group="hyperloglog",
-        since="0.1",
         complexity="O(1) for one key whose estimate is known, else O(N) in the keys",
         summary="Return about how many different elements were added.",
     )
@@ -106,10 +105,7 @@ class HyperLogLogs(Edge):
 
     @command(
         "PFMERGE destkey:key [sourcekey:key [sourcekey ...]]",
-        group="hyperloglog",
-        since="0.1",
         complexity="O(N) in the keys",
-        writes=True,
         grows=True,
         reply="ok",
         summary="Merge HyperLogLogs into one.",

@@ -5,14 +5,17 @@ Asking is no access: it warms nothing and counts nowhere.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Final
 
 from mypy_extensions import mypyc_attr, trait
 
 from cachestorm.commands.edge import Edge
-from cachestorm.declare.declaration import command
+from cachestorm.declare.declaration import Declaration
 from cachestorm.errors import NotAnIntegerError
 from cachestorm.operations.names import exact_key
+
+command: Final = partial(Declaration, group="server")
 
 MOST_HOT_KEYS: Final = 100
 
@@ -24,8 +27,6 @@ class Insight(Edge):
 
     @command(
         "HOTKEYS [count:integer]",
-        group="server",
-        since="0.1",
         complexity="O(1): at most 512 keys are counted",
         summary="Return the keys that are hit most of late, and how often.",
     )
@@ -51,8 +52,6 @@ class Insight(Edge):
 
     @command(
         "WHY key",
-        group="server",
-        since="0.1",
         complexity="O(1): the last 4096 removals are remembered",
         reply="reasons",
         summary="Return why a key is missing, if that is remembered.",

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Final, cast
 
 from librt.time import time as wall_time
@@ -13,7 +14,7 @@ from mypy_extensions import i64, mypyc_attr, trait
 
 from cachestorm.codec import bytes_of
 from cachestorm.commands.edge import Edge
-from cachestorm.declare.declaration import command
+from cachestorm.declare.declaration import Declaration
 from cachestorm.entry import kind_name
 from cachestorm.errors import (
     ArgumentError,
@@ -30,6 +31,8 @@ from cachestorm.operations.long_command import LongCommand
 from cachestorm.operations.names import exact_key
 from cachestorm.patterns import matches
 from cachestorm.values.container import Container
+
+command: Final = partial(Declaration, group="generic")
 
 _MISSING: Final = MISSING
 _DELETED: Final = Cause.DELETED
@@ -139,8 +142,6 @@ class Keys(Edge):
 
     @command(
         "UNLINK key [key ...]",
-        group="generic",
-        since="0.1",
         complexity="O(1) a key",
         writes=True,
         fast=True,
@@ -148,8 +149,6 @@ class Keys(Edge):
     )
     @command(
         "DEL key [key ...]",
-        group="generic",
-        since="0.1",
         complexity="O(1) a key",
         writes=True,
         summary="Delete keys.",
@@ -171,8 +170,6 @@ class Keys(Edge):
 
     @command(
         "EXISTS key [key ...]",
-        group="generic",
-        since="0.1",
         complexity="O(1) a key",
         fast=True,
         summary="Count the keys that exist; one named twice counts twice.",
@@ -192,8 +189,6 @@ class Keys(Edge):
 
     @command(
         "TOUCH key [key ...]",
-        group="generic",
-        since="0.1",
         complexity="O(1) a key",
         fast=True,
         summary="Count the keys that exist, and count this as an access to each.",
@@ -213,8 +208,6 @@ class Keys(Edge):
 
     @command(
         "TYPE key",
-        group="generic",
-        since="0.1",
         complexity="O(1)",
         fast=True,
         reply="status",
@@ -234,8 +227,6 @@ class Keys(Edge):
 
     @command(
         "KEYS pattern",
-        group="generic",
-        since="0.1",
         complexity="O(N) in the keys of the namespace",
         flags="@dangerous",
         summary="Return all keys that match a pattern.",
@@ -251,8 +242,6 @@ class Keys(Edge):
 
     @command(
         "SCAN cursor [MATCH pattern] [COUNT count:scan-count] [TYPE type:string]",
-        group="generic",
-        since="0.1",
         complexity="O(1) a call, O(N) for a whole walk",
         reply="scan",
         summary="Walk the keys a page at a time.",
@@ -297,8 +286,6 @@ class Keys(Edge):
 
     @command(
         "RANDOMKEY",
-        group="generic",
-        since="0.1",
         complexity="O(1)",
         summary="Return a random key.",
     )
@@ -309,7 +296,6 @@ class Keys(Edge):
     @command(
         "DBSIZE",
         group="server",
-        since="0.1",
         complexity="O(1)",
         fast=True,
         flags="@keyspace",
@@ -323,8 +309,6 @@ class Keys(Edge):
 
     @command(
         "RENAME key newkey:key",
-        group="generic",
-        since="0.1",
         complexity="O(1)",
         writes=True,
         reply="ok",
@@ -340,8 +324,6 @@ class Keys(Edge):
 
     @command(
         "RENAMENX key newkey:key",
-        group="generic",
-        since="0.1",
         complexity="O(1)",
         writes=True,
         fast=True,
@@ -374,10 +356,7 @@ class Keys(Edge):
 
     @command(
         "COPY source:key destination:key [DB database] [REPLACE]",
-        group="generic",
-        since="0.1",
         complexity="O(N) in the elements of the value",
-        writes=True,
         grows=True,
         summary="Copy a key with its time to live and its tags.",
     )
@@ -431,8 +410,6 @@ class Keys(Edge):
 
     @command(
         "MOVE key db:database",
-        group="generic",
-        since="0.1",
         complexity="O(1)",
         writes=True,
         fast=True,
@@ -470,7 +447,6 @@ class Keys(Edge):
     @command(
         "FLUSHDB [ASYNC | SYNC]",
         group="server",
-        since="0.1",
         complexity="O(1) for the caller",
         writes=True,
         reply="ok",
@@ -492,7 +468,6 @@ class Keys(Edge):
     @command(
         "FLUSHALL [ASYNC | SYNC]",
         group="server",
-        since="0.1",
         complexity="O(1) a namespace",
         writes=True,
         reply="ok",

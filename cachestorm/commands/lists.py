@@ -8,13 +8,14 @@ key that holds another kind.
 
 from __future__ import annotations
 
-from typing import cast
+from functools import partial
+from typing import Final, cast
 
 from mypy_extensions import i64, mypyc_attr, trait
 
 from cachestorm.codec import INT64_MAX, to_wire
 from cachestorm.commands.edge import Edge
-from cachestorm.declare.declaration import command
+from cachestorm.declare.declaration import Declaration
 from cachestorm.declare.kinds import UNEVEN, ZERO_RANK
 from cachestorm.entry import LIST, Entry
 from cachestorm.errors import ArgumentError, CommandSyntaxError, NoSuchKeyError
@@ -25,6 +26,8 @@ from cachestorm.operations.names import exact_key, keys_of
 from cachestorm.values.list import ListValue
 from cachestorm.values.weights import box, unbox
 
+command: Final = partial(Declaration, group="list")
+
 
 @mypyc_attr(allow_interpreted_subclasses=True)
 @trait
@@ -33,10 +36,7 @@ class Lists(Edge):
 
     @command(
         "LPUSH key element [element ...]",
-        group="list",
-        since="0.1",
         complexity="O(N) in the given elements",
-        writes=True,
         grows=True,
         fast=True,
         summary="Put elements before the first of a list.",
@@ -47,10 +47,7 @@ class Lists(Edge):
 
     @command(
         "RPUSH key element [element ...]",
-        group="list",
-        since="0.1",
         complexity="O(N) in the given elements",
-        writes=True,
         grows=True,
         fast=True,
         summary="Put elements after the last of a list.",
@@ -61,10 +58,7 @@ class Lists(Edge):
 
     @command(
         "LPUSHX key element [element ...]",
-        group="list",
-        since="0.1",
         complexity="O(N) in the given elements",
-        writes=True,
         grows=True,
         fast=True,
         summary="Put elements before the first of a list only when the list exists.",
@@ -75,10 +69,7 @@ class Lists(Edge):
 
     @command(
         "RPUSHX key element [element ...]",
-        group="list",
-        since="0.1",
         complexity="O(N) in the given elements",
-        writes=True,
         grows=True,
         fast=True,
         summary="Put elements after the last of a list only when the list exists.",
@@ -114,8 +105,6 @@ class Lists(Edge):
 
     @command(
         "LPOP key [count:positive]",
-        group="list",
-        since="0.1",
         complexity="O(N) in the returned elements",
         writes=True,
         fast=True,
@@ -137,8 +126,6 @@ class Lists(Edge):
 
     @command(
         "RPOP key [count:positive]",
-        group="list",
-        since="0.1",
         complexity="O(N) in the returned elements",
         writes=True,
         fast=True,
@@ -168,8 +155,6 @@ class Lists(Edge):
 
     @command(
         "LMPOP numkeys key [key ...] where:<LEFT | RIGHT> [COUNT count:pop-count]",
-        group="list",
-        since="0.1",
         complexity="O(N+M) for N keys and M returned elements",
         writes=True,
         reply="keyed",
@@ -207,8 +192,6 @@ class Lists(Edge):
 
     @command(
         "LLEN key",
-        group="list",
-        since="0.1",
         complexity="O(1)",
         fast=True,
         summary="Return the length of a list.",
@@ -225,8 +208,6 @@ class Lists(Edge):
 
     @command(
         "LRANGE key start stop",
-        group="list",
-        since="0.1",
         complexity="O(N) in the returned elements",
         reply="stored_all",
         summary="Return the elements of a list from one index to another.",
@@ -248,8 +229,6 @@ class Lists(Edge):
 
     @command(
         "LINDEX key index",
-        group="list",
-        since="0.1",
         complexity="O(1)",
         reply="stored",
         summary="Return the element of a list at an index.",
@@ -275,10 +254,7 @@ class Lists(Edge):
 
     @command(
         "LSET key index element",
-        group="list",
-        since="0.1",
         complexity="O(1)",
-        writes=True,
         grows=True,
         reply="ok",
         summary="Set the element of a list at an index.",
@@ -312,10 +288,7 @@ class Lists(Edge):
 
     @command(
         "LINSERT key where:<BEFORE | AFTER> pivot element",
-        group="list",
-        since="0.1",
         complexity="O(N) in the length of the list",
-        writes=True,
         grows=True,
         summary="Put an element before or after another one of a list.",
     )
@@ -356,8 +329,6 @@ class Lists(Edge):
 
     @command(
         "LREM key count element",
-        group="list",
-        since="0.1",
         complexity="O(N) in the length of the list",
         writes=True,
         summary="Remove elements that equal a given one from a list.",
@@ -393,8 +364,6 @@ class Lists(Edge):
 
     @command(
         "LTRIM key start stop",
-        group="list",
-        since="0.1",
         complexity="O(N) in the length of the list",
         writes=True,
         reply="ok",
@@ -425,8 +394,6 @@ class Lists(Edge):
 
     @command(
         "LPOS key element [RANK rank] [COUNT count:num-matches] [MAXLEN maxlen:len]",
-        group="list",
-        since="0.1",
         complexity="O(N) in the length of the list",
         summary="Return the indices of elements that equal a given one.",
     )
@@ -486,10 +453,7 @@ class Lists(Edge):
 
     @command(
         "LMOVE source destination wherefrom:<LEFT | RIGHT> whereto:<LEFT | RIGHT>",
-        group="list",
-        since="0.1",
         complexity="O(1)",
-        writes=True,
         grows=True,
         reply="stored",
         summary="Return an element after moving it from one list to another.",
@@ -516,10 +480,7 @@ class Lists(Edge):
 
     @command(
         "RPOPLPUSH source destination",
-        group="list",
-        since="0.1",
         complexity="O(1)",
-        writes=True,
         grows=True,
         reply="stored",
         summary="Return the last element of a list after moving it to the front of another.",

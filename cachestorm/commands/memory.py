@@ -6,14 +6,19 @@ is no access: it does not warm the key.
 
 from __future__ import annotations
 
+from functools import partial
+from typing import Final
+
 from mypy_extensions import mypyc_attr, trait
 
 from cachestorm.commands.edge import Edge
-from cachestorm.declare.declaration import command
+from cachestorm.declare.declaration import Declaration
 from cachestorm.declare.facts import help_of
 from cachestorm.keyspace.store import rss_bytes
 from cachestorm.operations.doctor import examine, report
 from cachestorm.operations.names import exact_key
+
+command: Final = partial(Declaration, group="server")
 
 
 @mypyc_attr(allow_interpreted_subclasses=True)
@@ -23,8 +28,6 @@ class Memory(Edge):
 
     @command(
         "MEMORY USAGE key [SAMPLES count:sample-count]",
-        group="server",
-        since="0.1",
         complexity="O(T) in the tags of the key",
         summary="Return the bytes that a key is charged at, with its value and its tags.",
     )
@@ -47,8 +50,6 @@ class Memory(Edge):
 
     @command(
         "MEMORY DOCTOR",
-        group="server",
-        since="0.1",
         complexity="O(N) in the namespaces; at most 2048 keys are looked at",
         reply="verbatim",
         flags="@slow",
@@ -71,8 +72,6 @@ class Memory(Edge):
 
     @command(
         "MEMORY STATS",
-        group="server",
-        since="0.1",
         complexity="O(1)",
         flags="@slow",
         summary="Return the numbers of the memory.",
@@ -101,8 +100,6 @@ class Memory(Edge):
 
     @command(
         "MEMORY MALLOC-STATS",
-        group="server",
-        since="0.1",
         complexity="O(1)",
         reply="bulk",
         flags="loading @slow",
@@ -114,8 +111,6 @@ class Memory(Edge):
 
     @command(
         "MEMORY PURGE",
-        group="server",
-        since="0.1",
         complexity="O(1): a step of reaping",
         reply="ok",
         flags="loading @slow",
@@ -128,8 +123,6 @@ class Memory(Edge):
 
     @command(
         "MEMORY HELP",
-        group="server",
-        since="0.1",
         complexity="O(1)",
         reply="statuses",
         flags="loading stale",

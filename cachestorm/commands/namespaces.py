@@ -6,16 +6,19 @@ described and deleted.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Final, cast
 
 from mypy_extensions import mypyc_attr, trait
 
 from cachestorm.codec import bytes_of
 from cachestorm.commands.edge import Edge
-from cachestorm.declare.declaration import command
+from cachestorm.declare.declaration import Declaration
 from cachestorm.keyspace.keyspace import Keyspace
 from cachestorm.keyspace.store import Store, rss_bytes
 from cachestorm.operations.long_command import LongCommand
+
+command: Final = partial(Declaration, group="namespaces")
 
 
 class Swapping(LongCommand):
@@ -49,8 +52,6 @@ class Namespaces(Edge):
 
     @command(
         "NAMESPACES",
-        group="namespaces",
-        since="0.1",
         complexity="O(N log N) in the namespaces",
         summary="Return the names of all namespaces, sorted.",
     )
@@ -64,8 +65,6 @@ class Namespaces(Edge):
 
     @command(
         "NAMESPACEDEL name:string",
-        group="namespaces",
-        since="0.1",
         complexity="O(1) for the caller",
         writes=True,
         reply="ok",
@@ -89,8 +88,6 @@ class Namespaces(Edge):
 
     @command(
         "NAMESPACEINFO [name:string]",
-        group="namespaces",
-        since="0.1",
         complexity="O(1)",
         reply="verbatim",
         summary="Describe a namespace.",
@@ -149,7 +146,6 @@ class Namespaces(Edge):
     @command(
         "SWAPDB index1:first-index index2:second-index",
         group="server",
-        since="0.1",
         complexity="O(1)",
         writes=True,
         fast=True,
@@ -182,7 +178,6 @@ class Namespaces(Edge):
     @command(
         "MEMINFO",
         group="server",
-        since="0.1",
         complexity="O(N) in the namespaces",
         reply="verbatim",
         summary="Describe the memory of the cache.",

@@ -5,19 +5,22 @@ Looking inside is no access: it does not warm the key.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Final
 
 from mypy_extensions import mypyc_attr, trait
 
 from cachestorm.codec import INT64_MAX, INT64_MIN, to_wire
 from cachestorm.commands.edge import Edge
-from cachestorm.declare.declaration import command
+from cachestorm.declare.declaration import Declaration
 from cachestorm.declare.facts import help_of
 from cachestorm.entry import STRING, Entry
 from cachestorm.errors import ArgumentError
 from cachestorm.keyspace.keyspace import Keyspace
 from cachestorm.operations.names import exact_key
 from cachestorm.values.container import Container
+
+command: Final = partial(Declaration, group="generic")
 
 LONGEST_EMBEDDED: Final = 44
 _NO_FREQUENCY: Final = (
@@ -39,10 +42,7 @@ class Objects(Edge):
 
     @command(
         "OBJECT ENCODING key",
-        group="generic",
-        since="0.1",
         complexity="O(1)",
-        reply="native",
         summary="Return how Redis would encode the value.",
     )
     def object_encoding(self, key: str) -> str | None:
@@ -57,8 +57,6 @@ class Objects(Edge):
 
     @command(
         "OBJECT FREQ key",
-        group="generic",
-        since="0.1",
         complexity="O(1)",
         summary="Return how often a key is accessed, where the eviction policy counts it.",
     )
@@ -83,8 +81,6 @@ class Objects(Edge):
 
     @command(
         "OBJECT IDLETIME key",
-        group="generic",
-        since="0.1",
         complexity="O(1)",
         summary="Return the seconds since the last access, where they are tracked.",
     )
@@ -108,8 +104,6 @@ class Objects(Edge):
 
     @command(
         "OBJECT REFCOUNT key",
-        group="generic",
-        since="0.1",
         complexity="O(1)",
         summary="Return 1 for a key that exists.",
     )
@@ -127,8 +121,6 @@ class Objects(Edge):
 
     @command(
         "OBJECT HELP",
-        group="generic",
-        since="0.1",
         complexity="O(1)",
         reply="statuses",
         flags="loading stale",

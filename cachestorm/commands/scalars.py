@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Final
 
 from mypy_extensions import mypyc_attr, trait
@@ -19,7 +20,7 @@ from cachestorm.codec import (
     to_wire,
 )
 from cachestorm.commands.edge import Edge
-from cachestorm.declare.declaration import command
+from cachestorm.declare.declaration import Declaration
 from cachestorm.entry import STRING, Entry
 from cachestorm.errors import ArgumentError, CodecError, NotAnIntegerError, WrongTypeError
 from cachestorm.keyspace.keyspace import Keyspace
@@ -40,6 +41,8 @@ from cachestorm.operations.subsequences import (
     table_of,
 )
 
+command: Final = partial(Declaration, group="string")
+
 # of the table of LCS, in which Redis gives each cell four bytes
 MOST_CELLS: Final = LONGEST_STRING // 4
 
@@ -51,20 +54,14 @@ class Scalars(Edge):
 
     @command(
         "INCRBY key amount:integer",
-        group="string",
-        since="0.1",
         complexity="O(1)",
-        writes=True,
         grows=True,
         fast=True,
         summary="Increment the integer value of a key by a number.",
     )
     @command(
         "INCR key",
-        group="string",
-        since="0.1",
         complexity="O(1)",
-        writes=True,
         grows=True,
         fast=True,
         summary="Increment the integer value of a key by one.",
@@ -83,20 +80,14 @@ class Scalars(Edge):
 
     @command(
         "DECRBY key amount:integer",
-        group="string",
-        since="0.1",
         complexity="O(1)",
-        writes=True,
         grows=True,
         fast=True,
         summary="Decrement the integer value of a key by a number.",
     )
     @command(
         "DECR key",
-        group="string",
-        since="0.1",
         complexity="O(1)",
-        writes=True,
         grows=True,
         fast=True,
         summary="Decrement the integer value of a key by one.",
@@ -131,10 +122,7 @@ class Scalars(Edge):
 
     @command(
         "APPEND key value",
-        group="string",
-        since="0.1",
         complexity="O(N) in the appended length",
-        writes=True,
         grows=True,
         fast=True,
         summary="Append bytes to the value of a key.",
@@ -164,8 +152,6 @@ class Scalars(Edge):
 
     @command(
         "STRLEN key",
-        group="string",
-        since="0.1",
         complexity="O(1)",
         fast=True,
         summary="Return the length of a value in bytes.",
@@ -181,15 +167,11 @@ class Scalars(Edge):
 
     @command(
         "SUBSTR key start:integer end:integer",
-        group="string",
-        since="0.1",
         complexity="O(N) in the returned length",
         summary="Return a part of a value; an older name of GETRANGE.",
     )
     @command(
         "GETRANGE key start:integer end:integer",
-        group="string",
-        since="0.1",
         complexity="O(N) in the returned length",
         summary="Return a part of a value.",
     )
@@ -213,10 +195,7 @@ class Scalars(Edge):
 
     @command(
         "SETRANGE key offset:integer value",
-        group="string",
-        since="0.1",
         complexity="O(N) in the written length",
-        writes=True,
         grows=True,
         summary="Overwrite a part of a value, padded with zero bytes where needed.",
     )
@@ -245,10 +224,7 @@ class Scalars(Edge):
 
     @command(
         "INCRBYFLOAT key increment:double",
-        group="string",
-        since="0.1",
         complexity="O(1)",
-        writes=True,
         grows=True,
         fast=True,
         reply="bulk",
@@ -281,8 +257,6 @@ class Scalars(Edge):
 
     @command(
         "LCS key1:key key2:key [LEN] [IDX] [MINMATCHLEN minmatchlen:integer] [WITHMATCHLEN]",
-        group="string",
-        since="0.1",
         complexity="O(N*M) in the lengths",
         summary="Return the longest common subsequence of two values.",
     )

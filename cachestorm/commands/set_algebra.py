@@ -6,13 +6,14 @@ kind is refused even where the result is certain before.
 
 from __future__ import annotations
 
-from typing import cast
+from functools import partial
+from typing import Final, cast
 
 from mypy_extensions import mypyc_attr, trait
 
 from cachestorm.codec import INT64_MAX
 from cachestorm.commands.edge import Edge
-from cachestorm.declare.declaration import command
+from cachestorm.declare.declaration import Declaration
 from cachestorm.entry import SET
 from cachestorm.errors import ArgumentError, ArityError
 from cachestorm.operations.containers import replace
@@ -31,6 +32,8 @@ from cachestorm.operations.set_combinations import (
     work_of,
 )
 
+command: Final = partial(Declaration, group="set")
+
 
 @mypyc_attr(allow_interpreted_subclasses=True)
 @trait
@@ -39,8 +42,6 @@ class SetAlgebra(Edge):
 
     @command(
         "SUNION key [key ...]",
-        group="set",
-        since="0.1",
         complexity="O(N) in all members of all sets",
         reply="members",
         summary="Return the union of many sets.",
@@ -51,8 +52,6 @@ class SetAlgebra(Edge):
 
     @command(
         "SINTER key [key ...]",
-        group="set",
-        since="0.1",
         complexity="O(N*M) for the smallest set of N and M sets",
         reply="members",
         summary="Return the intersection of many sets.",
@@ -63,8 +62,6 @@ class SetAlgebra(Edge):
 
     @command(
         "SDIFF key [key ...]",
-        group="set",
-        since="0.1",
         complexity="O(N*M) for the first set of N and M sets",
         reply="members",
         summary="Return the difference of many sets.",
@@ -88,8 +85,6 @@ class SetAlgebra(Edge):
 
     @command(
         "SINTERCARD numkeys:card-keys key [key ...] [LIMIT limit]",
-        group="set",
-        since="0.1",
         complexity="O(N*M) for the smallest set of N and M sets",
         summary="Return the number of members of the intersection of many sets.",
     )
@@ -116,10 +111,7 @@ class SetAlgebra(Edge):
 
     @command(
         "SUNIONSTORE destination key [key ...]",
-        group="set",
-        since="0.1",
         complexity="O(N) in all members of all sets",
-        writes=True,
         grows=True,
         summary="Store the union of many sets at a key.",
     )
@@ -129,10 +121,7 @@ class SetAlgebra(Edge):
 
     @command(
         "SINTERSTORE destination key [key ...]",
-        group="set",
-        since="0.1",
         complexity="O(N*M) for the smallest set of N and M sets",
-        writes=True,
         grows=True,
         summary="Store the intersection of many sets at a key.",
     )
@@ -142,10 +131,7 @@ class SetAlgebra(Edge):
 
     @command(
         "SDIFFSTORE destination key [key ...]",
-        group="set",
-        since="0.1",
         complexity="O(N*M) for the first set of N and M sets",
-        writes=True,
         grows=True,
         summary="Store the difference of many sets at a key.",
     )

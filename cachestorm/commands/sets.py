@@ -6,11 +6,14 @@ empty set. Every method raises WrongTypeError for a key that holds another kind.
 
 from __future__ import annotations
 
+from functools import partial
+from typing import Final
+
 from mypy_extensions import i64, mypyc_attr, trait
 
 from cachestorm.codec import INT64_MAX, bytes_of
 from cachestorm.commands.set_algebra import SetAlgebra
-from cachestorm.declare.declaration import command
+from cachestorm.declare.declaration import Declaration
 from cachestorm.declare.kinds import UNEVEN
 from cachestorm.entry import SET
 from cachestorm.errors import ArgumentError
@@ -29,6 +32,8 @@ from cachestorm.operations.names import exact_key, name_of, names_of
 from cachestorm.operations.set_combinations import set_of
 from cachestorm.patterns import matches
 
+command: Final = partial(Declaration, group="set")
+
 
 @mypyc_attr(allow_interpreted_subclasses=True)
 @trait
@@ -37,10 +42,7 @@ class Sets(SetAlgebra):
 
     @command(
         "SADD key member [member ...]",
-        group="set",
-        since="0.1",
         complexity="O(N) in the given members",
-        writes=True,
         grows=True,
         fast=True,
         summary="Add members to a set.",
@@ -74,8 +76,6 @@ class Sets(SetAlgebra):
 
     @command(
         "SREM key member [member ...]",
-        group="set",
-        since="0.1",
         complexity="O(N) in the given members",
         writes=True,
         fast=True,
@@ -104,8 +104,6 @@ class Sets(SetAlgebra):
 
     @command(
         "SMEMBERS key",
-        group="set",
-        since="0.1",
         complexity="O(N) in the size of the set",
         reply="members",
         summary="Return all members of a set.",
@@ -122,8 +120,6 @@ class Sets(SetAlgebra):
 
     @command(
         "SISMEMBER key member",
-        group="set",
-        since="0.1",
         complexity="O(1)",
         fast=True,
         summary="Tell whether a set has a member.",
@@ -142,8 +138,6 @@ class Sets(SetAlgebra):
 
     @command(
         "SMISMEMBER key member [member ...]",
-        group="set",
-        since="0.1",
         complexity="O(N) in the given members",
         fast=True,
         summary="Tell of each of many members whether a set has it.",
@@ -164,8 +158,6 @@ class Sets(SetAlgebra):
 
     @command(
         "SCARD key",
-        group="set",
-        since="0.1",
         complexity="O(1)",
         fast=True,
         summary="Return the number of members of a set.",
@@ -182,8 +174,6 @@ class Sets(SetAlgebra):
 
     @command(
         "SPOP key [count:positive]",
-        group="set",
-        since="0.1",
         complexity="O(N) in the returned members",
         writes=True,
         fast=True,
@@ -223,8 +213,6 @@ class Sets(SetAlgebra):
 
     @command(
         "SRANDMEMBER key [count]",
-        group="set",
-        since="0.1",
         complexity="O(N) in the returned members",
         reply="picked",
         summary="Return members of a set drawn at random.",
@@ -256,8 +244,6 @@ class Sets(SetAlgebra):
 
     @command(
         "SMOVE source destination member",
-        group="set",
-        since="0.1",
         complexity="O(1)",
         writes=True,
         fast=True,
@@ -298,8 +284,6 @@ class Sets(SetAlgebra):
 
     @command(
         "SSCAN key cursor [MATCH match:pattern] [COUNT count:scan-count]",
-        group="set",
-        since="0.1",
         complexity="O(1) a step, O(N) for a whole iteration",
         reply="scan",
         summary="Iterate over the members of a set.",

@@ -7,13 +7,14 @@ Sets take part like sorted sets whose members all score 1; a missing key is empt
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import cast
+from functools import partial
+from typing import Final, cast
 
 from mypy_extensions import mypyc_attr, trait
 
 from cachestorm.codec import INT64_MAX, parse_float
 from cachestorm.commands.edge import Edge
-from cachestorm.declare.declaration import command
+from cachestorm.declare.declaration import Declaration
 from cachestorm.errors import ArgumentError, CommandSyntaxError
 from cachestorm.operations.derivation import PLAIN
 from cachestorm.operations.names import exact_key, keys_of
@@ -25,6 +26,8 @@ from cachestorm.operations.rankings import (
 )
 from cachestorm.operations.rows import Scored, members_of, scored, store_rows
 
+command: Final = partial(Declaration, group="sorted-set")
+
 
 @mypyc_attr(allow_interpreted_subclasses=True)
 @trait
@@ -34,8 +37,6 @@ class SortedSetAlgebra(Edge):
     @command(
         "ZUNION numkeys:input-keys key [key ...] [WEIGHTS weight [weight ...]] "
         "[AGGREGATE aggregate:<SUM | MIN | MAX>] [WITHSCORES]",
-        group="sorted-set",
-        since="0.1",
         complexity="O(N + M*log M) for N members in all and M in the result",
         reply="scored",
         summary="Return the union of many sorted sets.",
@@ -62,10 +63,7 @@ class SortedSetAlgebra(Edge):
     @command(
         "ZUNIONSTORE destination numkeys:input-keys key [key ...] [WEIGHTS weight "
         "[weight ...]] [AGGREGATE aggregate:<SUM | MIN | MAX>]",
-        group="sorted-set",
-        since="0.1",
         complexity="O(N + M*log M) for N members in all and M in the result",
-        writes=True,
         grows=True,
         summary="Store the union of many sorted sets at a key.",
     )
@@ -83,8 +81,6 @@ class SortedSetAlgebra(Edge):
     @command(
         "ZINTER numkeys:input-keys key [key ...] [WEIGHTS weight [weight ...]] "
         "[AGGREGATE aggregate:<SUM | MIN | MAX>] [WITHSCORES]",
-        group="sorted-set",
-        since="0.1",
         complexity="O(N*K + M*log M) for the smallest of K with N members and M in the result",
         reply="scored",
         summary="Return the intersection of many sorted sets.",
@@ -111,10 +107,7 @@ class SortedSetAlgebra(Edge):
     @command(
         "ZINTERSTORE destination numkeys:input-keys key [key ...] [WEIGHTS weight "
         "[weight ...]] [AGGREGATE aggregate:<SUM | MIN | MAX>]",
-        group="sorted-set",
-        since="0.1",
         complexity="O(N*K + M*log M) for the smallest of K with N members and M in the result",
-        writes=True,
         grows=True,
         summary="Store the intersection of many sorted sets at a key.",
     )
@@ -131,8 +124,6 @@ class SortedSetAlgebra(Edge):
 
     @command(
         "ZDIFF numkeys:input-keys key [key ...] [WITHSCORES]",
-        group="sorted-set",
-        since="0.1",
         complexity="O(N*K + M*log M) for the first of K with N members and M in the result",
         reply="scored",
         summary="Return the difference of many sorted sets.",
@@ -147,10 +138,7 @@ class SortedSetAlgebra(Edge):
 
     @command(
         "ZDIFFSTORE destination numkeys:input-keys key [key ...]",
-        group="sorted-set",
-        since="0.1",
         complexity="O(N*K + M*log M) for the first of K with N members and M in the result",
-        writes=True,
         grows=True,
         summary="Store the difference of many sorted sets at a key.",
     )
@@ -161,8 +149,6 @@ class SortedSetAlgebra(Edge):
 
     @command(
         "ZINTERCARD numkeys:input-keys key [key ...] [LIMIT limit]",
-        group="sorted-set",
-        since="0.1",
         complexity="O(N*K) for the smallest of K sorted sets with N members",
         summary="Return the number of members of the intersection of many sorted sets.",
     )

@@ -7,12 +7,13 @@ and stored alike (see `ranges`). A missing key is an empty sorted set.
 
 from __future__ import annotations
 
-from typing import cast
+from functools import partial
+from typing import Final, cast
 
 from mypy_extensions import mypyc_attr, trait
 
 from cachestorm.commands.edge import Edge
-from cachestorm.declare.declaration import command
+from cachestorm.declare.declaration import Declaration
 from cachestorm.entry import ZSET
 from cachestorm.operations.containers import entry_of, sorted_set_at
 from cachestorm.operations.derivation import PLAIN
@@ -22,6 +23,8 @@ from cachestorm.operations.ranges import Range, index_range, lex_range, range_of
 from cachestorm.operations.rows import Scored, members_of, remove_ranks, scored, store_rows
 from cachestorm.values.ranking import Row
 
+command: Final = partial(Declaration, group="sorted-set")
+
 
 @mypyc_attr(allow_interpreted_subclasses=True)
 @trait
@@ -30,8 +33,6 @@ class SortedSetRanges(Edge):
 
     @command(
         "ZCOUNT key min:score-bound max:score-bound",
-        group="sorted-set",
-        since="0.1",
         complexity="O(log N)",
         fast=True,
         summary="Return the number of members of a sorted set in a range of scores.",
@@ -56,8 +57,6 @@ class SortedSetRanges(Edge):
 
     @command(
         "ZLEXCOUNT key min:lex-bound max:lex-bound",
-        group="sorted-set",
-        since="0.1",
         complexity="O(log N)",
         fast=True,
         summary="Return the number of members of a sorted set in a range of bytes.",
@@ -83,8 +82,6 @@ class SortedSetRanges(Edge):
     @command(
         "ZRANGE key start:bound stop:bound [BYSCORE | BYLEX] [REV] [LIMIT offset "
         "count] [WITHSCORES]",
-        group="sorted-set",
-        since="0.1",
         complexity="O(log N + M) for M returned members",
         reply="scored",
         once="BYSCORE BYLEX REV",
@@ -133,10 +130,7 @@ class SortedSetRanges(Edge):
     @command(
         "ZRANGESTORE dst:key src:key min:bound max:bound [BYSCORE | BYLEX] [REV] "
         "[LIMIT offset count]",
-        group="sorted-set",
-        since="0.1",
         complexity="O(log N + M) for M stored members",
-        writes=True,
         grows=True,
         once="BYSCORE BYLEX REV",
         summary="Store a range of a sorted set at a key.",
@@ -174,8 +168,6 @@ class SortedSetRanges(Edge):
 
     @command(
         "ZREVRANGE key start stop [WITHSCORES]",
-        group="sorted-set",
-        since="0.1",
         complexity="O(log N + M) for M returned members",
         reply="scored",
         summary="Return the members of a sorted set in a range of ranks, highest first.",
@@ -189,8 +181,6 @@ class SortedSetRanges(Edge):
 
     @command(
         "ZRANGEBYSCORE key min:score-bound max:score-bound [WITHSCORES] [LIMIT offset count]",
-        group="sorted-set",
-        since="0.1",
         complexity="O(log N + M) for M returned members",
         reply="scored",
         summary="Return the members of a sorted set in a range of scores.",
@@ -213,8 +203,6 @@ class SortedSetRanges(Edge):
     @command(
         "ZREVRANGEBYSCORE key max:score-bound min:score-bound [WITHSCORES] [LIMIT "
         "offset count]",
-        group="sorted-set",
-        since="0.1",
         complexity="O(log N + M) for M returned members",
         reply="scored",
         summary="Return the members of a sorted set in a range of scores, highest first.",
@@ -236,8 +224,6 @@ class SortedSetRanges(Edge):
 
     @command(
         "ZRANGEBYLEX key min:lex-bound max:lex-bound [LIMIT offset count]",
-        group="sorted-set",
-        since="0.1",
         complexity="O(log N + M) for M returned members",
         summary="Return the members of a sorted set in a range of bytes.",
     )
@@ -249,8 +235,6 @@ class SortedSetRanges(Edge):
 
     @command(
         "ZREVRANGEBYLEX key max:lex-bound min:lex-bound [LIMIT offset count]",
-        group="sorted-set",
-        since="0.1",
         complexity="O(log N + M) for M returned members",
         summary="Return the members of a sorted set in a range of bytes, last first.",
     )
@@ -264,8 +248,6 @@ class SortedSetRanges(Edge):
 
     @command(
         "ZREMRANGEBYRANK key start stop",
-        group="sorted-set",
-        since="0.1",
         complexity="O(M*log N) for M removed members",
         writes=True,
         summary="Remove the members of a sorted set in a range of ranks.",
@@ -276,8 +258,6 @@ class SortedSetRanges(Edge):
 
     @command(
         "ZREMRANGEBYSCORE key min:score-bound max:score-bound",
-        group="sorted-set",
-        since="0.1",
         complexity="O(M*log N) for M removed members",
         writes=True,
         summary="Remove the members of a sorted set in a range of scores.",
@@ -288,8 +268,6 @@ class SortedSetRanges(Edge):
 
     @command(
         "ZREMRANGEBYLEX key min:lex-bound max:lex-bound",
-        group="sorted-set",
-        since="0.1",
         complexity="O(M*log N) for M removed members",
         writes=True,
         summary="Remove the members of a sorted set in a range of bytes.",

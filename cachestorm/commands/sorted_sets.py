@@ -8,14 +8,15 @@ raises WrongTypeError for a key that holds another kind.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import cast
+from functools import partial
+from typing import Final, cast
 
 from mypy_extensions import i64, mypyc_attr, trait
 
 from cachestorm.codec import INT64_MAX, bytes_of, parse_float
 from cachestorm.commands.sorted_set_algebra import SortedSetAlgebra
 from cachestorm.commands.sorted_set_ranges import SortedSetRanges
-from cachestorm.declare.declaration import command
+from cachestorm.declare.declaration import Declaration
 from cachestorm.declare.kinds import UNEVEN
 from cachestorm.entry import ZSET, Entry
 from cachestorm.errors import ArgumentError, ArityError, CommandSyntaxError
@@ -43,6 +44,8 @@ from cachestorm.patterns import matches
 from cachestorm.values.ranking import Row
 from cachestorm.values.sorted_set import member_of
 
+command: Final = partial(Declaration, group="sorted-set")
+
 
 @mypyc_attr(allow_interpreted_subclasses=True)
 @trait
@@ -51,10 +54,7 @@ class SortedSets(SortedSetRanges, SortedSetAlgebra):
 
     @command(
         "ZADD key [NX | XX] [GT | LT] [CH] [INCR] score member [score member ...]",
-        group="sorted-set",
-        since="0.1",
         complexity="O(log N) a member",
-        writes=True,
         grows=True,
         fast=True,
         summary="Add members to a sorted set, or change their scores.",
@@ -121,10 +121,7 @@ class SortedSets(SortedSetRanges, SortedSetAlgebra):
 
     @command(
         "ZINCRBY key increment:score member",
-        group="sorted-set",
-        since="0.1",
         complexity="O(log N)",
-        writes=True,
         grows=True,
         fast=True,
         summary="Increment the score of a member of a sorted set.",
@@ -141,8 +138,6 @@ class SortedSets(SortedSetRanges, SortedSetAlgebra):
 
     @command(
         "ZREM key member [member ...]",
-        group="sorted-set",
-        since="0.1",
         complexity="O(M*log N) for M members",
         writes=True,
         fast=True,
@@ -161,8 +156,6 @@ class SortedSets(SortedSetRanges, SortedSetAlgebra):
 
     @command(
         "ZCARD key",
-        group="sorted-set",
-        since="0.1",
         complexity="O(1)",
         fast=True,
         summary="Return the number of members of a sorted set.",
@@ -179,8 +172,6 @@ class SortedSets(SortedSetRanges, SortedSetAlgebra):
 
     @command(
         "ZSCORE key member",
-        group="sorted-set",
-        since="0.1",
         complexity="O(1)",
         fast=True,
         summary="Return the score of a member of a sorted set.",
@@ -199,8 +190,6 @@ class SortedSets(SortedSetRanges, SortedSetAlgebra):
 
     @command(
         "ZMSCORE key member [member ...]",
-        group="sorted-set",
-        since="0.1",
         complexity="O(N) in the given members",
         fast=True,
         summary="Return the scores of members of a sorted set.",
@@ -221,8 +210,6 @@ class SortedSets(SortedSetRanges, SortedSetAlgebra):
 
     @command(
         "ZRANK key member [WITHSCORE]",
-        group="sorted-set",
-        since="0.1",
         complexity="O(log N)",
         fast=True,
         reply="ranked",
@@ -241,8 +228,6 @@ class SortedSets(SortedSetRanges, SortedSetAlgebra):
 
     @command(
         "ZREVRANK key member [WITHSCORE]",
-        group="sorted-set",
-        since="0.1",
         complexity="O(log N)",
         fast=True,
         reply="ranked",
@@ -281,8 +266,6 @@ class SortedSets(SortedSetRanges, SortedSetAlgebra):
 
     @command(
         "ZPOPMIN key [count:positive]",
-        group="sorted-set",
-        since="0.1",
         complexity="O(M*log N) for M returned members",
         writes=True,
         fast=True,
@@ -302,8 +285,6 @@ class SortedSets(SortedSetRanges, SortedSetAlgebra):
 
     @command(
         "ZPOPMAX key [count:positive]",
-        group="sorted-set",
-        since="0.1",
         complexity="O(M*log N) for M returned members",
         writes=True,
         fast=True,
@@ -336,8 +317,6 @@ class SortedSets(SortedSetRanges, SortedSetAlgebra):
 
     @command(
         "ZMPOP numkeys key [key ...] where:<MIN | MAX> [COUNT count:pop-count]",
-        group="sorted-set",
-        since="0.1",
         complexity="O(K + M*log N) for K keys and M returned members",
         writes=True,
         reply="keyed_scores",
@@ -377,8 +356,6 @@ class SortedSets(SortedSetRanges, SortedSetAlgebra):
 
     @command(
         "ZRANDMEMBER key [count:draws [WITHSCORES]]",
-        group="sorted-set",
-        since="0.1",
         complexity="O(N) in the returned members",
         reply="scored",
         once="WITHSCORES",
@@ -415,8 +392,6 @@ class SortedSets(SortedSetRanges, SortedSetAlgebra):
 
     @command(
         "ZSCAN key cursor [MATCH match:pattern] [COUNT count:scan-count]",
-        group="sorted-set",
-        since="0.1",
         complexity="O(1) a step, O(N) for a whole iteration",
         reply="scan_scores",
         summary="Iterate over the members and scores of a sorted set.",

@@ -10,13 +10,14 @@ How they are ordered stands in `ordering`.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import cast
+from functools import partial
+from typing import Final, cast
 
 from mypy_extensions import mypyc_attr, trait
 
 from cachestorm.codec import bytes_of, checked_text
 from cachestorm.commands.edge import Edge
-from cachestorm.declare.declaration import command
+from cachestorm.declare.declaration import Declaration
 from cachestorm.entry import LIST
 from cachestorm.operations.containers import replace
 from cachestorm.operations.names import exact_key, many
@@ -31,6 +32,8 @@ from cachestorm.operations.ordering import (
 )
 from cachestorm.values.list import ListValue
 
+command: Final = partial(Declaration, group="generic")
+
 
 @mypyc_attr(allow_interpreted_subclasses=True)
 @trait
@@ -40,10 +43,7 @@ class Sorting(Edge):
     @command(
         "SORT key [BY by:pattern] [LIMIT offset count] [GET get:pattern [GET pattern ...]] "
         "[order:<ASC | DESC>] [ALPHA] [STORE destination]",
-        group="generic",
-        since="0.1",
         complexity="O(N + M*log M) for N elements and M returned ones",
-        writes=True,
         grows=True,
         reply="sort",
         flags="@set @sortedset @list @dangerous",
@@ -102,8 +102,6 @@ class Sorting(Edge):
     @command(
         "SORT_RO key [BY by:pattern] [LIMIT offset count] [GET get:pattern [GET pattern ...]] "
         "[order:<ASC | DESC>] [ALPHA]",
-        group="generic",
-        since="0.1",
         complexity="O(N + M*log M) for N elements and M returned ones",
         reply="sort",
         flags="@set @sortedset @list @dangerous",

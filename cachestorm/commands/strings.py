@@ -7,25 +7,27 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import partial
 from typing import Final, cast
 
 from mypy_extensions import i64, mypyc_attr, u8
 
 from cachestorm.commands.edge import Edge
-from cachestorm.declare.declaration import command
+from cachestorm.declare.declaration import Declaration
 from cachestorm.entry import BUFFER, OBJECT, STRING, Entry
 from cachestorm.errors import CommandSyntaxError, WrongTypeError
 from cachestorm.events import Cause
 from cachestorm.keyspace.keyspace import Keyspace
 from cachestorm.keyspace.latch import NOTHING_INTERRUPTS, STEPS_ARE_ATOMIC
 from cachestorm.keyspace.tag_index import checked_tags
-from cachestorm.markers import MISSING, UNSET
+from cachestorm.markers import UNSET
 from cachestorm.operations.lifetimes import Lasting, deadline_of, in_milliseconds
 from cachestorm.operations.names import exact_key
 from cachestorm.operations.string_values import kind_of, scalar
 from cachestorm.values.weights import box, is_shared, unbox
 
-_MISSING: Final = MISSING
+command: Final = partial(Declaration, group="string")
+
 _UNSET: Final = UNSET
 _NO_TAGS: Final[tuple[str, ...]] = ()
 _DELETED: Final = Cause.DELETED
@@ -40,8 +42,6 @@ class Strings(Edge):
 
     @command(
         "GET key",
-        group="string",
-        since="0.1",
         complexity="O(1)",
         fast=True,
         reply="stored",
@@ -74,12 +74,10 @@ class Strings(Edge):
         "SET key value [NX | XX] [GET] [EX ttl:seconds | PX ttl:milliseconds | "
         "EXAT ttl:unix-seconds | PXAT ttl:unix-milliseconds | KEEPTTL] "
         "[TAGS tags:tag [tag ...]]",
-        group="string",
-        since="0.1",
         complexity="O(1); O(N) in the tags where there are any",
-        writes=True,
         grows=True,
         reply="set",
+        fetches="_set_fetching",
         summary="Set the value of a key, its time to live and its tags.",
     )
     def set(
@@ -102,7 +100,7 @@ class Strings(Edge):
                 namespace's default.
             nx: only if the key is missing.
             xx: only if the key is there.
-            get: give back the former value, or MISSING.
+            get: give back the former value; `getset` tells a stored None from no key.
             keepttl: keep the time to live that the key has.
             tags: what the key can be invalidated by.
             idle: how long the key outlives its last hit, spelled as `ttl`, which stays
@@ -111,7 +109,7 @@ class Strings(Edge):
                 that keys which are written together do not fall due together.
 
         Returns:
-            Whether it was set; with `get`, the former value or MISSING.
+            Whether it was set; with `get`, the former value, None for a missing key.
 
         Raises:
             WrongTypeError: with `get`, if the key holds a container.
@@ -124,10 +122,11 @@ class Strings(Edge):
             return self.set(key, value, ttl, nx, xx, keepttl, get, tags, idle, ttl_jitter)
         if idle is not None or ttl_jitter != 0.0:
             lasting = Lasting(ttl, idle, ttl_jitter)
-            return self._set_with(key, value, lasting, nx, xx, get, keepttl, tags)
+            return self._set_with(key, value, lasting, nx, xx, get, keepttl, tags, None)
         kind = kind_of(value)
         if nx or xx or get or keepttl or tags is not _NO_TAGS:
-            return self._set_with(key, value, Lasting(ttl), nx, xx, get, keepttl, tags)
+            lasting = Lasting(ttl)
+            return self._set_with(key, value, lasting, nx, xx, get, keepttl, tags, None)
         if kind != STRING and not is_shared(value):
             value = box(value)
         store = self._store
@@ -153,6 +152,25 @@ class Strings(Edge):
         finally:
             store.leave()
 
+    def _set_fetching(
+        self,
+        default: object,
+        key: str,
+        value: object,
+        ttl: object = _UNSET,
+        nx: bool = False,
+        xx: bool = False,
+        keepttl: bool = False,
+        get: bool = True,
+        tags: Iterable[str] = _NO_TAGS,
+    ) -> object:
+        """`set` with `get` for a plan, which tells a stored None from a missing key.
+
+        `set` has no `default`, as its usual call would pay for one more parameter.
+        """
+        key = exact_key(key)
+        return self._set_with(key, value, Lasting(ttl), nx, xx, get, keepttl, tags, default)
+
     def _set_with(
         self,
         key: str,
@@ -163,6 +181,7 @@ class Strings(Edge):
         get: bool,
         keepttl: bool,
         tags: Iterable[str],
+        default: object,
     ) -> object:
         kind = kind_of(value)
         held = value if kind == STRING else box(value)
@@ -170,7 +189,9 @@ class Strings(Edge):
         space = self._enter()
         try:
             if nx or xx or get or keepttl:
-                return self._set_if(key, held, kind, lasting, nx, xx, get, keepttl, names)
+                return self._set_if(
+                    key, held, kind, lasting, nx, xx, get, keepttl, names, default
+                )
             lasting.begin("set", space, space.shared.now_ms())
             space.put(key, held, kind, lasting.deadline_ms, names, lasting.idle)
             return True
@@ -188,13 +209,14 @@ class Strings(Edge):
         get: bool,
         keepttl: bool,
         names: list[str] | None,
+        default: object,
     ) -> object:
         if (nx and xx) or (keepttl and not lasting.is_default):
             raise CommandSyntaxError()
         space = self._space
         lasting.begin("set", space, space.shared.now_ms())
         entry = space.find(key) if get else space.peek(key)
-        former: object = _MISSING
+        former = default
         if get and entry is not None:
             former = _whole(space, entry)
         done = not (nx and entry is not None) and not (xx and entry is None)
@@ -207,10 +229,7 @@ class Strings(Edge):
 
     @command(
         "SETNX key value",
-        group="string",
-        since="0.1",
         complexity="O(1)",
-        writes=True,
         grows=True,
         fast=True,
         summary="Set the value of a key only when the key doesn't exist.",
@@ -221,10 +240,7 @@ class Strings(Edge):
 
     @command(
         "SETEX key ttl:seconds value",
-        group="string",
-        since="0.1",
         complexity="O(1)",
-        writes=True,
         grows=True,
         reply="ok",
         summary="Set the value and the time to live of a key in seconds.",
@@ -235,10 +251,7 @@ class Strings(Edge):
 
     @command(
         "PSETEX key ttl:milliseconds value",
-        group="string",
-        since="0.1",
         complexity="O(1)",
-        writes=True,
         grows=True,
         reply="ok",
         summary="Set the value and the time to live of a key in milliseconds.",
@@ -265,17 +278,17 @@ class Strings(Edge):
 
     @command(
         "GETSET key value",
-        group="string",
-        since="0.1",
         complexity="O(1)",
-        writes=True,
         grows=True,
         fast=True,
         reply="stored",
         summary="Return the former value of a key after setting it to a new one.",
     )
-    def getset(self, key: str, value: object) -> object:
-        """Sets a key and gives back its former value, or MISSING.
+    def getset(self, key: str, value: object, default: object = None) -> object:
+        """Sets a key and gives back its former value.
+
+        Args:
+            default: what to give for a missing key; MISSING tells it from a stored None.
 
         Raises:
             WrongTypeError: if the key holds a container.
@@ -286,22 +299,25 @@ class Strings(Edge):
         self._enter()
         try:
             lasting = Lasting(_UNSET)
-            return self._set_if(key, held, kind, lasting, False, False, True, False, None)
+            return self._set_if(
+                key, held, kind, lasting, False, False, True, False, None, default
+            )
         finally:
             self._leave()
 
     @command(
         "GETDEL key",
-        group="string",
-        since="0.1",
         complexity="O(1)",
         writes=True,
         fast=True,
         reply="stored",
         summary="Return the value of a key after deleting the key.",
     )
-    def getdel(self, key: str) -> object:
-        """Deletes a key and gives back its value, or MISSING.
+    def getdel(self, key: str, default: object = None) -> object:
+        """Deletes a key and gives back its value.
+
+        Args:
+            default: what to give for a missing key; MISSING tells it from a stored None.
 
         Raises:
             WrongTypeError: if the key holds a container.
@@ -311,7 +327,7 @@ class Strings(Edge):
         try:
             entry = space.find(key)
             if entry is None:
-                return _MISSING
+                return default
             value = _whole(space, entry)
             space.remove(entry, _DELETED)
             return value
@@ -321,16 +337,26 @@ class Strings(Edge):
     @command(
         "GETEX key [EX ttl:seconds | PX ttl:milliseconds | EXAT ttl:unix-seconds | "
         "PXAT ttl:unix-milliseconds | PERSIST]",
-        group="string",
-        since="0.1",
         complexity="O(1)",
         writes=True,
         fast=True,
         reply="stored",
         summary="Return the value of a key after giving it another time to live.",
     )
-    def getex(self, key: str, ttl: object = _UNSET, *, persist: bool = False) -> object:
-        """The value of a key, or MISSING, after giving it another time to live.
+    def getex(
+        self,
+        key: str,
+        ttl: object = _UNSET,
+        *,
+        persist: bool = False,
+        default: object = None,
+    ) -> object:
+        """The value of a key, after giving it another time to live.
+
+        Args:
+            ttl: seconds, a `timedelta` or `"5m"`; None for never; left out, it stays.
+            persist: take the time to live away.
+            default: what to give for a missing key; MISSING tells it from a stored None.
 
         Raises:
             WrongTypeError: if the key holds a container.
@@ -345,7 +371,7 @@ class Strings(Edge):
             deadline = deadline_of(ttl, "getex", space, now)
             entry = space.find(key)
             if entry is None:
-                return _MISSING
+                return default
             value = _whole(space, entry)
             if deadline != 0 and deadline <= now:
                 space.remove(entry, _EXPIRED)
@@ -357,15 +383,13 @@ class Strings(Edge):
 
     @command(
         "MGET key [key ...]",
-        group="string",
-        since="0.1",
         complexity="O(N) in the keys",
         fast=True,
         reply="stored_all",
         summary="Return the values of many keys.",
     )
-    def mget(self, *keys: str) -> list[object]:
-        """The values of keys in order; MISSING for each that is missing or a container."""
+    def mget(self, *keys: str, default: object = None) -> list[object]:
+        """The values of keys in order, `default` for each that is missing or a container."""
         names = [exact_key(key) for key in keys]
         space = self._enter()
         try:
@@ -373,7 +397,7 @@ class Strings(Edge):
             for name in names:
                 entry = space.find(name)
                 if entry is None or (entry.kind > OBJECT and entry.kind != BUFFER):
-                    found.append(_MISSING)
+                    found.append(default)
                 else:
                     found.append(_whole(space, entry))
             return found
@@ -382,10 +406,7 @@ class Strings(Edge):
 
     @command(
         "MSET key value [key value ...]",
-        group="string",
-        since="0.1",
         complexity="O(N) in the keys",
-        writes=True,
         grows=True,
         reply="ok",
         summary="Set the values of many keys in one step.",
@@ -400,10 +421,7 @@ class Strings(Edge):
 
     @command(
         "MSETNX key value [key value ...]",
-        group="string",
-        since="0.1",
         complexity="O(N) in the keys",
-        writes=True,
         grows=True,
         summary="Set the values of many keys in one step, if none of them exists.",
     )

@@ -8,6 +8,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from heapq import nsmallest
 from typing import Final, cast
 
@@ -15,7 +16,7 @@ from mypy_extensions import mypyc_attr, trait
 
 from cachestorm.codec import sort_by_bytes
 from cachestorm.commands.edge import Edge
-from cachestorm.declare.declaration import command
+from cachestorm.declare.declaration import Declaration
 from cachestorm.errors import ArityError
 from cachestorm.keyspace.keyspace import Keyspace
 from cachestorm.keyspace.store import Store
@@ -24,6 +25,8 @@ from cachestorm.operations.long_command import LongCommand
 from cachestorm.operations.names import exact_key
 from cachestorm.operations.string_values import kind_of
 from cachestorm.values.weights import box
+
+command: Final = partial(Declaration, group="tags")
 
 _TAG_WORK: Final = "O(1) a tag"
 
@@ -65,10 +68,7 @@ class Tags(Edge):
 
     @command(
         "SETTAG key value tag [tag ...]",
-        group="tags",
-        since="0.1",
         complexity=_TAG_WORK,
-        writes=True,
         grows=True,
         reply="ok",
         summary="Set the value of a key and its tags; the time to live is cleared.",
@@ -97,8 +97,6 @@ class Tags(Edge):
 
     @command(
         "TAGS key",
-        group="tags",
-        since="0.1",
         complexity="O(N) in the tags of the key",
         summary="Return the tags of a key, in the order of tagging.",
     )
@@ -114,8 +112,6 @@ class Tags(Edge):
 
     @command(
         "ADDTAG key tag [tag ...]",
-        group="tags",
-        since="0.1",
         complexity="O(N) in the tags of the key",
         writes=True,
         summary="Add tags to a key; its value and time to live stay.",
@@ -141,8 +137,6 @@ class Tags(Edge):
 
     @command(
         "REMTAG key tag [tag ...]",
-        group="tags",
-        since="0.1",
         complexity="O(N) in the tags of the key",
         writes=True,
         summary="Remove tags from a key; its value and time to live stay.",
@@ -169,8 +163,6 @@ class Tags(Edge):
 
     @command(
         "INVALIDATE tag [CASCADE] [SOFT]",
-        group="tags",
-        since="0.1",
         complexity="O(1) a tag until no reader sees its keys, then O(N) in the keys",
         writes=True,
         summary="Delete every key that bears a tag, or also those of all its children.",
@@ -201,8 +193,6 @@ class Tags(Edge):
 
     @command(
         "TAGKEYS tag",
-        group="tags",
-        since="0.1",
         complexity="O(N log N) in the keys of the tag",
         summary="Return the keys that bear a tag, sorted.",
     )
@@ -221,8 +211,6 @@ class Tags(Edge):
 
     @command(
         "TAGCOUNT tag",
-        group="tags",
-        since="0.1",
         complexity="O(1)",
         fast=True,
         summary="Count the keys that bear a tag.",
@@ -252,10 +240,7 @@ class Tags(Edge):
 
     @command(
         "TAGLINK parent:tag child:tag",
-        group="tags",
-        since="0.1",
         complexity="O(N) in the links above the parent or below the child, whichever is less",
-        writes=True,
         grows=True,
         reply="ok",
         summary="Make a tag the child of another, for INVALIDATE with CASCADE.",
@@ -277,8 +262,6 @@ class Tags(Edge):
 
     @command(
         "TAGUNLINK parent:tag child:tag",
-        group="tags",
-        since="0.1",
         complexity="O(1)",
         writes=True,
         reply="ok",
@@ -297,8 +280,6 @@ class Tags(Edge):
 
     @command(
         "TAGCHILDREN tag",
-        group="tags",
-        since="0.1",
         complexity="O(N log N) in the children",
         summary="Return the direct children of a tag, sorted.",
     )

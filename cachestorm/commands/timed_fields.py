@@ -10,12 +10,13 @@ Source: the commands are Valkey 9.1's.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Final
 
 from mypy_extensions import mypyc_attr, trait
 
 from cachestorm.commands.field_deadlines import FieldDeadlines
-from cachestorm.declare.declaration import command
+from cachestorm.declare.declaration import Declaration
 from cachestorm.declare.kinds import Lifetime
 from cachestorm.entry import HASH
 from cachestorm.errors import ArityError, CommandSyntaxError
@@ -25,6 +26,8 @@ from cachestorm.operations.lifetimes import lifetime_of
 from cachestorm.operations.names import exact_key, name_of, names_of, pairs_of
 from cachestorm.values.hash import Hash
 from cachestorm.values.weights import box
+
+command: Final = partial(Declaration, group="hash")
 
 _UNSET: Final = UNSET
 
@@ -37,8 +40,6 @@ class TimedFields(FieldDeadlines):
     @command(
         "HGETEX key [EX ttl:seconds | PX ttl:milliseconds | EXAT ttl:unix-seconds | "
         "PXAT ttl:unix-milliseconds | PERSIST] FIELDS numfields field [field ...]",
-        group="hash",
-        since="0.1",
         complexity="O(N) in the given fields",
         writes=True,
         fast=True,
@@ -98,10 +99,7 @@ class TimedFields(FieldDeadlines):
         "HSETEX key [NX | XX] [FNX | FXX] [EX ttl:seconds | PX ttl:milliseconds | "
         "EXAT ttl:unix-seconds | PXAT ttl:unix-milliseconds | KEEPTTL] "
         "FIELDS numfields field value [field value ...]",
-        group="hash",
-        since="0.1",
         complexity="O(N) in the given fields",
-        writes=True,
         grows=True,
         fast=True,
         summary="Set the values of fields of a hash and give them a time to live.",

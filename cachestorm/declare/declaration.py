@@ -1,7 +1,7 @@
 """The declaration of a command: one line in Redis' notation on the method that is it.
 
-Families of commands decorate their methods with `command`; the registry makes plans of
-what was declared; documentation, key positions and ACL categories are read from here.
+Modules of commands decorate their methods with it; the registry makes plans of what was
+declared; documentation, key positions and ACL categories are read from here.
 
 1. Declaring records and parses nothing: an import pays for a list entry a command.
 2. The method is returned unchanged, so that compiled code calls it as natively as before.
@@ -25,15 +25,24 @@ STRAY_IS_NOTHING: Final = "nothing"
 class Declaration:
     """One command: its method, its notation and the facts that neither can say.
 
+    It is the decorator of the method: a module of commands says once what all of them
+    share, and then declares each.
+
+    Args:
+        declarations: where to add it; left out, DECLARATIONS.
+
     Attributes:
         spec: the notation.
-        function: called with the target first.
+        function: the decorated method, called with the target first.
         container, subcommand: upper case; `subcommand` is empty for most.
         group: as COMMAND DOCS spells it: `string`, `sorted-set`.
+        since: the release of CacheStorm that had it first.
         writes: may change the data.
-        grows: may need memory; refused when there is none (Redis' `denyoom`).
+        grows: it writes and may need memory; refused when there is none (Redis' `denyoom`).
         fast: O(1) or O(log N), as Redis' flag says.
         reply: the name of a converter in `replies`.
+        fetches: the method called instead when the option GET is given, with what to give
+            for a missing key before the other arguments; or empty.
         bind: the name of a hatch in `hatches`, for what the notation cannot say; or empty.
         stray: the refusal of words that fit nowhere; `{arg}` is the first of them.
             STRAY_IS_ARITY: more words than fit are a wrong number of arguments.
@@ -42,43 +51,66 @@ class Declaration:
             of nothing but such tokens is a syntax error when two are said.
         connection: belongs to a connection, has no in-process endpoint.
         flags: more flags of COMMAND INFO, separated by spaces: `admin noscript`.
+
+    Example:
+        >>> from functools import partial
+        >>> command = partial(Declaration, group="test", declarations=Declarations())
+        >>> @command("HALVE number:integer", complexity="O(1)", summary="Halve a number.")
+        ... def halve(target, number):
+        ...     return number // 2
+        >>> halve(None, 4)
+        2
     """
 
     def __init__(
         self,
         spec: str,
-        function: Callable[..., object],
+        *,
         group: str,
-        since: str,
         complexity: str,
         summary: str,
-        writes: bool,
-        grows: bool,
-        fast: bool,
-        reply: str,
-        bind: str,
-        stray: str,
-        once: str,
-        connection: bool,
-        flags: str,
+        since: str = "0.1",
+        writes: bool = False,
+        grows: bool = False,
+        fast: bool = False,
+        reply: str = "native",
+        fetches: str = "",
+        bind: str = "",
+        stray: str = "syntax error",
+        once: str = "",
+        connection: bool = False,
+        flags: str = "",
+        declarations: Declarations | None = None,
     ) -> None:
         self.spec = spec
-        self.function = function
+        self.function: Callable[..., object] = _undecorated
         self.container, self.subcommand = name_of(spec)
         self.group = group
         self.since = since
         self.complexity = complexity
         self.summary = summary
-        self.writes = writes
+        self.writes = writes or grows
         self.grows = grows
         self.fast = fast
         self.reply = reply
+        self.fetches = fetches
         self.bind = bind
         self.stray = stray
         self.once = once
         self.connection = connection
         self.flags = flags
+        self._declarations = DECLARATIONS if declarations is None else declarations
         self._notation: Notation | None = None
+
+    def __call__(self, method: Method) -> Method:
+        """Declares a method as this command; the method is returned as it is.
+
+        Raises:
+            DeclarationError: when a command of that name is declared already.
+        """
+        self.function = method
+        self._declarations.add(self)
+        return method
 
     @property
     def name(self) -> str:
@@ -112,55 +144,12 @@ class Declarations:
         self._commands: dict[str, Declaration] = {}
         self._containers: dict[str, dict[str, Declaration]] = {}
 
-    def command(
-        self,
-        spec: str,
-        *,
-        group: str,
-        since: str,
-        complexity: str,
-        summary: str,
-        writes: bool = False,
-        grows: bool = False,
-        fast: bool = False,
-        reply: str = "native",
-        bind: str = "",
-        stray: str = "syntax error",
-        once: str = "",
-        connection: bool = False,
-        flags: str = "",
-    ) -> Callable[[Method], Method]:
-        """Declares a command; the arguments are the attributes of Declaration.
+    def add(self, declaration: Declaration) -> None:
+        """Adds one.
 
         Raises:
             DeclarationError: when a command of that name is declared already.
         """
-
-        def declare(method: Method) -> Method:
-            self._add(
-                Declaration(
-                    spec,
-                    method,
-                    group,
-                    since,
-                    complexity,
-                    summary,
-                    writes,
-                    grows,
-                    fast,
-                    reply,
-                    bind,
-                    stray,
-                    once,
-                    connection,
-                    flags,
-                )
-            )
-            return method
-
-        return declare
-
-    def _add(self, declaration: Declaration) -> None:
         if declaration.name in self._commands:
             raise DeclarationError(f"{declaration.name} is declared twice")
         self._commands[declaration.name] = declaration
@@ -188,4 +177,7 @@ class Declarations:
 
 
 DECLARATIONS: Final = Declarations()
-command: Final = DECLARATIONS.command
+
+
+def _undecorated(target: object) -> object:
+    raise DeclarationError("a command was declared without a method")

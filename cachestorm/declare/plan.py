@@ -8,8 +8,8 @@ by position and token, then converts, then calls; see `matchers` and `kinds`.
    and the method is called, all in compiled code.
 3. Otherwise a caller, generated once for each set of given parameters, calls the method
    with those only, so that its own defaults hold and nothing is looked up a call.
-4. A method with a parameter `default` that the notation does not name gets MISSING for
-   it: so a stored None is told from no key. `call` turns MISSING into None.
+4. For the wire, a method with a parameter `default` that the notation does not name gets
+   MISSING for it: so a stored None is told from no key. `call` gives None, as Python does.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from cachestorm.declare.facts import arity_of, most_argv_of
 from cachestorm.declare.hatches import HATCHES, Hatch
 from cachestorm.declare.kinds import AS_GIVEN
 from cachestorm.declare.matchers import stray_error
-from cachestorm.declare.parameters import Parameters
+from cachestorm.declare.parameters import NO_SLOT, Parameters
 from cachestorm.declare.replies import (
     KEEPS_BYTES,
     OK,
@@ -32,7 +32,7 @@ from cachestorm.declare.replies import (
     Converter,
     converter_named,
 )
-from cachestorm.errors import ArityError, DeclarationError
+from cachestorm.errors import ArityError, DeclarationError, NeedsConnectionError
 from cachestorm.markers import MISSING
 
 # Whoever sends all combinations of all options must not fill the memory with callers.
@@ -42,7 +42,7 @@ _NOTHING: Final = Bound(Slots("", []))
 # a global that is not final is looked up at every call
 _MISSING: Final = MISSING
 
-Caller = Callable[[object, object, list[object]], object]
+Caller = Callable[[object, object, list[object], object], object]
 
 
 class Plan:
@@ -96,10 +96,8 @@ class Plan:
             CacheStormError: what the words, or the method, are refused with.
         """
         if len(argv) == self._direct_size:
-            value = self._call_direct(target, argv)
-        else:
-            value = self._call_bound(target, self.bind(argv))
-        return None if value is _MISSING else value
+            return self._call_direct(target, argv, None)
+        return self._call_bound(target, self.bind(argv), None)
 
     def answer(self, target: object, argv: list[object]) -> object:
         """Runs the command on `target`; a wire value.
@@ -108,14 +106,14 @@ class Plan:
             CacheStormError: as `call`.
         """
         if len(argv) == self._direct_size:
-            value = self._call_direct(target, argv)
+            value = self._call_direct(target, argv, _MISSING)
             if self._keeps_bytes and isinstance(value, bytes):
                 return value
             if self._true_is_ok and value is True:
                 return OK
             return value if self._reply is None else self._reply(value, _NOTHING)
         bound = self.bind(argv)
-        value = self._call_bound(target, bound)
+        value = self._call_bound(target, bound, _MISSING)
         return value if self._reply is None else self._reply(value, bound)
 
     def reply(self, value: object, argv: list[object]) -> object:
@@ -130,6 +128,15 @@ class Plan:
         if len(argv) == self._direct_size:
             return self._reply(value, _NOTHING)
         return self._reply(value, self.bind(argv))
+
+    def refuse_connection(self) -> None:
+        """For endpoints without one.
+
+        Raises:
+            NeedsConnectionError: if the command belongs to a connection.
+        """
+        if self.declaration.connection:
+            raise NeedsConnectionError(self._command)
 
     def keys(self, argv: list[object]) -> list[str]:
         """The keys among the words, in declared order.
@@ -164,39 +171,41 @@ class Plan:
             self._hatch(bound)
         return bound
 
-    def _call_direct(self, target: object, argv: list[object]) -> object:
+    def _call_direct(self, target: object, argv: list[object], default: object) -> object:
         if self._direct == 0:
             return self._function(target)
         first = self._first
         one = self._kind0.read(argv[first])
         if self._direct == 1:
             if self._has_default:
-                return self._function(target, one, _MISSING)
+                return self._function(target, one, default)
             return self._function(target, one)
         two = self._kind1.read(argv[first + 1])
         if self._direct == 2:
             if self._has_default:
-                return self._function(target, one, two, _MISSING)
+                return self._function(target, one, two, default)
             return self._function(target, one, two)
         return self._function(target, one, two, self._kind2.read(argv[first + 2]))
 
-    def _call_bound(self, target: object, bound: Bound) -> object:
+    def _call_bound(self, target: object, bound: Bound, default: object) -> object:
         caller = self._callers.get(bound.mask)
         if caller is None:
             if len(self._callers) >= _MOST_CALLERS:
                 self._callers.clear()
             caller = self._make_caller(bound.mask)
             self._callers[bound.mask] = caller
-        return caller(self._function, target, bound.values)
+        return caller(self._function, target, bound.values, default)
 
     def _make_caller(self, mask: int) -> Caller:
-        """A function `(method, target, values)` that passes on the slots of the mask."""
-        parts = ["t"]
+        """A function `(method, target, values, default)` that passes on the mask's slots."""
+        get = self._parameters.slot("get") if self.declaration.fetches else NO_SLOT
+        fetches = get != NO_SLOT and mask & (1 << get) != 0
+        parts = ["d"] if fetches else ["t"]
         is_open = True  # all positional parameters so far are given
         for slot, name in enumerate(self._parameters.names):
             value = f"b[{slot}]" if mask & (1 << slot) else ""
             if self._has_default and name == "default":
-                value = "missing"
+                value = "d"
             if slot == self._parameters.var_slot:
                 if value and not is_open:
                     raise DeclarationError(f"{self.name}: *{name} needs all that is before it")
@@ -207,8 +216,8 @@ class Plan:
                 is_open = False
             if value:
                 parts.append(value)
-        source = f"lambda f, t, b: f({', '.join(parts)})"
-        return cast(Caller, eval(source, {"missing": MISSING}))
+        function = f"t.{self.declaration.fetches}" if fetches else "f"
+        return cast(Caller, eval(f"lambda f, t, b, d: {function}({', '.join(parts)})"))
 
 
 def _hatch_of(declaration: Declaration) -> Hatch | None:

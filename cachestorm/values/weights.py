@@ -26,6 +26,8 @@ from typing import Any, Final, cast
 from mypy_extensions import i64
 
 from cachestorm.codec import is_ascii
+from cachestorm.errors import ArgumentError
+from cachestorm.markers import MISSING, UNSET
 
 BYTES_HEADER: Final = 33
 # 49 and 73 up to Python 3.11, 41 and 57 since
@@ -80,9 +82,15 @@ def is_shared(value: object) -> bool:
 
 
 def box(value: object) -> object:
-    """The value as the store holds it: a scalar as it is, anything else `Boxed`."""
+    """The value as the store holds it: a scalar as it is, anything else `Boxed`.
+
+    Raises:
+        ArgumentError: for MISSING and UNSET, which stand for no value.
+    """
     if is_scalar(value):
         return value
+    if value is MISSING or value is UNSET:
+        raise ArgumentError(f"{value!r} stands for no value: it cannot be stored")
     return Boxed(value, _estimate(value) + BOX_WEIGHT)
 
 

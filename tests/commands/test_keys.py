@@ -38,7 +38,8 @@ def test_milliseconds_are_exact_to_the_end_of_time(cache: Cache) -> None:
 def test_no_key_and_no_deadline_are_told_apart(cache: Cache) -> None:
     cache.set("k", "v")
     for ask in (cache.ttl, cache.pttl, cache.expiretime, cache.pexpiretime):
-        assert (ask("k"), ask("nokey")) == (None, MISSING)
+        assert (ask("k", MISSING), ask("nokey", MISSING)) == (None, MISSING)
+        assert ask("nokey") is None
 
 
 def test_a_moved_key_takes_deadline_and_tags_along(cache: Cache) -> None:

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from cachestorm import MISSING, Cache, Cause, ManualClock
+from cachestorm import MISSING, UNSET, Cache, CacheStormError, Cause, ManualClock
 from cachestorm.errors import ArgumentError, InvalidTtlError, NotAFloatError, WrongTypeError
 
 
@@ -93,7 +93,8 @@ def test_a_key_can_get_another_time_to_live_as_it_is_read(
     assert cache.ttl("k") is None
     with pytest.raises(InvalidTtlError):
         cache.getex("k", 0)
-    assert cache.getex("nokey", 10) is MISSING
+    assert cache.getex("nokey", 10) is None
+    assert cache.getex("nokey", 10, default=MISSING) is MISSING
     past = clock.now_ms() // 1000 - 1
     assert cache.execute("GETEX", "k", "EXAT", past) == "v"
     assert cache.dbsize() == 0
@@ -118,3 +119,59 @@ def test_objects_are_read_whole_and_never_in_part(cache: Cache) -> None:
         with pytest.raises(WrongTypeError):
             cache.execute(*argv)
     assert cache.getdel("o") == {"a": 1}
+
+
+def test_a_read_gives_none_for_a_missing_key_and_default_tells_it_from_a_stored_none(
+    cache: Cache,
+) -> None:
+    for key in "abcd":
+        cache.set(key, None)
+    assert cache.get("a", MISSING) is None
+    assert cache.mget("a", "nokey") == [None, None]
+    assert cache.mget("a", "nokey", default=MISSING) == [None, MISSING]
+    assert cache.getex("a", default=MISSING) is None
+    assert cache.getset("a", 1, MISSING) is None
+    assert cache.getdel("b", MISSING) is None
+    for read in (cache.get, cache.getdel, cache.getex):
+        assert (read("nokey"), read("nokey", default=MISSING)) == (None, MISSING)
+    assert cache.set("new", 1, get=True) is None
+    assert (cache.getset("newer", 1), cache.getset("newest", 1, MISSING)) == (None, MISSING)
+    assert cache.execute("MGET", "c", "nokey") == [None, None]
+
+
+@pytest.mark.parametrize("marker", [MISSING, UNSET])
+def test_what_stands_for_no_value_is_stored_nowhere(cache: Cache, marker: object) -> None:
+    cache.set("k", "v")
+    cache.hset("h", "f", "v")
+    cache.rpush("l", "v")
+    for write in (
+        lambda: cache.set("k", marker),
+        lambda: cache.set("k", marker, xx=True),
+        lambda: cache.set("k", marker, idle=5),
+        lambda: cache.setnx("new", marker),
+        lambda: cache.setex("k", 5, marker),
+        lambda: cache.getset("k", marker),
+        lambda: cache.mset({"k": 1, "new": marker}),
+        lambda: cache.msetnx({"new": marker}),
+        lambda: cache.settag("k", marker, "t"),
+        lambda: cache.append("k", marker),
+        lambda: cache.setrange("k", 0, marker),
+        lambda: cache.hset("h", "f", marker),
+        lambda: cache.hset("h", mapping={"f": marker}),
+        lambda: cache.hsetnx("h", "g", marker),
+        lambda: cache.hsetex("h", mapping={"f": marker}),
+        lambda: cache.rpush("l", marker),
+        lambda: cache.lpushx("l", marker),
+        lambda: cache.lset("l", 0, marker),
+        lambda: cache.linsert("l", "BEFORE", "v", marker),
+        lambda: cache.sadd("s", marker),
+        lambda: cache.zadd("z", {marker: 1}),
+        lambda: cache.__setitem__("k", marker),
+    ):
+        with pytest.raises((CacheStormError, TypeError)):
+            write()
+    with pytest.raises(ArgumentError) as caught:
+        cache["k"] = marker
+    assert str(caught.value) == f"{marker!r} stands for no value: it cannot be stored"
+    assert (cache["k"], cache.hgetall("h"), cache.lrange("l")) == ("v", {"f": "v"}, ["v"])
+    assert sorted(cache.keys()) == ["h", "k", "l"]

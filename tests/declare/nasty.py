@@ -6,7 +6,7 @@ test sees exactly what a binding made of the words.
 
 from __future__ import annotations
 
-from cachestorm.declare.declaration import Declarations
+from cachestorm.declare.declaration import Declaration, Declarations
 from cachestorm.declare.registry import Registry
 from cachestorm.markers import MISSING, UNSET
 
@@ -20,8 +20,8 @@ EXPIRATION = (
 
 def command(spec, **facts):
     """Declares with facts that most tests do not care about."""
-    defaults = {"group": "string", "since": "0.1", "complexity": "O(1)", "summary": "A test."}
-    return NASTY.command(spec, **{**defaults, **facts})
+    defaults = {"group": "string", "complexity": "O(1)", "summary": "A test."}
+    return Declaration(spec, declarations=NASTY, **{**defaults, **facts})
 
 
 class Recorder:

@@ -7,13 +7,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from nasty import NASTY, TABLE, Recorder
 
+from cachestorm import Cache
 from cachestorm.declare.bit_fields import FieldType
-from cachestorm.declare.declaration import Declarations
+from cachestorm.declare.declaration import Declaration, Declarations
 from cachestorm.declare.plan import Plan
 from cachestorm.declare.registry import REGISTRY, Registry
 from cachestorm.declare.spans import LexBound, Lifetime, ScoreBound
 from cachestorm.errors import ArityError, CacheStormError, DeclarationError
-from cachestorm.markers import MISSING, UNSET
+from cachestorm.markers import UNSET
 
 NO = False
 
@@ -27,7 +28,7 @@ def run(line: str) -> object:
 @pytest.mark.parametrize(
     ("line", "expected"),
     [
-        ("GET k", ("k", MISSING)),
+        ("GET k", ("k", None)),
         ("SET k v", ("k", b"v", UNSET, NO, NO, NO, NO, ())),
         ("set k v xX", ("k", b"v", UNSET, NO, True, NO, NO, ())),
         ("SET k v EX 60 NX", ("k", b"v", Lifetime(60000, NO), True, NO, NO, NO, ())),
@@ -275,19 +276,29 @@ def test_bytes_that_are_no_utf8_survive_in_a_key() -> None:
     assert TABLE.resolve(argv).call(Recorder(), argv) == ("\udcff\x00",)
 
 
-def test_a_method_with_default_gets_missing_and_call_gives_none() -> None:
+def test_a_method_with_default_is_given_missing_for_the_wire_only() -> None:
     argv: list[object] = [b"GET", b"nokey"]
-    assert TABLE.resolve(argv).call(Recorder(), argv) is None
-    assert TABLE.resolve(argv).answer(Recorder(), argv) is None
+    plan = TABLE.resolve(argv)
+    assert plan.call(Recorder(), argv) is None
+    assert plan.answer(Recorder(), argv) is None
+    # a stored None is bytes on the wire
+    cache = Cache()
+    cache.mset({"a": None, "b": None})
+    for line in ("SET a 1 GET", "SET b 1 XX GET TAGS t"):
+        argv = list(line.split())
+        assert REGISTRY.resolve(argv).answer(cache, argv) == b"null"
+    for line in ("SET new 1 GET", "GETDEL nokey", "GETEX nokey", "GETSET other 1"):
+        argv = list(line.split())
+        assert REGISTRY.resolve(argv).answer(cache, argv) is None
 
 
 def test_the_callers_of_a_plan_are_bounded() -> None:
     table = Declarations()
     flags = [f"F{n}" for n in range(10)]
     spec = "MANY key " + " ".join(f"[{flag}]" for flag in flags)
-    facts = {"group": "generic", "since": "0.1", "complexity": "O(1)", "summary": "Many."}
+    facts = {"group": "generic", "complexity": "O(1)", "summary": "Many."}
 
-    @table.command(spec, **facts)
+    @Declaration(spec, declarations=table, **facts)
     def many(target, key, *, f0=0, f1=0, f2=0, f3=0, f4=0, f5=0, f6=0, f7=0, f8=0, f9=0):
         return f0 + f1 + f2 + f3 + f4 + f5 + f6 + f7 + f8 + f9
 
@@ -309,9 +320,9 @@ def test_the_callers_of_a_plan_are_bounded() -> None:
 )
 def test_a_declaration_that_does_not_fit_is_refused_on_load(spec, facts, text) -> None:
     table = Declarations()
-    base = {"group": "generic", "since": "0.1", "complexity": "O(1)", "summary": "A."}
+    base = {"group": "generic", "complexity": "O(1)", "summary": "A."}
 
-    @table.command(spec, **base, **facts)
+    @Declaration(spec, declarations=table, **base, **facts)
     def method(target, key):
         return key
 
@@ -322,10 +333,10 @@ def test_a_declaration_that_does_not_fit_is_refused_on_load(spec, facts, text) -
 
 def test_a_name_is_declared_once() -> None:
     table = Declarations()
-    base = {"group": "generic", "since": "0.1", "complexity": "O(1)", "summary": "A."}
-    table.command("A key", **base)(lambda target, key: key)
+    base = {"group": "generic", "complexity": "O(1)", "summary": "A."}
+    Declaration("A key", declarations=table, **base)(lambda target, key: key)
     with pytest.raises(DeclarationError):
-        table.command("A", **base)(lambda target: None)
+        Declaration("A", declarations=table, **base)(lambda target: None)
 
 
 def test_find_remembers_two_spellings_only() -> None:

@@ -160,7 +160,7 @@ def test_at_random(cache: Cache, clock: ManualClock) -> None:
             if alive:
                 ends[key] = (idle, hard, now)
         elif action < 0.9:
-            left = cache.pttl(key)
+            left = cache.pttl(key, MISSING)
             assert left == (round((min(hit + idle, hard) - now) * 1000) if alive else MISSING)
         else:
             clock.advance(source.random() * 5)

@@ -86,7 +86,7 @@ class Model(RuleBasedStateMachine):
         reply = self.cache.set(key, value, nx=nx, xx=not nx, keepttl=keepttl, get=get)
         done = (former is None) == nx
         if get:
-            assert reply == (MISSING if former is None else former.value)
+            assert reply == (None if former is None else former.value)
         else:
             assert reply is done
         if done:
@@ -232,7 +232,7 @@ class Model(RuleBasedStateMachine):
         assert self.cache.get(key, MISSING) == (MISSING if record is None else record.value)
         assert (key in self.cache) is (record is not None)
         assert self.cache.tags(key) == ([] if record is None else record.tags)
-        left = self.cache.ttl(key)
+        left = self.cache.ttl(key, MISSING)
         if record is None:
             assert left is MISSING
         elif record.expires_at_ms is None:

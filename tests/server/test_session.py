@@ -7,7 +7,7 @@ import logging
 import pytest
 
 from cachestorm.cache import Cache
-from cachestorm.declare.declaration import Declarations
+from cachestorm.declare.declaration import Declaration, Declarations
 from cachestorm.declare.registry import REGISTRY, Registry
 from cachestorm.eviction.policies import POLICIES
 from cachestorm_server import clients, configuration, connection, introspection
@@ -131,12 +131,13 @@ def test_a_command_that_fails_is_logged_and_the_session_lives(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     declarations = Declarations()
+    facts = {"declarations": declarations, "group": "server", "complexity": "O(1)"}
 
-    @declarations.command("BREAK", group="server", since="0.1", complexity="O(1)", summary="!")
+    @Declaration("BREAK", summary="!", **facts)
     def broken(cache: Cache) -> object:
         raise ZeroDivisionError("so it goes")
 
-    @declarations.command("ODD", group="server", since="0.1", complexity="O(1)", summary="!")
+    @Declaration("ODD", summary="!", **facts)
     def odd(cache: Cache) -> object:
         return [1, object()]
 

@@ -1,0 +1,36 @@
+"""What holds for all declared commands."""
+
+from __future__ import annotations
+
+import pytest
+
+import cachestorm_server.app  # noqa: F401  with cachestorm, it declares all commands
+from cachestorm import Cache
+from cachestorm.declare.declaration import Declaration
+from cachestorm.declare.registry import REGISTRY
+from cachestorm.errors import NeedsConnectionError
+
+GROUPS = {
+    *("bitmap", "connection", "generic", "geo", "hash", "hyperloglog", "list"),
+    *("namespaces", "server", "set", "sorted-set", "string", "tags"),
+}
+
+
+@pytest.mark.parametrize(
+    "declaration", [pytest.param(each, id=each.full_name) for each in REGISTRY]
+)
+def test_a_command_is_of_a_group_and_of_a_release(declaration: Declaration) -> None:
+    assert declaration.group in GROUPS
+    assert declaration.since == "0.1"
+    assert declaration.complexity.startswith("O(")
+    assert declaration.summary.endswith(".")
+
+
+@pytest.mark.parametrize(
+    "name", [each.name for each in REGISTRY if each.connection], ids=str.lower
+)
+def test_a_command_of_a_connection_is_refused_in_process(name: str) -> None:
+    with pytest.raises(NeedsConnectionError) as caught:
+        Cache().execute(*name.split())
+    command = name.lower().replace(" ", "|")
+    assert str(caught.value) == f"'{command}' belongs to a connection: it works over RESP only"
