@@ -40,6 +40,7 @@ from cachestorm.declare.registry import REGISTRY
 from cachestorm.errors import ArgumentError, ConfigError, InvalidKeyError
 from cachestorm.events import Cause, Listener, RemovalListener, RemovalRelay
 from cachestorm.eviction.sampled import SAMPLE_SIZE
+from cachestorm.face import Face
 from cachestorm.keyspace.forks import guard
 from cachestorm.keyspace.keyspace import Keyspace
 from cachestorm.keyspace.store import DEFAULT, NamespaceReference, Store
@@ -74,6 +75,7 @@ class Cache(
     Tags,
     Namespaces,
     Insight,
+    Face,
 ):
     """A typed, tag-aware, memory-bounded store inside this process.
 
