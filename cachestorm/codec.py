@@ -18,6 +18,9 @@ from cachestorm.errors import CodecError, InvalidKeyError, NotAFloatError, NotAn
 INT64_MAX: Final = 9223372036854775807
 INT64_MIN: Final = -9223372036854775808
 # In bytes: of any string, as in Redis.
+# What a number in text has at most: 64 bits with a sign; what Redis gives to strtold.
+LONGEST_INTEGER: Final = 20
+LONGEST_FLOAT: Final = 5119
 LONGEST_STRING: Final = 536_870_912
 
 # Up to here a double that is whole is spelled as an integer: in replies, and as a value, which
@@ -91,7 +94,7 @@ def parse_int(raw: object, message: str = "value is not an integer or out of ran
     if isinstance(raw, bytes):
         # isdigit on bytes is ASCII-only, and the length keeps int() away from huge input
         size = len(raw)
-        if 0 < size <= 20:
+        if 0 < size <= LONGEST_INTEGER:
             digits = raw[1:] if raw.startswith(b"-") else raw
             if digits.isdigit() and (not digits.startswith(b"0") or size == 1):
                 number = int(raw)
@@ -100,7 +103,7 @@ def parse_int(raw: object, message: str = "value is not an integer or out of ran
     elif isinstance(raw, int) and not isinstance(raw, bool):
         if INT64_MIN <= raw <= INT64_MAX:
             return raw
-    elif isinstance(raw, str) and raw.isascii():
+    elif isinstance(raw, str) and len(raw) <= LONGEST_INTEGER and raw.isascii():
         return parse_int(raw.encode("ascii"), message)
     raise NotAnIntegerError(message)
 
@@ -131,9 +134,11 @@ def parse_float(
         any_size: what is too great or too small for a double becomes infinite or zero.
 
     Raises:
-        NotAFloatError: for anything else.
+        NotAFloatError: for anything else, and for more characters than Redis looks at.
     """
     if isinstance(raw, bool):
+        raise NotAFloatError(message)
+    if isinstance(raw, (bytes, str)) and len(raw) > LONGEST_FLOAT:
         raise NotAFloatError(message)
     if isinstance(raw, (int, float)):
         try:

@@ -23,9 +23,7 @@ from __future__ import annotations
 
 import asyncio
 import hmac
-import json
 import logging
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from ipaddress import ip_address
@@ -38,15 +36,27 @@ from librt.time import time as wall_time
 
 from cachestorm import COMPILED, __version__
 from cachestorm.cache import Cache
-from cachestorm.codec import bytes_of, text_of
+from cachestorm.codec import bytes_of
 from cachestorm.declare.replies import to_json
 from cachestorm.errors import ArgumentError, CacheStormError, ConfigError, NamespaceError
 from cachestorm.keyspace.store import rss_bytes
 from cachestorm_server import metrics
+from cachestorm_server.http_wire import (
+    Handler,
+    HttpError,
+    JsonServer,
+    body_of,
+    dumped,
+    json_response,
+    query_of,
+    refusal,
+    refuse_expectations,
+)
 from cachestorm_server.json_commands import (
     BadJsonError,
     JsonCommands,
     Pending,
+    count_values,
     error_document,
     read_document,
 )
@@ -72,17 +82,9 @@ LONGEST_PIPELINE: Final = 10_000
 LARGEST_ANSWER: Final = 16 * 1024 * 1024
 # how long a pipeline may keep the loop from its other clients
 TURN_S: Final = 0.002
-# how long a client may take to send a body
-BODY_WITHIN_S: Final = 30.0
 GRACE_S: Final = 2.0
 
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
-
 _log = logging.getLogger("cachestorm.http")
-# aiohttp writes a traceback for every line of a client that is no HTTP; whatever goes wrong
-# on our side of it has been logged by the guard
-_wire = logging.getLogger("cachestorm.http.wire")
-_wire.setLevel(logging.CRITICAL)
 
 
 class DeniedError(CacheStormError):
@@ -90,14 +92,6 @@ class DeniedError(CacheStormError):
 
     code = "DENIED"
     http_status = 403
-
-
-class HttpError(CacheStormError):
-    """A refusal that HTTP itself has a status for."""
-
-    def __init__(self, status: int, text: str) -> None:
-        super().__init__(text)
-        self.status: Final = status
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,8 +127,9 @@ class HttpServer:
         self.settings: Final = settings or HttpSettings()
         self._endpoint: Final = endpoint
         self._commands: Final = JsonCommands(endpoint.cache, endpoint.registry)
-        self._runner: web.AppRunner | None = None
+        self._runner: web.ServerRunner | None = None
         self._port = self.settings.port
+        self._handlers: Final = self._routes()
 
     @property
     def port(self) -> int:
@@ -147,9 +142,8 @@ class HttpServer:
         Raises:
             OSError: when an address cannot be bound; nothing is left open.
         """
-        runner = web.AppRunner(
-            self._application(), access_log=None, logger=_wire, shutdown_timeout=GRACE_S
-        )
+        server = JsonServer(self._serve, self.settings.max_body_bytes)
+        runner = web.ServerRunner(server, shutdown_timeout=GRACE_S)
         await runner.setup()
         try:
             for bound in await bound_sockets(self.settings.bind, self._port):
@@ -174,13 +168,15 @@ class HttpServer:
     async def __aexit__(self, *exc_info: object) -> None:
         await self.stop()
 
-    def _application(self) -> web.Application:
-        reads: dict[str, Handler] = {
-            HEALTH_PATH: self._health,
-            INFO_PATH: self._info,
-            KEYS_PATH: self._keys,
-            TAGS_PATH: self._tags,
-            MEMORY_PATH: self._memory,
+    def _routes(self) -> dict[str, tuple[str, Handler]]:
+        """What is answered: a method and who does it, by path."""
+        routes: dict[str, tuple[str, Handler]] = {
+            HEALTH_PATH: ("GET", self._health),
+            INFO_PATH: ("GET", self._info),
+            KEYS_PATH: ("GET", self._keys),
+            TAGS_PATH: ("GET", self._tags),
+            MEMORY_PATH: ("GET", self._memory),
+            COMMANDS_PATH: ("POST", self._run),
         }
         metrics_path = self.settings.metrics_path
         if metrics_path in HTTP_PATHS:
@@ -188,46 +184,37 @@ class HttpServer:
                 f"plugins.metrics.path: {metrics_path} is taken by the HTTP endpoint"
             )
         if metrics_path:
-            reads[metrics_path] = self._metrics
-        application = web.Application(
-            middlewares=[self._guard], client_max_size=self.settings.max_body_bytes
-        )
-        for path, handler in reads.items():
-            application.router.add_get(path, handler)
-        application.router.add_post(COMMANDS_PATH, self._run)
-        return application
+            routes[metrics_path] = ("GET", self._metrics)
+        return routes
 
     # -- the guard
 
-    @web.middleware
-    async def _guard(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+    async def _serve(self, request: web.BaseRequest) -> web.StreamResponse:
         """Lets a request in, and turns whatever goes wrong into JSON."""
         try:
             self._admit(request)
+            refuse_expectations(request)
+            method, handler = self._handlers.get(request.path, ("", self._health))
+            if not method:
+                raise HttpError(404, f"Not Found: {request.method} {request.path}")
+            if request.method != method and (request.method, method) != ("HEAD", "GET"):
+                refused = HttpError(405, f"Method Not Allowed: {request.method} {request.path}")
+                allowed = "GET, HEAD" if method == "GET" else method
+                return refusal(refused.status, refused, Allow=allowed)
             return await handler(request)
-        except web.HTTPException as error:
-            if error.status < 400:
-                raise
-            refusal = HttpError(
-                error.status, f"{error.reason}: {request.method} {request.path}"
-            )
-            response = _refused(error.status, refusal)
-            if "Allow" in error.headers:
-                response.headers["Allow"] = error.headers["Allow"]
-            return response
         except HttpError as error:
-            return _refused(error.status, error)
+            return refusal(error.status, error)
         except NotAuthenticatedError as error:
-            response = _refused(error.http_status, error)
-            response.headers["WWW-Authenticate"] = 'Bearer realm="cachestorm"'
-            return response
+            _log.warning("401: no or a wrong password, from %s", request.remote)
+            challenge = {"WWW-Authenticate": 'Bearer realm="cachestorm"'}
+            return refusal(error.http_status, error, **challenge)
         except CacheStormError as error:
-            return _refused(error.http_status, error)
+            return refusal(error.http_status, error)
         except Exception:
             _log.exception("%s %s failed", request.method, request.path)
-            return _refused(500, CacheStormError("internal error"))
+            return refusal(500, CacheStormError("internal error"))
 
-    def _admit(self, request: web.Request) -> None:
+    def _admit(self, request: web.BaseRequest) -> None:
         """Refuses whom the rules at the top of this file keep out.
 
         Raises:
@@ -243,7 +230,7 @@ class HttpServer:
             if not hmac.compare_digest(given, bytes_of(access.password)):
                 raise NotAuthenticatedError()
             return
-        peer = request.transport.get_extra_info("peername") if request.transport else None
+        peer = _peer_of(request)
         if access.protected_mode and not is_this_host(peer):
             raise DeniedError(
                 "no password is set, so only clients of this host are let in; set "
@@ -260,10 +247,13 @@ class HttpServer:
 
     # -- commands
 
-    async def _run(self, request: web.Request) -> web.Response:
+    async def _run(self, request: web.BaseRequest) -> web.Response:
         if request.content_type != "application/json":
             raise HttpError(415, "the Content-Type of a command is application/json")
-        document = read_document(await self._body(request))
+        body = await body_of(request, self.settings.max_body_bytes)
+        for _ in count_values(body):
+            await asyncio.sleep(0)
+        document = read_document(body)
         namespace = request.headers.get(NAMESPACE_HEADER)
         if not isinstance(document, list):
             status, answer = await self._answer(document, namespace)
@@ -277,12 +267,12 @@ class HttpServer:
             if size > LARGEST_ANSWER:
                 answers.append(_NOT_RUN)
                 continue
-            answers.append(_dumped((await self._answer(command, namespace))[1]))
+            answers.append(dumped((await self._answer(command, namespace))[1]))
             size += len(answers[-1])
             if perf_counter() > turn_ends:
                 await asyncio.sleep(0)
                 turn_ends = perf_counter() + TURN_S
-        return _response(b"[" + b",".join(answers) + b"]")
+        return json_response(b"[" + b",".join(answers) + b"]")
 
     async def _answer(
         self, command: object, namespace: str | None
@@ -302,26 +292,12 @@ class HttpServer:
             pending.long_command.abandon()
             raise
 
-    async def _body(self, request: web.Request) -> bytes:
-        try:
-            async with asyncio.timeout(BODY_WITHIN_S):
-                return await request.read()
-        except web.HTTPRequestEntityTooLarge as error:
-            most = self.settings.max_body_bytes
-            raise HttpError(413, f"the body is larger than {most} bytes") from error
-        except TimeoutError as error:
-            raise HttpError(408, "the body did not come in time") from error
-        except (web.RequestPayloadError, ConnectionError) as error:
-            raise HttpError(
-                400, "the body is cut off, or not encoded as its headers say"
-            ) from error
-
     # -- the admin paths
 
-    async def _health(self, request: web.Request) -> web.Response:
+    async def _health(self, request: web.BaseRequest) -> web.Response:
         return _json({"status": "ok", "uptime": go_duration(self._uptime_s())})
 
-    async def _info(self, request: web.Request) -> web.Response:
+    async def _info(self, request: web.BaseRequest) -> web.Response:
         stats = self._endpoint.cache.stats()
         started = datetime.fromtimestamp(self._endpoint.started_at, UTC)
         return _json(
@@ -351,13 +327,10 @@ class HttpServer:
             }
         )
 
-    async def _keys(self, request: web.Request) -> web.Response:
-        query = _query_of(request, ("limit", "cursor", "match", "namespace"))
+    async def _keys(self, request: web.BaseRequest) -> web.Response:
+        query = query_of(request, ("limit", "cursor", "match", "namespace"))
         cache = self._namespace(request, query)
-        digits = query.get("cursor", "0")
-        if not digits.isascii() or not digits.isdigit() or len(digits) > 18:
-            raise ArgumentError("invalid cursor")
-        cursor, names = cache.scan(int(digits), query.get("match"), _limit_of(query))
+        cursor, names = cache.scan(_cursor_of(query), query.get("match"), _limit_of(query))
         return _json(
             {
                 "count": cache.dbsize(),
@@ -366,26 +339,20 @@ class HttpServer:
             }
         )
 
-    async def _tags(self, request: web.Request) -> web.Response:
-        query = _query_of(request, ("limit", "cursor", "namespace"))
+    async def _tags(self, request: web.BaseRequest) -> web.Response:
+        query = query_of(request, ("limit", "cursor", "namespace"))
         cache = self._namespace(request, query)
-        limit = _limit_of(query)
-        try:
-            after = text_of(bytes.fromhex(query.get("cursor", "")))
-        except ValueError as error:
-            raise ArgumentError("invalid cursor") from error
-        # off the loop: it looks at every tag there is
-        names = await asyncio.to_thread(cache.tag_names, after, limit)
+        cursor, names = cache.tag_scan(_cursor_of(query), _limit_of(query))
         rows = [{"name": to_json(name), "count": cache.tagcount(name)} for name in names]
         return _json(
             {
                 "count": cache.namespace_stats()["tags"],
                 "tags": [row for row in rows if row["count"]],
-                "cursor": bytes_of(names[-1]).hex() if len(names) == limit else None,
+                "cursor": str(cursor) if cursor else None,
             }
         )
 
-    async def _memory(self, request: web.Request) -> web.Response:
+    async def _memory(self, request: web.BaseRequest) -> web.Response:
         stats = self._endpoint.cache.stats()
         used, keys = stats["used_memory"], stats["keys"]
         return _json(
@@ -399,7 +366,7 @@ class HttpServer:
             }
         )
 
-    async def _metrics(self, request: web.Request) -> web.Response:
+    async def _metrics(self, request: web.BaseRequest) -> web.Response:
         text = metrics.exposition(metrics.collect(self._endpoint, self._commands.commands))
         return web.Response(
             body=text.encode("utf-8"), headers={"Content-Type": metrics.CONTENT_TYPE}
@@ -408,7 +375,7 @@ class HttpServer:
     def _uptime_s(self) -> float:
         return max(0.0, wall_time() - self._endpoint.started_at)
 
-    def _namespace(self, request: web.Request, query: dict[str, str]) -> Cache:
+    def _namespace(self, request: web.BaseRequest, query: dict[str, str]) -> Cache:
         """The namespace asked about, by query or header; a command's is made on demand."""
         cache = self._endpoint.cache
         name = query.get("namespace", request.headers.get(NAMESPACE_HEADER, cache.name))
@@ -430,34 +397,20 @@ def go_duration(seconds: float) -> str:
     return f"{hours}h{text}" if hours else text
 
 
-def _dumped(document: object) -> bytes:
-    text = json.dumps(document, ensure_ascii=False, separators=(",", ":"))
-    # a refusal may repeat a word of the client that is no UTF-8
-    return text.encode("utf-8", "backslashreplace")
-
-
 def _json(document: object, status: int = 200) -> web.Response:
-    return _response(_dumped(document), status)
+    return json_response(dumped(document), status)
 
 
-def _response(body: bytes, status: int = 200) -> web.Response:
-    return web.Response(
-        body=body,
-        status=status,
-        content_type="application/json",
-        headers={"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"},
-    )
+def _peer_of(request: web.BaseRequest) -> object:
+    """The address of the client, as a socket tells it."""
+    return request.transport.get_extra_info("peername") if request.transport else None
 
 
-def _refused(status: int, error: CacheStormError) -> web.Response:
-    return _json(error_document(error), status)
-
-
-def _query_of(request: web.Request, known: tuple[str, ...]) -> dict[str, str]:
-    for name in request.query:
-        if name not in known:
-            raise ArgumentError(f"no parameter is called '{name}': {', '.join(known)}")
-    return dict(request.query)
+def _cursor_of(query: dict[str, str]) -> int:
+    digits = query.get("cursor", "0")
+    if not digits.isascii() or not digits.isdigit() or len(digits) > 18:
+        raise ArgumentError("invalid cursor")
+    return int(digits)
 
 
 def _limit_of(query: dict[str, str]) -> int:
@@ -487,7 +440,7 @@ def _is_safe_name(host: str, known: tuple[str, ...]) -> bool:
     return True
 
 
-_NOT_RUN: Final = _dumped(
+_NOT_RUN: Final = dumped(
     error_document(
         ArgumentError("not run: the answers before it are too large; ask for less at once")
     )

@@ -14,13 +14,17 @@ the status that an error's class carries.
 3. A command's refusal is an answer. Anything else it raises is logged and answered with
    `internal error`; the commands after it still run.
 4. A command that is bound to a connection has no place here, where there is none.
+5. Python reads a document in one piece, while nobody else is served: so one of too many
+   values is refused before it is read.
 """
 
 from __future__ import annotations
 
 import json
 import logging
+import re
 from binascii import Error as Base64Error
+from collections.abc import Iterator
 from math import isinf
 from typing import Final, NoReturn
 
@@ -35,7 +39,13 @@ from cachestorm.operations.long_command import LongCommand, Unfinished
 OK_STATUS: Final = 200
 INTERNAL_STATUS: Final = 500
 
+MOST_VALUES: Final = 262_144
+# strings are passed over whole; what begins or parts values outside of them is counted
+_MARKS: Final = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"?|[\[{,]', re.DOTALL)
+_MARKS_A_SLICE: Final = 8192
+
 _BINARY: Final = "base64"
+_QUOTE: Final = ord('"')
 _OWN_MEMBERS: Final = ("command", "namespace")
 
 _log = logging.getLogger("cachestorm.http")
@@ -43,6 +53,15 @@ _log = logging.getLogger("cachestorm.http")
 
 class BadJsonError(CacheStormError, ValueError):
     """A body that is no JSON, or not of the shape of a command."""
+
+
+class TooManyValuesError(BadJsonError):
+    """A body that would be read for too long."""
+
+    http_status = 413
+
+    def __init__(self) -> None:
+        super().__init__(f"the body holds more than {MOST_VALUES} values: send it in parts")
 
 
 class Pending(Exception):
@@ -58,6 +77,28 @@ class Pending(Exception):
         self.long_command: Final = long_command
         self.plan: Final = plan
         self.argv: Final = argv
+
+
+def count_values(body: bytes) -> Iterator[None]:
+    """Makes sure that a document has no more values than can be read in a moment.
+
+    Yields:
+        Now and then, when others may be served. Most documents have too few marks to be
+        looked at closely, and it yields nothing.
+
+    Raises:
+        TooManyValuesError: if there are more than `MOST_VALUES`.
+    """
+    if body.count(b",") + body.count(b"[") + body.count(b"{") <= MOST_VALUES:
+        return
+    count = 0
+    for seen, mark in enumerate(_MARKS.finditer(body), 1):
+        # a string is no value of its own: it comes after a mark
+        count += body[mark.start()] != _QUOTE
+        if count > MOST_VALUES:
+            raise TooManyValuesError()
+        if seen % _MARKS_A_SLICE == 0:
+            yield
 
 
 def read_document(body: bytes) -> object:

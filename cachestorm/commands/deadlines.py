@@ -147,7 +147,8 @@ class Deadlines(Edge):
             # a sum of Python's integers: what a user gave may not fit into 64 bits
             start: int = 0 if lifetime.absolute else now
             wanted = lifetime.ms + start
-            if not INT64_MIN <= wanted <= INT64_MAX:
+            # one that began before 64 bits is refused even where the sum lies within them
+            if lifetime.ms < INT64_MIN or wanted > INT64_MAX:
                 raise InvalidTtlError(f"invalid expire time in '{name}' command")
             deadline: i64 = wanted
             entry = space.peek(key)

@@ -17,11 +17,13 @@ from cachestorm.codec import to_wire
 from cachestorm.commands.edge import Edge
 from cachestorm.declare.declaration import Declaration
 from cachestorm.entry import Entry
-from cachestorm.errors import ArityError, WrongTypeError
+from cachestorm.errors import ArityError, CorruptedSketchError, WrongTypeError
 from cachestorm.keyspace.keyspace import Keyspace
 from cachestorm.operations.names import exact_key, keys_of
-from cachestorm.operations.string_values import keep_scalar, wire_scalar
+from cachestorm.operations.string_values import keep_scalar, part_of, short_scalar
 from cachestorm.values.hyperloglog import (
+    HEADER,
+    LONGEST,
     NEW,
     Sketch,
     estimate_of,
@@ -141,8 +143,13 @@ def _bytes_of_all(elements: Iterable[object]) -> list[bytes]:
 
 
 def _sketch(space: Keyspace, entry: Entry) -> bytes:
-    raw = wire_scalar(space, entry)
-    if not is_sketch(raw):
+    raw = short_scalar(space, entry, LONGEST)
+    if raw is None:
+        # too long for one: by its first bytes it may look like one all the same
+        head = part_of(space, entry, 0, HEADER)
+        if is_sketch(head):
+            raise CorruptedSketchError()
+    if raw is None or not is_sketch(raw):
         raise WrongTypeError("Key is not a valid HyperLogLog string value.")
     return raw
 

@@ -14,6 +14,8 @@ from mypy_extensions import mypyc_attr, trait
 from cachestorm.codec import (
     INT64_MAX,
     INT64_MIN,
+    LONGEST_FLOAT,
+    LONGEST_INTEGER,
     LONGEST_STRING,
     parse_float,
     parse_int,
@@ -31,7 +33,7 @@ from cachestorm.operations.string_values import (
     keep_scalar,
     length_of,
     part_of,
-    scalar,
+    short_scalar,
     wire_scalar,
 )
 from cachestorm.operations.subsequences import (
@@ -108,8 +110,11 @@ class Scalars(Edge):
             if entry is None:
                 space.put(key, amount, STRING, space.default_deadline())
                 return amount
-            value = scalar(space, entry)
-            number = value if type(value) is int else parse_int(to_wire(value))
+            value = space.value(entry) if entry.kind == STRING else None
+            if type(value) is int:
+                number = value
+            else:
+                number = parse_int(short_scalar(space, entry, LONGEST_INTEGER) or b"")
             if not INT64_MIN <= number <= INT64_MAX:
                 raise NotAnIntegerError()
             total = number + amount
@@ -249,7 +254,8 @@ class Scalars(Edge):
                 total = float_sum(0.0, increment)
                 space.put(key, total, STRING, space.default_deadline())
             else:
-                total = float_sum(parse_float(wire_scalar(space, entry)), increment)
+                number = parse_float(short_scalar(space, entry, LONGEST_FLOAT) or b"")
+                total = float_sum(number, increment)
                 space.change(entry, total)
             return total
         finally:
@@ -286,18 +292,25 @@ class Scalars(Edge):
             ArgumentError: if a key holds no scalar, for both `len` and `idx`, and if the
                 values are too long to be compared.
         """
-        first, second = self._two_scalars(exact_key(key1), exact_key(key2))
+        pair = self._two_scalars(exact_key(key1), exact_key(key2))
         if len and idx:
             raise ArgumentError("If you want both the length and indexes, please just use IDX.")
-        return _compared(first, second, len, idx, minmatchlen, withmatchlen)
+        if pair is None:
+            raise ArgumentError(
+                "Insufficient memory, transient memory for LCS exceeds proto-max-bulk-len"
+            )
+        return _compared(pair[0], pair[1], len, idx, minmatchlen, withmatchlen)
 
-    def _two_scalars(self, key1: str, key2: str) -> tuple[bytes, bytes]:
+    def _two_scalars(self, key1: str, key2: str) -> tuple[bytes, bytes] | None:
+        """The bytes of two strings; None if they are too long to be compared."""
         space = self._enter()
         try:
-            return (
-                wire_scalar(space, space.find(key1)),
-                wire_scalar(space, space.find(key2)),
-            )
+            first = space.find(key1)
+            second = space.find(key2)
+            cells = (length_of(space, first) + 1) * (length_of(space, second) + 1)
+            if cells > MOST_CELLS:
+                return None
+            return wire_scalar(space, first), wire_scalar(space, second)
         except WrongTypeError as error:
             raise ArgumentError("The specified keys must contain string values") from error
         finally:
@@ -333,10 +346,6 @@ def _overwritten(
 def _compared(
     first: bytes, second: bytes, only_length: bool, idx: bool, least: int, with_sizes: bool
 ) -> object:
-    if (len(first) + 1) * (len(second) + 1) > MOST_CELLS:
-        raise ArgumentError(
-            "Insufficient memory, transient memory for LCS exceeds proto-max-bulk-len"
-        )
     table = table_of(first, second)
     length = length_at(table[-1], len(second))
     if only_length:

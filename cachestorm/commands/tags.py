@@ -9,10 +9,9 @@
 from __future__ import annotations
 
 from functools import partial
-from heapq import nsmallest
 from typing import Final, cast
 
-from mypy_extensions import mypyc_attr, trait
+from mypy_extensions import i64, mypyc_attr, trait
 
 from cachestorm.codec import sort_by_bytes
 from cachestorm.commands.edge import Edge
@@ -21,6 +20,7 @@ from cachestorm.errors import ArityError
 from cachestorm.keyspace.keyspace import Keyspace
 from cachestorm.keyspace.store import Store
 from cachestorm.keyspace.tag_index import Invalidation, checked_tag, checked_tags
+from cachestorm.operations.containers import walk_start
 from cachestorm.operations.long_command import LongCommand
 from cachestorm.operations.names import exact_key
 from cachestorm.operations.string_values import kind_of
@@ -223,20 +223,37 @@ class Tags(Edge):
                 return count
         return int(self._space.tags.count(checked_tag(tag)))
 
-    def tag_names(self, after: str = "", limit: int = 1000) -> list[str]:
-        """The names of tags that have keys, in order, a page at a time. O(N) in all tags.
+    def tag_scan(self, cursor: int = 0, count: int = 1000) -> tuple[int, list[str]]:
+        """One page of a walk over the tags that have keys, in no order. O(N) in the page.
+
+        A tag that has keys from the start of the walk to its end is given at least once,
+        and may be given twice; walk until the cursor is 0 again.
 
         Args:
-            after: the last name of the page before, so that a page misses none that stays;
-                empty to begin.
-            limit: the most names to give.
+            cursor: 0 to begin, then what the call before gave.
+            count: how many tags to look at.
+
+        Returns:
+            The next cursor and a page of tags.
+
+        Raises:
+            CommandSyntaxError: for a count below one.
         """
+        names: list[str] = []
+        stop: i64 = 0
         space = self._enter()
         try:
-            names = list(space.tags.nodes)
+            dense = space.tags.dense
+            length = i64(len(dense))
+            place = walk_start(cursor, length, count)
+            if count < place:
+                stop = place - count
+            while place > stop:
+                place -= 1
+                names.append(dense[place].mark.name)
         finally:
             self._leave()
-        return nsmallest(limit, [name for name in names if name > after])
+        return int(stop), names
 
     @command(
         "TAGLINK parent:tag child:tag",

@@ -11,7 +11,10 @@ It removes nothing itself.
 3. A fine bucket is reaped once all of it is due, so the backlog is one bucket's width
    plus what the callers' steps have not reached. Reads do not depend on it: they look
    at the deadline itself.
-4. An entry with an idle time is filed under the deadline that it had when it was filed
+4. What is due is taken off its bucket before it is handed out: whoever looks at a dict from
+   its start walks over all that was deleted there. What the caller has not let go of is
+   filed again at the next look.
+5. An entry with an idle time is filed under the deadline that it had when it was filed
    last. A hit only notes when it came; the later deadline that follows from it is worked
    out when somebody asks, and the entry is filed anew when the old one has come.
 """
@@ -71,6 +74,8 @@ class ExpiryIndex(Bulk):
         self._coarse: dict[int, dict[str, Entry]] = {}
         self._opened: i64 = now_ms >> COARSE_BITS
         self._opening: dict[str, Entry] = {}
+        # what the last call of `due` handed out, as far as it is still here
+        self._taken: dict[str, Entry] = {}
         self._cursor: i64 = now_ms >> FINE_BITS
         self.count: i64 = 0
         self.idle: dict[str, Idle] = {}
@@ -85,6 +90,7 @@ class ExpiryIndex(Bulk):
         self._fine = {}
         self._coarse = {}
         self._opening = {}
+        self._taken = {}
         self.idle = {}
         self.count = 0
         return parts
@@ -120,8 +126,9 @@ class ExpiryIndex(Bulk):
             buckets = self._coarse
             number = period
         else:
-            if self._opening and entry.key in self._opening:
-                del self._opening[entry.key]
+            loose = self._loose(entry.key)
+            if loose is not None:
+                del loose[entry.key]
                 return
             buckets = self._fine
             number = deadline >> FINE_BITS
@@ -130,10 +137,18 @@ class ExpiryIndex(Bulk):
         if not bucket:
             del buckets[number]
 
+    def _loose(self, key: str) -> dict[str, Entry] | None:
+        """What holds an entry that stands in none of the buckets."""
+        if self._taken and key in self._taken:
+            return self._taken
+        if self._opening and key in self._opening:
+            return self._opening
+        return None
+
     def replace(self, entry: Entry) -> None:
         """Files an entry in the place of another one of the same key and deadline. O(1)."""
-        bucket = self._opening
-        if entry.key not in bucket:
+        bucket = self._loose(entry.key)
+        if bucket is None:
             period = entry.expires_at_ms >> COARSE_BITS
             if period > self._opened:
                 bucket = self._coarse[period]
@@ -168,8 +183,11 @@ class ExpiryIndex(Bulk):
     def due(self, now_ms: i64, limit: i64) -> list[Entry]:
         """Entries whose bucket is due, at most `limit`; and a bounded step of opening.
 
-        The caller removes each of them, which takes them out of here.
+        The caller removes each of them, which takes them out of here, or moves it.
+        O(1) for each, amortised.
         """
+        while self._taken:
+            self._file(self._taken.popitem()[1])
         self._open(now_ms >> COARSE_BITS, limit)
         found: list[Entry] = []
         present = now_ms >> FINE_BITS
@@ -178,10 +196,12 @@ class ExpiryIndex(Bulk):
         while self._cursor < present:
             bucket = self._fine.get(self._cursor)
             if bucket is not None:
-                for entry in bucket.values():
-                    if len(found) >= limit:
-                        return found
+                while bucket and len(found) < limit:
+                    key, entry = bucket.popitem()
+                    self._taken[key] = entry
                     found.append(entry)
+                if not bucket:
+                    del self._fine[self._cursor]
                 if len(found) >= limit:
                     return found
             if self._opening:
@@ -195,7 +215,7 @@ class ExpiryIndex(Bulk):
 
     def overdue(self, now_ms: i64) -> i64:
         """How many entries are filed under deadlines that are past. O(seconds with some)."""
-        found: i64 = 0
+        found: i64 = len(self._taken)
         present = now_ms >> FINE_BITS
         for second, bucket in self._fine.items():
             if second < present:
@@ -214,6 +234,7 @@ class ExpiryIndex(Bulk):
             self._cursor < now_ms >> FINE_BITS
             or self._opened < now_ms >> COARSE_BITS
             or bool(self._opening)
+            or bool(self._taken)
         )
 
     def _open(self, period: i64, limit: i64) -> None:
@@ -234,7 +255,7 @@ class ExpiryIndex(Bulk):
             self.moved += 1
 
     def _check(self, entries: dict[str, Entry]) -> None:
-        filed: i64 = len(self._opening)
+        filed: i64 = len(self._opening) + len(self._taken)
         for number, bucket in self._fine.items():
             assert bucket, f"empty fine bucket {number}"
             filed += len(bucket)
@@ -249,7 +270,7 @@ class ExpiryIndex(Bulk):
             for key, entry in bucket.items():
                 assert entries[key] is entry
                 assert entry.expires_at_ms >> COARSE_BITS == number > self._opened
-        for key, entry in self._opening.items():
+        for key, entry in (*self._opening.items(), *self._taken.items()):
             assert entries[key] is entry
         assert filed == self.count
         for key, idle in self.idle.items():

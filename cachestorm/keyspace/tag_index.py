@@ -41,7 +41,7 @@ LAST_SEQUENCE: Final = (1 << 63) - 1
 MOST_TOLD: Final = 4096
 # What a link between an entry and a tag, and a tag itself, cost in memory.
 LINK_BYTES: Final = 16
-NODE_BYTES: Final = 400
+NODE_BYTES: Final = 416
 # A link between two tags: two names, and a dict at either end in the worst case.
 HIERARCHY_BYTES: Final = 512
 # Slots that the hand looks at for every entry that leaves.
@@ -102,10 +102,12 @@ class TagNode(Bulk):
         members: its entries, and shells of such as have left.
         size: how many of the members are no shells.
         fresh: how many of those are not stale by this tag.
+        place: where it stands among the tags of its index.
     """
 
-    def __init__(self, mark: TagMark) -> None:
+    def __init__(self, mark: TagMark, place: i64) -> None:
         self.mark: Final = mark
+        self.place: i64 = place
         self.members: list[Entry] = []
         self.size: i64 = 0
         self.fresh: i64 = 0
@@ -182,10 +184,17 @@ def checked_tags(names: Iterable[str]) -> list[str]:
 
 
 class TagIndex(Bulk):
-    """The tags of one keyspace and their hierarchy."""
+    """The tags of one keyspace and their hierarchy.
+
+    Attributes:
+        nodes: those that have keys.
+        dense: the same in a list, whose last moves into the place of one that leaves: a
+            walk from its end to its start, a page at a time, misses none that stays.
+    """
 
     def __init__(self) -> None:
         self.nodes: dict[str, TagNode] = {}
+        self.dense: list[TagNode] = []
         self.doomed: deque[Doomed] = deque()
         self.link_count: i64 = 0
         self._children: dict[str, dict[str, None]] = {}
@@ -195,8 +204,15 @@ class TagIndex(Bulk):
         return i64(len(self.nodes)) + len(self.doomed) + self.link_count
 
     def take_apart(self) -> list[object]:
-        parts: list[object] = [self.nodes, self._children, self._parents, list(self.doomed)]
+        parts: list[object] = [
+            self.nodes,
+            self.dense,
+            self._children,
+            self._parents,
+            list(self.doomed),
+        ]
         self.nodes = {}
+        self.dense = []
         self.doomed = deque()
         self.link_count = 0
         self._children = {}
@@ -220,8 +236,9 @@ class TagIndex(Bulk):
         for name in names:
             node = self.nodes.get(name)
             if node is None:
-                node = TagNode(TagMark(name))
+                node = TagNode(TagMark(name), len(self.dense))
                 self.nodes[name] = node
+                self.dense.append(node)
                 cost += NODE_BYTES
             node.members.append(entry)
             node.size += 1
@@ -266,8 +283,18 @@ class TagIndex(Bulk):
         if node.size != 0:
             node.sweep()
             return LINK_BYTES
-        del self.nodes[mark.name]
+        self._drop(mark.name)
         return LINK_BYTES + NODE_BYTES
+
+    def _drop(self, name: str) -> TagNode | None:
+        """Forgets a tag, and gives back what it was. O(1)."""
+        node = self.nodes.pop(name, None)
+        if node is not None:
+            last = self.dense.pop()
+            if last is not node:
+                self.dense[node.place] = last
+                last.place = node.place
+        return node
 
     def charge_of(self, entry: Entry) -> i64:
         """The bytes that `unlink` would free for an entry that is live."""
@@ -362,7 +389,7 @@ class TagIndex(Bulk):
         """
         freed: i64 = 0
         for name in names:
-            node = self.nodes.pop(name, None)
+            node = self._drop(name)
             if node is not None:
                 node.mark.job = job
                 self.doomed.append(Doomed(job, node.members))
@@ -497,7 +524,9 @@ class TagIndex(Bulk):
                 assert self.nodes[mark.name].mark is mark
                 bearers[mark.name] = bearers.get(mark.name, 0) + 1
         assert bearers.keys() == self.nodes.keys()
+        assert len(self.dense) == len(self.nodes)
         for name, node in self.nodes.items():
+            assert self.dense[node.place] is node
             live = self.entries(name)
             assert len(live) == node.size == bearers[name]
             assert len({entry.key for entry in live}) == len(live)

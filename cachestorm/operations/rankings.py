@@ -6,7 +6,9 @@ members all score 1. What is small is worked out under the latch at once, what i
 
 1. Sources are taken from the smallest to the largest, except by a difference, so that
    floating point sums come out in the order in which Redis adds.
-2. A product or sum that is no number counts as 0, as in Redis.
+2. A product that is no number counts as 0, and so does such a sum. But an intersection takes
+   the products of all sources after the first as they are: they make a sum 0, and are neither
+   the least nor the greatest. So does Redis.
 """
 
 from __future__ import annotations
@@ -57,7 +59,7 @@ class _Source:
         return self._plain is not None and member in self._plain
 
     def weighted(self, member: str) -> float | None:
-        """The score of a member times the weight, None if it is missing."""
+        """The score of a member times the weight, maybe NaN; None if it is missing."""
         score: float | None = None
         if self._scores is not None:
             score = self._scores.score(member)
@@ -65,8 +67,7 @@ class _Source:
             score = 1.0
         if score is None:
             return None
-        product = score * self._weight
-        return product if product == product else 0.0
+        return score * self._weight
 
     def some(self, start: i64, stop: i64) -> list[str]:
         """The members at some places, in no order."""
@@ -148,14 +149,14 @@ class Combination:
         members = source.some(start, stop)
         if self._how == UNION:
             for member in members:
-                score = cast(float, source.weighted(member))
+                score = _number(cast(float, source.weighted(member)))
                 former = scores.get(member, _NO_SCORE)
                 scores.put(member, score if former != former else self._joined(former, score))
         elif self._how == INTER:
             for member in members:
                 if not _is_in_all(member, sources):
                     continue
-                total = cast(float, source.weighted(member))
+                total = _number(cast(float, source.weighted(member)))
                 for other in sources[1:]:
                     total = self._joined(total, cast(float, other.weighted(member)))
                 scores.put(member, total)
@@ -179,8 +180,7 @@ class Combination:
             return score if score < former else former
         if self._aggregate == MAX:
             return score if score > former else former
-        total = former + score
-        return total if total == total else 0.0
+        return _number(former + score)
 
     def pieces(
         self, sources: list[_Source], scores: WideDict[float], rows: list[Row]
@@ -321,6 +321,11 @@ class CountingScores(Derivation):
 
     def result(self) -> object:
         return self._count
+
+
+def _number(score: float) -> float:
+    """A score, 0 for NaN."""
+    return score if score == score else 0.0
 
 
 def _move_some(scores: dict[str, float], rows: list[Row]) -> None:

@@ -49,6 +49,22 @@ def wire_scalar(space: Keyspace, entry: Entry | None) -> bytes:
     return to_wire(scalar(space, entry))
 
 
+def short_scalar(space: Keyspace, entry: Entry, longest: int) -> bytes | None:
+    """The bytes of a string, unless it has more than `longest`: then nothing is copied.
+
+    Raises:
+        WrongTypeError: if the key holds anything else.
+    """
+    if entry.kind == BUFFER:
+        buffer = cast(Buffer, space.value(entry))
+        return buffer.whole() if len(buffer) <= longest else None
+    value = scalar(space, entry)
+    if isinstance(value, (bytes, str)) and len(value) > longest:
+        return None
+    raw = to_wire(value)
+    return raw if len(raw) <= longest else None
+
+
 def length_of(space: Keyspace, entry: Entry | None) -> int:
     """The length in bytes of a string; 0 for a missing one.
 
@@ -57,7 +73,12 @@ def length_of(space: Keyspace, entry: Entry | None) -> int:
     """
     if entry is not None and entry.kind == BUFFER:
         return len(cast(Buffer, space.value(entry)))
-    return len(wire_scalar(space, entry))
+    if entry is None:
+        return 0
+    value = scalar(space, entry)
+    if isinstance(value, str) and value.isascii():
+        return len(value)
+    return len(to_wire(value))
 
 
 def part_of(space: Keyspace, entry: Entry | None, start: int, stop: int) -> bytes:
@@ -68,7 +89,12 @@ def part_of(space: Keyspace, entry: Entry | None, start: int, stop: int) -> byte
     """
     if entry is not None and entry.kind == BUFFER:
         return cast(Buffer, space.value(entry)).part(start, stop)
-    return wire_scalar(space, entry)[start:stop]
+    if entry is None:
+        return b""
+    value = scalar(space, entry)
+    if isinstance(value, str) and value.isascii():
+        return to_wire(value[start:stop])
+    return to_wire(value)[start:stop]
 
 
 def buffer_of(space: Keyspace, entry: Entry | None, length: int) -> Buffer | None:

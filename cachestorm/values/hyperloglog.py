@@ -38,6 +38,8 @@ DENSE: Final = 0
 SPARSE: Final = 1
 DENSE_SIZE: Final = HEADER + REGISTERS * 6 // 8
 MOST_SPARSE_BYTES: Final = 3000
+# a register in an opcode of its own, and that the longest one
+LONGEST: Final = HEADER + 2 * REGISTERS
 MOST_SPARSE_VALUE: Final = 32
 LONGEST_VALUE_RUN: Final = 4
 LONGEST_SHORT_ZEROS: Final = 64

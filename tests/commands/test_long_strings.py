@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import random
+import re
+import tracemalloc
 
 import pytest
 
-from cachestorm import Cache, ManualClock
+from cachestorm import Cache, CacheStormError, ManualClock
 from cachestorm.entry import BUFFER, STRING
-from cachestorm.errors import NotAnIntegerError, OutOfMemoryError
+from cachestorm.errors import CorruptedSketchError, NotAnIntegerError, OutOfMemoryError
 from cachestorm.values.buffer import SHORTEST
 
 LONG = bytes(range(256)) * 40
@@ -201,3 +203,44 @@ def test_it_is_dumped_as_a_string(long: Cache) -> None:
     assert long.tags("other") == ["t"]
     assert kind_at(long, "other") == STRING
     long._check()
+
+
+@pytest.mark.parametrize(
+    ("argv", "text"),
+    [
+        (["INCR", "k"], "value is not an integer or out of range"),
+        (["DECRBY", "k", 3], "value is not an integer or out of range"),
+        (["INCRBYFLOAT", "k", 1.5], "value is not a valid float"),
+        (["PFADD", "k", "a"], "Key is not a valid HyperLogLog string value."),
+        (["PFCOUNT", "k"], "Key is not a valid HyperLogLog string value."),
+        (["PFCOUNT", "k", "k"], "Key is not a valid HyperLogLog string value."),
+        (["PFMERGE", "to", "k"], "Key is not a valid HyperLogLog string value."),
+        (["LCS", "k", "k"], "Insufficient memory, transient memory for LCS exceeds"),
+    ],
+)
+@pytest.mark.parametrize("spelled", ["bytes", "str", "buffer"])
+def test_nothing_is_copied_only_to_be_refused(
+    cache: Cache, argv: list[object], text: str, spelled: str
+) -> None:
+    size = 16 << 20
+    cache.set("k", "1" * size if spelled == "str" else b"1" * size)
+    if spelled == "buffer":
+        cache.setrange("k", 0, b"2")
+    tracemalloc.start()
+    try:
+        with pytest.raises(CacheStormError, match=re.escape(text)):
+            cache.execute(*argv)
+        assert tracemalloc.get_traced_memory()[1] < size
+    finally:
+        tracemalloc.stop()
+
+
+def test_a_string_that_begins_as_a_sketch_and_is_longer_than_any_is_a_corrupted_one(
+    cache: Cache,
+) -> None:
+    cache.pfadd("k", "a")
+    cache.append("k", b"\0" * (1 << 20))
+    for argv in (["PFADD", "k", "b"], ["PFCOUNT", "k"], ["PFMERGE", "to", "k"]):
+        with pytest.raises(CorruptedSketchError):
+            cache.execute(*argv)
+    assert "to" not in cache

@@ -9,6 +9,13 @@ from typing import Any
 import pytest
 
 from cachestorm.keyspace.shared_state import SLICE
+from cachestorm_server.json_commands import (
+    MOST_VALUES,
+    BadJsonError,
+    TooManyValuesError,
+    count_values,
+    read_document,
+)
 
 
 def error_of(answer: Any) -> tuple[int, str, str]:
@@ -180,6 +187,36 @@ def test_too_long_a_pipeline_is_refused(endpoint) -> None:
     status, _, message = error_of(endpoint.post([{"command": ["GET", "k"]}] * 10_001))
     assert status == 400
     assert "at most 10000" in message
+
+
+@pytest.mark.parametrize("body", [b"[" + b"[]," * 5_000_000 + b"[]]", b"[" * 8_000_000])
+def test_a_body_of_too_many_values_is_refused_before_it_is_read(endpoint, body) -> None:
+    answer = endpoint.request("POST", "/v1/commands", body, Content_Type="application/json")
+    status, _, message = error_of(answer)
+    assert (status, "more than 262144 values" in message) == (413, True)
+
+
+def test_others_are_served_while_the_values_of_a_body_are_counted() -> None:
+    slices = 0
+    with pytest.raises(TooManyValuesError):
+        for _ in count_values(b"[]," * 1_000_000):
+            slices += 1
+    assert slices == MOST_VALUES // 8192
+
+
+@pytest.mark.parametrize(
+    "text", ["a,[{" * 1_000_000, '\\",' * 1_000_000, "\\" * 1_000_001, "\\\n,[" * 500_000]
+)
+def test_what_stands_in_a_string_is_no_value(endpoint, text) -> None:
+    assert endpoint.result("SET", "k", text) == "OK"
+    assert endpoint.result("STRLEN", "k") == len(text)
+
+
+@pytest.mark.parametrize("body", ['"' + '\\",' * 2_000_000, '"\\"' * 2_000_000 + "\\"])
+def test_a_string_without_an_end_is_passed_over_once(body) -> None:
+    assert list(count_values(body.encode())) == []
+    with pytest.raises(BadJsonError):
+        read_document(body.encode())
 
 
 def test_a_full_cache_answers_507(serve) -> None:

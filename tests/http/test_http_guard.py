@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import logging
+import socket
+from http.client import HTTPResponse
+
 import pytest
 
 PASSWORD = {"plugins.auth.enabled": True, "plugins.auth.password": "sesame"}
@@ -76,3 +81,54 @@ def test_a_preflight_is_not_answered_with_a_welcome(endpoint) -> None:
     answer = endpoint.request("OPTIONS", "/v1/commands", Origin="http://evil.example")
     assert answer.status == 405
     assert "access-control-allow-origin" not in answer.headers
+
+
+@pytest.mark.parametrize(
+    ("head", "status"),
+    [
+        (b"GET /info HTTP/1.1\r\nHost: localhost\r\nExpect: foo\r\n\r\n", 417),
+        (b"GET /nope HTTP/1.1\r\nHost: localhost\r\nExpect: foo\r\n\r\n", 417),
+        (b"GET /info HTTP/1.1\r\nHost: localhost\r\nExpect: \xff\xfe\r\n\r\n", 417),
+        (b"GET /info HTTP/1.1\r\nHost: localhost\r\nHost: localhost\r\n\r\n", 400),
+        (b"FROB /info HTTP/1.1\r\nHost: localhost\r\n\r\n", 400),
+        (b"G(T /info HTTP/1.1\r\nHost: localhost\r\n\r\n", 400),
+        (b"PUT /info HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n\r\n", 405),
+        (b"GET /" + b"x" * 20_000 + b" HTTP/1.1\r\nHost: localhost\r\n\r\n", 400),
+        (b"GET / HTTP/1.1\r\nHost: localhost\r\nX: " + b"x" * 20_000 + b"\r\n\r\n", 400),
+        (b"GET / HTTP/1.1\r\nHost: localhost\r\n: x\r\n\r\n", 400),
+        (b"\xff\xfe\xfd\r\n\r\n", 400),
+    ],
+)
+def test_whatever_is_refused_is_refused_in_json(endpoint, head, status) -> None:
+    with socket.create_connection(("127.0.0.1", endpoint.port), 10) as connection:
+        connection.sendall(head)
+        response = HTTPResponse(connection)
+        response.begin()
+        assert response.status == status
+        assert response.getheader("Content-Type").partition(";")[0] == "application/json"
+        error = json.loads(response.read())["error"]
+    assert error["code"] == "ERR"
+    assert "\n" not in error["message"]
+    assert endpoint.get("/health").status == 200
+
+
+def test_a_client_that_waits_to_be_asked_for_its_body_is_asked(endpoint) -> None:
+    body = b'{"command": ["DBSIZE"]}'
+    with socket.create_connection(("127.0.0.1", endpoint.port), 10) as connection:
+        connection.sendall(
+            b"POST /v1/commands HTTP/1.1\r\nHost: localhost\r\nExpect: 100-Continue\r\n"
+            b"Content-Type: application/json\r\nContent-Length: %d\r\n\r\n" % len(body)
+        )
+        assert connection.recv(100) == b"HTTP/1.1 100 Continue\r\n\r\n"
+        connection.sendall(body)
+        response = HTTPResponse(connection)
+        response.begin()
+        assert json.loads(response.read()) == {"result": 0}
+
+
+def test_a_wrong_password_is_logged(guarded, caplog) -> None:
+    with caplog.at_level(logging.WARNING, "cachestorm.http"):
+        guarded.get("/info", Authorization="Bearer guess")
+    assert "401" in caplog.text
+    assert "127.0.0.1" in caplog.text
+    assert "guess" not in caplog.text

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from cachestorm import MISSING, Cache, CacheStormError, Cause, ManualClock
 from cachestorm.errors import (
+    CommandSyntaxError,
     ConfigError,
     InvalidKeyError,
     InvalidTtlError,
@@ -333,16 +334,24 @@ class TestNamespaces:
         with pytest.raises(NamespaceError):
             cache.namespace_stats("none")
 
-    def test_names_of_tags_come_in_pages(self) -> None:
+    def test_a_walk_over_the_tags_misses_none_that_stays(self) -> None:
         cache = Cache()
-        for n in range(25):
-            cache.set(f"k{n}", n, tags=[f"t{n:02}"])
-        names = [f"t{n:02}" for n in range(25)]
-        assert cache.tag_names() == names
-        assert cache.tag_names(limit=10) == names[:10]
-        assert cache.tag_names("t09", 10) == names[10:20]
-        cache.invalidate("t24")
-        assert cache.tag_names("t22") == ["t23"]
+        for n in range(1000):
+            cache.set(f"k{n}", n, tags=[f"t{n}"])
+        cursor, found = cache.tag_scan(0, 10)
+        while cursor:
+            # some leave that have been seen and some that have not, and new ones come
+            cache.invalidate(f"t{cursor - 1}")
+            cache.delete(f"k{cursor + 2}")
+            cache.set("new", 1, tags=[f"new{cursor}"])
+            cursor, names = cache.tag_scan(cursor, 10)
+            assert len(names) <= 10
+            found += names
+            cache._check()
+        assert {f"t{n}" for n in range(1000) if f"k{n}" in cache} <= set(found)
+        assert cache.tag_scan(1 << 70) == cache.tag_scan()
+        with pytest.raises(CommandSyntaxError):
+            cache.tag_scan(0, 0)
 
     def test_each_has_its_own_keys_tags_and_counts(self) -> None:
         cache = Cache()

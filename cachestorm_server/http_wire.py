@@ -1,0 +1,170 @@
+"""HTTP as aiohttp carries it, with each refusal in JSON: requests in, responses out.
+
+Called by the HTTP endpoint, whose handler gets every request; calls aiohttp's low-level server,
+which answers what is no HTTP by itself: here that is said in JSON too.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+from collections.abc import Awaitable, Callable
+from typing import Final
+from urllib.parse import unquote_to_bytes
+
+from aiohttp import HttpVersion11, web
+from aiohttp.abc import AbstractStreamWriter
+from aiohttp.http_parser import RawRequestMessage
+from aiohttp.streams import StreamReader
+
+from cachestorm.codec import bytes_of, text_of
+from cachestorm.errors import ArgumentError, CacheStormError
+from cachestorm_server.json_commands import error_document
+
+# how long a client may take to send a body
+BODY_WITHIN_S: Final = 30.0
+LONGEST_REASON: Final = 200
+
+Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
+
+# aiohttp writes a traceback for every line of a client that is no HTTP; whatever goes wrong
+# on our side of it has been logged by the endpoint
+_log = logging.getLogger("cachestorm.http.wire")
+_log.setLevel(logging.CRITICAL)
+
+
+class HttpError(CacheStormError):
+    """A refusal that HTTP itself has a status for."""
+
+    def __init__(self, status: int, text: str) -> None:
+        super().__init__(text)
+        self.status: Final = status
+
+
+class JsonServer(web.Server):
+    """aiohttp's server.
+
+    Args:
+        handler: answers each request.
+        max_body_bytes: the largest body; 0 for no limit.
+    """
+
+    def __init__(self, handler: Handler, max_body_bytes: int) -> None:
+        super().__init__(handler, request_factory=self._request)
+        self._max_body_bytes: Final = max_body_bytes
+
+    def __call__(self) -> web.RequestHandler:
+        loop = asyncio.get_running_loop()
+        return _Connection(self, loop=loop, access_log=_log, logger=_log)
+
+    def _request(
+        self,
+        message: RawRequestMessage,
+        payload: StreamReader,
+        protocol: web.RequestHandler,
+        writer: AbstractStreamWriter,
+        task: asyncio.Task[None],
+    ) -> web.BaseRequest:
+        loop = asyncio.get_running_loop()
+        most = self._max_body_bytes
+        return web.BaseRequest(
+            message, payload, protocol, writer, task, loop, client_max_size=most
+        )
+
+
+class _Connection(web.RequestHandler):
+    """One client of it."""
+
+    __slots__ = ()
+
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,
+    ) -> web.StreamResponse:
+        """Answers what could not be read as HTTP, or what no handler was asked about."""
+        if request.writer.output_size > 0:
+            raise ConnectionError("an answer has begun already")
+        reason = (message or "").strip().partition("\n")[0][:LONGEST_REASON]
+        text = f"this is no HTTP: {reason.rstrip(':')}" if status < 500 else "internal error"
+        response = refusal(status, HttpError(status, text))
+        response.force_close()
+        return response
+
+
+async def body_of(request: web.BaseRequest, max_body_bytes: int) -> bytes:
+    """The whole body; a client that waits to be asked for it is asked.
+
+    Raises:
+        HttpError: if it is too large, does not come, or is not what its headers say.
+    """
+    if request.headers.get("Expect") is not None and request.version == HttpVersion11:
+        await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        # which is no part of the answer
+        request.writer.output_size = 0
+    try:
+        async with asyncio.timeout(BODY_WITHIN_S):
+            return await request.read()
+    except web.HTTPRequestEntityTooLarge as error:
+        raise HttpError(413, f"the body is larger than {max_body_bytes} bytes") from error
+    except TimeoutError as error:
+        raise HttpError(408, "the body did not come in time") from error
+    except (web.RequestPayloadError, ConnectionError) as error:
+        raise HttpError(
+            400, "the body is cut off, or not encoded as its headers say"
+        ) from error
+
+
+def refuse_expectations(request: web.BaseRequest) -> None:
+    """Refuses a client that expects what is not done here.
+
+    Raises:
+        HttpError: for any expectation but 100-continue.
+    """
+    if request.headers.get("Expect", "100-continue").lower() != "100-continue":
+        raise HttpError(417, "the Expect header may only say 100-continue")
+
+
+def query_of(request: web.BaseRequest, known: tuple[str, ...]) -> dict[str, str]:
+    """The parameters of a request, whatever their bytes.
+
+    Raises:
+        ArgumentError: for one that is not known, or comes twice.
+    """
+    found: dict[str, str] = {}
+    for piece in request.rel_url.raw_query_string.split("&"):
+        if not piece:
+            continue
+        raw_name, _, raw_value = piece.replace("+", " ").partition("=")
+        name = text_of(unquote_to_bytes(bytes_of(raw_name)))
+        if name not in known:
+            raise ArgumentError(f"no parameter is called '{name}': {', '.join(known)}")
+        if name in found:
+            raise ArgumentError(f"the parameter '{name}' is given twice")
+        found[name] = text_of(unquote_to_bytes(bytes_of(raw_value)))
+    return found
+
+
+def dumped(document: object) -> bytes:
+    """A document as the bytes of its JSON."""
+    text = json.dumps(document, ensure_ascii=False, separators=(",", ":"))
+    # a refusal may repeat a word of the client that is no UTF-8
+    return text.encode("utf-8", "backslashreplace")
+
+
+def json_response(body: bytes, status: int = 200, **headers: str) -> web.Response:
+    """A response of JSON that no cache on its way keeps."""
+    return web.Response(
+        body=body,
+        status=status,
+        content_type="application/json",
+        headers={"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"} | headers,
+    )
+
+
+def refusal(status: int, error: CacheStormError, **headers: str) -> web.Response:
+    """An error as a response."""
+    return json_response(dumped(error_document(error)), status, **headers)
