@@ -60,7 +60,7 @@ def serve(
         typer.Option(
             "--bind",
             metavar="HOSTS",
-            help=_by_default("127.0.0.1", "Addresses, parted by commas."),
+            help=_by_default("127.0.0.1", "Addresses, comma-separated."),
         ),
     ] = None,
     port: Annotated[

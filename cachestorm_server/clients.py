@@ -16,17 +16,19 @@ from cachestorm.declare.facts import help_of
 from cachestorm.declare.replies import OK
 from cachestorm.errors import ArgumentError
 from cachestorm_server.connection import USER, printable
+from cachestorm_server.endpoint import database_of
 from cachestorm_server.session import (
     REPLIES_OFF,
     REPLIES_ON,
     REPLIES_SKIP_NEXT,
     Session,
-    database_of,
 )
 
 command: Final = partial(Declaration, group="connection", connection=True)
 
 _REPLY_MODES: Final = {"ON": REPLIES_ON, "OFF": REPLIES_OFF, "SKIP": REPLIES_SKIP_NEXT}
+# What a connection takes beside what it buffers: session, reader and socket, measured.
+SESSION_BYTES: Final = 1536
 # Every client here is a normal one; the other types are known and empty.
 _TYPES: Final = ("normal", "master", "replica", "slave", "pubsub")
 
@@ -184,7 +186,7 @@ def client_kill(
     laddr: str | None = None,
     skipme: str = "YES",
 ) -> object:
-    """Hangs up on every client that all of the filters fit.
+    """Disconnects every client that all of the filters fit.
 
     Returns:
         How many; with nothing but an address, OK.
@@ -209,8 +211,8 @@ def client_kill(
     for other in chosen:
         # one's own reply is still due
         other.closing = True
-        if other is not session and other.disconnect is not None:
-            other.disconnect()
+        if other is not session and other.carrier is not None:
+            other.carrier.disconnect()
     if old_format is None:
         return len(chosen)
     if not chosen:
@@ -253,15 +255,19 @@ def describe(session: Session) -> str:
     `namespace` is ours, and stands behind all others.
     """
     endpoint = session.endpoint
-    flags = ("e" if session.no_evict else "") + ("T" if session.no_touch else "")
+    flags = "b" if session.is_blocked() else ""
+    flags += ("e" if session.no_evict else "") + ("T" if session.no_touch else "")
     plan = session.plan
+    query_bytes = session.reader.pending_bytes
+    unsent_bytes = 0 if session.carrier is None else session.carrier.unsent_bytes()
     return (
         f"id={session.id} addr={session.address} laddr={session.local_address} fd=-1 "
         f"name={session.name} age={endpoint.tick - session.opened_tick} "
         f"idle={endpoint.tick - session.seen_tick} flags={flags or 'N'} "
         f"db={database_of(session.cache.name)} sub=0 psub=0 ssub=0 multi=-1 "
-        f"qbuf={session.reader.pending_bytes} qbuf-free=0 argv-mem=0 multi-mem=0 rbs=0 rbp=0 "
-        f"obl=0 oll=0 omem=0 tot-mem=0 events=r "
+        f"qbuf={query_bytes} qbuf-free=0 argv-mem=0 multi-mem=0 rbs=0 rbp=0 "
+        f"obl=0 oll={int(unsent_bytes > 0)} omem={unsent_bytes} "
+        f"tot-mem={SESSION_BYTES + query_bytes + unsent_bytes} events=r "
         f"cmd={plan.declaration.full_name if plan else 'NULL'} user={USER} redir=-1 "
         f"resp={3 if session.resp3 else 2} lib-name={session.library_name} "
         f"lib-ver={session.library_version} namespace={session.cache.name}\n"

@@ -19,7 +19,7 @@ import logging
 from time import perf_counter
 from typing import Final
 
-from cachestorm_server.session import Endpoint
+from cachestorm_server.endpoint import Endpoint
 
 IDLE_S: Final = 1.0
 REST: Final = 1000.0

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Final
 
-from cachestorm.codec import INT64_MAX, bytes_of
+from cachestorm.codec import bytes_of
 from cachestorm.declare.declaration import Declaration
 from cachestorm.declare.facts import help_of
 from cachestorm.errors import ArgumentError
@@ -24,7 +24,9 @@ from cachestorm.eviction.sampled import MOST_SAMPLES
 from cachestorm.keyspace.store import DATABASES
 from cachestorm.patterns import matches
 from cachestorm_server.descriptors import make_room
-from cachestorm_server.session import Endpoint, Session
+from cachestorm_server.endpoint import Endpoint
+from cachestorm_server.output_limits import parse_limits, parse_memory, spell_limits
+from cachestorm_server.session import Session
 
 command: Final = partial(Declaration, group="server", connection=True)
 
@@ -71,27 +73,16 @@ def _set_max_clients(endpoint: Endpoint, text: str, check_only: bool) -> None:
         endpoint.settings.max_clients = number
 
 
-# as Redis reads them: k is a thousand, kb is 1024
-_MEMORY_UNITS: Final = {
-    "": 1,
-    "b": 1,
-    "k": 1000,
-    "kb": 1 << 10,
-    "m": 1000**2,
-    "mb": 1 << 20,
-    "g": 1000**3,
-    "gb": 1 << 30,
-}
-
-
 def _set_max_memory(endpoint: Endpoint, text: str, check_only: bool) -> None:
-    digits = text.lower().rstrip("bkmg")
-    unit = _MEMORY_UNITS.get(text.lower()[len(digits) :])
-    is_number = digits.isascii() and digits.isdigit() and len(digits) < 20
-    if unit is None or not is_number or int(digits) * unit > INT64_MAX:
-        raise ArgumentError("argument must be a memory value")
+    size = parse_memory(text)
     if not check_only:
-        endpoint.cache.max_memory = int(digits) * unit
+        endpoint.cache.max_memory = size
+
+
+def _set_output_limits(endpoint: Endpoint, text: str, check_only: bool) -> None:
+    limits = parse_limits(text)
+    if not check_only:
+        endpoint.settings.output_limits.update(limits)
 
 
 def _set_policy(endpoint: Endpoint, text: str, check_only: bool) -> None:
@@ -118,6 +109,10 @@ def _set_timeout(endpoint: Endpoint, text: str, check_only: bool) -> None:
 PARAMETERS: Final[dict[str, tuple[Read, Write | None]]] = {
     "appendonly": (lambda endpoint: "no", None),
     "bind": (lambda endpoint: " ".join(endpoint.settings.bind), None),
+    "client-output-buffer-limit": (
+        lambda endpoint: spell_limits(endpoint.settings.output_limits),
+        _set_output_limits,
+    ),
     "client-query-buffer-limit": (
         lambda endpoint: str(endpoint.settings.max_query_bytes),
         None,

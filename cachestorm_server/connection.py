@@ -142,7 +142,7 @@ def namespace(session: Session, name: str) -> None:
     summary="Say who you are.",
 )
 def auth(session: Session, password: str, username: str | None = None) -> None:
-    """Lets the client in.
+    """Authenticates the client.
 
     Raises:
         WrongPasswordError: for a password or a user that is not known.

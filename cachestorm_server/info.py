@@ -24,7 +24,7 @@ from cachestorm import COMPILED, __version__
 from cachestorm.errors import NamespaceError
 from cachestorm.keyspace.store import rss_bytes
 from cachestorm.sizes import human_bytes
-from cachestorm_server.session import Endpoint, database_of
+from cachestorm_server.endpoint import Endpoint, database_of
 
 # What clients and tools take us for, and what our answers are compared with.
 REDIS_VERSION: Final = "7.2.4"
@@ -62,7 +62,7 @@ def _clients(endpoint: Endpoint) -> Fields:
         ("connected_clients", len(endpoint.sessions)),
         ("cluster_connections", 0),
         ("maxclients", endpoint.settings.max_clients),
-        ("blocked_clients", 0),
+        ("blocked_clients", sum(one.is_blocked() for one in endpoint.sessions.values())),
         ("tracking_clients", 0),
         ("clients_in_timeout_table", 0),
     ]
@@ -126,6 +126,7 @@ def _stats(endpoint: Endpoint) -> Fields:
         ("latest_fork_usec", 0),
         ("total_forks", 0),
         ("total_error_replies", endpoint.errors),
+        ("client_output_buffer_limit_disconnections", endpoint.cut_off),
     ]
 
 

@@ -17,7 +17,7 @@ from librt.time import time as wall_time
 from cachestorm import COMPILED, __version__
 from cachestorm.errors import NamespaceError
 from cachestorm.keyspace.store import rss_bytes
-from cachestorm_server.session import Endpoint
+from cachestorm_server.endpoint import Endpoint
 
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 

@@ -8,8 +8,10 @@ at the names of the methods.
 2. A client that does not take its replies is not read from: while the transport's buffer
    is above its high-water mark nothing is read and no backlog is answered.
 3. A session with a long command runs one slice of it a turn of the loop; the other connections
-   take their turns in between.
-4. On `leave` nothing more is read. What was read is answered as far as the client takes it
+   take their turns in between. One that sleeps gets no turns: its session is read from, so
+   that the end of a client is noticed, and goes on when it is woken (`resume`).
+4. What a session says unasked (`send`) goes behind what was written before.
+5. On `leave` nothing more is read. What was read is answered as far as the client takes it
    within `GRACE_S`, and then the connection is closed: never within a reply that is taken.
 
     transport's buffer   session has a backlog   reading
@@ -24,7 +26,8 @@ from __future__ import annotations
 import asyncio
 from typing import Final
 
-from cachestorm_server.session import Endpoint, Session
+from cachestorm_server.endpoint import Carrier, Endpoint
+from cachestorm_server.session import Session
 
 HIGH_WATER_BYTES: Final = 1024 * 1024
 LOW_WATER_BYTES: Final = 256 * 1024
@@ -64,10 +67,11 @@ def is_this_host(name: object) -> bool:
     return host.startswith("127.") or host == "::1"
 
 
-class Connection:
+class Connection(Carrier):
     """One client's socket, from `connection_made` to `connection_lost`."""
 
     def __init__(self, endpoint: Endpoint) -> None:
+        super().__init__()
         self._endpoint: Final = endpoint
         self._transport: asyncio.Transport | None = None
         self._session: Session | None = None
@@ -79,7 +83,7 @@ class Connection:
         self._resumes: bool = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:
-        """Lets the client in, or tells it why not."""
+        """Accepts the client, or tells it why not."""
         endpoint = self._endpoint
         peer = transport.get_extra_info("peername")
         settings = endpoint.settings
@@ -97,8 +101,7 @@ class Connection:
             transport.set_write_buffer_limits(HIGH_WATER_BYTES, LOW_WATER_BYTES)
             here = transport.get_extra_info("sockname")
             session = Session(endpoint, spell_address(peer), spell_address(here))
-            session.disconnect = self.disconnect
-            session.leave = self.leave
+            session.carrier = self
             self._transport = transport
             self._session = session
 
@@ -130,7 +133,7 @@ class Connection:
             replies = session.receive(b"")
             if replies:
                 transport.write(replies)
-        if session.long_command is not None and not self._has_turn:
+        if session.backlog and session.long_command is not None and not self._has_turn:
             self._has_turn = True
             asyncio.get_running_loop().call_soon(self._take_turn)
         if session.closing or ((self._ended or self._leaving) and not session.backlog):
@@ -153,16 +156,32 @@ class Connection:
         transport = self._transport
         if session is None or transport is None or transport.is_closing():
             return
-        if session.long_command is None:
+        if session.long_command is None or session.is_blocked():
             return
         replies = session.receive(b"")
         if replies:
             transport.write(replies)
         self._go_on()
 
+    def resume(self) -> None:
+        if not self._has_turn:
+            self._take_turn()
+
+    def send(self, data: bytes) -> None:
+        transport = self._transport
+        if transport is not None and not transport.is_closing():
+            transport.write(data)
+
+    def unsent_bytes(self) -> int:
+        transport = self._transport
+        return 0 if transport is None else transport.get_write_buffer_size()
+
     def pause_writing(self) -> None:
         """The client takes its replies too slowly."""
         self._congested = True
+        session = self._session
+        if session is not None:
+            session.check_output()
         self._go_on()
 
     def resume_writing(self) -> None:
@@ -177,7 +196,8 @@ class Connection:
         """The client will send no more.
 
         Returns:
-            Whether the socket stays open: only as long as there is a backlog to answer.
+            Whether the socket stays open: only as long as there is a backlog to answer. Who
+            is blocked waits for nothing any more.
         """
         self._ended = True
         return self._session is not None and self._session.backlog
@@ -190,7 +210,10 @@ class Connection:
         self._transport = None
 
     def leave(self) -> None:
-        """Ends the connection once all that was read has been answered and taken."""
+        """Ends the connection once all that was read has been answered and taken.
+
+        Who is blocked waits no longer.
+        """
         transport = self._transport
         if transport is not None and not self._leaving and not transport.is_closing():
             self._leaving = True
@@ -204,6 +227,10 @@ class Connection:
             transport.close()
             if transport.get_write_buffer_size() and not self._leaving:
                 asyncio.get_running_loop().call_later(GRACE_S, self._give_up)
+
+    def abort(self) -> None:
+        # not now: the transport may be in the middle of a write
+        asyncio.get_running_loop().call_soon(self._give_up)
 
     def _give_up(self) -> None:
         """Cuts off a client that has not taken its last replies in time."""

@@ -4,8 +4,10 @@ Called by a session; calls nobody. It knows no command, no store and no socket.
 
 1. What a wire value may be, `cachestorm/declare/replies.py` says; here is how each is spelled
    in RESP2 and in RESP3.
-2. A line never holds a line end: those of an error or a status become blanks.
-3. The short headers are spelled beforehand; replies are mostly short.
+2. A push is what a client is told unasked. RESP2 has no such thing: there it is an array, which
+   a client takes for a push because it has subscribed.
+3. A line never holds a line end: those of an error or a status become blanks.
+4. The short headers are spelled beforehand; replies are mostly short.
 
 Source: https://redis.io/docs/latest/develop/reference/protocol-spec/, and `networking.c`
 of Redis 7.2.
@@ -30,6 +32,13 @@ _NULL_ARRAY: Final = (b"*-1\r\n", b"_\r\n")
 _SMALL: Final = 1024
 _BULK_HEADERS: Final[list[bytes]] = [b"$%d\r\n" % size for size in range(_SMALL)]
 _INTEGERS: Final[list[bytes]] = [b":%d\r\n" % number for number in range(_SMALL)]
+
+
+class Push:
+    """What a client is told unasked: a push in RESP3, an array in RESP2."""
+
+    def __init__(self, items: list[object]) -> None:
+        self.items: Final = items
 
 
 def write_reply(out: BytesWriter, reply: object, resp3: bool) -> None:
@@ -151,6 +160,10 @@ def _write_rarer(out: BytesWriter, reply: object, resp3: bool) -> None:
             write_bulk(out, digits)
     elif isinstance(reply, NullArray):
         out.write(_NULL_ARRAY[1] if resp3 else _NULL_ARRAY[0])
+    elif isinstance(reply, Push):
+        _write_header(out, b">" if resp3 else b"*", len(reply.items))
+        for item in reply.items:
+            write_reply(out, item, resp3)
     elif isinstance(reply, CacheStormError):
         write_error(out, reply.resp)
     else:

@@ -235,6 +235,9 @@ def _is_hex_escape(line: bytes, at: i64) -> bool:
 class RequestReader:
     r"""Bytes in, requests out.
 
+    Attributes:
+        unauthenticated: the limits are narrow, as the client has yet to authenticate.
+
     Example:
         >>> reader = RequestReader()
         >>> reader.feed(b"*2\r\n$3\r\nGET\r\n$1\r\nk\r\nPI")
@@ -264,11 +267,7 @@ class RequestReader:
         self._line_at: int = 0
         self._max_arguments: i64 = MAX_ARGUMENTS
         self._max_bulk_bytes: i64 = max_bulk_bytes
-        self._unauthenticated: bool = False
-
-    def set_unauthenticated(self, unauthenticated: bool) -> None:
-        """Narrows the limits while the client has yet to authenticate; widens them after."""
-        self._unauthenticated = unauthenticated
+        self.unauthenticated: bool = False
 
     @property
     def pending_bytes(self) -> int:
@@ -312,7 +311,7 @@ class RequestReader:
         if begin >= self._end:
             self._data = b""
             return None
-        if self._missing == 0 and not self._unauthenticated:
+        if self._missing == 0 and not self.unauthenticated:
             args = self._take_words() if COMPILED else self._take_lines()
             if args is not None:
                 return args
@@ -434,7 +433,7 @@ class RequestReader:
             if line is None:
                 return None
             count = _parse_length(line[1:], MAX_ARGUMENTS, "invalid multibulk length")
-            if self._unauthenticated and count > UNAUTHENTICATED_MAX_ARGUMENTS:
+            if self.unauthenticated and count > UNAUTHENTICATED_MAX_ARGUMENTS:
                 raise ProtocolError("unauthenticated multibulk length")
             if count > 0:
                 self._missing = count
@@ -451,7 +450,7 @@ class RequestReader:
             size = _parse_length(line[1:], int(self._max_bulk_bytes), "invalid bulk length")
             if size < 0:
                 raise ProtocolError("invalid bulk length")
-            if self._unauthenticated and size > UNAUTHENTICATED_MAX_BULK_BYTES:
+            if self.unauthenticated and size > UNAUTHENTICATED_MAX_BULK_BYTES:
                 raise ProtocolError("unauthenticated bulk length")
             # what ends a payload is skipped unseen, as Redis does
             after = self._at + size + 2

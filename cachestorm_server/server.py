@@ -8,16 +8,17 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from typing import Final, TypeVar
 
 from cachestorm.cache import Cache
 from cachestorm.declare.registry import REGISTRY, Registry
 from cachestorm.keyspace.shared_state import REST
 from cachestorm_server.descriptors import run_out
+from cachestorm_server.endpoint import Endpoint
 from cachestorm_server.listening import BACKLOG, bound_sockets
 from cachestorm_server.net import GRACE_S, Connection
-from cachestorm_server.session import Endpoint
 from cachestorm_server.settings import Settings
 
 # imported for what they declare
@@ -29,7 +30,7 @@ from cachestorm_server import (  # isort: skip
 )
 
 REAP_INTERVAL_S: Final = 0.1
-# who is refused is told of at once, then no more often than this
+# a refusal is logged at once, then no more often than this
 TELL_EVERY_S: Final = 60
 
 T = TypeVar("T")
@@ -45,6 +46,12 @@ def run(main: Coroutine[object, object, T]) -> T:
         return asyncio.run(main)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         return runner.run(main)
+
+
+def _call_soon(loop: asyncio.AbstractEventLoop, call: Callable[[], None]) -> None:
+    """Has a loop call something, from any thread; nothing when it has ended."""
+    with suppress(RuntimeError):
+        loop.call_soon_threadsafe(call)
 
 
 class RespServer:
@@ -80,6 +87,7 @@ class RespServer:
         """
         loop = asyncio.get_running_loop()
         settings = self.settings
+        self.endpoint.wake = lambda: _call_soon(loop, self.endpoint.deliver)
         self.endpoint.event_loop = type(loop).__module__.partition(".")[0]
         sockets = await bound_sockets(settings.bind, settings.port)
         settings.port = sockets[0].getsockname()[1]
@@ -102,12 +110,13 @@ class RespServer:
         self._listeners = []
         sessions = self.endpoint.sessions
         for session in list(sessions.values()):
-            if session.leave is not None:
-                session.leave()
+            if session.carrier is not None:
+                session.carrier.leave()
         loop = asyncio.get_running_loop()
         deadline = loop.time() + GRACE_S + 1.0
         while sessions and loop.time() < deadline:
             await asyncio.sleep(0.01)
+        self.endpoint.wake = None
 
     async def __aenter__(self) -> RespServer:
         await self.start()
@@ -121,7 +130,7 @@ class RespServer:
         return Connection(self.endpoint)  # type: ignore[return-value]
 
     async def _keep_time(self) -> None:
-        """Once a second: counts it, tells of refusals, disconnects who is idle for too long."""
+        """Once a second: counts it, tells of refusals, disconnects who is idle or too slow."""
         endpoint = self.endpoint
         before = endpoint.commands
         while True:
@@ -131,12 +140,14 @@ class RespServer:
             before = endpoint.commands
             self._tell_of_refusals()
             timeout_s = self.settings.timeout_s
-            if not timeout_s:
-                continue
             for session in list(endpoint.sessions.values()):
+                session.check_output()
                 idle_s = endpoint.tick - session.seen_tick
-                if idle_s > timeout_s and session.disconnect is not None:
-                    session.disconnect()
+                carrier = session.carrier
+                if carrier is None or not timeout_s or session.is_blocked():
+                    continue
+                if idle_s > timeout_s:
+                    carrier.disconnect()
 
     def _tell_of_refusals(self) -> None:
         """Says in the log who was not let in; rarely, with their number."""
@@ -162,7 +173,7 @@ class RespServer:
             )
         if has_run_out:
             _log.warning(
-                "no file descriptor is left: whoever connects is disconnected without a word; "
+                "no file descriptor is left: new connections are closed without a reply; "
                 "raise the limit of open files (ulimit -n)"
             )
         endpoint.too_many = endpoint.denied = 0

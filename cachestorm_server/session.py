@@ -12,9 +12,12 @@ reader, the registry's plans and the encoder, and knows no command.
    to the session itself.
 4. A command that works in slices does one of them a call: a long command is then on its way,
    which is a backlog too. Other sessions are served between the slices; of this one nothing
-   more is answered before the long command's reply.
-5. What is rare costs one test of one flag, `guarded`: a client that has not authenticated,
-   and replies that are switched off.
+   more is answered before the long command's reply. One that sleeps is no backlog: the
+   session is blocked, takes what comes, and goes on when the long command is woken.
+5. A client may be told something unasked (`push`): after the reply of the command that is
+   being answered, and never within a reply. From other threads it is `Endpoint.post`.
+6. What is rare costs one test of one flag, `guarded`, and is done in `_answer_guarded`: a
+   client that has not authenticated, and replies that are switched off.
 
     reply mode   this reply   after the next command
     ----------   ----------   ----------------------
@@ -27,23 +30,19 @@ reader, the registry's plans and the encoder, and knows no command.
 from __future__ import annotations
 
 import logging
-import os
-from collections.abc import Callable
 from typing import Final
 
 from librt.strings import BytesWriter
-from librt.time import time as wall_time
 from mypy_extensions import i64, mypyc_attr
 
 from cachestorm.cache import Cache
 from cachestorm.declare.plan import Plan
-from cachestorm.declare.registry import Registry
 from cachestorm.errors import CacheStormError
-from cachestorm.keyspace.store import DATABASES, DEFAULT
 from cachestorm.operations.long_command import LongCommand, Unfinished
+from cachestorm_server.endpoint import WAKE, Carrier, Endpoint
+from cachestorm_server.output_limits import NORMAL
 from cachestorm_server.replies import write_error, write_reply
 from cachestorm_server.requests import ProtocolError, RequestReader
-from cachestorm_server.settings import Settings
 
 REPLY_CHUNK_BYTES: Final = 1024 * 1024
 # a writer that has once grown beyond this is not kept for the next replies
@@ -61,16 +60,6 @@ _HTTP_STARTS: Final = (b"post", b"host:")
 _log = logging.getLogger("cachestorm.resp")
 
 
-def database_of(namespace: str) -> int:
-    """The number that SELECT knows a namespace by; -1 if it has none."""
-    if namespace == DEFAULT:
-        return 0
-    digits = namespace[2:]
-    if not namespace.startswith("db") or not digits.isdecimal() or digits.startswith("0"):
-        return -1
-    return int(digits) if len(digits) < 3 and int(digits) < DATABASES else -1
-
-
 @mypyc_attr(native_class=False)
 class NotAuthenticatedError(CacheStormError):
     """The client has not said yet who it is."""
@@ -83,52 +72,7 @@ class NotAuthenticatedError(CacheStormError):
 
 
 class _SpeaksHttp(Exception):
-    """The client is a browser or something like it: closed without a word."""
-
-
-class Endpoint:
-    """What all sessions of one RESP endpoint share. Belongs to one event loop.
-
-    Attributes:
-        cache: the default namespace.
-        sessions: the open ones, by id.
-        started_at: seconds since 1970.
-        event_loop: which library carries the bytes.
-        tick: seconds since the start, as the listener's timer counts them.
-        last_id: of the latest session.
-        connections, commands, errors, rejected, net_in_bytes, net_out_bytes: totals.
-        too_many, denied: clients refused that the log has not told of yet.
-    """
-
-    def __init__(self, cache: Cache, registry: Registry, settings: Settings) -> None:
-        self.cache: Final = cache.serving_others()
-        self.registry: Final = registry
-        self.settings: Final = settings
-        self.sessions: Final[dict[int, Session]] = {}
-        self.run_id: Final = os.urandom(20).hex()
-        self.started_at: float = wall_time()
-        self.out: BytesWriter = BytesWriter()
-        self.event_loop: str = ""
-        self.tick: i64 = 0
-        self.last_id: i64 = 0
-        self.connections: i64 = 0
-        self.commands: i64 = 0
-        self.errors: i64 = 0
-        self.rejected: i64 = 0
-        self.too_many: i64 = 0
-        self.denied: i64 = 0
-        self.net_in_bytes: i64 = 0
-        self.net_out_bytes: i64 = 0
-        self.ops_per_s: i64 = 0
-
-    def reset_stats(self) -> None:
-        """Sets the totals back to zero."""
-        self.connections = 0
-        self.commands = 0
-        self.errors = 0
-        self.rejected = 0
-        self.net_in_bytes = 0
-        self.net_out_bytes = 0
+    """The client is a browser or something like it: closed without a reply."""
 
 
 class Session:
@@ -137,11 +81,11 @@ class Session:
     Attributes:
         cache: the namespace the client is in.
         resp3: whether it speaks RESP3.
-        closing: nothing more is read; hang up when the replies have gone.
-        backlog: requests wait for the client to take its replies, or for the long command.
+        closing: nothing more is read; to be disconnected when the replies have gone.
+        backlog: `receive` is to be called again, though nothing has come: requests wait for
+            the client to take its replies, or the long command has more to do.
         long_command: the long command that is on its way; None when there is none.
-        disconnect: ends the connection, now; set by whoever carries the bytes.
-        leave: ends it when all that was asked has been answered; set likewise.
+        carrier: whoever carries the bytes; None when there is nobody.
     """
 
     def __init__(self, endpoint: Endpoint, address: str = "", local_address: str = "") -> None:
@@ -153,8 +97,7 @@ class Session:
         self.local_address: Final = local_address
         self.opened_tick: Final = int(endpoint.tick)
         self.seen_tick: i64 = endpoint.tick
-        self.disconnect: Callable[[], None] | None = None
-        self.leave: Callable[[], None] | None = None
+        self.carrier: Carrier | None = None
         self.reader: Final = RequestReader(endpoint.settings.max_bulk_bytes)
         self.closing: bool = False
         self.backlog: bool = False
@@ -164,6 +107,10 @@ class Session:
         self._long_command_args: list[object] = []
         self.plan: Plan | None = None
         self._plan_name: object = None
+        # pushes that wait for the reply of the command that is being answered
+        self._pushes: list[bytes] = []
+        # since when its output has been above the soft limit; -1 when it is not
+        self._soft_since_tick: i64 = -1
         self.start_over()
         endpoint.sessions[self.id] = self
 
@@ -182,8 +129,10 @@ class Session:
 
     def watch_over(self) -> None:
         """Works out `guarded`; to be called when what it is made of has changed."""
-        self.guarded: bool = self.reply_mode != REPLIES_ON or not self.authenticated
-        self.reader.set_unauthenticated(not self.authenticated)
+        self.guarded: bool = (
+            self.reply_mode != REPLIES_ON or not self.authenticated or bool(self._pushes)
+        )
+        self.reader.unauthenticated = not self.authenticated
 
     def close(self) -> None:
         """Forgets the session; its connection has gone."""
@@ -191,9 +140,10 @@ class Session:
         long_command = self.long_command
         if long_command is not None:
             self.long_command = None
+            long_command.notifier = None
             long_command.abandon()
-        self.disconnect = None
-        self.leave = None
+        self.carrier = None
+        self._pushes = []
         # whatever still refers to this session is to keep no namespace
         self.cache = self.endpoint.cache
         self.endpoint.sessions.pop(self.id, None)
@@ -217,10 +167,8 @@ class Session:
         try:
             reader.feed(data)
             if self.long_command is not None:
-                self._answer(None, out)
-            # not inside of the branch: there, compiled code takes the long command for given
-            self.backlog = self.long_command is not None
-            while not self.closing and not self.backlog:
+                self._resume(out)
+            while not self.closing and self.long_command is None:
                 args = reader.next()
                 if args is None:
                     if reader.pending_bytes > endpoint.settings.max_query_bytes:
@@ -229,11 +177,13 @@ class Session:
                     break
                 count += 1
                 self._answer(args, out)
-                if len(out) > REPLY_CHUNK_BYTES or self.long_command is not None:
+                if len(out) > REPLY_CHUNK_BYTES:
                     self.backlog = True
                     break
                 if reader.is_done():
                     break
+            if self.long_command is not None:
+                self.backlog = not self.is_blocked()
         except ProtocolError as error:
             write_error(out, error.resp)
             self.closing = True
@@ -257,15 +207,16 @@ class Session:
                 # compiled, a name is the same object every time; interpreted, an equal one
                 if plan is None or (name is not self._plan_name and name != self._plan_name):
                     plan = self._find(args)
-                if self.guarded and not self.authenticated and not _needs_no_auth(plan):
-                    raise NotAuthenticatedError()
-                if plan.declaration.connection:
+                if self.guarded:
+                    reply = self._answer_guarded(plan, args)
+                elif plan.declaration.connection:
                     reply = plan.answer(self, args)
                 else:
                     reply = plan.answer(self.cache, args)
             write_reply(out, reply, self.resp3)
         except Unfinished as unfinished:
             self.long_command = unfinished.long_command
+            unfinished.long_command.notifier = self._wake
             if args is not None:
                 self._long_command_plan = self.plan
                 self._long_command_args = args
@@ -282,10 +233,114 @@ class Session:
             out.truncate(mark)
             write_error(out, "ERR internal error")
             self.endpoint.errors += 1
-        if self.guarded and self.reply_mode != REPLIES_ON:
+        if self.guarded:
+            self._settle(mark, out)
+
+    def _answer_guarded(self, plan: Plan, args: list[object]) -> object:
+        """The reply to a request of a session of which something unusual is to be kept.
+
+        Raises:
+            CacheStormError: what the request is refused with.
+        """
+        if not self.authenticated and not _needs_no_auth(plan):
+            raise NotAuthenticatedError()
+        if plan.declaration.connection:
+            return plan.answer(self, args)
+        return plan.answer(self.cache, args)
+
+    def _settle(self, mark: i64, out: BytesWriter) -> None:
+        """Ends a reply of a guarded session: drops it if it is not wanted, adds pushes."""
+        if self.reply_mode != REPLIES_ON:
             out.truncate(mark)
             self.reply_mode = _AFTER[self.reply_mode]
-            self.watch_over()
+        for push in self._pushes:
+            out.write(push)
+        self._pushes = []
+        self.watch_over()
+
+    # -- what happens unasked
+
+    def push(self, value: object) -> None:
+        """Tells the client something unasked.
+
+        It comes after the reply of the command that is being answered, if there is one.
+        Nothing is sent to a client that is leaving, nor in RESP2 to one that would take it
+        for a reply.
+        """
+        if self.resp3 and not self.closing:
+            out = BytesWriter()
+            write_reply(out, value, self.resp3)
+            self.push_bytes(out.getvalue())
+
+    def push_bytes(self, data: bytes) -> None:
+        """As `push`, for what is in RESP already and known to be understood."""
+        carrier = self.carrier
+        if self.closing or carrier is None:
+            return
+        if self.endpoint.executing is self:
+            self._pushes.append(data)
+            self.guarded = True
+            return
+        self.endpoint.net_out_bytes += len(data)
+        carrier.send(data)
+        self.check_output()
+
+    def take(self, posted: object) -> None:
+        """What was posted to this session: a push, or that its long command is awake."""
+        if posted is not WAKE:
+            try:
+                self.push(posted)
+            except Exception:
+                _log.exception("client %d cannot be told of %r", self.id, posted)
+        elif self.carrier is not None and self.long_command is not None:
+            self.carrier.resume()
+
+    def is_blocked(self) -> bool:
+        """Whether the long command sleeps: the session waits for others, and polls nothing."""
+        long_command = self.long_command
+        return long_command is not None and long_command.sleeps
+
+    def _wake(self) -> None:
+        self.endpoint.post(self.id, WAKE)
+
+    def output_class(self) -> str:
+        """By which of the output limits the client is measured."""
+        return NORMAL
+
+    def check_output(self) -> None:
+        """Disconnects the client if more waits for it than the limit of its class."""
+        carrier = self.carrier
+        if carrier is None or self.closing:
+            return
+        unsent: i64 = carrier.unsent_bytes()
+        endpoint = self.endpoint
+        limit = endpoint.settings.output_limits[self.output_class()]
+        if not limit.is_soft_exceeded(unsent):
+            self._soft_since_tick = -1
+        elif self._soft_since_tick < 0:
+            self._soft_since_tick = endpoint.tick
+        soft_for_s: i64 = 0
+        if self._soft_since_tick >= 0:
+            soft_for_s = endpoint.tick - self._soft_since_tick
+        if limit.is_exceeded(unsent, soft_for_s):
+            endpoint.cut_off += 1
+            _log.warning(
+                "client %d is disconnected: %d bytes of output wait for it, beyond its limit",
+                self.id,
+                unsent,
+            )
+            self.closing = True
+            carrier.abort()
+
+    # -- the long command
+
+    def _resume(self, out: BytesWriter) -> None:
+        """One more slice of the long command; of one that sleeps, a look at what has come."""
+        if not self.is_blocked():
+            self._answer(None, out)
+        elif self.reader.pending_bytes > self.endpoint.settings.max_query_bytes:
+            _log.warning("client %d sent too much while it is blocked", self.id)
+            self.closing = True
 
     def _go_on(self) -> object:
         """The reply of the long command.
@@ -296,6 +351,7 @@ class Session:
         long_command = self.long_command
         assert long_command is not None
         self.long_command = None
+        long_command.notifier = None
         if not long_command.step():
             raise Unfinished(long_command)
         plan = self._long_command_plan

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from cachestorm_server.output_limits import OutputLimit, default_limits
 from cachestorm_server.requests import MAX_BULK_BYTES
 
 DEFAULT_PORT: Final = 6380
@@ -42,6 +43,7 @@ class Settings:
         timeout_s: a client idle for longer is disconnected; 0: never.
         max_bulk_bytes: the longest argument.
         max_query_bytes: the largest request; whoever sends more is disconnected.
+        output_limits: how much may wait for a client, by class.
     """
 
     def __init__(
@@ -63,3 +65,4 @@ class Settings:
         self.timeout_s = timeout_s
         self.max_bulk_bytes = max_bulk_bytes
         self.max_query_bytes = max_query_bytes
+        self.output_limits: dict[str, OutputLimit] = default_limits()

@@ -9,11 +9,14 @@ others to serve.
 2. What a long command must do in one step for all readers it does in its first slice.
 3. One that is abandoned leaves nothing behind that reaping would not finish. Whoever does
    not go on with it says so (`abandon`).
+5. One that waits for others sleeps: it is not stepped before `wake`, which any thread may
+   call, under the latch too. Whoever is to step it then has set `notifier`.
 4. Its result is the value of the command; `Plan.reply` makes the reply of it.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Final
 
 from mypy_extensions import mypyc_attr
@@ -26,11 +29,15 @@ class LongCommand:
 
     Attributes:
         reference: of the namespace, where nobody else may be holding it.
+        sleeps: there is nothing to do before `wake`.
+        notifier: called by `wake`; it runs no code of a user's and takes no lock.
     """
 
     def __init__(self, store: Store) -> None:
         self._store: Final = store
         self.reference: NamespaceReference | None = None
+        self.sleeps: bool = False
+        self.notifier: Callable[[], None] | None = None
 
     def step(self) -> bool:
         """Does one slice. The caller does not hold the latch.
@@ -43,6 +50,13 @@ class LongCommand:
             return self._slice()
         finally:
             self._store.leave()
+
+    def wake(self) -> None:
+        """Ends the sleep, and tells whoever is to go on."""
+        self.sleeps = False
+        notifier = self.notifier
+        if notifier is not None:
+            notifier()
 
     def abandon(self) -> None:
         """Lets go of what was begun. The caller does not hold the latch."""

@@ -20,7 +20,8 @@ import cachestorm_server.connection  # noqa: F401  declares HELLO and SELECT
 from cachestorm import Cache, CacheStormError, ManualClock
 from cachestorm.codec import text_of
 from cachestorm.declare.registry import REGISTRY
-from cachestorm_server.session import Endpoint, Session
+from cachestorm_server.endpoint import Endpoint
+from cachestorm_server.session import Session
 from cachestorm_server.settings import Settings
 
 # commands whose reply is in no order; those whose reply is flat pairs in no order

@@ -38,7 +38,8 @@ import cachestorm_server.configuration
 import cachestorm_server.introspection  # noqa: F401  they declare commands
 from cachestorm.declare.declaration import Declaration
 from cachestorm.declare.registry import REGISTRY
-from cachestorm_server.session import Endpoint, Session
+from cachestorm_server.endpoint import Endpoint
+from cachestorm_server.session import Session
 from cachestorm_server.settings import Settings
 
 PREPARED: Final = r"""

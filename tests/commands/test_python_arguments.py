@@ -18,7 +18,8 @@ from cachestorm.errors import (
     InvalidTtlError,
     NotAFloatError,
 )
-from cachestorm_server.session import Endpoint, Session
+from cachestorm_server.endpoint import Endpoint
+from cachestorm_server.session import Session
 from cachestorm_server.settings import Settings
 
 NOW_MS = 1_700_000_000_000

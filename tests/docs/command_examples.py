@@ -34,8 +34,9 @@ from cachestorm import Cache, CacheStormError, ManualClock
 from cachestorm.declare.registry import REGISTRY
 from cachestorm.declare.replies import to_json
 from cachestorm_cli.client import ServerError, read_reply
+from cachestorm_server.endpoint import Endpoint
 from cachestorm_server.requests import split_inline
-from cachestorm_server.session import Endpoint, Session
+from cachestorm_server.session import Session
 from cachestorm_server.settings import Settings
 
 FOLDER: Final = Path(__file__).resolve().parent.parent.parent / "docs" / "examples"

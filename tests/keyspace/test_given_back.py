@@ -11,8 +11,9 @@ from cachestorm.declare.registry import REGISTRY
 from cachestorm.errors import NamespaceError
 from cachestorm.keyspace.store import FEW_SPACES, MOST_SPACES
 from cachestorm_server import clients, configuration, connection, introspection
+from cachestorm_server.endpoint import Endpoint
 from cachestorm_server.json_commands import JsonCommands
-from cachestorm_server.session import Endpoint, Session
+from cachestorm_server.session import Session
 from cachestorm_server.settings import Settings
 
 COMMANDS = (clients, configuration, connection, introspection)  # imported: declared

@@ -12,8 +12,9 @@ import cachestorm_server.connection  # noqa: F401  declares HELLO
 from cachestorm import Cache
 from cachestorm.declare.registry import REGISTRY
 from cachestorm_cli.client import read_reply, spell
+from cachestorm_server.endpoint import Endpoint
 from cachestorm_server.json_commands import JsonCommands, read_document
-from cachestorm_server.session import Endpoint, Session
+from cachestorm_server.session import Session
 from cachestorm_server.settings import Settings
 
 

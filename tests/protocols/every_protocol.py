@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Final
 
 import cachestorm_server.connection  # declares HELLO
+import cachestorm_server.endpoint
 import cachestorm_server.session
 from cachestorm import Cache, CacheStormError, ManualClock
 from cachestorm.declare.registry import REGISTRY
@@ -35,7 +36,7 @@ class Protocol:
             "http": self._http,
         }
         self._run = runs[name]
-        protocol = cachestorm_server.session.Endpoint(self.cache, REGISTRY, Settings())
+        protocol = cachestorm_server.endpoint.Endpoint(self.cache, REGISTRY, Settings())
         self._session = cachestorm_server.session.Session(protocol)
         self._json = JsonCommands(self.cache, REGISTRY)
         if name == "resp3":

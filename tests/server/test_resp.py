@@ -24,7 +24,7 @@ from cachestorm_server.requests import (
 def read_all(*pieces: bytes, unauthenticated: bool = False) -> list[object]:
     """Requests, and at the end the protocol error if there was one."""
     reader = RequestReader()
-    reader.set_unauthenticated(unauthenticated)
+    reader.unauthenticated = unauthenticated
     found: list[object] = []
     try:
         for piece in pieces:

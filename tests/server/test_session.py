@@ -11,7 +11,8 @@ from cachestorm.declare.declaration import Declaration, Declarations
 from cachestorm.declare.registry import REGISTRY, Registry
 from cachestorm.eviction.policies import POLICIES
 from cachestorm_server import clients, configuration, connection, introspection
-from cachestorm_server.session import REPLY_CHUNK_BYTES, Endpoint, Session
+from cachestorm_server.endpoint import Endpoint
+from cachestorm_server.session import REPLY_CHUNK_BYTES, Session
 from cachestorm_server.settings import Settings
 
 COMMANDS = (clients, configuration, connection, introspection)  # imported: declared

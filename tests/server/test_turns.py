@@ -11,8 +11,9 @@ from cachestorm.cache import Cache
 from cachestorm.declare.registry import REGISTRY
 from cachestorm.keyspace.shared_state import LOOK, SLICE
 from cachestorm_server import clients, configuration, connection, introspection
+from cachestorm_server.endpoint import Endpoint
 from cachestorm_server.json_commands import JsonCommands, Pending
-from cachestorm_server.session import Endpoint, Session
+from cachestorm_server.session import Session
 from cachestorm_server.settings import Settings
 
 COMMANDS = (clients, configuration, connection, introspection)  # imported: declared

@@ -1,0 +1,147 @@
+"""The endpoint: what all sessions of one RESP server share, and how they are reached.
+
+Made by the server, or by a test; sessions add themselves to it. Belongs to one event loop:
+other threads call `post`, and nothing else.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Final
+
+from librt.strings import BytesWriter
+from librt.time import time as wall_time
+from mypy_extensions import i64, mypyc_attr
+
+from cachestorm.cache import Cache
+from cachestorm.declare.registry import Registry
+from cachestorm.keyspace.store import DATABASES, DEFAULT
+from cachestorm_server.settings import Settings
+
+if TYPE_CHECKING:
+    from cachestorm_server.session import Session
+
+
+class Wake:
+    """What is posted to a blocked session when its long command has been woken."""
+
+
+WAKE: Final = Wake()
+
+
+@mypyc_attr(allow_interpreted_subclasses=True)
+class Carrier:
+    """What carries the bytes of one session: a connection, or a test."""
+
+    def send(self, data: bytes) -> None:
+        """Sends bytes behind those that were sent before."""
+
+    def unsent_bytes(self) -> int:
+        """How much the client has not taken yet."""
+        return 0
+
+    def resume(self) -> None:
+        """Goes on with a session whose long command has been woken."""
+
+    def disconnect(self) -> None:
+        """Ends the connection, once the client has taken what was sent."""
+
+    def leave(self) -> None:
+        """Ends the connection, once all that was asked has been answered."""
+
+    def abort(self) -> None:
+        """Ends the connection, now; what was not taken is dropped."""
+
+
+class Endpoint:
+    """What all sessions of one RESP endpoint share. Belongs to one event loop.
+
+    Attributes:
+        cache: the default namespace.
+        sessions: the open ones, by id.
+        started_at: seconds since 1970.
+        event_loop: which library carries the bytes.
+        tick: seconds since the start, as the listener's timer counts them.
+        last_id: of the latest session.
+        connections, commands, errors, rejected, net_in_bytes, net_out_bytes: totals.
+        too_many, denied: refused clients that have not been logged yet.
+        cut_off: clients disconnected for too much unsent output.
+        wake: has the event loop call `deliver`; any thread may call it.
+        executing: the session that is being answered while pushes are delivered.
+    """
+
+    def __init__(self, cache: Cache, registry: Registry, settings: Settings) -> None:
+        self.cache: Final = cache.serving_others()
+        self.registry: Final = registry
+        self.settings: Final = settings
+        self.sessions: Final[dict[int, Session]] = {}
+        self.run_id: Final = os.urandom(20).hex()
+        self.started_at: float = wall_time()
+        self.out: BytesWriter = BytesWriter()
+        self.event_loop: str = ""
+        self.tick: i64 = 0
+        self.last_id: i64 = 0
+        self.connections: i64 = 0
+        self.commands: i64 = 0
+        self.errors: i64 = 0
+        self.rejected: i64 = 0
+        self.too_many: i64 = 0
+        self.denied: i64 = 0
+        self.net_in_bytes: i64 = 0
+        self.net_out_bytes: i64 = 0
+        self.ops_per_s: i64 = 0
+        self.cut_off: i64 = 0
+        self.wake: Callable[[], None] | None = None
+        self.executing: Session | None = None
+        self._posts: Final[deque[tuple[int, object]]] = deque()
+        self._is_awake: bool = False
+
+    def post(self, session_id: int, value: object) -> None:
+        """Pushes a value to a session, from any thread; to nobody if it has gone.
+
+        What is posted arrives in the order in which it was posted.
+        """
+        if session_id not in self.sessions:
+            return
+        self._posts.append((session_id, value))
+        wake = self.wake
+        # set back before the queue is looked at: what is added meanwhile is seen, or wakes
+        if wake is not None and not self._is_awake:
+            self._is_awake = True
+            wake()
+
+    def deliver(self) -> None:
+        """Pushes what was posted. Called by the event loop."""
+        self._is_awake = False
+        posts = self._posts
+        # no more than there are now: threads that post all the time must not hold the loop
+        for _ in range(len(posts)):
+            session_id, value = posts.popleft()
+            session = self.sessions.get(session_id)
+            if session is not None:
+                session.take(value)
+        if posts and self.wake is not None and not self._is_awake:
+            self._is_awake = True
+            self.wake()
+
+    def reset_stats(self) -> None:
+        """Sets the totals back to zero."""
+        self.connections = 0
+        self.commands = 0
+        self.errors = 0
+        self.rejected = 0
+        self.net_in_bytes = 0
+        self.net_out_bytes = 0
+        self.cut_off = 0
+
+
+def database_of(namespace: str) -> int:
+    """The number that SELECT knows a namespace by; -1 if it has none."""
+    if namespace == DEFAULT:
+        return 0
+    digits = namespace[2:]
+    if not namespace.startswith("db") or not digits.isdecimal() or digits.startswith("0"):
+        return -1
+    return int(digits) if len(digits) < 3 and int(digits) < DATABASES else -1
