@@ -13,14 +13,11 @@ works on its keyspace, and gives the latch back here, whatever happens in betwee
 
 from __future__ import annotations
 
-import time
-
 from mypy_extensions import mypyc_attr, trait
 
 from cachestorm.keyspace.keyspace import Keyspace
-from cachestorm.keyspace.shared_state import PAUSE_S
 from cachestorm.keyspace.store import NamespaceReference, Store
-from cachestorm.operations.long_command import LongCommand, Unfinished
+from cachestorm.operations.long_command import LongCommand, Unfinished, finish
 
 
 @mypyc_attr(allow_interpreted_subclasses=True)
@@ -50,16 +47,7 @@ class Edge:
         """
         if long_command.step():
             return long_command.result()
-        pauses = not self._store.in_transaction()
-        if pauses and self._serves_others:
+        if self._serves_others:
             long_command.reference = self._reference
             raise Unfinished(long_command)
-        try:
-            while True:
-                if pauses:
-                    time.sleep(PAUSE_S)
-                if long_command.step():
-                    return long_command.result()
-        except BaseException:
-            long_command.abandon()
-            raise
+        return finish(long_command)

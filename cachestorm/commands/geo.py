@@ -364,20 +364,8 @@ class Geo(Edge):
         self, key: str, search: Search, withcoord: bool, withdist: bool, withhash: bool
     ) -> Points:
         key = exact_key(key)
-        if not self._is_at(key):
-            return []
-        searching = ReturningSearch(
-            self._store, self._space, key, search, withcoord, withdist, withhash
-        )
+        searching = ReturningSearch(self._space, key, search, withcoord, withdist, withhash)
         return cast("Points", self._run(searching))
-
-    def _is_at(self, key: str) -> bool:
-        """Whether a key holds a sorted set. Counts as an access."""
-        space = self._enter()
-        try:
-            return entry_of(space, key, ZSET) is not None
-        finally:
-            self._leave()
 
     def _store_around(
         self,
@@ -403,10 +391,7 @@ class Geo(Edge):
     ) -> int:
         source = exact_key(source)
         destination = exact_key(destination)
-        self._is_at(source)
-        storing = StoringSearch(
-            self._store, self._space, source, search, destination, by_distance
-        )
+        storing = StoringSearch(self._space, source, search, destination, by_distance)
         return cast(int, self._run(storing))
 
 

@@ -6,10 +6,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import partial
 from typing import Final, cast
 
-from librt.time import time as wall_time
+from librt.random import randrange
 from mypy_extensions import i64, mypyc_attr, trait
 
 from cachestorm.codec import bytes_of
@@ -23,14 +24,12 @@ from cachestorm.errors import (
 )
 from cachestorm.events import Cause
 from cachestorm.keyspace.keyspace import Keyspace
-from cachestorm.keyspace.shared_state import LOOK, SLICE, SLICE_S
-from cachestorm.keyspace.store import Store
+from cachestorm.keyspace.shared_state import LOOK
 from cachestorm.markers import MISSING
-from cachestorm.operations.copying import Copying, is_long_copy
+from cachestorm.operations.copying import Copying
 from cachestorm.operations.long_command import LongCommand
 from cachestorm.operations.names import exact_key
 from cachestorm.patterns import matches
-from cachestorm.values.container import Container
 
 command: Final = partial(Declaration, group="generic")
 
@@ -41,59 +40,34 @@ _DELETED: Final = Cause.DELETED
 class Walking(LongCommand):
     """KEYS: a walk over the dense array from its end down, as SCAN's is."""
 
-    def __init__(self, store: Store, space: Keyspace, pattern: str) -> None:
-        super().__init__(store)
-        self._space: Final = space
+    def __init__(self, space: Keyspace, pattern: str) -> None:
+        super().__init__(space)
         self._pattern: Final = _pattern_of(pattern)
-        self._cursor: int = 0
-        self._found: list[str] = []
 
-    def _slice(self) -> bool:
-        ends_at = wall_time() + SLICE_S
-        room: i64 = SLICE
-        while room > 0:
-            self._cursor = int(
-                _walk(self._space, self._cursor, LOOK, self._pattern, None, self._found)
-            )
-            if self._cursor == 0:
-                return True
-            room -= LOOK
-            if wall_time() > ends_at:
-                break
-        return False
-
-    def result(self) -> object:
+    def _work(self) -> Iterator[None]:
+        found: list[str] = []
+        cursor = _walk(self._space, 0, LOOK, self._pattern, None, found)
+        while cursor:
+            yield
+            cursor = _walk(self._space, int(cursor), LOOK, self._pattern, None, found)
         # an entry that moved while the lock was free may have been met twice
-        return list(dict.fromkeys(self._found))
+        self._value = list(dict.fromkeys(found))
 
 
 class Drawing(LongCommand):
     """RANDOMKEY: dead keys that are drawn are reaped, and there may be many."""
 
-    def __init__(self, store: Store, space: Keyspace) -> None:
-        super().__init__(store)
-        self._space: Final = space
-        self._key: str | None = None
-
-    def _slice(self) -> bool:
+    def _work(self) -> Iterator[None]:
         space = self._space
-        ends_at = 0.0
-        room: i64 = SLICE
+        met: i64 = 0
         while space.dense:
-            entry = space.dense[self._store.random_index(len(space.dense))]
-            if space.peek(entry.key) is not None:
-                self._key = entry.key
-                return True
-            room -= 1
-            if room % LOOK == 0:
-                if ends_at == 0.0:
-                    ends_at = wall_time() + SLICE_S
-                if room == 0 or wall_time() > ends_at:
-                    return False
-        return True
-
-    def result(self) -> object:
-        return self._key
+            key = space.dense[randrange(i64(len(space.dense)))].key
+            if space.peek(key) is not None:
+                self._value = key
+                return
+            met += 1
+            if met % LOOK == 0:
+                yield
 
 
 def _check_pattern(pattern: object) -> None:
@@ -238,7 +212,7 @@ class Keys(Edge):
             TypeError: for a pattern that is no `str`.
         """
         _check_pattern(pattern)
-        return cast("list[str]", self._run(Walking(self._store, self._space, pattern)))
+        return cast("list[str]", self._run(Walking(self._space, pattern)))
 
     @command(
         "SCAN cursor [MATCH pattern] [COUNT count:scan-count] [TYPE type:string]",
@@ -291,7 +265,7 @@ class Keys(Edge):
     )
     def randomkey(self) -> str | None:
         """A random live key; None if there is none."""
-        return cast("str | None", self._run(Drawing(self._store, self._space)))
+        return cast("str | None", self._run(Drawing(self._space)))
 
     @command(
         "DBSIZE",
@@ -390,22 +364,9 @@ class Keys(Edge):
                 target = self._store.numbered(database)
             if target is space and source == destination:
                 raise ArgumentError("source and destination objects are the same")
-            entry = space.find(source)
-            if entry is None:
-                return False
-            if not replace and target.peek(destination) is not None:
-                return False
-            value = space.value(entry)
-            if not isinstance(value, Container) or not is_long_copy(value, entry.kind):
-                if isinstance(value, Container):
-                    value = value.copy()
-                tags = space.tags.names(entry)
-                idle = space.idle_of(entry)
-                target.put(destination, value, entry.kind, entry.expires_at_ms, tags, idle)
-                return True
         finally:
             self._leave()
-        copying = Copying(self._store, space, source, target, destination, replace)
+        copying = Copying(space, source, target, destination, replace)
         return cast(bool, self._run(copying))
 
     @command(

@@ -310,22 +310,9 @@ class Lists(Edge):
         space = self._enter()
         try:
             space.make_room_for_growth()
-            entry = entry_of(space, key, LIST)
-            if entry is None:
-                return 0
-            found = list_at(space, entry)
-            if len(found) <= LONG_LIST:
-                places = found.places(wire, 1, 0, 1)
-                if not places:
-                    return -1
-                before = found.size_bytes
-                found.insert(places[0] + (1 if side == "AFTER" else 0), held)
-                settle(space, entry, found, before)
-                return len(found)
         finally:
             self._leave()
-        inserting = Inserting(self._store, space, key, wire, held, side == "AFTER")
-        return cast(int, self._run(inserting))
+        return cast(int, self._run(Inserting(space, key, wire, held, side == "AFTER")))
 
     @command(
         "LREM key count element",
@@ -346,21 +333,7 @@ class Lists(Edge):
         wire = to_wire(element)
         if not -INT64_MAX <= count <= INT64_MAX:
             raise ArgumentError(UNEVEN)
-        space = self._enter()
-        try:
-            entry = entry_of(space, key, LIST)
-            if entry is None:
-                return 0
-            found = list_at(space, entry)
-            if len(found) <= LONG_LIST:
-                before = found.size_bytes
-                removed = found.remove(wire, count)
-                if removed:
-                    settle(space, entry, found, before)
-                return removed
-        finally:
-            self._leave()
-        return cast(int, self._run(Sifting(self._store, space, key, wire, count)))
+        return cast(int, self._run(Sifting(self._space, key, wire, count)))
 
     @command(
         "LTRIM key start stop",
@@ -390,7 +363,7 @@ class Lists(Edge):
                 return True
         finally:
             self._leave()
-        return cast(bool, self._run(Trimming(self._store, space, key, start, stop)))
+        return cast(bool, self._run(Trimming(space, key, start, stop)))
 
     @command(
         "LPOS key element [RANK rank] [COUNT count:num-matches] [MAXLEN maxlen:len]",
@@ -433,21 +406,8 @@ class Lists(Edge):
         elif count != 0:
             wanted = min(count, INT64_MAX)
         sign = -1 if rank < 0 else 1
-        space = self._enter()
-        try:
-            entry = entry_of(space, key, LIST)
-            if entry is None:
-                return None if count is None else []
-            found = list_at(space, entry)
-            if len(found) <= LONG_LIST:
-                places = found.places(wire, wanted * sign, looks, rank * sign)
-                if count is not None:
-                    return places
-                return places[0] if places else None
-        finally:
-            self._leave()
         finding = Finding(
-            self._store, space, key, wire, wanted * sign, looks, rank * sign, count is None
+            self._space, key, wire, wanted * sign, looks, rank * sign, count is None
         )
         return cast("int | list[int] | None", self._run(finding))
 

@@ -6,6 +6,7 @@ described and deleted.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import partial
 from typing import Final, cast
 
@@ -15,7 +16,7 @@ from cachestorm.codec import bytes_of
 from cachestorm.commands.edge import Edge
 from cachestorm.declare.declaration import Declaration
 from cachestorm.keyspace.keyspace import Keyspace
-from cachestorm.keyspace.store import Store, rss_bytes
+from cachestorm.keyspace.store import rss_bytes
 from cachestorm.operations.long_command import LongCommand
 
 command: Final = partial(Declaration, group="namespaces")
@@ -27,22 +28,21 @@ class Swapping(LongCommand):
     An invalidation counts what it reaps, and would look for it in the other namespace.
     """
 
-    def __init__(self, store: Store, one: Keyspace, other: Keyspace) -> None:
-        super().__init__(store)
-        self._one: Final = one
+    def __init__(self, one: Keyspace, other: Keyspace) -> None:
+        super().__init__(one)
         self._other: Final = other
 
-    def _slice(self) -> bool:
-        if self._one is self._other:
-            return True
-        now = self._store.sequence
-        if not (self._one.reap_doomed(now) and self._other.reap_doomed(now)):
-            return False
-        self._one.swap(self._other)
-        return True
-
-    def result(self) -> object:
-        return True
+    def _work(self) -> Iterator[None]:
+        one = self._space
+        other = self._other
+        self._value = True
+        if one is other:
+            return
+        killed_by = one.shared.sequence
+        while not (one.reap_doomed(killed_by) and other.reap_doomed(killed_by)):
+            yield
+            killed_by = one.shared.sequence
+        one.swap(other)
 
 
 @mypyc_attr(allow_interpreted_subclasses=True)
@@ -173,7 +173,7 @@ class Namespaces(Edge):
             other = store.numbered(index2)
         finally:
             self._leave()
-        return cast(bool, self._run(Swapping(store, one, other)))
+        return cast(bool, self._run(Swapping(one, other)))
 
     @command(
         "MEMINFO",

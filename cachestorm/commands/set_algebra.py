@@ -14,10 +14,7 @@ from mypy_extensions import mypyc_attr, trait
 from cachestorm.codec import INT64_MAX
 from cachestorm.commands.edge import Edge
 from cachestorm.declare.declaration import Declaration
-from cachestorm.entry import SET
 from cachestorm.errors import ArgumentError, ArityError
-from cachestorm.operations.containers import replace
-from cachestorm.operations.derivation import PLAIN
 from cachestorm.operations.names import exact_key, keys_of
 from cachestorm.operations.set_combinations import (
     DIFFERENCE,
@@ -26,10 +23,6 @@ from cachestorm.operations.set_combinations import (
     CountingSets,
     ReturningSets,
     StoringSets,
-    combined,
-    set_of,
-    sets_at,
-    work_of,
 )
 
 command: Final = partial(Declaration, group="set")
@@ -74,14 +67,7 @@ class SetAlgebra(Edge):
         names = keys_of(keys)
         if not names:
             raise ArityError(name)
-        space = self._enter()
-        try:
-            sets = sets_at(space, names)
-            if work_of(sets, how) <= PLAIN:
-                return set(combined(sets, how, INT64_MAX))
-        finally:
-            self._leave()
-        return cast("set[str]", self._run(ReturningSets(self._store, space, names, how)))
+        return cast("set[str]", self._run(ReturningSets(self._space, names, how)))
 
     @command(
         "SINTERCARD numkeys:card-keys key [key ...] [LIMIT limit]",
@@ -99,15 +85,7 @@ class SetAlgebra(Edge):
             raise ArityError("sintercard")
         if limit < 0:
             raise ArgumentError("LIMIT can't be negative")
-        space = self._enter()
-        try:
-            sets = sets_at(space, names)
-            if work_of(sets, INTERSECTION) <= PLAIN:
-                return len(combined(sets, INTERSECTION, limit or INT64_MAX))
-        finally:
-            self._leave()
-        counting = CountingSets(self._store, space, names, limit or INT64_MAX)
-        return cast(int, self._run(counting))
+        return cast(int, self._run(CountingSets(self._space, names, limit or INT64_MAX)))
 
     @command(
         "SUNIONSTORE destination key [key ...]",
@@ -146,13 +124,4 @@ class SetAlgebra(Edge):
         names = keys_of(keys)
         if not names:
             raise ArityError(name)
-        space = self._enter()
-        try:
-            sets = sets_at(space, names)
-            if work_of(sets, how) <= PLAIN:
-                made = set_of(combined(sets, how, INT64_MAX))
-                replace(space, destination, made, SET)
-                return len(made)
-        finally:
-            self._leave()
-        return cast(int, self._run(StoringSets(self._store, space, names, how, destination)))
+        return cast(int, self._run(StoringSets(self._space, names, how, destination)))

@@ -16,7 +16,6 @@ from cachestorm.codec import INT64_MAX, parse_float
 from cachestorm.commands.edge import Edge
 from cachestorm.declare.declaration import Declaration
 from cachestorm.errors import ArgumentError, CommandSyntaxError
-from cachestorm.operations.derivation import PLAIN
 from cachestorm.operations.names import exact_key, keys_of
 from cachestorm.operations.rankings import (
     Combination,
@@ -24,7 +23,7 @@ from cachestorm.operations.rankings import (
     ReturningScores,
     StoringScores,
 )
-from cachestorm.operations.rows import Scored, members_of, scored, store_rows
+from cachestorm.operations.rows import Scored
 
 command: Final = partial(Declaration, group="sorted-set")
 
@@ -161,43 +160,20 @@ class SortedSetAlgebra(Edge):
         if limit < 0:
             raise ArgumentError("LIMIT can't be negative")
         combination = _combination("zintercard", keys, None, "SUM")
-        most = limit or INT64_MAX
-        space = self._enter()
-        try:
-            sources = combination.sources(space)
-            if combination.work_of(sources) <= PLAIN:
-                return combination.count_some(sources, 0, len(sources[0]), most)
-        finally:
-            self._leave()
-        return cast(int, self._run(CountingScores(self._store, space, combination, most)))
+        counting = CountingScores(self._space, combination, limit or INT64_MAX)
+        return cast(int, self._run(counting))
 
     def _combine_scores(self, combination: Combination, withscores: bool) -> list[str] | Scored:
-        space = self._enter()
-        try:
-            sources = combination.sources(space)
-            if combination.work_of(sources) <= PLAIN:
-                rows = combination.rows(sources)
-                return scored(rows) if withscores else members_of(rows)
-        finally:
-            self._leave()
-        returning = ReturningScores(self._store, space, combination, withscores)
+        returning = ReturningScores(self._space, combination, withscores)
         return cast("list[str] | Scored", self._run(returning))
 
     def _store_combined_scores(self, destination: str, combination: Combination) -> int:
         destination = exact_key(destination)
-        space = self._enter()
-        try:
-            sources = combination.sources(space)
-            if combination.work_of(sources) <= PLAIN:
-                return store_rows(space, destination, combination.rows(sources))
-        finally:
-            self._leave()
-        storing = StoringScores(self._store, space, combination, destination)
-        return cast(int, self._run(storing))
+        return cast(int, self._run(StoringScores(self._space, combination, destination)))
 
 
 def _combination(name: str, keys: object, weights: object, aggregate: str) -> Combination:
-    """What ZUNION and its kin are to work out.
+    """What ZUNION and the others are to work out.
 
     Raises:
         ArgumentError: without a key.

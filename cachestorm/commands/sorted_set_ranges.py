@@ -16,11 +16,11 @@ from cachestorm.commands.edge import Edge
 from cachestorm.declare.declaration import Declaration
 from cachestorm.entry import ZSET
 from cachestorm.operations.containers import entry_of, sorted_set_at
-from cachestorm.operations.derivation import PLAIN
 from cachestorm.operations.long_ranges import RemovingRange, StoringRange
 from cachestorm.operations.names import exact_key
+from cachestorm.operations.optimistic_result import PLAIN
 from cachestorm.operations.ranges import Range, index_range, lex_range, range_of, score_range
-from cachestorm.operations.rows import Scored, members_of, remove_ranks, scored, store_rows
+from cachestorm.operations.rows import Scored, members_of, remove_ranks, scored
 from cachestorm.values.ranking import Row
 
 command: Final = partial(Declaration, group="sorted-set")
@@ -152,19 +152,7 @@ class SortedSetRanges(Edge):
         within = range_of(min, max, byscore, bylex, rev, offset, count, False)
         source = exact_key(src)
         destination = exact_key(dst)
-        space = self._enter()
-        try:
-            entry = entry_of(space, source, ZSET)
-            if entry is None:
-                return store_rows(space, destination, [])
-            scores = sorted_set_at(space, entry)
-            start, stop = within.limits(scores)
-            if stop - start <= PLAIN:
-                return store_rows(space, destination, within.rows(scores))
-        finally:
-            self._leave()
-        storing = StoringRange(self._store, space, source, within, destination)
-        return cast(int, self._run(storing))
+        return cast(int, self._run(StoringRange(self._space, source, within, destination)))
 
     @command(
         "ZREVRANGE key start stop [WITHSCORES]",
@@ -289,4 +277,4 @@ class SortedSetRanges(Edge):
                 return len(remove_ranks(space, entry, first, last))
         finally:
             self._leave()
-        return cast(int, self._run(RemovingRange(self._store, space, key, within)))
+        return cast(int, self._run(RemovingRange(space, key, within)))

@@ -18,19 +18,8 @@ from mypy_extensions import mypyc_attr, trait
 from cachestorm.codec import bytes_of, checked_text
 from cachestorm.commands.edge import Edge
 from cachestorm.declare.declaration import Declaration
-from cachestorm.entry import LIST
-from cachestorm.operations.containers import replace
 from cachestorm.operations.names import exact_key, many
-from cachestorm.operations.ordering import (
-    Order,
-    Ordering,
-    cut,
-    is_long_sort,
-    lasting,
-    ordered,
-    replaced,
-)
-from cachestorm.values.list import ListValue
+from cachestorm.operations.ordering import Order, Ordering
 
 command: Final = partial(Declaration, group="generic")
 
@@ -80,23 +69,7 @@ class Sorting(Edge):
         wanted = Order(by, order, alpha, destination is not None)
         key = exact_key(key)
         target = None if destination is None else exact_key(destination)
-        space = self._enter()
-        try:
-            entry = space.find(key)
-            if not is_long_sort(space, entry, wanted, patterns):
-                found = cut(ordered(space, entry, wanted), offset, count)
-                if patterns:
-                    found = replaced(space, found, patterns)
-                if target is None:
-                    return found
-                made = ListValue()
-                for element in found:
-                    made.push(lasting(element), False)
-                replace(space, target, made, LIST)
-                return len(made)
-        finally:
-            self._leave()
-        ordering = Ordering(self._store, space, key, wanted, patterns, offset, count, target)
+        ordering = Ordering(self._space, key, wanted, patterns, offset, count, target)
         return cast("list[object] | int", self._run(ordering))
 
     @command(
@@ -122,15 +95,7 @@ class Sorting(Edge):
         patterns = _patterns(get)
         wanted = Order(by, order, alpha, False)
         key = exact_key(key)
-        space = self._enter()
-        try:
-            entry = space.find(key)
-            if not is_long_sort(space, entry, wanted, patterns):
-                found = cut(ordered(space, entry, wanted), offset, count)
-                return replaced(space, found, patterns) if patterns else found
-        finally:
-            self._leave()
-        ordering = Ordering(self._store, space, key, wanted, patterns, offset, count, None)
+        ordering = Ordering(self._space, key, wanted, patterns, offset, count, None)
         return cast("list[object]", self._run(ordering))
 
 

@@ -8,6 +8,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import partial
 from typing import Final, cast
 
@@ -18,8 +19,7 @@ from cachestorm.commands.edge import Edge
 from cachestorm.declare.declaration import Declaration
 from cachestorm.errors import ArityError
 from cachestorm.keyspace.keyspace import Keyspace
-from cachestorm.keyspace.store import Store
-from cachestorm.keyspace.tag_index import Invalidation, checked_tag, checked_tags
+from cachestorm.keyspace.tag_index import checked_tag, checked_tags
 from cachestorm.operations.containers import walk_start
 from cachestorm.operations.long_command import LongCommand
 from cachestorm.operations.names import exact_key
@@ -34,26 +34,19 @@ _TAG_WORK: Final = "O(1) a tag"
 class Invalidating(LongCommand):
     """INVALIDATE: its first slice kills all keys for every reader, each slice reaps some."""
 
-    def __init__(self, store: Store, space: Keyspace, tag: str, cascade: bool) -> None:
-        super().__init__(store)
-        self._space: Final = space
+    def __init__(self, space: Keyspace, tag: str, cascade: bool) -> None:
+        super().__init__(space)
         self._tag: Final = tag
         self._cascade: Final = cascade
-        self._job: Invalidation | None = None
 
-    def _slice(self) -> bool:
+    def _work(self) -> Iterator[None]:
         space = self._space
-        job = self._job
-        if job is None:
-            descent = _reached(space, self._tag, self._cascade)
-            job = space.doom(list(descent))
-            space.shared.ledger.remember(job, descent)
-            self._job = job
-        return space.reap_doomed(job.sequence)
-
-    def result(self) -> object:
-        job = self._job
-        return 0 if job is None else int(job.removed)
+        descent = _reached(space, self._tag, self._cascade)
+        job = space.doom(list(descent))
+        space.shared.ledger.remember(job, descent)
+        while not space.reap_doomed(job.sequence):
+            yield
+        self._value = int(job.removed)
 
 
 def _reached(space: Keyspace, tag: str, cascade: bool) -> dict[str, str]:
@@ -184,7 +177,7 @@ class Tags(Edge):
         """
         name = checked_tag(tag)
         if not soft:
-            return cast(int, self._run(Invalidating(self._store, self._space, name, cascade)))
+            return cast(int, self._run(Invalidating(self._space, name, cascade)))
         space = self._enter()
         try:
             return int(space.soften(_reached(space, name, cascade)))

@@ -20,14 +20,13 @@ from __future__ import annotations
 
 from typing import Final
 
-from librt.time import time as wall_time
 from mypy_extensions import i64
 
 from cachestorm.entry import BUFFER, HASH, Entry
 from cachestorm.events import Cause
 from cachestorm.keyspace.expiry import ExpiryIndex
 from cachestorm.keyspace.holdings import ENTRY_BYTES, KEY_DEADLINE_BYTES, Holdings, size_of
-from cachestorm.keyspace.shared_state import LOOK, SLICE, SLICE_S
+from cachestorm.keyspace.shared_state import LOOK
 from cachestorm.keyspace.tag_index import Doomed, Invalidation, TagIndex, TagMark
 from cachestorm.values.container import Container
 from cachestorm.values.weights import weigh
@@ -295,7 +294,7 @@ class Removals(Holdings):
         return job
 
     def reap_doomed(self, sequence: i64) -> bool:
-        """Reaps a slice of what invalidations up to a sequence number have killed.
+        """Reaps a piece of what invalidations up to a sequence number have killed.
 
         Earlier ones go first, so each entry is counted by the first that killed it.
 
@@ -303,13 +302,12 @@ class Removals(Holdings):
             Whether nothing is left, and `job.removed` of each is the number of distinct
             entries that were live and are gone.
         """
+        room: i64 = LOOK
         doomed = self.tags.doomed
-        ends_at = wall_time() + SLICE_S
-        room: i64 = SLICE
         while doomed and doomed[0].job.sequence <= sequence:
-            if room <= 0 or wall_time() > ends_at:
+            if room <= 0:
                 return False
-            room -= self._reap_doomed(doomed[0], LOOK)
+            room -= self._reap_doomed(doomed[0], room)
             if not doomed[0].members:
                 doomed.popleft()
                 room -= 1

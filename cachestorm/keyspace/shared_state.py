@@ -37,10 +37,8 @@ REST: Final = 4.0
 # How long a thread that works in slices sleeps between two of them. A sleep of nothing gives
 # up the interpreter's lock and takes it back before anybody who waits for it wakes up.
 PAUSE_S: Final = 0.00005
-# A slice of long work ends after so many seconds, looked at whenever so many entries have
-# been met; or after so many entries (or tags of them).
-SLICE_S: Final = 0.002
-LOOK: Final = 64
+# So many entries, or tags of them, are a piece of long work, and a slice of it at most.
+LOOK: Final = 256
 SLICE: Final = 8192
 
 

@@ -1,6 +1,6 @@
-"""Copying: COPY of a value that is too large to be copied in one step.
+"""Copying: COPY, whose value may be too large to be copied in one step.
 
-A derivation, made by the family of keys.
+A long command, made by the family of keys.
 """
 
 from __future__ import annotations
@@ -12,8 +12,7 @@ from mypy_extensions import i64
 
 from cachestorm.entry import BUFFER, ZSET
 from cachestorm.keyspace.keyspace import Keyspace
-from cachestorm.keyspace.store import Store
-from cachestorm.operations.derivation import PIECE, PLAIN, Derivation
+from cachestorm.operations.optimistic_result import PIECE, PLAIN, OptimisticResult
 from cachestorm.values.container import Container
 
 # A list or dict is copied much faster as a whole than a ranking is.
@@ -22,14 +21,7 @@ _PLAIN_BYTES: Final = 8 << 20
 _PIECE_BYTES: Final = 1 << 18
 
 
-def is_long_copy(value: Container, kind: int) -> bool:
-    """Whether a copy of it takes more than some milliseconds."""
-    if kind == BUFFER:
-        return len(value) > _PLAIN_BYTES
-    return len(value) > (PLAIN if kind == ZSET else _PLAIN_ELEMENTS)
-
-
-class Copying(Derivation):
+class Copying(OptimisticResult):
     """COPY. Its result: whether it was copied.
 
     Args:
@@ -38,54 +30,51 @@ class Copying(Derivation):
     """
 
     def __init__(
-        self,
-        store: Store,
-        space: Keyspace,
-        source: str,
-        target: Keyspace,
-        destination: str,
-        replace: bool,
+        self, space: Keyspace, source: str, target: Keyspace, destination: str, replace: bool
     ) -> None:
-        super().__init__(store, space, [source])
+        super().__init__(space, [source])
         self._target: Final = target
         self._destination: Final = destination
         self._replace: Final = replace
-        self._value: object = None
-        self._is_done: bool = False
 
     def _work(self) -> Iterator[None]:
-        self._value = None
-        entry = self._seen[0]
-        if entry is None:
-            return
-        self._value = self._space.value(entry)
-        if not isinstance(self._value, Container):
-            return
-        found = self._value
-        twin = found.twin()
-        self._value = twin
-        self._made = twin
-        piece: i64 = _PIECE_BYTES if entry.kind == BUFFER else PIECE
-        length = i64(len(found))
-        start: i64 = 0
-        while start < length:
-            found.copy_some(twin, start, min(start + piece, length))
-            start += piece
-            yield
-
-    def _finish(self) -> None:
+        self._value = False
         space = self._space
-        entry = self._seen[0]
-        if entry is None:
-            return
         target = self._target
-        if not self._replace and target.peek(self._destination) is not None:
+        entry = self._seen[0]
+        if entry is None or self._is_in_the_way():
             return
+        value = space.value(entry)
+        if isinstance(value, Container):
+            source = value
+            if _is_long(source, entry.kind):
+                twin = source.twin()
+                self._made = twin
+                piece: i64 = _PIECE_BYTES if entry.kind == BUFFER else PIECE
+                length = i64(len(source))
+                start: i64 = 0
+                while start < length:
+                    source.copy_some(twin, start, min(start + piece, length))
+                    start += piece
+                    yield
+                value = twin
+                if self._is_in_the_way():
+                    return
+            else:
+                value = source.copy()
         tags = space.tags.names(entry)
         idle = space.idle_of(entry)
-        target.put(self._destination, self._value, entry.kind, entry.expires_at_ms, tags, idle)
-        self._given_away()
-        self._is_done = True
+        target.put(self._destination, value, entry.kind, entry.expires_at_ms, tags, idle)
+        self._give_away()
+        self._value = True
 
-    def result(self) -> object:
-        return self._is_done
+    def _is_in_the_way(self) -> bool:
+        """Whether the destination exists and is to stay."""
+        return not self._replace and self._target.peek(self._destination) is not None
+
+
+def _is_long(value: Container, kind: int) -> bool:
+    """Whether a copy of it takes more than some milliseconds."""
+    if kind == BUFFER:
+        return len(value) > _PLAIN_BYTES
+    return len(value) > (PLAIN if kind == ZSET else _PLAIN_ELEMENTS)

@@ -1,7 +1,6 @@
-"""The search of GEOSEARCH and its kin: which members of a sorted set are in a circle or box.
+"""The search of GEOSEARCH and GEORADIUS: which members of a sorted set are in a circle or box.
 
-Made by the geo commands; a `Derivation`, since a search for ten points may have to look at
-a million.
+A long command, made by the geo commands: a search for ten points may have to look at a million.
 
 1. What is found stands in the order of the nine cells that are searched, and in them of the
    scores, unless an order is asked for.
@@ -20,10 +19,9 @@ from cachestorm.declare.spans import length
 from cachestorm.entry import ZSET
 from cachestorm.errors import ArgumentError, CommandSyntaxError, WrongTypeError
 from cachestorm.keyspace.keyspace import Keyspace
-from cachestorm.keyspace.store import Store
 from cachestorm.operations.containers import replace, sorted_set_at
-from cachestorm.operations.derivation import PIECE, Derivation
 from cachestorm.operations.names import name_of
+from cachestorm.operations.optimistic_result import PIECE, OptimisticResult
 from cachestorm.operations.sample_sort import SHORT, SampleSort
 from cachestorm.values.geohash import (
     LATITUDE_MAX,
@@ -159,19 +157,16 @@ class Search:
             del found[self.count :]
 
 
-class _Searching(Derivation):
-    """A search on its way.
+class _Searching(OptimisticResult):
+    """A search on its way."""
 
-    Args:
-        key: of a sorted set, or of nothing.
-    """
-
-    def __init__(self, store: Store, space: Keyspace, key: str, search: Search) -> None:
-        super().__init__(store, space, [key])
+    def __init__(self, space: Keyspace, key: str, search: Search) -> None:
+        super().__init__(space, [key])
         self._search: Final = search
         self._found: list[Found] = []
 
-    def _work(self) -> Iterator[None]:
+    def _gather(self) -> Iterator[None]:
+        """Fills `_found`, and yields after each piece."""
         found: list[Found] = []
         self._found = found
         self._keep(cast("list[object]", found))
@@ -228,7 +223,6 @@ class ReturningSearch(_Searching):
 
     def __init__(
         self,
-        store: Store,
         space: Keyspace,
         key: str,
         search: Search,
@@ -236,13 +230,16 @@ class ReturningSearch(_Searching):
         withdist: bool,
         withhash: bool,
     ) -> None:
-        super().__init__(store, space, key, search)
+        super().__init__(space, key, search)
         self._withcoord: Final = withcoord
         self._withdist: Final = withdist
         self._withhash: Final = withhash
 
-    def _finish(self) -> None:
-        self._release_result(cast("list[object]", self._found))
+    def _work(self) -> Iterator[None]:
+        for _ in self._gather():
+            yield
+        result = cast("list[object]", self._found)
+        self._aside = [part for part in self._aside if part is not result]
 
     def result(self) -> object:
         if not (self._withcoord or self._withdist or self._withhash):
@@ -268,24 +265,17 @@ class StoringSearch(_Searching):
     """
 
     def __init__(
-        self,
-        store: Store,
-        space: Keyspace,
-        key: str,
-        search: Search,
-        destination: str,
-        by_distance: bool,
+        self, space: Keyspace, key: str, search: Search, destination: str, by_distance: bool
     ) -> None:
-        super().__init__(store, space, key, search)
+        super().__init__(space, key, search)
         self._destination: Final = destination
         self._by_distance: Final = by_distance
-        self._scores: SortedSet = SortedSet()
 
     def _work(self) -> Iterator[None]:
-        for _ in super()._work():
+        for _ in self._gather():
             yield
-        self._scores = SortedSet()
-        self._made = self._scores
+        made = SortedSet()
+        self._made = made
         rows: list[Row] = []
         sort = SampleSort(rows)
         self._keep(cast("list[object]", sort.waiting))
@@ -295,22 +285,18 @@ class StoringSearch(_Searching):
             if self._by_distance:
                 score = found.distance_m / self._search.metres
             rows.append((score, found.row[1]))
-            if at % PIECE == 0:
+            if at % PIECE == PIECE - 1:
                 yield
         for _ in sort.run():
             yield
         for at, part in enumerate(sort.parts):
             sort.parts[at] = []
-            self._scores.append(part)
+            made.append(part)
             yield
-
-    def _finish(self) -> None:
         self._found = []
-        replace(self._space, self._destination, self._scores, ZSET)
-        self._given_away()
-
-    def result(self) -> object:
-        return len(self._scores)
+        self._value = len(made)
+        replace(self._space, self._destination, made, ZSET)
+        self._give_away()
 
 
 def _distance_of(found: Found) -> float:

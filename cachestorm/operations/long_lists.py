@@ -1,6 +1,6 @@
-"""Long lists: LREM, LTRIM, LINSERT and LPOS of what is too long for one step.
+"""Long lists: LREM, LINSERT and LPOS, and LTRIM of what is too long for one step.
 
-Derivations, made by the list commands. A search goes over the list a piece at a time. A few
+Long commands, made by the list commands. A search goes over the list a piece at a time. A few
 elements are taken out in place; for many of them, the others are gathered in a list aside,
 which takes the place of the elements in one step.
 """
@@ -12,33 +12,37 @@ from typing import Final, cast
 
 from mypy_extensions import i64
 
-from cachestorm.entry import LIST
+from cachestorm.entry import LIST, Entry
 from cachestorm.errors import WrongTypeError
 from cachestorm.keyspace.keyspace import Keyspace
-from cachestorm.keyspace.store import Store
-from cachestorm.operations.containers import settle, span
-from cachestorm.operations.derivation import PIECE, Derivation
+from cachestorm.operations.containers import list_at, settle, span
+from cachestorm.operations.optimistic_result import PIECE, OptimisticResult
 from cachestorm.values.list import FEW, ListValue
 
-# What is no longer is one plain step, of some milliseconds at most.
+# A list is cut at its ends in one step where no more than this goes.
 LONG_LIST: Final = 32768
 
 
-class _OfList(Derivation):
-    """What is derived from one list."""
+class _OfList(OptimisticResult):
+    """What is made of one list."""
 
-    def __init__(self, store: Store, space: Keyspace, key: str) -> None:
-        super().__init__(store, space, [key])
-        self._key: Final = key
+    def __init__(self, space: Keyspace, key: str) -> None:
+        super().__init__(space, [key])
 
-    def _list(self) -> ListValue | None:
-        """The list that was seen."""
+    def _list(self) -> ListValue:
+        """The list that was seen, or an empty one."""
         entry = self._seen[0]
         if entry is None:
-            return None
+            return ListValue()
         if entry.kind != LIST:
             raise WrongTypeError()
-        return cast(ListValue, self._space.value(entry))
+        return list_at(self._space, entry)
+
+    def _entry(self) -> Entry:
+        """The entry that was seen, where a list was found."""
+        entry = self._seen[0]
+        assert entry is not None
+        return entry
 
 
 class _Searching(_OfList):
@@ -53,7 +57,6 @@ class _Searching(_OfList):
 
     def __init__(
         self,
-        store: Store,
         space: Keyspace,
         key: str,
         wire: bytes,
@@ -61,7 +64,7 @@ class _Searching(_OfList):
         limit: i64 = 0,
         rank: i64 = 1,
     ) -> None:
-        super().__init__(store, space, key)
+        super().__init__(space, key)
         self._wire: Final = wire
         self._from_right: Final = count < 0
         self._wanted: Final[i64] = -count if count < 0 else count
@@ -71,6 +74,7 @@ class _Searching(_OfList):
 
     def _search(self, found: ListValue) -> Iterator[None]:
         """Fills `_places`, in the order in which they are met; yields after each piece."""
+        self._places = []
         self._keep(cast("list[object]", self._places))
         left: int = self._rank - 1
         length: int = len(found)
@@ -95,13 +99,6 @@ class _Searching(_OfList):
             looked = upto
             yield
 
-    def _work(self) -> Iterator[None]:
-        self._places = []
-        found = self._list()
-        if found is not None:
-            for _ in self._search(found):
-                yield
-
 
 class Finding(_Searching):
     """LPOS. Its result: the indices, in the order in which they were met.
@@ -112,7 +109,6 @@ class Finding(_Searching):
 
     def __init__(
         self,
-        store: Store,
         space: Keyspace,
         key: str,
         wire: bytes,
@@ -121,96 +117,73 @@ class Finding(_Searching):
         rank: i64,
         only_first: bool,
     ) -> None:
-        super().__init__(store, space, key, wire, count, limit, rank)
+        super().__init__(space, key, wire, count, limit, rank)
         self._only_first: Final = only_first
 
-    def _finish(self) -> None:
+    def _work(self) -> Iterator[None]:
+        for _ in self._search(self._list()):
+            yield
         # they are the result, and nothing of the store
         self._aside = []
-
-    def result(self) -> object:
-        if not self._only_first:
-            return self._places
-        return self._places[0] if self._places else None
+        places = self._places
+        self._value = places
+        if self._only_first:
+            self._value = places[0] if places else None
 
 
 class Inserting(_Searching):
     """LINSERT. Its result: the new length, 0 without a list, -1 without the pivot."""
 
     def __init__(
-        self, store: Store, space: Keyspace, key: str, wire: bytes, held: object, after: bool
+        self, space: Keyspace, key: str, wire: bytes, held: object, after: bool
     ) -> None:
-        super().__init__(store, space, key, wire, 1)
+        super().__init__(space, key, wire, 1)
         self._held: Final = held
         self._after: Final = after
-        self._length: int = 0
 
-    def _finish(self) -> None:
-        entry = self._seen[0]
+    def _work(self) -> Iterator[None]:
         found = self._list()
-        if entry is None or found is None:
-            self._length = 0
-            return
+        for _ in self._search(found):
+            yield
         if not self._places:
-            self._length = -1
+            self._value = -1 if len(found) else 0
             return
         place: i64 = self._places[0]
         if self._after:
             place += 1
         before = found.size_bytes
         found.insert(place, self._held)
-        self._length = len(found)
-        settle(self._space, entry, found, before)
-
-    def result(self) -> object:
-        return self._length
+        self._value = len(found)
+        settle(self._space, self._entry(), found, before)
 
 
 class Sifting(_Searching):
     """LREM. Its result: how many elements were removed."""
 
-    def __init__(
-        self, store: Store, space: Keyspace, key: str, wire: bytes, count: i64
-    ) -> None:
-        super().__init__(store, space, key, wire, count)
-        self._left: ListValue = ListValue()
-        self._count: int = 0
-
     def _work(self) -> Iterator[None]:
-        self._places = []
         found = self._list()
-        if found is None:
-            return
         for _ in self._search(found):
             yield
-        if len(self._places) <= FEW:
+        places = self._places
+        self._value = len(places)
+        if not places:
             return
-        if self._from_right:
-            self._places.reverse()
-        self._left = ListValue()
-        self._made = self._left
-        start = 0
-        while start < len(found):
-            found.copy_without(self._left, start, start + PIECE, self._places)
-            start += PIECE
-            yield
-
-    def _finish(self) -> None:
-        entry = self._seen[0]
-        found = self._list()
-        self._count = 0
-        if entry is None or found is None or not self._places:
-            return
-        self._count = len(self._places)
+        left = ListValue()
+        self._made = left
+        if len(places) > FEW:
+            if self._from_right:
+                places.reverse()
+            start = 0
+            while start < len(found):
+                found.copy_without(left, start, start + PIECE, places)
+                start += PIECE
+                yield
         before = found.size_bytes
-        if len(self._places) > FEW:
-            found.exchange_plucked(self._left, self._places)
+        if len(places) > FEW:
+            found.exchange_plucked(left, places)
         else:
-            found.pluck(self._places)
-        settle(self._space, entry, found, before)
-
-    def result(self) -> object:
-        return self._count
+            found.pluck(places)
+        settle(self._space, self._entry(), found, before)
 
 
 class Trimming(_OfList):
@@ -220,35 +193,24 @@ class Trimming(_OfList):
         start, stop: as the command has them.
     """
 
-    def __init__(self, store: Store, space: Keyspace, key: str, start: int, stop: int) -> None:
-        super().__init__(store, space, key)
+    def __init__(self, space: Keyspace, key: str, start: int, stop: int) -> None:
+        super().__init__(space, key)
         self._start: Final = start
         self._stop: Final = stop
-        self._left: ListValue = ListValue()
-        self._first: i64 = 0
 
     def _work(self) -> Iterator[None]:
+        self._value = True
         found = self._list()
-        if found is None:
-            return
-        self._left = ListValue()
-        self._made = self._left
-        self._first, last = span(self._start, self._stop, len(found))
-        start: int = self._first
+        left = ListValue()
+        self._made = left
+        first, last = span(self._start, self._stop, len(found))
+        start: int = first
         end: int = last
         while start < end:
-            found.copy_some(self._left, start, min(start + PIECE, end))
+            found.copy_some(left, start, min(start + PIECE, end))
             start += PIECE
             yield
-
-    def _finish(self) -> None:
-        entry = self._seen[0]
-        found = self._list()
-        if entry is None or found is None:
-            return
-        before = found.size_bytes
-        found.exchange_kept(self._left, self._first)
-        settle(self._space, entry, found, before)
-
-    def result(self) -> object:
-        return True
+        if len(left) < len(found):
+            before = found.size_bytes
+            found.exchange_kept(left, first)
+            settle(self._space, self._entry(), found, before)

@@ -1,6 +1,6 @@
-"""Long ranges: ZRANGESTORE and ZREMRANGEBY* of more rows than one step should take.
+"""Long ranges: ZRANGESTORE, and ZREMRANGEBY* of more rows than one step should take.
 
-Derivations, made by the sorted-set commands.
+Long commands, made by the sorted-set commands.
 
 1. What is left of a sorted set lies in the same order in its dense list, so that a scan that
    is on its way misses none: a row only ever moves towards the beginning.
@@ -16,85 +16,62 @@ from mypy_extensions import i64
 from cachestorm.entry import ZSET
 from cachestorm.errors import WrongTypeError
 from cachestorm.keyspace.keyspace import Keyspace
-from cachestorm.keyspace.store import Store
 from cachestorm.operations.containers import replace, settle, sorted_set_at
-from cachestorm.operations.derivation import PIECE, Derivation
+from cachestorm.operations.optimistic_result import PIECE, OptimisticResult
 from cachestorm.operations.ranges import Range
 from cachestorm.values.sorted_set import SortedSet
 
 
-class _OfSortedSet(Derivation):
-    """What is derived from a range of one sorted set."""
+class _OfRange(OptimisticResult):
+    """What is made of a range of one sorted set."""
 
-    def __init__(self, store: Store, space: Keyspace, key: str, within: Range) -> None:
-        super().__init__(store, space, [key])
+    def __init__(self, space: Keyspace, key: str, within: Range) -> None:
+        super().__init__(space, [key])
         self._within: Final = within
-        self._left: SortedSet = SortedSet()
-        self._count: i64 = 0
 
-    def _found(self) -> SortedSet | None:
-        """The sorted set that was seen."""
+    def _found(self) -> SortedSet:
+        """The sorted set that was seen, or an empty one."""
         entry = self._seen[0]
         if entry is None:
-            return None
+            return SortedSet()
         if entry.kind != ZSET:
             raise WrongTypeError()
         return sorted_set_at(self._space, entry)
 
-    def _start(self) -> SortedSet:
-        self._left = SortedSet()
-        self._made = self._left
-        self._count = 0
-        return self._left
 
-    def result(self) -> object:
-        return int(self._count)
-
-
-class StoringRange(_OfSortedSet):
+class StoringRange(_OfRange):
     """ZRANGESTORE. Its result: how many members."""
 
-    def __init__(
-        self, store: Store, space: Keyspace, key: str, within: Range, destination: str
-    ) -> None:
-        super().__init__(store, space, key, within)
+    def __init__(self, space: Keyspace, key: str, within: Range, destination: str) -> None:
+        super().__init__(space, key, within)
         self._destination: Final = destination
 
     def _work(self) -> Iterator[None]:
-        left = self._start()
         found = self._found()
-        if found is None:
-            return
+        made = SortedSet()
+        self._made = made
         start, stop = self._within.limits(found)
         while start < stop:
-            left.append(found.slice(start, min(start + PIECE, stop)))
+            made.append(found.slice(start, min(start + PIECE, stop)))
             start += PIECE
             yield
-
-    def _finish(self) -> None:
-        self._count = len(self._left)
-        replace(self._space, self._destination, self._left, ZSET)
-        self._given_away()
+        self._value = len(made)
+        replace(self._space, self._destination, made, ZSET)
+        self._give_away()
 
 
-class RemovingRange(_OfSortedSet):
-    """ZREMRANGEBYRANK and its kin. Its result: how many members were removed."""
-
-    def __init__(self, store: Store, space: Keyspace, key: str, within: Range) -> None:
-        super().__init__(store, space, key, within)
-        self._first: i64 = 0
+class RemovingRange(_OfRange):
+    """ZREMRANGEBYRANK and others like it. Its result: how many members were removed."""
 
     def _work(self) -> Iterator[None]:
-        left = self._start()
         found = self._found()
-        if found is None:
-            return
         first, last = self._within.ranks(found)
         length = i64(len(found))
-        self._first = first
-        self._count = last - first
+        self._value = int(last - first)
         if first == last:
             return
+        left = SortedSet()
+        self._made = left
         lowest = found.slice(first, first + 1)[0]
         highest = found.slice(last - 1, last)[0]
         start: i64 = 0
@@ -113,12 +90,8 @@ class RemovingRange(_OfSortedSet):
             left.rank_last(found.slice(start, min(start + PIECE, length)))
             start += PIECE
             yield
-
-    def _finish(self) -> None:
         entry = self._seen[0]
-        found = self._found()
-        if entry is None or found is None or self._count == 0:
-            return
+        assert entry is not None
         before = found.size_bytes
-        found.exchange(self._left, self._first, self._first + self._count)
+        found.exchange(left, first, last)
         settle(self._space, entry, found, before)

@@ -1,7 +1,6 @@
 """The order of SORT: what elements are compared by, and what is returned in their place.
 
-Called by SORT with the latch held; of what is large and depends on no other key, it is a
-`Derivation`.
+A long command, made by SORT.
 
 1. Everything is worked out on wire bytes, and elements of the same rank are in the order
    of their bytes, so that the order never depends on where the elements lay.
@@ -19,10 +18,9 @@ from cachestorm.codec import bytes_of, parse_float, text_of, to_wire
 from cachestorm.entry import BUFFER, HASH, LIST, OBJECT, SET, STRING, ZSET, Entry
 from cachestorm.errors import CommandSyntaxError, NotAFloatError, WrongTypeError
 from cachestorm.keyspace.keyspace import Keyspace
-from cachestorm.keyspace.store import Store
 from cachestorm.markers import MISSING
 from cachestorm.operations.containers import entry_of, hash_at, replace
-from cachestorm.operations.derivation import PIECE, PLAIN, Derivation
+from cachestorm.operations.optimistic_result import PIECE, OptimisticResult
 from cachestorm.operations.sample_sort import SampleSort
 from cachestorm.operations.string_values import scalar
 from cachestorm.values.container import Container
@@ -45,6 +43,7 @@ class Order:
     Attributes:
         by: the pattern of the keys to order by, None for the elements themselves.
         is_kept: the order that the elements have is left as it is.
+        looks_up: it depends on other keys.
     """
 
     def __init__(self, by: str | None, order: str, alpha: bool, is_stored: bool) -> None:
@@ -55,42 +54,7 @@ class Order:
         self.is_alpha = alpha
         self.is_stored = is_stored
         self.is_kept = self.by is not None and b"*" not in self.by
-
-
-def is_long_sort(
-    space: Keyspace, entry: Entry | None, wanted: Order, patterns: list[bytes]
-) -> bool:
-    """Whether it is long, and can be done in slices: if it looks nothing up at other keys.
-
-    A million keys that are looked up cannot be looked at again before every slice.
-    """
-    if entry is None or entry.kind not in (LIST, SET, ZSET):
-        return False
-    if (wanted.by is not None and not wanted.is_kept) or len(_container(space, entry)) <= PLAIN:
-        return False
-    for pattern in patterns:
-        if b"*" in pattern:
-            return False
-    return True
-
-
-def ordered(space: Keyspace, entry: Entry | None, wanted: Order) -> list[object]:
-    """The elements of an entry in order.
-
-    Raises:
-        WrongTypeError: for an entry that has no elements.
-        NotAFloatError: for something that is no number, without ALPHA.
-    """
-    if entry is None:
-        return []
-    elements = _some(space, entry, 0, len(_container(space, entry)))
-    if wanted.is_kept and not _is_lent(entry, wanted):
-        if entry.kind != SET and wanted.is_descending:
-            elements.reverse()
-        return elements
-    ranks = _ranks(space, elements, wanted, None if wanted.is_kept else wanted.by, 0)
-    ranks.sort(reverse=wanted.is_descending)
-    return [elements[abs(rank[2])] for rank in ranks]
+        self.looks_up = self.by is not None and not self.is_kept
 
 
 def _is_lent(entry: Entry, wanted: Order) -> bool:
@@ -118,16 +82,14 @@ def _some(space: Keyspace, entry: Entry, start: i64, stop: i64) -> list[object]:
     return [member_of(row) for row in value.slice(start, stop)]
 
 
-def _ranks(
-    space: Keyspace, elements: list[object], wanted: Order, by: bytes | None, first: int
-) -> list[_Rank]:
+def _ranks(space: Keyspace, elements: list[object], wanted: Order, first: int) -> list[_Rank]:
     """What each element is ordered by.
 
     Args:
-        by: the pattern of the keys to order by, None for the elements themselves.
         first: the place of the first of them.
     """
     ranks: list[_Rank] = []
+    by = wanted.by if wanted.looks_up else None
     is_alpha = wanted.is_alpha or wanted.is_kept
     # what is equal as bytes stays in its order in either direction
     sign = -1 if wanted.is_descending and is_alpha else 1
@@ -152,19 +114,20 @@ def _number(arg: bytes) -> float:
     return parse_float(trimmed, _NO_NUMBER)
 
 
-class Ordering(Derivation):
-    """SORT and SORT_RO of what is large. Its result: elements, or how many were stored.
+class Ordering(OptimisticResult):
+    """SORT and SORT_RO. Its result: elements, or how many were stored.
+
+    A million keys that are looked up cannot be looked at again before every slice: what depends
+    on other keys is one step.
 
     Args:
-        wanted: an order that depends on no other key.
-        patterns: what to return in place of each element; they name no other key either.
+        patterns: what to return in place of each element.
         offset, count: as the command has them.
         target: where to store the result; None to return it.
     """
 
     def __init__(
         self,
-        store: Store,
         space: Keyspace,
         key: str,
         wanted: Order,
@@ -173,56 +136,64 @@ class Ordering(Derivation):
         count: int,
         target: str | None,
     ) -> None:
-        super().__init__(store, space, [key])
+        super().__init__(space, [key])
         self._wanted: Final = wanted
         self._patterns: Final = patterns
         self._offset: Final = offset
         self._count: Final = count
         self._target: Final = target
-        self._list: ListValue = ListValue()
-        self._found: list[object] = []
-        self._count_stored: int = 0
+        self._is_one_step: Final = wanted.looks_up or any([b"*" in each for each in patterns])
+
+    def _pauses(self) -> bool:
+        return not self._is_one_step and super()._pauses()
 
     def _work(self) -> Iterator[None]:
         space = self._space
-        self._list = ListValue()
-        self._made = self._list
-        self._found = []
-        self._keep_values(self._found)
-        entry = self._seen[0]
-        if entry is None:
-            return
+        wanted = self._wanted
+        made = ListValue()
+        if self._target is not None:
+            self._made = made
+        result: list[object] = []
+        self._keep_values(result)
         elements: list[object] = []
         self._keep_values(elements)
-        length = len(_container(space, entry))
-        while len(elements) < length:
-            elements.extend(
-                _some(space, entry, len(elements), min(len(elements) + PIECE, length))
-            )
+        entry = self._seen[0]
+        length = 0 if entry is None else len(_container(space, entry))
+        while entry is not None and len(elements) < length:
+            start = len(elements)
+            elements.extend(_some(space, entry, start, min(start + PIECE, length)))
             yield
-        wanted = self._wanted
         in_order: list[object] = elements
-        if not wanted.is_kept or _is_lent(entry, wanted):
+        if not wanted.is_kept or (entry is not None and _is_lent(entry, wanted)):
             in_order = []
             self._keep_values(in_order)
             for _ in self._sort(elements, in_order):
                 yield
-        elif entry.kind != SET and wanted.is_descending:
+        elif entry is not None and entry.kind != SET and wanted.is_descending:
             elements.reverse()
-        start, stop = _limits(len(in_order), self._offset, self._count)
-        while start < stop:
-            some = in_order[start : min(start + PIECE, stop)]
+        first = max(self._offset, 0)
+        last = length if self._count < 0 else min(first + self._count, length)
+        while first < last:
+            some = in_order[first : min(first + PIECE, last)]
             if self._patterns:
-                some = replaced(space, some, self._patterns)
+                some = _replaced(space, some, self._patterns)
             if self._target is None:
-                self._found.extend(some)
+                result.extend(some)
             else:
                 for element in some:
-                    self._list.push(lasting(element), False)
-            start += PIECE
+                    made.push(lasting(element), False)
+            first += PIECE
             yield
+        if self._target is None:
+            self._aside.pop(0)
+            self._value = result
+            return
+        self._value = len(made)
+        replace(space, self._target, made, LIST)
+        self._give_away()
 
     def _sort(self, elements: list[object], in_order: list[object]) -> Iterator[None]:
+        wanted = self._wanted
         ranks: list[_Rank] = []
         sort = SampleSort(ranks)
         self._keep(cast("list[object]", sort.waiting))
@@ -230,45 +201,22 @@ class Ordering(Derivation):
         start = 0
         while start < len(elements):
             some = elements[start : start + PIECE]
-            ranks.extend(_ranks(self._space, some, self._wanted, None, start))
+            ranks.extend(_ranks(self._space, some, wanted, start))
             start += PIECE
             yield
         for _ in sort.run():
             yield
         parts = sort.parts
-        if self._wanted.is_descending:
+        if wanted.is_descending:
             parts.reverse()
         for part in parts:
-            if self._wanted.is_descending:
+            if wanted.is_descending:
                 part.reverse()
             in_order.extend([elements[abs(rank[2])] for rank in part])
             yield
 
-    def _finish(self) -> None:
-        if self._target is None:
-            # what was found is the result
-            self._aside.pop(0)
-            return
-        self._count_stored = len(self._list)
-        replace(self._space, self._target, self._list, LIST)
-        self._given_away()
 
-    def result(self) -> object:
-        return self._found if self._target is None else self._count_stored
-
-
-def cut(elements: list[object], offset: int, count: int) -> list[object]:
-    """The elements that a LIMIT leaves; all from the offset on, if the count is negative."""
-    start, stop = _limits(len(elements), offset, count)
-    return elements[start:stop]
-
-
-def _limits(length: int, offset: int, count: int) -> tuple[int, int]:
-    start = max(offset, 0)
-    return start, length if count < 0 else min(start + count, length)
-
-
-def replaced(space: Keyspace, elements: list[object], patterns: list[bytes]) -> list[object]:
+def _replaced(space: Keyspace, elements: list[object], patterns: list[bytes]) -> list[object]:
     found: list[object] = []
     for element in elements:
         for pattern in patterns:

@@ -1,8 +1,7 @@
 """Combinations of rankings: union, intersection and difference of sorted sets.
 
-Made by the sorted-set commands from their options. A set takes part like a sorted set whose
-members all score 1. What is small is worked out under the latch at once, what is large by a
-`Derivation`; both a piece at a time, by the same functions.
+Long commands, made by the sorted-set commands from their options. A set takes part like a
+sorted set whose members all score 1.
 
 1. Sources are taken from the smallest to the largest, except by a difference, so that
    floating point sums come out in the order in which Redis adds.
@@ -21,9 +20,8 @@ from mypy_extensions import i64
 from cachestorm.entry import SET, ZSET, Entry
 from cachestorm.errors import CommandSyntaxError, WrongTypeError
 from cachestorm.keyspace.keyspace import Keyspace
-from cachestorm.keyspace.store import Store
 from cachestorm.operations.containers import replace
-from cachestorm.operations.derivation import PIECE, Derivation
+from cachestorm.operations.optimistic_result import PIECE, OptimisticResult
 from cachestorm.operations.rows import members_of, scored
 from cachestorm.operations.sample_sort import SampleSort
 from cachestorm.values.ranking import Row
@@ -102,39 +100,20 @@ class Combination:
         self._weights = weights
         self._aggregate = aggregate
 
-    def sources(self, space: Keyspace) -> list[_Source]:
-        """What is combined, in the order in which that is done. Counts as an access to each.
+    def sources_of(self, space: Keyspace, entries: list[Entry | None]) -> list[_Source]:
+        """What is combined, in the order in which that is done.
+
+        Args:
+            entries: of the keys.
 
         Raises:
             WrongTypeError: if any of the keys holds neither a sorted set nor a set.
         """
-        return self.sources_of(space, [space.find(key) for key in self.keys])
-
-    def sources_of(self, space: Keyspace, entries: list[Entry | None]) -> list[_Source]:
-        """As `sources`, of the entries of the keys."""
         found: list[_Source] = []
         for place, entry in enumerate(entries):
             weight = 1.0 if self._weights is None else self._weights[place]
             found.append(_source(space, entry, weight))
         return sorted(found, key=len) if self._how in (UNION, INTER) else found
-
-    def work_of(self, sources: list[_Source]) -> i64:
-        """About how many members and sources are to be looked at."""
-        if self._how != UNION:
-            return len(sources[0]) * len(sources)
-        work = i64(len(sources))
-        for source in sources:
-            work += len(source)
-        return work
-
-    def rows(self, sources: list[_Source]) -> list[Row]:
-        """The rows of the result in order."""
-        scores: WideDict[float] = WideDict({})
-        rows: list[Row] = []
-        for _ in self.pieces(sources, scores, rows):
-            pass
-        rows.sort()
-        return rows
 
     def add_some(
         self, sources: list[_Source], at: int, start: i64, stop: i64, scores: WideDict[float]
@@ -211,23 +190,19 @@ class Combination:
                 yield
 
 
-class _CombiningScores(Derivation):
-    """A combination of large sorted sets on its way."""
+class _CombiningScores(OptimisticResult):
+    """A combination of sorted sets on its way."""
 
-    def __init__(self, store: Store, space: Keyspace, combination: Combination) -> None:
-        super().__init__(store, space, combination.keys)
+    def __init__(self, space: Keyspace, combination: Combination) -> None:
+        super().__init__(space, combination.keys)
         self._combination: Final = combination
-
-    def _start(self) -> None:
-        """Makes what is to take the rows; what was there is no more."""
-        raise NotImplementedError
 
     def _take(self, rows: list[Row]) -> None:
         """Takes rows in order; they may be kept."""
         raise NotImplementedError
 
-    def _work(self) -> Iterator[None]:
-        self._start()
+    def _combine(self) -> Iterator[None]:
+        """Has all rows taken, and yields after each piece."""
         combination = self._combination
         scores: WideDict[float] = WideDict({})
         rows: list[Row] = []
@@ -247,80 +222,68 @@ class _CombiningScores(Derivation):
 
 
 class StoringScores(_CombiningScores):
-    """ZUNIONSTORE, ZINTERSTORE and ZDIFFSTORE of what is large. Its result: how many."""
+    """ZUNIONSTORE, ZINTERSTORE and ZDIFFSTORE. Its result: how many."""
 
-    def __init__(
-        self, store: Store, space: Keyspace, combination: Combination, destination: str
-    ) -> None:
-        super().__init__(store, space, combination)
+    def __init__(self, space: Keyspace, combination: Combination, destination: str) -> None:
+        super().__init__(space, combination)
         self._destination: Final = destination
         self._scores: SortedSet = SortedSet()
-        self._count: i64 = 0
-
-    def _start(self) -> None:
-        self._scores = SortedSet()
-        self._made = self._scores
 
     def _take(self, rows: list[Row]) -> None:
         self._scores.append(rows)
 
-    def _finish(self) -> None:
-        self._count = len(self._scores)
-        replace(self._space, self._destination, self._scores, ZSET)
-        self._given_away()
-
-    def result(self) -> object:
-        return int(self._count)
+    def _work(self) -> Iterator[None]:
+        made = SortedSet()
+        self._scores = made
+        self._made = made
+        for _ in self._combine():
+            yield
+        self._value = len(made)
+        replace(self._space, self._destination, made, ZSET)
+        self._give_away()
 
 
 class ReturningScores(_CombiningScores):
-    """ZUNION, ZINTER and ZDIFF of what is large. Its result: members, maybe with scores."""
+    """ZUNION, ZINTER and ZDIFF. Its result: members, maybe with scores."""
 
-    def __init__(
-        self, store: Store, space: Keyspace, combination: Combination, withscores: bool
-    ) -> None:
-        super().__init__(store, space, combination)
+    def __init__(self, space: Keyspace, combination: Combination, withscores: bool) -> None:
+        super().__init__(space, combination)
         self._withscores: Final = withscores
         self._rows: list[Row] = []
-
-    def _start(self) -> None:
-        self._rows = []
-        self._keep(cast("list[object]", self._rows))
 
     def _take(self, rows: list[Row]) -> None:
         self._rows.extend(rows)
 
-    def _finish(self) -> None:
+    def _work(self) -> Iterator[None]:
+        self._rows = []
+        self._keep(cast("list[object]", self._rows))
+        for _ in self._combine():
+            yield
         self._aside.pop(0)
 
     def result(self) -> object:
         return scored(self._rows) if self._withscores else members_of(self._rows)
 
 
-class CountingScores(Derivation):
-    """ZINTERCARD of what is large. Its result: how many, at most the limit."""
+class CountingScores(OptimisticResult):
+    """ZINTERCARD. Its result: how many, at most the limit."""
 
-    def __init__(
-        self, store: Store, space: Keyspace, combination: Combination, limit: int
-    ) -> None:
-        super().__init__(store, space, combination.keys)
+    def __init__(self, space: Keyspace, combination: Combination, limit: int) -> None:
+        super().__init__(space, combination.keys)
         self._combination: Final = combination
         self._limit: Final = limit
-        self._count: int = 0
 
     def _work(self) -> Iterator[None]:
-        self._count = 0
         sources = self._combination.sources_of(self._space, self._seen)
         step = max(PIECE // len(sources), 8)
         start = 0
-        while start < len(sources[0]) and self._count < self._limit:
-            left = self._limit - self._count
-            self._count += self._combination.count_some(sources, start, start + step, left)
+        count = 0
+        while start < len(sources[0]) and count < self._limit:
+            left = self._limit - count
+            count += self._combination.count_some(sources, start, start + step, left)
             start += step
             yield
-
-    def result(self) -> object:
-        return self._count
+        self._value = count
 
 
 def _number(score: float) -> float:

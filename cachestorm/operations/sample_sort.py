@@ -1,6 +1,6 @@
 """The sample sort: a long list put in order a piece at a time, where `list.sort` is one step.
 
-Made by the derivations that sort. What is to be sorted is dealt out to ranges between items
+Made by the long commands that sort. What is to be sorted is dealt out to ranges between items
 drawn from it, these again, until a range is so short that it is sorted at once.
 
 Source: W. D. Frazer and A. C. McKellar, "Samplesort: A Sampling Approach to Minimal Storage

@@ -54,7 +54,7 @@ class Sleeper(LongCommand):
     """A long command that sleeps until it is woken, so many times."""
 
     def __init__(self, cache: Cache, naps: int = 1) -> None:
-        super().__init__(cache._store)
+        super().__init__(cache._space)
         self.naps = naps
         self.steps = 0
         self.abandoned = False

@@ -19,8 +19,8 @@ from cachestorm import Cache, ManualClock
 from cachestorm.errors import NotAFloatError, OutOfMemoryError, WrongTypeError
 from cachestorm.keyspace.latch import HAS_GLOBAL_LOCK
 from cachestorm.keyspace.lazy_free import SMALL
-from cachestorm.operations.derivation import ATTEMPTS, PLAIN, Derivation
 from cachestorm.operations.long_command import LongCommand, Unfinished
+from cachestorm.operations.optimistic_result import ATTEMPTS, PLAIN, OptimisticResult
 from cachestorm.values.container import Container
 from cachestorm.values.geohash import distance_m, point_of
 
@@ -421,7 +421,7 @@ def test_in_slices_it_does_what_one_step_would(name: str) -> None:
     cache = filled(name)
     before = state_of(cache)
     long_command = handed_over(cache, CASES[name][1])
-    assert isinstance(long_command, Derivation)
+    assert isinstance(long_command, OptimisticResult)
     assert before == state_of(cache)
     while not long_command.step():
         pass
@@ -441,7 +441,7 @@ def test_many_small_sources_are_not_a_piece_each(
     for key in keys:
         cache.sadd(key, key)
     long_command = handed_over(cache, lambda view: call(view, keys))
-    assert isinstance(long_command, Derivation) and long_command._pieces is not None
+    assert isinstance(long_command, OptimisticResult) and long_command._pieces is not None
     assert sum(1 for _ in long_command._pieces) < len(keys) // 50
     long_command.abandon()
 
