@@ -28,6 +28,7 @@ from cachestorm.commands.insight import Insight
 from cachestorm.commands.keys import Keys
 from cachestorm.commands.lists import Lists
 from cachestorm.commands.memory import Memory
+from cachestorm.commands.messages import Messages
 from cachestorm.commands.namespaces import Namespaces
 from cachestorm.commands.objects import Objects
 from cachestorm.commands.scalars import Scalars
@@ -75,6 +76,7 @@ class Cache(
     Tags,
     Namespaces,
     Insight,
+    Messages,
     Face,
 ):
     """A typed, tag-aware, memory-bounded store inside this process.

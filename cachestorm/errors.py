@@ -211,6 +211,14 @@ class DeclarationError(CacheStormError, TypeError):
 
 
 @mypyc_attr(native_class=False)
+class MessagesMissedError(CacheStormError, RuntimeError):
+    """A subscription was so far behind that messages were dropped."""
+
+    def __init__(self) -> None:
+        super().__init__("more messages came than may wait: some of them were missed")
+
+
+@mypyc_attr(native_class=False)
 class CorruptedSketchError(CacheStormError, ValueError):
     """A string that begins as a HyperLogLog does and is none."""
 

@@ -60,6 +60,7 @@ class Endpoint:
 
     Attributes:
         cache: the default namespace.
+        broker: of the channels that clients listen to.
         sessions: the open ones, by id.
         started_at: seconds since 1970.
         event_loop: which library carries the bytes.
@@ -70,10 +71,12 @@ class Endpoint:
         cut_off: clients disconnected for too much unsent output.
         wake: has the event loop call `deliver`; any thread may call it.
         executing: the session that is being answered while pushes are delivered.
+        monitors: the sessions that are shown what others ask, by id.
     """
 
     def __init__(self, cache: Cache, registry: Registry, settings: Settings) -> None:
         self.cache: Final = cache.serving_others()
+        self.broker: Final = self.cache._store.broker
         self.registry: Final = registry
         self.settings: Final = settings
         self.sessions: Final[dict[int, Session]] = {}
@@ -95,6 +98,7 @@ class Endpoint:
         self.cut_off: i64 = 0
         self.wake: Callable[[], None] | None = None
         self.executing: Session | None = None
+        self.monitors: Final[dict[int, Session]] = {}
         self._posts: Final[deque[tuple[int, object]]] = deque()
         self._is_awake: bool = False
 
@@ -111,6 +115,15 @@ class Endpoint:
         if wake is not None and not self._is_awake:
             self._is_awake = True
             wake()
+
+    def deliver_to(self, executing: Session) -> None:
+        """Pushes what was posted, on behalf of a session that is being answered."""
+        if self._posts:
+            self.executing = executing
+            try:
+                self.deliver()
+            finally:
+                self.executing = None
 
     def deliver(self) -> None:
         """Pushes what was posted. Called by the event loop."""

@@ -15,6 +15,7 @@ of Redis 7.2.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
 from librt.strings import BytesWriter, write_i16_le
@@ -38,6 +39,13 @@ class Push:
     """What a client is told unasked: a push in RESP3, an array in RESP2."""
 
     def __init__(self, items: list[object]) -> None:
+        self.items: Final = items
+
+
+class Several:
+    """Several replies to one request, or none."""
+
+    def __init__(self, items: Sequence[object]) -> None:
         self.items: Final = items
 
 
@@ -92,6 +100,11 @@ def write_error(out: BytesWriter, text: str) -> None:
     out.write(b"-")
     out.write(_one_line(raw.strip(_CRLF)))
     out.write(_CRLF)
+
+
+def write_array(out: BytesWriter, size: i64) -> None:
+    """Appends the header of an array of so many replies."""
+    _write_header(out, b"*", size)
 
 
 def _one_line(raw: bytes) -> bytes:
@@ -162,6 +175,9 @@ def _write_rarer(out: BytesWriter, reply: object, resp3: bool) -> None:
         out.write(_NULL_ARRAY[1] if resp3 else _NULL_ARRAY[0])
     elif isinstance(reply, Push):
         _write_header(out, b">" if resp3 else b"*", len(reply.items))
+        for item in reply.items:
+            write_reply(out, item, resp3)
+    elif isinstance(reply, Several):
         for item in reply.items:
             write_reply(out, item, resp3)
     elif isinstance(reply, CacheStormError):

@@ -27,6 +27,8 @@ from cachestorm_server import (  # isort: skip
     configuration as configuration,
     connection as connection,
     introspection as introspection,
+    pubsub as pubsub,
+    transactions as transactions,
 )
 
 REAP_INTERVAL_S: Final = 0.1

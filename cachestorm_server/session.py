@@ -17,7 +17,8 @@ reader, the registry's plans and the encoder, and knows no command.
 5. A client may be told something unasked (`push`): after the reply of the command that is
    being answered, and never within a reply. From other threads it is `Endpoint.post`.
 6. What is rare costs one test of one flag, `guarded`, and is done in `_answer_guarded`: a
-   client that has not authenticated, and replies that are switched off.
+   client that has not authenticated, is in a transaction or has subscribed, one that is shown
+   what others ask, and replies that are switched off.
 
     reply mode   this reply   after the next command
     ----------   ----------   ----------------------
@@ -33,16 +34,24 @@ import logging
 from typing import Final
 
 from librt.strings import BytesWriter
+from librt.time import time as wall_time
 from mypy_extensions import i64, mypyc_attr
 
 from cachestorm.cache import Cache
+from cachestorm.channels import Message
+from cachestorm.commands.watch_list import WatchList
+from cachestorm.declare.facts import flags_of
 from cachestorm.declare.plan import Plan
-from cachestorm.errors import CacheStormError
+from cachestorm.declare.replies import QUEUED
+from cachestorm.errors import ArgumentError, CacheStormError
 from cachestorm.operations.long_command import LongCommand, Unfinished
-from cachestorm_server.endpoint import WAKE, Carrier, Endpoint
-from cachestorm_server.output_limits import NORMAL
+from cachestorm_server.endpoint import WAKE, Endpoint, database_of
+from cachestorm_server.monitoring import monitor_line
 from cachestorm_server.replies import write_error, write_reply
 from cachestorm_server.requests import ProtocolError, RequestReader
+from cachestorm_server.speaker import Speaker
+from cachestorm_server.subscriptions import encoded
+from cachestorm_server.transaction import ExecAbortError, Transaction
 
 REPLY_CHUNK_BYTES: Final = 1024 * 1024
 # a writer that has once grown beyond this is not kept for the next replies
@@ -56,6 +65,22 @@ _AFTER: Final = (REPLIES_ON, REPLIES_OFF, REPLIES_SKIP, REPLIES_ON)
 
 # A browser lured into sending a request here must not get further than its first line.
 _HTTP_STARTS: Final = (b"post", b"host:")
+
+# What is run at once in a transaction, and what a client of RESP2 may ask that has subscribed.
+_NEVER_QUEUED: Final = frozenset({"EXEC", "DISCARD", "MULTI", "WATCH", "QUIT", "RESET"})
+_ALWAYS_ALLOWED: Final = frozenset(
+    {
+        "SUBSCRIBE",
+        "PSUBSCRIBE",
+        "SSUBSCRIBE",
+        "UNSUBSCRIBE",
+        "PUNSUBSCRIBE",
+        "SUNSUBSCRIBE",
+        "PING",
+        "QUIT",
+        "RESET",
+    }
+)
 
 _log = logging.getLogger("cachestorm.resp")
 
@@ -75,31 +100,26 @@ class _SpeaksHttp(Exception):
     """The client is a browser or something like it: closed without a reply."""
 
 
-class Session:
+class Session(Speaker):
     """One client.
 
     Attributes:
         cache: the namespace the client is in.
-        resp3: whether it speaks RESP3.
-        closing: nothing more is read; to be disconnected when the replies have gone.
         backlog: `receive` is to be called again, though nothing has come: requests wait for
             the client to take its replies, or the long command has more to do.
         long_command: the long command that is on its way; None when there is none.
-        carrier: whoever carries the bytes; None when there is nobody.
+        transaction: what has been queued since MULTI; None outside of a transaction.
+        watched: the keys that WATCH named; None when there are none.
     """
 
     def __init__(self, endpoint: Endpoint, address: str = "", local_address: str = "") -> None:
         endpoint.connections += 1
-        self.endpoint: Final = endpoint
-        endpoint.last_id += 1
-        self.id: Final = int(endpoint.last_id)
+        super().__init__(endpoint)
         self.address: Final = address
         self.local_address: Final = local_address
         self.opened_tick: Final = int(endpoint.tick)
         self.seen_tick: i64 = endpoint.tick
-        self.carrier: Carrier | None = None
         self.reader: Final = RequestReader(endpoint.settings.max_bulk_bytes)
-        self.closing: bool = False
         self.backlog: bool = False
         self.long_command: LongCommand | None = None
         # what the long command was asked by
@@ -107,17 +127,16 @@ class Session:
         self._long_command_args: list[object] = []
         self.plan: Plan | None = None
         self._plan_name: object = None
-        # pushes that wait for the reply of the command that is being answered
-        self._pushes: list[bytes] = []
-        # since when its output has been above the soft limit; -1 when it is not
-        self._soft_since_tick: i64 = -1
+        self.transaction: Transaction | None = None
+        self.watched: WatchList | None = None
         self.start_over()
         endpoint.sessions[self.id] = self
 
     def start_over(self) -> None:
         """Makes the session what it was when the client came."""
+        self._end_all()
         self.cache: Cache = self.endpoint.cache
-        self.resp3: bool = False
+        self.resp3 = False
         self.name: str = ""
         self.library_name: str = ""
         self.library_version: str = ""
@@ -129,8 +148,13 @@ class Session:
 
     def watch_over(self) -> None:
         """Works out `guarded`; to be called when what it is made of has changed."""
-        self.guarded: bool = (
-            self.reply_mode != REPLIES_ON or not self.authenticated or bool(self._pushes)
+        self.guarded = (
+            self.reply_mode != REPLIES_ON
+            or not self.authenticated
+            or bool(self._pushes)
+            or self.transaction is not None
+            or self.is_subscribed()
+            or bool(self.endpoint.monitors)
         )
         self.reader.unauthenticated = not self.authenticated
 
@@ -142,6 +166,7 @@ class Session:
             self.long_command = None
             long_command.notifier = None
             long_command.abandon()
+        self._end_all()
         self.carrier = None
         self._pushes = []
         # whatever still refers to this session is to keep no namespace
@@ -208,6 +233,7 @@ class Session:
                 if plan is None or (name is not self._plan_name and name != self._plan_name):
                     plan = self._find(args)
                 if self.guarded:
+                    mark = self._catch_up(out)
                     reply = self._answer_guarded(plan, args)
                 elif plan.declaration.connection:
                     reply = plan.answer(self, args)
@@ -225,14 +251,10 @@ class Session:
             _log.warning("client %d speaks HTTP: closed", self.id)
             self.closing = True
         except CacheStormError as error:
-            out.truncate(mark)
-            write_error(out, error.resp)
-            self.endpoint.errors += 1
+            self._refuse(error.resp, mark, out)
         except Exception:
             _log.exception("command %r failed", self._plan_name if args is None else args[0])
-            out.truncate(mark)
-            write_error(out, "ERR internal error")
-            self.endpoint.errors += 1
+            self._refuse("ERR internal error", mark, out)
         if self.guarded:
             self._settle(mark, out)
 
@@ -242,52 +264,154 @@ class Session:
         Raises:
             CacheStormError: what the request is refused with.
         """
-        if not self.authenticated and not _needs_no_auth(plan):
+        transaction = self.transaction
+        try:
+            self._admit(plan, args)
+        except CacheStormError as error:
+            if transaction is not None:
+                transaction.refuse()
+                if plan.name == "EXEC":
+                    self.end_transaction()
+                    raise ExecAbortError(f": {error}") from error
+            raise
+        if transaction is not None and plan.name not in _NEVER_QUEUED:
+            transaction.queue(plan, args)
+            if transaction.size_bytes > self.endpoint.settings.max_query_bytes:
+                _log.warning("client %d queued too much in a transaction", self.id)
+                self.closing = True
+            return QUEUED
+        if plan.name == "PING" and self._is_restricted():
+            return [b"pong", args[1] if len(args) > 1 else b""]
+        return self._run(plan, args)
+
+    def _admit(self, plan: Plan, args: list[object]) -> None:
+        """Refuses what may not be asked in the state that the session is in.
+
+        Raises:
+            CacheStormError: with Redis' text.
+        """
+        plan.check_size(args)
+        if not self.authenticated and not _has_flag(plan, "no_auth"):
             raise NotAuthenticatedError()
-        if plan.declaration.connection:
-            return plan.answer(self, args)
-        return plan.answer(self.cache, args)
+        if plan.name not in _ALWAYS_ALLOWED and self._is_restricted():
+            raise ArgumentError(
+                f"Can't execute '{plan.declaration.full_name}': only (P|S)SUBSCRIBE / "
+                "(P|S)UNSUBSCRIBE / PING / QUIT / RESET are allowed in this context"
+            )
+        if self.transaction is not None and _has_flag(plan, "no_multi"):
+            raise ArgumentError("Command not allowed inside a transaction")
+        if self.id in self.endpoint.monitors and _reads_keys(plan):
+            raise ArgumentError("Replica can't interact with the keyspace")
+
+    def _run(self, plan: Plan, args: list[object]) -> object:
+        """The reply to a request that may be run now."""
+        try:
+            if plan.declaration.connection:
+                return plan.answer(self, args)
+            return plan.answer(self.cache, args)
+        finally:
+            if self.endpoint.monitors:
+                self._show(plan, args)
+
+    def answer_queued(self, plan: Plan, args: list[object], out: BytesWriter) -> None:
+        """Answers a request of a transaction that is being run."""
+        mark: i64 = len(out)
+        self.endpoint.commands += 1
+        try:
+            write_reply(out, self._run(plan, args), self.resp3)
+        except CacheStormError as error:
+            self._refuse(error.resp, mark, out)
+        except Exception:
+            _log.exception("command %r failed", args[0])
+            self._refuse("ERR internal error", mark, out)
+
+    def _refuse(self, text: str, mark: i64, out: BytesWriter) -> None:
+        out.truncate(mark)
+        write_error(out, text)
+        self.endpoint.errors += 1
+
+    def _catch_up(self, out: BytesWriter) -> i64:
+        """Tells a guarded session what was posted to it, before and after it is answered.
+
+        Returns:
+            Where its next reply begins.
+        """
+        self.endpoint.deliver_to(self)
+        if self._pushes:
+            self.write_pushes(out)
+        return len(out)
 
     def _settle(self, mark: i64, out: BytesWriter) -> None:
         """Ends a reply of a guarded session: drops it if it is not wanted, adds pushes."""
         if self.reply_mode != REPLIES_ON:
             out.truncate(mark)
             self.reply_mode = _AFTER[self.reply_mode]
-        for push in self._pushes:
-            out.write(push)
-        self._pushes = []
+        self._catch_up(out)
         self.watch_over()
+
+    # -- transactions
+
+    def end_transaction(self) -> None:
+        """Forgets what was queued, and ends all watches."""
+        self.transaction = None
+        self.unwatch()
+        self.watch_over()
+
+    def unwatch(self) -> None:
+        """Ends all watches."""
+        watched = self.watched
+        if watched is not None:
+            self.watched = None
+            watched.end()
+
+    # -- subscriptions, and what others ask
+
+    def _is_restricted(self) -> bool:
+        """Whether a client of RESP2 has subscribed, and may do little else."""
+        return not self.resp3 and self.is_subscribed()
+
+    def start_monitoring(self) -> None:
+        """Has the client shown what others ask."""
+        self._set_monitor(True)
+
+    def _set_monitor(self, shown: bool) -> None:
+        endpoint = self.endpoint
+        if shown:
+            endpoint.monitors[self.id] = self
+        else:
+            endpoint.monitors.pop(self.id, None)
+        for session in endpoint.sessions.values():
+            session.watch_over()
+
+    def _show(self, plan: Plan, args: list[object]) -> None:
+        """Shows a request to those who monitor."""
+        if _has_flag(plan, "admin"):
+            return
+        line = monitor_line(
+            wall_time(), max(database_of(self.cache.name), 0), self.address, args
+        )
+        for session in list(self.endpoint.monitors.values()):
+            if session is self:
+                self._pushes.append(line)
+            else:
+                session.push_bytes(line)
+
+    def _end_all(self) -> None:
+        """Ends what must not outlive the client, or its RESET."""
+        self.transaction = None
+        self.unwatch()
+        if self.subscriptions is not None:
+            self.subscriptions.close()
+        if self.id in self.endpoint.monitors:
+            self._set_monitor(False)
 
     # -- what happens unasked
 
-    def push(self, value: object) -> None:
-        """Tells the client something unasked.
-
-        It comes after the reply of the command that is being answered, if there is one.
-        Nothing is sent to a client that is leaving, nor in RESP2 to one that would take it
-        for a reply.
-        """
-        if self.resp3 and not self.closing:
-            out = BytesWriter()
-            write_reply(out, value, self.resp3)
-            self.push_bytes(out.getvalue())
-
-    def push_bytes(self, data: bytes) -> None:
-        """As `push`, for what is in RESP already and known to be understood."""
-        carrier = self.carrier
-        if self.closing or carrier is None:
-            return
-        if self.endpoint.executing is self:
-            self._pushes.append(data)
-            self.guarded = True
-            return
-        self.endpoint.net_out_bytes += len(data)
-        carrier.send(data)
-        self.check_output()
-
     def take(self, posted: object) -> None:
         """What was posted to this session: a push, or that its long command is awake."""
-        if posted is not WAKE:
+        if isinstance(posted, Message):
+            self.push_bytes(encoded(posted, self.resp3))
+        elif posted is not WAKE:
             try:
                 self.push(posted)
             except Exception:
@@ -302,35 +426,6 @@ class Session:
 
     def _wake(self) -> None:
         self.endpoint.post(self.id, WAKE)
-
-    def output_class(self) -> str:
-        """By which of the output limits the client is measured."""
-        return NORMAL
-
-    def check_output(self) -> None:
-        """Disconnects the client if more waits for it than the limit of its class."""
-        carrier = self.carrier
-        if carrier is None or self.closing:
-            return
-        unsent: i64 = carrier.unsent_bytes()
-        endpoint = self.endpoint
-        limit = endpoint.settings.output_limits[self.output_class()]
-        if not limit.is_soft_exceeded(unsent):
-            self._soft_since_tick = -1
-        elif self._soft_since_tick < 0:
-            self._soft_since_tick = endpoint.tick
-        soft_for_s: i64 = 0
-        if self._soft_since_tick >= 0:
-            soft_for_s = endpoint.tick - self._soft_since_tick
-        if limit.is_exceeded(unsent, soft_for_s):
-            endpoint.cut_off += 1
-            _log.warning(
-                "client %d is disconnected: %d bytes of output wait for it, beyond its limit",
-                self.id,
-                unsent,
-            )
-            self.closing = True
-            carrier.abort()
 
     # -- the long command
 
@@ -369,7 +464,12 @@ class Session:
             if name.lower() in _HTTP_STARTS:
                 raise _SpeaksHttp()
             # a subcommand has its container's name: not to be remembered by it
-            plan = self.endpoint.registry.resolve(args)
+            try:
+                plan = self.endpoint.registry.resolve(args)
+            except CacheStormError:
+                if self.transaction is not None:
+                    self.transaction.refuse()
+                raise
             self._plan_name = None
         else:
             self._plan_name = name
@@ -377,5 +477,10 @@ class Session:
         return plan
 
 
-def _needs_no_auth(plan: Plan) -> bool:
-    return "no_auth" in plan.declaration.flags.split()
+def _has_flag(plan: Plan, flag: str) -> bool:
+    return flag in plan.declaration.flags.split()
+
+
+def _reads_keys(plan: Plan) -> bool:
+    flags = flags_of(plan.declaration)
+    return "write" in flags or "readonly" in flags

@@ -156,16 +156,24 @@ class Plan:
         bound.convert()
         return bound
 
-    def _lex(self, argv: list[object], keys_only: bool) -> Bound:
+    def check_size(self, argv: list[object]) -> None:
+        """Refuses too few or too many words, before anything else is looked at.
+
+        Raises:
+            ArityError: for a number of words that the command never has.
+        """
         size = len(argv)
         if size != self.arity and (self.arity >= 0 or size < -self.arity):
             raise ArityError(self._command)
         if self._most and size > self._most:
             raise ArityError(self._command)
+
+    def _lex(self, argv: list[object], keys_only: bool) -> Bound:
+        self.check_size(argv)
         bound = Bound(self._slots)
         bound.keys_only = keys_only
-        at = self._matcher.match(argv, self._first, size, bound)
-        if at < size and self.declaration.stray != STRAY_IS_NOTHING:
+        at = self._matcher.match(argv, self._first, len(argv), bound)
+        if at < len(argv) and self.declaration.stray != STRAY_IS_NOTHING:
             raise stray_error(self.declaration.stray, argv[at])
         if self._hatch is not None:
             self._hatch(bound)

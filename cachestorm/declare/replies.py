@@ -116,6 +116,7 @@ class NullArray:
 
 OK: Final = Status("OK")
 PONG: Final = Status("PONG")
+QUEUED: Final = Status("QUEUED")
 NULL_ARRAY: Final = NullArray()
 
 Converter = Callable[[object, Bound], object]

@@ -27,6 +27,7 @@ from cachestorm.keyspace.expiry import ExpiryIndex, Idle
 from cachestorm.keyspace.hot_keys import HotKeys
 from cachestorm.keyspace.shared_state import SharedState
 from cachestorm.keyspace.tag_index import TagIndex
+from cachestorm.keyspace.watches import Watches
 from cachestorm.values.buffer import Buffer
 from cachestorm.values.container import Container
 from cachestorm.values.hash import NEVER, Hash
@@ -85,6 +86,8 @@ class Holdings(Scales):
         self.expiry: ExpiryIndex = ExpiryIndex(shared.clock.now_ms())
         # under which number the ledger has the removals
         self.book: i64 = shared.ledger.open_book()
+        # None while no key is watched
+        self.watches: Watches | None = None
         self.listed: bool = False
         # whether the caller has made room for all that it puts
         self._has_room: bool = False
@@ -119,6 +122,10 @@ class Holdings(Scales):
 
         Neither has anything left of an invalidation to reap.
         """
+        for watches in (self.watches, other.watches):
+            if watches is not None:
+                self._touch_watched(watches)
+                other._touch_watched(watches)
         self.entries, other.entries = other.entries, self.entries
         self.dense, other.dense = other.dense, self.dense
         self.values, other.values = other.values, self.values
@@ -147,6 +154,13 @@ class Holdings(Scales):
         self.shared.sequence += 1
         if self.shared.effects.wanted:
             self.emit("swapped", other.name, None)
+
+    def _touch_watched(self, watches: Watches) -> None:
+        """Notes, of those watches, which keys are here and live."""
+        for key in watches.by_key:
+            entry = self.entries.get(key)
+            if entry is not None and self.is_live(entry):
+                watches.touch(key)
 
     def go_by(self, policy: Policy) -> None:
         """Changes the eviction policy, with all entries in place. O(N).

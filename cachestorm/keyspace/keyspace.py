@@ -20,6 +20,7 @@ from cachestorm.entry import OBJECT, STRING, Entry
 from cachestorm.errors import WrongTypeError
 from cachestorm.keyspace.hot_keys import CAPACITY
 from cachestorm.keyspace.tag_index import HIERARCHY_BYTES, Invalidation
+from cachestorm.keyspace.watches import Watch, Watches
 from cachestorm.keyspace.writes import Writes
 from cachestorm.values.buffer import Buffer
 from cachestorm.values.weights import unbox
@@ -83,6 +84,34 @@ class Keyspace(Writes):
                 found.append((-(round(counted) + taps), key))
         found.sort()
         return [(key, -counted) for counted, key in found[:count] if counted]
+
+    # -- watches
+
+    def watch(self, key: str) -> Watch:
+        """Begins to watch a checked key; `unwatch` ends it."""
+        was_there = self.peek(key) is not None
+        watch = Watch(key, self.shared.sequence, was_there)
+        if self.watches is None:
+            self.watches = Watches()
+        self.watches.add(watch)
+        return watch
+
+    def unwatch(self, watch: Watch) -> None:
+        """Ends a watch; nothing if it has ended."""
+        if self.watches is not None:
+            self.watches.discard(watch)
+            if not self.watches.by_key:
+                self.watches = None
+
+    def is_touched(self, watch: Watch) -> bool:
+        """Whether anything that a client sees of the key has changed since the watch began."""
+        # first: what is due leaves, and is noted
+        entry = self.peek(watch.key)
+        if watch.is_touched:
+            return True
+        if entry is None:
+            return watch.was_there
+        return not watch.was_there or entry.version > watch.since
 
     # -- tags
 

@@ -78,6 +78,8 @@ class Removals(Holdings):
         """
         shared = self.shared
         key = entry.key
+        if self.watches is not None:
+            self.watches.removed(key, entry)
         index: int = entry.index
         value = self.values[index]
         freed = size_of(entry.kind, value) + ENTRY_BYTES + weigh(key)
@@ -161,6 +163,8 @@ class Removals(Holdings):
             for entry in self.dense:
                 cause = self.fate(entry) or _FLUSHED
                 self.emit("removed", entry.key, cause, self.value(entry))
+        if self.watches is not None:
+            self._touch_watched(self.watches)
         self._count_doomed()
         parts: list[object] = [self.entries, self.dense, self.values, self.tags, self.expiry]
         shared.lazy_free.add(parts, self.used_bytes)

@@ -21,6 +21,7 @@ from typing import Final
 from librt.time import time as wall_time
 from mypy_extensions import i64
 
+from cachestorm.channels import Broker
 from cachestorm.clock import Clock
 from cachestorm.entry import Entry
 from cachestorm.errors import OutOfMemoryError, ReentrancyError
@@ -50,6 +51,7 @@ class SharedState:
         self.clock: Final = clock
         self.effects: Final = Effects()
         self.ledger: Final = Ledger()
+        self.broker: Final = Broker()
         self.sequence: i64 = 0
         self.used_bytes: i64 = 0
         self.entry_count: i64 = 0
@@ -196,6 +198,7 @@ class SharedState:
         """In a child process: whatever other threads were about, they stayed behind."""
         self.effects.forked()
         self.lazy_free.forked()
+        self.broker.forked()
 
     def in_transaction(self) -> bool:
         """Whether this thread is inside a transaction."""

@@ -1,0 +1,205 @@
+"""The commands of publish/subscribe that belong to a connection, MONITOR among them.
+
+Declared like all commands, with a session in the place of the cache. Called by plans. The
+broker is the store's, so that clients hear each other and the process.
+
+1. What a command says of its subscriptions are pushes, one for each channel: several replies
+   or none.
+
+Source: https://redis.io/docs/latest/commands/?group=pubsub
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Final
+
+from cachestorm.channels import CHANNEL, PATTERN, SHARD
+from cachestorm.declare.declaration import Declaration
+from cachestorm.declare.facts import help_of
+from cachestorm_server.replies import Push, Several
+from cachestorm_server.session import REPLIES_ON, Session
+
+command: Final = partial(Declaration, group="pubsub", connection=True)
+
+
+@command(
+    "SUBSCRIBE channel:blob [channel ...]",
+    complexity="O(N) in the channels",
+    flags="pubsub noscript loading stale",
+    summary="Listen to channels.",
+)
+def subscribe(session: Session, *channel: bytes) -> Several:
+    """Subscribes to channels; a push for each says so."""
+    return _begin(session, CHANNEL, channel)
+
+
+@command(
+    "PSUBSCRIBE pattern:blob [pattern ...]",
+    complexity="O(N) in the patterns",
+    flags="pubsub noscript loading stale",
+    summary="Listen to the channels whose names match patterns.",
+)
+def psubscribe(session: Session, *pattern: bytes) -> Several:
+    """Subscribes to glob patterns; a push for each says so."""
+    return _begin(session, PATTERN, pattern)
+
+
+@command(
+    "SSUBSCRIBE shardchannel:blob [shardchannel ...]",
+    complexity="O(N) in the channels",
+    flags="pubsub noscript loading stale",
+    summary="Listen to shard channels.",
+)
+def ssubscribe(session: Session, *shardchannel: bytes) -> Several:
+    """Subscribes to shard channels; a push for each says so."""
+    return _begin(session, SHARD, shardchannel)
+
+
+@command(
+    "UNSUBSCRIBE [channel:blob [channel ...]]",
+    complexity="O(N) in the channels",
+    flags="pubsub noscript loading stale",
+    summary="Listen no longer to channels, or to any.",
+)
+def unsubscribe(session: Session, *channel: bytes) -> Several:
+    """Ends subscriptions to channels, without names all of them; a push for each says so."""
+    return _end(session, CHANNEL, channel)
+
+
+@command(
+    "PUNSUBSCRIBE [pattern:blob [pattern ...]]",
+    complexity="O(N) in the patterns",
+    flags="pubsub noscript loading stale",
+    summary="Listen no longer to patterns, or to any.",
+)
+def punsubscribe(session: Session, *pattern: bytes) -> Several:
+    """Ends subscriptions to patterns, without names all of them; a push for each says so."""
+    return _end(session, PATTERN, pattern)
+
+
+@command(
+    "SUNSUBSCRIBE [shardchannel:blob [shardchannel ...]]",
+    complexity="O(N) in the channels",
+    flags="pubsub noscript loading stale",
+    summary="Listen no longer to shard channels, or to any.",
+)
+def sunsubscribe(session: Session, *shardchannel: bytes) -> Several:
+    """Ends subscriptions to shard channels, without names all of them."""
+    return _end(session, SHARD, shardchannel)
+
+
+@command(
+    "PUBSUB CHANNELS [pattern:blob]",
+    complexity="O(N) in the channels that somebody has subscribed to",
+    flags="pubsub loading stale",
+    summary="Return the channels that somebody has subscribed to.",
+)
+def pubsub_channels(session: Session, pattern: bytes | None = None) -> list[bytes]:
+    """Their names, or those that match a pattern."""
+    return session.endpoint.broker.names(CHANNEL, pattern)
+
+
+@command(
+    "PUBSUB NUMSUB [channel:blob [channel ...]]",
+    complexity="O(N) in the channels given",
+    flags="pubsub loading stale",
+    summary="Return how many have subscribed to channels, not counting patterns.",
+)
+def pubsub_numsub(session: Session, *channel: bytes) -> list[object]:
+    """Each channel, and its number."""
+    return _counts(session, CHANNEL, channel)
+
+
+@command(
+    "PUBSUB NUMPAT",
+    complexity="O(1)",
+    flags="pubsub loading stale",
+    summary="Return how many patterns somebody has subscribed to.",
+)
+def pubsub_numpat(session: Session) -> int:
+    """The number of different patterns."""
+    return session.endpoint.broker.count_names(PATTERN)
+
+
+@command(
+    "PUBSUB SHARDCHANNELS [pattern:blob]",
+    complexity="O(N) in the shard channels that somebody has subscribed to",
+    flags="pubsub loading stale",
+    summary="Return the shard channels that somebody has subscribed to.",
+)
+def pubsub_shardchannels(session: Session, pattern: bytes | None = None) -> list[bytes]:
+    """Their names, or those that match a pattern."""
+    return session.endpoint.broker.names(SHARD, pattern)
+
+
+@command(
+    "PUBSUB SHARDNUMSUB [shardchannel:blob [shardchannel ...]]",
+    complexity="O(N) in the channels given",
+    flags="pubsub loading stale",
+    summary="Return how many have subscribed to shard channels.",
+)
+def pubsub_shardnumsub(session: Session, *shardchannel: bytes) -> list[object]:
+    """Each channel, and its number."""
+    return _counts(session, SHARD, shardchannel)
+
+
+@command(
+    "PUBSUB HELP",
+    complexity="O(1)",
+    reply="statuses",
+    flags="loading stale",
+    summary="Print this help.",
+)
+def pubsub_help(session: Session) -> list[str]:
+    """What there is to ask, a line each."""
+    return help_of("PUBSUB")
+
+
+@command(
+    "MONITOR",
+    group="server",
+    complexity="O(1)",
+    reply="ok",
+    flags="admin noscript loading stale",
+    summary="Show every command that a client runs, as it runs.",
+)
+def monitor(session: Session) -> None:
+    """Has the client told of every command that comes over RESP, administrative ones apart.
+
+    Calls in process and over HTTP are no requests of a connection: they are not shown.
+
+    Raises:
+        ArgumentError: in a transaction.
+    """
+    session.start_monitoring()
+
+
+def _begin(session: Session, kind: int, names: tuple[bytes, ...]) -> Several:
+    subscriptions = session.listening()
+    return _told(session, [subscriptions.begin(kind, name) for name in names])
+
+
+def _end(session: Session, kind: int, names: tuple[bytes, ...]) -> Several:
+    subscriptions = session.listening()
+    if names:
+        pushes = [subscriptions.end(kind, name) for name in names]
+    else:
+        pushes = subscriptions.end_all(kind)
+    return _told(session, pushes)
+
+
+def _told(session: Session, pushes: list[Push]) -> Several:
+    session.watch_over()
+    if session.reply_mode == REPLIES_ON:
+        return Several(pushes)
+    # these come all the same
+    session.push_later(Several(pushes))
+    return Several([])
+
+
+def _counts(session: Session, kind: int, names: tuple[bytes, ...]) -> list[object]:
+    found: list[object] = []
+    for name in names:
+        found.extend((name, session.endpoint.broker.count(kind, name)))
+    return found

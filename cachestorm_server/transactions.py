@@ -1,0 +1,138 @@
+"""The commands of transactions: requests that are queued, and run in one step.
+
+Declared like all commands, with a session in the place of the cache. Called by plans. The
+session queues requests between MULTI and EXEC.
+
+1. EXEC holds the lock of the store, so that nobody sees half of it, on the wire or in the
+   process; a command that works in slices runs to its end in one.
+2. A request that fails fails alone: the others run all the same. One that could not be queued
+   lets EXEC refuse all of them.
+3. Replies are written one after the other, each in the protocol that is spoken by then.
+
+Source: https://redis.io/docs/latest/develop/using-commands/transactions/, and `multi.c`.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Final
+
+from cachestorm.commands.watch_list import WatchList
+from cachestorm.declare.declaration import Declaration
+from cachestorm.declare.replies import NULL_ARRAY
+from cachestorm.errors import ArgumentError
+from cachestorm_server.replies import Several, write_array
+from cachestorm_server.session import Session
+from cachestorm_server.transaction import ExecAbortError, Transaction
+
+command: Final = partial(Declaration, group="transactions", connection=True)
+
+
+@command(
+    "MULTI",
+    complexity="O(1)",
+    fast=True,
+    reply="ok",
+    flags="noscript loading stale allow_busy",
+    summary="Begin a transaction: what follows is queued until EXEC.",
+)
+def multi(session: Session) -> None:
+    """Begins to queue.
+
+    Raises:
+        ArgumentError: inside a transaction.
+    """
+    if session.transaction is not None:
+        raise ArgumentError("MULTI calls can not be nested")
+    session.transaction = Transaction()
+    session.watch_over()
+
+
+@command(
+    "EXEC",
+    complexity="that of the commands that were queued",
+    flags="noscript loading stale skip_slowlog",
+    summary="Run what was queued since MULTI in one step.",
+)
+def exec_(session: Session) -> object:
+    """Runs the transaction, and ends all watches.
+
+    Returns:
+        The replies; null when a watched key was touched.
+
+    Raises:
+        ArgumentError: outside of a transaction.
+        ExecAbortError: if a request could not be queued; none was run.
+    """
+    transaction = session.transaction
+    if transaction is None:
+        raise ArgumentError("EXEC without MULTI")
+    session.transaction = None
+    session.watch_over()
+    watched = session.watched
+    session.watched = None
+    if transaction.is_refused:
+        if watched is not None:
+            watched.end()
+        raise ExecAbortError()
+    out = session.endpoint.out
+    with session.cache.transaction():
+        if watched is not None and watched.end():
+            return NULL_ARRAY
+        write_array(out, len(transaction.requests))
+        for plan, args in transaction.requests:
+            session.answer_queued(plan, args, out)
+    return Several([])
+
+
+@command(
+    "DISCARD",
+    complexity="O(N) in the commands that were queued",
+    fast=True,
+    reply="ok",
+    flags="noscript loading stale allow_busy",
+    summary="Forget what was queued since MULTI.",
+)
+def discard(session: Session) -> None:
+    """Ends the transaction and all watches.
+
+    Raises:
+        ArgumentError: outside of a transaction.
+    """
+    if session.transaction is None:
+        raise ArgumentError("DISCARD without MULTI")
+    session.end_transaction()
+
+
+@command(
+    "WATCH key [key ...]",
+    complexity="O(1) for each key",
+    fast=True,
+    reply="ok",
+    flags="noscript loading stale allow_busy",
+    summary="Have EXEC run only if these keys have not been touched by then.",
+)
+def watch(session: Session, *key: str) -> None:
+    """Watches keys of the namespace, besides those that are watched already.
+
+    Raises:
+        ArgumentError: inside a transaction.
+    """
+    if session.transaction is not None:
+        raise ArgumentError("WATCH inside MULTI is not allowed")
+    if session.watched is None:
+        session.watched = WatchList()
+    session.watched.add(session.cache, key)
+
+
+@command(
+    "UNWATCH",
+    complexity="O(N) in the keys that are watched",
+    fast=True,
+    reply="ok",
+    flags="noscript loading stale allow_busy",
+    summary="Watch no key any longer.",
+)
+def unwatch(session: Session) -> None:
+    """Ends all watches."""
+    session.unwatch()
