@@ -134,7 +134,7 @@ def command_getkeys(session: Session, command: object, *arg: object) -> list[str
         raise ArgumentError("Invalid arguments specified for command") from error
     if not keys:
         raise ArgumentError("The command has no key arguments")
-    return keys
+    return [key for key, _ in keys]
 
 
 @command(

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
-from typing import Final
+from typing import Final, cast
 
 from mypy_extensions import mypyc_attr, trait
 
 from cachestorm.codec import INT64_MAX, parse_int, text_of
 from cachestorm.commands.edge import Edge
 from cachestorm.declare.bit_fields import FURTHEST_BIT, NO_OFFSET, bit_offset, field_type
+from cachestorm.declare.bound import Bound
 from cachestorm.declare.declaration import Declaration
 from cachestorm.entry import Entry
 from cachestorm.errors import ArgumentError, ArityError, CommandSyntaxError
@@ -69,13 +70,19 @@ class _Action:
         self.overflow = WRAP
 
 
+def _access_of_bitfield(bound: Bound) -> str:
+    clauses = cast("list[tuple[str, object, object]]", bound.values[1] or [])
+    only_reads = all([token == "GET" for token, _, _ in clauses])
+    return "ro-access" if only_reads else "rw-access-update"
+
+
 @mypyc_attr(allow_interpreted_subclasses=True)
 @trait
 class Bitmaps(Edge):
     """SETBIT, BITCOUNT, BITFIELD and their kin."""
 
     @command(
-        "SETBIT key offset:bit-offset value:bit",
+        "SETBIT key:rw-access-update offset:bit-offset value:bit",
         complexity="O(1)",
         grows=True,
         summary="Set or clear a bit of a value, which grows as needed.",
@@ -219,7 +226,7 @@ class Bitmaps(Edge):
         return found
 
     @command(
-        "BITOP operation:<AND | OR | XOR | NOT> destkey:key key [key ...]",
+        "BITOP operation:<AND | OR | XOR | NOT> destkey:ow-update key [key ...]",
         complexity="O(N) in the lengths",
         grows=True,
         summary="Combine values bit by bit and store the result.",
@@ -263,12 +270,14 @@ class Bitmaps(Edge):
             self._leave()
 
     @command(
-        "BITFIELD key [operation:<GET encoding:field-type offset:field-offset | "
+        "BITFIELD key:rw-access-update-variable_flags [operation:<GET encoding:field-type "
+        "offset:field-offset | "
         "[OVERFLOW <WRAP | SAT | FAIL>] "
         "<SET encoding:field-type offset:field-offset value:integer | "
         "INCRBY encoding:field-type offset:field-offset increment>> [operation ...]]",
         complexity="O(1) for each operation",
         grows=True,
+        narrowed=_access_of_bitfield,
         summary="Read and write integers of any width in a value.",
     )
     def bitfield(self, key: str, *operations: Sequence[object]) -> list[int | None]:

@@ -36,9 +36,8 @@ class Deadlines(Edge):
     """EXPIRE, TTL, PERSIST and their kin."""
 
     @command(
-        "EXPIRE key ttl:seconds [NX | XX | GT | LT]",
+        "EXPIRE key:rw-update ttl:seconds [NX | XX | GT | LT]",
         complexity="O(1)",
-        writes=True,
         fast=True,
         stray="Unsupported option {arg}",
         summary="Give a key a time to live in seconds.",
@@ -72,9 +71,8 @@ class Deadlines(Edge):
         return self._expire(key, ttl, "expire", Only(nx, xx, gt, lt))
 
     @command(
-        "PEXPIRE key ttl:milliseconds [NX | XX | GT | LT]",
+        "PEXPIRE key:rw-update ttl:milliseconds [NX | XX | GT | LT]",
         complexity="O(1)",
-        writes=True,
         fast=True,
         stray="Unsupported option {arg}",
         summary="Give a key a time to live in milliseconds.",
@@ -93,9 +91,8 @@ class Deadlines(Edge):
         return self._expire(key, in_milliseconds(ttl), "pexpire", Only(nx, xx, gt, lt))
 
     @command(
-        "EXPIREAT key when:unix-seconds [NX | XX | GT | LT]",
+        "EXPIREAT key:rw-update when:unix-seconds [NX | XX | GT | LT]",
         complexity="O(1)",
-        writes=True,
         fast=True,
         stray="Unsupported option {arg}",
         summary="Give a key a deadline in Unix seconds.",
@@ -118,9 +115,8 @@ class Deadlines(Edge):
         return self._expire(key, moment_of(when, 1000), "expireat", Only(nx, xx, gt, lt))
 
     @command(
-        "PEXPIREAT key when:unix-milliseconds [NX | XX | GT | LT]",
+        "PEXPIREAT key:rw-update when:unix-milliseconds [NX | XX | GT | LT]",
         complexity="O(1)",
-        writes=True,
         fast=True,
         stray="Unsupported option {arg}",
         summary="Give a key a deadline in Unix milliseconds.",
@@ -165,9 +161,8 @@ class Deadlines(Edge):
             self._leave()
 
     @command(
-        "PERSIST key",
+        "PERSIST key:rw-update",
         complexity="O(1)",
-        writes=True,
         fast=True,
         summary="Take the time to live from a key.",
     )

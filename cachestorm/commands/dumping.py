@@ -76,7 +76,7 @@ class Dumping(Edge):
         return dumped(snapshot)
 
     @command(
-        "RESTORE key ttl:integer serialized-value:blob [REPLACE] [ABSTTL] "
+        "RESTORE key:ow-update ttl:integer serialized-value:blob [REPLACE] [ABSTTL] "
         "[IDLETIME idletime:idle-time] [FREQ frequency:hit-frequency]",
         complexity="O(N) in the size of the value",
         grows=True,

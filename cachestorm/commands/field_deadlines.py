@@ -39,9 +39,9 @@ class FieldDeadlines(Edge):
     """HEXPIRE, HTTL and their kin."""
 
     @command(
-        "HEXPIRE key ttl:seconds [NX | XX | GT | LT] FIELDS numfields field [field ...]",
+        "HEXPIRE key:rw-update ttl:seconds [NX | XX | GT | LT] FIELDS numfields field [field "
+        "...]",
         complexity="O(N) in the given fields",
-        writes=True,
         fast=True,
         stray="Unsupported option {arg}",
         summary="Set the time to live of fields of a hash in seconds.",
@@ -78,9 +78,9 @@ class FieldDeadlines(Edge):
         )
 
     @command(
-        "HPEXPIRE key ttl:milliseconds [NX | XX | GT | LT] FIELDS numfields field [field ...]",
+        "HPEXPIRE key:rw-update ttl:milliseconds [NX | XX | GT | LT] FIELDS numfields field "
+        "[field ...]",
         complexity="O(N) in the given fields",
-        writes=True,
         fast=True,
         stray="Unsupported option {arg}",
         summary="Set the time to live of fields of a hash in milliseconds.",
@@ -99,9 +99,9 @@ class FieldDeadlines(Edge):
         return self._expire_fields(key, ttl, fields, "hpexpire", 1, False, Only(nx, xx, gt, lt))
 
     @command(
-        "HEXPIREAT key ttl:unix-seconds [NX | XX | GT | LT] FIELDS numfields field [field ...]",
+        "HEXPIREAT key:rw-update ttl:unix-seconds [NX | XX | GT | LT] FIELDS numfields field "
+        "[field ...]",
         complexity="O(N) in the given fields",
-        writes=True,
         fast=True,
         stray="Unsupported option {arg}",
         summary="Set the deadline of fields of a hash in seconds since 1970.",
@@ -122,10 +122,9 @@ class FieldDeadlines(Edge):
         )
 
     @command(
-        "HPEXPIREAT key ttl:unix-milliseconds [NX | XX | GT | LT] "
+        "HPEXPIREAT key:rw-update ttl:unix-milliseconds [NX | XX | GT | LT] "
         "FIELDS numfields field [field ...]",
         complexity="O(N) in the given fields",
-        writes=True,
         fast=True,
         stray="Unsupported option {arg}",
         summary="Set the deadline of fields of a hash in milliseconds since 1970.",
@@ -186,9 +185,8 @@ class FieldDeadlines(Edge):
             self._leave()
 
     @command(
-        "HPERSIST key FIELDS numfields field [field ...]",
+        "HPERSIST key:rw-update FIELDS numfields field [field ...]",
         complexity="O(N) in the given fields",
-        writes=True,
         fast=True,
         summary="Take away the deadlines of fields of a hash.",
     )

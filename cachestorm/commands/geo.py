@@ -46,7 +46,7 @@ _CENTRE_AND_SHAPE: Final = (
 _ORDER: Final = "[sort:<ASC | DESC>] "
 _COUNT: Final = "[COUNT count:found-count [ANY]] "
 _EXTRAS: Final = "[WITHCOORD] [WITHDIST] [WITHHASH] "
-_STORE: Final = "[STORE storekey:key | STOREDIST storedistkey:key]"
+_STORE: Final = "[STORE storekey:ow-update | STOREDIST storedistkey:ow-update]"
 _SEARCHED: Final = "O(N + log M) for N members in the cells around the area and M in all"
 
 
@@ -56,7 +56,8 @@ class Geo(Edge):
     """Points on the earth."""
 
     @command(
-        "GEOADD key [NX | XX] [CH] longitude latitude member [longitude latitude member ...]",
+        "GEOADD key:rw-update [NX | XX] [CH] longitude latitude member [longitude latitude "
+        "member ...]",
         complexity="O(log N) a member",
         grows=True,
         summary="Add members with their points to a sorted set, or move them.",
@@ -205,7 +206,7 @@ class Geo(Edge):
         return self._search(key, search, withcoord, withdist, withhash)
 
     @command(
-        "GEOSEARCHSTORE destination source "
+        "GEOSEARCHSTORE destination:ow-update source "
         + _CENTRE_AND_SHAPE
         + _ORDER
         + _COUNT

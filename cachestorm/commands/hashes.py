@@ -52,7 +52,7 @@ class Hashes(TimedFields):
     """Maps from field to value."""
 
     @command(
-        "HSET key field value [field value ...]",
+        "HSET key:rw-update field value [field value ...]",
         complexity="O(N) in the fields",
         grows=True,
         fast=True,
@@ -72,7 +72,7 @@ class Hashes(TimedFields):
         return self._put_fields(key, rows_of("hset", field, value, mapping))
 
     @command(
-        "HMSET key field value [field value ...]",
+        "HMSET key:rw-update field value [field value ...]",
         complexity="O(N) in the fields",
         grows=True,
         fast=True,
@@ -109,7 +109,7 @@ class Hashes(TimedFields):
             self._leave()
 
     @command(
-        "HSETNX key field value",
+        "HSETNX key:rw-insert field value",
         complexity="O(1)",
         grows=True,
         fast=True,
@@ -226,7 +226,7 @@ class Hashes(TimedFields):
             self._leave()
 
     @command(
-        "HLEN key",
+        "HLEN key:ro",
         complexity="O(1)",
         fast=True,
         summary="Return the number of fields of a hash.",
@@ -242,7 +242,7 @@ class Hashes(TimedFields):
             self._leave()
 
     @command(
-        "HEXISTS key field",
+        "HEXISTS key:ro field",
         complexity="O(1)",
         fast=True,
         summary="Tell whether a field of a hash exists.",
@@ -259,7 +259,7 @@ class Hashes(TimedFields):
             self._leave()
 
     @command(
-        "HSTRLEN key field",
+        "HSTRLEN key:ro field",
         complexity="O(1)",
         fast=True,
         summary="Return the length of the value of a field in bytes.",
@@ -269,9 +269,8 @@ class Hashes(TimedFields):
         return len(to_wire(self._get_field(key, field, b"")))
 
     @command(
-        "HDEL key field [field ...]",
+        "HDEL key:rw-delete field [field ...]",
         complexity="O(N) in the given fields",
-        writes=True,
         fast=True,
         summary="Delete fields of a hash, and the hash when none is left.",
     )
@@ -297,7 +296,7 @@ class Hashes(TimedFields):
             self._leave()
 
     @command(
-        "HINCRBY key field increment",
+        "HINCRBY key:rw-access-update field increment",
         complexity="O(1)",
         grows=True,
         fast=True,
@@ -333,7 +332,7 @@ class Hashes(TimedFields):
             self._leave()
 
     @command(
-        "HINCRBYFLOAT key field increment:double",
+        "HINCRBYFLOAT key:rw-access-update field increment:double",
         complexity="O(1)",
         grows=True,
         fast=True,

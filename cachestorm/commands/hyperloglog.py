@@ -45,7 +45,7 @@ class HyperLogLogs(Edge):
     """Estimates of how many different elements were added."""
 
     @command(
-        "PFADD key [element:blob [element ...]]",
+        "PFADD key:rw-insert [element:blob [element ...]]",
         complexity="O(1) for each element",
         grows=True,
         fast=True,
@@ -75,8 +75,9 @@ class HyperLogLogs(Edge):
             self._leave()
 
     @command(
-        "PFCOUNT key [key ...]",
+        "PFCOUNT key:rw-access [key ...]",
         complexity="O(1) for one key whose estimate is known, else O(N) in the keys",
+        writes=False,
         summary="Return about how many different elements were added.",
     )
     def pfcount(self, *keys: str) -> int:
@@ -106,7 +107,7 @@ class HyperLogLogs(Edge):
             self._leave()
 
     @command(
-        "PFMERGE destkey:key [sourcekey:key [sourcekey ...]]",
+        "PFMERGE destkey:rw-access-insert [sourcekey:key [sourcekey ...]]",
         complexity="O(N) in the keys",
         grows=True,
         reply="ok",

@@ -51,7 +51,7 @@ class Insight(Edge):
             self._leave()
 
     @command(
-        "WHY key",
+        "WHY key:ro",
         complexity="O(1): the last 4096 removals are remembered",
         reply="reasons",
         summary="Return why a key is missing, if that is remembered.",

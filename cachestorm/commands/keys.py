@@ -115,16 +115,14 @@ class Keys(Edge):
     # -- being there
 
     @command(
-        "UNLINK key [key ...]",
+        "UNLINK key:rm-delete [key ...]",
         complexity="O(1) a key",
-        writes=True,
         fast=True,
         summary="Delete keys; their values are let go outside of the lock, as with DEL.",
     )
     @command(
-        "DEL key [key ...]",
+        "DEL key:rm-delete [key ...]",
         complexity="O(1) a key",
-        writes=True,
         summary="Delete keys.",
     )
     def delete(self, *keys: str) -> int:
@@ -143,7 +141,7 @@ class Keys(Edge):
             self._leave()
 
     @command(
-        "EXISTS key [key ...]",
+        "EXISTS key:ro [key ...]",
         complexity="O(1) a key",
         fast=True,
         summary="Count the keys that exist; one named twice counts twice.",
@@ -162,7 +160,7 @@ class Keys(Edge):
             self._leave()
 
     @command(
-        "TOUCH key [key ...]",
+        "TOUCH key:ro [key ...]",
         complexity="O(1) a key",
         fast=True,
         summary="Count the keys that exist, and count this as an access to each.",
@@ -181,7 +179,7 @@ class Keys(Edge):
             self._leave()
 
     @command(
-        "TYPE key",
+        "TYPE key:ro",
         complexity="O(1)",
         fast=True,
         reply="status",
@@ -282,9 +280,8 @@ class Keys(Edge):
     # -- moving
 
     @command(
-        "RENAME key newkey:key",
+        "RENAME key:rw-access-delete newkey:ow-update",
         complexity="O(1)",
-        writes=True,
         reply="ok",
         summary="Give a key another name, with its time to live and its tags.",
     )
@@ -297,9 +294,8 @@ class Keys(Edge):
         return self._rename(key, newkey, False)
 
     @command(
-        "RENAMENX key newkey:key",
+        "RENAMENX key:rw-access-delete newkey:ow-insert",
         complexity="O(1)",
-        writes=True,
         fast=True,
         summary="Rename a key if the new name is free.",
     )
@@ -329,7 +325,7 @@ class Keys(Edge):
             self._leave()
 
     @command(
-        "COPY source:key destination:key [DB database] [REPLACE]",
+        "COPY source:key destination:ow-update [DB database] [REPLACE]",
         complexity="O(N) in the elements of the value",
         grows=True,
         summary="Copy a key with its time to live and its tags.",
@@ -370,9 +366,8 @@ class Keys(Edge):
         return cast(bool, self._run(copying))
 
     @command(
-        "MOVE key db:database",
+        "MOVE key:rw-access-update db:database",
         complexity="O(1)",
-        writes=True,
         fast=True,
         summary="Move a key into another namespace, with its time to live and its tags.",
     )

@@ -35,7 +35,7 @@ class Lists(Edge):
     """Elements in order."""
 
     @command(
-        "LPUSH key element [element ...]",
+        "LPUSH key:rw-insert element [element ...]",
         complexity="O(N) in the given elements",
         grows=True,
         fast=True,
@@ -46,7 +46,7 @@ class Lists(Edge):
         return self._push_elements(key, elements, True, True)
 
     @command(
-        "RPUSH key element [element ...]",
+        "RPUSH key:rw-insert element [element ...]",
         complexity="O(N) in the given elements",
         grows=True,
         fast=True,
@@ -57,7 +57,7 @@ class Lists(Edge):
         return self._push_elements(key, elements, False, True)
 
     @command(
-        "LPUSHX key element [element ...]",
+        "LPUSHX key:rw-insert element [element ...]",
         complexity="O(N) in the given elements",
         grows=True,
         fast=True,
@@ -68,7 +68,7 @@ class Lists(Edge):
         return self._push_elements(key, elements, True, False)
 
     @command(
-        "RPUSHX key element [element ...]",
+        "RPUSHX key:rw-insert element [element ...]",
         complexity="O(N) in the given elements",
         grows=True,
         fast=True,
@@ -104,9 +104,8 @@ class Lists(Edge):
             self._leave()
 
     @command(
-        "LPOP key [count:positive]",
+        "LPOP key:rw-access-delete [count:positive]",
         complexity="O(N) in the returned elements",
-        writes=True,
         fast=True,
         reply="taken",
         stray="arity",
@@ -125,9 +124,8 @@ class Lists(Edge):
         return self._pop_elements(key, count, True, default)
 
     @command(
-        "RPOP key [count:positive]",
+        "RPOP key:rw-access-delete [count:positive]",
         complexity="O(N) in the returned elements",
-        writes=True,
         fast=True,
         reply="taken",
         stray="arity",
@@ -154,9 +152,9 @@ class Lists(Edge):
             self._leave()
 
     @command(
-        "LMPOP numkeys key [key ...] where:<LEFT | RIGHT> [COUNT count:pop-count]",
+        "LMPOP numkeys key:rw-access-delete [key ...] where:<LEFT | RIGHT> [COUNT "
+        "count:pop-count]",
         complexity="O(N+M) for N keys and M returned elements",
-        writes=True,
         reply="keyed",
         once="COUNT",
         summary="Return elements of the first list that is not empty after removing them.",
@@ -191,7 +189,7 @@ class Lists(Edge):
             self._leave()
 
     @command(
-        "LLEN key",
+        "LLEN key:ro",
         complexity="O(1)",
         fast=True,
         summary="Return the length of a list.",
@@ -253,7 +251,7 @@ class Lists(Edge):
             self._leave()
 
     @command(
-        "LSET key index element",
+        "LSET key:rw-update index element",
         complexity="O(1)",
         grows=True,
         reply="ok",
@@ -287,7 +285,7 @@ class Lists(Edge):
             self._leave()
 
     @command(
-        "LINSERT key where:<BEFORE | AFTER> pivot element",
+        "LINSERT key:rw-insert where:<BEFORE | AFTER> pivot element",
         complexity="O(N) in the length of the list",
         grows=True,
         summary="Put an element before or after another one of a list.",
@@ -315,9 +313,8 @@ class Lists(Edge):
         return cast(int, self._run(Inserting(space, key, wire, held, side == "AFTER")))
 
     @command(
-        "LREM key count element",
+        "LREM key:rw-delete count element",
         complexity="O(N) in the length of the list",
-        writes=True,
         summary="Remove elements that equal a given one from a list.",
     )
     def lrem(self, key: str, count: int, element: object) -> int:
@@ -336,9 +333,8 @@ class Lists(Edge):
         return cast(int, self._run(Sifting(self._space, key, wire, count)))
 
     @command(
-        "LTRIM key start stop",
+        "LTRIM key:rw-delete start stop",
         complexity="O(N) in the length of the list",
-        writes=True,
         reply="ok",
         summary="Remove all elements of a list but those from one index to another.",
     )
@@ -412,7 +408,8 @@ class Lists(Edge):
         return cast("int | list[int] | None", self._run(finding))
 
     @command(
-        "LMOVE source destination wherefrom:<LEFT | RIGHT> whereto:<LEFT | RIGHT>",
+        "LMOVE source:rw-access-delete destination:rw-insert wherefrom:<LEFT | RIGHT> "
+        "whereto:<LEFT | RIGHT>",
         complexity="O(1)",
         grows=True,
         reply="stored",
@@ -439,7 +436,7 @@ class Lists(Edge):
         return self._move_element(source, destination, from_left, _is_left(whereto), default)
 
     @command(
-        "RPOPLPUSH source destination",
+        "RPOPLPUSH source:rw-access-delete destination:rw-insert",
         complexity="O(1)",
         grows=True,
         reply="stored",

@@ -27,7 +27,7 @@ class Memory(Edge):
     """MEMORY USAGE and its kin."""
 
     @command(
-        "MEMORY USAGE key [SAMPLES count:sample-count]",
+        "MEMORY USAGE key:ro [SAMPLES count:sample-count]",
         complexity="O(T) in the tags of the key",
         summary="Return the bytes that a key is charged at, with its value and its tags.",
     )

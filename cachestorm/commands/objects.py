@@ -41,7 +41,7 @@ class Objects(Edge):
     """OBJECT ENCODING and its kin."""
 
     @command(
-        "OBJECT ENCODING key",
+        "OBJECT ENCODING key:ro",
         complexity="O(1)",
         summary="Return how Redis would encode the value.",
     )
@@ -56,7 +56,7 @@ class Objects(Edge):
             self._leave()
 
     @command(
-        "OBJECT FREQ key",
+        "OBJECT FREQ key:ro",
         complexity="O(1)",
         summary="Return how often a key is accessed, where the eviction policy counts it.",
     )
@@ -80,7 +80,7 @@ class Objects(Edge):
         return int(frequency)
 
     @command(
-        "OBJECT IDLETIME key",
+        "OBJECT IDLETIME key:ro",
         complexity="O(1)",
         summary="Return the seconds since the last access, where they are tracked.",
     )
@@ -103,7 +103,7 @@ class Objects(Edge):
         raise ArgumentError(_FREQUENCY if is_counted else _NO_IDLE_TIME)
 
     @command(
-        "OBJECT REFCOUNT key",
+        "OBJECT REFCOUNT key:ro",
         complexity="O(1)",
         summary="Return 1 for a key that exists.",
     )

@@ -55,14 +55,14 @@ class Scalars(Edge):
     """INCR, APPEND, GETRANGE and what else works on a part of a value."""
 
     @command(
-        "INCRBY key amount:integer",
+        "INCRBY key:rw-access-update amount:integer",
         complexity="O(1)",
         grows=True,
         fast=True,
         summary="Increment the integer value of a key by a number.",
     )
     @command(
-        "INCR key",
+        "INCR key:rw-access-update",
         complexity="O(1)",
         grows=True,
         fast=True,
@@ -81,14 +81,14 @@ class Scalars(Edge):
         return self._add(key, amount)
 
     @command(
-        "DECRBY key amount:integer",
+        "DECRBY key:rw-access-update amount:integer",
         complexity="O(1)",
         grows=True,
         fast=True,
         summary="Decrement the integer value of a key by a number.",
     )
     @command(
-        "DECR key",
+        "DECR key:rw-access-update",
         complexity="O(1)",
         grows=True,
         fast=True,
@@ -126,7 +126,7 @@ class Scalars(Edge):
             self._leave()
 
     @command(
-        "APPEND key value",
+        "APPEND key:rw-insert value",
         complexity="O(N) in the appended length",
         grows=True,
         fast=True,
@@ -156,7 +156,7 @@ class Scalars(Edge):
             self._leave()
 
     @command(
-        "STRLEN key",
+        "STRLEN key:ro",
         complexity="O(1)",
         fast=True,
         summary="Return the length of a value in bytes.",
@@ -199,7 +199,7 @@ class Scalars(Edge):
             self._leave()
 
     @command(
-        "SETRANGE key offset:integer value",
+        "SETRANGE key:rw-update offset:integer value",
         complexity="O(N) in the written length",
         grows=True,
         summary="Overwrite a part of a value, padded with zero bytes where needed.",
@@ -228,7 +228,7 @@ class Scalars(Edge):
             self._leave()
 
     @command(
-        "INCRBYFLOAT key increment:double",
+        "INCRBYFLOAT key:rw-access-update increment:double",
         complexity="O(1)",
         grows=True,
         fast=True,

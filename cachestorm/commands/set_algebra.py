@@ -88,7 +88,7 @@ class SetAlgebra(Edge):
         return cast(int, self._run(CountingSets(self._space, names, limit or INT64_MAX)))
 
     @command(
-        "SUNIONSTORE destination key [key ...]",
+        "SUNIONSTORE destination:ow-update key [key ...]",
         complexity="O(N) in all members of all sets",
         grows=True,
         summary="Store the union of many sets at a key.",
@@ -98,7 +98,7 @@ class SetAlgebra(Edge):
         return self._store_combined_sets(destination, keys, UNION, "sunionstore")
 
     @command(
-        "SINTERSTORE destination key [key ...]",
+        "SINTERSTORE destination:ow-update key [key ...]",
         complexity="O(N*M) for the smallest set of N and M sets",
         grows=True,
         summary="Store the intersection of many sets at a key.",
@@ -108,7 +108,7 @@ class SetAlgebra(Edge):
         return self._store_combined_sets(destination, keys, INTERSECTION, "sinterstore")
 
     @command(
-        "SDIFFSTORE destination key [key ...]",
+        "SDIFFSTORE destination:ow-update key [key ...]",
         complexity="O(N*M) for the first set of N and M sets",
         grows=True,
         summary="Store the difference of many sets at a key.",

@@ -41,7 +41,7 @@ class Sets(SetAlgebra):
     """Members without order."""
 
     @command(
-        "SADD key member [member ...]",
+        "SADD key:rw-insert member [member ...]",
         complexity="O(N) in the given members",
         grows=True,
         fast=True,
@@ -75,9 +75,8 @@ class Sets(SetAlgebra):
             self._leave()
 
     @command(
-        "SREM key member [member ...]",
+        "SREM key:rw-delete member [member ...]",
         complexity="O(N) in the given members",
-        writes=True,
         fast=True,
         summary="Remove members from a set, and the set when none is left.",
     )
@@ -119,7 +118,7 @@ class Sets(SetAlgebra):
             self._leave()
 
     @command(
-        "SISMEMBER key member",
+        "SISMEMBER key:ro member",
         complexity="O(1)",
         fast=True,
         summary="Tell whether a set has a member.",
@@ -157,7 +156,7 @@ class Sets(SetAlgebra):
             self._leave()
 
     @command(
-        "SCARD key",
+        "SCARD key:ro",
         complexity="O(1)",
         fast=True,
         summary="Return the number of members of a set.",
@@ -173,9 +172,8 @@ class Sets(SetAlgebra):
             self._leave()
 
     @command(
-        "SPOP key [count:positive]",
+        "SPOP key:rw-access-delete [count:positive]",
         complexity="O(N) in the returned members",
-        writes=True,
         fast=True,
         reply="drawn",
         summary="Return members of a set drawn at random after removing them.",
@@ -243,9 +241,8 @@ class Sets(SetAlgebra):
             self._leave()
 
     @command(
-        "SMOVE source destination member",
+        "SMOVE source:rw-access-delete destination:rw-insert member",
         complexity="O(1)",
-        writes=True,
         fast=True,
         summary="Move a member from one set to another.",
     )

@@ -60,7 +60,7 @@ class SortedSetAlgebra(Edge):
         return self._combine_scores(combination, withscores)
 
     @command(
-        "ZUNIONSTORE destination numkeys:input-keys key [key ...] [WEIGHTS weight "
+        "ZUNIONSTORE destination:ow-update numkeys:input-keys key [key ...] [WEIGHTS weight "
         "[weight ...]] [AGGREGATE aggregate:<SUM | MIN | MAX>]",
         complexity="O(N + M*log M) for N members in all and M in the result",
         grows=True,
@@ -104,7 +104,7 @@ class SortedSetAlgebra(Edge):
         return self._combine_scores(combination, withscores)
 
     @command(
-        "ZINTERSTORE destination numkeys:input-keys key [key ...] [WEIGHTS weight "
+        "ZINTERSTORE destination:ow-update numkeys:input-keys key [key ...] [WEIGHTS weight "
         "[weight ...]] [AGGREGATE aggregate:<SUM | MIN | MAX>]",
         complexity="O(N*K + M*log M) for the smallest of K with N members and M in the result",
         grows=True,
@@ -136,7 +136,7 @@ class SortedSetAlgebra(Edge):
         return self._combine_scores(_combination("zdiff", keys, None, "SUM"), withscores)
 
     @command(
-        "ZDIFFSTORE destination numkeys:input-keys key [key ...]",
+        "ZDIFFSTORE destination:ow-update numkeys:input-keys key [key ...]",
         complexity="O(N*K + M*log M) for the first of K with N members and M in the result",
         grows=True,
         summary="Store the difference of many sorted sets at a key.",

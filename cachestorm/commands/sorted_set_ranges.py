@@ -128,7 +128,7 @@ class SortedSetRanges(Edge):
             self._leave()
 
     @command(
-        "ZRANGESTORE dst:key src:key min:bound max:bound [BYSCORE | BYLEX] [REV] "
+        "ZRANGESTORE dst:ow-update src:key min:bound max:bound [BYSCORE | BYLEX] [REV] "
         "[LIMIT offset count]",
         complexity="O(log N + M) for M stored members",
         grows=True,
@@ -235,9 +235,8 @@ class SortedSetRanges(Edge):
         )
 
     @command(
-        "ZREMRANGEBYRANK key start stop",
+        "ZREMRANGEBYRANK key:rw-delete start stop",
         complexity="O(M*log N) for M removed members",
-        writes=True,
         summary="Remove the members of a sorted set in a range of ranks.",
     )
     def zremrangebyrank(self, key: str, start: int, stop: int) -> int:
@@ -245,9 +244,8 @@ class SortedSetRanges(Edge):
         return self._remove_rows(key, index_range(start, stop))
 
     @command(
-        "ZREMRANGEBYSCORE key min:score-bound max:score-bound",
+        "ZREMRANGEBYSCORE key:rw-delete min:score-bound max:score-bound",
         complexity="O(M*log N) for M removed members",
-        writes=True,
         summary="Remove the members of a sorted set in a range of scores.",
     )
     def zremrangebyscore(self, key: str, min: object, max: object) -> int:
@@ -255,9 +253,8 @@ class SortedSetRanges(Edge):
         return self._remove_rows(key, score_range(min, max))
 
     @command(
-        "ZREMRANGEBYLEX key min:lex-bound max:lex-bound",
+        "ZREMRANGEBYLEX key:rw-delete min:lex-bound max:lex-bound",
         complexity="O(M*log N) for M removed members",
-        writes=True,
         summary="Remove the members of a sorted set in a range of bytes.",
     )
     def zremrangebylex(self, key: str, min: object, max: object) -> int:

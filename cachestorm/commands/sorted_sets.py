@@ -53,7 +53,7 @@ class SortedSets(SortedSetRanges, SortedSetAlgebra):
     """Members in order of their scores."""
 
     @command(
-        "ZADD key [NX | XX] [GT | LT] [CH] [INCR] score member [score member ...]",
+        "ZADD key:rw-update [NX | XX] [GT | LT] [CH] [INCR] score member [score member ...]",
         complexity="O(log N) a member",
         grows=True,
         fast=True,
@@ -120,7 +120,7 @@ class SortedSets(SortedSetRanges, SortedSetAlgebra):
             self._leave()
 
     @command(
-        "ZINCRBY key increment:score member",
+        "ZINCRBY key:rw-access-update increment:score member",
         complexity="O(log N)",
         grows=True,
         fast=True,
@@ -137,9 +137,8 @@ class SortedSets(SortedSetRanges, SortedSetAlgebra):
         return cast(float, score)
 
     @command(
-        "ZREM key member [member ...]",
+        "ZREM key:rw-delete member [member ...]",
         complexity="O(M*log N) for M members",
-        writes=True,
         fast=True,
         summary="Remove members from a sorted set, and the sorted set when none is left.",
     )
@@ -155,7 +154,7 @@ class SortedSets(SortedSetRanges, SortedSetAlgebra):
             self._leave()
 
     @command(
-        "ZCARD key",
+        "ZCARD key:ro",
         complexity="O(1)",
         fast=True,
         summary="Return the number of members of a sorted set.",
@@ -265,9 +264,8 @@ class SortedSets(SortedSetRanges, SortedSetAlgebra):
             self._leave()
 
     @command(
-        "ZPOPMIN key [count:positive]",
+        "ZPOPMIN key:rw-access-delete [count:positive]",
         complexity="O(M*log N) for M returned members",
-        writes=True,
         fast=True,
         reply="popped",
         summary="Return the members of the lowest scores after removing them.",
@@ -284,9 +282,8 @@ class SortedSets(SortedSetRanges, SortedSetAlgebra):
         return self._pop_rows(key, count, True)
 
     @command(
-        "ZPOPMAX key [count:positive]",
+        "ZPOPMAX key:rw-access-delete [count:positive]",
         complexity="O(M*log N) for M returned members",
-        writes=True,
         fast=True,
         reply="popped",
         summary="Return the members of the highest scores after removing them.",
@@ -316,9 +313,9 @@ class SortedSets(SortedSetRanges, SortedSetAlgebra):
             self._leave()
 
     @command(
-        "ZMPOP numkeys key [key ...] where:<MIN | MAX> [COUNT count:pop-count]",
+        "ZMPOP numkeys key:rw-access-delete [key ...] where:<MIN | MAX> [COUNT "
+        "count:pop-count]",
         complexity="O(K + M*log N) for K keys and M returned members",
-        writes=True,
         reply="keyed_scores",
         once="COUNT",
         summary="Return members of the first sorted set that is not empty after removing them.",

@@ -31,7 +31,7 @@ class Sorting(Edge):
 
     @command(
         "SORT key [BY by:pattern] [LIMIT offset count] [GET get:pattern [GET pattern ...]] "
-        "[order:<ASC | DESC>] [ALPHA] [STORE destination]",
+        "[order:<ASC | DESC>] [ALPHA] [STORE destination:ow-update]",
         complexity="O(N + M*log M) for N elements and M returned ones",
         grows=True,
         reply="sort",

@@ -13,6 +13,7 @@ from typing import Final, cast
 from mypy_extensions import i64, mypyc_attr, u8
 
 from cachestorm.commands.edge import Edge
+from cachestorm.declare.bound import Bound
 from cachestorm.declare.declaration import Declaration
 from cachestorm.entry import BUFFER, OBJECT, STRING, Entry
 from cachestorm.errors import CommandSyntaxError, WrongTypeError
@@ -32,6 +33,10 @@ _UNSET: Final = UNSET
 _NO_TAGS: Final[tuple[str, ...]] = ()
 _DELETED: Final = Cause.DELETED
 _EXPIRED: Final = Cause.EXPIRED
+
+
+def _access_of_set(bound: Bound) -> str:
+    return "rw-access-update" if bound.given("get") else "ow-update"
 
 
 # No trait but the one concrete base of Cache: its attributes have fixed offsets here, and
@@ -71,13 +76,15 @@ class Strings(Edge):
             store.leave()
 
     @command(
-        "SET key value [NX | XX] [GET] [EX ttl:seconds | PX ttl:milliseconds | "
+        "SET key:rw-access-update-variable_flags value [NX | XX] [GET] [EX ttl:seconds | PX "
+        "ttl:milliseconds | "
         "EXAT ttl:unix-seconds | PXAT ttl:unix-milliseconds | KEEPTTL] "
         "[TAGS tags:tag [tag ...]]",
         complexity="O(1); O(N) in the tags where there are any",
         grows=True,
         reply="set",
         fetches="_set_fetching",
+        narrowed=_access_of_set,
         summary="Set the value of a key, its time to live and its tags.",
     )
     def set(
@@ -228,7 +235,7 @@ class Strings(Edge):
         return former if get else done
 
     @command(
-        "SETNX key value",
+        "SETNX key:ow-insert value",
         complexity="O(1)",
         grows=True,
         fast=True,
@@ -239,7 +246,7 @@ class Strings(Edge):
         return bool(self._store_whole(key, value, _UNSET, "setnx", True))
 
     @command(
-        "SETEX key ttl:seconds value",
+        "SETEX key:ow-update ttl:seconds value",
         complexity="O(1)",
         grows=True,
         reply="ok",
@@ -250,7 +257,7 @@ class Strings(Edge):
         return self._store_whole(key, value, ttl, "setex", False)
 
     @command(
-        "PSETEX key ttl:milliseconds value",
+        "PSETEX key:ow-update ttl:milliseconds value",
         complexity="O(1)",
         grows=True,
         reply="ok",
@@ -277,7 +284,7 @@ class Strings(Edge):
             self._leave()
 
     @command(
-        "GETSET key value",
+        "GETSET key:rw-access-update value",
         complexity="O(1)",
         grows=True,
         fast=True,
@@ -306,9 +313,8 @@ class Strings(Edge):
             self._leave()
 
     @command(
-        "GETDEL key",
+        "GETDEL key:rw-access-delete",
         complexity="O(1)",
-        writes=True,
         fast=True,
         reply="stored",
         summary="Return the value of a key after deleting the key.",
@@ -335,10 +341,10 @@ class Strings(Edge):
             self._leave()
 
     @command(
-        "GETEX key [EX ttl:seconds | PX ttl:milliseconds | EXAT ttl:unix-seconds | "
+        "GETEX key:rw-access-update [EX ttl:seconds | PX ttl:milliseconds | EXAT "
+        "ttl:unix-seconds | "
         "PXAT ttl:unix-milliseconds | PERSIST]",
         complexity="O(1)",
-        writes=True,
         fast=True,
         reply="stored",
         summary="Return the value of a key after giving it another time to live.",
@@ -405,7 +411,7 @@ class Strings(Edge):
             self._leave()
 
     @command(
-        "MSET key value [key value ...]",
+        "MSET key:ow-update value [key value ...]",
         complexity="O(N) in the keys",
         grows=True,
         reply="ok",
@@ -420,7 +426,7 @@ class Strings(Edge):
         return self._set_many(mapping, False)
 
     @command(
-        "MSETNX key value [key value ...]",
+        "MSETNX key:ow-insert value [key value ...]",
         complexity="O(N) in the keys",
         grows=True,
         summary="Set the values of many keys in one step, if none of them exists.",

@@ -60,7 +60,7 @@ class Tags(Edge):
     """SETTAG, INVALIDATE and the hierarchy of tags."""
 
     @command(
-        "SETTAG key value tag [tag ...]",
+        "SETTAG key:ow-update value tag [tag ...]",
         complexity=_TAG_WORK,
         grows=True,
         reply="ok",
@@ -89,7 +89,7 @@ class Tags(Edge):
             self._leave()
 
     @command(
-        "TAGS key",
+        "TAGS key:ro",
         complexity="O(N) in the tags of the key",
         summary="Return the tags of a key, in the order of tagging.",
     )
@@ -104,9 +104,8 @@ class Tags(Edge):
             self._leave()
 
     @command(
-        "ADDTAG key tag [tag ...]",
+        "ADDTAG key:rw-update tag [tag ...]",
         complexity="O(N) in the tags of the key",
-        writes=True,
         summary="Add tags to a key; its value and time to live stay.",
     )
     def addtag(self, key: str, *tags: str) -> int:
@@ -129,9 +128,8 @@ class Tags(Edge):
             self._leave()
 
     @command(
-        "REMTAG key tag [tag ...]",
+        "REMTAG key:rw-update tag [tag ...]",
         complexity="O(N) in the tags of the key",
-        writes=True,
         summary="Remove tags from a key; its value and time to live stay.",
     )
     def remtag(self, key: str, *tags: str) -> int:

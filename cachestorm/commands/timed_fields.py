@@ -38,10 +38,10 @@ class TimedFields(FieldDeadlines):
     """HGETEX and HSETEX."""
 
     @command(
-        "HGETEX key [EX ttl:seconds | PX ttl:milliseconds | EXAT ttl:unix-seconds | "
+        "HGETEX key:rw-access-update [EX ttl:seconds | PX ttl:milliseconds | EXAT "
+        "ttl:unix-seconds | "
         "PXAT ttl:unix-milliseconds | PERSIST] FIELDS numfields field [field ...]",
         complexity="O(N) in the given fields",
-        writes=True,
         fast=True,
         reply="stored_all",
         summary="Return the values of fields of a hash after giving them another time to live.",
@@ -96,7 +96,7 @@ class TimedFields(FieldDeadlines):
             self._leave()
 
     @command(
-        "HSETEX key [NX | XX] [FNX | FXX] [EX ttl:seconds | PX ttl:milliseconds | "
+        "HSETEX key:rw-insert [NX | XX] [FNX | FXX] [EX ttl:seconds | PX ttl:milliseconds | "
         "EXAT ttl:unix-seconds | PXAT ttl:unix-milliseconds | KEEPTTL] "
         "FIELDS numfields field value [field value ...]",
         complexity="O(N) in the given fields",

@@ -1,11 +1,11 @@
 """Bound: the arguments of one call on their way from words to Python values.
 
-Made by a plan, filled by matchers, looked at by hatches and reply converters.
+Made by a plan, filled by matchers, looked at by reply converters.
 """
 
 from __future__ import annotations
 
-from cachestorm.declare.kinds import Kind
+from cachestorm.declare.kinds import FoundKey, Kind
 
 
 class Slots:
@@ -60,9 +60,9 @@ class Bound:
             if kind is not None:
                 self.values[slot] = kind.read(self.values[slot])
 
-    def find_keys(self) -> list[str]:
+    def find_keys(self) -> list[FoundKey]:
         """The keys among the raw words, in declared order."""
-        found: list[str] = []
+        found: list[FoundKey] = []
         for slot in range(len(self.values)):
             kind = self.kinds[slot]
             if kind is not None:

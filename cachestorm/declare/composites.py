@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from cachestorm.declare.kinds import Kind
+from cachestorm.declare.kinds import FoundKey, Kind
 from cachestorm.errors import CommandSyntaxError
 
 
@@ -39,7 +39,7 @@ class Repeated(Kind):
         kind = self.kind
         return [kind.read(item) for item in raw]
 
-    def find_keys(self, raw: object, found: list[str]) -> None:
+    def find_keys(self, raw: object, found: list[FoundKey]) -> None:
         assert isinstance(raw, list)
         for item in raw:
             self.kind.find_keys(item, found)
@@ -56,7 +56,7 @@ class Together(Kind):
         assert isinstance(raw, list)
         return tuple([self.kinds[index].read(raw[index]) for index in range(len(raw))])
 
-    def find_keys(self, raw: object, found: list[str]) -> None:
+    def find_keys(self, raw: object, found: list[FoundKey]) -> None:
         assert isinstance(raw, list)
         for index in range(len(raw)):
             self.kinds[index].find_keys(raw[index], found)
@@ -83,7 +83,7 @@ class Rows(Kind):
                 rows.append(tuple([kinds[i].read(raw[at + i]) for i in range(width)]))
         return rows
 
-    def find_keys(self, raw: object, found: list[str]) -> None:
+    def find_keys(self, raw: object, found: list[FoundKey]) -> None:
         assert isinstance(raw, list)
         width = len(self.kinds)
         for at in range(len(raw)):

@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Final, TypeVar
 
+from cachestorm.declare.bound import Bound
 from cachestorm.declare.notation import Notation, name_of, parse
 from cachestorm.errors import DeclarationError
 
@@ -29,6 +30,7 @@ class Declaration:
     share, and then declares each.
 
     Args:
+        writes: may change the data; left out, the notation says it of the keys.
         declarations: where to add it; left out, DECLARATIONS.
 
     Attributes:
@@ -37,13 +39,13 @@ class Declaration:
         container, subcommand: upper case; `subcommand` is empty for most.
         group: as COMMAND DOCS spells it: `string`, `sorted-set`.
         since: the release of CacheStorm that had it first.
-        writes: may change the data.
         grows: it writes and may need memory; refused when there is none (Redis' `denyoom`).
         fast: O(1) or O(log N), as Redis' flag says.
         reply: the name of a converter in `replies`.
         fetches: the method called instead when the option GET is given, with what to give
             for a missing key before the other arguments; or empty.
-        bind: the name of a hatch in `hatches`, for what the notation cannot say; or empty.
+        narrowed: where options decide how a key is accessed (`variable_flags`), a function
+            that says it of a call in the notation's words; or None.
         stray: the refusal of words that fit nowhere; `{arg}` is the first of them.
             STRAY_IS_ARITY: more words than fit are a wrong number of arguments.
             STRAY_IS_NOTHING: they are not looked at (QUIT).
@@ -70,12 +72,12 @@ class Declaration:
         complexity: str,
         summary: str,
         since: str = "0.1",
-        writes: bool = False,
+        writes: bool | None = None,
         grows: bool = False,
         fast: bool = False,
         reply: str = "native",
         fetches: str = "",
-        bind: str = "",
+        narrowed: Callable[[Bound], str] | None = None,
         stray: str = "syntax error",
         once: str = "",
         connection: bool = False,
@@ -89,12 +91,12 @@ class Declaration:
         self.since = since
         self.complexity = complexity
         self.summary = summary
-        self.writes = writes or grows
+        self._writes = True if grows else writes
         self.grows = grows
         self.fast = fast
         self.reply = reply
         self.fetches = fetches
-        self.bind = bind
+        self.narrowed = narrowed
         self.stray = stray
         self.once = once
         self.connection = connection
@@ -121,6 +123,13 @@ class Declaration:
     def full_name(self) -> str:
         """As errors and COMMAND INFO write it: `set`, `object|encoding`."""
         return self.name.lower().replace(" ", "|")
+
+    @property
+    def writes(self) -> bool:
+        """Whether it may change the data."""
+        if self._writes is not None:
+            return self._writes
+        return any([key.writes for key in self.notation.accesses()])
 
     @property
     def notation(self) -> Notation:

@@ -5,19 +5,18 @@ Pure functions of a declaration; the results are wire values.
 
 1. Key positions are (first, last, step) as far as places are fixed; what stands behind a
    token or a number is `movablekeys`, and only the plan's `keys` finds it.
-2. Flags of key specs say reading or writing and no more: a notation does not know whether
-   a write also reads.
+2. Flags of key specs are the kinds of the keys in the notation.
 
 Source: https://redis.io/docs/latest/develop/reference/key-specs/
 """
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, cast
 
 from cachestorm.declare.declaration import DECLARATIONS, STRAY_IS_NOTHING, Declaration
 from cachestorm.declare.kinds import Key, Tally
-from cachestorm.declare.notation import BLOCK, ONEOF, Argument
+from cachestorm.declare.notation import BLOCK, ONEOF, Argument, key_nodes
 from cachestorm.declare.replies import Members, Status
 
 _DEEP: Final = "    "
@@ -127,7 +126,7 @@ def docs_of(declaration: Declaration) -> dict[str, object]:
     }
     arguments = declaration.notation.arguments
     if arguments:
-        keys = _key_nodes(arguments)
+        keys = key_nodes(arguments)
         docs["arguments"] = [_docs_of_argument(node, keys) for node in arguments]
     return docs
 
@@ -141,7 +140,7 @@ def help_of(container: str) -> list[str]:
     for declaration in (DECLARATIONS.subcommands(container) or {}).values():
         # what a choice is called says less than what there is to choose from
         spec = re.sub(r"[a-z-]+:(?=<)", "", declaration.spec.removeprefix(container + " "))
-        lines.append(re.sub(r"([a-z][a-z-]*)(:[a-z-]+)?", r"<\1>", spec))
+        lines.append(re.sub(r"([a-z][a-z-]*)(:[a-z_-]+)?", r"<\1>", spec))
         lines.extend(
             wrap(declaration.summary, 80, initial_indent=_DEEP, subsequent_indent=_DEEP)
         )
@@ -213,15 +212,6 @@ def _varies(node: Argument) -> bool:
     )
 
 
-def _key_nodes(nodes: list[Argument]) -> list[Argument]:
-    found: list[Argument] = []
-    for node in nodes:
-        if isinstance(node.kind, Key):
-            found.append(node)
-        found.extend(_key_nodes(node.children))
-    return found
-
-
 def _fixed_keys(declaration: Declaration) -> int:
     """How many key arguments `key_range_of` covers: the leading ones."""
     if not key_range_of(declaration)[0]:
@@ -229,7 +219,7 @@ def _fixed_keys(declaration: Declaration) -> int:
     count = 0
     is_counted = False
     for node in declaration.notation.arguments:
-        keys = _key_nodes([node])
+        keys = key_nodes([node])
         is_single = node.optional and not node.multiple
         if keys and (is_counted or node.token or is_single or node.shape == ONEOF):
             break
@@ -239,7 +229,7 @@ def _fixed_keys(declaration: Declaration) -> int:
 
 
 def _has_movable_keys(declaration: Declaration) -> bool:
-    keys = _key_nodes(declaration.notation.arguments)
+    keys = key_nodes(declaration.notation.arguments)
     return len(keys) > _fixed_keys(declaration)
 
 
@@ -267,17 +257,17 @@ def _docs_of_argument(node: Argument, keys: list[Argument]) -> dict[str, object]
 
 def _key_specs_of(declaration: Declaration) -> list[object]:
     specs: list[object] = []
-    flags = ["RW", "access", "update"] if declaration.writes else ["RO", "access"]
     at = _name_size(declaration)
     is_fixed = True
     nodes = declaration.notation.arguments
     for index, node in enumerate(nodes):
-        for key in _key_nodes([node]):
+        for key in key_nodes([node]):
+            access = cast(Key, key.kind)
             begin = _begin_search(node, key, at, is_fixed)
             find = _find_keys(nodes, index, key)
             specs.append(
                 {
-                    "flags": Members([Status(flag) for flag in flags]),
+                    "flags": Members([Status(flag) for flag in access.flags]),
                     "begin_search": begin,
                     "find_keys": find,
                 }

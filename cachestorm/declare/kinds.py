@@ -35,6 +35,11 @@ from cachestorm.errors import (
     NotAFloatError,
 )
 
+# What a key is to most commands that read; a notation says it by `key` alone.
+READ_KEY: Final = "ro-access"
+_ACCESSES: Final = ("ro", "rw", "ow", "rm")
+_EFFECTS: Final = ("access", "update", "insert", "delete", "variable_flags")
+
 NOT_AN_INTEGER: Final = "value is not an integer or out of range"
 NOT_A_FLOAT: Final = "value is not a valid float"
 # Of numbers that are negated: what has no positive counterpart is refused.
@@ -63,8 +68,12 @@ class Kind:
         """The value that the method takes."""
         return raw
 
-    def find_keys(self, raw: object, found: list[str]) -> None:
+    def find_keys(self, raw: object, found: list[FoundKey]) -> None:
         """Appends the keys among the argument; most kinds have none."""
+
+
+# A key among the arguments of a call, and how the command accesses it.
+FoundKey = tuple[str, "Key"]
 
 
 class Text(Kind):
@@ -81,7 +90,24 @@ class Text(Kind):
 
 
 class Key(Text):
-    """The name of an entry. An int is refused: in Python `cache[1]` is, too."""
+    """The name of an entry. An int is refused: in Python `cache[1]` is, too.
+
+    Args:
+        access: Redis' flags of the key, with `-` between them: `rw-access-delete`.
+
+    Attributes:
+        flags: the same, as COMMAND INFO has them: `["RW", "access", "delete"]`.
+        reads: the command looks at what is there (RO, RW), not only overwrites it (OW) or
+            removes it (RM).
+        writes: it may change what is there.
+    """
+
+    def __init__(self, access: str = READ_KEY) -> None:
+        super().__init__("key", "key")
+        mode, *effects = access.split("-")
+        self.flags = [mode.upper(), *effects]
+        self.reads = mode in ("ro", "rw")
+        self.writes = mode != "ro"
 
     def read(self, raw: object) -> object:
         if isinstance(raw, bytes):
@@ -90,8 +116,8 @@ class Key(Text):
             return checked_text(raw)
         raise InvalidKeyError(f"a key is a str, not {type(raw).__name__}")
 
-    def find_keys(self, raw: object, found: list[str]) -> None:
-        found.append(str(self.read(raw)))
+    def find_keys(self, raw: object, found: list[FoundKey]) -> None:
+        found.append((str(self.read(raw)), self))
 
 
 class Blob(Kind):
@@ -296,7 +322,7 @@ KINDS: Final = _tabulate(
     [
         AS_GIVEN,
         BOUND,
-        Key("key", "key"),
+        Key(),
         Text("string", "string"),
         Text("field", "string"),
         Text("member", "string"),
@@ -380,5 +406,11 @@ CHOICE_REFUSALS: Final = {
 
 
 def kind_named(name: str) -> Kind | None:
-    """The kind of that name, or of a parameter of that name."""
+    """The kind of that name, or of a parameter of that name.
+
+    Redis' flags of a key name a key that is accessed so: `rw-access-delete`.
+    """
+    mode, *effects = name.split("-")
+    if mode in _ACCESSES and all([effect in _EFFECTS for effect in effects]):
+        return Key(name)
     return KINDS.get(NAMED_KINDS.get(name, name))

@@ -5,6 +5,7 @@ positions are drawn from the tree. It knows kinds by name and no command.
 
 1. UPPER CASE is a literal token, lower case a parameter. `name:kind` gives both, a bare
    name is the name of its kind (`key`) or a name that `kinds.NAMED_KINDS` lists.
+   A key that is not just read has Redis' flags for its kind: `source:rw-access-delete`.
 2. The first word is the command. A second token, unless in brackets, is its subcommand.
 3. `[a]` is optional, `a | b` one of, `<a b>` a group. `name:<A | B>` is a choice of
    tokens bound to one parameter; unnamed, each token is a parameter of its own.
@@ -20,7 +21,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from cachestorm.declare.kinds import CHOICE_REFUSALS, Kind, kind_named
+from cachestorm.declare.kinds import CHOICE_REFUSALS, Key, Kind, kind_named
 from cachestorm.errors import DeclarationError
 
 PARAMETER: Final = "parameter"
@@ -122,6 +123,20 @@ class Notation:
         self.container = container
         self.subcommand = subcommand
         self.arguments = arguments
+
+    def accesses(self) -> list[Key]:
+        """How each key argument is accessed, in order."""
+        return [node.kind for node in key_nodes(self.arguments) if isinstance(node.kind, Key)]
+
+
+def key_nodes(nodes: list[Argument]) -> list[Argument]:
+    """The arguments that are keys, in order."""
+    found: list[Argument] = []
+    for node in nodes:
+        if isinstance(node.kind, Key):
+            found.append(node)
+        found.extend(key_nodes(node.children))
+    return found
 
 
 def name_of(spec: str) -> tuple[str, str]:

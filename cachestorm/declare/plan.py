@@ -21,8 +21,7 @@ from cachestorm.declare.binder import Binder
 from cachestorm.declare.bound import Bound, Slots
 from cachestorm.declare.declaration import STRAY_IS_ARITY, STRAY_IS_NOTHING, Declaration
 from cachestorm.declare.facts import arity_of, most_argv_of
-from cachestorm.declare.hatches import HATCHES, Hatch
-from cachestorm.declare.kinds import AS_GIVEN
+from cachestorm.declare.kinds import AS_GIVEN, FoundKey, Key
 from cachestorm.declare.matchers import stray_error
 from cachestorm.declare.parameters import NO_SLOT, Parameters
 from cachestorm.declare.replies import (
@@ -73,7 +72,6 @@ class Plan:
         )
         self._matcher = binder.matcher
         self._has_default = binder.has_default
-        self._hatch = _hatch_of(declaration)
         self._reply = _converter_of(declaration)
         # what most calls of these converters would come to, without a call
         self._keeps_bytes = declaration.reply in KEEPS_BYTES
@@ -82,7 +80,7 @@ class Plan:
         kinds = binder.direct_kinds()
         self._direct = len(kinds)
         self._direct_size = self._first + len(kinds)
-        if len(kinds) > _MOST_DIRECT or self._hatch is not None or not binder.is_direct:
+        if len(kinds) > _MOST_DIRECT or not binder.is_direct:
             self._direct_size = -1
         kinds.extend([AS_GIVEN] * _MOST_DIRECT)
         self._kind0 = kinds[0]
@@ -138,13 +136,19 @@ class Plan:
         if self.declaration.connection:
             raise NeedsConnectionError(self._command)
 
-    def keys(self, argv: list[object]) -> list[str]:
-        """The keys among the words, in declared order.
+    def keys(self, argv: list[object]) -> list[FoundKey]:
+        """The keys among the words in declared order, and how each is accessed.
 
         Raises:
             CacheStormError: for words that the command would refuse.
         """
-        return self._lex(argv, True).find_keys()
+        bound = self._lex(argv, True)
+        found = bound.find_keys()
+        narrowed = self.declaration.narrowed
+        if narrowed is not None:
+            access = Key(narrowed(bound))
+            return [(name, access) for name, _ in found]
+        return found
 
     def bind(self, argv: list[object]) -> Bound:
         """The words, lexed and converted.
@@ -175,8 +179,6 @@ class Plan:
         at = self._matcher.match(argv, self._first, len(argv), bound)
         if at < len(argv) and self.declaration.stray != STRAY_IS_NOTHING:
             raise stray_error(self.declaration.stray, argv[at])
-        if self._hatch is not None:
-            self._hatch(bound)
         return bound
 
     def _call_direct(self, target: object, argv: list[object], default: object) -> object:
@@ -226,15 +228,6 @@ class Plan:
                 parts.append(value)
         function = f"t.{self.declaration.fetches}" if fetches else "f"
         return cast(Caller, eval(f"lambda f, t, b, d: {function}({', '.join(parts)})"))
-
-
-def _hatch_of(declaration: Declaration) -> Hatch | None:
-    if not declaration.bind:
-        return None
-    hatch = HATCHES.get(declaration.bind)
-    if hatch is None:
-        raise DeclarationError(f"{declaration.name}: no hatch is called {declaration.bind!r}")
-    return hatch
 
 
 def _converter_of(declaration: Declaration) -> Converter | None:

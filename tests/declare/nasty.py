@@ -32,8 +32,8 @@ class Recorder:
         return default if key == "nokey" else (key, default)
 
     @command(
-        f"SET key value [NX | XX] [GET] [{EXPIRATION} | KEEPTTL] [TAGS tags:tag [tag ...]]",
-        writes=True,
+        f"SET key:rw-access-update-variable_flags value [NX | XX] [GET] [{EXPIRATION} | "
+        "KEEPTTL] [TAGS tags:tag [tag ...]]",
         grows=True,
         reply="set",
     )
@@ -51,26 +51,25 @@ class Recorder:
     ):
         return (key, value, ttl, nx, xx, get, keepttl, tags)
 
-    @command("DEL key [key ...]", group="generic", writes=True)
+    @command("DEL key:rm-delete [key ...]", group="generic")
     def delete(self, *keys):
         return keys
 
-    @command("MSET key value [key value ...]", writes=True, grows=True, reply="ok")
+    @command("MSET key:ow-update value [key value ...]", grows=True, reply="ok")
     def mset(self, mapping):
         return mapping
 
-    @command("INCR key", writes=True, grows=True, fast=True)
+    @command("INCR key:rw-access-update", grows=True, fast=True)
     def incr(self, key, amount=1):
         return (key, amount)
 
-    @command("APPEND key value", writes=True, grows=True, fast=True)
+    @command("APPEND key:rw-insert value", grows=True, fast=True)
     def append(self, key, value):
         return (key, value)
 
     @command(
-        "EXPIRE key ttl:seconds [NX | XX | GT | LT]",
+        "EXPIRE key:rw-update ttl:seconds [NX | XX | GT | LT]",
         group="generic",
-        writes=True,
         fast=True,
         stray="Unsupported option {arg}",
     )
@@ -90,15 +89,14 @@ class Recorder:
         return (cursor, [pattern, count, type_])
 
     @command(
-        "COPY source destination [DB destination-db:integer] [REPLACE]",
+        "COPY source destination:ow-update [DB destination-db:integer] [REPLACE]",
         group="generic",
-        writes=True,
         grows=True,
     )
     def copy(self, source, destination, *, destination_db=None, replace=False):
         return (source, destination, destination_db, replace)
 
-    @command("OBJECT ENCODING key", group="generic")
+    @command("OBJECT ENCODING key:ro", group="generic")
     def object_encoding(self, key):
         return key
 
@@ -107,9 +105,8 @@ class Recorder:
         return ["help"]
 
     @command(
-        "HSET key field value [field value ...]",
+        "HSET key:rw-update field value [field value ...]",
         group="hash",
-        writes=True,
         grows=True,
         fast=True,
     )
@@ -121,25 +118,22 @@ class Recorder:
         return {"f": key}
 
     @command(
-        "HEXPIRE key ttl:seconds [NX | XX | GT | LT] FIELDS numfields field [field ...]",
+        "HEXPIRE key:rw-update ttl:seconds [NX | XX | GT | LT] FIELDS numfields field "
+        "[field ...]",
         group="hash",
-        writes=True,
         fast=True,
         stray="Unsupported option {arg}",
     )
     def hexpire(self, key, ttl, *fields, nx=False, xx=False, gt=False, lt=False):
         return (key, ttl, fields, nx, xx, gt, lt)
 
-    @command(
-        "LPUSH key element [element ...]", group="list", writes=True, grows=True, fast=True
-    )
+    @command("LPUSH key:rw-insert element [element ...]", group="list", grows=True, fast=True)
     def lpush(self, key, *elements):
         return (key, *elements)
 
     @command(
-        "LPOP key [count:positive]",
+        "LPOP key:rw-access-delete [count:positive]",
         group="list",
-        writes=True,
         fast=True,
         reply="picked",
         stray="arity",
@@ -152,9 +146,9 @@ class Recorder:
         return [key, start, stop]
 
     @command(
-        "LMPOP numkeys key [key ...] where:<LEFT | RIGHT> [COUNT count:pop-count]",
+        "LMPOP numkeys key:rw-access-delete [key ...] where:<LEFT | RIGHT> [COUNT "
+        "count:pop-count]",
         group="list",
-        writes=True,
         reply="keyed",
         once="COUNT",
     )
@@ -162,43 +156,39 @@ class Recorder:
         return (keys[0], [*keys, where, count])
 
     @command(
-        "LMOVE source destination wherefrom:<LEFT | RIGHT> whereto:<LEFT | RIGHT>",
+        "LMOVE source:rw-access-delete destination:rw-insert wherefrom:<LEFT | RIGHT> "
+        "whereto:<LEFT | RIGHT>",
         group="list",
-        writes=True,
         grows=True,
         reply="bulk",
     )
     def lmove(self, source, destination, wherefrom="LEFT", whereto="RIGHT"):
         return (source, destination, wherefrom, whereto)
 
-    @command(
-        "LINSERT key <BEFORE | AFTER> pivot element", group="list", writes=True, grows=True
-    )
+    @command("LINSERT key:rw-insert <BEFORE | AFTER> pivot element", group="list", grows=True)
     def linsert(self, key, pivot, element, *, before=False, after=False):
         return (key, pivot, element, before, after)
 
     @command(
-        "BLPOP key [key ...] timeout",
+        "BLPOP key:rw-access-delete [key ...] timeout",
         group="list",
-        writes=True,
         flags="blocking",
         reply="keyed",
     )
     def blpop(self, keys, timeout):
         return [*keys, timeout]
 
-    @command("SADD key member [member ...]", group="set", writes=True, grows=True, fast=True)
+    @command("SADD key:rw-insert member [member ...]", group="set", grows=True, fast=True)
     def sadd(self, key, *members):
         return (key, *members)
 
-    @command("SINTERSTORE destination key [key ...]", group="set", writes=True, grows=True)
+    @command("SINTERSTORE destination:ow-update key [key ...]", group="set", grows=True)
     def sinterstore(self, destination, *keys):
         return (destination, *keys)
 
     @command(
-        "ZADD key [NX | XX] [GT | LT] [CH] [INCR] score member [score member ...]",
+        "ZADD key:rw-update [NX | XX] [GT | LT] [CH] [INCR] score member [score member ...]",
         group="sorted-set",
-        writes=True,
         grows=True,
         fast=True,
     )
@@ -252,9 +242,8 @@ class Recorder:
 
     @command(
         "SORT key [BY by:pattern] [LIMIT offset count] [GET get:pattern [GET pattern ...]] "
-        "[order:<ASC | DESC>] [ALPHA] [STORE destination]",
+        "[order:<ASC | DESC>] [ALPHA] [STORE destination:ow-update]",
         group="generic",
-        writes=True,
         grows=True,
         reply="sort",
         flags="@set @sortedset @list @dangerous",
@@ -289,15 +278,6 @@ class Recorder:
     # By declaration alone: what binds is all there is to see.
 
     @command(
-        "XREAD [COUNT count] [BLOCK block:timeout-ms] STREAMS key [key ...] id:string [id ...]",
-        group="stream",
-        bind="stream_halves",
-        flags="blocking",
-    )
-    def xread(self, keys, ids, count=None, block=None):
-        return (keys, ids, count, block)
-
-    @command(
         "CLIENT KILL filter:<addr:string | "
         "new-format:<[ID client-id [client-id ...]] | "
         "[TYPE client-type:<NORMAL | MASTER | PRIMARY | SLAVE | REPLICA | PUBSUB>] | "
@@ -329,12 +309,12 @@ class Recorder:
         return (script, keys, args)
 
     @command(
-        "BITFIELD key [operation:<GET encoding:string offset:string | "
+        "BITFIELD key:rw-access-update-variable_flags [operation:<GET encoding:string "
+        "offset:string | "
         "[OVERFLOW <WRAP | SAT | FAIL>] "
         "<SET encoding:string offset:string value:integer | "
         "INCRBY encoding:string offset:string increment>> [operation ...]]",
         group="bitmap",
-        writes=True,
         grows=True,
     )
     def bitfield(self, key, operations=()):

@@ -81,8 +81,6 @@ def run(line: str) -> object:
         ),
         ("HRANDFIELD h", ("h", None, NO)),
         ("HRANDFIELD h 2 WITHVALUES", ("h", 2, True)),
-        ("XREAD COUNT 2 STREAMS a b 0 1", (["a", "b"], ["0", "1"], 2, None)),
-        ("XREAD BLOCK 1500 STREAMS a 0", (["a"], ["0"], None, 1.5)),
         ("CLIENT KILL 1.1.1.1:5", ("1.1.1.1:5", (), None, None, None, "YES", None)),
         (
             "CLIENT KILL ID 4 5 SKIPME no TYPE normal",
@@ -184,9 +182,6 @@ REFUSALS = [
     ("SORT k BY", SYNTAX),
     ("HRANDFIELD h WITHVALUES", INTEGER),
     ("HRANDFIELD h 1 foo", SYNTAX),
-    ("XREAD COUNT x STREAMS a 0", INTEGER),
-    ("XREAD BLOCK -1 STREAMS a 0", "timeout is negative"),
-    ("XREAD COUNT 1", "wrong number of arguments for 'xread' command"),
     ("EVAL s x", INTEGER),
     ("EVAL s -1", "Number of keys can't be negative"),
     ("EVAL s 5", "Number of keys can't be greater than number of args"),
@@ -216,11 +211,6 @@ NEWER_REFUSALS = [
     (
         "HEXPIRE h 5 FIELDS 1 a NX",
         NUMFIELDS,
-    ),
-    (
-        "XREAD STREAMS a b c",
-        "Unbalanced 'xread' list of streams: "
-        "for each stream key an ID or '$' must be specified.",
     ),
 ]
 
@@ -253,7 +243,6 @@ def test_an_unknown_command_is_echoed_up_to_128_bytes() -> None:
         ("SINTERSTORE d a b", ["d", "a", "b"]),
         ("LMPOP 2 a b LEFT", ["a", "b"]),
         ("SORT k BY w_* GET # STORE d", ["k", "d"]),
-        ("XREAD STREAMS a b 0 1", ["a", "b"]),
         ("EVAL s 2 a b c", ["a", "b"]),
         ("BLPOP a b 0", ["a", "b"]),
         ("OBJECT ENCODING k", ["k"]),
@@ -262,7 +251,7 @@ def test_an_unknown_command_is_echoed_up_to_128_bytes() -> None:
 )
 def test_a_command_line_has_these_keys(line: str, expected: list[str]) -> None:
     argv: list[object] = [arg.encode() for arg in line.split()]
-    assert TABLE.resolve(argv).keys(argv) == expected
+    assert [key for key, _ in TABLE.resolve(argv).keys(argv)] == expected
 
 
 def test_python_objects_bind_as_they_are() -> None:
@@ -314,7 +303,6 @@ def test_the_callers_of_a_plan_are_bounded() -> None:
     [
         ("A key value", {}, "A: the method has no parameter for 'value'; it has key"),
         ("A key", {"reply": "nonsense"}, "A: no reply is called 'nonsense'"),
-        ("A key", {"bind": "nonsense"}, "A: no hatch is called 'nonsense'"),
         ("A <key | value>", {}, "A: nothing tells 'key' apart"),
     ],
 )
@@ -353,13 +341,6 @@ def test_all_declared_commands_have_a_plan() -> None:
 
     TABLE.load()
     REGISTRY.load()
-
-
-def test_these_commands_use_a_hatch() -> None:
-    import cachestorm  # noqa: F401  declares them
-
-    users = {d.name: d.bind for d in [*TABLE, *REGISTRY] if d.bind}
-    assert users == {"XREAD": "stream_halves"}
 
 
 TOKENS = sorted(

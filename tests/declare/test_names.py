@@ -72,7 +72,6 @@ def spelled(name: str, **named: object) -> str:
         ),
         ("EVAL", {"script": "s", "arg": ["a"]}, "EVAL s 0 a"),
         ("EVAL", {"script": "s", "keys": ["k"], "args": "a"}, "EVAL s 1 k a"),
-        ("XREAD", {"keys": ["a"], "id": ["0"], "block": 5}, "XREAD BLOCK 5 STREAMS a 0"),
         ("CLIENT KILL", {"id": [4, 5], "skipme": "no"}, "CLIENT KILL ID 4 5 SKIPME no"),
         ("CLIENT KILL", {"addr": "1:2"}, "CLIENT KILL 1:2"),
         (

@@ -213,11 +213,17 @@ def test_all_facts_of_a_command_are_those_of_the_real_server(
     assert (facts - real_facts, real_facts - facts) == expected
     if name not in SPECS_MEANT:
         assert places(theirs[8]) == places(ours[8])
+        assert accesses(ours[8]) == accesses(theirs[8])
 
 
 def places(specs: list[dict]) -> list[tuple]:
     """Where the keys are that specs speak of."""
     return [(spec["begin_search"], spec["find_keys"]) for spec in specs]
+
+
+def accesses(specs: list[dict]) -> list[list[str]]:
+    """What is done to the keys that specs speak of."""
+    return [sorted(spec["flags"]) for spec in specs]
 
 
 @pytest.mark.parametrize(("line", "text"), [*REFUSALS, *NEWER_REFUSALS])

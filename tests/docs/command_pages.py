@@ -157,7 +157,7 @@ def _syntax(declaration: Declaration) -> str:
     """The notation without its kinds, as Redis' documentation shows it."""
     # the name of a choice is for Python only
     without_names = re.sub(r"\b[a-z][a-z-]*:(?=<)", "", declaration.spec)
-    return re.sub(r"\b([a-z][a-z0-9-]*):[a-z-]+", r"\1", without_names)
+    return re.sub(r"\b([a-z][a-z0-9-]*):[a-z_-]+", r"\1", without_names)
 
 
 def _wrapped(text: str) -> str:
