@@ -30,6 +30,7 @@ from cachestorm.operations.ordering import (
     ordered,
     replaced,
 )
+from cachestorm.operations.reply_size import ReplySize
 from cachestorm.values.list import ListValue
 
 command: Final = partial(Declaration, group="generic")
@@ -86,7 +87,7 @@ class Sorting(Edge):
             if not is_long_sort(space, entry, wanted, patterns):
                 found = cut(ordered(space, entry, wanted), offset, count)
                 if patterns:
-                    found = replaced(space, found, patterns)
+                    found = replaced(space, found, patterns, ReplySize(space))
                 if target is None:
                     return found
                 made = ListValue()
@@ -127,7 +128,7 @@ class Sorting(Edge):
             entry = space.find(key)
             if not is_long_sort(space, entry, wanted, patterns):
                 found = cut(ordered(space, entry, wanted), offset, count)
-                return replaced(space, found, patterns) if patterns else found
+                return replaced(space, found, patterns, ReplySize(space)) if patterns else found
         finally:
             self._leave()
         ordering = Ordering(self._store, space, key, wanted, patterns, offset, count, None)

@@ -23,13 +23,14 @@ from cachestorm.keyspace.store import Store
 from cachestorm.markers import MISSING
 from cachestorm.operations.containers import entry_of, hash_at, replace
 from cachestorm.operations.derivation import PIECE, PLAIN, Derivation
+from cachestorm.operations.reply_size import ReplySize
 from cachestorm.operations.sample_sort import SampleSort
 from cachestorm.operations.string_values import scalar
 from cachestorm.values.container import Container
 from cachestorm.values.list import ListValue
 from cachestorm.values.set import SetValue
 from cachestorm.values.sorted_set import SortedSet, member_of
-from cachestorm.values.weights import is_scalar, unbox
+from cachestorm.values.weights import is_scalar, unbox, weigh
 
 _MISSING: Final = MISSING
 _NO_NUMBER: Final = "One or more scores can't be converted into double"
@@ -210,10 +211,11 @@ class Ordering(Derivation):
         elif entry.kind != SET and wanted.is_descending:
             elements.reverse()
         start, stop = _limits(len(in_order), self._offset, self._count)
+        size = ReplySize(space)
         while start < stop:
             some = in_order[start : min(start + PIECE, stop)]
             if self._patterns:
-                some = replaced(space, some, self._patterns)
+                some = replaced(space, some, self._patterns, size)
             if self._target is None:
                 self._found.extend(some)
             else:
@@ -268,11 +270,19 @@ def _limits(length: int, offset: int, count: int) -> tuple[int, int]:
     return start, length if count < 0 else min(start + count, length)
 
 
-def replaced(space: Keyspace, elements: list[object], patterns: list[bytes]) -> list[object]:
+def replaced(
+    space: Keyspace, elements: list[object], patterns: list[bytes], size: ReplySize
+) -> list[object]:
+    """What patterns stand for, element by element.
+
+    Raises:
+        ReplyTooLargeError: if it is more than there is room for.
+    """
     found: list[object] = []
     for element in elements:
         for pattern in patterns:
             value = _looked_up(space, pattern, element)
+            size.take(weigh(value))
             found.append(None if value is _MISSING else value)
     return found
 
