@@ -88,6 +88,8 @@ class Cache(
             `allkeys-lru`, `volatile-ttl`, or `noeviction`, which refuses the write instead.
         sample_size: how many entries a policy that samples draws for a victim.
         default_ttl: time to live of keys written without one; None for none.
+        max_reply: what one answer may hold, in bytes or as a size; None for as much as
+            `max_memory`, and 64 MiB at least, or 1 GiB where that is not set.
         hot_keys: whether hits are counted for `hotkeys`.
         clock: where deadlines are measured; a test gives a `ManualClock`.
 
@@ -115,6 +117,7 @@ class Cache(
         policy: str = DEFAULT_POLICY,
         sample_size: int = SAMPLE_SIZE,
         default_ttl: object = None,
+        max_reply: int | str | None = None,
         hot_keys: bool = True,
         clock: Clock | None = None,
     ) -> None:
@@ -130,6 +133,7 @@ class Cache(
         self._reference = self._store.reference(self._space)
         self._serves_others = False
         self._space.default_ttl_ms = _ttl_ms(default_ttl)
+        self._store.max_reply_bytes = _limit_bytes(max_reply)
         guard(self._store)
 
     # -- namespaces
@@ -362,6 +366,20 @@ class Cache(
             self._store.limit(limit, self._store.max_entries)
         finally:
             self._leave()
+
+    @property
+    def max_reply(self) -> int | None:
+        """The most bytes that one answer may hold, or None for what is derived.
+
+        It bounds what can be larger than all that is there: `mget` of one key many times,
+        `srandmember` with a negative count, `sort` with `get`.
+        """
+        limit: int = self._store.max_reply_bytes
+        return limit or None
+
+    @max_reply.setter
+    def max_reply(self, size: int | str | None) -> None:
+        self._store.max_reply_bytes = _limit_bytes(size)
 
     @property
     def max_entries(self) -> int | None:

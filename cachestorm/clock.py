@@ -7,16 +7,23 @@ milliseconds since 1970, as Redis' are: they survive restarts and travel between
    stays expired.
 2. Nor does it stand still until the system's clock has caught up: meanwhile it goes on from
    the latest time by the steady clock, so that what is new expires when it should.
+3. While it is ahead of the system's clock, points in time that come from outside, or go
+   there, are told apart by `ahead_ms`: a deadline in a minute by the system's clock is one
+   in a minute, although this clock may be hours beyond it.
 """
 
 from __future__ import annotations
 
 from time import monotonic
+from typing import Final
 
 from librt.time import time as wall_time
 from mypy_extensions import i64
 
 from cachestorm.errors import ArgumentError
+
+# By how much it may be ahead without a word: a system's clock is slewed by less.
+SLEWED_MS: Final = 50
 
 
 class Clock:
@@ -27,6 +34,7 @@ class Clock:
         # by how much this clock is before the steady one, and what it last said by it
         self._lead_ms: i64 = 0
         self._led_to_ms: i64 = 0
+        self._ahead_ms: i64 = 0
 
     def now_ms(self) -> i64:
         """Milliseconds since 1970."""
@@ -35,6 +43,18 @@ class Clock:
             return self._go_on()
         self._latest_ms = now
         return now
+
+    def ahead_ms(self) -> i64:
+        """How far it is ahead of the system's clock: 0 unless that was set back.
+
+        The same from call to call, but for another jump: it does not tremble with the clocks.
+        """
+        ahead = self.now_ms() - i64(wall_time() * 1000.0)
+        if ahead <= 0:
+            self._ahead_ms = 0
+        elif not -SLEWED_MS <= ahead - self._ahead_ms <= SLEWED_MS:
+            self._ahead_ms = ahead
+        return self._ahead_ms
 
     def _go_on(self) -> i64:
         """The time while the system's clock is behind what it has said."""
@@ -65,6 +85,9 @@ class ManualClock(Clock):
 
     def now_ms(self) -> i64:
         return self._latest_ms
+
+    def ahead_ms(self) -> i64:
+        return 0
 
     def advance(self, seconds: float) -> None:
         """Moves the clock forward.

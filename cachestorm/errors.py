@@ -154,6 +154,21 @@ class OutOfMemoryError(CacheStormError, MemoryError):
 
 
 @mypyc_attr(native_class=False)
+class ReplyTooLargeError(CacheStormError, MemoryError):
+    """What was asked for would hold more than one reply may: nothing was built."""
+
+    def __init__(self, most: int) -> None:
+        # the argument, so that a pickled one is made anew of it
+        super().__init__(most)
+
+    def __str__(self) -> str:
+        return (
+            f"the reply would hold more than {self.args[0]} bytes (max_reply): "
+            "ask for less at once"
+        )
+
+
+@mypyc_attr(native_class=False)
 class CodecError(CacheStormError, TypeError):
     """A value that the cache's codec cannot turn into bytes."""
 

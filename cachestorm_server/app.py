@@ -47,6 +47,7 @@ def make_cache(config: Config) -> Cache:
         memory.max_entries or None,
         policy=memory.eviction_policy,
         sample_size=memory.eviction_sample_size,
+        max_reply=memory.max_reply or None,
     )
     for name, limits in config.namespaces.items():
         ttl_ms = limits.default_ttl

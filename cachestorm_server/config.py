@@ -106,6 +106,8 @@ class MemoryConfig:
 
     max_memory: Annotated[int, Spec(SIZE)] = 0
     max_entries: Annotated[int, Spec(LIMIT)] = 0
+    # what one reply may hold; 0: as much as max_memory, or 1gb
+    max_reply: Annotated[int, Spec(SIZE)] = 0
     eviction_policy: Annotated[str, Spec(POLICY)] = DEFAULT_POLICY
     pressure_warning: Annotated[int, Spec(PERCENT, _PRESSURE)] = 70
     pressure_critical: Annotated[int, Spec(PERCENT, _PRESSURE)] = 85

@@ -19,6 +19,7 @@ from cachestorm.errors import InvalidTtlError
 from cachestorm.events import Cause
 from cachestorm.operations.lifetimes import (
     Only,
+    by_the_clock,
     in_milliseconds,
     moment_of,
     positive_span,
@@ -142,7 +143,7 @@ class Deadlines(Edge):
             now = space.shared.now_ms()
             # a sum of Python's integers: what a user gave may not fit into 64 bits
             start: int = 0 if lifetime.absolute else now
-            wanted = lifetime.ms + start
+            wanted = by_the_clock(lifetime, space).ms + start
             # one that began before 64 bits is refused even where the sum lies within them
             if lifetime.ms < INT64_MIN or wanted > INT64_MAX:
                 raise InvalidTtlError(f"invalid expire time in '{name}' command")
@@ -251,7 +252,9 @@ class Deadlines(Edge):
             entry = space.peek(key)
             if entry is None:
                 return default
-            return int(entry.expires_at_ms) if entry.expires_at_ms else None
+            if entry.expires_at_ms == 0:
+                return None
+            return int(entry.expires_at_ms - space.shared.clock.ahead_ms())
         finally:
             self._leave()
 

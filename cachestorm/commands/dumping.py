@@ -31,7 +31,7 @@ from cachestorm.errors import (
 from cachestorm.events import Cause
 from cachestorm.keyspace.tag_index import checked_tags
 from cachestorm.operations.containers import entry_of
-from cachestorm.operations.lifetimes import in_milliseconds, milliseconds_of
+from cachestorm.operations.lifetimes import by_the_clock, in_milliseconds, milliseconds_of
 from cachestorm.operations.names import exact_key
 from cachestorm.payload.dumps import dumped, restored
 from cachestorm.payload.entry_snapshot import Loaded, snapshot_of
@@ -131,6 +131,8 @@ class Dumping(Edge):
             if present is not None and not replace:
                 raise BusyKeyError()
             now = space.shared.now_ms()
+            if absttl and lifetime != 0:
+                lifetime = by_the_clock(Lifetime(lifetime, True), space).ms
             deadline: i64 = _deadline(lifetime, absttl, now)
             entry.drop_due_fields(now)
             if (deadline != 0 and deadline <= now) or entry.is_empty():

@@ -20,7 +20,7 @@ from cachestorm.commands.edge import Edge
 from cachestorm.declare.declaration import Declaration
 from cachestorm.entry import HASH
 from cachestorm.operations.containers import entry_of, hash_at, settle
-from cachestorm.operations.lifetimes import Only, lifetime_of
+from cachestorm.operations.lifetimes import Only, by_the_clock, lifetime_of
 from cachestorm.operations.names import exact_key, names_of
 
 command: Final = partial(Declaration, group="hash")
@@ -160,7 +160,7 @@ class FieldDeadlines(Edge):
         space = self._enter()
         try:
             now_ms = space.shared.now_ms()
-            deadline = lifetime.expires_at_ms(now_ms, name, True)
+            deadline = by_the_clock(lifetime, space).expires_at_ms(now_ms, name, True)
             entry = entry_of(space, key, HASH)
             if entry is None:
                 return [NO_FIELD] * len(names)
@@ -269,13 +269,14 @@ class FieldDeadlines(Edge):
                 return [NO_FIELD] * len(names)
             found = hash_at(space, entry)
             now_ms = space.shared.now_ms()
+            ahead_ms: int = space.shared.clock.ahead_ms() if absolute else 0
             answers: list[int] = []
             for field in names:
                 deadline = found.deadline_ms(field)
                 if deadline == 0:
                     answers.append(NO_DEADLINE if field in found else NO_FIELD)
                 elif absolute:
-                    answers.append(deadline // unit_ms)
+                    answers.append((deadline - ahead_ms) // unit_ms)
                 else:
                     answers.append((deadline - now_ms + unit_ms // 2) // unit_ms)
             return answers

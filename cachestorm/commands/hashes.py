@@ -30,6 +30,7 @@ from cachestorm.operations.arithmetic import float_sum
 from cachestorm.operations.containers import (
     SCAN_COUNT,
     admit,
+    check_draw,
     drawn,
     drawn_places,
     entry_of,
@@ -39,9 +40,10 @@ from cachestorm.operations.containers import (
     walk_stop,
 )
 from cachestorm.operations.names import exact_key, name_of, names_of
+from cachestorm.operations.reply_size import ReplySize
 from cachestorm.patterns import matches
 from cachestorm.values.hash import Hash
-from cachestorm.values.weights import box
+from cachestorm.values.weights import box, weigh
 
 command: Final = partial(Declaration, group="hash")
 
@@ -174,7 +176,13 @@ class Hashes(TimedFields):
             if entry is None:
                 return [default] * len(names)
             found = hash_at(space, entry)
-            return [found.get(name, default) for name in names]
+            values: list[object] = []
+            size = ReplySize(space)
+            for name in names:
+                value = found.get(name, default)
+                size.take(weigh(value))
+                values.append(value)
+            return values
         finally:
             self._leave()
 
@@ -399,6 +407,7 @@ class Hashes(TimedFields):
             length = i64(len(fields))
             if count is None:
                 return fields.field_at(drawn(length))
+            check_draw(space, count, fields)
             places = drawn_places(count, length)
             if withvalues:
                 return [(fields.field_at(at), fields.value_at(at)) for at in places]

@@ -20,6 +20,7 @@ from cachestorm.errors import ArgumentError
 from cachestorm.operations.containers import (
     SCAN_COUNT,
     admit,
+    check_draw,
     drawn,
     drawn_places,
     entry_of,
@@ -236,6 +237,7 @@ class Sets(SetAlgebra):
             length = i64(len(found))
             if count is None:
                 return found.member_at(drawn(length))
+            check_draw(space, count, found)
             return [found.member_at(at) for at in drawn_places(count, length)]
         finally:
             self._leave()

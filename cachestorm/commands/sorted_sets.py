@@ -23,6 +23,7 @@ from cachestorm.errors import ArgumentError, ArityError, CommandSyntaxError
 from cachestorm.keyspace.keyspace import Keyspace
 from cachestorm.operations.containers import (
     SCAN_COUNT,
+    check_draw,
     drawn,
     drawn_places,
     entry_of,
@@ -382,6 +383,7 @@ class SortedSets(SortedSetRanges, SortedSetAlgebra):
             length = i64(len(found))
             if count is None:
                 return member_of(found.row_at(drawn(length)))
+            check_draw(space, count, found)
             rows = [found.row_at(at) for at in drawn_places(count, length)]
             return scored(rows) if withscores else members_of(rows)
         finally:

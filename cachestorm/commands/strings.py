@@ -18,12 +18,14 @@ from cachestorm.declare.declaration import Declaration
 from cachestorm.entry import BUFFER, OBJECT, STRING, Entry
 from cachestorm.errors import CommandSyntaxError, WrongTypeError
 from cachestorm.events import Cause
+from cachestorm.keyspace.holdings import size_of
 from cachestorm.keyspace.keyspace import Keyspace
 from cachestorm.keyspace.latch import NOTHING_INTERRUPTS, STEPS_ARE_ATOMIC
 from cachestorm.keyspace.tag_index import checked_tags
 from cachestorm.markers import UNSET
 from cachestorm.operations.lifetimes import Lasting, deadline_of, in_milliseconds
 from cachestorm.operations.names import exact_key
+from cachestorm.operations.reply_size import ReplySize
 from cachestorm.operations.string_values import kind_of, scalar
 from cachestorm.values.weights import box, is_shared, unbox
 
@@ -400,11 +402,13 @@ class Strings(Edge):
         space = self._enter()
         try:
             found: list[object] = []
+            size = ReplySize(space)
             for name in names:
                 entry = space.find(name)
                 if entry is None or (entry.kind > OBJECT and entry.kind != BUFFER):
                     found.append(default)
                 else:
+                    size.take(size_of(entry.kind, space.value(entry)))
                     found.append(_whole(space, entry))
             return found
         finally:

@@ -20,9 +20,10 @@ from cachestorm.declare.declaration import Declaration
 from cachestorm.declare.kinds import Lifetime
 from cachestorm.entry import HASH
 from cachestorm.errors import ArityError, CommandSyntaxError
+from cachestorm.keyspace.keyspace import Keyspace
 from cachestorm.markers import UNSET
 from cachestorm.operations.containers import admit, entry_of, hash_at, settle
-from cachestorm.operations.lifetimes import lifetime_of
+from cachestorm.operations.lifetimes import by_the_clock, lifetime_of
 from cachestorm.operations.names import exact_key, name_of, names_of, pairs_of
 from cachestorm.values.hash import Hash
 from cachestorm.values.weights import box
@@ -72,7 +73,7 @@ class TimedFields(FieldDeadlines):
         space = self._enter()
         try:
             now_ms = space.shared.now_ms()
-            deadline = _deadline(lifetime, now_ms, "hgetex")
+            deadline = _deadline(lifetime, space, "hgetex")
             entry = entry_of(space, key, HASH)
             if entry is None:
                 return [default] * len(names)
@@ -141,7 +142,7 @@ class TimedFields(FieldDeadlines):
         space = self._enter()
         try:
             now_ms = space.shared.now_ms()
-            deadline = _deadline(lifetime, now_ms, "hsetex")
+            deadline = _deadline(lifetime, space, "hsetex")
             space.make_room_for_growth()
             entry = entry_of(space, key, HASH)
             if (nx and entry is not None) or (xx and entry is None):
@@ -191,8 +192,11 @@ def rows_of(
     return rows
 
 
-def _deadline(lifetime: Lifetime | None, now_ms: int, name: str) -> int:
-    return 0 if lifetime is None else lifetime.expires_at_ms(now_ms, name, True)
+def _deadline(lifetime: Lifetime | None, space: Keyspace, name: str) -> int:
+    if lifetime is None:
+        return 0
+    now_ms: int = space.shared.now_ms()
+    return by_the_clock(lifetime, space).expires_at_ms(now_ms, name, True)
 
 
 def _expire(found: Hash, field: str, deadline: int, now_ms: int) -> None:

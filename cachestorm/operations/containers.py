@@ -23,6 +23,7 @@ from cachestorm.errors import (
 )
 from cachestorm.events import Cause
 from cachestorm.keyspace.keyspace import Keyspace
+from cachestorm.operations.reply_size import ReplySize
 from cachestorm.values.container import Container
 from cachestorm.values.hash import Hash
 from cachestorm.values.list import ListValue
@@ -101,6 +102,20 @@ def settle(space: Keyspace, entry: Entry, container: Container, size_before: i64
 def drawn(among: i64) -> i64:
     """A place drawn at random, from 0 up to but not including `among`."""
     return randrange(among)
+
+
+def check_draw(space: Keyspace, count: int, container: Container) -> None:
+    """Refuses to draw more elements, the same ones many times, than a reply may hold.
+
+    Args:
+        count: as for `drawn_places`.
+
+    Raises:
+        ReplyTooLargeError: by what an element of the container costs on the average.
+    """
+    if count < 0:
+        average = container.size_bytes // i64(len(container))
+        ReplySize(space).take_many(-count, average)
 
 
 def drawn_places(count: i64, among: i64) -> list[i64]:

@@ -24,6 +24,14 @@ _UNSET: Final = UNSET
 MANY_SECONDS: Final = 1_000_000_000_000
 
 
+def by_the_clock(lifetime: Lifetime, space: Keyspace) -> Lifetime:
+    """What a lifetime means by the cache's clock, which may be ahead of the system's."""
+    if not lifetime.absolute:
+        return lifetime
+    ahead: int = space.shared.clock.ahead_ms()
+    return Lifetime(lifetime.ms + ahead, True) if ahead else lifetime
+
+
 def deadline_of(ttl: object, command: str, space: Keyspace, now_ms: i64) -> i64:
     """The deadline that a time to live means; 0 for never.
 
@@ -43,7 +51,7 @@ def deadline_of(ttl: object, command: str, space: Keyspace, now_ms: i64) -> i64:
     if ttl is None:
         return 0
     if isinstance(ttl, Lifetime):
-        lifetime: int = ttl.ms
+        lifetime: int = by_the_clock(ttl, space).ms if ttl.ms > 0 else ttl.ms
         absolute = ttl.absolute
     else:
         lifetime = milliseconds_of(ttl)

@@ -21,13 +21,14 @@ from cachestorm.keyspace.keyspace import Keyspace
 from cachestorm.markers import MISSING
 from cachestorm.operations.containers import entry_of, hash_at, replace
 from cachestorm.operations.optimistic_result import PIECE, OptimisticResult
+from cachestorm.operations.reply_size import ReplySize
 from cachestorm.operations.sample_sort import SampleSort
 from cachestorm.operations.string_values import scalar
 from cachestorm.values.container import Container
 from cachestorm.values.list import ListValue
 from cachestorm.values.set import SetValue
 from cachestorm.values.sorted_set import SortedSet, member_of
-from cachestorm.values.weights import is_scalar, unbox
+from cachestorm.values.weights import is_scalar, unbox, weigh
 
 _MISSING: Final = MISSING
 _NO_NUMBER: Final = "One or more scores can't be converted into double"
@@ -173,10 +174,11 @@ class Ordering(OptimisticResult):
             elements.reverse()
         first = max(self._offset, 0)
         last = length if self._count < 0 else min(first + self._count, length)
+        size = ReplySize(space)
         while first < last:
             some = in_order[first : min(first + PIECE, last)]
             if self._patterns:
-                some = _replaced(space, some, self._patterns)
+                some = _replaced(space, some, self._patterns, size)
             if self._target is None:
                 result.extend(some)
             else:
@@ -216,11 +218,19 @@ class Ordering(OptimisticResult):
             yield
 
 
-def _replaced(space: Keyspace, elements: list[object], patterns: list[bytes]) -> list[object]:
+def _replaced(
+    space: Keyspace, elements: list[object], patterns: list[bytes], size: ReplySize
+) -> list[object]:
+    """What patterns stand for, element by element.
+
+    Raises:
+        ReplyTooLargeError: if it is more than there is room for.
+    """
     found: list[object] = []
     for element in elements:
         for pattern in patterns:
             value = _looked_up(space, pattern, element)
+            size.take(weigh(value))
             found.append(None if value is _MISSING else value)
     return found
 

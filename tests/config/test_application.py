@@ -92,20 +92,12 @@ def test_a_port_that_is_taken_is_said_and_nothing_stays_open(name: str, endpoint
 
 
 def test_a_path_of_metrics_that_is_taken_is_refused() -> None:
-    async def main() -> None:
-        server = HttpServer(Endpoint(Cache(), REGISTRY, Settings()), HttpSettings(port=0))
-        async with server:
-            assert server._runner is not None
-            routes = server._runner.app.router.resources()
-            paths = {route.canonical for route in routes} - {server.settings.metrics_path}
-            assert paths == set(HTTP_PATHS)
-        for path in HTTP_PATHS:
-            with pytest.raises(ConfigError, match=f"{path} is taken"):
-                await HttpServer(
-                    server._endpoint, HttpSettings(port=0, metrics_path=path)
-                ).start()
-
-    asyncio.run(main())
+    endpoint = Endpoint(Cache(), REGISTRY, Settings())
+    server = HttpServer(endpoint)
+    assert set(server._handlers) - {server.settings.metrics_path} == set(HTTP_PATHS)
+    for path in HTTP_PATHS:
+        with pytest.raises(ConfigError, match=f"{path} is taken"):
+            HttpServer(endpoint, HttpSettings(metrics_path=path))
 
 
 def test_what_is_due_is_let_go_without_anybody_asking() -> None:

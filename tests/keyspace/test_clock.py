@@ -6,6 +6,8 @@ a clock here is told that it has been ahead, which is what one sees that is set 
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from cachestorm import Cache
@@ -78,3 +80,78 @@ def test_a_clock_goes_by_that_of_the_system_once_it_is_not_behind(steady: Steady
     while clock.now_ms() == now + 50:
         pass
     assert now + 50 < clock.now_ms() < now + 10_000
+
+
+BY_A_MOMENT = {
+    "SET EXAT": lambda cache, at: cache.execute("SET", "k", "v", "EXAT", at // 1000),
+    "SET PXAT": lambda cache, at: cache.execute("SET", "k", "v", "PXAT", at),
+    "GETEX": lambda cache, at: (cache.set("k", 1), cache.execute("GETEX", "k", "PXAT", at)),
+    "EXPIREAT": lambda cache, at: (cache.set("k", 1), cache.expireat("k", at / 1000)),
+    "PEXPIREAT": lambda cache, at: (cache.set("k", 1), cache.pexpireat("k", at)),
+    "RESTORE": lambda cache, at: (
+        cache.set("from", 1),
+        cache.restore("k", at, cache.dump("from"), absttl=True),
+    ),
+}
+FIELD_BY_A_MOMENT = {
+    "HPEXPIREAT": lambda cache, at: (cache.hset("h", "f", 1), cache.hpexpireat("h", at, "f")),
+    "HSETEX": lambda cache, at: cache.execute("HSETEX", "h", "PXAT", at, "FIELDS", 1, "f", "v"),
+    "HGETEX": lambda cache, at: (
+        cache.hset("h", "f", 1),
+        cache.execute("HGETEX", "h", "PXAT", at, "FIELDS", 1, "f"),
+    ),
+}
+# between two looks at the system's clock
+A_MOMENT_MS = 5_000
+
+
+@pytest.mark.parametrize("way", BY_A_MOMENT)
+def test_a_point_in_time_is_one_by_the_clock_of_the_system(steady: Steady, way: str) -> None:
+    clock = Clock()
+    cache = Cache(clock=clock)
+    set_back(clock)
+    at = int(time.time() * 1000) + 60_000
+    BY_A_MOMENT[way](cache, at)
+    assert 60_000 - A_MOMENT_MS < (cache.pttl("k") or 0) <= 61_000
+    assert abs(cache.pexpiretime("k") - at) < A_MOMENT_MS
+    steady.seconds += 50
+    assert cache.exists("k") == 1
+    steady.seconds += 12
+    assert cache.exists("k") == 0
+    BY_A_MOMENT[way](cache, int(time.time() * 1000) - 5_000)
+    assert cache.exists("k") == 0
+
+
+@pytest.mark.parametrize("way", FIELD_BY_A_MOMENT)
+def test_so_is_that_of_a_field(steady: Steady, way: str) -> None:
+    clock = Clock()
+    cache = Cache(clock=clock)
+    set_back(clock)
+    at = int(time.time() * 1000) + 60_000
+    FIELD_BY_A_MOMENT[way](cache, at)
+    assert 60_000 - A_MOMENT_MS < cache.hpttl("h", "f")[0] <= 61_000
+    assert abs(cache.hpexpiretime("h", "f")[0] - at) < A_MOMENT_MS
+    steady.seconds += 62
+    assert cache.hexists("h", "f") is False
+
+
+def test_what_is_there_keeps_its_time_left_and_its_moment_moves(steady: Steady) -> None:
+    clock = Clock()
+    cache = Cache(clock=clock)
+    clock._latest_ms = clock.now_ms() + AN_HOUR_MS
+    clock.now_ms()
+    cache.set("k", 1, ttl=100)
+    moment = cache.pexpiretime("k")
+    assert abs(moment - int(time.time() * 1000) - 100_000) < A_MOMENT_MS
+    assert cache.pexpiretime("k") == moment
+
+
+def test_a_clock_that_was_not_set_back_is_ahead_of_nothing(steady: Steady) -> None:
+    clock = Clock()
+    assert clock.ahead_ms() == 0
+    set_back(clock)
+    ahead = clock.ahead_ms()
+    assert abs(ahead - AN_HOUR_MS) < A_MOMENT_MS
+    assert clock.ahead_ms() == ahead
+    set_back(clock)
+    assert clock.ahead_ms() > ahead + AN_HOUR_MS - A_MOMENT_MS
