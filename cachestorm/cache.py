@@ -19,6 +19,7 @@ from mypy_extensions import mypyc_attr
 from cachestorm.clock import Clock
 from cachestorm.codec import INT64_MAX
 from cachestorm.commands.bitmaps import Bitmaps
+from cachestorm.commands.conditional_strings import ConditionalStrings
 from cachestorm.commands.deadlines import Deadlines
 from cachestorm.commands.dumping import Dumping
 from cachestorm.commands.geo import Geo
@@ -60,6 +61,7 @@ LONGEST_TTL_MS: Final = 1000 * 366 * 86_400_000
 class Cache(
     Strings,
     Scalars,
+    ConditionalStrings,
     Keys,
     Deadlines,
     Objects,

@@ -172,3 +172,18 @@ def time_(session: Session) -> list[str]:
     """Seconds since 1970, and microseconds within the second."""
     seconds, nanoseconds = divmod(time.time_ns(), 1_000_000_000)
     return [str(seconds), str(nanoseconds // 1000)]
+
+
+@command(
+    "CLUSTER subcommand:string [argument:string [argument ...]]",
+    group="cluster",
+    complexity="O(1)",
+    summary="Refuse, as this server is not part of a cluster.",
+)
+def cluster(session: Session, subcommand: str, *argument: object) -> None:
+    """Says that there is no cluster.
+
+    Raises:
+        CacheStormError: always.
+    """
+    raise CacheStormError("This instance has cluster support disabled")

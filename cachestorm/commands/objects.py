@@ -85,11 +85,11 @@ class Objects(Edge):
         summary="Return the seconds since the last access, where they are tracked.",
     )
     def object_idletime(self, key: str) -> int | None:
-        """Seconds since the last access; None for a missing key.
+        """Seconds since the last access of a key with an idle time; None for a missing key.
 
         Raises:
-            ArgumentError: as recency is kept as a count of accesses, not as a time; or
-                not at all, by an LFU policy.
+            ArgumentError: for another key, as its recency is kept as a count of accesses,
+                not as a time; or not at all, by an LFU policy.
         """
         key = exact_key(key)
         space = self._enter()
@@ -97,6 +97,9 @@ class Objects(Edge):
             entry = space.peek(key)
             if entry is None:
                 return None
+            idle = space.idle_of(entry)
+            if idle is not None:
+                return int((space.shared.now_ms() - idle.hit_at_ms) // 1000)
             is_counted = space.policy.frequency(entry) >= 0
         finally:
             self._leave()

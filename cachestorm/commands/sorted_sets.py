@@ -390,23 +390,30 @@ class SortedSets(SortedSetRanges, SortedSetAlgebra):
             self._leave()
 
     @command(
-        "ZSCAN key cursor [MATCH match:pattern] [COUNT count:scan-count]",
+        "ZSCAN key cursor [MATCH match:pattern] [COUNT count:scan-count] [NOSCORES]",
         complexity="O(1) a step, O(N) for a whole iteration",
         reply="scan_scores",
         summary="Iterate over the members and scores of a sorted set.",
     )
     def zscan(
-        self, key: str, cursor: int = 0, match: str | None = None, count: int = SCAN_COUNT
-    ) -> tuple[int, Scored]:
+        self,
+        key: str,
+        cursor: int = 0,
+        match: str | None = None,
+        count: int = SCAN_COUNT,
+        *,
+        noscores: bool = False,
+    ) -> tuple[int, Scored | list[str]]:
         """One step of an iteration, in which no member that stays is missed.
 
         Args:
             cursor: 0 at first, then what the last step returned.
             match: only members that match this glob.
             count: how many members to look at.
+            noscores: members instead of pairs of member and score.
 
         Returns:
-            The next cursor, 0 at the end; and pairs of member and score, in no order.
+            The next cursor, 0 at the end; and what was found, in no order.
         """
         key = exact_key(key)
         glob = None if match is None else bytes_of(match)
@@ -427,7 +434,7 @@ class SortedSets(SortedSetRanges, SortedSetAlgebra):
                         rows.append(row)
         finally:
             self._leave()
-        return stop, scored(rows)
+        return stop, members_of(rows) if noscores else scored(rows)
 
 
 def _rows(mapping: object) -> list[tuple[float, str]]:

@@ -36,7 +36,44 @@ _UNSET: Final = UNSET
 @mypyc_attr(allow_interpreted_subclasses=True)
 @trait
 class TimedFields(FieldDeadlines):
-    """HGETEX and HSETEX."""
+    """HGETEX, HSETEX and HGETDEL."""
+
+    @command(
+        "HGETDEL key FIELDS numfields field [field ...]",
+        complexity="O(N) in the given fields",
+        writes=True,
+        fast=True,
+        reply="stored_all",
+        summary="Return the values of fields of a hash and delete them.",
+    )
+    def hgetdel(self, key: str, *fields: object, default: object = None) -> list[object]:
+        """Deletes fields; the hash goes when none is left.
+
+        Args:
+            default: what to give for each that is missing.
+
+        Returns:
+            The values in order.
+        """
+        key = exact_key(key)
+        names = names_of(fields)
+        space = self._enter()
+        try:
+            entry = entry_of(space, key, HASH)
+            if entry is None:
+                return [default] * len(names)
+            found = hash_at(space, entry)
+            before = found.size_bytes
+            is_changed = False
+            values: list[object] = []
+            for name in names:
+                values.append(found.get(name, default))
+                is_changed |= found.remove(name)
+            if is_changed:
+                settle(space, entry, found, before)
+            return values
+        finally:
+            self._leave()
 
     @command(
         "HGETEX key:rw-access-update [EX ttl:seconds | PX ttl:milliseconds | EXAT "

@@ -23,6 +23,7 @@ _DEEP: Final = "    "
 _ENDLESS: Final = -1
 # ACL categories that are not simply the group's name.
 _CATEGORIES: Final = {
+    "cluster": [],
     "generic": ["@keyspace"],
     "sorted-set": ["@sortedset"],
     "transactions": ["@transaction"],
@@ -290,10 +291,11 @@ def _begin_search(node: Argument, key: Argument, at: int, is_fixed: bool) -> dic
 
 
 def _find_keys(nodes: list[Argument], index: int, key: Argument) -> dict[str, object]:
-    if index and isinstance(nodes[index - 1].kind, Tally):
-        return {"type": "keynum", "spec": {"keynumidx": 0, "firstkey": 1, "keystep": 1}}
     node = nodes[index]
     many = node if node.multiple else key
+    if index and isinstance(nodes[index - 1].kind, Tally):
+        step = len(_parts(many))
+        return {"type": "keynum", "spec": {"keynumidx": 0, "firstkey": 1, "keystep": step}}
     if not many.multiple:
         return {"type": "range", "spec": {"lastkey": 0, "keystep": 1, "limit": 0}}
     siblings = node.children if node.token else []

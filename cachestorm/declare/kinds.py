@@ -302,6 +302,7 @@ _EXCESS: Final = "Number of keys can't be greater than number of args"
 _NO_KEYS: Final = "numkeys should be greater than 0"
 _NO_INPUT: Final = "at least 1 input key is needed for '{command}' command"
 _FIELDS: Final = "numfields should be greater than 0 and match the provided number of fields"
+_NO_PAIRS: Final = "invalid numkeys value or out of range"
 _NOT_POSITIVE: Final = "value is out of range, must be positive"
 _NO_COUNT: Final = "count should be greater than 0"
 _NO_INT: Final = "value is out of range, value must between -2147483648 and 2147483647"
@@ -359,6 +360,7 @@ KINDS: Final = _tabulate(
         Tally("input-keys", NOT_AN_INTEGER, _NO_INPUT, _SYNTAX),
         Tally("script-keys", NOT_AN_INTEGER, "Number of keys can't be negative", _EXCESS, 0),
         Tally("numfields", NOT_AN_INTEGER, _FIELDS, _FIELDS),
+        Tally("pair-count", _NO_PAIRS, _NO_PAIRS, _SYNTAX),
         Tally("field-count", NOT_AN_INTEGER, _SYNTAX, _SYNTAX),
         Cursor("cursor", "integer"),
         Double("double"),

@@ -372,9 +372,15 @@ def scan_pairs(value: object, bound: Bound) -> object:
 
 @_named
 def scan_scores(value: object, bound: Bound) -> object:
-    """ZSCAN: (cursor, (member, score) rows), flat and with scores as text in both protocols."""
+    """ZSCAN: (cursor, (member, score) rows), flat and with scores as text in both protocols.
+
+    NOSCORES: members.
+    """
     cursor, rows = cast("tuple[int, object]", value)
     flat: list[object] = []
+    if bound.given("noscores"):
+        flat.extend(cast("Iterable[object]", rows))
+        return [b"%d" % cursor, flat]
     for member, score in _pairs(rows):
         flat.append(member)
         flat.append(format_float(cast(float, score)))

@@ -74,8 +74,10 @@ class Theirs:
         self.run([[b"HELLO", b"3" if resp3 else b"2"], [b"FLUSHALL"]])
 
     def lacks(self, argv: list[bytes]) -> bool:
-        """Whether the server has no such command, or not its WITHSCORE."""
+        """Whether the server has no such command, or not its WITHSCORE, NOSCORES."""
         name = argv[0].upper()
+        if name == b"ZSCAN" and b"NOSCORES" in [arg.upper() for arg in argv]:
+            return self.server.is_older
         if name in (b"ZRANK", b"ZREVRANK") and len(argv) > 3:
             return self.server.is_older
         if name not in self._lacks:
@@ -189,9 +191,9 @@ def settled(argv: list[bytes], reply: Reply) -> Reply:
         cursor, rows = reply.value
         assert isinstance(rows.value, list)
         by_pairs = name in (b"HSCAN", b"ZSCAN")
-        by_pairs = by_pairs and b"NOVALUES" not in [
+        by_pairs = by_pairs and not {b"NOVALUES", b"NOSCORES"} & {
             arg.partition(b"\0")[0].upper() for arg in argv
-        ]
+        }
         items = _sorted_pairs(rows.value) if by_pairs else sorted(rows.value, key=repr)
         return Reply(reply.mark, [cursor, Reply(rows.mark, items)])
     return reply

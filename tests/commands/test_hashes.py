@@ -352,3 +352,13 @@ def test_a_finalizer_in_a_hash_may_enter_the_cache(cache: Cache) -> None:
     cache.hset("h", "f", Nosy())
     cache.hdel("h", "f")
     assert seen == [{"f": 1}, {}]
+
+
+def test_fields_are_given_and_deleted_in_one_step(cache: Cache) -> None:
+    cache.hset("h", mapping={"a": 1, "b": 2})
+    assert cache.hgetdel("h", "a", "a", "none", default="-") == [1, "-", "-"]
+    assert cache.hgetall("h") == {"b": 2}
+    assert cache.hgetdel("h", "b") == [2]
+    assert "h" not in cache
+    assert cache.hgetdel("h", "b") == [None]
+    cache._check()

@@ -12,7 +12,7 @@ from cachestorm.errors import NeedsConnectionError
 
 GROUPS = {
     *("bitmap", "connection", "generic", "geo", "hash", "hyperloglog", "list"),
-    *("namespaces", "server", "set", "sorted-set", "string", "tags"),
+    *("cluster", "namespaces", "server", "set", "sorted-set", "string", "tags"),
 }
 
 

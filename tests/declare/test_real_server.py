@@ -38,8 +38,7 @@ MEANT = {
     "sort": ({"by", "get"}, {"by-pattern", "get-pattern"}),
     "sort_ro": ({"by", "get"}, {"by-pattern", "get-pattern"}),
     "lpos": ({"count", "maxlen"}, {"num-matches", "len"}),
-    **{name: ({"match"}, {"pattern"}) for name in ("hscan", "sscan")},
-    "zscan": ({"match"}, {"pattern", "NOSCORES"}),  # NOSCORES is newer than 7.2
+    **{name: ({"match"}, {"pattern"}) for name in ("hscan", "sscan", "zscan")},
     # BYPOLYGON is newer than 7.2
     **{name: (set(), POLYGON) for name in ("geosearch", "geosearchstore")},
     # Valkey's docs call these integers, which they are not, or are no more than EXPIREAT's
@@ -50,6 +49,7 @@ MEANT = {
     # filters and types that are newer than 7.2, and types that are looked up, not listed
     **{name: ({"client-type", "client-id"}, None) for name in ("client|list", "client|kill")},
     "client|setinfo": ({"attr", "value"}, {"libname", "libver", ""}),
+    "cluster": ({"subcommand", "argument"}, None),  # there is no cluster here
     "config|get": ({"parameter"}, {"parameter"}),  # a group of one there
 }
 # What no real server has.

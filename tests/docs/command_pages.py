@@ -61,6 +61,7 @@ TITLES: Final = {
     "namespaces": "Namespaces",
     "connection": "The connection",
     "server": "The server",
+    "cluster": "The cluster",
 }
 
 

@@ -181,3 +181,17 @@ def test_one_that_was_put_off_within_its_second_is_reaped_all_the_same() -> None
         pass
     assert len(cache) == 0
     cache._check()
+
+
+def test_the_time_since_the_last_hit_is_told_of_a_key_with_an_idle_time() -> None:
+    clock = ManualClock()
+    cache = Cache(clock=clock, policy="allkeys-lfu")
+    cache.set("k", 1, idle=60)
+    clock.advance(31.5)
+    assert cache.object_idletime("k") == 31
+    cache.get("k")
+    clock.advance(2)
+    assert cache.execute("OBJECT", "IDLETIME", "k") == 2
+    cache.set("other", 1)
+    with pytest.raises(ArgumentError, match="An LFU maxmemory policy is selected"):
+        cache.object_idletime("other")
