@@ -55,7 +55,8 @@ class Effect:
     Attributes:
         sequence: position in the order of all effects of this cache; no two have the same.
         name: `put`, `changed`, `expiry`, `tags`, `removed`, `flushed`, `linked`,
-            `unlinked`, `invalidated`, `softened` or `swapped`.
+            `unlinked`, `invalidated`, `softened` or `swapped`; `deleted` where a key that was
+            missing was deleted, which ends loads of it.
         namespace: where it happened.
         key: which key or tag; empty for a whole namespace; the other one of a swap.
         detail: what changed: the `Cause` of a removal, else see the emitter. None for a

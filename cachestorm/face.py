@@ -6,8 +6,8 @@ imported when they are first needed: importing CacheStorm loads neither.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import TYPE_CHECKING, Final, cast
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
 from mypy_extensions import mypyc_attr, trait
 
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     )
 
 _UNSET: Final = UNSET
+
+T = TypeVar("T")
 
 
 @mypyc_attr(allow_interpreted_subclasses=True)
@@ -80,3 +82,117 @@ class Face(Edge):
         from cachestorm.handles.tag import Tag
 
         return Tag(cast("Cache", self), name)
+
+    # -- values that are made when they are missing
+
+    def get_or_set(
+        self,
+        key: str,
+        loader: Callable[..., T],
+        ttl: object = _UNSET,
+        *,
+        tags: Iterable[str] | Callable[[T], Iterable[str]] = (),
+        **options: Any,
+    ) -> T:
+        """The value of a key; if it is missing, the loader makes it, once for all who ask.
+
+        Any number of threads and tasks may ask for a key: one of them runs its loader, the
+        others wait for it. What is deleted, written or invalidated meanwhile is not
+        brought back by it.
+
+        Args:
+            loader: called without arguments, or with a `LoadContext` if it has a parameter.
+            ttl: as in `set`.
+            tags: as in `set`; or a function that finds them in the value.
+            stale: how long beyond its time to live the value may be served while one load
+                of it runs in the background; also after a soft invalidation.
+            stale_if_error: how long it may be served when the loader fails.
+            early: above 0, some call loads the value anew before its end, the likelier the
+                nearer the end and the longer a load takes; 1 is a good choice.
+            eager: after this share of the time to live a call loads the value anew.
+            negative_ttl: the time to live of None, and of errors that are kept.
+            cache_errors: exceptions that are kept, for `negative_ttl`.
+            cache_if: told of the value, says whether to keep it.
+            timeout: after which the caller gets a `LoadTimeoutError`; the load goes on.
+            soft_timeout: after which the caller gets the stale value; the load goes on.
+            throttle: how long a source that has failed is not asked again while there
+                is a stale value; a second if left out.
+            propagate: False if a load that this call is part of is not to take over its tags.
+
+        Raises:
+            LoadTimeoutError: when `timeout` has passed.
+            ArgumentError: for options out of range, or that need another.
+            Exception: whatever the loader raises; all who wait get it.
+
+        Example:
+            >>> from cachestorm import Cache
+            >>> cache = Cache()
+            >>> cache.get_or_set("answer", lambda: 42, ttl=60)
+            42
+            >>> cache.get_or_set("answer", lambda: 43)
+            42
+        """
+        from cachestorm.loading.calls import get_or_set
+
+        return cast(T, get_or_set(cast("Cache", self), key, loader, ttl, tags, options))
+
+    def aget_or_set(
+        self,
+        key: str,
+        loader: Callable[..., Awaitable[T] | T],
+        ttl: object = _UNSET,
+        *,
+        tags: Iterable[str] | Callable[[T], Iterable[str]] = (),
+        **options: Any,
+    ) -> Awaitable[T]:
+        """As `get_or_set`, to be awaited; the loader may be a coroutine function.
+
+        The tasks of asyncio and trio, and threads, wait for one load together. Whoever is
+        cancelled harms no other; if it is the one that loads, another begins anew.
+        """
+        from cachestorm.loading.calls import aget_or_set
+
+        return cast(
+            "Awaitable[T]", aget_or_set(cast("Cache", self), key, loader, ttl, tags, options)
+        )
+
+    def get_or_set_many(
+        self,
+        keys: Iterable[str],
+        loader: Callable[[list[str]], Mapping[str, T]],
+        ttl: object = _UNSET,
+        *,
+        tags: Iterable[str] | Callable[[T], Iterable[str]] = (),
+        **options: Any,
+    ) -> dict[str, T]:
+        """The values of many keys; one call of the loader makes all that are missing.
+
+        Args:
+            loader: called with the missing keys; gives a mapping. A key that it leaves out is
+                left out of the result.
+            ttl, tags: as in `get_or_set`, whose other options but timeouts are taken, too.
+
+        Example:
+            >>> from cachestorm import Cache
+            >>> Cache().get_or_set_many(["a", "b"], lambda keys: {k: k.upper() for k in keys})
+            {'a': 'A', 'b': 'B'}
+        """
+        from cachestorm.loading.calls import get_or_set_many
+
+        found = get_or_set_many(cast("Cache", self), keys, loader, ttl, tags, options)
+        return cast("dict[str, T]", found)
+
+    def aget_or_set_many(
+        self,
+        keys: Iterable[str],
+        loader: Callable[[list[str]], Mapping[str, T] | Awaitable[Mapping[str, T]]],
+        ttl: object = _UNSET,
+        *,
+        tags: Iterable[str] | Callable[[T], Iterable[str]] = (),
+        **options: Any,
+    ) -> Awaitable[dict[str, T]]:
+        """As `get_or_set_many`, to be awaited."""
+        from cachestorm.loading.calls import aget_or_set_many
+
+        found = aget_or_set_many(cast("Cache", self), keys, loader, ttl, tags, options)
+        return cast("Awaitable[dict[str, T]]", found)

@@ -136,6 +136,9 @@ class Keys(Edge):
                 if entry is not None:
                     space.remove(entry, _DELETED)
                     deleted += 1
+                elif space.shared.effects.wanted:
+                    # a load that is under way must not bring it back
+                    space.emit("deleted", name, None)
             return deleted
         finally:
             self._leave()

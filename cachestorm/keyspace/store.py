@@ -79,6 +79,8 @@ class Store(SharedState):
         self._draws: i64 = 0
         # what those that were given back had counted
         self._past: Final[dict[str, int]] = {}
+        # by namespace, what loads values into it: see `cachestorm/loading/engine.py`
+        self.loadings: Final[dict[str, object]] = {}
         self.space(DEFAULT).listed = True
 
     def space(self, name: str) -> Keyspace:
@@ -137,6 +139,7 @@ class Store(SharedState):
         for what, count in _counted(space).items():
             self._past[what] = self._past.get(what, 0) + count
         del self._spaces[space.name]
+        self.loadings.pop(space.name, None)
         # it must not keep what is forgotten
         self._census = []
         self._draws = 0

@@ -1,0 +1,455 @@
+"""The engine: loads a value once for all who want it, and keeps it unless it is outdated.
+
+One `Loading` a namespace, made at its first load. Called by `drivers.py`, for threads and tasks
+alike; calls the commands of the cache as any user would, but for the landing of a value.
+
+1. What happens is one algorithm, written as generators that yield what takes time: to run
+   a loader, to wait for a flight, to start a flight of its own. A driver does that, blocking
+   or awaiting, and sends the outcome back in.
+2. Nobody waits while inside a transaction, nor where it would close a cycle of waits: such
+   a caller loads alone.
+3. An exception of a loader reaches all who wait, and leaves nothing behind. What is no
+   `Exception` (a cancellation, Ctrl-C, the end of a thread) concerns only whoever leads: those
+   who wait try again.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+import weakref
+from _thread import get_ident
+from collections.abc import Callable, Generator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, cast
+
+from cachestorm.errors import OutOfMemoryError
+from cachestorm.keyspace.tag_index import checked_tags
+from cachestorm.loading.context import LoadContext, running
+from cachestorm.loading.flight import (
+    FAILED,
+    FLYING,
+    GATE,
+    GIVEN_UP,
+    LANDED,
+    Flight,
+    begin_wait,
+    closes_cycle,
+    end_wait,
+    inside,
+)
+from cachestorm.loading.notes import NEVER, Note, tags_in
+from cachestorm.loading.options import LoadTimeoutError, Options
+from cachestorm.loading.records import Records
+from cachestorm.loading.waiters import Waiter, running_loop
+from cachestorm.markers import MISSING, UNSET
+from cachestorm.operations.lifetimes import deadline_of
+from cachestorm.operations.string_values import kind_of
+from cachestorm.values.weights import box
+
+if TYPE_CHECKING:
+    from cachestorm.cache import Cache
+
+# how often whoever waits looks whether the flight can still end
+LOOK_S: Final = 0.5
+LANDING_TRIES: Final = 200
+
+Loader = Callable[[LoadContext], Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """What a driver is to do: call, and await what is awaitable. Gives the result."""
+
+    call: Callable[[], Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """What a driver is to do: sleep. Gives whether the waiter was woken."""
+
+    waiter: Any
+    timeout_s: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """What a driver is to do: run a course beside the caller. Gives whether it could."""
+
+    course: Callable[[], Course]
+    # whether the caller waits for it
+    is_awaited: bool
+    # what it is about, and what is given up if it cannot be started
+    flight: Flight
+
+
+Course = Generator[Run | Wait | Start, Any, Any]
+
+
+class Loading(Records):
+    """The loads of one namespace."""
+
+    # -- one key
+
+    def fetch(
+        self,
+        cache: Cache,
+        key: str,
+        loader: Loader,
+        options: Options,
+        waiter: Callable[[], Waiter],
+        blocks: bool,
+        fresh: bool = False,
+    ) -> Course:
+        """The value of a key, loaded if it is missing.
+
+        Args:
+            waiter: makes what the caller waits with.
+            blocks: whether the caller is a thread that does nothing else while it waits.
+            fresh: load it in any case.
+        """
+        began_at = time.monotonic()
+        is_inline = not options.is_detached or self._store.in_transaction()
+        while True:
+            if not fresh:
+                found = cache.get(key, MISSING)
+                if found is not MISSING:
+                    if options.judges_hits and self._is_due(key, options):
+                        yield from self._refresh(cache, key, loader, options)
+                    self._lend_from(cache, key, options)
+                    return found
+            served, value = self._from_note(key, options)
+            if served and not fresh:
+                if self._may_ask(key):
+                    yield from self._refresh(cache, key, loader, options)
+                self._lend_from_note(key, options)
+                return value
+            flight, joined = self._join(key, options, waiter, blocks, fresh)
+            leads = joined is None
+            if leads:
+                if not fresh:
+                    # it may have landed since the look above
+                    found = cache.get(key, MISSING)
+                    if found is not MISSING:
+                        self._forget(flight)
+                        flight.end(GIVEN_UP)
+                        self._lend_from(cache, key, options)
+                        return found
+                lead = self._leader(cache, flight, loader, options, running.get(), blocks)
+                if is_inline or not (yield Start(lead, True, flight)):
+                    return (yield from lead())
+                joined = waiter()
+                with GATE:
+                    begin_wait(flight, joined, inside(running.get()), blocks)
+                    has_ended = flight.state != FLYING
+                if has_ended:
+                    joined.wake()
+            assert joined is not None
+            came_at = self.log.now()
+            try:
+                is_over = yield from self._sit(flight, joined, options, began_at)
+            finally:
+                end_wait(flight, joined, inside(running.get()), blocks)
+            if not is_over:
+                return self._give_in(key, options, began_at)
+            if flight.state == LANDED and not 0 < flight.void_at <= came_at:
+                if flight.value is MISSING:
+                    # a load of many keys that did not find this one
+                    fresh = True
+                    continue
+                self._lend(flight.tags, options)
+                return flight.value
+            if flight.state == FAILED:
+                served, value = self._from_note(key, options, failed=True)
+                if served:
+                    return value
+                assert flight.error is not None
+                raise flight.error
+            if leads and flight.error is not None:
+                # the caller's own loader did not merely fail
+                raise flight.error
+
+    def _join(
+        self,
+        key: str,
+        options: Options,
+        waiter: Callable[[], Waiter],
+        blocks: bool,
+        fresh: bool,
+    ) -> tuple[Flight, Waiter | None]:
+        """A flight for the caller: to wait for, with a waiter, or else to lead."""
+        self._listen()
+        within = inside(running.get())
+        in_transaction = self._store.in_transaction()
+        with GATE:
+            present = self._present(key)
+            if present is not None and not fresh:
+                if not in_transaction and not closes_cycle(present, within, blocks):
+                    made = waiter()
+                    begin_wait(present, made, within, blocks)
+                    return present, made
+                # alone: nobody else waits for this one
+                return self.log.open(key, options.tags), None
+            flight = self.log.open(key, options.tags)
+            self.flights[key] = flight
+        return flight, None
+
+    def _present(self, key: str) -> Flight | None:
+        """The flight of a key that is worth waiting for. The caller holds GATE."""
+        flight = self.flights.get(key)
+        if flight is None or flight.void_at:
+            return None
+        if flight.is_lost():
+            self._close(flight)
+            flight.end(GIVEN_UP)
+            return None
+        return flight
+
+    def _sit(
+        self, flight: Flight, waiter: Waiter, options: Options, began_at: float
+    ) -> Generator[Wait, bool, bool]:
+        """Waits for a flight. Returns whether it has ended, and not the caller's patience."""
+        patience = options.timeout_s
+        soft = options.soft_timeout_s
+        if soft is not None and self._from_note(flight.key, options, failed=True)[0]:
+            patience = soft if patience is None else min(soft, patience)
+        while True:
+            left = None
+            if patience is not None:
+                left = began_at + patience - time.monotonic()
+                if left <= 0.0:
+                    return flight.state != FLYING
+            look = LOOK_S if flight.loop is not None and flight.thread != get_ident() else left
+            if left is not None and look is not None:
+                look = min(look, left)
+            if (yield Wait(waiter, look)):
+                return True
+            if flight.is_lost():
+                self._forget(flight)
+                flight.end(GIVEN_UP)
+                return True
+
+    def _give_in(self, key: str, options: Options, began_at: float) -> Any:
+        """What whoever has lost patience gets: the stale value, or an error."""
+        served, value = self._from_note(key, options, failed=True)
+        if served:
+            self._lend_from_note(key, options)
+            return value
+        raise LoadTimeoutError(
+            f"{key!r} was not loaded within {time.monotonic() - began_at:.3g} s"
+        )
+
+    # -- leading a flight
+
+    def _refresh(self, cache: Cache, key: str, loader: Loader, options: Options) -> Course:
+        """Loads a key beside the caller, unless that is under way."""
+        self._listen()
+        with GATE:
+            if self._present(key) is not None:
+                return
+            flight = self.log.open(key, options.tags)
+            self.flights[key] = flight
+        if not (yield Start(self._leader(cache, flight, loader, options), False, flight)):
+            self._forget(flight)
+            flight.end(GIVEN_UP)
+
+    def _leader(
+        self,
+        cache: Cache,
+        flight: Flight,
+        loader: Loader,
+        options: Options,
+        parent: LoadContext | None = None,
+        blocks: bool = True,
+    ) -> Callable[[], Course]:
+        def lead() -> Course:
+            return self._lead(cache, flight, loader, options, parent, blocks)
+
+        return lead
+
+    def _lead(
+        self,
+        cache: Cache,
+        flight: Flight,
+        loader: Loader,
+        options: Options,
+        parent: LoadContext | None,
+        blocks: bool,
+    ) -> Course:
+        """Runs a loader, keeps what it gives, and tells all who wait."""
+        self.take_lead(flight, blocks)
+        with GATE:
+            note = self.notes.get(flight.key)
+        context = LoadContext(self, flight, options, note, parent)
+        outer = running.get()
+        running.set(context)
+        began_at = time.monotonic()
+        try:
+            value = yield Run(lambda: loader(context))
+        except Exception as error:
+            running.set(outer)
+            served, value = self._failed(flight, error, options)
+            flight.end(FAILED, error=error)
+            if served:
+                return value
+            raise
+        except BaseException as error:
+            running.set(outer)
+            self._forget(flight)
+            flight.end(GIVEN_UP, error=error)
+            raise
+        running.set(outer)
+        try:
+            load_ms = (time.monotonic() - began_at) * 1000.0
+            self.settle(cache, flight, value, options, context, load_ms)
+        except BaseException as error:
+            # what the caller gave to judge a value has raised
+            self._forget(flight)
+            flight.end(FAILED if isinstance(error, Exception) else GIVEN_UP, error=error)
+            raise
+        flight.end(LANDED, value)
+        self._lend(flight.tags, options)
+        return value
+
+    def take_lead(self, flight: Flight, blocks: bool) -> None:
+        """Notes who leads a flight: this thread, or a task of the loop that it runs."""
+        flight.thread = get_ident()
+        flight.is_blocking = blocks
+        flight.loop = None if blocks else running_loop()
+
+    def settle(
+        self,
+        cache: Cache,
+        flight: Flight,
+        value: Any,
+        options: Options,
+        context: LoadContext,
+        load_ms: float,
+    ) -> None:
+        """Works out the tags of a value, and whether to keep it; then lands it."""
+        flight.tags = self._tags_of(value, options, context)
+        keep = context.keep and value is not MISSING
+        if keep and options.cache_if is not None:
+            keep = bool(options.cache_if(value))
+        self._land(cache, flight, value, keep, options, context, load_ms)
+
+    def _tags_of(self, value: Any, options: Options, context: LoadContext) -> tuple[str, ...]:
+        tags: list[str] = [*options.tags]
+        if options.tags_of is not None:
+            tags += checked_tags(options.tags_of(value))
+        return tags_in([*tags, *context.tags])
+
+    def _land(
+        self,
+        cache: Cache,
+        flight: Flight,
+        value: Any,
+        keep: bool,
+        options: Options,
+        context: LoadContext,
+        load_ms: float,
+    ) -> None:
+        """Keeps the value of a flight, unless something has happened that outdates it."""
+        ttl = context.ttl
+        if value is None and options.negative_ttl is not UNSET and not context.has_ttl:
+            ttl = options.negative_ttl
+        kind = kind_of(value)
+        held = box(value)
+        is_judged = False
+        for attempt in range(LANDING_TRIES):
+            space = cache._enter()
+            try:
+                is_judged = self._judge(flight)
+                if is_judged and keep and not flight.void_at:
+                    now = int(space.shared.now_ms())
+                    deadline = int(deadline_of(ttl, "set", space, now))
+                    space.put(flight.key, held, kind, deadline, list(flight.tags))
+                    self._kept(flight, value, deadline, options, context, load_ms)
+            except OutOfMemoryError:
+                # there is no room to keep it, and that is all
+                break
+            finally:
+                cache._leave()
+            if is_judged:
+                break
+            # an effect is in the hands of another thread, which will be done with it
+            time.sleep(0.0001 * min(attempt, 10))
+        self._forget(flight)
+
+    def _failed(self, flight: Flight, error: Exception, options: Options) -> tuple[bool, Any]:
+        """Notes a failure. Returns whether a stale value is to be served, and which."""
+        now = self.now_ms()
+        keeps_error = bool(options.errors) and isinstance(error, options.errors)
+        with GATE:
+            note = self.notes.get(flight.key)
+            if keeps_error and not flight.void_at:
+                ttl = options.negative_ttl
+                span = NEVER if ttl is None or ttl is UNSET else ttl.ms
+                is_new = note is None
+                if note is None:
+                    note = Note()
+                note.error = error
+                note.failed_until_ms = now + span
+                if is_new:
+                    self.notes.put(flight.key, note, now)
+            elif note is not None:
+                note.failed_until_ms = now + options.throttle_ms
+            self._close(flight)
+        self._rest_soon()
+        return self._from_note(flight.key, options, failed=True)
+
+    # -- tags for the load that this one is part of
+
+    def _lend(self, tags: tuple[str, ...], options: Options) -> None:
+        load = running.get()
+        if load is not None and load.home is self and tags and options.propagate:
+            load.lend(tags)
+
+    def _lend_from(self, cache: Cache, key: str, options: Options) -> None:
+        if running.get() is not None and options.propagate:
+            self._lend(tuple(cache.tags(key)), options)
+
+    def _lend_from_note(self, key: str, options: Options) -> None:
+        if running.get() is not None:
+            with GATE:
+                note = self.notes.get(key)
+            if note is not None:
+                self._lend(note.tags, options)
+
+    def forked(self) -> None:
+        """In a child process: the flights of other threads will never end there."""
+        me = get_ident()
+        for flight in self.log.all_open():
+            if flight.thread != me:
+                self._close(flight)
+
+    def _check(self) -> None:
+        """Asserts all invariants."""
+        with GATE:
+            self.notes._check()
+            for key, flight in self.flights.items():
+                assert flight.key == key
+                assert flight in self.log._open[key]
+
+
+def loading_of(cache: Cache) -> Loading:
+    """The loads of the namespace that a cache is a view of."""
+    store, name = cache._store, cache.name
+    found = cast("Loading | None", store.loadings.get(name))
+    if found is None:
+        with GATE:
+            found = cast(Loading, store.loadings.setdefault(name, Loading(store, name)))
+            _all.add(found)
+    return found
+
+
+_all: Final[weakref.WeakSet[Loading]] = weakref.WeakSet()
+
+
+def _after_in_child() -> None:
+    for loading in list(_all):
+        loading.forked()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_in_child)

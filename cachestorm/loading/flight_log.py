@@ -1,0 +1,200 @@
+"""The flight log: which writes and invalidations happened while loads were under way.
+
+Kept by the engine, one a namespace. It listens to the effects of the store, but only while
+a flight is open or a note is kept, and judges a flight when it lands: a value that was read
+before its key was written or deleted, or one of its tags invalidated, is not left behind.
+
+1. Effects are delivered after the lock is given back, and maybe by another thread. So a
+   verdict is spoken under the lock, and only when every effect up to then is known: what is
+   queued is read from the queue, what another thread has just taken out of it is waited for.
+2. The log is bounded: what began before its oldest event is void.
+3. What a landing flight writes itself is held only against those that began before it.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import TYPE_CHECKING, Final
+
+from cachestorm.events import Cause, Effect
+from cachestorm.loading.flight import GATE, Flight
+from cachestorm.loading.notes import Notes
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from cachestorm.keyspace.store import Store
+
+MOST_EVENTS: Final = 4096
+
+# An entry that expires, is evicted, or is reaped after its tag was invalidated says nothing
+# against what is being loaded.
+_TELLING: Final = frozenset({Cause.DELETED, Cause.RENAMED, Cause.EMPTIED, Cause.FLUSHED})
+
+
+class FlightLog:
+    """What happened in a namespace since the oldest open flight began."""
+
+    def __init__(self, store: Store, namespace: str, notes: Notes) -> None:
+        self._store: Final = store
+        self._namespace: Final = namespace
+        self._notes: Final = notes
+        self._open: Final[dict[str, list[Flight]]] = {}
+        self._is_listening = False
+        # the number of the last effect that is known
+        self._known = 0
+        # the number of the last effect that has been forgotten, or concerned all keys
+        self._floor = 0
+        self._tag_events: Final[deque[tuple[int, str]]] = deque()
+
+    def now(self) -> int:
+        """The number of the last effect there was."""
+        return int(self._store.effects._recorded)
+
+    def open(self, key: str, tags: tuple[str, ...]) -> Flight:
+        """Begins a flight: from here on nothing is missed. The caller holds GATE.
+
+        The log is listening.
+        """
+        flight = Flight(key, tags, self.now())
+        self._open.setdefault(key, []).append(flight)
+        return flight
+
+    def is_current(self) -> bool:
+        """Whether every effect is known."""
+        return self._known == self.now()
+
+    @property
+    def is_listening(self) -> bool:
+        """Whether effects are heard."""
+        return self._is_listening
+
+    def listen(self) -> None:
+        """Hears effects from now on. The caller holds the store's lock, then GATE."""
+        if not self._is_listening:
+            self._is_listening = True
+            self._known = self._floor = self.now()
+            self._store.effects.listen(self.hear)
+
+    def close(self, flight: Flight) -> None:
+        """Ends what `open` began; nothing if that was done. The caller holds GATE."""
+        flights = self._open.get(flight.key)
+        if flights is None or flight not in flights:
+            return
+        flights.remove(flight)
+        if not flights:
+            del self._open[flight.key]
+        if not self._open:
+            self._tag_events.clear()
+
+    def all_open(self) -> list[Flight]:
+        """The flights that are open."""
+        return [flight for flights in self._open.values() for flight in flights]
+
+    def is_idle(self) -> bool:
+        """Whether nobody needs it. The caller holds GATE."""
+        return not self._open and not self._notes and self._is_listening
+
+    def rest(self) -> None:
+        """Stops listening if nobody needs it. The caller holds the store's lock, then GATE."""
+        if self.is_idle():
+            self._is_listening = False
+            self._store.effects.unlisten(self.hear)
+
+    def hear(self, effect: Effect) -> None:
+        """Takes note of an effect, once."""
+        with GATE:
+            if self._is_listening and effect.sequence > self._known:
+                self._known = effect.sequence
+                self._apply(effect)
+
+    def catch_up(self) -> bool:
+        """Reads ahead what is queued. The caller holds the store's lock, then GATE.
+
+        Returns:
+            Whether every effect is known; else one is in the hands of another thread.
+        """
+        if self._known != self.now():
+            for effect in list(self._store.effects.queue):
+                if effect.sequence == self._known + 1:
+                    self._known = effect.sequence
+                    self._apply(effect)
+        return self._known == self.now()
+
+    def skip(self, flight: Flight) -> None:
+        """Passes over what a flight wrote itself, since `catch_up` in the same visit.
+
+        Flights of the key that began before it are void: what they have read is older.
+        """
+        for effect in list(self._store.effects.queue):
+            if effect.sequence > self._known and effect.key != flight.key:
+                self._apply(effect)
+        self._known = self.now()
+        for other in self._open[flight.key]:
+            if other is flight:
+                break
+            _void(other, self._known)
+
+    def verdict(self, flight: Flight, tags: Iterable[str]) -> int:
+        """The number of the first event against a flight with these tags, 0 for none.
+
+        The caller holds GATE and has caught up.
+        """
+        if flight.started < self._floor:
+            return self._floor
+        first = flight.void_at
+        wanted = set(tags)
+        for number, tag in self._tag_events:
+            if number > flight.started and tag in wanted and (first == 0 or number < first):
+                first = number
+        return first
+
+    def _apply(self, effect: Effect) -> None:
+        name, key = effect.name, effect.key
+        if effect.namespace != self._namespace:
+            if name == "swapped" and key == self._namespace:
+                self._all_void(effect.sequence)
+            return
+        if name == "removed":
+            if effect.detail in _TELLING:
+                self._key_event(effect.sequence, key)
+            elif effect.detail is Cause.EVICTED:
+                self._notes.drop(key)
+        elif name in ("put", "changed", "deleted"):
+            self._key_event(effect.sequence, key)
+        elif name == "invalidated":
+            self._tag_event(effect.sequence, key)
+            self._notes.invalidate(key)
+        elif name == "softened":
+            self._tag_event(effect.sequence, key)
+            self._notes.soften(key, int(self._store.clock.now_ms()))
+        elif name in ("flushed", "swapped"):
+            self._all_void(effect.sequence)
+
+    def _key_event(self, number: int, key: str) -> None:
+        for flight in self._open.get(key, ()):
+            _void(flight, number)
+        self._notes.drop(key)
+
+    def _tag_event(self, number: int, tag: str) -> None:
+        if not self._open:
+            return
+        for flights in self._open.values():
+            for flight in flights:
+                if tag in flight.tags:
+                    _void(flight, number)
+        if len(self._tag_events) == MOST_EVENTS:
+            self._floor = max(self._floor, self._tag_events.popleft()[0])
+        self._tag_events.append((number, tag))
+
+    def _all_void(self, number: int) -> None:
+        self._floor = max(self._floor, number)
+        for flights in self._open.values():
+            for flight in flights:
+                _void(flight, number)
+        self._notes.clear()
+
+
+def _void(flight: Flight, number: int) -> None:
+    if flight.void_at == 0 and number > flight.started:
+        flight.void_at = number

@@ -1,0 +1,207 @@
+"""The records of a namespace: its flights, its notes, and the log that judges both.
+
+The base class of the engine: what it keeps and asks, but not what it does.
+
+1. The lock of the store is taken before GATE. Whoever holds GATE may, in a finalizer, want that
+   lock: so nobody waits for GATE for long while holding it.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Final
+
+from cachestorm.loading.context import LoadContext
+from cachestorm.loading.flight import GATE, Flight
+from cachestorm.loading.flight_log import FlightLog
+from cachestorm.loading.notes import NEVER, Note, Notes
+from cachestorm.loading.options import Options
+from cachestorm.markers import MISSING
+
+if TYPE_CHECKING:
+    from cachestorm.keyspace.store import Store
+
+GATE_PATIENCE_S: Final = 0.02
+
+
+class Records:
+    """What is known of the loads of one namespace."""
+
+    def __init__(self, store: Store, namespace: str) -> None:
+        self._store: Final = store
+        self.flights: Final[dict[str, Flight]] = {}
+        self.notes: Final = Notes()
+        self.log: Final = FlightLog(store, namespace, self.notes)
+        # between 0 and 1, for early refreshes; a test gives another
+        self.random: Callable[[], float] = random.random
+
+    def now_ms(self) -> int:
+        """The time of the cache."""
+        return int(self._store.clock.now_ms())
+
+    def _listen(self) -> None:
+        """Has the log hear what happens from now on."""
+        while not self.log.is_listening:
+            self._store.enter()
+            try:
+                if GATE.acquire(timeout=GATE_PATIENCE_S):
+                    try:
+                        self.log.listen()
+                    finally:
+                        GATE.release()
+            finally:
+                self._store.leave()
+
+    def _rest_soon(self) -> None:
+        """Has the log stop listening if nobody needs it."""
+        if not self.log.is_idle():
+            return
+        self._store.enter()
+        try:
+            if GATE.acquire(timeout=GATE_PATIENCE_S):
+                try:
+                    self.log.rest()
+                finally:
+                    GATE.release()
+        finally:
+            self._store.leave()
+
+    def _hear_all(self) -> None:
+        """Reads ahead what has been done to the noted keys. Not exact under contention."""
+        if not self.log.is_listening or self.log.is_current():
+            return
+        self._store.enter()
+        try:
+            if GATE.acquire(timeout=GATE_PATIENCE_S):
+                try:
+                    self.log.catch_up()
+                finally:
+                    GATE.release()
+        finally:
+            self._store.leave()
+
+    def _close(self, flight: Flight) -> None:
+        """The caller holds GATE."""
+        if self.flights.get(flight.key) is flight:
+            del self.flights[flight.key]
+        self.log.close(flight)
+
+    def _forget(self, flight: Flight) -> None:
+        with GATE:
+            self._close(flight)
+        self._rest_soon()
+
+    def _from_note(self, key: str, options: Options, failed: bool = False) -> tuple[bool, Any]:
+        """Whether a stale value may be served, and which; raises an error that was kept.
+
+        Args:
+            failed: whether the source has failed, or is late.
+        """
+        if not self.notes:
+            return False, MISSING
+        now = self.now_ms()
+        self._hear_all()
+        with GATE:
+            note = self.notes.get(key)
+            if note is None:
+                return False, MISSING
+            has_failed = now < note.failed_until_ms
+            span = min(options.stale_ms, note.stale_ms)
+            if failed or has_failed:
+                span = min(options.error_ms, note.error_ms)
+            if span and note.is_servable(now, span):
+                return True, note.value
+            if note.error is not None and has_failed and not failed:
+                raise note.error
+            return False, MISSING
+
+    def _may_ask(self, key: str) -> bool:
+        with GATE:
+            note = self.notes.get(key)
+            return note is None or self.now_ms() >= note.failed_until_ms
+
+    def _is_due(self, key: str, options: Options) -> bool:
+        """Whether a value that is still fresh is to be loaded anew.
+
+        Source: Vattani, Chierichetti, Lowenstein, Optimal Probabilistic Cache Stampede
+            Prevention (2015): the nearer the end and the longer the load, the likelier.
+        """
+        with GATE:
+            note = self.notes.get(key)
+        if note is None or note.expires_at_ms >= NEVER:
+            return False
+        now = self.now_ms()
+        if now < note.failed_until_ms:
+            return False
+        if now >= note.kept_at_ms + (note.expires_at_ms - note.kept_at_ms) * options.eager:
+            return True
+        if options.early == 0.0:
+            return False
+        lead_ms = -math.log(1.0 - self.random()) * note.load_ms * options.early
+        return now + lead_ms >= note.expires_at_ms
+
+    def _judge(self, flight: Flight) -> bool:
+        """Says whether a flight is void. The caller holds the store's lock, and keeps it.
+
+        Returns:
+            Whether that could be said.
+        """
+        if not GATE.acquire(timeout=GATE_PATIENCE_S):
+            return False
+        try:
+            if not self.log.catch_up():
+                return False
+            flight.void_at = self.log.verdict(flight, flight.tags)
+            return True
+        finally:
+            GATE.release()
+
+    def _kept(
+        self,
+        flight: Flight,
+        value: Any,
+        deadline: int,
+        options: Options,
+        context: LoadContext,
+        load_ms: float,
+    ) -> None:
+        """Notes what was written for a flight, in the visit in which it was judged."""
+        if not GATE.acquire(timeout=GATE_PATIENCE_S):
+            # the write will be heard as one of anybody, and end what is noted of the key
+            return
+        try:
+            self.log.skip(flight)
+            self._annotate(flight, value, deadline, options, context, load_ms)
+        finally:
+            GATE.release()
+
+    def _annotate(
+        self,
+        flight: Flight,
+        value: Any,
+        deadline: int,
+        options: Options,
+        context: LoadContext,
+        load_ms: float,
+    ) -> None:
+        has_mark = context.etag is not None or context.modified is not None
+        if not (options.keeps_notes or has_mark):
+            self.notes.drop(flight.key)
+            return
+        note = Note()
+        note.value = value
+        note.tags = flight.tags
+        note.kept_at_ms = self.now_ms()
+        note.expires_at_ms = deadline or NEVER
+        note.stale_ms = options.stale_ms
+        note.error_ms = options.error_ms
+        keep_ms = max(options.stale_ms, options.error_ms)
+        if has_mark and deadline:
+            keep_ms = max(keep_ms, deadline - note.kept_at_ms)
+        note.kept_until_ms = note.expires_at_ms + keep_ms
+        note.load_ms = load_ms
+        note.etag = context.etag
+        note.modified = context.modified
+        self.notes.put(flight.key, note, note.kept_at_ms)
