@@ -17,6 +17,7 @@ from cachestorm.declare.replies import OK
 from cachestorm.errors import ArgumentError
 from cachestorm_server.connection import USER, printable
 from cachestorm_server.endpoint import database_of
+from cachestorm_server.output_limits import NORMAL, PUBSUB
 from cachestorm_server.session import (
     REPLIES_OFF,
     REPLIES_ON,
@@ -29,8 +30,8 @@ command: Final = partial(Declaration, group="connection", connection=True)
 _REPLY_MODES: Final = {"ON": REPLIES_ON, "OFF": REPLIES_OFF, "SKIP": REPLIES_SKIP_NEXT}
 # What a connection takes beside what it buffers: session, reader and socket, measured.
 SESSION_BYTES: Final = 1536
-# Every client here is a normal one; the other types are known and empty.
-_TYPES: Final = ("normal", "master", "replica", "slave", "pubsub")
+# No client here is one of the others.
+_TYPES: Final = (NORMAL, "master", "replica", "slave", PUBSUB)
 
 
 @command(
@@ -123,7 +124,8 @@ def client_list(
     sessions = session.endpoint.sessions
     chosen = sorted(sessions)
     if client_type is not None:
-        chosen = chosen if _is_normal(client_type) else []
+        wanted = _type_of(client_type)
+        chosen = [number for number in chosen if sessions[number].output_class() == wanted]
     elif client_id is not None:
         asked = [parse_int(raw, "Invalid client ID") for raw in client_id]
         chosen = [number for number in asked if number in sessions]
@@ -195,14 +197,14 @@ def client_kill(
         ArgumentError: for a type, an id or a user that is none, or an address alone that
             nobody has.
     """
-    fits_type = client_type is None or _is_normal(client_type)
+    wanted = None if client_type is None else _type_of(client_type)
     if username is not None and username != USER:
         raise ArgumentError(f"No such user '{username}'")
     chosen = [
         other
         for other in session.endpoint.sessions.values()
         if (client_id is None or other.id == client_id)
-        and fits_type
+        and (wanted is None or other.output_class() == wanted)
         and (addr is None or other.address == addr)
         and (laddr is None or other.local_address == laddr)
         and (old_format is None or other.address == old_format)
@@ -243,10 +245,10 @@ def client_help(session: Session) -> list[str]:
     return help_of("CLIENT")
 
 
-def _is_normal(client_type: str) -> bool:
-    if client_type.lower() not in _TYPES:
-        raise ArgumentError(f"Unknown client type '{client_type}'")
-    return client_type.lower() == "normal"
+def _type_of(text: str) -> str:
+    if text.lower() not in _TYPES:
+        raise ArgumentError(f"Unknown client type '{text}'")
+    return text.lower()
 
 
 def describe(session: Session) -> str:
@@ -255,8 +257,21 @@ def describe(session: Session) -> str:
     `namespace` is ours, and stands behind all others.
     """
     endpoint = session.endpoint
-    flags = "b" if session.is_blocked() else ""
-    flags += ("e" if session.no_evict else "") + ("T" if session.no_touch else "")
+    states = {
+        "O": session.id in endpoint.monitors,
+        "P": session.is_subscribed(),
+        "b": session.is_blocked(),
+        "x": session.transaction is not None,
+        "e": session.no_evict,
+        "T": session.no_touch,
+    }
+    flags = "".join([flag for flag, holds in states.items() if holds])
+    transaction = session.transaction
+    queued = -1 if transaction is None else len(transaction.requests)
+    queued_bytes = 0 if transaction is None else transaction.size_bytes
+    listens = [0, 0, 0]
+    if session.subscriptions is not None:
+        listens = [len(names) for names in session.subscriptions.names]
     plan = session.plan
     query_bytes = session.reader.pending_bytes
     unsent_bytes = 0 if session.carrier is None else session.carrier.unsent_bytes()
@@ -264,10 +279,11 @@ def describe(session: Session) -> str:
         f"id={session.id} addr={session.address} laddr={session.local_address} fd=-1 "
         f"name={session.name} age={endpoint.tick - session.opened_tick} "
         f"idle={endpoint.tick - session.seen_tick} flags={flags or 'N'} "
-        f"db={database_of(session.cache.name)} sub=0 psub=0 ssub=0 multi=-1 "
-        f"qbuf={query_bytes} qbuf-free=0 argv-mem=0 multi-mem=0 rbs=0 rbp=0 "
+        f"db={database_of(session.cache.name)} "
+        f"sub={listens[0]} psub={listens[1]} ssub={listens[2]} multi={queued} "
+        f"qbuf={query_bytes} qbuf-free=0 argv-mem=0 multi-mem={queued_bytes} rbs=0 rbp=0 "
         f"obl=0 oll={int(unsent_bytes > 0)} omem={unsent_bytes} "
-        f"tot-mem={SESSION_BYTES + query_bytes + unsent_bytes} events=r "
+        f"tot-mem={SESSION_BYTES + query_bytes + queued_bytes + unsent_bytes} events=r "
         f"cmd={plan.declaration.full_name if plan else 'NULL'} user={USER} redir=-1 "
         f"resp={3 if session.resp3 else 2} lib-name={session.library_name} "
         f"lib-ver={session.library_version} namespace={session.cache.name}\n"

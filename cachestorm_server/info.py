@@ -21,6 +21,7 @@ from typing import Final
 from librt.time import time as wall_time
 
 from cachestorm import COMPILED, __version__
+from cachestorm.channels import CHANNEL, PATTERN, SHARD
 from cachestorm.errors import NamespaceError
 from cachestorm.keyspace.store import rss_bytes
 from cachestorm.sizes import human_bytes
@@ -121,8 +122,9 @@ def _stats(endpoint: Endpoint) -> Fields:
         ("evicted_keys", stats["evicted"]),
         ("keyspace_hits", stats["hits"]),
         ("keyspace_misses", stats["misses"]),
-        ("pubsub_channels", 0),
-        ("pubsub_patterns", 0),
+        ("pubsub_channels", endpoint.broker.count_names(CHANNEL)),
+        ("pubsub_patterns", endpoint.broker.count_names(PATTERN)),
+        ("pubsubshard_channels", endpoint.broker.count_names(SHARD)),
         ("latest_fork_usec", 0),
         ("total_forks", 0),
         ("total_error_replies", endpoint.errors),

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from _thread import get_ident
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from typing import Final, TypeVar
@@ -50,10 +51,22 @@ def run(main: Coroutine[object, object, T]) -> T:
         return runner.run(main)
 
 
-def _call_soon(loop: asyncio.AbstractEventLoop, call: Callable[[], None]) -> None:
-    """Has a loop call something, from any thread; nothing when it has ended."""
-    with suppress(RuntimeError):
-        loop.call_soon_threadsafe(call)
+def _waker(loop: asyncio.AbstractEventLoop, call: Callable[[], object]) -> Callable[[], None]:
+    """What has a loop call something soon, from any thread; nothing once it has ended.
+
+    Called by the loop's thread, which the loop is running in.
+    """
+    thread = get_ident()
+
+    def wake() -> None:
+        if get_ident() == thread:
+            # without waking up the loop, which takes a system call
+            loop.call_soon(call)
+        else:
+            with suppress(RuntimeError):
+                loop.call_soon_threadsafe(call)
+
+    return wake
 
 
 class RespServer:
@@ -89,7 +102,7 @@ class RespServer:
         """
         loop = asyncio.get_running_loop()
         settings = self.settings
-        self.endpoint.wake = lambda: _call_soon(loop, self.endpoint.deliver)
+        self.endpoint.wake = _waker(loop, self.endpoint.deliver)
         self.endpoint.event_loop = type(loop).__module__.partition(".")[0]
         sockets = await bound_sockets(settings.bind, settings.port)
         settings.port = sockets[0].getsockname()[1]
@@ -146,7 +159,8 @@ class RespServer:
                 session.check_output()
                 idle_s = endpoint.tick - session.seen_tick
                 carrier = session.carrier
-                if carrier is None or not timeout_s or session.is_blocked():
+                is_waiting = session.is_blocked() or session.is_subscribed()
+                if carrier is None or not timeout_s or is_waiting:
                     continue
                 if idle_s > timeout_s:
                     carrier.disconnect()

@@ -270,9 +270,9 @@ class Session(Speaker):
         except CacheStormError as error:
             if transaction is not None:
                 transaction.refuse()
-                if plan.name == "EXEC":
-                    self.end_transaction()
-                    raise ExecAbortError(f": {error}") from error
+            if plan.name == "EXEC":
+                self.end_transaction()
+                raise ExecAbortError(f": {error}") from error
             raise
         if transaction is not None and plan.name not in _NEVER_QUEUED:
             transaction.queue(plan, args)

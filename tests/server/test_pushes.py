@@ -7,12 +7,13 @@ import socket
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 
 import pytest
 from servers import Client, our_server
 
 from cachestorm.cache import Cache
-from cachestorm.declare.declaration import Declarations
+from cachestorm.declare.declaration import Declaration, Declarations
 from cachestorm.declare.registry import REGISTRY, Registry
 from cachestorm.keyspace.shared_state import SLICE
 from cachestorm.operations.long_command import LongCommand, Unfinished
@@ -77,16 +78,18 @@ class Sleeper(LongCommand):
 def sleeping_registry(found: list[Sleeper], naps: int = 1) -> Registry:
     """The registry, and NAP, which makes a sleeper and runs its first slice."""
     declarations = Declarations()
-    facts = {"group": "server", "since": "0.1", "complexity": "O(1)", "summary": "!"}
+    command = partial(
+        Declaration, declarations=declarations, group="server", complexity="O(1)", summary="!"
+    )
 
-    @declarations.command("NAP", **facts)
+    @command("NAP")
     def nap(cache: Cache) -> object:
         sleeper = Sleeper(cache, naps)
         found.append(sleeper)
         sleeper.step()
         raise Unfinished(sleeper)
 
-    @declarations.command("ECHO message:blob", **facts)
+    @command("ECHO message:blob")
     def echo(cache: Cache, message: bytes) -> bytes:
         return message
 
@@ -114,9 +117,11 @@ def test_a_push_is_a_push_in_resp3_and_no_reply_in_resp2() -> None:
 
 def test_a_push_to_who_is_being_answered_comes_after_the_reply() -> None:
     declarations = Declarations()
-    facts = {"group": "server", "since": "0.1", "complexity": "O(1)", "summary": "!"}
+    command = partial(
+        Declaration, declarations=declarations, group="server", complexity="O(1)", summary="!"
+    )
 
-    @declarations.command("TELL", connection=True, **facts)
+    @command("TELL", connection=True)
     def tell(session: Session) -> list[int]:
         session.endpoint.executing = session
         session.push(Push([b"one"]))
@@ -261,9 +266,11 @@ def test_one_that_is_woken_before_anybody_looks_is_a_backlog() -> None:
             return done
 
     declarations = Declarations()
-    facts = {"group": "server", "since": "0.1", "complexity": "O(1)", "summary": "!"}
+    command = partial(
+        Declaration, declarations=declarations, group="server", complexity="O(1)", summary="!"
+    )
 
-    @declarations.command("NAP", **facts)
+    @command("NAP")
     def nap(cache: Cache) -> object:
         sleeper = Hasty(cache)
         sleeper.step()
