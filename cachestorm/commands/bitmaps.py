@@ -335,27 +335,27 @@ class Bitmaps(Edge):
         finally:
             self._leave()
 
-    @command(
-        "BITFIELD_RO key [GET encoding:field-type offset:field-offset "
-        "[GET encoding offset ...]]",
-        complexity="O(1) for each operation",
-        fast=True,
-        stray="BITFIELD_RO only supports the GET subcommand",
-        summary="Read integers of any width in a value.",
-    )
-    def bitfield_ro(self, key: str, *gets: Sequence[object]) -> list[int | None]:
-        """Reads integers of any width: each a tuple `(type, offset)`, as for `bitfield`.
 
-        Raises:
-            ArgumentError: for a type or an offset that is none.
-        """
-        key = exact_key(key)
-        actions = _actions_of([(GET_WORD, *get) for get in gets])
-        space = self._enter()
-        try:
-            return _numbers_at(space, space.find(key), actions)
-        finally:
-            self._leave()
+@command(
+    "BITFIELD_RO key [GET encoding:field-type offset:field-offset [GET encoding offset ...]]",
+    complexity="O(1) for each operation",
+    fast=True,
+    stray="BITFIELD_RO only supports the GET subcommand",
+    summary="Read integers of any width in a value.",
+)
+def bitfield_ro(cache: Bitmaps, key: str, *gets: Sequence[object]) -> list[int | None]:
+    """Reads integers of any width: each a tuple `(type, offset)`, as for `bitfield`.
+
+    Raises:
+        ArgumentError: for a type or an offset that is none.
+    """
+    key = exact_key(key)
+    actions = _actions_of([(GET_WORD, *get) for get in gets])
+    space = cache._enter()
+    try:
+        return _numbers_at(space, space.find(key), actions)
+    finally:
+        cache._leave()
 
 
 def _checked_offset(offset: int) -> int:

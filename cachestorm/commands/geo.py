@@ -242,125 +242,6 @@ class Geo(Edge):
         search.order(sort, count, any)
         return self._store_found(source, search, destination, storedist)
 
-    @command(
-        "GEORADIUS key longitude latitude radius " + _UNIT + _EXTRAS + _COUNT + _ORDER + _STORE,
-        complexity=_SEARCHED,
-        grows=True,
-        reply="points",
-        summary="Return or store the members in a circle; an older form of GEOSEARCH.",
-    )
-    def georadius(
-        self,
-        key: str,
-        longitude: float,
-        latitude: float,
-        radius: float,
-        unit: str = "m",
-        withdist: bool = False,
-        withcoord: bool = False,
-        withhash: bool = False,
-        count: int | None = None,
-        sort: str | None = None,
-        store: str | None = None,
-        storedist: str | None = None,
-        any: bool = False,
-    ) -> Points | int:
-        """The members in a circle; else as `geosearch`.
-
-        Args:
-            store, storedist: a key to store them at as `geosearchstore` does; then it is
-                their number that is returned.
-        """
-        search = Search("GEORADIUS", None, longitude, latitude, unit)
-        search.shape(radius, None, None)
-        search.order(sort, count, any)
-        extras = withcoord or withdist or withhash
-        if store is not None or storedist is not None:
-            return self._store_around(key, search, store, storedist, extras)
-        return self._search(key, search, withcoord, withdist, withhash)
-
-    @command(
-        "GEORADIUS_RO key longitude latitude radius " + _UNIT + _EXTRAS + _COUNT + _ORDER,
-        complexity=_SEARCHED,
-        reply="points",
-        summary="Return the members in a circle; an older form of GEOSEARCH.",
-    )
-    def georadius_ro(
-        self,
-        key: str,
-        longitude: float,
-        latitude: float,
-        radius: float,
-        unit: str = "m",
-        withdist: bool = False,
-        withcoord: bool = False,
-        withhash: bool = False,
-        count: int | None = None,
-        sort: str | None = None,
-        any: bool = False,
-    ) -> Points:
-        """As `georadius`, but it stores nothing."""
-        search = Search("GEORADIUS_RO", None, longitude, latitude, unit)
-        search.shape(radius, None, None)
-        search.order(sort, count, any)
-        return self._search(key, search, withcoord, withdist, withhash)
-
-    @command(
-        "GEORADIUSBYMEMBER key member radius " + _UNIT + _EXTRAS + _COUNT + _ORDER + _STORE,
-        complexity=_SEARCHED,
-        grows=True,
-        reply="points",
-        summary="Return or store the members around one; an older form of GEOSEARCH.",
-    )
-    def georadiusbymember(
-        self,
-        key: str,
-        member: object,
-        radius: float,
-        unit: str = "m",
-        withdist: bool = False,
-        withcoord: bool = False,
-        withhash: bool = False,
-        count: int | None = None,
-        sort: str | None = None,
-        store: str | None = None,
-        storedist: str | None = None,
-        any: bool = False,
-    ) -> Points | int:
-        """The members in a circle around one of them; else as `georadius`."""
-        search = Search("GEORADIUSBYMEMBER", member, None, None, unit)
-        search.shape(radius, None, None)
-        search.order(sort, count, any)
-        extras = withcoord or withdist or withhash
-        if store is not None or storedist is not None:
-            return self._store_around(key, search, store, storedist, extras)
-        return self._search(key, search, withcoord, withdist, withhash)
-
-    @command(
-        "GEORADIUSBYMEMBER_RO key member radius " + _UNIT + _EXTRAS + _COUNT + _ORDER,
-        complexity=_SEARCHED,
-        reply="points",
-        summary="Return the members around one; an older form of GEOSEARCH.",
-    )
-    def georadiusbymember_ro(
-        self,
-        key: str,
-        member: object,
-        radius: float,
-        unit: str = "m",
-        withdist: bool = False,
-        withcoord: bool = False,
-        withhash: bool = False,
-        count: int | None = None,
-        sort: str | None = None,
-        any: bool = False,
-    ) -> Points:
-        """As `georadiusbymember`, but it stores nothing."""
-        search = Search("GEORADIUSBYMEMBER_RO", member, None, None, unit)
-        search.shape(radius, None, None)
-        search.order(sort, count, any)
-        return self._search(key, search, withcoord, withdist, withhash)
-
     def _search(
         self, key: str, search: Search, withcoord: bool, withdist: bool, withhash: bool
     ) -> Points:
@@ -394,6 +275,129 @@ class Geo(Edge):
         destination = exact_key(destination)
         storing = StoringSearch(self._space, source, search, destination, by_distance)
         return cast(int, self._run(storing))
+
+
+@command(
+    "GEORADIUS key longitude latitude radius " + _UNIT + _EXTRAS + _COUNT + _ORDER + _STORE,
+    complexity=_SEARCHED,
+    grows=True,
+    reply="points",
+    summary="Return or store the members in a circle; an older form of GEOSEARCH.",
+)
+def georadius(
+    cache: Geo,
+    key: str,
+    longitude: float,
+    latitude: float,
+    radius: float,
+    unit: str = "m",
+    withdist: bool = False,
+    withcoord: bool = False,
+    withhash: bool = False,
+    count: int | None = None,
+    sort: str | None = None,
+    store: str | None = None,
+    storedist: str | None = None,
+    any: bool = False,
+) -> Points | int:
+    """The members in a circle; else as `geosearch`.
+
+    Args:
+        store, storedist: a key to store them at as `geosearchstore` does; then it is
+            their number that is returned.
+    """
+    search = Search("GEORADIUS", None, longitude, latitude, unit)
+    search.shape(radius, None, None)
+    search.order(sort, count, any)
+    extras = withcoord or withdist or withhash
+    if store is not None or storedist is not None:
+        return cache._store_around(key, search, store, storedist, extras)
+    return cache._search(key, search, withcoord, withdist, withhash)
+
+
+@command(
+    "GEORADIUS_RO key longitude latitude radius " + _UNIT + _EXTRAS + _COUNT + _ORDER,
+    complexity=_SEARCHED,
+    reply="points",
+    summary="Return the members in a circle; an older form of GEOSEARCH.",
+)
+def georadius_ro(
+    cache: Geo,
+    key: str,
+    longitude: float,
+    latitude: float,
+    radius: float,
+    unit: str = "m",
+    withdist: bool = False,
+    withcoord: bool = False,
+    withhash: bool = False,
+    count: int | None = None,
+    sort: str | None = None,
+    any: bool = False,
+) -> Points:
+    """As `georadius`, but it stores nothing."""
+    search = Search("GEORADIUS_RO", None, longitude, latitude, unit)
+    search.shape(radius, None, None)
+    search.order(sort, count, any)
+    return cache._search(key, search, withcoord, withdist, withhash)
+
+
+@command(
+    "GEORADIUSBYMEMBER key member radius " + _UNIT + _EXTRAS + _COUNT + _ORDER + _STORE,
+    complexity=_SEARCHED,
+    grows=True,
+    reply="points",
+    summary="Return or store the members around one; an older form of GEOSEARCH.",
+)
+def georadiusbymember(
+    cache: Geo,
+    key: str,
+    member: object,
+    radius: float,
+    unit: str = "m",
+    withdist: bool = False,
+    withcoord: bool = False,
+    withhash: bool = False,
+    count: int | None = None,
+    sort: str | None = None,
+    store: str | None = None,
+    storedist: str | None = None,
+    any: bool = False,
+) -> Points | int:
+    """The members in a circle around one of them; else as `georadius`."""
+    search = Search("GEORADIUSBYMEMBER", member, None, None, unit)
+    search.shape(radius, None, None)
+    search.order(sort, count, any)
+    extras = withcoord or withdist or withhash
+    if store is not None or storedist is not None:
+        return cache._store_around(key, search, store, storedist, extras)
+    return cache._search(key, search, withcoord, withdist, withhash)
+
+
+@command(
+    "GEORADIUSBYMEMBER_RO key member radius " + _UNIT + _EXTRAS + _COUNT + _ORDER,
+    complexity=_SEARCHED,
+    reply="points",
+    summary="Return the members around one; an older form of GEOSEARCH.",
+)
+def georadiusbymember_ro(
+    cache: Geo,
+    key: str,
+    member: object,
+    radius: float,
+    unit: str = "m",
+    withdist: bool = False,
+    withcoord: bool = False,
+    withhash: bool = False,
+    count: int | None = None,
+    sort: str | None = None,
+    any: bool = False,
+) -> Points:
+    """As `georadiusbymember`, but it stores nothing."""
+    search = Search("GEORADIUSBYMEMBER_RO", member, None, None, unit)
+    search.shape(radius, None, None)
+    search.order(sort, count, any)
+    return cache._search(key, search, withcoord, withdist, withhash)
 
 
 def _rows(mapping: object) -> list[tuple[float, str]]:

@@ -73,19 +73,6 @@ class Hashes(TimedFields):
         """
         return self._put_fields(key, rows_of("hset", field, value, mapping))
 
-    @command(
-        "HMSET key:rw-update field value [field value ...]",
-        complexity="O(N) in the fields",
-        grows=True,
-        fast=True,
-        reply="ok",
-        summary="Set the values of fields of a hash; an older name of HSET.",
-    )
-    def hmset(self, key: str, mapping: object) -> bool:
-        """Sets all fields of a mapping. Returns True."""
-        self._put_fields(key, rows_of("hmset", UNSET, UNSET, mapping))
-        return True
-
     def _put_fields(self, key: str, rows: list[tuple[str, object]]) -> int:
         if type(key) is not str:
             key = exact_key(key)
@@ -463,6 +450,20 @@ class Hashes(TimedFields):
         finally:
             self._leave()
         return stop, fields if novalues else dict(zip(fields, values))
+
+
+@command(
+    "HMSET key:rw-update field value [field value ...]",
+    complexity="O(N) in the fields",
+    grows=True,
+    fast=True,
+    reply="ok",
+    summary="Set the values of fields of a hash; an older name of HSET.",
+)
+def hmset(cache: Hashes, key: str, mapping: object) -> bool:
+    """Sets all fields of a mapping. Returns True."""
+    cache._put_fields(key, rows_of("hmset", UNSET, UNSET, mapping))
+    return True
 
 
 def _set(space: Keyspace, entry: Entry | None, key: str, field: str, held: object) -> None:

@@ -70,64 +70,68 @@ class Memory(Edge):
         seen.resident_bytes = rss_bytes()
         return report(seen)
 
-    @command(
-        "MEMORY STATS",
-        complexity="O(1)",
-        flags="@slow",
-        summary="Return the numbers of the memory.",
-    )
-    def memory_stats(self) -> dict[str, object]:
-        """Redis' names for the numbers of the memory, as far as they mean anything here."""
-        self._enter()
-        try:
-            used = int(self._store.used_bytes)
-            peak = int(self._store.peak_bytes)
-            keys = int(self._store.entry_count)
-        finally:
-            self._leave()
-        resident = rss_bytes()
-        return {
-            "peak.allocated": peak,
-            "total.allocated": used,
-            "keys.count": keys,
-            "keys.bytes-per-key": used // keys if keys else 0,
-            "dataset.bytes": used,
-            "dataset.percentage": 100.0 if used else 0.0,
-            "peak.percentage": used * 100 / peak if peak else 0.0,
-            "fragmentation": resident / used if used else 0.0,
-            "fragmentation.bytes": resident - used,
-        }
 
-    @command(
-        "MEMORY MALLOC-STATS",
-        complexity="O(1)",
-        reply="bulk",
-        flags="loading @slow",
-        summary="Return what the allocator says of itself: here nothing.",
-    )
-    def memory_malloc_stats(self) -> str:
-        """What Redis answers where its allocator tells nothing."""
-        return "Stats not supported for the current allocator"
+@command(
+    "MEMORY STATS",
+    complexity="O(1)",
+    flags="@slow",
+    summary="Return the numbers of the memory.",
+)
+def memory_stats(cache: Memory) -> dict[str, object]:
+    """Redis' names for the numbers of the memory, as far as they mean anything here."""
+    cache._enter()
+    try:
+        used = int(cache._store.used_bytes)
+        peak = int(cache._store.peak_bytes)
+        keys = int(cache._store.entry_count)
+    finally:
+        cache._leave()
+    resident = rss_bytes()
+    return {
+        "peak.allocated": peak,
+        "total.allocated": used,
+        "keys.count": keys,
+        "keys.bytes-per-key": used // keys if keys else 0,
+        "dataset.bytes": used,
+        "dataset.percentage": 100.0 if used else 0.0,
+        "peak.percentage": used * 100 / peak if peak else 0.0,
+        "fragmentation": resident / used if used else 0.0,
+        "fragmentation.bytes": resident - used,
+    }
 
-    @command(
-        "MEMORY PURGE",
-        complexity="O(1): a step of reaping",
-        reply="ok",
-        flags="loading @slow",
-        summary="Let go of a step of what is due or has left.",
-    )
-    def memory_purge(self) -> bool:
-        """One step of `reap`; Python's allocator has nothing that can be asked for more."""
-        self._store.let_go()
-        return True
 
-    @command(
-        "MEMORY HELP",
-        complexity="O(1)",
-        reply="statuses",
-        flags="loading stale",
-        summary="Print this help.",
-    )
-    def memory_help(self) -> list[str]:
-        """What there is to ask, a line each."""
-        return help_of("MEMORY")
+@command(
+    "MEMORY MALLOC-STATS",
+    complexity="O(1)",
+    reply="bulk",
+    flags="loading @slow",
+    summary="Return what the allocator says of itself: here nothing.",
+)
+def memory_malloc_stats(cache: Memory) -> str:
+    """What Redis answers where its allocator tells nothing."""
+    return "Stats not supported for the current allocator"
+
+
+@command(
+    "MEMORY PURGE",
+    complexity="O(1): a step of reaping",
+    reply="ok",
+    flags="loading @slow",
+    summary="Let go of a step of what is due or has left.",
+)
+def memory_purge(cache: Memory) -> bool:
+    """One step of `reap`; Python's allocator has nothing that can be asked for more."""
+    cache._store.let_go()
+    return True
+
+
+@command(
+    "MEMORY HELP",
+    complexity="O(1)",
+    reply="statuses",
+    flags="loading stale",
+    summary="Print this help.",
+)
+def memory_help(cache: Memory) -> list[str]:
+    """What there is to ask, a line each."""
+    return help_of("MEMORY")

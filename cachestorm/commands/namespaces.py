@@ -86,22 +86,6 @@ class Namespaces(Edge):
         finally:
             self._leave()
 
-    @command(
-        "NAMESPACEINFO [name:string]",
-        complexity="O(1)",
-        reply="verbatim",
-        summary="Describe a namespace.",
-    )
-    def namespaceinfo(self, name: str | None = None) -> str:
-        """The facts of a namespace, by default this one, a line each.
-
-        Raises:
-            NamespaceError: if there is none of that name.
-        """
-        facts: dict[str, object] = {"name": self._space.name if name is None else name}
-        facts.update(self.namespace_stats(name))
-        return _section("Namespace", facts)
-
     def namespace_stats(self, name: str | None = None) -> dict[str, int]:
         """Counts of one namespace, by default this one.
 
@@ -175,33 +159,6 @@ class Namespaces(Edge):
             self._leave()
         return cast(bool, self._run(Swapping(one, other)))
 
-    @command(
-        "MEMINFO",
-        group="server",
-        complexity="O(N) in the namespaces",
-        reply="verbatim",
-        summary="Describe the memory of the cache.",
-    )
-    def meminfo(self) -> str:
-        """The facts of the cache's memory, a line each."""
-        stats = self.stats()
-        used = stats["used_memory"]
-        keys = stats["keys"]
-        rss = rss_bytes()
-        return _section(
-            "Memory",
-            {
-                "used_memory": used,
-                "keys": keys,
-                "avg_entry_size": used // keys if keys else 0,
-                "tags": stats["tags"],
-                "max_memory": stats["max_memory"],
-                "evicted_keys": stats["evicted"],
-                "fragmentation_ratio": f"{rss / used:.2f}" if used else "0.00",
-                "rss": rss,
-            },
-        )
-
     def stats(self) -> dict[str, int]:
         """Counts over all namespaces, since the cache was made.
 
@@ -216,6 +173,51 @@ class Namespaces(Edge):
             return self._store.stats()
         finally:
             self._leave()
+
+
+@command(
+    "NAMESPACEINFO [name:string]",
+    complexity="O(1)",
+    reply="verbatim",
+    summary="Describe a namespace.",
+)
+def namespaceinfo(cache: Namespaces, name: str | None = None) -> str:
+    """The facts of a namespace, by default this one, a line each.
+
+    Raises:
+        NamespaceError: if there is none of that name.
+    """
+    facts: dict[str, object] = {"name": cache._space.name if name is None else name}
+    facts.update(cache.namespace_stats(name))
+    return _section("Namespace", facts)
+
+
+@command(
+    "MEMINFO",
+    group="server",
+    complexity="O(N) in the namespaces",
+    reply="verbatim",
+    summary="Describe the memory of the cache.",
+)
+def meminfo(cache: Namespaces) -> str:
+    """The facts of the cache's memory, a line each."""
+    stats = cache.stats()
+    used = stats["used_memory"]
+    keys = stats["keys"]
+    rss = rss_bytes()
+    return _section(
+        "Memory",
+        {
+            "used_memory": used,
+            "keys": keys,
+            "avg_entry_size": used // keys if keys else 0,
+            "tags": stats["tags"],
+            "max_memory": stats["max_memory"],
+            "evicted_keys": stats["evicted"],
+            "fragmentation_ratio": f"{rss / used:.2f}" if used else "0.00",
+            "rss": rss,
+        },
+    )
 
 
 def _counts(space: Keyspace) -> dict[str, int]:

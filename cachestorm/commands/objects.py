@@ -105,15 +105,6 @@ class Objects(Edge):
             self._leave()
         raise ArgumentError(_FREQUENCY if is_counted else _NO_IDLE_TIME)
 
-    @command(
-        "OBJECT REFCOUNT key:ro",
-        complexity="O(1)",
-        summary="Return 1 for a key that exists.",
-    )
-    def object_refcount(self, key: str) -> int | None:
-        """1, as values are not shared between keys; None for a missing key."""
-        return None if self._is_missing(key) else 1
-
     def _is_missing(self, key: str) -> bool:
         key = exact_key(key)
         space = self._enter()
@@ -122,16 +113,27 @@ class Objects(Edge):
         finally:
             self._leave()
 
-    @command(
-        "OBJECT HELP",
-        complexity="O(1)",
-        reply="statuses",
-        flags="loading stale",
-        summary="Print this help.",
-    )
-    def object_help(self) -> list[str]:
-        """What there is to ask, a line each."""
-        return help_of("OBJECT")
+
+@command(
+    "OBJECT REFCOUNT key:ro",
+    complexity="O(1)",
+    summary="Return 1 for a key that exists.",
+)
+def object_refcount(cache: Objects, key: str) -> int | None:
+    """1, as values are not shared between keys; None for a missing key."""
+    return None if cache._is_missing(key) else 1
+
+
+@command(
+    "OBJECT HELP",
+    complexity="O(1)",
+    reply="statuses",
+    flags="loading stale",
+    summary="Print this help.",
+)
+def object_help(cache: Objects) -> list[str]:
+    """What there is to ask, a line each."""
+    return help_of("OBJECT")
 
 
 def _encoding(space: Keyspace, entry: Entry) -> str:

@@ -72,31 +72,28 @@ class Sorting(Edge):
         ordering = Ordering(self._space, key, wanted, patterns, offset, count, target)
         return cast("list[object] | int", self._run(ordering))
 
-    @command(
-        "SORT_RO key [BY by:pattern] [LIMIT offset count] [GET get:pattern [GET pattern ...]] "
-        "[order:<ASC | DESC>] [ALPHA]",
-        complexity="O(N + M*log M) for N elements and M returned ones",
-        reply="sort",
-        flags="@set @sortedset @list @dangerous",
-        summary="Sort the elements of a list, set or sorted set.",
-    )
-    def sort_ro(
-        self,
-        key: str,
-        by: str | None = None,
-        offset: int = 0,
-        count: int = -1,
-        get: Iterable[str] = (),
-        order: str = "ASC",
-        *,
-        alpha: bool = False,
-    ) -> list[object]:
-        """The elements in order; as `sort`."""
-        patterns = _patterns(get)
-        wanted = Order(by, order, alpha, False)
-        key = exact_key(key)
-        ordering = Ordering(self._space, key, wanted, patterns, offset, count, None)
-        return cast("list[object]", self._run(ordering))
+
+@command(
+    "SORT_RO key [BY by:pattern] [LIMIT offset count] [GET get:pattern [GET pattern ...]] "
+    "[order:<ASC | DESC>] [ALPHA]",
+    complexity="O(N + M*log M) for N elements and M returned ones",
+    reply="sort",
+    flags="@set @sortedset @list @dangerous",
+    summary="Sort the elements of a list, set or sorted set.",
+)
+def sort_ro(
+    cache: Sorting,
+    key: str,
+    by: str | None = None,
+    offset: int = 0,
+    count: int = -1,
+    get: Iterable[str] = (),
+    order: str = "ASC",
+    *,
+    alpha: bool = False,
+) -> list[object]:
+    """The elements in order."""
+    return cast("list[object]", cache.sort(key, by, offset, count, get, order, alpha=alpha))
 
 
 def _patterns(get: Iterable[object]) -> list[bytes]:

@@ -23,7 +23,7 @@ from cachestorm.keyspace.keyspace import Keyspace
 from cachestorm.keyspace.latch import NOTHING_INTERRUPTS, STEPS_ARE_ATOMIC
 from cachestorm.keyspace.tag_index import checked_tags
 from cachestorm.markers import UNSET
-from cachestorm.operations.lifetimes import Lasting, deadline_of, in_milliseconds
+from cachestorm.operations.lifetimes import Lasting, deadline_of
 from cachestorm.operations.names import exact_key
 from cachestorm.operations.reply_size import ReplySize
 from cachestorm.operations.string_values import kind_of, scalar
@@ -258,17 +258,6 @@ class Strings(Edge):
         """Sets a key with a time to live."""
         return self._store_whole(key, value, ttl, "setex", False)
 
-    @command(
-        "PSETEX key:ow-update ttl:milliseconds value",
-        complexity="O(1)",
-        grows=True,
-        reply="ok",
-        summary="Set the value and the time to live of a key in milliseconds.",
-    )
-    def psetex(self, key: str, ttl: object, value: object) -> bool:
-        """Sets a key with a time to live, of which a bare number is milliseconds."""
-        return self._store_whole(key, value, in_milliseconds(ttl), "psetex", False)
-
     def _store_whole(
         self, key: str, value: object, ttl: object, name: str, only_new: bool
     ) -> bool:
@@ -453,6 +442,18 @@ class Strings(Edge):
             return True
         finally:
             self._leave()
+
+
+@command(
+    "PSETEX key:ow-update ttl:milliseconds value",
+    complexity="O(1)",
+    grows=True,
+    reply="ok",
+    summary="Set the value and the time to live of a key in milliseconds.",
+)
+def psetex(cache: Strings, key: str, ttl: object, value: object) -> bool:
+    """Sets a key with a time to live."""
+    return cache._store_whole(key, value, ttl, "psetex", False)
 
 
 def _object(entry: Entry, value: object) -> object:

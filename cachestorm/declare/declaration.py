@@ -1,7 +1,8 @@
 """The declaration of a command: one line in Redis' notation on the method that is it.
 
-Modules of commands decorate their methods with it; the registry makes plans of what was
-declared; documentation, key positions and ACL categories are read from here.
+Modules of commands decorate their methods with it, or functions that take the cache. The
+registry makes plans of what was declared; documentation, key positions and ACL categories
+are read from here.
 
 1. Declaring records and parses nothing: an import pays for a list entry a command.
 2. The method is returned unchanged, so that compiled code calls it as natively as before.
@@ -123,6 +124,16 @@ class Declaration:
     def full_name(self) -> str:
         """As errors and COMMAND INFO write it: `set`, `object|encoding`."""
         return self.name.lower().replace(" ", "|")
+
+    @property
+    def method(self) -> str:
+        """The method of `Cache` that it is; empty for a function.
+
+        A function is a command for protocols and `execute` only: an older name, text for
+        people, what belongs to a connection.
+        """
+        path = str(getattr(self.function, "__qualname__", ""))
+        return path.rpartition(".")[2] if "." in path else ""
 
     @property
     def writes(self) -> bool:

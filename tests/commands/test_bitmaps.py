@@ -116,7 +116,7 @@ def test_fields_are_tuples(cache: Cache) -> None:
         ["incrby", b"u8", 0, 250],
         (b"GET", "u8", 0),
     ) == [0, 9, None, 9]
-    assert cache.bitfield_ro("f", ("u8", 0), ("i4", 4)) == [9, -7]
+    assert cache.execute("BITFIELD_RO", "f", "GET", "u8", 0, "GET", "i4", 4) == [9, -7]
 
 
 @pytest.mark.parametrize(

@@ -192,7 +192,7 @@ def test_the_numbers_agree_with_the_accounts() -> None:
     fill(cache, 100)
     cache.flushdb()
     fill(cache, 10)
-    stats, numbers = cache.stats(), cache.memory_stats()
+    stats, numbers = cache.stats(), cache.execute("MEMORY", "STATS")
     assert numbers["total.allocated"] == stats["used_memory"]
     assert numbers["peak.allocated"] == stats["peak_memory"]
     assert numbers["keys.count"] == 10
@@ -204,5 +204,5 @@ def test_purge_lets_go_of_a_step() -> None:
     cache = Cache(clock=clock)
     fill(cache, 100, ttl=1)
     clock.advance(5)
-    cache.memory_purge()
+    cache.execute("MEMORY", "PURGE")
     assert len(cache) == 0

@@ -91,10 +91,12 @@ def test_a_search_without_a_centre_or_a_shape_is_refused(cache: Cache) -> None:
 
 
 def test_a_place_may_be_stored_and_found_over_itself(cache: Cache) -> None:
-    assert cache.georadius("s", 15, 37, 200, "km", store="s") == 2
-    assert cache.georadius("s", 15, 37, 100, "km") == ["Catania"]
+    assert cache.execute(*["GEORADIUS", "s", "15", "37", "200", "km", "STORE", "s"]) == 2
+    assert cache.execute(*["GEORADIUS", "s", "15", "37", "100", "km"]) == ["Catania"]
     with pytest.raises(CommandSyntaxError):
-        cache.georadius("s", 15, 37, 200, "km", store="a", storedist="b")
+        cache.execute(
+            *["GEORADIUS", "s", "15", "37", "200", "km", "STORE", "a", "STOREDIST", "b"]
+        )
 
 
 def test_geoadd_keeps_tags_and_time_to_live_and_a_store_drops_them() -> None:

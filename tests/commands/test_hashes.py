@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from cachestorm import Cache, ManualClock
+from cachestorm import MISSING, Cache, ManualClock
 from cachestorm.errors import (
     ArgumentError,
     ArityError,
@@ -124,7 +124,7 @@ def test_a_hash_whose_last_field_is_due_is_gone(cache: Cache, clock: ManualClock
         lambda cache: cache.tagkeys("t"),
         lambda cache: cache.tags("h"),
         lambda cache: cache.get("h"),
-        lambda cache: cache.ttl("h") is None,
+        lambda cache: cache.ttl("h", MISSING) is None,
         lambda cache: cache.copy("h", "other"),
         lambda cache: cache.memory_usage("h"),
         lambda cache: cache.invalidate("t"),

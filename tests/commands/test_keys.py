@@ -80,7 +80,7 @@ def test_a_moved_key_may_be_the_one_that_makes_room() -> None:
 
 
 def test_help_lists_what_there_is(cache: Cache) -> None:
-    lines = cache.object_help()
+    lines = cache.execute("OBJECT", "HELP")
     assert lines[0] == "OBJECT <subcommand> [<arg> [value] [opt] ...]. Subcommands are:"
     assert {"ENCODING <key>", "FREQ <key>", "IDLETIME <key>", "REFCOUNT <key>"} < set(lines)
     assert lines[-2:] == ["HELP", "    Print this help."]

@@ -55,7 +55,9 @@ def test_everything_that_reads_it_reads_bytes(long: Cache) -> None:
     assert long.getrange("k", len(LONG), -1) == b""
     assert LONG[3] >> 7 == long.getbit("k", 24)
     assert long.getbit("k", len(LONG) * 8) == 0
-    assert [LONG[7], 0] == long.bitfield_ro("k", ("u8", 56), ("u8", len(LONG) * 8))
+    assert [LONG[7], 0] == long.execute(
+        "BITFIELD_RO", "k", "GET", "u8", 56, "GET", "u8", len(LONG) * 8
+    )
     assert sum(map(int.bit_count, LONG)) == long.bitcount("k")
     assert long.bitpos("k", 1) == 15
     assert long.type("k") == "string"

@@ -42,9 +42,8 @@ class TestMilliseconds:
         cache.set("k", "v")
         payload = cache.dump("k")
         assert cache.pexpire("k", ttl)
-        cache.psetex("p", ttl, "v")
         cache.restore("r", ttl, payload)
-        assert [cache.pttl(key) for key in ("k", "p", "r")] == [500, 500, 500]
+        assert [cache.pttl(key) for key in ("k", "r")] == [500, 500]
 
     @pytest.mark.parametrize("offset", [500, 500.0, Patience.SHORT])
     def test_so_is_a_point_in_time(self, cache: Cache, offset: float) -> None:
@@ -61,7 +60,8 @@ class TestMilliseconds:
         assert cache.pttl("k") == 250
 
     def test_less_than_one_is_one(self, cache: Cache) -> None:
-        cache.psetex("p", 0.25, "v")
+        cache.set("p", "v")
+        cache.pexpire("p", 0.25)
         assert cache.pttl("p") == 1
 
     @pytest.mark.parametrize("ttl", [0, 0.0, -500.0, float("nan"), float("inf")])
@@ -69,14 +69,11 @@ class TestMilliseconds:
         cache.set("k", "v")
         with pytest.raises(InvalidTtlError):
             cache.pexpire("k", ttl)
-        with pytest.raises(InvalidTtlError):
-            cache.psetex("k", ttl, "v")
         assert cache.get("k") == "v" and cache.ttl("k") is None
 
     def test_neither_is_a_bool(self, cache: Cache) -> None:
         calls: list[Callable[[], object]] = [
             lambda: cache.pexpire("k", True),
-            lambda: cache.psetex("k", True, "v"),
             lambda: cache.pexpireat("k", True),
         ]
         for call in calls:
@@ -96,7 +93,6 @@ class TestManyKeys:
             lambda cache: cache.zintercard("queue"),
             lambda cache: cache.sintercard("queue"),
             lambda cache: cache.sort("list", get="w_*"),
-            lambda cache: cache.sort_ro("list", get="w_*"),
         ],
     )
     def test_a_lone_str_is_not_taken_for_its_letters(

@@ -17,7 +17,7 @@ def cache() -> Cache:
 
 def test_numbers_are_ordered_whatever_type_they_are_stored_as(cache: Cache) -> None:
     assert cache.sort("l") == [b"1", "2", 3]
-    assert cache.sort_ro("l", order="DESC") == [3, "2", b"1"]
+    assert cache.execute("SORT_RO", "l", "DESC") == [3, "2", b"1"]
 
 
 def test_words_need_alpha(cache: Cache) -> None:

@@ -33,7 +33,7 @@ def test_the_cache_has_the_limits_of_the_configuration(tmp_path) -> None:
     file.write_text("namespaces: {shop: {default_ttl: 1s, max_memory: 1mb}}")
     cache = make_cache(load(str(file), {"CACHESTORM_MAX_MEMORY": "2mb"}))
     assert cache.stats()["max_memory"] == 2 << 20
-    facts = cache.namespaceinfo("shop")
+    facts = str(cache.execute("NAMESPACEINFO", "shop"))
     assert "default_ttl:1\r\n" in facts
     assert f"max_memory:{1 << 20}\r\n" in facts
 

@@ -34,3 +34,19 @@ def test_a_command_of_a_connection_is_refused_in_process(name: str) -> None:
         Cache().execute(*name.split())
     command = name.lower().replace(" ", "|")
     assert str(caught.value) == f"'{command}' belongs to a connection: it works over RESP only"
+
+
+# Older names, text for people, and what says nothing that another method does not.
+FOR_PROTOCOLS = {
+    *("BITFIELD_RO", "HMSET", "MEMINFO", "NAMESPACEINFO", "PSETEX", "SORT_RO"),
+    *("GEORADIUS", "GEORADIUS_RO", "GEORADIUSBYMEMBER", "GEORADIUSBYMEMBER_RO"),
+    *("MEMORY HELP", "MEMORY MALLOC-STATS", "MEMORY PURGE", "MEMORY STATS"),
+    *("OBJECT HELP", "OBJECT REFCOUNT"),
+}
+
+
+def test_these_commands_are_no_methods_of_a_cache() -> None:
+    functions = {each.name for each in REGISTRY if not each.method and not each.connection}
+    assert functions == FOR_PROTOCOLS
+    methods = {each.method for each in REGISTRY if each.method}
+    assert [name for name in methods if not callable(getattr(Cache, name, None))] == []

@@ -146,7 +146,7 @@ def section(declaration: Declaration, method: Method, example: Example | None) -
         _facts(declaration),
         _arguments(declaration),
     ]
-    if not declaration.connection:
+    if declaration.method:
         parts.append(_fenced("python", method.signature))
     parts.append(_prose(method.docstring))
     parts.append(MISSING if example is None else _example(declaration, example))
@@ -182,6 +182,8 @@ def _facts(declaration: Declaration) -> str:
     ]
     if declaration.connection:
         rows.append(("Protocols", "RESP only: it belongs to a connection"))
+    elif not declaration.method:
+        rows.append(("Protocols", "RESP, HTTP and `execute`: no method of `Cache`"))
     return _table(["", ""], [[name, text] for name, text in rows if text])
 
 
@@ -330,9 +332,9 @@ def _index(groups: dict[str, list[Declaration]]) -> str:
     count = sum(len(declarations) for declarations in groups.values())
     parts = [
         f"{WRITTEN}\n\n# Commands",
-        f"{count} commands. Each is a method of `Cache` and a command of the server, declared "
-        "once; the sections behind the links say how it is called and what it answers. "
-        "Over HTTP, arguments go by position or by the names that the tables give.",
+        f"{count} commands. Each is a command of the server, and most are a method of `Cache`, "
+        "declared once; the sections behind the links say how it is called and what it "
+        "answers. Over HTTP, arguments go by position or by the names that the tables give.",
     ]
     for group in ordered_groups(groups):
         rows = [

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 import pytest
 from command_examples import VARIES, Example, examples, run_client, run_python
-from command_pages import DIFFERENCES_PAGE, FOLDER, ROOT, methods, pages
+from command_pages import DIFFERENCES_PAGE, FOLDER, ROOT, pages
 from comparison import Theirs, alike, parsed
 from differences import as_table, why_different
 from real_servers import RealServer
@@ -42,7 +42,9 @@ def test_the_example_of_a_command_runs_and_calls_it(name: str, example: Example)
     assert declaration in [plan.declaration for plan in asked]
     run_python(example)
     if not declaration.connection:
-        call = f"cache.{methods()[name].name}("
+        words = ", ".join(f'"{word}"' for word in name.split())
+        method = declaration.method
+        call = f"cache.{method}(" if method else f"cache.execute({words}"
         assert [line for line in example.python if call in line.text], call
 
 

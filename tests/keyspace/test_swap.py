@@ -138,12 +138,12 @@ def test_the_accounts_and_statistics_go_along(cache: Cache) -> None:
     cache.set("a", "x" * 1000)
     cache.get("a")
     cache.get("nope")
-    before = cache.namespaceinfo().splitlines()[2:]
-    empty = other.namespaceinfo().splitlines()[2:]
+    before = str(cache.execute("NAMESPACEINFO")).splitlines()[2:]
+    empty = str(other.execute("NAMESPACEINFO")).splitlines()[2:]
     used = cache.stats()["used_memory"]
     cache.swapdb(0, 1)
-    assert before == other.namespaceinfo().splitlines()[2:]
-    assert empty == cache.namespaceinfo().splitlines()[2:]
+    assert before == str(other.execute("NAMESPACEINFO")).splitlines()[2:]
+    assert empty == str(cache.execute("NAMESPACEINFO")).splitlines()[2:]
     assert used == cache.stats()["used_memory"]
     cache._check()
 

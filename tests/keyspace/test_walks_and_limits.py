@@ -538,7 +538,7 @@ def test_the_ledger_knows_of_what_is_dead_but_not_yet_reaped(read: bool) -> None
 def test_methods_of_milliseconds_take_bare_numbers_in_them_as_redis_py_does() -> None:
     clock = ManualClock()
     cache = Cache(clock=clock)
-    cache.psetex("k", 1500, "v")
+    cache.execute("PSETEX", "k", 1500, "v")
     assert cache.pttl("k") == 1500
     assert cache.pexpire("k", 2500) is True
     assert cache.ttl("k") == 2.5
@@ -549,7 +549,7 @@ def test_methods_of_milliseconds_take_bare_numbers_in_them_as_redis_py_does() ->
     with pytest.raises(InvalidTtlError):
         cache.pexpire("k", 0)
     with pytest.raises(InvalidTtlError):
-        cache.psetex("k", -5, "v")
+        cache.execute("PSETEX", "k", -5, "v")
     assert cache.pttl("k") == 700
 
 
