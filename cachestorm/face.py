@@ -24,6 +24,7 @@ if TYPE_CHECKING:
         SortedSetHandle,
         Tag,
     )
+    from cachestorm.subscription import Subscription
 
 _UNSET: Final = UNSET
 
@@ -33,7 +34,7 @@ T = TypeVar("T")
 @mypyc_attr(allow_interpreted_subclasses=True)
 @trait
 class Face(Edge):
-    """Handles, loading, decorators, locks."""
+    """Handles, loading, decorators, locks, messages."""
 
     # -- live handles
 
@@ -196,3 +197,28 @@ class Face(Edge):
 
         found = aget_or_set_many(cast("Cache", self), keys, loader, ttl, tags, options)
         return cast("Awaitable[dict[str, T]]", found)
+
+    # -- messages
+
+    def subscribe(
+        self,
+        *channels: str | bytes,
+        patterns: Iterable[str | bytes] = (),
+        shards: Iterable[str | bytes] = (),
+    ) -> Subscription:
+        """The messages of some channels, for a thread or a task.
+
+        It listens inside of `with` or `async with`; `for` and `async for` take messages.
+
+        Args:
+            channels: by name.
+            patterns: glob patterns of channels, such as `"news.*"`.
+            shards: shard channels, by name.
+
+        Raises:
+            ArgumentError: when there is nothing to listen to.
+            TypeError: for a name that is neither `str` nor `bytes`.
+        """
+        from cachestorm.subscription import subscription
+
+        return subscription(self._store.broker, channels, patterns, shards)

@@ -6,7 +6,7 @@ Channels belong to a cache as a whole, not to a namespace. Publishing touches no
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from mypy_extensions import mypyc_attr, trait
 
@@ -14,18 +14,13 @@ from cachestorm.codec import to_wire
 from cachestorm.commands.edge import Edge
 from cachestorm.declare.declaration import Declaration
 
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from cachestorm.subscription import Subscription
-
 command: Final = partial(Declaration, group="pubsub")
 
 
 @mypyc_attr(allow_interpreted_subclasses=True)
 @trait
 class Messages(Edge):
-    """PUBLISH and SPUBLISH, and subscriptions of this process."""
+    """PUBLISH and SPUBLISH."""
 
     @command(
         "PUBLISH channel:blob message:blob",
@@ -76,26 +71,3 @@ class Messages(Edge):
             CodecError: for a message that has no bytes.
         """
         return self._store.broker.publish_to_shard(to_wire(shardchannel), to_wire(message))
-
-    def subscribe(
-        self,
-        *channels: str | bytes,
-        patterns: Iterable[str | bytes] = (),
-        shards: Iterable[str | bytes] = (),
-    ) -> Subscription:
-        """The messages of some channels, for a thread or a task.
-
-        It listens inside of `with` or `async with`; `for` and `async for` take messages.
-
-        Args:
-            channels: by name.
-            patterns: glob patterns of channels, such as `"news.*"`.
-            shards: shard channels, by name.
-
-        Raises:
-            ArgumentError: when there is nothing to listen to.
-            TypeError: for a name that is neither `str` nor `bytes`.
-        """
-        from cachestorm.subscription import subscription
-
-        return subscription(self._store.broker, channels, patterns, shards)
