@@ -24,8 +24,10 @@ from mypy_extensions import i64, mypyc_attr
 from cachestorm.clock import Clock
 from cachestorm.codec import checked_text
 from cachestorm.errors import ArgumentError, NamespaceError
+from cachestorm.events import READS
 from cachestorm.eviction.policies import make_policy
 from cachestorm.eviction.sampled import Sampled
+from cachestorm.keyspace.effects import Listening
 from cachestorm.keyspace.keyspace import Keyspace
 from cachestorm.keyspace.removals import REAP_STEP
 from cachestorm.keyspace.shared_state import SharedState
@@ -182,8 +184,7 @@ class Store(SharedState):
         space.flush()
         space.book = self.ledger.open_book()
         space.listed = False
-        space.max_bytes = 0
-        space.default_ttl_ms = 0
+        space.configure(0, 0)
         if not (self._is_kept(space) or name in self._references):
             self._forget(space)
 
@@ -201,6 +202,23 @@ class Store(SharedState):
         if not 0 <= number < DATABASES:
             raise ArgumentError("DB index is out of range")
         return self.space(DEFAULT if number == 0 else f"db{number}")
+
+    def listen(self, listening: Listening) -> None:
+        """Adds a listener; it is told of every effect from now on."""
+        self.effects.listen(listening)
+        self._attend()
+
+    def unlisten(self, listener: object) -> None:
+        """Takes a listener away; one that was never added is no error."""
+        self.effects.unlisten(listener)
+        self._attend()
+
+    def _attend(self) -> None:
+        interest: i64 = 0
+        for space in self._spaces.values():
+            space.attend()
+            interest |= space.interest
+        self.tell_reads(interest & READS != 0)
 
     def flush_all(self) -> None:
         """Empties every keyspace. O(1) a namespace for the caller."""
