@@ -57,6 +57,7 @@ from cachestorm.keyspace.keyspace import Keyspace
 from cachestorm.keyspace.store import DEFAULT, NamespaceReference, Store
 from cachestorm.markers import MISSING
 from cachestorm.operations.lifetimes import milliseconds_of
+from cachestorm.operations.names import exact_namespace
 from cachestorm.sizes import parse_size
 
 if TYPE_CHECKING:
@@ -173,6 +174,7 @@ class Cache(
         if type(default_ttl) is not int or default_ttl != 0:
             ttl_ms = _ttl_ms(default_ttl)
         quota = _limit_bytes(max_memory)
+        name = exact_namespace(name)
         self._enter()
         try:
             space = self._store.space(name)

@@ -23,7 +23,7 @@ from cachestorm.keyspace.keyspace import Keyspace
 from cachestorm.keyspace.latch import FINALIZERS_INTERRUPT, NOTHING_INTERRUPTS, STEPS_ARE_ATOMIC
 from cachestorm.keyspace.tag_index import checked_tags
 from cachestorm.markers import UNSET
-from cachestorm.operations.lifetimes import Lasting, deadline_of, in_milliseconds
+from cachestorm.operations.lifetimes import Lasting, deadline_of, in_milliseconds, plain_ttl
 from cachestorm.operations.names import exact_key
 from cachestorm.operations.reply_size import ReplySize
 from cachestorm.operations.string_values import kind_of, scalar
@@ -277,6 +277,7 @@ class Strings(Edge):
         key = exact_key(key)
         kind = kind_of(value)
         held = box(value)
+        ttl = plain_ttl(ttl)
         space = self._enter()
         try:
             deadline = deadline_of(ttl, name, space, space.shared.now_ms())
@@ -375,6 +376,7 @@ class Strings(Edge):
         key = exact_key(key)
         if persist and ttl is not _UNSET:
             raise CommandSyntaxError()
+        ttl = plain_ttl(ttl)
         space = self._enter()
         try:
             now = space.shared.now_ms()

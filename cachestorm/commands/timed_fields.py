@@ -91,7 +91,9 @@ class TimedFields(FieldDeadlines):
                     _expire(found, name, deadline, now_ms)
                     is_changed = True
             if is_changed:
-                event = "hpersist" if persist else "hexpire"
+                event = "hexpire" if deadline > now_ms else "hexpired"
+                if persist:
+                    event = "hpersist"
                 settle(space, entry, found, before, event)
             return values
         finally:

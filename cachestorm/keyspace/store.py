@@ -197,8 +197,8 @@ class Store(SharedState):
         """
         if not isinstance(number, int):
             raise TypeError(f"a database is a number from 0 to {DATABASES - 1}, not {number!r}")
-        # a bool is the number that it is: compiled code is given no other
-        number = int(number)
+        # a bool is the number that it is, and no method of a class of a user's runs here
+        number = int.__int__(number)
         if not 0 <= number < DATABASES:
             raise ArgumentError("DB index is out of range")
         return self.space(DEFAULT if number == 0 else f"db{number}")
