@@ -3,7 +3,7 @@
 from cachestorm.cache import Cache
 from cachestorm.clock import Clock, ManualClock
 from cachestorm.errors import CacheStormError
-from cachestorm.events import Cause, Effect
+from cachestorm.events import Cause, Effect, Interest
 from cachestorm.keyspace.latch import COMPILED
 from cachestorm.markers import MISSING, UNSET
 
@@ -18,6 +18,7 @@ __all__ = [
     "Cause",
     "Clock",
     "Effect",
+    "Interest",
     "ManualClock",
     "__version__",
 ]

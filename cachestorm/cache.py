@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Final
 from mypy_extensions import mypyc_attr
 
 from cachestorm.clock import Clock
-from cachestorm.codec import INT64_MAX
+from cachestorm.codec import INT64_MAX, checked_text
 from cachestorm.commands.bitmaps import Bitmaps
 from cachestorm.commands.conditional_strings import ConditionalStrings
 from cachestorm.commands.deadlines import Deadlines
@@ -40,14 +40,25 @@ from cachestorm.commands.strings import Strings
 from cachestorm.commands.tags import Tags
 from cachestorm.declare.registry import REGISTRY
 from cachestorm.errors import ArgumentError, ConfigError, InvalidKeyError
-from cachestorm.events import Cause, Listener, RemovalListener, RemovalRelay
+from cachestorm.events import (
+    CHANGES,
+    REMOVED,
+    RENAMED,
+    VALUES,
+    Cause,
+    Listener,
+    RemovalListener,
+    bit_of,
+)
 from cachestorm.eviction.sampled import SAMPLE_SIZE
 from cachestorm.face import Face
+from cachestorm.keyspace.effects import Listening
 from cachestorm.keyspace.forks import guard
 from cachestorm.keyspace.keyspace import Keyspace
 from cachestorm.keyspace.store import DEFAULT, NamespaceReference, Store
 from cachestorm.markers import MISSING
 from cachestorm.operations.lifetimes import milliseconds_of
+from cachestorm.operations.names import exact_namespace
 from cachestorm.sizes import parse_size
 
 if TYPE_CHECKING:
@@ -165,15 +176,16 @@ class Cache(
         if type(default_ttl) is not int or default_ttl != 0:
             ttl_ms = _ttl_ms(default_ttl)
         quota = _limit_bytes(max_memory)
+        name = exact_namespace(name)
         self._enter()
         try:
             space = self._store.space(name)
             reference = self._store.reference(space)
             space.listed = True
-            if default_ttl is not None:
-                space.default_ttl_ms = ttl_ms
-            if max_memory is not None:
-                space.max_bytes = quota
+            space.configure(
+                space.default_ttl_ms if default_ttl is None else ttl_ms,
+                space.max_bytes if max_memory is None else quota,
+            )
         finally:
             self._leave()
         return self._view(space, reference, self._serves_others)
@@ -255,16 +267,43 @@ class Cache(
 
     # -- observing
 
-    def listen(self, listener: Listener) -> None:
-        """Tells a function of every change, in order and outside of the lock.
+    def listen(
+        self,
+        listener: Listener,
+        interest: int = CHANGES | VALUES,
+        *,
+        namespace: str | None = None,
+    ) -> None:
+        """Tells a function what happens, in order and outside of the lock.
+
+        A command returns when all listeners have been told of it, but waits for no longer
+        than a second.
+
+        Args:
+            listener: called with an `Effect`; an error that it raises is logged.
+            interest: of what, joined from `Interest`; every change of state with its values
+                if left out.
+            namespace: only of this one; None for all of them.
 
         Raises:
             TypeError: for what cannot be called.
+
+        Example:
+            >>> from cachestorm import Interest
+            >>> cache = Cache()
+            >>> cache.listen(lambda effect: print(effect.event, effect.key), Interest.CHANGED)
+            >>> cache.incr("k"), cache.incr("k")
+            incrby k
+            (1, 2)
         """
         _check_callable(listener)
+        name = None if namespace is None else checked_text(namespace)
+        self._listen(Listening(listener, int(interest), name, False))
+
+    def _listen(self, listening: Listening) -> None:
         self._enter()
         try:
-            self._store.effects.listen(listener)
+            self._store.listen(listening)
         finally:
             self._leave()
 
@@ -274,13 +313,14 @@ class Cache(
         """Tells a function of every removal from this namespace, outside of the lock.
 
         Each removal is told once, in the order of the removals; an error that it raises
-        is reported through `sys.unraisablehook`. `unlisten` takes it away.
+        is logged and reported through `sys.unraisablehook`. `unlisten` takes it away.
 
         Args:
             listener: called with key, value and cause. A value of another type than those
                 that can be set in one piece (a hash, a list, a set) is told as None.
-            causes: which ones; None for all. While somebody hears of FLUSHED a flush
-                takes O(N).
+            causes: which ones; None for all by which a value leaves, which is not RENAMED.
+                Nor is a value told as replaced by itself. While somebody hears of FLUSHED a
+                flush takes O(N).
 
         Returns:
             The listener, so that this is a decorator as well.
@@ -300,20 +340,15 @@ class Cache(
             1
         """
         _check_callable(listener)
-        wanted = None if causes is None else _causes_of(causes)
-        relay = RemovalRelay(listener, self._space.name, wanted)
-        self._enter()
-        try:
-            self._store.effects.listen(relay)
-        finally:
-            self._leave()
+        wanted = (REMOVED ^ RENAMED) if causes is None else _bits_of(causes)
+        self._listen(Listening(listener, wanted | VALUES, self._space.name, True))
         return listener
 
     def unlisten(self, listener: Listener | RemovalListener) -> None:
         """Takes away what `listen` or `on_removed` added; nothing if it was not there."""
         self._enter()
         try:
-            self._store.effects.unlisten(listener)
+            self._store.unlisten(listener)
         finally:
             self._leave()
 
@@ -547,13 +582,13 @@ def _check_callable(listener: object) -> None:
         raise TypeError(f"a listener is called, which {listener!r} cannot be")
 
 
-def _causes_of(causes: Iterable[object]) -> frozenset[Cause]:
-    found: list[Cause] = []
+def _bits_of(causes: Iterable[object]) -> int:
+    bits: int = 0
     for cause in causes:
         if not isinstance(cause, Cause):
             raise TypeError(f"causes are of Cause, such as Cause.EXPIRED, not {cause!r}")
-        found.append(cause)
-    return frozenset(found)
+        bits |= bit_of(cause)
+    return bits
 
 
 def _ttl_ms(ttl: object) -> int:

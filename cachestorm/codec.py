@@ -276,10 +276,13 @@ def to_wire(value: object) -> bytes:
         CodecError: for an object that JSON cannot carry, a `str` with a lone surrogate, and
             an `int` of more digits than Python writes.
     """
-    if isinstance(value, bytes):
+    if type(value) is bytes:
         return value
+    if isinstance(value, bytes):
+        # a copy without its class: that may have methods of its own, which run under the latch
+        return b"".join((value,))
     if isinstance(value, str):
-        return bytes_of(value)
+        return bytes_of(str.__str__(value))
     if isinstance(value, bool):
         return b"true" if value else b"false"
     if isinstance(value, int):

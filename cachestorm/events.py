@@ -1,39 +1,106 @@
-"""Events: why entries leave, and what listeners are told, in order.
+"""Events: what can happen in a cache, what it is called, and what a listener is told of it.
 
-The store calls `Effects.record` while it holds its lock; whoever gives the lock back
-calls `Effects.drain`. Nothing here calls the store.
+The vocabulary that the store and its listeners share. `keyspace/effects.py` queues effects
+and delivers them; nothing here calls the store.
 
-1. Effects carry a sequence number and are delivered in its order, outside of the lock,
-   by one thread at a time.
-2. An effect is a delta of state, never the request that caused it.
-3. A listener that raises harms nobody: its error is reported through
-   `sys.unraisablehook`, and the others are told all the same.
-4. What waits to be told is bounded: a write that finds more than MOST_WAITING_BYTES of it waits
-   until there is less, but for no longer than LONGEST_WAIT_S. A listener may be waiting for
-   the very thread that writes, and so nobody waits for it for ever. To drop effects was
-   rejected: whoever closes what is removed would leave it open.
+1. An effect is a change of state, never the request that caused it: what a journal, a tracked
+   client and a waiting one need is the same, whichever command it was.
+2. It says in two ways what happened. Its `kind` is how the state changed, one bit of
+   `Interest`, by which listeners choose. Its `event` is the name that Redis' keyspace
+   notifications have for it. HSET is a put if it makes the hash, else a change: `hset` in both.
+3. An event is its name, a string literal at the place that writes. Numbers would need a
+   table from number to name beside the table from name to class.
 """
 
 from __future__ import annotations
 
 import enum
-import sys
-import time
-from _thread import get_ident
-from collections import deque
 from collections.abc import Callable
-from types import MethodType
-from typing import Final, cast
+from typing import Final
 
-from librt.threading import Lock
-from mypy_extensions import i64
+from mypy_extensions import i64, mypyc_attr
 
-MOST_WAITING_BYTES: Final = 16 << 20
-LONGEST_WAIT_S: Final = 1.0
-# How often whoever waits looks again.
-LOOK_S: Final = 0.001
 # What an effect takes beside its values.
 EFFECT_BYTES: Final = 256
+
+# -- how the state changed: one bit each, as literals for compiled code
+
+PUT: Final = 1 << 0
+CHANGED: Final = 1 << 1
+EXPIRY: Final = 1 << 2
+TAGS: Final = 1 << 3
+TAG_EVENTS: Final = 1 << 4
+SPACE: Final = 1 << 5
+MESSAGE: Final = 1 << 6
+HIT: Final = 1 << 7
+MISS: Final = 1 << 8
+NEW: Final = 1 << 9
+DELETED: Final = 1 << 10
+REPLACED: Final = 1 << 11
+EXPIRED: Final = 1 << 12
+EVICTED: Final = 1 << 13
+INVALIDATED: Final = 1 << 14
+EMPTIED: Final = 1 << 15
+RENAMED: Final = 1 << 16
+FLUSHED: Final = 1 << 17
+VALUES: Final = 1 << 18
+DELTAS: Final = 1 << 19
+ABSENT: Final = 1 << 20
+
+REMOVED: Final = ((FLUSHED << 1) - 1) ^ (DELETED - 1)
+READS: Final = HIT | MISS
+CHANGES: Final = PUT | CHANGED | EXPIRY | TAGS | TAG_EVENTS | SPACE | (REMOVED ^ FLUSHED)
+
+
+class Interest(enum.IntFlag):
+    """What a listener wants to be told of; joined with `|`.
+
+    A listener costs whoever writes only what it asked for.
+
+    Attributes:
+        PUT: a key was written as a whole, or made.
+        CHANGED: a value was changed in place.
+        EXPIRY: a key was given another deadline, or none.
+        TAGS: the tags of a key changed, but for those that it was put with.
+        TAG_EVENTS: a tag was invalidated, softened, linked or unlinked.
+        SPACE: a namespace was flushed, swapped, or given other settings.
+        MESSAGE: a message was published.
+        HIT: a key that was read was there.
+        MISS: a key that was read was missing. HIT and MISS have every read take the lock.
+        NEW: a key was put that was not there.
+        REMOVED: a key left, for any cause; or one of the next eight.
+        FLUSHED: each key of a flush, which then takes O(N). SPACE tells of it in one.
+        VALUES: with what is told of values, the values too. Without it no value is copied.
+        DELTAS: with what is told of changed containers, what changed in them.
+        ABSENT: a key was deleted that was not there. It ends loads of it, and changes nothing.
+        CHANGES: every change of state, a flush as one.
+        READS: HIT and MISS.
+    """
+
+    PUT = PUT
+    CHANGED = CHANGED
+    EXPIRY = EXPIRY
+    TAGS = TAGS
+    TAG_EVENTS = TAG_EVENTS
+    SPACE = SPACE
+    MESSAGE = MESSAGE
+    HIT = HIT
+    MISS = MISS
+    NEW = NEW
+    DELETED = DELETED
+    REPLACED = REPLACED
+    EXPIRED = EXPIRED
+    EVICTED = EVICTED
+    INVALIDATED = INVALIDATED
+    EMPTIED = EMPTIED
+    RENAMED = RENAMED
+    FLUSHED = FLUSHED
+    VALUES = VALUES
+    DELTAS = DELTAS
+    ABSENT = ABSENT
+    REMOVED = REMOVED
+    CHANGES = CHANGES
+    READS = READS
 
 
 class Cause(enum.Enum):
@@ -49,219 +116,213 @@ class Cause(enum.Enum):
     FLUSHED = "flushed"
 
 
+_DELETED: Final = Cause.DELETED
+_REPLACED: Final = Cause.REPLACED
+_EXPIRED: Final = Cause.EXPIRED
+_EVICTED: Final = Cause.EVICTED
+_INVALIDATED: Final = Cause.INVALIDATED
+_EMPTIED: Final = Cause.EMPTIED
+_RENAMED: Final = Cause.RENAMED
+
+
+def bit_of(cause: Cause) -> i64:
+    """The bit of a cause. A dict would run the interpreted hash of an enum under the latch."""
+    if cause is _DELETED:
+        return DELETED
+    if cause is _REPLACED:
+        return REPLACED
+    if cause is _EXPIRED:
+        return EXPIRED
+    if cause is _EVICTED:
+        return EVICTED
+    if cause is _INVALIDATED:
+        return INVALIDATED
+    if cause is _EMPTIED:
+        return EMPTIED
+    if cause is _RENAMED:
+        return RENAMED
+    return FLUSHED
+
+
+def event_of(cause: Cause) -> str:
+    """What the removal for a cause is called, where the command has no other name for it."""
+    if cause is _DELETED or cause is _EMPTIED:
+        return "del"
+    if cause is _REPLACED:
+        return "overwritten"
+    if cause is _EXPIRED:
+        return "expired"
+    if cause is _EVICTED:
+        return "evicted"
+    if cause is _INVALIDATED:
+        return "invalidated"
+    if cause is _RENAMED:
+        return "rename_from"
+    return "flushed"
+
+
+# -- what it is called
+
+# Every event, and the class of `notify-keyspace-events` that it belongs to; "" for those that
+# Redis 7.2 has no notification for, of which the tags' are ours.
+CLASSES: Final[dict[str, str]] = {
+    # generic
+    "copy_to": "g",
+    "del": "g",
+    "expire": "g",
+    "move_from": "g",
+    "move_to": "g",
+    "persist": "g",
+    "rename_from": "g",
+    "rename_to": "g",
+    "restore": "g",
+    # strings
+    "append": "$",
+    "incrby": "$",
+    "incrbyfloat": "$",
+    "pfadd": "$",
+    "set": "$",
+    "setbit": "$",
+    "setrange": "$",
+    # lists
+    "linsert": "l",
+    "lpop": "l",
+    "lpush": "l",
+    "lrem": "l",
+    "lset": "l",
+    "ltrim": "l",
+    "rpop": "l",
+    "rpush": "l",
+    "sortstore": "l",
+    # hashes; those of deadlines are Valkey's
+    "hdel": "h",
+    "hexpire": "h",
+    "hexpired": "h",
+    "hincrby": "h",
+    "hincrbyfloat": "h",
+    "hpersist": "h",
+    "hset": "h",
+    # sets
+    "sadd": "s",
+    "sdiffstore": "s",
+    "sinterstore": "s",
+    "spop": "s",
+    "srem": "s",
+    "sunionstore": "s",
+    # sorted sets
+    "geosearchstore": "z",
+    "georadiusstore": "z",
+    "zadd": "z",
+    "zdiffstore": "z",
+    "zincr": "z",
+    "zinterstore": "z",
+    "zpopmax": "z",
+    "zpopmin": "z",
+    "zrangestore": "z",
+    "zrem": "z",
+    "zremrangebylex": "z",
+    "zremrangebyrank": "z",
+    "zremrangebyscore": "z",
+    "zunionstore": "z",
+    # what nobody asked for
+    "evicted": "e",
+    "expired": "x",
+    "keymiss": "m",
+    "new": "n",
+    # ours
+    "absent": "",
+    "changed": "",
+    "flushed": "",
+    "hit": "",
+    "invalidated": "",
+    "linked": "",
+    "overwritten": "",
+    "settings": "",
+    "softened": "",
+    "swapped": "",
+    "tags": "",
+    "unlinked": "",
+}
+
+_KINDS: Final[dict[int, str]] = {
+    PUT: "put",
+    CHANGED: "changed",
+    EXPIRY: "expiry",
+    TAGS: "tags",
+    TAG_EVENTS: "tag",
+    SPACE: "space",
+    MESSAGE: "message",
+    HIT: "hit",
+    MISS: "miss",
+    NEW: "new",
+    ABSENT: "absent",
+}
+
+
+# Untracked by the garbage collector: below 3.12 an allocation that it tracks may run it, and
+# with it a finalizer that gives up the interpreter's lock in the middle of a write.
+@mypyc_attr(acyclic=True)
 class Effect:
     """One change of state.
 
+    It is not tracked by the garbage collector. Whoever keeps one in an object that is its
+    `value`, or that this refers to, makes a cycle that is never freed.
+
     Attributes:
-        sequence: position in the order of all effects of this cache; no two have the same.
-        name: `put`, `changed`, `expiry`, `tags`, `removed`, `flushed`, `linked`,
-            `unlinked`, `invalidated`, `softened` or `swapped`; `deleted` where a key that was
-            missing was deleted, which ends loads of it.
+        version: the number of the write in the order of all writes of this cache. Effects come
+            in its order; those of one step may share it.
+        interest: how the state changed, one bit of `Interest`.
+        event: what Redis' keyspace notifications call it: a name of `CLASSES`.
         namespace: where it happened.
         key: which key or tag; empty for a whole namespace; the other one of a swap.
-        detail: what changed: the `Cause` of a removal, else see the emitter. None for a
-            hash, a list, a set or a sorted set.
-        value: of a removal: what was let go, if it was set in one piece.
+        cause: why it left, of a removal.
+        value: what was stored, or what was let go; None unless somebody asked for VALUES,
+            and for a hash, a list, a set or a sorted set. Of settings a dict of them.
+        delta: what changed in a container; None unless somebody asked for DELTAS.
+        expires_at_ms: the deadline of the key now; 0 for never.
+        tags: those of the key now, or None; the child, of a link.
+        origin: who caused it; 0 for nobody in particular.
         size_bytes: what it is reckoned at while it waits to be told.
+        is_told: whether every listener has been told.
     """
 
     def __init__(
-        self,
-        sequence: int,
-        name: str,
-        namespace: str,
-        key: str,
-        detail: object,
-        value: object = None,
-        size_bytes: i64 = 0,
+        self, version: i64, interest: i64, event: str, namespace: str, key: str, origin: i64
     ) -> None:
-        self.sequence: Final = sequence
-        self.name: Final = name
+        self.version: Final[i64] = version
+        self.interest: Final[i64] = interest
+        self.event: Final = event
         self.namespace: Final = namespace
         self.key: Final = key
-        self.detail: Final = detail
-        self.value: Final = value
-        self.size_bytes: Final = size_bytes + EFFECT_BYTES
+        self.origin: Final[i64] = origin
+        self.cause: Cause | None = None
+        self.value: object = None
+        self.delta: object = None
+        self.expires_at_ms: i64 = 0
+        self.tags: tuple[str, ...] | None = None
+        self.size_bytes: i64 = EFFECT_BYTES
+        self.is_told: bool = False
+
+    @property
+    def kind(self) -> str:
+        """How the state changed, in a word: `put`, `changed`, `removed` and so on."""
+        return _KINDS.get(int(self.interest), "removed")
+
+    def __repr__(self) -> str:
+        facts = [f"{self.version} {self.kind} {self.event} {self.namespace}:{self.key!r}"]
+        if self.cause is not None:
+            facts.append(f"cause={self.cause.value}")
+        if self.value is not None:
+            facts.append(f"value={self.value!r}")
+        if self.delta is not None:
+            facts.append(f"delta={self.delta!r}")
+        if self.expires_at_ms != 0:
+            facts.append(f"expires_at_ms={self.expires_at_ms}")
+        if self.tags is not None:
+            facts.append(f"tags={self.tags!r}")
+        return f"<Effect {' '.join(facts)}>"
 
 
 Listener = Callable[[Effect], object]
 # told of the key, the value and the cause of a removal
 RemovalListener = Callable[[str, object, Cause], object]
-
-
-class RemovalRelay:
-    """A listener that passes the removals of one namespace on to a `RemovalListener`.
-
-    Attributes:
-        listener: whom.
-        causes: which of them; None for all.
-    """
-
-    def __init__(
-        self,
-        listener: RemovalListener,
-        namespace: str,
-        causes: frozenset[Cause] | None,
-    ) -> None:
-        self.listener: Final = listener
-        self.causes: Final = causes
-        self._namespace: Final = namespace
-
-    def __call__(self, effect: Effect) -> None:
-        if effect.name != "removed" or effect.namespace != self._namespace:
-            return
-        cause = effect.detail
-        assert isinstance(cause, Cause)
-        if self.causes is None or cause in self.causes:
-            self.listener(effect.key, effect.value, cause)
-
-    def hears_of(self, cause: Cause) -> bool:
-        """Whether it is told of removals for this cause."""
-        return self.causes is None or cause in self.causes
-
-
-class Effects:
-    """The queue between the store and its listeners."""
-
-    def __init__(self) -> None:
-        self.wanted: bool = False
-        # whether a flush is to be told key by key, which takes it O(N)
-        self.flushes_wanted: bool = False
-        self.queue: Final[deque[Effect]] = deque()
-        self._recorded: i64 = 0
-        # what the effects take that were ever queued and ever delivered: the first is written
-        # under the store's lock, the second by who delivers
-        self._queued_bytes: i64 = 0
-        self._delivered_bytes: i64 = 0
-        self._listeners: list[Listener] = []
-        self._draining: Lock = Lock()
-        # the thread that delivers
-        self._teller: int = 0
-
-    def forked(self) -> None:
-        """In a child process nobody is delivering, whoever was in the parent."""
-        self._draining = Lock()
-        self._teller = 0
-        self._delivered_bytes = self._queued_bytes
-        for effect in self.queue:
-            self._delivered_bytes -= effect.size_bytes
-
-    def listen(self, listener: Listener) -> None:
-        """Adds a listener; it is told of every effect from now on."""
-        self._set([*self._listeners, listener])
-
-    def unlisten(self, listener: object) -> None:
-        """Takes a listener away; one that was never added is no error."""
-        kept = []
-        for each in self._listeners:
-            inner = each.listener if isinstance(each, RemovalRelay) else each
-            if not _is_same(inner, listener):
-                kept.append(each)
-        self._set(kept)
-
-    def _set(self, listeners: list[Listener]) -> None:
-        self._listeners = listeners
-        self.wanted = bool(listeners)
-        self.flushes_wanted = any(
-            isinstance(each, RemovalRelay) and each.hears_of(Cause.FLUSHED)
-            for each in listeners
-        )
-
-    def record(
-        self,
-        name: str,
-        namespace: str,
-        key: str,
-        detail: object,
-        value: object = None,
-        size_bytes: i64 = 0,
-    ) -> None:
-        """Queues an effect. The caller holds the store's lock and has seen `wanted`.
-
-        Args:
-            size_bytes: what detail and value take.
-        """
-        self._recorded += 1
-        effect = Effect(self._recorded, name, namespace, key, detail, value, size_bytes)
-        self._queued_bytes += effect.size_bytes
-        self.queue.append(effect)
-
-    def waiting_bytes(self) -> i64:
-        """What the effects take that are queued."""
-        return self._queued_bytes - self._delivered_bytes
-
-    def drain(self) -> None:
-        """Delivers what is queued. The caller does not hold the store's lock.
-
-        A thread that finds another one delivering leaves its effects to it, and waits a
-        while if that is far behind; unless it delivers itself, and a listener has written.
-        """
-        self._deliver()
-        if self.waiting_bytes() <= MOST_WAITING_BYTES or self._teller == get_ident():
-            return
-        ends_at = time.monotonic() + LONGEST_WAIT_S
-        while self.waiting_bytes() > MOST_WAITING_BYTES and time.monotonic() < ends_at:
-            time.sleep(LOOK_S)
-            self._deliver()
-
-    def _deliver(self) -> None:
-        # in the child of a listener that forks there is another one meanwhile
-        draining = self._draining
-        while self.queue and draining.acquire(False):
-            self._teller = get_ident()
-            try:
-                while self.queue:
-                    effect = self.queue.popleft()
-                    self._delivered_bytes += effect.size_bytes
-                    for listener in self._listeners:
-                        _tell(listener, effect)
-            finally:
-                self._teller = 0
-                draining.release()
-
-
-def _is_same(one: object, other: object) -> bool:
-    """Whether two are one listener; a bound method is another object at every look."""
-    if isinstance(one, MethodType) and isinstance(other, MethodType):
-        return one.__self__ is other.__self__ and one.__func__ is other.__func__
-    return one is other
-
-
-def _tell(listener: Listener, effect: Effect) -> None:
-    try:
-        listener(effect)
-    except Exception as error:
-        _report(listener, error)
-
-
-class _Unraisable:
-    """What `sys.unraisablehook` reads."""
-
-    def __init__(self, listener: Listener, error: Exception) -> None:
-        self.exc_type = type(error)
-        self.exc_value = error
-        self.exc_traceback = error.__traceback__
-        self.err_msg = "a listener of a cache raised"
-        self.object = listener
-
-
-def _report(listener: Listener, error: Exception) -> None:
-    hook = cast("Callable[[object], object]", sys.unraisablehook)
-    try:
-        if sys.unraisablehook is sys.__unraisablehook__:
-            _print(listener, error)
-        else:
-            hook(_Unraisable(listener, error))
-    except Exception:
-        # neither the hook nor the listener's `repr` may harm whoever wrote to the cache
-        return
-
-
-def _print(listener: Listener, error: Exception) -> None:
-    """What the interpreter's own hook does, which takes only what the interpreter made."""
-    import traceback
-
-    inner = listener.listener if isinstance(listener, RemovalRelay) else listener
-    if sys.stderr is not None:
-        print(f"a listener of a cache raised: {inner!r}", file=sys.stderr)
-        traceback.print_exception(error)

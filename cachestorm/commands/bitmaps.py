@@ -112,13 +112,13 @@ class Bitmaps(Edge):
             if buffer is not None and entry is not None:
                 buffer.data[at] = byte
                 buffer.wrote(at, at + 1)
-                space.changed(entry, 0)
+                space.changed(entry, 0, "setbit")
                 return former
             raw = wire_scalar(space, entry).ljust(at, b"\0")
             changed = raw[:at] + bytes([byte])
             if there:
                 changed += raw[at + 1 :]
-            keep_scalar(space, key, entry, changed)
+            keep_scalar(space, key, entry, changed, "setbit")
             return former
         finally:
             self._leave()
@@ -260,7 +260,7 @@ class Bitmaps(Edge):
             parts = [wire_scalar(space, space.find(name)) for name in names]
             result = combine(operation, parts)
             if result:
-                keep_scalar(space, destkey, None, result)
+                keep_scalar(space, destkey, None, result, "set")
                 return len(result)
             former = space.peek(destkey)
             if former is not None:
@@ -321,7 +321,7 @@ class Bitmaps(Edge):
                     if action.name != GET_WORD:
                         stop = (action.offset + action.bits + 7) >> 3
                         buffer.wrote(action.offset >> 3, stop)
-                space.changed(entry, 0)
+                space.changed(entry, 0, _event_of(actions, answers))
                 return answers
             raw = wire_scalar(space, entry)
             data = bytearray(raw)
@@ -330,7 +330,7 @@ class Bitmaps(Edge):
             answers = [_act(data, action) for action in actions]
             changed = bytes(data)
             if changed != raw:
-                keep_scalar(space, key, entry, changed)
+                keep_scalar(space, key, entry, changed, _event_of(actions, answers))
             return answers
         finally:
             self._leave()
@@ -425,6 +425,14 @@ def _numbers_at(
         piece = part_of(space, entry, at, at + 9)
         found.append(field_of(piece, action.offset & 7, action.bits, action.signed))
     return found
+
+
+def _event_of(actions: list[_Action], answers: list[int | None]) -> str:
+    """What a BITFIELD is called; one that FAIL kept from writing has no name in Redis."""
+    for action, answer in zip(actions, answers, strict=True):
+        if action.name != GET_WORD and answer is not None:
+            return "setbit"
+    return "changed"
 
 
 def _act(data: bytearray, action: _Action) -> int | None:

@@ -154,7 +154,7 @@ class Deadlines(Edge):
             if not only.allows(entry.expires_at_ms, wanted):
                 return False
             if deadline <= now:
-                space.remove(entry, _EXPIRED)
+                space.remove(entry, _EXPIRED, "del")
             else:
                 space.set_expiry(entry, deadline)
             return True

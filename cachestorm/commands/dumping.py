@@ -137,9 +137,9 @@ class Dumping(Edge):
             entry.drop_due_fields(now)
             if (deadline != 0 and deadline <= now) or entry.is_empty():
                 if present is not None:
-                    space.remove(present, _EXPIRED)
+                    space.remove(present, _EXPIRED, "del")
                 return True
-            space.put(key, entry.value, entry.kind, deadline, tags)
+            space.put(key, entry.value, entry.kind, deadline, tags, None, "restore", "")
             return True
         finally:
             self._leave()

@@ -179,7 +179,8 @@ class FieldDeadlines(Edge):
                     found.expire(field, deadline)
                     answers.append(DONE)
             if DONE in answers or REMOVED in answers:
-                settle(space, entry, found, before)
+                event = "hexpire" if DONE in answers else "hexpired"
+                settle(space, entry, found, before, event)
             return answers
         finally:
             self._leave()
@@ -212,7 +213,7 @@ class FieldDeadlines(Edge):
                 else:
                     answers.append(NO_DEADLINE if field in found else NO_FIELD)
             if DONE in answers:
-                settle(space, entry, found, before)
+                settle(space, entry, found, before, "hpersist")
             return answers
         finally:
             self._leave()

@@ -84,7 +84,7 @@ class Hashes(TimedFields):
                 made = Hash()
                 for field, held in rows:
                     made.change(field, held)
-                admit(space, key, made, HASH)
+                admit(space, key, made, HASH, "hset")
                 return len(made)
             fields = hash_at(space, entry)
             before = fields.size_bytes
@@ -92,7 +92,7 @@ class Hashes(TimedFields):
             for field, held in rows:
                 if fields.put(field, held):
                     added += 1
-            settle(space, entry, fields, before)
+            settle(space, entry, fields, before, "hset")
             return added
         finally:
             self._leave()
@@ -115,7 +115,7 @@ class Hashes(TimedFields):
             entry = entry_of(space, key, HASH)
             if entry is not None and name in hash_at(space, entry):
                 return False
-            _set(space, entry, key, name, held)
+            _set(space, entry, key, name, held, "hset")
             return True
         finally:
             self._leave()
@@ -285,7 +285,7 @@ class Hashes(TimedFields):
                 if found.remove(name):
                     removed += 1
             if removed:
-                settle(space, entry, found, before)
+                settle(space, entry, found, before, "hdel")
             return removed
         finally:
             self._leave()
@@ -321,7 +321,7 @@ class Hashes(TimedFields):
             total = number + increment
             if not INT64_MIN <= total <= INT64_MAX:
                 raise ArgumentError("increment or decrement would overflow")
-            _set(space, entry, key, name, total)
+            _set(space, entry, key, name, total, "hincrby")
             return total
         finally:
             self._leave()
@@ -358,7 +358,7 @@ class Hashes(TimedFields):
                 former = hash_at(space, entry).get(name, 0)
                 number = parse_float(_spelled(former), "hash value is not a float")
             total = float_sum(number, increment)
-            _set(space, entry, key, name, total)
+            _set(space, entry, key, name, total, "hincrbyfloat")
             return total
         finally:
             self._leave()
@@ -466,17 +466,19 @@ def hmset(cache: Hashes, key: str, mapping: object) -> bool:
     return True
 
 
-def _set(space: Keyspace, entry: Entry | None, key: str, field: str, held: object) -> None:
+def _set(
+    space: Keyspace, entry: Entry | None, key: str, field: str, held: object, event: str
+) -> None:
     """Sets one field and keeps its deadline; makes the hash if need be."""
     if entry is None:
         made = Hash()
         made.change(field, held)
-        admit(space, key, made, HASH)
+        admit(space, key, made, HASH, event)
         return
     fields = hash_at(space, entry)
     before = fields.size_bytes
     fields.change(field, held)
-    settle(space, entry, fields, before)
+    settle(space, entry, fields, before, event)
 
 
 def _spelled(value: object) -> object:

@@ -69,7 +69,7 @@ class HyperLogLogs(Edge):
                 if sketch.add(element):
                     is_changed = True
             if is_changed:
-                keep_scalar(space, key, entry, without_estimate(sketch.raw))
+                keep_scalar(space, key, entry, without_estimate(sketch.raw), "pfadd")
             return is_changed
         finally:
             self._leave()
@@ -101,7 +101,7 @@ class HyperLogLogs(Edge):
             estimate = known_estimate(raw)
             if estimate < 0:
                 estimate = estimate_of(registers_of(raw))
-                space.change(entry, with_estimate(raw, estimate))
+                space.change(entry, with_estimate(raw, estimate), "changed")
             return estimate
         finally:
             self._leave()
@@ -126,7 +126,7 @@ class HyperLogLogs(Edge):
                 raw = without_estimate(raw)
             else:
                 raw = merged(raw, registers, is_dense)
-            keep_scalar(space, destkey, entry, raw)
+            keep_scalar(space, destkey, entry, raw, "pfadd")
             return True
         finally:
             self._leave()

@@ -22,7 +22,7 @@ from cachestorm.errors import (
     CommandSyntaxError,
     NoSuchKeyError,
 )
-from cachestorm.events import Cause
+from cachestorm.events import ABSENT, Cause
 from cachestorm.keyspace.keyspace import Keyspace
 from cachestorm.keyspace.shared_state import LOOK
 from cachestorm.markers import MISSING
@@ -136,9 +136,10 @@ class Keys(Edge):
                 if entry is not None:
                     space.remove(entry, _DELETED)
                     deleted += 1
-                elif space.shared.effects.wanted:
+                elif space.interest & ABSENT:
                     # a load that is under way must not bring it back
-                    space.emit("deleted", name, None)
+                    space.shared.sequence += 1
+                    space.emit(ABSENT, "absent", name)
             return deleted
         finally:
             self._leave()

@@ -93,12 +93,12 @@ class Lists(Edge):
                     return 0
                 made = ListValue()
                 _push_all(made, held, left)
-                admit(space, key, made, LIST)
+                admit(space, key, made, LIST, _push_event(left))
                 return len(made)
             found = list_at(space, entry)
             before = found.size_bytes
             _push_all(found, held, left)
-            settle(space, entry, found, before)
+            settle(space, entry, found, before, _push_event(left))
             return len(found)
         finally:
             self._leave()
@@ -279,7 +279,7 @@ class Lists(Edge):
                 raise ArgumentError("index out of range")
             before = found.size_bytes
             found.replace(place, held)
-            settle(space, entry, found, before)
+            settle(space, entry, found, before, "lset")
             return True
         finally:
             self._leave()
@@ -351,11 +351,12 @@ class Lists(Edge):
             first, last = span(start, stop, length)
             kept = last - first
             if kept == length:
+                space.changed(entry, 0, "ltrim")
                 return True
             if length - kept <= LONG_LIST:
                 before = found.size_bytes
                 found.keep(first, last)
-                settle(space, entry, found, before)
+                settle(space, entry, found, before, "ltrim")
                 return True
         finally:
             self._leave()
@@ -465,7 +466,7 @@ class Lists(Edge):
                 held = found.end(from_left)
                 made = ListValue()
                 made.push(held, to_left)
-                admit(space, destination, made, LIST)
+                admit(space, destination, made, LIST, _push_event(to_left))
                 if entry.index >= 0:
                     _pop_one(space, entry, from_left)
                 return unbox(held)
@@ -473,12 +474,14 @@ class Lists(Edge):
             held = found.take(from_left)
             if target is entry:
                 found.push(held, to_left)
+                # one list, but two events, as in Redis
+                space.changed(entry, 0, _push_event(to_left))
             else:
                 other = list_at(space, target)
                 grown = other.size_bytes
                 other.push(held, to_left)
-                settle(space, target, other, grown)
-            settle(space, entry, found, before)
+                settle(space, target, other, grown, _push_event(to_left))
+            settle(space, entry, found, before, _pop_event(from_left))
             return unbox(held)
         finally:
             self._leave()
@@ -491,6 +494,14 @@ def _is_left(where: str) -> bool:
     return side == "LEFT"
 
 
+def _push_event(left: bool) -> str:
+    return "lpush" if left else "rpush"
+
+
+def _pop_event(left: bool) -> str:
+    return "lpop" if left else "rpop"
+
+
 def _push_all(elements: ListValue, held: list[object], left: bool) -> None:
     for each in held:
         elements.push(each, left)
@@ -500,7 +511,7 @@ def _pop_one(space: Keyspace, entry: Entry, left: bool) -> object:
     elements = list_at(space, entry)
     before = elements.size_bytes
     held = elements.take(left)
-    settle(space, entry, elements, before)
+    settle(space, entry, elements, before, _pop_event(left))
     return unbox(held)
 
 
@@ -513,5 +524,5 @@ def _pop_many(space: Keyspace, entry: Entry, count: int, left: bool) -> list[obj
         popped.append(unbox(elements.take(left)))
         left_over -= 1
     if popped:
-        settle(space, entry, elements, before)
+        settle(space, entry, elements, before, _pop_event(left))
     return popped

@@ -18,6 +18,7 @@ from cachestorm.declare.declaration import Declaration
 from cachestorm.keyspace.keyspace import Keyspace
 from cachestorm.keyspace.store import rss_bytes
 from cachestorm.operations.long_command import LongCommand
+from cachestorm.operations.names import exact_namespace
 
 command: Final = partial(Declaration, group="namespaces")
 
@@ -79,6 +80,7 @@ class Namespaces(Edge):
         Raises:
             NamespaceError: if there is none of that name, or it is the default.
         """
+        name = exact_namespace(name)
         self._enter()
         try:
             self._store.drop(name)
@@ -97,9 +99,10 @@ class Namespaces(Edge):
         Raises:
             NamespaceError: if there is none of that name.
         """
+        known = None if name is None else exact_namespace(name)
         self._enter()
         try:
-            return _counts(self._found(name))
+            return _counts(self._found(known))
         finally:
             self._leave()
 
@@ -121,9 +124,10 @@ class Namespaces(Edge):
             >>> Cache(max_entries=1000).hit_ratios()
             {}
         """
+        known = None if name is None else exact_namespace(name)
         self._enter()
         try:
-            return self._found(name).policy.hit_ratios()
+            return self._found(known).policy.hit_ratios()
         finally:
             self._leave()
 

@@ -108,7 +108,7 @@ class Scalars(Edge):
         try:
             entry = space.find(key)
             if entry is None:
-                space.put(key, amount, STRING, space.default_deadline())
+                keep_scalar(space, key, None, amount, "incrby")
                 return amount
             value = space.value(entry) if entry.kind == STRING else None
             if type(value) is int:
@@ -120,7 +120,7 @@ class Scalars(Edge):
             total = number + amount
             if not INT64_MIN <= total <= INT64_MAX:
                 raise ArgumentError("increment or decrement would overflow")
-            space.change(entry, total)
+            space.change(entry, total, "incrby")
             return total
         finally:
             self._leave()
@@ -146,12 +146,12 @@ class Scalars(Edge):
         try:
             entry = space.find(key)
             if entry is None:
-                space.put(key, tail, STRING, space.default_deadline())
+                keep_scalar(space, key, None, tail, "append")
                 return len(tail)
             size = length_of(space, entry)
             if size + len(tail) > LONGEST_STRING:
                 raise ArgumentError("string exceeds maximum allowed size (proto-max-bulk-len)")
-            return _overwritten(space, key, entry, size, tail)
+            return _overwritten(space, key, entry, size, tail, "append")
         finally:
             self._leave()
 
@@ -223,7 +223,7 @@ class Scalars(Edge):
                 return size
             if offset + len(patch) > LONGEST_STRING:
                 raise ArgumentError("string exceeds maximum allowed size (proto-max-bulk-len)")
-            return _overwritten(space, key, entry, offset, patch)
+            return _overwritten(space, key, entry, offset, patch, "setrange")
         finally:
             self._leave()
 
@@ -252,11 +252,11 @@ class Scalars(Edge):
             entry = space.find(key)
             if entry is None:
                 total = float_sum(0.0, increment)
-                space.put(key, total, STRING, space.default_deadline())
+                keep_scalar(space, key, None, total, "incrbyfloat")
             else:
                 number = parse_float(short_scalar(space, entry, LONGEST_FLOAT) or b"")
                 total = float_sum(number, increment)
-                space.change(entry, total)
+                space.change(entry, total, "incrbyfloat")
             return total
         finally:
             self._leave()
@@ -325,7 +325,7 @@ def _bytes_to_write(value: object) -> bytes:
 
 
 def _overwritten(
-    space: Keyspace, key: str, entry: Entry | None, offset: int, patch: bytes
+    space: Keyspace, key: str, entry: Entry | None, offset: int, patch: bytes, event: str
 ) -> int:
     """Writes bytes into a string, which grows as needed. Returns its length."""
     stop = offset + len(patch)
@@ -333,13 +333,13 @@ def _overwritten(
     if buffer is not None and entry is not None:
         buffer.data[offset:stop] = patch
         buffer.wrote(offset, stop)
-        space.changed(entry, 0)
+        space.changed(entry, 0, event)
         return len(buffer)
     whole = wire_scalar(space, entry).ljust(offset, b"\0")
     joined = whole[:offset] + patch
     if stop < len(whole):
         joined += whole[stop:]
-    keep_scalar(space, key, entry, joined)
+    keep_scalar(space, key, entry, joined, event)
     return len(joined)
 
 

@@ -61,7 +61,7 @@ class Sets(SetAlgebra):
                 if not names:
                     return 0
                 made = set_of(names)
-                admit(space, key, made, SET)
+                admit(space, key, made, SET, "sadd")
                 return len(made)
             found = set_at(space, entry)
             before = found.size_bytes
@@ -70,7 +70,7 @@ class Sets(SetAlgebra):
                 if found.add(name):
                     added += 1
             if added:
-                settle(space, entry, found, before)
+                settle(space, entry, found, before, "sadd")
             return added
         finally:
             self._leave()
@@ -97,7 +97,7 @@ class Sets(SetAlgebra):
                 if found.remove(name):
                     removed += 1
             if removed:
-                settle(space, entry, found, before)
+                settle(space, entry, found, before, "srem")
             return removed
         finally:
             self._leave()
@@ -205,7 +205,7 @@ class Sets(SetAlgebra):
                 found.remove(member)
                 popped.append(member)
             if popped:
-                settle(space, entry, found, before)
+                settle(space, entry, found, before, "spop")
             return popped[0] if count is None else popped
         finally:
             self._leave()
@@ -266,17 +266,17 @@ class Sets(SetAlgebra):
             # into the destination first: if there is no room, nothing has changed, and
             # room may be made at the expense of the source
             if target is None:
-                admit(space, destination, set_of([name]), SET)
+                admit(space, destination, set_of([name]), SET, "sadd")
             else:
                 other = set_at(space, target)
                 grown = other.size_bytes
                 if other.add(name):
-                    settle(space, target, other, grown)
+                    settle(space, target, other, grown, "sadd")
             if entry.index >= 0:
                 found = set_at(space, entry)
                 before = found.size_bytes
                 found.remove(name)
-                settle(space, entry, found, before)
+                settle(space, entry, found, before, "srem")
             return True
         finally:
             self._leave()

@@ -271,7 +271,7 @@ class SortedSetRanges(Edge):
             scores = sorted_set_at(space, entry)
             first, last = within.ranks(scores)
             if last - first <= PLAIN:
-                return len(remove_ranks(space, entry, first, last))
+                return len(remove_ranks(space, entry, first, last, within.removal))
         finally:
             self._leave()
         return cast(int, self._run(RemovingRange(space, key, within)))

@@ -449,7 +449,7 @@ def _pop(space: Keyspace, entry: Entry, count: int, lowest: bool) -> Scored:
         return []
     within = index_range(0, count - 1) if lowest else index_range(0, count - 1).reversed()
     start, stop = within.limits(sorted_set_at(space, entry))
-    rows = remove_ranks(space, entry, start, stop)
+    rows = remove_ranks(space, entry, start, stop, "zpopmin" if lowest else "zpopmax")
     if not lowest:
         rows.reverse()
     return scored(rows)

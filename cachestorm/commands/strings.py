@@ -20,10 +20,10 @@ from cachestorm.errors import CommandSyntaxError, WrongTypeError
 from cachestorm.events import Cause
 from cachestorm.keyspace.holdings import size_of
 from cachestorm.keyspace.keyspace import Keyspace
-from cachestorm.keyspace.latch import NOTHING_INTERRUPTS, STEPS_ARE_ATOMIC
+from cachestorm.keyspace.latch import FINALIZERS_INTERRUPT, NOTHING_INTERRUPTS, STEPS_ARE_ATOMIC
 from cachestorm.keyspace.tag_index import checked_tags
 from cachestorm.markers import UNSET
-from cachestorm.operations.lifetimes import Lasting, deadline_of
+from cachestorm.operations.lifetimes import Lasting, deadline_of, plain_ttl
 from cachestorm.operations.names import exact_key
 from cachestorm.operations.reply_size import ReplySize
 from cachestorm.operations.string_values import kind_of, scalar
@@ -65,7 +65,8 @@ class Strings(Edge):
         """
         if type(key) is not str:
             return self._get_locked(exact_key(key), default)
-        if not STEPS_ARE_ATOMIC or self._store.transaction:
+        store = self._store
+        if store.guarded or (FINALIZERS_INTERRUPT and store.latch.is_noted()):
             return self._get_locked(key, default)
         return self._space.read(key, default)
 
@@ -73,7 +74,7 @@ class Strings(Edge):
         store = self._store
         store.enter()
         try:
-            return self._space.read(key, default)
+            return self._space.read_and_tell(key, default)
         finally:
             store.leave()
 
@@ -231,7 +232,8 @@ class Strings(Edge):
         done = not (nx and entry is not None) and not (xx and entry is None)
         if done:
             if keepttl and entry is not None:
-                space.put(key, held, kind, entry.expires_at_ms, names, space.idle_of(entry))
+                idle = space.idle_of(entry)
+                space.put(key, held, kind, entry.expires_at_ms, names, idle, "set", "")
             else:
                 space.put(key, held, kind, lasting.deadline_ms, names, lasting.idle)
         return former if get else done
@@ -264,6 +266,7 @@ class Strings(Edge):
         key = exact_key(key)
         kind = kind_of(value)
         held = box(value)
+        ttl = plain_ttl(ttl)
         space = self._enter()
         try:
             deadline = deadline_of(ttl, name, space, space.shared.now_ms())
@@ -362,6 +365,7 @@ class Strings(Edge):
         key = exact_key(key)
         if persist and ttl is not _UNSET:
             raise CommandSyntaxError()
+        ttl = plain_ttl(ttl)
         space = self._enter()
         try:
             now = space.shared.now_ms()
@@ -371,7 +375,7 @@ class Strings(Edge):
                 return default
             value = _whole(space, entry)
             if deadline != 0 and deadline <= now:
-                space.remove(entry, _EXPIRED)
+                space.remove(entry, _EXPIRED, "del")
             elif (persist or ttl is not _UNSET) and deadline != entry.expires_at_ms:
                 space.set_expiry(entry, deadline)
             return value

@@ -128,7 +128,10 @@ class TimedFields(FieldDeadlines):
                     _expire(found, name, deadline, now_ms)
                     is_changed = True
             if is_changed:
-                settle(space, entry, found, before)
+                event = "hexpire" if deadline > now_ms else "hexpired"
+                if persist:
+                    event = "hpersist"
+                settle(space, entry, found, before, event)
             return values
         finally:
             self._leave()
@@ -198,11 +201,13 @@ class TimedFields(FieldDeadlines):
                 if lifetime is not None:
                     _expire(found, name, deadline, now_ms)
             if entry is not None:
-                settle(space, entry, found, before)
+                settle(space, entry, found, before, "hset")
             elif len(found) != 0:
-                admit(space, key, found, HASH)
+                entry = admit(space, key, found, HASH, "hset")
             elif found.leaving is not None:
                 space.shared.drop_later(found.leaving)
+            if lifetime is not None and deadline > now_ms and entry is not None:
+                space.changed(entry, 0, "hexpire")
             return True
         finally:
             self._leave()

@@ -18,7 +18,7 @@ from typing import Final
 from mypy_extensions import i64
 
 from cachestorm.entry import OBJECT, STRING, Entry
-from cachestorm.events import Cause
+from cachestorm.events import EVICTED, EXPIRED, Cause
 from cachestorm.keyspace.holdings import ENTRY_BYTES, size_of
 from cachestorm.keyspace.removals import Removals
 from cachestorm.values.weights import is_shared, weigh
@@ -137,6 +137,7 @@ class Budget(Removals):
             shared.entry_count != len(self.dense)
             or self.expiry.idle
             or self.expiry.may_be_due(now_ms)
+            or (not is_latched and self.interest & (EVICTED | EXPIRED) != 0)
             or (self.max_bytes != 0 and need > self.max_bytes)
             or (shared.max_bytes != 0 and need > shared.max_bytes)
         ):

@@ -21,7 +21,7 @@ from typing import Final
 from mypy_extensions import i64, u8
 
 from cachestorm.entry import HASH, OBJECT, Entry
-from cachestorm.events import Cause
+from cachestorm.events import CHANGED, SPACE, Cause, Effect
 from cachestorm.eviction.policy import NEVER_SHIFT, STAMP_MASK, Policy, Scales
 from cachestorm.keyspace.expiry import ExpiryIndex, Idle
 from cachestorm.keyspace.hot_keys import HotKeys
@@ -110,6 +110,9 @@ class Holdings(Scales):
         self._access_shift: i64 = policy.access_shift
         self.hot: HotKeys | None = HotKeys(shared.clock.now_ms()) if hot_keys else None
         self._tap_limit: u8 = FEWEST_TAPS
+        # what listeners want to be told of this namespace, and of what of it the values
+        self.interest: i64 = shared.effects.interest_in(name)
+        self._valued: i64 = shared.effects.values_of(name)
         # last: what comes after it would not count as always there
         policy.weighed_by(self)
 
@@ -152,8 +155,8 @@ class Holdings(Scales):
         self.listed = True
         other.listed = True
         self.shared.sequence += 1
-        if self.shared.effects.wanted:
-            self.emit("swapped", other.name, None)
+        if (self.interest | other.interest) & SPACE:
+            self.emit(SPACE, "swapped", other.name)
 
     def _touch_watched(self, watches: Watches) -> None:
         """Notes, of those watches, which keys are here and live."""
@@ -225,11 +228,16 @@ class Holdings(Scales):
         """Whether an entry is neither expired, nor invalidated, nor stale."""
         if entry.expires_at_ms != 0:
             now = self.shared.time_ms()
-            if entry.expires_at_ms <= now and self.expiry.deadline_ms(entry) <= now:
+            # a user's clock may have let others in, who have removed the entry
+            if entry.index < 0 or (
+                entry.expires_at_ms <= now and self.expiry.deadline_ms(entry) <= now
+            ):
                 return False
         fields = self._volatile_fields(entry)
-        if fields is not None and fields.is_spent(self.shared.time_ms()):
-            return False
+        if fields is not None:
+            now = self.shared.time_ms()
+            if entry.index < 0 or fields.is_spent(now):
+                return False
         if entry.tags is None:
             return True
         return self.tags.job_of(entry) is None and not self.tags.is_stale(entry)
@@ -408,24 +416,67 @@ class Holdings(Scales):
 
     # -- what listeners are told
 
-    def _written(self, entry: Entry) -> None:
+    def attend(self) -> None:
+        """Looks anew what listeners want to be told of this namespace."""
+        effects = self.shared.effects
+        self.interest = effects.interest_in(self.name)
+        self._valued = effects.values_of(self.name)
+
+    def configure(self, default_ttl_ms: i64, max_bytes: i64) -> None:
+        """Gives the namespace a default time to live and a quota; 0 for none."""
+        if default_ttl_ms == self.default_ttl_ms and max_bytes == self.max_bytes:
+            return
+        self.default_ttl_ms = default_ttl_ms
+        self.max_bytes = max_bytes
+        self.shared.sequence += 1
+        if self.interest & SPACE:
+            settings = {"default_ttl_ms": int(default_ttl_ms), "max_memory": int(max_bytes)}
+            effect = self._effect(SPACE, "settings", "")
+            effect.value = settings
+            self.shared.effects.record(effect)
+
+    def _written(self, entry: Entry, event: str, delta: object = None) -> None:
         if self.expiry.idle:
             self.expiry.hit(entry.key, self.shared.now_ms())
         self.shared.sequence += 1
         entry.version = self.shared.sequence
-        if self.shared.effects.wanted:
-            self.emit("changed", entry.key, self.value(entry))
+        if self.interest & CHANGED:
+            self.tell(CHANGED, event, entry, self.value(entry), delta)
 
-    def emit(self, name: str, key: str, detail: object, value: object = None) -> None:
-        """Queues an effect. The caller has seen that somebody wants it."""
-        self.shared.effects.record(
-            name,
-            self.name,
-            key,
-            _told(detail),
-            _told(value),
-            _told_bytes(detail) + _told_bytes(value),
-        )
+    def emit(self, kind: i64, event: str, key: str) -> None:
+        """Queues an effect that is not about an entry. The caller has asked `interest`."""
+        self.shared.effects.record(self._effect(kind, event, key))
+
+    def tell(
+        self, kind: i64, event: str, entry: Entry, held: object, delta: object = None
+    ) -> None:
+        """Queues an effect on a live entry. The caller has asked `interest`.
+
+        Args:
+            held: what is stored.
+        """
+        effect = self._effect(kind, event, entry.key)
+        effect.expires_at_ms = entry.expires_at_ms
+        if entry.tags is not None:
+            effect.tags = tuple(self.tags.names(entry))
+        effect.delta = delta
+        self._record(effect, held)
+
+    def tell_removal(self, kind: i64, event: str, key: str, cause: Cause, held: object) -> None:
+        """Queues the effect of a removal. The caller has asked `interest`."""
+        effect = self._effect(kind, event, key)
+        effect.cause = cause
+        self._record(effect, held)
+
+    def _record(self, effect: Effect, held: object) -> None:
+        if self._valued & effect.interest:
+            effect.value = _told(held)
+            effect.size_bytes += _told_bytes(held)
+        self.shared.effects.record(effect)
+
+    def _effect(self, kind: i64, event: str, key: str) -> Effect:
+        shared = self.shared
+        return Effect(shared.sequence, kind, event, self.name, key, shared.origin)
 
     # -- invariants
 

@@ -18,6 +18,7 @@ from mypy_extensions import i64
 
 from cachestorm.entry import OBJECT, STRING, Entry
 from cachestorm.errors import WrongTypeError
+from cachestorm.events import HIT, MISS, TAG_EVENTS, TAGS
 from cachestorm.keyspace.hot_keys import CAPACITY
 from cachestorm.keyspace.tag_index import HIERARCHY_BYTES, Invalidation
 from cachestorm.keyspace.watches import Watch, Watches
@@ -43,13 +44,15 @@ class Keyspace(Writes):
             (entry.expires_at_ms == 0 and entry.tags is None and entry.kind <= OBJECT)
             or self.is_live(entry)
         ):
-            self.hits += 1
-            self._count_access(entry)
+            # before the access is counted: that may run a finalizer, which may remove the key
             index: int = entry.index
             value = self.values[index]
-            if entry.kind == STRING:
+            kind = entry.kind
+            self.hits += 1
+            self._count_access(entry)
+            if kind == STRING:
                 return value
-            if entry.kind == OBJECT:
+            if kind == OBJECT:
                 return unbox(value)
             if isinstance(value, Buffer):
                 return value.whole()
@@ -62,10 +65,25 @@ class Keyspace(Writes):
         entry = self.peek(key)
         if entry is None:
             self.misses += 1
+            if self.interest & MISS:
+                self.emit(MISS, "keymiss", key)
             return None
         self.hits += 1
+        if self.interest & HIT:
+            self.emit(HIT, "hit", key)
         self._count_access(entry)
         return entry
+
+    def read_and_tell(self, key: str, default: object) -> object:
+        """What `read` does, for a caller who holds the latch, and tells of it."""
+        misses = self.misses
+        value = self.read(key, default)
+        if self.misses != misses:
+            if self.interest & MISS:
+                self.emit(MISS, "keymiss", key)
+        elif self.interest & HIT:
+            self.emit(HIT, "hit", key)
+        return value
 
     def hot_keys(self, count: int) -> list[tuple[str, int]]:
         """The keys that are hit most, lately, and how often, hottest first.
@@ -129,8 +147,8 @@ class Keyspace(Writes):
         self.shared.sequence += 1
         entry.version = self.shared.sequence
         self.charge(self.tags.link(entry, tags))
-        if self.shared.effects.wanted:
-            self.emit("tags", entry.key, tuple(self.tags.names(entry)))
+        if self.interest & TAGS:
+            self.tell(TAGS, "tags", entry, None)
 
     def keep_tags(self, entry: Entry, tags: list[str]) -> None:
         """Leaves a live entry some of its tags, in their order; maybe none."""
@@ -139,8 +157,8 @@ class Keyspace(Writes):
         entry.version = self.shared.sequence
         if tags:
             self.charge(self.tags.link(entry, tags))
-        if self.shared.effects.wanted:
-            self.emit("tags", entry.key, tuple(tags))
+        if self.interest & TAGS:
+            self.tell(TAGS, "tags", entry, None)
 
     def soften(self, descent: dict[str, str]) -> i64:
         """Makes the entries of tags stale, O(1) a tag: readers miss them.
@@ -155,9 +173,9 @@ class Keyspace(Writes):
         job = Invalidation(self.shared.sequence, self.shared.now_ms())
         self.shared.ledger.remember(job, descent)
         softened = self.tags.soften(descent, job)
-        if self.shared.effects.wanted:
+        if self.interest & TAG_EVENTS:
             for name in descent:
-                self.emit("softened", name, None)
+                self.emit(TAG_EVENTS, "softened", name)
         return softened
 
     def link_tags(self, parent: str, child: str) -> None:
@@ -173,13 +191,18 @@ class Keyspace(Writes):
             self.charge(HIERARCHY_BYTES)
         self.shared.sequence += 1
         self.listed = True
-        if self.shared.effects.wanted:
-            self.emit("linked", parent, child)
+        if self.interest & TAG_EVENTS:
+            self._tell_link("linked", parent, child)
 
     def unlink_tags(self, parent: str, child: str) -> None:
         """Takes the link between two tags away, if there is one."""
         if self.tags.remove_link(parent, child):
             self.charge(-HIERARCHY_BYTES)
         self.shared.sequence += 1
-        if self.shared.effects.wanted:
-            self.emit("unlinked", parent, child)
+        if self.interest & TAG_EVENTS:
+            self._tell_link("unlinked", parent, child)
+
+    def _tell_link(self, event: str, parent: str, child: str) -> None:
+        effect = self._effect(TAG_EVENTS, event, parent)
+        effect.tags = (child,)
+        self.shared.effects.record(effect)

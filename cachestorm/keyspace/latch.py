@@ -13,15 +13,16 @@ assumes that it is held.
 What runs without it, and so relies on the interpreter's global lock or on less than that:
 
 * `Strings.get` by `Keyspace.read`, and with it the notes of the hot keys and the policy's
-  `hit`: compiled only, where STEPS_ARE_ATOMIC.
+  `hit`: compiled only, where STEPS_ARE_ATOMIC; where FINALIZERS_INTERRUPT only while nobody
+  holds the latch and noted it.
 * `Strings.set` by `Writes.put_plain`: compiled only, where NOTHING_INTERRUPTS, or for a
   write that makes nothing the garbage collector tracks where STEPS_ARE_ATOMIC.
 * What reads one number or the length of one list: `len(cache)`, DBSIZE, TAGCOUNT, the
   limits, `SharedState.transaction`, `Latch.is_noted`. It may be out of date, and is whole on
   every build.
-* What begins when the latch is given back: the queue of effects (a deque, and a lock for who
-  delivers), the list `to_drop` (taken away under the latch), lazy freeing (a list, and a lock
-  for what is counted).
+* What begins when the latch is given back: the queue of effects (deques and a dict, and a lock
+  for who delivers), the list `to_drop` (taken away under the latch), lazy freeing (a list, and
+  a lock for what is counted).
 * The last view of a namespace, as it ends (`Store.hold`): its entry leaves a dict of weak
   references, which nobody relies on to be there. One is added under the latch.
 * `forks.py`: a dict by thread, and weak references to all caches.
@@ -60,6 +61,9 @@ STEPS_ARE_ATOMIC: Final = COMPILED and HAS_GLOBAL_LOCK
 # From 3.12 on the garbage collector waits for the interpreter's own loop, so that not
 # even a finalizer runs in the middle of compiled code.
 NOTHING_INTERRUPTS: Final = STEPS_ARE_ATOMIC and sys.version_info >= (3, 12)
+# Below, a finalizer may give up the GIL in the middle of a write: a reader looks whether
+# somebody is in the middle of one.
+FINALIZERS_INTERRUPT: Final = STEPS_ARE_ATOMIC and sys.version_info < (3, 12)
 
 
 class Latch:

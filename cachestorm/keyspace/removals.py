@@ -23,7 +23,16 @@ from typing import Final
 from mypy_extensions import i64
 
 from cachestorm.entry import BUFFER, HASH, Entry
-from cachestorm.events import Cause
+from cachestorm.events import (
+    CHANGED,
+    FLUSHED,
+    REMOVED,
+    SPACE,
+    TAG_EVENTS,
+    Cause,
+    bit_of,
+    event_of,
+)
 from cachestorm.keyspace.expiry import ExpiryIndex
 from cachestorm.keyspace.holdings import ENTRY_BYTES, KEY_DEADLINE_BYTES, Holdings, size_of
 from cachestorm.keyspace.shared_state import LOOK
@@ -58,17 +67,20 @@ def drained(container: Container) -> list[object] | None:
 class Removals(Holdings):
     """Holdings that entries leave."""
 
-    def remove(self, entry: Entry, cause: Cause) -> None:
+    def remove(self, entry: Entry, cause: Cause, event: str = "") -> None:
         """Takes an entry out: the one way out.
 
         1. It leaves dict, dense arrays, expiry index and tag index.
         2. Its charge is refunded; the policy and the ledger are told.
         3. Its value goes to the to_drop (unless it stays under another name), the effect
            to the queue.
-        """
-        self._fill_gap(self._detach(entry, cause, self.shared.now_ms()))
 
-    def _detach(self, entry: Entry, cause: Cause, now_ms: i64) -> i64:
+        Args:
+            event: what it is called, where the cause does not say.
+        """
+        self._fill_gap(self._detach(entry, cause, self.shared.now_ms(), event))
+
+    def _detach(self, entry: Entry, cause: Cause, now_ms: i64, event: str = "") -> i64:
         """All of `remove` but the last step: the dense arrays have a gap now.
 
         The caller fills it at once, with the last entry or with a new one.
@@ -110,8 +122,10 @@ class Removals(Holdings):
         elif cause is _INVALIDATED:
             self.invalidated += 1
         shared.ledger.record(self.book, key, cause, now_ms, mark)
-        if shared.effects.wanted:
-            self.emit("removed", key, cause, value)
+        if self.interest & REMOVED:
+            kind = bit_of(cause)
+            if self.interest & kind:
+                self.tell_removal(kind, event or event_of(cause), key, cause, value)
         return index
 
     def _fill_gap(self, gap: i64) -> None:
@@ -126,12 +140,15 @@ class Removals(Holdings):
             if self.policy.hears:
                 self.policy.moved(last, former)
 
-    def changed(self, entry: Entry, size_delta: i64) -> None:
+    def changed(self, entry: Entry, size_delta: i64, event: str = "changed") -> None:
         """Ends a change of a container in place.
 
         1. The keyspace is charged what it grew by, or refunded.
         2. Objects that left it go to the to_drop, and so does what its diary has noted.
         3. The key of one that is empty now is removed, unless it is a string.
+
+        Args:
+            event: what it is called, a name of `events.CLASSES`.
         """
         self.charge(size_delta)
         container = self.value(entry)
@@ -143,12 +160,13 @@ class Removals(Holdings):
         if delta is not None:
             # it may hold the last reference to an object
             self.shared.to_drop.append(delta)
-        if len(container) == 0 and entry.kind != BUFFER:
+        is_empty = len(container) == 0 and entry.kind != BUFFER
+        if not is_empty or self.interest & CHANGED:
+            self._written(entry, event, delta)
+        if is_empty:
             self.remove(entry, _EMPTIED)
-        else:
-            if entry.kind == HASH and self._volatile_fields(entry) is not None:
-                self._field_rounds = FIELD_ROUNDS
-            self._written(entry)
+        elif entry.kind == HASH and self._volatile_fields(entry) is not None:
+            self._field_rounds = FIELD_ROUNDS
 
     def flush(self) -> None:
         """Removes all entries, tags and links. O(1) for the caller.
@@ -158,11 +176,14 @@ class Removals(Holdings):
         """
         shared = self.shared
         shared.entry_count -= len(self.dense)
-        if shared.effects.flushes_wanted:
+        if self.interest & FLUSHED:
             shared.sequence += 1
             for entry in self.dense:
                 cause = self.fate(entry) or _FLUSHED
-                self.emit("removed", entry.key, cause, self.value(entry))
+                kind = bit_of(cause)
+                if self.interest & kind:
+                    value = self.value(entry)
+                    self.tell_removal(kind, event_of(cause), entry.key, cause, value)
         if self.watches is not None:
             self._touch_watched(self.watches)
         self._count_doomed()
@@ -178,8 +199,8 @@ class Removals(Holdings):
         self.policy.cleared(self.dense)
         if self.hot is not None:
             self.hot.clear()
-        if shared.effects.wanted:
-            self.emit("flushed", "", _FLUSHED)
+        if self.interest & SPACE:
+            self.emit(SPACE, "flushed", "")
 
     def _count_doomed(self) -> None:
         """Counts what invalidations have killed and nobody has reaped, before all is left."""
@@ -210,7 +231,7 @@ class Removals(Holdings):
         if fields is not None:
             before = fields.size_bytes
             if fields.purge(self.shared.now_ms()) != 0:
-                self.changed(entry, fields.size_bytes - before)
+                self.changed(entry, fields.size_bytes - before, "hexpired")
         return entry
 
     def reap_step(self) -> i64:
@@ -274,7 +295,7 @@ class Removals(Holdings):
             before = fields.size_bytes
             removed = fields.purge(now, REAP_STEP - met)
             if removed != 0:
-                self.changed(entry, fields.size_bytes - before)
+                self.changed(entry, fields.size_bytes - before, "hexpired")
                 met += removed
         self._field_place = place
         return met
@@ -292,9 +313,9 @@ class Removals(Holdings):
         shared.sequence += 1
         job = Invalidation(shared.sequence, shared.now_ms())
         self.charge(-self.tags.detach(names, job))
-        if shared.effects.wanted:
+        if self.interest & TAG_EVENTS:
             for name in names:
-                self.emit("invalidated", name, None)
+                self.emit(TAG_EVENTS, "invalidated", name)
         return job
 
     def reap_doomed(self, sequence: i64) -> bool:

@@ -22,11 +22,11 @@ from librt.time import time as wall_time
 from mypy_extensions import i64
 
 from cachestorm.channels import Broker
-from cachestorm.clock import Clock
+from cachestorm.clock import Clock, ManualClock
 from cachestorm.entry import Entry
 from cachestorm.errors import OutOfMemoryError, ReentrancyError
-from cachestorm.events import Effects
-from cachestorm.keyspace.latch import Latch
+from cachestorm.keyspace.effects import Effects
+from cachestorm.keyspace.latch import STEPS_ARE_ATOMIC, Latch
 from cachestorm.keyspace.lazy_free import REAPING_STEP, SMALL, STEP, LazyFree
 from cachestorm.keyspace.ledger import Ledger
 from cachestorm.values.container import Container
@@ -49,10 +49,15 @@ class SharedState:
     def __init__(self, clock: Clock, max_bytes: int, max_entries: int) -> None:
         self.latch: Final = Latch()
         self.clock: Final = clock
+        # whether nothing else can run while it is asked
+        self.has_plain_clock: Final = type(clock) is Clock or type(clock) is ManualClock
         self.effects: Final = Effects()
         self.ledger: Final = Ledger()
         self.broker: Final = Broker()
+        # the number of the last write: entries and effects have it for their version
         self.sequence: i64 = 0
+        # whom the effects of this visit are to be put down to; 0 for nobody in particular
+        self.origin: i64 = 0
         self.used_bytes: i64 = 0
         self.entry_count: i64 = 0
         self.max_bytes: i64 = max_bytes
@@ -66,6 +71,10 @@ class SharedState:
         # whether a transaction holds the latch; `_depth` counts those nested in it
         self.transaction: bool = False
         self._depth: i64 = 0
+        # whether listeners want to be told of reads
+        self._tells_reads: bool = False
+        # whether a `get` has to take the latch: in a transaction, or to tell of it
+        self.guarded: bool = not STEPS_ARE_ATOMIC
         # whether a command of that transaction is at work
         self._busy: bool = False
         self.to_drop: list[object] = []
@@ -111,9 +120,13 @@ class SharedState:
         if self.to_drop:
             dead = self.to_drop
             self.to_drop = []
-        self.latch.release()
-        if self.effects.queue:
-            self.effects.drain()
+        last = self.effects.newest
+        if last is None:
+            self.latch.release()
+        else:
+            self.effects.newest = None
+            self.latch.release()
+            self.effects.deliver(last)
         dropped_here(dead)
         if self.lazy_free.batches:
             self._sweep()
@@ -163,6 +176,7 @@ class SharedState:
         self.latch.acquire()
         self._moment_ms = 0
         self.transaction = True
+        self.guarded = True
 
     def end(self) -> None:
         """Ends what `begin` began.
@@ -176,7 +190,13 @@ class SharedState:
             self._depth -= 1
             return
         self.transaction = False
+        self.tell_reads(self._tells_reads)
         self.leave()
+
+    def tell_reads(self, wanted: bool) -> None:
+        """Says whether listeners want to be told of reads, all of which take the latch then."""
+        self._tells_reads = wanted
+        self.guarded = wanted or self.transaction or not STEPS_ARE_ATOMIC
 
     def now_ms(self) -> i64:
         """The time of this visit: asked of the clock once, at its first use."""
@@ -190,8 +210,9 @@ class SharedState:
 
     def breathe(self) -> None:
         """Lets other threads in between two slices of long work; not in a transaction."""
-        self.leave()
         try:
+            # a listener that was interrupted raises here, when the latch is free already
+            self.leave()
             time.sleep(PAUSE_S)
         finally:
             self.enter()

@@ -24,8 +24,10 @@ from mypy_extensions import i64, mypyc_attr
 from cachestorm.clock import Clock
 from cachestorm.codec import checked_text
 from cachestorm.errors import ArgumentError, NamespaceError
+from cachestorm.events import READS
 from cachestorm.eviction.policies import make_policy
 from cachestorm.eviction.sampled import Sampled
+from cachestorm.keyspace.effects import Listening, Tap
 from cachestorm.keyspace.keyspace import Keyspace
 from cachestorm.keyspace.removals import REAP_STEP
 from cachestorm.keyspace.shared_state import SharedState
@@ -185,8 +187,7 @@ class Store(SharedState):
         space.flush()
         space.book = self.ledger.open_book()
         space.listed = False
-        space.max_bytes = 0
-        space.default_ttl_ms = 0
+        space.configure(0, 0)
         if not (self._is_kept(space) or name in self._references):
             self._forget(space)
 
@@ -199,11 +200,38 @@ class Store(SharedState):
         """
         if not isinstance(number, int):
             raise TypeError(f"a database is a number from 0 to {DATABASES - 1}, not {number!r}")
-        # a bool is the number that it is: compiled code is given no other
-        number = int(number)
+        # a bool is the number that it is, and no method of a class of a user's runs here
+        number = int.__int__(number)
         if not 0 <= number < DATABASES:
             raise ArgumentError("DB index is out of range")
         return self.space(DEFAULT if number == 0 else f"db{number}")
+
+    def listen(self, listening: Listening) -> None:
+        """Adds a listener; it is told of every effect from now on."""
+        self.effects.listen(listening)
+        self._attend()
+
+    def unlisten(self, listener: object) -> None:
+        """Takes a listener away; one that was never added is no error."""
+        self.effects.unlisten(listener)
+        self._attend()
+
+    def tap(self, tap: Tap) -> None:
+        """Keeps effects as they are recorded. The caller holds the latch."""
+        self.effects.taps = [*self.effects.taps, tap]
+        self._attend()
+
+    def untap(self, tap: Tap) -> None:
+        """Ends what `tap` began. The caller holds the latch."""
+        self.effects.taps = [each for each in self.effects.taps if each is not tap]
+        self._attend()
+
+    def _attend(self) -> None:
+        interest: i64 = 0
+        for space in self._spaces.values():
+            space.attend()
+            interest |= space.interest
+        self.tell_reads(interest & READS != 0)
 
     def flush_all(self) -> None:
         """Empties every keyspace. O(1) a namespace for the caller."""

@@ -21,13 +21,13 @@ from mypy_extensions import i64, u8
 from cachestorm.codec import checked_text, is_ascii
 from cachestorm.entry import BUFFER, HASH, OBJECT, STRING, Entry
 from cachestorm.errors import OutOfMemoryError
-from cachestorm.events import Cause
+from cachestorm.events import EXPIRY, NEW, PUT, REPLACED, Cause
 from cachestorm.keyspace.budget import NOWHERE, Budget
 from cachestorm.keyspace.expiry import Idle
 from cachestorm.keyspace.holdings import ENTRY_BYTES, IDLE_BYTES, KEY_DEADLINE_BYTES, size_of
 from cachestorm.keyspace.removals import FIELD_ROUNDS
 from cachestorm.values.buffer import Buffer
-from cachestorm.values.weights import is_shared, weigh, weight_of_ascii, weight_of_bytes
+from cachestorm.values.weights import is_shared, unbox, weigh, weight_of_ascii, weight_of_bytes
 
 # A write in this many, a power of two, also does a step of reaping.
 WRITES_A_STEP: Final = 32
@@ -63,12 +63,13 @@ class Writes(Budget):
             Whether it was done; else `put` is the way.
         """
         shared = self.shared
-        if shared.effects.wanted or (expires_at_ms != 0 and expires_at_ms <= now_ms):
+        if expires_at_ms != 0 and expires_at_ms <= now_ms:
             return False
         entry = self.entries.get(key)
         if entry is None:
             if (
-                (self.admitted + 1) & (WRITES_A_STEP - 1) == 0
+                self.interest & (PUT | NEW | EXPIRY) != 0
+                or (self.admitted + 1) & (WRITES_A_STEP - 1) == 0
                 or len(self.dense) >= self._policy_size
                 or not is_ascii(key)
             ):
@@ -80,6 +81,8 @@ class Writes(Budget):
                 if is_latched:
                     now_ms = shared.now_ms()
                 elif now_ms == 0:
+                    if not shared.has_plain_clock:
+                        return False
                     now_ms = shared.time_ms()
                 place = self._vacate(charge + KEY_DEADLINE_BYTES, now_ms, is_latched)
                 if place == NOWHERE:
@@ -88,11 +91,17 @@ class Writes(Budget):
             if expires_at_ms != 0:
                 self._file(entry, expires_at_ms)
             return True
-        if entry.kind > OBJECT or entry.tags is not None:
+        if (
+            entry.kind > OBJECT
+            or entry.tags is not None
+            or self.interest & (PUT | REPLACED | EXPIRY) != 0
+        ):
             return False
         deadline = entry.expires_at_ms
         if deadline != 0:
             if now_ms == 0:
+                if not (is_latched or shared.has_plain_clock):
+                    return False
                 now_ms = shared.time_ms()
             if deadline <= now_ms or self.expiry.idle:
                 return False
@@ -129,6 +138,8 @@ class Writes(Budget):
         expires_at_ms: i64 = 0,
         tags: list[str] | None = None,
         idle: Idle | None = None,
+        event: str = "set",
+        deadline_event: str = "expire",
     ) -> Entry:
         """Creates a key or replaces all of it: value, deadline and tags.
 
@@ -138,6 +149,8 @@ class Writes(Budget):
             expires_at_ms: 0 for never; where that has come, the key is gone at once.
             tags: checked tags without duplicates.
             idle: its own, if it has an idle time; `expires_at_ms` is its deadline then.
+            event: what the write is called, a name of `events.CLASSES`.
+            deadline_event: what it is called that it has a deadline; "" if that is not new.
 
         Raises:
             InvalidKeyError: for a key that has no bytes.
@@ -157,15 +170,19 @@ class Writes(Budget):
             if self._is_bounded():
                 self._make_room_with(tags, charge + extra, 1, None)
             entry = self._admit(key, value, kind, charge, NOWHERE)
+            if self.interest & NEW:
+                self.emit(NEW, "new", key)
         else:
             index: int = entry.index
             delta = size - size_of(entry.kind, self.values[index])
             if self._is_bounded():
                 self._make_room_with(tags, delta + extra, 0, entry)
                 index = entry.index
-            if self.shared.effects.wanted:
-                self.emit("removed", key, _REPLACED, self.values[index])
-            self.shared.drop_later(self.values[index])
+            former = self.values[index]
+            self.shared.sequence += 1
+            if self.interest & REPLACED and unbox(former) is not unbox(value):
+                self.tell_removal(REPLACED, "overwritten", key, _REPLACED, former)
+            self.shared.drop_later(former)
             self.values[index] = value
             entry.kind = kind
             if delta != 0:
@@ -176,7 +193,6 @@ class Writes(Budget):
                 else:
                     entry = self._renew(entry)
             self._count_access(entry)
-            self.shared.sequence += 1
             entry.version = self.shared.sequence
             self._set_idle(key, None)
         if expires_at_ms != entry.expires_at_ms:
@@ -187,8 +203,10 @@ class Writes(Budget):
             self._field_rounds = FIELD_ROUNDS
         if tags:
             self.charge(self.tags.link(entry, tags))
-        if self.shared.effects.wanted:
-            self.emit("put", key, value)
+        if self.interest & PUT:
+            self.tell(PUT, event, entry, value)
+        if expires_at_ms != 0 and self.interest & EXPIRY and deadline_event != "":
+            self.tell(EXPIRY, deadline_event, entry, value)
         if expires_at_ms != 0 and expires_at_ms <= self.shared.now_ms():
             self.remove(entry, _EXPIRED)
         return entry
@@ -232,13 +250,13 @@ class Writes(Budget):
         tags = self.tags.names(entry)
         idle = self.idle_of(entry)
         # it must not be evicted, and let go of, to make room for itself
-        self.remove(entry, _RENAMED)
+        self.remove(entry, _RENAMED, "move_from")
         try:
-            target.put(key, value, kind, deadline, tags, idle)
+            target.put(key, value, kind, deadline, tags, idle, "move_to", "")
         except OutOfMemoryError:
             self._has_room = True
             try:
-                self.put(key, value, kind, deadline, tags, idle)
+                self.put(key, value, kind, deadline, tags, idle, "move_to", "")
             finally:
                 self._has_room = False
             raise
@@ -276,7 +294,7 @@ class Writes(Budget):
         self.remove(entry, _RENAMED)
         self._has_room = True
         try:
-            self.put(key, value, kind, deadline, tags, idle)
+            self.put(key, value, kind, deadline, tags, idle, "rename_to", "")
         finally:
             self._has_room = False
 
@@ -311,7 +329,7 @@ class Writes(Budget):
 
     # -- in place
 
-    def change(self, entry: Entry, value: object) -> None:
+    def change(self, entry: Entry, value: object, event: str) -> None:
         """Gives a live string a new scalar; deadline and tags stay.
 
         Raises:
@@ -326,7 +344,7 @@ class Writes(Budget):
         self.values[index] = value
         entry.kind = STRING
         self.charge(delta)
-        self._written(entry)
+        self._written(entry, event)
 
     def buffered(self, entry: Entry, raw: bytes, length: int) -> Buffer:
         """Turns the scalar of a live STRING entry, whose bytes are given, into a buffer.
@@ -372,8 +390,9 @@ class Writes(Budget):
         self._file(entry, expires_at_ms)
         self.shared.sequence += 1
         entry.version = self.shared.sequence
-        if self.shared.effects.wanted:
-            self.emit("expiry", entry.key, int(expires_at_ms))
+        if self.interest & EXPIRY:
+            event = "persist" if expires_at_ms == 0 else "expire"
+            self.tell(EXPIRY, event, entry, None)
 
     def _renew(self, entry: Entry) -> Entry:
         """Puts an untagged copy into the place of an entry, which leaves a shell.

@@ -179,6 +179,7 @@ class Loading(Records):
     ) -> tuple[Flight, Waiter | None]:
         """A flight for the caller: to wait for, with a waiter, or else to lead."""
         self._listen()
+        self._hear_all()
         within = inside(running.get())
         in_transaction = self._store.in_transaction()
         with GATE:

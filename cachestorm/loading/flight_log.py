@@ -1,12 +1,11 @@
 """The flight log: which writes and invalidations happened while loads were under way.
 
-Kept by the engine, one a namespace. It listens to the effects of the store, but only while
-a flight is open or a note is kept, and judges a flight when it lands: a value that was read
-before its key was written or deleted, or one of its tags invalidated, is not left behind.
+Kept by the engine, one a namespace. It taps the effects of the store, but only while a flight
+is open or a note is kept, and judges a flight when it lands: a value that was read before its
+key was written or deleted, or one of its tags invalidated, is not left behind.
 
-1. Effects are delivered after the lock is given back, and maybe by another thread. So a
-   verdict is spoken under the lock, and only when every effect up to then is known: what is
-   queued is read from the queue, what another thread has just taken out of it is waited for.
+1. An effect is tapped in the step that it is of. So a verdict that is spoken under the store's
+   lock knows all that has happened; events have the version of their write for a number.
 2. The log is bounded: what began before its oldest event is void.
 3. What a landing flight writes itself is held only against those that began before it.
 """
@@ -16,8 +15,20 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING, Final
 
-from cachestorm.events import Cause, Effect
-from cachestorm.loading.flight import GATE, Flight
+from cachestorm.events import (
+    ABSENT,
+    CHANGED,
+    DELETED,
+    EMPTIED,
+    EVICTED,
+    PUT,
+    RENAMED,
+    SPACE,
+    TAG_EVENTS,
+    Effect,
+)
+from cachestorm.keyspace.effects import Tap
+from cachestorm.loading.flight import Flight
 from cachestorm.loading.notes import Notes
 
 if TYPE_CHECKING:
@@ -29,7 +40,8 @@ MOST_EVENTS: Final = 4096
 
 # An entry that expires, is evicted, or is reaped after its tag was invalidated says nothing
 # against what is being loaded.
-_TELLING: Final = frozenset({Cause.DELETED, Cause.RENAMED, Cause.EMPTIED, Cause.FLUSHED})
+_WRITTEN: Final = PUT | CHANGED | DELETED | RENAMED | EMPTIED | ABSENT
+_INTEREST: Final = _WRITTEN | EVICTED | TAG_EVENTS | SPACE
 
 
 class FlightLog:
@@ -40,16 +52,15 @@ class FlightLog:
         self._namespace: Final = namespace
         self._notes: Final = notes
         self._open: Final[dict[str, list[Flight]]] = {}
+        self._tap: Final = Tap(_INTEREST, namespace)
         self._is_listening = False
-        # the number of the last effect that is known
-        self._known = 0
-        # the number of the last effect that has been forgotten, or concerned all keys
+        # the number of the last event that has been forgotten, or concerned all keys
         self._floor = 0
         self._tag_events: Final[deque[tuple[int, str]]] = deque()
 
     def now(self) -> int:
-        """The number of the last effect there was."""
-        return int(self._store.effects._recorded)
+        """The number of the last write there was."""
+        return int(self._store.sequence)
 
     def open(self, key: str, tags: tuple[str, ...]) -> Flight:
         """Begins a flight: from here on nothing is missed. The caller holds GATE.
@@ -61,8 +72,8 @@ class FlightLog:
         return flight
 
     def is_current(self) -> bool:
-        """Whether every effect is known."""
-        return self._known == self.now()
+        """Whether nothing has happened that `catch_up` has not looked at."""
+        return not self._tap.effects
 
     @property
     def is_listening(self) -> bool:
@@ -73,8 +84,8 @@ class FlightLog:
         """Hears effects from now on. The caller holds the store's lock, then GATE."""
         if not self._is_listening:
             self._is_listening = True
-            self._known = self._floor = self.now()
-            self._store.effects.listen(self.hear)
+            self._floor = self.now()
+            self._store.tap(self._tap)
 
     def close(self, flight: Flight) -> None:
         """Ends what `open` began; nothing if that was done. The caller holds GATE."""
@@ -99,41 +110,31 @@ class FlightLog:
         """Stops listening if nobody needs it. The caller holds the store's lock, then GATE."""
         if self.is_idle():
             self._is_listening = False
-            self._store.effects.unlisten(self.hear)
+            self._store.untap(self._tap)
+            self._tap.effects.clear()
 
-    def hear(self, effect: Effect) -> None:
-        """Takes note of an effect, once."""
-        with GATE:
-            if self._is_listening and effect.sequence > self._known:
-                self._known = effect.sequence
-                self._apply(effect)
-
-    def catch_up(self) -> bool:
-        """Reads ahead what is queued. The caller holds the store's lock, then GATE.
-
-        Returns:
-            Whether every effect is known; else one is in the hands of another thread.
-        """
-        if self._known != self.now():
-            for effect in list(self._store.effects.queue):
-                if effect.sequence == self._known + 1:
-                    self._known = effect.sequence
-                    self._apply(effect)
-        return self._known == self.now()
+    def catch_up(self) -> None:
+        """Looks at what has happened. The caller holds the store's lock, then GATE."""
+        effects = self._tap.effects
+        while effects:
+            self._apply(effects.popleft())
+        if self._tap.missed > self._floor:
+            self._all_void(int(self._tap.missed))
 
     def skip(self, flight: Flight) -> None:
         """Passes over what a flight wrote itself, since `catch_up` in the same visit.
 
         Flights of the key that began before it are void: what they have read is older.
         """
-        for effect in list(self._store.effects.queue):
-            if effect.sequence > self._known and effect.key != flight.key:
+        effects = self._tap.effects
+        while effects:
+            effect = effects.popleft()
+            if effect.key != flight.key:
                 self._apply(effect)
-        self._known = self.now()
         for other in self._open[flight.key]:
             if other is flight:
                 break
-            _void(other, self._known)
+            _void(other, self.now())
 
     def verdict(self, flight: Flight, tags: Iterable[str]) -> int:
         """The number of the first event against a flight with these tags, 0 for none.
@@ -150,26 +151,21 @@ class FlightLog:
         return first
 
     def _apply(self, effect: Effect) -> None:
-        name, key = effect.name, effect.key
-        if effect.namespace != self._namespace:
-            if name == "swapped" and key == self._namespace:
-                self._all_void(effect.sequence)
-            return
-        if name == "removed":
-            if effect.detail in _TELLING:
-                self._key_event(effect.sequence, key)
-            elif effect.detail is Cause.EVICTED:
-                self._notes.drop(key)
-        elif name in ("put", "changed", "deleted"):
-            self._key_event(effect.sequence, key)
-        elif name == "invalidated":
-            self._tag_event(effect.sequence, key)
+        number, key, kind = int(effect.version), effect.key, effect.interest
+        if kind & _WRITTEN:
+            self._key_event(number, key)
+        elif kind & EVICTED:
+            self._notes.drop(key)
+        elif kind & TAG_EVENTS and effect.event == "invalidated":
+            self._tag_event(number, key)
             self._notes.invalidate(key)
-        elif name == "softened":
-            self._tag_event(effect.sequence, key)
+        elif kind & TAG_EVENTS and effect.event == "softened":
+            self._tag_event(number, key)
             self._notes.soften(key, int(self._store.clock.now_ms()))
-        elif name in ("flushed", "swapped"):
-            self._all_void(effect.sequence)
+        elif effect.event == "swapped" or (
+            effect.event == "flushed" and effect.namespace == self._namespace
+        ):
+            self._all_void(number)
 
     def _key_event(self, number: int, key: str) -> None:
         for flight in self._open.get(key, ()):

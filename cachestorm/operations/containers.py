@@ -67,36 +67,49 @@ def sorted_set_at(space: Keyspace, entry: Entry) -> SortedSet:
     return cast(SortedSet, space.values[i64(entry.index)])
 
 
-def admit(space: Keyspace, key: str, container: Container, kind: u8) -> None:
+def admit(
+    space: Keyspace, key: str, container: Container, kind: u8, event: str = "changed"
+) -> Entry:
     """Puts a filled new container at a key where there was none.
+
+    Args:
+        event: what the command is called in `events.CLASSES`; so below.
 
     Raises:
         OutOfMemoryError: if there is no room and no victim.
     """
-    space.put(key, container, kind, space.default_deadline())
+    return space.put(key, container, kind, space.default_deadline(), None, None, event)
 
 
-def replace(space: Keyspace, key: str, container: Container, kind: u8) -> None:
+def replace(
+    space: Keyspace, key: str, container: Container, kind: u8, event: str = "changed"
+) -> None:
     """Puts a result at a key in place of whatever was there; an empty one deletes it.
 
     Raises:
         OutOfMemoryError: if there is no room and no victim; nothing has changed.
     """
     if len(container) != 0:
-        admit(space, key, container, kind)
+        admit(space, key, container, kind, event)
         return
     entry = space.peek(key)
     if entry is not None:
         space.remove(entry, _DELETED)
 
 
-def settle(space: Keyspace, entry: Entry, container: Container, size_before: i64) -> None:
+def settle(
+    space: Keyspace,
+    entry: Entry,
+    container: Container,
+    size_before: i64,
+    event: str = "changed",
+) -> None:
     """Ends a change in place: see `Removals.changed`.
 
     Args:
         size_before: what the container was charged at before the change.
     """
-    space.changed(entry, container.size_bytes - size_before)
+    space.changed(entry, container.size_bytes - size_before, event)
 
 
 def drawn(among: i64) -> i64:

@@ -64,7 +64,9 @@ class Copying(OptimisticResult):
                 value = source.copy()
         tags = space.tags.names(entry)
         idle = space.idle_of(entry)
-        target.put(self._destination, value, entry.kind, entry.expires_at_ms, tags, idle)
+        kind = entry.kind
+        deadline = entry.expires_at_ms
+        target.put(self._destination, value, kind, deadline, tags, idle, "copy_to", "")
         self._give_away()
         self._value = True
 

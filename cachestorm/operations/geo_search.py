@@ -53,6 +53,7 @@ class Search:
     """What is searched for: a centre, a shape, an order and a number.
 
     Attributes:
+        event: what a command that stores what it finds is called.
         metres: of the unit that is asked for.
         count: how many are enough, 0 for all.
         stops: the first that are found are enough, not the nearest.
@@ -66,6 +67,8 @@ class Search:
         self, name: str, member: object, longitude: object, latitude: object, unit: str
     ) -> None:
         self._name: Final = name
+        is_old = name.startswith("GEORADIUS")
+        self.event: Final = "georadiusstore" if is_old else "geosearchstore"
         self.metres: Final = metres_of(unit)
         self._member: str | None = None
         self._longitude = 0.0
@@ -295,7 +298,7 @@ class StoringSearch(_Searching):
             yield
         self._found = []
         self._value = len(made)
-        replace(self._space, self._destination, made, ZSET)
+        replace(self._space, self._destination, made, ZSET, self._search.event)
         self._give_away()
 
 

@@ -32,6 +32,17 @@ def by_the_clock(lifetime: Lifetime, space: Keyspace) -> Lifetime:
     return Lifetime(lifetime.ms + ahead, True) if ahead else lifetime
 
 
+def plain_ttl(ttl: object) -> object:
+    """A time to live in a form that `deadline_of` reads under the latch without a user's code.
+
+    Raises:
+        InvalidTtlError, TypeError: as `milliseconds_of`.
+    """
+    if type(ttl) is int or ttl is None or ttl is _UNSET or isinstance(ttl, Lifetime):
+        return ttl
+    return Lifetime(milliseconds_of(ttl), False)
+
+
 def deadline_of(ttl: object, command: str, space: Keyspace, now_ms: i64) -> i64:
     """The deadline that a time to live means; 0 for never.
 
@@ -86,7 +97,7 @@ class Lasting:
             idle_ms = milliseconds_of(idle)
             if not 0 < idle_ms < MANY_SECONDS * 1000:
                 raise InvalidTtlError("invalid idle time in 'set' command")
-        self._ttl: Final = ttl
+        self._ttl: Final = plain_ttl(ttl)
         self._idle_ms: Final = idle_ms
         self._jitter: Final = jitter
         self.is_default: Final = ttl is _UNSET and idle_ms == 0 and jitter == 0.0

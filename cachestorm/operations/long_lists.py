@@ -154,7 +154,7 @@ class Inserting(_Searching):
         before = found.size_bytes
         found.insert(place, self._held)
         self._value = len(found)
-        settle(self._space, self._entry(), found, before)
+        settle(self._space, self._entry(), found, before, "linsert")
 
 
 class Sifting(_Searching):
@@ -183,7 +183,7 @@ class Sifting(_Searching):
             found.exchange_plucked(left, places)
         else:
             found.pluck(places)
-        settle(self._space, self._entry(), found, before)
+        settle(self._space, self._entry(), found, before, "lrem")
 
 
 class Trimming(_OfList):
@@ -213,4 +213,4 @@ class Trimming(_OfList):
         if len(left) < len(found):
             before = found.size_bytes
             found.exchange_kept(left, first)
-            settle(self._space, self._entry(), found, before)
+            settle(self._space, self._entry(), found, before, "ltrim")

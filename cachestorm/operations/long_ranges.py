@@ -56,7 +56,7 @@ class StoringRange(_OfRange):
             start += PIECE
             yield
         self._value = len(made)
-        replace(self._space, self._destination, made, ZSET)
+        replace(self._space, self._destination, made, ZSET, "zrangestore")
         self._give_away()
 
 
@@ -94,4 +94,4 @@ class RemovingRange(_OfRange):
         assert entry is not None
         before = found.size_bytes
         found.exchange(left, first, last)
-        settle(self._space, entry, found, before)
+        settle(self._space, entry, found, before, self._within.removal)

@@ -22,6 +22,11 @@ def exact_key(key: object) -> str:
     return checked_text(key)
 
 
+def exact_namespace(name: str) -> str:
+    """The name of a namespace as an exact `str`, without the class that it may have."""
+    return name if type(name) is str or not isinstance(name, str) else str.__str__(name)
+
+
 def name_of(name: object) -> str:
     """A field or member as the exact `str` that stands for it.
 

@@ -191,7 +191,7 @@ class Ordering(OptimisticResult):
             self._value = result
             return
         self._value = len(made)
-        replace(space, self._target, made, LIST)
+        replace(space, self._target, made, LIST, "sortstore")
         self._give_away()
 
     def _sort(self, elements: list[object], in_order: list[object]) -> Iterator[None]:

@@ -13,6 +13,8 @@ refused; applied to a sorted set under it. A range knows no key.
 
 from __future__ import annotations
 
+from typing import Final
+
 from mypy_extensions import i64
 
 from cachestorm.codec import parse_int
@@ -24,9 +26,14 @@ from cachestorm.values.sorted_set import LISTPACK_ENTRIES, SortedSet
 
 
 class Range:
-    """Some rows of a sorted set, in an order."""
+    """Some rows of a sorted set, in an order.
 
-    def __init__(self) -> None:
+    Attributes:
+        removal: what a command that removes them is called.
+    """
+
+    def __init__(self, removal: str) -> None:
+        self.removal: Final = removal
         self._rev = False
         self._offset = 0
         self._count = -1
@@ -77,7 +84,7 @@ class Range:
 
 class _IndexRange(Range):
     def __init__(self, start: int, stop: int) -> None:
-        super().__init__()
+        super().__init__("zremrangebyrank")
         self._start = start
         self._stop = stop
 
@@ -91,7 +98,7 @@ class _IndexRange(Range):
 
 class _ScoreRange(Range):
     def __init__(self, low: ScoreBound, high: ScoreBound) -> None:
-        super().__init__()
+        super().__init__("zremrangebyscore")
         self._low = low
         self._high = high
 
@@ -103,7 +110,7 @@ class _ScoreRange(Range):
 
 class _LexRange(Range):
     def __init__(self, low: LexBound, high: LexBound) -> None:
-        super().__init__()
+        super().__init__("zremrangebylex")
         self._low = low
         self._high = high
         self._low_word = low.item.decode("latin-1")

@@ -85,6 +85,7 @@ class Combination:
 
     Attributes:
         keys: as given.
+        event: what a command that stores it is called.
 
     Raises:
         CommandSyntaxError: for another aggregate.
@@ -97,6 +98,7 @@ class Combination:
             raise CommandSyntaxError()
         self._how = how
         self.keys: Final = keys
+        self.event: Final = f"z{how}store" if how in (UNION, INTER) else "zdiffstore"
         self._weights = weights
         self._aggregate = aggregate
 
@@ -239,7 +241,7 @@ class StoringScores(_CombiningScores):
         for _ in self._combine():
             yield
         self._value = len(made)
-        replace(self._space, self._destination, made, ZSET)
+        replace(self._space, self._destination, made, ZSET, self._combination.event)
         self._give_away()
 
 

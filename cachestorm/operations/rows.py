@@ -11,7 +11,7 @@ from mypy_extensions import i64
 from cachestorm.entry import ZSET, Entry
 from cachestorm.errors import ArgumentError
 from cachestorm.keyspace.keyspace import Keyspace
-from cachestorm.operations.containers import admit, entry_of, replace, settle, sorted_set_at
+from cachestorm.operations.containers import admit, entry_of, settle, sorted_set_at
 from cachestorm.values.ranking import Row
 from cachestorm.values.sorted_set import SortedSet, member_of
 
@@ -74,9 +74,9 @@ def add_scores(
             found.put(member, score)
             changed += 1
     if entry is None:
-        admit(space, key, found, ZSET)
+        admit(space, key, found, ZSET, "zincr" if incr else "zadd")
     elif added or changed:
-        settle(space, entry, found, before)
+        settle(space, entry, found, before, "zincr" if incr else "zadd")
     if incr:
         return result
     return added + changed if ch else added
@@ -98,23 +98,15 @@ def remove_members(space: Keyspace, entry: Entry, members: list[str]) -> int:
         if found.remove(member):
             removed += 1
     if removed:
-        settle(space, entry, found, before)
+        settle(space, entry, found, before, "zrem")
     return removed
 
 
-def remove_ranks(space: Keyspace, entry: Entry, start: i64, stop: i64) -> list[Row]:
+def remove_ranks(space: Keyspace, entry: Entry, start: i64, stop: i64, event: str) -> list[Row]:
     """Removes the rows of some ranks from a sorted set, and gives them."""
     found = sorted_set_at(space, entry)
     before = found.size_bytes
     gone = found.remove_slice(start, stop)
     if gone:
-        settle(space, entry, found, before)
+        settle(space, entry, found, before, event)
     return gone
-
-
-def store_rows(space: Keyspace, destination: str, rows: list[Row]) -> int:
-    """Stores rows, which are kept, as a sorted set in place of what is there; how many."""
-    made = SortedSet()
-    made.fill(rows)
-    replace(space, destination, made, ZSET)
-    return len(made)

@@ -21,8 +21,8 @@ from cachestorm.operations.optimistic_result import PIECE, OptimisticResult
 from cachestorm.values.set import SetValue
 
 UNION: Final = "union"
-INTERSECTION: Final = "intersection"
-DIFFERENCE: Final = "difference"
+INTERSECTION: Final = "inter"
+DIFFERENCE: Final = "diff"
 
 
 def set_of(members: list[str]) -> SetValue:
@@ -103,7 +103,7 @@ class StoringSets(_Combination):
         for _ in self._combine():
             yield
         self._value = len(made)
-        replace(self._space, self._destination, made, SET)
+        replace(self._space, self._destination, made, SET, f"s{self._how}store")
         self._give_away()
 
 

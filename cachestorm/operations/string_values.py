@@ -123,17 +123,20 @@ def buffer_of(space: Keyspace, entry: Entry | None, length: int) -> Buffer | Non
     return buffer
 
 
-def keep_scalar(space: Keyspace, key: str, entry: Entry | None, value: object) -> None:
+def keep_scalar(
+    space: Keyspace, key: str, entry: Entry | None, value: object, event: str
+) -> None:
     """Stores a scalar that was worked out from what the key held.
 
     Args:
         entry: of the key, which keeps its time to live and tags; None writes the key as a
             whole, whether it is there or not.
+        event: what the command is called in `events.CLASSES`.
 
     Raises:
         OutOfMemoryError: if there is no room and no victim; nothing has changed.
     """
     if entry is not None:
-        space.change(entry, value)
+        space.change(entry, value, event)
         return
-    space.put(key, value, STRING, space.default_deadline())
+    space.put(key, value, STRING, space.default_deadline(), None, None, event)

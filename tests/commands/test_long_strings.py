@@ -107,7 +107,7 @@ def test_it_is_overwritten_by_the_other_commands(long: Cache) -> None:
 def test_listeners_are_told_bytes(cache: Cache) -> None:
     told: list[object] = []
     cache.set("k", LONG)
-    cache.listen(lambda effect: told.append(effect.detail))
+    cache.listen(lambda effect: told.append(effect.value))
     cache.setrange("k", 0, "x")
     cache.setrange("k", 1, "y")
     assert [b"x" + LONG[1:], b"xy" + LONG[2:]] == told

@@ -208,7 +208,7 @@ def test_a_write_that_creates_the_key_gives_it_deadline_and_tags(
     cache: Cache, place: int
 ) -> None:
     handle = all_handles(cache, ttl=60, tags=["x", "y"])[place]
-    assert handle.ttl is MISSING
+    assert handle.ttl is None
     fill(handle)
     assert (handle.ttl, handle.tags) == (60.0, ("x", "y"))
 

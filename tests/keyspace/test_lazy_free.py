@@ -258,7 +258,7 @@ def test_an_invalidation_that_is_flushed_half_way_leaves_its_rest_to_be_freed_la
     for name in NAMES:
         cache.set(name, b"v", tags=["t"])
     # a listener is told between two slices
-    cache.listen(lambda effect: effect.name == "removed" and cache.flushdb())
+    cache.listen(lambda effect: effect.kind == "removed" and cache.flushdb())
     # the flush reaps what is left, and it was the invalidation that killed it
     assert cache.invalidate("t") == COUNT
     steps_of(cache)

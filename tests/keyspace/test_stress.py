@@ -9,7 +9,7 @@ order is not.
    have no deadline and the policy is volatile, all of them are there; the same holds for the
    fields of a hash, the scores of a sorted set, and what is moved between lists and sets.
 2. A reader gets the value of the key it asked for, or nothing.
-3. Effects come in the order of their sequence numbers.
+3. Effects come in the order of their versions.
 4. Whatever was done, every invariant holds in the end, and so do the limits; and when all is
    flushed, nothing is charged and nothing waits to be let go of.
 """
@@ -354,9 +354,9 @@ def test_what_leaves_takes_along_what_was_counted_and_nothing_else_is_lost() -> 
 
     def hear(effect: Effect) -> None:
         nonlocal last
-        if effect.sequence < last:
-            late.append(effect.sequence)
-        last = effect.sequence
+        if effect.version < last:
+            late.append(effect.version)
+        last = effect.version
 
     def hear_of_removal(key: str, value: object, cause: Cause) -> None:
         if key.startswith("n"):

@@ -19,6 +19,7 @@ from cachestorm.keyspace.tag_index import Invalidation
 # What belongs to the name of a namespace, and so stays where it is.
 OF_THE_NAME = {
     *{"shared", "name", "listed", "watches", "max_bytes", "default_ttl_ms"},
+    *{"interest", "_valued"},
     # a write that is under way, and what is already let go
     "_has_room",
 }
@@ -215,7 +216,7 @@ def test_listeners_are_told(cache: Cache) -> None:
     heard: list[Effect] = []
     cache.listen(heard.append)
     cache.swapdb(0, 1)
-    assert [(e.name, e.namespace, e.key) for e in heard] == [("swapped", "default", "db1")]
+    assert [(e.event, e.namespace, e.key) for e in heard] == [("swapped", "default", "db1")]
 
 
 def test_random_swaps_among_random_writes_keep_every_invariant(

@@ -255,8 +255,8 @@ def test_a_listener_may_use_the_cache_and_gets_effects_in_order() -> None:
     seen: list[tuple[str, str]] = []
 
     def listener(effect: Effect) -> None:
-        seen.append((effect.name, effect.key))
-        if effect.key == "a" and effect.name == "put":
+        seen.append((effect.kind, effect.key))
+        if effect.key == "a" and effect.kind == "put":
             cache.set("from listener", 1)
 
     cache.listen(listener)

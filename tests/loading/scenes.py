@@ -95,5 +95,5 @@ def settled(cache: Cache) -> Loading:
     cache._check()
     if not len(loading.notes):
         until(lambda: not loading.log.is_listening)
-        assert cache._store.effects.wanted is False
+        assert cache._store.effects.taps == []
     return loading

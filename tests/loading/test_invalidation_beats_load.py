@@ -303,4 +303,4 @@ def test_the_end_of_the_log_leaves_no_listener() -> None:
     with pytest.raises(ValueError):
         cache.get_or_set("k", lambda: cache.incr("k") and int("x"))
     loading = loading_of(cache)
-    assert (loading.log.is_listening, cache._store.effects.wanted) == (False, False)
+    assert (loading.log.is_listening, cache._store.effects.taps) == (False, [])
