@@ -71,6 +71,10 @@ class Returns:
             if bound.given("novalues"):
                 return tuple[int, list[str]]
             return tuple[int, dict[str, object]]
+        if self._reply == "scan_scores":
+            if bound.given("noscores"):
+                return tuple[int, list[str]]
+            return tuple[int, list[tuple[str, float]]]
         return self._type
 
 
