@@ -185,6 +185,7 @@ class Deadlines(Edge):
         complexity="O(1)",
         fast=True,
         reply="ttl",
+        local="whole seconds on the wire; PTTL has the rest",
         summary="Return the time to live of a key in seconds.",
     )
     def ttl(self, key: str, default: object = None) -> object:
@@ -224,6 +225,7 @@ class Deadlines(Edge):
         complexity="O(1)",
         fast=True,
         reply="ttl",
+        local="whole seconds on the wire; PEXPIRETIME has the rest",
         summary="Return the deadline of a key in Unix seconds.",
     )
     def expiretime(self, key: str, default: object = None) -> object:

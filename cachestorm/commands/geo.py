@@ -127,6 +127,7 @@ class Geo(Edge):
         "GEODIST key member1:member member2:member [unit:<M | KM | FT | MI>]",
         complexity="O(1)",
         reply="distance",
+        local="distances are rounded on the wire",
         summary="Return how far two members are from each other.",
     )
     def geodist(
@@ -162,6 +163,7 @@ class Geo(Edge):
         "GEOSEARCH key " + _CENTRE_AND_SHAPE + _ORDER + _COUNT + _EXTRAS,
         complexity=_SEARCHED,
         reply="points",
+        local="distances are rounded on the wire",
         summary="Return the members in a circle or a box.",
     )
     def geosearch(

@@ -54,6 +54,7 @@ class Insight(Edge):
         "WHY key:ro",
         complexity="O(1): the last 4096 removals are remembered",
         reply="reasons",
+        local="a map of several types",
         summary="Return why a key is missing, if that is remembered.",
     )
     def why(self, key: str) -> dict[str, object] | None:

@@ -264,6 +264,7 @@ class Scalars(Edge):
     @command(
         "LCS key1:key key2:key [LEN] [IDX] [MINMATCHLEN minmatchlen:integer] [WITHMATCHLEN]",
         complexity="O(N*M) in the lengths",
+        local="a map of several types",
         summary="Return the longest common subsequence of two values.",
     )
     def lcs(

@@ -52,6 +52,7 @@ class Declaration:
             STRAY_IS_NOTHING: they are not looked at (QUIT).
         once: tokens, separated by spaces, that are stray when they are said again; a choice
             of nothing but such tokens is a syntax error when two are said.
+        local: why the reply cannot be read back into what the method returns; or empty.
         connection: belongs to a connection, has no in-process endpoint.
         flags: more flags of COMMAND INFO, separated by spaces: `admin noscript`.
 
@@ -81,6 +82,7 @@ class Declaration:
         narrowed: Callable[[Bound], str] | None = None,
         stray: str = "syntax error",
         once: str = "",
+        local: str = "",
         connection: bool = False,
         flags: str = "",
         declarations: Declarations | None = None,
@@ -100,6 +102,7 @@ class Declaration:
         self.narrowed = narrowed
         self.stray = stray
         self.once = once
+        self.local = local
         self.connection = connection
         self.flags = flags
         self._declarations = DECLARATIONS if declarations is None else declarations

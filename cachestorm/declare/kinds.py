@@ -243,16 +243,6 @@ class Timeout(Double):
         return seconds
 
 
-class TimeoutMs(Kind):
-    """The same in milliseconds (XREAD BLOCK), read as seconds as well."""
-
-    def read(self, raw: object) -> object:
-        ms = parse_int(raw, "timeout is not an integer or out of range")
-        if ms < 0:
-            raise ArgumentError("timeout is negative")
-        return ms / 1000
-
-
 class Ttl(Kind):
     """A time to live, read as a Lifetime."""
 
@@ -370,7 +360,6 @@ KINDS: Final = _tabulate(
         Length("width"),
         Length("height"),
         Timeout("timeout", "timeout is not a float or out of range"),
-        TimeoutMs("timeout-ms", "integer", "milliseconds"),
         Ttl("seconds", "seconds", 1000, False),
         Ttl("milliseconds", "milliseconds", 1, False),
         Ttl("unix-seconds", "unix-time-seconds", 1000, True),

@@ -59,21 +59,7 @@ class Parameters:
         return NO_SLOT
 
     def _read_source(self, function: Callable[..., object]) -> None:
-        import ast
-
-        path = str(getattr(function, "__qualname__", "")).split(".")
-        owner = getattr(function, "__objclass__", function)
-        body = _syntax_of(str(getattr(owner, "__module__", "")))
-        for depth, name in enumerate(path):
-            for node in body:
-                if isinstance(node, ast.ClassDef) and node.name == name:
-                    body = node.body
-                    break
-                is_last = depth == len(path) - 1
-                if isinstance(node, ast.FunctionDef) and node.name == name and is_last:
-                    self._read_arguments(node.args)
-                    return
-        raise DeclarationError(f"{'.'.join(path)} has neither a signature nor a source")
+        self._read_arguments(_definition(function).args)
 
     def _read_arguments(self, arguments: ast.arguments) -> None:
         leading = [node.arg for node in [*arguments.posonlyargs, *arguments.args]]
@@ -83,6 +69,40 @@ class Parameters:
             self.var_slot = len(self.names)
             self.names.append(arguments.vararg.arg)
         self.names.extend([node.arg for node in arguments.kwonlyargs])
+
+
+def return_type(function: Callable[..., object]) -> object:
+    """The type that a function says it returns: `int`, `list[str] | None`.
+
+    Read from the source, compiled or not: compiled functions keep no annotations.
+
+    Raises:
+        DeclarationError: when there is no source.
+    """
+    import ast
+    import sys
+
+    owner = getattr(function, "__objclass__", function)
+    module = sys.modules[str(getattr(owner, "__module__", ""))]
+    returns = _definition(function).returns
+    return object if returns is None else eval(ast.unparse(returns), vars(module))
+
+
+def _definition(function: Callable[..., object]) -> ast.FunctionDef:
+    import ast
+
+    path = str(getattr(function, "__qualname__", "")).split(".")
+    owner = getattr(function, "__objclass__", function)
+    body = _syntax_of(str(getattr(owner, "__module__", "")))
+    for depth, name in enumerate(path):
+        for node in body:
+            if isinstance(node, ast.ClassDef) and node.name == name:
+                body = node.body
+                break
+            is_last = depth == len(path) - 1
+            if isinstance(node, ast.FunctionDef) and node.name == name and is_last:
+                return node
+    raise DeclarationError(f"{'.'.join(path)} has neither a signature nor a source")
 
 
 _parsed: Final[dict[str, list[ast.stmt]]] = {}

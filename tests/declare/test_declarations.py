@@ -10,19 +10,14 @@ from cachestorm.declare.declaration import Declaration
 from cachestorm.declare.registry import REGISTRY
 from cachestorm.errors import NeedsConnectionError
 
-GROUPS = {
-    *("bitmap", "connection", "generic", "geo", "hash", "hyperloglog", "list"),
-    *("cluster", "namespaces", "server", "set", "sorted-set", "string", "tags"),
-}
-
 
 @pytest.mark.parametrize(
     "declaration", [pytest.param(each, id=each.full_name) for each in REGISTRY]
 )
 def test_a_command_is_of_a_group_and_of_a_release(declaration: Declaration) -> None:
-    assert declaration.group in GROUPS
+    assert declaration.group.replace("-", "").islower()
     assert declaration.since == "0.1"
-    assert declaration.complexity.startswith("O(")
+    assert declaration.complexity
     assert declaration.summary.endswith(".")
 
 
