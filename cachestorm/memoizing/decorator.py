@@ -22,7 +22,7 @@ from cachestorm.loading.drivers import aload, load
 from cachestorm.loading.engine import loading_of
 from cachestorm.loading.options import Options, options_of
 from cachestorm.markers import MISSING, UNSET
-from cachestorm.memoizing.keys import Index, Places, culprit, shortened
+from cachestorm.memoizing.keys import Index, culprit, shortened
 from cachestorm.memoizing.memoized import CacheInfo, TemplateError
 from cachestorm.memoizing.templates import Template, tags_from
 
@@ -39,11 +39,12 @@ _HIT: Final = """
 {async_}def {name}({parameters}):
     nonlocal _cs_hits
     try:
-        _cs_key = {find}
+        _cs_value = _cs_get({find}, _cs_MISSING)
+    except KeyError:
+        pass
     except TypeError as _cs_error:
         raise _cs_explain(_cs_error, {by_name}) from None
-    if _cs_key is not None:
-        _cs_value = _cs_get(_cs_key, _cs_MISSING)
+    else:
         if _cs_value is not _cs_MISSING and (not _cs_at_work or _cs_running() is None):
             _cs_hits += 1
             return _cs_value
@@ -176,14 +177,14 @@ class Memo:
     def _make(self, signature: inspect.Signature, typed: bool) -> None:
         cells: dict[str, Any] = {
             "_cs_get": self._cache.get,
+            "_cs_id": id,
             "_cs_MISSING": MISSING,
             "_cs_at_work": at_work,
             "_cs_running": running.get,
             "_cs_explain": self._explain,
             "_cs_slow": self._acall if self._is_async else self._call,
-            "_cs_lookup": self._index.places.get,
-            "_cs_tables": self._index.of_instances.get,
-            "_cs_no_places": Places(),
+            "_cs_places": self._index.places.keys,
+            "_cs_instances": self._index.of_instances,
             "_cs_key_of": self._computed,
         }
         source = Source(signature, cells)
@@ -196,9 +197,9 @@ class Memo:
         if not is_indexed:
             find = f"_cs_key_of({source.bound})"
         elif self._owner is None:
-            find = f"_cs_lookup({place})"
+            find = f"_cs_places[{place}]"
         else:
-            find = f"_cs_tables(id({self._owner}), _cs_no_places).get({place})"
+            find = f"_cs_instances[_cs_id({self._owner})][{place}]"
         parts = {
             "name": source.function_name(self._wrapped),
             "parameters": source.parameters,
@@ -243,7 +244,7 @@ class Memo:
             places = self._index.places_of(arguments[self._owner])
         try:
             place = self._place(*args, **kwargs)
-            found = places.get(place)
+            found = places.keys.get(place)
         except TypeError as error:
             raise self._explain(error, arguments) from None
         if found is not None:

@@ -30,16 +30,17 @@ FEW_PLACES: Final = 1024
 _numbers: Final = itertools.count(1)
 
 
-class Places(dict[Any, str]):
+class Places:
     """Places of a function, or of one instance of a method.
 
     Attributes:
+        keys: arguments, as a hashable, to keys; an exact dict, as its subscription is fast.
         sweep_at: with how many it is looked which are of no use any more.
         number: of the instance.
     """
 
     def __init__(self) -> None:
-        super().__init__()
+        self.keys: Final[dict[Any, str]] = {}
         self.sweep_at = FEW_PLACES
         self.number = next(_numbers)
 
@@ -81,7 +82,7 @@ class Index:
 
     Attributes:
         places: those of a function.
-        of_instances: those of a method, by the identity of the instance.
+        of_instances: the keys of a method's places, by the identity of the instance.
     """
 
     def __init__(self, cache: Cache, name: str, typed: bool) -> None:
@@ -89,7 +90,8 @@ class Index:
         self.name: Final = name
         self._typed: Final = typed
         self.places: Final = Places()
-        self.of_instances: Final[dict[int, Places]] = {}
+        self.of_instances: Final[dict[int, dict[Any, str]]] = {}
+        self._instances: Final[dict[int, Places]] = {}
         self._references: Final[dict[int, weakref.ref[Any]]] = {}
         # keys whose instance is gone: whoever is told so must not enter the cache
         self._orphans: Final[deque[str]] = deque()
@@ -105,17 +107,17 @@ class Index:
 
     def keep(self, places: Places, place: Any, key: str) -> str:
         """Keeps a place; the key that another thread may have kept before."""
-        kept = places.setdefault(place, key)
-        if len(places) >= places.sweep_at:
+        kept = places.keys.setdefault(place, key)
+        if len(places.keys) >= places.sweep_at:
             self._sweep(places)
         return kept
 
     def _sweep(self, places: Places) -> None:
         """Forgets the places of keys that are no longer there. O(N), once in N new ones."""
-        for place, key in list(places.items()):
+        for place, key in list(places.keys.items()):
             if not self._cache.exists(key):
-                places.pop(place, None)
-        places.sweep_at = max(FEW_PLACES, 2 * len(places))
+                places.keys.pop(place, None)
+        places.sweep_at = max(FEW_PLACES, 2 * len(places.keys))
 
     def places_of(self, owner: Any) -> Places:
         """The places of an instance, made for it if it has none.
@@ -124,7 +126,7 @@ class Index:
             TypeError: for an instance that takes no weak reference.
         """
         number = id(owner)
-        places = self.of_instances.get(number)
+        places = self._instances.get(number)
         if places is None:
             try:
                 reference = weakref.ref(owner, self._forgetter(number))
@@ -134,16 +136,19 @@ class Index:
                     "needs: add '__weakref__' to its __slots__, or give a key"
                 ) from None
             self._references[number] = reference
-            places = self.of_instances.setdefault(number, Places())
+            places = self._instances.setdefault(number, Places())
+            self.of_instances[number] = places.keys
         return places
 
     def _forgetter(self, number: int) -> Callable[[object], None]:
         of_instances, references, orphans = self.of_instances, self._references, self._orphans
+        instances = self._instances
 
         def forget(reference: object) -> None:
             if references.get(number) is reference:
                 del references[number]
-                orphans.extend(of_instances.pop(number, Places()).values())
+                instances.pop(number, None)
+                orphans.extend(of_instances.pop(number, {}).values())
 
         return forget
 
@@ -158,16 +163,16 @@ class Index:
 
     def keys(self) -> set[str]:
         """Every key that there may be."""
-        found = set(self.places.values())
-        for places in list(self.of_instances.values()):
-            found.update(places.values())
+        found = set(self.places.keys.values())
+        for keys in list(self.of_instances.values()):
+            found.update(keys.values())
         return found
 
     def clear(self) -> None:
         """Forgets all places."""
-        self.places.clear()
-        for places in list(self.of_instances.values()):
-            places.clear()
+        self.places.keys.clear()
+        for keys in list(self.of_instances.values()):
+            keys.clear()
 
 
 def culprit(names: Iterable[str], values: Iterable[Any]) -> str | None:

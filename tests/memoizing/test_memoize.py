@@ -579,7 +579,7 @@ def test_places_of_keys_that_are_gone_are_forgotten() -> None:
     for x in range(3000):
         f(x)
     index = f.key.__self__._index
-    assert len(index.places) <= 1024
+    assert len(index.places.keys) <= 1024
     assert f.cache_info().currsize == 100
 
 
