@@ -15,6 +15,7 @@ from cachestorm.commands.edge import Edge
 from cachestorm.markers import UNSET
 
 if TYPE_CHECKING:
+    from cachestorm.aio import AsyncCache
     from cachestorm.cache import Cache
     from cachestorm.handles import (
         Counter,
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
         SortedSetHandle,
         Tag,
     )
+    from cachestorm.locks import Lock
     from cachestorm.memoizing.memoized import Memoized
     from cachestorm.subscription import Subscription
 
@@ -293,3 +295,30 @@ class Face(Edge):
 
         cache = cast("Cache", self)
         return memoize(cache, function, key, ttl, tags, typed, ignore, options)
+
+    # -- locks, and awaiting
+
+    def lock(self, key: str, ttl: object = 30, *, reentrant: bool = False) -> Lock:
+        """A lock that is a key of the cache, for threads, tasks and clients on the wire.
+
+        Args:
+            ttl: after which it ends by itself; None for never.
+            reentrant: whether its owner, a thread or a task, may take the same object again.
+
+        Example:
+            >>> from cachestorm import Cache
+            >>> cache = Cache()
+            >>> with cache.lock("report", ttl=30):
+            ...     cache.exists("report")
+            1
+        """
+        from cachestorm.locks.lock import Lock
+
+        return Lock(cast("Cache", self), key, ttl, reentrant)
+
+    @property
+    def aio(self) -> AsyncCache:
+        """The same cache with methods that are awaited, on asyncio and on trio."""
+        from cachestorm.aio.async_cache import async_cache
+
+        return async_cache(cast("Cache", self))
