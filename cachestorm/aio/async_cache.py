@@ -24,12 +24,11 @@ if TYPE_CHECKING:
     from cachestorm.cache import Cache
     from cachestorm.locks import Lock
 
-# what holds the lock between two calls, is not called, or has another form here
+# what holds the lock between two calls, does nothing yet, or has another form here
 _OTHERWISE: Final = frozenset(
     {
         "aget_or_set",
         "aget_or_set_many",
-        "aio",
         "as_hash",
         "as_list",
         "as_set",
@@ -40,15 +39,10 @@ _OTHERWISE: Final = frozenset(
         "get_or_set_many",
         "listen",
         "lock",
-        "max_entries",
-        "max_memory",
         "memoize",
-        "name",
         "namespace",
         "on_removed",
-        "policy",
         "reaper",
-        "sample_size",
         "serving_others",
         "subscribe",
         "tag",

@@ -40,7 +40,7 @@ def fetch_many(
     names = list(dict.fromkeys(exact_key(key) for key in many(keys, "keys")))
     found: dict[str, Any] = {}
     missing = []
-    for name, value in zip(names, cache.mget(*names) if names else []):
+    for name, value in zip(names, cache.mget(*names, default=MISSING) if names else []):
         if value is MISSING:
             missing.append(name)
         else:

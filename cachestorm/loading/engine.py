@@ -359,8 +359,9 @@ class Loading(Records):
         ttl = context.ttl
         if value is None and options.negative_ttl is not UNSET and not context.has_ttl:
             ttl = options.negative_ttl
-        kind = kind_of(value)
-        held = box(value)
+        kept = value if keep else None
+        kind = kind_of(kept)
+        held = box(kept)
         is_judged = False
         for attempt in range(LANDING_TRIES):
             space = cache._enter()

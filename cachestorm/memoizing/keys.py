@@ -107,10 +107,10 @@ class Index:
 
     def keep(self, places: Places, place: Any, key: str) -> str:
         """Keeps a place; the key that another thread may have kept before."""
-        kept = places.keys.setdefault(place, key)
         if len(places.keys) >= places.sweep_at:
+            # before: what is kept for the new place is not in the cache yet
             self._sweep(places)
-        return kept
+        return places.keys.setdefault(place, key)
 
     def _sweep(self, places: Places) -> None:
         """Forgets the places of keys that are no longer there. O(N), once in N new ones."""

@@ -25,7 +25,9 @@ async def _await(awaitable: Any) -> Any:
 
 
 def public(kind: type) -> set[str]:
-    return {name for name in dir(kind) if not name.startswith("_")}
+    """The methods that users call."""
+    names = [name for name in dir(kind) if not name.startswith("_")]
+    return {name for name in names if callable(inspect.getattr_static(kind, name))}
 
 
 def test_every_method_of_a_cache_is_a_coroutine_function() -> None:
