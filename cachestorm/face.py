@@ -7,7 +7,7 @@ imported when they are first needed: importing CacheStorm loads neither.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Final, ParamSpec, TypeVar, cast, overload
 
 from mypy_extensions import mypyc_attr, trait
 
@@ -15,6 +15,7 @@ from cachestorm.commands.edge import Edge
 from cachestorm.markers import UNSET
 
 if TYPE_CHECKING:
+    from cachestorm.aio import AsyncCache
     from cachestorm.cache import Cache
     from cachestorm.handles import (
         Counter,
@@ -24,11 +25,14 @@ if TYPE_CHECKING:
         SortedSetHandle,
         Tag,
     )
+    from cachestorm.locks import Lock
+    from cachestorm.memoizing.memoized import Memoized
     from cachestorm.subscription import Subscription
 
 _UNSET: Final = UNSET
 
 T = TypeVar("T")
+P = ParamSpec("P")
 
 
 @mypyc_attr(allow_interpreted_subclasses=True)
@@ -222,3 +226,99 @@ class Face(Edge):
         from cachestorm.subscription import subscription
 
         return subscription(self._store.broker, channels, patterns, shards)
+
+    # -- functions whose results are kept
+
+    @overload
+    def memoize(self, function: Callable[P, T], /) -> Memoized[P, T]: ...
+    @overload
+    def memoize(
+        self,
+        function: None = None,
+        /,
+        *,
+        key: str | Callable[P, str] | None = None,
+        ttl: object = _UNSET,
+        tags: Iterable[str] | Callable[[T], Iterable[str]] = (),
+        typed: bool = False,
+        ignore: Iterable[str] = (),
+        **options: Any,
+    ) -> Callable[[Callable[P, T]], Memoized[P, T]]: ...
+    def memoize(
+        self,
+        function: Any = None,
+        /,
+        *,
+        key: Any = None,
+        ttl: object = _UNSET,
+        tags: Any = (),
+        typed: bool = False,
+        ignore: Iterable[str] = (),
+        **options: Any,
+    ) -> Any:
+        """Keeps the results of a function, and loads each of them once.
+
+        For functions, coroutine functions, methods, properties, class and static methods.
+        Results of a method are kept by instance, which is not kept alive.
+
+        Args:
+            key: a template over the parameters, as `"user:{uid}"`, or a function of them. Left
+                out, the key is made of the name of the function and the arguments.
+            ttl: as in `set`.
+            tags: templates over the parameters; or a function that finds them in the result.
+            typed: keep results of 1, 1.0 and True apart.
+            ignore: parameters that the result does not depend on.
+            options: as in `get_or_set`.
+
+        Returns:
+            A function of the same signature with `key peek put refresh invalidate uncached
+            cache_info cache_clear`: see `cachestorm.memoizing.Memoized`.
+
+        Raises:
+            TemplateError: for a template that names no parameter.
+            TypeError: for what is no function, and for a generator.
+
+        Example:
+            >>> from cachestorm import Cache
+            >>> cache = Cache()
+            >>> @cache.memoize(key="square:{x}", tags=["squares"])
+            ... def square(x: int) -> int:
+            ...     print("once")
+            ...     return x * x
+            >>> square(3), square(x=3)
+            once
+            (9, 9)
+            >>> cache.invalidate("squares")
+            1
+        """
+        from cachestorm.memoizing.decorator import memoize
+
+        cache = cast("Cache", self)
+        return memoize(cache, function, key, ttl, tags, typed, ignore, options)
+
+    # -- locks, and awaiting
+
+    def lock(self, key: str, ttl: object = 30, *, reentrant: bool = False) -> Lock:
+        """A lock that is a key of the cache, for threads, tasks and clients on the wire.
+
+        Args:
+            ttl: after which it ends by itself; None for never.
+            reentrant: whether its owner, a thread or a task, may take the same object again.
+
+        Example:
+            >>> from cachestorm import Cache
+            >>> cache = Cache()
+            >>> with cache.lock("report", ttl=30):
+            ...     cache.exists("report")
+            1
+        """
+        from cachestorm.locks.lock import Lock
+
+        return Lock(cast("Cache", self), key, ttl, reentrant)
+
+    @property
+    def aio(self) -> AsyncCache:
+        """The same cache with methods that are awaited, on asyncio and on trio."""
+        from cachestorm.aio.async_cache import async_cache
+
+        return async_cache(cast("Cache", self))

@@ -15,7 +15,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from cachestorm.keyspace.tag_index import checked_tags
-from cachestorm.markers import UNSET, Missing
+from cachestorm.markers import MISSING, UNSET, Missing
 from cachestorm.operations.lifetimes import positive_span
 from cachestorm.operations.names import exact_key
 
@@ -50,7 +50,7 @@ class Handle:
     @property
     def ttl(self) -> float | Missing | None:
         """Seconds left to live, None without an end, MISSING without a key."""
-        left = self._cache.ttl(self.key)
+        left = self._cache.ttl(self.key, MISSING)
         assert left is None or isinstance(left, (float, Missing))
         return left
 

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Generator, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from cachestorm.loading.context import LoadContext, running
+from cachestorm.loading.context import LoadContext, at_work, running
 from cachestorm.loading.engine import Course, Loading, Run, Start, Wait
 from cachestorm.loading.flight import FAILED, GATE, GIVEN_UP, LANDED, Flight
 from cachestorm.loading.options import Options
@@ -40,7 +40,7 @@ def fetch_many(
     names = list(dict.fromkeys(exact_key(key) for key in many(keys, "keys")))
     found: dict[str, Any] = {}
     missing = []
-    for name, value in zip(names, cache.mget(*names) if names else []):
+    for name, value in zip(names, cache.mget(*names, default=MISSING) if names else []):
         if value is MISSING:
             missing.append(name)
         else:
@@ -101,13 +101,17 @@ def _lead(
         context = LoadContext(loading, flight, options, None, context)
         contexts.append(context)
     running.set(context)
+    at_work.append(None)
     began_at = time.monotonic()
     ended = 0
     try:
-        given = yield Run(lambda: loader([flight.key for flight in flights]))
+        try:
+            given = yield Run(lambda: loader([flight.key for flight in flights]))
+        finally:
+            running.set(outer)
+            at_work.pop()
         if not isinstance(given, Mapping):
             raise TypeError(f"a loader of many keys gives a mapping, not {given!r}")
-        running.set(outer)
         load_ms = (time.monotonic() - began_at) * 1000.0
         values = {}
         # what was lent to one of them was lent to all
@@ -123,7 +127,6 @@ def _lead(
                 loading._lend(flight.tags, options)
         return values
     except BaseException as error:
-        running.set(outer)
         state = FAILED if isinstance(error, Exception) else GIVEN_UP
         for flight in flights[ended:]:
             loading._forget(flight)

@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 from cachestorm.errors import OutOfMemoryError
 from cachestorm.keyspace.tag_index import checked_tags
-from cachestorm.loading.context import LoadContext, running
+from cachestorm.loading.context import LoadContext, at_work, running
 from cachestorm.loading.flight import (
     FAILED,
     FLYING,
@@ -284,22 +284,23 @@ class Loading(Records):
         context = LoadContext(self, flight, options, note, parent)
         outer = running.get()
         running.set(context)
+        at_work.append(None)
         began_at = time.monotonic()
         try:
             value = yield Run(lambda: loader(context))
         except Exception as error:
-            running.set(outer)
+            self._left(outer)
             served, value = self._failed(flight, error, options)
             flight.end(FAILED, error=error)
             if served:
                 return value
             raise
         except BaseException as error:
-            running.set(outer)
+            self._left(outer)
             self._forget(flight)
             flight.end(GIVEN_UP, error=error)
             raise
-        running.set(outer)
+        self._left(outer)
         try:
             load_ms = (time.monotonic() - began_at) * 1000.0
             self.settle(cache, flight, value, options, context, load_ms)
@@ -311,6 +312,11 @@ class Loading(Records):
         flight.end(LANDED, value)
         self._lend(flight.tags, options)
         return value
+
+    def _left(self, outer: LoadContext | None) -> None:
+        """Notes that a loader has come to its end."""
+        running.set(outer)
+        at_work.pop()
 
     def take_lead(self, flight: Flight, blocks: bool) -> None:
         """Notes who leads a flight: this thread, or a task of the loop that it runs."""
@@ -354,8 +360,9 @@ class Loading(Records):
         ttl = context.ttl
         if value is None and options.negative_ttl is not UNSET and not context.has_ttl:
             ttl = options.negative_ttl
-        kind = kind_of(value)
-        held = box(value)
+        kept = value if keep else None
+        kind = kind_of(kept)
+        held = box(kept)
         is_judged = False
         for attempt in range(LANDING_TRIES):
             space = cache._enter()

@@ -35,6 +35,8 @@ class Records:
         self.notes: Final = Notes()
         self.log: Final = FlightLog(store, namespace, self.notes)
         # between 0 and 1, for early refreshes; a test gives another
+        # the names of memoized functions, and how many have had each
+        self.names: Final[dict[str, int]] = {}
         self.random: Callable[[], float] = random.random
 
     def now_ms(self) -> int:

@@ -131,3 +131,26 @@ def task_waiter() -> AsyncioWaiter | TrioWaiter:
     if loop is None:
         raise RuntimeError("awaited where neither asyncio nor trio runs")
     return AsyncioWaiter(loop)
+
+
+def current_owner() -> object:
+    """What tells the caller from others: his task, or his thread."""
+    trio = running_trio()
+    if trio is not None:
+        return trio.lowlevel.current_task()
+    if running_loop() is not None:
+        import asyncio
+
+        return asyncio.current_task()
+    return get_ident()
+
+
+async def checkpoint() -> None:
+    """Lets other tasks go on."""
+    trio = running_trio()
+    if trio is not None:
+        await trio.lowlevel.checkpoint()
+        return
+    import asyncio
+
+    await asyncio.sleep(0)

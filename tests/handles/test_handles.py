@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from cachestorm import MISSING, Cache, ManualClock
+from cachestorm import Cache, ManualClock
 from cachestorm.errors import InvalidTtlError, NotAnIntegerError, WrongTypeError
 from cachestorm.handles import Handle
 

@@ -1,0 +1,155 @@
+"""The awaitable face of a cache: what `Cache.aio` returns.
+
+Its methods are made from those of `Cache`, one coroutine function each, so that none can be
+forgotten. A method in process does not wait for anything and could be called as it is: this is
+for code that must not care whether it will, and for commands that work in slices.
+
+1. A command that works in slices lets other tasks go on in between.
+2. What runs code of the caller (loaders) awaits it. What only describes (`memoize`, `lock`,
+   handles) is found at the cache itself, and is not awaited.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from typing import TYPE_CHECKING, Any, Final
+
+from cachestorm.aio.effects import EffectStream
+from cachestorm.loading.waiters import checkpoint
+from cachestorm.operations.long_command import LongCommand, Unfinished
+
+if TYPE_CHECKING:
+    from cachestorm.cache import Cache
+    from cachestorm.locks import Lock
+
+# what holds the lock between two calls, does nothing yet, or has another form here
+_OTHERWISE: Final = frozenset(
+    {
+        "aget_or_set",
+        "aget_or_set_many",
+        "as_hash",
+        "as_list",
+        "as_set",
+        "as_sorted_set",
+        "counter",
+        "database",
+        "get_or_set",
+        "get_or_set_many",
+        "listen",
+        "lock",
+        "memoize",
+        "namespace",
+        "on_removed",
+        "reaper",
+        "serving_others",
+        "subscribe",
+        "tag",
+        "transaction",
+        "unlisten",
+    }
+)
+
+
+class AsyncCache:
+    """A cache whose methods are awaited; one namespace, as a `Cache` is.
+
+    Attributes:
+        cache: the cache that it is the face of.
+    """
+
+    def __init__(self, cache: Cache) -> None:
+        self.cache: Final = cache
+        self._serving: Final = cache.serving_others()
+
+    @property
+    def name(self) -> str:
+        """The namespace."""
+        return self.cache.name
+
+    def namespace(self, name: str, **settings: Any) -> AsyncCache:
+        """The same of another namespace: see `Cache.namespace`."""
+        return type(self)(self.cache.namespace(name, **settings))
+
+    def lock(self, key: str, **settings: Any) -> Lock:
+        """A lock for `async with`, or `await lock.aacquire()`: see `Cache.lock`."""
+        return self.cache.lock(key, **settings)
+
+    def effects(self, limit: int = 10_000) -> EffectStream:
+        """What happens to the cache, for `async with` and then `async for`.
+
+        Args:
+            limit: how many effects may wait to be read.
+        """
+        return EffectStream(self.cache, limit)
+
+    async def get_or_set(
+        self, key: str, loader: Callable[..., Any], *args: Any, **options: Any
+    ) -> Any:
+        """See `Cache.aget_or_set`."""
+        return await self.cache.aget_or_set(key, loader, *args, **options)
+
+    async def get_or_set_many(
+        self,
+        keys: Iterable[str],
+        loader: Callable[[list[str]], Mapping[str, Any] | Awaitable[Mapping[str, Any]]],
+        *args: Any,
+        **options: Any,
+    ) -> dict[str, Any]:
+        """See `Cache.aget_or_set_many`."""
+        return await self.cache.aget_or_set_many(keys, loader, *args, **options)
+
+    def __repr__(self) -> str:
+        return f"<AsyncCache {self.name!r}: {len(self.cache)} keys>"
+
+    if TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Callable[..., Awaitable[Any]]: ...
+
+
+async def _finished(long_command: LongCommand) -> object:
+    """The result of a command whose first slice has been done."""
+    try:
+        while True:
+            await checkpoint()
+            if long_command.step():
+                return long_command.result()
+    except BaseException:
+        long_command.abandon()
+        raise
+
+
+def _awaitable(name: str, method: Callable[..., Any]) -> Callable[..., Awaitable[Any]]:
+    async def call(self: AsyncCache, *args: Any, **kwargs: Any) -> Any:
+        try:
+            return getattr(self._serving, name)(*args, **kwargs)
+        except Unfinished as unfinished:
+            return await _finished(unfinished.long_command)
+
+    functools.update_wrapper(call, method, updated=())
+    call.__qualname__ = f"AsyncCache.{name}"
+    call.__module__ = __name__
+    return call
+
+
+_kinds: Final[dict[type, type[AsyncCache]]] = {}
+
+
+def async_cache(cache: Cache) -> AsyncCache:
+    """The awaitable face of a cache."""
+    kind = type(cache)
+    made = _kinds.get(kind)
+    if made is None:
+        made = _kinds.setdefault(kind, _made_for(kind))
+    return made(cache)
+
+
+def _made_for(kind: type[Cache]) -> type[AsyncCache]:
+    """`AsyncCache` with a coroutine function for each public method of a class of caches."""
+    methods = {}
+    for name in dir(kind):
+        method = inspect.getattr_static(kind, name)
+        if callable(method) and not name.startswith("_") and name not in _OTHERWISE:
+            methods[name] = _awaitable(name, method)
+    return type("AsyncCache", (AsyncCache,), {**methods, "__module__": __name__})

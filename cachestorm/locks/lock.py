@@ -1,0 +1,236 @@
+"""The lock: a key that holds its owner's token. What `Cache.lock` returns.
+
+1. Taken by `SET key token NX PX ttl`, given back by whoever holds that token, as redis-py's
+   `Lock` does: clients on the wire and callers in process exclude each other.
+2. It ends with its time to live, whatever becomes of its owner.
+3. Whoever waits is woken by a release in this process, and looks again every LOOK_S for one
+   on the wire, and for an end by time.
+"""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections import deque
+from collections.abc import Generator
+from typing import TYPE_CHECKING, Any, Final
+
+from cachestorm.errors import CacheStormError
+from cachestorm.loading.flight import GATE
+from cachestorm.loading.waiters import ThreadWaiter, Waiter, current_owner, task_waiter
+from cachestorm.markers import MISSING
+from cachestorm.operations.lifetimes import milliseconds_of, positive_span
+from cachestorm.operations.names import exact_key
+
+if TYPE_CHECKING:
+    from types import TracebackType
+    from typing import Self
+
+    from cachestorm.cache import Cache
+
+LOOK_S: Final = 0.05
+
+# who waits in this process, by store, namespace and key
+_queues: Final[dict[tuple[int, str, str], deque[Waiter]]] = {}
+
+
+class LockError(CacheStormError, RuntimeError):
+    """A lock was given back, or prolonged, by somebody who does not hold it."""
+
+    http_status = 409
+
+
+class Lock:
+    """A lock, to be taken by `with`, by `async with`, or by `acquire`.
+
+    Attributes:
+        key: the key that stands for it.
+
+    Example:
+        >>> from cachestorm import Cache
+        >>> cache = Cache()
+        >>> with cache.lock("report", ttl=30) as lock:
+        ...     cache.lock("report").acquire(timeout=0)
+        False
+        >>> lock.locked()
+        False
+    """
+
+    def __init__(self, cache: Cache, key: str, ttl: object, reentrant: bool) -> None:
+        self._cache: Final = cache
+        self.key: Final = exact_key(key)
+        self._ttl: Final = None if ttl is None else positive_span(ttl, "lock")
+        self._reentrant: Final = reentrant
+        self._token: str | None = None
+        self._owner: object = None
+        self._depth = 0
+        self._queue: Final = (id(cache._store), cache.name, self.key)
+
+    # -- taking it
+
+    def acquire(self, blocking: bool = True, timeout: object = None) -> bool:
+        """Takes the lock. Returns whether it did.
+
+        Args:
+            blocking: wait for it.
+            timeout: for how long at most; None for as long as it takes, 0 not at all.
+        """
+        course = self._acquiring(blocking, timeout, ThreadWaiter)
+        try:
+            todo = next(course)
+            while True:
+                waiter, patience = todo
+                todo = course.send(waiter.wait(patience))
+        except StopIteration as end:
+            return bool(end.value)
+        finally:
+            course.close()
+
+    async def aacquire(self, blocking: bool = True, timeout: object = None) -> bool:
+        """As `acquire`, to be awaited by a task of asyncio or trio."""
+        course = self._acquiring(blocking, timeout, task_waiter)
+        try:
+            todo = next(course)
+            while True:
+                waiter, patience = todo
+                todo = course.send(await waiter.wait(patience))
+        except StopIteration as end:
+            return bool(end.value)
+        finally:
+            course.close()
+
+    def _acquiring(
+        self, blocking: bool, timeout: object, waiter: Any
+    ) -> Generator[tuple[Any, float], bool, bool]:
+        gives_up_at = None
+        if not blocking:
+            gives_up_at = 0.0
+        elif timeout is not None:
+            gives_up_at = time.monotonic() + milliseconds_of(timeout) / 1000.0
+        while True:
+            if self._try():
+                return True
+            patience = LOOK_S
+            if gives_up_at is not None:
+                patience = min(patience, gives_up_at - time.monotonic())
+                if patience <= 0.0:
+                    return False
+            waiting = waiter()
+            with GATE:
+                _queues.setdefault(self._queue, deque()).append(waiting)
+            woken = False
+            try:
+                # it may have been given back before the caller stood in the queue
+                if self._try():
+                    return True
+                woken = yield waiting, patience
+            finally:
+                if not woken:
+                    self._step_out(waiting)
+
+    def _try(self) -> bool:
+        me = current_owner()
+        if self._reentrant and self._depth and self._owner == me and self.owned():
+            self._depth += 1
+            return True
+        if self._depth and self.owned():
+            return False
+        token = secrets.token_hex(16)
+        if not self._cache.set(self.key, token, self._ttl, nx=True):
+            return False
+        self._token = token
+        self._owner = me
+        self._depth = 1
+        return True
+
+    def _step_out(self, waiter: Waiter) -> None:
+        """Leaves the queue; if that was too late, another is woken instead."""
+        with GATE:
+            queue = _queues.get(self._queue)
+            if queue is not None and waiter in queue:
+                queue.remove(waiter)
+                if not queue:
+                    del _queues[self._queue]
+                return
+        self._wake_one()
+
+    def _wake_one(self) -> None:
+        with GATE:
+            queue = _queues.get(self._queue)
+            if queue is None:
+                return
+            waiter = queue.popleft()
+            if not queue:
+                del _queues[self._queue]
+        waiter.wake()
+
+    # -- holding it
+
+    def owned(self) -> bool:
+        """Whether it was taken through this object and is still held."""
+        return self._token is not None and self._text() == self._token
+
+    def locked(self) -> bool:
+        """Whether anybody holds it."""
+        return self._cache.exists(self.key) == 1
+
+    def _text(self) -> object:
+        held = self._cache.get(self.key, MISSING)
+        return held.decode() if isinstance(held, bytes) else held
+
+    def extend(self, ttl: object) -> None:
+        """Has it last for another time to live from now on.
+
+        Raises:
+            LockError: if it is not held any more.
+        """
+        span = positive_span(ttl, "lock")
+        with self._cache.transaction():
+            if not self.owned():
+                raise LockError(f"lock {self.key!r} is not held by this owner any more")
+            self._cache.expire(self.key, span)
+
+    def release(self) -> None:
+        """Gives it back.
+
+        Raises:
+            LockError: if it is not held any more; who holds it now keeps it.
+        """
+        if self._depth > 1 and self.owned():
+            self._depth -= 1
+            return
+        with self._cache.transaction():
+            if not self.owned():
+                self._token, self._depth = None, 0
+                raise LockError(f"lock {self.key!r} is not held by this owner any more")
+            self._cache.delete(self.key)
+            self._token, self._owner, self._depth = None, None, 0
+        self._wake_one()
+
+    def __enter__(self) -> Self:
+        self.acquire()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.release()
+
+    async def __aenter__(self) -> Self:
+        await self.aacquire()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.release()
+
+    def __repr__(self) -> str:
+        state = "held here" if self.owned() else "held" if self.locked() else "free"
+        return f"<Lock {self.key!r} in {self._cache.name!r}: {state}>"
