@@ -368,10 +368,8 @@ class HttpServer:
         )
 
     async def _metrics(self, request: web.BaseRequest) -> web.Response:
-        text = metrics.exposition(metrics.collect(self._endpoint, self._commands.commands))
-        return web.Response(
-            body=text.encode("utf-8"), headers={"Content-Type": metrics.CONTENT_TYPE}
-        )
+        body = metrics.exposition(self._endpoint, self._commands.commands)
+        return web.Response(body=body, headers={"Content-Type": metrics.CONTENT_TYPE})
 
     def _uptime_s(self) -> float:
         return max(0.0, wall_time() - self._endpoint.started_at)
