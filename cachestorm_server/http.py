@@ -206,7 +206,8 @@ class HttpServer:
         except HttpError as error:
             return refusal(error.status, error)
         except NotAuthenticatedError as error:
-            _log.warning("401: no or a wrong password, from %s", request.remote)
+            self._endpoint.wrong_passwords += 1
+            self._endpoint.last_guesser = request.remote or ""
             challenge = {"WWW-Authenticate": 'Bearer realm="cachestorm"'}
             return refusal(error.http_status, error, **challenge)
         except CacheStormError as error:
