@@ -19,7 +19,7 @@ from cachestorm.errors import CommandSyntaxError
 from cachestorm.events import Cause
 from cachestorm.markers import UNSET
 from cachestorm.operations.lifetimes import deadline_of
-from cachestorm.operations.names import exact_key, pairs_of
+from cachestorm.operations.names import exact_key, key_values
 from cachestorm.operations.string_values import kind_of, length_of, wire_scalar
 from cachestorm.values.weights import box
 
@@ -67,7 +67,7 @@ class ConditionalStrings(Edge):
         """
         if (nx and xx) or (keepttl and ttl is not _UNSET):
             raise CommandSyntaxError()
-        values = {exact_key(key): box(value) for key, value in pairs_of(mapping)}
+        values = {key: box(value) for key, value in key_values(mapping)}
         kinds = [kind_of(held) for held in values.values()]
         space = self._enter()
         try:
