@@ -35,8 +35,9 @@ class ConditionalStrings(Edge):
     """MSETEX and DELIFEQ."""
 
     @command(
-        "MSETEX numkeys:pair-count key value [key value ...] [NX | XX] [EX ttl:seconds | "
-        "PX ttl:milliseconds | EXAT ttl:unix-seconds | PXAT ttl:unix-milliseconds | KEEPTTL]",
+        "MSETEX numkeys:pair-count key:ow-update value [key value ...] [NX | XX] "
+        "[EX ttl:seconds | PX ttl:milliseconds | EXAT ttl:unix-seconds | "
+        "PXAT ttl:unix-milliseconds | KEEPTTL]",
         complexity="O(N) in the keys",
         grows=True,
         summary="Set the values of many keys and their time to live in one step.",
@@ -89,7 +90,7 @@ class ConditionalStrings(Edge):
             self._leave()
 
     @command(
-        "DELIFEQ key value",
+        "DELIFEQ key:rm-delete value",
         complexity="O(N) in the length of the value",
         fast=True,
         summary="Delete a key if it holds a value.",
