@@ -1,11 +1,16 @@
 """CacheStorm: a cache that you import, and a server for every Redis client."""
 
+import logging
+
 from cachestorm.cache import Cache
 from cachestorm.clock import Clock, ManualClock
 from cachestorm.errors import CacheStormError
 from cachestorm.events import Cause, Effect, Interest
 from cachestorm.keyspace.latch import COMPILED
 from cachestorm.markers import MISSING, UNSET
+
+# where the program configures no logging, nothing is said
+logging.getLogger("cachestorm").addHandler(logging.NullHandler())
 
 __version__ = "0.1.0"
 

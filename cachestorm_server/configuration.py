@@ -11,6 +11,7 @@ Source: https://redis.io/docs/latest/commands/config-set/, texts as `config.c` o
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from functools import partial
 from typing import Final
@@ -27,6 +28,8 @@ from cachestorm_server.descriptors import make_room
 from cachestorm_server.endpoint import Endpoint
 from cachestorm_server.output_limits import parse_limits, parse_memory, spell_limits
 from cachestorm_server.session import Session
+
+_log = logging.getLogger("cachestorm.resp")
 
 command: Final = partial(Declaration, group="server", connection=True)
 
@@ -184,6 +187,9 @@ def config_set(session: Session, *rows: tuple[str, str]) -> None:
                 write(session.endpoint, value, check_only)
             except ArgumentError as error:
                 raise _refusal(name, str(error)) from error
+            if not check_only:
+                shown = "(not shown)" if name == "requirepass" else value
+                _log.warning("%s set %s to %s", session.address or "a client", name, shown)
 
 
 @command(

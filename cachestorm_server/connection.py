@@ -230,6 +230,8 @@ def _authenticate(session: Session, username: str, password: str) -> None:
     if not known or (
         expected and not hmac.compare_digest(bytes_of(password), bytes_of(expected))
     ):
+        session.endpoint.wrong_passwords += 1
+        session.endpoint.last_guesser = session.address
         raise WrongPasswordError()
     session.authenticated = True
     session.watch_over()

@@ -68,6 +68,8 @@ class Endpoint:
         last_id: of the latest session.
         connections, commands, errors, rejected, net_in_bytes, net_out_bytes: totals.
         too_many, denied: refused clients that have not been logged yet.
+        wrong_passwords: so many were given, at any protocol, that have not been logged yet.
+        last_guesser: the address that the last of them came from.
         cut_off: clients disconnected for too much unsent output.
         wake: has the event loop call `deliver`; any thread may call it.
         executing: the session that is being answered while pushes are delivered.
@@ -92,6 +94,8 @@ class Endpoint:
         self.rejected: i64 = 0
         self.too_many: i64 = 0
         self.denied: i64 = 0
+        self.wrong_passwords: i64 = 0
+        self.last_guesser: str = ""
         self.net_in_bytes: i64 = 0
         self.net_out_bytes: i64 = 0
         self.ops_per_s: i64 = 0

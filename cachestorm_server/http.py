@@ -206,7 +206,8 @@ class HttpServer:
         except HttpError as error:
             return refusal(error.status, error)
         except NotAuthenticatedError as error:
-            _log.warning("401: no or a wrong password, from %s", request.remote)
+            self._endpoint.wrong_passwords += 1
+            self._endpoint.last_guesser = request.remote or ""
             challenge = {"WWW-Authenticate": 'Bearer realm="cachestorm"'}
             return refusal(error.http_status, error, **challenge)
         except CacheStormError as error:
@@ -368,10 +369,8 @@ class HttpServer:
         )
 
     async def _metrics(self, request: web.BaseRequest) -> web.Response:
-        text = metrics.exposition(metrics.collect(self._endpoint, self._commands.commands))
-        return web.Response(
-            body=text.encode("utf-8"), headers={"Content-Type": metrics.CONTENT_TYPE}
-        )
+        body = metrics.exposition(self._endpoint, self._commands.commands)
+        return web.Response(body=body, headers={"Content-Type": metrics.CONTENT_TYPE})
 
     def _uptime_s(self) -> float:
         return max(0.0, wall_time() - self._endpoint.started_at)

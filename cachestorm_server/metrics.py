@@ -1,18 +1,21 @@
 """The metrics: the server's counters in the text that Prometheus reads.
 
 Called by the HTTP endpoint; asks the cache and the RESP endpoint. A metric is one row of a
-table here: name, type, help, and its samples.
+table here: name, help and samples. `prometheus_client` writes them.
 
-Source: https://prometheus.io/docs/instrumenting/exposition_formats/ (text, 0.0.4).
+Source: https://prometheus.io/docs/practices/naming/ and
+https://prometheus.io/docs/instrumenting/exposition_formats/ (text, 0.0.4).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterator
 from typing import Final
 
 from librt.time import time as wall_time
+from prometheus_client import generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector, CollectorRegistry
 
 from cachestorm import COMPILED, __version__
 from cachestorm.errors import NamespaceError
@@ -20,30 +23,99 @@ from cachestorm.keyspace.store import rss_bytes
 from cachestorm_server.endpoint import Endpoint
 
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
+PREFIX: Final = "cachestorm_"
 
 Labels = dict[str, str]
 Samples = list[tuple[Labels, float]]
 
 
-@dataclass(frozen=True, slots=True)
-class Metric:
-    """One family: `kind` is `counter` or `gauge`."""
-
-    name: str
-    kind: str
-    help: str
-    samples: Samples
-
-
-def collect(endpoint: Endpoint, http_commands: int) -> list[Metric]:
-    """All metrics as they stand.
+def exposition(endpoint: Endpoint, http_commands: int) -> bytes:
+    """The text that a scrape gets: all metrics as they stand.
 
     Args:
         endpoint: whose.
         http_commands: how many commands the HTTP endpoint has answered.
     """
+    registry = CollectorRegistry(auto_describe=False)
+    registry.register(_Collector(endpoint, http_commands))
+    return generate_latest(registry)
+
+
+class _Collector(Collector):
+    """What `prometheus_client` asks for the metrics of one scrape."""
+
+    def __init__(self, endpoint: Endpoint, http_commands: int) -> None:
+        self._endpoint = endpoint
+        self._http_commands = http_commands
+
+    def describe(self) -> list[Metric]:
+        return []
+
+    def collect(self) -> Iterator[Metric]:
+        for name, text, samples in _counters(self._endpoint, self._http_commands):
+            yield _filled(
+                CounterMetricFamily(PREFIX + name, text, labels=_names(samples)), samples
+            )
+        for name, text, samples in _gauges(self._endpoint):
+            yield _filled(
+                GaugeMetricFamily(PREFIX + name, text, labels=_names(samples)), samples
+            )
+
+
+def _names(samples: Samples) -> list[str]:
+    return list(samples[0][0]) if samples else []
+
+
+def _filled(family: CounterMetricFamily | GaugeMetricFamily, samples: Samples) -> Metric:
+    for labels, value in samples:
+        family.add_metric(list(labels.values()), value)
+    return family
+
+
+def _one(value: float) -> Samples:
+    return [({}, value)]
+
+
+def _counters(endpoint: Endpoint, http_commands: int) -> list[tuple[str, str, Samples]]:
+    stats = endpoint.cache.stats()
+    commands: Samples = [
+        ({"endpoint": "resp"}, int(endpoint.commands)),
+        ({"endpoint": "http"}, http_commands),
+    ]
+    rows = [
+        ("hits", "How many reads found their key.", stats["hits"]),
+        ("misses", "How many reads did not find their key.", stats["misses"]),
+        ("evicted_keys", "How many keys were evicted at a limit.", stats["evicted"]),
+        (
+            "expired_keys",
+            "How many keys were removed as their time was over.",
+            stats["expired"],
+        ),
+        (
+            "invalidated_keys",
+            "How many keys were deleted by the invalidation of a tag.",
+            stats["invalidated"],
+        ),
+        ("refused_writes", "How many writes found no room and were refused.", stats["refused"]),
+        (
+            "accepted_connections",
+            "How many RESP connections were accepted.",
+            int(endpoint.connections),
+        ),
+        (
+            "rejected_connections",
+            "How many RESP connections were refused.",
+            int(endpoint.rejected),
+        ),
+    ]
+    return [
+        ("commands", "How many commands were answered, by endpoint.", commands),
+        *((name, text, _one(value)) for name, text, value in rows),
+    ]
+
+
+def _gauges(endpoint: Endpoint) -> list[tuple[str, str, Samples]]:
     cache = endpoint.cache
-    stats = cache.stats()
     spaces: dict[str, dict[str, int]] = {}
     for name in cache.namespaces():
         try:
@@ -54,66 +126,28 @@ def collect(endpoint: Endpoint, http_commands: int) -> list[Metric]:
     def each(fact: str) -> Samples:
         return [({"namespace": name}, facts[fact]) for name, facts in spaces.items()]
 
-    def one(value: float) -> Samples:
-        return [({}, value)]
-
     build = {"version": __version__, "mode": "compiled" if COMPILED else "pure"}
-    commands: Samples = [
-        ({"endpoint": "resp"}, int(endpoint.commands)),
-        ({"endpoint": "http"}, http_commands),
-    ]
-    rows: list[tuple[str, str, str, Samples]] = [
-        ("info", "gauge", "Which build runs.", [(build, 1)]),
-        ("uptime_seconds", "gauge", "Since the start.", one(wall_time() - endpoint.started_at)),
-        ("commands_total", "counter", "Commands answered.", commands),
-        ("hit_total", "counter", "Reads that found their key.", one(stats["hits"])),
-        ("miss_total", "counter", "Reads that did not.", one(stats["misses"])),
-        ("evicted_total", "counter", "Keys evicted at a limit.", one(stats["evicted"])),
-        ("expired_total", "counter", "Keys whose time was over.", one(stats["expired"])),
+    uptime_s = wall_time() - endpoint.started_at
+    return [
+        ("build_info", "The version that runs, and how it was built.", [(build, 1)]),
+        ("uptime_seconds", "How long the server has been running.", _one(uptime_s)),
         (
-            "tag_invalidations_total",
-            "counter",
-            "Keys deleted by the invalidation of a tag.",
-            one(stats["invalidated"]),
+            "connected_clients",
+            "How many RESP connections are open.",
+            _one(len(endpoint.sessions)),
         ),
-        ("connected_clients", "gauge", "Open RESP connections.", one(len(endpoint.sessions))),
+        ("keys", "How many keys a namespace holds.", each("keys")),
+        ("volatile_keys", "How many keys of a namespace have a time to live.", each("expires")),
+        ("tags", "How many tags of a namespace have keys.", each("tags")),
+        ("memory_bytes", "What the keys of a namespace are charged at.", each("memory")),
         (
-            "connections_total",
-            "counter",
-            "RESP connections so far.",
-            one(int(endpoint.connections)),
+            "max_memory_bytes",
+            "The limit of memory of the whole cache, 0 for none.",
+            _one(cache.stats()["max_memory"]),
         ),
-        ("rejected_total", "counter", "RESP connections refused.", one(int(endpoint.rejected))),
-        ("keys_total", "gauge", "Keys of a namespace.", each("keys")),
-        ("expires_total", "gauge", "Keys with a time to live.", each("expires")),
-        ("tags_total", "gauge", "Tags that have keys.", each("tags")),
-        ("memory_bytes", "gauge", "What the keys are charged at.", each("memory")),
-        ("max_memory_bytes", "gauge", "The limit; 0 for none.", one(stats["max_memory"])),
-        ("resident_memory_bytes", "gauge", "Of the whole process.", one(rss_bytes())),
+        (
+            "resident_memory_bytes",
+            "The resident set of the whole process.",
+            _one(rss_bytes()),
+        ),
     ]
-    return [Metric(f"cachestorm_{name}", kind, help, rest) for name, kind, help, rest in rows]
-
-
-def exposition(metrics: Iterable[Metric]) -> str:
-    r"""The text that a scrape gets.
-
-    Example:
-        >>> print(exposition([Metric("m", "gauge", "Help.", [({"a": 'x"y'}, 1)])]), end="")
-        # HELP m Help.
-        # TYPE m gauge
-        m{a="x\"y"} 1
-    """
-    lines = []
-    for metric in metrics:
-        lines.append(f"# HELP {metric.name} {metric.help}")
-        lines.append(f"# TYPE {metric.name} {metric.kind}")
-        for labels, value in metric.samples:
-            spelled = ",".join(f'{name}="{_escaped(text)}"' for name, text in labels.items())
-            lines.append(
-                f"{metric.name}{{{spelled}}} {value}" if spelled else f"{metric.name} {value}"
-            )
-    return "\n".join(lines) + "\n"
-
-
-def _escaped(text: str) -> str:
-    return text.replace("\\", r"\\").replace('"', r"\"").replace("\n", r"\n")

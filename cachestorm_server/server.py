@@ -88,6 +88,8 @@ class RespServer:
         self._listeners: list[asyncio.Server] = []
         self._timers: list[asyncio.Task[None]] = []
         self._tell_from_tick = 0
+        # how many refused writes the log has told of
+        self._refused_told = 0
 
     @property
     def port(self) -> int:
@@ -172,7 +174,14 @@ class RespServer:
             return
         # the loop disconnects whom it has no descriptor for, and tells nobody
         has_run_out = run_out()
-        if not endpoint.too_many and not endpoint.denied and not has_run_out:
+        no_room = int(endpoint.cache._store.refused) - self._refused_told
+        if not (
+            endpoint.too_many
+            or endpoint.denied
+            or endpoint.wrong_passwords
+            or no_room > 0
+            or has_run_out
+        ):
             return
         self._tell_from_tick = int(endpoint.tick) + TELL_EVERY_S
         if endpoint.too_many:
@@ -187,12 +196,25 @@ class RespServer:
                 "mode is on",
                 endpoint.denied,
             )
+        if endpoint.wrong_passwords:
+            _log.warning(
+                "wrong or missing passwords: %d, the last from %s",
+                endpoint.wrong_passwords,
+                endpoint.last_guesser,
+            )
+        if no_room > 0:
+            _log.warning(
+                "writes refused: %d; memory is full, and the policy %s has no victim",
+                no_room,
+                endpoint.cache.policy,
+            )
+            self._refused_told += no_room
         if has_run_out:
             _log.warning(
                 "no file descriptor is left: new connections are closed without a reply; "
                 "raise the limit of open files (ulimit -n)"
             )
-        endpoint.too_many = endpoint.denied = 0
+        endpoint.too_many = endpoint.denied = endpoint.wrong_passwords = 0
 
     async def _reap(self) -> None:
         """Lets go of what is due, step by step; clients are served between the steps.

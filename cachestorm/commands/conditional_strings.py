@@ -19,7 +19,7 @@ from cachestorm.errors import CommandSyntaxError
 from cachestorm.events import Cause
 from cachestorm.markers import UNSET
 from cachestorm.operations.lifetimes import deadline_of
-from cachestorm.operations.names import exact_key, pairs_of
+from cachestorm.operations.names import exact_key, key_values
 from cachestorm.operations.string_values import kind_of, length_of, wire_scalar
 from cachestorm.values.weights import box
 
@@ -35,8 +35,9 @@ class ConditionalStrings(Edge):
     """MSETEX and DELIFEQ."""
 
     @command(
-        "MSETEX numkeys:pair-count key value [key value ...] [NX | XX] [EX ttl:seconds | "
-        "PX ttl:milliseconds | EXAT ttl:unix-seconds | PXAT ttl:unix-milliseconds | KEEPTTL]",
+        "MSETEX numkeys:pair-count key:ow-update value [key value ...] [NX | XX] "
+        "[EX ttl:seconds | PX ttl:milliseconds | EXAT ttl:unix-seconds | "
+        "PXAT ttl:unix-milliseconds | KEEPTTL]",
         complexity="O(N) in the keys",
         grows=True,
         summary="Set the values of many keys and their time to live in one step.",
@@ -67,7 +68,7 @@ class ConditionalStrings(Edge):
         """
         if (nx and xx) or (keepttl and ttl is not _UNSET):
             raise CommandSyntaxError()
-        values = {exact_key(key): box(value) for key, value in pairs_of(mapping)}
+        values = {key: box(value) for key, value in key_values(mapping)}
         kinds = [kind_of(held) for held in values.values()]
         space = self._enter()
         try:
@@ -89,7 +90,7 @@ class ConditionalStrings(Edge):
             self._leave()
 
     @command(
-        "DELIFEQ key value",
+        "DELIFEQ key:rm-delete value",
         complexity="O(N) in the length of the value",
         fast=True,
         summary="Delete a key if it holds a value.",

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from functools import partial
-from typing import Final, cast
+from typing import Final
 
 from mypy_extensions import i64, mypyc_attr, u8
 
@@ -24,7 +24,7 @@ from cachestorm.keyspace.latch import FINALIZERS_INTERRUPT, NOTHING_INTERRUPTS, 
 from cachestorm.keyspace.tag_index import checked_tags
 from cachestorm.markers import UNSET
 from cachestorm.operations.lifetimes import Lasting, deadline_of, plain_ttl
-from cachestorm.operations.names import exact_key
+from cachestorm.operations.names import exact_key, key_values
 from cachestorm.operations.reply_size import ReplySize
 from cachestorm.operations.string_values import kind_of, scalar
 from cachestorm.values.weights import box, is_shared, unbox
@@ -433,7 +433,7 @@ class Strings(Edge):
         return self._set_many(mapping, True)
 
     def _set_many(self, mapping: object, only_new: bool) -> bool:
-        values = {name: box(value) for name, value in _pairs(mapping)}
+        values = {name: box(value) for name, value in key_values(mapping)}
         kinds = [kind_of(held) for held in values.values()]
         space = self._enter()
         try:
@@ -470,9 +470,3 @@ def _whole(space: Keyspace, entry: Entry) -> object:
     if entry.kind == OBJECT:
         return unbox(space.value(entry))
     return scalar(space, entry)
-
-
-def _pairs(mapping: object) -> list[tuple[str, object]]:
-    items = getattr(mapping, "items", None)
-    pairs = cast("Iterable[tuple[object, object]]", mapping if items is None else items())
-    return [(exact_key(key), value) for key, value in pairs]

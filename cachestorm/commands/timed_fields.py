@@ -39,7 +39,7 @@ class TimedFields(FieldDeadlines):
     """HGETEX, HSETEX and HGETDEL."""
 
     @command(
-        "HGETDEL key FIELDS numfields field [field ...]",
+        "HGETDEL key:rw-access-delete FIELDS numfields field [field ...]",
         complexity="O(N) in the given fields",
         writes=True,
         fast=True,

@@ -169,8 +169,8 @@ def checked_tag(name: object) -> str:
     return tag
 
 
-def checked_tags(names: Iterable[str]) -> list[str]:
-    """Tags without duplicates, first order kept.
+def checked_tags(names: Iterable[object]) -> list[str]:
+    """Tags, each a `str` or the bytes of one, without duplicates, first order kept.
 
     Raises:
         TypeError: for a lone `str`, which would be taken for its letters.

@@ -88,6 +88,25 @@ def keys_of(keys: Iterable[object]) -> list[str]:
     return found
 
 
+def key_values(mapping: object) -> list[tuple[str, object]]:
+    """The keys and values of a mapping, or of pairs of them.
+
+    Raises:
+        TypeError: for what is neither; a `str` of two letters is no pair.
+    """
+    pairs = mapping
+    if type(mapping) is dict or isinstance(mapping, Mapping):
+        pairs = mapping.items()
+    elif isinstance(mapping, (str, bytes)):
+        raise TypeError(f"what is set is a mapping, or pairs of key and value, not {mapping!r}")
+    found: list[tuple[str, object]] = []
+    for pair in cast("Iterable[object]", pairs):
+        if not isinstance(pair, (tuple, list)) or len(pair) != 2:
+            raise TypeError(f"a pair is a key and a value, not {pair!r}")
+        found.append((exact_key(pair[0]), pair[1]))
+    return found
+
+
 def pairs_of(pairs: object) -> list[tuple[object, object]]:
     """The pairs of a mapping, or of an iterable of pairs, as a list."""
     if type(pairs) is list:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from comparison import Ours
 
+import cachestorm_server.server  # noqa: F401  declares COMMAND
 from cachestorm import Cache, CacheStormError, ManualClock
 from cachestorm.errors import InvalidTtlError, OutOfMemoryError, WrongTypeError
 

@@ -340,3 +340,19 @@ class TestNone:
         cache.rpush("l", None)
         session = Session(Endpoint(cache, REGISTRY, Settings()))
         assert session.receive(argv.encode() + b"\r\n").endswith(b"$4\r\nnull\r\n")
+
+
+@pytest.mark.parametrize("given", [["k0", "k1"], [b"k0"], "ab", [("a", 1, 2)], [3]])
+def test_what_is_no_pair_is_not_set(given: object) -> None:
+    cache = Cache()
+    for method in (cache.mset, cache.msetnx, cache.msetex):
+        with pytest.raises(TypeError, match="pair"):
+            method(given)
+    assert len(cache) == 0
+
+
+def test_a_tag_may_be_given_as_its_bytes() -> None:
+    cache = Cache()
+    cache.set("k", 1, tags=[b"t", "t", b"\xff"])
+    assert cache.tags("k") == ["t", "\udcff"]
+    assert cache.invalidate("t") == 1
