@@ -79,7 +79,7 @@ class LongCommand:
         self._woken: bool = False
         self._refusal: CacheStormError | None = None
         self.reference: NamespaceReference | None = None
-        self.notifier: Callable[[], None] | None = None
+        self.notifier: Callable[[], object] | None = None
         self.wakes_at: float = 0.0
         self.is_unblocked: bool = False
 
