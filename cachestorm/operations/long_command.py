@@ -174,7 +174,7 @@ class LongCommand:
                 self._pieces = pieces
                 pauses = pauses and self._pauses()
             left: i64 = PIECES
-            ends_at = wall_time() + SLICE_S
+            ends_at = wall_time() + SLICE_S if pauses else 0.0
             for _ in pieces:
                 if self._woken:
                     self._woken = False

@@ -73,13 +73,13 @@ class OptimisticResult(LongCommand):
         return not self._is_small and self._attempts <= ATTEMPTS
 
     def _begin(self) -> Iterator[None]:
-        self._drop()
-        self._is_settled = False
         space = self._space
         # the command is one access to each key, however often it begins
         if self._attempts == 0:
             self._seen = [space.find(key) for key in self._keys]
         else:
+            self._drop()
+            self._is_settled = False
             self._seen = [space.peek(key) for key in self._keys]
         self._attempts += 1
         self._versions = []
@@ -158,10 +158,11 @@ class OptimisticResult(LongCommand):
 
     def _unfollow(self) -> None:
         touched = self._touched
-        if touched is not None:
-            for source in self._sources:
-                if source is not None:
-                    source.unfollow(touched)
+        if touched is None:
+            return
+        for source in self._sources:
+            if source is not None:
+                source.unfollow(touched)
         self._sources = []
         self._touched = None
 

@@ -85,6 +85,8 @@ class _Combination(OptimisticResult):
                 if left <= 0:
                     left = step
                     yield
+        if self._touched is None:
+            return
         for _ in self._catch_up():
             yield
         if not wants_more and self._take([]):
