@@ -73,6 +73,7 @@ from cachestorm_server.settings import (
     MEMORY_PATH,
     TAGS_PATH,
 )
+from cachestorm_server.turns import next_turn
 
 NAMESPACE_HEADER: Final = "X-CacheStorm-Namespace"
 
@@ -286,7 +287,7 @@ class HttpServer:
             pending = unfinished
         try:
             while True:
-                await asyncio.sleep(0)
+                await next_turn(pending.long_command)
                 answer = self._commands.go_on(pending)
                 if answer is not None:
                     return answer

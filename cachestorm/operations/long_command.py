@@ -79,7 +79,7 @@ class LongCommand:
         self._woken: bool = False
         self._refusal: CacheStormError | None = None
         self.reference: NamespaceReference | None = None
-        self.notifier: Callable[[], None] | None = None
+        self.notifier: Callable[[], object] | None = None
         self.wakes_at: float = 0.0
         self.is_unblocked: bool = False
 
@@ -174,7 +174,7 @@ class LongCommand:
                 self._pieces = pieces
                 pauses = pauses and self._pauses()
             left: i64 = PIECES
-            ends_at = wall_time() + SLICE_S
+            ends_at = wall_time() + SLICE_S if pauses else 0.0
             for _ in pieces:
                 if self._woken:
                     self._woken = False

@@ -6,12 +6,16 @@ others.
 
 1. Before each slice it looks whether every key that it reads holds what it held: the same
    entry, of the same version. If not, it lets go of what it has made and begins again.
-2. What it makes belongs to nobody else until it is put in, by the one way in, behind the last
+2. What comes to something member by member (the algebra of sets and sorted sets) does not
+   begin again because of a change in place. It follows its sources: they note the names that
+   are touched, and behind the work these are looked at again (`_catch_up`). A member that is
+   not among them has stayed what and where it was, and was met once.
+3. What it makes belongs to nobody else until it is put in, by the one way in, behind the last
    yield, and so in the same visit in which it has looked for the last time. So the command is
    one step, which took place then; before, nobody sees anything of it.
-3. After `ATTEMPTS` it goes to its end without a pause, so that it comes to an end although
+4. After `ATTEMPTS` it goes to its end without a pause, so that it comes to an end although
    somebody writes all the time.
-4. What it has made and does not need may be large: it is freed lazily then, also when it was
+5. What it has made and does not need may be large: it is freed lazily then, also when it was
    abandoned or refused.
 """
 
@@ -27,6 +31,7 @@ from cachestorm.keyspace.keyspace import Keyspace
 from cachestorm.keyspace.lazy_free import SMALL, UserValues, count_of
 from cachestorm.operations.long_command import LongCommand
 from cachestorm.values.container import Container
+from cachestorm.values.placed import Placed, Touched
 
 # So many elements are a piece of work.
 PIECE: Final = 512
@@ -55,6 +60,11 @@ class OptimisticResult(LongCommand):
         self._versions: list[int] = []
         self._attempts: i64 = 0
         self._is_small: bool = False
+        # what it follows, by key, and what was touched there; None where it follows nothing
+        self._sources: list[Placed | None] = []
+        self._touched: Touched | None = None
+        # what is read has been read: changes of the sources do not matter any more
+        self._is_settled: bool = False
         # what it makes, and what it needs for that
         self._made: Container | None = None
         self._aside: list[object] = []
@@ -63,12 +73,13 @@ class OptimisticResult(LongCommand):
         return not self._is_small and self._attempts <= ATTEMPTS
 
     def _begin(self) -> Iterator[None]:
-        self._drop()
         space = self._space
         # the command is one access to each key, however often it begins
         if self._attempts == 0:
             self._seen = [space.find(key) for key in self._keys]
         else:
+            self._drop()
+            self._is_settled = False
             self._seen = [space.peek(key) for key in self._keys]
         self._attempts += 1
         self._versions = []
@@ -84,13 +95,76 @@ class OptimisticResult(LongCommand):
         return self._work()
 
     def _is_current(self) -> bool:
+        if self._is_settled:
+            return True
+        touched = self._touched
+        if touched is not None and touched.is_all:
+            return False
+        space = self._space
         for place, key in enumerate(self._keys):
-            entry = self._space.peek(key)
-            if entry is not self._seen[place]:
+            entry = space.peek(key)
+            seen = self._seen[place]
+            if entry is seen and (entry is None or entry.version == self._versions[place]):
+                continue
+            if touched is None or entry is None or seen is None:
                 return False
-            if entry is not None and entry.version != self._versions[place]:
+            if space.value(entry) is not self._sources[place]:
                 return False
+            self._seen[place] = entry
+            self._versions[place] = int(entry.version)
         return True
+
+    def _follow(self) -> None:
+        """Follows the sets and sorted sets of all keys; changes in them do not end the work.
+
+        Not those that are small, as their work has no pauses.
+        """
+        if self._is_small:
+            return
+        touched = Touched()
+        self._touched = touched
+        for entry in self._seen:
+            source: Placed | None = None
+            if entry is not None:
+                source = cast(Placed, self._space.value(entry))
+                source.follow(touched)
+            self._sources.append(source)
+
+    def _catch_up(self) -> Iterator[None]:
+        """Revises what was touched, and yields after each piece, but not after the last."""
+        touched = self._touched
+        while touched is not None and touched.names:
+            for name in touched.take(PIECE):
+                self._revise(name)
+            if touched.names:
+                yield
+
+    def _revise(self, name: str) -> None:
+        """Works out anew what a name comes to."""
+        raise NotImplementedError
+
+    def _begin_again(self) -> Iterator[None]:
+        """Waits for the end of the slice, after which the work begins anew."""
+        touched = self._touched
+        assert touched is not None
+        touched.is_all = True
+        while True:
+            yield
+
+    def _settle(self) -> None:
+        """What only reads took place now: what becomes of the sources is no matter any more."""
+        self._unfollow()
+        self._is_settled = True
+
+    def _unfollow(self) -> None:
+        touched = self._touched
+        if touched is None:
+            return
+        for source in self._sources:
+            if source is not None:
+                source.unfollow(touched)
+        self._sources = []
+        self._touched = None
 
     def _keep(self, part: list[object] | dict[str, object]) -> None:
         """Remembers a list or dict that may become large, to let go of it slowly."""
@@ -107,6 +181,7 @@ class OptimisticResult(LongCommand):
     def _drop(self) -> None:
         # first, as it holds what is to be taken apart
         self._pieces = None
+        self._unfollow()
         shared = self._space.shared
         made = self._made
         self._made = None

@@ -133,28 +133,37 @@ class Combination:
                 score = _number(cast(float, source.weighted(member)))
                 former = scores.get(member, _NO_SCORE)
                 scores.put(member, score if former != former else self._joined(former, score))
-        elif self._how == INTER:
-            for member in members:
-                if not _is_in_all(member, sources):
-                    continue
-                total = _number(cast(float, source.weighted(member)))
-                for other in sources[1:]:
-                    total = self._joined(total, cast(float, other.weighted(member)))
-                scores.put(member, total)
-        else:
-            for member in members:
-                if not _is_in_another(member, sources):
-                    scores.put(member, cast(float, source.weighted(member)))
+            return
+        for member in members:
+            found = self.score_of(sources, member)
+            if found is not None:
+                scores.put(member, found)
 
-    def count_some(self, sources: list[_Source], start: i64, stop: i64, limit: int) -> int:
-        """How many of the members at some places of the first all share, at most `limit`."""
-        count = 0
-        for member in sources[0].some(start, stop):
-            if count >= limit:
-                break
-            if _is_in_all(member, sources):
-                count += 1
-        return count
+    def score_of(self, sources: list[_Source], member: str) -> float | None:
+        """What a member scores in the result; None if it is not there."""
+        if self._how == UNION:
+            total: float | None = None
+            for source in sources:
+                score = source.weighted(member)
+                if score is not None:
+                    number = _number(score)
+                    total = number if total is None else self._joined(total, number)
+            return total
+        if self._how != INTER:
+            return None if _is_in_another(member, sources) else sources[0].weighted(member)
+        if not _is_in_all(member, sources):
+            return None
+        added = _number(cast(float, sources[0].weighted(member)))
+        for other in sources[1:]:
+            added = self._joined(added, cast(float, other.weighted(member)))
+        return added
+
+    def is_in_order(self, sources: list[_Source]) -> bool:
+        """Whether the sources would be combined in the same order if it were begun now."""
+        if self._how not in (UNION, INTER):
+            return True
+        sizes = [len(source) for source in sources]
+        return sizes == sorted(sizes)
 
     def _joined(self, former: float, score: float) -> float:
         if self._aggregate == MIN:
@@ -163,14 +172,11 @@ class Combination:
             return score if score > former else former
         return _number(former + score)
 
-    def pieces(
-        self, sources: list[_Source], scores: WideDict[float], rows: list[Row]
-    ) -> Iterator[None]:
-        """Works out the rows, in no order, and yields after each piece.
+    def combine(self, sources: list[_Source], scores: WideDict[float]) -> Iterator[None]:
+        """Works out the scores of the result, and yields after each piece.
 
         Args:
-            scores: empty; its parts are so again at the end.
-            rows: empty; takes them.
+            scores: empty; takes them.
         """
         step = PIECE if self._how == UNION else max(PIECE // len(sources), 8)
         # a piece may be a part of a source, or many small ones
@@ -186,10 +192,6 @@ class Combination:
                 if left <= 0:
                     left = step
                     yield
-        for part in scores.parts():
-            while part:
-                _move_some(part, rows)
-                yield
 
 
 class _CombiningScores(OptimisticResult):
@@ -198,29 +200,53 @@ class _CombiningScores(OptimisticResult):
     def __init__(self, space: Keyspace, combination: Combination) -> None:
         super().__init__(space, combination.keys)
         self._combination: Final = combination
+        self._combined: list[_Source] = []
+        self._scores: WideDict[float] = WideDict({})
 
-    def _take(self, rows: list[Row]) -> None:
-        """Takes rows in order; they may be kept."""
-        raise NotImplementedError
+    def _start(self) -> None:
+        """Looks at the sources, and follows them."""
+        self._combined = self._combination.sources_of(self._space, self._seen)
+        self._follow()
+        self._scores = WideDict({})
+        self._keep(cast("list[object]", self._scores.parts()))
 
-    def _combine(self) -> Iterator[None]:
-        """Has all rows taken, and yields after each piece."""
-        combination = self._combination
-        scores: WideDict[float] = WideDict({})
+    def _revise(self, name: str) -> None:
+        score = self._combination.score_of(self._combined, name)
+        if score is None:
+            self._leave_out(name)
+        else:
+            self._set(name, score)
+
+    def _set(self, member: str, score: float) -> None:
+        """Sets the score of a member in what has been made so far."""
+        self._scores.put(member, score)
+
+    def _leave_out(self, member: str) -> None:
+        """Takes a member out of that."""
+        self._scores.pop(member, _NO_SCORE)
+
+    def _catch_up(self) -> Iterator[None]:
+        for _ in super()._catch_up():
+            yield
+        if self._touched is not None and not self._combination.is_in_order(self._combined):
+            for _ in self._begin_again():
+                yield
+
+    def _in_order(self) -> Iterator[list[Row]]:
+        """Takes all scores out, and yields rows in order, or none, after each piece."""
         rows: list[Row] = []
         sort = SampleSort(rows)
-        self._keep(cast("list[object]", scores.parts()))
         self._keep(cast("list[object]", sort.waiting))
         self._keep(cast("list[object]", sort.parts))
-        sources = combination.sources_of(self._space, self._seen)
-        for _ in combination.pieces(sources, scores, rows):
-            yield
+        for names in self._scores.parts():
+            while names:
+                _move_some(names, rows)
+                yield []
         for _ in sort.run():
-            yield
+            yield []
         for at, part in enumerate(sort.parts):
             sort.parts[at] = []
-            self._take(part)
-            yield
+            yield part
 
 
 class StoringScores(_CombiningScores):
@@ -229,16 +255,25 @@ class StoringScores(_CombiningScores):
     def __init__(self, space: Keyspace, combination: Combination, destination: str) -> None:
         super().__init__(space, combination)
         self._destination: Final = destination
-        self._scores: SortedSet = SortedSet()
+        self._stored: SortedSet = SortedSet()
 
-    def _take(self, rows: list[Row]) -> None:
-        self._scores.append(rows)
+    def _set(self, member: str, score: float) -> None:
+        self._stored.put(member, score)
+
+    def _leave_out(self, member: str) -> None:
+        self._stored.remove(member)
 
     def _work(self) -> Iterator[None]:
         made = SortedSet()
-        self._scores = made
+        self._stored = made
         self._made = made
-        for _ in self._combine():
+        self._start()
+        for _ in self._combination.combine(self._combined, self._scores):
+            yield
+        for rows in self._in_order():
+            made.append(rows)
+            yield
+        for _ in self._catch_up():
             yield
         self._value = len(made)
         replace(self._space, self._destination, made, ZSET, self._combination.event)
@@ -253,13 +288,17 @@ class ReturningScores(_CombiningScores):
         self._withscores: Final = withscores
         self._rows: list[Row] = []
 
-    def _take(self, rows: list[Row]) -> None:
-        self._rows.extend(rows)
-
     def _work(self) -> Iterator[None]:
         self._rows = []
         self._keep(cast("list[object]", self._rows))
-        for _ in self._combine():
+        self._start()
+        for _ in self._combination.combine(self._combined, self._scores):
+            yield
+        for _ in self._catch_up():
+            yield
+        self._settle()
+        for rows in self._in_order():
+            self._rows.extend(rows)
             yield
         self._aside.pop(0)
 
@@ -267,25 +306,29 @@ class ReturningScores(_CombiningScores):
         return scored(self._rows) if self._withscores else members_of(self._rows)
 
 
-class CountingScores(OptimisticResult):
+class CountingScores(_CombiningScores):
     """ZINTERCARD. Its result: how many, at most the limit."""
 
     def __init__(self, space: Keyspace, combination: Combination, limit: int) -> None:
-        super().__init__(space, combination.keys)
-        self._combination: Final = combination
+        super().__init__(space, combination)
         self._limit: Final = limit
 
     def _work(self) -> Iterator[None]:
-        sources = self._combination.sources_of(self._space, self._seen)
-        step = max(PIECE // len(sources), 8)
-        start = 0
-        count = 0
-        while start < len(sources[0]) and count < self._limit:
-            left = self._limit - count
-            count += self._combination.count_some(sources, start, start + step, left)
-            start += step
+        self._start()
+        scores = self._scores
+        is_enough = False
+        for _ in self._combination.combine(self._combined, scores):
+            is_enough = len(scores) >= self._limit
+            if is_enough:
+                break
             yield
-        self._value = count
+        for _ in self._catch_up():
+            yield
+        if is_enough and len(scores) < self._limit:
+            # what was enough is not any more
+            for _ in self._begin_again():
+                yield
+        self._value = min(len(scores), self._limit)
 
 
 def _number(score: float) -> float:

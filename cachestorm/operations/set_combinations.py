@@ -9,9 +9,7 @@ Long commands, made by the algebra of sets.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Final
-
-from mypy_extensions import i64
+from typing import Final, cast
 
 from cachestorm.entry import SET
 from cachestorm.errors import WrongTypeError
@@ -19,6 +17,7 @@ from cachestorm.keyspace.keyspace import Keyspace
 from cachestorm.operations.containers import replace, set_at
 from cachestorm.operations.optimistic_result import PIECE, OptimisticResult
 from cachestorm.values.set import SetValue
+from cachestorm.values.wide_dict import WideDict
 
 UNION: Final = "union"
 INTERSECTION: Final = "inter"
@@ -43,13 +42,18 @@ class _Combination(OptimisticResult):
     def __init__(self, space: Keyspace, keys: list[str], how: str) -> None:
         super().__init__(space, keys)
         self._how: Final = how
+        self._sets: list[SetValue] = []
 
     def _take(self, members: list[str]) -> bool:
         """Takes members; whether it wants more of them."""
         raise NotImplementedError
 
+    def _leave_out(self, member: str) -> None:
+        """Takes a member out that may have been taken."""
+        raise NotImplementedError
+
     def _combine(self) -> Iterator[None]:
-        """Has all members taken, and yields after each piece.
+        """Has all members taken, and yields after each piece, but not after the last.
 
         Raises:
             WrongTypeError: if any of the keys holds another kind, even where the result is
@@ -60,27 +64,48 @@ class _Combination(OptimisticResult):
             if entry is not None and entry.kind != SET:
                 raise WrongTypeError()
             sets.append(SetValue() if entry is None else set_at(self._space, entry))
+        self._sets = sets
+        self._follow()
         sources = sets
         step = PIECE
         if self._how != UNION:
             sources = [sets[0] if self._how == DIFFERENCE else _smallest(sets)]
             step = max(PIECE // len(sets), 8)
+        wants_more = True
         # a piece may be a part of a set, or many small ones
         left = step
         for source in sources:
             left -= 1
             start = 0
-            while start < len(source):
+            while wants_more and start < len(source):
                 members = source.some(start, start + step)
                 left -= len(members)
                 start += len(members)
-                if self._how != UNION:
-                    members = _kept(sets, self._how, source, members)
-                if not self._take(members):
-                    return
+                wants_more = self._take(_kept(sets, self._how, source, members))
                 if left <= 0:
                     left = step
                     yield
+        if self._touched is None:
+            return
+        for _ in self._catch_up():
+            yield
+        if not wants_more and self._take([]):
+            # what was enough is not any more
+            for _ in self._begin_again():
+                yield
+
+    def _revise(self, name: str) -> None:
+        sets = self._sets
+        if self._how == UNION:
+            is_in = any([name in each for each in sets])
+        elif self._how == DIFFERENCE:
+            is_in = name in sets[0] and bool(_kept(sets, self._how, sets[0], [name]))
+        else:
+            is_in = bool(_kept(sets, self._how, None, [name]))
+        if is_in:
+            self._take([name])
+        else:
+            self._leave_out(name)
 
 
 class StoringSets(_Combination):
@@ -95,6 +120,9 @@ class StoringSets(_Combination):
         for member in members:
             self._set.add(member)
         return True
+
+    def _leave_out(self, member: str) -> None:
+        self._set.remove(member)
 
     def _work(self) -> Iterator[None]:
         made = SetValue()
@@ -119,6 +147,9 @@ class ReturningSets(_Combination):
             self._found[member] = None
         return True
 
+    def _leave_out(self, member: str) -> None:
+        self._found.pop(member, None)
+
     def _work(self) -> Iterator[None]:
         self._found = {}
         self._keep(self._found)
@@ -136,17 +167,22 @@ class CountingSets(_Combination):
     def __init__(self, space: Keyspace, keys: list[str], limit: int) -> None:
         super().__init__(space, keys, INTERSECTION)
         self._limit: Final = limit
-        self._count: i64 = 0
+        self._found: WideDict[bool] = WideDict({})
 
     def _take(self, members: list[str]) -> bool:
-        self._count += len(members)
-        return self._count < self._limit
+        for member in members:
+            self._found.put(member, True)
+        return len(self._found) < self._limit
+
+    def _leave_out(self, member: str) -> None:
+        self._found.pop(member, True)
 
     def _work(self) -> Iterator[None]:
-        self._count = 0
+        self._found = WideDict({})
+        self._keep(cast("list[object]", self._found.parts()))
         for _ in self._combine():
             yield
-        self._value = min(int(self._count), self._limit)
+        self._value = min(len(self._found), self._limit)
 
 
 def _smallest(sets: list[SetValue]) -> SetValue:
@@ -157,8 +193,16 @@ def _smallest(sets: list[SetValue]) -> SetValue:
     return smallest
 
 
-def _kept(sets: list[SetValue], how: str, first: SetValue, members: list[str]) -> list[str]:
-    """What stays of some members of the set that decides."""
+def _kept(
+    sets: list[SetValue], how: str, first: SetValue | None, members: list[str]
+) -> list[str]:
+    """What stays of some members.
+
+    Args:
+        first: the set that they are members of.
+    """
+    if how == UNION:
+        return members
     kept: list[str] = []
     if how == DIFFERENCE:
         for member in members:

@@ -69,6 +69,7 @@ class SortedSet(Placed):
             self._ranking.remove(former)
             self._ranking.add(row)
             self._rows[place] = row
+            self._touch(member)
         return False
 
     def fill(self, rows: list[Row]) -> bool:

@@ -1,4 +1,4 @@
-"""Every change of a value raises the version of its entry: derivations rely on it."""
+"""Every change of a value raises the version of its entry: optimistic results rely on it."""
 
 from __future__ import annotations
 

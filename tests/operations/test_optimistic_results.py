@@ -1,4 +1,4 @@
-"""Derivations: what is worked out of large values in slices, and is one step all the same.
+"""Optimistic results: worked out of large values in slices, and one step all the same.
 
 Each command is compared with plain Python on what the keys held when its last slice ran, while
 the keys are changed at random between the slices.

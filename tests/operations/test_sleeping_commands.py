@@ -5,6 +5,7 @@ The toy waits for parcels, as a command that pops from an empty list will.
 
 from __future__ import annotations
 
+import asyncio
 import threading
 import time
 from collections.abc import Iterator
@@ -14,6 +15,7 @@ import pytest
 from cachestorm import Cache
 from cachestorm.errors import CacheStormError
 from cachestorm.operations.long_command import LongCommand, Unfinished
+from cachestorm_server.turns import next_turn
 
 # how long a test waits for what must come
 SOON_S = 30.0
@@ -235,3 +237,29 @@ def test_one_that_is_abandoned_waits_for_nothing() -> None:
     assert depot.waiting == []
     depot.deliver(b"one")
     assert depot.parcels == [b"one"]
+
+
+def test_a_task_sleeps_until_another_thread_wakes_it_and_others_have_turns() -> None:
+    cache, depot = Cache(), Depot()
+    command = Fetching(cache, depot)
+    handed_over(cache, command)
+
+    async def carried() -> object:
+        carrier = asyncio.create_task(next_turn(command))
+        await asyncio.sleep(0)
+        threading.Thread(target=depot.deliver, args=(b"one",)).start()
+        await asyncio.wait_for(carrier, SOON_S)
+        assert command.step()
+        return command.result()
+
+    assert asyncio.run(carried()) == b"one"
+    assert command.looks == 1
+
+
+def test_a_task_unblocks_it_when_its_time_is_up() -> None:
+    cache, depot = Cache(), Depot()
+    command = Fetching(cache, depot, time.monotonic() + 0.01)
+    handed_over(cache, command)
+    asyncio.run(next_turn(command))
+    assert command.step()
+    assert command.result() is None
