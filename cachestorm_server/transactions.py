@@ -50,7 +50,7 @@ def multi(session: Session) -> None:
 
 @command(
     "EXEC",
-    complexity="that of the commands that were queued",
+    complexity="O(N) in the commands that were queued, besides what each of them takes",
     flags="noscript loading stale skip_slowlog",
     summary="Run what was queued since MULTI in one step.",
 )
