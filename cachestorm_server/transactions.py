@@ -105,7 +105,7 @@ def discard(session: Session) -> None:
 
 
 @command(
-    "WATCH key [key ...]",
+    "WATCH key:ro [key ...]",
     complexity="O(1) for each key",
     fast=True,
     reply="ok",

@@ -12,7 +12,8 @@ from cachestorm.errors import NeedsConnectionError
 
 GROUPS = {
     *("bitmap", "connection", "generic", "geo", "hash", "hyperloglog", "list"),
-    *("cluster", "namespaces", "server", "set", "sorted-set", "string", "tags"),
+    *("cluster", "namespaces", "pubsub", "server", "set", "sorted-set", "string", "tags"),
+    "transactions",
 }
 
 
