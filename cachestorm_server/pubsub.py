@@ -15,6 +15,7 @@ from functools import partial
 from typing import Final
 
 from cachestorm.channels import CHANNEL, PATTERN, SHARD
+from cachestorm.codec import bytes_of
 from cachestorm.declare.declaration import Declaration
 from cachestorm.declare.facts import help_of
 from cachestorm_server.replies import Push, Several
@@ -24,80 +25,80 @@ command: Final = partial(Declaration, group="pubsub", connection=True)
 
 
 @command(
-    "SUBSCRIBE channel:blob [channel ...]",
+    "SUBSCRIBE channel:string [channel ...]",
     complexity="O(N) in the channels",
     flags="pubsub noscript loading stale",
     summary="Listen to channels.",
 )
-def subscribe(session: Session, *channel: bytes) -> Several:
+def subscribe(session: Session, *channel: str) -> Several:
     """Subscribes to channels; a push for each says so."""
     return _begin(session, CHANNEL, channel)
 
 
 @command(
-    "PSUBSCRIBE pattern:blob [pattern ...]",
+    "PSUBSCRIBE pattern [pattern ...]",
     complexity="O(N) in the patterns",
     flags="pubsub noscript loading stale",
     summary="Listen to the channels whose names match patterns.",
 )
-def psubscribe(session: Session, *pattern: bytes) -> Several:
+def psubscribe(session: Session, *pattern: str) -> Several:
     """Subscribes to glob patterns; a push for each says so."""
     return _begin(session, PATTERN, pattern)
 
 
 @command(
-    "SSUBSCRIBE shardchannel:blob [shardchannel ...]",
+    "SSUBSCRIBE shardchannel [shardchannel ...]",
     complexity="O(N) in the channels",
     flags="pubsub noscript loading stale",
     summary="Listen to shard channels.",
 )
-def ssubscribe(session: Session, *shardchannel: bytes) -> Several:
+def ssubscribe(session: Session, *shardchannel: str) -> Several:
     """Subscribes to shard channels; a push for each says so."""
     return _begin(session, SHARD, shardchannel)
 
 
 @command(
-    "UNSUBSCRIBE [channel:blob [channel ...]]",
+    "UNSUBSCRIBE [channel:string [channel ...]]",
     complexity="O(N) in the channels",
     flags="pubsub noscript loading stale",
     summary="Listen no longer to channels, or to any.",
 )
-def unsubscribe(session: Session, *channel: bytes) -> Several:
+def unsubscribe(session: Session, *channel: str) -> Several:
     """Ends subscriptions to channels, without names all of them; a push for each says so."""
     return _end(session, CHANNEL, channel)
 
 
 @command(
-    "PUNSUBSCRIBE [pattern:blob [pattern ...]]",
+    "PUNSUBSCRIBE [pattern [pattern ...]]",
     complexity="O(N) in the patterns",
     flags="pubsub noscript loading stale",
     summary="Listen no longer to patterns, or to any.",
 )
-def punsubscribe(session: Session, *pattern: bytes) -> Several:
+def punsubscribe(session: Session, *pattern: str) -> Several:
     """Ends subscriptions to patterns, without names all of them; a push for each says so."""
     return _end(session, PATTERN, pattern)
 
 
 @command(
-    "SUNSUBSCRIBE [shardchannel:blob [shardchannel ...]]",
+    "SUNSUBSCRIBE [shardchannel [shardchannel ...]]",
     complexity="O(N) in the channels",
     flags="pubsub noscript loading stale",
     summary="Listen no longer to shard channels, or to any.",
 )
-def sunsubscribe(session: Session, *shardchannel: bytes) -> Several:
+def sunsubscribe(session: Session, *shardchannel: str) -> Several:
     """Ends subscriptions to shard channels, without names all of them."""
     return _end(session, SHARD, shardchannel)
 
 
 @command(
-    "PUBSUB CHANNELS [pattern:blob]",
+    "PUBSUB CHANNELS [pattern]",
     complexity="O(N) in the channels that somebody has subscribed to",
     flags="pubsub loading stale",
     summary="Return the channels that somebody has subscribed to.",
 )
-def pubsub_channels(session: Session, pattern: bytes | None = None) -> list[bytes]:
+def pubsub_channels(session: Session, pattern: str | None = None) -> list[bytes]:
     """Their names, or those that match a pattern."""
-    return session.endpoint.broker.names(CHANNEL, pattern)
+    return session.endpoint.broker.names(CHANNEL, _glob(pattern))
 
 
 @command(
@@ -123,14 +124,14 @@ def pubsub_numpat(session: Session) -> int:
 
 
 @command(
-    "PUBSUB SHARDCHANNELS [pattern:blob]",
+    "PUBSUB SHARDCHANNELS [pattern]",
     complexity="O(N) in the shard channels that somebody has subscribed to",
     flags="pubsub loading stale",
     summary="Return the shard channels that somebody has subscribed to.",
 )
-def pubsub_shardchannels(session: Session, pattern: bytes | None = None) -> list[bytes]:
+def pubsub_shardchannels(session: Session, pattern: str | None = None) -> list[bytes]:
     """Their names, or those that match a pattern."""
-    return session.endpoint.broker.names(SHARD, pattern)
+    return session.endpoint.broker.names(SHARD, _glob(pattern))
 
 
 @command(
@@ -175,15 +176,19 @@ def monitor(session: Session) -> None:
     session.start_monitoring()
 
 
-def _begin(session: Session, kind: int, names: tuple[bytes, ...]) -> Several:
+def _glob(pattern: str | None) -> bytes | None:
+    return None if pattern is None else bytes_of(pattern)
+
+
+def _begin(session: Session, kind: int, names: tuple[str, ...]) -> Several:
     subscriptions = session.listening()
-    return _told(session, [subscriptions.begin(kind, name) for name in names])
+    return _told(session, [subscriptions.begin(kind, bytes_of(name)) for name in names])
 
 
-def _end(session: Session, kind: int, names: tuple[bytes, ...]) -> Several:
+def _end(session: Session, kind: int, names: tuple[str, ...]) -> Several:
     subscriptions = session.listening()
     if names:
-        pushes = [subscriptions.end(kind, name) for name in names]
+        pushes = [subscriptions.end(kind, bytes_of(name)) for name in names]
     else:
         pushes = subscriptions.end_all(kind)
     return _told(session, pushes)

@@ -50,7 +50,7 @@ def multi(session: Session) -> None:
 
 @command(
     "EXEC",
-    complexity="that of the commands that were queued",
+    complexity="O(N) in the commands that were queued, besides what each of them takes",
     flags="noscript loading stale skip_slowlog",
     summary="Run what was queued since MULTI in one step.",
 )
@@ -105,7 +105,7 @@ def discard(session: Session) -> None:
 
 
 @command(
-    "WATCH key [key ...]",
+    "WATCH key:ro [key ...]",
     complexity="O(1) for each key",
     fast=True,
     reply="ok",

@@ -55,7 +55,7 @@ class Messages(Edge):
         return self._store.broker.publish(to_wire(channel), to_wire(message))
 
     @command(
-        "SPUBLISH shardchannel:blob message:blob",
+        "SPUBLISH shardchannel message:blob",
         complexity="O(N) in the subscribers of the channel",
         fast=True,
         flags="pubsub loading stale",

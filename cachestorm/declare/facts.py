@@ -28,6 +28,7 @@ _CATEGORIES: Final = {
     "sorted-set": ["@sortedset"],
     "transactions": ["@transaction"],
     "server": [],
+    "pubsub": [],
 }
 # A command that names types in its flags is of these, and not of its group's category (SORT).
 _TYPES: Final = ("@list", "@set", "@sortedset")
@@ -109,8 +110,9 @@ def categories_of(declaration: Declaration) -> list[str]:
     found.append("@fast" if declaration.fast else "@slow")
     if "admin" in flags:
         found.extend(["@admin", "@dangerous"])
-    if "blocking" in flags:
-        found.append("@blocking")
+    for flag in ("blocking", "pubsub"):
+        if flag in flags:
+            found.append("@" + flag)
     for arg in declaration.flags.split():
         if arg.startswith("@") and arg not in found:
             found.append(arg)

@@ -120,6 +120,21 @@ class Key(Text):
         found.append((str(self.read(raw)), self))
 
 
+class ShardChannel(Key):
+    """A channel that a cluster keeps where it would keep a key of that name. It is no key."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.name = "shardchannel"
+        self.docs_type = "string"
+        self.flags = ["not_key"]
+        self.reads = False
+        self.writes = False
+
+    def find_keys(self, raw: object, found: list[FoundKey]) -> None:
+        """Appends nothing."""
+
+
 class Blob(Kind):
     """Bytes: what a message, a script or a serialized value is."""
 
@@ -321,6 +336,7 @@ KINDS: Final = _tabulate(
         Text("namespace", "string"),
         Text("pattern", "pattern"),
         Blob("blob", "string"),
+        ShardChannel(),
         Integer("integer"),
         Integer("count"),
         Rank("rank", NOT_AN_INTEGER, -INT64_MAX, INT64_MAX, UNEVEN),
@@ -372,6 +388,7 @@ KINDS: Final = _tabulate(
 # Names that need no `:kind` in a notation: each means the same thing in every command.
 NAMED_KINDS: Final = {
     "newkey": "key",
+    "shardchannel": "shardchannel",
     "source": "key",
     "destination": "key",
     "element": "value",

@@ -68,6 +68,9 @@ NASTY_FLAGS_MEANT = {"object|help", "ping", "eval"}
 # Flags and categories that differ on purpose: (only ours, only theirs).
 FACTS_MEANT = {
     "sort_ro": (set(), {"movablekeys"}),  # the server counts patterns as keys
+    # newer than 7.2, which refuses them with texts of their own
+    **{name: (set(), {"no_multi"}) for name in ("multi", "watch")},
+    "exec": ({"skip_slowlog"}, {"skip_commandlog"}),  # Valkey's name of the log
 }
 # LCS' two keys are one spec there; SORT's patterns are specs that say nothing; those of
 # GEORADIUS say where STORE may stand at the earliest.

@@ -59,6 +59,8 @@ TITLES: Final = {
     "geo": "Places on the earth",
     "tags": "Tags",
     "namespaces": "Namespaces",
+    "transactions": "Transactions",
+    "pubsub": "Publish and subscribe",
     "connection": "The connection",
     "server": "The server",
     "cluster": "The cluster",
