@@ -12,7 +12,11 @@ from mypy_extensions import mypyc_attr, trait
 
 from cachestorm.commands.edge import Edge
 from cachestorm.declare.declaration import Declaration
+from cachestorm.entry import Entry
 from cachestorm.errors import NotAnIntegerError
+from cachestorm.events import Cause
+from cachestorm.keyspace.keyspace import Keyspace
+from cachestorm.keyspace.ledger import Removal
 from cachestorm.operations.names import exact_key
 
 command: Final = partial(Declaration, group="server")
@@ -73,10 +77,14 @@ class Insight(Edge):
         key = exact_key(key)
         space = self._enter()
         try:
-            # what is dead but not yet reaped is removed by this look
+            # what is dead but not yet reaped is removed by this look, but for what is stale
             if space.peek(key) is not None:
                 return None
-            removal = space.shared.ledger.latest(space.book, key)
+            stale = space.peek_stale(key)
+            if stale is None:
+                removal = space.shared.ledger.latest(space.book, key)
+            else:
+                removal = _softening_of(space, stale)
             if removal is None:
                 return None
             return {
@@ -87,3 +95,13 @@ class Insight(Edge):
             }
         finally:
             self._leave()
+
+
+def _softening_of(space: Keyspace, entry: Entry) -> Removal | None:
+    """What would be remembered of a stale entry if it left now."""
+    mark = space.tags.fatal_mark(entry)
+    if mark is None or mark.softening is None:
+        return None
+    removal = Removal(space.book, entry.key, Cause.INVALIDATED, mark.softening.at_ms)
+    removal.blame(mark)
+    return removal

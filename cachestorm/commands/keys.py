@@ -37,6 +37,10 @@ _MISSING: Final = MISSING
 _DELETED: Final = Cause.DELETED
 
 
+# How often RANDOMKEY draws in vain.
+MOST_DRAWS: Final = 1024
+
+
 class Walking(LongCommand):
     """KEYS: a walk over the dense array from its end down, as SCAN's is."""
 
@@ -55,7 +59,10 @@ class Walking(LongCommand):
 
 
 class Drawing(LongCommand):
-    """RANDOMKEY: dead keys that are drawn are reaped, and there may be many."""
+    """RANDOMKEY: dead keys that are drawn are reaped, and there may be many.
+
+    Stale ones stay. Where many draws have met none that is live, the keys are walked.
+    """
 
     def _work(self) -> Iterator[None]:
         space = self._space
@@ -67,6 +74,16 @@ class Drawing(LongCommand):
                 return
             met += 1
             if met % LOOK == 0:
+                yield
+            if met >= MOST_DRAWS and space.tags.softened:
+                break
+        place: i64 = len(space.dense)
+        while place > 0:
+            place -= 1
+            if place < len(space.dense) and space.is_live(space.dense[place]):
+                self._value = space.dense[place].key
+                return
+            if place % LOOK == 0:
                 yield
 
 

@@ -5,8 +5,8 @@ its victim from any namespace. Asks the policy for victims.
 
 1. Room is made before a write changes anything. What can never fit is refused, and nobody
    is evicted for it.
-2. An entry that is due goes before the policy is asked; one that a hit has given another
-   deadline is no victim on account of the old one.
+2. An entry that is due goes before the policy is asked, and so does a stale one; one that a
+   hit has given another deadline is no victim on account of the old one.
 3. The entry that a write is about is pinned: making room for it does not cost it its place.
 4. The victim of a plain new entry gives it its place in the dense arrays: nobody moves.
 """
@@ -21,6 +21,7 @@ from cachestorm.entry import OBJECT, STRING, Entry
 from cachestorm.events import EVICTED, EXPIRED, Cause
 from cachestorm.keyspace.holdings import ENTRY_BYTES, size_of
 from cachestorm.keyspace.removals import Removals
+from cachestorm.keyspace.shared_state import LOOK
 from cachestorm.values.weights import is_shared, weigh
 
 # How often the policy is asked when it names an entry whose deadline a hit has put off.
@@ -29,6 +30,7 @@ NOWHERE: Final = -1
 
 _EXPIRED: Final = Cause.EXPIRED
 _EVICTED: Final = Cause.EVICTED
+_INVALIDATED: Final = Cause.INVALIDATED
 
 
 class Budget(Removals):
@@ -137,6 +139,7 @@ class Budget(Removals):
             shared.entry_count != len(self.dense)
             or self.expiry.idle
             or self.expiry.may_be_due(now_ms)
+            or len(self.tags.softened) != 0
             or (not is_latched and self.interest & (EVICTED | EXPIRED) != 0)
             or (self.max_bytes != 0 and need > self.max_bytes)
             or (shared.max_bytes != 0 and need > shared.max_bytes)
@@ -198,6 +201,11 @@ class Budget(Removals):
                 if due[0].expires_at_ms <= now:
                     self.remove(due[0], self.fate(due[0]) or _EXPIRED)
                     return True
+        if self.tags.softened:
+            stale = self.tags.stale_entry(LOOK, shared.now_ms())
+            if stale is not None and stale is not shared.pinned:
+                self.remove(stale, self.fate(stale) or _INVALIDATED)
+                return True
         victim: Entry | None = None
         for _time in range(VICTIMS_ASKED):
             victim = self._victim(now)

@@ -9,7 +9,9 @@ expiry index, the policy, the ledger and the listeners that an entry leaves.
    step another thread could see.
 3. `dense` is walked by SCAN from its end down. An entry that leaves is replaced by the last
    one, which can so be seen twice, or by a new one; none that stays is ever missed.
-4. A dead entry goes when it is met (`peek`), or by and by (`reap_step`). A hash lets go of
+4. A dead entry goes when it is met (`peek`), or by and by (`reap_step`). One that is only
+   stale stays, absent for all but `peek_stale`, until it is written to, for SOFT_KEEP_MS, or
+   until room is needed: it goes before any victim. A hash lets go of
    those of its fields that are due when it is met; while there are such hashes, reaping
    walks over all entries by and by to meet them.
 5. Reaping is in steps, each well under a millisecond, or in slices; an invalidation is
@@ -46,6 +48,8 @@ REAP_STEP: Final = 256
 # rounds after the last one was written: it may have moved to where a round has been.
 FIELDS_STEP: Final = 1024
 FIELD_ROUNDS: Final = 2
+# For how long an entry is kept that a soft invalidation has made stale.
+SOFT_KEEP_MS: Final = 3_600_000
 
 _EXPIRED: Final = Cause.EXPIRED
 _EVICTED: Final = Cause.EVICTED
@@ -217,7 +221,7 @@ class Removals(Holdings):
     # -- the dead
 
     def peek(self, key: str) -> Entry | None:
-        """The live entry of a key; no access. A dead one is removed."""
+        """The live entry of a key; no access. A dead one is removed, but for a stale one."""
         entry = self.entries.get(key)
         if entry is None or (
             entry.expires_at_ms == 0 and entry.tags is None and entry.kind != HASH
@@ -225,7 +229,8 @@ class Removals(Holdings):
             return entry
         cause = self.fate(entry)
         if cause is not None:
-            self.remove(entry, cause)
+            if not self._is_kept(entry, cause):
+                self.remove(entry, cause)
             return None
         fields = self._volatile_fields(entry)
         if fields is not None:
@@ -233,6 +238,16 @@ class Removals(Holdings):
             if fields.purge(self.shared.now_ms()) != 0:
                 self.changed(entry, fields.size_bytes - before, "hexpired")
         return entry
+
+    def peek_stale(self, key: str) -> Entry | None:
+        """The entry of a key that is live or stale, for a loader that may serve old values."""
+        entry = self.peek(key)
+        # a stale one is the only dead one that it leaves
+        return self.entries.get(key) if entry is None else entry
+
+    def _is_kept(self, entry: Entry, cause: Cause) -> bool:
+        """Whether a dead entry is only stale: a loader may want it while it loads."""
+        return cause is _INVALIDATED and self.tags.job_of(entry) is None
 
     def reap_step(self) -> i64:
         """Removes a bounded number of entries that are due, or invalidated.
@@ -255,10 +270,23 @@ class Removals(Holdings):
             if not self.tags.doomed[0].members:
                 self.tags.doomed.popleft()
                 met += 1
+        if self.tags.softened:
+            met += self._reap_stale(now)
         if self._field_rounds != 0:
             met += self._reap_fields(now)
         if len(self.dense) < self._policy_size >> 2:
             self._resize_policy()
+        return met
+
+    def _reap_stale(self, now: i64) -> i64:
+        """Removes some of the entries that have been stale for long. Returns how many."""
+        met: i64 = 0
+        while met < REAP_STEP:
+            entry = self.tags.stale_entry(REAP_STEP, now - SOFT_KEEP_MS)
+            if entry is None:
+                break
+            self.remove(entry, self.fate(entry) or _INVALIDATED)
+            met += 1
         return met
 
     def _reap_fields(self, now: i64) -> i64:
@@ -289,8 +317,9 @@ class Removals(Holdings):
                 continue
             cause = self.fate(entry)
             if cause is not None:
-                self.remove(entry, cause)
-                met += 1
+                if not self._is_kept(entry, cause):
+                    self.remove(entry, cause)
+                    met += 1
                 continue
             before = fields.size_bytes
             removed = fields.purge(now, REAP_STEP - met)

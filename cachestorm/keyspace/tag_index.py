@@ -94,6 +94,21 @@ class TagMark:
         self.stale_at: i64 = 0
 
 
+class Softening:
+    """The entries of a tag that a soft invalidation has made stale, until they are let go.
+
+    Attributes:
+        node: of the tag; one that is softened again has no second one.
+        job: the invalidation, the first if there were several.
+        place: below which place of the members some may still be stale.
+    """
+
+    def __init__(self, node: TagNode, job: Invalidation) -> None:
+        self.node: Final = node
+        self.job: Final = job
+        self.place: i64 = len(node.members)
+
+
 class TagNode(Bulk):
     """A tag that has keys.
 
@@ -103,6 +118,7 @@ class TagNode(Bulk):
         size: how many of the members are no shells.
         fresh: how many of those are not stale by this tag.
         place: where it stands among the tags of its index.
+        softening: where the stale ones are looked for, or None where there are none.
     """
 
     def __init__(self, mark: TagMark, place: i64) -> None:
@@ -111,6 +127,7 @@ class TagNode(Bulk):
         self.members: list[Entry] = []
         self.size: i64 = 0
         self.fresh: i64 = 0
+        self.softening: Softening | None = None
         self._hand: i64 = 0
 
     def bulk(self) -> i64:
@@ -196,6 +213,8 @@ class TagIndex(Bulk):
         self.nodes: dict[str, TagNode] = {}
         self.dense: list[TagNode] = []
         self.doomed: deque[Doomed] = deque()
+        # those of tags that have stale entries, the oldest first
+        self.softened: deque[Softening] = deque()
         self.link_count: i64 = 0
         self._children: dict[str, dict[str, None]] = {}
         self._parents: dict[str, dict[str, None]] = {}
@@ -214,6 +233,7 @@ class TagIndex(Bulk):
         self.nodes = {}
         self.dense = []
         self.doomed = deque()
+        self.softened = deque()
         self.link_count = 0
         self._children = {}
         self._parents = {}
@@ -406,7 +426,47 @@ class TagIndex(Bulk):
                 node.mark.softening = job
                 softened += node.fresh
                 node.fresh = 0
+                if node.softening is None:
+                    node.softening = Softening(node, job)
+                    self.softened.append(node.softening)
         return softened
+
+    def stale_entry(self, limit: i64, before_ms: i64) -> Entry | None:
+        """An entry that is stale. The caller removes it.
+
+        Args:
+            limit: how many places to look at.
+            before_ms: only of a soft invalidation that was not after this.
+
+        Returns:
+            None if none was found; there may be more.
+        """
+        while self.softened and limit > 0:
+            softening = self.softened[0]
+            node = softening.node
+            mark = node.mark
+            if mark.job is None and softening.job.at_ms > before_ms:
+                return None
+            members = node.members
+            if softening.place > len(members):
+                softening.place = len(members)
+            while softening.place > 0 and limit > 0 and mark.job is None:
+                limit -= 1
+                softening.place -= 1
+                entry = members[softening.place]
+                if entry.index >= 0 and entry.version <= softening.job.sequence:
+                    return entry
+            if softening.place > 0 and mark.job is None:
+                return None
+            limit -= 1
+            self.softened.popleft()
+            node.softening = None
+            again = mark.softening
+            if mark.job is None and again is not None and again is not softening.job:
+                # softened again since: its turn comes once more
+                node.softening = Softening(node, again)
+                self.softened.append(node.softening)
+        return None
 
     # -- questions
 

@@ -33,6 +33,7 @@ from cachestorm.values.weights import is_shared, unbox, weigh, weight_of_ascii, 
 WRITES_A_STEP: Final = 32
 
 _EXPIRED: Final = Cause.EXPIRED
+_INVALIDATED: Final = Cause.INVALIDATED
 _RENAMED: Final = Cause.RENAMED
 _REPLACED: Final = Cause.REPLACED
 
@@ -169,6 +170,9 @@ class Writes(Budget):
             charge = size + ENTRY_BYTES + weigh(key)
             if self._is_bounded():
                 self._make_room_with(tags, charge + extra, 1, None)
+            stale = self.entries.get(key)
+            if stale is not None:
+                self.remove(stale, _INVALIDATED)
             entry = self._admit(key, value, kind, charge, NOWHERE)
             if self.interest & NEW:
                 self.emit(NEW, "new", key)
