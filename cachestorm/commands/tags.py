@@ -51,7 +51,7 @@ class Invalidating(LongCommand):
 
 def _reached(space: Keyspace, tag: str, cascade: bool) -> dict[str, str]:
     """What an invalidation reaches: see `TagIndex.descent`."""
-    return space.tags.descent(tag) if cascade else {tag: ""}
+    return space.tags.hierarchy.descent(tag) if cascade else {tag: ""}
 
 
 @mypyc_attr(allow_interpreted_subclasses=True)
@@ -296,6 +296,6 @@ class Tags(Edge):
         name = checked_tag(tag)
         space = self._enter()
         try:
-            return space.tags.children(name)
+            return space.tags.hierarchy.children(name)
         finally:
             self._leave()

@@ -20,7 +20,8 @@ from cachestorm.entry import OBJECT, STRING, Entry
 from cachestorm.errors import WrongTypeError
 from cachestorm.events import HIT, MISS, TAG_EVENTS, TAGS
 from cachestorm.keyspace.hot_keys import CAPACITY
-from cachestorm.keyspace.tag_index import HIERARCHY_BYTES, Invalidation
+from cachestorm.keyspace.tag_hierarchy import HIERARCHY_BYTES
+from cachestorm.keyspace.tag_index import Invalidation
 from cachestorm.keyspace.watches import Watch, Watches
 from cachestorm.keyspace.writes import Writes
 from cachestorm.values.buffer import Buffer
@@ -187,7 +188,7 @@ class Keyspace(Writes):
         """
         if self._is_bounded():
             self._make_room(HIERARCHY_BYTES, 0)
-        if self.tags.add_link(parent, child):
+        if self.tags.hierarchy.add(parent, child):
             self.charge(HIERARCHY_BYTES)
         self.shared.sequence += 1
         self.listed = True
@@ -196,7 +197,7 @@ class Keyspace(Writes):
 
     def unlink_tags(self, parent: str, child: str) -> None:
         """Takes the link between two tags away, if there is one."""
-        if self.tags.remove_link(parent, child):
+        if self.tags.hierarchy.remove(parent, child):
             self.charge(-HIERARCHY_BYTES)
         self.shared.sequence += 1
         if self.interest & TAG_EVENTS:

@@ -18,7 +18,8 @@ itself.
    new node and a new mark.
 5. Soft invalidation writes the store's sequence number to `mark.stale_at`: an entry whose
    version is not above it is stale. Writing to an entry raises its version.
-6. Links live apart from nodes: a tag without keys has no node, but keeps its links.
+6. Links between tags live apart from nodes (`tag_hierarchy.py`): a tag without keys has no
+   node, but keeps its links.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ from mypy_extensions import i64, mypyc_attr
 from cachestorm.codec import bytes_of, checked_text
 from cachestorm.entry import Entry
 from cachestorm.errors import TagError
+from cachestorm.keyspace.tag_hierarchy import HIERARCHY_BYTES, TagHierarchy
 from cachestorm.values.bulk import Bulk
 
 LONGEST_TAG: Final = 1024
@@ -42,8 +44,6 @@ MOST_TOLD: Final = 4096
 # What a link between an entry and a tag, and a tag itself, cost in memory.
 LINK_BYTES: Final = 16
 NODE_BYTES: Final = 416
-# A link between two tags: two names, and a dict at either end in the worst case.
-HIERARCHY_BYTES: Final = 512
 # Slots that the hand looks at for every entry that leaves.
 SWEEP: Final = 4
 
@@ -215,28 +215,18 @@ class TagIndex(Bulk):
         self.doomed: deque[Doomed] = deque()
         # those of tags that have stale entries, the oldest first
         self.softened: deque[Softening] = deque()
-        self.link_count: i64 = 0
-        self._children: dict[str, dict[str, None]] = {}
-        self._parents: dict[str, dict[str, None]] = {}
+        self.hierarchy: TagHierarchy = TagHierarchy()
 
     def bulk(self) -> i64:
-        return i64(len(self.nodes)) + len(self.doomed) + self.link_count
+        return i64(len(self.nodes)) + len(self.doomed) + self.hierarchy.count
 
     def take_apart(self) -> list[object]:
-        parts: list[object] = [
-            self.nodes,
-            self.dense,
-            self._children,
-            self._parents,
-            list(self.doomed),
-        ]
+        parts: list[object] = [self.nodes, self.dense, self.hierarchy, list(self.doomed)]
         self.nodes = {}
         self.dense = []
         self.doomed = deque()
         self.softened = deque()
-        self.link_count = 0
-        self._children = {}
-        self._parents = {}
+        self.hierarchy = TagHierarchy()
         return parts
 
     # -- entries
@@ -483,92 +473,10 @@ class TagIndex(Bulk):
         node = self.nodes.get(name)
         return [] if node is None else [entry for entry in node.members if entry.index >= 0]
 
-    # -- hierarchy
-
-    def add_link(self, parent: str, child: str) -> bool:
-        """Makes a tag the child of another. Idempotent: returns whether it was not yet.
-
-        Looks for a cycle from both ends at once and stops when either is exhausted, so
-        a chain may be built from its top or its bottom at O(1) a link.
-
-        Raises:
-            TagError: if the link would close a cycle.
-        """
-        children = self._children.get(parent)
-        if children is not None and child in children:
-            return False
-        if parent == child or self._reaches(child, parent):
-            raise TagError("tag link would create a cycle")
-        if children is None:
-            children = {}
-            self._children[parent] = children
-        children[child] = None
-        parents = self._parents.get(child)
-        if parents is None:
-            parents = {}
-            self._parents[child] = parents
-        parents[parent] = None
-        self.link_count += 1
-        return True
-
-    def _reaches(self, start: str, goal: str) -> bool:
-        below: dict[str, None] = {start: None}
-        above: dict[str, None] = {goal: None}
-        down: list[str] = [start]
-        up: list[str] = [goal]
-        while down and up:
-            for child in self._children.get(down.pop(), {}):
-                if child in above:
-                    return True
-                if child not in below:
-                    below[child] = None
-                    down.append(child)
-            for parent in self._parents.get(up.pop(), {}):
-                if parent in below:
-                    return True
-                if parent not in above:
-                    above[parent] = None
-                    up.append(parent)
-        return False
-
-    def remove_link(self, parent: str, child: str) -> bool:
-        """Takes a link away. Returns whether there was one."""
-        children = self._children.get(parent)
-        if children is None or child not in children:
-            return False
-        self.link_count -= 1
-        del children[child]
-        if not children:
-            del self._children[parent]
-        parents = self._parents[child]
-        del parents[parent]
-        if not parents:
-            del self._parents[child]
-        return True
-
-    def children(self, name: str) -> list[str]:
-        """The direct children of a tag, in the order of their bytes."""
-        return sorted(self._children.get(name, {}), key=bytes_of)
-
-    def descent(self, name: str) -> dict[str, str]:
-        """A tag and all its transitive children, each with a parent that leads to it.
-
-        The tag itself has none: an empty one.
-        """
-        seen: dict[str, str] = {name: ""}
-        waiting: list[str] = [name]
-        while waiting:
-            parent = waiting.pop()
-            for child in self._children.get(parent, {}):
-                if child not in seen:
-                    seen[child] = parent
-                    waiting.append(child)
-        return seen
-
     def size_bytes(self, entries: Iterable[Entry]) -> i64:
         """What nodes and links are charged at. O(entries)."""
         links = sum(len(self.names(entry)) for entry in entries)
-        kept = len(self.nodes) * NODE_BYTES + self.link_count * HIERARCHY_BYTES
+        kept = len(self.nodes) * NODE_BYTES + self.hierarchy.count * HIERARCHY_BYTES
         return kept + links * LINK_BYTES
 
     def _check(self, entries: dict[str, Entry]) -> None:
@@ -595,13 +503,4 @@ class TagIndex(Bulk):
                 assert entries[entry.key] is entry
                 assert any(mark is node.mark for mark in self.marks(entry))
             assert node.fresh == sum(entry.version > node.mark.stale_at for entry in live)
-        for parent, children in self._children.items():
-            assert children
-            for child in children:
-                assert parent in self._parents[child]
-                assert parent not in self.descent(child)
-        assert self.link_count == sum(len(below) for below in self._children.values())
-        for child, parents in self._parents.items():
-            assert parents
-            for parent in parents:
-                assert child in self._children[parent]
+        self.hierarchy._check()
