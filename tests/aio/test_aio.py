@@ -105,13 +105,13 @@ def test_effects_are_read_by_a_task(run: Callable[..., Any]) -> None:
             cache.set("a", 1)
             cache.delete("a")
             async for effect in effects:
-                seen.append((effect.name, effect.key))
-                if effect.name == "removed":
+                seen.append((effect.event, effect.key))
+                if effect.event == "del":
                     break
         return seen
 
-    assert run(main()) == [("put", "a"), ("removed", "a")]
-    assert cache._store.effects.wanted is False
+    assert run(main()) == [("set", "a"), ("del", "a")]
+    assert cache._store.effects.interest_in("default") == 0
 
 
 def test_a_task_that_falls_behind_is_told() -> None:

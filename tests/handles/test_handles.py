@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from cachestorm import Cache, ManualClock
+from cachestorm import MISSING, Cache, ManualClock
 from cachestorm.errors import InvalidTtlError, NotAnIntegerError, WrongTypeError
 from cachestorm.handles import Handle
 
@@ -208,7 +208,7 @@ def test_a_write_that_creates_the_key_gives_it_deadline_and_tags(
     cache: Cache, place: int
 ) -> None:
     handle = all_handles(cache, ttl=60, tags=["x", "y"])[place]
-    assert handle.ttl is None
+    assert handle.ttl is MISSING
     fill(handle)
     assert (handle.ttl, handle.tags) == (60.0, ("x", "y"))
 

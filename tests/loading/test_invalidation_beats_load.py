@@ -146,8 +146,9 @@ def test_an_invalidation_that_another_thread_has_yet_to_tell_still_wins() -> Non
     other = Caller(lambda: cache.set("unrelated", 1))
     assert stuck.wait(PATIENCE_S)
     # this one waits in the queue behind the other, whose listener does not come back
+    before = cache._store.sequence
     late = Caller(lambda: cache.invalidate("t"))
-    until(lambda: len(cache._store.effects.queue))
+    until(lambda: cache._store.sequence > before)
     source.let_go()
     assert caller.result() == "old"
     assert cache.get("k", MISSING) is MISSING
