@@ -147,7 +147,7 @@ def test_an_invalidation_that_another_thread_has_yet_to_tell_still_wins() -> Non
     assert stuck.wait(PATIENCE_S)
     # this one waits in the queue behind the other, whose listener does not come back
     late = Caller(lambda: cache.invalidate("t"))
-    until(lambda: len(cache._store.effects.queue))
+    until(lambda: len(cache._store.effects._queue))
     source.let_go()
     assert caller.result() == "old"
     assert cache.get("k", MISSING) is MISSING
