@@ -70,7 +70,7 @@ class TimedFields(FieldDeadlines):
                 values.append(found.get(name, default))
                 is_changed |= found.remove(name)
             if is_changed:
-                settle(space, entry, found, before)
+                settle(space, entry, found, before, "hdel")
             return values
         finally:
             self._leave()

@@ -144,7 +144,7 @@ class Removals(Holdings):
             if self.policy.hears:
                 self.policy.moved(last, former)
 
-    def changed(self, entry: Entry, size_delta: i64, event: str = "changed") -> None:
+    def changed(self, entry: Entry, size_delta: i64, event: str) -> None:
         """Ends a change of a container in place.
 
         1. The keyspace is charged what it grew by, or refunded.

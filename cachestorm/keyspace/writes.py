@@ -92,11 +92,7 @@ class Writes(Budget):
             if expires_at_ms != 0:
                 self._file(entry, expires_at_ms)
             return True
-        if (
-            entry.kind > OBJECT
-            or entry.tags is not None
-            or self.interest & (PUT | REPLACED | EXPIRY) != 0
-        ):
+        if entry.kind > OBJECT or entry.tags is not None or self.interest & (PUT | EXPIRY) != 0:
             return False
         deadline = entry.expires_at_ms
         if deadline != 0:
@@ -108,7 +104,9 @@ class Writes(Budget):
                 return False
         index: int = entry.index
         former = self.values[index]
-        if entry.kind == OBJECT and not is_shared(former):
+        if (entry.kind == OBJECT and not is_shared(former)) or (
+            self.interest & REPLACED != 0 and former is not value
+        ):
             return False
         delta: i64 = 0
         if isinstance(value, bytes) and isinstance(former, bytes):

@@ -67,9 +67,7 @@ def sorted_set_at(space: Keyspace, entry: Entry) -> SortedSet:
     return cast(SortedSet, space.values[i64(entry.index)])
 
 
-def admit(
-    space: Keyspace, key: str, container: Container, kind: u8, event: str = "changed"
-) -> Entry:
+def admit(space: Keyspace, key: str, container: Container, kind: u8, event: str) -> Entry:
     """Puts a filled new container at a key where there was none.
 
     Args:
@@ -81,9 +79,7 @@ def admit(
     return space.put(key, container, kind, space.default_deadline(), None, None, event)
 
 
-def replace(
-    space: Keyspace, key: str, container: Container, kind: u8, event: str = "changed"
-) -> None:
+def replace(space: Keyspace, key: str, container: Container, kind: u8, event: str) -> None:
     """Puts a result at a key in place of whatever was there; an empty one deletes it.
 
     Raises:
@@ -102,7 +98,7 @@ def settle(
     entry: Entry,
     container: Container,
     size_before: i64,
-    event: str = "changed",
+    event: str,
 ) -> None:
     """Ends a change in place: see `Removals.changed`.
 

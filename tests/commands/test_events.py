@@ -108,7 +108,7 @@ class Both:
         if name == b"SMOVE":
             # Redis takes from the source first; we do not, so that a refusal changes nothing
             their_told, our_told = sorted(their_told), sorted(our_told)
-        if name in (b"MSET", b"MSETNX"):
+        if name in (b"MSET", b"MSETNX", b"MSETEX"):
             # a key that is named twice is written once
             their_told = list(dict.fromkeys(their_told))
         if self.theirs.server.name == "valkey":
@@ -133,6 +133,8 @@ def _as_redis_says(name: bytes, told: Told) -> Told:
     if name == b"HSETEX":
         # which tells of fields that are due at once as well
         return []
+    if name == b"MSETEX":
+        return [row for row in told if row[0] != "expire"]
     if name == b"GETEX" or (b"EXPIRE" in name and not name.startswith(b"H")):
         return [("del" if event == "expired" else event, key) for event, key in told]
     return told

@@ -153,7 +153,7 @@ def test_no_string_is_removed_for_being_empty(cache: Cache) -> None:
     cache.set("k", b"")
     space = cache._space
     buffer = space.buffered(space.entries["k"], b"", 0)
-    space.changed(space.entries["k"], 0)
+    space.changed(space.entries["k"], 0, "setbit")
     assert len(buffer) == 0
     assert cache.get("k") == b""
 
