@@ -43,7 +43,7 @@ class Carrier:
         return 0
 
     def resume(self) -> None:
-        """Goes on with a session whose long command has been woken."""
+        """Goes on with a session whose long command has been woken: soon, but not now."""
 
     def disconnect(self) -> None:
         """Ends the connection, once the client has taken what was sent."""

@@ -133,9 +133,8 @@ class Connection(Carrier):
             replies = session.receive(b"")
             if replies:
                 transport.write(replies)
-        if session.backlog and session.long_command is not None and not self._has_turn:
-            self._has_turn = True
-            asyncio.get_running_loop().call_soon(self._take_turn)
+        if session.backlog and session.long_command is not None:
+            self._take_turn_soon()
         if session.closing or ((self._ended or self._leaving) and not session.backlog):
             if self._resumes:
                 asyncio.get_running_loop().call_soon(self.disconnect)
@@ -148,6 +147,11 @@ class Connection(Carrier):
         elif self._resting:
             self._resting = False
             transport.resume_reading()
+
+    def _take_turn_soon(self) -> None:
+        if not self._has_turn:
+            self._has_turn = True
+            asyncio.get_running_loop().call_soon(self._take_turn)
 
     def _take_turn(self) -> None:
         """One more slice of the session's long_command."""
@@ -164,8 +168,8 @@ class Connection(Carrier):
         self._go_on()
 
     def resume(self) -> None:
-        if not self._has_turn:
-            self._take_turn()
+        # not now: another session may be in the middle of an answer
+        self._take_turn_soon()
 
     def send(self, data: bytes) -> None:
         transport = self._transport

@@ -13,6 +13,7 @@ import pytest
 from servers import Client, our_server
 
 from cachestorm.cache import Cache
+from cachestorm.channels import CHANNEL
 from cachestorm.declare.declaration import Declaration, Declarations
 from cachestorm.declare.registry import REGISTRY, Registry
 from cachestorm.keyspace.shared_state import SLICE
@@ -88,6 +89,11 @@ def sleeping_registry(found: list[Sleeper], naps: int = 1) -> Registry:
         found.append(sleeper)
         sleeper.step()
         raise Unfinished(sleeper)
+
+    @command("WAKE")
+    def wake(cache: Cache) -> object:
+        found[-1].wake()
+        return b"woke"
 
     @command("ECHO message:blob")
     def echo(cache: Cache, message: bytes) -> bytes:
@@ -332,6 +338,23 @@ def test_a_blocked_client_is_woken_by_another_thread(sleeping_server: list[Sleep
         assert eventually(lambda: sleeping_server[0].notifier is not None)
         sleeping_server[0].wake()
         assert client.read(18) == b"$5\r\nwoken\r\n$1\r\na\r\n"
+
+
+def test_one_client_wakes_another_in_the_middle_of_its_replies(
+    sleeping_server: list[Sleeper],
+) -> None:
+    with our_server() as server, Client(server.port) as first, Client(server.port) as other:
+        first.socket.sendall(b"NAP\r\nECHO a\r\n")
+        assert eventually(lambda: bool(sleeping_server))
+        (session,) = (one for one in server.endpoint.sessions.values() if not one.is_blocked())
+        # who has subscribed looks at what was posted before and after each reply
+        session.resp3 = True
+        session.listening().begin(CHANNEL, b"c")
+        session.watch_over()
+        wire = b"ECHO b\r\nWAKE\r\nECHO c\r\n"
+        expected = b"$1\r\nb\r\n$4\r\nwoke\r\n$1\r\nc\r\n"
+        assert other.ask(wire, len(expected)) == expected
+        assert first.read(18) == b"$5\r\nwoken\r\n$1\r\na\r\n"
 
 
 @pytest.mark.parametrize("half", [True, False])
