@@ -55,16 +55,19 @@ class Wire(Carrier):
 class Sleeper(LongCommand):
     """A long command that sleeps until it is woken, so many times."""
 
-    def __init__(self, cache: Cache, naps: int = 1) -> None:
+    def __init__(self, cache: Cache, naps: int = 1, nap_s: float = 0.0) -> None:
         super().__init__(cache._space)
+        self.nap_s = nap_s
         self.naps = naps
         self.steps = 0
         self.abandoned = False
 
     def step(self) -> bool:
         self.steps += 1
-        if self.naps == 0:
+        if self.naps == 0 or self.is_unblocked:
             return True
+        if self.nap_s:
+            self.wakes_at = time.monotonic() + self.nap_s
         self.naps -= 1
         self.sleeps = True
         return False
@@ -73,7 +76,7 @@ class Sleeper(LongCommand):
         self.abandoned = True
 
     def result(self) -> object:
-        return b"woken"
+        return b"timeout" if self.is_unblocked else b"woken"
 
 
 def sleeping_registry(found: list[Sleeper], naps: int = 1) -> Registry:
@@ -86,6 +89,13 @@ def sleeping_registry(found: list[Sleeper], naps: int = 1) -> Registry:
     @command("NAP")
     def nap(cache: Cache) -> object:
         sleeper = Sleeper(cache, naps)
+        found.append(sleeper)
+        sleeper.step()
+        raise Unfinished(sleeper)
+
+    @command("DOZE")
+    def doze(cache: Cache) -> object:
+        sleeper = Sleeper(cache, 1, 0.02)
         found.append(sleeper)
         sleeper.step()
         raise Unfinished(sleeper)
@@ -355,6 +365,13 @@ def test_one_client_wakes_another_in_the_middle_of_its_replies(
         expected = b"$1\r\nb\r\n$4\r\nwoke\r\n$1\r\nc\r\n"
         assert other.ask(wire, len(expected)) == expected
         assert first.read(18) == b"$5\r\nwoken\r\n$1\r\na\r\n"
+
+
+def test_a_sleep_ends_by_itself_when_its_time_is_up(sleeping_server: list[Sleeper]) -> None:
+    with our_server() as server, Client(server.port) as client:
+        expected = b"$7\r\ntimeout\r\n$1\r\na\r\n"
+        assert client.ask(b"DOZE\r\nECHO a\r\n", len(expected)) == expected
+        assert sleeping_server[0].steps == 2
 
 
 @pytest.mark.parametrize("half", [True, False])
