@@ -18,6 +18,7 @@ from mypy_extensions import i64, mypyc_attr
 from cachestorm.cache import Cache
 from cachestorm.declare.registry import Registry
 from cachestorm.keyspace.store import DATABASES, DEFAULT
+from cachestorm.operations.long_command import LongCommand
 from cachestorm_server.settings import Settings
 
 if TYPE_CHECKING:
@@ -43,7 +44,10 @@ class Carrier:
         return 0
 
     def resume(self) -> None:
-        """Goes on with a session whose long command has been woken."""
+        """Goes on with a session whose long command has been woken: soon, but not now."""
+
+    def unblock_at(self, when: float, long_command: LongCommand) -> None:
+        """Unblocks the session's long command at a time, as `time.monotonic` counts."""
 
     def disconnect(self) -> None:
         """Ends the connection, once the client has taken what was sent."""

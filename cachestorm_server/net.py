@@ -24,8 +24,10 @@ at the names of the methods.
 from __future__ import annotations
 
 import asyncio
+import time
 from typing import Final
 
+from cachestorm.operations.long_command import LongCommand
 from cachestorm_server.endpoint import Carrier, Endpoint
 from cachestorm_server.session import Session
 
@@ -81,6 +83,8 @@ class Connection(Carrier):
         self._has_turn: bool = False
         self._leaving: bool = False
         self._resumes: bool = False
+        # what ends the sleep of a long command
+        self._timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:
         """Accepts the client, or tells it why not."""
@@ -133,9 +137,8 @@ class Connection(Carrier):
             replies = session.receive(b"")
             if replies:
                 transport.write(replies)
-        if session.backlog and session.long_command is not None and not self._has_turn:
-            self._has_turn = True
-            asyncio.get_running_loop().call_soon(self._take_turn)
+        if session.backlog and session.long_command is not None:
+            self._take_turn_soon()
         if session.closing or ((self._ended or self._leaving) and not session.backlog):
             if self._resumes:
                 asyncio.get_running_loop().call_soon(self.disconnect)
@@ -149,6 +152,11 @@ class Connection(Carrier):
             self._resting = False
             transport.resume_reading()
 
+    def _take_turn_soon(self) -> None:
+        if not self._has_turn:
+            self._has_turn = True
+            asyncio.get_running_loop().call_soon(self._take_turn)
+
     def _take_turn(self) -> None:
         """One more slice of the session's long_command."""
         self._has_turn = False
@@ -158,14 +166,27 @@ class Connection(Carrier):
             return
         if session.long_command is None or session.is_blocked():
             return
+        # it sets another one if it sleeps again
+        self._stop_timer()
         replies = session.receive(b"")
         if replies:
             transport.write(replies)
         self._go_on()
 
     def resume(self) -> None:
-        if not self._has_turn:
-            self._take_turn()
+        # not now: another session may be in the middle of an answer
+        self._take_turn_soon()
+
+    def unblock_at(self, when: float, long_command: LongCommand) -> None:
+        self._stop_timer()
+        left_s = max(when - time.monotonic(), 0.0)
+        loop = asyncio.get_running_loop()
+        self._timer = loop.call_later(left_s, long_command.unblock)
+
+    def _stop_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
 
     def send(self, data: bytes) -> None:
         transport = self._transport
@@ -204,6 +225,7 @@ class Connection(Carrier):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The socket has gone."""
+        self._stop_timer()
         if self._session is not None:
             self._session.close()
         self._session = None

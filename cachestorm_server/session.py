@@ -241,8 +241,7 @@ class Session(Speaker):
                     reply = plan.answer(self.cache, args)
             write_reply(out, reply, self.resp3)
         except Unfinished as unfinished:
-            self.long_command = unfinished.long_command
-            unfinished.long_command.notifier = self._wake
+            self._carry(unfinished.long_command)
             if args is not None:
                 self._long_command_plan = self.plan
                 self._long_command_args = args
@@ -423,6 +422,14 @@ class Session(Speaker):
         """Whether the long command sleeps: the session waits for others, and polls nothing."""
         long_command = self.long_command
         return long_command is not None and long_command.sleeps
+
+    def _carry(self, long_command: LongCommand) -> None:
+        """Keeps what remains of a long command, and sees to its being woken."""
+        self.long_command = long_command
+        long_command.notifier = self._wake
+        carrier = self.carrier
+        if long_command.sleeps and long_command.wakes_at != 0.0 and carrier is not None:
+            carrier.unblock_at(long_command.wakes_at, long_command)
 
     def _wake(self) -> None:
         self.endpoint.post(self.id, WAKE)

@@ -13,6 +13,7 @@ import pytest
 from servers import Client, our_server
 
 from cachestorm.cache import Cache
+from cachestorm.channels import CHANNEL
 from cachestorm.declare.declaration import Declaration, Declarations
 from cachestorm.declare.registry import REGISTRY, Registry
 from cachestorm.keyspace.shared_state import SLICE
@@ -54,16 +55,19 @@ class Wire(Carrier):
 class Sleeper(LongCommand):
     """A long command that sleeps until it is woken, so many times."""
 
-    def __init__(self, cache: Cache, naps: int = 1) -> None:
+    def __init__(self, cache: Cache, naps: int = 1, nap_s: float = 0.0) -> None:
         super().__init__(cache._space)
+        self.nap_s = nap_s
         self.naps = naps
         self.steps = 0
         self.abandoned = False
 
     def step(self) -> bool:
         self.steps += 1
-        if self.naps == 0:
+        if self.naps == 0 or self.is_unblocked:
             return True
+        if self.nap_s:
+            self.wakes_at = time.monotonic() + self.nap_s
         self.naps -= 1
         self.sleeps = True
         return False
@@ -72,7 +76,7 @@ class Sleeper(LongCommand):
         self.abandoned = True
 
     def result(self) -> object:
-        return b"woken"
+        return b"timeout" if self.is_unblocked else b"woken"
 
 
 def sleeping_registry(found: list[Sleeper], naps: int = 1) -> Registry:
@@ -88,6 +92,18 @@ def sleeping_registry(found: list[Sleeper], naps: int = 1) -> Registry:
         found.append(sleeper)
         sleeper.step()
         raise Unfinished(sleeper)
+
+    @command("DOZE")
+    def doze(cache: Cache) -> object:
+        sleeper = Sleeper(cache, 1, 0.02)
+        found.append(sleeper)
+        sleeper.step()
+        raise Unfinished(sleeper)
+
+    @command("WAKE")
+    def wake(cache: Cache) -> object:
+        found[-1].wake()
+        return b"woke"
 
     @command("ECHO message:blob")
     def echo(cache: Cache, message: bytes) -> bytes:
@@ -332,6 +348,30 @@ def test_a_blocked_client_is_woken_by_another_thread(sleeping_server: list[Sleep
         assert eventually(lambda: sleeping_server[0].notifier is not None)
         sleeping_server[0].wake()
         assert client.read(18) == b"$5\r\nwoken\r\n$1\r\na\r\n"
+
+
+def test_one_client_wakes_another_in_the_middle_of_its_replies(
+    sleeping_server: list[Sleeper],
+) -> None:
+    with our_server() as server, Client(server.port) as first, Client(server.port) as other:
+        first.socket.sendall(b"NAP\r\nECHO a\r\n")
+        assert eventually(lambda: bool(sleeping_server))
+        (session,) = (one for one in server.endpoint.sessions.values() if not one.is_blocked())
+        # who has subscribed looks at what was posted before and after each reply
+        session.resp3 = True
+        session.listening().begin(CHANNEL, b"c")
+        session.watch_over()
+        wire = b"ECHO b\r\nWAKE\r\nECHO c\r\n"
+        expected = b"$1\r\nb\r\n$4\r\nwoke\r\n$1\r\nc\r\n"
+        assert other.ask(wire, len(expected)) == expected
+        assert first.read(18) == b"$5\r\nwoken\r\n$1\r\na\r\n"
+
+
+def test_a_sleep_ends_by_itself_when_its_time_is_up(sleeping_server: list[Sleeper]) -> None:
+    with our_server() as server, Client(server.port) as client:
+        expected = b"$7\r\ntimeout\r\n$1\r\na\r\n"
+        assert client.ask(b"DOZE\r\nECHO a\r\n", len(expected)) == expected
+        assert sleeping_server[0].steps == 2
 
 
 @pytest.mark.parametrize("half", [True, False])
