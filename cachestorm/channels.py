@@ -1,14 +1,14 @@
-"""The channels: who has subscribed to what, and how a message reaches them.
+"""The channels: who has subscribed to what, and how messages reach subscribers.
 
 One broker belongs to each store, whatever its namespaces. Subscribers are connections of a
 server and subscriptions of this process; the broker calls them, and calls nothing else.
 
 1. All messages of a broker have one order, the same for every subscriber.
-2. A subscriber is told while the lock is held: it keeps the message, and wakes whoever takes
-   it. It may not wait, and it runs no code of a user's.
+2. A subscriber is called while the lock is held: it stores the message and wakes its reader. It
+   may not wait, and it runs no user code.
 3. The lock is re-entrant: a finalizer that runs in the middle may publish or unsubscribe.
-4. Shard channels are channels of their own: `publish` does not reach them, `spublish` reaches
-   nothing else.
+4. Shard channels are separate: `publish` does not reach them, and `spublish` reaches nothing
+   else.
 
 Source: https://redis.io/docs/latest/develop/pubsub/
 """

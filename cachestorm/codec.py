@@ -1,12 +1,11 @@
 """The codec: how Python values and numbers are spelled in bytes, and read back.
 
-Called by every room that meets bytes: commands, reply encoders, endpoints. It knows no key
-and no store. Numbers are read as strictly as Redis reads them and printed as Redis
-prints them.
+Called by every package that handles bytes: commands, reply encoders, endpoints. It knows no key
+and no store. Numbers are read as strictly as Redis reads them and printed as Redis prints them.
 
 1. A key, field, member or tag is an exact `str`; its bytes are UTF-8 with
    surrogateescape, which loses nothing in either direction.
-2. `to_wire` is total over what a cache may hold, or raises CodecError: it never guesses.
+2. `to_wire` encodes every value that a cache may hold, or raises CodecError: it never guesses.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Every error of CacheStorm: one tree, each class with its answer at every endpoint.
 
-Raised by all rooms, translated by none: an endpoint only reads `resp`, `http_status` or
-`exit_code`. Texts are Redis' where Redis has one, so a call in process is refused in
-the same words as a command on the wire.
+Raised by all packages, translated by none: an endpoint only reads `resp`, `http_status` or
+`exit_code`. Texts are Redis' where Redis has one, so a call in process fails with the same text
+as a command on the wire.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The Python face of a cache: what speaks Python's words rather than Redis'.
+"""The Python face of a cache: the methods that follow Python's conventions, not Redis'.
 
 A trait of `Cache`. The work is done in the packages below, which are not compiled and are
 imported when they are first needed: importing CacheStorm loads neither.

@@ -1,7 +1,7 @@
 """Glob patterns as Redis matches them, on bytes.
 
-Called by KEYS, SCAN and their kin. `*` any run, `?` any byte, `[abc]`, `[a-z]`, `[^a]`,
-and a backslash that takes the next byte literally.
+Called by KEYS, SCAN and other commands with patterns. `*` any run, `?` any byte, `[abc]`,
+`[a-z]`, `[^a]`, and a backslash that takes the next byte literally.
 
 1. Time is O(pattern x text) at worst: only the last star is ever retried, which is
    enough, because an earlier one matched as little as it could.

@@ -1,4 +1,4 @@
-"""The reaper: lets go of what is due while nobody writes, in a thread or a task.
+"""The reaper: frees what is due while nobody writes, in a thread or a task.
 
 Made by `Cache.reaper`. Nothing is ever visible after its deadline, reaper or not, and
 every write reaps a little; what a cache that is only read holds on to until the next

@@ -1,7 +1,7 @@
 """The commands of the command line, declared to Typer.
 
 Called by `app`. A flag of `serve` is one row: its text goes to the configuration unread, so
-that all that is wrong is said at once, by one set of words, for flags and file alike.
+that all that is wrong is said at once, with the same messages for flags and file.
 """
 
 from __future__ import annotations

@@ -1,12 +1,14 @@
-"""Old flags: what users of the two Go projects type, in our words.
+"""Old flags: those of AutoCache and of CacheStorm in Go, translated to ours.
 
 Called by `main` with the arguments before Typer sees them. `FLAGS` is the one table; the
 documentation of the command line is drawn from it.
 
 1. Flags without a command mean `serve`, or `cli` where `-cli` is among them.
 2. A flag whose feature is not there yet is refused, unless it says what is the case anyway.
-3. Go takes one dash or two, `-flag value` or `-flag=value`, and stops at the first word
-   that is no flag; so does this.
+3. Go takes one dash or two, `-flag value` or `-flag=value`, and stops at the first argument
+   that is not a flag; so does this.
+
+Sources: https://github.com/10yihang/autocache and https://github.com/cachestorm/cachestorm
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """The collection: when Python's garbage collector runs in a process that is a server's own.
 
 Begun by `cachestorm serve`; a program that runs a server on a loop of its own keeps its own
-settings. What the store lets go of needs no collector, which is there for objects that refer to
-each other in a circle: a few, of connections, requests and errors.
+settings. What the store frees needs no collector, which is there for objects that refer to each
+other in a circle: a few, of connections, requests and errors.
 
 1. What is young is collected as ever, in well under a millisecond.
 2. All there is, which takes some tens of milliseconds for each million elements that are

@@ -5,8 +5,8 @@ YAML and the kinds of settings. A setting is one annotated attribute below: its 
 key in the file, its default is the default, its `Spec` says how it is read.
 
 1. A flag beats the environment, which beats the file, which beats the default.
-2. Everything that is wrong is found before anything is started, and all of it is said at
-   once: where it stands, which setting it is, what would be right.
+2. Everything that is wrong is found before anything is started, and all of it is said at once:
+   where it is, which setting it is, what would be valid.
 3. A setting whose feature is not built yet may be given at its default, so that a file
    written for later still works; anything else is refused, never ignored.
 4. In the environment a setting is `CACHESTORM_`, the prefix of its section, its name:

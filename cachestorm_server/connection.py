@@ -1,4 +1,4 @@
-"""The commands of a connection itself: who is there, what it speaks, where it stands.
+"""The commands of a connection itself: identity, protocol and namespace.
 
 Declared like all commands, with a session in the place of the cache. Called by plans.
 

@@ -1,7 +1,7 @@
 """File descriptors: how many this process may have open, and whether any is left.
 
 Called by the application as it starts, by CONFIG SET and by the server's timer. Where the
-platform has no such limit (Windows), there is room for everybody.
+platform has no such limit (Windows), all clients are admitted.
 
 Source: `adjustOpenFilesLimit` in `server.c` of Redis.
 """

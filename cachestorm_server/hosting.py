@@ -1,10 +1,10 @@
-"""Hosting: hands out the cache of a program that has work of its own.
+"""Hosting: serves the cache of a program that has work of its own.
 
 Called by such programs; calls the application, which runs in a thread of its own. A program
 that runs on asyncio itself needs none: `async with RespServer(cache, Settings(...))`.
 
-1. What keeps the endpoints from opening is raised to the caller.
-2. Who leaves the block waits until the endpoints are shut; the cache stays as it is.
+1. Errors that keep the endpoints from opening are raised in the caller.
+2. Leaving the block waits until the endpoints are closed; the cache stays as it is.
 """
 
 from __future__ import annotations

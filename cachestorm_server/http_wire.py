@@ -1,7 +1,7 @@
 """HTTP as aiohttp carries it, with each refusal in JSON: requests in, responses out.
 
 Called by the HTTP endpoint, whose handler gets every request; calls aiohttp's low-level server,
-which answers what is no HTTP by itself: here that is said in JSON too.
+which answers malformed HTTP by itself: here that is answered in JSON too.
 """
 
 from __future__ import annotations

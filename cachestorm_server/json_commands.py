@@ -9,11 +9,11 @@ the status that an error's class carries.
     {"result": "OK"}    {"error": {"code": "WRONGTYPE", "message": "..."}}
 
 1. Any command may carry `"namespace"`, which is created on demand.
-2. Bytes that are no UTF-8 are `{"base64": "..."}`, in arguments as in results. Objects of
-   any other shape, lists, true, false and null are values as they are.
+2. Bytes that are not UTF-8 are `{"base64": "..."}`, in arguments as in results. Objects of any
+   other shape, lists, true, false and null are values as they are.
 3. A command's refusal is an answer. Anything else it raises is logged and answered with
    `internal error`; the commands after it still run.
-4. A command that is bound to a connection has no place here, where there is none.
+4. A command that is bound to a connection is refused, because there is none.
 5. Python reads a document in one piece, while nobody else is served: so one of too many
    values is refused before it is read.
 """

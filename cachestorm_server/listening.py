@@ -1,6 +1,6 @@
 """Listening: the sockets of one endpoint, bound before anybody is served.
 
-Called by both endpoints, which hand the sockets to the event loop; calls the system.
+Called by both endpoints, which pass the sockets to the event loop; calls the system.
 
 1. All addresses of an endpoint have one port, also when it is any free one.
 2. An address that is named twice, or by two names, is bound once.

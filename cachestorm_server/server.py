@@ -1,7 +1,7 @@
 """The RESP server: a listener, its connections and its timers.
 
-Called by the application (`cachestorm serve`, or an asyncio program that hands its cache
-out); calls the event loop. One server belongs to one running loop.
+Called by the application (`cachestorm serve`, or an asyncio program that serves its cache);
+calls the event loop. One server belongs to one running loop.
 """
 
 from __future__ import annotations

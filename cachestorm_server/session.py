@@ -3,16 +3,16 @@
 Called by the connection that carries the bytes, or by a test that has none. It calls the
 reader, the registry's plans and the encoder, and knows no command.
 
-1. One call of `receive` answers every whole request in the bytes it was given, in order,
-   in one piece. When the replies grow beyond `REPLY_CHUNK_BYTES` it stops early and says
-   so (`backlog`): whoever carries the bytes calls again when the client has taken some.
+1. One call of `receive` answers every whole request in the bytes it was given, in order, in one
+   piece. When the replies grow beyond `REPLY_CHUNK_BYTES` it stops early and says so
+   (`backlog`): the carrier of the bytes calls again when the client has taken some.
 2. A command's refusal is a reply. Anything else a command raises is logged, answered with
    `ERR internal error`, and the session lives on.
 3. A plan answers to the session's cache, or, when it is declared as bound to a connection,
    to the session itself.
 4. A command that works in slices does one of them a call: a long command is then on its way,
    which is a backlog too. Other sessions are served between the slices; of this one nothing
-   more is answered before the long command's reply. One that sleeps is no backlog: the
+   more is answered before the long command's reply. One that sleeps is not a backlog: the
    session is blocked, takes what comes, and goes on when the long command is woken.
 5. A client may be told something unasked (`push`): after the reply of the command that is
    being answered, and never within a reply. From other threads it is `Endpoint.post`.

@@ -1,8 +1,8 @@
 """Kinds of settings: how the value of one is read, and what would be right instead.
 
-Called by the configuration with what a YAML file holds, or with text of the environment
-or a flag. A kind raises ValueError or TypeError for what it cannot read; whoever calls says
-where it stood and adds `expects`.
+Called by the configuration with what a YAML file holds, or with text of the environment or a
+flag. A kind raises ValueError or TypeError for what it cannot read; the caller says where it
+was and adds `expects`.
 """
 
 from __future__ import annotations

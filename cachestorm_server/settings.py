@@ -1,7 +1,7 @@
 """Settings: how one RESP endpoint behaves; made by the application, changed by CONFIG SET.
 
-Read by sessions and the listener. Knows no file and no environment: whoever starts the
-server reads those. The paths of the HTTP endpoint stand here as well, where they can be read
+Read by sessions and the listener. Knows no file and no environment: the program that starts the
+server reads those. The paths of the HTTP endpoint are here as well, where they can be read
 without the endpoint.
 """
 

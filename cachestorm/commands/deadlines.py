@@ -1,7 +1,7 @@
 """The family of deadlines: how long a key lives, whatever its value is.
 
-1. A question about a deadline (`ttl`) is no access: it does not warm the key.
-2. A deadline that is over deletes the key at once.
+1. Asking for a deadline (`ttl`) is not an access: it does not change the access count.
+2. A deadline in the past deletes the key at once.
 """
 
 from __future__ import annotations

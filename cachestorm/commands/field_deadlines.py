@@ -1,7 +1,7 @@
 """Deadlines of the fields of a hash, and how every command reaches a hash.
 
-A trait of its own beneath `Hashes`. No command sees a field that is due: the keyspace lets
-go of such fields before it hands out a hash, and of the hash when none is left.
+A trait of its own beneath `Hashes`. No command sees a field that is due: the keyspace removes
+such fields before it returns a hash, and the hash itself when none is left.
 
 1. What is given as a time in Python is read as the command says (seconds, milliseconds, a
    point in time); the wire has read it already, as a `Lifetime`.

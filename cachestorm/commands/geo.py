@@ -1,11 +1,10 @@
 """The geo family: points on the earth, kept as the scores of a sorted set.
 
 A trait that works on sorted sets: every command of theirs may be used on the same key. The
-mathematics stands in `geohash`, what is around a point is found in `geo_search`. A member whose
-score is no geohash is at the point that Redis reads it as. A missing key is an empty sorted
-set.
+mathematics is in `geohash`, the search around a point in `geo_search`. A member whose score is
+not a geohash is at the point that Redis computes from it. A missing key is an empty sorted set.
 
-1. Distances are in the unit that is asked for, from the centre of the search.
+1. Distances are measured from the centre of the search, in the requested unit.
 """
 
 from __future__ import annotations

@@ -3,8 +3,8 @@
 A field is a `str`; `bytes` and numbers are spelled as on the wire. A value is any object
 and is kept as given. Every method raises WrongTypeError for a key that holds another kind.
 
-1. `entry_of` is how each of them reaches a hash. The keyspace has let go of the fields
-   that are due by then, so that none is ever seen after its deadline.
+1. Each of them reaches a hash by `entry_of`. By then the keyspace has removed the fields that
+   are due, so none is ever seen after its deadline.
 2. A write to a field takes its deadline away, as SET does for a key; HINCRBY and
    HINCRBYFLOAT keep it.
 

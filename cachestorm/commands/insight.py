@@ -1,6 +1,6 @@
-"""The family of questions about the cache itself: what is hot, and why a key is missing.
+"""The family of questions about the cache itself: which keys are hot, and why a key is missing.
 
-Asking is no access: it warms nothing and counts nowhere.
+Asking is not an access, and changes no count.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
 """The family of keys: what works on a key whatever its value is.
 
-1. Questions about a key (`ttl`, `type`, `exists`) are no access: they do not warm it.
+1. Questions about a key (`ttl`, `type`, `exists`) are not accesses: they do not change its
+   access count.
 2. Names never show a dead key; `dbsize` counts what is not yet reaped.
 """
 

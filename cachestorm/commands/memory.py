@@ -1,7 +1,7 @@
 """The family of MEMORY: what keys cost.
 
-The answers are those of the accounts, which every limit and every eviction go by. Looking
-is no access: it does not warm the key.
+The answers come from the accounts that limits and evictions use. Asking is not an access: it
+does not change the access count of a key.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The family of namespaces, and what a cache tells of its memory.
 
-Switching a connection to a namespace is the connection's affair; here they are listed,
-described and deleted.
+Here namespaces are listed, described and deleted. Switching a connection to another one is a
+command of the connection.
 """
 
 from __future__ import annotations

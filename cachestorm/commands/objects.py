@@ -1,6 +1,6 @@
-"""The family of OBJECT: what is known of a value beside the value.
+"""The family of OBJECT: what is known about a value beside the value itself.
 
-Looking inside is no access: it does not warm the key.
+Asking is not an access: it does not change the access count of a key.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The algebra of sorted sets: union, intersection and difference, returned or stored.
 
-A trait of its own beneath `SortedSets`. What is worked out, and how, stands in `rankings`.
-Sets take part like sorted sets whose members all score 1; a missing key is empty.
+A trait of its own beneath `SortedSets`. The computation is in `rankings`. Sets take part like
+sorted sets whose members all score 1; a missing key is empty.
 """
 
 from __future__ import annotations

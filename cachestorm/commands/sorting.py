@@ -4,7 +4,7 @@ They may be ordered by what other keys hold (BY) and replaced by what other keys
 (GET). A pattern names such a key: its first `*` stands for the element, and `->field`
 after it for a field of the hash at that key; `#` is the element itself.
 
-How they are ordered stands in `ordering`.
+The ordering itself is in `ordering`.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The string family: scalars, and any Python object, written and read as a whole.
 
-1. A write (`set` and its kin) replaces value, time to live and tags.
+1. A write (`set`, `mset`, `getset` and so on) replaces value, time to live and tags.
 2. Values come in and go out by reference. What the wire writes arrives as `bytes`.
 """
 

@@ -3,8 +3,8 @@
 Called once a command, by its plan. This is where a declaration and a method that do not
 fit each other are found out.
 
-1. An argument binds to the method's parameter of its name (`-` becomes `_`; a trailing
-   `_` may keep it off Python's words), else of its token's name. A repeated one binds by
+1. An argument binds to the method's parameter of its name (`-` becomes `_`; a trailing `_` may
+   keep it apart from Python's keywords), else of its token's name. A repeated one binds by
    name, plural or token, else to the var-positional parameter.
 2. A repeated block without a label binds to `mapping`, else to the var-positional
    parameter; a block led by a token to the parameter of the token's name, as a tuple, if

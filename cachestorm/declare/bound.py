@@ -1,4 +1,4 @@
-"""Bound: the arguments of one call on their way from words to Python values.
+"""Bound: the arguments of one call on their way from argv to Python values.
 
 Made by a plan, filled by matchers, looked at by reply converters.
 """

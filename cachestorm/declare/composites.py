@@ -1,7 +1,7 @@
-"""Composites: kinds of several words that fill one slot.
+"""Composites: kinds of several arguments that fill one slot.
 
-Made by the binder out of the simple kinds; no notation names one. A composite's raw
-argument is a list of words, whose number a matcher has already seen to.
+Made by the binder out of the simple kinds; no notation names one. A composite's raw argument is
+a list of arguments, whose number a matcher has already checked.
 """
 
 from __future__ import annotations

@@ -3,8 +3,8 @@
 Asked by plans (arity) and by COMMAND INFO, COMMAND DOCS, ACL and cluster (all the rest).
 Pure functions of a declaration; the results are wire values.
 
-1. Key positions are (first, last, step) as far as places are fixed; what stands behind a
-   token or a number is `movablekeys`, and only the plan's `keys` finds it.
+1. Key positions are (first, last, step) as far as positions are fixed. A key behind a token or
+   a number makes the command `movablekeys`, and only the plan's `keys` finds it.
 2. Flags of key specs are the kinds of the keys in the notation.
 
 Source: https://redis.io/docs/latest/develop/reference/key-specs/

@@ -1,4 +1,4 @@
-"""Kinds: what a parameter of a command may hold, and the words it is refused with.
+"""Kinds: what a parameter of a command may be, and the error text of what it may not.
 
 A notation names kinds, a plan reads raw arguments through them. A raw argument is
 `bytes` from the wire, any object from Python, anything JSON has from HTTP: `read` makes

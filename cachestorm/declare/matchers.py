@@ -1,13 +1,13 @@
-"""Matchers: small machines that take words into slots, one for each node of a tree.
+"""Matchers: small machines that put arguments into slots, one for each node of a tree.
 
-Built by the binder from a notation, run by a plan. They place words and refuse what does
-not fit. Converting is for the kinds, and in the order of Redis: the number behind a token
-is read where it is met, so that it is refused before a wrong word behind it; a time to
-live, and what stands at a fixed place, when all words have found theirs.
+Built by the binder from a notation, run by a plan. They assign arguments and refuse what does
+not fit. The kinds convert them, in the order of Redis. The number behind a token is read at
+once, so that it is refused before a wrong argument behind it; a time to live, and arguments at
+fixed positions, are read when all arguments have been assigned.
 
-1. `match` takes words from `at`, never at or beyond `end`, and says where it stopped.
-2. `least` is how many words it needs at least; a sequence reserves those of what follows,
-   except from a Run: words that are options are options even where values are missing.
+1. `match` takes arguments from `at`, never at or beyond `end`, and returns where it stopped.
+2. `least` is how many arguments it needs at least; a sequence reserves those of what follows,
+   except from a Run: an argument that is an option is one even where values are missing.
 3. Tokens are matched in any case; options in any order; the same one twice: last wins,
    unless the declaration has it only `once`.
 """

@@ -3,9 +3,9 @@
 One for each command, made on first use; the endpoints and `Cache.execute` call it. It lexes
 by position and token, then converts, then calls; see `matchers` and `kinds`.
 
-1. Whoever calls gives the whole command: `words[0]` is its name, in any case.
-2. With nothing but the leading parameters given, there are no slots: the words are read
-   and the method is called, all in compiled code.
+1. The caller gives the whole argv: `words[0]` is the name of the command, in any case.
+2. If only the leading parameters are given, there are no slots: the arguments are read and the
+   method is called, all in compiled code.
 3. Otherwise a caller, generated once for each set of given parameters, calls the method
    with those only, so that its own defaults hold and nothing is looked up a call.
 4. For the wire, a method with a parameter `default` that the notation does not name gets

@@ -3,8 +3,8 @@
 Asked by every endpoint for the plan of a command. Plans are made on first use.
 
 1. `find` is the hot way: one dict lookup for names in all upper or all lower case.
-2. Only those two spellings are remembered: whoever sends all others fills no memory.
-3. A container (`OBJECT`) has no plan of its own; `resolve` looks at the second word.
+2. Only those two spellings are remembered, so a client that sends all others fills no memory.
+3. A container (`OBJECT`) has no plan of its own; `resolve` looks at the second argument.
 """
 
 from __future__ import annotations

@@ -5,7 +5,7 @@ type that the method says it returns leads it, as it is written anyway: `list[st
 
 1. It reads what RESP2, RESP3 and JSON make of a wire value: text for a number, a flat array
    for pairs, 1 for True, `{"base64": "..."}` for bytes.
-2. A stored value comes back as its bytes: what they stand for is the codec's to say.
+2. A stored value comes back as its bytes, which the codec decodes.
 3. A field name that is not UTF-8 does not survive JSON, whose objects have text for names.
 4. A command whose reply says less than its method has a reason in `local`, and no way back.
 """

@@ -1,8 +1,8 @@
-"""Spelling: the words of a command that its arguments by name stand for.
+"""Spelling: the argv of a command whose arguments are given by name.
 
-What the HTTP endpoint binds by: names and JSON values become the words a RESP client would
-send (values stay the objects they are), and the plan goes on from there. So there is one
-lexer, one conversion and one set of refusals.
+Used by the HTTP endpoint: names and JSON values become the argv that a RESP client would send
+(values stay the objects they are), and the plan goes on from there. So there is one lexer, one
+conversion and one set of error texts.
 
 1. A parameter goes by its name; behind a token by its name or the lower-case token; a
    token without parameter by its lower-case name and true; a choice by its own name and
@@ -10,8 +10,8 @@ lexer, one conversion and one set of refusals.
 2. A repeated block goes by its label, else by `mapping`: a list of rows or an object
    (for `score member`, the object maps members to scores); one row may also be given by
    the names of its parts.
-3. `numkeys` is counted when left out. null and false are as good as left out where the
-   command can do without.
+3. `numkeys` is counted when left out. null and false mean the same as leaving an optional
+   argument out.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""`adaptive`, the default: as good as the best of LRU, LFU and their heirs, whichever that is.
+"""`adaptive`, the default: about as good as the best of LRU, LFU and their successors.
 
 The queues keep the order of the keyspace's entries; the tournament finds out, on a
 sample of the keys, by which arm they should.
@@ -9,13 +9,12 @@ sample of the keys, by which arm they should.
    Then the order takes in the entries that are there, some at each newcomer, so that no step
    is long; all of them are in it before the keyspace is full. What is made grows with what
    has been taken in, not with what the limit allows.
-3. In the order are the entries that stand before `_taken_in` in the dense array, and no
-   others.
-4. The capacity is how many entries there are when a victim is asked for. So limits in
-   bytes, in entries and by quota are one, and a change of them needs no word.
-5. Where the limit is in bytes, the window is narrower while newcomers are heavy, and one
-   that weighs more than the victim must have been seen as many times more often, since
-   it takes the places of as many.
+3. The order contains exactly the entries before `_taken_in` in the dense array.
+4. The capacity is how many entries there are when a victim is asked for. So limits in bytes, in
+   entries and by quota work alike, and changing them needs no call.
+5. Where the limit is in bytes, the window is narrower while newcomers are heavy, and one that
+   weighs more than the victim must have been seen more often by the same factor, since it
+   displaces as many.
 6. Small caches play without a tournament: a sample of so few keys says nothing.
 
 Source: see `queues.py` and `tournament.py`, and docs/eviction.md for what was measured.

@@ -6,8 +6,8 @@ Told by the queues of what they drop, and asked by them when a newcomer was here
    one slot; a later one that shares it takes it.
 2. It remembers about twice as many keys as there are entries: an epoch is an eighth of the
    entries, and what is sixteen epochs old is forgotten.
-3. It may take one key in some hundreds for another that was here. It does no harm: that
-   key enters by the better endpoint.
+3. It may mistake one key in some hundreds for another that was here. That does no harm: such a
+   key enters the better queue.
 """
 
 from __future__ import annotations

@@ -3,11 +3,11 @@
 One object a keyspace. The keyspace tells it what enters, moves and leaves; the store
 asks it for a victim while it holds the lock. It never removes anything itself.
 
-1. A hit costs one field write, done by the keyspace and not by a call: `entry.access`
-   becomes the upper bits of the count of accesses (`access_shift` zero or more: recency),
-   or is counted from `first_access` up to `access_cap` (`access_shift` -1: frequency). Only a
-   policy that has given an entry a access above its cap is told of each hit of that entry.
-2. An overwrite of a live key is a hit. `peek` and whatever uses it is none.
+1. A hit costs one field write, done by the keyspace and not by a call: `entry.access` becomes
+   the upper bits of the count of accesses (`access_shift` zero or more: recency), or is counted
+   from `first_access` up to `access_cap` (`access_shift` -1: frequency). Only a policy that has
+   given an entry an access above its cap is told of each hit of that entry.
+2. An overwrite of a live key is a hit. `peek` and its callers are not.
 3. A policy with `hears` False is told of nothing but `resized`, so that it costs nothing;
    one with `hears_deadlines` False nothing of deadlines.
 4. `victim` is bounded: it looks at a fixed number of entries.

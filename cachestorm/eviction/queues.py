@@ -3,9 +3,9 @@
 The same engine runs over the entries of a keyspace and, without values, over a sample
 of its keys; the two subclasses say where a node's hits and hash are kept.
 
-1. A node stands in exactly one of three FIFO queues: the window W, where newcomers
-   enter, and the main queues P (on probation) and T (proven). A hit moves nothing: the
-   hand at a queue's tail finds it later.
+1. A node is in exactly one of three FIFO queues: the window W, where newcomers enter, and the
+   main queues P (on probation) and T (proven). A hit moves nothing: the hand at a queue's tail
+   finds it later.
 2. An arm is a rule and its constants. S3: what leaves the window unused is evicted, and
    one that comes back soon enters at T. TINY: what leaves the window contests the place
    of the main queues' victim, and the one seen more often stays. STACK: one that comes back
@@ -14,9 +14,9 @@ of its keys; the two subclasses say where a node's hits and hash are kept.
 3. `choose` is bounded: after `MOST_STEPS` nodes the hand takes the next one.
 4. Changing the arm or the capacity moves nothing: the queues drain by themselves.
 
-A node is one word: its neighbours and its queue. The queues are rings, closed by three
-words in front that stand for W, P and T. Beside it stands when it came or was last found
-used, as the ghost counts time; STACK asks for it, and all rules write it.
+A node is one 64-bit word: its neighbours and its queue. The queues are rings, closed by three
+words in front, one each for W, P and T. A second array records when a node came or was last
+found used, as the ghost counts time; STACK reads it, and all rules write it.
 
 Sources: Yang et al.: FIFO queues are all you need for cache eviction (2023), S3-FIFO;
 Einziger, Friedman, Manes: TinyLFU (2017), and its window; Corbató: A paging experiment

@@ -1,11 +1,11 @@
 """What evicts the worst of a random sample, as Redis does: the base of seven policies.
 
-Each of them says what an entry is worth; here is who is drawn.
+Each of them says what an entry is worth; this class draws the sample.
 
 1. `allkeys-*` draws from all entries, `volatile-*` from those that have a deadline, and
    gives no victim where none has.
-2. A draw costs the same whatever the number of entries: those with a deadline stand in a
-   dense array of their own.
+2. A draw costs the same whatever the number of entries: those with a deadline have a dense
+   array of their own.
 
 Source: https://redis.io/docs/latest/develop/reference/eviction/ (approximated LRU).
 """

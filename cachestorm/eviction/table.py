@@ -1,11 +1,11 @@
-"""The table: words of 64 bits that are found by a hash, and grow without one long step.
+"""The table: 64-bit words found by a hash, which grows without one long step.
 
 Held by the sketch and by the ghost, who know what the bits of a word mean.
 
 1. All parts have the same number of words, a power of two. While there is one part it
    doubles; from `PART` words on, parts are added one by one.
-2. What was found by a hash before the table grew is found by it afterwards: a part that is
-   added begins as a copy of the one that was asked in its stead.
+2. A hash finds the same content after the table has grown: a new part begins as a copy of the
+   part that was used instead until then.
 
 Source: Litwin: Linear hashing, a new tool for file and table addressing (1980).
 """

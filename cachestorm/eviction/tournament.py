@@ -6,9 +6,9 @@ the queues over keys without values, and each arm has one.
 1. The arm of most hits lately is the best, where its lead is clear; hits of long ago
    fade, by half while about eight shadows' worth of accesses pass.
 2. What is deleted or expires leaves the shadows too: it is nobody's merit to keep it.
-3. A shadow has room for as many keys as the full cache holds of the sample, which differs
-   from one in `ratio` by chance: else a shadow that is a little too large hits all that the
-   cache just misses, whatever its arm.
+3. The capacity of a shadow is the number of sampled keys that the full cache holds, which
+   differs from one in `ratio` by chance. A shadow that is a little too large would hit all that
+   the cache just misses, with any arm.
 
 Source: Waldspurger, Saemundson, Ahmad, Park: Cache modeling and optimization using
 miniature simulations (2017).

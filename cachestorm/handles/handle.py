@@ -1,7 +1,7 @@
 """The handle: what every live view of one key can do, whatever its type.
 
-The base class of the others in this package; made by `Cache.as_hash` and its kin. A handle
-holds a cache and a key and no data.
+The base class of the others in this package; made by `Cache.as_hash` and similar methods. A
+handle refers to a cache and a key and stores no data.
 
 1. A handle reads and writes the key itself at every call. Several handles of one key, flat
    methods and wire clients see each other's writes at once.

@@ -1,14 +1,14 @@
 """The budget: the limits of a namespace and of its cache, and eviction to keep them.
 
-Called by the writes above before anything has changed; by the shared, whose limit may draw
+Called by `writes.py` before anything has changed, and by the shared state, whose limit may draw
 its victim from any namespace. Asks the policy for victims.
 
-1. Room is made before a write changes anything. What can never fit is refused, and nobody
-   is evicted for it.
-2. An entry that is due goes before the policy is asked, and so does a stale one; one that a
-   hit has given another deadline is no victim on account of the old one.
-3. The entry that a write is about is pinned: making room for it does not cost it its place.
-4. The victim of a plain new entry gives it its place in the dense arrays: nobody moves.
+1. Room is made before a write changes anything. What can never fit is refused, and nothing is
+   evicted for it.
+2. An entry that is due goes before the policy is asked, and so does a stale one; an entry that
+   a hit has given a later deadline is not a victim because of the old one.
+3. The entry that a write is about is pinned: making room for it never evicts it.
+4. A plain new entry takes its victim's slot in the dense arrays, so nothing moves.
 """
 
 from __future__ import annotations

@@ -1,24 +1,23 @@
 """The effects: the queue between the store and its listeners, and who delivers it.
 
-The store calls `record` while it holds its latch. Whoever gives the latch back, and has
-recorded something, calls `deliver` with the last effect of its visit. Nothing here calls the
-store.
+The store calls `record` while it holds its latch. A caller that has recorded something calls
+`deliver` with its last effect after it has released the latch. Nothing here calls the store.
 
 1. Effects are delivered in the order in which they were recorded, outside of the latch, by
    one thread at a time.
-2. A thread delivers up to the last effect of its own, and hands over to the next of those
-   that wait. So nobody works for others who write after it, and with a listener that takes d
-   no write of w threads takes more than about w * d.
+2. A thread delivers up to the last effect of its own, and hands over to the next of those that
+   wait. So no thread works for those who write after it, and with a listener that takes d no
+   write of w threads takes more than about w * d.
 3. Who finds another one delivering waits for its turn, or until its effects are told. A
    listener may be waiting for the very thread that writes: so nobody waits longer than
    LONGEST_WAIT_S, and as long as that listener does not return only those wait who find more
-   than MOST_WAITING_BYTES untold. What they leave behind is told by who delivers.
-   To drop effects was rejected: whoever closes what is removed would leave it open.
+   than MOST_WAITING_BYTES untold. What they leave behind is told by who delivers. Dropping
+   effects was rejected: a listener that closes removed values would leave some open.
 4. A thread that is here already, in whose middle a listener, a finalizer or a signal handler
    writes, tells that too before it returns: nothing is told within a listener's call.
-5. A listener that raises harms nobody: its error goes to the log `cachestorm` and to
-   `sys.unraisablehook`, and the others are told all the same. A KeyboardInterrupt goes on to
-   whoever writes, but only once all is told.
+5. A listener that raises affects nobody else: its error goes to the log `cachestorm` and to
+   `sys.unraisablehook`, and the others are told all the same. A KeyboardInterrupt reaches the
+   writer, but only after all effects have been delivered.
 """
 
 from __future__ import annotations

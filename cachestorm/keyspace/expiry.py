@@ -3,17 +3,17 @@
 Told by the keyspace of every deadline that comes and goes, asked by it for what is due.
 It removes nothing itself.
 
-1. Every live entry with a deadline stands in exactly one bucket, and its deadline says
-   in which: so nothing stale is ever left behind, and moving one is two dict writes.
+1. Every live entry with a deadline is in exactly one bucket, and its deadline says in which: so
+   nothing stale is ever left behind, and moving one is two dict writes.
 2. Near deadlines lie in fine buckets of about a second, far ones in coarse buckets of
    about seventeen minutes. A coarse bucket is opened, in bounded steps, when its time
    begins: a million keys with a month to live cost a few thousand dicts.
 3. A fine bucket is reaped once all of it is due, so the backlog is one bucket's width
    plus what the callers' steps have not reached. Reads do not depend on it: they look
    at the deadline itself.
-4. What is due is taken off its bucket before it is handed out: whoever looks at a dict from
-   its start walks over all that was deleted there. What the caller has not let go of is
-   filed again at the next look.
+4. What is due leaves its bucket before it is returned, because reading a dict from its start
+   walks over everything that was deleted there. What the caller has not removed is filed again
+   at the next look.
 5. An entry with an idle time is filed under the deadline that it had when it was filed
    last. A hit only notes when it came; the later deadline that follows from it is worked
    out when somebody asks, and the entry is filed anew when the old one has come.

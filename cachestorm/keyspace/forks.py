@@ -3,8 +3,8 @@
 Not compiled: it is asked at a fork only, and keeps weak references, which compiled
 classes do not have.
 
-1. In the child, effects are delivered and lazy freeing begins anew: whoever was at it stayed
-   behind.
+1. In the child, delivery of effects and lazy freeing begin anew: the thread that was doing it
+   exists only in the parent.
 2. Before a fork every latch is taken, so that no thread is in the middle of a write;
    after it, parent and child give them back. All are taken or none, so that threads which
    use several caches in an order of their own do not wait for each other for ever. A

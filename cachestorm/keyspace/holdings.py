@@ -1,11 +1,11 @@
-"""The holdings: what one namespace holds, what is known of an entry, and what is charged.
+"""The holdings: what one namespace contains, what is known of an entry, and what is charged.
 
 The ground that a keyspace is built on: `removals.py`, `budget.py`, `writes.py` and
 `keyspace.py` each add one job to the class before. Calls the tag index, the expiry index, the
 policy and the hot keys, which never call back, but for the policy that asks for weights.
 
-1. Every attribute of a keyspace is made in `__init__` here, before `self` is handed out, so
-   that compiled code finds it at a fixed offset and need not ask whether it is there.
+1. Every attribute of a keyspace is made in `__init__` here, before anything else sees `self`,
+   so that compiled code finds it at a fixed offset and need not check whether it is there.
 2. It belongs to the name of the namespace or to what it holds: `swap` exchanges the latter,
    and a test asks which.
 3. Nothing here makes an entry come or go, but for `swap`, which exchanges all of them.

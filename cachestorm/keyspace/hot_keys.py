@@ -5,15 +5,15 @@ when that byte reaches a limit are the hits noted here, under the key, all at on
 hit costs an increment, keys that are asked for now and then never get here, and what a
 hot key is counted with is exact.
 
-1. At most `CAPACITY` keys are counted. When there are as many, the half that is counted
-   least is let go of, and `_floor` becomes the most that one of them may have had.
+1. At most `CAPACITY` keys are counted. When there are as many, the half with the lowest counts
+   is dropped, and `_floor` becomes the most that one of them may have had.
 2. A key's true count lies between its `count` and `count + missed`, where `missed` was
    the floor when it came in. With N hits noted in all, the floor is at most
    N / (CAPACITY / 2). To that come the hits that its entry still holds (HOTKEYS adds
    those) and those that left with an entry: fewer than the limit, which is at most 128.
-3. A compiled reader notes without the latch. Nothing else runs in the middle of it, but
-   for finalizers when the garbage collector strikes: what they read is then not counted,
-   and whoever goes through the counts goes through a copy.
+3. A compiled reader notes without the latch. Nothing else runs in the middle of it, but for
+   finalizers when the garbage collector strikes: what they read is then not counted, and a walk
+   over the counts uses a copy.
 4. Counts halve every `HALF_LIFE_MS`. They are kept in units that grow with time instead,
    so that nothing has to be touched while time passes.
 

@@ -1,9 +1,9 @@
 """The keyspace: the entries of one namespace, with one way in and one way out.
 
-Called by commands, which hold the latch (a compiled `read` may go without). Five rooms, each
-the base class of the next, as that is what compiled code calls without a detour:
-`holdings.py` is what there is, `removals.py` the way out, `budget.py` the limits, `writes.py`
-the way in. Here is what reads, and what is done to tags as a whole.
+Called by commands, which hold the latch (a compiled `read` may go without). A chain of five
+modules, each with the base class of the next, because compiled code calls along a chain
+directly: `holdings.py` is the content, `removals.py` the way out, `budget.py` the limits,
+`writes.py` the way in. This one reads, and works on whole tags.
 
 1. `put` is the only way in and `remove` the only way out. Nothing else knows all of dict,
    dense arrays, expiry, tags, accounts, policy, ledger and effects.

@@ -1,19 +1,19 @@
-"""Lazy freeing: what has left the store and is too large to be let go in one step.
+"""Lazy freeing: what has left the store and is too large to be freed in one step.
 
-Filled by keyspaces, under the latch, with containers and with all that a flush leaves;
-cleared by `SharedState.leave` and by reaping, a bounded step at a time. To let go of a million
-elements takes some tens of milliseconds, in which the interpreter runs nobody else.
+Filled by keyspaces, under the latch, with containers and with all that a flush leaves; cleared
+by `SharedState.leave` and by reaping, a bounded step at a time. Freeing a million elements
+takes some tens of milliseconds, in which the interpreter runs no other thread.
 
 1. What comes in was taken apart into lists and dicts. Nobody else refers to these, so that
    a step needs no latch; and it must not have it, because finalizers run in it.
-2. A step is measured in work, not in elements: a small container counts with its elements,
-   an object or a string with its size. One object of a user is let go in one piece all the
-   same, however much hangs on it: nobody but the interpreter knows how.
+2. A step is measured in work, not in elements: a small container counts with its elements, an
+   object or a string with its size. A user's object is freed in one piece all the same, however
+   much it refers to: only the interpreter can take it apart.
 3. A finalizer that uses the cache does not begin a step within a step.
 4. Bytes that wait here are no longer charged to a keyspace, but they are bounded: see
    `SharedState.leave`.
-5. Many threads may let go at a time, each of a batch of its own. What they count together is
-   counted under a lock, in which nothing else runs.
+5. Several threads may free at a time, each a batch of its own. Their common counts change under
+   a lock, in which nothing else runs.
 """
 
 from __future__ import annotations

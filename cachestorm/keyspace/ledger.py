@@ -3,8 +3,8 @@
 One for all namespaces of a cache, each of which has a book of its own in it. Written by the
 keyspace's one way out, read by `why`.
 
-1. Bounded by count: the oldest removal is forgotten first, whoever's it was. So is the way
-   of the oldest cascade.
+1. Bounded by count: the oldest removal of all namespaces is forgotten first. So is the path of
+   the oldest cascade.
 2. A value that was replaced did not leave and is not here, nor is a key longer than
    LONGEST_KEY. So what the ledger holds is a few hundred kilobytes, with the longest names
    some megabytes, however many namespaces there are; it is charged to none of them.

@@ -1,6 +1,6 @@
-"""The removals: one way out, and those who take it because an entry is dead or empty.
+"""The removals: the one way out, and what takes it because an entry is dead or empty.
 
-Called by commands, which hold the latch, and by the rooms above. Tells the tag index, the
+Called by commands, which hold the latch, and by the classes above. Tells the tag index, the
 expiry index, the policy, the ledger and the listeners that an entry leaves.
 
 1. `remove` is the only way out, with a cause; `flush` leaves all behind at once. They know
@@ -9,11 +9,10 @@ expiry index, the policy, the ledger and the listeners that an entry leaves.
    step another thread could see.
 3. `dense` is walked by SCAN from its end down. An entry that leaves is replaced by the last
    one, which can so be seen twice, or by a new one; none that stays is ever missed.
-4. A dead entry goes when it is met (`peek`), or by and by (`reap_step`). One that is only
-   stale stays, absent for all but `peek_stale`, until it is written to, for SOFT_KEEP_MS, or
-   until room is needed: it goes before any victim. A hash lets go of
-   those of its fields that are due when it is met; while there are such hashes, reaping
-   walks over all entries by and by to meet them.
+4. A dead entry goes when it is met (`peek`), or by and by (`reap_step`). One that is only stale
+   stays, absent for all but `peek_stale`, until it is written to, for SOFT_KEEP_MS, or until
+   room is needed: it goes before any victim. A hash loses its due fields when it is met; while
+   there are such hashes, reaping walks over all entries little by little to meet them.
 5. Reaping is in steps, each well under a millisecond, or in slices; an invalidation is
    seen whole before any of it.
 """

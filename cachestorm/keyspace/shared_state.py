@@ -1,15 +1,14 @@
-"""The shared: what all keyspaces of one cache share, and the accounts of its memory.
+"""The shared state: what all keyspaces of one cache share, and the accounts of its memory.
 
 Written under the latch by keyspaces; the store above it makes and drops keyspaces.
 
-1. `leave` is the only way to give the latch back. What left the store meanwhile lies in
-   the to_drop and is dropped after the release: a finalizer may enter the cache.
-2. What is large is freed lazily instead. A `leave` frees a step of it, unless the last
-   step was a moment ago: so a share of the time goes into that, and calls that are many do not
-   pay for each. Each lets go of as much more as what waits is above its bound: the limit of
-   memory less what the store holds, or `MOST_PENDING_BYTES` where there is no limit. So memory
-   cannot run away from a program that makes and drops large values in a loop, and nobody else
-   waits for any of it.
+1. `leave` is the only way to release the latch. What left the store meanwhile is in the list
+   `to_drop`, and is dropped after the release: a finalizer may enter the cache.
+2. What is large is freed lazily instead. A `leave` frees a step of it, unless the last step was
+   a moment ago: so a share of the time goes into that, however many calls there are. Each also
+   frees whatever exceeds the bound of what may wait: the limit of memory less what the store
+   holds, or `MOST_PENDING_BYTES` without a limit. So memory cannot run away from a program that
+   makes and drops large values in a loop, and nobody else waits for any of it.
 3. Time stands still between `enter` and `leave`.
 """
 

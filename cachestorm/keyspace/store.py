@@ -1,12 +1,12 @@
 """The store: the namespaces of one cache under one latch and one memory limit.
 
-Made by `Cache`; its keyspaces are what commands work on. Adds to the shared what needs
+Made by `Cache`; its keyspaces are what commands work on. Adds to the shared state what needs
 all keyspaces at once: names, limits, steps of reaping.
 
 1. A name has one keyspace object as long as anybody can reach it: it has keys or settings of
    its own, or a view of it is alive, which keeps a `NamespaceReference`. One that nobody can
-   reach is forgotten: at once when it is deleted, else when as many again have been made. The
-   default and the databases stay.
+   reach is forgotten: at once when it is deleted, otherwise when as many new ones have been
+   made. The default and the databases stay.
 2. The cache's limit evicts in a keyspace drawn at random by number of entries, so that
    a victim comes from anywhere; a quota evicts inside its namespace. Among many keyspaces
    it is drawn by a census, which is good for as many draws as there is an eighth of all

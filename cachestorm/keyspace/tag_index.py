@@ -5,12 +5,11 @@ tag, for the hierarchy, and for what an invalidation has to reap. It removes no 
 itself.
 
 1. An entry refers to a `TagMark`, which refers to no entry (entries are invisible to the
-   garbage collector). The entries of a tag stand in its `TagNode`, which refers to the mark.
-2. They stand there in a list, in no order. One that has left the keyspace stays in the list
-   as an empty shell (its `index` is -1), which a hand that goes around takes out: four
-   slots for every one that leaves, so that a third of the list at the most is shells, and
-   no step is long. A set would cost a random access to memory for each of these; a tag
-   costs an append.
+   garbage collector). The entries of a tag are in its `TagNode`, which refers to the mark.
+2. They are in a list, in no order. One that has left the keyspace stays in the list as an empty
+   shell (its `index` is -1), which a hand that goes around takes out: four slots for every one
+   that leaves, so that a third of the list at the most is shells, and no step is long. A set
+   would cost a random access to memory for each of these; a tag costs an append.
 3. So an entry never loses a tag and lives on: the keyspace puts a copy into its place.
 4. Invalidating a tag takes its node out of the index and sets `mark.job`: from that step
    on every entry that bears the mark is dead for all readers, however many there are.

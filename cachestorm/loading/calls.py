@@ -1,4 +1,4 @@
-"""The calls of a user: `get_or_set` and its kin, from arguments to courses of the engine.
+"""The calls of a user: `get_or_set` and its variants, from arguments to courses of the engine.
 
 Called by `cachestorm/face.py`. A hit without options that judge it is two calls and no course.
 """

@@ -8,9 +8,9 @@ alike; calls the commands of the cache as any user would, but for the landing of
    or awaiting, and sends the outcome back in.
 2. Nobody waits while inside a transaction, nor where it would close a cycle of waits: such
    a caller loads alone.
-3. An exception of a loader reaches all who wait, and leaves nothing behind. What is no
-   `Exception` (a cancellation, Ctrl-C, the end of a thread) concerns only whoever leads: those
-   who wait try again.
+3. An exception of a loader reaches all who wait, and leaves nothing behind. What is not an
+   `Exception` (a cancellation, Ctrl-C, the end of a thread) affects only the caller that leads:
+   those who wait try again.
 """
 
 from __future__ import annotations

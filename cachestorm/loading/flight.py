@@ -6,9 +6,9 @@ is held, never the other way round.
 
 1. A flight ends once: landed with a value, failed with an error, or given up, in which case
    those who wait try again, and one of them leads the next.
-2. Whoever would close a cycle of waits does not wait. Who waits for whom: a flight awaits
-   another when code inside its loader does (the context says what is inside of what), and
-   every flight that is led in a thread awaits what that thread is blocked on.
+2. A caller that would close a cycle of waits does not wait. Who waits for whom: a flight awaits
+   another when code inside its loader does (the context says what is inside of what), and every
+   flight that is led in a thread awaits what that thread is blocked on.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
 """The options of a load: read once, refused at once, and then facts.
 
-Made by `Face.get_or_set` and its kin, and once for each memoized function; read by the engine.
+Made by `Face.get_or_set` and its variants, and once for each memoized function; read by the
+engine.
 """
 
 from __future__ import annotations

@@ -2,8 +2,8 @@
 
 The base class of the engine: what it keeps and asks, but not what it does.
 
-1. The lock of the store is taken before GATE. Whoever holds GATE may, in a finalizer, want that
-   lock: so nobody waits for GATE for long while holding it.
+1. The lock of the store is taken before GATE. A thread that holds GATE may want that lock in a
+   finalizer: so no thread waits for GATE for long while it holds the store's lock.
 """
 
 from __future__ import annotations

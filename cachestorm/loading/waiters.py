@@ -1,7 +1,7 @@
 """Waiters: how a thread or a task sleeps until a flight has landed, and is woken by any thread.
 
-Made by the engine for whoever joins a flight. Knows the library that runs the caller, and
-imports none that the program has not imported itself.
+Made by the engine for each caller that joins a flight. Knows the library that runs the caller,
+and imports none that the program has not imported itself.
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
 """The lock: a key that holds its owner's token. What `Cache.lock` returns.
 
-1. Taken by `SET key token NX PX ttl`, given back by whoever holds that token, as redis-py's
-   `Lock` does: clients on the wire and callers in process exclude each other.
-2. It ends with its time to live, whatever becomes of its owner.
-3. Whoever waits is woken by a release in this process, and looks again every LOOK_S for one
-   on the wire, and for an end by time.
+1. Taken by `SET key token NX PX ttl`, released by the owner of that token, as redis-py's `Lock`
+   does: clients on the wire and callers in process exclude each other.
+2. It expires with its time to live, whatever becomes of its owner.
+3. A waiter is woken by a release in this process, and looks every LOOK_S for a release over the
+   wire and for expiry.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The decorator: makes the function that looks a result up, and its controls.
 
 Called by `Face.memoize`. The function is made from source, as `dataclasses` makes its methods:
-with the very parameters of the function that it stands for, so that Python itself binds the
+with the very parameters of the function that it replaces, so that Python itself binds the
 arguments of a call, and `f(1)` and `f(x=1)` are one before anything else runs.
 
 1. A hit calls nothing but the index and `get`. All else is `Memo`, and runs at a miss.

@@ -1,6 +1,6 @@
 """Templates of keys and tags: format strings over the parameters of a function.
 
-Read at decoration, which is when a name that is no parameter is refused.
+Read at decoration, which is when an unknown parameter is refused.
 """
 
 from __future__ import annotations

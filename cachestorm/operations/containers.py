@@ -5,8 +5,8 @@ is among the arguments and before it is taken otherwise.
 
 1. A container that is new is filled first and put into the keyspace then, so that a
    refusal for want of memory changes nothing.
-2. Every change in place ends in `settle`, the only place that charges for it, removes the
-   key that was emptied, and carries what left the container to the to_drop.
+2. Every change in place ends in `settle`, the only place that charges for it, removes the key
+   that was emptied, and moves what left the container to the list `to_drop`.
 """
 
 from __future__ import annotations

@@ -1,11 +1,11 @@
-"""The doctor: what could be better with the memory of a cache, and what to do about it.
+"""The doctor: what is wrong with the memory of a cache, and what to do about it.
 
 Called by MEMORY DOCTOR. `examine` looks at a store, under the latch, and changes nothing;
 `advise` makes up its mind by what was seen alone, and knows no store.
 
-1. An advice says the numbers that led to it, and what to do.
-2. Looking is bounded: of many keys a random sample stands for all. What such a sample cannot
-   account for lies in a few large keys that it did not meet.
+1. Advice gives the numbers behind it, and says what to do.
+2. Looking is bounded: of many keys it looks at a random sample. Memory that the sample does not
+   explain is in a few large keys that it did not meet.
 
 Source: https://redis.io/docs/latest/commands/memory-doctor/ for the idea; what it looks at is
 what can go wrong here.

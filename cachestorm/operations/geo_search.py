@@ -2,7 +2,7 @@
 
 A long command, made by the geo commands: a search for ten points may have to look at a million.
 
-1. What is found stands in the order of the nine cells that are searched, and in them of the
+1. Results are in the order of the nine cells that are searched, and within a cell of the
    scores, unless an order is asked for.
 2. Of points as far away as each other the one that was found first comes first, in either
    order.

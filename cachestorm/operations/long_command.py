@@ -9,11 +9,11 @@ others to serve.
    `SLICE_S`, whichever comes first; what is short ends within its first slice, and has cost a
    generator. In a transaction there is one slice.
 2. What a long command must do in one step for all readers it does between two yields.
-3. It may sleep (`_sleep`, then a yield): it has nothing to do until somebody calls `wake`.
-   Whoever carries it does not call `step` meanwhile. In a transaction it does not wait: it is
-   unblocked at once.
-4. Whoever does not go on with it says so (`abandon`). It leaves nothing behind then that
-   reaping would not finish.
+3. It may sleep (`_sleep`, then a yield): it has nothing to do until somebody calls `wake`. Its
+   driver does not call `step` meanwhile. In a transaction it does not wait: it is unblocked at
+   once.
+4. A driver that does not go on calls `abandon`. Then nothing is left behind that reaping would
+   not finish.
 5. After each slice Python's collector looks at what is young, which is what that slice made. It
    would so at some time by itself, and at a million elements at once.
 

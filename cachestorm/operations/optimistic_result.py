@@ -1,11 +1,10 @@
 """The optimistic result: what a command works out of large values, aside, a slice at a time.
 
 A long command, made by the commands that read or rebuild a value of many thousand elements
-(SUNIONSTORE, COPY, LREM, SORT and others like them). It holds nothing that it reads back from
-others.
+(SUNIONSTORE, COPY, LREM, SORT and others like them). It keeps nobody from using what it reads.
 
 1. Before each slice it looks whether every key that it reads holds what it held: the same
-   entry, of the same version. If not, it lets go of what it has made and begins again.
+   entry, of the same version. If not, it drops what it has made and begins again.
 2. What comes to something member by member (the algebra of sets and sorted sets) does not
    begin again because of a change in place. It follows its sources: they note the names that
    are touched, and behind the work these are looked at again (`_catch_up`). A member that is

@@ -5,9 +5,9 @@ sorted set whose members all score 1.
 
 1. Sources are taken from the smallest to the largest, except by a difference, so that
    floating point sums come out in the order in which Redis adds.
-2. A product that is no number counts as 0, and so does such a sum. But an intersection takes
-   the products of all sources after the first as they are: they make a sum 0, and are neither
-   the least nor the greatest. So does Redis.
+2. A product that is NaN counts as 0, and so does such a sum. But an intersection takes the
+   products of all sources after the first as they are: they make a sum 0, and are neither the
+   least nor the greatest. So does Redis.
 """
 
 from __future__ import annotations

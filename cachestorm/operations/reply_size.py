@@ -1,4 +1,4 @@
-"""How much one reply may hold, and who counts it.
+"""How large one reply may be, and who counts it.
 
 Called by the commands that can give the same thing many times over (MGET of one key, a
 negative count of SRANDMEMBER, SORT with GET): what they give may be larger than what the

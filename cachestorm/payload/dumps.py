@@ -7,8 +7,8 @@ Asked by the commands. Its own are written and read, those of Redis and Valkey a
     value     as `records.py` has it, without a deadline
     CRC-32    four bytes, the low one first, of all before
 
-1. Whatever is given, what comes out is a value or PayloadError, in Redis' words: the seal
-   is looked at first, the value then.
+1. Whatever is given, what comes out is a value or PayloadError, with Redis' text: the seal is
+   looked at first, the value then.
 """
 
 from __future__ import annotations

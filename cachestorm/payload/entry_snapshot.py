@@ -1,4 +1,4 @@
-"""Images: an entry on its way into bytes, and on its way out of them.
+"""Entry snapshots: an entry on its way into bytes, and on its way out of them.
 
 Taken by a command under the latch, in one copy of lists; written and read without it.
 

@@ -1,7 +1,7 @@
 """RDB values: the payloads that Redis and Valkey make with DUMP, read only.
 
-Strings, lists, sets, sorted sets and hashes, in every encoding that versions 2.6 to 9.1
-have given them. What is no value of a cache (streams, modules) is refused.
+Strings, lists, sets, sorted sets and hashes, in every encoding that versions 2.6 to 9.1 have
+given them. What a cache cannot store (streams, modules) is refused.
 
     type      one byte, what follows; strings, and counts of them, as `rdb.c` has them
     version   two bytes, the low one first

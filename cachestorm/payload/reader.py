@@ -1,6 +1,6 @@
 """The reader: a place in bytes that nobody vouches for, and what can be read from there.
 
-Used by the formats of this room. It is told nothing but the bytes, so that the worst they
+Used by the formats of this package. It is told nothing but the bytes, so that the worst they
 can do is to end too early.
 
 1. Nothing is read beyond the end, whatever a length says: PayloadError comes first. So

@@ -1,8 +1,8 @@
 """The buffer: a long string that is changed in place.
 
-A string is `bytes`, which Python copies for every change. One that is long and is written
-to in part (APPEND, SETRANGE, SETBIT, BITFIELD) becomes a buffer, so that what is written is
-what it costs. It stays a string for everybody: whoever reads it gets `bytes`.
+A string is `bytes`, which Python copies for every change. One that is long and is written to in
+part (APPEND, SETRANGE, SETBIT, BITFIELD) becomes a buffer, so that what is written is what it
+costs. It is still a string for every reader: what is read are `bytes`.
 
 1. It holds no objects, so that nothing ever leaves it.
 """

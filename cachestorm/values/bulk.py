@@ -1,4 +1,4 @@
-"""The bulk: what may hold so much that letting go of it in one step would stall others.
+"""The bulk: what may be so large that freeing it in one step would stall others.
 
 The base of containers and of the indexes of a keyspace; asked for its parts by lazy freeing.
 """

@@ -1,11 +1,11 @@
 """The container: what hashes, lists, sets and sorted sets have in common.
 
-Called by the keyspace, which charges `size_bytes` and lets go of what is empty; made and
-changed by the commands of each family. A container knows neither its key nor the store.
+Called by the keyspace, which charges `size_bytes` and removes what is empty; made and changed
+by the commands of each family. A container knows neither its key nor the store.
 
 1. `size_bytes` is exact by construction: what a change adds is what its removal takes off.
-2. Objects that leave are not let go here, where the lock is held and a finalizer must not
-   run: they wait in `leaving` until whoever holds the lock takes them out.
+2. Objects that leave are not dropped here, where the lock is held and a finalizer must not run:
+   they wait in `leaving` until the holder of the lock takes them out.
 """
 
 from __future__ import annotations

@@ -8,8 +8,8 @@ of 52 bits, which a double holds, so a point is the score of a member.
 2. A point is the middle of its cell, a third of a metre from its corners: no more is kept.
 3. A search looks at the cell of its centre and the eight around it, wide enough to cover
    it, in a fixed order: that is the order of what is found.
-4. The arithmetic is Redis', operation by operation, so that the last digit is the same,
-   and so are the odd cells east of 180 degrees and those of scores that are no geohash.
+4. The arithmetic is Redis', operation by operation, so that the last digit is the same, and so
+   are the odd cells east of 180 degrees and those of scores that are not geohashes.
 
 Source: G. Niemeyer's geohash, and Redis' `geohash.c` and `geohash_helper.c`.
 """

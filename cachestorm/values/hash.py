@@ -6,9 +6,9 @@ values: any field can be drawn in O(1), removal moves the last one into the gap.
 1. `fields[place(f)] == f` for every field, and `values` is parallel to `fields`.
 2. A field only ever moves towards the beginning, which is what HSCAN's walk from the end
    to the beginning relies on.
-3. The keyspace calls `purge` when `next_due_ms` has come, before it hands out a hash, and
-   removes one that `is_spent`: so a field that is due is never seen, and no reader needs to
-   look at a deadline.
+3. The keyspace calls `purge` when `next_due_ms` has come, before it returns a hash, and removes
+   one that `is_spent`: so a field that is due is never seen, and no reader needs to look at a
+   deadline.
 4. Deadlines also lie in a heap, where one that was changed or withdrawn stays until it
    comes up or until the heap holds twice as much as needed.
 """

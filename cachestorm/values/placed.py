@@ -4,7 +4,7 @@ The base of hashes, sets and sorted sets, which keep the dense lists; a list fin
 name. Knows where a name lies, and nothing of what lies there.
 
 1. There is a place for every name of the container, and for no other.
-2. Whoever follows it is told of each name that is put, that moves or that is taken out.
+2. A follower is told of each name that is put, that moves or that is taken out.
 3. Beyond `NEAR` names they are in a `WideDict`, and stay there: with fewer, one dict is
    smaller and faster, and never takes longer than a millisecond to grow.
 """
