@@ -15,7 +15,13 @@ from typing import Final
 from cachestorm.codec import bytes_of
 from cachestorm.declare.declaration import STRAY_IS_NOTHING, Declaration
 from cachestorm.declare.facts import categories_of, help_of
-from cachestorm.errors import ArgumentError, ArityError, CacheStormError, UnknownCommandError
+from cachestorm.errors import (
+    ArgumentError,
+    ArityError,
+    CacheStormError,
+    UnknownCommandError,
+    UnknownSubcommandError,
+)
 from cachestorm.patterns import matches
 from cachestorm_server.info import info_text
 from cachestorm_server.session import Session
@@ -174,6 +180,21 @@ def time_(session: Session) -> list[str]:
     return [str(seconds), str(nanoseconds // 1000)]
 
 
+# The subcommands of CLUSTER in Redis 7.2, and how many arguments each takes, as COMMAND INFO
+# counts them. They are known, so that a client is told that there is no cluster and not that
+# it is mistaken.
+_OF_CLUSTER: Final = {
+    **dict.fromkeys(("BUMPEPOCH", "FLUSHSLOTS", "HELP", "INFO", "LINKS", "MYID"), 2),
+    **dict.fromkeys(("MYSHARDID", "NODES", "SAVECONFIG", "SHARDS", "SLOTS"), 2),
+    **dict.fromkeys(("COUNT-FAILURE-REPORTS", "COUNTKEYSINSLOT", "FORGET", "KEYSLOT"), 3),
+    **dict.fromkeys(("REPLICAS", "REPLICATE", "SET-CONFIG-EPOCH", "SLAVES"), 3),
+    "GETKEYSINSLOT": 4,
+    **dict.fromkeys(("FAILOVER", "RESET"), -2),
+    **dict.fromkeys(("ADDSLOTS", "DELSLOTS"), -3),
+    **dict.fromkeys(("ADDSLOTSRANGE", "DELSLOTSRANGE", "MEET", "SETSLOT"), -4),
+}
+
+
 @command(
     "CLUSTER subcommand:string [argument:string [argument ...]]",
     group="cluster",
@@ -184,6 +205,16 @@ def cluster(session: Session, subcommand: str, *argument: object) -> None:
     """Says that there is no cluster.
 
     Raises:
-        CacheStormError: always.
+        UnknownSubcommandError: for what Redis does not know.
+        ArityError: for what it refuses for the number of arguments.
+        CacheStormError: else, always.
     """
+    arity = _OF_CLUSTER.get(subcommand.upper())
+    if arity is None:
+        raise UnknownSubcommandError(
+            f"unknown subcommand '{subcommand[:128]}'. Try CLUSTER HELP."
+        )
+    count = len(argument) + 2
+    if count != arity if arity > 0 else count < -arity:
+        raise ArityError(f"cluster|{subcommand.lower()}")
     raise CacheStormError("This instance has cluster support disabled")

@@ -43,7 +43,7 @@ from cachestorm.commands.watch_list import WatchList
 from cachestorm.declare.facts import flags_of
 from cachestorm.declare.plan import Plan
 from cachestorm.declare.replies import QUEUED
-from cachestorm.errors import ArgumentError, CacheStormError
+from cachestorm.errors import ArgumentError, ArityError, CacheStormError
 from cachestorm.operations.long_command import LongCommand, Unfinished
 from cachestorm_server.endpoint import WAKE, Endpoint, database_of
 from cachestorm_server.monitoring import monitor_line
@@ -249,6 +249,12 @@ class Session(Speaker):
         except _SpeaksHttp:
             _log.warning("client %d speaks HTTP: closed", self.id)
             self.closing = True
+        except ArityError as error:
+            # whatever is wrong with an EXEC, it is the transaction that is refused
+            is_exec = self.plan is not None and self.plan.name == "EXEC"
+            self._refuse(
+                ExecAbortError(f": {error}").resp if is_exec else error.resp, mark, out
+            )
         except CacheStormError as error:
             self._refuse(error.resp, mark, out)
         except Exception:

@@ -78,14 +78,18 @@ class Drawing(LongCommand):
                 yield
             if met >= MOST_DRAWS and space.tags.softened:
                 break
-        place: i64 = len(space.dense)
-        while place > 0:
-            place -= 1
-            if place < len(space.dense) and space.is_live(space.dense[place]):
-                self._value = space.dense[place].key
-                return
-            if place % LOOK == 0:
-                yield
+        admitted: i64 = -1
+        # what comes during a walk comes behind it
+        while admitted != space.admitted:
+            admitted = space.admitted
+            place: i64 = len(space.dense)
+            while place > 0:
+                place -= 1
+                if place < len(space.dense) and space.is_live(space.dense[place]):
+                    self._value = space.dense[place].key
+                    return
+                if place % LOOK == 0:
+                    yield
 
 
 def _check_pattern(pattern: object) -> None:

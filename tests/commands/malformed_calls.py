@@ -28,7 +28,6 @@ from cachestorm.declare.kinds import (
     Tally,
     Text,
     Timeout,
-    TimeoutMs,
     Ttl,
 )
 from cachestorm.declare.notation import BLOCK, ONEOF, TOKEN, Argument
@@ -170,7 +169,7 @@ class MalformedCalls:
                 # no two alike: GT and LT would tell which millisecond it is
                 usual = b"%d" % chance.randrange(10**5, 10**9)
                 return chance.choice(BAD_INTEGERS if bad else [usual, usual, *LIFETIMES])
-            case Timeout() | TimeoutMs():
+            case Timeout():
                 return chance.choice(BAD_FLOATS if bad else [b"0.01", b"-1", b"1e400"])
             case Integer() | Cursor():
                 return chance.choice(BAD_INTEGERS + EDGES if bad else COUNTS)

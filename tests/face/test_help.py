@@ -45,9 +45,14 @@ def class_syntax(owner: type) -> ast.ClassDef:
 
 
 def function_syntax(owner: type, name: str) -> ast.FunctionDef | None:
-    """The definition of a method or property in a class; None for what is no function."""
+    """The definition of a method or property in a class; None for what is no function.
+
+    What `@overload` declares comes before it.
+    """
     for node in class_syntax(owner).body:
         if isinstance(node, ast.FunctionDef) and node.name == name:
+            if any(ast.unparse(each) == "overload" for each in node.decorator_list):
+                continue
             return node
     return None
 
