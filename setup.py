@@ -9,7 +9,7 @@ that pyproject.toml lists in `[tool.cachestorm.compile]`.
 3. Neither: a wheel is compiled when that works, and pure, with a warning, when it does not;
    an editable install is pure. Either all listed modules are compiled or none is.
 4. For a free-threaded interpreter nothing is compiled: see `cachestorm/keyspace/latch.py`.
-5. `CACHESTORM_QUICK=1` is for whoever changes the source and runs it compiled: a unit of C for
+5. `CACHESTORM_QUICK=1` is for changing the source and running it compiled: a unit of C for
    each module, lightly optimized, kept by ccache. It is built sooner and runs
    slower: nothing is measured with it, and no wheel is made with it.
 6. `CACHESTORM_JOBS` says how many units are compiled at once; else as many as there are cores.

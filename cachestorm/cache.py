@@ -317,7 +317,7 @@ class Cache(
 
         Args:
             listener: called with key, value and cause. A value of another type than those
-                that can be set in one piece (a hash, a list, a set) is told as None.
+                that can be set in one piece (a hash, a list, a set) is passed as None.
             causes: which ones; None for all by which a value leaves, which is not RENAMED.
                 Nor is a value told as replaced by itself. While somebody hears of FLUSHED a
                 flush takes O(N).
@@ -353,7 +353,7 @@ class Cache(
             self._leave()
 
     def reap(self) -> int:
-        """One bounded step of letting go of what is due or has left. Returns how much it met.
+        """One bounded step of freeing what is due or has left. Returns how much it met.
 
         Writes do this by themselves, a little at a time; a server, or what `reaper` makes,
         calls it until it returns 0.
@@ -384,7 +384,7 @@ class Cache(
         """The limit of memory in bytes, or None. Setting it evicts what is beyond it.
 
         Raises:
-            ConfigError: for what is no size.
+            ConfigError: for an invalid size.
 
         Example:
             >>> cache = Cache()
@@ -445,7 +445,7 @@ class Cache(
         else it takes some time to learn. A change takes O(N), at once.
 
         Raises:
-            ConfigError: for what is no policy.
+            ConfigError: for an unknown policy.
 
         Example:
             >>> cache = Cache(max_memory="64mb")

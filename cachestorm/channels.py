@@ -75,7 +75,7 @@ class Broker:
         self._subscribers: Final[list[dict[bytes, Subscribers]]] = [{}, {}, {}]
 
     def forked(self) -> None:
-        """In a child process: whoever held the lock stayed behind."""
+        """In a child process: a thread that held the lock exists only in the parent."""
         self._lock = RLock()
 
     def subscribe(self, subscriber: Subscriber, kind: int, name: bytes) -> None:

@@ -55,7 +55,7 @@ CHANGES: Final = PUT | CHANGED | EXPIRY | TAGS | TAG_EVENTS | SPACE | (REMOVED ^
 class Interest(enum.IntFlag):
     """What a listener wants to be told of; joined with `|`.
 
-    A listener costs whoever writes only what it asked for.
+    A listener costs writers only what it asked for.
 
     Attributes:
         PUT: a key was written as a whole, or made.
@@ -104,7 +104,7 @@ class Interest(enum.IntFlag):
 
 
 class Cause(enum.Enum):
-    """Why an entry left, or why its value was let go."""
+    """Why an entry left, or why its value was dropped."""
 
     DELETED = "deleted"
     REPLACED = "replaced"

@@ -20,7 +20,7 @@ def parse_size(size: int | str) -> int:
     """Bytes of a size.
 
     Raises:
-        ConfigError: for what is no size, a negative one, or one beyond 64 bits.
+        ConfigError: for an invalid size, a negative one, or one beyond 64 bits.
 
     Example:
         >>> parse_size("2gb"), parse_size("64 KiB"), parse_size(100)

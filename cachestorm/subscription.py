@@ -68,7 +68,7 @@ class Subscription(Subscriber):
         self._arrived: asyncio.Event | None = None
 
     def receive(self, message: channels.Message) -> None:
-        """Keeps a message for whoever takes it."""
+        """Keeps a message until it is taken."""
         if self._has_missed:
             return
         if self._received_bytes - self._taken_bytes > self._most_waiting_bytes:
@@ -99,7 +99,7 @@ class Subscription(Subscriber):
                     self._broker.subscribe(self, kind, name)
 
     def close(self) -> None:
-        """Ends to listen; whoever waits for a message waits no longer. Any thread may."""
+        """Ends the subscription and wakes those who wait for a message. Any thread may."""
         if self._is_open:
             self._is_open = False
             for kind, names in self._names.items():

@@ -21,7 +21,7 @@ CONNECT_WITHIN_S: Final = 5.0
 
 
 class ConnectError(CacheStormError):
-    """No server there, or it hung up."""
+    """There is no server, or it disconnected."""
 
 
 class ServerError(CacheStormError):
@@ -64,11 +64,11 @@ class Client:
             return self._ask(argv)
         except OSError as error:
             self.close()
-            reason = error.strerror or str(error) or "it hung up"
+            reason = error.strerror or str(error) or "it disconnected"
             raise ConnectError(f"{self.host}:{self.port}: {reason}") from error
 
     def close(self) -> None:
-        """Hangs up."""
+        """Disconnects."""
         if self._replies is not None:
             self._replies.close()
         if self._socket is not None:
@@ -114,7 +114,7 @@ def read_reply(replies: BinaryIO) -> object:
     while True:
         line = replies.readline()
         if not line.endswith(b"\r\n"):
-            raise ConnectionError("the server hung up")
+            raise ConnectionError("the server disconnected")
         kind, rest = line[:1], line[1:-2]
         if kind not in b">|":
             return _read_kind(kind, rest, replies)
@@ -152,5 +152,5 @@ def _read_kind(kind: bytes, rest: bytes, replies: BinaryIO) -> object:
 def _read_exactly(replies: BinaryIO, size: int) -> bytes:
     blob = replies.read(size)
     if len(blob) < size:
-        raise ConnectionError("the server hung up")
+        raise ConnectionError("the server disconnected")
     return blob

@@ -42,29 +42,29 @@ def main(
 
 
 Text = str | None
-_MEMORY = "Limit of the whole cache: 256mb, 2gb; 0: none."
+_MEMORY = "Memory limit of the whole cache, such as 256mb or 2gb; 0: none."
 
 
 def _by_default(value: str, help: str) -> str:
-    # the configuration's own, which help is not made to wait for; a test holds them equal
+    # the configuration's own default, whose import would slow --help; a test compares them
     return f"{help}  [default: {value}]"
 
 
 @app.command()
 def serve(
     config: Annotated[
-        Text, typer.Option("--config", metavar="FILE", help="Configuration in YAML.")
+        Text, typer.Option("--config", metavar="FILE", help="Configuration file, in YAML.")
     ] = None,
     bind: Annotated[
         Text,
         typer.Option(
             "--bind",
             metavar="HOSTS",
-            help=_by_default("127.0.0.1", "Addresses, comma-separated."),
+            help=_by_default("127.0.0.1", "Addresses to listen on, comma-separated."),
         ),
     ] = None,
     port: Annotated[
-        Text, typer.Option("--port", metavar="PORT", help=_by_default("6380", "Of RESP."))
+        Text, typer.Option("--port", metavar="PORT", help=_by_default("6380", "RESP port."))
     ] = None,
     http_port: Annotated[
         Text,
@@ -72,7 +72,7 @@ def serve(
             "--http-port",
             "--metrics-port",
             metavar="PORT",
-            help=_by_default("9090", "Of HTTP."),
+            help=_by_default("9090", "HTTP port."),
         ),
     ] = None,
     http: Annotated[
@@ -88,7 +88,7 @@ def serve(
     max_entries: Annotated[
         Text,
         typer.Option(
-            "--max-entries", metavar="N", help=_by_default("0", "Limit in keys; 0: none.")
+            "--max-entries", metavar="N", help=_by_default("0", "Most keys; 0: no limit.")
         ),
     ] = None,
     policy: Annotated[
@@ -97,7 +97,7 @@ def serve(
             "--policy",
             "--eviction-policy",
             metavar="NAME",
-            help=_by_default("adaptive", "What is evicted at a limit."),
+            help=_by_default("adaptive", "Eviction policy at a limit."),
         ),
     ] = None,
     max_connections: Annotated[
@@ -105,7 +105,7 @@ def serve(
         typer.Option(
             "--max-connections",
             metavar="N",
-            help=_by_default("10000", "RESP clients at a time."),
+            help=_by_default("10000", "Most RESP clients at a time."),
         ),
     ] = None,
     protected_mode: Annotated[
@@ -113,7 +113,7 @@ def serve(
         typer.Option(
             "--protected-mode/--no-protected-mode",
             help=_by_default(
-                "--protected-mode", "Without a password, let in only clients of this host."
+                "--protected-mode", "Without a password, admit only clients of this host."
             ),
         ),
     ] = None,
@@ -123,7 +123,7 @@ def serve(
             "--log-level",
             "--loglevel",
             metavar="LEVEL",
-            help=_by_default("info", "debug to error."),
+            help=_by_default("info", "debug, info, warn or error."),
         ),
     ] = None,
     log_format: Annotated[
@@ -146,8 +146,9 @@ def serve(
 ) -> None:
     """Start the server: RESP on port 6380, HTTP on port 9090.
 
-    Flags beat the environment (CACHESTORM_PORT and so on), which beats the file. A password
-    is set by the file or by CACHESTORM_AUTH_PASSWORD, where no other user can see it.
+    Flags take precedence over the environment (CACHESTORM_PORT and so on), and the environment
+    over the file. Set a password in the file or by CACHESTORM_AUTH_PASSWORD, where no other
+    user can see it.
     """
     from cachestorm_server.app import serve as serve_until_stopped
     from cachestorm_server.config import load
@@ -176,11 +177,11 @@ def cli(
         list[str] | None, typer.Argument(metavar="COMMAND [ARG]...", show_default=False)
     ] = None,
     host: Annotated[
-        str, typer.Option("-h", "--host", help="Where the server is.")
+        str, typer.Option("-h", "--host", help="Host of the server.")
     ] = "127.0.0.1",
     port: Annotated[int, typer.Option("-p", "--port", min=1, max=65535)] = 6380,
     namespace: Annotated[
-        str, typer.Option("-n", "--namespace", help="Where to go at once.")
+        str, typer.Option("-n", "--namespace", help="Namespace to start in.")
     ] = "",
     password: Annotated[
         str,
@@ -190,7 +191,7 @@ def cli(
             envvar="CACHESTORM_AUTH_PASSWORD",
             show_default=False,
             show_envvar=True,
-            help="Safer in the environment.",
+            help="Password; safer in the environment.",
         ),
     ] = "",
     resp3: Annotated[bool, typer.Option("-3", help="Speak RESP3.")] = False,

@@ -106,7 +106,7 @@ class Application:
             raise
 
     async def stop(self) -> None:
-        """Closes the endpoints; whoever waits for a reply gets it first."""
+        """Closes the endpoints, after the replies that clients wait for."""
         if self.http is not None:
             await self.http.stop()
         await self.resp.stop()

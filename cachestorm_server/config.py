@@ -124,7 +124,7 @@ class NamespaceConfig:
 
 @dataclass(frozen=True, slots=True)
 class HttpConfig:
-    """The HTTP endpoint; its port is that of `plugins.metrics`, as the seeds have it.
+    """The HTTP endpoint; its port is that of `plugins.metrics`, as in CacheStorm in Go.
 
     Attributes:
         bind: empty: where the RESP endpoint listens.
@@ -354,7 +354,7 @@ class _Loading:
                 continue
             self.take(paths[name], value, name)
             if name == f"{_ENV}AUTH_PASSWORD" and f"{_ENV}AUTH_ENABLED" not in variables:
-                # whoever hands a password in this way wants it asked for
+                # a password that is set in this way is meant to be required
                 self.take(("plugins", "auth", "enabled"), True, name)
 
     def take(self, path: Dotted, value: object, origin: str) -> None:

@@ -314,7 +314,7 @@ class HttpServer:
                     "started_at": started.isoformat(timespec="seconds").replace("+00:00", "Z"),
                 },
                 "store": {
-                    # one store under one lock; the seeds counted theirs
+                    # one store under one lock; CacheStorm in Go counts its shards here
                     "shards": 1,
                     "keys": stats["keys"],
                     "mem_used": stats["used_memory"],

@@ -244,7 +244,7 @@ SECTIONS: Final[dict[str, Callable[[Endpoint], Fields]]] = {
     "Namespaces": _namespaces,
 }
 # shown when asked for by its name or as everything: there may be thousands of namespaces, and
-# tools that read INFO every few seconds take whatever stands in Keyspace for databases
+# tools that read INFO every few seconds take whatever is in Keyspace for databases
 _ON_DEMAND: Final = "namespaces"
 _EVERY: Final = ("all", "default", "everything")
 

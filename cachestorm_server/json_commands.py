@@ -68,7 +68,7 @@ class Pending(Exception):
     """A command has done its first slice: `JsonCommands.go_on` does the others.
 
     Attributes:
-        long_command: what remains; whoever does not go on with it abandons it.
+        long_command: what remains; a caller that does not go on with it abandons it.
         plan, words: what it was asked by.
     """
 

@@ -58,7 +58,7 @@ _ESCAPES: Final = {110: b"\n", 114: b"\r", 116: b"\t", 98: b"\b", 97: b"\a"}
 
 
 class ProtocolError(Exception):
-    """Bytes that are no RESP. The connection ends after the replies already due."""
+    """Bytes that are not RESP. The connection ends after the replies already due."""
 
     @property
     def resp(self) -> str:
@@ -305,7 +305,7 @@ class RequestReader:
             The arguments as `bytes`, the command's name first; never empty.
 
         Raises:
-            ProtocolError: the bytes are no RESP; nothing can be read any more.
+            ProtocolError: the bytes are not RESP; nothing can be read any more.
         """
         begin = self._at
         if begin >= self._end:

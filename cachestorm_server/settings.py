@@ -42,7 +42,7 @@ class Settings:
         max_clients: how many connections at a time.
         timeout_s: a client idle for longer is disconnected; 0: never.
         max_bulk_bytes: the longest argument.
-        max_query_bytes: the largest request; whoever sends more is disconnected.
+        max_query_bytes: the largest request; a client that sends more is disconnected.
         output_limits: how much may wait for a client, by class.
     """
 

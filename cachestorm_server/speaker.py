@@ -33,7 +33,7 @@ class Speaker:
         resp3: whether the client speaks RESP3.
         closing: nothing more is read; to be disconnected when the replies have gone.
         guarded: something unusual is to be kept when the client asks.
-        carrier: whoever carries the bytes; None when there is nobody.
+        carrier: what carries the bytes; None when there is nothing.
         subscriptions: what the client listens to; None until it first does.
     """
 

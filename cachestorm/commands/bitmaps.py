@@ -79,7 +79,7 @@ def _access_of_bitfield(bound: Bound) -> str:
 @mypyc_attr(allow_interpreted_subclasses=True)
 @trait
 class Bitmaps(Edge):
-    """SETBIT, BITCOUNT, BITFIELD and their kin."""
+    """SETBIT, BITCOUNT, BITFIELD and related commands."""
 
     @command(
         "SETBIT key:rw-access-update offset:bit-offset value:bit",
@@ -417,7 +417,7 @@ def _actions_of(operations: Sequence[Sequence[object]]) -> list[_Action]:
 def _numbers_at(
     space: Keyspace, entry: Entry | None, actions: list[_Action]
 ) -> list[int | None]:
-    length_of(space, entry)  # refuses what is no string, also where nothing is to be read
+    length_of(space, entry)  # refuses other types, also where nothing is to be read
     found: list[int | None] = []
     for action in actions:
         at = action.offset >> 3

@@ -34,7 +34,7 @@ _EXPIRED: Final = Cause.EXPIRED
 @mypyc_attr(allow_interpreted_subclasses=True)
 @trait
 class Deadlines(Edge):
-    """EXPIRE, TTL, PERSIST and their kin."""
+    """EXPIRE, TTL, PERSIST and related commands."""
 
     @command(
         "EXPIRE key:rw-update ttl:seconds [NX | XX | GT | LT]",

@@ -25,7 +25,7 @@ from cachestorm.operations.names import exact_key, names_of
 
 command: Final = partial(Declaration, group="hash")
 
-# What HEXPIRE and its kin answer for each field, HTTL and its kin where there is no time.
+# What HEXPIRE and the like reply for each field, and HTTL and the like where there is no time.
 NO_FIELD: Final = -2
 NO_DEADLINE: Final = -1
 UNMET: Final = 0
@@ -36,7 +36,7 @@ REMOVED: Final = 2
 @mypyc_attr(allow_interpreted_subclasses=True)
 @trait
 class FieldDeadlines(Edge):
-    """HEXPIRE, HTTL and their kin."""
+    """HEXPIRE, HTTL and related commands."""
 
     @command(
         "HEXPIRE key:rw-update ttl:seconds [NX | XX | GT | LT] FIELDS numfields field [field "

@@ -132,7 +132,7 @@ def _walk(
 @mypyc_attr(allow_interpreted_subclasses=True)
 @trait
 class Keys(Edge):
-    """DEL, EXPIRE, SCAN, COPY and their kin."""
+    """DEL, EXPIRE, SCAN, COPY and related commands."""
 
     # -- being there
 

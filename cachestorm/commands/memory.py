@@ -24,7 +24,7 @@ command: Final = partial(Declaration, group="server")
 @mypyc_attr(allow_interpreted_subclasses=True)
 @trait
 class Memory(Edge):
-    """MEMORY USAGE and its kin."""
+    """MEMORY USAGE and related commands."""
 
     @command(
         "MEMORY USAGE key:ro [SAMPLES count:sample-count]",

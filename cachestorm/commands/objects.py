@@ -38,7 +38,7 @@ _NO_IDLE_TIME: Final = "idle time is not tracked: recency is a count of accesses
 @mypyc_attr(allow_interpreted_subclasses=True)
 @trait
 class Objects(Edge):
-    """OBJECT ENCODING and its kin."""
+    """OBJECT ENCODING and related commands."""
 
     @command(
         "OBJECT ENCODING key:ro",

@@ -29,7 +29,7 @@ command: Final = partial(Declaration, group="sorted-set")
 @mypyc_attr(allow_interpreted_subclasses=True)
 @trait
 class SortedSetRanges(Edge):
-    """ZRANGE, ZCOUNT, ZREMRANGEBYRANK and their kin."""
+    """ZRANGE, ZCOUNT, ZREMRANGEBYRANK and related commands."""
 
     @command(
         "ZCOUNT key min:score-bound max:score-bound",

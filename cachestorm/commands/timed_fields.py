@@ -216,7 +216,7 @@ class TimedFields(FieldDeadlines):
 def rows_of(
     name: str, field: object, value: object, mapping: object
 ) -> list[tuple[str, object]]:
-    """The fields and held values that HSET and its kin are given.
+    """The fields and values that HSET, HSETEX and the like are given.
 
     Raises:
         ArityError: if there are none.

@@ -358,7 +358,7 @@ class Either(Matcher):
 
 
 class UntilToken(Matcher):
-    """One word or more, up to the next token of the run it stands in."""
+    """One argument or more, up to the next token of the run that contains it."""
 
     def __init__(self, slot: int, kind: Kind, options: Options) -> None:
         super().__init__(1)

@@ -34,7 +34,7 @@ from cachestorm.declare.replies import (
 from cachestorm.errors import ArityError, DeclarationError, NeedsConnectionError
 from cachestorm.markers import MISSING
 
-# Whoever sends all combinations of all options must not fill the memory with callers.
+# A client that sends all combinations of all options must not fill the memory with callers.
 _MOST_CALLERS: Final = 256
 _MOST_DIRECT: Final = 3
 _NOTHING: Final = Bound(Slots("", []))

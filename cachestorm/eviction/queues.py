@@ -149,7 +149,7 @@ class Queues:
         self.set_capacity(self.capacity)
 
     def set_capacity(self, capacity: i64) -> None:
-        """Goes on with room for more or fewer nodes."""
+        """Goes on with another capacity."""
         self.capacity = capacity
         arm = self.arm
         self._most_window = max(1, capacity * arm.window_percent // 100)
@@ -178,7 +178,7 @@ class Queues:
         return self.window + self.probation + self.proven
 
     def is_in(self, node: i64) -> bool:
-        """Whether a node stands in a queue."""
+        """Whether a node is in a queue."""
         return node < len(self._nodes) and self._nodes[node] & 3 != OUTSIDE
 
     def admit(self, node: i64, hashed: i64) -> None:

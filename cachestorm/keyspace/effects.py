@@ -81,7 +81,7 @@ class Listening:
 class Tap:
     """Effects that are kept as they are recorded, for code of ours to look at later.
 
-    So whoever holds the latch can know all that has happened, delivered or not. Beyond
+    So the holder of the latch can know all that has happened, delivered or not. Beyond
     MOST_TAPPED of them all are dropped.
 
     Attributes:
@@ -177,7 +177,7 @@ class Effects:
         self._last: Final[dict[int, Effect]] = {}
 
     def forked(self) -> None:
-        """In a child process nobody waits or delivers, whoever did in the parent."""
+        """In a child process no other thread waits or delivers."""
         self._telling = Lock()
         self._last.clear()
         self._waiting.clear()
@@ -380,7 +380,7 @@ class _Unraisable:
 
 
 def _report(listener: object, error: BaseException) -> BaseException | None:
-    """Neither the log, the hook nor the listener's `repr` may harm whoever has written."""
+    """Neither the log, the hook nor the listener's `repr` may harm the writer."""
     try:
         _log(listener, error)
         if sys.unraisablehook is sys.__unraisablehook__:

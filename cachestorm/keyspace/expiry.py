@@ -138,7 +138,7 @@ class ExpiryIndex(Bulk):
             del buckets[number]
 
     def _loose(self, key: str) -> dict[str, Entry] | None:
-        """What holds an entry that stands in none of the buckets."""
+        """What holds an entry that is in none of the buckets."""
         if self._taken and key in self._taken:
             return self._taken
         if self._opening and key in self._opening:

@@ -28,7 +28,7 @@ from cachestorm.values.bulk import Bulk
 from cachestorm.values.container import Container
 from cachestorm.values.weights import Boxed
 
-# What holds no more than this is let go at once.
+# What holds no more than this is freed at once.
 SMALL: Final = 512
 # The work of a step that somebody waits for, and of one that reaping makes: a unit is
 # an element, some fifty nanoseconds.
@@ -42,7 +42,7 @@ DICT_WORK: Final = 2
 
 
 class UserValues:
-    """A list of values that are a user's: let go of one by one, and never taken apart.
+    """A list of a user's values: freed one by one, and never taken apart.
 
     In a container such values are `Boxed`; outside of one nothing else tells them from the
     store's own lists and dicts.
@@ -159,7 +159,7 @@ class LazyFree:
         return self._came_bytes - self._went_bytes
 
     def forked(self) -> None:
-        """In a child process nobody else is at work, whoever was in the parent."""
+        """In a child process no other thread is at work."""
         self._counting = Lock()
         self._sweepers.clear()
 
@@ -174,7 +174,7 @@ class LazyFree:
         self.batches.append(Batch(parts, size_bytes))
 
     def sweep(self, room: i64) -> i64:
-        """Lets go of about so much. The caller does not hold the latch.
+        """Frees about so much. The caller does not hold the latch.
 
         Returns:
             How much it was, in elements; 0 when there is nothing, or in a finalizer.

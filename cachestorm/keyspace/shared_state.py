@@ -78,10 +78,10 @@ class SharedState:
         self._busy: bool = False
         self.to_drop: list[object] = []
         self.lazy_free: Final = LazyFree()
-        # when the last step of letting go ended, and for how long none is due
+        # when the last step of freeing ended, and for how long none is due
         self._swept_at: float = 0.0
         self._rest_s: float = 0.0
-        # The entry that a write is about: making room for it must not cost it its place.
+        # The entry that a write is about: making room for it must not evict it.
         self.pinned: Entry | None = None
         self._moment_ms: i64 = 0
 
@@ -141,7 +141,7 @@ class SharedState:
             time.sleep(PAUSE_S)
 
     def _step(self, room: i64) -> i64:
-        """One step of letting go, after which calls are let off for a while."""
+        """One step of freeing, after which calls free nothing for a while."""
         began_at = wall_time()
         done = self.lazy_free.sweep(room)
         self._swept_at = wall_time()

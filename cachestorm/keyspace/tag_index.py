@@ -94,7 +94,7 @@ class TagMark:
 
 
 class Softening:
-    """The entries of a tag that a soft invalidation has made stale, until they are let go.
+    """The entries of a tag that a soft invalidation has made stale, until they are removed.
 
     Attributes:
         node: of the tag; one that is softened again has no second one.

@@ -231,7 +231,7 @@ class Loading(Records):
                 return True
 
     def _give_in(self, key: str, options: Options, began_at: float) -> Any:
-        """What whoever has lost patience gets: the stale value, or an error."""
+        """What a caller gets when its timeout has passed: the stale value, or an error."""
         served, value = self._from_note(key, options, failed=True)
         if served:
             self._lend_from_note(key, options)

@@ -110,7 +110,7 @@ def inside(load: LoadContext | None) -> list[Flight]:
 
 
 def closes_cycle(flight: Flight, within: list[Flight], blocks: bool) -> bool:
-    """Whether whoever waited for a flight would wait for himself. The caller holds GATE.
+    """Whether waiting for a flight would close a cycle of waits. The caller holds GATE.
 
     Args:
         within: the flights that he is part of.

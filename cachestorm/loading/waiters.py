@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class Waiter(Protocol):
-    """Whoever waits for a flight."""
+    """A caller that waits for a flight."""
 
     def wake(self) -> None:
         """Ends the waiting, from any thread. Called once."""

@@ -345,7 +345,7 @@ class Source:
     """The parts of a function's parameters as source.
 
     Attributes:
-        parameters: its parameters; defaults stand in cells.
+        parameters: its parameters; defaults are in cells.
         by_name: a dict of the arguments.
         bound: what a `Bound` consists of, as arguments.
     """

@@ -127,7 +127,7 @@ def milliseconds_of(ttl: object) -> int:
     Raises:
         InvalidTtlError: for a `str` that spells no duration, NaN, and what is infinite in
             milliseconds.
-        TypeError: for anything that is no duration.
+        TypeError: for anything that is not a duration.
     """
     if isinstance(ttl, bool):
         raise TypeError("a time to live is a number of seconds, not a bool")
@@ -181,7 +181,7 @@ def _spelled(text: str) -> int:
 
 
 class Only:
-    """The conditions of EXPIRE, HEXPIRE and their kin.
+    """The conditions of EXPIRE, HEXPIRE and related commands.
 
     Raises:
         ArgumentError: for conditions that exclude each other.

@@ -100,7 +100,7 @@ def part_of(space: Keyspace, entry: Entry | None, start: int, stop: int) -> byte
 def buffer_of(space: Keyspace, entry: Entry | None, length: int) -> Buffer | None:
     """The string of a key as a buffer at least that long, to be changed in place.
 
-    Whoever changes it calls `Keyspace.changed` then.
+    A caller that changes it calls `Keyspace.changed` then.
 
     Returns:
         None if it is, and would be, short: it is to be written as a whole. So is the first

@@ -18,6 +18,6 @@ class Bulk:
     def take_apart(self) -> list[object]:
         """Empties it, and gives what held it all: lists, dicts, and other bulks. O(1) each.
 
-        Whoever may still refer to it finds it empty, not half gone.
+        A caller that still refers to it finds it empty, not half gone.
         """
         raise NotImplementedError

@@ -74,7 +74,7 @@ class WideDict(Generic[Value]):
         return value
 
     def parts(self) -> list[dict[str, Value]]:
-        """All dicts that it is made of; for whoever takes it apart."""
+        """All dicts that it is made of, for taking it apart."""
         return self._parts
 
     def copy(self) -> WideDict[Value]:
