@@ -251,11 +251,12 @@ class Timeout(Double):
 
     def read(self, raw: object) -> object:
         seconds = parse_float(raw, self.text)
-        if seconds < 0:
+        # what is less than a millisecond below zero is zero, as in Redis
+        if seconds * 1000 <= -1:
             raise NotAFloatError("timeout is negative")
         if seconds * 1000 > INT64_MAX:
             raise NotAFloatError("timeout is out of range")
-        return seconds
+        return max(seconds, 0.0)
 
 
 class Ttl(Kind):
