@@ -108,6 +108,8 @@ class BlockingPop(LongCommand):
             raise self._error
 
     def _serve(self) -> bool:
+        if self.is_unblocked:
+            return True
         try:
             is_over = self._take()
         except Exception as error:
