@@ -234,7 +234,7 @@ def client_kill(
 
 
 @command(
-    "CLIENT UNBLOCK client-id:integer [unblock-type:string]",
+    "CLIENT UNBLOCK client-id:integer [unblock-type:<TIMEOUT | ERROR>]",
     complexity="O(1)",
     stray=STRAY_IS_ARITY,
     flags="admin noscript loading stale",
@@ -245,17 +245,11 @@ def client_unblock(session: Session, client_id: int, unblock_type: str = "TIMEOU
 
     Returns:
         1; 0 if there is no client of that id that is blocked.
-
-    Raises:
-        ArgumentError: for another way to end.
     """
-    way = unblock_type.upper()
-    if way not in ("TIMEOUT", "ERROR"):
-        raise ArgumentError("CLIENT UNBLOCK reason should be TIMEOUT or ERROR")
     other = session.endpoint.sessions.get(client_id)
     if other is None or other.long_command is None or not other.is_blocked():
         return 0
-    other.long_command.unblock(UnblockedError() if way == "ERROR" else None)
+    other.long_command.unblock(UnblockedError() if unblock_type == "ERROR" else None)
     return 1
 
 

@@ -30,8 +30,7 @@ from cachestorm.operations.list_ends import is_left
 from cachestorm.operations.names import exact_key, keys_of
 from cachestorm.operations.rows import Scored
 
-list_command: Final = partial(Declaration, group="list", flags="noscript blocking")
-zset_command: Final = partial(Declaration, group="sorted-set", flags="noscript blocking")
+command: Final = partial(Declaration, group="list", flags="blocking")
 
 
 @mypyc_attr(allow_interpreted_subclasses=True)
@@ -39,7 +38,7 @@ zset_command: Final = partial(Declaration, group="sorted-set", flags="noscript b
 class Blocking(Edge):
     """Pops that wait."""
 
-    @list_command(
+    @command(
         "BLPOP key:rw-access-delete [key ...] timeout",
         complexity="O(N) in the given keys",
         reply="popped_element",
@@ -69,7 +68,7 @@ class Blocking(Edge):
         """
         return self._wait_for_element(keys, timeout, True)
 
-    @list_command(
+    @command(
         "BRPOP key:rw-access-delete [key ...] timeout",
         complexity="O(N) in the given keys",
         reply="popped_element",
@@ -88,11 +87,10 @@ class Blocking(Edge):
         popping = PoppingElements(self._space, _names(keys), ends_at, left, 0)
         return cast("tuple[str, object] | None", self._run(popping))
 
-    @list_command(
+    @command(
         "BLMPOP timeout numkeys key:rw-access-delete [key ...] where:<LEFT | RIGHT> [COUNT "
         "count:pop-count]",
         complexity="O(N+M) for N keys and M returned elements",
-        flags="blocking",
         reply="keyed",
         once="COUNT",
         summary="Return elements of a list after removing them, and wait for some.",
@@ -120,7 +118,7 @@ class Blocking(Edge):
         popping = PoppingElements(self._space, _names(keys), ends_at, left, _counted(count))
         return cast("tuple[str, list[object]] | None", self._run(popping))
 
-    @list_command(
+    @command(
         "BLMOVE source:rw-access-delete destination:rw-insert wherefrom:<LEFT | RIGHT> "
         "whereto:<LEFT | RIGHT> timeout",
         complexity="O(1)",
@@ -152,7 +150,7 @@ class Blocking(Edge):
             source, destination, from_left, is_left(whereto), timeout, default
         )
 
-    @list_command(
+    @command(
         "BRPOPLPUSH source:rw-access-delete destination:rw-insert timeout",
         complexity="O(1)",
         grows=True,
@@ -190,8 +188,9 @@ class Blocking(Edge):
         moving = MovingElement(space, source, destination, from_left, to_left, ends_at, default)
         return self._run(moving)
 
-    @zset_command(
+    @command(
         "BZPOPMIN key:rw-access-delete [key ...] timeout",
+        group="sorted-set",
         complexity="O(K + log N) for K keys",
         fast=True,
         reply="popped_member",
@@ -211,8 +210,9 @@ class Blocking(Edge):
         """
         return self._wait_for_member(keys, timeout, True)
 
-    @zset_command(
+    @command(
         "BZPOPMAX key:rw-access-delete [key ...] timeout",
+        group="sorted-set",
         complexity="O(K + log N) for K keys",
         fast=True,
         reply="popped_member",
@@ -231,11 +231,11 @@ class Blocking(Edge):
         popping = PoppingRows(self._space, _names(keys), ends_at, lowest, 0)
         return cast("tuple[str, str, float] | None", self._run(popping))
 
-    @zset_command(
+    @command(
         "BZMPOP timeout numkeys key:rw-access-delete [key ...] where:<MIN | MAX> [COUNT "
         "count:pop-count]",
+        group="sorted-set",
         complexity="O(K + M*log N) for K keys and M returned members",
-        flags="blocking",
         reply="keyed_scores",
         once="COUNT",
         summary="Return members of a sorted set after removing them, and wait for some.",

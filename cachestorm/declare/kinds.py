@@ -410,6 +410,7 @@ NAMED_KINDS: Final = {
 CHOICE_REFUSALS: Final = {
     "from": "exactly one of FROMMEMBER or FROMLONLAT can be specified for {command}",
     "by": "exactly one of BYRADIUS and BYBOX can be specified for {command}",
+    "unblock-type": "CLIENT UNBLOCK reason should be TIMEOUT or ERROR",
     "unit": "unsupported unit provided. please use M, KM, FT, MI",
 }
 
