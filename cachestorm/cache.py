@@ -19,6 +19,7 @@ from mypy_extensions import mypyc_attr
 from cachestorm.clock import Clock
 from cachestorm.codec import INT64_MAX, checked_text
 from cachestorm.commands.bitmaps import Bitmaps
+from cachestorm.commands.blocking import Blocking
 from cachestorm.commands.conditional_strings import ConditionalStrings
 from cachestorm.commands.deadlines import Deadlines
 from cachestorm.commands.dumping import Dumping
@@ -80,6 +81,7 @@ class Cache(
     Memory,
     Hashes,
     Lists,
+    Blocking,
     Sets,
     SortedSets,
     Geo,

@@ -11,10 +11,10 @@ from functools import partial
 from typing import Final
 
 from cachestorm.codec import parse_int
-from cachestorm.declare.declaration import Declaration
+from cachestorm.declare.declaration import STRAY_IS_ARITY, Declaration
 from cachestorm.declare.facts import help_of
 from cachestorm.declare.replies import OK
-from cachestorm.errors import ArgumentError
+from cachestorm.errors import ArgumentError, CacheStormError
 from cachestorm_server.connection import USER, printable
 from cachestorm_server.endpoint import database_of
 from cachestorm_server.output_limits import NORMAL, PUBSUB
@@ -32,6 +32,15 @@ _REPLY_MODES: Final = {"ON": REPLIES_ON, "OFF": REPLIES_OFF, "SKIP": REPLIES_SKI
 SESSION_BYTES: Final = 1536
 # No client here is one of the others.
 _TYPES: Final = (NORMAL, "master", "replica", "slave", PUBSUB)
+
+
+class UnblockedError(CacheStormError):
+    """What a blocking command ends with when CLIENT UNBLOCK says so."""
+
+    code = "UNBLOCKED"
+
+    def __init__(self) -> None:
+        super().__init__("client unblocked via CLIENT UNBLOCK")
 
 
 @command(
@@ -213,13 +222,35 @@ def client_kill(
     for other in chosen:
         # one's own reply is still due
         other.closing = True
-        if other is not session and other.carrier is not None:
-            other.carrier.disconnect()
+        if other is not session:
+            other.abandon()
+            if other.carrier is not None:
+                other.carrier.disconnect()
     if old_format is None:
         return len(chosen)
     if not chosen:
         raise ArgumentError("No such client")
     return OK
+
+
+@command(
+    "CLIENT UNBLOCK client-id:integer [unblock-type:<TIMEOUT | ERROR>]",
+    complexity="O(1)",
+    stray=STRAY_IS_ARITY,
+    flags="admin noscript loading stale",
+    summary="End the waiting of a connection that is blocked.",
+)
+def client_unblock(session: Session, client_id: int, unblock_type: str = "TIMEOUT") -> int:
+    """Has a blocking command end as if its time were up (TIMEOUT), or with an error (ERROR).
+
+    Returns:
+        1; 0 if there is no client of that id that is blocked.
+    """
+    other = session.endpoint.sessions.get(client_id)
+    if other is None or other.long_command is None or not other.is_blocked():
+        return 0
+    other.long_command.unblock(UnblockedError() if unblock_type == "ERROR" else None)
+    return 1
 
 
 @command(

@@ -161,17 +161,21 @@ class Session(Speaker):
     def close(self) -> None:
         """Forgets the session; its connection has gone."""
         self.closing = True
-        long_command = self.long_command
-        if long_command is not None:
-            self.long_command = None
-            long_command.notifier = None
-            long_command.abandon()
+        self.abandon()
         self._end_all()
         self.carrier = None
         self._pushes = []
         # whatever still refers to this session is to keep no namespace
         self.cache = self.endpoint.cache
         self.endpoint.sessions.pop(self.id, None)
+
+    def abandon(self) -> None:
+        """Gives up the long command: nobody is there for its reply."""
+        long_command = self.long_command
+        if long_command is not None:
+            self.long_command = None
+            long_command.notifier = None
+            long_command.abandon()
 
     def receive(self, data: bytes) -> bytes:
         """Answers what the client sent.

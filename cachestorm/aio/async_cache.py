@@ -4,7 +4,7 @@ Its methods are made from those of `Cache`, one coroutine function each, so that
 forgotten. A method in process does not wait for anything and could be called as it is: this is
 for code that must not care whether it will, and for commands that work in slices.
 
-1. A command that works in slices lets other tasks go on in between.
+1. A command that works in slices lets other tasks go on in between, and so does one that waits.
 2. What runs code of the caller (loaders) awaits it. What only describes (`memoize`, `lock`,
    handles) is found at the cache itself, and is not awaited.
 """
@@ -13,11 +13,12 @@ from __future__ import annotations
 
 import functools
 import inspect
+import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from cachestorm.aio.effects import EffectStream
-from cachestorm.loading.waiters import checkpoint
+from cachestorm.loading.waiters import checkpoint, task_waiter
 from cachestorm.operations.long_command import LongCommand, Unfinished
 
 if TYPE_CHECKING:
@@ -112,12 +113,31 @@ async def _finished(long_command: LongCommand) -> object:
     """The result of a command whose first slice has been done."""
     try:
         while True:
-            await checkpoint()
+            if long_command.sleeps:
+                await _woken(long_command)
+            else:
+                await checkpoint()
             if long_command.step():
                 return long_command.result()
     except BaseException:
         long_command.abandon()
         raise
+
+
+async def _woken(long_command: LongCommand) -> None:
+    """Waits until a command that sleeps is woken, or its time is up."""
+    waiter = task_waiter()
+    long_command.notifier = waiter.wake
+    try:
+        # it may have been woken before there was anybody to tell
+        if long_command.sleeps:
+            left_s: float | None = None
+            if long_command.wakes_at != 0.0:
+                left_s = max(long_command.wakes_at - time.monotonic(), 0.0)
+            if not await waiter.wait(left_s):
+                long_command.unblock()
+    finally:
+        long_command.notifier = None
 
 
 def _awaitable(name: str, method: Callable[..., Any]) -> Callable[..., Awaitable[Any]]:

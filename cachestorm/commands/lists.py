@@ -17,13 +17,12 @@ from cachestorm.codec import INT64_MAX, to_wire
 from cachestorm.commands.edge import Edge
 from cachestorm.declare.declaration import Declaration
 from cachestorm.declare.kinds import UNEVEN, ZERO_RANK
-from cachestorm.entry import LIST, Entry
+from cachestorm.entry import LIST
 from cachestorm.errors import ArgumentError, CommandSyntaxError, NoSuchKeyError
-from cachestorm.keyspace.keyspace import Keyspace
-from cachestorm.operations.containers import admit, entry_of, folded, list_at, settle, span
+from cachestorm.operations.containers import entry_of, folded, list_at, settle, span
+from cachestorm.operations.list_ends import is_left, move_held, pop_held, push_held
 from cachestorm.operations.long_lists import LONG_LIST, Finding, Inserting, Sifting, Trimming
 from cachestorm.operations.names import exact_key, keys_of
-from cachestorm.values.list import ListValue
 from cachestorm.values.weights import box, unbox
 
 command: Final = partial(Declaration, group="list")
@@ -87,19 +86,7 @@ class Lists(Edge):
         space = self._enter()
         try:
             space.make_room_for_growth()
-            entry = entry_of(space, key, LIST)
-            if entry is None:
-                if not create or not held:
-                    return 0
-                made = ListValue()
-                _push_all(made, held, left)
-                admit(space, key, made, LIST, _push_event(left))
-                return len(made)
-            found = list_at(space, entry)
-            before = found.size_bytes
-            _push_all(found, held, left)
-            settle(space, entry, found, before, _push_event(left))
-            return len(found)
+            return push_held(space, key, held, left, create)
         finally:
             self._leave()
 
@@ -146,8 +133,8 @@ class Lists(Edge):
             if entry is None:
                 return default
             if count is None:
-                return _pop_one(space, entry, left)
-            return _pop_many(space, entry, count, left)
+                return unbox(pop_held(space, entry, 1, left)[0])
+            return [unbox(held) for held in pop_held(space, entry, count, left)]
         finally:
             self._leave()
 
@@ -173,7 +160,7 @@ class Lists(Edge):
             The key and the elements; None if there is no list.
         """
         names = keys_of(keys)
-        left = _is_left(where)
+        left = is_left(where)
         if not names:
             raise ArgumentError("numkeys should be greater than 0")
         if count < 1:
@@ -183,7 +170,7 @@ class Lists(Edge):
             for name in names:
                 entry = entry_of(space, name, LIST)
                 if entry is not None:
-                    return name, _pop_many(space, entry, count, left)
+                    return name, [unbox(held) for held in pop_held(space, entry, count, left)]
             return None
         finally:
             self._leave()
@@ -433,8 +420,8 @@ class Lists(Edge):
         Returns:
             The element.
         """
-        from_left = _is_left(wherefrom)
-        return self._move_element(source, destination, from_left, _is_left(whereto), default)
+        from_left = is_left(wherefrom)
+        return self._move_element(source, destination, from_left, is_left(whereto), default)
 
     @command(
         "RPOPLPUSH source:rw-access-delete destination:rw-insert",
@@ -458,71 +445,6 @@ class Lists(Edge):
             entry = entry_of(space, source, LIST)
             if entry is None:
                 return default
-            found = list_at(space, entry)
-            target = entry if source == destination else entry_of(space, destination, LIST)
-            if target is None:
-                # the element is in both lists for a moment: what has no room is refused
-                # before the source changes, and room may be made at the source's expense
-                held = found.end(from_left)
-                made = ListValue()
-                made.push(held, to_left)
-                admit(space, destination, made, LIST, _push_event(to_left))
-                if entry.index >= 0:
-                    _pop_one(space, entry, from_left)
-                return unbox(held)
-            before = found.size_bytes
-            held = found.take(from_left)
-            if target is entry:
-                found.push(held, to_left)
-                # one list, but two events, as in Redis
-                space.changed(entry, 0, _push_event(to_left))
-            else:
-                other = list_at(space, target)
-                grown = other.size_bytes
-                other.push(held, to_left)
-                settle(space, target, other, grown, _push_event(to_left))
-            settle(space, entry, found, before, _pop_event(from_left))
-            return unbox(held)
+            return unbox(move_held(space, entry, destination, from_left, to_left))
         finally:
             self._leave()
-
-
-def _is_left(where: str) -> bool:
-    side = where.upper()
-    if side not in ("LEFT", "RIGHT"):
-        raise CommandSyntaxError()
-    return side == "LEFT"
-
-
-def _push_event(left: bool) -> str:
-    return "lpush" if left else "rpush"
-
-
-def _pop_event(left: bool) -> str:
-    return "lpop" if left else "rpop"
-
-
-def _push_all(elements: ListValue, held: list[object], left: bool) -> None:
-    for each in held:
-        elements.push(each, left)
-
-
-def _pop_one(space: Keyspace, entry: Entry, left: bool) -> object:
-    elements = list_at(space, entry)
-    before = elements.size_bytes
-    held = elements.take(left)
-    settle(space, entry, elements, before, _pop_event(left))
-    return unbox(held)
-
-
-def _pop_many(space: Keyspace, entry: Entry, count: int, left: bool) -> list[object]:
-    elements = list_at(space, entry)
-    before = elements.size_bytes
-    left_over = min(count, len(elements))
-    popped: list[object] = []
-    while left_over > 0:
-        popped.append(unbox(elements.take(left)))
-        left_over -= 1
-    if popped:
-        settle(space, entry, elements, before, _pop_event(left))
-    return popped

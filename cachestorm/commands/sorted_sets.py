@@ -18,9 +18,8 @@ from cachestorm.commands.sorted_set_algebra import SortedSetAlgebra
 from cachestorm.commands.sorted_set_ranges import SortedSetRanges
 from cachestorm.declare.declaration import Declaration
 from cachestorm.declare.kinds import UNEVEN
-from cachestorm.entry import ZSET, Entry
+from cachestorm.entry import ZSET
 from cachestorm.errors import ArgumentError, ArityError, CommandSyntaxError
-from cachestorm.keyspace.keyspace import Keyspace
 from cachestorm.operations.containers import (
     SCAN_COUNT,
     check_draw,
@@ -32,13 +31,12 @@ from cachestorm.operations.containers import (
     walk_stop,
 )
 from cachestorm.operations.names import exact_key, keys_of, name_of, names_of, pairs_of
-from cachestorm.operations.ranges import index_range
 from cachestorm.operations.rows import (
     Scored,
     add_scores,
     members_of,
+    pop_scored,
     remove_members,
-    remove_ranks,
     scored,
 )
 from cachestorm.patterns import matches
@@ -309,7 +307,7 @@ class SortedSets(SortedSetRanges, SortedSetAlgebra):
             entry = entry_of(space, key, ZSET)
             if entry is None:
                 return []
-            return _pop(space, entry, 1 if count is None else count, lowest)
+            return pop_scored(space, entry, 1 if count is None else count, lowest)
         finally:
             self._leave()
 
@@ -347,7 +345,7 @@ class SortedSets(SortedSetRanges, SortedSetAlgebra):
             for name in names:
                 entry = entry_of(space, name, ZSET)
                 if entry is not None:
-                    return name, _pop(space, entry, count, side == "MIN")
+                    return name, pop_scored(space, entry, count, side == "MIN")
             return None
         finally:
             self._leave()
@@ -442,14 +440,3 @@ def _rows(mapping: object) -> list[tuple[float, str]]:
     if isinstance(mapping, Mapping):
         return [(parse_float(score), name_of(member)) for member, score in mapping.items()]
     return [(parse_float(score), name_of(member)) for score, member in pairs_of(mapping)]
-
-
-def _pop(space: Keyspace, entry: Entry, count: int, lowest: bool) -> Scored:
-    if count == 0:
-        return []
-    within = index_range(0, count - 1) if lowest else index_range(0, count - 1).reversed()
-    start, stop = within.limits(sorted_set_at(space, entry))
-    rows = remove_ranks(space, entry, start, stop, "zpopmin" if lowest else "zpopmax")
-    if not lowest:
-        rows.reverse()
-    return scored(rows)

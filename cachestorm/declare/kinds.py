@@ -251,11 +251,12 @@ class Timeout(Double):
 
     def read(self, raw: object) -> object:
         seconds = parse_float(raw, self.text)
-        if seconds < 0:
+        # what is less than a millisecond below zero is zero, as in Redis
+        if seconds * 1000 <= -1:
             raise NotAFloatError("timeout is negative")
         if seconds * 1000 > INT64_MAX:
             raise NotAFloatError("timeout is out of range")
-        return seconds
+        return max(seconds, 0.0)
 
 
 class Ttl(Kind):
@@ -409,6 +410,7 @@ NAMED_KINDS: Final = {
 CHOICE_REFUSALS: Final = {
     "from": "exactly one of FROMMEMBER or FROMLONLAT can be specified for {command}",
     "by": "exactly one of BYRADIUS and BYBOX can be specified for {command}",
+    "unblock-type": "CLIENT UNBLOCK reason should be TIMEOUT or ERROR",
     "unit": "unsupported unit provided. please use M, KM, FT, MI",
 }
 

@@ -331,6 +331,27 @@ def keyed_scores(value: object, bound: Bound) -> object:
 
 
 @_named
+def popped_element(value: object, bound: Bound) -> object:
+    """BLPOP, BRPOP: (key, element); None: a null array."""
+    if value is None:
+        return NULL_ARRAY
+    key, element = cast("tuple[object, object]", value)
+    return [key, _stored(element)]
+
+
+@_named
+def popped_member(value: object, bound: Bound) -> object:
+    """BZPOPMIN, BZPOPMAX: (key, member, score); None: a null array."""
+    return NULL_ARRAY if value is None else list(cast("Iterable[object]", value))
+
+
+@_named
+def moved(value: object, bound: Bound) -> object:
+    """BLMOVE, BRPOPLPUSH: a stored value that may be None; MISSING: a null array."""
+    return NULL_ARRAY if value is MISSING else _stored(value)
+
+
+@_named
 def reasons(value: object, bound: Bound) -> object:
     """WHY: a map of names to what is known; None: null."""
     if value is None:

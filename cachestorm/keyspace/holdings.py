@@ -27,6 +27,7 @@ from cachestorm.keyspace.expiry import ExpiryIndex, Idle
 from cachestorm.keyspace.hot_keys import HotKeys
 from cachestorm.keyspace.shared_state import SharedState
 from cachestorm.keyspace.tag_index import TagIndex
+from cachestorm.keyspace.waiting import Waiting
 from cachestorm.keyspace.watches import Watches
 from cachestorm.values.buffer import Buffer
 from cachestorm.values.container import Container
@@ -88,6 +89,8 @@ class Holdings(Scales):
         self.book: i64 = shared.ledger.open_book()
         # None while no key is watched
         self.watches: Watches | None = None
+        # None while nobody waits for a key
+        self.waiting: Waiting | None = None
         self.listed: bool = False
         # whether the caller has made room for all that it puts
         self._has_room: bool = False
@@ -155,8 +158,18 @@ class Holdings(Scales):
         self.listed = True
         other.listed = True
         self.shared.sequence += 1
+        self._look_for_waiting()
+        other._look_for_waiting()
         if (self.interest | other.interest) & SPACE:
             self.emit(SPACE, "swapped", other.name)
+
+    def _look_for_waiting(self) -> None:
+        """Says which of the keys that somebody waits for are here."""
+        if self.waiting is not None:
+            for line in self.waiting.lines.values():
+                entry = self.entries.get(line.key)
+                if entry is not None and entry.kind == line.kind:
+                    self.shared.ready.append(line)
 
     def _touch_watched(self, watches: Watches) -> None:
         """Notes, of those watches, which keys are here and live."""
@@ -496,6 +509,11 @@ class Holdings(Scales):
             if key in self.expiry.idle:
                 charged += IDLE_BYTES
             assert 0 < entry.version <= self.shared.sequence
+            if self.waiting is not None and not self.shared.in_transaction():
+                is_awaited = (int(entry.kind), key) in self.waiting.lines
+                assert not (is_awaited and self.is_live(entry))
+        if self.waiting is not None:
+            self.waiting._check()
         self.expiry._check(self.entries)
         self.policy._check(self.dense)
         self.tags._check(self.entries)

@@ -22,6 +22,7 @@ from cachestorm.events import HIT, MISS, TAG_EVENTS, TAGS
 from cachestorm.keyspace.hot_keys import CAPACITY
 from cachestorm.keyspace.tag_hierarchy import HIERARCHY_BYTES
 from cachestorm.keyspace.tag_index import Invalidation
+from cachestorm.keyspace.waiting import Waiter, Waiting
 from cachestorm.keyspace.watches import Watch, Watches
 from cachestorm.keyspace.writes import Writes
 from cachestorm.values.buffer import Buffer
@@ -131,6 +132,21 @@ class Keyspace(Writes):
         if entry is None:
             return watch.was_there
         return not watch.was_there or entry.version > watch.since
+
+    # -- waiting
+
+    def wait(self, waiter: Waiter) -> None:
+        """Has one served as soon as one of its keys holds something; `end_wait` ends it."""
+        if self.waiting is None:
+            self.waiting = Waiting()
+        self.waiting.add(waiter)
+
+    def end_wait(self, waiter: Waiter) -> None:
+        """Ends the waiting of one; nothing if it does not wait."""
+        if self.waiting is not None:
+            self.waiting.discard(waiter)
+            if not self.waiting.lines:
+                self.waiting = None
 
     # -- tags
 

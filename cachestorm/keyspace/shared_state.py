@@ -9,12 +9,15 @@ Written under the latch by keyspaces; the store above it makes and drops keyspac
    frees whatever exceeds the bound of what may wait: the limit of memory less what the store
    holds, or `MOST_PENDING_BYTES` without a limit. So memory cannot run away from a program that
    makes and drops large values in a loop, and nobody else waits for any of it.
-3. Time stands still between `enter` and `leave`.
+3. Who waits for what a visit has put is served before the latch is released, and woken after
+   that.
+4. Time stands still between `enter` and `leave`.
 """
 
 from __future__ import annotations
 
 import time
+from collections import deque
 from typing import Final
 
 from librt.time import time as wall_time
@@ -28,6 +31,7 @@ from cachestorm.keyspace.effects import Effects
 from cachestorm.keyspace.latch import STEPS_ARE_ATOMIC, Latch
 from cachestorm.keyspace.lazy_free import REAPING_STEP, SMALL, STEP, LazyFree
 from cachestorm.keyspace.ledger import Ledger
+from cachestorm.keyspace.waiting import Line, Waiter
 from cachestorm.values.container import Container
 from cachestorm.values.weights import is_shared
 
@@ -77,6 +81,8 @@ class SharedState:
         # whether a command of that transaction is at work
         self._busy: bool = False
         self.to_drop: list[object] = []
+        # the keys that somebody waits for, and that hold something now
+        self.ready: Final[deque[Line]] = deque()
         self.lazy_free: Final = LazyFree()
         # when the last step of freeing ended, and for how long none is due
         self._swept_at: float = 0.0
@@ -115,6 +121,9 @@ class SharedState:
         if self.transaction:
             self._busy = False
             return
+        if self.ready:
+            self._serve()
+            return
         dead: list[object] | None = None
         if self.to_drop:
             dead = self.to_drop
@@ -129,6 +138,24 @@ class SharedState:
         dropped_here(dead)
         if self.lazy_free.batches:
             self._sweep()
+
+    def _serve(self) -> None:
+        """Serves those who wait for what this visit has put, and then gives the latch back.
+
+        What is moved for one may be what another waits for.
+        """
+        served: list[Waiter] = []
+        try:
+            while self.ready:
+                self.ready.popleft().serve(served)
+        finally:
+            # were one left, nobody would give the latch back
+            self.ready.clear()
+            try:
+                self.leave()
+            finally:
+                for waiter in served:
+                    waiter.wake()
 
     def _sweep(self) -> None:
         waiting = self.lazy_free
@@ -220,6 +247,7 @@ class SharedState:
         """In a child process: whatever other threads were about, they stayed behind."""
         self.effects.forked()
         self.lazy_free.forked()
+        self.ready.clear()
         self.broker.forked()
 
     def in_transaction(self) -> bool:

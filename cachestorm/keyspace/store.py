@@ -392,6 +392,12 @@ class Store(SharedState):
                 break
         return met
 
+    def forked(self) -> None:
+        super().forked()
+        # a pop for somebody who stayed behind would be lost
+        for space in self._spaces.values():
+            space.waiting = None
+
     def _check(self) -> None:
         """Asserts all invariants of all keyspaces. O(everything)."""
         used: i64 = 0

@@ -26,6 +26,7 @@ from cachestorm.keyspace.budget import NOWHERE, Budget
 from cachestorm.keyspace.expiry import Idle
 from cachestorm.keyspace.holdings import ENTRY_BYTES, IDLE_BYTES, KEY_DEADLINE_BYTES, size_of
 from cachestorm.keyspace.removals import FIELD_ROUNDS
+from cachestorm.keyspace.waiting import Waiting
 from cachestorm.values.buffer import Buffer
 from cachestorm.values.weights import is_shared, unbox, weigh, weight_of_ascii, weight_of_bytes
 
@@ -209,9 +210,17 @@ class Writes(Budget):
             self.tell(PUT, event, entry, value)
         if expires_at_ms != 0 and self.interest & EXPIRY and deadline_event != "":
             self.tell(EXPIRY, deadline_event, entry, value)
+        if self.waiting is not None:
+            self._ready(self.waiting, kind, key)
         if expires_at_ms != 0 and expires_at_ms <= self.shared.now_ms():
             self.remove(entry, _EXPIRED)
         return entry
+
+    def _ready(self, waiting: Waiting, kind: u8, key: str) -> None:
+        """Has those served who wait for such a value at a key, as the latch is given back."""
+        line = waiting.lines.get((kind, key))
+        if line is not None:
+            self.shared.ready.append(line)
 
     def put_all(self, values: dict[str, object], kinds: list[u8], expires_at_ms: i64) -> None:
         """Puts many untagged keys, all or none.

@@ -12,6 +12,7 @@ from cachestorm.entry import ZSET, Entry
 from cachestorm.errors import ArgumentError
 from cachestorm.keyspace.keyspace import Keyspace
 from cachestorm.operations.containers import admit, entry_of, settle, sorted_set_at
+from cachestorm.operations.ranges import index_range
 from cachestorm.values.ranking import Row
 from cachestorm.values.sorted_set import SortedSet, member_of
 
@@ -110,3 +111,15 @@ def remove_ranks(space: Keyspace, entry: Entry, start: i64, stop: i64, event: st
     if gone:
         settle(space, entry, found, before, event)
     return gone
+
+
+def pop_scored(space: Keyspace, entry: Entry, count: int, lowest: bool) -> Scored:
+    """Pops the members of the lowest or of the highest scores, these first."""
+    if count == 0:
+        return []
+    within = index_range(0, count - 1) if lowest else index_range(0, count - 1).reversed()
+    start, stop = within.limits(sorted_set_at(space, entry))
+    rows = remove_ranks(space, entry, start, stop, "zpopmin" if lowest else "zpopmax")
+    if not lowest:
+        rows.reverse()
+    return scored(rows)

@@ -7,7 +7,9 @@ everything.
 
 from __future__ import annotations
 
+import re
 import socket
+from collections.abc import Callable
 from typing import Protocol
 
 from real_servers import HOST, RealServer
@@ -43,6 +45,11 @@ def encode(line: str) -> bytes:
         assert isinstance(arg, bytes)
         parts.append(b"$%d\r\n%s\r\n" % (len(arg), arg))
     return b"".join(parts)
+
+
+def with_ids(line: str, id_of: Callable[[str], int]) -> str:
+    """A line with the ids of the clients that it names: `@a` is that of a."""
+    return re.sub(r"@([a-z])", lambda name: str(id_of(name[1])), line)
 
 
 def split_values(data: bytes) -> list[bytes]:
@@ -83,7 +90,7 @@ class Ours:
         """The session of a client, which comes when it is first needed."""
         if client not in self.sessions:
             session = Session(self.endpoint, "127.0.0.1:1")
-            session.carrier = self._inboxes[client] = Inbox()
+            session.carrier = self._inboxes[client] = Inbox(session)
             self.sessions[client] = session
             if self._resp3:
                 session.receive(b"HELLO 3\r\n")
@@ -92,7 +99,7 @@ class Ours:
     def say(self, client: str, line: str) -> Heard:
         session = self.session(client)
         inbox = self._inboxes[client]
-        inbox.data += session.receive(encode(line))
+        inbox.data += session.receive(encode(with_ids(line, self._id)))
         while session.backlog:
             inbox.data += session.receive(b"")
         self.endpoint.deliver()
@@ -102,6 +109,9 @@ class Ours:
                 heard[name] = split_values(inbox.data)
                 inbox.data = b""
         return heard
+
+    def _id(self, client: str) -> int:
+        return self.session(client).id
 
     def leave(self, client: str) -> None:
         """The client's connection ends."""
@@ -116,9 +126,13 @@ class Ours:
 class Inbox(Carrier):
     """What a client of ours has heard."""
 
-    def __init__(self) -> None:
+    def __init__(self, session: Session) -> None:
         super().__init__()
         self.data = b""
+        self._session = session
+
+    def resume(self) -> None:
+        self.data += self._session.receive(b"")
 
     def send(self, data: bytes) -> None:
         self.data += data
@@ -131,6 +145,7 @@ class Theirs:
         self._server = server
         self._resp3 = resp3
         self._sockets: dict[str, socket.socket] = {}
+        self._ids: dict[str, int] = {}
         self._asker = socket.create_connection((HOST, server.port), 5)
         self._ask(b"FLUSHALL\r\n", b"+OK\r\n")
 
@@ -142,6 +157,8 @@ class Theirs:
         if client not in self._sockets:
             made = socket.create_connection((HOST, self._server.port), 5)
             self._sockets[client] = made
+            made.sendall(b"CLIENT ID\r\n")
+            self._ids[client] = int(made.recv(100)[1:])
             if self._resp3:
                 made.sendall(b"HELLO 3\r\n")
                 said = b""
@@ -150,7 +167,8 @@ class Theirs:
         return self._sockets[client]
 
     def say(self, client: str, line: str) -> Heard:
-        self._socket(client).sendall(encode(line))
+        said = with_ids(line, self._id)
+        self._socket(client).sendall(encode(said))
         # the first may be read in the same turn as what was said, the second comes after it
         for _ in range(2):
             self._ask(b"PING\r\n", b"+PONG\r\n")
@@ -164,6 +182,10 @@ class Theirs:
             finally:
                 sock.settimeout(5)
         return heard
+
+    def _id(self, client: str) -> int:
+        self._socket(client)
+        return self._ids[client]
 
     def leave(self, client: str) -> None:
         """The client's connection ends."""
