@@ -265,8 +265,8 @@ _KINDS: Final[dict[int, str]] = {
 class Effect:
     """One change of state.
 
-    It is not tracked by the garbage collector. Whoever keeps one in an object that is its
-    `value`, or that this refers to, makes a cycle that is never freed.
+    It is not tracked by the garbage collector. Keeping one in an object that is its `value`,
+    or that its value refers to, makes a cycle that is never freed.
 
     Attributes:
         version: the number of the write in the order of all writes of this cache. Effects come
@@ -276,7 +276,7 @@ class Effect:
         namespace: where it happened.
         key: which key or tag; empty for a whole namespace; the other one of a swap.
         cause: why it left, of a removal.
-        value: what was stored, or what was let go; None unless somebody asked for VALUES,
+        value: what was stored, or what was removed; None unless somebody asked for VALUES,
             and for a hash, a list, a set or a sorted set. Of settings a dict of them.
         delta: what changed in a container; None unless somebody asked for DELTAS.
         expires_at_ms: the deadline of the key now; 0 for never.

@@ -152,8 +152,8 @@ class Face(Edge):
     ) -> Awaitable[T]:
         """As `get_or_set`, to be awaited; the loader may be a coroutine function.
 
-        The tasks of asyncio and trio, and threads, wait for one load together. Whoever is
-        cancelled harms no other; if it is the one that loads, another begins anew.
+        The tasks of asyncio and trio, and threads, wait for one load together. Cancelling one
+        affects no other; if it is the one that loads, another begins anew.
         """
         from cachestorm.loading.calls import aget_or_set
 

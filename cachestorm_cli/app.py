@@ -42,7 +42,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"cachestorm: {error}", file=sys.stderr)
         return error.exit_code
     except BrokenPipeError:
-        # whoever read our output has left; nothing is to be said to anybody
+        # the reader of our output has left; there is nobody to report to
         sys.stderr.close()
         return 1
     return 0

@@ -292,7 +292,7 @@ class RequestReader:
         self._lines = None
 
     def is_done(self) -> bool:
-        """Whether the last request ended where the bytes did; they are let go of then."""
+        """Whether the last request ended where the bytes did; they are dropped then."""
         if self._at < self._end:
             return False
         self._data = b""

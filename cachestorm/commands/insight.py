@@ -38,7 +38,7 @@ class Insight(Edge):
         """The keys of this namespace that are hit most, hottest first.
 
         Counts halve every five minutes. With N hits in all, a count is too low by at most
-        N / 256, and by the hits that the key had before the cache let go of it.
+        N / 256, and by the hits that the key had before the cache forgot its count.
 
         Args:
             count: how many; never more than 100 are given.

@@ -140,7 +140,7 @@ class Keys(Edge):
         "UNLINK key:rm-delete [key ...]",
         complexity="O(1) a key",
         fast=True,
-        summary="Delete keys; their values are let go outside of the lock, as with DEL.",
+        summary="Delete keys; their values are freed outside of the lock, as with DEL.",
     )
     @command(
         "DEL key:rm-delete [key ...]",
@@ -437,7 +437,7 @@ class Keys(Edge):
         summary="Remove all keys, tags and links of the namespace.",
     )
     def flushdb(self, *, async_: bool = False, sync: bool = False) -> bool:
-        """Empties this namespace. Memory is let go in steps, in either mode."""
+        """Empties this namespace. Memory is freed in steps, in either mode."""
         if async_ and sync:
             raise CommandSyntaxError()
         space = self._enter()

@@ -74,7 +74,7 @@ class Namespaces(Edge):
     def namespacedel(self, name: str) -> bool:
         """Deletes a namespace, its quota and its default time to live with it.
 
-        Whoever still uses it sees it empty and without limits, also where a server's
+        Clients that still use it see it empty and without limits, also where a server's
         configuration gave it some: these are given when the server starts.
 
         Raises:
@@ -144,7 +144,7 @@ class Namespaces(Edge):
     def swapdb(self, index1: int, index2: int) -> bool:
         """Swaps all that two namespaces hold, for everyone at once.
 
-        Whoever is in one of them is in the same name afterwards, and sees the keys of the
+        A client of one of them stays in the same name, and sees the keys of the
         other, with their tags, links and statistics. Quotas and default times to live stay
         with the names.
 

@@ -122,10 +122,10 @@ class Budget(Removals):
             self._make_room(0, 0)
 
     def _vacate(self, need: i64, now_ms: i64, is_latched: bool) -> i64:
-        """Makes room for a new entry, if that is simple, and leaves the victim's place open.
+        """Makes room for a new entry, if that is simple, and leaves the victim's slot open.
 
         Simple is that all entries are here and none is due. Without the latch, nothing may
-        be let go of that has a finalizer, nor made what the garbage collector tracks.
+        be freed that has a finalizer, nor made what the garbage collector tracks.
 
         Args:
             need: bytes that are to come.

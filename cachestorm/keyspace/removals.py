@@ -175,7 +175,7 @@ class Removals(Holdings):
         """Removes all entries, tags and links. O(1) for the caller.
 
         What is left is freed lazily; the ledger is not told of each key. O(N) in what an
-        invalidation has still to reap: whoever waits for its number gets all of it.
+        invalidation has still to reap: a caller that waits for its number gets all of it.
         """
         shared = self.shared
         shared.entry_count -= len(self.dense)
@@ -289,7 +289,7 @@ class Removals(Holdings):
         return met
 
     def _reap_fields(self, now: i64) -> i64:
-        """Looks at some entries, in turn, and lets go of the fields that are due.
+        """Looks at some entries, in turn, and removes the fields that are due.
 
         Returns:
             How many fields and entries have gone.

@@ -88,7 +88,7 @@ class Store(SharedState):
     def space(self, name: str) -> Keyspace:
         """The keyspace of a namespace, made on demand.
 
-        Whoever keeps it beyond this visit gets a `reference` to it in the same one.
+        A caller that keeps it beyond this visit gets a `reference` to it in the same one.
 
         Raises:
             NamespaceError: for a name that is not 1 to 128 printable characters without

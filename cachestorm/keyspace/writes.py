@@ -54,7 +54,7 @@ class Writes(Budget):
         """Puts an untagged scalar or `Boxed` value, if that takes one step.
 
         A compiled caller may use it without the latch while nobody holds it: it neither
-        gives up the GIL nor lets go of anything that has a finalizer.
+        gives up the GIL nor frees anything that has a finalizer.
 
         Args:
             kind: STRING or OBJECT.
@@ -260,7 +260,7 @@ class Writes(Budget):
         deadline = entry.expires_at_ms
         tags = self.tags.names(entry)
         idle = self.idle_of(entry)
-        # it must not be evicted, and let go of, to make room for itself
+        # it must not be evicted to make room for itself
         self.remove(entry, _RENAMED, "move_from")
         try:
             target.put(key, value, kind, deadline, tags, idle, "move_to", "")

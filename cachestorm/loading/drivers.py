@@ -182,7 +182,7 @@ async def _arun_beside(todo: Start) -> None:
 
 
 def _told(todo: Start, error: BaseException) -> None:
-    # whoever waits is told by the flight; nobody waits for a refresh
+    # those who wait are told by the flight; nobody waits for a refresh
     if not todo.is_awaited and sys.meta_path is not None:
         _log.warning("loading %r anew failed", todo.flight.key, exc_info=error)
 

@@ -50,7 +50,7 @@ from cachestorm.values.weights import box
 if TYPE_CHECKING:
     from cachestorm.cache import Cache
 
-# how often whoever waits looks whether the flight can still end
+# how often those who wait look whether the flight can still end
 LOOK_S: Final = 0.5
 LANDING_TRIES: Final = 200
 

@@ -89,7 +89,7 @@ class Notes:
         return self._notes.get(key)
 
     def put(self, key: str, note: Note, now_ms: int) -> None:
-        """Keeps a note in place of the one before; lets go of some that are spent."""
+        """Replaces the note that was kept before, and drops some that are spent."""
         self.drop(key)
         self._notes[key] = note
         for tag in note.tags:

@@ -93,7 +93,7 @@ class Index:
         self.of_instances: Final[dict[int, dict[Any, str]]] = {}
         self._instances: Final[dict[int, Places]] = {}
         self._references: Final[dict[int, weakref.ref[Any]]] = {}
-        # keys whose instance is gone: whoever is told so must not enter the cache
+        # keys whose instance is gone: the callback that says so must not enter the cache
         self._orphans: Final[deque[str]] = deque()
 
     def key_of(self, values: Iterable[Any], places: Places) -> str:

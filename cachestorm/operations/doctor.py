@@ -42,7 +42,7 @@ class Checkup:
         refused: writes that found no room; `largest_refused_bytes` is the largest of those
             that could never fit, or 0.
         overdue: keys that are past their deadlines and still there.
-        pending_bytes: what has left and is not let go of yet.
+        pending_bytes: what has left and is not freed yet.
         resident_bytes: of the process; 0 where that is not known.
         sampled, sampled_bytes: how many keys were looked at closely, and what they are
             charged at.

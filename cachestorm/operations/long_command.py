@@ -65,7 +65,7 @@ class LongCommand:
         reference: of the namespace, where nobody else may be holding it.
         sleeps: there is nothing to do until `notifier` is called.
         notifier: called by `wake` from any thread, maybe under the latch: it does no more than
-            pass the word on. Set by whoever carries the command, before it looks at `sleeps`.
+            pass the call on. Set by the driver of the command, before it looks at `sleeps`.
         wakes_at: when a sleep ends by itself, as `time.monotonic` counts; 0 for never.
         is_unblocked: it is to end with what it has: its time is up, or somebody said so.
     """
@@ -163,7 +163,7 @@ class LongCommand:
 
     def _slice(self, pauses: bool) -> bool:
         self.sleeps = False
-        # whoever wakes it from here on has something that is not looked at yet
+        # a call of `wake` from here on means something that is not looked at yet
         self._woken = False
         try:
             if self._refusal is not None:

@@ -166,7 +166,7 @@ class OptimisticResult(LongCommand):
         self._touched = None
 
     def _keep(self, part: list[object] | dict[str, object]) -> None:
-        """Remembers a list or dict that may become large, to let go of it slowly."""
+        """Remembers a list or dict that may become large, to free it lazily."""
         self._aside.append(part)
 
     def _keep_values(self, values: list[object]) -> None:

@@ -22,11 +22,11 @@ SHORTEST: Final = 4096
 
 
 class Buffer(Container):
-    """A string with room to grow.
+    """A string that can grow in place.
 
     Attributes:
-        data: its bytes. Whoever makes it longer does so by `grow`, and whoever changes some
-            says so by `wrote`.
+        data: its bytes. They are made longer by `grow`, and a change of some is reported by
+            `wrote`.
     """
 
     def __init__(self, raw: bytes) -> None:

@@ -26,7 +26,7 @@ class Container(Bulk):
 
     Attributes:
         size_bytes: what it occupies, with all it holds.
-        leaving: values that were removed and must be let go outside of the lock; None
+        leaving: values that were removed and must be dropped outside of the lock; None
             when there are none.
         diary: records of what has changed since it was last taken out; None while nobody
             wants to know. A copy keeps none.
