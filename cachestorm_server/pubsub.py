@@ -24,6 +24,11 @@ from cachestorm_server.session import REPLIES_ON, Session
 command: Final = partial(Declaration, group="pubsub", connection=True)
 
 
+_STRAY: Final = (
+    "unknown subcommand or wrong number of arguments for '{subcommand}'. Try PUBSUB HELP."
+)
+
+
 @command(
     "SUBSCRIBE channel:string [channel ...]",
     complexity="O(N) in the channels",
@@ -92,6 +97,7 @@ def sunsubscribe(session: Session, *shardchannel: str) -> Several:
 
 @command(
     "PUBSUB CHANNELS [pattern]",
+    stray=_STRAY,
     complexity="O(N) in the channels that somebody has subscribed to",
     flags="pubsub loading stale",
     summary="Return the channels that somebody has subscribed to.",
@@ -125,6 +131,7 @@ def pubsub_numpat(session: Session) -> int:
 
 @command(
     "PUBSUB SHARDCHANNELS [pattern]",
+    stray=_STRAY,
     complexity="O(N) in the shard channels that somebody has subscribed to",
     flags="pubsub loading stale",
     summary="Return the shard channels that somebody has subscribed to.",

@@ -47,7 +47,8 @@ class Declaration:
             for a missing key before the other arguments; or empty.
         narrowed: where options decide how a key is accessed (`variable_flags`), a function
             that says it of a call in the notation's words; or None.
-        stray: the refusal of words that fit nowhere; `{arg}` is the first of them.
+        stray: the refusal of words that fit nowhere; `{arg}` is the first of them,
+            `{subcommand}` what the caller named it.
             STRAY_IS_ARITY: more words than fit are a wrong number of arguments.
             STRAY_IS_NOTHING: they are not looked at (QUIT).
         once: tokens, separated by spaces, that are stray when they are said again; a choice

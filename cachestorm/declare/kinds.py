@@ -246,11 +246,26 @@ class Length(Double):
         return length(raw, self.name)
 
 
+def _is_huge(raw: object) -> bool:
+    """Whether digits spell a number above those that a double has."""
+    spelled = text_of(to_wire(raw)).lower()
+    try:
+        return "n" not in spelled and float(spelled) == float("inf")
+    except ValueError:
+        return False
+
+
 class Timeout(Double):
     """How long a blocking command waits: seconds as float; 0 is for ever."""
 
     def read(self, raw: object) -> object:
-        seconds = parse_float(raw, self.text)
+        try:
+            seconds = parse_float(raw, self.text)
+        except NotAFloatError:
+            # beyond a double, which is enough for any wait, there is still a number
+            if not _is_huge(raw):
+                raise
+            raise NotAFloatError("timeout is out of range") from None
         # what is less than a millisecond below zero is zero, as in Redis
         if seconds * 1000 <= -1:
             raise NotAFloatError("timeout is negative")

@@ -17,6 +17,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final, cast
 
+from cachestorm.codec import text_of, to_wire
 from cachestorm.declare.binder import Binder
 from cachestorm.declare.bound import Bound, Slots
 from cachestorm.declare.declaration import STRAY_IS_ARITY, STRAY_IS_NOTHING, Declaration
@@ -178,7 +179,10 @@ class Plan:
         bound.keys_only = keys_only
         at = self._matcher.match(argv, self._first, len(argv), bound)
         if at < len(argv) and self.declaration.stray != STRAY_IS_NOTHING:
-            raise stray_error(self.declaration.stray, argv[at])
+            stray = self.declaration.stray
+            if "{subcommand}" in stray:
+                stray = stray.replace("{subcommand}", text_of(to_wire(argv[1])))
+            raise stray_error(stray, argv[at])
         return bound
 
     def _call_direct(self, target: object, argv: list[object], default: object) -> object:

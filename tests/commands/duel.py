@@ -225,7 +225,9 @@ class Duel:
 
     def _asked(self, argv: list[bytes]) -> list[list[bytes]]:
         hello = [b"HELLO", b"3" if self.resp3 else b"2"]
-        return [hello, argv, [b"CLIENT", b"REPLY", b"ON"], [b"ECHO", LAST_WORD]]
+        # a transaction or a subscription would keep the last word from coming
+        ends = [[b"CLIENT", b"REPLY", b"ON"], [b"RESET"], [b"ECHO", LAST_WORD]]
+        return [hello, argv, *ends]
 
 
 def _first_reply(taken: bytes) -> Reply:
@@ -235,9 +237,9 @@ def _first_reply(taken: bytes) -> Reply:
     parsed(stream)
     while stream.tell() < len(taken):
         replies.append(parsed(stream))
-    if len(replies) > 2:
+    if len(replies) > 3:
         return replies[0]
-    if len(replies) == 2 and replies[1].value == LAST_WORD:
+    if len(replies) == 3 and replies[2].value == LAST_WORD:
         return Reply("", b"no reply")
     return replies[0] if replies else Reply("", b"hung up")
 

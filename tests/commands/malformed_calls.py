@@ -67,7 +67,9 @@ PATTERNS: Final = [b"*", b"?", b"[ab]*", b"[^a]", b"\\", b"[", b"", b"h*->f", b"
 SPECIAL: Final = [b"\r\n", b"'", b'"', b"-", b"$-1", b"%s", b"\x1b[0m", b"A" * 300]
 
 # What would end the real server, or keep it from answering, if it were called rightly.
-HANDS_OFF: Final = {"SHUTDOWN", "DEBUG", "MONITOR", "REPLICAOF", "FAILOVER", "CLIENT PAUSE"}
+HANDS_OFF = {"SHUTDOWN", "DEBUG", "MONITOR", "REPLICAOF", "FAILOVER", "CLIENT PAUSE"}
+# It looks at its arguments in another order in each version.
+HANDS_OFF |= {"CLIENT UNBLOCK"}
 
 MOST_REPEATS = 3
 OPTION_CHANCE = 0.4
