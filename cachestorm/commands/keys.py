@@ -7,7 +7,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import partial
 from typing import Final, cast
 
@@ -29,7 +29,7 @@ from cachestorm.keyspace.shared_state import LOOK
 from cachestorm.markers import MISSING
 from cachestorm.operations.copying import Copying
 from cachestorm.operations.long_command import LongCommand
-from cachestorm.operations.names import exact_key
+from cachestorm.operations.names import exact_key, keys_of
 from cachestorm.patterns import matches
 
 command: Final = partial(Declaration, group="generic")
@@ -147,9 +147,9 @@ class Keys(Edge):
         complexity="O(1) a key",
         summary="Delete keys.",
     )
-    def delete(self, *keys: str) -> int:
-        """Deletes keys. Returns how many were there."""
-        names = [exact_key(key) for key in keys]
+    def delete(self, *keys: str | Iterable[str]) -> int:
+        """Deletes keys, by name or in lists. Returns how many were there."""
+        names = keys_of(keys)
         space = self._enter()
         try:
             deleted = 0
@@ -172,9 +172,9 @@ class Keys(Edge):
         fast=True,
         summary="Count the keys that exist; one named twice counts twice.",
     )
-    def exists(self, *keys: str) -> int:
+    def exists(self, *keys: str | Iterable[str]) -> int:
         """How many of the named keys exist; one named twice counts twice."""
-        names = [exact_key(key) for key in keys]
+        names = keys_of(keys)
         space = self._enter()
         try:
             found = 0
@@ -191,9 +191,9 @@ class Keys(Edge):
         fast=True,
         summary="Count the keys that exist, and count this as an access to each.",
     )
-    def touch(self, *keys: str) -> int:
+    def touch(self, *keys: str | Iterable[str]) -> int:
         """How many of the named keys exist; each is accessed."""
-        names = [exact_key(key) for key in keys]
+        names = keys_of(keys)
         space = self._enter()
         try:
             found = 0
@@ -458,7 +458,7 @@ class Keys(Edge):
         summary="Remove all keys, tags and links of all namespaces.",
     )
     def flushall(self, *, async_: bool = False, sync: bool = False) -> bool:
-        """Empties all namespaces."""
+        """Empties every namespace, not only this one: that is `clear`, or `flushdb`."""
         if async_ and sync:
             raise CommandSyntaxError()
         self._enter()

@@ -73,14 +73,14 @@ def many(given: Iterable[object], what: str) -> Iterable[object]:
 
 
 def keys_of(keys: Iterable[object]) -> list[str]:
-    """Keys; one that is itself a list or tuple stands for its items.
+    """Keys; one that is itself a list, tuple or set stands for its items.
 
     Raises:
         TypeError: for a lone `str`, which would be taken for its letters.
     """
     found: list[str] = []
     for key in many(keys, "keys"):
-        if isinstance(key, (list, tuple)):
+        if type(key) is not str and isinstance(key, (list, tuple, set, frozenset)):
             for inner in key:
                 found.append(exact_key(inner))
         else:
