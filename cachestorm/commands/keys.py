@@ -272,7 +272,11 @@ class Keys(Edge):
     def _scan(
         self, cursor: int, match: str | None, count: int, kind: str | None
     ) -> tuple[int, list[str]]:
+        if match is not None:
+            _check_pattern(match)
         pattern = _pattern_of(match)
+        if kind is not None and not isinstance(kind, str):
+            raise TypeError(f"a type is a str, not {kind!r}")
         wanted = None if kind is None else kind.lower()
         found: list[str] = []
         space = self._enter()
@@ -439,7 +443,7 @@ class Keys(Edge):
     def flushdb(self, *, async_: bool = False, sync: bool = False) -> bool:
         """Empties this namespace. Memory is freed in steps, in either mode."""
         if async_ and sync:
-            raise CommandSyntaxError()
+            raise CommandSyntaxError("async_=True and sync=True exclude each other")
         space = self._enter()
         try:
             space.flush()
@@ -460,7 +464,7 @@ class Keys(Edge):
     def flushall(self, *, async_: bool = False, sync: bool = False) -> bool:
         """Empties every namespace, not only this one: that is `clear`, or `flushdb`."""
         if async_ and sync:
-            raise CommandSyntaxError()
+            raise CommandSyntaxError("async_=True and sync=True exclude each other")
         self._enter()
         try:
             self._store.flush_all()

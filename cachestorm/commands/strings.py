@@ -220,8 +220,10 @@ class Strings(Edge):
         names: list[str] | None,
         default: object,
     ) -> object:
-        if (nx and xx) or (keepttl and not lasting.is_default):
-            raise CommandSyntaxError()
+        if nx and xx:
+            raise CommandSyntaxError("nx=True and xx=True exclude each other")
+        if keepttl and not lasting.is_default:
+            raise CommandSyntaxError("keepttl=True and a time to live exclude each other")
         space = self._space
         lasting.begin("set", space, space.shared.now_ms())
         entry = space.find(key) if get else space.peek(key)
@@ -363,7 +365,7 @@ class Strings(Edge):
         """
         key = exact_key(key)
         if persist and ttl is not _UNSET:
-            raise CommandSyntaxError()
+            raise CommandSyntaxError("persist=True and a time to live exclude each other")
         ttl = plain_ttl(ttl)
         space = self._enter()
         try:

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from typing import cast
 
 from cachestorm.codec import checked_text, digits_of, plain_float
+from cachestorm.errors import CommandSyntaxError
 
 
 def exact_key(key: object) -> str:
@@ -59,6 +60,21 @@ def names_of(names: Iterable[object]) -> list[str]:
         else:
             found.append(name_of(name))
     return found
+
+
+def word_of(word: object, choices: tuple[str, ...], what: str) -> str:
+    """One of some words, which may be given in any case.
+
+    Raises:
+        CommandSyntaxError: for another one.
+        TypeError: for what is no `str`.
+    """
+    if not isinstance(word, str):
+        raise TypeError(f"{what} is a str, not {word!r}")
+    upper = word.upper()
+    if upper not in choices:
+        raise CommandSyntaxError(f"{what} is {' or '.join(choices)}, not {word!r}")
+    return upper
 
 
 def many(given: Iterable[object], what: str) -> Iterable[object]:
