@@ -1,6 +1,7 @@
 """CacheStorm: a cache that you import, and a server for every Redis client."""
 
 import logging
+from collections.abc import MutableMapping
 
 from cachestorm.cache import Cache
 from cachestorm.clock import Clock, ManualClock
@@ -11,6 +12,9 @@ from cachestorm.markers import MISSING, UNSET
 
 # where the program configures no logging, nothing is said
 logging.getLogger("cachestorm").addHandler(logging.NullHandler())
+
+# all of its methods are there; equality and hash are those of an object
+MutableMapping.register(Cache)
 
 __version__ = "0.1.0"
 

@@ -57,6 +57,7 @@ from cachestorm.keyspace.effects import Listening
 from cachestorm.keyspace.forks import guard
 from cachestorm.keyspace.keyspace import Keyspace
 from cachestorm.keyspace.store import DEFAULT, NamespaceReference, Store
+from cachestorm.mapping import WholeMapping
 from cachestorm.markers import MISSING
 from cachestorm.operations.lifetimes import milliseconds_of
 from cachestorm.operations.names import exact_namespace
@@ -93,6 +94,7 @@ class Cache(
     Insight,
     Messages,
     Face,
+    WholeMapping,
 ):
     """A typed, tag-aware, memory-bounded store inside this process.
 

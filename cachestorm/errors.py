@@ -26,10 +26,22 @@ class CacheStormError(Exception):
     http_status: ClassVar[int] = 400
     exit_code: ClassVar[int] = 1
 
+    def __reduce__(self) -> tuple[object, ...]:
+        # not by its `__init__`, whose arguments are seldom those of the text
+        return _remade, (type(self), self.args), self.__dict__ or None
+
     @property
     def resp(self) -> str:
         """The error as RESP carries it, without the leading `-`."""
         return f"{self.code} {self}"
+
+
+def _remade(kind: type[CacheStormError], args: tuple[object, ...]) -> CacheStormError:
+    """An error that was pickled or copied."""
+    # MemoryError's constructor makes none that is laid out as Exception
+    error = Exception.__new__(kind) if issubclass(kind, MemoryError) else kind.__new__(kind)
+    error.args = args
+    return error
 
 
 @mypyc_attr(native_class=False)

@@ -301,7 +301,7 @@ class HttpServer:
         return _json({"status": "ok", "uptime": go_duration(self._uptime_s())})
 
     async def _info(self, request: web.BaseRequest) -> web.Response:
-        stats = self._endpoint.cache.stats()
+        stats = self._endpoint.cache.store_stats()
         started = datetime.fromtimestamp(self._endpoint.started_at, UTC)
         return _json(
             {
@@ -356,7 +356,7 @@ class HttpServer:
         )
 
     async def _memory(self, request: web.BaseRequest) -> web.Response:
-        stats = self._endpoint.cache.stats()
+        stats = self._endpoint.cache.store_stats()
         used, keys = stats["used_memory"], stats["keys"]
         return _json(
             {

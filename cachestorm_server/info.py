@@ -70,7 +70,7 @@ def _clients(endpoint: Endpoint) -> Fields:
 
 
 def _memory(endpoint: Endpoint) -> Fields:
-    stats = endpoint.cache.stats()
+    stats = endpoint.cache.store_stats()
     used = stats["used_memory"]
     most = stats["max_memory"]
     resident = rss_bytes()
@@ -110,7 +110,7 @@ def _persistence(endpoint: Endpoint) -> Fields:
 
 
 def _stats(endpoint: Endpoint) -> Fields:
-    stats = endpoint.cache.stats()
+    stats = endpoint.cache.store_stats()
     return [
         ("total_connections_received", endpoint.connections),
         ("total_commands_processed", endpoint.commands),
@@ -183,7 +183,7 @@ def _keyspace(endpoint: Endpoint) -> Fields:
 
 
 def _cachestorm(endpoint: Endpoint) -> Fields:
-    stats = endpoint.cache.stats()
+    stats = endpoint.cache.store_stats()
     return [
         ("cachestorm_version", __version__),
         ("compiled", int(COMPILED)),

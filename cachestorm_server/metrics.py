@@ -77,7 +77,7 @@ def _one(value: float) -> Samples:
 
 
 def _counters(endpoint: Endpoint, http_commands: int) -> list[tuple[str, str, Samples]]:
-    stats = endpoint.cache.stats()
+    stats = endpoint.cache.store_stats()
     commands: Samples = [
         ({"endpoint": "resp"}, int(endpoint.commands)),
         ({"endpoint": "http"}, http_commands),
@@ -143,7 +143,7 @@ def _gauges(endpoint: Endpoint) -> list[tuple[str, str, Samples]]:
         (
             "max_memory_bytes",
             "The limit of memory of the whole cache, 0 for none.",
-            _one(cache.stats()["max_memory"]),
+            _one(cache.store_stats()["max_memory"]),
         ),
         (
             "resident_memory_bytes",

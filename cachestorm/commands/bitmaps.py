@@ -22,7 +22,7 @@ from cachestorm.entry import Entry
 from cachestorm.errors import ArgumentError, ArityError, CommandSyntaxError
 from cachestorm.events import Cause
 from cachestorm.keyspace.keyspace import Keyspace
-from cachestorm.operations.names import exact_key, keys_of
+from cachestorm.operations.names import exact_key, keys_of, word_of
 from cachestorm.operations.string_values import (
     buffer_of,
     keep_scalar,
@@ -248,9 +248,7 @@ class Bitmaps(Edge):
         """
         destkey = exact_key(destkey)
         names = keys_of(keys)
-        operation = operation.upper()
-        if operation not in (AND, OR, XOR, NOT):
-            raise CommandSyntaxError()
+        operation = word_of(operation, (AND, OR, XOR, NOT), "an operation")
         if not names:
             raise ArityError("bitop")
         if operation == NOT and len(names) > 1:

@@ -18,7 +18,7 @@ from cachestorm.declare.declaration import Declaration
 from cachestorm.errors import CommandSyntaxError
 from cachestorm.events import Cause
 from cachestorm.markers import UNSET
-from cachestorm.operations.lifetimes import deadline_of
+from cachestorm.operations.lifetimes import deadline_of, plain_ttl
 from cachestorm.operations.names import exact_key, key_values
 from cachestorm.operations.string_values import kind_of, length_of, wire_scalar
 from cachestorm.values.weights import box
@@ -66,10 +66,13 @@ class ConditionalStrings(Edge):
             InvalidTtlError: if the time to live is not positive.
             OutOfMemoryError: if there is no room for all of them; nothing has changed.
         """
-        if (nx and xx) or (keepttl and ttl is not _UNSET):
-            raise CommandSyntaxError()
+        if nx and xx:
+            raise CommandSyntaxError("nx=True and xx=True exclude each other")
+        if keepttl and ttl is not _UNSET:
+            raise CommandSyntaxError("keepttl=True and a time to live exclude each other")
         values = {key: box(value) for key, value in key_values(mapping)}
         kinds = [kind_of(held) for held in values.values()]
+        ttl = plain_ttl(ttl)
         space = self._enter()
         try:
             deadline = deadline_of(ttl, "msetex", space, space.shared.now_ms())

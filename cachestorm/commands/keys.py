@@ -7,7 +7,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import partial
 from typing import Final, cast
 
@@ -29,7 +29,7 @@ from cachestorm.keyspace.shared_state import LOOK
 from cachestorm.markers import MISSING
 from cachestorm.operations.copying import Copying
 from cachestorm.operations.long_command import LongCommand
-from cachestorm.operations.names import exact_key
+from cachestorm.operations.names import exact_key, keys_of
 from cachestorm.patterns import matches
 
 command: Final = partial(Declaration, group="generic")
@@ -147,9 +147,9 @@ class Keys(Edge):
         complexity="O(1) a key",
         summary="Delete keys.",
     )
-    def delete(self, *keys: str) -> int:
-        """Deletes keys. Returns how many were there."""
-        names = [exact_key(key) for key in keys]
+    def delete(self, *keys: str | Iterable[str]) -> int:
+        """Deletes keys, by name or in lists. Returns how many were there."""
+        names = keys_of(keys)
         space = self._enter()
         try:
             deleted = 0
@@ -172,9 +172,9 @@ class Keys(Edge):
         fast=True,
         summary="Count the keys that exist; one named twice counts twice.",
     )
-    def exists(self, *keys: str) -> int:
+    def exists(self, *keys: str | Iterable[str]) -> int:
         """How many of the named keys exist; one named twice counts twice."""
-        names = [exact_key(key) for key in keys]
+        names = keys_of(keys)
         space = self._enter()
         try:
             found = 0
@@ -191,9 +191,9 @@ class Keys(Edge):
         fast=True,
         summary="Count the keys that exist, and count this as an access to each.",
     )
-    def touch(self, *keys: str) -> int:
+    def touch(self, *keys: str | Iterable[str]) -> int:
         """How many of the named keys exist; each is accessed."""
-        names = [exact_key(key) for key in keys]
+        names = keys_of(keys)
         space = self._enter()
         try:
             found = 0
@@ -272,7 +272,11 @@ class Keys(Edge):
     def _scan(
         self, cursor: int, match: str | None, count: int, kind: str | None
     ) -> tuple[int, list[str]]:
+        if match is not None:
+            _check_pattern(match)
         pattern = _pattern_of(match)
+        if kind is not None and not isinstance(kind, str):
+            raise TypeError(f"a type is a str, not {kind!r}")
         wanted = None if kind is None else kind.lower()
         found: list[str] = []
         space = self._enter()
@@ -439,7 +443,7 @@ class Keys(Edge):
     def flushdb(self, *, async_: bool = False, sync: bool = False) -> bool:
         """Empties this namespace. Memory is freed in steps, in either mode."""
         if async_ and sync:
-            raise CommandSyntaxError()
+            raise CommandSyntaxError("async_=True and sync=True exclude each other")
         space = self._enter()
         try:
             space.flush()
@@ -458,9 +462,9 @@ class Keys(Edge):
         summary="Remove all keys, tags and links of all namespaces.",
     )
     def flushall(self, *, async_: bool = False, sync: bool = False) -> bool:
-        """Empties all namespaces."""
+        """Empties every namespace, not only this one: that is `clear`, or `flushdb`."""
         if async_ and sync:
-            raise CommandSyntaxError()
+            raise CommandSyntaxError("async_=True and sync=True exclude each other")
         self._enter()
         try:
             self._store.flush_all()

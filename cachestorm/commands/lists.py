@@ -18,11 +18,11 @@ from cachestorm.commands.edge import Edge
 from cachestorm.declare.declaration import Declaration
 from cachestorm.declare.kinds import UNEVEN, ZERO_RANK
 from cachestorm.entry import LIST
-from cachestorm.errors import ArgumentError, CommandSyntaxError, NoSuchKeyError
+from cachestorm.errors import ArgumentError, NoSuchKeyError
 from cachestorm.operations.containers import entry_of, folded, list_at, settle, span
 from cachestorm.operations.list_ends import is_left, move_held, pop_held, push_held
 from cachestorm.operations.long_lists import LONG_LIST, Finding, Inserting, Sifting, Trimming
-from cachestorm.operations.names import exact_key, keys_of
+from cachestorm.operations.names import exact_key, keys_of, word_of
 from cachestorm.values.weights import box, unbox
 
 command: Final = partial(Declaration, group="list")
@@ -287,9 +287,7 @@ class Lists(Edge):
             The new length; 0 for a missing key, -1 where there is no such pivot.
         """
         key = exact_key(key)
-        side = where.upper()
-        if side not in ("BEFORE", "AFTER"):
-            raise CommandSyntaxError()
+        side = word_of(where, ("BEFORE", "AFTER"), "where")
         wire = to_wire(pivot)
         held = box(element)
         space = self._enter()

@@ -16,7 +16,7 @@ from cachestorm.codec import bytes_of
 from cachestorm.commands.edge import Edge
 from cachestorm.declare.declaration import Declaration
 from cachestorm.keyspace.keyspace import Keyspace
-from cachestorm.keyspace.store import rss_bytes
+from cachestorm.keyspace.store import counted, rss_bytes
 from cachestorm.operations.long_command import LongCommand
 from cachestorm.operations.names import exact_namespace
 
@@ -164,6 +164,27 @@ class Namespaces(Edge):
         return cast(bool, self._run(Swapping(one, other)))
 
     def stats(self) -> dict[str, int]:
+        """Counts of this namespace, since it was made; `store_stats` has those of all.
+
+        Returns:
+            `keys`, `expires` (keys with a deadline), `tags`, `hits`, `misses`, `sets` (keys
+            created), `expired`, `evicted`, `invalidated`, `used_memory` (bytes) and
+            `max_memory` (the quota in bytes; 0 for none).
+        """
+        space = self._enter()
+        try:
+            return {
+                "keys": len(space.dense),
+                "expires": int(space.expiry.count),
+                "tags": len(space.tags.nodes),
+                **counted(space),
+                "used_memory": int(space.used_bytes),
+                "max_memory": int(space.max_bytes),
+            }
+        finally:
+            self._leave()
+
+    def store_stats(self) -> dict[str, int]:
         """Counts over all namespaces, since the cache was made.
 
         Returns:
@@ -205,7 +226,7 @@ def namespaceinfo(cache: Namespaces, name: str | None = None) -> str:
 )
 def meminfo(cache: Namespaces) -> str:
     """The facts of the cache's memory, a line each."""
-    stats = cache.stats()
+    stats = cache.store_stats()
     used = stats["used_memory"]
     keys = stats["keys"]
     rss = rss_bytes()

@@ -68,7 +68,7 @@ class Scalars(Edge):
         fast=True,
         summary="Increment the integer value of a key by one.",
     )
-    def incr(self, key: str, amount: int = 1) -> int:
+    def incr(self, key: str, amount: object = 1) -> int:
         """Adds to the integer of a key, which counts as 0 while missing.
 
         Returns:
@@ -94,16 +94,17 @@ class Scalars(Edge):
         fast=True,
         summary="Decrement the integer value of a key by one.",
     )
-    def decr(self, key: str, amount: int = 1) -> int:
+    def decr(self, key: str, amount: object = 1) -> int:
         """Takes from the integer of a key; else as `incr`."""
-        if amount == INT64_MIN:
+        number = _amount_of(amount)
+        if number == INT64_MIN:
             raise ArgumentError("decrement would overflow")
-        return self._add(key, -amount)
+        return self._add(key, -number)
 
-    def _add(self, key: str, amount: int) -> int:
+    def _add(self, key: str, given: object) -> int:
         if type(key) is not str:
             key = exact_key(key)
-        amount = parse_int(amount)
+        amount = _amount_of(given)
         space = self._enter()
         try:
             entry = space.find(key)
@@ -316,6 +317,12 @@ class Scalars(Edge):
             raise ArgumentError("The specified keys must contain string values") from error
         finally:
             self._leave()
+
+
+def _amount_of(given: object) -> int:
+    if type(given) is int and INT64_MIN <= given <= INT64_MAX:
+        return given
+    return parse_int(given, f"an amount is an integer of 64 bits, not {given!r}")
 
 
 def _bytes_to_write(value: object) -> bytes:

@@ -19,7 +19,7 @@ from cachestorm.commands.sorted_set_ranges import SortedSetRanges
 from cachestorm.declare.declaration import Declaration
 from cachestorm.declare.kinds import UNEVEN
 from cachestorm.entry import ZSET
-from cachestorm.errors import ArgumentError, ArityError, CommandSyntaxError
+from cachestorm.errors import ArgumentError, ArityError, CommandSyntaxError, NotAFloatError
 from cachestorm.operations.containers import (
     SCAN_COUNT,
     check_draw,
@@ -439,4 +439,12 @@ def _rows(mapping: object) -> list[tuple[float, str]]:
     """Scores and members of a mapping, or of pairs in the order of the wire."""
     if isinstance(mapping, Mapping):
         return [(parse_float(score), name_of(member)) for member, score in mapping.items()]
-    return [(parse_float(score), name_of(member)) for score, member in pairs_of(mapping)]
+    rows: list[tuple[float, str]] = []
+    for score, member in pairs_of(mapping):
+        if isinstance(score, str) and isinstance(member, (int, float)):
+            raise NotAFloatError(
+                f"pairs are (score, member), not {(score, member)!r}; "
+                "a mapping is {member: score}"
+            )
+        rows.append((parse_float(score), name_of(member)))
+    return rows

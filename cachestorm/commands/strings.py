@@ -15,19 +15,18 @@ from mypy_extensions import i64, mypyc_attr, u8
 from cachestorm.commands.edge import Edge
 from cachestorm.declare.bound import Bound
 from cachestorm.declare.declaration import Declaration
-from cachestorm.entry import BUFFER, OBJECT, STRING, Entry
-from cachestorm.errors import CommandSyntaxError, WrongTypeError
+from cachestorm.entry import STRING
+from cachestorm.errors import CommandSyntaxError
 from cachestorm.events import Cause
 from cachestorm.keyspace.holdings import size_of
-from cachestorm.keyspace.keyspace import Keyspace
 from cachestorm.keyspace.latch import FINALIZERS_INTERRUPT, NOTHING_INTERRUPTS, STEPS_ARE_ATOMIC
 from cachestorm.keyspace.tag_index import checked_tags
 from cachestorm.markers import UNSET
 from cachestorm.operations.lifetimes import Lasting, deadline_of, plain_ttl
-from cachestorm.operations.names import exact_key, key_values
+from cachestorm.operations.names import exact_key, key_values, keys_of
 from cachestorm.operations.reply_size import ReplySize
-from cachestorm.operations.string_values import kind_of, scalar
-from cachestorm.values.weights import box, is_shared, unbox
+from cachestorm.operations.string_values import is_whole, kind_of, whole
+from cachestorm.values.weights import box, is_shared
 
 command: Final = partial(Declaration, group="string")
 
@@ -221,14 +220,16 @@ class Strings(Edge):
         names: list[str] | None,
         default: object,
     ) -> object:
-        if (nx and xx) or (keepttl and not lasting.is_default):
-            raise CommandSyntaxError()
+        if nx and xx:
+            raise CommandSyntaxError("nx=True and xx=True exclude each other")
+        if keepttl and not lasting.is_default:
+            raise CommandSyntaxError("keepttl=True and a time to live exclude each other")
         space = self._space
         lasting.begin("set", space, space.shared.now_ms())
         entry = space.find(key) if get else space.peek(key)
         former = default
         if get and entry is not None:
-            former = _whole(space, entry)
+            former = whole(space, entry)
         done = not (nx and entry is not None) and not (xx and entry is None)
         if done:
             if keepttl and entry is not None:
@@ -328,7 +329,7 @@ class Strings(Edge):
             entry = space.find(key)
             if entry is None:
                 return default
-            value = _whole(space, entry)
+            value = whole(space, entry)
             space.remove(entry, _DELETED)
             return value
         finally:
@@ -364,7 +365,7 @@ class Strings(Edge):
         """
         key = exact_key(key)
         if persist and ttl is not _UNSET:
-            raise CommandSyntaxError()
+            raise CommandSyntaxError("persist=True and a time to live exclude each other")
         ttl = plain_ttl(ttl)
         space = self._enter()
         try:
@@ -373,7 +374,7 @@ class Strings(Edge):
             entry = space.find(key)
             if entry is None:
                 return default
-            value = _whole(space, entry)
+            value = whole(space, entry)
             if deadline != 0 and deadline <= now:
                 space.remove(entry, _EXPIRED, "del")
             elif (persist or ttl is not _UNSET) and deadline != entry.expires_at_ms:
@@ -389,20 +390,20 @@ class Strings(Edge):
         reply="stored_all",
         summary="Return the values of many keys.",
     )
-    def mget(self, *keys: str, default: object = None) -> list[object]:
+    def mget(self, *keys: str | Iterable[str], default: object = None) -> list[object]:
         """The values of keys in order, `default` for each that is missing or a container."""
-        names = [exact_key(key) for key in keys]
+        names = keys_of(keys)
         space = self._enter()
         try:
             found: list[object] = []
             size = ReplySize(space)
             for name in names:
                 entry = space.find(name)
-                if entry is None or (entry.kind > OBJECT and entry.kind != BUFFER):
+                if entry is None or not is_whole(entry):
                     found.append(default)
                 else:
                     size.take(size_of(entry.kind, space.value(entry)))
-                    found.append(_whole(space, entry))
+                    found.append(whole(space, entry))
             return found
         finally:
             self._leave()
@@ -420,7 +421,7 @@ class Strings(Edge):
         Args:
             mapping: a mapping, or pairs of key and value.
         """
-        return self._set_many(mapping, False)
+        return self._put_many(mapping, _UNSET, _NO_TAGS, False)
 
     @command(
         "MSETNX key:ow-insert value [key value ...]",
@@ -430,19 +431,23 @@ class Strings(Edge):
     )
     def msetnx(self, mapping: object) -> bool:
         """Sets many keys in one step if all are missing. Returns whether it did."""
-        return self._set_many(mapping, True)
+        return self._put_many(mapping, _UNSET, _NO_TAGS, True)
 
-    def _set_many(self, mapping: object, only_new: bool) -> bool:
+    def _put_many(
+        self, mapping: object, ttl: object, tags: Iterable[str], only_new: bool
+    ) -> bool:
         values = {name: box(value) for name, value in key_values(mapping)}
         kinds = [kind_of(held) for held in values.values()]
+        names = checked_tags(tags)
+        ttl = plain_ttl(ttl)
         space = self._enter()
         try:
-            deadline = space.default_deadline()
+            deadline = deadline_of(ttl, "set", space, space.shared.now_ms())
             if only_new:
                 for name in values:
                     if space.peek(name) is not None:
                         return False
-            space.put_all(values, kinds, deadline)
+            space.put_all(values, kinds, deadline, names)
             return True
         finally:
             self._leave()
@@ -458,15 +463,3 @@ class Strings(Edge):
 def psetex(cache: Strings, key: str, ttl: object, value: object) -> bool:
     """Sets a key with a time to live."""
     return cache._store_whole(key, value, ttl, "psetex", False)
-
-
-def _object(entry: Entry, value: object) -> object:
-    if entry.kind == OBJECT:
-        return unbox(value)
-    raise WrongTypeError()
-
-
-def _whole(space: Keyspace, entry: Entry) -> object:
-    if entry.kind == OBJECT:
-        return unbox(space.value(entry))
-    return scalar(space, entry)

@@ -8,7 +8,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import partial
 from typing import Final, cast
 
@@ -34,14 +34,14 @@ _TAG_WORK: Final = "O(1) a tag"
 class Invalidating(LongCommand):
     """INVALIDATE: its first slice kills all keys for every reader, each slice reaps some."""
 
-    def __init__(self, space: Keyspace, tag: str, cascade: bool) -> None:
+    def __init__(self, space: Keyspace, tags: list[str], cascade: bool) -> None:
         super().__init__(space)
-        self._tag: Final = tag
+        self._tags: Final = tags
         self._cascade: Final = cascade
 
     def _work(self) -> Iterator[None]:
         space = self._space
-        descent = _reached(space, self._tag, self._cascade)
+        descent = _reached(space, self._tags, self._cascade)
         job = space.doom(list(descent))
         space.shared.ledger.remember(job, descent)
         while not space.reap_doomed(job.sequence):
@@ -49,9 +49,21 @@ class Invalidating(LongCommand):
         self._value = int(job.removed)
 
 
-def _reached(space: Keyspace, tag: str, cascade: bool) -> dict[str, str]:
+def _reached(space: Keyspace, tags: list[str], cascade: bool) -> dict[str, str]:
     """What an invalidation reaches: see `TagIndex.descent`."""
-    return space.tags.hierarchy.descent(tag) if cascade else {tag: ""}
+    return space.tags.hierarchy.descent(tags) if cascade else dict.fromkeys(tags, "")
+
+
+def _found(space: Keyspace, reached: Iterable[str], soft: bool) -> int:
+    """What an invalidation of these tags would return."""
+    if soft:
+        return sum([int(space.tags.count(name)) for name in reached])
+    keys: set[str] = set()
+    for name in reached:
+        for entry in space.tags.entries(name):
+            if space.fate(entry) is None:
+                keys.add(entry.key)
+    return len(keys)
 
 
 @mypyc_attr(allow_interpreted_subclasses=True)
@@ -153,32 +165,48 @@ class Tags(Edge):
             self._leave()
 
     @command(
-        "INVALIDATE tag [CASCADE] [SOFT]",
+        "INVALIDATE tag [CASCADE] [SOFT] [DRYRUN]",
         complexity="O(1) a tag until no reader sees its keys, then O(N) in the keys",
         writes=True,
         summary="Delete every key that bears a tag, or also those of all its children.",
     )
-    def invalidate(self, tag: str, *, cascade: bool = False, soft: bool = False) -> int:
-        """Deletes every key that bears a tag.
+    def invalidate(
+        self,
+        tag: str | Iterable[str],
+        *tags: str,
+        cascade: bool = False,
+        soft: bool = False,
+        dry_run: bool = False,
+    ) -> int:
+        """Deletes every key that bears a tag, or one of several.
 
         Nobody sees half of it: all keys are gone for every reader at once, and are
         reaped in slices between which other threads go on. Links survive.
 
         Args:
+            tag, tags: by name, or in a list.
             cascade: also the keys of all transitive children.
             soft: mark them stale instead, in O(1) a tag: a plain read misses them, a
                 loader that allows stale may still serve them.
+            dry_run: change nothing, only count; O(N) in the keys, while others wait.
 
         Returns:
             How many distinct keys were deleted; with `soft` how many were marked, where a
             key that bears several of the tags counts with each.
+
+        Raises:
+            TagError: for a tag that has not 1 to 1024 bytes.
         """
-        name = checked_tag(tag)
-        if not soft:
-            return cast(int, self._run(Invalidating(self._space, name, cascade)))
+        if isinstance(tag, (list, tuple, set, frozenset)):
+            names = checked_tags([*tag, *tags])
+        else:
+            names = checked_tags([tag, *tags])
+        if not soft and not dry_run:
+            return cast(int, self._run(Invalidating(self._space, names, cascade)))
         space = self._enter()
         try:
-            return int(space.soften(_reached(space, name, cascade)))
+            reached = _reached(space, names, cascade)
+            return _found(space, reached, soft) if dry_run else int(space.soften(reached))
         finally:
             self._leave()
 

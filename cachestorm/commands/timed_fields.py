@@ -10,6 +10,7 @@ Source: the commands are Valkey 9.1's.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import partial
 from typing import Final
 
@@ -224,6 +225,8 @@ def rows_of(
     rows: list[tuple[str, object]] = []
     if field is not _UNSET:
         if value is _UNSET:
+            if isinstance(field, Mapping):
+                raise TypeError(f"a mapping is given by name: {name}(key, mapping={field!r})")
             raise ArityError(name)
         rows.append((name_of(field), box(value)))
     if mapping is not None:

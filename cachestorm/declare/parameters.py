@@ -56,6 +56,10 @@ class Parameters:
         for candidate in (arg, arg + "_"):
             if candidate in self.names:
                 return self.names.index(candidate)
+        # a token is one word: DRYRUN is `dry_run`
+        for index, given in enumerate(self.names):
+            if given.replace("_", "") == arg:
+                return index
         return NO_SLOT
 
     def _read_source(self, function: Callable[..., object]) -> None:
@@ -95,7 +99,8 @@ def _definition(function: Callable[..., object]) -> ast.FunctionDef:
     owner = getattr(function, "__objclass__", function)
     body = _syntax_of(str(getattr(owner, "__module__", "")))
     for depth, name in enumerate(path):
-        for node in body:
+        # backwards: what overloads it comes before it
+        for node in reversed(body):
             if isinstance(node, ast.ClassDef) and node.name == name:
                 body = node.body
                 break

@@ -138,7 +138,7 @@ class Store(SharedState):
         )
 
     def _forget(self, space: Keyspace) -> None:
-        for what, count in _counted(space).items():
+        for what, count in counted(space).items():
             self._past[what] = self._past.get(what, 0) + count
         del self._spaces[space.name]
         self.loadings.pop(space.name, None)
@@ -243,23 +243,23 @@ class Store(SharedState):
         return self._random.randrange(size)
 
     def stats(self) -> dict[str, int]:
-        """Counts over all keyspaces; `Cache.stats` says which."""
+        """Counts over all keyspaces; `Cache.store_stats` says which."""
         spaces = list(self._spaces.values())
-        counted = dict(self._past)
+        total = dict(self._past)
         for space in spaces:
-            for what, count in _counted(space).items():
-                counted[what] = counted.get(what, 0) + count
+            for what, count in counted(space).items():
+                total[what] = total.get(what, 0) + count
         return {
             "keys": int(self.entry_count),
             "expires": sum(int(space.expiry.count) for space in spaces),
             "tags": sum(len(space.tags.nodes) for space in spaces),
             "namespaces": len(self.listed()),
-            "hits": counted["hits"],
-            "misses": counted["misses"],
-            "sets": counted["sets"],
-            "expired": counted["expired"],
-            "evicted": counted["evicted"],
-            "invalidated": counted["invalidated"],
+            "hits": total["hits"],
+            "misses": total["misses"],
+            "sets": total["sets"],
+            "expired": total["expired"],
+            "evicted": total["evicted"],
+            "invalidated": total["invalidated"],
             "refused": int(self.refused),
             "used_memory": int(self.used_bytes),
             "peak_memory": int(self.peak_bytes),
@@ -414,7 +414,7 @@ class Store(SharedState):
         self.ledger._check()
 
 
-def _counted(space: Keyspace) -> dict[str, int]:
+def counted(space: Keyspace) -> dict[str, int]:
     """What a keyspace has counted since it was made."""
     return {
         "hits": int(space.hits),

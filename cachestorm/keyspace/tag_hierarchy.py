@@ -108,13 +108,13 @@ class TagHierarchy(Bulk):
         """The direct children of a tag, in the order of their bytes."""
         return sorted(self._children.get(name, {}), key=bytes_of)
 
-    def descent(self, name: str) -> dict[str, str]:
-        """A tag and all its transitive children, each with a parent that leads to it.
+    def descent(self, names: list[str]) -> dict[str, str]:
+        """Tags and all their transitive children, each with a parent that leads to it.
 
-        The tag itself has none: an empty one.
+        The tags themselves have none: an empty one.
         """
-        seen: dict[str, str] = {name: ""}
-        waiting: list[str] = [name]
+        seen: dict[str, str] = dict.fromkeys(names, "")
+        waiting: list[str] = list(names)
         while waiting:
             parent = waiting.pop()
             for child in self._children.get(parent, {}):
@@ -128,7 +128,7 @@ class TagHierarchy(Bulk):
             assert children
             for child in children:
                 assert parent in self._parents[child]
-                assert parent not in self.descent(child)
+                assert parent not in self.descent([child])
         assert self.count == sum(len(below) for below in self._children.values())
         for child, parents in self._parents.items():
             assert parents

@@ -26,6 +26,7 @@ from cachestorm.keyspace.budget import NOWHERE, Budget
 from cachestorm.keyspace.expiry import Idle
 from cachestorm.keyspace.holdings import ENTRY_BYTES, IDLE_BYTES, KEY_DEADLINE_BYTES, size_of
 from cachestorm.keyspace.removals import FIELD_ROUNDS
+from cachestorm.keyspace.tag_index import LINK_BYTES
 from cachestorm.keyspace.waiting import Waiting
 from cachestorm.values.buffer import Buffer
 from cachestorm.values.weights import is_shared, unbox, weigh, weight_of_ascii, weight_of_bytes
@@ -222,29 +223,36 @@ class Writes(Budget):
         if line is not None:
             self.shared.ready.append(line)
 
-    def put_all(self, values: dict[str, object], kinds: list[u8], expires_at_ms: i64) -> None:
-        """Puts many untagged keys, all or none.
+    def put_all(
+        self,
+        values: dict[str, object],
+        kinds: list[u8],
+        expires_at_ms: i64,
+        tags: list[str] | None = None,
+    ) -> None:
+        """Puts many keys, all or none.
 
         Args:
             values: scalars and `Boxed` values by key.
             kinds: STRING or OBJECT, in the same order.
+            tags: of each of them.
 
         Raises:
             InvalidKeyError: for a key that has no bytes.
             OutOfMemoryError: if there is no room and no victim for all of them.
         """
-        need, new_entries = self._needed(values, expires_at_ms)
+        need, new_entries = self._needed(values, expires_at_ms, tags)
         while self._is_bounded():
             sequence = self.shared.sequence
             self._make_room(need, new_entries)
             if self.shared.sequence == sequence:
                 break
             # one that was evicted may be among those that are to be written
-            need, new_entries = self._needed(values, expires_at_ms)
+            need, new_entries = self._needed(values, expires_at_ms, tags)
         self._has_room = True
         try:
             for (key, value), kind in zip(values.items(), kinds, strict=True):
-                self.put(key, value, kind, expires_at_ms)
+                self.put(key, value, kind, expires_at_ms, tags)
         finally:
             self._has_room = False
 
@@ -272,9 +280,14 @@ class Writes(Budget):
                 self._has_room = False
             raise
 
-    def _needed(self, values: dict[str, object], expires_at_ms: i64) -> tuple[i64, i64]:
+    def _needed(
+        self, values: dict[str, object], expires_at_ms: i64, tags: list[str] | None
+    ) -> tuple[i64, i64]:
         """How many bytes and entries come in addition, when all of these are put."""
         need: i64 = 0
+        if tags and values:
+            # what makes a tag is paid once, a link to it by each key
+            need = self.tags.cost(tags) + LINK_BYTES * len(tags) * (len(values) - 1)
         new_entries: i64 = 0
         for key, value in values.items():
             entry = self.peek(key)

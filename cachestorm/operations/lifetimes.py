@@ -40,7 +40,14 @@ def plain_ttl(ttl: object) -> object:
     """
     if type(ttl) is int or ttl is None or ttl is _UNSET or isinstance(ttl, Lifetime):
         return ttl
-    return Lifetime(milliseconds_of(ttl), False)
+    milliseconds = milliseconds_of(ttl)
+    if milliseconds <= 0:
+        raise _not_positive(ttl)
+    return Lifetime(milliseconds, False)
+
+
+def _not_positive(ttl: object) -> InvalidTtlError:
+    return InvalidTtlError(f"a time to live is positive, or None for never, not {ttl!r}")
 
 
 def deadline_of(ttl: object, command: str, space: Keyspace, now_ms: i64) -> i64:
@@ -67,6 +74,8 @@ def deadline_of(ttl: object, command: str, space: Keyspace, now_ms: i64) -> i64:
     else:
         lifetime = milliseconds_of(ttl)
         absolute = False
+        if lifetime <= 0:
+            raise _not_positive(ttl)
     if lifetime > 0:
         # a sum of Python's integers: what a user gave may not fit into 64 bits
         start: int = 0 if absolute else now_ms
@@ -96,7 +105,7 @@ class Lasting:
         if idle is not None:
             idle_ms = milliseconds_of(idle)
             if not 0 < idle_ms < MANY_SECONDS * 1000:
-                raise InvalidTtlError("invalid idle time in 'set' command")
+                raise InvalidTtlError(f"an idle time is positive, or None, not {idle!r}")
         self._ttl: Final = plain_ttl(ttl)
         self._idle_ms: Final = idle_ms
         self._jitter: Final = jitter

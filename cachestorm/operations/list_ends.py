@@ -7,9 +7,9 @@ store holds them.
 from __future__ import annotations
 
 from cachestorm.entry import LIST, Entry
-from cachestorm.errors import CommandSyntaxError
 from cachestorm.keyspace.keyspace import Keyspace
 from cachestorm.operations.containers import admit, entry_of, list_at, settle
+from cachestorm.operations.names import word_of
 from cachestorm.values.list import ListValue
 
 
@@ -96,10 +96,7 @@ def is_left(where: str) -> bool:
     Raises:
         CommandSyntaxError: for what is neither LEFT nor RIGHT.
     """
-    side = where.upper()
-    if side not in ("LEFT", "RIGHT"):
-        raise CommandSyntaxError()
-    return side == "LEFT"
+    return word_of(where, ("LEFT", "RIGHT"), "an end of a list") == "LEFT"
 
 
 def _push_event(left: bool) -> str:

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from typing import cast
 
 from cachestorm.codec import checked_text, digits_of, plain_float
+from cachestorm.errors import CommandSyntaxError
 
 
 def exact_key(key: object) -> str:
@@ -61,6 +62,21 @@ def names_of(names: Iterable[object]) -> list[str]:
     return found
 
 
+def word_of(word: object, choices: tuple[str, ...], what: str) -> str:
+    """One of some words, which may be given in any case.
+
+    Raises:
+        CommandSyntaxError: for another one.
+        TypeError: for what is no `str`.
+    """
+    if not isinstance(word, str):
+        raise TypeError(f"{what} is a str, not {word!r}")
+    upper = word.upper()
+    if upper not in choices:
+        raise CommandSyntaxError(f"{what} is {' or '.join(choices)}, not {word!r}")
+    return upper
+
+
 def many(given: Iterable[object], what: str) -> Iterable[object]:
     """What is given where many belong.
 
@@ -73,14 +89,14 @@ def many(given: Iterable[object], what: str) -> Iterable[object]:
 
 
 def keys_of(keys: Iterable[object]) -> list[str]:
-    """Keys; one that is itself a list or tuple stands for its items.
+    """Keys; one that is itself a list, tuple or set stands for its items.
 
     Raises:
         TypeError: for a lone `str`, which would be taken for its letters.
     """
     found: list[str] = []
     for key in many(keys, "keys"):
-        if isinstance(key, (list, tuple)):
+        if type(key) is not str and isinstance(key, (list, tuple, set, frozenset)):
             for inner in key:
                 found.append(exact_key(inner))
         else:

@@ -16,10 +16,11 @@ from mypy_extensions import i64
 
 from cachestorm.codec import bytes_of, parse_float, text_of, to_wire
 from cachestorm.entry import BUFFER, HASH, LIST, OBJECT, SET, STRING, ZSET, Entry
-from cachestorm.errors import CommandSyntaxError, NotAFloatError, WrongTypeError
+from cachestorm.errors import NotAFloatError, WrongTypeError
 from cachestorm.keyspace.keyspace import Keyspace
 from cachestorm.markers import MISSING
 from cachestorm.operations.containers import entry_of, hash_at, replace
+from cachestorm.operations.names import word_of
 from cachestorm.operations.optimistic_result import PIECE, OptimisticResult
 from cachestorm.operations.reply_size import ReplySize
 from cachestorm.operations.sample_sort import SampleSort
@@ -48,10 +49,11 @@ class Order:
     """
 
     def __init__(self, by: str | None, order: str, alpha: bool, is_stored: bool) -> None:
-        if order.upper() not in ("ASC", "DESC"):
-            raise CommandSyntaxError()
+        direction = word_of(order, ("ASC", "DESC"), "an order")
+        if by is not None and not isinstance(by, str):
+            raise TypeError(f"a pattern is a str, not {by!r}")
         self.by = None if by is None else bytes_of(by)
-        self.is_descending = order.upper() == "DESC"
+        self.is_descending = direction == "DESC"
         self.is_alpha = alpha
         self.is_stored = is_stored
         self.is_kept = self.by is not None and b"*" not in self.by

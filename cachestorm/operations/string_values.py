@@ -15,6 +15,7 @@ from cachestorm.entry import BUFFER, OBJECT, STRING, Entry
 from cachestorm.errors import WrongTypeError
 from cachestorm.keyspace.keyspace import Keyspace
 from cachestorm.values.buffer import SHORTEST, Buffer
+from cachestorm.values.weights import unbox
 
 
 def kind_of(value: object) -> u8:
@@ -36,6 +37,22 @@ def scalar(space: Keyspace, entry: Entry) -> object:
     if entry.kind != BUFFER:
         raise WrongTypeError()
     return cast(Buffer, space.value(entry)).whole()
+
+
+def whole(space: Keyspace, entry: Entry) -> object:
+    """The value of an entry that is written and read in one piece, as it was given.
+
+    Raises:
+        WrongTypeError: if the key holds a container.
+    """
+    if entry.kind == OBJECT:
+        return unbox(space.value(entry))
+    return scalar(space, entry)
+
+
+def is_whole(entry: Entry) -> bool:
+    """Whether `whole` gives what an entry holds."""
+    return entry.kind <= OBJECT or entry.kind == BUFFER
 
 
 def wire_scalar(space: Keyspace, entry: Entry | None) -> bytes:

@@ -126,13 +126,13 @@ class TestWhatItSees:
         told = cache.memory_doctor()
         assert "2 writes were refused" in told
         assert "A write of 293." in told
-        assert cache.stats()["refused"] == 2
+        assert cache.store_stats()["refused"] == 2
 
     def test_that_lowering_a_limit_refuses_nobody(self) -> None:
         cache = Cache(policy="volatile-lru")
         fill(cache, 100)
         cache.max_memory = 100
-        assert cache.stats()["refused"] == 0
+        assert cache.store_stats()["refused"] == 0
 
     def test_keys_that_are_due(self) -> None:
         clock = ManualClock()
@@ -181,9 +181,9 @@ class TestWhatItSees:
     def test_looking_is_no_access_and_changes_nothing(self) -> None:
         cache = Cache(max_memory="1gb")
         fill(cache, 5000, ttl=100)
-        before = (cache.stats(), [entry.access for entry in cache._space.dense])
+        before = (cache.store_stats(), [entry.access for entry in cache._space.dense])
         cache.memory_doctor()
-        assert before == (cache.stats(), [entry.access for entry in cache._space.dense])
+        assert before == (cache.store_stats(), [entry.access for entry in cache._space.dense])
         cache._check()
 
 
@@ -192,7 +192,7 @@ def test_the_numbers_agree_with_the_accounts() -> None:
     fill(cache, 100)
     cache.flushdb()
     fill(cache, 10)
-    stats, numbers = cache.stats(), cache.execute("MEMORY", "STATS")
+    stats, numbers = cache.store_stats(), cache.execute("MEMORY", "STATS")
     assert numbers["total.allocated"] == stats["used_memory"]
     assert numbers["peak.allocated"] == stats["peak_memory"]
     assert numbers["keys.count"] == 10

@@ -153,9 +153,9 @@ def test_counters_do_not_go_back() -> None:
     view.get("k")
     view.get("none")
     view.invalidate("t")
-    before = cache.stats()
+    before = cache.store_stats()
     assert (before["hits"], before["sets"], before["invalidated"]) == (1, 1, 1)
     del view
     a_crowd(cache)
     assert list(cache._store._spaces)[:1] == ["default"] and "n" not in cache._store._spaces
-    assert {**before, "namespaces": 1} == cache.stats()
+    assert {**before, "namespaces": 1} == cache.store_stats()
