@@ -66,6 +66,8 @@ from cachestorm.sizes import parse_size
 if TYPE_CHECKING:
     from cachestorm.reaper import Reaper
 
+# What a listener is told that asks for nothing in particular.
+CHANGES_AND_VALUES: Final = CHANGES | VALUES
 DEFAULT_POLICY: Final = "adaptive"
 LONGEST_TTL_MS: Final = 1000 * 366 * 86_400_000
 
@@ -274,7 +276,7 @@ class Cache(
     def listen(
         self,
         listener: Listener,
-        interest: int = CHANGES | VALUES,
+        interest: int = CHANGES_AND_VALUES,
         *,
         namespace: str | None = None,
     ) -> None:

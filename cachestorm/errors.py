@@ -97,6 +97,18 @@ class CommandSyntaxError(CacheStormError, ValueError):
 
 
 @mypyc_attr(native_class=False)
+class ExcludingOptionsError(CommandSyntaxError):
+    """Options that exclude each other; the text names them as Python spells them."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(text)
+
+    @property
+    def resp(self) -> str:
+        return "ERR syntax error"
+
+
+@mypyc_attr(native_class=False)
 class ArityError(CommandSyntaxError):
     """Too few or too many arguments for a command."""
 

@@ -15,7 +15,7 @@ from mypy_extensions import i64, mypyc_attr, trait
 from cachestorm.codec import to_wire
 from cachestorm.commands.edge import Edge
 from cachestorm.declare.declaration import Declaration
-from cachestorm.errors import CommandSyntaxError
+from cachestorm.errors import ExcludingOptionsError
 from cachestorm.events import Cause
 from cachestorm.markers import UNSET
 from cachestorm.operations.lifetimes import deadline_of, plain_ttl
@@ -67,9 +67,9 @@ class ConditionalStrings(Edge):
             OutOfMemoryError: if there is no room for all of them; nothing has changed.
         """
         if nx and xx:
-            raise CommandSyntaxError("nx=True and xx=True exclude each other")
+            raise ExcludingOptionsError("nx=True and xx=True exclude each other")
         if keepttl and ttl is not _UNSET:
-            raise CommandSyntaxError("keepttl=True and a time to live exclude each other")
+            raise ExcludingOptionsError("keepttl=True and a time to live exclude each other")
         values = {key: box(value) for key, value in key_values(mapping)}
         kinds = [kind_of(held) for held in values.values()]
         ttl = plain_ttl(ttl)

@@ -21,6 +21,7 @@ from cachestorm.entry import kind_name
 from cachestorm.errors import (
     ArgumentError,
     CommandSyntaxError,
+    ExcludingOptionsError,
     NoSuchKeyError,
 )
 from cachestorm.events import ABSENT, Cause
@@ -443,7 +444,7 @@ class Keys(Edge):
     def flushdb(self, *, async_: bool = False, sync: bool = False) -> bool:
         """Empties this namespace. Memory is freed in steps, in either mode."""
         if async_ and sync:
-            raise CommandSyntaxError("async_=True and sync=True exclude each other")
+            raise ExcludingOptionsError("async_=True and sync=True exclude each other")
         space = self._enter()
         try:
             space.flush()
@@ -464,7 +465,7 @@ class Keys(Edge):
     def flushall(self, *, async_: bool = False, sync: bool = False) -> bool:
         """Empties every namespace, not only this one: that is `clear`, or `flushdb`."""
         if async_ and sync:
-            raise CommandSyntaxError("async_=True and sync=True exclude each other")
+            raise ExcludingOptionsError("async_=True and sync=True exclude each other")
         self._enter()
         try:
             self._store.flush_all()

@@ -16,7 +16,7 @@ from cachestorm.commands.edge import Edge
 from cachestorm.declare.bound import Bound
 from cachestorm.declare.declaration import Declaration
 from cachestorm.entry import STRING
-from cachestorm.errors import CommandSyntaxError
+from cachestorm.errors import ExcludingOptionsError
 from cachestorm.events import Cause
 from cachestorm.keyspace.holdings import size_of
 from cachestorm.keyspace.latch import FINALIZERS_INTERRUPT, NOTHING_INTERRUPTS, STEPS_ARE_ATOMIC
@@ -221,9 +221,9 @@ class Strings(Edge):
         default: object,
     ) -> object:
         if nx and xx:
-            raise CommandSyntaxError("nx=True and xx=True exclude each other")
+            raise ExcludingOptionsError("nx=True and xx=True exclude each other")
         if keepttl and not lasting.is_default:
-            raise CommandSyntaxError("keepttl=True and a time to live exclude each other")
+            raise ExcludingOptionsError("keepttl=True and a time to live exclude each other")
         space = self._space
         lasting.begin("set", space, space.shared.now_ms())
         entry = space.find(key) if get else space.peek(key)
@@ -365,7 +365,7 @@ class Strings(Edge):
         """
         key = exact_key(key)
         if persist and ttl is not _UNSET:
-            raise CommandSyntaxError("persist=True and a time to live exclude each other")
+            raise ExcludingOptionsError("persist=True and a time to live exclude each other")
         ttl = plain_ttl(ttl)
         space = self._enter()
         try:

@@ -12,6 +12,7 @@ type that the method says it returns leads it, as it is written anyway: `list[st
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from types import UnionType
 from typing import Final, cast, get_args, get_origin
 
@@ -123,7 +124,7 @@ class _Reading:
 
 
 def _items(wire: object) -> list[object]:
-    return wire.items if isinstance(wire, Members) else cast("list[object]", wire)
+    return list(wire.items if isinstance(wire, Members) else cast("Iterable[object]", wire))
 
 
 def _rows(wire: object, width: int) -> list[tuple[object, ...]]:

@@ -207,7 +207,7 @@ def test_what_a_client_can_name_is_charged_or_bounded() -> None:
 
 def test_a_number_to_add_fits_into_64_bits() -> None:
     cache = Cache()
-    with pytest.raises(CacheStormError, match="not an integer"):
+    with pytest.raises(CacheStormError, match="an integer of 64 bits"):
         cache.incr("n", 1 << 70)
     assert cache.get("n") is None
 

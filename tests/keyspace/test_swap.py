@@ -18,7 +18,7 @@ from cachestorm.keyspace.tag_index import Invalidation
 
 # What belongs to the name of a namespace, and so stays where it is.
 OF_THE_NAME = {
-    *{"shared", "name", "listed", "watches", "max_bytes", "default_ttl_ms"},
+    *{"shared", "name", "listed", "watches", "waiting", "max_bytes", "default_ttl_ms"},
     *{"interest", "_valued"},
     # a write that is under way, and what is already let go
     "_has_room",
