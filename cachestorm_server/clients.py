@@ -16,7 +16,7 @@ from cachestorm.declare.facts import help_of
 from cachestorm.declare.replies import OK
 from cachestorm.errors import ArgumentError, CacheStormError
 from cachestorm_server.connection import USER, printable
-from cachestorm_server.endpoint import database_of
+from cachestorm_server.databases import database_of
 from cachestorm_server.output_limits import NORMAL, PUBSUB
 from cachestorm_server.session import (
     REPLIES_OFF,

@@ -26,6 +26,7 @@ from cachestorm.keyspace.store import DATABASES
 from cachestorm.patterns import matches
 from cachestorm_server.descriptors import make_room
 from cachestorm_server.endpoint import Endpoint
+from cachestorm_server.notifications import normalize
 from cachestorm_server.output_limits import parse_limits, parse_memory, spell_limits
 from cachestorm_server.session import Session
 
@@ -82,6 +83,13 @@ def _set_max_memory(endpoint: Endpoint, text: str, check_only: bool) -> None:
         endpoint.cache.max_memory = size
 
 
+def _set_notifications(endpoint: Endpoint, text: str, check_only: bool) -> None:
+    if check_only:
+        normalize(text)
+    else:
+        endpoint.notifications.set(text)
+
+
 def _set_output_limits(endpoint: Endpoint, text: str, check_only: bool) -> None:
     limits = parse_limits(text)
     if not check_only:
@@ -126,6 +134,10 @@ PARAMETERS: Final[dict[str, tuple[Read, Write | None]]] = {
     "maxmemory": (lambda endpoint: str(endpoint.cache.max_memory or 0), _set_max_memory),
     "maxmemory-policy": (lambda endpoint: endpoint.cache.policy, _set_policy),
     "maxmemory-samples": (lambda endpoint: str(endpoint.cache.sample_size), _set_samples),
+    "notify-keyspace-events": (
+        lambda endpoint: endpoint.notifications.letters,
+        _set_notifications,
+    ),
     "port": (lambda endpoint: str(endpoint.settings.port), None),
     "proto-max-bulk-len": (lambda endpoint: str(endpoint.settings.max_bulk_bytes), None),
     "protected-mode": (

@@ -17,8 +17,8 @@ from mypy_extensions import i64, mypyc_attr
 
 from cachestorm.cache import Cache
 from cachestorm.declare.registry import Registry
-from cachestorm.keyspace.store import DATABASES, DEFAULT
 from cachestorm.operations.long_command import LongCommand
+from cachestorm_server.notifications import Notifications
 from cachestorm_server.settings import Settings
 
 if TYPE_CHECKING:
@@ -65,6 +65,7 @@ class Endpoint:
     Attributes:
         cache: the default namespace.
         broker: of the channels that clients listen to.
+        notifications: what is published of what happens to keys and tags.
         sessions: the open ones, by id.
         started_at: seconds since 1970.
         event_loop: which library carries the bytes.
@@ -83,6 +84,7 @@ class Endpoint:
     def __init__(self, cache: Cache, registry: Registry, settings: Settings) -> None:
         self.cache: Final = cache.serving_others()
         self.broker: Final = self.cache._store.broker
+        self.notifications: Final = Notifications(self.cache)
         self.registry: Final = registry
         self.settings: Final = settings
         self.sessions: Final[dict[int, Session]] = {}
@@ -156,13 +158,3 @@ class Endpoint:
         self.net_in_bytes = 0
         self.net_out_bytes = 0
         self.cut_off = 0
-
-
-def database_of(namespace: str) -> int:
-    """The number that SELECT knows a namespace by; -1 if it has none."""
-    if namespace == DEFAULT:
-        return 0
-    digits = namespace[2:]
-    if not namespace.startswith("db") or not digits.isdecimal() or digits.startswith("0"):
-        return -1
-    return int(digits) if len(digits) < 3 and int(digits) < DATABASES else -1

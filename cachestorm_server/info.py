@@ -25,7 +25,8 @@ from cachestorm.channels import CHANNEL, PATTERN, SHARD
 from cachestorm.errors import NamespaceError
 from cachestorm.keyspace.store import rss_bytes
 from cachestorm.sizes import human_bytes
-from cachestorm_server.endpoint import Endpoint, database_of
+from cachestorm_server.databases import database_of
+from cachestorm_server.endpoint import Endpoint
 
 # What clients and tools take us for, and what our answers are compared with.
 REDIS_VERSION: Final = "7.2.4"

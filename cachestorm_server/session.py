@@ -45,7 +45,8 @@ from cachestorm.declare.plan import Plan
 from cachestorm.declare.replies import QUEUED
 from cachestorm.errors import ArgumentError, ArityError, CacheStormError
 from cachestorm.operations.long_command import LongCommand, Unfinished
-from cachestorm_server.endpoint import WAKE, Endpoint, database_of
+from cachestorm_server.databases import database_of
+from cachestorm_server.endpoint import WAKE, Endpoint
 from cachestorm_server.monitoring import monitor_line
 from cachestorm_server.replies import write_error, write_reply
 from cachestorm_server.requests import ProtocolError, RequestReader

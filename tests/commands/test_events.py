@@ -1,7 +1,7 @@
 """What a change is called: as Redis' keyspace notifications call it, in the same order.
 
 Random commands of all families go to a real server with `notify-keyspace-events KEA` and to a
-session of ours, and what either tells is compared, event by event.
+session of ours with the same, and what either tells is compared, event by event.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from real_servers import HOST, RealServer
 from vocabulary import random_command
 
 import cachestorm
-from cachestorm import Effect, Interest
+import cachestorm_server.configuration  # noqa: F401  declares CONFIG
 from cachestorm.codec import text_of
 from cachestorm.events import CLASSES
 
@@ -28,8 +28,7 @@ FAMILIES = sorted(path.stem for path in (HERE / "scripts").glob("*.txt"))
 FIRST_SEED = int(os.environ.get("CACHESTORM_SEED", "0"))
 SEEDS = range(FIRST_SEED, FIRST_SEED + (200 if os.environ.get("CACHESTORM_NIGHTLY") else 12))
 COMMANDS_A_SEED = 250
-# what `A` stands for, without the classes of what we have not
-ALL_CLASSES = "g$lshzxe"
+LETTERS = [b"CONFIG", b"SET", b"notify-keyspace-events", b"KEA"]
 
 Told = list[tuple[str, str]]
 
@@ -62,21 +61,17 @@ class TheirEvents:
 
 
 class OurEvents:
-    """A listener that keeps what has a notification in Redis."""
+    """A subscriber of the process that hears all keyspace events of ours."""
 
     def __init__(self, ours: Ours) -> None:
-        self._told: Told = []
-        ours.cache.listen(self._hear, Interest.CHANGES)
-
-    def _hear(self, effect: Effect) -> None:
-        letter = CLASSES[effect.event]
-        if letter and letter in ALL_CLASSES:
-            self._told.append((effect.event, effect.key))
+        self._messages = ours.cache.subscribe(patterns=["__keyevent@*__:*"])
+        self._messages.open()
 
     def told(self) -> Told:
         """What has been told since the last look."""
-        found = self._told
-        self._told = []
+        found: Told = []
+        while (message := self._messages.get(0)) is not None:
+            found.append((message.channel.partition(":")[2], text_of(bytes(message))))
         return found
 
 
@@ -85,9 +80,10 @@ class Both:
 
     def __init__(self, server: RealServer) -> None:
         self.theirs = Theirs(server, False)
-        self.theirs.run([[b"CONFIG", b"SET", b"notify-keyspace-events", b"KEA"]])
+        self.theirs.run([LETTERS])
         self.their_events = TheirEvents(server)
         self.ours = Ours(False)
+        self.ours.run([LETTERS])
         self.our_events = OurEvents(self.ours)
 
     def compare(self, argv: list[bytes]) -> None:
