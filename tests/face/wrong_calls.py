@@ -39,14 +39,30 @@ WRITTEN: list[tuple[str, str, str]] = [
     ("c.expire('string', 'x')", "InvalidTtlError", "'x' is no duration"),
     ("c.expire('string', None)", "TypeError", "not None"),
     # options that contradict each other
-    ("c.set('k', 'v', nx=True, xx=True)", "ExcludingOptionsError", "nx=True and xx=True exclude"),
-    ("c.set('k', 'v', ttl=5, keepttl=True)", "ExcludingOptionsError", "keepttl=True and a time"),
+    (
+        "c.set('k', 'v', nx=True, xx=True)",
+        "ExcludingOptionsError",
+        "nx=True and xx=True exclude",
+    ),
+    (
+        "c.set('k', 'v', ttl=5, keepttl=True)",
+        "ExcludingOptionsError",
+        "keepttl=True and a time",
+    ),
     ("c.msetex({'a': 1}, nx=True, xx=True)", "ExcludingOptionsError", "nx=True and xx=True"),
-    ("c.msetex({'a': 1}, ttl=5, keepttl=True)", "CommandSyntaxError", "keepttl=True and a"),
-    ("c.getex('string', ttl=1, persist=True)", "ExcludingOptionsError", "persist=True and a time"),
+    ("c.msetex({'a': 1}, ttl=5, keepttl=True)", "ExcludingOptionsError", "keepttl=True and a"),
+    (
+        "c.getex('string', ttl=1, persist=True)",
+        "ExcludingOptionsError",
+        "persist=True and a time",
+    ),
     ("c.expire('string', 1, nx=True, xx=True)", "ArgumentError", "NX and XX"),
-    ("c.flushdb(async_=True, sync=True)", "CommandSyntaxError", "async_=True and sync=True"),
-    ("c.flushall(async_=True, sync=True)", "CommandSyntaxError", "async_=True and sync=True"),
+    ("c.flushdb(async_=True, sync=True)", "ExcludingOptionsError", "async_=True and sync=True"),
+    (
+        "c.flushall(async_=True, sync=True)",
+        "ExcludingOptionsError",
+        "async_=True and sync=True",
+    ),
     ("c.zadd('zset', {'a': 1}, nx=True, xx=True)", "ArgumentError", "XX and NX"),
     ("c.zadd('zset', {'a': 1}, gt=True, lt=True)", "ArgumentError", "GT, LT"),
     # options that are not there
