@@ -202,6 +202,43 @@ class Face(Edge):
         found = aget_or_set_many(cast("Cache", self), keys, loader, ttl, tags, options)
         return cast("Awaitable[dict[str, T]]", found)
 
+    # -- read, change, write
+
+    def modify(
+        self,
+        key: str,
+        function: Callable[[Any], T],
+        *,
+        ttl: object = _UNSET,
+        tags: Iterable[str] | object = _UNSET,
+    ) -> T:
+        """Sets a key to what a function makes of its value, as if in one step.
+
+        The function runs outside of the lock, and again whenever somebody else has touched
+        the key meanwhile: it must not change the value that it is given.
+
+        Args:
+            function: called with the value, None for a missing key; gives the new one.
+            ttl: as in `set`; left out, a key that is there keeps what it has.
+            tags: left out, the key keeps those that it has.
+
+        Returns:
+            The new value.
+
+        Raises:
+            WrongTypeError: for a hash, a list, a set or a sorted set.
+            Exception: whatever the function raises; nothing is changed then.
+
+        Example:
+            >>> from cachestorm import Cache
+            >>> cache = Cache()
+            >>> cache.modify("visitors", lambda names: [*(names or []), "Ada"])
+            ['Ada']
+        """
+        from cachestorm.modifying import modify
+
+        return cast(T, modify(cast("Cache", self), key, function, ttl, tags))
+
     # -- messages
 
     def subscribe(
