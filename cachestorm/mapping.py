@@ -13,12 +13,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from types import TracebackType
-from typing import TYPE_CHECKING, Final, NamedTuple, cast
+from typing import TYPE_CHECKING, Final, cast
 
 from mypy_extensions import mypyc_attr, trait, u8
 
 from cachestorm.commands.edge import Edge
 from cachestorm.entry import kind_name
+from cachestorm.entry_info import EntryInfo
 from cachestorm.errors import WrongTypeError
 from cachestorm.keyspace.tag_index import checked_tags
 from cachestorm.markers import MISSING, UNSET
@@ -35,26 +36,6 @@ _MISSING: Final = MISSING
 
 # How many keys a walk looks at before it lets others go on.
 PAGE: Final = 256
-
-
-class EntrySnapshot(NamedTuple):
-    """A key as it was at one moment: what `Cache.entry` gives.
-
-    Attributes:
-        key: its name.
-        type: `string`, `object`, `hash`, `list`, `set` or `zset`.
-        value: None for a container.
-        ttl: seconds that it has left; None for no end.
-        tags: in the order of tagging.
-        version: a number that every write to the key raises; unique in the whole cache.
-    """
-
-    key: str
-    type: str
-    value: object
-    ttl: float | None
-    tags: tuple[str, ...]
-    version: int
 
 
 @mypyc_attr(allow_interpreted_subclasses=True)
@@ -335,7 +316,7 @@ class WholeMapping(Edge):
         finally:
             self._leave()
 
-    def entry(self, key: str) -> EntrySnapshot | None:
+    def entry(self, key: str) -> EntryInfo | None:
         """All that is known of a key at one moment; None for a missing one. No access.
 
         Example:
@@ -349,7 +330,7 @@ class WholeMapping(Edge):
         """
         return self._entry(exact_key(key))
 
-    def _entry(self, key: str) -> EntrySnapshot | None:
+    def _entry(self, key: str) -> EntryInfo | None:
         space = self._enter()
         try:
             entry = space.peek(key)
@@ -358,7 +339,7 @@ class WholeMapping(Edge):
             ttl: float | None = None
             if entry.expires_at_ms != 0:
                 ttl = int(entry.expires_at_ms - space.shared.now_ms()) / 1000
-            return EntrySnapshot(
+            return EntryInfo(
                 key,
                 kind_name(entry),
                 whole(space, entry) if is_whole(entry) else None,
