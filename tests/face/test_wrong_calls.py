@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import importlib
-import inspect
 import pickle
 import pkgutil
 
@@ -30,9 +29,18 @@ def cache() -> Cache:
 def test_a_wrong_call_is_refused(cache: Cache, call: str, kind: str, text: str) -> None:
     with pytest.raises(Exception) as caught:
         eval(call, {"c": cache, "Cache": Cache, "MISSING": MISSING})
-    assert type(caught.value).__name__ == kind
     said = str(caught.value)
-    assert text in said or (COMPILED and NATIVE.match(said))
+    if COMPILED and NATIVE.match(said):
+        # refused by the types that were compiled, before any code of ours
+        assert type(caught.value) is TypeError
+        return
+    assert (type(caught.value).__name__, text in said) == (kind, True)
+
+
+def test_wrong_calls_change_nothing(cache: Cache) -> None:
+    for call, _, _ in WRONG_CALLS:
+        with pytest.raises(Exception):  # noqa: B017
+            eval(call, {"c": cache, "Cache": Cache, "MISSING": MISSING})
     assert sorted(cache.keys()) == ["hash", "list", "set", "string", "zset"]
 
 
@@ -54,18 +62,22 @@ def error_classes() -> list[type[CacheStormError]]:
     return found
 
 
+def made(kind: type[CacheStormError]) -> CacheStormError:
+    """An error with as few arguments as it takes. A compiled `__init__` does not say which."""
+    for count in range(4):
+        try:
+            return kind(*["text"] * count)
+        except TypeError:
+            continue
+    raise AssertionError(f"{kind} cannot be made")
+
+
 @pytest.mark.parametrize("kind", error_classes())
 @pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
 def test_every_error_survives_pickling_and_copying(
     kind: type[CacheStormError], protocol: int
 ) -> None:
-    needed = [
-        each
-        for each in [*inspect.signature(kind.__init__).parameters.values()][1:]
-        if each.default is each.empty
-        and each.kind in (each.POSITIONAL_ONLY, each.POSITIONAL_OR_KEYWORD)
-    ]
-    error = kind(*["words"] * len(needed))
+    error = made(kind)
     for again in (pickle.loads(pickle.dumps(error, protocol)), copy.copy(error)):
         assert type(again) is kind
         assert (str(again), again.args, again.resp) == (str(error), error.args, error.resp)
