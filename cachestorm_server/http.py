@@ -41,6 +41,7 @@ from cachestorm.declare.replies import to_json
 from cachestorm.errors import ArgumentError, CacheStormError, ConfigError, NamespaceError
 from cachestorm.keyspace.store import rss_bytes
 from cachestorm_server import metrics
+from cachestorm_server.admission import NotAuthenticatedError
 from cachestorm_server.endpoint import Endpoint
 from cachestorm_server.http_wire import (
     Handler,
@@ -63,7 +64,6 @@ from cachestorm_server.json_commands import (
 )
 from cachestorm_server.listening import BACKLOG, bound_sockets
 from cachestorm_server.net import is_this_host
-from cachestorm_server.session import NotAuthenticatedError
 from cachestorm_server.settings import (
     COMMANDS_PATH,
     HEALTH_PATH,
