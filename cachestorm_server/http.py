@@ -37,7 +37,7 @@ from librt.time import time as wall_time
 from cachestorm import COMPILED, __version__
 from cachestorm.cache import Cache
 from cachestorm.codec import bytes_of
-from cachestorm.declare.replies import to_json
+from cachestorm.declare.wire_values import to_json
 from cachestorm.errors import ArgumentError, CacheStormError, ConfigError, NamespaceError
 from cachestorm.keyspace.store import rss_bytes
 from cachestorm_server import metrics

@@ -41,7 +41,7 @@ from cachestorm.cache import Cache
 from cachestorm.channels import Message
 from cachestorm.commands.watch_list import WatchList
 from cachestorm.declare.plan import Plan
-from cachestorm.declare.replies import QUEUED
+from cachestorm.declare.wire_values import QUEUED
 from cachestorm.errors import ArityError, CacheStormError
 from cachestorm.operations.long_command import LongCommand, Unfinished
 from cachestorm_server.admission import NEVER_QUEUED, check_allowed, has_flag
