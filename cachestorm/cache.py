@@ -1,8 +1,8 @@
 """The cache: the endpoint in process, and what every other endpoint calls.
 
 Put together from the families of commands; adds what concerns a cache as a whole:
-making one, its namespaces, transactions, listeners, and `execute`, which runs any
-declared command by its name through the plan that the wire uses.
+making one, its namespaces, transactions, and `execute`, which runs any declared command by
+its name through the plan that the wire uses.
 
 1. A `Cache` is a view of one namespace. Views of one store share its lock, its memory
    limit and its listeners, and cost nothing to make.
@@ -10,14 +10,13 @@ declared command by its name through the plan that the wire uses.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from types import TracebackType
 from typing import TYPE_CHECKING, Final
 
 from mypy_extensions import mypyc_attr
 
 from cachestorm.clock import Clock
-from cachestorm.codec import INT64_MAX, checked_text
 from cachestorm.commands.bitmaps import Bitmaps
 from cachestorm.commands.blocking import Blocking
 from cachestorm.commands.conditional_strings import ConditionalStrings
@@ -40,36 +39,28 @@ from cachestorm.commands.sorting import Sorting
 from cachestorm.commands.strings import Strings
 from cachestorm.commands.tags import Tags
 from cachestorm.declare.registry import REGISTRY
-from cachestorm.errors import ArgumentError, ConfigError, InvalidKeyError
-from cachestorm.events import (
-    CHANGES,
-    REMOVED,
-    RENAMED,
-    VALUES,
-    Cause,
-    Listener,
-    RemovalListener,
-    bit_of,
-)
+from cachestorm.errors import ArgumentError, InvalidKeyError
 from cachestorm.eviction.sampled import SAMPLE_SIZE
 from cachestorm.face import Face
-from cachestorm.keyspace.effects import Listening
 from cachestorm.keyspace.forks import guard
 from cachestorm.keyspace.keyspace import Keyspace
 from cachestorm.keyspace.store import DEFAULT, NamespaceReference, Store
+from cachestorm.listeners import Listeners
 from cachestorm.mapping import WholeMapping
 from cachestorm.markers import MISSING
-from cachestorm.operations.lifetimes import milliseconds_of
 from cachestorm.operations.names import exact_namespace
-from cachestorm.sizes import parse_size
+from cachestorm.settings import (
+    Settings,
+    default_ttl_ms_of,
+    limit_bytes,
+    limit_entries,
+    sample_size_of,
+)
 
 if TYPE_CHECKING:
     from cachestorm.reaper import Reaper
 
-# What a listener is told that asks for nothing in particular.
-CHANGES_AND_VALUES: Final = CHANGES | VALUES
 DEFAULT_POLICY: Final = "adaptive"
-LONGEST_TTL_MS: Final = 1000 * 366 * 86_400_000
 
 
 @mypyc_attr(allow_interpreted_subclasses=True)
@@ -95,6 +86,8 @@ class Cache(
     Namespaces,
     Insight,
     Messages,
+    Listeners,
+    Settings,
     Face,
     WholeMapping,
 ):
@@ -142,17 +135,17 @@ class Cache(
     ) -> None:
         self._store = Store(
             _clock_of(clock),
-            _limit_bytes(max_memory),
-            _limit_entries(max_entries),
+            limit_bytes(max_memory),
+            limit_entries(max_entries),
             policy,
-            _sample_of(sample_size),
+            sample_size_of(sample_size),
             hot_keys,
         )
         self._space = self._store.space(DEFAULT)
         self._reference = self._store.reference(self._space)
         self._serves_others = False
-        self._space.default_ttl_ms = _ttl_ms(default_ttl)
-        self._store.max_reply_bytes = _limit_bytes(max_reply)
+        self._space.default_ttl_ms = default_ttl_ms_of(default_ttl)
+        self._store.max_reply_bytes = limit_bytes(max_reply)
         guard(self._store)
 
     # -- namespaces
@@ -180,8 +173,8 @@ class Cache(
         """
         ttl_ms = 0
         if type(default_ttl) is not int or default_ttl != 0:
-            ttl_ms = _ttl_ms(default_ttl)
-        quota = _limit_bytes(max_memory)
+            ttl_ms = default_ttl_ms_of(default_ttl)
+        quota = limit_bytes(max_memory)
         name = exact_namespace(name)
         self._enter()
         try:
@@ -271,93 +264,6 @@ class Cache(
         plan.refuse_connection()
         return plan.call(self, arguments)
 
-    # -- observing
-
-    def listen(
-        self,
-        listener: Listener,
-        interest: int = CHANGES_AND_VALUES,
-        *,
-        namespace: str | None = None,
-    ) -> None:
-        """Tells a function what happens, in order and outside of the lock.
-
-        A command returns when all listeners have been told of it, but waits for no longer
-        than a second.
-
-        Args:
-            listener: called with an `Effect`; an error that it raises is logged.
-            interest: of what, joined from `Interest`; every change of state with its values
-                if left out.
-            namespace: only of this one; None for all of them.
-
-        Raises:
-            TypeError: for what cannot be called.
-
-        Example:
-            >>> from cachestorm import Interest
-            >>> cache = Cache()
-            >>> cache.listen(lambda effect: print(effect.event, effect.key), Interest.CHANGED)
-            >>> cache.incr("k"), cache.incr("k")
-            incrby k
-            (1, 2)
-        """
-        _check_callable(listener)
-        name = None if namespace is None else checked_text(namespace)
-        self._listen(Listening(listener, int(interest), name, False))
-
-    def _listen(self, listening: Listening) -> None:
-        self._enter()
-        try:
-            self._store.listen(listening)
-        finally:
-            self._leave()
-
-    def on_removed(
-        self, listener: RemovalListener, causes: Iterable[Cause] | None = None
-    ) -> RemovalListener:
-        """Tells a function of every removal from this namespace, outside of the lock.
-
-        Each removal is told once, in the order of the removals; an error that it raises
-        is logged and reported through `sys.unraisablehook`. `unlisten` takes it away.
-
-        Args:
-            listener: called with key, value and cause. A value of another type than those
-                that can be set in one piece (a hash, a list, a set) is passed as None.
-            causes: which ones; None for all by which a value leaves, which is not RENAMED.
-                Nor is a value told as replaced by itself. While somebody hears of FLUSHED a
-                flush takes O(N).
-
-        Returns:
-            The listener, so that this is a decorator as well.
-
-        Raises:
-            TypeError: for what cannot be called, and a cause that is no `Cause`.
-
-        Example:
-            >>> cache = Cache()
-            >>> @cache.on_removed
-            ... def tell(key, value, cause):
-            ...     print(key, value, cause.value)
-            >>> cache.set("k", "v")
-            True
-            >>> cache.delete("k")
-            k v deleted
-            1
-        """
-        _check_callable(listener)
-        wanted = (REMOVED ^ RENAMED) if causes is None else _bits_of(causes)
-        self._listen(Listening(listener, wanted | VALUES, self._space.name, True))
-        return listener
-
-    def unlisten(self, listener: Listener | RemovalListener) -> None:
-        """Takes away what `listen` or `on_removed` added; nothing if it was not there."""
-        self._enter()
-        try:
-            self._store.unlisten(listener)
-        finally:
-            self._leave()
-
     def reap(self) -> int:
         """One bounded step of freeing what is due or has left. Returns how much it met.
 
@@ -384,108 +290,6 @@ class Cache(
         from cachestorm.reaper import Reaper
 
         return Reaper(self._store, every)
-
-    @property
-    def max_memory(self) -> int | None:
-        """The limit of memory in bytes, or None. Setting it evicts what is beyond it.
-
-        Raises:
-            ConfigError: for an invalid size.
-
-        Example:
-            >>> cache = Cache()
-            >>> cache.max_memory = "64mb"
-            >>> cache.max_memory
-            67108864
-        """
-        limit: int = self._store.max_bytes
-        return limit or None
-
-    @max_memory.setter
-    def max_memory(self, size: int | str | None) -> None:
-        limit = _limit_bytes(size)
-        self._enter()
-        try:
-            self._store.limit(limit, self._store.max_entries)
-        finally:
-            self._leave()
-
-    @property
-    def max_reply(self) -> int | None:
-        """The most bytes that one answer may hold, or None for what is derived.
-
-        It bounds what can be larger than all that is there: `mget` of one key many times,
-        `srandmember` with a negative count, `sort` with `get`.
-        """
-        limit: int = self._store.max_reply_bytes
-        return limit or None
-
-    @max_reply.setter
-    def max_reply(self, size: int | str | None) -> None:
-        self._store.max_reply_bytes = _limit_bytes(size)
-
-    @property
-    def max_entries(self) -> int | None:
-        """The limit of keys, or None. Setting it evicts what is beyond it.
-
-        Raises:
-            ConfigError: for what is no positive number.
-        """
-        limit: int = self._store.max_entries
-        return limit or None
-
-    @max_entries.setter
-    def max_entries(self, count: int | None) -> None:
-        limit = _limit_entries(count)
-        self._enter()
-        try:
-            self._store.limit(self._store.max_bytes, limit)
-        finally:
-            self._leave()
-
-    @property
-    def policy(self) -> str:
-        """The name of the eviction policy. It can be changed, with all keys in place.
-
-        What the former policy knew of past hits is kept where the new one goes by the same;
-        else it takes some time to learn. A change takes O(N), at once.
-
-        Raises:
-            ConfigError: for an unknown policy.
-
-        Example:
-            >>> cache = Cache(max_memory="64mb")
-            >>> cache.policy
-            'adaptive'
-            >>> cache.policy = "volatile-ttl"
-        """
-        return self._store.policy_name
-
-    @policy.setter
-    def policy(self, name: str) -> None:
-        self._enter()
-        try:
-            self._store.go_by(name, self._store.sample_size)
-        finally:
-            self._leave()
-
-    @property
-    def sample_size(self) -> int:
-        """How many entries a policy that samples draws for a victim; it can be changed.
-
-        Raises:
-            ConfigError: for a sample that is none.
-        """
-        return self._store.sample_size
-
-    @sample_size.setter
-    def sample_size(self, count: int) -> None:
-        sample = _sample_of(count)
-        self._enter()
-        try:
-            self._store.go_by(self._store.policy_name, sample)
-        finally:
-            self._leave()
 
     # -- as a mapping of keys (special methods of a trait would fill no slot when compiled)
 
@@ -555,54 +359,9 @@ class Transaction:
         self._store.end()
 
 
-def _limit_bytes(size: int | str | None) -> int:
-    return 0 if size is None else parse_size(size)
-
-
-def _limit_entries(count: object) -> int:
-    if count is None:
-        return 0
-    if not isinstance(count, int) or isinstance(count, bool) or count < 1:
-        raise ConfigError(f"max_entries is a positive number or None, not {count!r}")
-    if count > INT64_MAX:
-        raise ConfigError("max_entries fits into 64 bits")
-    return int(count)
-
-
-def _sample_of(count: object) -> int:
-    if not isinstance(count, int):
-        raise ConfigError(f"a sample is a number of entries, not {count!r}")
-    return int(count)
-
-
 def _clock_of(clock: object) -> Clock:
     if clock is None:
         return Clock()
     if not isinstance(clock, Clock):
         raise TypeError(f"a clock is a Clock, not {clock!r}")
     return clock
-
-
-def _check_callable(listener: object) -> None:
-    if not callable(listener):
-        raise TypeError(f"a listener is called, which {listener!r} cannot be")
-
-
-def _bits_of(causes: Iterable[object]) -> int:
-    bits: int = 0
-    for cause in causes:
-        if not isinstance(cause, Cause):
-            raise TypeError(f"causes are of Cause, such as Cause.EXPIRED, not {cause!r}")
-        bits |= bit_of(cause)
-    return bits
-
-
-def _ttl_ms(ttl: object) -> int:
-    if ttl is None:
-        return 0
-    milliseconds = milliseconds_of(ttl)
-    if milliseconds <= 0:
-        raise ConfigError(f"default_ttl is positive or None, not {ttl!r}")
-    if milliseconds > LONGEST_TTL_MS:
-        raise ConfigError(f"default_ttl is at most a thousand years, not {ttl!r}")
-    return milliseconds

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from typing import BinaryIO, Final
 
 from cachestorm.codec import bytes_of, text_of
-from cachestorm.declare.replies import Members, Pairs, Status, Verbatim
+from cachestorm.declare.wire_values import Members, Pairs, Status, Verbatim
 from cachestorm.errors import CacheStormError
 
 CONNECT_WITHIN_S: Final = 5.0

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Final
 
 from cachestorm.codec import bytes_of, format_float
-from cachestorm.declare.replies import Members, Pairs, Status, Verbatim
+from cachestorm.declare.wire_values import Members, Pairs, Status, Verbatim
 from cachestorm_cli.client import ServerError
 
 _ESCAPES: Final = {

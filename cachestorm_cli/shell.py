@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from cachestorm.codec import text_of, to_wire
-from cachestorm.declare.replies import Members, Verbatim
+from cachestorm.declare.wire_values import Members, Verbatim
 from cachestorm.errors import CacheStormError
 from cachestorm_cli.client import Client, ServerError
 from cachestorm_cli.printing import for_people, for_programs

@@ -13,7 +13,7 @@ from typing import Final
 from cachestorm.codec import parse_int
 from cachestorm.declare.declaration import STRAY_IS_ARITY, Declaration
 from cachestorm.declare.facts import help_of
-from cachestorm.declare.replies import OK
+from cachestorm.declare.wire_values import OK
 from cachestorm.errors import ArgumentError, CacheStormError
 from cachestorm_server.connection import USER, printable
 from cachestorm_server.databases import database_of

@@ -16,8 +16,9 @@ from mypy_extensions import mypyc_attr
 from cachestorm.codec import bytes_of
 from cachestorm.declare.declaration import STRAY_IS_ARITY, STRAY_IS_NOTHING, Declaration
 from cachestorm.errors import ArgumentError, CacheStormError
+from cachestorm_server.admission import NotAuthenticatedError
 from cachestorm_server.info import REDIS_VERSION
-from cachestorm_server.session import NotAuthenticatedError, Session
+from cachestorm_server.session import Session
 
 command: Final = partial(Declaration, group="connection", connection=True)
 

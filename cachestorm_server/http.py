@@ -37,10 +37,11 @@ from librt.time import time as wall_time
 from cachestorm import COMPILED, __version__
 from cachestorm.cache import Cache
 from cachestorm.codec import bytes_of
-from cachestorm.declare.replies import to_json
+from cachestorm.declare.wire_values import to_json
 from cachestorm.errors import ArgumentError, CacheStormError, ConfigError, NamespaceError
 from cachestorm.keyspace.store import rss_bytes
 from cachestorm_server import metrics
+from cachestorm_server.admission import NotAuthenticatedError
 from cachestorm_server.endpoint import Endpoint
 from cachestorm_server.http_wire import (
     Handler,
@@ -63,7 +64,6 @@ from cachestorm_server.json_commands import (
 )
 from cachestorm_server.listening import BACKLOG, bound_sockets
 from cachestorm_server.net import is_this_host
-from cachestorm_server.session import NotAuthenticatedError
 from cachestorm_server.settings import (
     COMMANDS_PATH,
     HEALTH_PATH,

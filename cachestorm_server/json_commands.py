@@ -31,8 +31,8 @@ from typing import Final, NoReturn
 from cachestorm.cache import Cache
 from cachestorm.declare.plan import Plan
 from cachestorm.declare.registry import Registry
-from cachestorm.declare.replies import to_json
 from cachestorm.declare.spelling import spell
+from cachestorm.declare.wire_values import to_json
 from cachestorm.errors import ArgumentError, CacheStormError, CommandSyntaxError
 from cachestorm.operations.long_command import LongCommand, Unfinished
 

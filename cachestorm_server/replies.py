@@ -2,8 +2,8 @@
 
 Called by a session; calls nobody. It knows no command, no store and no socket.
 
-1. What a wire value may be, `cachestorm/declare/replies.py` says; here is how each is spelled
-   in RESP2 and in RESP3.
+1. What a wire value may be, `cachestorm/declare/wire_values.py` says; here is how each is
+   spelled in RESP2 and in RESP3.
 2. A push is what a client is told unasked. RESP2 has no such thing: there it is an array, which
    a client takes for a push because it has subscribed.
 3. A line never holds a line end: those of an error or a status become blanks.
@@ -22,7 +22,15 @@ from librt.strings import BytesWriter, write_i16_le
 from mypy_extensions import i64
 
 from cachestorm.codec import bytes_of, format_float
-from cachestorm.declare.replies import OK, Members, NullArray, Pairs, Spelled, Status, Verbatim
+from cachestorm.declare.wire_values import (
+    OK,
+    Members,
+    NullArray,
+    Pairs,
+    Spelled,
+    Status,
+    Verbatim,
+)
 from cachestorm.errors import CacheStormError, CodecError
 
 _CRLF_WORD: Final = 0x0A0D

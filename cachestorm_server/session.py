@@ -35,16 +35,16 @@ from typing import Final
 
 from librt.strings import BytesWriter
 from librt.time import time as wall_time
-from mypy_extensions import i64, mypyc_attr
+from mypy_extensions import i64
 
 from cachestorm.cache import Cache
 from cachestorm.channels import Message
 from cachestorm.commands.watch_list import WatchList
-from cachestorm.declare.facts import flags_of
 from cachestorm.declare.plan import Plan
-from cachestorm.declare.replies import QUEUED
-from cachestorm.errors import ArgumentError, ArityError, CacheStormError
+from cachestorm.declare.wire_values import QUEUED
+from cachestorm.errors import ArityError, CacheStormError
 from cachestorm.operations.long_command import LongCommand, Unfinished
+from cachestorm_server.admission import NEVER_QUEUED, check_allowed, has_flag
 from cachestorm_server.databases import database_of
 from cachestorm_server.endpoint import WAKE, Endpoint
 from cachestorm_server.monitoring import monitor_line
@@ -67,34 +67,7 @@ _AFTER: Final = (REPLIES_ON, REPLIES_OFF, REPLIES_SKIP, REPLIES_ON)
 # A browser lured into sending a request here must not get further than its first line.
 _HTTP_STARTS: Final = (b"post", b"host:")
 
-# What is run at once in a transaction, and what a client of RESP2 may ask that has subscribed.
-_NEVER_QUEUED: Final = frozenset({"EXEC", "DISCARD", "MULTI", "WATCH", "QUIT", "RESET"})
-_ALWAYS_ALLOWED: Final = frozenset(
-    {
-        "SUBSCRIBE",
-        "PSUBSCRIBE",
-        "SSUBSCRIBE",
-        "UNSUBSCRIBE",
-        "PUNSUBSCRIBE",
-        "SUNSUBSCRIBE",
-        "PING",
-        "QUIT",
-        "RESET",
-    }
-)
-
 _log = logging.getLogger("cachestorm.resp")
-
-
-@mypyc_attr(native_class=False)
-class NotAuthenticatedError(CacheStormError):
-    """The client has not said yet who it is."""
-
-    code = "NOAUTH"
-    http_status = 401
-
-    def __init__(self, text: str = "Authentication required.") -> None:
-        super().__init__(text)
 
 
 class _SpeaksHttp(Exception):
@@ -276,7 +249,14 @@ class Session(Speaker):
         """
         transaction = self.transaction
         try:
-            self._admit(plan, args)
+            plan.check_size(args)
+            check_allowed(
+                plan,
+                self.authenticated,
+                self._is_restricted(),
+                transaction is not None,
+                self.id in self.endpoint.monitors,
+            )
         except CacheStormError as error:
             if transaction is not None:
                 transaction.refuse()
@@ -284,7 +264,7 @@ class Session(Speaker):
                 self.end_transaction()
                 raise ExecAbortError(f": {error}") from error
             raise
-        if transaction is not None and plan.name not in _NEVER_QUEUED:
+        if transaction is not None and plan.name not in NEVER_QUEUED:
             transaction.queue(plan, args)
             if transaction.size_bytes > self.endpoint.settings.max_query_bytes:
                 _log.warning("client %d queued too much in a transaction", self.id)
@@ -293,25 +273,6 @@ class Session(Speaker):
         if plan.name == "PING" and self._is_restricted():
             return [b"pong", args[1] if len(args) > 1 else b""]
         return self._run(plan, args)
-
-    def _admit(self, plan: Plan, args: list[object]) -> None:
-        """Refuses what may not be asked in the state that the session is in.
-
-        Raises:
-            CacheStormError: with Redis' text.
-        """
-        plan.check_size(args)
-        if not self.authenticated and not _has_flag(plan, "no_auth"):
-            raise NotAuthenticatedError()
-        if plan.name not in _ALWAYS_ALLOWED and self._is_restricted():
-            raise ArgumentError(
-                f"Can't execute '{plan.declaration.full_name}': only (P|S)SUBSCRIBE / "
-                "(P|S)UNSUBSCRIBE / PING / QUIT / RESET are allowed in this context"
-            )
-        if self.transaction is not None and _has_flag(plan, "no_multi"):
-            raise ArgumentError("Command not allowed inside a transaction")
-        if self.id in self.endpoint.monitors and _reads_keys(plan):
-            raise ArgumentError("Replica can't interact with the keyspace")
 
     def _run(self, plan: Plan, args: list[object]) -> object:
         """The reply to a request that may be run now."""
@@ -395,7 +356,7 @@ class Session(Speaker):
 
     def _show(self, plan: Plan, args: list[object]) -> None:
         """Shows a request to those who monitor."""
-        if _has_flag(plan, "admin"):
+        if has_flag(plan, "admin"):
             return
         line = monitor_line(
             wall_time(), max(database_of(self.cache.name), 0), self.address, args
@@ -493,12 +454,3 @@ class Session(Speaker):
             self._plan_name = name
         self.plan = plan
         return plan
-
-
-def _has_flag(plan: Plan, flag: str) -> bool:
-    return flag in plan.declaration.flags.split()
-
-
-def _reads_keys(plan: Plan) -> bool:
-    flags = flags_of(plan.declaration)
-    return "write" in flags or "readonly" in flags

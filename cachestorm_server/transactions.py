@@ -19,7 +19,7 @@ from typing import Final
 
 from cachestorm.commands.watch_list import WatchList
 from cachestorm.declare.declaration import Declaration
-from cachestorm.declare.replies import NULL_ARRAY
+from cachestorm.declare.wire_values import NULL_ARRAY
 from cachestorm.errors import ArgumentError
 from cachestorm_server.replies import Several, write_array
 from cachestorm_server.session import Session

@@ -17,7 +17,7 @@ from typing import Final, cast
 from cachestorm.declare.declaration import DECLARATIONS, STRAY_IS_NOTHING, Declaration
 from cachestorm.declare.kinds import Key, Tally
 from cachestorm.declare.notation import BLOCK, ONEOF, Argument, key_nodes
-from cachestorm.declare.replies import Members, Status
+from cachestorm.declare.wire_values import Members, Status
 
 _DEEP: Final = "    "
 _ENDLESS: Final = -1

@@ -25,13 +25,8 @@ from cachestorm.declare.facts import arity_of, most_argv_of
 from cachestorm.declare.kinds import AS_GIVEN, FoundKey, Key
 from cachestorm.declare.matchers import stray_error
 from cachestorm.declare.parameters import NO_SLOT, Parameters
-from cachestorm.declare.replies import (
-    KEEPS_BYTES,
-    OK,
-    TRUE_IS_OK,
-    Converter,
-    converter_named,
-)
+from cachestorm.declare.replies import KEEPS_BYTES, TRUE_IS_OK, Converter, converter_named
+from cachestorm.declare.wire_values import OK
 from cachestorm.errors import ArityError, DeclarationError, NeedsConnectionError
 from cachestorm.markers import MISSING
 

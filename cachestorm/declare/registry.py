@@ -16,7 +16,7 @@ from cachestorm.codec import text_of, to_wire
 from cachestorm.declare.declaration import DECLARATIONS, Declaration, Declarations
 from cachestorm.declare.facts import docs_of, info_of
 from cachestorm.declare.plan import Plan
-from cachestorm.declare.replies import Members
+from cachestorm.declare.wire_values import Members
 from cachestorm.errors import ArityError, UnknownCommandError, UnknownSubcommandError
 
 # How much of an unknown command Redis repeats in its refusal.

@@ -1,10 +1,7 @@
-"""Replies: the values of the wire, and how a command's Python value becomes one.
+"""Replies: how the Python value that a command returns becomes a value of the wire.
 
-A plan calls a converter by the name its declaration gives; the encoders of the endpoints
-know the classes here and Python's own types, and no command:
-
-    None -> null            bool, int -> integer      list, tuple -> array
-    bytes, str -> bulk      float -> double           dict -> map
+A plan calls a converter by the name its declaration gives. What a wire value may be,
+`wire_values.py` says.
 
 1. A converter is `(value, bound)`: what the method returned, and what was given beyond
    the required parameters, for replies whose shape an option decides.
@@ -20,104 +17,19 @@ from collections.abc import Callable, Iterable
 from enum import Enum
 from typing import Final, cast
 
-from cachestorm.codec import bytes_of, format_float, to_wire
+from cachestorm.codec import format_float, to_wire
 from cachestorm.declare.bound import Bound
-from cachestorm.errors import CacheStormError
+from cachestorm.declare.wire_values import (
+    NULL_ARRAY,
+    OK,
+    PONG,
+    Members,
+    Pairs,
+    Spelled,
+    Status,
+    Verbatim,
+)
 from cachestorm.markers import MISSING
-
-
-class Status:
-    """A simple string: `+OK`."""
-
-    def __init__(self, text: str) -> None:
-        self.text = text
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Status) and self.text == other.text
-
-    def __hash__(self) -> int:
-        return hash(self.text)
-
-    def __repr__(self) -> str:
-        return f"Status({self.text!r})"
-
-
-class Members:
-    """A set in RESP3, an array in RESP2."""
-
-    def __init__(self, items: list[object]) -> None:
-        self.items = items
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Members) and self.items == other.items
-
-    def __hash__(self) -> int:
-        return id(self)
-
-    def __repr__(self) -> str:
-        return f"Members({self.items!r})"
-
-
-class Pairs:
-    """An array of two-element arrays in RESP3, a flat array in RESP2."""
-
-    def __init__(self, items: list[tuple[object, object]]) -> None:
-        self.items = items
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Pairs) and self.items == other.items
-
-    def __hash__(self) -> int:
-        return id(self)
-
-    def __repr__(self) -> str:
-        return f"Pairs({self.items!r})"
-
-
-class Verbatim:
-    """Text for people: `=txt:` in RESP3, bulk in RESP2."""
-
-    def __init__(self, text: str) -> None:
-        self.text = text
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Verbatim) and self.text == other.text
-
-    def __hash__(self) -> int:
-        return hash(self.text)
-
-    def __repr__(self) -> str:
-        return f"Verbatim({self.text!r})"
-
-
-class Spelled:
-    """A number in digits of its own: a double in RESP3, bulk in RESP2."""
-
-    def __init__(self, number: float, text: str) -> None:
-        self.number = number
-        self.text = text
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Spelled) and self.text == other.text
-
-    def __hash__(self) -> int:
-        return hash(self.text)
-
-    def __repr__(self) -> str:
-        return f"Spelled({self.text!r})"
-
-
-class NullArray:
-    """`*-1` in RESP2, null in RESP3. There is one: NULL_ARRAY."""
-
-    def __repr__(self) -> str:
-        return "NULL_ARRAY"
-
-
-OK: Final = Status("OK")
-PONG: Final = Status("PONG")
-QUEUED: Final = Status("QUEUED")
-NULL_ARRAY: Final = NullArray()
 
 Converter = Callable[[object, Bound], object]
 # The converters, by name, that without options give bytes back as they are, and those that
@@ -465,52 +377,3 @@ def _human(number: float) -> Spelled:
     """A coordinate with as many of 17 decimals as are not zeros at its end."""
     text = f"{number:.17f}".rstrip("0").rstrip(".")
     return Spelled(number, "0" if text == "-0" else text)
-
-
-def to_json(wire: object) -> object:
-    """A wire value as JSON can carry it.
-
-    Bytes that are not UTF-8 become `{"base64": "..."}`, numbers that JSON lacks their
-    text ("inf"), errors `{"error": "..."}`; maps are objects, all other collections arrays.
-
-    Example:
-        >>> to_json([b"v", OK, Pairs([("m", 1.0)])])
-        ['v', 'OK', [['m', 1.0]]]
-    """
-    if wire is None or isinstance(wire, (bool, int)):
-        return wire
-    if isinstance(wire, bytes):
-        try:
-            return wire.decode("utf-8")
-        except UnicodeDecodeError:
-            import base64
-
-            return {"base64": base64.b64encode(wire).decode("ascii")}
-    if isinstance(wire, str):
-        return wire if wire.isascii() else to_json(bytes_of(wire))
-    if isinstance(wire, float):
-        is_finite = wire - wire == 0.0
-        return wire if is_finite else format_float(wire).decode("ascii")
-    if isinstance(wire, (Status, Verbatim)):
-        return wire.text
-    if isinstance(wire, Spelled):
-        return wire.number
-    if isinstance(wire, (list, tuple)):
-        return [to_json(item) for item in wire]
-    if isinstance(wire, Members):
-        return [to_json(item) for item in wire.items]
-    if isinstance(wire, Pairs):
-        return [[to_json(first), to_json(second)] for first, second in wire.items]
-    if isinstance(wire, dict):
-        return {_json_name(name): to_json(item) for name, item in wire.items()}
-    if isinstance(wire, NullArray):
-        return None
-    # Not isinstance(wire, CacheStormError): compiled, that is false for its subclasses.
-    if isinstance(wire, Exception):
-        return {"error": cast(CacheStormError, wire).resp}
-    return to_json(to_wire(wire))
-
-
-def _json_name(name: object) -> str:
-    raw = name if isinstance(name, bytes) else to_wire(name)
-    return raw.decode("utf-8", "backslashreplace")

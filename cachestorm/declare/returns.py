@@ -20,7 +20,7 @@ from cachestorm.codec import bytes_of, parse_float, text_of
 from cachestorm.declare.bound import Bound
 from cachestorm.declare.declaration import Declaration
 from cachestorm.declare.parameters import return_type
-from cachestorm.declare.replies import Members, Pairs, Status, Verbatim
+from cachestorm.declare.wire_values import Members, Pairs, Status, Verbatim
 from cachestorm.errors import DeclarationError
 
 _NONE: Final = type(None)

@@ -6,7 +6,7 @@ import io
 
 import pytest
 
-from cachestorm.declare.replies import OK, Members, Pairs, Status, Verbatim
+from cachestorm.declare.wire_values import OK, Members, Pairs, Status, Verbatim
 from cachestorm_cli.client import ServerError, read_reply
 from cachestorm_cli.printing import for_people, for_programs, quoted
 

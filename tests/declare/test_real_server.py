@@ -20,7 +20,7 @@ import cachestorm_server.introspection  # noqa: F401  with cachestorm, they decl
 from cachestorm.declare.declaration import Declaration
 from cachestorm.declare.facts import docs_of, info_of
 from cachestorm.declare.registry import REGISTRY
-from cachestorm.declare.replies import Members, Status
+from cachestorm.declare.wire_values import Members, Status
 
 redis = pytest.importorskip("redis")
 

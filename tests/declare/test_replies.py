@@ -6,7 +6,8 @@ import pytest
 
 from cachestorm.declare.bound import Bound, Slots
 from cachestorm.declare.kinds import AS_GIVEN
-from cachestorm.declare.replies import (
+from cachestorm.declare.replies import converter_named
+from cachestorm.declare.wire_values import (
     NULL_ARRAY,
     OK,
     PONG,
@@ -14,7 +15,6 @@ from cachestorm.declare.replies import (
     Pairs,
     Status,
     Verbatim,
-    converter_named,
     to_json,
 )
 from cachestorm.errors import WrongTypeError

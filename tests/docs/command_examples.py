@@ -32,7 +32,7 @@ import cachestorm
 import cachestorm_server.server  # noqa: F401  declares the commands of a connection
 from cachestorm import Cache, CacheStormError, ManualClock
 from cachestorm.declare.registry import REGISTRY
-from cachestorm.declare.replies import to_json
+from cachestorm.declare.wire_values import to_json
 from cachestorm_cli.client import ServerError, read_reply
 from cachestorm_server.endpoint import Endpoint
 from cachestorm_server.requests import split_inline

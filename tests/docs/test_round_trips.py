@@ -17,8 +17,8 @@ from cachestorm.codec import to_wire
 from cachestorm.declare.bound import Bound
 from cachestorm.declare.plan import Plan
 from cachestorm.declare.registry import REGISTRY
-from cachestorm.declare.replies import to_json
 from cachestorm.declare.returns import Returns
+from cachestorm.declare.wire_values import to_json
 from cachestorm_cli.client import read_reply
 from cachestorm_server.replies import write_reply
 

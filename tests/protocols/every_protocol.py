@@ -11,7 +11,7 @@ import cachestorm_server.endpoint
 import cachestorm_server.session
 from cachestorm import Cache, CacheStormError, ManualClock
 from cachestorm.declare.registry import REGISTRY
-from cachestorm.declare.replies import to_json
+from cachestorm.declare.wire_values import to_json
 from cachestorm_server.json_commands import JsonCommands, read_document
 from cachestorm_server.settings import Settings
 

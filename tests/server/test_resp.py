@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from librt.strings import BytesWriter
 
-from cachestorm.declare.replies import NULL_ARRAY, OK, Members, Pairs, Status, Verbatim
+from cachestorm.declare.wire_values import NULL_ARRAY, OK, Members, Pairs, Status, Verbatim
 from cachestorm.errors import WrongTypeError
 from cachestorm_server.replies import write_reply
 from cachestorm_server.requests import (

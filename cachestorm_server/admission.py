@@ -1,0 +1,74 @@
+"""Admission: what a client may ask in the state that its session is in. Sans-IO.
+
+Called by the session for each request of a client that has not authenticated, has subscribed,
+is in a transaction or monitors. Calls nobody.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from mypy_extensions import mypyc_attr
+
+from cachestorm.declare.facts import flags_of
+from cachestorm.declare.plan import Plan
+from cachestorm.errors import ArgumentError, CacheStormError
+
+# What is run at once in a transaction.
+NEVER_QUEUED: Final = frozenset({"EXEC", "DISCARD", "MULTI", "WATCH", "QUIT", "RESET"})
+# What a client of RESP2 may ask that has subscribed.
+_ALLOWED_SUBSCRIBED: Final = frozenset(
+    {
+        "SUBSCRIBE",
+        "PSUBSCRIBE",
+        "SSUBSCRIBE",
+        "UNSUBSCRIBE",
+        "PUNSUBSCRIBE",
+        "SUNSUBSCRIBE",
+        "PING",
+        "QUIT",
+        "RESET",
+    }
+)
+
+
+@mypyc_attr(native_class=False)
+class NotAuthenticatedError(CacheStormError):
+    """The client has not said yet who it is."""
+
+    code = "NOAUTH"
+    http_status = 401
+
+    def __init__(self, text: str = "Authentication required.") -> None:
+        super().__init__(text)
+
+
+def check_allowed(
+    plan: Plan, authenticated: bool, restricted: bool, in_transaction: bool, monitors: bool
+) -> None:
+    """Refuses a request that is not allowed in the state of its session.
+
+    Args:
+        restricted: the client speaks RESP2 and has subscribed.
+
+    Raises:
+        CacheStormError: with Redis' text.
+    """
+    if not authenticated and not has_flag(plan, "no_auth"):
+        raise NotAuthenticatedError()
+    if restricted and plan.name not in _ALLOWED_SUBSCRIBED:
+        raise ArgumentError(
+            f"Can't execute '{plan.declaration.full_name}': only (P|S)SUBSCRIBE / "
+            "(P|S)UNSUBSCRIBE / PING / QUIT / RESET are allowed in this context"
+        )
+    if in_transaction and has_flag(plan, "no_multi"):
+        raise ArgumentError("Command not allowed inside a transaction")
+    if monitors:
+        flags = flags_of(plan.declaration)
+        if "write" in flags or "readonly" in flags:
+            raise ArgumentError("Replica can't interact with the keyspace")
+
+
+def has_flag(plan: Plan, flag: str) -> bool:
+    """Whether a command is declared with a flag."""
+    return flag in plan.declaration.flags.split()
