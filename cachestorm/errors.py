@@ -250,6 +250,17 @@ class DeclarationError(CacheStormError, TypeError):
 
 
 @mypyc_attr(native_class=False)
+class WatchError(CacheStormError, RuntimeError):
+    """A watched key was touched, so that nothing of a transaction was run."""
+
+    code = "WATCH"
+    http_status = 409
+
+    def __init__(self, text: str = "a watched key was touched: nothing was run") -> None:
+        super().__init__(text)
+
+
+@mypyc_attr(native_class=False)
 class MessagesMissedError(CacheStormError, RuntimeError):
     """A subscription was so far behind that messages were dropped."""
 

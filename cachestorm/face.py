@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     )
     from cachestorm.locks import Lock
     from cachestorm.memoizing.memoized import Memoized
+    from cachestorm.pipeline import Pipeline
     from cachestorm.subscription import Subscription
 
 _UNSET: Final = UNSET
@@ -202,7 +203,30 @@ class Face(Edge):
         found = aget_or_set_many(cast("Cache", self), keys, loader, ttl, tags, options)
         return cast("Awaitable[dict[str, T]]", found)
 
-    # -- read, change, write
+    # -- many calls in one step; read, change, write
+
+    def pipeline(self, watch: Iterable[str] = ()) -> Pipeline:
+        """Queues calls, and runs them in one step.
+
+        It has the methods of the cache, each of which queues its call; `execute()` runs them
+        and gives the results as a list. A call that fails fails alone, and its error is raised
+        when all have run. What is not executed by the end of the block is dropped.
+
+        Args:
+            watch: keys, watched from entering the `with` block: if one of them has been touched
+                by then, `execute` raises WatchError and runs nothing.
+
+        Example:
+            >>> from cachestorm import Cache
+            >>> cache = Cache()
+            >>> with cache.pipeline(watch=["stock"]) as pipe:
+            ...     left = cache.get("stock", 10) - 1
+            ...     pipe.set("stock", left).rpush("orders", "book").execute()
+            [True, 1]
+        """
+        from cachestorm.pipeline import pipeline
+
+        return pipeline(cast("Cache", self), watch)
 
     def modify(
         self,

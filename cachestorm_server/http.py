@@ -3,7 +3,7 @@
 Called by the application; calls aiohttp, and for commands `json_commands`. One server
 belongs to one running loop.
 
-    POST /v1/commands   one command or a pipeline, see `json_commands`
+    POST /v1/commands   one command, a pipeline or a transaction, see `json_commands`
     GET  /health        that it is up; always open, so that a probe needs no password
     GET  /info          version, uptime, keys, memory
     GET  /keys          names, a page at a time: ?limit= &cursor= &match= &namespace=
@@ -62,6 +62,7 @@ from cachestorm_server.json_commands import (
     error_document,
     read_document,
 )
+from cachestorm_server.json_transactions import WATCH_S, JsonTransactions, read_batch
 from cachestorm_server.listening import BACKLOG, bound_sockets
 from cachestorm_server.net import is_this_host
 from cachestorm_server.settings import (
@@ -129,6 +130,7 @@ class HttpServer:
         self.settings: Final = settings or HttpSettings()
         self._endpoint: Final = endpoint
         self._commands: Final = JsonCommands(endpoint.cache, endpoint.registry)
+        self._transactions: Final = JsonTransactions(endpoint.cache, self._commands)
         self._runner: web.ServerRunner | None = None
         self._port = self.settings.port
         self._handlers: Final = self._routes()
@@ -162,6 +164,7 @@ class HttpServer:
         if self._runner is not None:
             runner, self._runner = self._runner, None
             await runner.cleanup()
+        self._transactions.end_all()
 
     async def __aenter__(self) -> HttpServer:
         await self.start()
@@ -258,15 +261,34 @@ class HttpServer:
             await asyncio.sleep(0)
         document = read_document(body)
         namespace = request.headers.get(NAMESPACE_HEADER)
-        if not isinstance(document, list):
-            status, answer = await self._answer(document, namespace)
-            return _json(answer, status)
-        if len(document) > LONGEST_PIPELINE:
-            raise BadJsonError(f"a pipeline has at most {LONGEST_PIPELINE} commands")
+        if isinstance(document, list):
+            return json_response(await self._pipeline(document, namespace))
+        if isinstance(document, dict) and "commands" in document:
+            return json_response(await self._batch(document, namespace))
+        status, answer = await self._answer(document, namespace)
+        return _json(answer, status)
+
+    async def _batch(self, document: dict[str, object], namespace: str | None) -> bytes:
+        """Runs many commands, in one step if that is asked for."""
+        batch = read_batch(document, namespace)
+        _check_length(batch.commands)
+        token = self._transactions.watch(batch)
+        if batch.is_atomic:
+            answers = await _joined(self._transactions.run(batch))
+        else:
+            answers = await self._pipeline(batch.commands, batch.namespace)
+        if not token:
+            return b'{"results":%b}' % answers
+        asyncio.get_running_loop().call_later(WATCH_S, self._transactions.end_due)
+        return b'{"results":%b,"watch":%b}' % (answers, dumped(token))
+
+    async def _pipeline(self, commands: list[object], namespace: str | None) -> bytes:
+        """Runs commands one after the other."""
+        _check_length(commands)
         answers: list[bytes] = []
         size = 0
         turn_ends = perf_counter() + TURN_S
-        for command in document:
+        for command in commands:
             if size > LARGEST_ANSWER:
                 answers.append(_NOT_RUN)
                 continue
@@ -275,7 +297,7 @@ class HttpServer:
             if perf_counter() > turn_ends:
                 await asyncio.sleep(0)
                 turn_ends = perf_counter() + TURN_S
-        return json_response(b"[" + b",".join(answers) + b"]")
+        return b"[" + b",".join(answers) + b"]"
 
     async def _answer(
         self, command: object, namespace: str | None
@@ -398,6 +420,25 @@ def go_duration(seconds: float) -> str:
     return f"{hours}h{text}" if hours else text
 
 
+async def _joined(documents: list[dict[str, object]]) -> bytes:
+    """Answers as a list of JSON; others are served in between."""
+    answers: list[bytes] = []
+    size = 0
+    turn_ends = perf_counter() + TURN_S
+    for document in documents:
+        answers.append(_NOT_SHOWN if size > LARGEST_ANSWER else dumped(document))
+        size += len(answers[-1])
+        if perf_counter() > turn_ends:
+            await asyncio.sleep(0)
+            turn_ends = perf_counter() + TURN_S
+    return b"[" + b",".join(answers) + b"]"
+
+
+def _check_length(commands: list[object]) -> None:
+    if len(commands) > LONGEST_PIPELINE:
+        raise BadJsonError(f"a pipeline has at most {LONGEST_PIPELINE} commands")
+
+
 def _json(document: object, status: int = 200) -> web.Response:
     return json_response(dumped(document), status)
 
@@ -445,4 +486,7 @@ _NOT_RUN: Final = dumped(
     error_document(
         ArgumentError("not run: the answers before it are too large; ask for less at once")
     )
+)
+_NOT_SHOWN: Final = dumped(
+    error_document(ArgumentError("not shown, but run: the answers before it are too large"))
 )

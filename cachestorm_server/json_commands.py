@@ -6,6 +6,7 @@ the status that an error's class carries.
     {"command": "SET", "key": "k", "value": "v", "ex": 60}    arguments by name
     {"command": ["SET", "k", "v", "EX", 60]}                  arguments by position
     [{...}, {...}]                                            a pipeline
+    {"commands": [{...}], "atomic": true}                     see `json_transactions`
     {"result": "OK"}    {"error": {"code": "WRONGTYPE", "message": "..."}}
 
 1. Any command may carry `"namespace"`, which is created on demand.
@@ -188,7 +189,27 @@ class JsonCommands:
         _log.error("a command failed", exc_info=error)
         return INTERNAL_STATUS, error_document(CacheStormError("internal error"))
 
+    def answer_queued(self, cache: Cache, plan: Plan, argv: list[object]) -> dict[str, object]:
+        """Runs a command that was read before, in a transaction: it has no slices there."""
+        self.commands += 1
+        try:
+            return {"result": to_json(plan.answer(cache, argv))}
+        except Exception as error:
+            return self._refusal(error)[1]
+
     def _run(self, request: object, namespace: str | None) -> object:
+        cache, plan, argv = self.read(request, namespace)
+        try:
+            return plan.answer(cache, argv)
+        except Unfinished as unfinished:
+            raise Pending(unfinished.long_command, plan, argv) from unfinished
+
+    def read(self, request: object, namespace: str | None) -> tuple[Cache, Plan, list[object]]:
+        """Where a command runs, its plan and its words, of which only the number is checked.
+
+        Raises:
+            CacheStormError: for what MULTI would not queue.
+        """
         if not isinstance(request, dict):
             raise BadJsonError('a command is an object: {"command": "GET", "key": "k"}')
         name = request.get("command")
@@ -201,11 +222,8 @@ class JsonCommands:
         where = request.get("namespace", namespace)
         if where is not None and not isinstance(where, str):
             raise BadJsonError('"namespace" is the name of one')
-        cache = self._cache if where is None else self._cache.namespace(where)
-        try:
-            return plan.answer(cache, argv)
-        except Unfinished as unfinished:
-            raise Pending(unfinished.long_command, plan, argv) from unfinished
+        plan.check_size(argv)
+        return self._cache if where is None else self._cache.namespace(where), plan, argv
 
     def _by_position(
         self, given: list[object], request: dict[str, object]
@@ -215,7 +233,7 @@ class JsonCommands:
                 raise CommandSyntaxError(
                     f"argument '{member}' by name, but the command is a list of words"
                 )
-        argv = [_value_of(arg) for arg in given]
+        argv = [value_of(arg) for arg in given]
         if not argv or not isinstance(argv[0], (str, bytes)):
             raise BadJsonError("a list of words begins with the name of a command")
         return self._plan(argv), argv
@@ -223,7 +241,7 @@ class JsonCommands:
     def _by_name(self, name: str, request: dict[str, object]) -> tuple[Plan, list[object]]:
         plan = self._plan([*name.split()])
         named = {key: value for key, value in request.items() if key not in _OWN_MEMBERS}
-        return plan, [_value_of(arg) for arg in spell(plan.declaration, named)]
+        return plan, [value_of(arg) for arg in spell(plan.declaration, named)]
 
     def _plan(self, argv: list[object]) -> Plan:
         plan = self._registry.resolve(argv)
@@ -231,7 +249,7 @@ class JsonCommands:
         return plan
 
 
-def _value_of(arg: object) -> object:
+def value_of(arg: object) -> object:
     """A word of JSON as the value it stands for."""
     if not isinstance(arg, dict) or list(arg) != [_BINARY]:
         return arg

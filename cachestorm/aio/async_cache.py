@@ -5,8 +5,8 @@ forgotten. A method in process does not wait for anything and could be called as
 for code that must not care whether it will, and for commands that work in slices.
 
 1. A command that works in slices lets other tasks go on in between, and so does one that waits.
-2. What runs code of the caller (loaders) awaits it. What only describes (`memoize`, `lock`,
-   handles) is found at the cache itself, and is not awaited.
+2. What runs code of the caller (loaders, the function of `modify`) awaits it. What only
+   describes (`memoize`, `lock`, handles) is found at the cache itself, and is not awaited.
 """
 
 from __future__ import annotations
@@ -19,7 +19,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 from cachestorm.aio.effects import EffectStream
 from cachestorm.loading.waiters import checkpoint, task_waiter
+from cachestorm.markers import UNSET
+from cachestorm.modifying import Attempt
 from cachestorm.operations.long_command import LongCommand, Unfinished
+from cachestorm.pipeline import AsyncPipeline, async_pipeline
 
 if TYPE_CHECKING:
     from cachestorm.cache import Cache
@@ -41,8 +44,10 @@ _OTHERWISE: Final = frozenset(
         "listen",
         "lock",
         "memoize",
+        "modify",
         "namespace",
         "on_removed",
+        "pipeline",
         "reaper",
         "serving_others",
         "subscribe",
@@ -100,6 +105,33 @@ class AsyncCache:
     ) -> dict[str, Any]:
         """See `Cache.aget_or_set_many`."""
         return await self.cache.aget_or_set_many(keys, loader, *args, **options)
+
+    async def modify(
+        self,
+        key: str,
+        function: Callable[[Any], Any],
+        *,
+        ttl: object = UNSET,
+        tags: Iterable[str] | object = UNSET,
+    ) -> Any:
+        """See `Cache.modify`; the function may be a coroutine function."""
+        while True:
+            attempt = Attempt(self.cache, key, ttl, tags)
+            try:
+                value = function(attempt.read())
+                if inspect.isawaitable(value):
+                    value = await value
+                if attempt.write(value):
+                    return value
+            finally:
+                attempt.end()
+
+    def pipeline(self, watch: Iterable[str] = ()) -> AsyncPipeline:
+        """For `async with`, and then `await pipe.execute()`: see `Cache.pipeline`.
+
+        Calls are queued, not awaited.
+        """
+        return async_pipeline(self.cache, watch)
 
     def __repr__(self) -> str:
         return f"<AsyncCache {self.name!r}: {len(self.cache)} keys>"

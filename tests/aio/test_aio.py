@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import trio
 
-from cachestorm import Cache
+from cachestorm import Cache, ManualClock
 from cachestorm.aio.async_cache import _OTHERWISE
 from cachestorm.aio.effects import FellBehindError
 from cachestorm.errors import WrongTypeError
@@ -141,3 +141,43 @@ def test_effects_of_another_thread_wake_the_task() -> None:
             return str((await reading).key)
 
     assert asyncio.run(main()) == "k"
+
+
+@EVERYWHERE
+def test_a_task_modifies_a_key_by_a_function_of_either_kind(run: Callable[..., Any]) -> None:
+    cache = Cache(clock=ManualClock(1_000_000))
+    cache.set("k", 1, tags=["t"])
+    given = []
+
+    async def doubled(value: Any) -> Any:
+        given.append(value)
+        if len(given) == 1:
+            # somebody else writes while this one is at work
+            cache.set("k", 10, tags=["t"])
+        return value * 2
+
+    async def main() -> list[Any]:
+        first = await cache.aio.modify("k", doubled)
+        return [first, await cache.aio.modify("k", lambda value: value + 1, ttl=60)]
+
+    assert run(main()) == [20, 21]
+    assert (given, cache.get("k"), cache.tags("k"), cache.ttl("k")) == ([1, 10], 21, ["t"], 60)
+    assert cache._space.watches is None
+
+
+def test_a_modification_that_is_cancelled_changes_nothing() -> None:
+    cache = Cache()
+    cache.set("k", 1)
+
+    async def never(value: Any) -> Any:
+        await asyncio.sleep(3600)
+
+    async def main() -> None:
+        task = asyncio.create_task(cache.aio.modify("k", never))
+        await asyncio.sleep(0)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    asyncio.run(main())
+    assert (cache.get("k"), cache._space.watches) == (1, None)
