@@ -25,6 +25,7 @@ if TYPE_CHECKING:
         SortedSetHandle,
         Tag,
     )
+    from cachestorm.keyspace.version import Version
     from cachestorm.locks import Lock
     from cachestorm.memoizing.memoized import Memoized
     from cachestorm.pipeline import Pipeline
@@ -90,6 +91,31 @@ class Face(Edge):
         return Tag(cast("Cache", self), name)
 
     # -- values that are made when they are missing
+
+    def version(self, *, tags: Iterable[str] = ()) -> Version:
+        """What `set(..., if_unchanged=...)` needs to tell what has changed from here on.
+
+        For a program that reads a source by itself: take it before that, and a value which
+        was outdated meanwhile is not written. `get_or_set` does it for you.
+
+        Args:
+            tags: an invalidation of these counts, as does one of those given to `set`.
+
+        Raises:
+            TagError: for what is no tag.
+
+        Example:
+            >>> from cachestorm import Cache
+            >>> cache = Cache()
+            >>> before = cache.version(tags=["users"])
+            >>> cache.invalidate("users")
+            0
+            >>> cache.set("user:1", "as it was", tags=["users"], if_unchanged=before)
+            False
+        """
+        from cachestorm.loading.versions import version_of
+
+        return version_of(cast("Cache", self), tags)
 
     def get_or_set(
         self,

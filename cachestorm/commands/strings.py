@@ -21,6 +21,7 @@ from cachestorm.events import Cause
 from cachestorm.keyspace.holdings import size_of
 from cachestorm.keyspace.latch import FINALIZERS_INTERRUPT, NOTHING_INTERRUPTS, STEPS_ARE_ATOMIC
 from cachestorm.keyspace.tag_index import checked_tags
+from cachestorm.keyspace.version import CURRENT, OUTDATED, Version
 from cachestorm.markers import UNSET
 from cachestorm.operations.lifetimes import Lasting, deadline_of, plain_ttl
 from cachestorm.operations.names import exact_key, key_values, keys_of
@@ -29,6 +30,9 @@ from cachestorm.operations.string_values import is_whole, kind_of, whole
 from cachestorm.values.weights import box, is_shared
 
 command: Final = partial(Declaration, group="string")
+
+# how often a version that cannot say is asked again, before the write is refused
+JUDGING_TRIES: Final = 200
 
 _UNSET: Final = UNSET
 _NO_TAGS: Final[tuple[str, ...]] = ()
@@ -100,7 +104,8 @@ class Strings(Edge):
         get: bool = False,
         tags: Iterable[str] = (),
         idle: object = None,
-        ttl_jitter: float = 0.0,
+        ttl_jitter: object = None,
+        if_unchanged: object = None,
     ) -> object:
         """Sets a key: value, time to live and tags in one step.
 
@@ -116,6 +121,8 @@ class Strings(Edge):
                 the latest end; None for no such end.
             ttl_jitter: up to this share of the time to live is taken off, at random, so
                 that keys which are written together do not fall due together.
+            if_unchanged: what `version` gave; only if since then nobody has written or
+                deleted the key, invalidated one of its tags, or flushed the namespace.
 
         Returns:
             Whether it was set; with `get`, the former value, None for a missing key.
@@ -128,9 +135,15 @@ class Strings(Edge):
         """
         if type(key) is not str:
             key = exact_key(key)
-            return self.set(key, value, ttl, nx, xx, keepttl, get, tags, idle, ttl_jitter)
-        if idle is not None or ttl_jitter != 0.0:
+            return self.set(
+                key, value, ttl, nx, xx, keepttl, get, tags, idle, ttl_jitter, if_unchanged
+            )
+        if idle is not None or ttl_jitter is not None or if_unchanged is not None:
             lasting = Lasting(ttl, idle, ttl_jitter)
+            if if_unchanged is not None:
+                return self._set_unchanged(
+                    key, value, lasting, nx, xx, get, keepttl, tags, if_unchanged
+                )
             return self._set_with(key, value, lasting, nx, xx, get, keepttl, tags, None)
         kind = kind_of(value)
         if nx or xx or get or keepttl or tags is not _NO_TAGS:
@@ -206,6 +219,40 @@ class Strings(Edge):
             return True
         finally:
             self._leave()
+
+    def _set_unchanged(
+        self,
+        key: str,
+        value: object,
+        lasting: Lasting,
+        nx: bool,
+        xx: bool,
+        get: bool,
+        keepttl: bool,
+        tags: Iterable[str],
+        version: object,
+    ) -> bool:
+        if not isinstance(version, Version):
+            raise TypeError(f"if_unchanged is what version() has given, not {version!r}")
+        if get:
+            raise ExcludingOptionsError("get=True and if_unchanged exclude each other")
+        kind = kind_of(value)
+        held = value if kind == STRING else box(value)
+        names = checked_tags(tags)
+        for _ in range(JUDGING_TRIES):
+            space = self._enter()
+            try:
+                verdict = version.judge(space, key, names)
+                if verdict == CURRENT:
+                    done = self._set_if(
+                        key, held, kind, lasting, nx, xx, get, keepttl, names, None
+                    )
+                    return done is True
+                if verdict == OUTDATED:
+                    break
+            finally:
+                self._leave()
+        return False
 
     def _set_if(
         self,

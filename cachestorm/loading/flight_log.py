@@ -1,8 +1,8 @@
 """The flight log: which writes and invalidations happened while loads were under way.
 
 Kept by the engine, one a namespace. It taps the effects of the store, but only while a flight
-is open or a note is kept, and judges a flight when it lands: a value that was read before its
-key was written or deleted, or one of its tags invalidated, is not left behind.
+is open, or a version or a note kept, and judges a flight when it lands: a value that was read
+before its key was written or deleted, or one of its tags invalidated, is not left behind.
 
 1. An effect is tapped in the step that it is of. So a verdict that is spoken under the store's
    lock knows all that has happened; events have the version of their write for a number.
@@ -57,6 +57,11 @@ class FlightLog:
         # the number of the last event that has been forgotten, or concerned all keys
         self._floor = 0
         self._tag_events: Final[deque[tuple[int, str]]] = deque()
+        # how many versions are kept; since the first of them, the last event of each key
+        self._versions = 0
+        self._key_events: Final[dict[str, int]] = {}
+        # the number of the last of those that has been forgotten
+        self._key_floor = 0
 
     def now(self) -> int:
         """The number of the last write there was."""
@@ -95,8 +100,27 @@ class FlightLog:
         flights.remove(flight)
         if not flights:
             del self._open[flight.key]
-        if not self._open:
-            self._tag_events.clear()
+        self._tidy()
+
+    def hold(self) -> int:
+        """Begins to note which keys change, and gives the number of the last write there was.
+
+        `release` ends it. The caller holds GATE.
+        """
+        self._versions += 1
+        return self.now()
+
+    def release(self) -> None:
+        """Ends what `hold` began. The caller holds GATE."""
+        self._versions -= 1
+        self._tidy()
+
+    def _tidy(self) -> None:
+        """Forgets what concerns nobody."""
+        if not self._versions:
+            self._key_events.clear()
+            if not self._open:
+                self._tag_events.clear()
 
     def all_open(self) -> list[Flight]:
         """The flights that are open."""
@@ -104,7 +128,8 @@ class FlightLog:
 
     def is_idle(self) -> bool:
         """Whether nobody needs it. The caller holds GATE."""
-        return not self._open and not self._notes and self._is_listening
+        is_needed = self._open or self._versions or self._notes
+        return self._is_listening and not is_needed
 
     def rest(self) -> None:
         """Stops listening if nobody needs it. The caller holds the store's lock, then GATE."""
@@ -143,12 +168,33 @@ class FlightLog:
         """
         if flight.started < self._floor:
             return self._floor
+        if self._has_slept(flight.started):
+            return self.now()
         first = flight.void_at
         wanted = set(tags)
         for number, tag in self._tag_events:
             if number > flight.started and tag in wanted and (first == 0 or number < first):
                 first = number
         return first
+
+    def has_changed(self, key: str, tags: Iterable[str], since: int) -> bool:
+        """Whether a key was written or deleted, or one of the tags invalidated.
+
+        The caller holds GATE, has caught up, and was told the number by `hold`.
+        """
+        if since < max(self._floor, self._key_floor) or self._has_slept(since):
+            return True
+        if self._key_events.get(key, 0) > since:
+            return True
+        wanted = set(tags)
+        return any(number > since and tag in wanted for number, tag in self._tag_events)
+
+    def _has_slept(self, since: int) -> bool:
+        """Whether something has happened while nobody listened.
+
+        The last one who needed the log may have had it rest just before this one came.
+        """
+        return not self._is_listening and self.now() != since
 
     def _apply(self, effect: Effect) -> None:
         number, key, kind = int(effect.version), effect.key, effect.interest
@@ -170,10 +216,16 @@ class FlightLog:
     def _key_event(self, number: int, key: str) -> None:
         for flight in self._open.get(key, ()):
             _void(flight, number)
+        if self._versions:
+            # the latest are at the end
+            self._key_events.pop(key, None)
+            self._key_events[key] = number
+            if len(self._key_events) > MOST_EVENTS:
+                self._key_floor = self._key_events.pop(next(iter(self._key_events)))
         self._notes.drop(key)
 
     def _tag_event(self, number: int, tag: str) -> None:
-        if not self._open:
+        if not self._open and not self._versions:
             return
         for flights in self._open.values():
             for flight in flights:

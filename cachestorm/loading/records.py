@@ -90,6 +90,12 @@ class Records:
             del self.flights[flight.key]
         self.log.close(flight)
 
+    def release(self) -> None:
+        """Ends what a version asked for by `log.hold`."""
+        with GATE:
+            self.log.release()
+        self._rest_soon()
+
     def _forget(self, flight: Flight) -> None:
         with GATE:
             self._close(flight)

@@ -96,11 +96,17 @@ class Lasting:
     Raises:
         InvalidTtlError: if the idle time is not positive.
         ArgumentError: for a jitter below 0, or of 1 and more.
+        TypeError: for a jitter that is no number.
     """
 
-    def __init__(self, ttl: object, idle: object = None, jitter: float = 0.0) -> None:
-        if not 0.0 <= jitter < 1.0:
-            raise ArgumentError(f"ttl_jitter is a share from 0 up to 1, not {jitter!r}")
+    def __init__(self, ttl: object, idle: object = None, jitter: object = None) -> None:
+        share = 0.0
+        if jitter is not None:
+            if isinstance(jitter, bool) or not isinstance(jitter, (float, int)):
+                raise TypeError(f"ttl_jitter is a share from 0 up to 1, not {jitter!r}")
+            if not 0.0 <= jitter < 1.0:
+                raise ArgumentError(f"ttl_jitter is a share from 0 up to 1, not {jitter!r}")
+            share = float(jitter)
         idle_ms: int = 0
         if idle is not None:
             idle_ms = milliseconds_of(idle)
@@ -108,8 +114,8 @@ class Lasting:
                 raise InvalidTtlError(f"an idle time is positive, or None, not {idle!r}")
         self._ttl: Final = plain_ttl(ttl)
         self._idle_ms: Final = idle_ms
-        self._jitter: Final = jitter
-        self.is_default: Final = ttl is _UNSET and idle_ms == 0 and jitter == 0.0
+        self._jitter: Final = share
+        self.is_default: Final = ttl is _UNSET and idle_ms == 0 and share == 0.0
         self.deadline_ms: i64 = 0
         self.idle: Idle | None = None
 

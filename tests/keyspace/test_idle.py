@@ -133,6 +133,9 @@ def test_what_cannot_be_meant_is_refused(cache: Cache) -> None:
     for jitter in (-0.1, 1.0, float("nan")):
         with pytest.raises(ArgumentError):
             cache.set("a", 1, ttl=10, ttl_jitter=jitter)
+    for unfit in ("0.5", True):
+        with pytest.raises(TypeError):
+            cache.set("a", 1, ttl=10, ttl_jitter=unfit)
     with pytest.raises(CommandSyntaxError):
         cache.set("a", 1, idle=10, keepttl=True)
     assert len(cache) == 0
