@@ -179,7 +179,7 @@ def replay(trace: list[int], cache: Cache, progress: Progress) -> Outcome:
             outcome.hits_after += hits
         start = end
         progress(start)
-    outcome.evicted = cache.store_stats()["evicted"]
+    outcome.evicted = cache.store_stats().evicted
     return outcome
 
 

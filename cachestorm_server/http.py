@@ -331,23 +331,23 @@ class HttpServer:
                     "version": __version__,
                     "mode": "compiled" if COMPILED else "pure",
                     "uptime": go_duration(self._uptime_s()),
-                    "keys": stats["keys"],
-                    "memory": stats["used_memory"],
+                    "keys": stats.keys,
+                    "memory": stats.used_memory,
                     "started_at": started.isoformat(timespec="seconds").replace("+00:00", "Z"),
                 },
                 "store": {
                     # one store under one lock; CacheStorm in Go counts its shards here
                     "shards": 1,
-                    "keys": stats["keys"],
-                    "mem_used": stats["used_memory"],
-                    "max_memory": stats["max_memory"],
+                    "keys": stats.keys,
+                    "mem_used": stats.used_memory,
+                    "max_memory": stats.max_memory,
                     "eviction_policy": self._endpoint.cache.policy,
                     # of the default namespace, by factor of its present capacity
                     "hit_ratios": {
                         f"{factor:g}": round(ratio, 4)
                         for factor, ratio in self._endpoint.cache.hit_ratios().items()
                     },
-                    "namespaces": stats["namespaces"],
+                    "namespaces": stats.namespaces,
                 },
             }
         )
@@ -379,14 +379,14 @@ class HttpServer:
 
     async def _memory(self, request: web.BaseRequest) -> web.Response:
         stats = self._endpoint.cache.store_stats()
-        used, keys = stats["used_memory"], stats["keys"]
+        used, keys = stats.used_memory, stats.keys
         return _json(
             {
                 "used": used,
                 "keys": keys,
                 "avg_size": used // keys if keys else 0,
-                "peak": stats["peak_memory"],
-                "max_memory": stats["max_memory"],
+                "peak": stats.peak_memory,
+                "max_memory": stats.max_memory,
                 "rss": rss_bytes(),
             }
         )

@@ -72,16 +72,16 @@ def _clients(endpoint: Endpoint) -> Fields:
 
 def _memory(endpoint: Endpoint) -> Fields:
     stats = endpoint.cache.store_stats()
-    used = stats["used_memory"]
-    most = stats["max_memory"]
+    used = stats.used_memory
+    most = stats.max_memory
     resident = rss_bytes()
     return [
         ("used_memory", used),
         ("used_memory_human", human_bytes(used)),
         ("used_memory_rss", resident),
         ("used_memory_rss_human", human_bytes(resident)),
-        ("used_memory_peak", stats["peak_memory"]),
-        ("used_memory_peak_human", human_bytes(stats["peak_memory"])),
+        ("used_memory_peak", stats.peak_memory),
+        ("used_memory_peak_human", human_bytes(stats.peak_memory)),
         ("used_memory_dataset", used),
         ("used_memory_lua", 0),
         ("maxmemory", most),
@@ -119,10 +119,10 @@ def _stats(endpoint: Endpoint) -> Fields:
         ("total_net_input_bytes", endpoint.net_in_bytes),
         ("total_net_output_bytes", endpoint.net_out_bytes),
         ("rejected_connections", endpoint.rejected),
-        ("expired_keys", stats["expired"]),
-        ("evicted_keys", stats["evicted"]),
-        ("keyspace_hits", stats["hits"]),
-        ("keyspace_misses", stats["misses"]),
+        ("expired_keys", stats.expired),
+        ("evicted_keys", stats.evicted),
+        ("keyspace_hits", stats.hits),
+        ("keyspace_misses", stats.misses),
         ("pubsub_channels", endpoint.broker.count_names(CHANNEL)),
         ("pubsub_patterns", endpoint.broker.count_names(PATTERN)),
         ("pubsubshard_channels", endpoint.broker.count_names(SHARD)),
@@ -188,12 +188,12 @@ def _cachestorm(endpoint: Endpoint) -> Fields:
     return [
         ("cachestorm_version", __version__),
         ("compiled", int(COMPILED)),
-        ("namespaces", stats["namespaces"]),
-        ("keys", stats["keys"]),
-        ("expires", stats["expires"]),
-        ("tags", stats["tags"]),
-        ("sets", stats["sets"]),
-        ("invalidated_keys", stats["invalidated"]),
+        ("namespaces", stats.namespaces),
+        ("keys", stats.keys),
+        ("expires", stats.expires),
+        ("tags", stats.tags),
+        ("sets", stats.sets),
+        ("invalidated_keys", stats.invalidated),
         *_hit_ratios(endpoint),
     ]
 

@@ -83,20 +83,20 @@ def _counters(endpoint: Endpoint, http_commands: int) -> list[tuple[str, str, Sa
         ({"endpoint": "http"}, http_commands),
     ]
     rows = [
-        ("hits", "How many reads found their key.", stats["hits"]),
-        ("misses", "How many reads did not find their key.", stats["misses"]),
-        ("evicted_keys", "How many keys were evicted at a limit.", stats["evicted"]),
+        ("hits", "How many reads found their key.", stats.hits),
+        ("misses", "How many reads did not find their key.", stats.misses),
+        ("evicted_keys", "How many keys were evicted at a limit.", stats.evicted),
         (
             "expired_keys",
             "How many keys were removed as their time was over.",
-            stats["expired"],
+            stats.expired,
         ),
         (
             "invalidated_keys",
             "How many keys were deleted by the invalidation of a tag.",
-            stats["invalidated"],
+            stats.invalidated,
         ),
-        ("refused_writes", "How many writes found no room and were refused.", stats["refused"]),
+        ("refused_writes", "How many writes found no room and were refused.", stats.refused),
         (
             "accepted_connections",
             "How many RESP connections were accepted.",
@@ -143,7 +143,7 @@ def _gauges(endpoint: Endpoint) -> list[tuple[str, str, Samples]]:
         (
             "max_memory_bytes",
             "The limit of memory of the whole cache, 0 for none.",
-            _one(cache.store_stats()["max_memory"]),
+            _one(cache.store_stats().max_memory),
         ),
         (
             "resident_memory_bytes",

@@ -19,6 +19,7 @@ from cachestorm.keyspace.keyspace import Keyspace
 from cachestorm.keyspace.store import counted, rss_bytes
 from cachestorm.operations.long_command import LongCommand
 from cachestorm.operations.names import exact_namespace
+from cachestorm.stats import Stats, StoreStats
 
 command: Final = partial(Declaration, group="namespaces")
 
@@ -163,17 +164,20 @@ class Namespaces(Edge):
             self._leave()
         return cast(bool, self._run(Swapping(one, other)))
 
-    def stats(self) -> dict[str, int]:
+    def stats(self) -> Stats:
         """Counts of this namespace, since it was made; `store_stats` has those of all.
 
-        Returns:
-            `keys`, `expires` (keys with a deadline), `tags`, `hits`, `misses`, `sets` (keys
-            created), `expired`, `evicted`, `invalidated`, `used_memory` (bytes) and
-            `max_memory` (the quota in bytes; 0 for none).
+        Example:
+            >>> from cachestorm import Cache
+            >>> cache = Cache()
+            >>> cache.set("k", 1)
+            True
+            >>> cache.stats().keys, cache.stats().hit_ratio
+            (1, 0.0)
         """
         space = self._enter()
         try:
-            return {
+            counts: dict[str, int] = {
                 "keys": len(space.dense),
                 "expires": int(space.expiry.count),
                 "tags": len(space.tags.nodes),
@@ -183,21 +187,16 @@ class Namespaces(Edge):
             }
         finally:
             self._leave()
+        return Stats(**counts)
 
-    def store_stats(self) -> dict[str, int]:
-        """Counts over all namespaces, since the cache was made.
-
-        Returns:
-            `keys`, `expires` (keys with a deadline), `tags`, `namespaces`, `hits`,
-            `misses`, `sets` (keys created), `expired`, `evicted`, `invalidated`,
-            `refused` (writes that found no room), `used_memory`, `peak_memory` and
-            `max_memory` (bytes; 0 for no limit).
-        """
+    def store_stats(self) -> StoreStats:
+        """Counts over all namespaces, since the cache was made."""
         self._enter()
         try:
-            return self._store.stats()
+            counts = self._store.stats()
         finally:
             self._leave()
+        return StoreStats(**counts)
 
 
 @command(
@@ -227,8 +226,8 @@ def namespaceinfo(cache: Namespaces, name: str | None = None) -> str:
 def meminfo(cache: Namespaces) -> str:
     """The facts of the cache's memory, a line each."""
     stats = cache.store_stats()
-    used = stats["used_memory"]
-    keys = stats["keys"]
+    used = stats.used_memory
+    keys = stats.keys
     rss = rss_bytes()
     return _section(
         "Memory",
@@ -236,9 +235,9 @@ def meminfo(cache: Namespaces) -> str:
             "used_memory": used,
             "keys": keys,
             "avg_entry_size": used // keys if keys else 0,
-            "tags": stats["tags"],
-            "max_memory": stats["max_memory"],
-            "evicted_keys": stats["evicted"],
+            "tags": stats.tags,
+            "max_memory": stats.max_memory,
+            "evicted_keys": stats.evicted,
             "fragmentation_ratio": f"{rss / used:.2f}" if used else "0.00",
             "rss": rss,
         },

@@ -76,7 +76,7 @@ class Measurer:
 
     def _used_memory(self) -> float:
         if isinstance(self._subject, CacheStorm):
-            return float(self._subject.cache.store_stats()["used_memory"])
+            return float(self._subject.cache.store_stats().used_memory)
         return 0.0
 
 

@@ -16,16 +16,16 @@ def cache() -> Cache:
 def test_the_usage_of_a_key_is_what_its_removal_refunds(cache: Cache, value: object) -> None:
     cache.set("other", 1, tags=["shared"])
     cache.set("k", value, ttl=60, tags=["shared", "alone"])
-    used = cache.stats()["used_memory"]
+    used = cache.stats().used_memory
     usage = cache.memory_usage("k")
     cache.delete("k")
-    assert used - cache.stats()["used_memory"] == usage
+    assert used - cache.stats().used_memory == usage
 
 
 def test_the_usage_of_a_container_is_all_that_it_holds(cache: Cache) -> None:
-    used = cache.stats()["used_memory"]
+    used = cache.stats().used_memory
     cache.rpush("l", *[b"x" * 100 for _ in range(100)])
-    assert cache.stats()["used_memory"] - used == cache.memory_usage("l")
+    assert cache.stats().used_memory - used == cache.memory_usage("l")
     assert cache.memory_usage("l") > 10_000
     cache.hset("h", "f", 1)
     before = cache.memory_usage("h")
@@ -36,6 +36,6 @@ def test_the_usage_of_a_container_is_all_that_it_holds(cache: Cache) -> None:
 def test_a_missing_key_has_no_usage_and_looking_is_no_access(cache: Cache) -> None:
     assert cache.memory_usage("none") is None
     cache.set("k", 1)
-    hits = cache.stats()["hits"]
+    hits = cache.stats().hits
     assert cache.memory_usage("k", samples=0) == cache.memory_usage("k", 5)
-    assert hits == cache.stats()["hits"]
+    assert hits == cache.stats().hits

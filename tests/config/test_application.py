@@ -32,7 +32,7 @@ def test_the_cache_has_the_limits_of_the_configuration(tmp_path) -> None:
     file = tmp_path / "c.yaml"
     file.write_text("namespaces: {shop: {default_ttl: 1s, max_memory: 1mb}}")
     cache = make_cache(load(str(file), {"CACHESTORM_MAX_MEMORY": "2mb"}))
-    assert cache.store_stats()["max_memory"] == 2 << 20
+    assert cache.store_stats().max_memory == 2 << 20
     facts = str(cache.execute("NAMESPACEINFO", "shop"))
     assert "default_ttl:1\r\n" in facts
     assert f"max_memory:{1 << 20}\r\n" in facts
@@ -114,7 +114,7 @@ def test_what_is_due_is_let_go_without_anybody_asking() -> None:
                     await asyncio.sleep(0.01)
 
     asyncio.run(main())
-    assert cache.store_stats()["expired"] == 1000
+    assert cache.store_stats().expired == 1000
 
 
 def test_the_banner_names_version_mode_and_ports() -> None:

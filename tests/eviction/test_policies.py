@@ -36,7 +36,7 @@ class PolicyContract:
         for number in range(3 * size):
             cache.set(f"key:{number}", number, 1000)
             assert min(number + 1, size) == len(cache)
-        assert 2 * size == cache.store_stats()["evicted"]
+        assert 2 * size == cache.store_stats().evicted
         cache._check()
 
     def test_the_newest_key_is_there_after_its_write(self) -> None:
@@ -50,8 +50,8 @@ class PolicyContract:
         draw = random.Random(1)
         for number in range(3000):
             cache.set(f"key:{draw.randrange(900)}", b"x" * draw.randrange(2000), 1000)
-            assert 64 * 1024 >= cache.store_stats()["used_memory"], number
-        assert cache.store_stats()["evicted"] > 1000
+            assert 64 * 1024 >= cache.store_stats().used_memory, number
+        assert cache.store_stats().evicted > 1000
         cache._check()
 
     def test_a_key_that_grows_does_not_evict_itself(self) -> None:
@@ -64,9 +64,7 @@ class PolicyContract:
             assert 11 * (number + 1) >= len(cache.get("growing")) > 0  # type: ignore[arg-type]
             if cache.strlen("growing") > 2500:
                 break
-            assert (
-                11 * (number + 1) == cache.strlen("growing") or cache.store_stats()["evicted"]
-            )
+            assert 11 * (number + 1) == cache.strlen("growing") or cache.store_stats().evicted
         cache._check()
 
     def test_looking_without_reading_warms_nothing(self) -> None:
@@ -87,8 +85,8 @@ class PolicyContract:
         fill(cache, 8, ttl=1)
         clock.advance(3)
         fill(cache, 8, first=100)
-        assert cache.store_stats()["evicted"] == 0
-        assert cache.store_stats()["expired"] == 8
+        assert cache.store_stats().evicted == 0
+        assert cache.store_stats().expired == 8
         cache._check()
 
     def test_a_quota_evicts_inside_its_namespace(self) -> None:
@@ -185,8 +183,8 @@ class PolicyContract:
                 cache.flushdb()
             if step % 100 == 0:
                 cache._check()
-            if 0.45 <= chance < 0.6 and cache.store_stats()["max_memory"]:
-                assert cache.store_stats()["max_memory"] >= cache.store_stats()["used_memory"]
+            if 0.45 <= chance < 0.6 and cache.store_stats().max_memory:
+                assert cache.store_stats().max_memory >= cache.store_stats().used_memory
         cache._check()
 
 
@@ -440,7 +438,7 @@ class TestAdaptive(PolicyContract):
             for _ in range(1500):
                 cache.set(f"key:{draw.randrange(3000)}", b"x" * size)
                 cache.get(f"key:{draw.randrange(3000)}")
-            assert 400 * 1024 >= cache.store_stats()["used_memory"]
+            assert 400 * 1024 >= cache.store_stats().used_memory
             cache._check()
 
 

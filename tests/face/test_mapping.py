@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import MutableMapping
+from dataclasses import replace
 
 import pytest
 
@@ -100,8 +101,8 @@ def test_stats_of_a_view_are_of_its_namespace(cache: Cache) -> None:
     blog.get("k")
     cache.get("k")
     stats = blog.stats()
-    assert stats.pop("used_memory") > 0
-    assert stats == {
+    assert stats.used_memory > 0
+    assert replace(stats, used_memory=0).as_dict() == {
         "keys": 1,
         "expires": 1,
         "tags": 1,
@@ -111,10 +112,11 @@ def test_stats_of_a_view_are_of_its_namespace(cache: Cache) -> None:
         "expired": 0,
         "evicted": 0,
         "invalidated": 0,
+        "used_memory": 0,
         "max_memory": 1 << 20,
     }
-    assert cache.stats()["misses"] == 1
-    assert (cache.store_stats()["keys"], cache.store_stats()["misses"]) == (1, 1)
+    assert cache.stats().misses == 1
+    assert (cache.store_stats().keys, cache.store_stats().misses) == (1, 1)
 
 
 def test_get_many_gives_what_is_there(cache: Cache) -> None:

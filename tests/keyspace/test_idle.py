@@ -101,7 +101,7 @@ def test_it_goes_with_the_key(cache: Cache, clock: ManualClock) -> None:
     assert cache.get("b", MISSING) is MISSING
     cache.flushdb()
     cache._check()
-    assert cache.stats()["used_memory"] == 0
+    assert cache.stats().used_memory == 0
 
 
 def test_an_eviction_passes_a_key_by_that_was_hit(clock: ManualClock) -> None:

@@ -82,7 +82,7 @@ def test_a_large_value_is_let_go_in_steps(fill: str, way: str) -> None:
     assert cache.dbsize() == 0
     assert cache._store.lazy_free.batches
     cache._check()
-    assert cache.stats()["used_memory"] == 0
+    assert cache.stats().used_memory == 0
     assert cache.reap() <= 2 * REAPING_STEP
     assert cache._store.lazy_free.batches
     steps_of(cache)
@@ -182,7 +182,7 @@ def test_a_hash_of_which_all_fields_are_due_leaves_as_a_whole() -> None:
     assert cache.hget("big", NAMES[0]) is None
     assert cache.exists("big") == 0
     assert cache._store.lazy_free.batches
-    assert cache.stats()["used_memory"] == 0
+    assert cache.stats().used_memory == 0
     removal = cache.why("big")
     assert removal is not None
     assert removal["cause"] is Cause.EXPIRED
@@ -246,8 +246,8 @@ def test_what_a_flush_leaves_of_tags_and_deadlines_is_let_go_in_steps() -> None:
     for number in range(2000):
         cache.taglink("parent", f"child:{number}")
     cache.flushall()
-    assert cache.stats()["tags"] == 0
-    assert cache.stats()["used_memory"] == 0
+    assert cache.stats().tags == 0
+    assert cache.stats().used_memory == 0
     # entries, dense, values, tags and deadlines, each as many as there were keys
     assert steps_of(cache) >= 5 * COUNT // REAPING_STEP
     cache._check()
@@ -272,7 +272,7 @@ def test_large_values_made_and_dropped_in_a_loop_stay_within_the_limit() -> None
     for _ in range(20):
         cache.copy("big", "copy", replace=True)
         waiting = cache._store.lazy_free.size_bytes
-        assert cache.stats()["used_memory"] + waiting <= limit
+        assert cache.stats().used_memory + waiting <= limit
 
 
 def test_a_step_counts_large_strings_and_objects_with_their_size() -> None:

@@ -54,7 +54,7 @@ def test_what_is_remembered_of_removals_does_not_grow_with_their_number() -> Non
                 view.delete(key)
 
     assert held_bytes(churn) < 2 * CAPACITY * (LONGEST_KEY + 200)
-    assert cache.store_stats()["used_memory"] == 0
+    assert cache.store_stats().used_memory == 0
     last = f"{CAPACITY - 1:0{LONGEST_KEY}}"
     assert (cache.namespace("n7").why(last) or {})["cause"] is Cause.DELETED
     assert cache.namespace("n0").why(last) is None
@@ -107,7 +107,7 @@ def test_an_eviction_does_not_look_at_all_namespaces() -> None:
         views[n].set(f"new{n}", n)
         if not any(cache._store._census is census for census in censuses):
             censuses.append(cache._store._census)
-    assert cache.store_stats()["evicted"] == 400
+    assert cache.store_stats().evicted == 400
     assert 1 <= len(censuses) <= 40
 
 
@@ -133,9 +133,9 @@ def test_what_was_flushed_since_gives_no_victim() -> None:
     views[0].set("new", 1)
     for view in views[:390]:
         view.flushdb()
-    count = cache.store_stats()["keys"]
+    count = cache.store_stats().keys
     cache.max_entries = count
     for n in range(20):
         views[n].set("new", n)
-        assert cache.store_stats()["keys"] == count
+        assert cache.store_stats().keys == count
     cache._check()

@@ -125,8 +125,8 @@ class Stress:
         cache.policy = "adaptive"
         cache.max_entries = 200
         cache.max_memory = "100kb"
-        assert cache.stats()["used_memory"] <= 100 * 1024
-        assert cache.stats()["keys"] <= 200
+        assert cache.stats().used_memory <= 100 * 1024
+        assert cache.stats().keys <= 200
         cache._check()
         # finalizers write again
         for _ in range(3):
@@ -135,8 +135,8 @@ class Stress:
             while cache.reap():
                 pass
         cache._check()
-        assert cache.stats()["keys"] == 0
-        assert cache.stats()["used_memory"] == 0
+        assert cache.stats().keys == 0
+        assert cache.stats().used_memory == 0
         assert cache._store.lazy_free.size_bytes == 0
         assert not cache._store.latch.locked()
 
@@ -377,7 +377,7 @@ def test_what_leaves_takes_along_what_was_counted_and_nothing_else_is_lost() -> 
     assert sum(stress.told) == sum(stress.counted) + len(stress.knocks)
     assert late == []
     stats = cache.stats()
-    assert stats["evicted"] > 0 and stats["expired"] > 0 and stats["invalidated"] > 0
+    assert stats.evicted > 0 and stats.expired > 0 and stats.invalidated > 0
     stress.end()
 
 
@@ -404,5 +404,5 @@ def test_what_may_not_leave_keeps_every_update() -> None:
     assert sorted(cache.lrange("a", 0, -1) + cache.lrange("b", 0, -1)) == elements
     assert sorted(cache.sunion("c", "d")) == elements
     assert cache.scard("c") + cache.scard("d") == MOVED
-    assert cache.stats()["evicted"] > 0 and cache.stats()["expired"] > 0
+    assert cache.stats().evicted > 0 and cache.stats().expired > 0
     stress.end()

@@ -141,11 +141,11 @@ def test_the_accounts_and_statistics_go_along(cache: Cache) -> None:
     cache.get("nope")
     before = str(cache.execute("NAMESPACEINFO")).splitlines()[2:]
     empty = str(other.execute("NAMESPACEINFO")).splitlines()[2:]
-    used = cache.store_stats()["used_memory"]
+    used = cache.store_stats().used_memory
     cache.swapdb(0, 1)
     assert before == str(other.execute("NAMESPACEINFO")).splitlines()[2:]
     assert empty == str(cache.execute("NAMESPACEINFO")).splitlines()[2:]
-    assert used == cache.store_stats()["used_memory"]
+    assert used == cache.store_stats().used_memory
     cache._check()
 
 

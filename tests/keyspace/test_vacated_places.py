@@ -46,7 +46,7 @@ def test_a_victim_gives_its_place_to_the_new_key(cache: Cache) -> None:
     assert places == {entry.key: entry.index for entry in space.dense if entry.key != "new"}
     assert (cache.why(left) or {})["cause"] == Cause.EVICTED
     assert cache.get("new") == b"new"
-    assert cache.stats()["evicted"] == SIZE + 1
+    assert cache.stats().evicted == SIZE + 1
     cache._check()
 
 
@@ -58,7 +58,7 @@ def test_as_many_leave_as_the_new_key_is_heavy(clock: ManualClock) -> None:
     keys = len(cache)
     assert space.put_plain("new", b"x" * 3000, STRING, 0, 0, True)
     assert keys - 5 > len(cache)
-    assert 64 * 1024 >= cache.stats()["used_memory"]
+    assert 64 * 1024 >= cache.stats().used_memory
     assert cache.exists("new")
     cache._check()
 
@@ -71,7 +71,7 @@ def test_a_value_with_a_finalizer_is_not_let_go_of_without_the_latch(
     before = cache.keys("*")
     assert not in_a_step(cache._space, "new")
     assert before == cache.keys("*")
-    assert cache.stats()["evicted"] == SIZE
+    assert cache.stats().evicted == SIZE
     # the policy is not asked again for whom it has chosen
     condemned = cache._space._condemned
     assert condemned is not None
@@ -92,7 +92,7 @@ def test_whoever_was_chosen_and_has_left_is_chosen_no_more(clock: ManualClock) -
     assert len(cache) == SIZE
     cache.set("b", 1)
     assert len(cache) == SIZE
-    assert cache.stats()["evicted"] == SIZE + 1
+    assert cache.stats().evicted == SIZE + 1
     cache._check()
 
 
@@ -111,8 +111,8 @@ def test_what_is_due_goes_before_any_victim(clock: ManualClock) -> None:
     clock.advance(12)
     assert not in_a_step(cache._space, "new")
     cache.set("new", 1)
-    assert cache.stats()["evicted"] == SIZE
-    assert cache.stats()["expired"] > 0
+    assert cache.stats().evicted == SIZE
+    assert cache.stats().expired > 0
     cache._check()
 
 

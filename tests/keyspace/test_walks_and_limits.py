@@ -116,7 +116,7 @@ class TestDeadlines:
         assert cache.keys() == []
         assert reap_all(cache) > 300
         assert len(cache) == 0
-        assert cache.store_stats()["expired"] == 100_000
+        assert cache.store_stats().expired == 100_000
         cache._check()
 
     def test_each_step_that_reaps_is_a_short_one(self) -> None:
@@ -172,8 +172,8 @@ class TestLimits:
         cache = Cache(max_memory="50kb")
         for n in range(3000):
             cache.set(f"k{n % 700}", b"x" * (n * 37 % 1500), tags=[f"t{n % 5}"])
-            assert cache.store_stats()["used_memory"] <= 51_200
-        assert cache.store_stats()["evicted"] > 0
+            assert cache.store_stats().used_memory <= 51_200
+        assert cache.store_stats().evicted > 0
         cache._check()
 
     def test_the_limit_on_keys_holds(self) -> None:
@@ -223,17 +223,17 @@ class TestLimits:
         cache = Cache(max_memory=limit, policy=policy)
         refused = 0
         for turn in range(400):
-            before = cache.store_stats()["used_memory"]
+            before = cache.store_stats().used_memory
             try:
                 GROWING[kind](cache, f"c{turn % 7}", [f"{turn}:{n}" for n in range(20)])
             except OutOfMemoryError:
                 refused += 1
-                assert before == cache.store_stats()["used_memory"]
-            assert cache.store_stats()["used_memory"] <= limit + 20 * MOST_A_WORD
+                assert before == cache.store_stats().used_memory
+            assert cache.store_stats().used_memory <= limit + 20 * MOST_A_WORD
             if policy != "noeviction":
                 cache.set(f"small{turn}", turn)
-                assert cache.store_stats()["used_memory"] <= limit
-        assert refused if policy == "noeviction" else cache.store_stats()["evicted"]
+                assert cache.store_stats().used_memory <= limit
+        assert refused if policy == "noeviction" else cache.store_stats().evicted
         cache._check()
 
     def test_a_quota_evicts_inside_its_namespace(self) -> None:
@@ -269,10 +269,10 @@ class TestLimitsThatChange:
         cache = Cache()
         for n in range(size):
             cache.set(f"k{n}", b"x" * 100)
-        half = cache.store_stats()["used_memory"] // 2
+        half = cache.store_stats().used_memory // 2
         cache.max_memory = half
         assert cache.max_memory == half
-        assert 0 < cache.store_stats()["used_memory"] <= half
+        assert 0 < cache.store_stats().used_memory <= half
         cache.max_entries = 3
         assert len(cache) == 3
         cache.max_memory = cache.max_entries = None
@@ -321,7 +321,7 @@ class TestNamespaces:
         other.get("b")
         counts = cache.namespace_stats("other")
         assert counts == other.namespace_stats() != cache.namespace_stats()
-        assert counts.pop("memory") == cache.store_stats()["used_memory"] > 0
+        assert counts.pop("memory") == cache.store_stats().used_memory > 0
         assert counts == {
             "keys": 1,
             "tags": 2,
@@ -504,9 +504,9 @@ def test_used_memory_falls_back_to_nothing_with_the_last_key(size: int) -> None:
         cache.sadd(f"s{n}", n)
         cache.zadd(f"z{n}", {"m": n})
         cache.hset(f"h{n}", "f", n)
-    assert cache.store_stats()["used_memory"] > 0
+    assert cache.store_stats().used_memory > 0
     cache.delete(*cache.keys())
-    assert cache.store_stats()["used_memory"] == 0
+    assert cache.store_stats().used_memory == 0
 
 
 def test_many_keys_are_set_all_or_none() -> None:

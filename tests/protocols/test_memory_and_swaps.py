@@ -51,7 +51,7 @@ def test_memory_stats_are_names_with_numbers(protocol: Protocol) -> None:
         numbers = dict(zip(numbers[::2], numbers[1::2], strict=True))
     assert isinstance(numbers, dict)
     assert numbers["keys.count"] == 1
-    assert numbers["total.allocated"] == protocol.cache.store_stats()["used_memory"]
+    assert numbers["total.allocated"] == protocol.cache.store_stats().used_memory
 
 
 def test_memory_purge_and_malloc_stats_answer_as_without_jemalloc(protocol: Protocol) -> None:

@@ -249,7 +249,7 @@ def test_asking_about_a_key_is_no_access(protocol: Protocol, name: str) -> None:
     before = protocol.cache.store_stats()
     protocol(name, "k")
     after = protocol.cache.store_stats()
-    assert (before["hits"], before["misses"]) == (after["hits"], after["misses"])
+    assert (before.hits, before.misses) == (after.hits, after.misses)
 
 
 def test_a_tag_has_at_most_1024_bytes(protocol: Protocol) -> None:

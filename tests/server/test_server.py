@@ -359,10 +359,10 @@ def test_keys_that_are_due_go_without_being_asked_for() -> None:
     with our_server(cache=cache):
         cache.set("due", "v", ttl=0.01)
         deadline = time.monotonic() + 5
-        while cache.stats()["keys"] and time.monotonic() < deadline:
+        while cache.stats().keys and time.monotonic() < deadline:
             time.sleep(0.02)
-        assert cache.stats()["keys"] == 0
-        assert cache.stats()["expired"] == 1
+        assert cache.stats().keys == 0
+        assert cache.stats().expired == 1
 
 
 def test_stop_hangs_up_on_everybody() -> None:

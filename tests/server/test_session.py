@@ -220,7 +220,7 @@ def test_config_set_changes_the_policy_with_all_keys_in_place() -> None:
         assert len(cache) == 20
         cache._check()
     session.receive(b"CONFIG SET maxmemory-samples 20\r\nSET new v EX 9\r\n")
-    assert (cache.sample_size, len(cache), cache.stats()["evicted"]) == (20, 20, 1)
+    assert (cache.sample_size, len(cache), cache.stats().evicted) == (20, 20, 1)
     assert all(cache.exists(f"key:{number}") for number in range(0, 20, 2))
 
 

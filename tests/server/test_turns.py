@@ -119,7 +119,7 @@ def test_what_is_derived_takes_turns_and_its_reply_is_that_of_the_wire(
 
 def test_a_client_that_goes_lets_go_of_what_was_derived_for_it() -> None:
     endpoint = a_endpoint_of_sets()
-    before = endpoint.cache.store_stats()["used_memory"]
+    before = endpoint.cache.store_stats().used_memory
     session = Session(endpoint)
     session.receive(b"ZUNIONSTORE to 2 z a\r\n")
     assert session.long_command is not None
@@ -127,7 +127,7 @@ def test_a_client_that_goes_lets_go_of_what_was_derived_for_it() -> None:
     while endpoint.cache.reap():
         pass
     assert not endpoint.cache.exists("to")
-    assert endpoint.cache.store_stats()["used_memory"] == before
+    assert endpoint.cache.store_stats().used_memory == before
     assert not endpoint.cache._store.lazy_free.batches
     endpoint.cache._check()
 
