@@ -62,12 +62,14 @@ def _cs_make({cells}):
         return {bound}
     def _cs_place({parameters}):
         return {place}
+    def _cs_brief({parameters}):
+        return {brief}
     def _cs_count(reset=False):
         nonlocal _cs_hits
         if reset:
             _cs_hits = 0
         return _cs_hits
-    return {name}, _cs_bind, _cs_place, _cs_count
+    return {name}, _cs_bind, _cs_place, _cs_brief, _cs_count
 """
 
 
@@ -185,21 +187,30 @@ class Memo:
             "_cs_slow": self._acall if self._is_async else self._call,
             "_cs_places": self._index.places.keys,
             "_cs_instances": self._index.of_instances,
+            "_cs_briefs": self._index.places.briefs,
+            "_cs_briefs_of": self._index.briefs_of_instances,
             "_cs_key_of": self._computed,
         }
         source = Source(signature, cells)
         template = self._template
-        is_indexed = self._is_indexed
-        if template is not None and is_indexed:
-            place = source.place(list(template.names), typed)
-        else:
-            place = source.place(self._names, typed)
-        if not is_indexed:
+        names = self._names
+        if template is not None and self._is_indexed:
+            names = list(template.names)
+        place = source.place(names, typed)
+        if not self._is_indexed:
             find = f"_cs_key_of({source.bound})"
         elif self._owner is None:
             find = f"_cs_places[{place}]"
         else:
             find = f"_cs_instances[_cs_id({self._owner})][{place}]"
+        brief = "_cs_MISSING"
+        left_out = source.left_out(names)
+        if left_out and self._is_indexed:
+            rest = source.place([name for name in names if name not in left_out], typed)
+            are_left_out = " and ".join(f"{name} is {left_out[name]}" for name in left_out)
+            brief = f"{rest} if {are_left_out} else _cs_MISSING"
+            whose = f"_of[_cs_id({self._owner})]" if self._owner is not None else ""
+            find = f"_cs_briefs{whose}[{rest}] if {are_left_out} else {find}"
         parts = {
             "name": source.function_name(self._wrapped),
             "parameters": source.parameters,
@@ -207,6 +218,7 @@ class Memo:
             "bound": source.bound,
             "find": find,
             "place": place,
+            "brief": brief,
             "async_": "async " if self._is_async else "",
             "await_": "await " if self._is_async else "",
             "cells": ", ".join(cells),
@@ -215,7 +227,8 @@ class Memo:
         made = _MADE.format(function=text.strip().replace("\n", "\n    "), **parts)
         scope: dict[str, Any] = {}
         exec(compile(made, f"<memoized {self._index.name}>", "exec"), scope)
-        function, self._bind, self._place, self._count = scope["_cs_make"](**cells)
+        made_of = scope["_cs_make"](**cells)
+        function, self._bind, self._place, self._brief, self._count = made_of
         functools.update_wrapper(function, self._wrapped)
         function.uncached = self._wrapped
         for name in ("key", "peek", "put", "invalidate", "cache_info", "cache_clear"):
@@ -244,16 +257,19 @@ class Memo:
             places = self._index.places_of(arguments[self._owner])
         try:
             place = self._place(*args, **kwargs)
-            found = places.keys.get(place)
+            known = places.keys.get(place)
         except TypeError as error:
             raise self._explain(error, arguments) from None
-        if found is not None:
-            return found
-        if self._template is not None:
-            key = shortened(self._template.fill(arguments))
-        else:
-            key = self._index.key_of([arguments[name] for name in self._names], places)
-        return self._index.keep(places, place, key)
+        if known is None:
+            if self._template is not None:
+                key = shortened(self._template.fill(arguments))
+            else:
+                key = self._index.key_of([arguments[name] for name in self._names], places)
+            known = self._index.keep(places, place, key)
+        brief = self._brief(*args, **kwargs)
+        if brief is not MISSING:
+            places.briefs[brief] = known
+        return known
 
     def _computed(
         self, arguments: dict[str, Any], args: tuple[Any, ...], kwargs: dict[str, Any]
@@ -354,6 +370,11 @@ class Source:
         self._kinds: Final = {
             name: parameter.kind for name, parameter in signature.parameters.items()
         }
+        self._defaults: Final = {
+            name: f"_cs_default_{name}"
+            for name, parameter in signature.parameters.items()
+            if parameter.default is not parameter.empty
+        }
         shown: list[str] = []
         args: list[str] = []
         kwargs: list[str] = []
@@ -365,10 +386,9 @@ class Source:
                 shown.append("/")
             previous = kind
             text = name
-            if parameter.default is not parameter.empty:
-                cell = f"_cs_default_{name}"
-                cells[cell] = parameter.default
-                text = f"{name}={cell}"
+            if name in self._defaults:
+                cells[self._defaults[name]] = parameter.default
+                text = f"{name}={self._defaults[name]}"
             if kind is parameter.VAR_POSITIONAL:
                 has_star = True
                 shown.append(f"*{name}")
@@ -400,6 +420,10 @@ class Source:
         if len(parts) == 1:
             return parts[0]
         return "(" + "".join(f"{part}, " for part in parts) + ")"
+
+    def left_out(self, names: list[str]) -> dict[str, str]:
+        """Those of the names that have a default, with its cell."""
+        return {name: self._defaults[name] for name in names if name in self._defaults}
 
     def _part(self, name: str) -> str:
         if self._kinds[name] is inspect.Parameter.VAR_KEYWORD:

@@ -35,12 +35,15 @@ class Places:
 
     Attributes:
         keys: arguments, as a hashable, to keys; an exact dict, as its subscription is fast.
+        briefs: the same for calls that leave all defaults as they are, without these: what
+            is shorter is hashed faster. Each of its keys is in `keys` too.
         sweep_at: with how many it is looked which are of no use any more.
         number: of the instance.
     """
 
     def __init__(self) -> None:
         self.keys: Final[dict[Any, str]] = {}
+        self.briefs: Final[dict[Any, str]] = {}
         self.sweep_at = FEW_PLACES
         self.number = next(_numbers)
 
@@ -83,6 +86,7 @@ class Index:
     Attributes:
         places: those of a function.
         of_instances: the keys of a method's places, by the identity of the instance.
+        briefs_of_instances: their briefs.
     """
 
     def __init__(self, cache: Cache, name: str, typed: bool) -> None:
@@ -91,6 +95,7 @@ class Index:
         self._typed: Final = typed
         self.places: Final = Places()
         self.of_instances: Final[dict[int, dict[Any, str]]] = {}
+        self.briefs_of_instances: Final[dict[int, dict[Any, str]]] = {}
         self._instances: Final[dict[int, Places]] = {}
         self._references: Final[dict[int, weakref.ref[Any]]] = {}
         # keys whose instance is gone: the callback that says so must not enter the cache
@@ -114,9 +119,10 @@ class Index:
 
     def _sweep(self, places: Places) -> None:
         """Forgets the places of keys that are no longer there. O(N), once in N new ones."""
-        for place, key in list(places.keys.items()):
-            if not self._cache.exists(key):
-                places.keys.pop(place, None)
+        for known in (places.keys, places.briefs):
+            for place, key in list(known.items()):
+                if not self._cache.exists(key):
+                    known.pop(place, None)
         places.sweep_at = max(FEW_PLACES, 2 * len(places.keys))
 
     def places_of(self, owner: Any) -> Places:
@@ -137,17 +143,19 @@ class Index:
                 ) from None
             self._references[number] = reference
             places = self._instances.setdefault(number, Places())
+            self.briefs_of_instances[number] = places.briefs
             self.of_instances[number] = places.keys
         return places
 
     def _forgetter(self, number: int) -> Callable[[object], None]:
         of_instances, references, orphans = self.of_instances, self._references, self._orphans
-        instances = self._instances
+        instances, briefs = self._instances, self.briefs_of_instances
 
         def forget(reference: object) -> None:
             if references.get(number) is reference:
                 del references[number]
                 instances.pop(number, None)
+                briefs.pop(number, None)
                 orphans.extend(of_instances.pop(number, {}).values())
 
         return forget
@@ -171,8 +179,10 @@ class Index:
     def clear(self) -> None:
         """Forgets all places."""
         self.places.keys.clear()
-        for keys in list(self.of_instances.values()):
-            keys.clear()
+        self.places.briefs.clear()
+        for known in (self.of_instances, self.briefs_of_instances):
+            for keys in list(known.values()):
+                keys.clear()
 
 
 def culprit(names: Iterable[str], values: Iterable[Any]) -> str | None:
