@@ -35,6 +35,7 @@ from cachestorm.errors import ConfigError
 from cachestorm.markers import MISSING
 
 if TYPE_CHECKING:
+    from cachestorm.remote.address import Address
     from cachestorm.remote.async_cache import AsyncRemoteCache
     from cachestorm.remote.remote_cache import RemoteCache
 
@@ -56,29 +57,27 @@ class CacheStormCache(BaseCache):  # type: ignore[misc]
         super().__init__(params)
         try:
             options = Options.read(location, params)
-            if options.address is None:
-                self._open_memory(options)
-            else:
-                self._open_remote(options)
+            place = options.place
+            if place.name is not None:
+                self._open_memory(place.name, options)
+            elif place.address is not None:
+                self._open_remote(place.address, options)
         except ConfigError as error:
             raise ImproperlyConfigured(str(error)) from error
 
-    def _open_memory(self, options: Options) -> None:
-        assert options.name is not None
-        chosen = settings_of_name(options.name, options.settings)
-        store = MemoryStore(STORES.cache(options.name, chosen), options.serializer)
+    def _open_memory(self, name: str, options: Options) -> None:
+        chosen = settings_of_name(name, options.place.settings)
+        store = MemoryStore(STORES.cache(name, chosen), options.serializer)
         self._store: MemoryStore | RemoteCache = store
         self._memory: MemoryStore | None = store
         self._far: AsyncRemoteCache | None = None
         self._culls = options.culls
 
-    def _open_remote(self, options: Options) -> None:
+    def _open_remote(self, address: Address, options: Options) -> None:
         # redis-py is needed by those only who have a server
         from cachestorm.remote.async_cache import AsyncRemoteCache
         from cachestorm.remote.remote_cache import RemoteCache
 
-        address = options.address
-        assert address is not None
         secrets = (settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS)
         use = (
             address.url,

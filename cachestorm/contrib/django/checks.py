@@ -32,9 +32,9 @@ def check_caches(app_configs: Any = None, **kwargs: Any) -> list[CheckMessage]:
     for alias in aliases():
         entry = settings.CACHES[alias]
         try:
-            options = Options.read(str(entry.get("LOCATION", "")), entry)
-            if options.name is not None:
-                settings_of_name(options.name, options.settings)
+            place = Options.read(str(entry.get("LOCATION", "")), entry).place
+            if place.name is not None:
+                settings_of_name(place.name, place.settings)
         except ConfigError as error:
             errors.append(Error(f"CACHES[{alias!r}]: {error}", obj=alias, id="cachestorm.E001"))
     return errors

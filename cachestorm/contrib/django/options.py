@@ -5,22 +5,18 @@ Called by the backend and by the system checks.
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any
 
 from django.conf import settings
 
-from cachestorm.cache import Cache
+from cachestorm.contrib.places import MEMORY, Place, cache_settings
 from cachestorm.contrib.serializers import Serializer, serializer_of
 from cachestorm.errors import ConfigError
-from cachestorm.remote.address import SCHEMES, Address, connection_options
 
-# BaseCache has read these; they are no settings of ours
-DJANGO = frozenset(["MAX_ENTRIES", "CULL_FREQUENCY"])
-MEMORY = "memory"
+# what OPTIONS has beside the settings of a cache or a connection; BaseCache reads the first two
+OTHERS = ("MAX_ENTRIES", "CULL_FREQUENCY", "serializer", "IGNORE_ERRORS")
 
 
 @dataclass(frozen=True)
@@ -28,17 +24,13 @@ class Options:
     """One entry of CACHES, checked.
 
     Attributes:
-        name: of the store in this process; None for one on a server.
-        settings: of the `Cache` in this process.
-        address: of the server; None for a store in this process.
+        place: where the values are.
         serializer: of values.
         ignores_errors: whether errors of the server are swallowed.
         culls: whether MAX_ENTRIES is given, and Django's rule for it applies.
     """
 
-    name: str | None
-    settings: dict[str, Any]
-    address: Address | None
+    place: Place
     serializer: Serializer
     ignores_errors: bool
     culls: bool
@@ -52,40 +44,13 @@ class Options:
         """
         given = dict(params.get("OPTIONS") or {})
         culls = "MAX_ENTRIES" in given or "max_entries" in params
-        serializer = serializer_of(given.pop("serializer", "pickle"))
-        ignores = given.pop("IGNORE_ERRORS", False)
+        ignores = given.get("IGNORE_ERRORS", False)
         if not isinstance(ignores, bool):
             raise ConfigError(f"IGNORE_ERRORS: use True or False, not {ignores!r}")
-        for option in DJANGO:
+        serializer = serializer_of(given.get("serializer", "pickle"))
+        for option in OTHERS:
             given.pop(option, None)
-        scheme, separator, name = location.partition("://")
-        if not separator or scheme == MEMORY:
-            name = (name if separator else location) or "default"
-            _refuse_unknown(given, cache_settings(), f"memory://{name}")
-            return cls(name, given, None, serializer, ignores, culls)
-        if scheme not in SCHEMES:
-            raise ConfigError(
-                f"LOCATION begins with {scheme}://: use memory://name for a cache in this "
-                "process, or redis://, rediss:// or unix:// for one on a server"
-            )
-        address = Address.parse(location)
-        _refuse_unknown(given, connection_options(), address.shown)
-        return cls(None, {}, Address.parse(location, given), serializer, ignores, culls)
-
-
-def _refuse_unknown(given: Mapping[str, Any], known: frozenset[str], shown: str) -> None:
-    unknown = sorted(given.keys() - known)
-    if unknown:
-        raise ConfigError(
-            f"OPTIONS of {shown} has no {', '.join(map(repr, unknown))}: use "
-            f"{', '.join(sorted(known | DJANGO | {'serializer', 'IGNORE_ERRORS'}))}"
-        )
-
-
-@lru_cache(maxsize=1)
-def cache_settings() -> frozenset[str]:
-    """The parameters of `Cache`."""
-    return frozenset(inspect.signature(Cache.__init__).parameters) - {"self"}
+        return cls(Place.read(location, given, OTHERS), serializer, ignores, culls)
 
 
 def settings_of_name(name: str, own: Mapping[str, Any]) -> dict[str, Any]:

@@ -8,8 +8,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import sources
 from processes import environment
+from upstream_sources import sources
 
 HARNESS = Path(__file__).with_name("upstream_django.py")
 
