@@ -21,10 +21,9 @@ from cachestorm.commands.edge import Edge
 from cachestorm.entry import kind_name
 from cachestorm.entry_info import EntryInfo
 from cachestorm.errors import WrongTypeError
-from cachestorm.keyspace.tag_index import checked_tags
 from cachestorm.markers import MISSING, UNSET
 from cachestorm.operations.lifetimes import Lasting
-from cachestorm.operations.names import exact_key, key_values, keys_of
+from cachestorm.operations.names import checked_tags, exact_key, key_values, keys_of
 from cachestorm.operations.string_values import is_whole, kind_of, whole
 from cachestorm.values.weights import box
 

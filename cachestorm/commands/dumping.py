@@ -29,10 +29,9 @@ from cachestorm.errors import (
     TagError,
 )
 from cachestorm.events import Cause
-from cachestorm.keyspace.tag_index import checked_tags
 from cachestorm.operations.containers import entry_of
 from cachestorm.operations.lifetimes import by_the_clock, in_milliseconds, milliseconds_of
-from cachestorm.operations.names import exact_key
+from cachestorm.operations.names import checked_tags, exact_key
 from cachestorm.payload.dumps import dumped, restored
 from cachestorm.payload.entry_snapshot import Loaded, snapshot_of
 

@@ -20,11 +20,10 @@ from cachestorm.errors import ExcludingOptionsError
 from cachestorm.events import Cause
 from cachestorm.keyspace.holdings import size_of
 from cachestorm.keyspace.latch import FINALIZERS_INTERRUPT, NOTHING_INTERRUPTS, STEPS_ARE_ATOMIC
-from cachestorm.keyspace.tag_index import checked_tags
 from cachestorm.keyspace.version import CURRENT, OUTDATED, Version
 from cachestorm.markers import UNSET
 from cachestorm.operations.lifetimes import Lasting, deadline_of, plain_ttl
-from cachestorm.operations.names import exact_key, key_values, keys_of
+from cachestorm.operations.names import checked_tags, exact_key, key_values, keys_of
 from cachestorm.operations.reply_size import ReplySize
 from cachestorm.operations.string_values import is_whole, kind_of, whole
 from cachestorm.values.weights import box, is_shared

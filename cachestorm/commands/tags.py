@@ -19,10 +19,9 @@ from cachestorm.commands.edge import Edge
 from cachestorm.declare.declaration import Declaration
 from cachestorm.errors import ArityError
 from cachestorm.keyspace.keyspace import Keyspace
-from cachestorm.keyspace.tag_index import checked_tag, checked_tags
 from cachestorm.operations.containers import walk_start
 from cachestorm.operations.long_command import LongCommand
-from cachestorm.operations.names import exact_key
+from cachestorm.operations.names import checked_tag, checked_tags, exact_key
 from cachestorm.operations.string_values import kind_of
 from cachestorm.values.weights import box
 

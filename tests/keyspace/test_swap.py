@@ -14,7 +14,7 @@ from cachestorm.errors import ArgumentError, OutOfMemoryError
 from cachestorm.events import Effect
 from cachestorm.keyspace.holdings import Holdings
 from cachestorm.keyspace.keyspace import Keyspace
-from cachestorm.keyspace.tag_index import Invalidation
+from cachestorm.keyspace.tag_nodes import Invalidation
 
 # What belongs to the name of a namespace, and so stays where it is.
 OF_THE_NAME = {
