@@ -38,6 +38,8 @@ from cachestorm.keyspace.tag_nodes import (
     Softening,
     TagMark,
     TagNode,
+    marks_of,
+    tag_names_of,
 )
 from cachestorm.values.bulk import Bulk
 
@@ -89,7 +91,7 @@ class TagIndex(Bulk):
         Returns:
             The bytes this costs.
         """
-        marks = self.marks(entry)
+        marks = marks_of(entry)
         cost: i64 = 0
         for name in names:
             node = self.nodes.get(name)
@@ -157,25 +159,11 @@ class TagIndex(Bulk):
     def charge_of(self, entry: Entry) -> i64:
         """The bytes that `unlink` would free for an entry that is live."""
         charge: i64 = 0
-        for mark in self.marks(entry):
+        for mark in marks_of(entry):
             charge += LINK_BYTES
             if self.nodes[mark.name].size == 1:
                 charge += NODE_BYTES
         return charge
-
-    def marks(self, entry: Entry) -> list[TagMark]:
-        """The marks of an entry, in the order of tagging."""
-        tags = entry.tags
-        if tags is None:
-            return []
-        if isinstance(tags, TagMark):
-            return [tags]
-        assert isinstance(tags, tuple)
-        return list(tags)
-
-    def names(self, entry: Entry) -> list[str]:
-        """The tags of an entry, in the order of tagging."""
-        return [mark.name for mark in self.marks(entry)]
 
     # -- life and death
 
@@ -323,7 +311,7 @@ class TagIndex(Bulk):
 
     def size_bytes(self, entries: Iterable[Entry]) -> i64:
         """What nodes and links are charged at. O(entries)."""
-        links = sum(len(self.names(entry)) for entry in entries)
+        links = sum(len(tag_names_of(entry)) for entry in entries)
         kept = len(self.nodes) * NODE_BYTES + self.hierarchy.count * HIERARCHY_BYTES
         return kept + links * LINK_BYTES
 
@@ -331,7 +319,7 @@ class TagIndex(Bulk):
         bearers: dict[str, int] = {}
         waiting = [entry for doomed in self.doomed for entry in doomed.members]
         for entry in entries.values():
-            marks = self.marks(entry)
+            marks = marks_of(entry)
             assert len({mark.name for mark in marks}) == len(marks)
             for mark in marks:
                 if mark.job is not None:
@@ -349,6 +337,6 @@ class TagIndex(Bulk):
             assert len(node.members) <= 2 * node.size + SWEEP
             for entry in live:
                 assert entries[entry.key] is entry
-                assert any(mark is node.mark for mark in self.marks(entry))
+                assert any(mark is node.mark for mark in marks_of(entry))
             assert node.fresh == sum(entry.version > node.mark.stale_at for entry in live)
         self.hierarchy._check()

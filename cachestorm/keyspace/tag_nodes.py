@@ -140,3 +140,19 @@ class Doomed(Bulk):
         parts: list[object] = [self.members]
         self.members = []
         return parts
+
+
+def marks_of(entry: Entry) -> list[TagMark]:
+    """The marks of an entry, in the order of tagging."""
+    tags = entry.tags
+    if tags is None:
+        return []
+    if isinstance(tags, TagMark):
+        return [tags]
+    assert isinstance(tags, tuple)
+    return list(tags)
+
+
+def tag_names_of(entry: Entry) -> list[str]:
+    """The tags of an entry, in the order of tagging."""
+    return [mark.name for mark in marks_of(entry)]
