@@ -72,6 +72,7 @@ bench: $(COMPILED)/.built $(VENV)/.bench ## measure against the peers, write doc
 docs: $(VENV)/.dev $(VENV)/.docs ## write docs/commands, build the documentation in build/site
 	$(SOURCE_PATH):$(CURDIR)/tests/docs $(BIN)/python tests/docs/command_pages.py
 	$(BIN)/python -m mkdocs build --strict --quiet --site-dir build/site
+	$(SOURCE_PATH) $(BIN)/python tests/docs/reference.py build/site
 	@echo "build/site/index.html"
 
 build: compiled ## the same as compiled

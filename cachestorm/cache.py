@@ -19,7 +19,6 @@ from mypy_extensions import mypyc_attr
 from cachestorm.clock import Clock
 from cachestorm.commands.bitmaps import Bitmaps
 from cachestorm.commands.blocking import Blocking
-from cachestorm.commands.conditional_strings import ConditionalStrings
 from cachestorm.commands.deadlines import Deadlines
 from cachestorm.commands.dumping import Dumping
 from cachestorm.commands.geo import Geo
@@ -28,6 +27,7 @@ from cachestorm.commands.hyperloglog import HyperLogLogs
 from cachestorm.commands.insight import Insight
 from cachestorm.commands.keys import Keys
 from cachestorm.commands.lists import Lists
+from cachestorm.commands.many_strings import ManyStrings
 from cachestorm.commands.memory import Memory
 from cachestorm.commands.messages import Messages
 from cachestorm.commands.namespaces import Namespaces
@@ -67,7 +67,7 @@ DEFAULT_POLICY: Final = "adaptive"
 class Cache(
     Strings,
     Scalars,
-    ConditionalStrings,
+    ManyStrings,
     Keys,
     Deadlines,
     Objects,

@@ -10,7 +10,8 @@ and no store. Numbers are read as strictly as Redis reads them and printed as Re
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Callable
+from typing import Any, Final, cast
 
 from cachestorm.errors import CodecError, InvalidKeyError, NotAFloatError, NotAnIntegerError
 
@@ -295,11 +296,45 @@ def _to_json(value: object) -> bytes:
     import json
 
     try:
-        return json.dumps(value, separators=(",", ":"), ensure_ascii=False).encode("utf-8")
+        text = json.dumps(value, separators=(",", ":"), ensure_ascii=False, default=_in_json)
+        return text.encode("utf-8")
     except (TypeError, ValueError, RecursionError) as error:
         raise CodecError(
             f"a value of type {type(value).__name__} has no form in JSON: {error}"
         ) from error
+
+
+def _in_json(value: object) -> object:
+    """What JSON is made of instead of an object that it does not know: as views read it.
+
+    Raises:
+        TypeError: for what has no such form.
+    """
+    kind = type(value)
+    if hasattr(kind, "__pydantic_fields__") and hasattr(kind, "model_dump"):
+        dump: Callable[..., object] = kind.model_dump
+        return dump(value, mode="json")
+    names: list[str] = []
+    if hasattr(kind, "__dataclass_fields__"):
+        from dataclasses import fields
+
+        names = [field.name for field in fields(cast(Any, kind)) if field.init]
+    elif hasattr(kind, "__struct_fields__"):
+        names = list(kind.__struct_fields__)
+    if names:
+        return {name: getattr(value, name) for name in names}
+    from datetime import date, time
+    from decimal import Decimal
+    from enum import Enum
+    from uuid import UUID
+
+    if isinstance(value, (date, time)):
+        return value.isoformat()
+    if isinstance(value, (Decimal, UUID)):
+        return str(value)
+    if isinstance(value, Enum):
+        return value.value
+    raise TypeError(f"Object of type {kind.__name__} is not JSON serializable")
 
 
 def object_of(raw: bytes) -> object:

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from cachestorm.memoizing.memoized import Memoized
     from cachestorm.pipeline import Pipeline
     from cachestorm.subscription import Subscription
+    from cachestorm.views import View
 
 _UNSET: Final = UNSET
 
@@ -89,6 +90,34 @@ class Face(Edge):
         from cachestorm.handles.tag import Tag
 
         return Tag(cast("Cache", self), name)
+
+    # -- values of one type
+
+    def view(self, kind: type[T], prefix: str = "") -> View[T]:
+        """Some keys as a mapping to values of one type, which are checked on the way.
+
+        Args:
+            kind: a dataclass, a `TypedDict`, a model of msgspec or pydantic, or any type
+                that is made of such and of Python's own, as `list[int]`.
+            prefix: what stands before the keys of the view in the cache.
+
+        Raises:
+            TypeError: for a type that cannot be checked.
+
+        Example:
+            >>> from cachestorm import Cache
+            >>> cache = Cache()
+            >>> scores = cache.view(list[int], prefix="scores:")
+            >>> scores["ada"] = [3, 1]
+            >>> cache["scores:ada"], list(scores)
+            ([3, 1], ['ada'])
+            >>> scores["ada"] = "three"
+            Traceback (most recent call last):
+            TypeError: this view holds values of list[int], not 'three'
+        """
+        from cachestorm.views.view import View
+
+        return View(cast("Cache", self), kind, prefix)
 
     # -- values that are made when they are missing
 

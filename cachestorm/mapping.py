@@ -21,10 +21,10 @@ from cachestorm.commands.edge import Edge
 from cachestorm.entry import kind_name
 from cachestorm.entry_info import EntryInfo
 from cachestorm.errors import WrongTypeError
-from cachestorm.keyspace.tag_index import checked_tags
+from cachestorm.keyspace.tag_nodes import tag_names_of
 from cachestorm.markers import MISSING, UNSET
 from cachestorm.operations.lifetimes import Lasting
-from cachestorm.operations.names import exact_key, key_values, keys_of
+from cachestorm.operations.names import checked_tags, exact_key, key_values, keys_of
 from cachestorm.operations.string_values import is_whole, kind_of, whole
 from cachestorm.values.weights import box
 
@@ -310,7 +310,7 @@ class WholeMapping(Edge):
             if lasting.is_default:
                 deadline = entry.expires_at_ms
                 idle = space.idle_of(entry)
-            kept = space.tags.names(entry) if tags is None else tags
+            kept = tag_names_of(entry) if tags is None else tags
             space.put(key, held, kind, deadline, kept, idle)
             return True
         finally:
@@ -344,7 +344,7 @@ class WholeMapping(Edge):
                 kind_name(entry),
                 whole(space, entry) if is_whole(entry) else None,
                 ttl,
-                tuple(space.tags.names(entry)),
+                tuple(tag_names_of(entry)),
                 int(entry.version),
             )
         finally:

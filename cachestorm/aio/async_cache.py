@@ -54,6 +54,7 @@ _OTHERWISE: Final = frozenset(
         "tag",
         "transaction",
         "unlisten",
+        "view",
     }
 )
 

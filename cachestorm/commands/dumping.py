@@ -29,10 +29,10 @@ from cachestorm.errors import (
     TagError,
 )
 from cachestorm.events import Cause
-from cachestorm.keyspace.tag_index import checked_tags
+from cachestorm.keyspace.tag_nodes import tag_names_of
 from cachestorm.operations.containers import entry_of
 from cachestorm.operations.lifetimes import by_the_clock, in_milliseconds, milliseconds_of
-from cachestorm.operations.names import exact_key
+from cachestorm.operations.names import checked_tags, exact_key
 from cachestorm.payload.dumps import dumped, restored
 from cachestorm.payload.entry_snapshot import Loaded, snapshot_of
 
@@ -70,7 +70,7 @@ class Dumping(Edge):
                 entry = entry_of(space, key, HASH)
             if entry is None:
                 return None
-            snapshot = snapshot_of(entry.kind, space.value(entry), 0, space.tags.names(entry))
+            snapshot = snapshot_of(entry.kind, space.value(entry), 0, tag_names_of(entry))
         finally:
             self._leave()
         return dumped(snapshot)

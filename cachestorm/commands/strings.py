@@ -12,21 +12,19 @@ from typing import Final
 
 from mypy_extensions import i64, mypyc_attr, u8
 
+from cachestorm.codec import to_wire
 from cachestorm.commands.edge import Edge
 from cachestorm.declare.bound import Bound
 from cachestorm.declare.declaration import Declaration
 from cachestorm.entry import STRING
 from cachestorm.errors import ExcludingOptionsError
 from cachestorm.events import Cause
-from cachestorm.keyspace.holdings import size_of
 from cachestorm.keyspace.latch import FINALIZERS_INTERRUPT, NOTHING_INTERRUPTS, STEPS_ARE_ATOMIC
-from cachestorm.keyspace.tag_index import checked_tags
 from cachestorm.keyspace.version import CURRENT, OUTDATED, Version
 from cachestorm.markers import UNSET
 from cachestorm.operations.lifetimes import Lasting, deadline_of, plain_ttl
-from cachestorm.operations.names import exact_key, key_values, keys_of
-from cachestorm.operations.reply_size import ReplySize
-from cachestorm.operations.string_values import is_whole, kind_of, whole
+from cachestorm.operations.names import checked_tags, exact_key
+from cachestorm.operations.string_values import kind_of, length_of, whole, wire_scalar
 from cachestorm.values.weights import box, is_shared
 
 command: Final = partial(Declaration, group="string")
@@ -383,6 +381,33 @@ class Strings(Edge):
             self._leave()
 
     @command(
+        "DELIFEQ key:rm-delete value",
+        complexity="O(N) in the length of the value",
+        fast=True,
+        summary="Delete a key if it holds a value.",
+    )
+    def delifeq(self, key: str, value: object) -> bool:
+        """Deletes a key if it holds just these bytes. Returns whether it did.
+
+        Raises:
+            WrongTypeError: if the key holds no string.
+            CodecError: for what JSON cannot carry.
+        """
+        key = exact_key(key)
+        raw = to_wire(value)
+        space = self._enter()
+        try:
+            entry = space.find(key)
+            if entry is None or length_of(space, entry) != len(raw):
+                return False
+            if wire_scalar(space, entry) != raw:
+                return False
+            space.remove(entry, _DELETED)
+            return True
+        finally:
+            self._leave()
+
+    @command(
         "GETEX key:rw-access-update [EX ttl:seconds | PX ttl:milliseconds | EXAT "
         "ttl:unix-seconds | "
         "PXAT ttl:unix-milliseconds | PERSIST]",
@@ -427,75 +452,6 @@ class Strings(Edge):
             elif (persist or ttl is not _UNSET) and deadline != entry.expires_at_ms:
                 space.set_expiry(entry, deadline)
             return value
-        finally:
-            self._leave()
-
-    @command(
-        "MGET key [key ...]",
-        complexity="O(N) in the keys",
-        fast=True,
-        reply="stored_all",
-        summary="Return the values of many keys.",
-    )
-    def mget(self, *keys: str | Iterable[str], default: object = None) -> list[object]:
-        """The values of keys in order, `default` for each that is missing or a container."""
-        names = keys_of(keys)
-        space = self._enter()
-        try:
-            found: list[object] = []
-            size = ReplySize(space)
-            for name in names:
-                entry = space.find(name)
-                if entry is None or not is_whole(entry):
-                    found.append(default)
-                else:
-                    size.take(size_of(entry.kind, space.value(entry)))
-                    found.append(whole(space, entry))
-            return found
-        finally:
-            self._leave()
-
-    @command(
-        "MSET key:ow-update value [key value ...]",
-        complexity="O(N) in the keys",
-        grows=True,
-        reply="ok",
-        summary="Set the values of many keys in one step.",
-    )
-    def mset(self, mapping: object) -> bool:
-        """Sets many keys in one step; nobody sees half of it.
-
-        Args:
-            mapping: a mapping, or pairs of key and value.
-        """
-        return self._put_many(mapping, _UNSET, _NO_TAGS, False)
-
-    @command(
-        "MSETNX key:ow-insert value [key value ...]",
-        complexity="O(N) in the keys",
-        grows=True,
-        summary="Set the values of many keys in one step, if none of them exists.",
-    )
-    def msetnx(self, mapping: object) -> bool:
-        """Sets many keys in one step if all are missing. Returns whether it did."""
-        return self._put_many(mapping, _UNSET, _NO_TAGS, True)
-
-    def _put_many(
-        self, mapping: object, ttl: object, tags: Iterable[str], only_new: bool
-    ) -> bool:
-        values = {name: box(value) for name, value in key_values(mapping)}
-        kinds = [kind_of(held) for held in values.values()]
-        names = checked_tags(tags)
-        ttl = plain_ttl(ttl)
-        space = self._enter()
-        try:
-            deadline = deadline_of(ttl, "set", space, space.shared.now_ms())
-            if only_new:
-                for name in values:
-                    if space.peek(name) is not None:
-                        return False
-            space.put_all(values, kinds, deadline, names)
-            return True
         finally:
             self._leave()
 

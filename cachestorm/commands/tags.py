@@ -19,10 +19,10 @@ from cachestorm.commands.edge import Edge
 from cachestorm.declare.declaration import Declaration
 from cachestorm.errors import ArityError
 from cachestorm.keyspace.keyspace import Keyspace
-from cachestorm.keyspace.tag_index import checked_tag, checked_tags
+from cachestorm.keyspace.tag_nodes import tag_names_of
 from cachestorm.operations.containers import walk_start
 from cachestorm.operations.long_command import LongCommand
-from cachestorm.operations.names import exact_key
+from cachestorm.operations.names import checked_tag, checked_tags, exact_key
 from cachestorm.operations.string_values import kind_of
 from cachestorm.values.weights import box
 
@@ -111,7 +111,7 @@ class Tags(Edge):
         space = self._enter()
         try:
             entry = space.peek(key)
-            return [] if entry is None else space.tags.names(entry)
+            return [] if entry is None else tag_names_of(entry)
         finally:
             self._leave()
 
@@ -131,7 +131,7 @@ class Tags(Edge):
             entry = space.peek(key)
             if entry is None:
                 return 0
-            present = set(space.tags.names(entry))
+            present = set(tag_names_of(entry))
             added = [name for name in names if name not in present]
             if added:
                 space.add_tags(entry, added)
@@ -155,7 +155,7 @@ class Tags(Edge):
             entry = space.peek(key)
             if entry is None:
                 return 0
-            present = space.tags.names(entry)
+            present = tag_names_of(entry)
             taken = set(names)
             kept = [name for name in present if name not in taken]
             if len(kept) < len(present):

@@ -14,10 +14,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from cachestorm.keyspace.tag_index import checked_tags
 from cachestorm.markers import MISSING, UNSET, Missing
 from cachestorm.operations.lifetimes import positive_span
-from cachestorm.operations.names import exact_key
+from cachestorm.operations.names import checked_tags, exact_key
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Set
 from typing import TYPE_CHECKING, Any
 
-from cachestorm.keyspace.tag_index import checked_tag
+from cachestorm.operations.names import checked_tag
 
 if TYPE_CHECKING:
     from cachestorm.cache import Cache

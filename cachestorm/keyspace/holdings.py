@@ -1,11 +1,12 @@
 """The holdings: what one namespace contains, what is known of an entry, and what is charged.
 
-The ground that a keyspace is built on: `removals.py`, `budget.py`, `writes.py` and
+What a keyspace is built on: `removals.py`, `budget.py`, `writes.py` and
 `keyspace.py` each add one job to the class before. Calls the tag index, the expiry index, the
 policy and the hot keys, which never call back, but for the policy that asks for weights.
 
-1. Every attribute of a keyspace is made in `__init__` here, before anything else sees `self`,
-   so that compiled code finds it at a fixed offset and need not check whether it is there.
+1. Every attribute of a keyspace is made in `__init__`, here and in `telling.py`, before
+   anything else sees `self`, so that compiled code finds it at a fixed offset and need not
+   check whether it is there.
 2. It belongs to the name of the namespace or to what it holds: `swap` exchanges the latter,
    and a test asks which.
 3. Nothing here makes an entry come or go, but for `swap`, which exchanges all of them.
@@ -21,18 +22,18 @@ from typing import Final
 from mypy_extensions import i64, u8
 
 from cachestorm.entry import HASH, OBJECT, Entry
-from cachestorm.events import CHANGED, SPACE, Cause, Effect
+from cachestorm.events import CHANGED, SPACE, Cause
 from cachestorm.eviction.policy import NEVER_SHIFT, STAMP_MASK, Policy, Scales
 from cachestorm.keyspace.expiry import ExpiryIndex, Idle
 from cachestorm.keyspace.hot_keys import HotKeys
 from cachestorm.keyspace.shared_state import SharedState
 from cachestorm.keyspace.tag_index import TagIndex
+from cachestorm.keyspace.telling import Telling
 from cachestorm.keyspace.waiting import Waiting
 from cachestorm.keyspace.watches import Watches
-from cachestorm.values.buffer import Buffer
 from cachestorm.values.container import Container
 from cachestorm.values.hash import NEVER, Hash
-from cachestorm.values.weights import Boxed, is_scalar, unbox, weigh
+from cachestorm.values.weights import weigh
 
 # An entry object, its slots in dict and dense arrays (amortised), and its deadline.
 ENTRY_BYTES: Final = 128
@@ -57,28 +58,11 @@ def size_of(kind: u8, value: object) -> i64:
     return value.size_bytes
 
 
-def _told(held: object) -> object:
-    """A value as it is told to others: None for a container, which belongs to the store."""
-    if isinstance(held, Buffer):
-        return held.whole()
-    return None if isinstance(held, Container) else unbox(held)
-
-
-def _told_bytes(held: object) -> i64:
-    """What a value weighs that is told; nothing for what there is only one of, or few."""
-    if isinstance(held, Buffer):
-        return held.size_bytes
-    if isinstance(held, Boxed) or is_scalar(held):
-        return weigh(held)
-    return 0
-
-
-class Holdings(Scales):
+class Holdings(Telling, Scales):
     """The entries of one namespace, with their accounts and statistics."""
 
     def __init__(self, shared: SharedState, name: str, policy: Policy, hot_keys: bool) -> None:
-        self.shared: Final = shared
-        self.name: Final = name
+        super().__init__(shared, name)
         self.policy: Policy = policy
         self.entries: dict[str, Entry] = {}
         self.dense: list[Entry] = []
@@ -113,9 +97,6 @@ class Holdings(Scales):
         self._access_shift: i64 = policy.access_shift
         self.hot: HotKeys | None = HotKeys(shared.clock.now_ms()) if hot_keys else None
         self._tap_limit: u8 = FEWEST_TAPS
-        # what listeners want to be told of this namespace, and of what of it the values
-        self.interest: i64 = shared.effects.interest_in(name)
-        self._valued: i64 = shared.effects.values_of(name)
         # last: what comes after it would not count as always there
         policy.weighed_by(self)
 
@@ -429,12 +410,6 @@ class Holdings(Scales):
 
     # -- what listeners are told
 
-    def attend(self) -> None:
-        """Looks anew what listeners want to be told of this namespace."""
-        effects = self.shared.effects
-        self.interest = effects.interest_in(self.name)
-        self._valued = effects.values_of(self.name)
-
     def configure(self, default_ttl_ms: i64, max_bytes: i64) -> None:
         """Gives the namespace a default time to live and a quota; 0 for none."""
         if default_ttl_ms == self.default_ttl_ms and max_bytes == self.max_bytes:
@@ -455,41 +430,6 @@ class Holdings(Scales):
         entry.version = self.shared.sequence
         if self.interest & CHANGED:
             self.tell(CHANGED, event, entry, self.value(entry), delta)
-
-    def emit(self, kind: i64, event: str, key: str) -> None:
-        """Queues an effect that is not about an entry. The caller has asked `interest`."""
-        self.shared.effects.record(self._effect(kind, event, key))
-
-    def tell(
-        self, kind: i64, event: str, entry: Entry, held: object, delta: object = None
-    ) -> None:
-        """Queues an effect on a live entry. The caller has asked `interest`.
-
-        Args:
-            held: what is stored.
-        """
-        effect = self._effect(kind, event, entry.key)
-        effect.expires_at_ms = entry.expires_at_ms
-        if entry.tags is not None:
-            effect.tags = tuple(self.tags.names(entry))
-        effect.delta = delta
-        self._record(effect, held)
-
-    def tell_removal(self, kind: i64, event: str, key: str, cause: Cause, held: object) -> None:
-        """Queues the effect of a removal. The caller has asked `interest`."""
-        effect = self._effect(kind, event, key)
-        effect.cause = cause
-        self._record(effect, held)
-
-    def _record(self, effect: Effect, held: object) -> None:
-        if self._valued & effect.interest:
-            effect.value = _told(held)
-            effect.size_bytes += _told_bytes(held)
-        self.shared.effects.record(effect)
-
-    def _effect(self, kind: i64, event: str, key: str) -> Effect:
-        shared = self.shared
-        return Effect(shared.sequence, kind, event, self.name, key, shared.origin)
 
     # -- invariants
 

@@ -21,7 +21,7 @@ from cachestorm.errors import WrongTypeError
 from cachestorm.events import HIT, MISS, TAG_EVENTS, TAGS
 from cachestorm.keyspace.hot_keys import CAPACITY
 from cachestorm.keyspace.tag_hierarchy import HIERARCHY_BYTES
-from cachestorm.keyspace.tag_index import Invalidation
+from cachestorm.keyspace.tag_nodes import Invalidation
 from cachestorm.keyspace.waiting import Waiter, Waiting
 from cachestorm.keyspace.watches import Watch, Watches
 from cachestorm.keyspace.writes import Writes

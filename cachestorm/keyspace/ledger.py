@@ -18,7 +18,7 @@ from typing import Final
 from mypy_extensions import i64, mypyc_attr
 
 from cachestorm.events import Cause
-from cachestorm.keyspace.tag_index import MOST_TOLD, Invalidation, TagMark
+from cachestorm.keyspace.tag_nodes import MOST_TOLD, Invalidation, TagMark
 
 # a power of two
 CAPACITY: Final = 4096

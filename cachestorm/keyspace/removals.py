@@ -37,7 +37,8 @@ from cachestorm.events import (
 from cachestorm.keyspace.expiry import ExpiryIndex
 from cachestorm.keyspace.holdings import ENTRY_BYTES, KEY_DEADLINE_BYTES, Holdings, size_of
 from cachestorm.keyspace.shared_state import LOOK
-from cachestorm.keyspace.tag_index import Doomed, Invalidation, TagIndex, TagMark
+from cachestorm.keyspace.tag_index import TagIndex
+from cachestorm.keyspace.tag_nodes import Doomed, Invalidation, TagMark
 from cachestorm.values.container import Container
 from cachestorm.values.weights import weigh
 

@@ -27,176 +27,27 @@ from collections import deque
 from collections.abc import Iterable
 from typing import Final
 
-from mypy_extensions import i64, mypyc_attr
+from mypy_extensions import i64
 
-from cachestorm.codec import bytes_of, checked_text
 from cachestorm.entry import Entry
-from cachestorm.errors import TagError
 from cachestorm.keyspace.tag_hierarchy import HIERARCHY_BYTES, TagHierarchy
+from cachestorm.keyspace.tag_nodes import (
+    SWEEP,
+    Doomed,
+    Invalidation,
+    Softening,
+    TagMark,
+    TagNode,
+    marks_of,
+    tag_names_of,
+)
 from cachestorm.values.bulk import Bulk
 
-LONGEST_TAG: Final = 1024
 # No sequence number is beyond it.
 LAST_SEQUENCE: Final = (1 << 63) - 1
-# A removal that is remembered keeps the way of its cascade, if that had so many tags at most.
-MOST_TOLD: Final = 4096
 # What a link between an entry and a tag, and a tag itself, cost in memory.
 LINK_BYTES: Final = 16
 NODE_BYTES: Final = 416
-# Slots that the hand looks at for every entry that leaves.
-SWEEP: Final = 4
-
-
-@mypyc_attr(acyclic=True)
-class Invalidation:
-    """One INVALIDATE: when it happened, and how many entries it has removed so far.
-
-    Attributes:
-        descent: of a cascade, the tags that it reached and the parent of each by which it did;
-            empty for a single tag, for a cascade over more than MOST_TOLD tags, and once
-            the ledger has forgotten it.
-    """
-
-    def __init__(self, sequence: i64, at_ms: i64) -> None:
-        self.sequence: Final = sequence
-        self.at_ms: Final = at_ms
-        self.removed: i64 = 0
-        self.descent: dict[str, str] = {}
-
-    def path(self, tag: str) -> list[str]:
-        """The tags from the one that was invalidated down to this one."""
-        found = [tag]
-        while True:
-            parent = self.descent.get(found[-1], "")
-            if parent == "":
-                break
-            found.append(parent)
-        found.reverse()
-        return found
-
-
-@mypyc_attr(acyclic=True)
-class TagMark:
-    """What an entry keeps of a tag.
-
-    Attributes:
-        name: the tag.
-        job: the invalidation that took the tag away, or None while it is alive.
-        stale_at: entries of this version or below are stale.
-        softening: the soft invalidation that made them so.
-    """
-
-    def __init__(self, name: str) -> None:
-        self.name: Final = name
-        self.job: Invalidation | None = None
-        self.softening: Invalidation | None = None
-        self.stale_at: i64 = 0
-
-
-class Softening:
-    """The entries of a tag that a soft invalidation has made stale, until they are removed.
-
-    Attributes:
-        node: of the tag; one that is softened again has no second one.
-        job: the invalidation, the first if there were several.
-        place: below which place of the members some may still be stale.
-    """
-
-    def __init__(self, node: TagNode, job: Invalidation) -> None:
-        self.node: Final = node
-        self.job: Final = job
-        self.place: i64 = len(node.members)
-
-
-class TagNode(Bulk):
-    """A tag that has keys.
-
-    Attributes:
-        mark: what its entries refer to.
-        members: its entries, and shells of such as have left.
-        size: how many of the members are no shells.
-        fresh: how many of those are not stale by this tag.
-        place: where it stands among the tags of its index.
-        softening: where the stale ones are looked for, or None where there are none.
-    """
-
-    def __init__(self, mark: TagMark, place: i64) -> None:
-        self.mark: Final = mark
-        self.place: i64 = place
-        self.members: list[Entry] = []
-        self.size: i64 = 0
-        self.fresh: i64 = 0
-        self.softening: Softening | None = None
-        self._hand: i64 = 0
-
-    def bulk(self) -> i64:
-        return len(self.members)
-
-    def take_apart(self) -> list[object]:
-        parts: list[object] = [self.members]
-        self.members = []
-        return parts
-
-    def sweep(self) -> None:
-        """Takes some shells out of the list. O(1)."""
-        members = self.members
-        hand = self._hand
-        for _ in range(SWEEP):
-            hand -= 1
-            if hand < 0 or hand >= len(members):
-                hand = len(members) - 1
-                if hand < 0:
-                    break
-            if members[hand].index < 0:
-                last = members.pop()
-                if hand < len(members):
-                    members[hand] = last
-        self._hand = hand
-
-
-class Doomed(Bulk):
-    """The members of an invalidated tag that wait to be reaped, and shells among them."""
-
-    def __init__(self, job: Invalidation, members: list[Entry]) -> None:
-        self.job: Final = job
-        self.members: list[Entry] = members
-
-    def bulk(self) -> i64:
-        return len(self.members)
-
-    def take_apart(self) -> list[object]:
-        parts: list[object] = [self.members]
-        self.members = []
-        return parts
-
-
-def checked_tag(name: object) -> str:
-    """A tag as the index keeps it.
-
-    Raises:
-        TagError: if it has not 1 to 1024 bytes.
-        InvalidKeyError: if it does not survive a round trip through bytes.
-    """
-    tag = checked_text(name)
-    # no character takes more than four bytes
-    size = len(tag)
-    if size == 0 or (size * 4 > LONGEST_TAG and len(bytes_of(tag)) > LONGEST_TAG):
-        raise TagError("invalid tag name")
-    return tag
-
-
-def checked_tags(names: Iterable[object]) -> list[str]:
-    """Tags, each a `str` or the bytes of one, without duplicates, first order kept.
-
-    Raises:
-        TypeError: for a lone `str`, which would be taken for its letters.
-    """
-    if isinstance(names, (str, bytes)):
-        raise TypeError(f"tags is an iterable of tags: write [{names!r}], not {names!r}")
-    found: dict[str, None] = {}
-    for name in names:
-        found[checked_tag(name)] = None
-    return list(found)
 
 
 class TagIndex(Bulk):
@@ -240,7 +91,7 @@ class TagIndex(Bulk):
         Returns:
             The bytes this costs.
         """
-        marks = self.marks(entry)
+        marks = marks_of(entry)
         cost: i64 = 0
         for name in names:
             node = self.nodes.get(name)
@@ -308,25 +159,11 @@ class TagIndex(Bulk):
     def charge_of(self, entry: Entry) -> i64:
         """The bytes that `unlink` would free for an entry that is live."""
         charge: i64 = 0
-        for mark in self.marks(entry):
+        for mark in marks_of(entry):
             charge += LINK_BYTES
             if self.nodes[mark.name].size == 1:
                 charge += NODE_BYTES
         return charge
-
-    def marks(self, entry: Entry) -> list[TagMark]:
-        """The marks of an entry, in the order of tagging."""
-        tags = entry.tags
-        if tags is None:
-            return []
-        if isinstance(tags, TagMark):
-            return [tags]
-        assert isinstance(tags, tuple)
-        return list(tags)
-
-    def names(self, entry: Entry) -> list[str]:
-        """The tags of an entry, in the order of tagging."""
-        return [mark.name for mark in self.marks(entry)]
 
     # -- life and death
 
@@ -474,7 +311,7 @@ class TagIndex(Bulk):
 
     def size_bytes(self, entries: Iterable[Entry]) -> i64:
         """What nodes and links are charged at. O(entries)."""
-        links = sum(len(self.names(entry)) for entry in entries)
+        links = sum(len(tag_names_of(entry)) for entry in entries)
         kept = len(self.nodes) * NODE_BYTES + self.hierarchy.count * HIERARCHY_BYTES
         return kept + links * LINK_BYTES
 
@@ -482,7 +319,7 @@ class TagIndex(Bulk):
         bearers: dict[str, int] = {}
         waiting = [entry for doomed in self.doomed for entry in doomed.members]
         for entry in entries.values():
-            marks = self.marks(entry)
+            marks = marks_of(entry)
             assert len({mark.name for mark in marks}) == len(marks)
             for mark in marks:
                 if mark.job is not None:
@@ -500,6 +337,6 @@ class TagIndex(Bulk):
             assert len(node.members) <= 2 * node.size + SWEEP
             for entry in live:
                 assert entries[entry.key] is entry
-                assert any(mark is node.mark for mark in self.marks(entry))
+                assert any(mark is node.mark for mark in marks_of(entry))
             assert node.fresh == sum(entry.version > node.mark.stale_at for entry in live)
         self.hierarchy._check()

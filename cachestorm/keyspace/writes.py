@@ -27,6 +27,7 @@ from cachestorm.keyspace.expiry import Idle
 from cachestorm.keyspace.holdings import ENTRY_BYTES, IDLE_BYTES, KEY_DEADLINE_BYTES, size_of
 from cachestorm.keyspace.removals import FIELD_ROUNDS
 from cachestorm.keyspace.tag_index import LINK_BYTES
+from cachestorm.keyspace.tag_nodes import tag_names_of
 from cachestorm.keyspace.waiting import Waiting
 from cachestorm.values.buffer import Buffer
 from cachestorm.values.weights import is_shared, unbox, weigh, weight_of_ascii, weight_of_bytes
@@ -192,7 +193,7 @@ class Writes(Budget):
             if delta != 0:
                 self.charge(delta)
             if entry.tags is not None:
-                if tags is not None and self.tags.names(entry) == tags:
+                if tags is not None and tag_names_of(entry) == tags:
                     tags = None
                 else:
                     entry = self._renew(entry)
@@ -266,7 +267,7 @@ class Writes(Budget):
         value = self.value(entry)
         kind = entry.kind
         deadline = entry.expires_at_ms
-        tags = self.tags.names(entry)
+        tags = tag_names_of(entry)
         idle = self.idle_of(entry)
         # it must not be evicted to make room for itself
         self.remove(entry, _RENAMED, "move_from")
@@ -313,7 +314,7 @@ class Writes(Budget):
         value = self.value(entry)
         kind = entry.kind
         deadline = entry.expires_at_ms
-        tags = self.tags.names(entry)
+        tags = tag_names_of(entry)
         idle = self.idle_of(entry)
         self.remove(entry, _RENAMED)
         self._has_room = True

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 from cachestorm.declare.kinds import Lifetime
 from cachestorm.errors import ArgumentError
-from cachestorm.keyspace.tag_index import checked_tags
 from cachestorm.loading.options import Options, _lifetime
 from cachestorm.markers import MISSING, Missing, Unset
+from cachestorm.operations.names import checked_tags
 
 if TYPE_CHECKING:
     from cachestorm.loading.flight import Flight

@@ -24,7 +24,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from cachestorm.errors import OutOfMemoryError
-from cachestorm.keyspace.tag_index import checked_tags
 from cachestorm.loading.context import LoadContext, at_work, running
 from cachestorm.loading.flight import (
     FAILED,
@@ -44,6 +43,7 @@ from cachestorm.loading.records import Records
 from cachestorm.loading.waiters import Waiter, running_loop
 from cachestorm.markers import MISSING, UNSET
 from cachestorm.operations.lifetimes import deadline_of
+from cachestorm.operations.names import checked_tags
 from cachestorm.operations.string_values import kind_of
 from cachestorm.values.weights import box
 

@@ -12,9 +12,9 @@ from typing import Any
 
 from cachestorm.declare.kinds import Lifetime
 from cachestorm.errors import ArgumentError, CacheStormError
-from cachestorm.keyspace.tag_index import checked_tags
 from cachestorm.markers import UNSET, Unset
 from cachestorm.operations.lifetimes import milliseconds_of, positive_span
+from cachestorm.operations.names import checked_tags
 
 # what a source that has failed is spared, where a stale value can be served meanwhile
 THROTTLE_S = 1.0

@@ -9,11 +9,11 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Final
 
 from cachestorm.errors import ArgumentError, ReentrancyError
-from cachestorm.keyspace.tag_index import checked_tags
 from cachestorm.keyspace.version import CURRENT, OUTDATED, UNKNOWN, Version
 from cachestorm.loading.engine import loading_of
 from cachestorm.loading.flight import GATE
 from cachestorm.loading.records import GATE_PATIENCE_S, Records
+from cachestorm.operations.names import checked_tags
 
 if TYPE_CHECKING:
     from cachestorm.cache import Cache

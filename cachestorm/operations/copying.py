@@ -12,6 +12,7 @@ from mypy_extensions import i64
 
 from cachestorm.entry import BUFFER, ZSET
 from cachestorm.keyspace.keyspace import Keyspace
+from cachestorm.keyspace.tag_nodes import tag_names_of
 from cachestorm.operations.optimistic_result import PIECE, PLAIN, OptimisticResult
 from cachestorm.values.container import Container
 
@@ -62,7 +63,7 @@ class Copying(OptimisticResult):
                     return
             else:
                 value = source.copy()
-        tags = space.tags.names(entry)
+        tags = tag_names_of(entry)
         idle = space.idle_of(entry)
         kind = entry.kind
         deadline = entry.expires_at_ms

@@ -19,6 +19,7 @@ from mypy_extensions import i64
 
 from cachestorm.keyspace.keyspace import Keyspace
 from cachestorm.keyspace.store import Store
+from cachestorm.keyspace.tag_nodes import tag_names_of
 from cachestorm.sizes import human_bytes
 
 SAMPLE: Final = 2048
@@ -129,7 +130,7 @@ def _sample(store: Store, space: Keyspace, seen: Checkup, tags: dict[str, int]) 
         seen.sampled_bytes += charge
         if charge > seen.largest_key[1]:
             seen.largest_key = (entry.key, charge)
-        for name in space.tags.names(entry):
+        for name in tag_names_of(entry):
             tags[name] = tags.get(name, 0) + charge
 
 

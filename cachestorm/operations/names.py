@@ -1,4 +1,4 @@
-"""Names: keys, fields and members, from what a user gives to the exact `str` that is kept.
+"""Names: keys, fields, members and tags, from what a user gives to the `str` that is kept.
 
 Called by the commands before they take the latch.
 """
@@ -6,10 +6,12 @@ Called by the commands before they take the latch.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import cast
+from typing import Final, cast
 
-from cachestorm.codec import checked_text, digits_of, plain_float
-from cachestorm.errors import CommandSyntaxError
+from cachestorm.codec import bytes_of, checked_text, digits_of, plain_float
+from cachestorm.errors import CommandSyntaxError, TagError
+
+LONGEST_TAG_BYTES: Final = 1024
 
 
 def exact_key(key: object) -> str:
@@ -130,3 +132,30 @@ def pairs_of(pairs: object) -> list[tuple[object, object]]:
     if type(pairs) is dict or isinstance(pairs, Mapping):
         return list(pairs.items())
     return [(first, second) for first, second in cast("Iterable[tuple[object, object]]", pairs)]
+
+
+def checked_tag(name: object) -> str:
+    """A tag as the index keeps it.
+
+    Raises:
+        TagError: if it has not 1 to 1024 bytes.
+        InvalidKeyError: if it does not survive a round trip through bytes.
+    """
+    tag = checked_text(name)
+    # no character takes more than four bytes
+    size = len(tag)
+    if size == 0 or (size * 4 > LONGEST_TAG_BYTES and len(bytes_of(tag)) > LONGEST_TAG_BYTES):
+        raise TagError("invalid tag name")
+    return tag
+
+
+def checked_tags(names: Iterable[object]) -> list[str]:
+    """Tags, each a `str` or the bytes of one, without duplicates, first order kept.
+
+    Raises:
+        TypeError: for a lone `str`, which would be taken for its letters.
+    """
+    found: dict[str, None] = {}
+    for name in many(names, "tags"):
+        found[checked_tag(name)] = None
+    return list(found)

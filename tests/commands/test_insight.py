@@ -11,7 +11,7 @@ import pytest
 from cachestorm import Cache, Cause, ManualClock
 from cachestorm.errors import NotAnIntegerError
 from cachestorm.keyspace.hot_keys import CAPACITY, HALF_LIFE_MS, HotKeys
-from cachestorm.keyspace.tag_index import MOST_TOLD
+from cachestorm.keyspace.tag_nodes import MOST_TOLD
 
 
 def zipf(keys: int, exponent: float, length: int, seed: int) -> list[int]:

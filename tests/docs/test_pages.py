@@ -93,7 +93,8 @@ def test_the_limits_of_a_list_over_http_are_those_of_the_endpoint() -> None:
 def test_every_page_is_found_from_the_index() -> None:
     docs = ROOT / "docs"
     linked = set()
-    for index in (docs / "index.md", docs / "decisions" / "index.md"):
+    for name in ("index.md", "decisions/index.md", "migration/index.md", "reference/index.md"):
+        index = docs / name
         linked |= {
             (index.parent / link.partition("#")[0]).resolve() for link in Page(index).links()
         }

@@ -41,7 +41,9 @@ def run(page: Page, block: Block, names: Names) -> int:
             assert comments[last] == actual, f"{page.name}:{block.line + last - 1}"
             compared += 1
         else:
-            exec(compile(ast.Module([statement], []), page.name, "exec"), names)
+            # the annotations of an example are its own, not postponed as those of this file
+            code = compile(ast.Module([statement], []), page.name, "exec", dont_inherit=True)
+            exec(code, names)
     return compared
 
 

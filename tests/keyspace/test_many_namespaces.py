@@ -9,7 +9,7 @@ from time import perf_counter
 
 from cachestorm import Cache, Cause
 from cachestorm.keyspace.ledger import CAPACITY, LONGEST_KEY
-from cachestorm.keyspace.tag_index import MOST_TOLD
+from cachestorm.keyspace.tag_nodes import MOST_TOLD
 
 
 def least_s(work: Callable[[], object]) -> float:

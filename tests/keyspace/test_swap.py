@@ -14,7 +14,8 @@ from cachestorm.errors import ArgumentError, OutOfMemoryError
 from cachestorm.events import Effect
 from cachestorm.keyspace.holdings import Holdings
 from cachestorm.keyspace.keyspace import Keyspace
-from cachestorm.keyspace.tag_index import Invalidation
+from cachestorm.keyspace.tag_nodes import Invalidation
+from cachestorm.keyspace.telling import Telling
 
 # What belongs to the name of a namespace, and so stays where it is.
 OF_THE_NAME = {
@@ -35,21 +36,21 @@ def cache(clock: ManualClock) -> Cache:
     return Cache(clock=clock)
 
 
-def source_of(room: type) -> ast.ClassDef:
+def source_of(each: type) -> ast.ClassDef:
     """The class statement of a compiled or pure class."""
-    stem = Path(str(sys.modules[room.__module__].__file__))
+    stem = Path(str(sys.modules[each.__module__].__file__))
     tree = ast.parse((stem.parent / f"{stem.name.partition('.')[0]}.py").read_text())
     (found,) = [
         node
         for node in tree.body
-        if isinstance(node, ast.ClassDef) and node.name == room.__name__
+        if isinstance(node, ast.ClassDef) and node.name == each.__name__
     ]
     return found
 
 
-def methods_of(room: type) -> dict[str, ast.FunctionDef]:
+def methods_of(each: type) -> dict[str, ast.FunctionDef]:
     return {
-        node.name: node for node in source_of(room).body if isinstance(node, ast.FunctionDef)
+        node.name: node for node in source_of(each).body if isinstance(node, ast.FunctionDef)
     }
 
 
@@ -66,12 +67,20 @@ def written_in(method: ast.FunctionDef) -> set[str]:
 
 
 # the classes of which a keyspace is the last; pure Python and compiled code have the same
-ROOMS = [room for room in Keyspace.__mro__ if room.__module__.startswith("cachestorm.")]
+CHAIN = [each for each in Keyspace.__mro__ if each.__module__.startswith("cachestorm.")]
+
+
+def made_at_first() -> set[str]:
+    """The attributes that a keyspace has from the beginning."""
+    return {
+        name
+        for each in (Telling, Holdings)
+        for name in written_in(methods_of(each)["__init__"])
+    }
 
 
 def test_every_attribute_of_a_keyspace_is_swapped_or_belongs_to_its_name() -> None:
-    methods = methods_of(Holdings)
-    made, swapped = written_in(methods["__init__"]), written_in(methods["swap"])
+    made, swapped = made_at_first(), written_in(methods_of(Holdings)["swap"])
     assert made == swapped - {"listed"} | OF_THE_NAME
     assert not (swapped - {"listed"}) & OF_THE_NAME
 
@@ -84,15 +93,15 @@ def test_a_swap_gives_each_of_the_two_what_the_other_one_had() -> None:
             assert mine.replace("self.", "other.", 1) == others
 
 
-def test_no_room_of_a_keyspace_but_the_first_makes_an_attribute() -> None:
-    made = written_in(methods_of(Holdings)["__init__"])
-    assert made
-    assert {Keyspace, Holdings} < set(ROOMS)
-    for room in ROOMS:
-        body = source_of(room).body
+def test_only_the_first_classes_of_a_keyspace_make_attributes() -> None:
+    made = made_at_first()
+    assert {Keyspace, Holdings, Telling} < set(CHAIN)
+    for each in CHAIN:
+        body = source_of(each).body
         assert [node for node in body if isinstance(node, ast.Assign | ast.AnnAssign)] == []
-        for name, method in methods_of(room).items():
-            assert (room is Holdings) or name not in ("__init__", "swap")
+        for name, method in methods_of(each).items():
+            assert name != "__init__" or each in (Holdings, Telling)
+            assert name != "swap" or each is Holdings
             assert written_in(method) <= made
 
 

@@ -1,0 +1,162 @@
+"""Strings, many at once: MGET, MSET, MSETNX and MSETEX, each in one step.
+
+Called by users and plans, and by `mapping.py`. What is written replaces a key as a whole.
+
+Source: MSETEX is Valkey 9.1's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import partial
+from typing import Final
+
+from mypy_extensions import i64, mypyc_attr, trait
+
+from cachestorm.commands.edge import Edge
+from cachestorm.declare.declaration import Declaration
+from cachestorm.errors import ExcludingOptionsError
+from cachestorm.keyspace.holdings import size_of
+from cachestorm.markers import UNSET
+from cachestorm.operations.lifetimes import deadline_of, plain_ttl
+from cachestorm.operations.names import checked_tags, key_values, keys_of
+from cachestorm.operations.reply_size import ReplySize
+from cachestorm.operations.string_values import is_whole, kind_of, whole
+from cachestorm.values.weights import box
+
+command: Final = partial(Declaration, group="string")
+
+_UNSET: Final = UNSET
+
+
+@mypyc_attr(allow_interpreted_subclasses=True)
+@trait
+class ManyStrings(Edge):
+    """Strings, read and written many at a time."""
+
+    @command(
+        "MGET key [key ...]",
+        complexity="O(N) in the keys",
+        fast=True,
+        reply="stored_all",
+        summary="Return the values of many keys.",
+    )
+    def mget(self, *keys: str | Iterable[str], default: object = None) -> list[object]:
+        """The values of keys in order, `default` for each that is missing or a container."""
+        names = keys_of(keys)
+        space = self._enter()
+        try:
+            found: list[object] = []
+            size = ReplySize(space)
+            for name in names:
+                entry = space.find(name)
+                if entry is None or not is_whole(entry):
+                    found.append(default)
+                else:
+                    size.take(size_of(entry.kind, space.value(entry)))
+                    found.append(whole(space, entry))
+            return found
+        finally:
+            self._leave()
+
+    @command(
+        "MSET key:ow-update value [key value ...]",
+        complexity="O(N) in the keys",
+        grows=True,
+        reply="ok",
+        summary="Set the values of many keys in one step.",
+    )
+    def mset(self, mapping: object) -> bool:
+        """Sets many keys in one step; nobody sees half of it.
+
+        Args:
+            mapping: a mapping, or pairs of key and value.
+        """
+        return self._put_many(mapping, _UNSET, (), False)
+
+    @command(
+        "MSETNX key:ow-insert value [key value ...]",
+        complexity="O(N) in the keys",
+        grows=True,
+        summary="Set the values of many keys in one step, if none of them exists.",
+    )
+    def msetnx(self, mapping: object) -> bool:
+        """Sets many keys in one step if all are missing. Returns whether it did."""
+        return self._put_many(mapping, _UNSET, (), True)
+
+    @command(
+        "MSETEX numkeys:pair-count key:ow-update value [key value ...] [NX | XX] "
+        "[EX ttl:seconds | PX ttl:milliseconds | EXAT ttl:unix-seconds | "
+        "PXAT ttl:unix-milliseconds | KEEPTTL]",
+        complexity="O(N) in the keys",
+        grows=True,
+        summary="Set the values of many keys and their time to live in one step.",
+    )
+    def msetex(
+        self,
+        mapping: object,
+        ttl: object = UNSET,
+        *,
+        keepttl: bool = False,
+        nx: bool = False,
+        xx: bool = False,
+    ) -> bool:
+        """Sets many keys in one step, with one time to live.
+
+        Args:
+            mapping: a mapping, or pairs of key and value.
+            ttl: seconds, a `timedelta` or `"5m"`; None for never.
+            keepttl: each key that is there keeps its own.
+            nx, xx: only if all of them are missing, or only if all are there.
+
+        Returns:
+            Whether they were set: all of them or none.
+
+        Raises:
+            InvalidTtlError: if the time to live is not positive.
+            OutOfMemoryError: if there is no room for all of them; nothing has changed.
+        """
+        if nx and xx:
+            raise ExcludingOptionsError("nx=True and xx=True exclude each other")
+        if keepttl and ttl is not _UNSET:
+            raise ExcludingOptionsError("keepttl=True and a time to live exclude each other")
+        values = {key: box(value) for key, value in key_values(mapping)}
+        kinds = [kind_of(held) for held in values.values()]
+        ttl = plain_ttl(ttl)
+        space = self._enter()
+        try:
+            deadline = deadline_of(ttl, "msetex", space, space.shared.now_ms())
+            kept: dict[str, i64] = {}
+            for name in values:
+                entry = space.peek(name)
+                if (nx and entry is not None) or (xx and entry is None):
+                    return False
+                if keepttl and entry is not None:
+                    kept[name] = entry.expires_at_ms
+            space.put_all(values, kinds, deadline)
+            for name, deadline in kept.items():
+                entry = space.peek(name)
+                if entry is not None:
+                    space.set_expiry(entry, deadline)
+            return True
+        finally:
+            self._leave()
+
+    def _put_many(
+        self, mapping: object, ttl: object, tags: Iterable[str], only_new: bool
+    ) -> bool:
+        values = {name: box(value) for name, value in key_values(mapping)}
+        kinds = [kind_of(held) for held in values.values()]
+        names = checked_tags(tags)
+        ttl = plain_ttl(ttl)
+        space = self._enter()
+        try:
+            deadline = deadline_of(ttl, "set", space, space.shared.now_ms())
+            if only_new:
+                for name in values:
+                    if space.peek(name) is not None:
+                        return False
+            space.put_all(values, kinds, deadline, names)
+            return True
+        finally:
+            self._leave()

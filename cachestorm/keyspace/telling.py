@@ -1,0 +1,93 @@
+"""The telling: what the listeners of one namespace are told.
+
+The base class of the holdings. Called where something has changed, with the latch held; queues
+effects, which are delivered after the latch has been given back (`effects.py`).
+
+1. Whoever calls has asked `interest`, so that nothing is made that nobody wants.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from mypy_extensions import i64
+
+from cachestorm.entry import Entry
+from cachestorm.events import Cause, Effect
+from cachestorm.keyspace.shared_state import SharedState
+from cachestorm.keyspace.tag_nodes import tag_names_of
+from cachestorm.values.buffer import Buffer
+from cachestorm.values.container import Container
+from cachestorm.values.weights import Boxed, is_scalar, unbox, weigh
+
+
+def _told(held: object) -> object:
+    """A value as it is told to others: None for a container, which belongs to the store."""
+    if isinstance(held, Buffer):
+        return held.whole()
+    return None if isinstance(held, Container) else unbox(held)
+
+
+def _told_bytes(held: object) -> i64:
+    """What a value weighs that is told; nothing for what there is only one of, or few."""
+    if isinstance(held, Buffer):
+        return held.size_bytes
+    if isinstance(held, Boxed) or is_scalar(held):
+        return weigh(held)
+    return 0
+
+
+class Telling:
+    """A namespace that has listeners.
+
+    Attributes:
+        interest: what listeners want to be told of this namespace.
+    """
+
+    def __init__(self, shared: SharedState, name: str) -> None:
+        self.shared: Final = shared
+        self.name: Final = name
+        self.interest: i64 = shared.effects.interest_in(name)
+        # of what the values are told as well
+        self._valued: i64 = shared.effects.values_of(name)
+
+    def attend(self) -> None:
+        """Looks anew what listeners want to be told of this namespace."""
+        effects = self.shared.effects
+        self.interest = effects.interest_in(self.name)
+        self._valued = effects.values_of(self.name)
+
+    def emit(self, kind: i64, event: str, key: str) -> None:
+        """Queues an effect that is not about an entry. The caller has asked `interest`."""
+        self.shared.effects.record(self._effect(kind, event, key))
+
+    def tell(
+        self, kind: i64, event: str, entry: Entry, held: object, delta: object = None
+    ) -> None:
+        """Queues an effect on a live entry. The caller has asked `interest`.
+
+        Args:
+            held: what is stored.
+        """
+        effect = self._effect(kind, event, entry.key)
+        effect.expires_at_ms = entry.expires_at_ms
+        if entry.tags is not None:
+            effect.tags = tuple(tag_names_of(entry))
+        effect.delta = delta
+        self._record(effect, held)
+
+    def tell_removal(self, kind: i64, event: str, key: str, cause: Cause, held: object) -> None:
+        """Queues the effect of a removal. The caller has asked `interest`."""
+        effect = self._effect(kind, event, key)
+        effect.cause = cause
+        self._record(effect, held)
+
+    def _record(self, effect: Effect, held: object) -> None:
+        if self._valued & effect.interest:
+            effect.value = _told(held)
+            effect.size_bytes += _told_bytes(held)
+        self.shared.effects.record(effect)
+
+    def _effect(self, kind: i64, event: str, key: str) -> Effect:
+        shared = self.shared
+        return Effect(shared.sequence, kind, event, self.name, key, shared.origin)
