@@ -178,7 +178,7 @@ class Loading(Records):
         fresh: bool,
     ) -> tuple[Flight, Waiter | None]:
         """A flight for the caller: to wait for, with a waiter, or else to lead."""
-        self._listen()
+        self.listen()
         self._hear_all()
         within = inside(running.get())
         in_transaction = self._store.in_transaction()
@@ -244,7 +244,7 @@ class Loading(Records):
 
     def _refresh(self, cache: Cache, key: str, loader: Loader, options: Options) -> Course:
         """Loads a key beside the caller, unless that is under way."""
-        self._listen()
+        self.listen()
         with GATE:
             if self._present(key) is not None:
                 return
