@@ -7,8 +7,9 @@ Source: both commands are Valkey 9.1's.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from functools import partial
-from typing import Final
+from typing import Final, Generic
 
 from mypy_extensions import i64, mypyc_attr, trait
 
@@ -21,6 +22,7 @@ from cachestorm.markers import UNSET
 from cachestorm.operations.lifetimes import deadline_of, plain_ttl
 from cachestorm.operations.names import exact_key, key_values
 from cachestorm.operations.string_values import kind_of, length_of, wire_scalar
+from cachestorm.typevars import V
 from cachestorm.values.weights import box
 
 command: Final = partial(Declaration, group="string", writes=True)
@@ -31,7 +33,7 @@ _DELETED: Final = Cause.DELETED
 
 @mypyc_attr(allow_interpreted_subclasses=True)
 @trait
-class ConditionalStrings(Edge):
+class ConditionalStrings(Edge, Generic[V]):
     """MSETEX and DELIFEQ."""
 
     @command(
@@ -44,7 +46,7 @@ class ConditionalStrings(Edge):
     )
     def msetex(
         self,
-        mapping: object,
+        mapping: Mapping[str, V] | Iterable[tuple[str, V]],
         ttl: object = UNSET,
         *,
         keepttl: bool = False,

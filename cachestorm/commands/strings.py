@@ -6,9 +6,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import partial
-from typing import Final
+from typing import Any, Final, Generic, Literal, cast, overload
 
 from mypy_extensions import i64, mypyc_attr, u8
 
@@ -27,6 +27,7 @@ from cachestorm.operations.lifetimes import Lasting, deadline_of, plain_ttl
 from cachestorm.operations.names import exact_key, key_values, keys_of
 from cachestorm.operations.reply_size import ReplySize
 from cachestorm.operations.string_values import is_whole, kind_of, whole
+from cachestorm.typevars import D, V
 from cachestorm.values.weights import box, is_shared
 
 command: Final = partial(Declaration, group="string")
@@ -47,9 +48,13 @@ def _access_of_set(bound: Bound) -> str:
 # No trait but the one concrete base of Cache: its attributes have fixed offsets here, and
 # GET and SET are what a cache does most.
 @mypyc_attr(allow_interpreted_subclasses=True)
-class Strings(Edge):
+class Strings(Edge, Generic[V]):
     """GET, SET and what else works on a value as a whole."""
 
+    @overload
+    def get(self, key: str) -> V | None: ...
+    @overload
+    def get(self, key: str, default: D) -> V | D: ...
     @command(
         "GET key",
         complexity="O(1)",
@@ -81,6 +86,37 @@ class Strings(Edge):
         finally:
             store.leave()
 
+    @overload
+    def set(
+        self,
+        key: str,
+        value: V,
+        ttl: object = ...,
+        *,
+        nx: bool = False,
+        xx: bool = False,
+        keepttl: bool = False,
+        get: Literal[False] = False,
+        tags: Iterable[str] = ...,
+        idle: object = None,
+        ttl_jitter: float | None = None,
+        if_unchanged: Version | None = None,
+    ) -> bool: ...
+    @overload
+    def set(
+        self,
+        key: str,
+        value: V,
+        ttl: object = ...,
+        *,
+        nx: bool = False,
+        xx: bool = False,
+        keepttl: bool = False,
+        get: Literal[True],
+        tags: Iterable[str] = ...,
+        idle: object = None,
+        ttl_jitter: float | None = None,
+    ) -> V | None: ...
     @command(
         "SET key:rw-access-update-variable_flags value [NX | XX] [GET] [EX ttl:seconds | PX "
         "ttl:milliseconds | "
@@ -98,6 +134,7 @@ class Strings(Edge):
         key: str,
         value: object,
         ttl: object = _UNSET,
+        *,
         nx: bool = False,
         xx: bool = False,
         keepttl: bool = False,
@@ -134,9 +171,19 @@ class Strings(Edge):
             OutOfMemoryError: if there is no room and nothing to evict.
         """
         if type(key) is not str:
-            key = exact_key(key)
-            return self.set(
-                key, value, ttl, nx, xx, keepttl, get, tags, idle, ttl_jitter, if_unchanged
+            # once more, since a parameter that is assigned to costs the usual call more
+            return cast(Any, self).set(
+                exact_key(key),
+                value,
+                ttl,
+                nx=nx,
+                xx=xx,
+                keepttl=keepttl,
+                get=get,
+                tags=tags,
+                idle=idle,
+                ttl_jitter=ttl_jitter,
+                if_unchanged=if_unchanged,
             )
         if idle is not None or ttl_jitter is not None or if_unchanged is not None:
             lasting = Lasting(ttl, idle, ttl_jitter)
@@ -293,7 +340,7 @@ class Strings(Edge):
         fast=True,
         summary="Set the value of a key only when the key doesn't exist.",
     )
-    def setnx(self, key: str, value: object) -> bool:
+    def setnx(self, key: str, value: V) -> bool:
         """Sets a key only if it is missing. Returns whether it was set."""
         return bool(self._store_whole(key, value, _UNSET, "setnx", True))
 
@@ -304,7 +351,7 @@ class Strings(Edge):
         reply="ok",
         summary="Set the value and the time to live of a key in seconds.",
     )
-    def setex(self, key: str, ttl: object, value: object) -> bool:
+    def setex(self, key: str, ttl: object, value: V) -> bool:
         """Sets a key with a time to live."""
         return self._store_whole(key, value, ttl, "setex", False)
 
@@ -325,6 +372,10 @@ class Strings(Edge):
         finally:
             self._leave()
 
+    @overload
+    def getset(self, key: str, value: V) -> V | None: ...
+    @overload
+    def getset(self, key: str, value: V, default: D) -> V | D: ...
     @command(
         "GETSET key:rw-access-update value",
         complexity="O(1)",
@@ -354,6 +405,10 @@ class Strings(Edge):
         finally:
             self._leave()
 
+    @overload
+    def getdel(self, key: str) -> V | None: ...
+    @overload
+    def getdel(self, key: str, default: D) -> V | D: ...
     @command(
         "GETDEL key:rw-access-delete",
         complexity="O(1)",
@@ -382,6 +437,12 @@ class Strings(Edge):
         finally:
             self._leave()
 
+    @overload
+    def getex(self, key: str, ttl: object = ..., *, persist: bool = False) -> V | None: ...
+    @overload
+    def getex(
+        self, key: str, ttl: object = ..., *, persist: bool = False, default: D
+    ) -> V | D: ...
     @command(
         "GETEX key:rw-access-update [EX ttl:seconds | PX ttl:milliseconds | EXAT "
         "ttl:unix-seconds | "
@@ -430,6 +491,10 @@ class Strings(Edge):
         finally:
             self._leave()
 
+    @overload
+    def mget(self, *keys: str | Iterable[str]) -> list[V | None]: ...
+    @overload
+    def mget(self, *keys: str | Iterable[str], default: D) -> list[V | D]: ...
     @command(
         "MGET key [key ...]",
         complexity="O(N) in the keys",
@@ -437,7 +502,7 @@ class Strings(Edge):
         reply="stored_all",
         summary="Return the values of many keys.",
     )
-    def mget(self, *keys: str | Iterable[str], default: object = None) -> list[object]:
+    def mget(self, *keys: str | Iterable[str], default: object = None) -> object:
         """The values of keys in order, `default` for each that is missing or a container."""
         names = keys_of(keys)
         space = self._enter()
@@ -462,7 +527,7 @@ class Strings(Edge):
         reply="ok",
         summary="Set the values of many keys in one step.",
     )
-    def mset(self, mapping: object) -> bool:
+    def mset(self, mapping: Mapping[str, V] | Iterable[tuple[str, V]]) -> bool:
         """Sets many keys in one step; nobody sees half of it.
 
         Args:
@@ -476,7 +541,7 @@ class Strings(Edge):
         grows=True,
         summary="Set the values of many keys in one step, if none of them exists.",
     )
-    def msetnx(self, mapping: object) -> bool:
+    def msetnx(self, mapping: Mapping[str, V] | Iterable[tuple[str, V]]) -> bool:
         """Sets many keys in one step if all are missing. Returns whether it did."""
         return self._put_many(mapping, _UNSET, _NO_TAGS, True)
 
