@@ -20,7 +20,7 @@ from cachestorm.keyspace.store import counted, rss_bytes
 from cachestorm.operations.long_command import LongCommand
 from cachestorm.operations.names import exact_namespace
 
-command: Final = partial(Declaration, group="namespaces")
+command: Final = partial(Declaration, group="namespaces", own=True)
 
 
 class Swapping(LongCommand):
@@ -134,6 +134,7 @@ class Namespaces(Edge):
     @command(
         "SWAPDB index1:first-index index2:second-index",
         group="server",
+        own=False,
         complexity="O(1)",
         writes=True,
         fast=True,
