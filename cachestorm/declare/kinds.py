@@ -180,15 +180,21 @@ class Tally(Integer):
     """
 
     def __init__(
-        self, name: str, text: str, range_text: str, excess_text: str, least: int = 1
+        self,
+        name: str,
+        text: str,
+        range_text: str,
+        excess_text: str,
+        least: int = 1,
+        most: int = INT64_MAX,
     ) -> None:
-        super().__init__(name, text, least, INT64_MAX, range_text)
+        super().__init__(name, text, least, most, range_text)
         self.excess_text = excess_text
 
     def count(self, raw: object, argv_left: int, width: int, exact: bool, command: str) -> int:
         """How many rows of `width` words follow; `exact`: they are all that is left."""
         number = parse_int(raw, self.text)
-        if number < self.least:
+        if not self.least <= number <= self.most:
             raise ArgumentError(self.range_text.replace("{command}", command))
         needed = number * width
         if needed > argv_left or (exact and needed != argv_left):
@@ -382,7 +388,7 @@ KINDS: Final = _tabulate(
         Tally("input-keys", NOT_AN_INTEGER, _NO_INPUT, _SYNTAX),
         Tally("script-keys", NOT_AN_INTEGER, "Number of keys can't be negative", _EXCESS, 0),
         Tally("numfields", NOT_AN_INTEGER, _FIELDS, _FIELDS),
-        Tally("pair-count", _NO_PAIRS, _NO_PAIRS, _SYNTAX),
+        Tally("pair-count", _NO_PAIRS, _NO_PAIRS, _SYNTAX, most=2**31 - 1),
         Tally("field-count", NOT_AN_INTEGER, _SYNTAX, _SYNTAX),
         Cursor("cursor", "integer"),
         Double("double"),
