@@ -56,6 +56,7 @@ from cachestorm.settings import (
     limit_entries,
     sample_size_of,
 )
+from cachestorm.sizes import human_bytes
 from cachestorm.typevars import V
 
 if TYPE_CHECKING:
@@ -331,7 +332,17 @@ class Cache(
         raise TypeError("a cache lives in one process: it cannot be pickled or copied")
 
     def __repr__(self) -> str:
-        return f"<Cache {self.name!r}: {len(self)} keys>"
+        used = human_bytes(self._space.used_bytes)
+        limit = self._space.max_bytes or self._store.max_bytes
+        within = f" of {human_bytes(limit)}" if limit else ""
+        return f"<Cache {self.name!r}: {len(self)} keys, {used}{within}>"
+
+    def _repr_html_(self) -> str:
+        from cachestorm.notebooks import facts_table
+
+        facts: dict[str, object] = {"policy": self.policy, "max_entries": self.max_entries}
+        facts.update(self.stats()._facts())
+        return facts_table(repr(self).strip("<>"), facts)
 
     def _check(self) -> None:
         """Asserts all invariants of the whole store. O(everything)."""

@@ -35,8 +35,8 @@ class MappingHandle(Handle, MutableMapping[str, V]):
         """Takes everything away, and so the key."""
         self.delete()
 
-    def __repr__(self) -> str:
-        return self._describe(repr(self.copy()))
+    def _content(self) -> dict[str, V]:
+        return self.copy()
 
     def __or__(self, other: Mapping[str, V]) -> dict[str, V]:
         if not isinstance(other, Mapping):
