@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from types import TracebackType
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Generic
 
 from mypy_extensions import mypyc_attr
 
@@ -56,6 +56,8 @@ from cachestorm.settings import (
     limit_entries,
     sample_size_of,
 )
+from cachestorm.sizes import human_bytes
+from cachestorm.typevars import V
 
 if TYPE_CHECKING:
     from cachestorm.reaper import Reaper
@@ -65,9 +67,9 @@ DEFAULT_POLICY: Final = "adaptive"
 
 @mypyc_attr(allow_interpreted_subclasses=True)
 class Cache(
-    Strings,
+    Strings[V],
     Scalars,
-    ManyStrings,
+    ManyStrings[V],
     Keys,
     Deadlines,
     Objects,
@@ -88,8 +90,9 @@ class Cache(
     Messages,
     Listeners,
     Settings,
-    Face,
-    WholeMapping,
+    Face[V],
+    WholeMapping[V],
+    Generic[V],
 ):
     """A typed, tag-aware, memory-bounded store inside this process.
 
@@ -157,7 +160,7 @@ class Cache(
 
     def namespace(
         self, name: str, *, default_ttl: object = None, max_memory: int | str | None = None
-    ) -> Cache:
+    ) -> Cache[V]:
         """A view of another namespace, which is created on demand.
 
         It lasts while it holds something or has a default or a quota, or a view is alive.
@@ -191,8 +194,8 @@ class Cache(
 
     def _view(
         self, space: Keyspace, reference: NamespaceReference, serves_others: bool
-    ) -> Cache:
-        view = Cache.__new__(type(self))
+    ) -> Cache[V]:
+        view: Cache[V] = Cache.__new__(type(self))
         # what a subclass has beside; its `__init__` would make another store
         beside = getattr(self, "__dict__", None)
         if beside is not None:
@@ -203,7 +206,7 @@ class Cache(
         view._serves_others = serves_others
         return view
 
-    def serving_others(self) -> Cache:
+    def serving_others(self) -> Cache[V]:
         """A view of the same namespace for an event loop that must not be held.
 
         A command that works in slices does the first one there and raises `Unfinished`, whose
@@ -211,7 +214,7 @@ class Cache(
         """
         return self._view(self._space, self._reference, True)
 
-    def database(self, number: int) -> Cache:
+    def database(self, number: int) -> Cache[V]:
         """The namespace that SELECT calls by a number: 0 is `default`, n is `db<n>`.
 
         Raises:
@@ -293,13 +296,13 @@ class Cache(
 
     # -- as a mapping of keys (special methods of a trait would fill no slot when compiled)
 
-    def __getitem__(self, key: str) -> object:
+    def __getitem__(self, key: str) -> V:
         value = self.get(key, MISSING)
         if value is MISSING:
             raise KeyError(key)
         return value
 
-    def __setitem__(self, key: str, value: object) -> None:
+    def __setitem__(self, key: str, value: V) -> None:
         self.set(key, value)
 
     def __contains__(self, key: object) -> bool:
@@ -329,7 +332,17 @@ class Cache(
         raise TypeError("a cache lives in one process: it cannot be pickled or copied")
 
     def __repr__(self) -> str:
-        return f"<Cache {self.name!r}: {len(self)} keys>"
+        used = human_bytes(self._space.used_bytes)
+        limit = self._space.max_bytes or self._store.max_bytes
+        within = f" of {human_bytes(limit)}" if limit else ""
+        return f"<Cache {self.name!r}: {len(self)} keys, {used}{within}>"
+
+    def _repr_html_(self) -> str:
+        from cachestorm.notebooks import facts_table
+
+        facts: dict[str, object] = {"policy": self.policy, "max_entries": self.max_entries}
+        facts.update(self.stats()._facts())
+        return facts_table(repr(self).strip("<>"), facts)
 
     def _check(self) -> None:
         """Asserts all invariants of the whole store. O(everything)."""

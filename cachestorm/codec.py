@@ -14,6 +14,7 @@ from collections.abc import Callable
 from typing import Any, Final, cast
 
 from cachestorm.errors import CodecError, InvalidKeyError, NotAFloatError, NotAnIntegerError
+from cachestorm.markers import Missing, Unset
 
 INT64_MAX: Final = 9223372036854775807
 INT64_MIN: Final = -9223372036854775808
@@ -332,7 +333,7 @@ def _in_json(value: object) -> object:
         return value.isoformat()
     if isinstance(value, (Decimal, UUID)):
         return str(value)
-    if isinstance(value, Enum):
+    if isinstance(value, Enum) and not isinstance(value, (Missing, Unset)):
         return value.value
     raise TypeError(f"Object of type {kind.__name__} is not JSON serializable")
 

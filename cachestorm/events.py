@@ -20,6 +20,8 @@ from typing import Final
 
 from mypy_extensions import i64, mypyc_attr
 
+from cachestorm.errors import ArgumentError
+
 # What an effect takes beside its values.
 EFFECT_BYTES: Final = 256
 
@@ -46,6 +48,7 @@ FLUSHED: Final = 1 << 17
 VALUES: Final = 1 << 18
 DELTAS: Final = 1 << 19
 ABSENT: Final = 1 << 20
+LOADED: Final = 1 << 21
 
 REMOVED: Final = ((FLUSHED << 1) - 1) ^ (DELETED - 1)
 READS: Final = HIT | MISS
@@ -73,6 +76,7 @@ class Interest(enum.IntFlag):
         VALUES: with what is told of values, the values too. Without it no value is copied.
         DELTAS: with what is told of changed containers, what changed in them.
         ABSENT: a key was deleted that was not there. It ends loads of it, and changes nothing.
+        LOADED: what a loader gave was kept. It is told as a PUT before.
         CHANGES: every change of state, a flush as one.
         READS: HIT and MISS.
     """
@@ -98,6 +102,7 @@ class Interest(enum.IntFlag):
     VALUES = VALUES
     DELTAS = DELTAS
     ABSENT = ABSENT
+    LOADED = LOADED
     REMOVED = REMOVED
     CHANGES = CHANGES
     READS = READS
@@ -236,6 +241,7 @@ CLASSES: Final[dict[str, str]] = {
     "hit": "",
     "invalidated": "",
     "linked": "",
+    "loaded": "",
     "overwritten": "",
     "settings": "",
     "softened": "",
@@ -256,6 +262,7 @@ _KINDS: Final[dict[int, str]] = {
     MISS: "miss",
     NEW: "new",
     ABSENT: "absent",
+    LOADED: "loaded",
 }
 
 
@@ -326,3 +333,38 @@ class Effect:
 Listener = Callable[[Effect], object]
 # told of the key, the value and the cause of a removal
 RemovalListener = Callable[[str, object, Cause], object]
+
+# -- how a listener is called: with the effect, or with what concerns the event
+
+WITH_EFFECT: Final = 0
+WITH_KEY: Final = 1
+WITH_VALUE: Final = 2
+WITH_CAUSE: Final = 3
+WITH_TAG: Final = 4
+
+# what `Cache.on` takes: how it is called, and the interest that it stands for
+NAMED: Final[dict[str, tuple[int, int]]] = {
+    "hit": (WITH_KEY, HIT),
+    "miss": (WITH_KEY, MISS),
+    "set": (WITH_VALUE, PUT | VALUES),
+    "removed": (WITH_CAUSE, (REMOVED ^ RENAMED) | VALUES),
+    "invalidated": (WITH_TAG, TAG_EVENTS),
+    "loaded": (WITH_VALUE, LOADED | VALUES),
+}
+
+
+def interest_named(event: object) -> tuple[int, int]:
+    """How a listener of an event of `Cache.on` is called, and the interest it stands for.
+
+    Raises:
+        ArgumentError: for what is no such event.
+    """
+    found = NAMED.get(event) if isinstance(event, str) else None
+    if found is None:
+        raise ArgumentError(f"an event is one of {', '.join(NAMED)}, not {event!r}")
+    return found
+
+
+def is_invalidation(effect: Effect) -> bool:
+    """Whether a tag was invalidated or softened, of what is told of tags."""
+    return effect.event == "invalidated" or effect.event == "softened"

@@ -7,12 +7,13 @@ imported when they are first needed: importing CacheStorm loads neither.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from typing import TYPE_CHECKING, Any, Final, ParamSpec, TypeVar, cast, overload
+from typing import TYPE_CHECKING, Any, Final, Generic, ParamSpec, TypeVar, cast, overload
 
 from mypy_extensions import mypyc_attr, trait
 
 from cachestorm.commands.edge import Edge
 from cachestorm.markers import UNSET
+from cachestorm.typevars import V
 
 if TYPE_CHECKING:
     from cachestorm.aio import AsyncCache
@@ -40,7 +41,7 @@ P = ParamSpec("P")
 
 @mypyc_attr(allow_interpreted_subclasses=True)
 @trait
-class Face(Edge):
+class Face(Edge, Generic[V]):
     """Handles, loading, decorators, locks, messages."""
 
     # -- live handles
@@ -286,7 +287,7 @@ class Face(Edge):
     def modify(
         self,
         key: str,
-        function: Callable[[Any], T],
+        function: Callable[[V | None], T],
         *,
         ttl: object = _UNSET,
         tags: Iterable[str] | object = _UNSET,

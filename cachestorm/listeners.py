@@ -5,8 +5,9 @@ A trait of `Cache`. Calls the store, which keeps the listeners and queues the ef
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Final
+from collections.abc import Callable, Iterable
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final, ParamSpec, TypeVar, cast, overload
 
 from mypy_extensions import mypyc_attr, trait
 
@@ -17,12 +18,22 @@ from cachestorm.events import (
     REMOVED,
     RENAMED,
     VALUES,
+    WITH_CAUSE,
+    WITH_EFFECT,
     Cause,
     Listener,
     RemovalListener,
     bit_of,
+    interest_named,
 )
 from cachestorm.keyspace.effects import Listening
+
+if TYPE_CHECKING:
+    from cachestorm.cache import Cache
+    from cachestorm.event_listeners import EventListener
+
+T = TypeVar("T")
+P = ParamSpec("P")
 
 # What a listener is told that asks for nothing in particular.
 CHANGES_AND_VALUES: Final = CHANGES | VALUES
@@ -55,7 +66,7 @@ class Listeners(Edge):
             TypeError: for what cannot be called.
 
         Example:
-            >>> from cachestorm import Interest
+            >>> from cachestorm import Cache, Interest
             >>> cache = Cache()
             >>> cache.listen(lambda effect: print(effect.event, effect.key), Interest.CHANGED)
             >>> cache.incr("k"), cache.incr("k")
@@ -64,7 +75,7 @@ class Listeners(Edge):
         """
         _check_callable(listener)
         name = None if namespace is None else checked_text(namespace)
-        self._listen(Listening(listener, int(interest), name, False))
+        self._listen(Listening(listener, int(interest), name, WITH_EFFECT))
 
     def _listen(self, listening: Listening) -> None:
         self._enter()
@@ -72,6 +83,58 @@ class Listeners(Edge):
             self._store.listen(listening)
         finally:
             self._leave()
+
+    @overload
+    def on(self, event: str, function: Callable[P, T]) -> EventListener[P, T]: ...
+    @overload
+    def on(
+        self, event: str, function: None = None
+    ) -> Callable[[Callable[P, T]], EventListener[P, T]]: ...
+    def on(self, event: str, function: Any = None) -> Any:
+        """Tells a function of one event in this namespace, outside of the lock.
+
+        | `event` | The function is called with | When |
+        |---|---|---|
+        | `hit`, `miss` | key | it was read, and was there or not |
+        | `set` | key, value | it was written as a whole, or made |
+        | `removed` | key, value, cause | it left: as `on_removed` |
+        | `invalidated` | tag | it was invalidated, hard or soft, itself or by a parent |
+        | `loaded` | key, value | the result of a loader was kept |
+
+        The value of a hash, a list, a set or a sorted set is told as None. While somebody
+        hears of hits or misses every read takes the lock. An error that the function raises
+        is logged.
+
+        Args:
+            function: left out, `on` is a decorator.
+
+        Returns:
+            What is called as the function is, and ends it by `close` or by a `with` block.
+
+        Raises:
+            ArgumentError: for another event.
+            TypeError: for what cannot be called.
+
+        Example:
+            >>> from cachestorm import Cache
+            >>> cache = Cache()
+            >>> @cache.on("miss")
+            ... def note(key):
+            ...     print("no", key)
+            >>> cache.get("k")
+            no k
+            >>> note.close()
+            >>> cache.get("k")
+        """
+        form, interest = interest_named(event)
+        if function is None:
+            return partial(self.on, event)
+        _check_callable(function)
+        from cachestorm.event_listeners import EventListener
+
+        listening = Listening(function, interest, self._space.name, form)
+        self._listen(listening)
+        return EventListener(cast("Cache", self), event, function, listening)
 
     def on_removed(
         self, listener: RemovalListener, causes: Iterable[Cause] | None = None
@@ -95,6 +158,7 @@ class Listeners(Edge):
             TypeError: for what cannot be called, and a cause that is no `Cause`.
 
         Example:
+            >>> from cachestorm import Cache
             >>> cache = Cache()
             >>> @cache.on_removed
             ... def tell(key, value, cause):
@@ -107,11 +171,14 @@ class Listeners(Edge):
         """
         _check_callable(listener)
         wanted = (REMOVED ^ RENAMED) if causes is None else _bits_of(causes)
-        self._listen(Listening(listener, wanted | VALUES, self._space.name, True))
+        self._listen(Listening(listener, wanted | VALUES, self._space.name, WITH_CAUSE))
         return listener
 
     def unlisten(self, listener: Listener | RemovalListener) -> None:
-        """Takes away what `listen` or `on_removed` added; nothing if it was not there."""
+        """Takes away what `listen`, `on` or `on_removed` added; nothing if it is not there."""
+        self._unlisten(listener)
+
+    def _unlisten(self, listener: object) -> None:
         self._enter()
         try:
             self._store.unlisten(listener)

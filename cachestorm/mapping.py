@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from types import TracebackType
-from typing import TYPE_CHECKING, Final, cast
+from typing import TYPE_CHECKING, Final, Generic, cast, overload
 
 from mypy_extensions import mypyc_attr, trait, u8
 
@@ -26,6 +26,7 @@ from cachestorm.markers import MISSING, UNSET
 from cachestorm.operations.lifetimes import Lasting
 from cachestorm.operations.names import checked_tags, exact_key, key_values, keys_of
 from cachestorm.operations.string_values import is_whole, kind_of, whole
+from cachestorm.typevars import D, V
 from cachestorm.values.weights import box
 
 if TYPE_CHECKING:
@@ -40,11 +41,15 @@ PAGE: Final = 256
 
 @mypyc_attr(allow_interpreted_subclasses=True)
 @trait
-class WholeMapping(Edge):
+class WholeMapping(Edge, Generic[V]):
     """`pop`, `items`, `get_many` and their kin."""
 
     # -- as dict has it
 
+    @overload
+    def pop(self, key: str) -> V: ...
+    @overload
+    def pop(self, key: str, default: D) -> V | D: ...
     def pop(self, key: str, default: object = _MISSING) -> object:
         """Deletes a key and gives back its value.
 
@@ -69,7 +74,7 @@ class WholeMapping(Edge):
             raise KeyError(key)
         return default
 
-    def popitem(self) -> tuple[str, object]:
+    def popitem(self) -> tuple[str, V]:
         """Deletes a random key and gives it back with its value.
 
         Raises:
@@ -84,8 +89,16 @@ class WholeMapping(Edge):
             value = cache.getdel(key, _MISSING)
             # somebody else may have been quicker
             if value is not _MISSING:
-                return key, value
+                return key, cast(V, value)
 
+    @overload
+    def setdefault(
+        self, key: str, default: None = None, ttl: object = ..., *, tags: Iterable[str] = ...
+    ) -> V | None: ...
+    @overload
+    def setdefault(
+        self, key: str, default: V, ttl: object = ..., *, tags: Iterable[str] = ...
+    ) -> V: ...
     def setdefault(
         self,
         key: str,
@@ -115,7 +128,7 @@ class WholeMapping(Edge):
         return default if found is _MISSING else found
 
     def add(
-        self, key: str, value: object, ttl: object = _UNSET, *, tags: Iterable[str] = ()
+        self, key: str, value: V, ttl: object = _UNSET, *, tags: Iterable[str] = ()
     ) -> bool:
         """Sets a key only if it is missing. Returns whether it was set.
 
@@ -136,7 +149,9 @@ class WholeMapping(Edge):
             )
         )
 
-    def update(self, mapping: object = (), /, **values: object) -> None:
+    def update(
+        self, mapping: Mapping[str, V] | Iterable[tuple[str, V]] = (), /, **values: V
+    ) -> None:
         """Sets many keys in one step, as `dict.update` does.
 
         Args:
@@ -150,26 +165,26 @@ class WholeMapping(Edge):
         pairs.update(values)
         cast("Cache", self)._put_many(pairs, _UNSET, (), False)
 
-    def items(self) -> Iterator[tuple[str, object]]:
+    def items(self) -> Iterator[tuple[str, V]]:
         """The keys with their values, a page at a time."""
         keys = cast("Cache", self).keys()
         for start in range(0, len(keys), PAGE):
             yield from self._page(keys[start : start + PAGE])
 
-    def values(self) -> Iterator[object]:
+    def values(self) -> Iterator[V]:
         """The values of the keys, a page at a time."""
         for item in self.items():
             yield item[1]
 
-    def _page(self, keys: list[str]) -> list[tuple[str, object]]:
+    def _page(self, keys: list[str]) -> list[tuple[str, V]]:
         """Those of the keys that are there and hold no container, with their values."""
-        found: list[tuple[str, object]] = []
+        found: list[tuple[str, V]] = []
         space = self._enter()
         try:
             for key in keys:
                 entry = space.peek(key)
                 if entry is not None and is_whole(entry):
-                    found.append((key, whole(space, entry)))
+                    found.append((key, cast(V, whole(space, entry))))
             return found
         finally:
             self._leave()
@@ -180,7 +195,7 @@ class WholeMapping(Edge):
 
     # -- many keys
 
-    def get_many(self, keys: Iterable[str]) -> dict[str, object]:
+    def get_many(self, keys: Iterable[str]) -> dict[str, V]:
         """The values of many keys, by key; one that is missing, or a container, is left out.
 
         Example:
@@ -192,15 +207,15 @@ class WholeMapping(Edge):
         """
         names = keys_of(keys)
         values = cast("Cache", self).mget(*names, default=_MISSING)
-        found: dict[str, object] = {}
+        found: dict[str, V] = {}
         for name, value in zip(names, values):
             if value is not _MISSING:
-                found[name] = value
+                found[name] = cast(V, value)
         return found
 
     def set_many(
         self,
-        mapping: Mapping[str, object] | Iterable[tuple[str, object]],
+        mapping: Mapping[str, V] | Iterable[tuple[str, V]],
         ttl: object = _UNSET,
         *,
         tags: Iterable[str] = (),
@@ -246,7 +261,7 @@ class WholeMapping(Edge):
         self,
         key: str,
         expected: object,
-        value: object,
+        value: V,
         ttl: object = _UNSET,
         *,
         tags: Iterable[str] | None = None,
@@ -359,8 +374,8 @@ class WholeMapping(Edge):
         whatever cache it is given.
         """
 
-    def __enter__(self) -> Cache:
-        return cast("Cache", self)
+    def __enter__(self) -> Cache[V]:
+        return cast("Cache[V]", self)
 
     def __exit__(
         self,

@@ -9,7 +9,7 @@ Called by `Cache.modify` and `AsyncCache.modify`.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from cachestorm.commands.watch_list import WatchList
 from cachestorm.markers import UNSET
@@ -58,7 +58,7 @@ class Attempt:
 
 
 def modify(
-    cache: Cache, key: str, function: Callable[[object], object], ttl: object, tags: object
+    cache: Cache, key: str, function: Callable[[Any], object], ttl: object, tags: object
 ) -> object:
     """What `Cache.modify` does; UNSET for a time to live or tags that are to stay."""
     while True:

@@ -7,6 +7,7 @@ values are whatever users and clients wrote.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from itertools import islice
 
 # how many rows a table shows, and how many characters a cell
 MOST_ROWS = 20
@@ -16,6 +17,20 @@ MOST_CHARACTERS = 200
 def facts_table(title: str, facts: Mapping[str, object]) -> str:
     """A table of facts by name."""
     return table(title, ("", ""), [(name, str(fact)) for name, fact in facts.items()])
+
+
+def content_table(title: str, content: object) -> str:
+    """A table of what a key holds: fields and values, or elements."""
+    rows: Iterable[tuple[str, ...]] = [(repr(content),)]
+    count = 1
+    if isinstance(content, Mapping):
+        count = len(content)
+        rows = ((repr(name), repr(value)) for name, value in content.items())
+    elif isinstance(content, list):
+        count = len(content)
+        rows = ((repr(value),) for value in content)
+    shown = list(islice(rows, MOST_ROWS))
+    return table(title, ("",) * len(shown[0]) if shown else (), shown, count - len(shown))
 
 
 def table(

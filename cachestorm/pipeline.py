@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     Queue = TypeVar("Queue", bound="QueuedCalls")
 
-_ELSEWHERE: Final = ("cachestorm.cache", "cachestorm.face")
+_ELSEWHERE: Final = ("cachestorm.cache", "cachestorm.face", "cachestorm.listeners")
 # iterators over what there will be, and what ends the cache
 _NOT_QUEUED: Final = frozenset({"close", "items", "scan_iter", "values"})
 

@@ -32,6 +32,7 @@ class Settings(Edge):
             ConfigError: for an invalid size.
 
         Example:
+            >>> from cachestorm import Cache
             >>> cache = Cache()
             >>> cache.max_memory = "64mb"
             >>> cache.max_memory
@@ -93,6 +94,7 @@ class Settings(Edge):
             ConfigError: for an unknown policy.
 
         Example:
+            >>> from cachestorm import Cache
             >>> cache = Cache(max_memory="64mb")
             >>> cache.policy
             'adaptive'

@@ -18,6 +18,7 @@ from cachestorm.errors import ArgumentError, CacheStormError
 from cachestorm_server.connection import USER, printable
 from cachestorm_server.databases import database_of
 from cachestorm_server.output_limits import NORMAL, PUBSUB
+from cachestorm_server.pause import Postponed
 from cachestorm_server.session import (
     REPLIES_OFF,
     REPLIES_ON,
@@ -234,6 +235,38 @@ def client_kill(
 
 
 @command(
+    "CLIENT PAUSE timeout:pause [mode:<WRITE | ALL>]",
+    complexity="O(N) in the connections",
+    reply="ok",
+    stray="CLIENT PAUSE mode must be WRITE or ALL",
+    flags="admin noscript loading stale",
+    summary="Hold what clients ask for some time.",
+)
+def client_pause(session: Session, timeout: int, mode: str = "ALL") -> None:
+    """Holds all requests of all clients, or those that may write, for so many milliseconds."""
+    session.endpoint.pause.begin(timeout / 1000.0, mode == "ALL")
+    _watch_over_all(session)
+
+
+@command(
+    "CLIENT UNPAUSE",
+    complexity="O(N) in the connections",
+    reply="ok",
+    flags="admin noscript loading stale",
+    summary="Go on with what clients have asked.",
+)
+def client_unpause(session: Session) -> None:
+    """Ends a pause. One of ALL holds this command, too."""
+    session.endpoint.pause.end()
+    _watch_over_all(session)
+
+
+def _watch_over_all(session: Session) -> None:
+    for other in session.endpoint.sessions.values():
+        other.watch_over()
+
+
+@command(
     "CLIENT UNBLOCK client-id:integer [unblock-type:<TIMEOUT | ERROR>]",
     complexity="O(1)",
     stray=STRAY_IS_ARITY,
@@ -247,9 +280,12 @@ def client_unblock(session: Session, client_id: int, unblock_type: str = "TIMEOU
         1; 0 if there is no client of that id that is blocked.
     """
     other = session.endpoint.sessions.get(client_id)
-    if other is None or other.long_command is None or not other.is_blocked():
+    if other is None or not other.is_blocked():
         return 0
-    other.long_command.unblock(UnblockedError() if unblock_type == "ERROR" else None)
+    waiting = other.long_command
+    if waiting is None or isinstance(waiting, Postponed):
+        return 0
+    waiting.unblock(UnblockedError() if unblock_type == "ERROR" else None)
     return 1
 
 

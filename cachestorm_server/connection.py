@@ -120,6 +120,7 @@ def select(session: Session, index: int) -> None:
 @command(
     "NAMESPACE name:namespace",
     group="namespaces",
+    own=True,
     complexity="O(1)",
     fast=True,
     reply="ok",

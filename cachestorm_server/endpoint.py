@@ -19,6 +19,7 @@ from cachestorm.cache import Cache
 from cachestorm.declare.registry import Registry
 from cachestorm.operations.long_command import LongCommand
 from cachestorm_server.notifications import Notifications
+from cachestorm_server.pause import Pause
 from cachestorm_server.settings import Settings
 
 if TYPE_CHECKING:
@@ -66,6 +67,7 @@ class Endpoint:
         cache: the default namespace.
         broker: of the channels that clients listen to.
         notifications: what is published of what happens to keys and tags.
+        pause: what CLIENT PAUSE holds back.
         sessions: the open ones, by id.
         started_at: seconds since 1970.
         event_loop: which library carries the bytes.
@@ -85,6 +87,7 @@ class Endpoint:
         self.cache: Final = cache.serving_others()
         self.broker: Final = self.cache._store.broker
         self.notifications: Final = Notifications(self.cache)
+        self.pause: Final = Pause(self.cache)
         self.registry: Final = registry
         self.settings: Final = settings
         self.sessions: Final[dict[int, Session]] = {}

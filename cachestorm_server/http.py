@@ -44,11 +44,14 @@ from cachestorm_server import metrics
 from cachestorm_server.admission import NotAuthenticatedError
 from cachestorm_server.endpoint import Endpoint
 from cachestorm_server.http_wire import (
+    LARGEST_ANSWER,
+    TURN_S,
     Handler,
     HttpError,
     JsonServer,
     body_of,
     dumped,
+    joined,
     json_response,
     query_of,
     refusal,
@@ -56,13 +59,14 @@ from cachestorm_server.http_wire import (
 )
 from cachestorm_server.json_commands import (
     BadJsonError,
+    Held,
     JsonCommands,
     Pending,
     count_values,
     error_document,
     read_document,
 )
-from cachestorm_server.json_transactions import WATCH_S, JsonTransactions, read_batch
+from cachestorm_server.json_transactions import WATCH_S, Batch, JsonTransactions, read_batch
 from cachestorm_server.listening import BACKLOG, bound_sockets
 from cachestorm_server.net import is_this_host
 from cachestorm_server.settings import (
@@ -74,17 +78,13 @@ from cachestorm_server.settings import (
     MEMORY_PATH,
     TAGS_PATH,
 )
-from cachestorm_server.turns import next_turn
+from cachestorm_server.turns import end_of, next_turn
 
 NAMESPACE_HEADER: Final = "X-CacheStorm-Namespace"
 
 PAGE: Final = 100
 LARGEST_PAGE: Final = 10_000
 LONGEST_PIPELINE: Final = 10_000
-# past this many bytes of answers the rest of a pipeline is not run
-LARGEST_ANSWER: Final = 16 * 1024 * 1024
-# how long a pipeline may keep the loop from its other clients
-TURN_S: Final = 0.002
 GRACE_S: Final = 2.0
 
 _log = logging.getLogger("cachestorm.http")
@@ -129,7 +129,7 @@ class HttpServer:
     def __init__(self, endpoint: Endpoint, settings: HttpSettings | None = None) -> None:
         self.settings: Final = settings or HttpSettings()
         self._endpoint: Final = endpoint
-        self._commands: Final = JsonCommands(endpoint.cache, endpoint.registry)
+        self._commands: Final = JsonCommands(endpoint.cache, endpoint.registry, endpoint.pause)
         self._transactions: Final = JsonTransactions(endpoint.cache, self._commands)
         self._runner: web.ServerRunner | None = None
         self._port = self.settings.port
@@ -274,13 +274,21 @@ class HttpServer:
         _check_length(batch.commands)
         token = self._transactions.watch(batch)
         if batch.is_atomic:
-            answers = await _joined(self._transactions.run(batch))
+            answers = await joined(await self._run_batch(batch))
         else:
             answers = await self._pipeline(batch.commands, batch.namespace)
         if not token:
             return b'{"results":%b}' % answers
         asyncio.get_running_loop().call_later(WATCH_S, self._transactions.end_due)
         return b'{"results":%b,"watch":%b}' % (answers, dumped(token))
+
+    async def _run_batch(self, batch: Batch) -> list[dict[str, object]]:
+        """Runs commands in one step, when they are not held back any more."""
+        while True:
+            try:
+                return self._transactions.run(batch)
+            except Held:
+                await end_of(self._endpoint.pause)
 
     async def _pipeline(self, commands: list[object], namespace: str | None) -> bytes:
         """Runs commands one after the other."""
@@ -303,10 +311,14 @@ class HttpServer:
         self, command: object, namespace: str | None
     ) -> tuple[int, dict[str, object]]:
         """Runs one command; other clients are served between the slices of a long one."""
-        try:
-            return self._commands.answer(command, namespace)
-        except Pending as unfinished:
-            pending = unfinished
+        while True:
+            try:
+                return self._commands.answer(command, namespace)
+            except Held:
+                await end_of(self._endpoint.pause)
+            except Pending as unfinished:
+                pending = unfinished
+                break
         try:
             while True:
                 await next_turn(pending.long_command)
@@ -420,20 +432,6 @@ def go_duration(seconds: float) -> str:
     return f"{hours}h{text}" if hours else text
 
 
-async def _joined(documents: list[dict[str, object]]) -> bytes:
-    """Answers as a list of JSON; others are served in between."""
-    answers: list[bytes] = []
-    size = 0
-    turn_ends = perf_counter() + TURN_S
-    for document in documents:
-        answers.append(_NOT_SHOWN if size > LARGEST_ANSWER else dumped(document))
-        size += len(answers[-1])
-        if perf_counter() > turn_ends:
-            await asyncio.sleep(0)
-            turn_ends = perf_counter() + TURN_S
-    return b"[" + b",".join(answers) + b"]"
-
-
 def _check_length(commands: list[object]) -> None:
     if len(commands) > LONGEST_PIPELINE:
         raise BadJsonError(f"a pipeline has at most {LONGEST_PIPELINE} commands")
@@ -486,7 +484,4 @@ _NOT_RUN: Final = dumped(
     error_document(
         ArgumentError("not run: the answers before it are too large; ask for less at once")
     )
-)
-_NOT_SHOWN: Final = dumped(
-    error_document(ArgumentError("not shown, but run: the answers before it are too large"))
 )

@@ -10,6 +10,7 @@ import asyncio
 import json
 import logging
 from collections.abc import Awaitable, Callable
+from time import perf_counter
 from typing import Final
 from urllib.parse import unquote_to_bytes
 
@@ -25,6 +26,10 @@ from cachestorm_server.json_commands import error_document
 # how long a client may take to send a body
 BODY_WITHIN_S: Final = 30.0
 LONGEST_REASON: Final = 200
+# past this many bytes of answers the rest of a pipeline is not run
+LARGEST_ANSWER: Final = 16 * 1024 * 1024
+# how long a pipeline may keep the loop from its other clients
+TURN_S: Final = 0.002
 
 Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 
@@ -168,3 +173,22 @@ def json_response(body: bytes, status: int = 200, **headers: str) -> web.Respons
 def refusal(status: int, error: CacheStormError, **headers: str) -> web.Response:
     """An error as a response."""
     return json_response(dumped(error_document(error)), status, **headers)
+
+
+async def joined(documents: list[dict[str, object]]) -> bytes:
+    """Answers as a list of JSON; others are served in between."""
+    answers: list[bytes] = []
+    size = 0
+    turn_ends = perf_counter() + TURN_S
+    for document in documents:
+        answers.append(NOT_SHOWN if size > LARGEST_ANSWER else dumped(document))
+        size += len(answers[-1])
+        if perf_counter() > turn_ends:
+            await asyncio.sleep(0)
+            turn_ends = perf_counter() + TURN_S
+    return b"[" + b",".join(answers) + b"]"
+
+
+NOT_SHOWN: Final = dumped(
+    error_document(ArgumentError("not shown, but run: the answers before it are too large"))
+)

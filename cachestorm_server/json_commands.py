@@ -36,6 +36,7 @@ from cachestorm.declare.spelling import spell
 from cachestorm.declare.wire_values import to_json
 from cachestorm.errors import ArgumentError, CacheStormError, CommandSyntaxError
 from cachestorm.operations.long_command import LongCommand, Unfinished
+from cachestorm_server.pause import Pause
 
 OK_STATUS: Final = 200
 INTERNAL_STATUS: Final = 500
@@ -63,6 +64,10 @@ class TooManyValuesError(BadJsonError):
 
     def __init__(self) -> None:
         super().__init__(f"the body holds more than {MOST_VALUES} values: send it in parts")
+
+
+class Held(Exception):
+    """A command is not to be run before the end of a pause; nothing has happened yet."""
 
 
 class Pending(Exception):
@@ -135,13 +140,17 @@ def error_document(error: CacheStormError) -> dict[str, object]:
 class JsonCommands:
     """Answers commands for one cache.
 
+    Args:
+        pause: what is held back; nothing if it is left out.
+
     Attributes:
         commands, errors: totals.
     """
 
-    def __init__(self, cache: Cache, registry: Registry) -> None:
+    def __init__(self, cache: Cache, registry: Registry, pause: Pause | None = None) -> None:
         self._cache: Final = cache
         self._registry: Final = registry
+        self._pause: Final = pause or Pause(cache)
         self.commands = 0
         self.errors = 0
 
@@ -159,11 +168,15 @@ class JsonCommands:
 
         Raises:
             Pending: if the command works in slices: `go_on` does the others.
+            Held: while it is held back.
         """
         self.commands += 1
         try:
             return OK_STATUS, {"result": to_json(self._run(request, namespace))}
         except Pending:
+            raise
+        except Held:
+            self.commands -= 1
             raise
         except Exception as error:
             return self._refusal(error)
@@ -182,6 +195,11 @@ class JsonCommands:
         except Exception as error:
             return self._refusal(error)
 
+    def check_held(self, plan: Plan) -> None:
+        """Raises Held if a command is to wait for the end of a pause."""
+        if self._pause.holds(plan):
+            raise Held()
+
     def _refusal(self, error: Exception) -> tuple[int, dict[str, object]]:
         self.errors += 1
         if isinstance(error, CacheStormError):
@@ -199,6 +217,7 @@ class JsonCommands:
 
     def _run(self, request: object, namespace: str | None) -> object:
         cache, plan, argv = self.read(request, namespace)
+        self.check_held(plan)
         try:
             return plan.answer(cache, argv)
         except Unfinished as unfinished:

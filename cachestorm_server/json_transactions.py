@@ -164,12 +164,15 @@ class JsonTransactions:
         Raises:
             ExecAbortError: if one of them could not be queued; none was run.
             WatchError: if a watched key was touched; none was run.
+            Held: while one of them is held back; the watches go on.
         """
         try:
             requests = self._queued(batch)
         except CacheStormError:
             self._is_touched(batch.token)
             raise
+        for _, plan, _ in requests:
+            self._commands.check_held(plan)
         with self._cache.transaction():
             if self._is_touched(batch.token):
                 raise WatchError()

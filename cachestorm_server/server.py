@@ -125,6 +125,7 @@ class RespServer:
         for listener in self._listeners:
             listener.close()
         self._listeners = []
+        self.endpoint.pause.end()
         sessions = self.endpoint.sessions
         for session in list(sessions.values()):
             if session.carrier is not None:
@@ -228,6 +229,7 @@ class RespServer:
         while True:
             await asyncio.sleep(REAP_INTERVAL_S)
             try:
+                self.endpoint.pause.end_if_due()
                 served = self.endpoint.commands
                 began_s = loop.time()
                 while cache.reap():

@@ -48,6 +48,7 @@ from cachestorm_server.admission import NEVER_QUEUED, check_allowed, has_flag
 from cachestorm_server.databases import database_of
 from cachestorm_server.endpoint import WAKE, Endpoint
 from cachestorm_server.monitoring import monitor_line
+from cachestorm_server.pause import Postponed
 from cachestorm_server.replies import write_error, write_reply
 from cachestorm_server.requests import ProtocolError, RequestReader
 from cachestorm_server.speaker import Speaker
@@ -129,6 +130,7 @@ class Session(Speaker):
             or self.transaction is not None
             or self.is_subscribed()
             or bool(self.endpoint.monitors)
+            or self.endpoint.pause.is_on
         )
         self.reader.unauthenticated = not self.authenticated
 
@@ -264,6 +266,8 @@ class Session(Speaker):
                 self.end_transaction()
                 raise ExecAbortError(f": {error}") from error
             raise
+        if self.endpoint.pause.is_on and self._is_held(plan):
+            raise Unfinished(Postponed(self.cache._space, self.endpoint.pause))
         if transaction is not None and plan.name not in NEVER_QUEUED:
             transaction.queue(plan, args)
             if transaction.size_bytes > self.endpoint.settings.max_query_bytes:
@@ -273,6 +277,16 @@ class Session(Speaker):
         if plan.name == "PING" and self._is_restricted():
             return [b"pong", args[1] if len(args) > 1 else b""]
         return self._run(plan, args)
+
+    def _is_held(self, plan: Plan) -> bool:
+        """Whether a request is to wait for the end of a pause."""
+        pause = self.endpoint.pause
+        if plan.name != "EXEC" or self.transaction is None:
+            return pause.holds(plan)
+        for queued, _ in self.transaction.requests:
+            if pause.holds(queued):
+                return True
+        return pause.holds(plan)
 
     def _run(self, plan: Plan, args: list[object]) -> object:
         """The reply to a request that may be run now."""
@@ -426,11 +440,14 @@ class Session(Speaker):
         assert long_command is not None
         self.long_command = None
         long_command.notifier = None
-        if not long_command.step():
-            raise Unfinished(long_command)
         plan = self._long_command_plan
         assert plan is not None
         args = self._long_command_args
+        if isinstance(long_command, Postponed):
+            long_command.abandon()
+            return self._answer_guarded(plan, args)
+        if not long_command.step():
+            raise Unfinished(long_command)
         self._long_command_args = []
         return plan.reply(long_command.result(), args)
 

@@ -1,4 +1,4 @@
-"""Turns: what a task does between two slices of a long command.
+"""Turns: what a task does between two slices of a long command, and while there is a pause.
 
 Called by the HTTP endpoint; a RESP connection has no task, and does the same by callbacks.
 """
@@ -10,6 +10,7 @@ import time
 from functools import partial
 
 from cachestorm.operations.long_command import LongCommand
+from cachestorm_server.pause import Pause
 
 
 async def next_turn(command: LongCommand) -> None:
@@ -31,3 +32,16 @@ async def next_turn(command: LongCommand) -> None:
         command.notifier = None
         if timer is not None:
             timer.cancel()
+
+
+async def end_of(pause: Pause) -> None:
+    """Waits until a pause is over, or may be."""
+    over = asyncio.Event()
+    pause.waiting[over] = over.set
+    try:
+        async with asyncio.timeout(max(pause.ends_at - time.monotonic(), 0.0)):
+            await over.wait()
+    except TimeoutError:
+        pause.end_if_due()
+    finally:
+        pause.waiting.pop(over, None)

@@ -18,6 +18,8 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from cachestorm.aio.effects import EffectStream
+from cachestorm.errors import ArgumentError
+from cachestorm.events import NAMED
 from cachestorm.loading.waiters import checkpoint, task_waiter
 from cachestorm.markers import UNSET
 from cachestorm.modifying import Attempt
@@ -46,6 +48,7 @@ _OTHERWISE: Final = frozenset(
         "memoize",
         "modify",
         "namespace",
+        "on",
         "on_removed",
         "pipeline",
         "reaper",
@@ -90,6 +93,20 @@ class AsyncCache:
             limit: how many effects may wait to be read.
         """
         return EffectStream(self.cache, limit)
+
+    def on(self, *events: str, limit: int = 10_000) -> EffectStream:
+        """Some events of this namespace, for `async with` and then `async for`.
+
+        Args:
+            events: as in `Cache.on`.
+            limit: how many effects may wait to be read.
+
+        Raises:
+            ArgumentError: for another event, and for none.
+        """
+        if not events:
+            raise ArgumentError(f"on takes one event or more of {', '.join(NAMED)}")
+        return EffectStream(self.cache, limit, events)
 
     async def get_or_set(
         self, key: str, loader: Callable[..., Any], *args: Any, **options: Any

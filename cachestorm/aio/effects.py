@@ -6,9 +6,11 @@ from collections import deque
 from typing import TYPE_CHECKING, Final
 
 from cachestorm.errors import CacheStormError
+from cachestorm.events import TAG_EVENTS, interest_named, is_invalidation
 from cachestorm.loading.waiters import AsyncioWaiter, TrioWaiter, task_waiter
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from types import TracebackType
 
     from cachestorm.cache import Cache
@@ -26,15 +28,22 @@ class EffectStream:
         FellBehindError: from the iteration, once, when effects were dropped.
     """
 
-    def __init__(self, cache: Cache, limit: int) -> None:
+    def __init__(self, cache: Cache, limit: int, events: Iterable[str] = ()) -> None:
         self._cache: Final = cache
+        # of which it is told, by kind; all changes in all namespaces, if none is named
+        self._interest = 0
+        for event in events:
+            self._interest |= interest_named(event)[1]
         self._limit: Final = limit
         self._effects: Final[deque[Effect]] = deque()
         self._waiter: AsyncioWaiter | TrioWaiter | None = None
         self._fell_behind = False
 
     async def __aenter__(self) -> EffectStream:
-        self._cache.listen(self._hear)
+        if self._interest:
+            self._cache.listen(self._hear, self._interest, namespace=self._cache.name)
+        else:
+            self._cache.listen(self._hear)
         return self
 
     async def __aexit__(
@@ -46,6 +55,8 @@ class EffectStream:
         self._cache.unlisten(self._hear)
 
     def _hear(self, effect: Effect) -> None:
+        if self._interest and effect.interest == TAG_EVENTS and not is_invalidation(effect):
+            return
         if len(self._effects) >= self._limit:
             self._fell_behind = True
         else:

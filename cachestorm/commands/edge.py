@@ -13,6 +13,8 @@ works on its keyspace, and gives the latch back here, whatever happens in betwee
 
 from __future__ import annotations
 
+from types import GenericAlias
+
 from mypy_extensions import mypyc_attr, trait
 
 from cachestorm.keyspace.keyspace import Keyspace
@@ -31,6 +33,11 @@ class Edge:
     _reference: NamespaceReference
     # whether the caller does the slices of a long command himself
     _serves_others: bool
+
+    @classmethod
+    def __class_getitem__(cls, kind: object) -> GenericAlias:
+        # what `Generic` would do, which compiled classes do not have among their bases
+        return GenericAlias(cls, kind)
 
     def _enter(self) -> Keyspace:
         self._store.enter()

@@ -19,7 +19,7 @@ from cachestorm.keyspace.keyspace import Keyspace
 from cachestorm.keyspace.ledger import Removal
 from cachestorm.operations.names import exact_key
 
-command: Final = partial(Declaration, group="server")
+command: Final = partial(Declaration, group="server", own=True)
 
 MOST_HOT_KEYS: Final = 100
 

@@ -7,9 +7,9 @@ Source: MSETEX is Valkey 9.1's.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import partial
-from typing import Final
+from typing import Final, Generic, overload
 
 from mypy_extensions import i64, mypyc_attr, trait
 
@@ -22,6 +22,7 @@ from cachestorm.operations.lifetimes import deadline_of, plain_ttl
 from cachestorm.operations.names import checked_tags, key_values, keys_of
 from cachestorm.operations.reply_size import ReplySize
 from cachestorm.operations.string_values import is_whole, kind_of, whole
+from cachestorm.typevars import D, V
 from cachestorm.values.weights import box
 
 command: Final = partial(Declaration, group="string")
@@ -31,9 +32,13 @@ _UNSET: Final = UNSET
 
 @mypyc_attr(allow_interpreted_subclasses=True)
 @trait
-class ManyStrings(Edge):
+class ManyStrings(Edge, Generic[V]):
     """Strings, read and written many at a time."""
 
+    @overload
+    def mget(self, *keys: str | Iterable[str]) -> list[V | None]: ...
+    @overload
+    def mget(self, *keys: str | Iterable[str], default: D) -> list[V | D]: ...
     @command(
         "MGET key [key ...]",
         complexity="O(N) in the keys",
@@ -41,7 +46,7 @@ class ManyStrings(Edge):
         reply="stored_all",
         summary="Return the values of many keys.",
     )
-    def mget(self, *keys: str | Iterable[str], default: object = None) -> list[object]:
+    def mget(self, *keys: str | Iterable[str], default: object = None) -> object:
         """The values of keys in order, `default` for each that is missing or a container."""
         names = keys_of(keys)
         space = self._enter()
@@ -66,7 +71,7 @@ class ManyStrings(Edge):
         reply="ok",
         summary="Set the values of many keys in one step.",
     )
-    def mset(self, mapping: object) -> bool:
+    def mset(self, mapping: Mapping[str, V] | Iterable[tuple[str, V]]) -> bool:
         """Sets many keys in one step; nobody sees half of it.
 
         Args:
@@ -80,7 +85,7 @@ class ManyStrings(Edge):
         grows=True,
         summary="Set the values of many keys in one step, if none of them exists.",
     )
-    def msetnx(self, mapping: object) -> bool:
+    def msetnx(self, mapping: Mapping[str, V] | Iterable[tuple[str, V]]) -> bool:
         """Sets many keys in one step if all are missing. Returns whether it did."""
         return self._put_many(mapping, _UNSET, (), True)
 
@@ -94,7 +99,7 @@ class ManyStrings(Edge):
     )
     def msetex(
         self,
-        mapping: object,
+        mapping: Mapping[str, V] | Iterable[tuple[str, V]],
         ttl: object = UNSET,
         *,
         keepttl: bool = False,

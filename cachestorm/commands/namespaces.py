@@ -21,7 +21,7 @@ from cachestorm.operations.long_command import LongCommand
 from cachestorm.operations.names import exact_namespace
 from cachestorm.stats import Stats, StoreStats
 
-command: Final = partial(Declaration, group="namespaces")
+command: Final = partial(Declaration, group="namespaces", own=True)
 
 
 class Swapping(LongCommand):
@@ -135,6 +135,7 @@ class Namespaces(Edge):
     @command(
         "SWAPDB index1:first-index index2:second-index",
         group="server",
+        own=False,
         complexity="O(1)",
         writes=True,
         fast=True,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from functools import partial
-from typing import Final
+from typing import Any, Final, Generic, Literal, cast, overload
 
 from mypy_extensions import i64, mypyc_attr, u8
 
@@ -25,6 +25,7 @@ from cachestorm.markers import UNSET
 from cachestorm.operations.lifetimes import Lasting, deadline_of, plain_ttl
 from cachestorm.operations.names import checked_tags, exact_key
 from cachestorm.operations.string_values import kind_of, length_of, whole, wire_scalar
+from cachestorm.typevars import D, V
 from cachestorm.values.weights import box, is_shared
 
 command: Final = partial(Declaration, group="string")
@@ -45,9 +46,13 @@ def _access_of_set(bound: Bound) -> str:
 # No trait but the one concrete base of Cache: its attributes have fixed offsets here, and
 # GET and SET are what a cache does most.
 @mypyc_attr(allow_interpreted_subclasses=True)
-class Strings(Edge):
+class Strings(Edge, Generic[V]):
     """GET, SET and what else works on a value as a whole."""
 
+    @overload
+    def get(self, key: str) -> V | None: ...
+    @overload
+    def get(self, key: str, default: D) -> V | D: ...
     @command(
         "GET key",
         complexity="O(1)",
@@ -79,6 +84,37 @@ class Strings(Edge):
         finally:
             store.leave()
 
+    @overload
+    def set(
+        self,
+        key: str,
+        value: V,
+        ttl: object = ...,
+        *,
+        nx: bool = False,
+        xx: bool = False,
+        keepttl: bool = False,
+        get: Literal[False] = False,
+        tags: Iterable[str] = ...,
+        idle: object = None,
+        ttl_jitter: float | None = None,
+        if_unchanged: Version | None = None,
+    ) -> bool: ...
+    @overload
+    def set(
+        self,
+        key: str,
+        value: V,
+        ttl: object = ...,
+        *,
+        nx: bool = False,
+        xx: bool = False,
+        keepttl: bool = False,
+        get: Literal[True],
+        tags: Iterable[str] = ...,
+        idle: object = None,
+        ttl_jitter: float | None = None,
+    ) -> V | None: ...
     @command(
         "SET key:rw-access-update-variable_flags value [NX | XX] [GET] [EX ttl:seconds | PX "
         "ttl:milliseconds | "
@@ -96,6 +132,7 @@ class Strings(Edge):
         key: str,
         value: object,
         ttl: object = _UNSET,
+        *,
         nx: bool = False,
         xx: bool = False,
         keepttl: bool = False,
@@ -132,9 +169,19 @@ class Strings(Edge):
             OutOfMemoryError: if there is no room and nothing to evict.
         """
         if type(key) is not str:
-            key = exact_key(key)
-            return self.set(
-                key, value, ttl, nx, xx, keepttl, get, tags, idle, ttl_jitter, if_unchanged
+            # once more, since a parameter that is assigned to costs the usual call more
+            return cast(Any, self).set(
+                exact_key(key),
+                value,
+                ttl,
+                nx=nx,
+                xx=xx,
+                keepttl=keepttl,
+                get=get,
+                tags=tags,
+                idle=idle,
+                ttl_jitter=ttl_jitter,
+                if_unchanged=if_unchanged,
             )
         if idle is not None or ttl_jitter is not None or if_unchanged is not None:
             lasting = Lasting(ttl, idle, ttl_jitter)
@@ -291,7 +338,7 @@ class Strings(Edge):
         fast=True,
         summary="Set the value of a key only when the key doesn't exist.",
     )
-    def setnx(self, key: str, value: object) -> bool:
+    def setnx(self, key: str, value: V) -> bool:
         """Sets a key only if it is missing. Returns whether it was set."""
         return bool(self._store_whole(key, value, _UNSET, "setnx", True))
 
@@ -302,7 +349,7 @@ class Strings(Edge):
         reply="ok",
         summary="Set the value and the time to live of a key in seconds.",
     )
-    def setex(self, key: str, ttl: object, value: object) -> bool:
+    def setex(self, key: str, ttl: object, value: V) -> bool:
         """Sets a key with a time to live."""
         return self._store_whole(key, value, ttl, "setex", False)
 
@@ -323,6 +370,10 @@ class Strings(Edge):
         finally:
             self._leave()
 
+    @overload
+    def getset(self, key: str, value: V) -> V | None: ...
+    @overload
+    def getset(self, key: str, value: V, default: D) -> V | D: ...
     @command(
         "GETSET key:rw-access-update value",
         complexity="O(1)",
@@ -352,6 +403,10 @@ class Strings(Edge):
         finally:
             self._leave()
 
+    @overload
+    def getdel(self, key: str) -> V | None: ...
+    @overload
+    def getdel(self, key: str, default: D) -> V | D: ...
     @command(
         "GETDEL key:rw-access-delete",
         complexity="O(1)",
@@ -407,6 +462,12 @@ class Strings(Edge):
         finally:
             self._leave()
 
+    @overload
+    def getex(self, key: str, ttl: object = ..., *, persist: bool = False) -> V | None: ...
+    @overload
+    def getex(
+        self, key: str, ttl: object = ..., *, persist: bool = False, default: D
+    ) -> V | D: ...
     @command(
         "GETEX key:rw-access-update [EX ttl:seconds | PX ttl:milliseconds | EXAT "
         "ttl:unix-seconds | "

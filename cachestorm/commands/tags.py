@@ -26,7 +26,7 @@ from cachestorm.operations.names import checked_tag, checked_tags, exact_key
 from cachestorm.operations.string_values import kind_of
 from cachestorm.values.weights import box
 
-command: Final = partial(Declaration, group="tags")
+command: Final = partial(Declaration, group="tags", own=True)
 
 _TAG_WORK: Final = "O(1) a tag"
 

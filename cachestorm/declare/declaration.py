@@ -55,6 +55,7 @@ class Declaration:
             of nothing but such tokens is a syntax error when two are said.
         local: why the reply cannot be read back into what the method returns; or empty.
         connection: belongs to a connection, has no in-process endpoint.
+        own: no Redis has such a command.
         flags: more flags of COMMAND INFO, separated by spaces: `admin noscript`.
 
     Example:
@@ -85,6 +86,7 @@ class Declaration:
         once: str = "",
         local: str = "",
         connection: bool = False,
+        own: bool = False,
         flags: str = "",
         declarations: Declarations | None = None,
     ) -> None:
@@ -105,6 +107,7 @@ class Declaration:
         self.once = once
         self.local = local
         self.connection = connection
+        self.own = own
         self.flags = flags
         self._declarations = DECLARATIONS if declarations is None else declarations
         self._notation: Notation | None = None

@@ -180,15 +180,21 @@ class Tally(Integer):
     """
 
     def __init__(
-        self, name: str, text: str, range_text: str, excess_text: str, least: int = 1
+        self,
+        name: str,
+        text: str,
+        range_text: str,
+        excess_text: str,
+        least: int = 1,
+        most: int = INT64_MAX,
     ) -> None:
-        super().__init__(name, text, least, INT64_MAX, range_text)
+        super().__init__(name, text, least, most, range_text)
         self.excess_text = excess_text
 
     def count(self, raw: object, argv_left: int, width: int, exact: bool, command: str) -> int:
         """How many rows of `width` words follow; `exact`: they are all that is left."""
         number = parse_int(raw, self.text)
-        if number < self.least:
+        if not self.least <= number <= self.most:
             raise ArgumentError(self.range_text.replace("{command}", command))
         needed = number * width
         if needed > argv_left or (exact and needed != argv_left):
@@ -324,6 +330,7 @@ _NO_KEYS: Final = "numkeys should be greater than 0"
 _NO_INPUT: Final = "at least 1 input key is needed for '{command}' command"
 _FIELDS: Final = "numfields should be greater than 0 and match the provided number of fields"
 _NO_PAIRS: Final = "invalid numkeys value or out of range"
+_NO_TIMEOUT: Final = "timeout is not an integer or out of range"
 _NOT_POSITIVE: Final = "value is out of range, must be positive"
 _NO_COUNT: Final = "count should be greater than 0"
 _NO_INT: Final = "value is out of range, value must between -2147483648 and 2147483647"
@@ -359,6 +366,7 @@ KINDS: Final = _tabulate(
         PromptInteger("draws", NOT_AN_INTEGER, -INT64_MAX, INT64_MAX, UNEVEN),
         Integer("limit", _NO_LIMIT, 0),
         Integer("positive", _NOT_POSITIVE, 0),
+        Integer("pause", _NO_TIMEOUT, 0, INT64_MAX, "timeout is negative"),
         Integer("scan-count", NOT_AN_INTEGER, 1, INT64_MAX, _SYNTAX),
         Integer("pop-count", _NO_COUNT, 1),
         Integer("found-count", NOT_AN_INTEGER, 1, INT64_MAX, "COUNT must be > 0"),
@@ -382,7 +390,7 @@ KINDS: Final = _tabulate(
         Tally("input-keys", NOT_AN_INTEGER, _NO_INPUT, _SYNTAX),
         Tally("script-keys", NOT_AN_INTEGER, "Number of keys can't be negative", _EXCESS, 0),
         Tally("numfields", NOT_AN_INTEGER, _FIELDS, _FIELDS),
-        Tally("pair-count", _NO_PAIRS, _NO_PAIRS, _SYNTAX),
+        Tally("pair-count", _NO_PAIRS, _NO_PAIRS, _SYNTAX, most=2**31 - 1),
         Tally("field-count", NOT_AN_INTEGER, _SYNTAX, _SYNTAX),
         Cursor("cursor", "integer"),
         Double("double"),

@@ -92,8 +92,8 @@ class Counter(Handle):
     def __bool__(self) -> bool:
         return self.value != 0
 
-    def __repr__(self) -> str:
-        return self._describe(str(self.value))
+    def _content(self) -> int:
+        return self.value
 
 
 def _refuse() -> int:

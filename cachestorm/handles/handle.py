@@ -90,8 +90,20 @@ class Handle:
         """A block that is one step, at the end of which a key that is new gets its extras."""
         return _Step(self)
 
-    def _describe(self, content: str) -> str:
-        return f"<{type(self).__name__} {self.key!r} in {self._cache.name!r}: {content}>"
+    def _content(self) -> object:
+        """All that the key holds, as a value of Python's own."""
+        raise NotImplementedError
+
+    def __repr__(self) -> str:
+        return f"<{self._name()}: {self._content()!r}>"
+
+    def _repr_html_(self) -> str:
+        from cachestorm.notebooks import content_table
+
+        return content_table(self._name(), self._content())
+
+    def _name(self) -> str:
+        return f"{type(self).__name__} {self.key!r} in {self._cache.name!r}"
 
     def __reduce__(self) -> str:
         raise TypeError("a handle belongs to a cache in this process and cannot be pickled")

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, MutableMapping
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from cachestorm.errors import InvalidKeyError
-from cachestorm.handles.handle import Handle
+from cachestorm.handles.mapping_handle import MappingHandle
 from cachestorm.markers import MISSING, UNSET
 
 if TYPE_CHECKING:
-    from typing import Self
-
     from cachestorm.cache import Cache
 
 
-class HashHandle(Handle, MutableMapping[str, Any]):
+class HashHandle(MappingHandle[Any]):
     """A live mapping of fields to values.
 
     Fields are `str`; a number stands for its decimal digits, as in the commands. A hash
@@ -73,9 +71,6 @@ class HashHandle(Handle, MutableMapping[str, Any]):
     def __len__(self) -> int:
         return self._cache.hlen(self.key)
 
-    def __repr__(self) -> str:
-        return self._describe(repr(self.copy()))
-
     def copy(self) -> dict[str, Any]:
         """All fields and values, in one step."""
         return self._cache.hgetall(self.key)
@@ -87,14 +82,6 @@ class HashHandle(Handle, MutableMapping[str, Any]):
     def get_many(self, *fields: str, default: Any = None) -> list[Any]:
         """The values of fields in order, in one step."""
         return self._cache.hmget(self.key, *fields, default=default)
-
-    def items(self) -> Any:
-        """Pairs of field and value, of one moment."""
-        return self.copy().items()
-
-    def values(self) -> Any:
-        """The values, of one moment."""
-        return self.copy().values()
 
     def update(self, other: Any = (), /, **fields: Any) -> None:
         """Sets all fields of a mapping, of pairs and of keywords in one step."""
@@ -137,35 +124,10 @@ class HashHandle(Handle, MutableMapping[str, Any]):
             assert isinstance(field, str)
             return field, self.pop(field)
 
-    def clear(self) -> None:
-        """Takes all fields away, and so the key."""
-        self.delete()
-
     def incr(self, field: str, amount: int = 1) -> int:
         """Adds to the number at a field, which counts as 0 while missing; the sum."""
         with self._step():
             return self._cache.hincrby(self.key, field, amount)
-
-    def __or__(self, other: Mapping[str, Any]) -> dict[str, Any]:
-        if not isinstance(other, Mapping):
-            return NotImplemented
-        return self.copy() | dict(other)
-
-    def __ror__(self, other: Mapping[str, Any]) -> dict[str, Any]:
-        if not isinstance(other, Mapping):
-            return NotImplemented
-        return dict(other) | self.copy()
-
-    def __ior__(self, other: Any) -> Self:  # type: ignore[misc]
-        self.update(other)
-        return self
-
-    def __eq__(self, other: object) -> bool:
-        if not isinstance(other, Mapping):
-            return NotImplemented
-        return self.copy() == dict(other.items())
-
-    __hash__ = None  # type: ignore[assignment]
 
 
 def _must_be_hash(cache: Cache, key: str) -> bool:

@@ -86,8 +86,8 @@ class ListHandle(Handle, MutableSequence[Any]):
     def __contains__(self, value: object) -> bool:
         return value in self.copy()
 
-    def __repr__(self) -> str:
-        return self._describe(repr(self.copy()))
+    def _content(self) -> list[Any]:
+        return self.copy()
 
     def copy(self) -> list[Any]:
         """All elements, in one step."""

@@ -59,8 +59,8 @@ class SetHandle(Handle, MutableSet[str]):
     def __len__(self) -> int:
         return self._cache.scard(self.key)
 
-    def __repr__(self) -> str:
-        return self._describe(repr(sorted(self.copy())))
+    def _content(self) -> list[str]:
+        return sorted(self.copy())
 
     def copy(self) -> set[str]:
         """All members, in one step."""

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, MutableMapping
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any, cast
 
 from cachestorm.errors import InvalidKeyError
-from cachestorm.handles.handle import Handle
+from cachestorm.handles.mapping_handle import MappingHandle
 from cachestorm.markers import MISSING, UNSET
 
 if TYPE_CHECKING:
-    from typing import Self
-
     from cachestorm.cache import Cache
 
     Scored = list[tuple[str, float]]
 
 
-class SortedSetHandle(Handle, MutableMapping[str, float]):
+class SortedSetHandle(MappingHandle[float]):
     """A live mapping of members to scores, which iterates from the lowest score up.
 
     A sorted set without members is a key that is not there.
@@ -79,20 +77,9 @@ class SortedSetHandle(Handle, MutableMapping[str, float]):
     def __len__(self) -> int:
         return self._cache.zcard(self.key)
 
-    def __repr__(self) -> str:
-        return self._describe(repr(self.copy()))
-
     def copy(self) -> dict[str, float]:
         """All members and scores from the lowest score up, in one step."""
         return dict(cast("Scored", self._cache.zrange(self.key, 0, -1, withscores=True)))
-
-    def items(self) -> Any:
-        """Pairs of member and score, of one moment."""
-        return self.copy().items()
-
-    def values(self) -> Any:
-        """The scores, of one moment."""
-        return self.copy().values()
 
     def update(self, other: Any = (), /, **scores: float) -> None:
         """Sets the scores of many members in one step."""
@@ -146,10 +133,6 @@ class SortedSetHandle(Handle, MutableMapping[str, float]):
         """
         return _only(self._cache.zpopmax(self.key))
 
-    def clear(self) -> None:
-        """Takes all members away, and so the key."""
-        self.delete()
-
     def incr(self, member: str, amount: float = 1.0) -> float:
         """Adds to the score of a member, which counts as 0 while missing; the new score."""
         with self._step():
@@ -177,22 +160,6 @@ class SortedSetHandle(Handle, MutableMapping[str, float]):
             self.key, bounds[0], bounds[1], byscore=True, rev=desc, withscores=True
         )
         return cast("Scored", found)
-
-    def __or__(self, other: Mapping[str, float]) -> dict[str, float]:
-        if not isinstance(other, Mapping):
-            return NotImplemented
-        return self.copy() | dict(other)
-
-    def __ior__(self, other: Any) -> Self:  # type: ignore[misc]
-        self.update(other)
-        return self
-
-    def __eq__(self, other: object) -> bool:
-        if not isinstance(other, Mapping):
-            return NotImplemented
-        return self.copy() == dict(other.items())
-
-    __hash__ = None  # type: ignore[assignment]
 
 
 def _only(popped: Scored) -> tuple[str, float]:

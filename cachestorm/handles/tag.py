@@ -54,6 +54,11 @@ class Tag(Set[str]):
     def __repr__(self) -> str:
         return f"<Tag {self.name!r} in {self._cache.name!r}: {len(self)} keys>"
 
+    def _repr_html_(self) -> str:
+        from cachestorm.notebooks import content_table
+
+        return content_table(repr(self).strip("<>"), self.keys())
+
     def keys(self) -> list[str]:
         """The live keys that bear it, sorted."""
         return self._cache.tagkeys(self.name)

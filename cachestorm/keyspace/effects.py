@@ -33,7 +33,16 @@ from typing import Final, cast
 from librt.threading import Lock
 from mypy_extensions import i64
 
-from cachestorm.events import SPACE, VALUES, Effect, Listener, RemovalListener
+from cachestorm.events import (
+    SPACE,
+    VALUES,
+    WITH_CAUSE,
+    WITH_EFFECT,
+    WITH_KEY,
+    WITH_VALUE,
+    Effect,
+    is_invalidation,
+)
 
 MOST_WAITING_BYTES: Final = 16 << 20
 LONGEST_WAIT_S: Final = 1.0
@@ -51,20 +60,20 @@ class Listening:
         listener: who is called.
         interest: of what, bits of `Interest`.
         namespace: of which namespace; None for all.
-        is_of_removals: whether it is called with key, value and cause.
+        form: how it is called, `WITH_EFFECT` and so on of `events.py`.
     """
 
     def __init__(
         self,
-        listener: Listener | RemovalListener,
+        listener: object,
         interest: i64,
         namespace: str | None,
-        is_of_removals: bool,
+        form: i64,
     ) -> None:
         self.listener: Final = listener
         self.interest: Final[i64] = interest
         self.namespace: Final = namespace
-        self.is_of_removals: Final = is_of_removals
+        self.form: Final[i64] = form
 
     def tell(self, effect: Effect) -> None:
         """Calls the listener, if it asked for this."""
@@ -72,10 +81,16 @@ class Listening:
             self.namespace is not None and effect.namespace != self.namespace
         ):
             return
-        if not self.is_of_removals:
-            cast(Listener, self.listener)(effect)
-        elif effect.cause is not None:
-            cast(RemovalListener, self.listener)(effect.key, effect.value, effect.cause)
+        called = cast("Callable[..., object]", self.listener)
+        form = self.form
+        if form == WITH_EFFECT:
+            called(effect)
+        elif form == WITH_VALUE:
+            called(effect.key, effect.value)
+        elif form == WITH_CAUSE:
+            called(effect.key, effect.value, effect.cause)
+        elif form == WITH_KEY or is_invalidation(effect):
+            called(effect.key)
 
 
 class Tap:
@@ -211,9 +226,11 @@ class Effects:
         self.listenings = [*self.listenings, listening]
 
     def unlisten(self, listener: object) -> None:
-        """Takes a listener away; one that was never added is no error."""
+        """Takes a listener, or one `Listening`, away; one that is not there is no error."""
         self.listenings = [
-            each for each in self.listenings if not _is_same(each.listener, listener)
+            each
+            for each in self.listenings
+            if each is not listener and not _is_same(each.listener, listener)
         ]
 
     def record(self, effect: Effect) -> None:

@@ -221,7 +221,7 @@ class Removals(Holdings):
     # -- the dead
 
     def peek(self, key: str) -> Entry | None:
-        """The live entry of a key; no access. A dead one is removed, but for a stale one."""
+        """The live entry of a key; no access. A dead one is removed, unless it is kept."""
         entry = self.entries.get(key)
         if entry is None or (
             entry.expires_at_ms == 0 and entry.tags is None and entry.kind != HASH
@@ -242,11 +242,16 @@ class Removals(Holdings):
     def peek_stale(self, key: str) -> Entry | None:
         """The entry of a key that is live or stale, for a loader that may serve old values."""
         entry = self.peek(key)
-        # a stale one is the only dead one that it leaves
-        return self.entries.get(key) if entry is None else entry
+        if entry is not None:
+            return entry
+        entry = self.entries.get(key)
+        # one that has expired may have been left, too
+        return None if entry is None or self.fate(entry) is _EXPIRED else entry
 
     def _is_kept(self, entry: Entry, cause: Cause) -> bool:
-        """Whether a dead entry is only stale: a loader may want it while it loads."""
+        """Whether a dead entry stays: a stale one, for a loader; an expired one in a rest."""
+        if cause is _EXPIRED:
+            return self.shared.resting != 0
         return cause is _INVALIDATED and self.tags.job_of(entry) is None
 
     def reap_step(self) -> i64:
@@ -257,7 +262,7 @@ class Removals(Holdings):
         """
         now = self.shared.now_ms()
         met: i64 = 0
-        if self.expiry.count != 0:
+        if self.expiry.count != 0 and self.shared.resting == 0:
             for entry in self.expiry.due(now, REAP_STEP):
                 # what was put off may have come all the same
                 self._put_off(entry)

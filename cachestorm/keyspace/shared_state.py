@@ -74,6 +74,8 @@ class SharedState:
         # whether a transaction holds the latch; `_depth` counts those nested in it
         self.transaction: bool = False
         self._depth: i64 = 0
+        # so many want no key removed for its time to live, or for a limit that is set
+        self.resting: i64 = 0
         # whether listeners want to be told of reads
         self._tells_reads: bool = False
         # whether a `get` has to take the latch: in a transaction, or to tell of it

@@ -340,6 +340,8 @@ class Store(SharedState):
         """
         self.max_bytes = max_bytes
         self.max_entries = max_entries
+        if self.resting != 0:
+            return
         evicted: i64 = 0
         while self._is_beyond_limits():
             if not self._evict():
@@ -347,6 +349,23 @@ class Store(SharedState):
             evicted += 1
             if evicted % REAP_STEP == 0 and not self.transaction:
                 self.breathe()
+
+    def rest(self) -> None:
+        """Has no key removed for its time to live, nor because of a limit that is set anew."""
+        self.enter()
+        try:
+            self.resting += 1
+        finally:
+            self.leave()
+
+    def end_rest(self) -> None:
+        """Ends one `rest`, and evicts what is beyond the limits."""
+        self.enter()
+        try:
+            self.resting -= 1
+            self.limit(self.max_bytes, self.max_entries)
+        finally:
+            self.leave()
 
     def go_by(self, name: str, sample_size: int) -> None:
         """Changes the eviction policy of all namespaces, with their entries in place. O(N).

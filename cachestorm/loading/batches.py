@@ -49,7 +49,7 @@ def fetch_many(
     others = []
     flights = []
     if missing:
-        loading._listen()
+        loading.listen()
         with GATE:
             for name in missing:
                 if loading._present(name) is not None:

@@ -24,6 +24,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from cachestorm.errors import OutOfMemoryError
+from cachestorm.events import LOADED
 from cachestorm.loading.context import LoadContext, at_work, running
 from cachestorm.loading.flight import (
     FAILED,
@@ -178,7 +179,7 @@ class Loading(Records):
         fresh: bool,
     ) -> tuple[Flight, Waiter | None]:
         """A flight for the caller: to wait for, with a waiter, or else to lead."""
-        self._listen()
+        self.listen()
         self._hear_all()
         within = inside(running.get())
         in_transaction = self._store.in_transaction()
@@ -244,7 +245,7 @@ class Loading(Records):
 
     def _refresh(self, cache: Cache, key: str, loader: Loader, options: Options) -> Course:
         """Loads a key beside the caller, unless that is under way."""
-        self._listen()
+        self.listen()
         with GATE:
             if self._present(key) is not None:
                 return
@@ -371,7 +372,9 @@ class Loading(Records):
                 if is_judged and keep and not flight.void_at:
                     now = int(space.shared.now_ms())
                     deadline = int(deadline_of(ttl, "set", space, now))
-                    space.put(flight.key, held, kind, deadline, list(flight.tags))
+                    entry = space.put(flight.key, held, kind, deadline, list(flight.tags))
+                    if space.interest & LOADED and entry.key:
+                        space.tell(LOADED, "loaded", entry, held)
                     self._kept(flight, value, deadline, options, context, load_ms)
             except OutOfMemoryError:
                 # there is no room to keep it, and that is all

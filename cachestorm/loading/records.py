@@ -34,55 +34,51 @@ class Records:
         self.flights: Final[dict[str, Flight]] = {}
         self.notes: Final = Notes()
         self.log: Final = FlightLog(store, namespace, self.notes)
-        # between 0 and 1, for early refreshes; a test gives another
         # the names of memoized functions, and how many have had each
         self.names: Final[dict[str, int]] = {}
+        # between 0 and 1, for early refreshes; a test gives another
         self.random: Callable[[], float] = random.random
 
     def now_ms(self) -> int:
         """The time of the cache."""
         return int(self._store.clock.now_ms())
 
-    def _listen(self) -> None:
+    def gated(self, action: Callable[[], object]) -> bool:
+        """Does something that needs GATE, in a visit to the store.
+
+        Returns:
+            Whether it was done: not while others hold GATE for long.
+        """
+        if not GATE.acquire(timeout=GATE_PATIENCE_S):
+            return False
+        try:
+            action()
+        finally:
+            GATE.release()
+        return True
+
+    def _visited(self, action: Callable[[], object]) -> bool:
+        """As `gated`, in a visit of its own."""
+        self._store.enter()
+        try:
+            return self.gated(action)
+        finally:
+            self._store.leave()
+
+    def listen(self) -> None:
         """Has the log hear what happens from now on."""
         while not self.log.is_listening:
-            self._store.enter()
-            try:
-                if GATE.acquire(timeout=GATE_PATIENCE_S):
-                    try:
-                        self.log.listen()
-                    finally:
-                        GATE.release()
-            finally:
-                self._store.leave()
+            self._visited(self.log.listen)
 
     def _rest_soon(self) -> None:
         """Has the log stop listening if nobody needs it."""
-        if not self.log.is_idle():
-            return
-        self._store.enter()
-        try:
-            if GATE.acquire(timeout=GATE_PATIENCE_S):
-                try:
-                    self.log.rest()
-                finally:
-                    GATE.release()
-        finally:
-            self._store.leave()
+        if self.log.is_idle():
+            self._visited(self.log.rest)
 
     def _hear_all(self) -> None:
         """Looks at what has happened to keys and tags. Not exact under contention."""
-        if not self.log.is_listening or self.log.is_current():
-            return
-        self._store.enter()
-        try:
-            if GATE.acquire(timeout=GATE_PATIENCE_S):
-                try:
-                    self.log.catch_up()
-                finally:
-                    GATE.release()
-        finally:
-            self._store.leave()
+        if self.log.is_listening and not self.log.is_current():
+            self._visited(self.log.catch_up)
 
     def _close(self, flight: Flight) -> None:
         """The caller holds GATE."""
@@ -156,14 +152,12 @@ class Records:
         Returns:
             Whether that could be said.
         """
-        if not GATE.acquire(timeout=GATE_PATIENCE_S):
-            return False
-        try:
+
+        def judge() -> None:
             self.log.catch_up()
             flight.void_at = self.log.verdict(flight, flight.tags)
-            return True
-        finally:
-            GATE.release()
+
+        return self.gated(judge)
 
     def _kept(
         self,
@@ -175,14 +169,13 @@ class Records:
         load_ms: float,
     ) -> None:
         """Notes what was written for a flight, in the visit in which it was judged."""
-        if not GATE.acquire(timeout=GATE_PATIENCE_S):
-            # the write will be heard as one of anybody, and end what is noted of the key
-            return
-        try:
+
+        def keep() -> None:
             self.log.skip(flight)
             self._annotate(flight, value, deadline, options, context, load_ms)
-        finally:
-            GATE.release()
+
+        # where that fails, the write is heard as one of anybody, and ends what is noted
+        self.gated(keep)
 
     def _annotate(
         self,

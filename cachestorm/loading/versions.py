@@ -12,7 +12,7 @@ from cachestorm.errors import ArgumentError, ReentrancyError
 from cachestorm.keyspace.version import CURRENT, OUTDATED, UNKNOWN, Version
 from cachestorm.loading.engine import loading_of
 from cachestorm.loading.flight import GATE
-from cachestorm.loading.records import GATE_PATIENCE_S, Records
+from cachestorm.loading.records import Records
 from cachestorm.operations.names import checked_tags
 
 if TYPE_CHECKING:
@@ -38,15 +38,17 @@ class LoggedVersion(Version):
                 f"if_unchanged is of another cache or namespace ({self._name!r}): "
                 f"take it by version() of the one that sets"
             )
-        if not GATE.acquire(timeout=GATE_PATIENCE_S):
-            return UNKNOWN
-        try:
+        verdict = UNKNOWN
+
+        def judge() -> None:
+            nonlocal verdict
             log = self._records.log
             log.catch_up()
             changed = log.has_changed(key, [*self._tags, *tags], self._started)
-            return OUTDATED if changed else CURRENT
-        finally:
-            GATE.release()
+            verdict = OUTDATED if changed else CURRENT
+
+        self._records.gated(judge)
+        return verdict
 
     def __reduce_ex__(self, protocol: object) -> str:
         raise TypeError("a version belongs to its cache, and is neither copied nor pickled")
@@ -68,5 +70,5 @@ def version_of(cache: Cache, tags: Iterable[str]) -> Version:
     """The present version of what a cache is a view of."""
     names = checked_tags(tags)
     loading = loading_of(cache)
-    loading._listen()
+    loading.listen()
     return LoggedVersion(loading, cache._store, cache.name, names)

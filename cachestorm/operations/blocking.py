@@ -22,7 +22,7 @@ from typing import Final
 from mypy_extensions import u8
 
 from cachestorm.codec import INT64_MAX
-from cachestorm.entry import LIST, ZSET
+from cachestorm.entry import LIST, ZSET, Entry
 from cachestorm.errors import ArgumentError, CacheStormError
 from cachestorm.keyspace.keyspace import Keyspace
 from cachestorm.keyspace.waiting import Waiter
@@ -135,40 +135,83 @@ class BlockingPop(LongCommand):
                 return
 
 
-class PoppingElements(BlockingPop):
-    """BLPOP, BRPOP and BLMPOP.
+class PoppingFirst(BlockingPop):
+    """A pop from the first of its keys that holds anything.
 
     Args:
-        left: from which end.
+        first: from the left end or the lowest scores; else from the other end.
         count: at most so many; 0 for one, that is no list.
     """
 
     def __init__(
-        self, space: Keyspace, keys: list[str], ends_at: float, left: bool, count: int
+        self,
+        space: Keyspace,
+        kind: u8,
+        keys: list[str],
+        ends_at: float,
+        first: bool,
+        count: int,
     ) -> None:
-        super().__init__(space, LIST, keys, ends_at, None)
-        self._left: Final = left
+        super().__init__(space, kind, keys, ends_at, None)
+        self._first: Final = first
         self._count: Final = count
         self._key: str = ""
-        self._held: list[object] = []
 
     def _take(self) -> bool:
         for key in self._keys:
-            entry = entry_of(self._space, key, LIST)
+            entry = entry_of(self._space, key, self._kind)
             if entry is not None:
-                held = pop_held(self._space, entry, max(self._count, 1), self._left)
                 self._key = key
-                self._held = held
-                if self._count == 0:
-                    self._value = (key, unbox(held[0]))
-                else:
-                    self._value = (key, [unbox(each) for each in held])
+                self._value = self._popped(entry, max(self._count, 1))
                 return True
         return False
 
+    def _popped(self, entry: Entry, count: int) -> object:
+        """The value of the command, after taking what it is made of and keeping it."""
+        raise NotImplementedError
+
+
+class PoppingElements(PoppingFirst):
+    """BLPOP, BRPOP and BLMPOP."""
+
+    def __init__(
+        self, space: Keyspace, keys: list[str], ends_at: float, left: bool, count: int
+    ) -> None:
+        super().__init__(space, LIST, keys, ends_at, left, count)
+        self._held: list[object] = []
+
+    def _popped(self, entry: Entry, count: int) -> object:
+        held = pop_held(self._space, entry, count, self._first)
+        self._held = held
+        if self._count == 0:
+            return (self._key, unbox(held[0]))
+        return (self._key, [unbox(each) for each in held])
+
     def _give_back(self) -> None:
         self._held.reverse()
-        push_held(self._space, self._key, self._held, self._left)
+        push_held(self._space, self._key, self._held, self._first)
+
+
+class PoppingRows(PoppingFirst):
+    """BZPOPMIN, BZPOPMAX and BZMPOP."""
+
+    def __init__(
+        self, space: Keyspace, keys: list[str], ends_at: float, lowest: bool, count: int
+    ) -> None:
+        super().__init__(space, ZSET, keys, ends_at, lowest, count)
+        self._rows: Scored = []
+
+    def _popped(self, entry: Entry, count: int) -> object:
+        rows = pop_scored(self._space, entry, count, self._first)
+        self._rows = rows
+        if self._count == 0:
+            return (self._key, rows[0][0], rows[0][1])
+        return (self._key, rows)
+
+    def _give_back(self) -> None:
+        rows = [(score, member) for member, score in self._rows]
+        # a member that has come again since then keeps its newer score
+        add_scores(self._space, self._key, rows, True, False, False, False, False, False)
 
 
 class MovingElement(BlockingPop):
@@ -200,40 +243,3 @@ class MovingElement(BlockingPop):
 
     def _give_back(self) -> None:
         """Nothing: what was moved is not lost."""
-
-
-class PoppingRows(BlockingPop):
-    """BZPOPMIN, BZPOPMAX and BZMPOP.
-
-    Args:
-        lowest: whether the lowest scores are popped, or the highest.
-        count: at most so many; 0 for one, that is no list.
-    """
-
-    def __init__(
-        self, space: Keyspace, keys: list[str], ends_at: float, lowest: bool, count: int
-    ) -> None:
-        super().__init__(space, ZSET, keys, ends_at, None)
-        self._lowest: Final = lowest
-        self._count: Final = count
-        self._key: str = ""
-        self._rows: Scored = []
-
-    def _take(self) -> bool:
-        for key in self._keys:
-            entry = entry_of(self._space, key, ZSET)
-            if entry is not None:
-                rows = pop_scored(self._space, entry, max(self._count, 1), self._lowest)
-                self._key = key
-                self._rows = rows
-                if self._count == 0:
-                    self._value = (key, rows[0][0], rows[0][1])
-                else:
-                    self._value = (key, rows)
-                return True
-        return False
-
-    def _give_back(self) -> None:
-        rows = [(score, member) for member, score in self._rows]
-        # a member that has come again since then keeps its newer score
-        add_scores(self._space, self._key, rows, True, False, False, False, False, False)

@@ -327,4 +327,5 @@ class View(MutableMapping[str, T]):
             (name[len(self.prefix) :], repr(value))
             for name, value in self._cache._page(names[:MOST_ROWS])
         ]
-        return table(repr(self), ("key", "value"), rows, max(len(names) - MOST_ROWS, 0))
+        title = repr(self).strip("<>")
+        return table(title, ("key", "value"), rows, max(len(names) - MOST_ROWS, 0))

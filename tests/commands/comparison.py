@@ -16,7 +16,7 @@ from typing import BinaryIO, Final
 
 from real_servers import HOST, RealServer
 
-import cachestorm_server.connection  # noqa: F401  declares HELLO and SELECT
+import cachestorm_server.server  # noqa: F401  declares the commands of a connection
 from cachestorm import Cache, CacheStormError, ManualClock
 from cachestorm.codec import text_of
 from cachestorm.declare.registry import REGISTRY
@@ -24,18 +24,23 @@ from cachestorm_server.endpoint import Endpoint
 from cachestorm_server.session import Session
 from cachestorm_server.settings import Settings
 
+
+def replying(*converters: str) -> set[bytes]:
+    """The commands whose declaration names one of these converters for its reply."""
+    return {each.name.encode() for each in REGISTRY if each.reply in converters}
+
+
 # commands whose reply is in no order; those whose reply is flat pairs in no order
-UNORDERED: Final = {b"HKEYS", b"HVALS", b"SMEMBERS", b"SUNION", b"SINTER", b"SDIFF", b"KEYS"}
+UNORDERED: Final = {b"HKEYS", b"HVALS", b"KEYS"} | replying("members")
 # all of what there is, in whatever order it was drawn
-DRAWN: Final = {b"SRANDMEMBER", b"HRANDFIELD", b"ZRANDMEMBER"}
-UNORDERED_PAIRS: Final = {b"HGETALL"}
-UNORDERED_SCANS: Final = {b"SCAN", b"HSCAN", b"SSCAN", b"ZSCAN"}
+DRAWN: Final = {b"ZRANDMEMBER"} | replying("picked", "fields")
+UNORDERED_PAIRS: Final = replying("mapping")
+SCANS_OF_PAIRS: Final = replying("scan_pairs", "scan_scores")
+UNORDERED_SCANS: Final = replying("scan") | SCANS_OF_PAIRS
 # commands whose reply goes with the clock, and milliseconds in their unit
 CLOCKED: Final = {
-    b"TTL": 1000,
-    b"EXPIRETIME": 1000,
-    b"PTTL": 1,
-    b"PEXPIRETIME": 1,
+    **dict.fromkeys(replying("ttl"), 1000),
+    **dict.fromkeys(replying("pttl"), 1),
     b"HTTL": 1000,
     b"HEXPIRETIME": 1000,
     b"HPTTL": 1,
@@ -190,8 +195,7 @@ def settled(argv: list[bytes], reply: Reply) -> Reply:
     if name in UNORDERED_SCANS and len(reply.value) == 2:
         cursor, rows = reply.value
         assert isinstance(rows.value, list)
-        by_pairs = name in (b"HSCAN", b"ZSCAN")
-        by_pairs = by_pairs and not {b"NOVALUES", b"NOSCORES"} & {
+        by_pairs = name in SCANS_OF_PAIRS and not {b"NOVALUES", b"NOSCORES"} & {
             arg.partition(b"\0")[0].upper() for arg in argv
         }
         items = _sorted_pairs(rows.value) if by_pairs else sorted(rows.value, key=repr)

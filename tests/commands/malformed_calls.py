@@ -84,10 +84,14 @@ class MalformedCalls:
 
     Attributes:
         declaration: of the command.
+        keys: what is drawn for a key.
     """
 
-    def __init__(self, declaration: Declaration, chance: random.Random) -> None:
+    def __init__(
+        self, declaration: Declaration, chance: random.Random, keys: list[bytes] = KEYS
+    ) -> None:
         self.declaration = declaration
+        self.keys = keys
         self._chance = chance
         self._name = [arg.encode() for arg in declaration.name.split(" ")]
         nodes = [*_all_of(declaration.notation.arguments)]
@@ -98,6 +102,12 @@ class MalformedCalls:
             for node in nodes
             if node.token and any(isinstance(child.kind, Tally) for child in node.children)
         }
+
+    def draw_right(self) -> list[bytes]:
+        """One call that has all that it needs; a word of it may be a bad one."""
+        argv = self._name + self._spelled(self.declaration.notation.arguments)
+        self._lengthen_lives(argv)
+        return argv
 
     def draw(self) -> list[bytes]:
         """One call, wrong or right."""
@@ -164,7 +174,7 @@ class MalformedCalls:
         bad = chance.random() < 0.1
         match kind:
             case Key():
-                return chance.choice(KEYS)
+                return chance.choice(self.keys)
             case Ttl(absolute=True):
                 return chance.choice(BAD_INTEGERS if bad else MOMENTS)
             case Ttl():

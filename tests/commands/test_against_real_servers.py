@@ -21,6 +21,9 @@ from differences import as_table, may_have_changed, why_different
 from real_servers import RealServer
 from vocabulary import random_command
 
+from cachestorm.codec import text_of
+from cachestorm.declare.registry import REGISTRY
+
 HERE = Path(__file__).parent
 FAMILIES = sorted(path.stem for path in (HERE / "scripts").glob("*.txt"))
 FIRST_SEED = int(os.environ.get("CACHESTORM_SEED", "0"))
@@ -75,6 +78,19 @@ def test_a_script_of_commands_gets_the_same_replies(
     for argv in lines_of((HERE / "scripts" / f"{family}.txt").read_text()):
         compare(argv, theirs, ours)
         ours.cache._check()
+
+
+def test_every_command_that_redis_has_is_in_a_script() -> None:
+    known = {
+        each.name
+        for each in REGISTRY
+        # `tests/conversations` compares what belongs to a connection, or waits
+        if not (each.own or each.connection or "blocking" in each.flags.split())
+    }
+    for path in (HERE / "scripts").glob("*.txt"):
+        for argv in lines_of(path.read_text()):
+            known -= {text_of(b" ".join(argv[:size])).upper() for size in (1, 2)}
+    assert known == set()
 
 
 @pytest.mark.parametrize("seed", SEEDS)

@@ -1,5 +1,8 @@
 """Random commands of all families, over few keys, members and numbers.
 
+Templates say how most are drawn. A declared command that has none is drawn from its
+declaration, so that a new one is combined with all others at once.
+
 So few that types and members collide all the time, and with enough bad words among them
 that every refusal comes up. Numbers are small, or at the edge of what a machine counts to.
 Now and then a command is spoilt: a word left out, said twice, replaced or added.
@@ -12,6 +15,10 @@ Now and then a command is spoilt: a word left out, said twice, replaced or added
 from __future__ import annotations
 
 import random
+
+from malformed_calls import MalformedCalls
+
+from cachestorm.declare.registry import REGISTRY
 
 # a surrogate stands for a byte that is no UTF-8
 KEYS = ["a", "b", "c", "d", "\0\udcff"]
@@ -294,10 +301,24 @@ _WORDS = {
     "lex-bound": LEX_BOUNDS,
 }
 _TEMPLATES = [line.split(" ") for line in COMMANDS.strip().splitlines()]
+_NAMES = {" ".join(template[:size]) for template in _TEMPLATES for size in (1, 2)}
+# groups that hold no data of a key, and what is compared in another place
+_OTHER_GROUPS = ("server", "pubsub", "connection", "transactions", "cluster")
+_DECLARED = [
+    each
+    for each in REGISTRY
+    if each.name not in (*_NAMES, *NEVER_SPOILT)
+    and each.notation.accesses()
+    and not (each.own or each.connection or each.group in _OTHER_GROUPS)
+    and "blocking" not in each.flags.split()
+]
+_KEYS = [key.encode("utf-8", "surrogateescape") for key in KEYS]
 
 
 def random_command(chance: random.Random) -> list[bytes]:
     """One command, drawn at random."""
+    if chance.random() * (len(_TEMPLATES) + len(_DECLARED)) < len(_DECLARED):
+        return MalformedCalls(chance.choice(_DECLARED), chance, _KEYS).draw_right()
     argv: list[str] = []
     template = iter(chance.choice(_TEMPLATES))
     for arg in template:

@@ -82,6 +82,8 @@ class Ours:
     def __init__(self, resp3: bool, cache: Cache | None = None) -> None:
         self.cache = cache or Cache()
         self.endpoint = Endpoint(self.cache, REGISTRY, Settings())
+        self.endpoint.wake = self._wake
+        self._has_posts = False
         self._resp3 = resp3
         self.sessions: dict[str, Session] = {}
         self._inboxes: dict[str, Inbox] = {}
@@ -102,13 +104,18 @@ class Ours:
         inbox.data += session.receive(encode(with_ids(line, self._id)))
         while session.backlog:
             inbox.data += session.receive(b"")
-        self.endpoint.deliver()
+        while self._has_posts:
+            self._has_posts = False
+            self.endpoint.deliver()
         heard = {}
         for name, inbox in self._inboxes.items():
             if inbox.data:
                 heard[name] = split_values(inbox.data)
                 inbox.data = b""
         return heard
+
+    def _wake(self) -> None:
+        self._has_posts = True
 
     def _id(self, client: str) -> int:
         return self.session(client).id

@@ -52,9 +52,6 @@ MEANT = {
     "cluster": ({"subcommand", "argument"}, None),  # there is no cluster here
     "config|get": ({"parameter"}, {"parameter"}),  # a group of one there
 }
-# What no real server has.
-OWN_GROUPS = {"tags", "namespaces"}
-OWN_COMMANDS = {"hotkeys", "meminfo", "why"}
 NASTY_MEANT = {
     "copy": (set(), set()),
     # what a name in the docs is in the notation of the test
@@ -154,8 +151,7 @@ def test_what_the_real_server_lacks_is_our_own(docs, infos) -> None:
     # the other tests pass over what it lacks
     for known in (docs, infos):
         lacking = {each.full_name for each in REGISTRY if each.full_name not in known}
-        groups = {each.full_name for each in REGISTRY if each.group in OWN_GROUPS}
-        assert groups | OWN_COMMANDS == lacking
+        assert {each.full_name for each in REGISTRY if each.own} == lacking
 
 
 @pytest.mark.parametrize(

@@ -38,14 +38,12 @@ from cachestorm_cli.printing import for_people  # noqa: E402
 
 FOLDER: Final = ROOT / "docs" / "commands"
 DIFFERENCES_PAGE: Final = ROOT / "docs" / "differences.md"
+NAVIGATION: Final = ROOT / "mkdocs.yml"
 SOURCES: Final = ("cachestorm/commands", "cachestorm_server")
 LONGEST_CELL: Final = 160
 WIDTH: Final = 88
 WIDEST_CODE: Final = 64
 MISSING: Final = "*No example yet.*"
-# groups of commands that Redis does not have, and such commands of other groups
-OWN_GROUPS: Final = ("tags", "namespaces")
-OWN_COMMANDS: Final = ("HOTKEYS", "MEMINFO", "WHY")
 WRITTEN: Final = "<!-- written by `make docs`: change what it is drawn from -->"
 TITLES: Final = {
     "generic": "Keys of any kind",
@@ -291,7 +289,7 @@ def _code(text: str) -> str:
 
 
 def _differences(declaration: Declaration) -> str:
-    if declaration.group in OWN_GROUPS or declaration.name in OWN_COMMANDS:
+    if declaration.own:
         return "Redis has no such command."
     rows = [each.cells() for each in DIFFERENCES if declaration.container in each.commands]
     if not rows:
@@ -328,6 +326,21 @@ def ordered_groups(groups: dict[str, list[Declaration]]) -> list[str]:
     """The groups in the order of TITLES, those that are not there behind."""
     known = [group for group in TITLES if group in groups]
     return known + sorted(set(groups) - set(known))
+
+
+def navigation() -> str:
+    """What `mkdocs.yml` is to hold: what it holds, with the pages of the commands in it."""
+    present = NAVIGATION.read_text("utf-8")
+    groups: dict[str, list[Declaration]] = {}
+    for declaration in REGISTRY:
+        groups.setdefault(declaration.group, []).append(declaration)
+    rows = ["      - All of them: commands/index.md"]
+    rows += [
+        f"      - {title_of(group)}: commands/{group}.md" for group in ordered_groups(groups)
+    ]
+    head, heading, rest = present.partition("  - Commands:\n")
+    behind = rest[rest.index("\n  - ") :]
+    return head + heading + "\n".join(rows) + behind
 
 
 def _index(groups: dict[str, list[Declaration]]) -> str:
@@ -395,7 +408,8 @@ def _fenced(kind: str, text: str) -> str:
 def write() -> None:
     """Writes all pages, and takes away those that are of no group any more.
 
-    And the table in `docs/differences.md`, which is drawn from the same list.
+    And the table in `docs/differences.md`, which is drawn from the same list, and what leads
+    to the pages in `mkdocs.yml`.
     """
     FOLDER.mkdir(exist_ok=True)
     texts = pages()
@@ -404,6 +418,7 @@ def write() -> None:
             path.unlink()
     for name, text in texts.items():
         (FOLDER / name).write_text(text, "utf-8")
+    NAVIGATION.write_text(navigation(), "utf-8")
     text = DIFFERENCES_PAGE.read_text("utf-8")
     head, _, rest = text.partition("| Command |")
     DIFFERENCES_PAGE.write_text(head + as_table() + rest[rest.rindex("|") + 1 :], "utf-8")

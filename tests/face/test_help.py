@@ -159,7 +159,7 @@ def test_a_bound_method_does_not_show_its_cache() -> None:
 
 def test_help_shows_signature_and_docstring() -> None:
     text = pydoc.plain(pydoc.render_doc(Cache.set))
-    assert re.search(r"key\b.*, value\b.*, ttl\b.*= ?UNSET, nx", text)
+    assert re.search(r"key\b.*, value\b.*, ttl\b.*= ?UNSET, \*, nx", text)
     assert "Sets a key: value, time to live and tags in one step." in text
 
 

@@ -57,7 +57,7 @@ MAPPING_ACTIONS: list[Callable[[Any, str, int], Any]] = [
     lambda m, f, v: sorted(m.items()),
     lambda m, f, v: sorted(m.values()),
     lambda m, f, v: m | {f: v},
-    lambda m, f, v: {f: v} | dict(m),
+    lambda m, f, v: {f: v} | m,
     lambda m, f, v: m == {f: v},
     lambda m, f, v: bool(m),
     lambda m, f, v: m.copy() == dict(m.items()),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import logging
+import time
 from typing import Any
 
 import pytest
@@ -67,6 +68,16 @@ def test_a_pipeline_is_answered_in_order_and_goes_on_after_an_error(endpoint) ->
     kinds = [next(iter(each)) for each in answer.json]
     assert kinds == ["result", "error", "error", "error", "result"]
     assert answer.json[-1] == {"result": "text"}
+
+
+def test_a_write_is_answered_when_a_pause_is_over(serve) -> None:
+    client = serve()
+    began_s = time.monotonic()
+    client.application.http._endpoint.pause.begin(0.15, holds_all=False)
+    commands = [{"command": ["SET", "k", 1]}, {"command": ["GET", "k"]}]
+    assert client.post({"commands": commands, "atomic": True}).status == 200
+    assert time.monotonic() - began_s >= 0.15
+    assert client.result("SET", "k", 2) == "OK"
 
 
 def test_an_empty_pipeline_has_no_answers(endpoint) -> None:

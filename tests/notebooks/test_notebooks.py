@@ -16,6 +16,8 @@ import cachestorm
 FOLDER = Path(__file__).resolve().parents[2] / "notebooks"
 FOUND = sorted(FOLDER.glob("*.ipynb"))
 NOTEBOOKS = pytest.mark.parametrize("path", FOUND, ids=lambda path: path.name)
+# how many each of them draws, at least
+PLOTS = {"eviction.ipynb": 4, "quickstart.ipynb": 0}
 LONGEST_CELL_S = 240
 
 
@@ -54,17 +56,40 @@ def printed(notebook: Any) -> list[str]:
     ]
 
 
+def results(notebook: Any) -> list[tuple[str, str]]:
+    """The comment behind the last line of a cell, and what the cell showed."""
+    found = []
+    for cell in notebook.cells:
+        _, is_said, said = cell.source.rpartition("  # ")
+        if cell.cell_type == "code" and is_said and "\n" not in said:
+            shown = [
+                "".join(out["data"]["text/plain"]) for out in cell.outputs if "data" in out
+            ]
+            found.append((said, shown[-1] if shown else ""))
+    return found
+
+
 def test_there_are_notebooks() -> None:
-    assert [path.name for path in FOUND] == ["eviction.ipynb"]
+    assert {path.name: path for path in FOUND}.keys() == PLOTS.keys()
+
+
+def test_a_comment_tells_what_a_cell_shows() -> None:
+    for source in ("x = 1", "x  # said", "'# no comment'"):
+        cell = nbformat.v4.new_code_cell(source)
+        cell.outputs = [nbformat.v4.new_output("execute_result", {"text/plain": "shown"})]
+        told = [("said", "shown")] if "said" in source else []
+        assert results(nbformat.v4.new_notebook(cells=[cell])) == told
 
 
 @NOTEBOOKS
-def test_it_runs_and_draws(path: Path) -> None:
+def test_it_runs_and_shows_what_it_says(path: Path) -> None:
     notebook = run(nbformat.read(path, as_version=4))
-    assert len(outputs(notebook, "image/svg+xml")) >= 4
+    assert len(outputs(notebook, "image/svg+xml")) >= PLOTS[path.name]
+    for said, shown in results(notebook):
+        assert said == shown
     # of the build under test, not of another one that the kernel found
     build = "compiled" if cachestorm.COMPILED else "pure"
-    assert [text.partition(";")[0] for text in printed(notebook)] == [
+    assert [text.partition(";")[0].strip() for text in printed(notebook)] == [
         f"CacheStorm {cachestorm.__version__}, {build}"
     ]
 

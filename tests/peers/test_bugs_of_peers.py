@@ -200,9 +200,9 @@ def test_statistics_are_the_same_however_often_they_are_read(cache: Cache) -> No
     assert cache.stats() == cache.stats() == cache.stats()
 
 
-def test_statistics_of_an_empty_cache_can_be_read(cache: Cache) -> None:
+def test_the_hit_ratio_of_an_empty_cache_is_zero(cache: Cache) -> None:
     function = cache.memoize(lambda x: x)
-    cache.stats()
+    assert cache.stats().hit_ratio == 0.0
     assert function.cache_info() == (0, 0, None, 0)
 
 

@@ -101,7 +101,7 @@ def test_tasks_share_one_limit_of_memory() -> None:
 
     asyncio.run(main())
     assert len(cache) > 500
-    assert cache.stats()["used_memory"] <= 1 << 20
+    assert cache.stats().used_memory <= 1 << 20
 
 
 def test_tags_of_keys_that_are_gone_take_no_memory(clock: ManualClock) -> None:
@@ -111,8 +111,8 @@ def test_tags_of_keys_that_are_gone_take_no_memory(clock: ManualClock) -> None:
     clock.advance(20)
     while cache.reap():
         pass
-    assert (cache.tagcount("all"), cache.stats()["tags"]) == (0, 0)
-    assert cache.stats()["used_memory"] == 0
+    assert (cache.tagcount("all"), cache.stats().tags) == (0, 0)
+    assert cache.stats().used_memory == 0
 
 
 def test_the_value_decides_what_is_kept_and_for_how_long(cache: Cache) -> None:
