@@ -110,11 +110,11 @@ class MemoryStore:
                 raise KeyError(key)
             kind = type(held)
             if kind is int:
-                if type(delta) is int and -(2**63) <= held + delta < 2**63:  # type: ignore[operator]
+                if type(delta) is int and -(2**63) <= held + delta < 2**63:
                     return cache.incr(key, delta)
             elif kind is not float:
                 raise TypeError(f"cannot add to the value of {key!r}: it is not a number")
-            total = held + delta  # type: ignore[operator]
+            total = held + delta
             cache.set(key, total, keepttl=True, tags=cache.tags(key))
             return total
 

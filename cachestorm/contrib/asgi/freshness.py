@@ -81,14 +81,14 @@ class Verdict:
 
 
 def verdict(
-    request: Headers, status: int, response: Headers, ttl: float | None
+    request: Headers, status: int, response: Headers, given: Verdict | None
 ) -> Verdict | None:
     """Whether, and for how long, a shared cache stores a response; None for not at all.
 
     Args:
         request, response: their headers.
-        ttl: what the application gives by other means than the response: it goes before
-            `max-age`, which is for the browser then.
+        given: by the application, by other means than the response. It goes before what the
+            response says to browsers, but not before what forbids to store it.
     """
     said = directives(response)
     if status not in STORABLE or {"no-store", "private", "no-cache"} & said.keys():
@@ -104,9 +104,9 @@ def verdict(
         return None
     if (value(response, b"content-type") or "").startswith("text/event-stream"):
         return None
-    fresh: float | None = ttl
-    if fresh is None:
-        fresh = seconds(said, "s-maxage")
+    if given is not None:
+        return given
+    fresh: float | None = seconds(said, "s-maxage")
     if fresh is None:
         fresh = seconds(said, "max-age")
     if fresh is None:
@@ -118,9 +118,8 @@ def verdict(
             fresh = 0
     if fresh is None:
         return None
-    if ttl is None:
-        age = value(response, b"age") or "0"
-        fresh -= int(age) if age.isascii() and age.isdecimal() else 0
+    age = value(response, b"age") or "0"
+    fresh -= int(age) if age.isascii() and age.isdecimal() else 0
     if fresh <= 0:
         return None
     # must-revalidate and its like forbid all that is stale (RFC 9111, 4.2.4)

@@ -18,6 +18,7 @@ from urllib.parse import urljoin, urlsplit
 
 from cachestorm.cache import Cache
 from cachestorm.contrib.asgi import freshness
+from cachestorm.contrib.asgi.freshness import Verdict
 from cachestorm.contrib.asgi.responses import (
     App,
     Capture,
@@ -34,6 +35,8 @@ from cachestorm.loading import LoadContext
 from cachestorm.markers import MISSING
 
 NAME = "CacheStorm"
+# what follows an address where it is kept which headers its responses vary on
+VARY = " vary"
 # for how long nobody waits for a response that could not be shared
 PASSED_S = 10
 SAFE = frozenset(["GET", "HEAD", "OPTIONS", "TRACE"])
@@ -73,6 +76,7 @@ class CacheMiddleware:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answers a request, or has the application do it."""
+        scope["cachestorm.cache"] = self._cache
         if scope["type"] != "http":
             await self._app(scope, receive, send)
         elif scope["method"] not in SAFE:
@@ -96,7 +100,7 @@ class CacheMiddleware:
 
     async def _read(self, scope: Scope, receive: Receive, send: Send) -> None:
         address = self._prefix + _address(scope)
-        vary = self._cache.get(address, ())
+        vary: Any = self._cache.get(address + VARY, ())
         if vary is None:
             # what was asked for last could not be shared
             await self._app(scope, receive, send)
@@ -133,6 +137,7 @@ class CacheMiddleware:
             # client: whoever asked has a stale response.
             is_mine = asyncio.current_task() is caller and scope["method"] == "GET"
             of_app = {**scope, "method": "GET", "cachestorm.tags": []}
+            of_app.pop("cachestorm.lasts", None)
             holds = context.stale_value is not MISSING
             capture = Capture(of_app, send if is_mine else None, self._terms, holds)
             task = asyncio.create_task(capture.run(self._app, _reader(receive, is_mine)))
@@ -145,17 +150,19 @@ class CacheMiddleware:
                 raise
             if stored is None:
                 context.keep = False
-                self._cache.set(address, None, PASSED_S)
+                if capture.status not in freshness.FAILURES:
+                    self._cache.set(address + VARY, None, PASSED_S)
                 return None
             lasts = stored.lasts
             context.ttl = lasts.fresh
             context.limit_stale(lasts.stale, lasts.stale_if_error)
             context.add_tags(*stored.tags, address)
             whole = lasts.fresh + max(lasts.stale, lasts.stale_if_error)
-            self._cache.set(address, stored.vary, whole)
+            self._cache.set(address + VARY, stored.vary, whole)
             return stored
 
         span = self._max_stale
+        stored: Stored | None
         try:
             stored = await self._cache.aget_or_set(
                 key, load, propagate=False, stale=span, stale_if_error=span
@@ -205,7 +212,9 @@ def add_tags(request: Any, *tags: str) -> None:
     _scope(request).setdefault("cachestorm.tags", []).extend(tags)
 
 
-def cache_for(request: Any, ttl: float, *tags: str) -> None:
+def cache_for(
+    request: Any, ttl: float, *tags: str, stale: float = 0, stale_if_error: float = 0
+) -> None:
     """Has the response that is being made stored for so many seconds, with tags.
 
     It is stored even if it says nothing of it to browsers. What forbids storing it, such as
@@ -213,10 +222,18 @@ def cache_for(request: Any, ttl: float, *tags: str) -> None:
 
     Args:
         request: a request of Starlette or FastAPI, or a scope of ASGI.
+        ttl: seconds for which it is fresh.
+        stale: seconds afterwards during which it is served while it is reloaded.
+        stale_if_error: seconds afterwards during which it stands for an error.
+
+    Raises:
+        ValueError: for a time that is negative, or a `ttl` of 0.
     """
     if ttl <= 0:
         raise ValueError(f"ttl must be a number of seconds above 0, not {ttl!r}")
-    _scope(request)["cachestorm.ttl"] = ttl
+    if stale < 0 or stale_if_error < 0:
+        raise ValueError("stale and stale_if_error must be numbers of seconds, 0 or more")
+    _scope(request)["cachestorm.lasts"] = Verdict(ttl, stale, stale_if_error)
     add_tags(request, *tags)
 
 

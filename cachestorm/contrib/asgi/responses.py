@@ -20,8 +20,7 @@ RawHeaders = list[tuple[bytes, bytes]]
 
 # what a 304 repeats of the response that it stands for (RFC 9110, 15.4.5)
 OF_304 = frozenset(
-    [b"cache-control", b"content-location", b"date", b"etag", b"expires", b"vary", b"age"]
-    + [b"cache-status"]
+    b"age cache-control cache-status content-location date etag expires vary".split()
 )
 
 
@@ -120,6 +119,7 @@ class Capture:
 
     Attributes:
         decided: done as soon as it is known: with a `Stored`, or None if it passes through.
+        status: of the response, 0 before it begins.
     """
 
     def __init__(
@@ -128,6 +128,7 @@ class Capture:
         self.decided: asyncio.Future[Stored | None] = asyncio.get_running_loop().create_future()
         self._holds_failures = holds_failures
         self._is_dropped = False
+        self.status = 0
         self._scope = scope
         self._send = send
         self._terms = terms
@@ -168,14 +169,14 @@ class Capture:
 
     async def _begin(self, message: Message) -> None:
         headers = [(bytes(name).lower(), bytes(text)) for name, text in message["headers"]]
-        status = message["status"]
+        status = self.status = message["status"]
         if self._holds_failures and status in freshness.FAILURES:
             self._is_dropped = True
             self.decided.set_exception(Failed(status))
             return
         self._start = {**message, "headers": headers}
-        ttl = self._scope.get("cachestorm.ttl")
-        self._lasts = freshness.verdict(self._scope["headers"], status, headers, ttl)
+        given = self._scope.get("cachestorm.lasts")
+        self._lasts = freshness.verdict(self._scope["headers"], status, headers, given)
         if self._lasts is None:
             await self._pass()
 
