@@ -62,10 +62,19 @@ class MemoryStore:
         return {key: self.given(held) for key, held in found.items()}
 
     def set(
-        self, key: str, value: object, ttl: float | None, *, tags: Iterable[str] = ()
+        self,
+        key: str,
+        value: object,
+        ttl: float | None,
+        *,
+        tags: Iterable[str] = (),
+        if_unchanged: Any = None,
     ) -> bool:
-        """Sets a key. Returns whether it was set."""
-        return bool(self.cache.set(key, self.held(value), ttl, tags=tags))
+        """Sets a key. Returns whether it was set: not if its tags were invalidated since."""
+        held = self.held(value)
+        if if_unchanged is None:
+            return bool(self.cache.set(key, held, ttl, tags=tags))
+        return bool(self.cache.set(key, held, ttl, tags=tags, if_unchanged=if_unchanged))
 
     def add(
         self, key: str, value: object, ttl: float | None, *, tags: Iterable[str] = ()
@@ -154,7 +163,7 @@ class MemoryStore:
 
     def info(self) -> dict[str, Any]:
         """The cache's statistics."""
-        return self.cache.stats().as_dict()
+        return self.cache.store_stats().as_dict()
 
     def close(self) -> None:
         """Nothing: the store stays for others."""

@@ -311,6 +311,32 @@ class CacheStormCache(BaseCache):  # type: ignore[misc]
         """
         return self._store.invalidate(*self._tags(tags), dry_run=dry_run)
 
+    def version_of_tags(self, *tags: str) -> Any:
+        """What tells `set_if_unchanged` whether they were invalidated since.
+
+        None on a server, where that cannot be told.
+        """
+        if self._memory is None:
+            return None
+        return self._memory.cache.version(tags=self._tags(tags))
+
+    def set_if_unchanged(
+        self, key: Any, value: Any, timeout: Any, tags: Iterable[str], before: Any
+    ) -> None:
+        """Sets a key, unless it was written or its tags invalidated since `before`.
+
+        Args:
+            before: what `version_of_tags` returned.
+        """
+        ttl = self._ttl(timeout)
+        if self._memory is None or before is None or (ttl is not None and ttl <= 0):
+            self.set(key, value, timeout, tags=tags)
+            return
+        if self._culls:
+            self._make_room()
+        made = self.make_and_validate_key(key)
+        self._memory.set(made, value, ttl, tags=self._tags(tags), if_unchanged=before)
+
     def stats(self) -> dict[str, Any]:
         """The statistics of the cache in this process, or INFO of the server."""
         found = self._store.info()

@@ -4,6 +4,8 @@ Called by views, in place of `django.views.decorators.cache.cache_page`.
 
 1. What is cached, for how long and under which key, is decided by Django's own middleware.
 2. Both keys of a page, its body and the list of its headers, have its tags.
+3. A page whose tags are invalidated while it is made is not cached, in memory. On a server it
+   may be, and then it lasts until its timeout.
 """
 
 from __future__ import annotations
@@ -51,15 +53,16 @@ def cache_page(
 class _Tagged:
     """A cache that gives tags to all that is set."""
 
-    def __init__(self, cache: Any, tags: list[str]) -> None:
+    def __init__(self, cache: Any, tags: list[str], before: Any) -> None:
         self._cache = cache
         self._tags = tags
+        self._before = before
 
     def get(self, key: str, default: object = None) -> Any:
         return self._cache.get(key, default)
 
     def set(self, key: str, value: object, timeout: float | None) -> None:
-        self._cache.set(key, value, timeout, tags=self._tags)
+        self._cache.set_if_unchanged(key, value, timeout, self._tags, self._before)
 
 
 class _TaggedPages(CacheMiddleware):  # type: ignore[misc]
@@ -69,11 +72,12 @@ class _TaggedPages(CacheMiddleware):  # type: ignore[misc]
         super().__init__(get_response, **options)
         self._tags = tags
         self._given: list[str] = []
+        self._before: Any = None
 
     @property
     def cache(self) -> Any:
         found = super().cache
-        return _Tagged(found, self._given) if self._given else found
+        return _Tagged(found, self._given, self._before) if self._given else found
 
     def process_view(
         self, request: HttpRequest, view: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
@@ -81,12 +85,14 @@ class _TaggedPages(CacheMiddleware):  # type: ignore[misc]
         """Finds out the tags while the view's arguments are known."""
         tags = self._tags
         if callable(tags):
-            request._page_tags = list(tags(request, *args, **kwargs))
+            names = list(tags(request, *args, **kwargs))
         else:
-            request._page_tags = [tag.format(**kwargs) for tag in tags]
+            names = [tag.format(**kwargs) for tag in tags]
+        before = super().cache.version_of_tags(*names) if names else None
+        request._page_tags = names, before
 
     def process_response(self, request: HttpRequest, response: HttpResponse) -> HttpResponse:
         """Caches the page. Threads share this object, and so a copy of it gets the tags."""
         of_request = copy.copy(self)
-        of_request._given = getattr(request, "_page_tags", [])
+        of_request._given, of_request._before = getattr(request, "_page_tags", ([], None))
         return super(_TaggedPages, of_request).process_response(request, response)

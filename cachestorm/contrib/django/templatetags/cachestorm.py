@@ -55,8 +55,12 @@ class CachedFragment(template.Node):  # type: ignore[misc]
         key = make_template_fragment_key(self.name, [v.resolve(context) for v in self.vary_on])
         found = cache.get(key, MISSING)
         if found is MISSING:
+            before = cache.version_of_tags(*names) if names else None
             found = self.nodelist.render(context)
-            cache.set(key, found, timeout, tags=names)
+            if names:
+                cache.set_if_unchanged(key, found, timeout, names, before)
+            else:
+                cache.set(key, found, timeout)
         return str(found)
 
 
