@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from functools import partial
-from typing import Final, Generic, overload
+from typing import Any, Final, Generic, overload
 
 from mypy_extensions import i64, mypyc_attr, trait
 
@@ -46,12 +46,12 @@ class ManyStrings(Edge, Generic[V]):
         reply="stored_all",
         summary="Return the values of many keys.",
     )
-    def mget(self, *keys: str | Iterable[str], default: object = None) -> object:
+    def mget(self, *keys: str | Iterable[str], default: object = None) -> list[Any]:
         """The values of keys in order, `default` for each that is missing or a container."""
         names = keys_of(keys)
         space = self._enter()
         try:
-            found: list[object] = []
+            found: list[Any] = []
             size = ReplySize(space)
             for name in names:
                 entry = space.find(name)

@@ -294,7 +294,7 @@ class Strings(Edge, Generic[V]):
                     )
                     return done is True
                 if verdict == OUTDATED:
-                    break
+                    return False
             finally:
                 self._leave()
         return False

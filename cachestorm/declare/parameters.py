@@ -89,7 +89,10 @@ def return_type(function: Callable[..., object]) -> object:
     owner = getattr(function, "__objclass__", function)
     module = sys.modules[str(getattr(owner, "__module__", ""))]
     returns = _definition(function).returns
-    return object if returns is None else eval(ast.unparse(returns), vars(module))
+    if returns is None:
+        return object
+    # a value of any type, whether a checker is to look at it or not
+    return eval(ast.unparse(returns), {**vars(module), "Any": object})
 
 
 def _definition(function: Callable[..., object]) -> ast.FunctionDef:
