@@ -10,9 +10,9 @@ its name through the plan that the wire uses.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from types import TracebackType
-from typing import TYPE_CHECKING, Final, Generic
+from typing import TYPE_CHECKING, Final, Generic, cast
 
 from mypy_extensions import mypyc_attr
 
@@ -39,7 +39,7 @@ from cachestorm.commands.sorting import Sorting
 from cachestorm.commands.strings import Strings
 from cachestorm.commands.tags import Tags
 from cachestorm.declare.registry import REGISTRY
-from cachestorm.errors import ArgumentError, InvalidKeyError
+from cachestorm.errors import ArgumentError, ConfigError, InvalidKeyError
 from cachestorm.eviction.sampled import SAMPLE_SIZE
 from cachestorm.face import Face
 from cachestorm.keyspace.forks import guard
@@ -50,6 +50,7 @@ from cachestorm.mapping import WholeMapping
 from cachestorm.markers import MISSING
 from cachestorm.operations.names import exact_namespace
 from cachestorm.settings import (
+    NAMESPACE_SETTINGS,
     Settings,
     default_ttl_ms_of,
     limit_bytes,
@@ -106,6 +107,8 @@ class Cache(
         max_reply: what one answer may hold, in bytes or as a size; None for as much as
             `max_memory`, and 64 MiB at least, or 1 GiB where that is not set.
         hot_keys: whether hits are counted for `hotkeys`.
+        namespaces: namespaces that there are from the start, each with what `namespace` takes,
+            as in `{"sessions": {"default_ttl": "30m", "max_memory": "8mb"}, "pages": {}}`.
         clock: where deadlines are measured; a test gives a `ManualClock`.
 
     Raises:
@@ -134,6 +137,7 @@ class Cache(
         default_ttl: object = None,
         max_reply: int | str | None = None,
         hot_keys: bool = True,
+        namespaces: Mapping[str, Mapping[str, object]] | None = None,
         clock: Clock | None = None,
     ) -> None:
         self._store = Store(
@@ -150,6 +154,26 @@ class Cache(
         self._space.default_ttl_ms = default_ttl_ms_of(default_ttl)
         self._store.max_reply_bytes = limit_bytes(max_reply)
         guard(self._store)
+        if namespaces is not None:
+            self._make_namespaces(namespaces)
+
+    def _make_namespaces(self, namespaces: Mapping[str, Mapping[str, object]]) -> None:
+        if not isinstance(namespaces, Mapping):
+            raise TypeError(f"namespaces are settings by name, not {namespaces!r}")
+        for name, settings in namespaces.items():
+            if not isinstance(settings, Mapping):
+                raise TypeError(f"namespace {name!r} takes a dict, not {settings!r}")
+            unknown = [each for each in settings if each not in NAMESPACE_SETTINGS]
+            if unknown:
+                known = " and ".join(NAMESPACE_SETTINGS)
+                raise ConfigError(f"namespace {name!r} takes {known}, not {unknown[0]!r}")
+            view = self.namespace(
+                name,
+                default_ttl=settings.get("default_ttl"),
+                max_memory=cast("int | str | None", settings.get("max_memory")),
+            )
+            # it lasts as long as the cache, also while it holds nothing
+            self._store.kept.append(view._reference)
 
     # -- namespaces
 

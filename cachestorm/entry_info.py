@@ -18,6 +18,8 @@ class EntryInfo(NamedTuple):
         ttl: seconds that it has left; None for no end.
         tags: in the order of tagging.
         version: a number that every write to the key raises; unique in the whole cache.
+        size: what it is charged at, in bytes, with its value and its tags.
+        idle: how many seconds it outlives a hit, if it was set with an idle time.
     """
 
     key: str
@@ -26,3 +28,5 @@ class EntryInfo(NamedTuple):
     ttl: float | None
     tags: tuple[str, ...]
     version: int
+    size: int
+    idle: float | None

@@ -255,6 +255,29 @@ class WholeMapping(Edge, Generic[V]):
             cursor, keys = cache.scan(cursor, match, count, type)
             yield from keys
 
+    def scan_tags(self, count: int = PAGE) -> Iterator[str]:
+        """The tags that have keys, by a walk that needs no list of all of them.
+
+        A tag that has keys from start to end is given at least once, and may be given twice.
+
+        Args:
+            count: how many tags to look at in one step.
+
+        Example:
+            >>> from cachestorm import Cache
+            >>> cache = Cache()
+            >>> cache.set("page", "...", tags=["home"])
+            True
+            >>> list(cache.scan_tags())
+            ['home']
+        """
+        cache = cast("Cache", self)
+        cursor, tags = cache.tag_scan(0, count)
+        yield from tags
+        while cursor:
+            cursor, tags = cache.tag_scan(cursor, count)
+            yield from tags
+
     # -- one key, with all that is known of it
 
     def compare_and_set(
@@ -354,6 +377,7 @@ class WholeMapping(Edge, Generic[V]):
             ttl: float | None = None
             if entry.expires_at_ms != 0:
                 ttl = int(entry.expires_at_ms - space.shared.now_ms()) / 1000
+            idle = space.idle_of(entry)
             return EntryInfo(
                 key,
                 kind_name(entry),
@@ -361,6 +385,8 @@ class WholeMapping(Edge, Generic[V]):
                 ttl,
                 tuple(tag_names_of(entry)),
                 int(entry.version),
+                int(space.charge_of(entry)),
+                None if idle is None else int(idle.idle_ms) / 1000,
             )
         finally:
             self._leave()

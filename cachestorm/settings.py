@@ -16,6 +16,8 @@ from cachestorm.errors import ConfigError
 from cachestorm.operations.lifetimes import milliseconds_of
 from cachestorm.sizes import parse_size
 
+# what a namespace is given by `Cache(namespaces=)` and by `namespace`
+NAMESPACE_SETTINGS: Final = ("default_ttl", "max_memory")
 LONGEST_TTL_MS: Final = 1000 * 366 * 86_400_000
 
 

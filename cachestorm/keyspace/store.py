@@ -72,6 +72,8 @@ class Store(SharedState):
         self._references: Final[weakref.WeakValueDictionary[str, NamespaceReference]] = (
             weakref.WeakValueDictionary()
         )
+        # of the namespaces that the cache was made with
+        self.kept: Final[list[NamespaceReference]] = []
         # how many there are when the next look is taken for those to give back
         self._crowd: int = FEW_SPACES
         # the census: those that held entries, and how many these and all before them held

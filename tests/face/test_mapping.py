@@ -267,6 +267,60 @@ def test_an_entry_is_a_snapshot(cache: Cache) -> None:
     assert later is not None and later.version > entry.version
 
 
+def test_an_entry_tells_what_is_charged_and_the_idle_time() -> None:
+    cache = Cache(clock=ManualClock())
+    cache.set("k", "v", ttl=60, idle=5, tags=["a", "b"])
+    entry = cache.entry("k")
+    assert entry is not None
+    assert (entry.value, entry.ttl, entry.idle, entry.tags) == ("v", 5.0, 5.0, ("a", "b"))
+    assert entry.size == cache.memory_usage("k")
+    cache.set("plain", 1)
+    plain = cache.entry("plain")
+    assert plain is not None and (plain.ttl, plain.idle) == (None, None)
+
+
+def test_scan_tags_gives_each_tag_that_has_keys(cache: Cache) -> None:
+    for number in range(50):
+        cache.set(f"k{number}", 1, tags=[f"t{number}", "all"])
+    cache.taglink("all", "none")
+    cache.delete("k3")
+    expected = {"all"} | {f"t{number}" for number in range(50) if number != 3}
+    assert set(cache.scan_tags()) == set(cache.scan_tags(7)) == expected
+    assert list(cache.namespace("other").scan_tags()) == []
+
+
+def test_namespaces_can_be_made_with_the_cache_and_stay() -> None:
+    cache = Cache(
+        clock=ManualClock(),
+        namespaces={"timed": {"default_ttl": 60}, "small": {"max_memory": "1mb"}, "plain": {}},
+    )
+    assert cache.namespaces() == ["default", "plain", "small", "timed"]
+    timed = cache.namespace("timed")
+    timed.set("k", 1)
+    assert (timed.ttl("k"), cache.ttl("k")) == (60.0, None)
+    assert cache.namespace("small").stats().max_memory == 1 << 20
+    cache.namespacedel("plain")
+    assert cache.namespaces() == ["default", "small", "timed"]
+
+
+@pytest.mark.parametrize(
+    ("namespaces", "kind", "text"),
+    [
+        ({"n": {"ttl": 5}}, "ConfigError", "takes default_ttl and max_memory, not 'ttl'"),
+        ({"n": {"max_memory": "much"}}, "ConfigError", "much"),
+        ({"n": {"default_ttl": -5}}, "ConfigError", "default_ttl is positive or None, not -5"),
+        ({"a b": {}}, "NamespaceError", "printable"),
+        ({"n": 5}, "TypeError", "namespace 'n' takes a dict, not 5"),
+        ({5: {}}, "TypeError", ""),
+        (["n"], "TypeError", "namespaces are settings by name"),
+    ],
+)
+def test_wrong_namespaces_are_refused(namespaces: object, kind: str, text: str) -> None:
+    with pytest.raises(Exception) as caught:
+        Cache(namespaces=namespaces)  # type: ignore[arg-type]
+    assert (type(caught.value).__name__, text in str(caught.value)) == (kind, True)
+
+
 def test_a_cache_can_be_entered_and_closed(cache: Cache) -> None:
     with cache as entered:
         assert entered is cache
