@@ -319,7 +319,10 @@ class Cache(
             raise KeyError(key)
 
     def __len__(self) -> int:
-        return len(self._space.dense)
+        tags = self._space.tags
+        if tags.stale == 0 and not tags.uncounted:
+            return len(self._space.dense)
+        return self.namespace_stats()["keys"]
 
     def __bool__(self) -> bool:
         # an empty cache is still a cache: `cache or default` must not replace it

@@ -38,7 +38,8 @@ class Entry:
         index: position in the keyspace's dense arrays.
         access: what the eviction policy keeps of past hits; only it reads it.
         kind: STRING to BUFFER.
-        taps: hits that the hot keys have not been told of yet.
+        taps: hits that the hot keys have not been told of yet; COUNTED of a stale entry, once
+            the tag index has counted it.
     """
 
     def __init__(self, key: str, index: i32, kind: u8, version: i64) -> None:

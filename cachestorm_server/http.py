@@ -370,7 +370,7 @@ class HttpServer:
         cursor, names = cache.scan(_cursor_of(query), query.get("match"), _limit_of(query))
         return _json(
             {
-                "count": cache.dbsize(),
+                "count": cache.namespace_stats()["keys"],
                 "keys": to_json(names),
                 "cursor": str(cursor) if cursor else None,
             }
@@ -379,11 +379,12 @@ class HttpServer:
     async def _tags(self, request: web.BaseRequest) -> web.Response:
         query = query_of(request, ("limit", "cursor", "namespace"))
         cache = self._namespace(request, query)
+        count = cache.namespace_stats()["tags"]
         cursor, names = cache.tag_scan(_cursor_of(query), _limit_of(query))
         rows = [{"name": to_json(name), "count": cache.tagcount(name)} for name in names]
         return _json(
             {
-                "count": cache.namespace_stats()["tags"],
+                "count": count,
                 "tags": [row for row in rows if row["count"]],
                 "cursor": str(cursor) if cursor else None,
             }

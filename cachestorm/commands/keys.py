@@ -29,6 +29,7 @@ from cachestorm.keyspace.keyspace import Keyspace
 from cachestorm.keyspace.shared_state import LOOK
 from cachestorm.markers import MISSING
 from cachestorm.operations.copying import Copying
+from cachestorm.operations.counting import CountingKeys
 from cachestorm.operations.long_command import LongCommand
 from cachestorm.operations.names import exact_key, keys_of
 from cachestorm.patterns import matches
@@ -305,8 +306,16 @@ class Keys(Edge):
         summary="Count the keys of the namespace.",
     )
     def dbsize(self) -> int:
-        """How many keys there are; dead ones that are not yet reaped count."""
-        return len(self._space.dense)
+        """How many keys there are; those that are due and not yet reaped count.
+
+        Keys that a soft invalidation has made stale do not. Where reaping has not followed one
+        up yet, they are counted first: O(1) for each of them, once.
+        """
+        space = self._space
+        tags = space.tags
+        if tags.stale == 0 and not tags.uncounted:
+            return len(space.dense)
+        return cast(int, self._run(CountingKeys(space)))
 
     # -- moving
 

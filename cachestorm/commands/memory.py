@@ -12,6 +12,7 @@ from typing import Final
 from mypy_extensions import mypyc_attr, trait
 
 from cachestorm.commands.edge import Edge
+from cachestorm.commands.namespaces import Namespaces
 from cachestorm.declare.declaration import Declaration
 from cachestorm.declare.facts import help_of
 from cachestorm.keyspace.store import rss_bytes
@@ -77,15 +78,10 @@ class Memory(Edge):
     flags="@slow",
     summary="Return the numbers of the memory.",
 )
-def memory_stats(cache: Memory) -> dict[str, object]:
+def memory_stats(cache: Namespaces) -> dict[str, object]:
     """Redis' names for the numbers of the memory, as far as they mean anything here."""
-    cache._enter()
-    try:
-        used = int(cache._store.used_bytes)
-        peak = int(cache._store.peak_bytes)
-        keys = int(cache._store.entry_count)
-    finally:
-        cache._leave()
+    stats = cache.store_stats()
+    used, peak, keys = stats.used_memory, stats.peak_memory, stats.keys
     resident = rss_bytes()
     return {
         "peak.allocated": peak,

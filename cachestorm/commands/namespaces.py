@@ -17,7 +17,8 @@ from cachestorm.commands.edge import Edge
 from cachestorm.declare.declaration import Declaration
 from cachestorm.keyspace.keyspace import Keyspace
 from cachestorm.keyspace.store import counted, rss_bytes
-from cachestorm.operations.long_command import LongCommand
+from cachestorm.operations.counting import CountingStale
+from cachestorm.operations.long_command import LongCommand, finish
 from cachestorm.operations.names import exact_namespace
 from cachestorm.stats import Stats, StoreStats
 
@@ -103,7 +104,13 @@ class Namespaces(Edge):
         known = None if name is None else exact_namespace(name)
         self._enter()
         try:
-            return _counts(self._found(known))
+            space = self._found(known)
+        finally:
+            self._leave()
+        _count_stale(space)
+        self._enter()
+        try:
+            return _counts(space)
         finally:
             self._leave()
 
@@ -176,12 +183,13 @@ class Namespaces(Edge):
             >>> cache.stats().keys, cache.stats().hit_ratio
             (1, 0.0)
         """
+        _count_stale(self._space)
         space = self._enter()
         try:
             counts: dict[str, int] = {
-                "keys": len(space.dense),
-                "expires": int(space.expiry.count),
-                "tags": len(space.tags.nodes),
+                "keys": space.key_count(),
+                "expires": space.volatile_count(),
+                "tags": space.tag_count(),
                 **counted(space),
                 "used_memory": int(space.used_bytes),
                 "max_memory": int(space.max_bytes),
@@ -192,6 +200,13 @@ class Namespaces(Edge):
 
     def store_stats(self) -> StoreStats:
         """Counts over all namespaces, since the cache was made."""
+        self._enter()
+        try:
+            behind = self._store.uncounted()
+        finally:
+            self._leave()
+        for space in behind:
+            _count_stale(space)
         self._enter()
         try:
             counts = self._store.stats()
@@ -245,12 +260,20 @@ def meminfo(cache: Namespaces) -> str:
     )
 
 
+def _count_stale(space: Keyspace) -> None:
+    """Brings the counts of a namespace up to date."""
+    if space.tags.uncounted:
+        long_command = CountingStale(space)
+        if not long_command.step():
+            finish(long_command)
+
+
 def _counts(space: Keyspace) -> dict[str, int]:
     return {
-        "keys": len(space.dense),
+        "keys": space.key_count(),
         "memory": int(space.used_bytes),
-        "tags": len(space.tags.nodes),
-        "expires": int(space.expiry.count),
+        "tags": space.tag_count(),
+        "expires": space.volatile_count(),
         "default_ttl": int(space.default_ttl_ms // 1000),
         "max_memory": int(space.max_bytes),
         "hits": int(space.hits),

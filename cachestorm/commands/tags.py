@@ -21,6 +21,7 @@ from cachestorm.errors import ArityError
 from cachestorm.keyspace.keyspace import Keyspace
 from cachestorm.keyspace.tag_nodes import tag_names_of
 from cachestorm.operations.containers import walk_start
+from cachestorm.operations.counting import CountingStale, CountingTag
 from cachestorm.operations.long_command import LongCommand
 from cachestorm.operations.names import checked_tag, checked_tags, exact_key
 from cachestorm.operations.string_values import kind_of
@@ -49,15 +50,29 @@ class Invalidating(LongCommand):
         self._value = int(job.removed)
 
 
+class Softening(CountingStale):
+    """INVALIDATE with SOFT: one step, once what is stale by earlier ones is counted."""
+
+    def __init__(self, space: Keyspace, tags: list[str], cascade: bool, dry_run: bool) -> None:
+        super().__init__(space)
+        self._tags: Final = tags
+        self._cascade: Final = cascade
+        self._dry_run: Final = dry_run
+
+    def _answer(self, space: Keyspace) -> object:
+        reached = _reached(space, self._tags, self._cascade)
+        if self._dry_run:
+            return sum([int(space.tags.count(name)) for name in reached])
+        return int(space.soften(reached))
+
+
 def _reached(space: Keyspace, tags: list[str], cascade: bool) -> dict[str, str]:
     """What an invalidation reaches: see `TagIndex.descent`."""
     return space.tags.hierarchy.descent(tags) if cascade else dict.fromkeys(tags, "")
 
 
-def _found(space: Keyspace, reached: Iterable[str], soft: bool) -> int:
-    """What an invalidation of these tags would return."""
-    if soft:
-        return sum([int(space.tags.count(name)) for name in reached])
+def _found(space: Keyspace, reached: Iterable[str]) -> int:
+    """How many keys an invalidation of these tags would delete."""
     keys: set[str] = set()
     for name in reached:
         for entry in space.tags.entries(name):
@@ -201,12 +216,13 @@ class Tags(Edge):
             names = checked_tags([*tag, *tags])
         else:
             names = checked_tags([tag, *tags])
-        if not soft and not dry_run:
+        if soft:
+            return cast(int, self._run(Softening(self._space, names, cascade, dry_run)))
+        if not dry_run:
             return cast(int, self._run(Invalidating(self._space, names, cascade)))
         space = self._enter()
         try:
-            reached = _reached(space, names, cascade)
-            return _found(space, reached, soft) if dry_run else int(space.soften(reached))
+            return _found(space, _reached(space, names, cascade))
         finally:
             self._leave()
 
@@ -235,12 +251,19 @@ class Tags(Edge):
         summary="Count the keys that bear a tag.",
     )
     def tagcount(self, tag: str) -> int:
-        """How many keys bear a tag; dead ones that are not yet reaped count. O(1)."""
+        """How many keys bear a tag; those that are due and not yet reaped count. O(1).
+
+        Keys that a soft invalidation has made stale do not. Where reaping has not followed one
+        up yet, they are counted first: O(1) for each of them, once.
+        """
+        tags = self._space.tags
+        if tags.uncounted:
+            return cast(int, self._run(CountingTag(self._space, checked_tag(tag))))
         if type(tag) is str:
-            count = self._space.tags.count(tag)
+            count = tags.count(tag)
             if count != 0:
                 return count
-        return int(self._space.tags.count(checked_tag(tag)))
+        return int(tags.count(checked_tag(tag)))
 
     def tag_scan(self, cursor: int = 0, count: int = 1000) -> tuple[int, list[str]]:
         """One page of a walk over the tags that have keys, in no order. O(N) in the page.
@@ -269,7 +292,9 @@ class Tags(Edge):
                 stop = place - count
             while place > stop:
                 place -= 1
-                names.append(dense[place].mark.name)
+                node = dense[place]
+                if node.fresh != 0:
+                    names.append(node.mark.name)
         finally:
             self._leave()
         return int(stop), names

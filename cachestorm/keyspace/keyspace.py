@@ -105,6 +105,24 @@ class Keyspace(Writes):
         found.sort()
         return [(key, -counted) for counted, key in found[:count] if counted]
 
+    # -- counts
+
+    def key_count(self) -> int:
+        """How many keys there are: those that are due and not yet reaped count, stale ones not.
+
+        This count and those below are exact once all stale entries are counted
+        (`TagIndex.count_stale`).
+        """
+        return int(i64(len(self.dense)) - self.tags.stale)
+
+    def volatile_count(self) -> int:
+        """How many keys have a deadline."""
+        return int(self.expiry.count - self.tags.stale_volatile)
+
+    def tag_count(self) -> int:
+        """How many tags have keys."""
+        return int(i64(len(self.tags.nodes)) - self.tags.hidden)
+
     # -- watches
 
     def watch(self, key: str) -> Watch:

@@ -275,6 +275,8 @@ class Removals(Holdings):
             if not self.tags.doomed[0].members:
                 self.tags.doomed.popleft()
                 met += 1
+        if self.tags.uncounted:
+            met += self.tags.count_stale(REAP_STEP)
         if self.tags.softened:
             met += self._reap_stale(now)
         if self._field_rounds != 0:

@@ -242,6 +242,10 @@ class Store(SharedState):
         """A random position below `size`."""
         return self._random.randrange(size)
 
+    def uncounted(self) -> list[Keyspace]:
+        """The namespaces in which stale entries have not been counted yet."""
+        return [space for space in self._spaces.values() if space.tags.uncounted]
+
     def stats(self) -> dict[str, int]:
         """Counts over all keyspaces; `Cache.store_stats` says which."""
         spaces = list(self._spaces.values())
@@ -250,9 +254,9 @@ class Store(SharedState):
             for what, count in counted(space).items():
                 total[what] = total.get(what, 0) + count
         return {
-            "keys": int(self.entry_count),
-            "expires": sum(int(space.expiry.count) for space in spaces),
-            "tags": sum(len(space.tags.nodes) for space in spaces),
+            "keys": sum(space.key_count() for space in spaces),
+            "expires": sum(space.volatile_count() for space in spaces),
+            "tags": sum(space.tag_count() for space in spaces),
             "namespaces": len(self.listed()),
             "hits": total["hits"],
             "misses": total["misses"],

@@ -17,7 +17,11 @@ itself.
    new node and a new mark.
 5. Soft invalidation writes the store's sequence number to `mark.stale_at`: an entry whose
    version is not above it is stale. Writing to an entry raises its version.
-6. Links between tags live apart from nodes (`tag_hierarchy.py`): a tag without keys has no
+6. How many distinct entries are stale only a walk over the members can tell. It begins at the
+   end, where the latest are, and ends when it has met as many as were fresh, so each entry is
+   looked at about once. Reaping does it by and by, and whoever asks for a count before
+   (`count_stale`).
+7. Links between tags live apart from nodes (`tag_hierarchy.py`): a tag without keys has no
    node, but keeps its links.
 """
 
@@ -32,6 +36,7 @@ from mypy_extensions import i64
 from cachestorm.entry import Entry
 from cachestorm.keyspace.tag_hierarchy import HIERARCHY_BYTES, TagHierarchy
 from cachestorm.keyspace.tag_nodes import (
+    COUNTED,
     SWEEP,
     Doomed,
     Invalidation,
@@ -57,6 +62,10 @@ class TagIndex(Bulk):
         nodes: those that have keys.
         dense: the same in a list, whose last moves into the place of one that leaves: a
             walk from its end to its start, a page at a time, misses none that stays.
+        stale: how many entries are stale, of those that have been counted.
+        stale_volatile: how many of these have a deadline.
+        hidden: how many nodes have no fresh entry.
+        uncounted: the nodes in which some that are stale may not have been counted.
     """
 
     def __init__(self) -> None:
@@ -66,6 +75,10 @@ class TagIndex(Bulk):
         # those of tags that have stale entries, the oldest first
         self.softened: deque[Softening] = deque()
         self.hierarchy: TagHierarchy = TagHierarchy()
+        self.stale: i64 = 0
+        self.stale_volatile: i64 = 0
+        self.hidden: i64 = 0
+        self.uncounted: deque[TagNode] = deque()
 
     def bulk(self) -> i64:
         return i64(len(self.nodes)) + len(self.doomed) + self.hierarchy.count
@@ -77,6 +90,7 @@ class TagIndex(Bulk):
         self.doomed = deque()
         self.softened = deque()
         self.hierarchy = TagHierarchy()
+        self.uncounted = deque()
         return parts
 
     # -- entries
@@ -100,6 +114,8 @@ class TagIndex(Bulk):
                 self.nodes[name] = node
                 self.dense.append(node)
                 cost += NODE_BYTES
+            elif node.fresh == 0:
+                self.hidden -= 1
             node.members.append(entry)
             node.size += 1
             node.fresh += 1
@@ -124,6 +140,10 @@ class TagIndex(Bulk):
         if tags is None:
             return 0
         entry.tags = None
+        if entry.taps == COUNTED:
+            self.stale -= 1
+            if entry.expires_at_ms != 0:
+                self.stale_volatile -= 1
         if isinstance(tags, TagMark):
             return self._unlink(entry, tags)
         assert isinstance(tags, tuple)
@@ -138,18 +158,29 @@ class TagIndex(Bulk):
             return LINK_BYTES
         node = self.nodes[mark.name]
         node.size -= 1
-        if entry.version > mark.stale_at:
-            node.fresh -= 1
+        if entry.taps != COUNTED:
+            self._unfreshen(entry, node)
         if node.size != 0:
             node.sweep()
             return LINK_BYTES
         self._drop(mark.name)
         return LINK_BYTES + NODE_BYTES
 
+    def _unfreshen(self, entry: Entry, node: TagNode) -> None:
+        """Takes an entry out of those of a node that are fresh, or not counted."""
+        if entry.version > node.mark.stale_at:
+            node.fresh -= 1
+            if node.fresh == 0:
+                self.hidden += 1
+        else:
+            node.uncounted -= 1
+
     def _drop(self, name: str) -> TagNode | None:
         """Forgets a tag, and gives back what it was. O(1)."""
         node = self.nodes.pop(name, None)
         if node is not None:
+            if node.fresh == 0:
+                self.hidden -= 1
             last = self.dense.pop()
             if last is not node:
                 self.dense[node.place] = last
@@ -251,11 +282,66 @@ class TagIndex(Bulk):
                 node.mark.stale_at = job.sequence
                 node.mark.softening = job
                 softened += node.fresh
-                node.fresh = 0
+                self._count_later(node)
                 if node.softening is None:
                     node.softening = Softening(node, job)
                     self.softened.append(node.softening)
         return softened
+
+    def _count_later(self, node: TagNode) -> None:
+        if node.fresh == 0:
+            return
+        self.hidden += 1
+        node.uncounted += node.fresh
+        node.fresh = 0
+        if node.unseen < 0:
+            self.uncounted.append(node)
+        node.unseen = len(node.members)
+
+    def count_stale(self, limit: i64) -> i64:
+        """Counts stale entries that have not been counted yet.
+
+        Args:
+            limit: how many places to look at.
+
+        Returns:
+            How many were looked at; less than `limit` when all have been counted.
+        """
+        looked: i64 = 0
+        while self.uncounted and looked < limit:
+            node = self.uncounted[0]
+            members = node.members
+            place = node.unseen
+            if place > len(members):
+                place = len(members)
+            while (
+                place > 0 and looked < limit and node.uncounted != 0 and node.mark.job is None
+            ):
+                looked += 1
+                place -= 1
+                entry = members[place]
+                if (
+                    entry.index >= 0
+                    and entry.version <= node.mark.stale_at
+                    and entry.taps != COUNTED
+                ):
+                    self._count(entry)
+            node.unseen = place
+            if node.uncounted == 0 or node.mark.job is not None:
+                node.unseen = -1
+                self.uncounted.popleft()
+                looked += 1
+        return looked
+
+    def _count(self, entry: Entry) -> None:
+        """Counts a stale entry: from now on it is none of those that its tags have."""
+        for mark in marks_of(entry):
+            if mark.job is None:
+                self._unfreshen(entry, self.nodes[mark.name])
+        entry.taps = COUNTED
+        self.stale += 1
+        if entry.expires_at_ms != 0:
+            self.stale_volatile += 1
 
     def stale_entry(self, limit: i64, before_ms: i64) -> Entry | None:
         """An entry that is stale. The caller removes it.
@@ -297,7 +383,7 @@ class TagIndex(Bulk):
     # -- questions
 
     def count(self, name: str) -> i64:
-        """How many fresh entries bear a tag. O(1)."""
+        """How many fresh entries bear a tag, once those that are stale are counted. O(1)."""
         node = self.nodes.get(name)
         # two branches: of a conditional expression compiled code makes an object
         if node is None:
@@ -338,5 +424,22 @@ class TagIndex(Bulk):
             for entry in live:
                 assert entries[entry.key] is entry
                 assert any(mark is node.mark for mark in marks_of(entry))
-            assert node.fresh == sum(entry.version > node.mark.stale_at for entry in live)
+            assert node.fresh == sum(
+                entry.version > node.mark.stale_at and entry.taps != COUNTED for entry in live
+            )
+            uncounted = [
+                place
+                for place, entry in enumerate(node.members)
+                if entry.index >= 0
+                and entry.version <= node.mark.stale_at
+                and entry.taps != COUNTED
+            ]
+            assert node.uncounted == len(uncounted)
+            assert all(place < node.unseen for place in uncounted)
+            assert (node.unseen >= 0) == any(each is node for each in self.uncounted)
+        counted = [entry for entry in entries.values() if entry.taps == COUNTED]
+        assert all(self.is_stale(entry) for entry in counted)
+        assert self.stale == len(counted)
+        assert self.stale_volatile == sum(entry.expires_at_ms != 0 for entry in counted)
+        assert self.hidden == sum(node.fresh == 0 for node in self.nodes.values())
         self.hierarchy._check()

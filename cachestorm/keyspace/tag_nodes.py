@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from mypy_extensions import i64, mypyc_attr
+from mypy_extensions import i64, mypyc_attr, u8
 
 from cachestorm.entry import Entry
 from cachestorm.values.bulk import Bulk
@@ -17,6 +17,8 @@ from cachestorm.values.bulk import Bulk
 MOST_TOLD: Final = 4096
 # Slots that the hand looks at for every entry that leaves.
 SWEEP: Final = 4
+# What `Entry.taps` is of a stale entry that has been counted: no access counts so far.
+COUNTED: Final[u8] = 255
 
 
 @mypyc_attr(acyclic=True)
@@ -87,7 +89,10 @@ class TagNode(Bulk):
         mark: what its entries refer to.
         members: its entries, and shells of such as have left.
         size: how many of the members are no shells.
-        fresh: how many of those are not stale by this tag.
+        fresh: how many of those are not stale, but for such as another tag has made stale
+            and nobody has counted yet.
+        uncounted: how many this tag has made stale and nobody has counted yet.
+        unseen: below which place of the members those are; -1 while nobody looks for them.
         place: where it stands among the tags of its index.
         softening: where the stale ones are looked for, or None where there are none.
     """
@@ -98,6 +103,8 @@ class TagNode(Bulk):
         self.members: list[Entry] = []
         self.size: i64 = 0
         self.fresh: i64 = 0
+        self.uncounted: i64 = 0
+        self.unseen: i64 = -1
         self.softening: Softening | None = None
         self._hand: i64 = 0
 
