@@ -277,3 +277,19 @@ class CorruptedSketchError(CacheStormError, ValueError):
 
     def __init__(self, text: str = "Corrupted HLL object detected") -> None:
         super().__init__(text)
+
+
+@mypyc_attr(native_class=False)
+class MissingExtraError(CacheStormError, ImportError):
+    """What was asked for needs packages that are not installed.
+
+    Args:
+        asked_for: what the caller wrote.
+        module: the one that is missing; "" where the whole provider is.
+    """
+
+    http_status = 500
+
+    def __init__(self, asked_for: str, module: str = "") -> None:
+        why = f", because {module} is not installed" if module else ""
+        super().__init__(f"{asked_for} needs the server{why}: pip install 'cachestorm[server]'")

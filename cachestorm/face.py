@@ -16,6 +16,8 @@ from cachestorm.markers import UNSET
 from cachestorm.typevars import V
 
 if TYPE_CHECKING:
+    from redis import Redis
+
     from cachestorm.aio import AsyncCache
     from cachestorm.cache import Cache
     from cachestorm.handles import (
@@ -432,6 +434,34 @@ class Face(Edge, Generic[V]):
         from cachestorm.locks.lock import Lock
 
         return Lock(cast("Cache", self), key, ttl, reentrant)
+
+    # -- other clients
+
+    def redis(self, **settings: Any) -> Redis:
+        """A client of redis-py for this cache, without a server or a socket.
+
+        It speaks the whole dialect of redis-py, with pipelines, WATCH, blocking commands and
+        subscriptions, and is for code that expects such a client. Several threads may use it.
+
+        Args:
+            settings: those of a connection of redis-py and of its pool, such as
+                `decode_responses=True`, `protocol=3`, `db=1` or `max_connections=10`.
+
+        Raises:
+            MissingExtraError: if the server's packages are not installed.
+
+        Example:
+            >>> from cachestorm import Cache
+            >>> cache = Cache()
+            >>> client = cache.redis(decode_responses=True)
+            >>> client.set("greeting", "hello", ex=60)
+            True
+            >>> client.get("greeting"), cache.get("greeting")
+            ('hello', b'hello')
+        """
+        from cachestorm.providers import provider
+
+        return cast("Redis", provider("redis", "Cache.redis()")(self, **settings))
 
     @property
     def aio(self) -> AsyncCache:

@@ -83,10 +83,16 @@ class Endpoint:
         monitors: the sessions that are shown what others ask, by id.
     """
 
-    def __init__(self, cache: Cache, registry: Registry, settings: Settings) -> None:
+    def __init__(
+        self,
+        cache: Cache,
+        registry: Registry,
+        settings: Settings,
+        notifications: Notifications | None = None,
+    ) -> None:
         self.cache: Final = cache.serving_others()
         self.broker: Final = self.cache._store.broker
-        self.notifications: Final = Notifications(self.cache)
+        self.notifications: Final = notifications or Notifications(self.cache)
         self.pause: Final = Pause(self.cache)
         self.registry: Final = registry
         self.settings: Final = settings

@@ -22,15 +22,8 @@ from cachestorm_server.listening import BACKLOG, bound_sockets
 from cachestorm_server.net import GRACE_S, Connection
 from cachestorm_server.settings import Settings
 
-# imported for what they declare
-from cachestorm_server import (  # isort: skip
-    clients as clients,
-    configuration as configuration,
-    connection as connection,
-    introspection as introspection,
-    pubsub as pubsub,
-    transactions as transactions,
-)
+# imported for what it declares
+from cachestorm_server import bound_commands as bound_commands  # isort: skip
 
 REAP_INTERVAL_S: Final = 0.1
 # a refusal is logged at once, then no more often than this

@@ -149,9 +149,10 @@ class Session(Speaker):
         """Gives up the long command: nobody is there for its reply."""
         long_command = self.long_command
         if long_command is not None:
-            self.long_command = None
             long_command.notifier = None
+            # refused to a finalizer within a command: then it is still to be done
             long_command.abandon()
+            self.long_command = None
 
     def receive(self, data: bytes) -> bytes:
         """Answers what the client sent.
@@ -346,8 +347,8 @@ class Session(Speaker):
         """Ends all watches."""
         watched = self.watched
         if watched is not None:
-            self.watched = None
             watched.end()
+            self.watched = None
 
     # -- subscriptions, and what others ask
 

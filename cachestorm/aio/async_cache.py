@@ -15,7 +15,7 @@ import functools
 import inspect
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from cachestorm.aio.effects import EffectStream
 from cachestorm.errors import ArgumentError
@@ -27,6 +27,8 @@ from cachestorm.operations.long_command import LongCommand, Unfinished
 from cachestorm.pipeline import AsyncPipeline, async_pipeline
 
 if TYPE_CHECKING:
+    from redis.asyncio import Redis
+
     from cachestorm.cache import Cache
     from cachestorm.locks import Lock
 
@@ -52,6 +54,7 @@ _OTHERWISE: Final = frozenset(
         "on_removed",
         "pipeline",
         "reaper",
+        "redis",
         "serving_others",
         "subscribe",
         "tag",
@@ -85,6 +88,13 @@ class AsyncCache:
     def lock(self, key: str, **settings: Any) -> Lock:
         """A lock for `async with`, or `await lock.aacquire()`: see `Cache.lock`."""
         return self.cache.lock(key, **settings)
+
+    def redis(self, **settings: Any) -> Redis:
+        """A client of redis.asyncio for this cache: see `Cache.redis`."""
+        from cachestorm.providers import provider
+
+        made = provider("async_redis", "cache.aio.redis()")
+        return cast("Redis", made(self.cache, **settings))
 
     def effects(self, limit: int = 10_000) -> EffectStream:
         """What happens to the cache, for `async with` and then `async for`.

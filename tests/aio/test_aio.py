@@ -76,7 +76,7 @@ def test_a_command_in_slices_lets_other_tasks_go_on(run: Callable[..., Any]) -> 
 
 
 def test_namespaces_have_an_awaitable_face_too() -> None:
-    cache = Cache()
+    cache = Cache(clock=ManualClock())
     other = cache.aio.namespace("n", default_ttl=5)
 
     async def main() -> Any:

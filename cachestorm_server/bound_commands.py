@@ -1,0 +1,10 @@
+"""The commands that are bound to a connection: `REGISTRY` has them once this is imported."""
+
+from __future__ import annotations
+
+from cachestorm_server import clients as clients
+from cachestorm_server import configuration as configuration
+from cachestorm_server import connection as connection
+from cachestorm_server import introspection as introspection
+from cachestorm_server import pubsub as pubsub
+from cachestorm_server import transactions as transactions
