@@ -25,6 +25,10 @@ VENV := .venv$(SUFFIX)
 BIN := $(VENV)/bin
 COMPILED := build/$(if $(QUICK),quick,compiled)$(SUFFIX)
 PACKAGES := cachestorm cachestorm_server cachestorm_cli
+# clients and task queues, a folder each: they need different versions of the same packages
+ECOSYSTEM := build/ecosystem$(SUFFIX)
+CLIENTS := $(patsubst tests/ecosystem/packages/%.txt,$(ECOSYSTEM)/%/.installed,\
+	$(wildcard tests/ecosystem/packages/*.txt)) $(ECOSYSTEM)/node/.installed
 # Without PYTHONSAFEPATH the directory at hand comes first on sys.path, and a compiled run
 # would test the source. The tests themselves are found by the path that is given here.
 SOURCE_PATH := PYTHONSAFEPATH=1 PYTHONPATH=$(CURDIR)
@@ -48,13 +52,16 @@ test-pure: $(VENV)/.dev ## run the suite on the source, and the examples in docs
 test-compiled: $(COMPILED)/.built $(VENV)/.dev ## run the suite on the compiled packages
 	CACHESTORM_EXPECT=compiled $(COMPILED_PATH) $(BIN)/pytest -n $(JOBS) $(TESTS)
 
-ifeq ($(wildcard tests/ecosystem/test_*.py tests/ecosystem/*/test_*.py),)
-test-ecosystem:
-	@echo "tests/ecosystem has no tests yet"
-else
-test-ecosystem: $(COMPILED)/.built $(VENV)/.ecosystem ## run frameworks and clients on the compiled packages
-	CACHESTORM_EXPECT=compiled $(COMPILED_PATH) $(BIN)/pytest -n $(JOBS) tests/ecosystem
-endif
+# The same tests with each redis-py, then everything else.
+test-ecosystem: $(COMPILED)/.built $(VENV)/.ecosystem $(CLIENTS) ## run frameworks and clients on the compiled packages
+	for version in 5 8; do \
+		CACHESTORM_EXPECT=compiled REDIS_PY=$$version \
+			$(COMPILED_PATH):$(CURDIR)/$(ECOSYSTEM)/redis-$$version \
+			$(BIN)/pytest -n $(JOBS) tests/ecosystem/redis_py || exit 1; \
+	done
+	CACHESTORM_EXPECT=compiled ECOSYSTEM_PACKAGES=$(CURDIR)/$(ECOSYSTEM) $(COMPILED_PATH) \
+		$(BIN)/pytest -n $(JOBS) --dist loadfile tests/ecosystem \
+		--ignore tests/ecosystem/redis_py
 
 # 5: nothing was collected, which is nothing to fail for
 test-slow: $(COMPILED)/.built $(VENV)/.dev ## run the tests that take minutes, on the compiled packages
@@ -118,6 +125,17 @@ $(VENV)/.dev: $(VENV)/.tools pyproject.toml
 
 $(VENV)/.ecosystem: $(VENV)/.dev pyproject.toml
 	$(call install,ecosystem)
+
+$(ECOSYSTEM)/%/.installed: tests/ecosystem/packages/%.txt $(VENV)/.made
+	rm -rf $(@D)
+	$(BIN)/python -m pip install -qq --target $(@D) -r $<
+	@touch $@
+
+# without npm no stamp is made, and the tests that need it say so
+$(ECOSYSTEM)/node/.installed: tests/ecosystem/packages/package.json
+	@mkdir -p $(@D) && cp $< $(@D)
+	! command -v npm >/dev/null || \
+		(npm install --prefix $(@D) --no-audit --no-fund --silent && touch $@)
 
 $(VENV)/.bench: $(VENV)/.dev pyproject.toml
 	$(call install,bench)

@@ -34,6 +34,7 @@ CASES = (
     "hit_ratio",
     "eviction_cost",
     "wire",
+    "conversations",
     "dispatch",
     "startup",
 )

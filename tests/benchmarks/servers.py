@@ -134,7 +134,7 @@ def pipe_to_all(
     """
     is_waited_for = False
     for batch in batches:
-        requests = _spelled([*batch, (b"ECHO", _DONE)])
+        requests = spelled([*batch, (b"ECHO", _DONE)])
         for server in servers:
             if is_waited_for:
                 server.wait()
@@ -144,7 +144,8 @@ def pipe_to_all(
         server.wait()
 
 
-def _spelled(commands: Sequence[tuple[bytes, ...]]) -> bytes:
+def spelled(commands: Sequence[tuple[bytes, ...]]) -> bytes:
+    """Commands as a client sends them; arrays of strings in replies look the same."""
     parts = []
     for command in commands:
         parts.append(b"*%d\r\n" % len(command))
