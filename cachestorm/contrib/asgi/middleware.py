@@ -12,6 +12,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Iterable
 from typing import Any
 from urllib.parse import urljoin, urlsplit
@@ -124,7 +125,7 @@ class CacheMiddleware:
 
     @staticmethod
     def _hit(found: Stored, age: float) -> str:
-        return f"{NAME}; hit; ttl={int(found.lasts.fresh - age)}"
+        return f"{NAME}; hit; ttl={math.ceil(found.lasts.fresh - age)}"
 
     async def _load(
         self, scope: Scope, receive: Receive, send: Send, address: str, key: str

@@ -5,14 +5,11 @@ from __future__ import annotations
 import secrets
 from typing import Any, ClassVar
 
+import dogpile_entry
 import pytest
-from dogpile.cache import register_backend
-from dogpile.cache.region import _backend_loader
 from dogpile.testing import fixtures
 
-if "cachestorm" not in _backend_loader.impls:
-    # in a tree that is not installed, nobody reads the entry point
-    register_backend("cachestorm", "cachestorm.contrib.dogpile", "CacheStormBackend")
+dogpile_entry.ensure()
 
 
 class InMemory:
