@@ -47,7 +47,7 @@ test: test-pure test-compiled ## run the whole suite twice: as source and compil
 test-pure: $(VENV)/.dev ## run the suite on the source, and the examples in docstrings
 	CACHESTORM_EXPECT=pure $(SOURCE_PATH) $(BIN)/pytest -n $(JOBS) $(TESTS)
 	$(SOURCE_PATH) $(BIN)/pytest -q --doctest-modules $(PACKAGES) \
-		tests/benchmarks/page.py tests/benchmarks/sample.py
+		--ignore cachestorm/contrib tests/benchmarks/page.py tests/benchmarks/sample.py
 
 test-compiled: $(COMPILED)/.built $(VENV)/.dev ## run the suite on the compiled packages
 	CACHESTORM_EXPECT=compiled $(COMPILED_PATH) $(BIN)/pytest -n $(JOBS) $(TESTS)

@@ -56,6 +56,8 @@ class LoadContext:
         self._ttl: Lifetime | Unset | None = options.ttl
         self._has_ttl = False
         self._tags: dict[str, None] = {}
+        self.stale_ms: int = options.stale_ms
+        self.error_ms: int = options.error_ms
         self.flight: Final = flight
         self.parent: Final = parent
 
@@ -78,6 +80,16 @@ class LoadContext:
     def has_ttl(self) -> bool:
         """Whether the loader has set a time to live."""
         return self._has_ttl
+
+    def limit_stale(self, stale: float, stale_if_error: float) -> None:
+        """Has the value be served stale for no longer than this, and than the call allows.
+
+        Args:
+            stale: seconds after its end, while it is loaded anew; 0 for not at all.
+            stale_if_error: seconds after its end, if the loader fails.
+        """
+        self.stale_ms = min(self.stale_ms, int(stale * 1000))
+        self.error_ms = min(self.error_ms, int(max(stale, stale_if_error) * 1000))
 
     @property
     def tags(self) -> tuple[str, ...]:

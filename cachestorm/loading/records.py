@@ -195,9 +195,9 @@ class Records:
         note.tags = flight.tags
         note.kept_at_ms = self.now_ms()
         note.expires_at_ms = deadline or NEVER
-        note.stale_ms = options.stale_ms
-        note.error_ms = options.error_ms
-        keep_ms = max(options.stale_ms, options.error_ms)
+        note.stale_ms = context.stale_ms
+        note.error_ms = context.error_ms
+        keep_ms = max(context.stale_ms, context.error_ms)
         if has_mark and deadline:
             keep_ms = max(keep_ms, deadline - note.kept_at_ms)
         note.kept_until_ms = note.expires_at_ms + keep_ms

@@ -18,6 +18,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent.parent
 # written by `make bench` and `make docs`, not by hand
 WRITTEN_BY_MACHINE = {ROOT / "docs" / "benchmarks", ROOT / "docs" / "commands"}
+# their examples need what `make test-ecosystem` installs, and are run there
+ABOUT_FRAMEWORKS = ROOT / "docs" / "frameworks"
 KINDS = ("python", "redis", "console", "sh", "text", "yaml", "json")
 
 _FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -87,5 +89,6 @@ def pages() -> list[Page]:
 
 
 def pages_with(*kinds: str) -> list[Page]:
-    """The pages that have a block of one of these kinds."""
-    return [page for page in pages() if page.blocks(*kinds)]
+    """The pages that have a block of one of these kinds, but those about frameworks."""
+    found = [page for page in pages() if page.blocks(*kinds)]
+    return [page for page in found if ABOUT_FRAMEWORKS not in page.path.parents]

@@ -108,7 +108,10 @@ def test_the_tour_passes_every_folder_of_source() -> None:
         for package in ("cachestorm", "cachestorm_server", "cachestorm_cli")
         for path in (ROOT / package).rglob("*.py")
     }
-    assert {folder for folder in folders if folder not in tour} == set()
+    # below its application, Django says what a folder is for
+    django = "cachestorm/contrib/django/"
+    ours = {folder for folder in folders if not folder.startswith(django) or folder == django}
+    assert {folder for folder in ours if folder not in tour} == set()
 
 
 def test_what_is_not_there_yet_is_not_there() -> None:

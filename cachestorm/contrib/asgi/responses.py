@@ -1,0 +1,234 @@
+"""Responses as they are stored, and how one is taken from a running application."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import Awaitable, Callable, MutableMapping
+from dataclasses import dataclass
+from typing import Any
+
+from cachestorm.contrib.asgi import freshness
+from cachestorm.contrib.asgi.freshness import Headers, Verdict
+
+Message = MutableMapping[str, Any]
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+App = Callable[[Scope, Receive, Send], Awaitable[None]]
+RawHeaders = list[tuple[bytes, bytes]]
+
+# what a 304 repeats of the response that it stands for (RFC 9110, 15.4.5)
+OF_304 = frozenset(
+    b"age cache-control cache-status content-location date etag expires vary".split()
+)
+
+
+@dataclass(frozen=True)
+class Stored:
+    """A complete response.
+
+    Attributes:
+        status, headers, body: as the application sent them, and an ETag.
+        tags: what it can be invalidated by.
+        lasts: how long it may be used.
+        since: when it was made, by the clock of the cache, in seconds.
+        selected_by: the request's headers that it depends on, with what they were.
+    """
+
+    status: int
+    headers: RawHeaders
+    body: bytes
+    tags: tuple[str, ...]
+    lasts: Verdict
+    since: float
+    selected_by: tuple[tuple[str, str], ...]
+
+    def is_for(self, request: Headers) -> bool:
+        """Whether it may answer a request with these headers (RFC 9111, 4.1)."""
+        return self.selected_by == selection(self.vary, request)
+
+    @property
+    def vary(self) -> tuple[str, ...]:
+        """The names of the request's headers that it depends on."""
+        return tuple(name for name, _ in self.selected_by)
+
+    async def send(self, scope: Scope, send: Send, age: float, note: str) -> None:
+        """Answers a request, by 304 if the client has it already."""
+        request = scope["headers"]
+        headers = [
+            *((name, text) for name, text in self.headers if name not in (b"age",)),
+            (b"age", b"%d" % max(0, int(age))),
+            (b"cache-status", note.encode("latin-1")),
+        ]
+        status, body = self.status, self.body
+        if status == 200 and self._is_known(request):
+            status, body = 304, b""
+            headers = [pair for pair in headers if pair[0] in OF_304]
+        elif scope["method"] == "HEAD":
+            body = b""
+        start = {"type": "http.response.start", "status": status, "headers": headers}
+        await send(start)
+        await send({"type": "http.response.body", "body": body})
+
+    def _is_known(self, request: Headers) -> bool:
+        etags = freshness.values(request, b"if-none-match")
+        if etags:
+            etag = freshness.value(self.headers, b"etag")
+            return etag is not None and freshness.matches(",".join(etags), etag)
+        since = freshness.moment(request, b"if-modified-since")
+        modified = freshness.moment(self.headers, b"last-modified")
+        return since is not None and modified is not None and modified <= since
+
+
+def selection(names: tuple[str, ...], request: Headers) -> tuple[tuple[str, str], ...]:
+    """What a request has in some of its headers."""
+    return tuple(
+        (name, ", ".join(freshness.values(request, name.encode("latin-1")))) for name in names
+    )
+
+
+@dataclass(frozen=True)
+class Terms:
+    """On what terms responses are stored.
+
+    Attributes:
+        max_body: bytes; what is larger passes through.
+        tag_headers: whose values are tags; they are not sent on.
+        now: the clock of the cache, in seconds.
+    """
+
+    max_body: int
+    tag_headers: tuple[bytes, ...]
+    now: Callable[[], float]
+
+
+class Failed(Exception):
+    """The application answered with an error for which a stale response may stand."""
+
+
+class Capture:
+    """Takes the response from a running application, or lets it through.
+
+    It passes through from the first byte if it may not be stored, and from the byte at which
+    it is found too large. Until then it is kept back.
+
+    Args:
+        send: to the client; None if there is none, and nothing passes through.
+        holds_failures: whether a failure of the application is an error, and no response.
+
+    Attributes:
+        decided: done as soon as it is known: with a `Stored`, or None if it passes through.
+        status: of the response, 0 before it begins.
+    """
+
+    def __init__(
+        self, scope: Scope, send: Send | None, terms: Terms, holds_failures: bool
+    ) -> None:
+        self.decided: asyncio.Future[Stored | None] = asyncio.get_running_loop().create_future()
+        self._holds_failures = holds_failures
+        self._is_dropped = False
+        self.status = 0
+        self._scope = scope
+        self._send = send
+        self._terms = terms
+        self._start: Message = {}
+        self._body = bytearray()
+        self._lasts: Verdict | None = None
+        self._passes = False
+
+    async def run(self, app: App, receive: Receive) -> None:
+        """Runs the application to its end; its error is the decision, if there is none yet."""
+        try:
+            await app(self._scope, receive, self.take)
+        except asyncio.CancelledError:
+            self.decided.cancel()
+            raise
+        except Exception as error:
+            if self.decided.done():
+                raise
+            self.decided.set_exception(error)
+            return
+        if not self.decided.done():
+            self.decided.set_exception(RuntimeError("the application sent no response"))
+
+    async def take(self, message: Message) -> None:
+        """The `send` that the application gets."""
+        if self._is_dropped:
+            return
+        if self._passes:
+            await self._let_through(message)
+        elif message["type"] == "http.response.start":
+            await self._begin(message)
+        elif message["type"] == "http.response.body":
+            await self._go_on(message)
+        else:
+            # trailers, pushes: nothing that could be stored
+            await self._pass()
+            await self._let_through(message)
+
+    async def _begin(self, message: Message) -> None:
+        headers = [(bytes(name).lower(), bytes(text)) for name, text in message["headers"]]
+        status = self.status = message["status"]
+        if self._holds_failures and status in freshness.FAILURES:
+            self._is_dropped = True
+            self.decided.set_exception(Failed(status))
+            return
+        self._start = {**message, "headers": headers}
+        given = self._scope.get("cachestorm.lasts")
+        self._lasts = freshness.verdict(self._scope["headers"], status, headers, given)
+        if self._lasts is None:
+            await self._pass()
+
+    async def _go_on(self, message: Message) -> None:
+        self._body += message.get("body", b"")
+        if len(self._body) > self._terms.max_body:
+            await self._pass()
+        elif not message.get("more_body", False):
+            self.decided.set_result(self._stored())
+            return
+        if self._passes:
+            body = {"type": "http.response.body", "body": bytes(self._body)}
+            self._body.clear()
+            await self._let_through({**body, "more_body": message.get("more_body", False)})
+
+    async def _pass(self) -> None:
+        """From here on all goes to the client."""
+        self._passes = True
+        if not self.decided.done():
+            self.decided.set_result(None)
+        if self._start:
+            headers = self._without_tags(self._start["headers"])
+            headers.append((b"cache-status", b"CacheStorm; fwd=miss"))
+            await self._let_through({**self._start, "headers": headers})
+
+    async def _let_through(self, message: Message) -> None:
+        if self._send is not None:
+            await self._send(message)
+
+    def _without_tags(self, headers: RawHeaders) -> RawHeaders:
+        return [pair for pair in headers if pair[0] not in self._terms.tag_headers]
+
+    def _stored(self) -> Stored:
+        given: RawHeaders = self._start["headers"]
+        named = (text for name in self._terms.tag_headers for text in _words(given, name))
+        tags = dict.fromkeys([*named, *self._scope.get("cachestorm.tags", ())])
+        headers = self._without_tags(given)
+        body = bytes(self._body)
+        status = self._start["status"]
+        if status == 200 and freshness.value(headers, b"etag") is None:
+            headers.append((b"etag", b'"%s"' % hashlib.sha256(body).hexdigest()[:32].encode()))
+        assert self._lasts is not None
+        return Stored(
+            status,
+            headers,
+            body,
+            tuple(tags),
+            self._lasts,
+            self._terms.now(),
+            selection(freshness.vary_of(headers), self._scope["headers"]),
+        )
+
+
+def _words(headers: Headers, name: bytes) -> list[str]:
+    return ",".join(freshness.values(headers, name)).replace(",", " ").split()

@@ -1,0 +1,1 @@
+"""The migrations of CacheStorm: they make no table."""

@@ -1,0 +1,77 @@
+"""What an entry of CACHES says: where the values are, and with which settings.
+
+Called by the backend and by the system checks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from django.conf import settings
+
+from cachestorm.contrib.places import MEMORY, Place, cache_settings
+from cachestorm.contrib.serializers import Serializer, serializer_of
+from cachestorm.errors import ConfigError
+
+# what OPTIONS has beside the settings of a cache or a connection; BaseCache reads the first two
+OTHERS = ("MAX_ENTRIES", "CULL_FREQUENCY", "serializer", "IGNORE_ERRORS")
+
+
+@dataclass(frozen=True)
+class Options:
+    """One entry of CACHES, checked.
+
+    Attributes:
+        place: where the values are.
+        serializer: of values.
+        ignores_errors: whether errors of the server are swallowed.
+        culls: whether MAX_ENTRIES is given, and Django's rule for it applies.
+    """
+
+    place: Place
+    serializer: Serializer
+    ignores_errors: bool
+    culls: bool
+
+    @classmethod
+    def read(cls, location: str, params: Mapping[str, Any]) -> Options:
+        """Checks LOCATION and OPTIONS.
+
+        Raises:
+            ConfigError: for what is wrong with them.
+        """
+        given = dict(params.get("OPTIONS") or {})
+        culls = "MAX_ENTRIES" in given or "max_entries" in params
+        ignores = given.get("IGNORE_ERRORS", False)
+        if not isinstance(ignores, bool):
+            raise ConfigError(f"IGNORE_ERRORS: use True or False, not {ignores!r}")
+        serializer = serializer_of(given.get("serializer", "pickle"))
+        for option in OTHERS:
+            given.pop(option, None)
+        return cls(Place.read(location, given, OTHERS), serializer, ignores, culls)
+
+
+def settings_of_name(name: str, own: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings of a store in this process, gathered from all aliases that share it.
+
+    Raises:
+        ConfigError: if two of them contradict each other.
+    """
+    gathered = dict(own)
+    for alias, entry in getattr(settings, "CACHES", {}).items():
+        location = str(entry.get("LOCATION", ""))
+        if "://" in location and not location.startswith(f"{MEMORY}://"):
+            continue
+        if (location.removeprefix(f"{MEMORY}://") or "default") != name:
+            continue
+        for option, value in (entry.get("OPTIONS") or {}).items():
+            if option not in cache_settings():
+                continue
+            if gathered.setdefault(option, value) != value:
+                raise ConfigError(
+                    f"CACHES[{alias!r}] gives another {option} for memory://{name} than an "
+                    "alias that shares it: give the same, or use another LOCATION"
+                )
+    return gathered

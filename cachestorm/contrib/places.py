@@ -1,0 +1,114 @@
+"""Where a framework's cache is: the address and the settings that a user writes down.
+
+Called by the backends, which say what their framework calls these.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+from cachestorm.cache import Cache
+from cachestorm.contrib.memory_store import STORES, MemoryStore
+from cachestorm.contrib.serializers import SignedValues, serializer_of
+from cachestorm.errors import ConfigError
+from cachestorm.remote.address import SCHEMES, Address, connection_options
+
+if TYPE_CHECKING:
+    from cachestorm.remote.remote_cache import RemoteCache
+
+MEMORY = "memory"
+
+
+@dataclass(frozen=True)
+class Place:
+    """A cache in this process, or on a server.
+
+    Attributes:
+        name: of the store in this process; None for one on a server.
+        settings: of the `Cache` in this process.
+        address: of the server; None for a store in this process.
+    """
+
+    name: str | None
+    settings: dict[str, Any]
+    address: Address | None
+
+    @classmethod
+    def read(
+        cls, location: str, options: Mapping[str, Any], others: Collection[str] = ()
+    ) -> Place:
+        """Checks an address and its options.
+
+        Args:
+            location: `memory://name`, or a name alone, for this process; `redis://`,
+                `rediss://` or `unix://` for a server.
+            options: settings of `Cache`, or of redis-py's connections.
+            others: what else the framework lets its user write, for the message.
+
+        Raises:
+            ConfigError: for what is wrong with them.
+        """
+        scheme, separator, name = location.partition("://")
+        if not separator or scheme == MEMORY:
+            name = (name if separator else location) or "default"
+            _refuse_unknown(options, cache_settings(), f"memory://{name}", others)
+            return cls(name, dict(options), None)
+        if scheme not in SCHEMES:
+            raise ConfigError(
+                f"the location begins with {scheme}://: use memory://name for a cache in "
+                "this process, or redis://, rediss:// or unix:// for one on a server"
+            )
+        address = Address.parse(location)
+        _refuse_unknown(options, connection_options(), address.shown, others)
+        return cls(None, {}, Address.parse(location, options))
+
+
+def open_store(
+    location: str,
+    options: Mapping[str, Any],
+    *,
+    serializer: object = "pickle",
+    secrets: Sequence[str | bytes] = (),
+    ignore_errors: bool = False,
+) -> MemoryStore | RemoteCache:
+    """The store at an address.
+
+    Args:
+        location, options: as in `Place.read`.
+        serializer: a name, a dotted path or an object.
+        secrets: what values on a server are signed with; the first for new ones.
+        ignore_errors: whether an error of the server counts as an empty cache.
+
+    Raises:
+        ConfigError: for what is wrong with them.
+    """
+    place = Place.read(location, options)
+    made = serializer_of(serializer)
+    if place.address is None:
+        assert place.name is not None
+        return MemoryStore(STORES.cache(place.name, place.settings), made)
+    from cachestorm.remote.remote_cache import RemoteCache
+
+    values = SignedValues(made, secrets)
+    return RemoteCache(place.address, values, ignore_errors=ignore_errors)
+
+
+def _refuse_unknown(
+    given: Mapping[str, Any], known: frozenset[str], shown: str, others: Collection[str]
+) -> None:
+    unknown = sorted(given.keys() - known)
+    if unknown:
+        raise ConfigError(
+            f"{shown} has no option {', '.join(map(repr, unknown))}: use "
+            f"{', '.join(sorted(known | set(others)))}"
+        )
+
+
+@lru_cache(maxsize=1)
+def cache_settings() -> frozenset[str]:
+    """The parameters of `Cache`."""
+    return frozenset(inspect.signature(Cache.__init__).parameters) - {"self"}

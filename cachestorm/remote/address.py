@@ -1,0 +1,84 @@
+"""The address of a server: a URL, checked before anything connects."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+from cachestorm.errors import ConfigError
+
+SCHEMES = ("redis", "rediss", "unix")
+
+
+@dataclass(frozen=True)
+class Address:
+    """Where a server listens, and how to log in there.
+
+    Attributes:
+        url: as it was given, with the password in it.
+        shown: the same without user name and password, for messages.
+        options: further arguments of redis-py's client, such as `socket_timeout`.
+    """
+
+    url: str = field(repr=False)
+    shown: str
+    options: dict[str, Any] = field(repr=False)
+
+    @classmethod
+    def parse(cls, url: str, options: Mapping[str, Any] | None = None) -> Address:
+        """Checks a URL and the options for its connections.
+
+        Raises:
+            ConfigError: for a scheme, a port or a database that is wrong, and for an option
+                that redis-py's client does not have.
+        """
+        parts = urlsplit(url)
+        if parts.scheme not in SCHEMES:
+            raise ConfigError(
+                f"cannot connect to a {parts.scheme or '(missing)'}:// address: use "
+                "redis://host:6380/0, rediss:// for TLS, or unix:///path/to/socket"
+            )
+        shown = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
+        try:
+            parts.port  # noqa: B018
+        except ValueError:
+            raise ConfigError(f"{shown}: the port must be a number from 1 to 65535") from None
+        database = unquote(parts.path).strip("/")
+        if parts.scheme == "unix":
+            if not database:
+                raise ConfigError("a unix:// address needs a path: unix:///path/to/socket")
+        elif database and not (database.isascii() and database.isdecimal()):
+            raise ConfigError(f"{shown}: the database must be a number, as in redis://host/0")
+        given = dict(options or {})
+        unknown = sorted(given.keys() - connection_options())
+        if unknown:
+            raise ConfigError(
+                f"{', '.join(unknown)}: not an option of a connection to {shown}; use "
+                "those of redis.Redis, such as socket_timeout or max_connections"
+            )
+        return cls(url, shown, given)
+
+
+def connection_options() -> frozenset[str]:
+    """What redis-py's clients can be given beside what a URL says.
+
+    Raises:
+        ConfigError: if redis-py is not installed.
+    """
+    try:
+        import redis
+        import redis.asyncio
+    except ImportError:
+        raise ConfigError(
+            "a cache on a server needs redis-py: pip install 'cachestorm[remote]'"
+        ) from None
+
+    kinds: tuple[Any, Any] = (redis.Redis, redis.asyncio.Redis)
+    sync, aio = (set(inspect.signature(kind.__init__).parameters) for kind in kinds)
+    of_url = {"self", "host", "port", "db", "unix_socket_path", "connection_pool"}
+    # the codec needs bytes
+    ours = {"decode_responses", "encoding", "encoding_errors", "single_connection_client"}
+    return frozenset((sync & aio) - of_url - ours)

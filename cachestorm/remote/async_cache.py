@@ -1,0 +1,126 @@
+"""The cache on a server, for coroutines of asyncio."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Mapping
+from typing import Any
+from weakref import WeakKeyDictionary
+
+import redis
+import redis.asyncio
+
+from cachestorm.remote.address import Address
+from cachestorm.remote.failures import Failures
+from cachestorm.remote.requests import Codec, Request, Requests
+
+
+class AsyncRemoteCache:
+    """Every method of `RemoteCache`, awaitable; each event loop has connections of its own."""
+
+    def __init__(self, address: Address, codec: Codec, failures: Failures) -> None:
+        self.address = address
+        self.failures = failures
+        self._requests = Requests(codec)
+        self._clients: WeakKeyDictionary[asyncio.AbstractEventLoop, Any] = WeakKeyDictionary()
+
+    def __repr__(self) -> str:
+        return f"<AsyncRemoteCache {self.address.shown}>"
+
+    async def get(self, key: str, default: object = None) -> Any:
+        """The value of a key, or the default."""
+        return await self._ask(self._requests.get(key, default))
+
+    async def get_many(self, keys: Iterable[str]) -> dict[str, Any]:
+        """The values of many keys, by key; missing ones are left out."""
+        return await self._ask(self._requests.get_many(list(keys)))  # type: ignore[no-any-return]
+
+    async def set(
+        self, key: str, value: object, ttl: float | None, *, tags: Iterable[str] = ()
+    ) -> bool:
+        """Sets a key. Returns whether it was set."""
+        return bool(await self._ask(self._requests.set(key, value, ttl, tags)))
+
+    async def add(
+        self, key: str, value: object, ttl: float | None, *, tags: Iterable[str] = ()
+    ) -> bool:
+        """Sets a key only if it is missing. Returns whether it was set."""
+        return bool(await self._ask(self._requests.set(key, value, ttl, tags, nx=True)))
+
+    async def set_many(
+        self, mapping: Mapping[str, object], ttl: float | None, *, tags: Iterable[str] = ()
+    ) -> bool:
+        """Sets many keys in one step. Returns whether they were set."""
+        return bool(await self._ask(self._requests.set_many(mapping, ttl, tags)))
+
+    async def delete(self, *keys: str) -> int:
+        """Deletes keys. Returns how many were there."""
+        return int(await self._ask(self._requests.delete(keys)))
+
+    async def exists(self, key: str) -> bool:
+        """Whether a key is there."""
+        return bool(await self._ask(self._requests.exists(key)))
+
+    async def touch(self, key: str, ttl: float | None) -> bool:
+        """Gives a key a new time to live. Returns whether it is there."""
+        return bool(await self._ask(self._requests.touch(key, ttl)))
+
+    async def incr(self, key: str, delta: int) -> int:
+        """Adds to an integer, which keeps its time to live.
+
+        Raises:
+            KeyError: if the key is missing.
+            redis.ResponseError: if it holds no integer.
+        """
+        request = Request([("INCRBY", key, delta)], lambda r: r[0], None)
+        with self.failures.handled(request):
+            async with self._client().pipeline(transaction=True) as pipe:
+                while True:
+                    try:
+                        await pipe.watch(key)
+                        if not await pipe.exists(key):
+                            break
+                        pipe.multi()
+                        pipe.incrby(key, delta)
+                        return int((await pipe.execute())[0])
+                    except redis.WatchError:
+                        continue
+        raise KeyError(key)
+
+    async def clear(self) -> bool:
+        """Empties the database. Returns whether that was done."""
+        return bool(await self._ask(self._requests.clear()))
+
+    async def invalidate(self, *tags: str, dry_run: bool = False) -> int:
+        """Deletes all keys with any of the tags. Returns how many; or would."""
+        return int(await self._ask(self._requests.invalidate(tags, dry_run)))
+
+    async def close(self) -> None:
+        """Closes the connections of the running loop."""
+        client = self._clients.pop(asyncio.get_running_loop(), None)
+        if client is not None:
+            await client.aclose()
+
+    def _client(self) -> Any:
+        loop = asyncio.get_running_loop()
+        client = self._clients.get(loop)
+        if client is None:
+            client = redis.asyncio.Redis.from_url(self.address.url, **self.address.options)
+            self._clients[loop] = client
+        return client
+
+    async def _ask(self, request: Request) -> Any:
+        with self.failures.handled(request):
+            return request.read(await self._replies(request))
+        return request.absent
+
+    async def _replies(self, request: Request) -> list[Any]:
+        if not request.commands:
+            return []
+        client = self._client()
+        if len(request.commands) == 1:
+            return [await client.execute_command(*request.commands[0])]
+        async with client.pipeline(transaction=True) as pipe:
+            for command in request.commands:
+                pipe.execute_command(*command)
+            return list(await pipe.execute())

@@ -1,0 +1,65 @@
+"""What becomes of an error of the server: raised with a hint, or counted and logged."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import redis
+
+from cachestorm.errors import TagError
+from cachestorm.remote.requests import Request
+
+logger = logging.getLogger("cachestorm.remote")
+
+
+class Failures:
+    """How the errors of one server are dealt with.
+
+    Attributes:
+        ignored: how many were ignored so far.
+    """
+
+    def __init__(self, shown: str, ignore: bool) -> None:
+        self._shown = shown
+        self._ignore = ignore
+        self._lock = threading.Lock()
+        self.ignored = 0
+
+    @contextmanager
+    def handled(self, request: Request) -> Iterator[None]:
+        """Ignores an error of the server or of the connection, if that is wanted.
+
+        Raises:
+            TagError: for tags that the server does not know, which is none of ours.
+            redis.RedisError: for any other, unless errors are ignored.
+        """
+        try:
+            yield
+        except redis.ResponseError as error:
+            if _uses_tags(request) and _is_unknown(str(error)):
+                raise TagError(
+                    f"{self._shown} does not know tags: they need a CacheStorm server"
+                ) from error
+            self._ignored(error)
+        except redis.RedisError as error:
+            self._ignored(error)
+
+    def _ignored(self, error: redis.RedisError) -> None:
+        if not self._ignore:
+            raise error
+        with self._lock:
+            self.ignored += 1
+        logger.warning("%s: ignored %s: %s", self._shown, type(error).__name__, error)
+
+
+def _uses_tags(request: Request) -> bool:
+    return any(
+        word in ("TAGS", "INVALIDATE") for command in request.commands for word in command
+    )
+
+
+def _is_unknown(message: str) -> bool:
+    return "syntax error" in message or "unknown command" in message

@@ -1,0 +1,33 @@
+"""The pages of the site."""
+
+from __future__ import annotations
+
+from django.contrib import admin
+from django.core.cache import cache
+from django.http import HttpRequest, HttpResponse
+from django.urls import path
+
+from cachestorm.contrib.django import cache_page
+
+asked: list[str] = []
+
+
+@cache_page(60, tags=["posts", "post:{pk}"])
+def post(request: HttpRequest, pk: int) -> HttpResponse:
+    asked.append(f"post {pk}")
+    if "outdated" in request.GET:
+        cache.invalidate_tags(f"post:{pk}")
+    return HttpResponse(f"post {pk}, asked {len(asked)} times")
+
+
+@cache_page(60, tags=lambda request: ["search", f"language:{request.GET['lang']}"])
+def search(request: HttpRequest) -> HttpResponse:
+    asked.append("search")
+    return HttpResponse(str(len(asked)))
+
+
+urlpatterns = [
+    path("admin/", admin.site.urls),
+    path("posts/<int:pk>/", post),
+    path("search/", search),
+]
