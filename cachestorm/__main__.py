@@ -90,7 +90,7 @@ def choose(given: str | None) -> tuple[str, list[int]]:
     """A trace and what it is called.
 
     Raises:
-        CacheStormError: for a file that is no trace.
+        CacheStormError: for a file that is not a trace.
     """
     if given is None:
         found = [tree / TRACE for tree in TREES if (tree / TRACE).is_file()]

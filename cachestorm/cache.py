@@ -112,8 +112,8 @@ class Cache(
         clock: where deadlines are measured; a test gives a `ManualClock`.
 
     Raises:
-        ConfigError: for a size, a limit, a policy or a sample that is none.
-        TypeError: for a clock that is no `Clock`.
+        ConfigError: for an invalid size, limit, policy or sample.
+        TypeError: for a clock that is not a `Clock`.
 
     Example:
         >>> cache = Cache(max_memory="64mb")
@@ -220,10 +220,10 @@ class Cache(
         self, space: Keyspace, reference: NamespaceReference, serves_others: bool
     ) -> Cache[V]:
         view: Cache[V] = Cache.__new__(type(self))
-        # what a subclass has beside; its `__init__` would make another store
-        beside = getattr(self, "__dict__", None)
-        if beside is not None:
-            vars(view).update(beside)
+        # what a subclass adds; its `__init__` would make another store
+        added = getattr(self, "__dict__", None)
+        if added is not None:
+            vars(view).update(added)
         view._store = self._store
         view._space = space
         view._reference = reference
@@ -242,8 +242,8 @@ class Cache(
         """The namespace that SELECT calls by a number: 0 is `default`, n is `db<n>`.
 
         Raises:
-            ArgumentError: for a number that is no database.
-            TypeError: for what is no `int`.
+            ArgumentError: for a number that is not a database.
+            TypeError: for anything that is not an `int`.
         """
         self._enter()
         try:

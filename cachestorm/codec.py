@@ -230,7 +230,7 @@ def plain_float(number: float) -> bytes:
 
 
 def _integral(number: float, most: float) -> bytes:
-    """A whole number of up to `most`, and what is no finite number; empty for any other."""
+    """A whole number of up to `most`, `inf` or `nan` as text; empty for any other number."""
     if -most <= number <= most:
         whole = int(number)
         if whole == 0 and number == 0.0:
@@ -342,7 +342,7 @@ def object_of(raw: bytes) -> object:
     """The object that `to_wire` made JSON of, as far as JSON tells: tuples become lists.
 
     Raises:
-        CodecError: for what is no JSON, or nested too deeply.
+        CodecError: for anything that is not JSON, or nested too deeply.
     """
     import json
 

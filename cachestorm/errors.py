@@ -59,7 +59,7 @@ class WrongTypeError(CacheStormError, TypeError):
 
 @mypyc_attr(native_class=False)
 class NotAnIntegerError(CacheStormError, ValueError):
-    """An argument or a stored value is no integer of 64 bits."""
+    """An argument or a stored value is not an integer of 64 bits."""
 
     def __init__(self, text: str = "value is not an integer or out of range") -> None:
         super().__init__(text)
@@ -67,7 +67,7 @@ class NotAnIntegerError(CacheStormError, ValueError):
 
 @mypyc_attr(native_class=False)
 class NotAFloatError(CacheStormError, ValueError):
-    """An argument or a stored value is no finite number where one is needed."""
+    """An argument or a stored value is not a finite number where one is needed."""
 
     def __init__(self, text: str = "value is not a valid float") -> None:
         super().__init__(text)

@@ -134,7 +134,7 @@ class Face(Edge, Generic[V]):
             tags: an invalidation of these counts, as does one of those given to `set`.
 
         Raises:
-            TagError: for what is no tag.
+            TagError: for anything that is not a tag.
 
         Example:
             >>> from cachestorm import Cache
@@ -395,7 +395,7 @@ class Face(Edge, Generic[V]):
 
         Raises:
             TemplateError: for a template that names no parameter.
-            TypeError: for what is no function, and for a generator.
+            TypeError: for anything that is not a function, and for a generator.
 
         Example:
             >>> from cachestorm import Cache

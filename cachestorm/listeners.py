@@ -63,7 +63,7 @@ class Listeners(Edge):
             namespace: only of this one; None for all of them.
 
         Raises:
-            TypeError: for what cannot be called.
+            TypeError: for a listener that cannot be called.
 
         Example:
             >>> from cachestorm import Cache, Interest
@@ -147,15 +147,15 @@ class Listeners(Edge):
         Args:
             listener: called with key, value and cause. A value of another type than those
                 that can be set in one piece (a hash, a list, a set) is passed as None.
-            causes: which ones; None for all by which a value leaves, which is not RENAMED.
-                Nor is a value told as replaced by itself. While somebody hears of FLUSHED a
-                flush takes O(N).
+            causes: which ones; None for all by which a value leaves, so all but RENAMED. A
+                value that is replaced by itself is not told either. While a listener asks for
+                FLUSHED, a flush takes O(N).
 
         Returns:
             The listener, so that this is a decorator as well.
 
         Raises:
-            TypeError: for what cannot be called, and a cause that is no `Cause`.
+            TypeError: for a listener that cannot be called, and a cause that is not a `Cause`.
 
         Example:
             >>> from cachestorm import Cache

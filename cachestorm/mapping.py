@@ -1,10 +1,10 @@
-"""The mapping that a cache is: what `dict` has beside `cache[key]`, and what takes many keys.
+"""A cache as a mapping: what `dict` has besides `cache[key]`, and what takes many keys.
 
 A trait of `Cache`, on top of its commands. Everything here concerns one namespace.
 
 1. What writes or takes away is one step: nobody sees half of it.
 2. Walks (`items`, `values`) show the keys that there were at their start, as far as these are
-   still there. They are no access, warm nothing, and hold no lock between two pages.
+   still there. They do not count as accesses, and hold no lock between two pages.
 3. A key that holds a container (a hash, a list ...) has no value that could be given as a
    whole: walks and `get_many` leave it out, and for `pop` it is a WrongTypeError.
 """

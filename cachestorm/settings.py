@@ -71,7 +71,7 @@ class Settings(Edge):
         """The limit of keys, or None. Setting it evicts what is beyond it.
 
         Raises:
-            ConfigError: for what is no positive number.
+            ConfigError: for anything that is not a positive number.
         """
         limit: int = self._store.max_entries
         return limit or None
@@ -89,8 +89,8 @@ class Settings(Edge):
     def policy(self) -> str:
         """The name of the eviction policy. It can be changed, with all keys in place.
 
-        What the former policy knew of past hits is kept where the new one goes by the same;
-        else it takes some time to learn. A change takes O(N), at once.
+        What the former policy knew of past hits is kept if the new one uses it too; otherwise
+        the new one takes some time to learn. A change takes O(N), in one step.
 
         Raises:
             ConfigError: for an unknown policy.
@@ -117,7 +117,7 @@ class Settings(Edge):
         """How many entries a policy that samples draws for a victim; it can be changed.
 
         Raises:
-            ConfigError: for a sample that is none.
+            ConfigError: for an invalid sample.
         """
         return self._store.sample_size
 

@@ -35,7 +35,7 @@ def parse_size(size: int | str) -> int:
     unit = text[len(digits) :].strip().removesuffix("b").removesuffix("i")
     if len(digits) <= _MOST_DIGITS and digits.isascii() and digits.isdigit() and unit in _UNITS:
         return _checked(int(digits) * _UNITS[unit])
-    raise ConfigError(f"{size[:40]!r} is no size: write bytes, or 64kb, 256mb, 2gb, 1tb")
+    raise ConfigError(f"{size[:40]!r} is not a size: write bytes, or 64kb, 256mb, 2gb, 1tb")
 
 
 def _checked(size: int) -> int:

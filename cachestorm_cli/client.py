@@ -109,7 +109,7 @@ def read_reply(replies: BinaryIO) -> object:
     """The next reply, as a wire value; pushes and attributes are passed over.
 
     Raises:
-        ConnectionError: when the bytes end, or are no RESP.
+        ConnectionError: when the bytes end, or are not RESP.
     """
     while True:
         line = replies.readline()
@@ -146,7 +146,7 @@ def _read_kind(kind: bytes, rest: bytes, replies: BinaryIO) -> object:
         return Members(items) if kind == b"~" else items
     if kind == b"%":
         return Pairs([(read_reply(replies), read_reply(replies)) for _ in range(int(rest))])
-    raise ConnectionError(f"that is no RESP: {kind!r}")
+    raise ConnectionError(f"that is not RESP: {kind!r}")
 
 
 def _read_exactly(replies: BinaryIO, size: int) -> bytes:

@@ -149,6 +149,6 @@ def _meaning(flag: OldFlag, arg: str, value: str, command: str) -> list[str]:
     if flag.name == "addr":
         host, colon, port = value.rpartition(":")
         if not colon:
-            raise FlagError(f"{arg}: {value!r} is no address: write host:port, or :port")
+            raise FlagError(f"{arg}: {value!r} is not an address: write host:port, or :port")
         return ["--bind", host.strip("[]") or EVERY_INTERFACE, "--port", port]
     return [flag.means.split()[1], value]

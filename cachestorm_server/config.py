@@ -252,7 +252,7 @@ class Config:
 _NAMESPACES: Final = "namespaces"
 _ENV: Final = "CACHESTORM_"
 _ENV_PREFIXES: Final = {"server": "", "memory": "", "plugins": "", "logging": "LOG_"}
-# variables that are no settings: the file's name, and what the build and its tests read
+# variables that are not settings: the file's name, and what the build and its tests read
 _OTHER_VARIABLES: Final = frozenset(
     f"{_ENV}{name}"
     for name in ("CONFIG", "PURE", "COMPILE", "EXPECT", "NIGHTLY", "SEED", "TRACES")

@@ -112,7 +112,7 @@ def select(session: Session, index: int) -> None:
     """Moves to namespace `default` for 0, `db<n>` for n.
 
     Raises:
-        ArgumentError: for a number that is no database.
+        ArgumentError: for a number that is not a database.
     """
     session.cache = session.endpoint.cache.database(index)
 

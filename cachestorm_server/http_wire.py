@@ -33,7 +33,7 @@ TURN_S: Final = 0.002
 
 Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 
-# aiohttp writes a traceback for every line of a client that is no HTTP; whatever goes wrong
+# aiohttp writes a traceback for every line of a client that is not HTTP; whatever goes wrong
 # on our side of it has been logged by the endpoint
 _log = logging.getLogger("cachestorm.http.wire")
 _log.setLevel(logging.CRITICAL)
@@ -94,7 +94,7 @@ class _Connection(web.RequestHandler):
         if request.writer.output_size > 0:
             raise ConnectionError("an answer has begun already")
         reason = (message or "").strip().partition("\n")[0][:LONGEST_REASON]
-        text = f"this is no HTTP: {reason.rstrip(':')}" if status < 500 else "internal error"
+        text = f"this is not HTTP: {reason.rstrip(':')}" if status < 500 else "internal error"
         response = refusal(status, HttpError(status, text))
         response.force_close()
         return response
@@ -108,7 +108,7 @@ async def body_of(request: web.BaseRequest, max_body_bytes: int) -> bytes:
     """
     if request.headers.get("Expect") is not None and request.version == HttpVersion11:
         await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-        # which is no part of the answer
+        # which is not part of the answer
         request.writer.output_size = 0
     try:
         async with asyncio.timeout(BODY_WITHIN_S):
@@ -156,7 +156,7 @@ def query_of(request: web.BaseRequest, known: tuple[str, ...]) -> dict[str, str]
 def dumped(document: object) -> bytes:
     """A document as the bytes of its JSON."""
     text = json.dumps(document, ensure_ascii=False, separators=(",", ":"))
-    # a refusal may repeat a word of the client that is no UTF-8
+    # a refusal may repeat a word of the client that is not UTF-8
     return text.encode("utf-8", "backslashreplace")
 
 

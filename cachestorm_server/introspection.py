@@ -125,7 +125,7 @@ def command_getkeys(session: Session, command: object, *arg: object) -> list[str
     """The keys, in the order of the declaration.
 
     Raises:
-        ArgumentError: for what is no command, has no keys, or does not fit.
+        ArgumentError: for anything that is not a command, has no keys, or does not fit.
     """
     argv = [command, *arg]
     try:

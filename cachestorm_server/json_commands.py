@@ -54,7 +54,7 @@ _log = logging.getLogger("cachestorm.http")
 
 
 class BadJsonError(CacheStormError, ValueError):
-    """A body that is no JSON, or not of the shape of a command."""
+    """A body that is not JSON, or not of the shape of a command."""
 
 
 class TooManyValuesError(BadJsonError):
@@ -99,7 +99,7 @@ def count_values(body: bytes) -> Iterator[None]:
         return
     count = 0
     for seen, mark in enumerate(_MARKS.finditer(body), 1):
-        # a string is no value of its own: it comes after a mark
+        # a string is not a value of its own: it comes after a mark
         count += body[mark.start()] != _QUOTE
         if count > MOST_VALUES:
             raise TooManyValuesError()
@@ -111,8 +111,8 @@ def read_document(body: bytes) -> object:
     """What the bytes of a request mean.
 
     Raises:
-        BadJsonError: for what is no JSON (RFC 8259), NaN and lone surrogates among it, and for
-            numbers that a double cannot hold, which would come back as no JSON.
+        BadJsonError: for anything that is not JSON (RFC 8259), such as NaN and lone surrogates,
+            and for numbers that a double cannot hold, which JSON could not carry back.
     """
     try:
         document: object = json.loads(
@@ -128,7 +128,7 @@ def read_document(body: bytes) -> object:
     except RecursionError as error:
         raise BadJsonError("the body is nested too deeply") from error
     except ValueError as error:
-        raise BadJsonError(f"the body is no JSON: {error}") from error
+        raise BadJsonError(f"the body is not JSON: {error}") from error
     return document
 
 

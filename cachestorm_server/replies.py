@@ -66,7 +66,7 @@ def write_reply(out: BytesWriter, reply: object, resp3: bool) -> None:
         resp3: whether the client speaks RESP3.
 
     Raises:
-        TypeError: for what is no wire value; `out` may then hold a part of it.
+        TypeError: for anything that is not a wire value; `out` may then hold a part of it.
     """
     if isinstance(reply, bytes):
         write_bulk(out, reply)

@@ -489,7 +489,7 @@ class RequestReader:
 
         Args:
             need: how many bytes the next step takes, as far as that is known.
-            ending: the end of the line that is to come; empty when it is no line.
+            ending: the end of the line that is to come; empty when it is not a line.
         """
         if self._at < self._end:
             self._held = bytearray(self._data[self._at : self._end])

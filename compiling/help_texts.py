@@ -2,11 +2,11 @@
 
 Called by setup.py after mypyc and before the C compiler.
 
-1. mypyc drops docstrings, and a signature with a default that is no literal; to one with an
+1. mypyc drops docstrings, and a signature with a default that is not a literal; to one with an
    `i64` default it adds a `/` that is not so. The tables of methods, properties, classes and
    modules have a place for both, and only data changes: no instruction does.
 2. What a table's entry is about says its C name, which mypyc's own NameGenerator tells.
-3. A default that is no literal is written as a sum that `inspect` can work out:
+3. A default that is not a literal is written as a sum that `inspect` can work out:
    see `cachestorm/named_defaults.py`.
 4. An enum or another class that mypyc makes as Python does has a filler for a docstring. It
    is replaced where the class is made, once, at import.

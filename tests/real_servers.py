@@ -3,7 +3,7 @@
 Started by the session's fixtures in `conftest.py`, one of each in every worker, on free
 ports of the loopback interface; nothing is kept on disk.
 
-1. A server is handed out only when the process that was started is the one that answers:
+1. A server is returned only when the process that was started is the one that answers:
    between the search for a free port and its use, somebody else may have taken it.
 2. It is stopped by its process id.
 """

@@ -91,7 +91,7 @@ class Bitmaps(Edge):
         """Sets or clears a bit. Returns what it was.
 
         Raises:
-            ArgumentError: for an offset beyond 512 MiB, and a value that is no bit.
+            ArgumentError: for an offset beyond 512 MiB, and a value that is not a bit.
         """
         key = exact_key(key)
         offset = _checked_offset(offset)

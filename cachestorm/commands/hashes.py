@@ -304,7 +304,7 @@ class Hashes(TimedFields):
             The new value, which is stored as an `int`.
 
         Raises:
-            NotAnIntegerError: if the value is no integer of 64 bits.
+            NotAnIntegerError: if the value is not an integer of 64 bits.
             ArgumentError: if the sum would not fit into 64 bits.
         """
         key = exact_key(key)
@@ -341,7 +341,7 @@ class Hashes(TimedFields):
             The new value, which is stored as a `float`.
 
         Raises:
-            NotAFloatError: if the value is no number.
+            NotAFloatError: if the value is not a number.
             ArgumentError: if the increment or the sum is not finite.
         """
         key = exact_key(key)
@@ -482,7 +482,7 @@ def _set(
 
 
 def _spelled(value: object) -> object:
-    """A value as its number is read from: itself, or its bytes if it is no number."""
+    """A value as its number is read from: itself, or its bytes if it is not a number."""
     return value if type(value) is int else to_wire(value)
 
 

@@ -235,7 +235,7 @@ class Keys(Edge):
         """All live keys that match a glob pattern: a walk in slices, as `scan` is in pages.
 
         Raises:
-            TypeError: for a pattern that is no `str`.
+            TypeError: for a pattern that is not a `str`.
         """
         _check_pattern(pattern)
         return cast("list[str]", self._run(Walking(self._space, pattern)))
@@ -389,7 +389,7 @@ class Keys(Edge):
 
         Raises:
             ArgumentError: if source and destination are the same, or for a number that
-                is no database.
+                is not a database.
         """
         source = exact_key(source)
         destination = exact_key(destination)
@@ -421,7 +421,7 @@ class Keys(Edge):
             Whether it was moved; not if it is missing here, or taken there.
 
         Raises:
-            ArgumentError: for this namespace, or for a number that is no database.
+            ArgumentError: for this namespace, or for a number that is not a database.
             OutOfMemoryError: if there is no room there; nothing has changed.
         """
         key = exact_key(key)

@@ -161,7 +161,7 @@ class Namespaces(Edge):
             index1, index2: the numbers of the namespaces `db<n>`; 0 is `default`.
 
         Raises:
-            ArgumentError: for a number that is no database.
+            ArgumentError: for a number that is not a database.
         """
         store = self._store
         self._enter()

@@ -75,7 +75,7 @@ class Scalars(Edge):
             The new value, which is stored as an `int`. TTL and tags are kept.
 
         Raises:
-            NotAnIntegerError: if the value is no integer of 64 bits.
+            NotAnIntegerError: if the value is not an integer of 64 bits.
             ArgumentError: if the sum would not fit into 64 bits.
         """
         return self._add(key, amount)
@@ -243,7 +243,7 @@ class Scalars(Edge):
             The new value, which is stored as a `float`. TTL and tags are kept.
 
         Raises:
-            NotAFloatError: if the value is no number.
+            NotAFloatError: if the value is not a number.
             ArgumentError: if the sum is not finite.
         """
         key = exact_key(key)

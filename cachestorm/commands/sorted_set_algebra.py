@@ -178,8 +178,8 @@ def _combination(name: str, keys: object, weights: object, aggregate: str) -> Co
     Raises:
         ArgumentError: without a key.
         CommandSyntaxError: for another number of weights than keys, or an unknown word.
-        NotAFloatError: for a weight that is no number.
-        TypeError: for weights that are no list, and a lone `str` as keys.
+        NotAFloatError: for a weight that is not a number.
+        TypeError: for weights that are not a list, and a lone `str` as keys.
     """
     if isinstance(keys, Mapping):
         names = keys_of(keys)

@@ -86,7 +86,7 @@ class SortedSets(SortedSetRanges, SortedSetAlgebra):
 
         Raises:
             ArgumentError: for conditions that exclude each other, more than one member
-                with `incr`, and a sum that is no number.
+                with `incr`, and a sum that is not a number.
         """
         if type(key) is not str:
             key = exact_key(key)
@@ -129,7 +129,7 @@ class SortedSets(SortedSetRanges, SortedSetAlgebra):
         """Adds to the score of a member, which counts as 0 while missing; the new score.
 
         Raises:
-            ArgumentError: for a sum that is no number.
+            ArgumentError: for a sum that is not a number.
         """
         rows = [(parse_float(increment), name_of(member))]
         score = self._add_scores(exact_key(key), rows, False, False, False, False, False, True)

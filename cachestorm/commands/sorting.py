@@ -63,7 +63,7 @@ class Sorting(Edge):
 
         Raises:
             WrongTypeError: for a key that holds none of the three.
-            NotAFloatError: for something that is no number, without `alpha`.
+            NotAFloatError: for something that is not a number, without `alpha`.
         """
         patterns = _patterns(get)
         wanted = Order(by, order, alpha, destination is not None)

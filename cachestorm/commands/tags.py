@@ -329,7 +329,7 @@ class Tags(Edge):
         summary="Take the link between two tags away.",
     )
     def tagunlink(self, parent: str, child: str) -> bool:
-        """Takes a link away; that there was none is no error."""
+        """Takes a link away; it is not an error if there was none."""
         above = checked_tag(parent)
         below = checked_tag(child)
         space = self._enter()

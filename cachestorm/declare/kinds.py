@@ -121,7 +121,7 @@ class Key(Text):
 
 
 class ShardChannel(Key):
-    """A channel that a cluster keeps where it would keep a key of that name. It is no key."""
+    """A channel that a cluster keeps where it would keep a key of that name. Not a key."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -146,7 +146,7 @@ class Integer(Kind):
     """A 64-bit integer, within a range if the kind has one.
 
     Attributes:
-        text: the refusal of what is no integer.
+        text: the refusal of anything but an integer.
         least, most: the range.
         range_text: the refusal of what is out of it.
     """

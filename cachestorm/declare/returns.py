@@ -37,7 +37,7 @@ class Returns:
 
     def __init__(self, declaration: Declaration) -> None:
         if declaration.local or not declaration.method:
-            reason = declaration.local or "it is no method"
+            reason = declaration.local or "it is not a method"
             raise DeclarationError(f"{declaration.name} is not read back: {reason}")
         self._reply = declaration.reply
         self._type = return_type(declaration.function)

@@ -105,7 +105,7 @@ class Policy:
             dense: the keyspace's entries; not empty.
             accesses: the keyspace's count of hits and admissions.
             now_ms: an entry that is expired by then is the best of victims.
-            kept: an entry that is no victim: the write is about it.
+            kept: an entry that is not a victim: the write is about it.
         """
         return None
 

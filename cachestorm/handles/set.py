@@ -75,7 +75,7 @@ class SetHandle(Handle, MutableSet[str]):
             self._sadd(self.key, member)
 
     def discard(self, member: str) -> None:
-        """Takes a member away; that it is not there is no error."""
+        """Takes a member away; it is not an error if it is missing."""
         self._cache.srem(self.key, member)
 
     def remove(self, member: str) -> None:

@@ -91,7 +91,7 @@ class Tag(Set[str]):
         self._cache.taglink(self.name, _name_of(child))
 
     def unlink(self, child: str | Tag) -> None:
-        """Takes the link to a child away; that there was none is no error."""
+        """Takes the link to a child away; it is not an error if there was none."""
         self._cache.tagunlink(self.name, _name_of(child))
 
     def __eq__(self, other: object) -> bool:

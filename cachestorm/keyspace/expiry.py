@@ -74,7 +74,7 @@ class ExpiryIndex(Bulk):
         self._coarse: dict[int, dict[str, Entry]] = {}
         self._opened: i64 = now_ms >> COARSE_BITS
         self._opening: dict[str, Entry] = {}
-        # what the last call of `due` handed out, as far as it is still here
+        # what the last call of `due` returned, as far as it is still here
         self._taken: dict[str, Entry] = {}
         self._cursor: i64 = now_ms >> FINE_BITS
         self.count: i64 = 0

@@ -67,7 +67,7 @@ class Batch:
         for part in parts:
             count += count_of(part)
         self._share: Final[i64] = size_bytes // count
-        # of `size_bytes`, what is no batch within this one
+        # of `size_bytes`, what is not a batch within this one
         self._own_bytes: i64 = size_bytes
 
     def shrink(self, room: i64) -> i64:

@@ -85,7 +85,7 @@ class Ledger:
         Args:
             descent: the tags that it reached, and the parent of each by which it did.
         """
-        # to a single tag there is no way
+        # a single tag has no path
         if not 1 < len(descent) <= MOST_TOLD:
             return
         job.descent = descent

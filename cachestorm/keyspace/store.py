@@ -197,8 +197,8 @@ class Store(SharedState):
         """The keyspace that SELECT calls by a number: 0 is the default, n is `db<n>`.
 
         Raises:
-            ArgumentError: for a number that is no database.
-            TypeError: for what is no `int`.
+            ArgumentError: for a number that is not a database.
+            TypeError: for anything that is not an `int`.
         """
         if not isinstance(number, int):
             raise TypeError(f"a database is a number from 0 to {DATABASES - 1}, not {number!r}")
@@ -214,7 +214,7 @@ class Store(SharedState):
         self._attend()
 
     def unlisten(self, listener: object) -> None:
-        """Takes a listener away; one that was never added is no error."""
+        """Takes a listener away; one that was never added is ignored."""
         self.effects.unlisten(listener)
         self._attend()
 

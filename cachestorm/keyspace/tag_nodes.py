@@ -88,7 +88,7 @@ class TagNode(Bulk):
     Attributes:
         mark: what its entries refer to.
         members: its entries, and shells of such as have left.
-        size: how many of the members are no shells.
+        size: how many of the members are not shells.
         fresh: how many of those are not stale, but for such as another tag has made stale
             and nobody has counted yet.
         uncounted: how many this tag has made stale and nobody has counted yet.

@@ -31,14 +31,15 @@ class Template:
         try:
             fields = list(_fields(text))
         except ValueError as error:
-            raise TemplateError(f"{text!r} is no format string: {error}") from None
+            raise TemplateError(f"{text!r} is not a format string: {error}") from None
         for field in fields:
             match = _FIRST.match(field)
             name = match[0] if match else ""
             if name not in parameters:
                 known = ", ".join(parameters) or "none"
                 raise TemplateError(
-                    f"{text!r} names {name!r}, which is no parameter of {of} (it has: {known})"
+                    f"{text!r} names {name!r}, which is not a parameter of {of} "
+                    f"(it has: {known})"
                 )
             names[name] = None
             if name != field:

@@ -22,7 +22,7 @@ def float_sum(number: float, increment: float) -> float:
     the sum has 17 decimals at most.
 
     Raises:
-        ArgumentError: if the sum is no finite number.
+        ArgumentError: if the sum is not a finite number.
 
     Example:
         >>> 0.1 + 0.2, float_sum(0.1, 0.2)

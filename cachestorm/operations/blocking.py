@@ -140,7 +140,7 @@ class PoppingFirst(BlockingPop):
 
     Args:
         first: from the left end or the lowest scores; else from the other end.
-        count: at most so many; 0 for one, that is no list.
+        count: at most so many; 0 for one, that is not a list.
     """
 
     def __init__(

@@ -322,7 +322,7 @@ def point_at(longitude: object, latitude: object) -> tuple[float, float]:
     """A point that a geohash can tell: its longitude and latitude in degrees.
 
     Raises:
-        NotAFloatError: for what is no number.
+        NotAFloatError: for anything that is not a number.
         ArgumentError: for one that is out of range.
     """
     east = parse_float(longitude)

@@ -96,7 +96,7 @@ class Lasting:
     Raises:
         InvalidTtlError: if the idle time is not positive.
         ArgumentError: for a jitter below 0, or of 1 and more.
-        TypeError: for a jitter that is no number.
+        TypeError: for a jitter that is not a number.
     """
 
     def __init__(self, ttl: object, idle: object = None, jitter: object = None) -> None:
@@ -185,14 +185,14 @@ _LONGEST_SPELLING: Final = 40
 
 def _spelled(text: str) -> int:
     if len(text) > _LONGEST_SPELLING:
-        raise InvalidTtlError(f"a str of {len(text)} characters is no duration")
+        raise InvalidTtlError(f"a str of {len(text)} characters is not a duration")
     for unit, size in _UNITS_MS.items():
         number = text.removesuffix(unit).strip()
         if number != text.strip() and number.isascii() and number.isdigit():
             return int(number) * size
     if text.isascii() and text.isdigit():
         return int(text) * 1000
-    raise InvalidTtlError(f"{text!r} is no duration: write 10ms, 5s, 5m, 2h, 7d or seconds")
+    raise InvalidTtlError(f"{text!r} is not a duration: write 10ms, 5s, 5m, 2h, 7d or seconds")
 
 
 class Only:
@@ -231,7 +231,7 @@ def positive_span(ttl: object, name: str) -> Lifetime:
     """A time to live from now on, in any of the forms that `milliseconds_of` reads.
 
     Raises:
-        InvalidTtlError: if it is not positive, and for what is no time.
+        InvalidTtlError: if it is not positive, and for anything that is not a time.
     """
     milliseconds = milliseconds_of(ttl)
     if milliseconds <= 0:
@@ -271,7 +271,7 @@ def lifetime_of(when: object, unit_ms: int, absolute: bool, name: str) -> Lifeti
         absolute: a point in time, else from now on.
 
     Raises:
-        InvalidTtlError: for a negative one, and for what is no time.
+        InvalidTtlError: for a negative one, and for anything that is not a time.
     """
     lifetime = moment_of(when, unit_ms) if absolute else _span_of(when, unit_ms)
     if lifetime.ms < 0:

@@ -18,7 +18,7 @@ def exact_key(key: object) -> str:
     """A key as an exact `str`.
 
     Raises:
-        TypeError: for anything that is no `str`.
+        TypeError: for anything that is not a `str`.
     """
     if not isinstance(key, str):
         raise TypeError(f"a key is a str, not {type(key).__name__}")
@@ -69,7 +69,7 @@ def word_of(word: object, choices: tuple[str, ...], what: str) -> str:
 
     Raises:
         CommandSyntaxError: for another one.
-        TypeError: for what is no `str`.
+        TypeError: for anything that is not a `str`.
     """
     if not isinstance(word, str):
         raise TypeError(f"{what} is a str, not {word!r}")
@@ -110,7 +110,7 @@ def key_values(mapping: object) -> list[tuple[str, object]]:
     """The keys and values of a mapping, or of pairs of them.
 
     Raises:
-        TypeError: for what is neither; a `str` of two letters is no pair.
+        TypeError: for what is neither; a `str` of two letters is not a pair.
     """
     pairs = mapping
     if type(mapping) is dict or isinstance(mapping, Mapping):

@@ -151,7 +151,7 @@ class OptimisticResult(LongCommand):
             yield
 
     def _settle(self) -> None:
-        """What only reads took place now: what becomes of the sources is no matter any more."""
+        """What only reads took place now: what becomes of the sources no longer matters."""
         self._unfollow()
         self._is_settled = True
 

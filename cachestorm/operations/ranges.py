@@ -48,7 +48,7 @@ class Range:
 
         Args:
             offset: a negative one leaves nothing.
-            count: a negative one is no limit.
+            count: a negative one is not a limit.
         """
         self._offset = offset
         self._count = count
@@ -185,7 +185,7 @@ def index_range(start: object, stop: object) -> Range:
     """The rows of rank `start` to `stop`, both included, negative ones from the end.
 
     Raises:
-        NotAnIntegerError: for a bound that is no integer.
+        NotAnIntegerError: for a bound that is not an integer.
     """
     return _IndexRange(parse_int(start), parse_int(stop))
 
@@ -194,7 +194,7 @@ def score_range(low: object, high: object) -> Range:
     """The rows that score from `low` to `high`.
 
     Raises:
-        NotAFloatError: for a bound that is no number.
+        NotAFloatError: for a bound that is not a number.
     """
     return _ScoreRange(score_bound(low), score_bound(high))
 

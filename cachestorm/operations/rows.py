@@ -43,7 +43,7 @@ def add_scores(
     """What ZADD does with scores and members, whose options it describes.
 
     Raises:
-        ArgumentError: for a sum that is no number.
+        ArgumentError: for a sum that is not a number.
         OutOfMemoryError: if there is no room and no victim.
     """
     space.make_room_for_growth()

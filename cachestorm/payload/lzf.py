@@ -21,7 +21,7 @@ def unpacked(packed: bytes, size: i64) -> bytes:
         size: how long the string is said to be.
 
     Raises:
-        PayloadError: if the bytes are no LZF, or of another length.
+        PayloadError: if the bytes are not LZF, or of another length.
     """
     out = bytearray()
     at: i64 = 0

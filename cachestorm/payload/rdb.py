@@ -95,7 +95,7 @@ def read_payload(payload: bytes) -> Loaded:
     """The value of a payload that is sound.
 
     Raises:
-        PayloadError: for what is no value, or none that a cache has.
+        PayloadError: for anything that is not a value, or none that a cache has.
     """
     reader = _RdbReader(payload, 0, len(payload) - FOOTER_BYTES)
     kind = reader.byte()

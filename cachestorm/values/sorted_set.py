@@ -81,7 +81,7 @@ class SortedSet(Placed):
             rows: in any order, none of them NaN; they are kept.
 
         Returns:
-            Whether no member was among them twice; if one was, this is no sorted set.
+            Whether no member was among them twice; if one was, this is not a sorted set.
         """
         assert self.diary is None
         twice = False

@@ -56,7 +56,7 @@ _SEQUENCES: Final[tuple[Any, ...]] = (list, tuple, set, frozenset)
 
 
 class Boxed:
-    """A value that is no scalar, with the size it was charged at."""
+    """A value that is not a scalar, with the size it was charged at."""
 
     def __init__(self, value: object, size_bytes: i64) -> None:
         self.value: Final = value

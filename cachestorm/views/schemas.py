@@ -111,7 +111,7 @@ class Schema:
         """As `out`, for what a key holds.
 
         Raises:
-            ValidationError: for what is not of the type.
+            ValidationError: for anything that is not of the type.
         """
         try:
             return self.out(value)
@@ -138,7 +138,7 @@ class Schema:
         """A value that is to be written, as it is.
 
         Raises:
-            TypeError: for what is not of the type.
+            TypeError: for anything that is not of the type.
         """
         if not self.fits(value):
             raise TypeError(f"this view holds values of {self.shown}, not {value!r}")
@@ -161,7 +161,7 @@ def schema_of(kind: Any) -> Schema:
     """The schema of a type.
 
     Raises:
-        TypeError: for what is no type, or one that cannot be checked.
+        TypeError: for anything that is not a type, or one that cannot be checked.
     """
     try:
         return _schema_of(kind)

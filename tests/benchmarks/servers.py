@@ -81,7 +81,7 @@ class Server:
         while not tail.endswith(_DONE + b"\r\n"):
             received = self._socket.recv(65536)
             if not received:
-                raise ConnectionError("the server hung up")
+                raise ConnectionError("the server disconnected")
             tail = (tail + received)[-64:]
 
     def close(self) -> None:

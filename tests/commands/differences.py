@@ -210,7 +210,7 @@ DIFFERENCES: Final = [
         "CLIENT",
         [CLIENT_ID],
         ["$*", "=*"],
-        "a number that is no id is nobody's, as in Redis 7.2",
+        "a number that is not an id is nobody's, as in Redis 7.2",
         "valkey",
     ),
     Difference(

@@ -241,7 +241,7 @@ def _first_reply(taken: bytes) -> Reply:
         return replies[0]
     if len(replies) == 3 and replies[2].value == LAST_WORD:
         return Reply("", b"no reply")
-    return replies[0] if replies else Reply("", b"hung up")
+    return replies[0] if replies else Reply("", b"disconnected")
 
 
 def stores_any_order(argv: list[bytes]) -> bool:

@@ -6,7 +6,7 @@ left out, added, said twice, moved, replaced by words that other places expect.
 
 1. No small number of seconds or milliseconds is drawn where it would be a time to live:
    what is answered must not depend on the millisecond.
-2. A word is bytes; some are no UTF-8, hold NULs or line ends, or are empty.
+2. A word is bytes; some are not UTF-8, hold NULs or line ends, or are empty.
 """
 
 from __future__ import annotations
@@ -278,6 +278,6 @@ def _all_of(nodes: list[Argument]) -> Iterator[Argument]:
 
 
 def unknown_call(chance: random.Random) -> list[bytes]:
-    """A call of what is no command."""
+    """A call of something that is not a command."""
     name = chance.choice([b"NOPE", b"get\r\n", b"", b"\0", b"SET ", b"\xff", b"N" * 200])
     return [name, *[chance.choice(TEXTS + SPECIAL) for _ in range(chance.randrange(5))]]

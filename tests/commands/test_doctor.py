@@ -1,4 +1,4 @@
-"""MEMORY DOCTOR and its kin: true for this store, with numbers, and with what to do."""
+"""MEMORY DOCTOR and the like: true for this store, with numbers, and with what to do."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Scores and weights whose product or sum is no number, beside real servers."""
+"""Scores and weights whose product or sum is not a number, beside real servers."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ from malformed_calls import MalformedCalls
 
 from cachestorm.declare.registry import REGISTRY
 
-# a surrogate stands for a byte that is no UTF-8
+# a surrogate stands for a byte that is not UTF-8
 KEYS = ["a", "b", "c", "d", "\0\udcff"]
 MEMBERS = ["x", "y", "z", "1", "2", "-3", "", "é", "zz", "\0", "\udcff\udcc3"]
 GREATEST, LEAST = "9223372036854775807", "-9223372036854775808"

@@ -53,7 +53,7 @@ def with_ids(line: str, id_of: Callable[[str], int]) -> str:
 
 
 def split_values(data: bytes) -> list[bytes]:
-    """The RESP values that stand in a row."""
+    """The RESP values, one after the other."""
     values = []
     while data:
         end = _end(data, 0)

@@ -56,7 +56,7 @@ NASTY_MEANT = {
     "copy": (set(), set()),
     # what a name in the docs is in the notation of the test
     "client|kill": ({"addr"}, None),
-    # `#4` is no integer, and no type of COMMAND DOCS says so
+    # `#4` is not an integer, and no type of COMMAND DOCS says so
     "bitfield": ({"offset"}, {"offset"}),
 }
 FLAGS = {"write", "readonly", "denyoom", "fast", "movablekeys", "blocking"}

@@ -45,7 +45,7 @@ def class_syntax(owner: type) -> ast.ClassDef:
 
 
 def function_syntax(owner: type, name: str) -> ast.FunctionDef | None:
-    """The definition of a method or property in a class; None for what is no function.
+    """The definition of a method or property in a class; None for anything else.
 
     What `@overload` declares comes before it.
     """

@@ -28,7 +28,7 @@ WRITTEN: list[tuple[str, str, str]] = [
     ("c.set('k', 'v', ttl=-1.5)", "InvalidTtlError", "positive, or None for never, not -1.5"),
     ("c.set('k', 'v', ttl='0s')", "InvalidTtlError", "positive, or None for never, not '0s'"),
     ("c.set('k', 'v', ttl=0, tags=['t'])", "InvalidTtlError", "None for never, not 0"),
-    ("c.set('k', 'v', ttl='x')", "InvalidTtlError", "'x' is no duration"),
+    ("c.set('k', 'v', ttl='x')", "InvalidTtlError", "'x' is not a duration"),
     ("c.set('k', 'v', ttl=[])", "TypeError", "a timedelta or '5m', not []"),
     ("c.set('k', 'v', ttl=True)", "TypeError", "a number of seconds, not a bool"),
     ("c.set('k', 'v', ttl=float('inf'))", "InvalidTtlError", "cannot be inf"),
@@ -40,7 +40,7 @@ WRITTEN: list[tuple[str, str, str]] = [
     ("c.msetex({'a': 1}, ttl=-1)", "InvalidTtlError", "not -1"),
     ("c.add('k', 1, ttl=0)", "InvalidTtlError", "not 0"),
     ("c.setdefault('k', 1, ttl=0)", "InvalidTtlError", "not 0"),
-    ("c.expire('string', 'x')", "InvalidTtlError", "'x' is no duration"),
+    ("c.expire('string', 'x')", "InvalidTtlError", "'x' is not a duration"),
     ("c.expire('string', None)", "TypeError", "not None"),
     # options that contradict each other
     (
@@ -143,7 +143,7 @@ WRITTEN: list[tuple[str, str, str]] = [
     ("c.append('k', None)", "CodecError", "None has no bytes"),
     # the cache as a whole
     ("Cache(1.5)", "ConfigError", "bytes or like '256mb', not 1.5"),
-    ("Cache('x')", "ConfigError", "'x' is no size"),
+    ("Cache('x')", "ConfigError", "'x' is not a size"),
     ("Cache(max_entries=0)", "ConfigError", "a positive number or None, not 0"),
     ("Cache(policy='x')", "ConfigError", "unknown eviction policy 'x'"),
     ("Cache(policy=3)", "ConfigError", "unknown eviction policy 3"),

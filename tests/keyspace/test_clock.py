@@ -68,7 +68,7 @@ def test_a_clock_never_goes_back_and_goes_on_at_every_jump(steady: Steady) -> No
         for second in range(1, 4):
             steady.seconds += 1
             assert clock.now_ms() == before + 1000 * second
-        # what passes by the system's clock is no part of the next jump
+        # what passes by the system's clock is not part of the next jump
         steady.seconds += 500
 
 

@@ -723,7 +723,7 @@ def test_a_sort_leaves_the_values_of_a_user_whole(how: dict[str, Any], kind: Any
     try:
         found = cache.sort("l", **how)
     except NotAFloatError:
-        # it is no number
+        # it is not a number
         found = [mine]
     while cache.reap():
         pass

@@ -95,7 +95,7 @@ def conversation(port: int, wire: bytes) -> bytes:
     The client ends its side; a server that does not hang up by itself then does.
     """
     with Client(port) as client:
-        with suppress(OSError):  # it may have hung up already
+        with suppress(OSError):  # it may have disconnected already
             client.socket.sendall(wire)
             client.socket.shutdown(socket.SHUT_WR)
         return client.read_until_closed()

@@ -1,4 +1,4 @@
-"""A cache of one's own program, handed out, and what redis-py makes of it."""
+"""A program's own cache, served to clients, and what redis-py makes of it."""
 
 from __future__ import annotations
 
