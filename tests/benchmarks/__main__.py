@@ -35,6 +35,7 @@ CASES = (
     "eviction_cost",
     "wire",
     "conversations",
+    "django_cache",
     "dispatch",
     "startup",
 )

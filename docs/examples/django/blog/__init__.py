@@ -1,0 +1,1 @@
+"""A blog: the example's only application."""
