@@ -39,8 +39,8 @@ GOALS = {
 METHOD = f"""
 Processor time in nanoseconds a call of a backend object, {CALLS} calls in a row over a hundred
 keys: what `caches["default"]` returns, called directly. Through `django.core.cache.cache` each
-call takes 1.4 microseconds more, of a proxy, whatever the backend. `aget` is awaited {AWAITED} times
-in a row on one event loop.
+call takes 1.4 microseconds more, whatever the backend: a proxy does. `aget` is awaited
+{AWAITED} times in a row on one event loop.
 """
 
 
