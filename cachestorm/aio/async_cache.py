@@ -76,6 +76,10 @@ class AsyncCache:
         self.cache: Final = cache
         self._serving: Final = cache.serving_others()
 
+    def __reduce__(self) -> Any:
+        # what the cache says of itself
+        return self.cache.__reduce__()
+
     @property
     def name(self) -> str:
         """The namespace."""
