@@ -11,7 +11,7 @@ from functools import partial
 from typing import Final
 
 from cachestorm.codec import parse_int
-from cachestorm.declare.declaration import STRAY_IS_ARITY, Declaration
+from cachestorm.declare.declaration import Declaration
 from cachestorm.declare.facts import help_of
 from cachestorm.declare.wire_values import OK
 from cachestorm.errors import ArgumentError, CacheStormError
@@ -31,6 +31,9 @@ command: Final = partial(Declaration, group="connection", connection=True)
 _REPLY_MODES: Final = {"ON": REPLIES_ON, "OFF": REPLIES_OFF, "SKIP": REPLIES_SKIP_NEXT}
 # What a connection takes beside what it buffers: session, reader and socket, measured.
 SESSION_BYTES: Final = 1536
+_EXCESS: Final = (
+    "unknown subcommand or wrong number of arguments for '{subcommand}'. Try CLIENT HELP."
+)
 # No client here is one of the others.
 _TYPES: Final = (NORMAL, "master", "replica", "slave", PUBSUB)
 
@@ -239,6 +242,7 @@ def client_kill(
     complexity="O(N) in the connections",
     reply="ok",
     stray="CLIENT PAUSE mode must be WRITE or ALL",
+    excess=_EXCESS,
     flags="admin noscript loading stale",
     summary="Hold what clients ask for some time.",
 )
@@ -269,7 +273,8 @@ def _watch_over_all(session: Session) -> None:
 @command(
     "CLIENT UNBLOCK client-id:integer [unblock-type:<TIMEOUT | ERROR>]",
     complexity="O(1)",
-    stray=STRAY_IS_ARITY,
+    stray="CLIENT UNBLOCK reason should be TIMEOUT or ERROR",
+    excess=_EXCESS,
     flags="admin noscript loading stale",
     summary="End the waiting of a connection that is blocked.",
 )

@@ -41,7 +41,7 @@ from cachestorm.cache import Cache
 from cachestorm.channels import Message
 from cachestorm.commands.watch_list import WatchList
 from cachestorm.declare.plan import Plan
-from cachestorm.declare.wire_values import QUEUED
+from cachestorm.declare.wire_values import NULL_ARRAY, QUEUED
 from cachestorm.errors import ArityError, CacheStormError
 from cachestorm.operations.long_command import LongCommand, Unfinished
 from cachestorm_server.admission import NEVER_QUEUED, check_allowed, has_flag
@@ -304,7 +304,11 @@ class Session(Speaker):
         mark: i64 = len(out)
         self.endpoint.commands += 1
         try:
-            write_reply(out, self._run(plan, args), self.resp3)
+            reply = self._run(plan, args)
+            if reply is NULL_ARRAY and plan.declaration.reply == "moved":
+                # nothing to move where nothing waits is no element, not the end of a wait
+                reply = None
+            write_reply(out, reply, self.resp3)
         except CacheStormError as error:
             self._refuse(error.resp, mark, out)
         except Exception:

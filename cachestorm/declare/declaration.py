@@ -51,6 +51,7 @@ class Declaration:
             `{subcommand}` what the caller named it.
             STRAY_IS_ARITY: more words than fit are a wrong number of arguments.
             STRAY_IS_NOTHING: they are not looked at (QUIT).
+        excess: the refusal of more words than the command ever has; left out: as `stray`.
         once: tokens, separated by spaces, that are stray when they are said again; a choice
             of nothing but such tokens is a syntax error when two are said.
         local: why the reply cannot be read back into what the method returns; or empty.
@@ -83,6 +84,7 @@ class Declaration:
         fetches: str = "",
         narrowed: Callable[[Bound], str] | None = None,
         stray: str = "syntax error",
+        excess: str = "",
         once: str = "",
         local: str = "",
         connection: bool = False,
@@ -104,6 +106,7 @@ class Declaration:
         self.fetches = fetches
         self.narrowed = narrowed
         self.stray = stray
+        self.excess = excess
         self.once = once
         self.local = local
         self.connection = connection

@@ -252,13 +252,7 @@ class Length(Double):
         return length(raw, self.name)
 
 
-def _is_huge(raw: object) -> bool:
-    """Whether digits spell a number above those that a double has."""
-    spelled = text_of(to_wire(raw)).lower()
-    try:
-        return "n" not in spelled and float(spelled) == float("inf")
-    except ValueError:
-        return False
+MOMENT_S: Final = 0.001
 
 
 class Timeout(Double):
@@ -268,10 +262,8 @@ class Timeout(Double):
         try:
             seconds = parse_float(raw, self.text)
         except NotAFloatError:
-            # beyond a double, which is enough for any wait, there is still a number
-            if not _is_huge(raw):
-                raise
-            raise NotAFloatError("timeout is out of range") from None
+            # a number that no double holds: Redis has long doubles, and waits for a moment
+            seconds = parse_float(raw, self.text, True) or MOMENT_S
         # what is less than a millisecond below zero is zero, as in Redis
         if seconds * 1000 <= -1:
             raise NotAFloatError("timeout is negative")
@@ -433,7 +425,6 @@ NAMED_KINDS: Final = {
 CHOICE_REFUSALS: Final = {
     "from": "exactly one of FROMMEMBER or FROMLONLAT can be specified for {command}",
     "by": "exactly one of BYRADIUS and BYBOX can be specified for {command}",
-    "unblock-type": "CLIENT UNBLOCK reason should be TIMEOUT or ERROR",
     "unit": "unsupported unit provided. please use M, KM, FT, MI",
 }
 

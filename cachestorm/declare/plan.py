@@ -27,7 +27,12 @@ from cachestorm.declare.matchers import stray_error
 from cachestorm.declare.parameters import NO_SLOT, Parameters
 from cachestorm.declare.replies import KEEPS_BYTES, TRUE_IS_OK, Converter, converter_named
 from cachestorm.declare.wire_values import OK
-from cachestorm.errors import ArityError, DeclarationError, NeedsConnectionError
+from cachestorm.errors import (
+    ArityError,
+    CommandSyntaxError,
+    DeclarationError,
+    NeedsConnectionError,
+)
 from cachestorm.markers import MISSING
 
 # A client that sends all combinations of all options must not fill the memory with callers.
@@ -57,6 +62,7 @@ class Plan:
         self.declaration = declaration
         self.arity = arity_of(declaration)
         self._most = most_argv_of(declaration) if declaration.stray == STRAY_IS_ARITY else 0
+        self._longest = most_argv_of(declaration) if declaration.excess else 0
         self._command = declaration.full_name
         self._function = declaration.function
         self._first = 2 if declaration.subcommand else 1
@@ -170,15 +176,19 @@ class Plan:
 
     def _lex(self, argv: list[object], keys_only: bool) -> Bound:
         self.check_size(argv)
+        if self._longest and len(argv) > self._longest:
+            raise self._stray_error(self.declaration.excess, argv, self._longest)
         bound = Bound(self._slots)
         bound.keys_only = keys_only
         at = self._matcher.match(argv, self._first, len(argv), bound)
         if at < len(argv) and self.declaration.stray != STRAY_IS_NOTHING:
-            stray = self.declaration.stray
-            if "{subcommand}" in stray:
-                stray = stray.replace("{subcommand}", text_of(to_wire(argv[1])))
-            raise stray_error(stray, argv[at])
+            raise self._stray_error(self.declaration.stray, argv, at)
         return bound
+
+    def _stray_error(self, stray: str, argv: list[object], at: int) -> CommandSyntaxError:
+        if "{subcommand}" in stray:
+            stray = stray.replace("{subcommand}", text_of(to_wire(argv[1])))
+        return stray_error(stray, argv[at])
 
     def _call_direct(self, target: object, argv: list[object], default: object) -> object:
         if self._direct == 0:

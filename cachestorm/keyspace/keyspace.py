@@ -14,7 +14,7 @@ directly: `holdings.py` is the content, `removals.py` the way out, `budget.py` t
 
 from __future__ import annotations
 
-from mypy_extensions import i64
+from mypy_extensions import i64, u8
 
 from cachestorm.entry import OBJECT, STRING, Entry
 from cachestorm.errors import WrongTypeError
@@ -156,8 +156,12 @@ class Keyspace(Writes):
     def wait(self, waiter: Waiter) -> None:
         """Has one served as soon as one of its keys holds something; `end_wait` ends it."""
         if self.waiting is None:
-            self.waiting = Waiting()
+            self.waiting = Waiting(self._holds)
         self.waiting.add(waiter)
+
+    def _holds(self, key: str, kind: u8) -> bool:
+        entry = self.peek(key)
+        return entry is not None and entry.kind == kind
 
     def end_wait(self, waiter: Waiter) -> None:
         """Ends the waiting of one; nothing if it does not wait."""

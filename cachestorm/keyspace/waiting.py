@@ -69,6 +69,9 @@ class Line:
         Args:
             served: those who are to be woken are added to it.
         """
+        # within a transaction it may have come to hold something else again
+        if not self.table.holds(self.key, self.kind):
+            return
         while self.count != 0:
             waiter = self.waiters[0]
             if not waiter.lines:
@@ -91,11 +94,15 @@ class Line:
 class Waiting:
     """All who wait in one namespace.
 
+    Args:
+        holds: whether a key of the namespace holds a kind of value now.
+
     Attributes:
         lines: by kind and key; none is empty.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, holds: Callable[[str, u8], bool]) -> None:
+        self.holds: Final = holds
         self.lines: Final[dict[tuple[int, str], Line]] = {}
 
     def add(self, waiter: Waiter) -> None:

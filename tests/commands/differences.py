@@ -207,6 +207,20 @@ DIFFERENCES: Final = [
         "valkey",
     ),
     Difference(
+        "BLPOP BRPOP BLMOVE BRPOPLPUSH BLMPOP BZPOPMIN BZPOPMAX BZMPOP",
+        ["-ERR timeout is negative"],
+        ["-ERR timeout is out of range"],
+        "a timeout beyond 64 bits is too long; theirs overflows",
+        "redis",
+    ),
+    Difference(
+        "CLIENT",
+        [":*", NUMBER],
+        ["-ERR unknown subcommand or wrong number of arguments for *"],
+        "more words than there may be are refused, as in Redis 7.2",
+        "valkey",
+    ),
+    Difference(
         "CLIENT",
         [CLIENT_ID],
         ["$*", "=*"],

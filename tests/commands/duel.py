@@ -9,6 +9,7 @@ in the real server's COMMAND INFO say; which replies are meant to differ, `diffe
    with it; refusals must be the same to the byte, other replies of the same type.
 3. Where replies differ as they are meant to, or are left to chance, data may differ too:
    it is prepared anew.
+4. A call of a command that waits runs in a transaction, where nothing does.
 """
 
 from __future__ import annotations
@@ -33,9 +34,7 @@ from conditions import has_same_scores
 from differences import why_different
 from real_servers import HOST, RealServer
 
-import cachestorm_server.clients
-import cachestorm_server.configuration
-import cachestorm_server.introspection  # noqa: F401  they declare commands
+import cachestorm_server.server  # noqa: F401  it declares commands
 from cachestorm.declare.declaration import Declaration
 from cachestorm.declare.registry import REGISTRY
 from cachestorm_server.endpoint import Endpoint
@@ -112,7 +111,10 @@ class Duel:
             return
         self._keep_time()
         undefined = is_undefined(argv, self.ours)
-        (expected,), (actual,) = self.theirs.run([argv]), self.ours.run([argv])
+        is_blocking = "blocking" in declaration.flags.split()
+        expected, actual = [
+            _answer(side, argv, is_blocking) for side in (self.theirs, self.ours)
+        ]
         tips = self.tips(declaration)
         if not self._are_alike(argv, tips, expected, actual):
             if not undefined:
@@ -248,6 +250,15 @@ def stores_any_order(argv: list[bytes]) -> bool:
     """Whether elements are stored that an order says nothing about: a set's, by a pattern."""
     options = [arg.upper() for arg in argv]
     return b"BY" in options and b"STORE" in options
+
+
+def _answer(side: Ours | Theirs, argv: list[bytes], is_blocking: bool) -> Reply:
+    """The reply to a call; to one that might wait, in a transaction, where none does."""
+    if not is_blocking:
+        (reply,) = side.run([argv])
+        return reply
+    _, queued, run = side.run([[b"MULTI"], argv, [b"EXEC"]])
+    return queued if queued.mark == "-" else _list_of(run)[0]
 
 
 def _list_of(reply: Reply) -> list[Reply]:

@@ -68,8 +68,6 @@ SPECIAL: Final = [b"\r\n", b"'", b'"', b"-", b"$-1", b"%s", b"\x1b[0m", b"A" * 3
 
 # What would end the real server, or keep it from answering, if it were called rightly.
 HANDS_OFF = {"SHUTDOWN", "DEBUG", "MONITOR", "REPLICAOF", "FAILOVER", "CLIENT PAUSE"}
-# It looks at its arguments in another order in each version.
-HANDS_OFF |= {"CLIENT UNBLOCK"}
 
 MOST_REPEATS = 3
 OPTION_CHANCE = 0.4

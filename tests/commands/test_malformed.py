@@ -44,8 +44,6 @@ def drawn(duel: Duel, chance: random.Random, of_connection: bool) -> list[Declar
         for declaration in REGISTRY
         if declaration.connection == of_connection
         and declaration.name not in HANDS_OFF
-        # one that is called rightly waits: `tests/conversations` compares these
-        and "blocking" not in declaration.flags.split()
         and not duel.lacks(declaration)
     ]
     found *= CALLS_OF_A_CONNECTION if of_connection else CALLS_A_COMMAND

@@ -121,9 +121,7 @@ def is_left_out(line: str, ours: Ours, client: str, resp3: bool, is_older: bool)
     if session.is_blocked():
         return True
     if session.transaction is not None:
-        if name in ("WATCH", "MULTI"):
-            return True
-        return not resp3 and name in ("BLMOVE", "BRPOPLPUSH")
+        return name in ("WATCH", "MULTI")
     return False
 
 

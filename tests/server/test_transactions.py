@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Callable
+from functools import partial
 
 import pytest
 import redis
@@ -12,8 +13,8 @@ from real_servers import HOST
 from servers import our_server
 
 from cachestorm import Cache, ManualClock
-from cachestorm.declare.registry import REGISTRY
-from cachestorm.keyspace.latch import COMPILED
+from cachestorm.declare.declaration import DECLARATIONS, Declaration, Declarations
+from cachestorm.declare.registry import REGISTRY, Registry
 from cachestorm.keyspace.shared_state import SLICE
 from cachestorm_server import server as declares_commands
 from cachestorm_server.endpoint import Endpoint
@@ -217,14 +218,30 @@ def test_a_write_without_room_fails_alone() -> None:
     cache._check()
 
 
-@pytest.mark.skipif(COMPILED, reason="a compiled plan takes no other method")
-def test_a_command_that_breaks_breaks_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    session, _ = two_sessions(Cache())
-    plan = REGISTRY.find(b"echo")
-    assert plan is not None
-    monkeypatch.setattr(plan, "answer", lambda target, argv: [1, object()])
-    assert say(session, "MULTI", "ECHO x", "PING", "EXEC").endswith(
-        b"*2\r\n-ERR internal error\r\n+PONG\r\n"
+def test_a_command_that_breaks_breaks_alone() -> None:
+    declarations = Declarations()
+    for declaration in DECLARATIONS:
+        declarations.add(declaration)
+
+    def breaks(session: Session) -> object:
+        raise RuntimeError("broken")
+
+    def gives_no_reply(session: Session) -> object:
+        return [1, object()]
+
+    command = partial(
+        Declaration,
+        group="test",
+        complexity="",
+        summary="",
+        connection=True,
+        declarations=declarations,
+    )
+    command("BREAK")(breaks)
+    command("GARBLE")(gives_no_reply)
+    session = Session(Endpoint(Cache(), Registry(declarations), Settings()))
+    assert say(session, "MULTI", "BREAK", "GARBLE", "PING", "EXEC").endswith(
+        b"*3\r\n-ERR internal error\r\n-ERR internal error\r\n+PONG\r\n"
     )
     assert not session.cache._store.transaction
 

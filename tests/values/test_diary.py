@@ -13,6 +13,7 @@ from cachestorm.values.buffer import SHORTEST, Buffer
 from cachestorm.values.container import Container
 from cachestorm.values.hash import Hash
 from cachestorm.values.list import ListValue
+from cachestorm.values.placed import Placed, Touched
 from cachestorm.values.set import SetValue
 from cachestorm.values.sorted_set import FEW_ROWS, SortedSet, spelling
 from cachestorm.values.weights import Boxed, box, unbox
@@ -76,6 +77,9 @@ def apply(container: Container, chance: Chance) -> None:
         container.apply(cast("tuple[object, ...]", record))
 
 
+# who follows a container, by its id
+FOLLOWING: dict[int, list[Touched]] = {}
+
 COMMON: dict[str, Call] = {
     "apply": apply,
     "replay": lambda each, chance: each.replay(records_of_another(each, chance)),
@@ -85,6 +89,19 @@ COMMON: dict[str, Call] = {
     "twin": lambda each, chance: each.twin(),
     "copy_some": copy_some,
 }
+
+
+def follow(container: Placed, chance: Chance) -> None:
+    """Somebody follows it, and is told of all that is touched from then on."""
+    touched = Touched()
+    container.follow(touched)
+    FOLLOWING.setdefault(id(container), []).append(touched)
+
+
+def unfollow(container: Placed, chance: Chance) -> None:
+    """One of them stops; or somebody who never began."""
+    following = FOLLOWING.get(id(container)) or [Touched()]
+    container.unfollow(following.pop())
 
 
 def expire(fields: Hash, chance: Chance) -> None:
@@ -131,6 +148,8 @@ def wrote(buffer: Buffer, chance: Chance) -> None:
 # what the diary has to know.
 CALLS: dict[type[Container], dict[str, Call]] = {
     Hash: {
+        "follow": follow,
+        "unfollow": unfollow,
         "put": lambda each, chance: each.put(name(chance), held(chance)),
         "change": lambda each, chance: each.change(name(chance), held(chance)),
         "remove": lambda each, chance: each.remove(name(chance)),
@@ -168,6 +187,8 @@ CALLS: dict[type[Container], dict[str, Call]] = {
         "copy_without": lambda each, chance: each.copy_without(ListValue(), 0, len(each), []),
     },
     SetValue: {
+        "follow": follow,
+        "unfollow": unfollow,
         "add": lambda each, chance: each.add(name(chance)),
         "remove": lambda each, chance: each.remove(name(chance)),
         "member_at": lambda each, chance: len(each) and each.member_at(index(each, chance)),
@@ -175,6 +196,8 @@ CALLS: dict[type[Container], dict[str, Call]] = {
         "some": lambda each, chance: each.some(*span(each, chance)),
     },
     SortedSet: {
+        "follow": follow,
+        "unfollow": unfollow,
         "put": lambda each, chance: each.put(name(chance), chance.choice(SCORES)),
         "remove": lambda each, chance: each.remove(name(chance)),
         "remove_slice": lambda each, chance: each.remove_slice(*span(each, chance)),
@@ -199,7 +222,7 @@ CALLS: dict[type[Container], dict[str, Call]] = {
     },
 }
 # What only fills a container that is new, or ends one that is gone.
-BEFORE_AND_AFTER = {"take_apart", "fill", "append", "place", "rank_last", "follow", "unfollow"}
+BEFORE_AND_AFTER = {"take_apart", "fill", "append", "place", "rank_last"}
 # So often for each call of another method.
 OFTEN = {"put": 6, "push": 6, "add": 4, "change": 3, "expire": 3, "remove": 2}
 
