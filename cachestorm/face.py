@@ -356,9 +356,10 @@ class Face(Edge, Generic[V]):
         function: None = None,
         /,
         *,
-        key: str | Callable[P, str] | None = None,
+        key: str | Callable[..., str] | None = None,
         ttl: object = _UNSET,
-        tags: Iterable[str] | Callable[[T], Iterable[str]] = (),
+        # not of P and T: a type checker would bind them here, where it knows no function yet
+        tags: Iterable[str] | Callable[[Any], Iterable[str]] = (),
         typed: bool = False,
         ignore: Iterable[str] = (),
         **options: Any,

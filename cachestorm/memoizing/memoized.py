@@ -6,7 +6,7 @@ A memoized function is a plain function with these controls as attributes. An ob
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple, ParamSpec, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, ParamSpec, Protocol, TypeVar, overload
 
 from cachestorm.errors import CacheStormError
 
@@ -56,7 +56,10 @@ class Memoized(Protocol[P, R_co]):
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R_co:
         """The result, kept or new."""
 
-    def __get__(self, instance: Any, owner: Any = None) -> Callable[..., R_co]: ...
+    @overload
+    def __get__(self, instance: None, owner: Any = None) -> Memoized[P, R_co]: ...
+    @overload
+    def __get__(self, instance: object, owner: Any = None) -> Callable[..., R_co]: ...
 
     @property
     def uncached(self) -> Callable[P, R_co]:
