@@ -24,6 +24,7 @@ from cachestorm_server.settings import Settings
 
 if TYPE_CHECKING:
     from cachestorm_server.session import Session
+    from cachestorm_server.speaker import Speaker
 
 
 class Wake:
@@ -80,6 +81,8 @@ class Endpoint:
         cut_off: clients disconnected for too much unsent output.
         wake: has the event loop call `deliver`; any thread may call it.
         executing: the session that is being answered while pushes are delivered.
+        is_delivering: what is pushed is sent when all that was posted has been.
+        told: the sessions that something was pushed to in the delivery.
         monitors: the sessions that are shown what others ask, by id.
     """
 
@@ -117,6 +120,8 @@ class Endpoint:
         self.cut_off: i64 = 0
         self.wake: Callable[[], None] | None = None
         self.executing: Session | None = None
+        self.is_delivering: bool = False
+        self.told: list[Speaker] = []
         self.monitors: Final[dict[int, Session]] = {}
         self._posts: Final[deque[tuple[int, object]]] = deque()
         self._is_awake: bool = False
@@ -148,12 +153,20 @@ class Endpoint:
         """Pushes what was posted. Called by the event loop."""
         self._is_awake = False
         posts = self._posts
-        # no more than there are now: threads that post all the time must not hold the loop
-        for _ in range(len(posts)):
-            session_id, value = posts.popleft()
-            session = self.sessions.get(session_id)
-            if session is not None:
-                session.take(value)
+        self.is_delivering = True
+        try:
+            # no more than there are now: threads that post all the time must not hold the loop
+            for _ in range(len(posts)):
+                session_id, value = posts.popleft()
+                session = self.sessions.get(session_id)
+                if session is not None:
+                    session.take(value)
+        finally:
+            self.is_delivering = False
+            told = self.told
+            self.told = []
+            for speaker in told:
+                speaker.send_told()
         if posts and self.wake is not None and not self._is_awake:
             self._is_awake = True
             self.wake()

@@ -48,6 +48,8 @@ class Speaker:
         self.subscriptions: Subscriptions | None = None
         # what waits for the reply that is being made
         self._pushes: list[bytes] = []
+        # what waits for the end of the delivery: sent in one piece, for a write is dear
+        self._unsent: list[bytes] = []
         # since when its output has been above the soft limit; -1 when it is not
         self._soft_since_tick: i64 = -1
 
@@ -65,12 +67,28 @@ class Speaker:
 
     def push_bytes(self, data: bytes) -> None:
         """As `push`, for what is in RESP already and known to be understood."""
-        carrier = self.carrier
-        if self.closing or carrier is None:
+        if self.closing or self.carrier is None:
             return
-        if self.endpoint.executing is self:
+        endpoint = self.endpoint
+        if endpoint.executing is self:
             self._pushes.append(data)
             self.guarded = True
+        elif endpoint.is_delivering:
+            if not self._unsent:
+                endpoint.told.append(self)
+            self._unsent.append(data)
+        else:
+            self._send(data)
+
+    def send_told(self) -> None:
+        """Sends what was pushed in the course of a delivery."""
+        unsent = self._unsent
+        self._unsent = []
+        self._send(b"".join(unsent))
+
+    def _send(self, data: bytes) -> None:
+        carrier = self.carrier
+        if self.closing or carrier is None:
             return
         self.endpoint.net_out_bytes += len(data)
         carrier.send(data)
