@@ -101,7 +101,8 @@ class View(MutableMapping[str, T]):
         """Sets a key. Returns whether it was set.
 
         Args:
-            options: `nx`, `xx`, `keepttl`, `idle`, `ttl_jitter`, as in `Cache.set`.
+            options: `nx`, `xx`, `keepttl`, `idle`, `ttl_jitter`, `if_unchanged`, as in
+                `Cache.set`.
 
         Raises:
             TypeError: for a value that is not of the type; nothing has changed.

@@ -513,7 +513,7 @@ DIFFERENCES: Final = [
         "OBJECT",
         [":*"],
         ["-ERR idle time is not tracked*"],
-        "recency is kept as a count of accesses, not as a time",
+        "recency is kept as a count of accesses; a time only of keys with an idle time",
     ),
     Difference(
         "SORT SORT_RO",

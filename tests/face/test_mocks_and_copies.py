@@ -66,14 +66,18 @@ def test_a_compiled_cache_takes_no_attributes_and_says_so() -> None:
         cache.colour = "red"
 
 
-def test_a_mock_is_made_by_the_signatures_of_a_cache() -> None:
+def test_a_mock_knows_the_names_of_a_cache_and_of_the_source_the_signatures() -> None:
     made = mock.create_autospec(Cache, instance=True)
     made.get.return_value = "mocked"
     assert made.get("k") == "mocked"
-    with pytest.raises(TypeError):
-        made.get()
     with pytest.raises(AttributeError):
         made.fetch("k")
+    if COMPILED:
+        # unittest.mock looks at the signatures of Python functions only
+        assert made.get() == "mocked"
+    else:
+        with pytest.raises(TypeError):
+            made.get()
 
 
 def test_a_class_of_your_own_can_be_referred_to_weakly() -> None:

@@ -11,6 +11,8 @@ import pytest
 from wrong_calls import NATIVE, WRITTEN, WRONG_CALLS
 
 import cachestorm
+import cachestorm_cli
+import cachestorm_server
 from cachestorm import COMPILED, MISSING, Cache, CacheStormError
 
 
@@ -44,9 +46,14 @@ def test_there_are_many_wrong_calls() -> None:
 
 
 def error_classes() -> list[type[CacheStormError]]:
-    for module in pkgutil.walk_packages(cachestorm.__path__, "cachestorm."):
-        if not module.name.endswith(("__main__", "plugin")):
-            importlib.import_module(module.name)
+    for package in (cachestorm, cachestorm_server, cachestorm_cli):
+        for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
+            # what is for a framework is imported by it alone
+            if (
+                not module.name.endswith(("__main__", "plugin"))
+                and "contrib" not in module.name
+            ):
+                importlib.import_module(module.name)
     found: list[type[CacheStormError]] = []
     waiting = [CacheStormError]
     while waiting:

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from cachestorm.keyspace.shared_state import SLICE
+from cachestorm_server.http_wire import LARGEST_ANSWER
 from cachestorm_server.json_commands import (
     MOST_VALUES,
     BadJsonError,
@@ -272,3 +273,30 @@ def test_an_empty_list_of_an_option_is_as_good_as_none(endpoint) -> None:
     assert endpoint.post(command).json == {"result": "OK"}
     assert endpoint.cache.tags("k") == []
     assert endpoint.post({"command": "DEL", "keys": []}).status == 400
+
+
+DRAWS = {"set": "SRANDMEMBER", "hash": "HRANDFIELD", "ranks": "ZRANDMEMBER"}
+
+
+@pytest.mark.parametrize(("key", "command"), DRAWS.items(), ids=DRAWS.values())
+def test_a_reply_beyond_the_bound_is_refused_and_others_are_served(
+    endpoint, key: str, command: str
+) -> None:
+    cache = endpoint.cache
+    cache.sadd("set", "m")
+    cache.hset("hash", "f", "v")
+    cache.zadd("ranks", {"m": 1})
+    for count in (-(2**63) + 1, -(2**40)):
+        status, code, message = error_of(endpoint.post({"command": [command, key, count]}))
+        assert (status, code) == (400, "ERR")
+        assert message.endswith("(max_reply): ask for less at once")
+    assert len(endpoint.result(command, key, -3)) == 3
+
+
+def test_what_comes_after_too_many_large_answers_is_not_run(endpoint) -> None:
+    endpoint.cache.set("large", b"x" * 1_000_000)
+    large = {"command": ["MGET", *["large"] * 20]}
+    answer = endpoint.post([*[large] * 20, {"command": ["SET", "k", "v"]}])
+    assert len(answer.body) < LARGEST_ANSWER + 21_000_000
+    assert "not run: the answers before it are too large" in answer.json[-1]["error"]["message"]
+    assert endpoint.cache.exists("k") == 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import copy
 import gc
 import pickle
@@ -104,6 +105,20 @@ def test_the_other_options_of_set_hold_as_well() -> None:
     assert (cache.get("k"), cache.ttl("k")) == ({"a": 1}, 7)
     with pytest.raises(ExcludingOptionsError, match="get=True and if_unchanged"):
         cache.set("k", "new", get=True, if_unchanged=cache.version())
+
+
+def test_so_it_is_awaited() -> None:
+    async def overtaken() -> list[object]:
+        cache = Cache().aio
+        done = []
+        for is_invalidated in (False, True):
+            version = await cache.version(tags=["t"])
+            if is_invalidated:
+                await cache.invalidate("t")
+            done.append(await cache.set("k", is_invalidated, if_unchanged=version))
+        return [*done, await cache.get("k")]
+
+    assert asyncio.run(overtaken()) == [True, False, False]
 
 
 def test_only_a_version_of_the_same_namespace_will_do() -> None:
