@@ -9,15 +9,12 @@ import time
 import pytest
 import redis
 import redis.asyncio
+from conversing import sessions_of, turn
 from real_servers import HOST
 from servers import RunningServer, our_server
 
 from cachestorm import Cache
-from cachestorm.declare.registry import REGISTRY
 from cachestorm_server import server as declares_commands
-from cachestorm_server.endpoint import Carrier, Endpoint
-from cachestorm_server.session import Session
-from cachestorm_server.settings import Settings
 
 assert declares_commands
 
@@ -172,44 +169,6 @@ def test_a_server_that_stops_ends_all_waiting() -> None:
 
 
 # -- without sockets
-
-
-class Inbox(Carrier):
-    """What a session sends by itself."""
-
-    def __init__(self, session: Session) -> None:
-        super().__init__()
-        self.data = b""
-        self._session = session
-        self._is_resumed = False
-
-    def resume(self) -> None:
-        self._is_resumed = True
-
-    def take_turn(self) -> None:
-        """What a connection does in a later turn of the loop."""
-        if self._is_resumed:
-            self._is_resumed = False
-            self.data += self._session.receive(b"")
-
-
-def turn(endpoint: Endpoint) -> None:
-    """A turn of the loop: what was posted is delivered, and woken sessions go on."""
-    endpoint.deliver()
-    for session in list(endpoint.sessions.values()):
-        if isinstance(session.carrier, Inbox):
-            session.carrier.take_turn()
-
-
-def sessions_of(cache: Cache, count: int) -> list[tuple[Session, Inbox]]:
-    endpoint = Endpoint(cache, REGISTRY, Settings())
-    made = []
-    for _ in range(count):
-        session = Session(endpoint)
-        inbox = Inbox(session)
-        session.carrier = inbox
-        made.append((session, inbox))
-    return made
 
 
 def test_a_woken_session_does_not_write_into_the_reply_of_another() -> None:
