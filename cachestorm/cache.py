@@ -10,9 +10,9 @@ its name through the plan that the wire uses.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from types import TracebackType
-from typing import TYPE_CHECKING, Final, Generic, cast
+from typing import TYPE_CHECKING, Any, Final, Generic, Literal, cast
 
 from mypy_extensions import mypyc_attr
 
@@ -59,6 +59,7 @@ from cachestorm.settings import (
 )
 from cachestorm.sizes import human_bytes
 from cachestorm.typevars import V
+from cachestorm.values.forms import forms_of
 
 if TYPE_CHECKING:
     from cachestorm.reaper import Reaper
@@ -109,11 +110,20 @@ class Cache(
         hot_keys: whether hits are counted for `hotkeys`.
         namespaces: namespaces that there are from the start, each with what `namespace` takes,
             as in `{"sessions": {"default_ttl": "30m", "max_memory": "8mb"}, "pages": {}}`.
+        codec: as what objects are stored, `"json"`, `"msgpack"`, `"pickle"`, or by an object
+            with `encode` and `decode`; None for the objects themselves, which are JSON on
+            the wire. Nothing that comes from the wire is ever decoded.
+        copy: whether objects are copied as they come and as they go, so that nobody shares one
+            with the cache; or the function that does it.
+        decode: an encoding by which values that are bytes are given as `str`; None: as bytes.
+        weigher: gives what an object is charged at, in bytes, instead of an estimate.
+        detect_mutation: raise a MutatedValueError when an object is read that was changed
+            after it was stored; `"log"` to log a warning. To find mistakes, as it is slow.
         clock: where deadlines are measured; a test gives a `ManualClock`.
 
     Raises:
-        ConfigError: for an invalid size, limit, policy or sample.
-        TypeError: for a clock that is not a `Clock`.
+        ConfigError: for an invalid size, limit, policy, sample, codec or other setting.
+        TypeError: for a setting of the wrong type, such as a clock that is not a `Clock`.
 
     Example:
         >>> cache = Cache(max_memory="64mb")
@@ -138,8 +148,14 @@ class Cache(
         max_reply: int | str | None = None,
         hot_keys: bool = True,
         namespaces: Mapping[str, Mapping[str, object]] | None = None,
+        codec: object = None,
+        copy: bool | Callable[[Any], Any] = False,
+        decode: str | None = None,
+        weigher: Callable[[Any], int] | None = None,
+        detect_mutation: bool | Literal["log"] = False,
         clock: Clock | None = None,
     ) -> None:
+        forms = forms_of(codec, copy, decode, weigher, detect_mutation)
         self._store = Store(
             _clock_of(clock),
             limit_bytes(max_memory),
@@ -151,6 +167,9 @@ class Cache(
         self._space = self._store.space(DEFAULT)
         self._reference = self._store.reference(self._space)
         self._serves_others = False
+        self._forms = forms
+        if forms is not None and forms.is_opening:
+            self._store.open_values()
         self._space.default_ttl_ms = default_ttl_ms_of(default_ttl)
         self._store.max_reply_bytes = limit_bytes(max_reply)
         guard(self._store)
@@ -228,15 +247,19 @@ class Cache(
         view._space = space
         view._reference = reference
         view._serves_others = serves_others
+        view._forms = self._forms
         return view
 
     def serving_others(self) -> Cache[V]:
         """A view of the same namespace for an event loop that must not be held.
 
         A command that works in slices does the first one there and raises `Unfinished`, whose
-        long_command the caller goes on with.
+        long_command the caller goes on with. Values come from it as they are stored: `to_wire`
+        knows what bytes stand for them.
         """
-        return self._view(self._space, self._reference, True)
+        view = self._view(self._space, self._reference, True)
+        view._forms = None
+        return view
 
     def database(self, number: int) -> Cache[V]:
         """The namespace that SELECT calls by a number: 0 is `default`, n is `db<n>`.

@@ -270,6 +270,18 @@ def sort_by_bytes(names: list[str]) -> None:
     names.sort()
 
 
+class Stored:
+    """An object that a cache keeps in another form than itself: see `values/forms.py`."""
+
+    def load(self) -> object:
+        """The object, for a caller in this process. May run a user's code."""
+        raise NotImplementedError
+
+    def wire(self) -> bytes:
+        """The bytes that stand for it at endpoints that speak bytes."""
+        raise NotImplementedError
+
+
 def to_wire(value: object) -> bytes:
     """The bytes that stand for a stored value at every endpoint that speaks bytes.
 
@@ -290,10 +302,17 @@ def to_wire(value: object) -> bytes:
         return digits_of(value).encode("ascii")
     if isinstance(value, float):
         return plain_float(value)
-    return _to_json(value)
+    if isinstance(value, Stored):
+        return value.wire()
+    return json_of(value)
 
 
-def _to_json(value: object) -> bytes:
+def json_of(value: object) -> bytes:
+    """A value as JSON.
+
+    Raises:
+        CodecError: for what JSON cannot carry.
+    """
     import json
 
     try:

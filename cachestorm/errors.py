@@ -293,3 +293,8 @@ class MissingExtraError(CacheStormError, ImportError):
     def __init__(self, asked_for: str, module: str = "") -> None:
         why = f", because {module} is not installed" if module else ""
         super().__init__(f"{asked_for} needs the server{why}: pip install 'cachestorm[server]'")
+
+
+@mypyc_attr(native_class=False)
+class MutatedValueError(CacheStormError, RuntimeError):
+    """A stored object was changed by somebody who had it, without writing it."""

@@ -27,7 +27,6 @@ from cachestorm.operations.lifetimes import Lasting
 from cachestorm.operations.names import checked_tags, exact_key, key_values, keys_of
 from cachestorm.operations.string_values import is_whole, kind_of, whole
 from cachestorm.typevars import D, V
-from cachestorm.values.weights import box
 
 if TYPE_CHECKING:
     from cachestorm.cache import Cache
@@ -185,9 +184,11 @@ class WholeMapping(Edge, Generic[V]):
                 entry = space.peek(key)
                 if entry is not None and is_whole(entry):
                     found.append((key, cast(V, whole(space, entry))))
-            return found
         finally:
             self._leave()
+        if self._forms is not None:
+            return [(key, cast(V, self._give(value, _MISSING))) for key, value in found]
+        return found
 
     def clear(self) -> None:
         """Empties this namespace and no other: keys, tags and links."""
@@ -313,7 +314,7 @@ class WholeMapping(Edge, Generic[V]):
         if expected is _MISSING:
             return self.add(key, value, ttl, tags=names or ())
         kind = kind_of(value)
-        held = box(value)
+        held = self._box(value)
         lasting = Lasting(ttl)
         while True:
             before = self._entry(key)
@@ -378,7 +379,7 @@ class WholeMapping(Edge, Generic[V]):
             if entry.expires_at_ms != 0:
                 ttl = int(entry.expires_at_ms - space.shared.now_ms()) / 1000
             idle = space.idle_of(entry)
-            return EntryInfo(
+            info = EntryInfo(
                 key,
                 kind_name(entry),
                 whole(space, entry) if is_whole(entry) else None,
@@ -390,6 +391,9 @@ class WholeMapping(Edge, Generic[V]):
             )
         finally:
             self._leave()
+        if self._forms is not None:
+            return info._replace(value=self._give(info.value, None))
+        return info
 
     # -- as what is closed
 

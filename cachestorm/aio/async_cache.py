@@ -75,6 +75,8 @@ class AsyncCache:
     def __init__(self, cache: Cache) -> None:
         self.cache: Final = cache
         self._serving: Final = cache.serving_others()
+        # not for the wire
+        self._serving._forms = cache._forms
 
     def __reduce__(self) -> Any:
         # what the cache says of itself

@@ -20,6 +20,8 @@ from mypy_extensions import mypyc_attr, trait
 from cachestorm.keyspace.keyspace import Keyspace
 from cachestorm.keyspace.store import NamespaceReference, Store
 from cachestorm.operations.long_command import LongCommand, Unfinished, finish
+from cachestorm.values.forms import Forms
+from cachestorm.values.weights import box
 
 
 @mypyc_attr(allow_interpreted_subclasses=True)
@@ -33,6 +35,8 @@ class Edge:
     _reference: NamespaceReference
     # whether the caller does the slices of a long command himself
     _serves_others: bool
+    # what is done with values as they come and go; None for nothing, and for the wire
+    _forms: Forms | None
 
     @classmethod
     def __class_getitem__(cls, kind: object) -> GenericAlias:
@@ -45,6 +49,16 @@ class Edge:
 
     def _leave(self) -> None:
         self._store.leave()
+
+    def _box(self, value: object) -> object:
+        """A value as the store is to hold it; before the lock is taken."""
+        forms = self._forms
+        return box(value) if forms is None else forms.take(value)
+
+    def _give(self, value: object, default: object) -> object:
+        """A stored value as the caller gets it; after the lock has been given back."""
+        forms = self._forms
+        return value if forms is None or value is default else forms.give(value)
 
     def _run(self, long_command: LongCommand) -> object:
         """Runs a long command to its end; in a transaction, without a pause.

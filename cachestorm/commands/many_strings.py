@@ -23,7 +23,6 @@ from cachestorm.operations.names import checked_tags, key_values, keys_of
 from cachestorm.operations.reply_size import ReplySize
 from cachestorm.operations.string_values import is_whole, kind_of, whole
 from cachestorm.typevars import D, V
-from cachestorm.values.weights import box
 
 command: Final = partial(Declaration, group="string")
 
@@ -49,9 +48,9 @@ class ManyStrings(Edge, Generic[V]):
     def mget(self, *keys: str | Iterable[str], default: object = None) -> list[Any]:
         """The values of keys in order, `default` for each that is missing or a container."""
         names = keys_of(keys)
+        found: list[Any] = []
         space = self._enter()
         try:
-            found: list[Any] = []
             size = ReplySize(space)
             for name in names:
                 entry = space.find(name)
@@ -60,9 +59,11 @@ class ManyStrings(Edge, Generic[V]):
                 else:
                     size.take(size_of(entry.kind, space.value(entry)))
                     found.append(whole(space, entry))
-            return found
         finally:
             self._leave()
+        if self._forms is not None:
+            return [self._give(value, default) for value in found]
+        return found
 
     @command(
         "MSET key:ow-update value [key value ...]",
@@ -125,7 +126,7 @@ class ManyStrings(Edge, Generic[V]):
             raise ExcludingOptionsError("nx=True and xx=True exclude each other")
         if keepttl and ttl is not _UNSET:
             raise ExcludingOptionsError("keepttl=True and a time to live exclude each other")
-        values = {key: box(value) for key, value in key_values(mapping)}
+        values = {key: self._box(value) for key, value in key_values(mapping)}
         kinds = [kind_of(held) for held in values.values()]
         ttl = plain_ttl(ttl)
         space = self._enter()
@@ -150,7 +151,7 @@ class ManyStrings(Edge, Generic[V]):
     def _put_many(
         self, mapping: object, ttl: object, tags: Iterable[str], only_new: bool
     ) -> bool:
-        values = {name: box(value) for name, value in key_values(mapping)}
+        values = {name: self._box(value) for name, value in key_values(mapping)}
         kinds = [kind_of(held) for held in values.values()]
         names = checked_tags(tags)
         ttl = plain_ttl(ttl)

@@ -21,12 +21,12 @@ from cachestorm.errors import ExcludingOptionsError
 from cachestorm.events import Cause
 from cachestorm.keyspace.latch import FINALIZERS_INTERRUPT, NOTHING_INTERRUPTS, STEPS_ARE_ATOMIC
 from cachestorm.keyspace.version import CURRENT, OUTDATED, Version
-from cachestorm.markers import UNSET
+from cachestorm.markers import MISSING, UNSET
 from cachestorm.operations.lifetimes import Lasting, deadline_of, plain_ttl
 from cachestorm.operations.names import checked_tags, exact_key
 from cachestorm.operations.string_values import kind_of, length_of, whole, wire_scalar
 from cachestorm.typevars import D, V
-from cachestorm.values.weights import box, is_shared
+from cachestorm.values.weights import is_shared
 
 command: Final = partial(Declaration, group="string")
 
@@ -34,6 +34,7 @@ command: Final = partial(Declaration, group="string")
 JUDGING_TRIES: Final = 200
 
 _UNSET: Final = UNSET
+_MISSING: Final = MISSING
 _NO_TAGS: Final[tuple[str, ...]] = ()
 _DELETED: Final = Cause.DELETED
 _EXPIRED: Final = Cause.EXPIRED
@@ -80,9 +81,10 @@ class Strings(Edge, Generic[V]):
         store = self._store
         store.enter()
         try:
-            return self._space.read_and_tell(key, default)
+            value = self._space.read_and_tell(key, _MISSING)
         finally:
             store.leave()
+        return default if value is _MISSING else self._give(value, _MISSING)
 
     @overload
     def set(
@@ -195,7 +197,7 @@ class Strings(Edge, Generic[V]):
             lasting = Lasting(ttl)
             return self._set_with(key, value, lasting, nx, xx, get, keepttl, tags, None)
         if kind != STRING and not is_shared(value):
-            value = box(value)
+            value = self._box(value)
         store = self._store
         space = self._space
         now: i64 = 0
@@ -251,19 +253,21 @@ class Strings(Edge, Generic[V]):
         default: object,
     ) -> object:
         kind = kind_of(value)
-        held = value if kind == STRING else box(value)
+        held = value if kind == STRING else self._box(value)
         names = None if tags is _NO_TAGS else checked_tags(tags)
         space = self._enter()
         try:
             if nx or xx or get or keepttl:
-                return self._set_if(
+                found = self._set_if(
                     key, held, kind, lasting, nx, xx, get, keepttl, names, default
                 )
-            lasting.begin("set", space, space.shared.now_ms())
-            space.put(key, held, kind, lasting.deadline_ms, names, lasting.idle)
-            return True
+            else:
+                lasting.begin("set", space, space.shared.now_ms())
+                space.put(key, held, kind, lasting.deadline_ms, names, lasting.idle)
+                found = True
         finally:
             self._leave()
+        return self._give(found, default) if get else found
 
     def _set_unchanged(
         self,
@@ -282,7 +286,7 @@ class Strings(Edge, Generic[V]):
         if get:
             raise ExcludingOptionsError("get=True and if_unchanged exclude each other")
         kind = kind_of(value)
-        held = value if kind == STRING else box(value)
+        held = value if kind == STRING else self._box(value)
         names = checked_tags(tags)
         for _ in range(JUDGING_TRIES):
             space = self._enter()
@@ -358,7 +362,7 @@ class Strings(Edge, Generic[V]):
     ) -> bool:
         key = exact_key(key)
         kind = kind_of(value)
-        held = box(value)
+        held = self._box(value)
         ttl = plain_ttl(ttl)
         space = self._enter()
         try:
@@ -393,15 +397,16 @@ class Strings(Edge, Generic[V]):
         """
         key = exact_key(key)
         kind = kind_of(value)
-        held = box(value)
+        held = self._box(value)
         self._enter()
         try:
             lasting = Lasting(_UNSET)
-            return self._set_if(
+            found = self._set_if(
                 key, held, kind, lasting, False, False, True, False, None, default
             )
         finally:
             self._leave()
+        return self._give(found, default)
 
     @overload
     def getdel(self, key: str) -> V | None: ...
@@ -431,9 +436,9 @@ class Strings(Edge, Generic[V]):
                 return default
             value = whole(space, entry)
             space.remove(entry, _DELETED)
-            return value
         finally:
             self._leave()
+        return self._give(value, default)
 
     @command(
         "DELIFEQ key:rm-delete value",
@@ -512,9 +517,9 @@ class Strings(Edge, Generic[V]):
                 space.remove(entry, _EXPIRED, "del")
             elif (persist or ttl is not _UNSET) and deadline != entry.expires_at_ms:
                 space.set_expiry(entry, deadline)
-            return value
         finally:
             self._leave()
+        return self._give(value, default)
 
 
 @command(

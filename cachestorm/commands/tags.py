@@ -25,7 +25,6 @@ from cachestorm.operations.counting import CountingStale, CountingTag
 from cachestorm.operations.long_command import LongCommand
 from cachestorm.operations.names import checked_tag, checked_tags, exact_key
 from cachestorm.operations.string_values import kind_of
-from cachestorm.values.weights import box
 
 command: Final = partial(Declaration, group="tags", own=True)
 
@@ -107,7 +106,7 @@ class Tags(Edge):
         if not names:
             raise ArityError("settag")
         kind = kind_of(value)
-        held = box(value)
+        held = self._box(value)
         space = self._enter()
         try:
             space.put(key, held, kind, space.default_deadline(), names)

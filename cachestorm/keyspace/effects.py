@@ -33,6 +33,7 @@ from typing import Final, cast
 from librt.threading import Lock
 from mypy_extensions import i64
 
+from cachestorm.codec import Stored
 from cachestorm.events import (
     SPACE,
     VALUES,
@@ -81,6 +82,9 @@ class Listening:
             self.namespace is not None and effect.namespace != self.namespace
         ):
             return
+        if isinstance(effect.value, Stored):
+            # the lock is free; each listener after the first gets the same object
+            effect.value = effect.value.load()
         called = cast("Callable[..., object]", self.listener)
         form = self.form
         if form == WITH_EFFECT:

@@ -78,6 +78,8 @@ class SharedState:
         self.resting: i64 = 0
         # whether listeners want to be told of reads
         self._tells_reads: bool = False
+        # whether what is read is given in another form, see `values/forms.py`
+        self._opens_values: bool = False
         # whether a `get` has to take the latch: in a transaction, or to tell of it
         self.guarded: bool = not STEPS_ARE_ATOMIC
         # whether a command of that transaction is at work
@@ -224,7 +226,12 @@ class SharedState:
     def tell_reads(self, wanted: bool) -> None:
         """Says whether listeners want to be told of reads, all of which take the latch then."""
         self._tells_reads = wanted
-        self.guarded = wanted or self.transaction or not STEPS_ARE_ATOMIC
+        self.guarded = wanted or self.transaction or self._opens_values or not STEPS_ARE_ATOMIC
+
+    def open_values(self) -> None:
+        """Has every `get` take the long way, on which values are given in another form."""
+        self._opens_values = True
+        self.tell_reads(self._tells_reads)
 
     def now_ms(self) -> i64:
         """The time of this visit: asked of the clock once, at its first use."""

@@ -37,16 +37,18 @@ _tasks: Final[set[asyncio.Task[None]]] = set()
 
 def load(cache: Cache, key: str, loader: Loader, options: Options, fresh: bool = False) -> Any:
     """Loads a key for a thread, which blocks until then."""
-    return run(loading_of(cache).fetch(cache, key, loader, options, ThreadWaiter, True, fresh))
+    found = run(loading_of(cache).fetch(cache, key, loader, options, ThreadWaiter, True, fresh))
+    return found if cache._forms is None else cache._forms.fresh(found)
 
 
 async def aload(
     cache: Cache, key: str, loader: Loader, options: Options, fresh: bool = False
 ) -> Any:
     """Loads a key for a task, which awaits it."""
-    return await arun(
+    found = await arun(
         loading_of(cache).fetch(cache, key, loader, options, task_waiter, False, fresh)
     )
+    return found if cache._forms is None else cache._forms.fresh(found)
 
 
 def load_many(
@@ -56,7 +58,7 @@ def load_many(
     found: dict[str, Any] = run(
         fetch_many(loading_of(cache), cache, keys, loader, options, ThreadWaiter, True)
     )
-    return found
+    return _fresh(cache, found)
 
 
 async def aload_many(
@@ -69,7 +71,15 @@ async def aload_many(
     found: dict[str, Any] = await arun(
         fetch_many(loading_of(cache), cache, keys, loader, options, task_waiter, False)
     )
-    return found
+    return _fresh(cache, found)
+
+
+def _fresh(cache: Cache, found: dict[str, Any]) -> dict[str, Any]:
+    """The values of many keys as the cache gives them."""
+    forms = cache._forms
+    if forms is None:
+        return found
+    return {key: forms.fresh(value) for key, value in found.items()}
 
 
 def run(course: Course) -> Any:

@@ -46,7 +46,6 @@ from cachestorm.markers import MISSING, UNSET
 from cachestorm.operations.lifetimes import deadline_of
 from cachestorm.operations.names import checked_tags
 from cachestorm.operations.string_values import kind_of
-from cachestorm.values.weights import box
 
 if TYPE_CHECKING:
     from cachestorm.cache import Cache
@@ -363,7 +362,7 @@ class Loading(Records):
             ttl = options.negative_ttl
         kept = value if keep else None
         kind = kind_of(kept)
-        held = box(kept)
+        held = cache._box(kept)
         is_judged = False
         for attempt in range(LANDING_TRIES):
             space = cache._enter()

@@ -27,7 +27,7 @@ from typing import Final
 from librt.strings import BytesWriter, write_f64_le, write_i64_le
 from mypy_extensions import i64
 
-from cachestorm.codec import bytes_of, is_ascii, object_of, text_of, to_wire
+from cachestorm.codec import Stored, bytes_of, is_ascii, json_of, object_of, text_of
 from cachestorm.entry import HASH, LIST, OBJECT, SET, STRING, ZSET
 from cachestorm.errors import CodecError, PayloadError
 from cachestorm.payload.entry_snapshot import (
@@ -256,7 +256,7 @@ def _write_element(out: BytesWriter, value: object) -> None:
         write_f64_le(out, value)
     else:
         out.append(_JSON)
-        raw = to_wire(value)
+        raw = json_of(value.load()) if isinstance(value, Stored) else json_of(value)
         _write_count(out, len(raw))
         out.write(raw)
 
