@@ -25,6 +25,7 @@ from tests.benchmarks.worker import WorkerError
 CASES = (
     "in_process",
     "families",
+    "decorators",
     "go_peer",
     "invalidation",
     "stalls",

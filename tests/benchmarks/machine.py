@@ -13,7 +13,18 @@ from pathlib import Path
 
 from tests.benchmarks.builds import ROOT
 
-DISTRIBUTIONS = ("librt", "mypy", "cachebox", "cachetools", "lru-dict", "moka-py", "theine")
+DISTRIBUTIONS = (
+    "librt",
+    "mypy",
+    "aiocache",
+    "cachebox",
+    "cachetools",
+    "cashews",
+    "dogpile.cache",
+    "lru-dict",
+    "moka-py",
+    "theine",
+)
 
 
 def run_facts(command: list[str]) -> dict[str, str]:
