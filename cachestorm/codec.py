@@ -102,8 +102,10 @@ def parse_int(raw: object, message: str = "value is not an integer or out of ran
                 if INT64_MIN <= number <= INT64_MAX:
                     return number
     elif isinstance(raw, int) and not isinstance(raw, bool):
-        if INT64_MIN <= raw <= INT64_MAX:
-            return raw
+        # no method of a class of a user's runs when it is used
+        exact = raw if type(raw) is int else int.__int__(raw)
+        if INT64_MIN <= exact <= INT64_MAX:
+            return exact
     elif isinstance(raw, str) and len(raw) <= LONGEST_INTEGER and raw.isascii():
         return parse_int(raw.encode("ascii"), message)
     raise NotAnIntegerError(message)

@@ -22,7 +22,7 @@ from cachestorm.entry import Entry
 from cachestorm.errors import ArgumentError, ArityError, CommandSyntaxError
 from cachestorm.events import Cause
 from cachestorm.keyspace.keyspace import Keyspace
-from cachestorm.operations.names import exact_key, keys_of, word_of
+from cachestorm.operations.names import exact_int, exact_key, keys_of, word_of
 from cachestorm.operations.string_values import (
     buffer_of,
     keep_scalar,
@@ -93,6 +93,8 @@ class Bitmaps(Edge):
         Raises:
             ArgumentError: for an offset beyond 512 MiB, and a value that is not a bit.
         """
+        offset = exact_int(offset)
+        value = exact_int(value)
         key = exact_key(key)
         offset = _checked_offset(offset)
         if value != 0 and value != 1:

@@ -39,7 +39,7 @@ from cachestorm.operations.containers import (
     walk_start,
     walk_stop,
 )
-from cachestorm.operations.names import exact_key, name_of, names_of
+from cachestorm.operations.names import exact_count, exact_int, exact_key, name_of, names_of
 from cachestorm.operations.reply_size import ReplySize
 from cachestorm.patterns import matches
 from cachestorm.values.hash import Hash
@@ -382,6 +382,7 @@ class Hashes(TimedFields):
         Returns:
             Without a count one field, None for a missing key; with one a list.
         """
+        count = exact_count(count)
         key = exact_key(key)
         if count is not None and abs(count) > (INT64_MAX // 2 if withvalues else INT64_MAX):
             raise ArgumentError(_out_of_range(withvalues))
@@ -428,6 +429,8 @@ class Hashes(TimedFields):
         Returns:
             The next cursor, 0 at the end; and what was found.
         """
+        cursor = exact_int(cursor)
+        count = exact_int(count)
         key = exact_key(key)
         glob = None if match is None else bytes_of(match)
         fields: list[str] = []

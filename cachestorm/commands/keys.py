@@ -31,7 +31,7 @@ from cachestorm.markers import MISSING
 from cachestorm.operations.copying import Copying
 from cachestorm.operations.counting import CountingKeys
 from cachestorm.operations.long_command import LongCommand
-from cachestorm.operations.names import exact_key, keys_of
+from cachestorm.operations.names import exact_int, exact_key, keys_of
 from cachestorm.patterns import matches
 
 command: Final = partial(Declaration, group="generic")
@@ -267,6 +267,8 @@ class Keys(Edge):
         Returns:
             The next cursor and a page of keys.
         """
+        cursor = exact_int(cursor)
+        count = exact_int(count)
         if count < 1:
             raise CommandSyntaxError()
         return self._scan(cursor, match, count, type)

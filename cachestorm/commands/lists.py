@@ -22,7 +22,7 @@ from cachestorm.errors import ArgumentError, NoSuchKeyError
 from cachestorm.operations.containers import entry_of, folded, list_at, settle, span
 from cachestorm.operations.list_ends import is_left, move_held, pop_held, push_held
 from cachestorm.operations.long_lists import LONG_LIST, Finding, Inserting, Sifting, Trimming
-from cachestorm.operations.names import exact_key, keys_of, word_of
+from cachestorm.operations.names import exact_count, exact_int, exact_key, keys_of, word_of
 from cachestorm.values.weights import box, unbox
 
 command: Final = partial(Declaration, group="list")
@@ -108,6 +108,7 @@ class Lists(Edge):
         Returns:
             Without a count the element, with one a list.
         """
+        count = exact_count(count)
         return self._pop_elements(key, count, True, default)
 
     @command(
@@ -120,6 +121,7 @@ class Lists(Edge):
     )
     def rpop(self, key: str, count: int | None = None, default: object = None) -> object:
         """Removes elements from the right; else as `lpop`."""
+        count = exact_count(count)
         return self._pop_elements(key, count, False, default)
 
     def _pop_elements(self, key: str, count: int | None, left: bool, default: object) -> object:
@@ -159,6 +161,7 @@ class Lists(Edge):
         Returns:
             The key and the elements; None if there is no list.
         """
+        count = exact_int(count)
         names = keys_of(keys)
         left = is_left(where)
         if not names:
@@ -199,6 +202,8 @@ class Lists(Edge):
     )
     def lrange(self, key: str, start: int = 0, stop: int = -1) -> list[object]:
         """The elements from `start` to `stop`, both included; empty for a missing key."""
+        start = exact_int(start)
+        stop = exact_int(stop)
         if type(key) is not str:
             key = exact_key(key)
         space = self._enter()
@@ -224,6 +229,7 @@ class Lists(Edge):
         Args:
             default: what to give where there is none.
         """
+        index = exact_int(index)
         key = exact_key(key)
         space = self._enter()
         try:
@@ -251,6 +257,7 @@ class Lists(Edge):
             NoSuchKeyError: for a missing key.
             ArgumentError: where there is no element.
         """
+        index = exact_int(index)
         key = exact_key(key)
         held = box(element)
         space = self._enter()
@@ -311,6 +318,7 @@ class Lists(Edge):
         Returns:
             How many were removed.
         """
+        count = exact_int(count)
         key = exact_key(key)
         wire = to_wire(element)
         if not -INT64_MAX <= count <= INT64_MAX:
@@ -325,6 +333,8 @@ class Lists(Edge):
     )
     def ltrim(self, key: str, start: int, stop: int) -> bool:
         """Keeps the elements from `start` to `stop`, both included. Returns True."""
+        start = exact_int(start)
+        stop = exact_int(stop)
         key = exact_key(key)
         space = self._enter()
         try:
@@ -371,6 +381,9 @@ class Lists(Edge):
         Returns:
             Without a count an index or None; with it a list of indices.
         """
+        rank = exact_int(rank)
+        count = exact_count(count)
+        maxlen = exact_int(maxlen)
         key = exact_key(key)
         wire = to_wire(element)
         if rank == 0:

@@ -27,7 +27,7 @@ from cachestorm.entry import STRING, Entry
 from cachestorm.errors import ArgumentError, CodecError, NotAnIntegerError, WrongTypeError
 from cachestorm.keyspace.keyspace import Keyspace
 from cachestorm.operations.arithmetic import float_sum
-from cachestorm.operations.names import exact_key
+from cachestorm.operations.names import exact_int, exact_key
 from cachestorm.operations.string_values import (
     buffer_of,
     keep_scalar,
@@ -183,6 +183,8 @@ class Scalars(Edge):
     )
     def getrange(self, key: str, start: int, end: int) -> bytes:
         """The bytes from `start` to `end`, both included; negative ones count from the end."""
+        start = exact_int(start)
+        end = exact_int(end)
         key = exact_key(key)
         space = self._enter()
         try:
@@ -212,6 +214,7 @@ class Scalars(Edge):
             ArgumentError: for a negative offset, or beyond 512 MiB.
             CodecError: for None, and what JSON cannot carry.
         """
+        offset = exact_int(offset)
         key = exact_key(key)
         patch = _bytes_to_write(value)
         if offset < 0:

@@ -15,7 +15,7 @@ from cachestorm.codec import INT64_MAX
 from cachestorm.commands.edge import Edge
 from cachestorm.declare.declaration import Declaration
 from cachestorm.errors import ArgumentError, ArityError
-from cachestorm.operations.names import exact_key, keys_of
+from cachestorm.operations.names import exact_int, exact_key, keys_of
 from cachestorm.operations.set_combinations import (
     DIFFERENCE,
     INTERSECTION,
@@ -80,6 +80,7 @@ class SetAlgebra(Edge):
         Args:
             limit: stop counting there; 0 for no limit.
         """
+        limit = exact_int(limit)
         names = keys_of(keys)
         if not names:
             raise ArityError("sintercard")

@@ -29,7 +29,7 @@ from cachestorm.operations.containers import (
     walk_start,
     walk_stop,
 )
-from cachestorm.operations.names import exact_key, name_of, names_of
+from cachestorm.operations.names import exact_count, exact_int, exact_key, name_of, names_of
 from cachestorm.operations.set_combinations import set_of
 from cachestorm.patterns import matches
 
@@ -188,6 +188,7 @@ class Sets(SetAlgebra):
         Returns:
             Without a count one member, None for a missing key; with one a list.
         """
+        count = exact_count(count)
         key = exact_key(key)
         if count is not None and count < 0:
             raise ArgumentError("value is out of range, must be positive")
@@ -225,6 +226,7 @@ class Sets(SetAlgebra):
         Returns:
             Without a count one member, None for a missing key; with one a list.
         """
+        count = exact_count(count)
         key = exact_key(key)
         if count is not None and abs(count) > INT64_MAX:
             raise ArgumentError(UNEVEN)
@@ -300,6 +302,8 @@ class Sets(SetAlgebra):
         Returns:
             The next cursor, 0 at the end; and what was found.
         """
+        cursor = exact_int(cursor)
+        count = exact_int(count)
         key = exact_key(key)
         glob = None if match is None else bytes_of(match)
         members: list[str] = []

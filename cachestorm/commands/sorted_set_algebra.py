@@ -16,7 +16,7 @@ from cachestorm.codec import INT64_MAX, parse_float
 from cachestorm.commands.edge import Edge
 from cachestorm.declare.declaration import Declaration
 from cachestorm.errors import ArgumentError, CommandSyntaxError
-from cachestorm.operations.names import exact_key, keys_of
+from cachestorm.operations.names import exact_int, exact_key, keys_of
 from cachestorm.operations.rankings import (
     Combination,
     CountingScores,
@@ -157,6 +157,7 @@ class SortedSetAlgebra(Edge):
         Args:
             limit: stop counting there; 0 for no limit.
         """
+        limit = exact_int(limit)
         if limit < 0:
             raise ArgumentError("LIMIT can't be negative")
         combination = _combination("zintercard", keys, None, "SUM")

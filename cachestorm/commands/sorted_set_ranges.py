@@ -17,7 +17,7 @@ from cachestorm.declare.declaration import Declaration
 from cachestorm.entry import ZSET
 from cachestorm.operations.containers import entry_of, sorted_set_at
 from cachestorm.operations.long_ranges import RemovingRange, StoringRange
-from cachestorm.operations.names import exact_key
+from cachestorm.operations.names import exact_count, exact_int, exact_key
 from cachestorm.operations.optimistic_result import PLAIN
 from cachestorm.operations.ranges import Range, index_range, lex_range, range_of, score_range
 from cachestorm.operations.rows import Scored, members_of, remove_ranks, scored
@@ -113,6 +113,8 @@ class SortedSetRanges(Edge):
         Raises:
             CommandSyntaxError: for options that do not go together.
         """
+        offset = exact_count(offset)
+        count = exact_count(count)
         within = range_of(start, stop, byscore, bylex, rev, offset, count, withscores)
         rows = self._slice_rows(key, within)
         return scored(rows) if withscores else members_of(rows)
@@ -164,6 +166,8 @@ class SortedSetRanges(Edge):
         self, key: str, start: int = 0, stop: int = -1, *, withscores: bool = False
     ) -> list[str] | Scored:
         """The members from rank `start` to `stop`, counted from the highest score."""
+        start = exact_int(start)
+        stop = exact_int(stop)
         rows = self._slice_rows(key, index_range(start, stop).reversed())
         return scored(rows) if withscores else members_of(rows)
 
@@ -184,6 +188,8 @@ class SortedSetRanges(Edge):
         count: int = -1,
     ) -> list[str] | Scored:
         """The members that score from `min` to `max`; else as `zrange` by score."""
+        offset = exact_int(offset)
+        count = exact_int(count)
         within = score_range(min, max).limited(offset, count)
         rows = self._slice_rows(key, within)
         return scored(rows) if withscores else members_of(rows)
@@ -206,6 +212,8 @@ class SortedSetRanges(Edge):
         count: int = -1,
     ) -> list[str] | Scored:
         """The members that score from `max` down to `min`; else as `zrange` by score."""
+        offset = exact_int(offset)
+        count = exact_int(count)
         within = score_range(min, max).limited(offset, count).reversed()
         rows = self._slice_rows(key, within)
         return scored(rows) if withscores else members_of(rows)
@@ -219,6 +227,8 @@ class SortedSetRanges(Edge):
         self, key: str, min: object, max: object, *, offset: int = 0, count: int = -1
     ) -> list[str]:
         """The members from `min` to `max` in the order of bytes, if all score the same."""
+        offset = exact_int(offset)
+        count = exact_int(count)
         return members_of(self._slice_rows(key, lex_range(min, max).limited(offset, count)))
 
     @command(
@@ -230,6 +240,8 @@ class SortedSetRanges(Edge):
         self, key: str, max: object, min: object, *, offset: int = 0, count: int = -1
     ) -> list[str]:
         """The members from `max` down to `min` in the order of bytes, if all score the same."""
+        offset = exact_int(offset)
+        count = exact_int(count)
         return members_of(
             self._slice_rows(key, lex_range(min, max).limited(offset, count).reversed())
         )
@@ -241,6 +253,8 @@ class SortedSetRanges(Edge):
     )
     def zremrangebyrank(self, key: str, start: int, stop: int) -> int:
         """Removes the members from `start` to `stop`. Returns how many there were."""
+        start = exact_int(start)
+        stop = exact_int(stop)
         return self._remove_rows(key, index_range(start, stop))
 
     @command(

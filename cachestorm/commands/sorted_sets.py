@@ -30,7 +30,15 @@ from cachestorm.operations.containers import (
     walk_start,
     walk_stop,
 )
-from cachestorm.operations.names import exact_key, keys_of, name_of, names_of, pairs_of
+from cachestorm.operations.names import (
+    exact_count,
+    exact_int,
+    exact_key,
+    keys_of,
+    name_of,
+    names_of,
+    pairs_of,
+)
 from cachestorm.operations.rows import (
     Scored,
     add_scores,
@@ -278,6 +286,7 @@ class SortedSets(SortedSetRanges, SortedSetAlgebra):
         Returns:
             Pairs of member and score, lowest first.
         """
+        count = exact_count(count)
         return self._pop_rows(key, count, True)
 
     @command(
@@ -296,6 +305,7 @@ class SortedSets(SortedSetRanges, SortedSetAlgebra):
         Returns:
             Pairs of member and score, highest first.
         """
+        count = exact_count(count)
         return self._pop_rows(key, count, False)
 
     def _pop_rows(self, key: str, count: int | None, lowest: bool) -> Scored:
@@ -332,6 +342,7 @@ class SortedSets(SortedSetRanges, SortedSetAlgebra):
         Returns:
             The key and pairs of member and score; None if there is no sorted set.
         """
+        count = exact_int(count)
         names = keys_of(keys)
         side = where.upper()
         if side not in ("MIN", "MAX"):
@@ -369,6 +380,7 @@ class SortedSets(SortedSetRanges, SortedSetAlgebra):
         Returns:
             Without a count one member, None for a missing key; with one a list.
         """
+        count = exact_count(count)
         key = exact_key(key)
         if count is not None and abs(count) > (INT64_MAX // 2 if withscores else INT64_MAX):
             raise ArgumentError("value is out of range" if withscores else UNEVEN)
@@ -413,6 +425,8 @@ class SortedSets(SortedSetRanges, SortedSetAlgebra):
         Returns:
             The next cursor, 0 at the end; and what was found, in no order.
         """
+        cursor = exact_int(cursor)
+        count = exact_int(count)
         key = exact_key(key)
         glob = None if match is None else bytes_of(match)
         rows: list[Row] = []

@@ -18,7 +18,7 @@ from mypy_extensions import mypyc_attr, trait
 from cachestorm.codec import bytes_of, checked_text
 from cachestorm.commands.edge import Edge
 from cachestorm.declare.declaration import Declaration
-from cachestorm.operations.names import exact_key, many
+from cachestorm.operations.names import exact_int, exact_key, many
 from cachestorm.operations.ordering import Order, Ordering
 
 command: Final = partial(Declaration, group="generic")
@@ -65,6 +65,8 @@ class Sorting(Edge):
             WrongTypeError: for a key that holds none of the three.
             NotAFloatError: for something that is not a number, without `alpha`.
         """
+        offset = exact_int(offset)
+        count = exact_int(count)
         patterns = _patterns(get)
         wanted = Order(by, order, alpha, destination is not None)
         key = exact_key(key)

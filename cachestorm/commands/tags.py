@@ -23,7 +23,7 @@ from cachestorm.keyspace.tag_nodes import tag_names_of
 from cachestorm.operations.containers import walk_start
 from cachestorm.operations.counting import CountingStale, CountingTag
 from cachestorm.operations.long_command import LongCommand
-from cachestorm.operations.names import checked_tag, checked_tags, exact_key
+from cachestorm.operations.names import checked_tag, checked_tags, exact_int, exact_key
 from cachestorm.operations.string_values import kind_of
 
 command: Final = partial(Declaration, group="tags", own=True)
@@ -280,6 +280,8 @@ class Tags(Edge):
         Raises:
             CommandSyntaxError: for a count below one.
         """
+        cursor = exact_int(cursor)
+        count = exact_int(count)
         names: list[str] = []
         stop: i64 = 0
         space = self._enter()

@@ -30,6 +30,24 @@ def exact_namespace(name: str) -> str:
     return name if type(name) is str or not isinstance(name, str) else str.__str__(name)
 
 
+def exact_int(number: int) -> int:
+    """A number as an exact `int`: no method of a class of a user's runs when it is used.
+
+    Raises:
+        TypeError: for what is no `int`.
+    """
+    if type(number) is int:
+        return number
+    if not isinstance(number, int):
+        raise TypeError(f"an int is needed here, not {number!r}")
+    return int.__int__(number)
+
+
+def exact_count(number: int | None) -> int | None:
+    """The same, where there may be none."""
+    return None if number is None else exact_int(number)
+
+
 def name_of(name: object) -> str:
     """A field or member as the exact `str` that stands for it.
 
