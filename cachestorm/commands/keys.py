@@ -24,7 +24,7 @@ from cachestorm.errors import (
     ExcludingOptionsError,
     NoSuchKeyError,
 )
-from cachestorm.events import ABSENT, Cause
+from cachestorm.events import Cause
 from cachestorm.keyspace.keyspace import Keyspace
 from cachestorm.keyspace.shared_state import LOOK
 from cachestorm.markers import MISSING
@@ -160,10 +160,8 @@ class Keys(Edge):
                 if entry is not None:
                     space.remove(entry, _DELETED)
                     deleted += 1
-                elif space.interest & ABSENT:
-                    # a load that is under way must not bring it back
-                    space.shared.sequence += 1
-                    space.emit(ABSENT, "absent", name)
+                else:
+                    space.note_absent(name)
             return deleted
         finally:
             self._leave()

@@ -433,6 +433,7 @@ class Strings(Edge, Generic[V]):
         try:
             entry = space.find(key)
             if entry is None:
+                space.note_absent(key)
                 return default
             value = whole(space, entry)
             space.remove(entry, _DELETED)

@@ -18,7 +18,7 @@ from mypy_extensions import i64, u8
 
 from cachestorm.entry import OBJECT, STRING, Entry
 from cachestorm.errors import WrongTypeError
-from cachestorm.events import HIT, MISS, TAG_EVENTS, TAGS
+from cachestorm.events import ABSENT, HIT, MISS, TAG_EVENTS, TAGS
 from cachestorm.keyspace.hot_keys import CAPACITY
 from cachestorm.keyspace.tag_hierarchy import HIERARCHY_BYTES
 from cachestorm.keyspace.tag_nodes import Invalidation
@@ -86,6 +86,12 @@ class Keyspace(Writes):
         elif self.interest & HIT:
             self.emit(HIT, "hit", key)
         return value
+
+    def note_absent(self, key: str) -> None:
+        """Tells of the deletion of a key that is not there: no load may bring it back."""
+        if self.interest & ABSENT:
+            self.shared.sequence += 1
+            self.emit(ABSENT, "absent", key)
 
     def hot_keys(self, count: int) -> list[tuple[str, int]]:
         """The keys that are hit most, lately, and how often, hottest first.

@@ -21,6 +21,7 @@ from cachestorm.events import (
     DELETED,
     EMPTIED,
     EVICTED,
+    EXPIRED,
     PUT,
     RENAMED,
     SPACE,
@@ -41,7 +42,7 @@ MOST_EVENTS: Final = 4096
 # An entry that expires, is evicted, or is reaped after its tag was invalidated says nothing
 # against what is being loaded.
 _WRITTEN: Final = PUT | CHANGED | DELETED | RENAMED | EMPTIED | ABSENT
-_INTEREST: Final = _WRITTEN | EVICTED | TAG_EVENTS | SPACE
+_INTEREST: Final = _WRITTEN | EXPIRED | EVICTED | TAG_EVENTS | SPACE
 
 
 class FlightLog:
@@ -198,7 +199,8 @@ class FlightLog:
 
     def _apply(self, effect: Effect) -> None:
         number, key, kind = int(effect.version), effect.key, effect.interest
-        if kind & _WRITTEN:
+        if kind & _WRITTEN or (kind & EXPIRED and effect.event == "del"):
+            # EXPIRE with a time in the past is how some delete a key
             self._key_event(number, key)
         elif kind & EVICTED:
             self._notes.drop(key)

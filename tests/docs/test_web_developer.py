@@ -52,11 +52,16 @@ def test_mypy_accepts_the_examples(project: Path) -> None:
     assert told == f"Success: no issues found in {len(PAGES)} source files\n"
 
 
-@pytest.mark.skipif(importlib.util.find_spec("pyright") is None, reason="no pyright")
+@pytest.mark.skipif(
+    importlib.util.find_spec("pyright") is None, reason="pyright is not installed"
+)
 def test_pyright_accepts_the_examples(project: Path) -> None:
     settings = {"typeCheckingMode": "standard", "extraPaths": [str(PACKAGES)]}
     (project / "pyrightconfig.json").write_text(json.dumps(settings), "utf-8")
-    told = json.loads(checked(project, "pyright", "--outputjson"))
+    output = checked(project, "pyright", "--outputjson")
+    if not output.startswith("{"):
+        pytest.skip("pyright found no Node.js, or could not fetch itself")
+    told = json.loads(output)
     refused = [each for each in told["generalDiagnostics"] if each["severity"] == "error"]
     assert refused == []
     assert told["summary"]["filesAnalyzed"] == len(PAGES)

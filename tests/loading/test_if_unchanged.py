@@ -84,6 +84,53 @@ def test_expiry_of_the_former_value_is_no_change() -> None:
     assert cache.set("k", "new", if_unchanged=version) is True
 
 
+@pytest.mark.parametrize("argv", [("EXPIRE", "k", -1), ("PEXPIREAT", "k", 1)], ids=str)
+def test_a_deadline_in_the_past_is_a_deletion(argv: tuple[object, ...]) -> None:
+    cache = Cache()
+    cache.set("k", "before")
+    version = cache.version()
+    cache.execute(*argv)
+    assert cache.set("k", "old", if_unchanged=version) is False
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        lambda cache: cache.rename("k", "x"),
+        lambda cache: cache.move("k", 1),
+        lambda cache: cache.copy("other", "k", replace=True),
+        lambda cache: cache.append("k", b"x"),
+    ],
+    ids=["rename", "move", "copy", "append"],
+)
+def test_so_is_whatever_puts_another_value_or_none_in_its_place(
+    event: Callable[[Cache], Any],
+) -> None:
+    cache = Cache()
+    cache.mset({"k": b"before", "other": 1})
+    version = cache.version()
+    event(cache)
+    assert cache.set("k", "old", if_unchanged=version) is False
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        lambda cache: cache.get("k"),
+        lambda cache: cache.expire("k", 10),
+        lambda cache: cache.addtag("k", "u"),
+        lambda cache: cache.invalidate("t", dry_run=True),
+    ],
+    ids=["get", "expire", "addtag", "dry run"],
+)
+def test_what_leaves_the_value_as_it_is_refuses_nothing(event: Callable[[Cache], Any]) -> None:
+    cache = Cache()
+    cache.set("k", b"before", tags=["t"])
+    version = cache.version(tags=["t"])
+    event(cache)
+    assert cache.set("k", "new", if_unchanged=version) is True
+
+
 def test_a_version_is_good_for_many_keys_and_one_write_to_each() -> None:
     cache = Cache()
     version = cache.version()

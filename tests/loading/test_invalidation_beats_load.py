@@ -15,6 +15,7 @@ from cachestorm.loading.engine import loading_of
 
 EVENTS: dict[str, Callable[[Cache], Any]] = {
     "delete": lambda cache: cache.delete("k"),
+    "pop": lambda cache: cache.pop("k", None),
     "unlink": lambda cache: cache.execute("UNLINK", "k"),
     "set": lambda cache: cache.set("k", "theirs"),
     "invalidate": lambda cache: cache.invalidate("t"),
