@@ -20,6 +20,7 @@ from __future__ import annotations
 from typing import Final
 
 from cachestorm.cache import Cache
+from cachestorm.channels import Broker
 from cachestorm.codec import bytes_of
 from cachestorm.errors import ArgumentError
 from cachestorm.events import (
@@ -34,8 +35,10 @@ from cachestorm.events import (
     PUT,
     REMOVED,
     TAG_EVENTS,
+    WITH_EFFECT,
     Effect,
 )
+from cachestorm.keyspace.effects import Listening
 from cachestorm_server.databases import database_of
 
 # `t` and `d` are of streams and modules, which we have not: accepted, and silent.
@@ -66,17 +69,18 @@ def normalize(letters: str) -> str:
 
 
 class Notifications:
-    """What one endpoint publishes of what happens in the store.
+    """What is published of what happens in a cache, as one of its endpoints sees it.
 
-    Attributes:
-        letters: as CONFIG GET shows them.
+    It is said once a cache: all of its endpoints share it, and it lasts when one of them ends.
     """
 
     def __init__(self, cache: Cache) -> None:
-        self.letters = ""
-        self._cache: Final = cache
-        self._broker: Final = cache._store.broker
-        self._classes: frozenset[str] = frozenset()
+        self._store: Final = cache._store
+
+    @property
+    def letters(self) -> str:
+        """The letters as CONFIG GET shows them."""
+        return self._store.notified
 
     def set(self, letters: str) -> None:
         """Publishes from now on what the letters say.
@@ -85,23 +89,38 @@ class Notifications:
             ArgumentError: for a letter that there is not; all is as before then.
         """
         letters = normalize(letters)
-        if letters == self.letters:
-            return
-        self._cache.unlisten(self._publish)
-        self.letters = letters
-        self._classes = frozenset(letters.replace("A", ALL)) - frozenset("KET")
-        interest = self._interest()
-        if interest:
-            self._cache.listen(self._publish, interest)
+        store = self._store
+        publisher = _Publisher(store.broker, letters)
+        store.enter()
+        try:
+            store.notified = letters
+            for listening in store.effects.listenings:
+                if isinstance(listening.listener, _Publisher):
+                    store.unlisten(listening.listener)
+            if publisher.interest:
+                store.listen(Listening(publisher, publisher.interest, None, WITH_EFFECT))
+        finally:
+            store.leave()
 
-    def _interest(self) -> int:
-        interest = TAG_EVENTS if "T" in self.letters else 0
-        if "K" in self.letters or "E" in self.letters:
+
+class _Publisher:
+    """A listener that publishes what it is told.
+
+    Attributes:
+        interest: what it is to be told of.
+    """
+
+    def __init__(self, broker: Broker, letters: str) -> None:
+        self._broker: Final = broker
+        self._letters: Final = letters
+        self._classes: Final = frozenset(letters.replace("A", ALL)) - frozenset("KET")
+        interest = TAG_EVENTS if "T" in letters else 0
+        if "K" in letters or "E" in letters:
             for letter in self._classes - frozenset("td"):
                 interest |= _INTERESTS.get(letter, _WRITTEN)
-        return int(interest)
+        self.interest: Final = int(interest)
 
-    def _publish(self, effect: Effect) -> None:
+    def __call__(self, effect: Effect) -> None:
         """Publishes an effect. Called by whichever thread has written."""
         number = database_of(effect.namespace)
         database = bytes_of(effect.namespace) if number < 0 else b"%d" % number
@@ -111,7 +130,7 @@ class Notifications:
             self._broker.publish(b"__tag@%b__:%b" % (database, key), event)
         elif CLASSES[effect.event] in self._classes:
             event = effect.event.encode()
-            if "K" in self.letters:
+            if "K" in self._letters:
                 self._broker.publish(b"__keyspace@%b__:%b" % (database, key), event)
-            if "E" in self.letters:
+            if "E" in self._letters:
                 self._broker.publish(b"__keyevent@%b__:%b" % (database, event), key)

@@ -128,8 +128,6 @@ class RespServer:
         while sessions and loop.time() < deadline:
             await asyncio.sleep(0.01)
         self.endpoint.wake = None
-        # the cache may live on
-        self.endpoint.notifications.set("")
 
     async def __aenter__(self) -> RespServer:
         await self.start()

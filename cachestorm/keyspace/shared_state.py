@@ -74,6 +74,8 @@ class SharedState:
         # whether a transaction holds the latch; `_depth` counts those nested in it
         self.transaction: bool = False
         self._depth: i64 = 0
+        # what is published of what happens, in Redis' letters, for the servers of this cache
+        self.notified: str = ""
         # so many want no key removed for its time to live, or for a limit that is set
         self.resting: i64 = 0
         # whether listeners want to be told of reads

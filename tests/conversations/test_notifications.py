@@ -263,11 +263,27 @@ def test_keys_and_tags_of_any_bytes_are_told(endpoint: Endpoint, cache: Cache) -
     assert listener.told() == [("__keyspace@0__:a\udcff:é", b"set")]
 
 
-def test_notifications_end_with_the_server(cache: Cache) -> None:
+def test_two_endpoints_of_a_cache_share_what_is_told_and_tell_it_once(cache: Cache) -> None:
+    one, other = [Endpoint(cache, REGISTRY, Settings()) for _ in range(2)]
+    one.notifications.set("KEA")
+    other.notifications.set("K$")
+    listener = Listener(cache)
+    cache.set("k", 1)
+    assert listener.told() == [("__keyspace@0__:k", b"set")]
+    assert (one.notifications.letters, other.notifications.letters) == ("$K", "$K")
+    one.notifications.set("K")
+    assert other.notifications.letters == "K"
+    assert cache._store.effects.listenings == []
+
+
+def test_notifications_outlast_the_server_that_was_told_to_publish_them(cache: Cache) -> None:
     with serve(cache, port=0) as server, redis.Redis(port=server.resp.port) as client:
         client.config_set("notify-keyspace-events", "KEA")
-        listener = Listener(cache)
-        client.set("k", 1)
-        assert len(listener.told()) == 2
+    listener = Listener(cache)
     cache.set("k", 2)
+    assert len(listener.told()) == 2
+    with serve(cache, port=0) as server, redis.Redis(port=server.resp.port) as client:
+        assert client.config_get("notify-keyspace-events") == {"notify-keyspace-events": "AKE"}
+        client.config_set("notify-keyspace-events", "")
+    cache.set("k", 3)
     assert listener.told() == []
