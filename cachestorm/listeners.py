@@ -90,7 +90,7 @@ class Listeners(Edge):
     def on(
         self, event: str, function: None = None
     ) -> Callable[[Callable[P, T]], EventListener[P, T]]: ...
-    def on(self, event: str, function: Any = None) -> Any:
+    def on(self, event: Any, function: Any = None) -> Any:
         """Tells a function of one event in this namespace, outside of the lock.
 
         | `event` | The function is called with | When |

@@ -12,6 +12,7 @@ import re
 import sys
 import zlib
 from pathlib import Path
+from types import GetSetDescriptorType
 from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -73,7 +74,9 @@ def methods(name: str) -> set[str]:
         for base in kind.__mro__
         if base.__module__.startswith("cachestorm")
         for member, value in vars(base).items()
-        if not member.startswith("_") and (callable(value) or isinstance(value, property))
+        if not member.startswith("_")
+        # compiled, a property is what C has instead
+        and (callable(value) or isinstance(value, property | GetSetDescriptorType))
     }
 
 
