@@ -19,7 +19,7 @@ from processes import Running
 CLI = shutil.which("redis-cli")
 BENCHMARK = shutil.which("redis-benchmark")
 PROMTOOL = shutil.which("promtool")
-PATIENCE_S = 10
+PATIENCE_S = 30
 
 pytestmark = pytest.mark.skipif(CLI is None, reason="redis-cli is not installed")
 
