@@ -90,7 +90,7 @@ class Listeners(Edge):
     def on(
         self, event: str, function: None = None
     ) -> Callable[[Callable[P, T]], EventListener[P, T]]: ...
-    def on(self, event: Any, function: Any = None) -> Any:
+    def on(self, event: object, function: Any = None) -> Any:
         """Tells a function of one event in this namespace, outside of the lock.
 
         | `event` | The function is called with | When |
@@ -128,13 +128,13 @@ class Listeners(Edge):
         """
         form, interest = interest_named(event)
         if function is None:
-            return partial(self.on, event)
+            return partial(self.on, cast(str, event))
         _check_callable(function)
         from cachestorm.event_listeners import EventListener
 
         listening = Listening(function, interest, self._space.name, form)
         self._listen(listening)
-        return EventListener(cast("Cache", self), event, function, listening)
+        return EventListener(cast("Cache", self), cast(str, event), function, listening)
 
     def on_removed(
         self, listener: RemovalListener, causes: Iterable[Cause] | None = None

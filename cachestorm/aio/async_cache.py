@@ -25,6 +25,7 @@ from cachestorm.markers import UNSET
 from cachestorm.modifying import Attempt
 from cachestorm.operations.long_command import LongCommand, Unfinished
 from cachestorm.pipeline import AsyncPipeline, async_pipeline
+from cachestorm.values.forms import opened
 
 if TYPE_CHECKING:
     from redis.asyncio import Redis
@@ -211,7 +212,8 @@ def _awaitable(name: str, method: Callable[..., Any]) -> Callable[..., Awaitable
         try:
             return getattr(self._serving, name)(*args, **kwargs)
         except Unfinished as unfinished:
-            return await _finished(unfinished.long_command)
+            found = await _finished(unfinished.long_command)
+            return found if self.cache._forms is None else opened(found)
 
     functools.update_wrapper(call, method, updated=())
     call.__qualname__ = f"AsyncCache.{name}"

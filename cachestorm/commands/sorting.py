@@ -20,6 +20,7 @@ from cachestorm.commands.edge import Edge
 from cachestorm.declare.declaration import Declaration
 from cachestorm.operations.names import exact_int, exact_key, many
 from cachestorm.operations.ordering import Order, Ordering
+from cachestorm.values.forms import opened
 
 command: Final = partial(Declaration, group="generic")
 
@@ -72,7 +73,8 @@ class Sorting(Edge):
         key = exact_key(key)
         target = None if destination is None else exact_key(destination)
         ordering = Ordering(self._space, key, wanted, patterns, offset, count, target)
-        return cast("list[object] | int", self._run(ordering))
+        found = cast("list[object] | int", self._run(ordering))
+        return found if self._forms is None else cast("list[object] | int", opened(found))
 
 
 @command(

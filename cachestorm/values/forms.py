@@ -201,9 +201,11 @@ def forms_of(
     return Forms(codec, copy, decode, weigher, detect_mutation)
 
 
-def opened(value: object) -> object:
-    """A value as those are told of it who are outside of the cache."""
-    return value.load() if isinstance(value, Stored) else value
+def opened(found: object) -> object:
+    """A list of what SORT has found, in which whole values may be, with the objects."""
+    if not isinstance(found, list):
+        return found
+    return [each.load() if isinstance(each, Stored) else each for each in found]
 
 
 def _checked(value: object) -> object:

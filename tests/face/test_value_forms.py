@@ -73,6 +73,7 @@ READS: dict[str, Callable[[Cache], Any]] = {
     "transaction": lambda cache: _in_transaction(cache),
     "modify": lambda cache: _modified(cache),
     "pipeline": lambda cache: _piped(cache),
+    "sort": lambda cache: (cache.rpush("l", "k"), cache.sort("l", alpha=True, get=["*"]))[1][0],  # type: ignore[index]
 }
 
 
