@@ -21,6 +21,7 @@ from cachestorm.commands.bitmaps import Bitmaps
 from cachestorm.commands.blocking import Blocking
 from cachestorm.commands.deadlines import Deadlines
 from cachestorm.commands.dumping import Dumping
+from cachestorm.commands.fetching import Fetching
 from cachestorm.commands.geo import Geo
 from cachestorm.commands.hashes import Hashes
 from cachestorm.commands.hyperloglog import HyperLogLogs
@@ -71,6 +72,7 @@ DEFAULT_POLICY: Final = "adaptive"
 class Cache(
     Strings[V],
     Scalars,
+    Fetching[V],
     ManyStrings[V],
     Keys,
     Deadlines,

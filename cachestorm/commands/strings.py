@@ -12,7 +12,6 @@ from typing import Any, Final, Generic, Literal, cast, overload
 
 from mypy_extensions import i64, mypyc_attr, u8
 
-from cachestorm.codec import to_wire
 from cachestorm.commands.edge import Edge
 from cachestorm.declare.bound import Bound
 from cachestorm.declare.declaration import Declaration
@@ -24,7 +23,7 @@ from cachestorm.keyspace.version import CURRENT, OUTDATED, Version
 from cachestorm.markers import MISSING, UNSET
 from cachestorm.operations.lifetimes import Lasting, deadline_of, plain_ttl
 from cachestorm.operations.names import checked_tags, exact_key
-from cachestorm.operations.string_values import kind_of, length_of, whole, wire_scalar
+from cachestorm.operations.string_values import kind_of, whole
 from cachestorm.typevars import D, V
 from cachestorm.values.weights import is_shared
 
@@ -407,120 +406,6 @@ class Strings(Edge, Generic[V]):
         finally:
             self._leave()
         return self._give(found, default)
-
-    @overload
-    def getdel(self, key: str) -> V | None: ...
-    @overload
-    def getdel(self, key: str, default: D) -> V | D: ...
-    @command(
-        "GETDEL key:rw-access-delete",
-        complexity="O(1)",
-        fast=True,
-        reply="stored",
-        summary="Return the value of a key after deleting the key.",
-    )
-    def getdel(self, key: str, default: object = None) -> object:
-        """Deletes a key and gives back its value.
-
-        Args:
-            default: what to give for a missing key; MISSING tells it from a stored None.
-
-        Raises:
-            WrongTypeError: if the key holds a container.
-        """
-        key = exact_key(key)
-        space = self._enter()
-        try:
-            entry = space.find(key)
-            if entry is None:
-                space.note_absent(key)
-                return default
-            value = whole(space, entry)
-            space.remove(entry, _DELETED)
-        finally:
-            self._leave()
-        return self._give(value, default)
-
-    @command(
-        "DELIFEQ key:rm-delete value",
-        complexity="O(N) in the length of the value",
-        fast=True,
-        summary="Delete a key if it holds a value.",
-    )
-    def delifeq(self, key: str, value: object) -> bool:
-        """Deletes a key if it holds just these bytes. Returns whether it did.
-
-        Raises:
-            WrongTypeError: if the key holds no string.
-            CodecError: for what JSON cannot carry.
-        """
-        key = exact_key(key)
-        raw = to_wire(value)
-        space = self._enter()
-        try:
-            entry = space.find(key)
-            if entry is None or length_of(space, entry) != len(raw):
-                return False
-            if wire_scalar(space, entry) != raw:
-                return False
-            space.remove(entry, _DELETED)
-            return True
-        finally:
-            self._leave()
-
-    @overload
-    def getex(self, key: str, ttl: object = ..., *, persist: bool = False) -> V | None: ...
-    @overload
-    def getex(
-        self, key: str, ttl: object = ..., *, persist: bool = False, default: D
-    ) -> V | D: ...
-    @command(
-        "GETEX key:rw-access-update [EX ttl:seconds | PX ttl:milliseconds | EXAT "
-        "ttl:unix-seconds | "
-        "PXAT ttl:unix-milliseconds | PERSIST]",
-        complexity="O(1)",
-        fast=True,
-        reply="stored",
-        summary="Return the value of a key after giving it another time to live.",
-    )
-    def getex(
-        self,
-        key: str,
-        ttl: object = _UNSET,
-        *,
-        persist: bool = False,
-        default: object = None,
-    ) -> object:
-        """The value of a key, after giving it another time to live.
-
-        Args:
-            ttl: seconds, a `timedelta` or `"5m"`; None for never; left out, it stays.
-            persist: take the time to live away.
-            default: what to give for a missing key; MISSING tells it from a stored None.
-
-        Raises:
-            WrongTypeError: if the key holds a container.
-            InvalidTtlError: if the time to live is not positive.
-        """
-        key = exact_key(key)
-        if persist and ttl is not _UNSET:
-            raise ExcludingOptionsError("persist=True and a time to live exclude each other")
-        ttl = plain_ttl(ttl)
-        space = self._enter()
-        try:
-            now = space.shared.now_ms()
-            deadline = deadline_of(ttl, "getex", space, now)
-            entry = space.find(key)
-            if entry is None:
-                return default
-            value = whole(space, entry)
-            if deadline != 0 and deadline <= now:
-                space.remove(entry, _EXPIRED, "del")
-            elif (persist or ttl is not _UNSET) and deadline != entry.expires_at_ms:
-                space.set_expiry(entry, deadline)
-        finally:
-            self._leave()
-        return self._give(value, default)
 
 
 @command(
