@@ -15,6 +15,9 @@ from cachestorm.keyspace.keyspace import Keyspace
 from cachestorm.keyspace.tag_nodes import tag_names_of
 from cachestorm.operations.optimistic_result import PIECE, PLAIN, OptimisticResult
 from cachestorm.values.container import Container
+from cachestorm.values.hash import Hash
+from cachestorm.values.placed import Placed
+from cachestorm.values.set import SetValue
 
 # A list or dict is copied much faster as a whole than a ranking is.
 _PLAIN_ELEMENTS: Final = 4 * PLAIN
@@ -37,6 +40,7 @@ class Copying(OptimisticResult):
         self._target: Final = target
         self._destination: Final = destination
         self._replace: Final = replace
+        self._followed: Placed | None = None
 
     def _work(self) -> Iterator[None]:
         self._value = False
@@ -51,13 +55,20 @@ class Copying(OptimisticResult):
             if _is_long(source, entry.kind):
                 twin = source.twin()
                 self._made = twin
+                if isinstance(source, (Hash, SetValue)):
+                    self._followed = source
+                    self._follow()
                 piece: i64 = _PIECE_BYTES if entry.kind == BUFFER else PIECE
-                length = i64(len(source))
                 start: i64 = 0
-                while start < length:
-                    source.copy_some(twin, start, min(start + piece, length))
+                while start < len(source):
+                    source.copy_some(twin, start, min(start + piece, i64(len(source))))
                     start += piece
                     yield
+                for _ in self._catch_up():
+                    yield
+                entry = self._seen[0]
+                if entry is None:
+                    return
                 value = twin
                 if self._is_in_the_way():
                     return
@@ -70,6 +81,10 @@ class Copying(OptimisticResult):
         target.put(self._destination, value, kind, deadline, tags, idle, "copy_to", "")
         self._give_away()
         self._value = True
+
+    def _revise(self, name: str) -> None:
+        assert self._followed is not None and self._made is not None
+        self._followed.revise(self._made, name)
 
     def _is_in_the_way(self) -> bool:
         """Whether the destination exists and is to stay."""

@@ -5,10 +5,11 @@ A long command, made by the commands that read or rebuild a value of many thousa
 
 1. Before each slice it looks whether every key that it reads holds what it held: the same
    entry, of the same version. If not, it drops what it has made and begins again.
-2. What comes to something member by member (the algebra of sets and sorted sets) does not
-   begin again because of a change in place. It follows its sources: they note the names that
-   are touched, and behind the work these are looked at again (`_catch_up`). A member that is
-   not among them has stayed what and where it was, and was met once.
+2. What comes to something member by member (the algebra of sets and sorted sets, a copy of a
+   set or hash) does not begin again because of a change in place. It follows its sources: they
+   note the names that are touched, and behind the work these are looked at again
+   (`_catch_up`). A member that is not among them has stayed what and where it was, and was met
+   once.
 3. What it makes belongs to nobody else until it is put in, by the one way in, behind the last
    yield, and so in the same visit in which it has looked for the last time. So the command is
    one step, which took place then; before, nobody sees anything of it.

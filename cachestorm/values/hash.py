@@ -75,6 +75,8 @@ class Hash(Placed):
             self._values.append(held)
             self.size_bytes += weigh(field) + weigh(held) + SLOT_BYTES
             return True
+        if self._followers is not None:
+            self._touch(field)
         former = self._values[place]
         self._values[place] = held
         if isinstance(former, Boxed):
@@ -134,6 +136,8 @@ class Hash(Placed):
         if self._deadlines is None or self._heap is None:
             self._deadlines = {}
             self._heap = []
+        if self._followers is not None:
+            self._touch(field)
         if field not in self._deadlines:
             self.size_bytes += DEADLINE_BYTES
         self._deadlines[field] = at_ms
@@ -247,6 +251,17 @@ class Hash(Placed):
             if due_ms != 0:
                 twin.expire(field, due_ms)
 
+    def revise(self, twin: Container, name: str) -> None:
+        assert isinstance(twin, Hash)
+        place = self._place(name)
+        if place < 0:
+            twin.remove(name)
+            return
+        twin.put(name, self._values[place])
+        due_ms = self.deadline_ms(name)
+        if due_ms != 0:
+            twin.expire(name, due_ms)
+
     def apply(self, record: Record) -> None:
         field = cast(str, record[1])
         if record[0] == DROP:
@@ -263,6 +278,8 @@ class Hash(Placed):
     def _persist(self, field: str) -> bool:
         if self._deadlines is None or self._deadlines.pop(field, 0) == 0:
             return False
+        if self._followers is not None:
+            self._touch(field)
         self.size_bytes -= DEADLINE_BYTES
         if not self._deadlines:
             self._deadlines = None

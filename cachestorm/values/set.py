@@ -99,6 +99,13 @@ class SetValue(Placed):
         for member in self._members[start:stop]:
             twin.add(member)
 
+    def revise(self, twin: Container, name: str) -> None:
+        assert isinstance(twin, SetValue)
+        if name in self:
+            twin.add(name)
+        else:
+            twin.remove(name)
+
     def copy(self) -> Container:
         twin = SetValue()
         self._copy_places(twin)

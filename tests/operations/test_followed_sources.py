@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from cachestorm import Cache
+from cachestorm import Cache, ManualClock
 from cachestorm.operations.long_command import LongCommand, Unfinished
 from cachestorm.operations.optimistic_result import OptimisticResult
 from cachestorm.values.placed import MOST_TOUCHED
@@ -219,4 +219,63 @@ def test_what_is_exchanged_as_a_whole_begins_again(change: Call) -> None:
     while not command.step():
         pass
     assert command.result() == len({**sources["a"], **sources["b"]})
+    cache._check()
+
+
+def change_some(kind: str, cache: Cache, chance: random.Random, names: list[str]) -> None:
+    """A few of everything that changes a set or a hash in place, and its key."""
+    for _ in range(chance.randrange(1, 20)):
+        name = chance.choice(names)
+        if kind == "set":
+            if chance.random() < 0.5:
+                cache.srem("a", name)
+            else:
+                cache.sadd("a", name, f"new{chance.random()}")
+            continue
+        match chance.randrange(6):
+            case 0:
+                cache.hdel("a", name)
+            case 1:
+                cache.hset("a", f"new{chance.random()}", 1)
+            case 2:
+                cache.hexpire("a", chance.randrange(100, 1000), name)
+            case 3:
+                cache.hpersist("a", name)
+            case 4:
+                cache.hset("a", name, [chance.random()])
+            case _:
+                cache.hincrby("a", "counter", 1)
+    if chance.random() < 0.3:
+        cache.addtag("a", f"t{chance.randrange(3)}")
+        cache.remtag("a", f"t{chance.randrange(3)}")
+
+
+@pytest.mark.parametrize("seed", range(2))
+@pytest.mark.parametrize("kind", ["set", "hash"])
+def test_a_copy_is_what_its_source_is_at_its_end_and_begins_once(kind: str, seed: int) -> None:
+    chance = random.Random(f"{kind} {seed}")
+    names = [f"m{number:06d}" for number in range(40_000)]
+    cache = Cache(clock=ManualClock())
+    if kind == "set":
+        cache.sadd("a", *names)
+    else:
+        cache.hset("a", mapping=dict.fromkeys(names, 0))
+    command = handed_over(cache, lambda view: view.copy("a", "to"))
+    slices = 0
+    done = False
+    while not done:
+        change_some(kind, cache, chance, names)
+        done = command.step()
+        slices += 1
+    assert command.result() is True
+    assert slices > 1
+    assert attempts_of(command) == 1
+    if kind == "set":
+        assert cache.smembers("to") == cache.smembers("a")
+    else:
+        fields = cache.hkeys("a")
+        assert cache.hgetall("to") == cache.hgetall("a")
+        assert cache.httl("to", *fields) == cache.httl("a", *fields)
+    assert cache.tags("to") == cache.tags("a")
+    assert cache._space.value(cache._space.entries["a"])._followers is None  # type: ignore[attr-defined]
     cache._check()
