@@ -18,6 +18,7 @@ from cachestorm.channels import CHANNEL, PATTERN, SHARD
 from cachestorm.codec import bytes_of
 from cachestorm.declare.declaration import Declaration
 from cachestorm.declare.facts import help_of
+from cachestorm.errors import ArgumentError
 from cachestorm_server.replies import Push, Several
 from cachestorm_server.session import REPLIES_ON, Session
 
@@ -58,7 +59,13 @@ def psubscribe(session: Session, *pattern: str) -> Several:
     summary="Listen to shard channels.",
 )
 def ssubscribe(session: Session, *shardchannel: str) -> Several:
-    """Subscribes to shard channels; a push for each says so."""
+    """Subscribes to shard channels; a push for each says so.
+
+    Raises:
+        ArgumentError: in a transaction, where Redis would block no client.
+    """
+    if session.cache._store.in_transaction():
+        raise ArgumentError("SSUBSCRIBE isn't allowed for a DENY BLOCKING client")
     return _begin(session, SHARD, shardchannel)
 
 

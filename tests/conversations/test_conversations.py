@@ -121,18 +121,20 @@ def ours(resp3: bool) -> Iterator[Ours]:
     side.cache._store.broker._check()
 
 
-def is_left_out(line: str, ours: Ours, client: str, resp3: bool) -> bool:
+def is_left_out(line: str, ours: Ours, client: str, resp3: bool, is_older: bool) -> bool:
     """Whether servers are known to differ.
 
     1. Valkey refuses WATCH and MULTI within MULTI, and then the whole transaction.
     2. Redis 7.0 sends what a client publishes to itself in the middle of its transaction;
-       in RESP2 so does everybody.
+       in RESP2 so does Valkey, and its client cannot tell it from a reply.
     3. The names of subscriptions that are all ended at once have no order.
     """
     session = ours.session(client)
     name = line.split()[0]
     if session.transaction is not None:
-        return name in ("WATCH", "MULTI") or "SUB" in name or "PUBLISH" in name
+        return name in ("WATCH", "MULTI") or (
+            ("SUB" in name or "PUBLISH" in name) and (not resp3 or is_older)
+        )
     if name in ("UNSUBSCRIBE", "PUNSUBSCRIBE", "SUNSUBSCRIBE") and len(line.split()) == 1:
         kind = ("UNSUBSCRIBE", "PUNSUBSCRIBE", "SUNSUBSCRIBE").index(name)
         return session.subscriptions is not None and len(session.subscriptions.names[kind]) > 1
@@ -155,13 +157,13 @@ def test_a_scripted_conversation_is_the_same(script: str, theirs: Theirs, ours: 
 
 @pytest.mark.parametrize("seed", SEEDS)
 def test_a_random_conversation_is_the_same(
-    seed: int, theirs: Theirs, ours: Ours, resp3: bool
+    seed: int, theirs: Theirs, ours: Ours, resp3: bool, real_server: RealServer
 ) -> None:
     chance = random.Random(seed)
     said = []
     for _ in range(STEPS):
         client, line = chance.choice(CLIENTS), random_line(chance)
-        if is_left_out(line, ours, client, resp3):
+        if is_left_out(line, ours, client, resp3, real_server.is_older):
             continue
         said.append((client, line))
         expected = settled(theirs.say(client, line))
