@@ -61,7 +61,7 @@ def check_allowed(
             f"Can't execute '{plan.declaration.full_name}': only (P|S)SUBSCRIBE / "
             "(P|S)UNSUBSCRIBE / PING / QUIT / RESET are allowed in this context"
         )
-    if in_transaction and has_flag(plan, "no_multi"):
+    if in_transaction and plan.no_multi:
         raise ArgumentError("Command not allowed inside a transaction")
     if monitors:
         flags = flags_of(plan.declaration)

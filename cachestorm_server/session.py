@@ -65,6 +65,7 @@ REPLIES_SKIP_NEXT: Final = 2
 REPLIES_SKIP: Final = 3
 _AFTER: Final = (REPLIES_ON, REPLIES_OFF, REPLIES_SKIP, REPLIES_ON)
 
+_QUEUED_LINE: Final = b"+QUEUED\r\n"
 # A browser lured into sending a request here must not get further than its first line.
 _HTTP_STARTS: Final = (b"post", b"host:")
 
@@ -216,6 +217,10 @@ class Session(Speaker):
                 if self.guarded:
                     mark = self._catch_up(out)
                     reply = self._answer_guarded(plan, args)
+                    if reply is QUEUED and self.reply_mode == REPLIES_ON:
+                        # nothing that `_settle` looks after has changed
+                        out.write(_QUEUED_LINE)
+                        return
                 elif plan.declaration.connection:
                     reply = plan.answer(self, args)
                 else:

@@ -52,6 +52,7 @@ class Plan:
         name: `SET`, `OBJECT ENCODING`.
         declaration: what it was made from.
         arity: as Redis counts it: with the name; negative for "at least".
+        no_multi: it may not be queued in a transaction.
 
     Raises:
         DeclarationError: when notation and method do not fit each other.
@@ -76,6 +77,8 @@ class Plan:
         self._has_default = binder.has_default
         self._reply = _converter_of(declaration)
         # what most calls of these converters would come to, without a call
+        # asked of each command of a transaction
+        self.no_multi: Final = "no_multi" in declaration.flags.split()
         self._keeps_bytes = declaration.reply in KEEPS_BYTES
         self._true_is_ok = declaration.reply in TRUE_IS_OK
         self._callers: dict[int, Caller] = {}

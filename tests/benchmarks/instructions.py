@@ -1,0 +1,138 @@
+"""Instructions an operation, counted by cachegrind: `python -m tests.benchmarks.instructions`.
+
+For comparing two trees on a busy machine: the counts hardly differ from run to run. One
+process runs every operation, and one for each runs that one twice as often; the difference is
+the operation's own, and start and warm-up fall out. It measures the builds of the tree that it
+lies in. Needs valgrind, and half a minute for each operation and build.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+
+from cachestorm import Cache
+from cachestorm_server.net import Connection
+from cachestorm_server.server import RespServer
+from tests.benchmarks.builds import Build, builds
+from tests.benchmarks.dispatch import Transport
+from tests.benchmarks.servers import spelled
+from tests.benchmarks.worker import check_build
+
+# enough for one allocation in a thousand operations to show
+TIMES = 2000
+VALUE = b"x" * 100
+# so many requests come in one piece
+PIECE = 50
+
+
+@dataclass(frozen=True)
+class Operation:
+    """What is counted.
+
+    Attributes:
+        make: prepares it, and returns what runs it; made of nothing interpreted, for the
+            instructions of the call count too.
+        share: how many operations one call of that runs.
+    """
+
+    make: Callable[[], Callable[[], object]]
+    share: int = 1
+
+
+def get() -> Callable[[], object]:
+    """A get that hits, in this process."""
+    return partial(a_cache().get, "key")
+
+
+def put() -> Callable[[], object]:
+    """A set of a key that there is, in this process."""
+    return partial(a_cache().set, "key", VALUE)
+
+
+def a_cache() -> Cache:
+    """A cache with one key."""
+    cache = Cache()
+    cache.set("key", VALUE)
+    return cache
+
+
+def received(*commands: tuple[bytes, ...]) -> Callable[[], object]:
+    """A piece of requests that comes from a client."""
+    connection = Connection(RespServer(a_cache()).endpoint)
+    connection.connection_made(Transport())
+    return partial(connection.data_received, spelled(commands))
+
+
+WRITE = (b"SET", b"key", VALUE)
+
+OPERATIONS = {
+    "cache.get": Operation(get),
+    "cache.set": Operation(put),
+    "GET": Operation(lambda: received(*[(b"GET", b"key")] * PIECE), PIECE),
+    "SET": Operation(lambda: received(*[WRITE] * PIECE), PIECE),
+    "MULTI, 14 SET, EXEC": Operation(lambda: received((b"MULTI",), *[WRITE] * 14, (b"EXEC",))),
+}
+
+
+def run(names: list[str], twice: str) -> None:
+    """Runs operations, one of them twice as often, in a process of cachegrind."""
+    check_build()
+    for name in names:
+        operation = OPERATIONS[name]
+        call = operation.make()
+        for _ in range((2 if name == twice else 1) * TIMES // operation.share):
+            call()
+
+
+def counted(build: Build, names: list[str], twice: str = "") -> int:
+    """Instructions of a process that runs operations, one of them twice as often.
+
+    Raises:
+        subprocess.CalledProcessError: when it fails.
+    """
+    command = [
+        "valgrind",
+        "--tool=cachegrind",
+        "--cache-sim=no",
+        "--cachegrind-out-file=/dev/null",
+    ]
+    code = f"from tests.benchmarks.instructions import run; run({names!r}, {twice!r})"
+    done = subprocess.run(
+        [*command, sys.executable, "-c", code],
+        # strings hash alike in every run
+        env={**build.environment(), "PYTHONHASHSEED": "0"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    found = re.search(r"I\s+refs:\s+([\d,]+)", done.stderr)
+    assert found is not None, done.stderr
+    return int(found[1].replace(",", ""))
+
+
+def main() -> int:
+    """Prints a table: 1 when valgrind is missing."""
+    if shutil.which("valgrind") is None:
+        print("valgrind is not installed", file=sys.stderr)
+        return 1
+    chosen = sys.argv[1:] or list(OPERATIONS)
+    unknown = [name for name in chosen if name not in OPERATIONS]
+    if unknown:
+        print(f"no such operation: {unknown[0]}; there are {', '.join(OPERATIONS)}")
+        return 2
+    for build in builds():
+        base = counted(build, chosen)
+        for name in chosen:
+            count = (counted(build, chosen, twice=name) - base) / TIMES
+            print(f"{build.value:10}{name:24}{count:12,.0f}", flush=True)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
