@@ -25,6 +25,7 @@ PACKAGES = (
     "cachestorm.locks",
     "cachestorm.memoizing",
     "cachestorm.testing",
+    "cachestorm.views",
 )
 # a text, which `cachestorm --version` prints
 LEFT_OUT = {"cachestorm.__version__"}
