@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from functools import partial
-from typing import Final, cast
+from typing import Any, Final, cast
 
 from mypy_extensions import mypyc_attr, trait
 
@@ -46,7 +46,7 @@ class Blocking(Edge):
     )
     def blpop(
         self, keys: str | Iterable[str], timeout: float | None = None
-    ) -> tuple[str, object] | None:
+    ) -> tuple[str, Any] | None:
         """Removes an element from the left of the first list that there is.
 
         Args:
@@ -76,16 +76,16 @@ class Blocking(Edge):
     )
     def brpop(
         self, keys: str | Iterable[str], timeout: float | None = None
-    ) -> tuple[str, object] | None:
+    ) -> tuple[str, Any] | None:
         """Removes an element from the right; else as `blpop`."""
         return self._wait_for_element(keys, timeout, False)
 
     def _wait_for_element(
         self, keys: str | Iterable[str], timeout: float | None, left: bool
-    ) -> tuple[str, object] | None:
+    ) -> tuple[str, Any] | None:
         ends_at = wake_time(timeout)
         popping = PoppingElements(self._space, _names(keys), ends_at, left, 0)
-        return cast("tuple[str, object] | None", self._run(popping))
+        return cast("tuple[str, Any] | None", self._run(popping))
 
     @command(
         "BLMPOP timeout numkeys key:rw-access-delete [key ...] where:<LEFT | RIGHT> [COUNT "
@@ -101,7 +101,7 @@ class Blocking(Edge):
         where: str = "LEFT",
         count: int = 1,
         timeout: float | None = None,
-    ) -> tuple[str, list[object]] | None:
+    ) -> tuple[str, list[Any]] | None:
         """Removes elements from the first of many lists that there is.
 
         Args:
@@ -116,7 +116,7 @@ class Blocking(Edge):
         left = is_left(where)
         ends_at = wake_time(timeout)
         popping = PoppingElements(self._space, _names(keys), ends_at, left, _counted(count))
-        return cast("tuple[str, list[object]] | None", self._run(popping))
+        return cast("tuple[str, list[Any]] | None", self._run(popping))
 
     @command(
         "BLMOVE source:rw-access-delete destination:rw-insert wherefrom:<LEFT | RIGHT> "
@@ -134,7 +134,7 @@ class Blocking(Edge):
         whereto: str = "RIGHT",
         timeout: float | None = None,
         default: object = None,
-    ) -> object:
+    ) -> Any:
         """Moves an element from an end of a list to an end of another, or of the same one.
 
         Args:
@@ -164,7 +164,7 @@ class Blocking(Edge):
         destination: str,
         timeout: float | None = None,
         default: object = None,
-    ) -> object:
+    ) -> Any:
         """Moves the last element of a list before the first of another; as `blmove`."""
         return self._wait_to_move(source, destination, False, True, timeout, default)
 
@@ -176,7 +176,7 @@ class Blocking(Edge):
         to_left: bool,
         timeout: float | None,
         default: object,
-    ) -> object:
+    ) -> Any:
         source = exact_key(source)
         destination = exact_key(destination)
         ends_at = wake_time(timeout)

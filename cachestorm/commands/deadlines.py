@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import Final
+from typing import Final, overload
 
 from mypy_extensions import i64, mypyc_attr, trait
 
@@ -25,6 +25,7 @@ from cachestorm.operations.lifetimes import (
     positive_span,
 )
 from cachestorm.operations.names import exact_key
+from cachestorm.typevars import D
 
 command: Final = partial(Declaration, group="generic")
 
@@ -180,6 +181,10 @@ class Deadlines(Edge):
         finally:
             self._leave()
 
+    @overload
+    def ttl(self, key: str) -> float | None: ...
+    @overload
+    def ttl(self, key: str, default: D) -> float | D | None: ...
     @command(
         "TTL key",
         complexity="O(1)",
@@ -196,6 +201,10 @@ class Deadlines(Edge):
         """
         return _seconds(self._time_left(key, default))
 
+    @overload
+    def pttl(self, key: str) -> int | None: ...
+    @overload
+    def pttl(self, key: str, default: D) -> int | D | None: ...
     @command(
         "PTTL key",
         complexity="O(1)",
@@ -220,6 +229,10 @@ class Deadlines(Edge):
         finally:
             self._leave()
 
+    @overload
+    def expiretime(self, key: str) -> float | None: ...
+    @overload
+    def expiretime(self, key: str, default: D) -> float | D | None: ...
     @command(
         "EXPIRETIME key",
         complexity="O(1)",
@@ -236,6 +249,10 @@ class Deadlines(Edge):
         """
         return _seconds(self._deadline_of(key, default))
 
+    @overload
+    def pexpiretime(self, key: str) -> int | None: ...
+    @overload
+    def pexpiretime(self, key: str, default: D) -> int | D | None: ...
     @command(
         "PEXPIRETIME key",
         complexity="O(1)",

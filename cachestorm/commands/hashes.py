@@ -14,7 +14,7 @@ Source: the commands are Redis 7.2's; those on deadlines of fields are Valkey 9.
 from __future__ import annotations
 
 from functools import partial
-from typing import Final
+from typing import Any, Final, Literal, overload
 
 from mypy_extensions import i64, mypyc_attr, trait
 
@@ -127,7 +127,7 @@ class Hashes(TimedFields):
         reply="stored",
         summary="Return the value of a field of a hash.",
     )
-    def hget(self, key: str, field: object, default: object = None) -> object:
+    def hget(self, key: str, field: object, default: object = None) -> Any:
         """The value of a field.
 
         Args:
@@ -153,7 +153,7 @@ class Hashes(TimedFields):
         reply="stored_all",
         summary="Return the values of fields of a hash.",
     )
-    def hmget(self, key: str, *fields: object, default: object = None) -> list[object]:
+    def hmget(self, key: str, *fields: object, default: object = None) -> list[Any]:
         """The values of fields in order, `default` for each that is missing."""
         key = exact_key(key)
         names = names_of(fields)
@@ -179,7 +179,7 @@ class Hashes(TimedFields):
         reply="mapping",
         summary="Return all fields and values of a hash.",
     )
-    def hgetall(self, key: str) -> dict[str, object]:
+    def hgetall(self, key: str) -> dict[str, Any]:
         """All fields with their values; empty for a missing key."""
         key = exact_key(key)
         space = self._enter()
@@ -210,7 +210,7 @@ class Hashes(TimedFields):
         reply="stored_all",
         summary="Return all values of a hash.",
     )
-    def hvals(self, key: str) -> list[object]:
+    def hvals(self, key: str) -> list[Any]:
         """All values; empty for a missing key."""
         key = exact_key(key)
         space = self._enter()
@@ -363,6 +363,18 @@ class Hashes(TimedFields):
         finally:
             self._leave()
 
+    @overload
+    def hrandfield(
+        self, key: str, count: None = None, *, withvalues: bool = False
+    ) -> str | None: ...
+    @overload
+    def hrandfield(
+        self, key: str, count: int, *, withvalues: Literal[False] = False
+    ) -> list[str]: ...
+    @overload
+    def hrandfield(
+        self, key: str, count: int, *, withvalues: Literal[True]
+    ) -> list[tuple[str, Any]]: ...
     @command(
         "HRANDFIELD key [count:draws [WITHVALUES]]",
         complexity="O(N) in the returned fields",
@@ -403,6 +415,26 @@ class Hashes(TimedFields):
         finally:
             self._leave()
 
+    @overload
+    def hscan(
+        self,
+        key: str,
+        cursor: int = 0,
+        match: str | None = None,
+        count: int = SCAN_COUNT,
+        *,
+        novalues: Literal[False] = False,
+    ) -> tuple[int, dict[str, Any]]: ...
+    @overload
+    def hscan(
+        self,
+        key: str,
+        cursor: int = 0,
+        match: str | None = None,
+        count: int = SCAN_COUNT,
+        *,
+        novalues: Literal[True],
+    ) -> tuple[int, list[str]]: ...
     @command(
         "HSCAN key cursor [MATCH match:pattern] [COUNT count:scan-count] [NOVALUES]",
         complexity="O(1) a step, O(N) for a whole iteration",

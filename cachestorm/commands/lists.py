@@ -9,7 +9,7 @@ key that holds another kind.
 from __future__ import annotations
 
 from functools import partial
-from typing import Final, cast
+from typing import Any, Final, cast, overload
 
 from mypy_extensions import i64, mypyc_attr, trait
 
@@ -23,6 +23,7 @@ from cachestorm.operations.containers import entry_of, folded, list_at, settle, 
 from cachestorm.operations.list_ends import is_left, move_held, pop_held, push_held
 from cachestorm.operations.long_lists import LONG_LIST, Finding, Inserting, Sifting, Trimming
 from cachestorm.operations.names import exact_count, exact_int, exact_key, keys_of, word_of
+from cachestorm.typevars import D
 from cachestorm.values.weights import box, unbox
 
 command: Final = partial(Declaration, group="list")
@@ -90,6 +91,12 @@ class Lists(Edge):
         finally:
             self._leave()
 
+    @overload
+    def lpop(self, key: str, count: None = None, default: object = None) -> Any: ...
+    @overload
+    def lpop(self, key: str, count: int) -> list[Any] | None: ...
+    @overload
+    def lpop(self, key: str, count: int, default: D) -> list[Any] | D: ...
     @command(
         "LPOP key:rw-access-delete [count:positive]",
         complexity="O(N) in the returned elements",
@@ -111,6 +118,12 @@ class Lists(Edge):
         count = exact_count(count)
         return self._pop_elements(key, count, True, default)
 
+    @overload
+    def rpop(self, key: str, count: None = None, default: object = None) -> Any: ...
+    @overload
+    def rpop(self, key: str, count: int) -> list[Any] | None: ...
+    @overload
+    def rpop(self, key: str, count: int, default: D) -> list[Any] | D: ...
     @command(
         "RPOP key:rw-access-delete [count:positive]",
         complexity="O(N) in the returned elements",
@@ -150,7 +163,7 @@ class Lists(Edge):
     )
     def lmpop(
         self, keys: list[str], where: str = "LEFT", count: int = 1
-    ) -> tuple[str, list[object]] | None:
+    ) -> tuple[str, list[Any]] | None:
         """Removes elements from the first of many lists that there is.
 
         Args:
@@ -200,7 +213,7 @@ class Lists(Edge):
         reply="stored_all",
         summary="Return the elements of a list from one index to another.",
     )
-    def lrange(self, key: str, start: int = 0, stop: int = -1) -> list[object]:
+    def lrange(self, key: str, start: int = 0, stop: int = -1) -> list[Any]:
         """The elements from `start` to `stop`, both included; empty for a missing key."""
         start = exact_int(start)
         stop = exact_int(stop)
@@ -223,7 +236,7 @@ class Lists(Edge):
         reply="stored",
         summary="Return the element of a list at an index.",
     )
-    def lindex(self, key: str, index: int, default: object = None) -> object:
+    def lindex(self, key: str, index: int, default: object = None) -> Any:
         """The element at an index.
 
         Args:
@@ -357,6 +370,18 @@ class Lists(Edge):
             self._leave()
         return cast(bool, self._run(Trimming(space, key, start, stop)))
 
+    @overload
+    def lpos(
+        self, key: str, element: object, rank: int = 1, count: None = None, maxlen: int = 0
+    ) -> int | None: ...
+    @overload
+    def lpos(
+        self, key: str, element: object, rank: int = 1, *, count: int, maxlen: int = 0
+    ) -> list[int]: ...
+    @overload
+    def lpos(
+        self, key: str, element: object, rank: int, count: int, maxlen: int = 0
+    ) -> list[int]: ...
     @command(
         "LPOS key element [RANK rank] [COUNT count:num-matches] [MAXLEN maxlen:len]",
         complexity="O(N) in the length of the list",
@@ -421,7 +446,7 @@ class Lists(Edge):
         wherefrom: str = "LEFT",
         whereto: str = "RIGHT",
         default: object = None,
-    ) -> object:
+    ) -> Any:
         """Moves an element from an end of a list to an end of another, or of the same one.
 
         Args:
@@ -441,7 +466,7 @@ class Lists(Edge):
         reply="stored",
         summary="Return the last element of a list after moving it to the front of another.",
     )
-    def rpoplpush(self, source: str, destination: str, default: object = None) -> object:
+    def rpoplpush(self, source: str, destination: str, default: object = None) -> Any:
         """Moves the last element of a list before the first of another; as `lmove`."""
         return self._move_element(source, destination, False, True, default)
 

@@ -7,7 +7,7 @@ empty set. Every method raises WrongTypeError for a key that holds another kind.
 from __future__ import annotations
 
 from functools import partial
-from typing import Final
+from typing import Final, overload
 
 from mypy_extensions import i64, mypyc_attr, trait
 
@@ -172,6 +172,10 @@ class Sets(SetAlgebra):
         finally:
             self._leave()
 
+    @overload
+    def spop(self, key: str, count: None = None) -> str | None: ...
+    @overload
+    def spop(self, key: str, count: int) -> list[str]: ...
     @command(
         "SPOP key:rw-access-delete [count:positive]",
         complexity="O(N) in the returned members",
@@ -211,6 +215,10 @@ class Sets(SetAlgebra):
         finally:
             self._leave()
 
+    @overload
+    def srandmember(self, key: str, count: None = None) -> str | None: ...
+    @overload
+    def srandmember(self, key: str, count: int) -> list[str]: ...
     @command(
         "SRANDMEMBER key [count]",
         complexity="O(N) in the returned members",

@@ -8,7 +8,7 @@ and stored alike (see `ranges`). A missing key is an empty sorted set.
 from __future__ import annotations
 
 from functools import partial
-from typing import Final, cast
+from typing import Final, Literal, cast, overload
 
 from mypy_extensions import mypyc_attr, trait
 
@@ -79,6 +79,34 @@ class SortedSetRanges(Edge):
         finally:
             self._leave()
 
+    @overload
+    def zrange(
+        self,
+        key: str,
+        start: object = 0,
+        stop: object = -1,
+        *,
+        byscore: bool = False,
+        bylex: bool = False,
+        rev: bool = False,
+        offset: int | None = None,
+        count: int | None = None,
+        withscores: Literal[False] = False,
+    ) -> list[str]: ...
+    @overload
+    def zrange(
+        self,
+        key: str,
+        start: object = 0,
+        stop: object = -1,
+        *,
+        byscore: bool = False,
+        bylex: bool = False,
+        rev: bool = False,
+        offset: int | None = None,
+        count: int | None = None,
+        withscores: Literal[True],
+    ) -> Scored: ...
     @command(
         "ZRANGE key start:bound stop:bound [BYSCORE | BYLEX] [REV] [LIMIT offset "
         "count] [WITHSCORES]",
@@ -156,6 +184,24 @@ class SortedSetRanges(Edge):
         destination = exact_key(dst)
         return cast(int, self._run(StoringRange(self._space, source, within, destination)))
 
+    @overload
+    def zrevrange(
+        self,
+        key: str,
+        start: int = 0,
+        stop: int = -1,
+        *,
+        withscores: Literal[False] = False,
+    ) -> list[str]: ...
+    @overload
+    def zrevrange(
+        self,
+        key: str,
+        start: int = 0,
+        stop: int = -1,
+        *,
+        withscores: Literal[True],
+    ) -> Scored: ...
     @command(
         "ZREVRANGE key start stop [WITHSCORES]",
         complexity="O(log N + M) for M returned members",
@@ -171,6 +217,28 @@ class SortedSetRanges(Edge):
         rows = self._slice_rows(key, index_range(start, stop).reversed())
         return scored(rows) if withscores else members_of(rows)
 
+    @overload
+    def zrangebyscore(
+        self,
+        key: str,
+        min: object,
+        max: object,
+        *,
+        withscores: Literal[False] = False,
+        offset: int = 0,
+        count: int = -1,
+    ) -> list[str]: ...
+    @overload
+    def zrangebyscore(
+        self,
+        key: str,
+        min: object,
+        max: object,
+        *,
+        withscores: Literal[True],
+        offset: int = 0,
+        count: int = -1,
+    ) -> Scored: ...
     @command(
         "ZRANGEBYSCORE key min:score-bound max:score-bound [WITHSCORES] [LIMIT offset count]",
         complexity="O(log N + M) for M returned members",
@@ -194,6 +262,28 @@ class SortedSetRanges(Edge):
         rows = self._slice_rows(key, within)
         return scored(rows) if withscores else members_of(rows)
 
+    @overload
+    def zrevrangebyscore(
+        self,
+        key: str,
+        max: object,
+        min: object,
+        *,
+        withscores: Literal[False] = False,
+        offset: int = 0,
+        count: int = -1,
+    ) -> list[str]: ...
+    @overload
+    def zrevrangebyscore(
+        self,
+        key: str,
+        max: object,
+        min: object,
+        *,
+        withscores: Literal[True],
+        offset: int = 0,
+        count: int = -1,
+    ) -> Scored: ...
     @command(
         "ZREVRANGEBYSCORE key max:score-bound min:score-bound [WITHSCORES] [LIMIT "
         "offset count]",

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import partial
-from typing import Final, cast
+from typing import Final, Literal, cast, overload
 
 from mypy_extensions import i64, mypyc_attr, trait
 
@@ -59,6 +59,32 @@ command: Final = partial(Declaration, group="sorted-set")
 class SortedSets(SortedSetRanges, SortedSetAlgebra):
     """Members in order of their scores."""
 
+    @overload
+    def zadd(
+        self,
+        key: str,
+        mapping: object,
+        *,
+        nx: bool = False,
+        xx: bool = False,
+        gt: bool = False,
+        lt: bool = False,
+        ch: bool = False,
+        incr: Literal[False] = False,
+    ) -> int: ...
+    @overload
+    def zadd(
+        self,
+        key: str,
+        mapping: object,
+        *,
+        nx: bool = False,
+        xx: bool = False,
+        gt: bool = False,
+        lt: bool = False,
+        ch: bool = False,
+        incr: Literal[True],
+    ) -> float | None: ...
     @command(
         "ZADD key:rw-update [NX | XX] [GT | LT] [CH] [INCR] score member [score member ...]",
         complexity="O(log N) a member",
@@ -214,6 +240,14 @@ class SortedSets(SortedSetRanges, SortedSetAlgebra):
         finally:
             self._leave()
 
+    @overload
+    def zrank(
+        self, key: str, member: object, *, withscore: Literal[False] = False
+    ) -> int | None: ...
+    @overload
+    def zrank(
+        self, key: str, member: object, *, withscore: Literal[True]
+    ) -> tuple[int, float] | None: ...
     @command(
         "ZRANK key member [WITHSCORE]",
         complexity="O(log N)",
@@ -232,6 +266,14 @@ class SortedSets(SortedSetRanges, SortedSetAlgebra):
         """
         return self._rank_of(key, member, withscore, False)
 
+    @overload
+    def zrevrank(
+        self, key: str, member: object, *, withscore: Literal[False] = False
+    ) -> int | None: ...
+    @overload
+    def zrevrank(
+        self, key: str, member: object, *, withscore: Literal[True]
+    ) -> tuple[int, float] | None: ...
     @command(
         "ZREVRANK key member [WITHSCORE]",
         complexity="O(log N)",
@@ -361,6 +403,16 @@ class SortedSets(SortedSetRanges, SortedSetAlgebra):
         finally:
             self._leave()
 
+    @overload
+    def zrandmember(
+        self, key: str, count: None = None, *, withscores: bool = False
+    ) -> str | None: ...
+    @overload
+    def zrandmember(
+        self, key: str, count: int, *, withscores: Literal[False] = False
+    ) -> list[str]: ...
+    @overload
+    def zrandmember(self, key: str, count: int, *, withscores: Literal[True]) -> Scored: ...
     @command(
         "ZRANDMEMBER key [count:draws [WITHSCORES]]",
         complexity="O(N) in the returned members",
@@ -399,6 +451,26 @@ class SortedSets(SortedSetRanges, SortedSetAlgebra):
         finally:
             self._leave()
 
+    @overload
+    def zscan(
+        self,
+        key: str,
+        cursor: int = 0,
+        match: str | None = None,
+        count: int = SCAN_COUNT,
+        *,
+        noscores: Literal[False] = False,
+    ) -> tuple[int, Scored]: ...
+    @overload
+    def zscan(
+        self,
+        key: str,
+        cursor: int = 0,
+        match: str | None = None,
+        count: int = SCAN_COUNT,
+        *,
+        noscores: Literal[True],
+    ) -> tuple[int, list[str]]: ...
     @command(
         "ZSCAN key cursor [MATCH match:pattern] [COUNT count:scan-count] [NOSCORES]",
         complexity="O(1) a step, O(N) for a whole iteration",

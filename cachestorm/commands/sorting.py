@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from functools import partial
-from typing import Final, cast
+from typing import Any, Final, cast, overload
 
 from mypy_extensions import mypyc_attr, trait
 
@@ -30,6 +30,32 @@ command: Final = partial(Declaration, group="generic")
 class Sorting(Edge):
     """SORT and SORT_RO."""
 
+    @overload
+    def sort(
+        self,
+        key: str,
+        by: str | None = None,
+        offset: int = 0,
+        count: int = -1,
+        get: Iterable[str] = (),
+        order: str = "ASC",
+        *,
+        alpha: bool = False,
+        destination: None = None,
+    ) -> list[Any]: ...
+    @overload
+    def sort(
+        self,
+        key: str,
+        by: str | None = None,
+        offset: int = 0,
+        count: int = -1,
+        get: Iterable[str] = (),
+        order: str = "ASC",
+        *,
+        alpha: bool = False,
+        destination: str,
+    ) -> int: ...
     @command(
         "SORT key [BY by:pattern] [LIMIT offset count] [GET get:pattern [GET pattern ...]] "
         "[order:<ASC | DESC>] [ALPHA] [STORE destination:ow-update]",
@@ -50,7 +76,7 @@ class Sorting(Edge):
         *,
         alpha: bool = False,
         destination: str | None = None,
-    ) -> list[object] | int:
+    ) -> list[Any] | int:
         """The elements in order, or how many were stored.
 
         Args:
@@ -73,8 +99,8 @@ class Sorting(Edge):
         key = exact_key(key)
         target = None if destination is None else exact_key(destination)
         ordering = Ordering(self._space, key, wanted, patterns, offset, count, target)
-        found = cast("list[object] | int", self._run(ordering))
-        return found if self._forms is None else cast("list[object] | int", opened(found))
+        found = cast("list[Any] | int", self._run(ordering))
+        return found if self._forms is None else cast("list[Any] | int", opened(found))
 
 
 @command(

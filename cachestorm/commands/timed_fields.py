@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import partial
-from typing import Final
+from typing import Any, Final
 
 from mypy_extensions import mypyc_attr, trait
 
@@ -47,7 +47,7 @@ class TimedFields(FieldDeadlines):
         reply="stored_all",
         summary="Return the values of fields of a hash and delete them.",
     )
-    def hgetdel(self, key: str, *fields: object, default: object = None) -> list[object]:
+    def hgetdel(self, key: str, *fields: object, default: object = None) -> list[Any]:
         """Deletes fields; the hash goes when none is left.
 
         Args:
@@ -92,7 +92,7 @@ class TimedFields(FieldDeadlines):
         ttl: object = UNSET,
         persist: bool = False,
         default: object = None,
-    ) -> list[object]:
+    ) -> list[Any]:
         """The values of fields in order, after giving the fields another time to live.
 
         Args:

@@ -119,9 +119,8 @@ class HashHandle(MappingHandle[Any]):
         """
         with self._cache.transaction():
             field = self._cache.hrandfield(self.key)
-            if field is None or field is MISSING:
+            if field is None:
                 raise KeyError("popitem(): the hash is empty")
-            assert isinstance(field, str)
             return field, self.pop(field)
 
     def incr(self, field: str, amount: int = 1) -> int:

@@ -79,7 +79,7 @@ class SortedSetHandle(MappingHandle[float]):
 
     def copy(self) -> dict[str, float]:
         """All members and scores from the lowest score up, in one step."""
-        return dict(cast("Scored", self._cache.zrange(self.key, 0, -1, withscores=True)))
+        return dict(self._cache.zrange(self.key, 0, -1, withscores=True))
 
     def update(self, other: Any = (), /, **scores: float) -> None:
         """Sets the scores of many members in one step."""
@@ -141,11 +141,11 @@ class SortedSetHandle(MappingHandle[float]):
     def rank(self, member: str, *, desc: bool = False) -> int | None:
         """The place of a member, from 0 on; None if it is missing."""
         find = self._cache.zrevrank if desc else self._cache.zrank
-        return cast("int | None", find(self.key, member))
+        return find(self.key, member)
 
     def range(self, start: int = 0, stop: int = -1, *, desc: bool = False) -> list[str]:
         """The members between two ranks, both included."""
-        return cast("list[str]", self._cache.zrange(self.key, start, stop, rev=desc))
+        return self._cache.zrange(self.key, start, stop, rev=desc)
 
     def by_score(
         self, low: object = "-inf", high: object = "+inf", *, desc: bool = False
@@ -156,10 +156,9 @@ class SortedSetHandle(MappingHandle[float]):
             low, high: numbers; "(1.5" excludes the bound.
         """
         bounds = (high, low) if desc else (low, high)
-        found = self._cache.zrange(
+        return self._cache.zrange(
             self.key, bounds[0], bounds[1], byscore=True, rev=desc, withscores=True
         )
-        return cast("Scored", found)
 
 
 def _only(popped: Scored) -> tuple[str, float]:
