@@ -33,6 +33,7 @@ ROOT = Path(__file__).resolve().parent
 # build_meta runs this file without its folder on the path
 sys.path.insert(0, str(ROOT))
 
+from compiling.argument_errors import ArgumentErrors  # noqa: E402
 from compiling.help_texts import HelpTexts  # noqa: E402
 from compiling.literals import number_by_unit  # noqa: E402
 from compiling.units import ask_ccache, compile_at_once  # noqa: E402
@@ -154,6 +155,10 @@ def extensions() -> list[Extension]:
         HelpTexts(sources).put_into(sorted(units))
     except ValueError as error:
         complain(f"compiled code has no help ({error})")
+    try:
+        ArgumentErrors(sources).put_into(sorted(units))
+    except ValueError as error:
+        complain(f"compiled code refuses arguments in words of its own ({error})")
     if QUICK:
         central = TARGET / "__native_cachestorm.c"
         number_by_unit(
