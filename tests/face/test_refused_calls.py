@@ -28,7 +28,7 @@ fail: ;
     CPy_AddTraceback("kin.py", "double", 1, CPyStatic_kin___globals);
     return NULL;
 }
-"""  # noqa: E501
+"""
 
 
 @pytest.fixture
