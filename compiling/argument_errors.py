@@ -34,6 +34,7 @@ SLOT = re.compile(
     r"\((?P<takes>[^)]*)\) \{\n.*?^(?P=indent)\}",
     re.MULTILINE | re.DOTALL,
 )
+TAKEN = re.compile(r"\bobj_\w+")
 MISFIT = re.compile(r'CPy_TypeError\("[^"]*", obj_\w+\);\s*(?:goto fail|return NULL);')
 BOUND = re.compile(r"PyObject \*obj_\w+ = self;")
 PLAIN_PARSER = re.compile(r'CPyArg_Parser parser = \{"[^%"@]*:\w+"')
@@ -179,6 +180,7 @@ class ArgumentErrors:
             # the same slot of C is for setting and deleting, of which a class may have one
             return slot[0]
         helper = "CPyRefused_item" if "PyObject" in slot["kind"] else "CPyRefused_change"
-        value = "obj_value" if "obj_value" in slot["takes"] else "NULL"
-        call = f'return {helper}("{path}", obj_self, obj_key, {value});'
+        # self, the key and, to set, the value: called as the source calls them
+        _, key, *rest = TAKEN.findall(slot["takes"])
+        call = f'return {helper}("{path}", obj_self, {key}, {rest[0] if rest else "NULL"});'
         return MISFIT.sub(call, slot[0])
