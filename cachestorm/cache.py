@@ -41,6 +41,7 @@ from cachestorm.commands.strings import Strings
 from cachestorm.commands.tags import Tags
 from cachestorm.declare.registry import REGISTRY
 from cachestorm.errors import ArgumentError, ConfigError, InvalidKeyError
+from cachestorm.eviction.policies import policy_named
 from cachestorm.eviction.sampled import SAMPLE_SIZE
 from cachestorm.face import Face
 from cachestorm.keyspace.forks import guard
@@ -162,7 +163,7 @@ class Cache(
             _clock_of(clock),
             limit_bytes(max_memory),
             limit_entries(max_entries),
-            policy,
+            policy_named(policy),
             sample_size_of(sample_size),
             hot_keys,
         )

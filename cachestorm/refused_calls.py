@@ -7,7 +7,8 @@ in the build that is not compiled: the same error in the same words, or the same
 
 1. It costs nothing where the arguments fit: only the refusal comes here.
 2. The source lies beside the compiled module. Where it does not, the error of compiled code
-   stays.
+   stays; and so it does for a constructor that takes what it is given: its source cannot write
+   what is final in compiled code.
 """
 
 from __future__ import annotations
@@ -39,7 +40,12 @@ def again(name: str, arguments: tuple[Any, ...], keywords: dict[str, Any] | None
     function = _functions[name]
     if function is None:
         return NotImplemented
-    return function(*arguments, **(keywords or {}))
+    try:
+        return function(*arguments, **(keywords or {}))
+    except AttributeError as error:
+        if name.endswith(".__init__") and "is not writable" in str(error):
+            return NotImplemented
+        raise
 
 
 def _function(name: str) -> FunctionType | None:

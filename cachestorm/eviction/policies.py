@@ -27,6 +27,17 @@ POLICIES: Final[dict[str, Callable[[int], Policy]]] = {
 }
 
 
+def policy_named(name: object) -> str:
+    """The name of a policy, as it was given.
+
+    Raises:
+        ConfigError: if there is none of that name, and the text lists those that are.
+    """
+    if not isinstance(name, str) or name not in POLICIES:
+        raise ConfigError(f"unknown eviction policy {name!r}: one of {', '.join(POLICIES)}")
+    return name
+
+
 def make_policy(name: str, sample_size: int = SAMPLE_SIZE) -> Policy:
     """A fresh policy for one keyspace.
 
@@ -37,9 +48,7 @@ def make_policy(name: str, sample_size: int = SAMPLE_SIZE) -> Policy:
         ConfigError: if there is none of that name, and the text lists those that are; or
             for a sample of none.
     """
-    factory = POLICIES.get(name)
-    if factory is None:
-        raise ConfigError(f"unknown eviction policy {name!r}: one of {', '.join(POLICIES)}")
+    factory = POLICIES[policy_named(name)]
     if not 1 <= sample_size <= MOST_SAMPLES:
         raise ConfigError(f"a sample has 1 to {MOST_SAMPLES} entries, not {sample_size}")
     return factory(sample_size)
