@@ -16,7 +16,6 @@ from cachestorm.keyspace.tag_nodes import tag_names_of
 from cachestorm.operations.optimistic_result import PIECE, PLAIN, OptimisticResult
 from cachestorm.values.container import Container
 from cachestorm.values.hash import Hash
-from cachestorm.values.placed import Placed
 from cachestorm.values.set import SetValue
 
 # A list or dict is copied much faster as a whole than a ranking is.
@@ -40,7 +39,7 @@ class Copying(OptimisticResult):
         self._target: Final = target
         self._destination: Final = destination
         self._replace: Final = replace
-        self._followed: Placed | None = None
+        self._followed: Hash | SetValue | None = None
 
     def _work(self) -> Iterator[None]:
         self._value = False

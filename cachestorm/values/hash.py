@@ -252,6 +252,7 @@ class Hash(Placed):
                 twin.expire(field, due_ms)
 
     def revise(self, twin: Container, name: str) -> None:
+        """Makes a name in a twin what it is here, or takes it out there."""
         assert isinstance(twin, Hash)
         place = self._place(name)
         if place < 0:

@@ -76,10 +76,6 @@ class Placed(Container):
             for each in self._followers:
                 each.note(name)
 
-    def revise(self, twin: Container, name: str) -> None:
-        """Makes a name in a twin what it is here, or takes it out there."""
-        raise NotImplementedError
-
     def _touch_all(self) -> None:
         if self._followers is not None:
             for each in self._followers:

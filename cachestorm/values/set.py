@@ -100,6 +100,7 @@ class SetValue(Placed):
             twin.add(member)
 
     def revise(self, twin: Container, name: str) -> None:
+        """Makes a name in a twin what it is here, or takes it out there."""
         assert isinstance(twin, SetValue)
         if name in self:
             twin.add(name)

@@ -80,6 +80,15 @@ def apply(container: Container, chance: Chance) -> None:
 # who follows a container, by its id
 FOLLOWING: dict[int, list[Touched]] = {}
 
+
+def revised(each: Container, chance: Chance) -> None:
+    """Brings one name in a container to what it is in another."""
+    other = each.copy()
+    call_any(other, chance, {"revise", "apply", "replay"})
+    assert isinstance(other, Hash | SetValue)
+    other.revise(each, name(chance))
+
+
 COMMON: dict[str, Call] = {
     "apply": apply,
     "replay": lambda each, chance: each.replay(records_of_another(each, chance)),
@@ -148,6 +157,7 @@ def wrote(buffer: Buffer, chance: Chance) -> None:
 # what the diary has to know.
 CALLS: dict[type[Container], dict[str, Call]] = {
     Hash: {
+        "revise": revised,
         "follow": follow,
         "unfollow": unfollow,
         "put": lambda each, chance: each.put(name(chance), held(chance)),
@@ -187,6 +197,7 @@ CALLS: dict[type[Container], dict[str, Call]] = {
         "copy_without": lambda each, chance: each.copy_without(ListValue(), 0, len(each), []),
     },
     SetValue: {
+        "revise": revised,
         "follow": follow,
         "unfollow": unfollow,
         "add": lambda each, chance: each.add(name(chance)),
@@ -294,6 +305,28 @@ def test_a_diary_replayed_on_a_copy_gives_the_container(
         assert state_of(copy) == state_of(container)
         copy._check()
         container._check()
+
+
+@pytest.mark.parametrize("seed", range(25))
+@pytest.mark.parametrize("kind", [Hash, SetValue])
+def test_a_copy_whose_names_are_all_revised_has_what_the_container_has(
+    kind: type[Hash] | type[SetValue], seed: int
+) -> None:
+    chance = random.Random(seed)
+    container = filled(kind, chance)
+    copy = container.copy()
+    for _ in range(chance.choice([1, 20])):
+        call_any(container, chance)
+    for each in {*names_in(container), *names_in(copy)}:
+        container.revise(copy, each)
+    assert content_of(copy) == content_of(container)
+    copy._check()
+
+
+def names_in(container: Hash | SetValue) -> list[str]:
+    """Its fields or members."""
+    found = container.fields() if isinstance(container, Hash) else container.members()
+    return list(found)
 
 
 @pytest.mark.parametrize("seed", range(25))
