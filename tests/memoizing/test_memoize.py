@@ -437,6 +437,29 @@ def test_a_memoized_coroutine_function_is_one() -> None:
     assert calls == [1, 1]
 
 
+def test_cache_clear_removes_the_result_of_a_load_that_outlasts_many_calls(
+    cache: Cache,
+) -> None:
+    began, go = threading.Event(), threading.Event()
+
+    @cache.memoize(cache_if=bool)
+    def f(x: int) -> int:
+        if x == 1:
+            began.set()
+            assert go.wait(10)
+        return x == 1
+
+    thread = threading.Thread(target=f, args=(1,))
+    thread.start()
+    assert began.wait(10)
+    for x in range(2, 2000):
+        f(x)
+    go.set()
+    thread.join()
+    f.cache_clear()
+    assert f.peek(1) is MISSING
+
+
 # -- no leaks
 
 
