@@ -5,14 +5,13 @@ Called by `cachestorm/face.py`. A hit without options that judge it is two calls
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 from cachestorm.errors import ArgumentError
 from cachestorm.loading.context import running
 from cachestorm.loading.drivers import adapted, aload, aload_many, load, load_many
-from cachestorm.loading.options import Options, options_of
+from cachestorm.loading.options import Options, options_by_name, options_of
 from cachestorm.markers import MISSING, UNSET
 from cachestorm.operations.names import exact_key
 
@@ -81,13 +80,7 @@ async def aget_or_set_many(
 def _read(ttl: object, tags: Any, options: dict[str, Any]) -> Options:
     if not options and ttl is UNSET and tags == ():
         return _PLAIN
-    try:
-        return options_of(ttl, tags, **options)
-    except TypeError as error:
-        unknown = set(options) - _NAMES
-        if unknown:
-            raise TypeError(f"no such option: {', '.join(sorted(unknown))}") from error
-        raise
+    return options_by_name(ttl, tags, options)
 
 
 def _for_many(options: Options) -> Options:
@@ -97,4 +90,3 @@ def _for_many(options: Options) -> Options:
 
 
 _PLAIN = options_of()
-_NAMES = frozenset(inspect.signature(options_of).parameters)

@@ -164,10 +164,10 @@ class Loading(Records):
                 if served:
                     return value
                 assert flight.error is not None
-                raise flight.error
+                raise flight.error.with_traceback(flight.traceback)
             if leads and flight.error is not None:
                 # the caller's own loader did not merely fail
-                raise flight.error
+                raise flight.error.with_traceback(flight.traceback)
 
     def _join(
         self,
@@ -398,7 +398,7 @@ class Loading(Records):
                 is_new = note is None
                 if note is None:
                     note = Note()
-                note.error = error
+                note.error, note.traceback = error, error.__traceback__
                 note.failed_until_ms = now + span
                 if is_new:
                     self.notes.put(flight.key, note, now)

@@ -20,6 +20,8 @@ from typing import TYPE_CHECKING, Any, Final
 from cachestorm.markers import MISSING
 
 if TYPE_CHECKING:
+    from types import TracebackType
+
     from cachestorm.loading.context import LoadContext
     from cachestorm.loading.waiters import Waiter
 
@@ -43,6 +45,7 @@ class Flight:
         state: FLYING, LANDED, FAILED or GIVEN_UP.
         value: what it landed with.
         error: what it failed with.
+        traceback: where: raising an error adds to its own, once for each who waited.
         thread: in which thread it is led; 0 while that is not known.
         is_blocking: whether its loader keeps that thread from doing anything else.
         loop: the loop of asyncio that runs its loader, if one does.
@@ -59,6 +62,7 @@ class Flight:
         "state",
         "tags",
         "thread",
+        "traceback",
         "value",
         "void_at",
         "waiters",
@@ -72,6 +76,7 @@ class Flight:
         self.state = FLYING
         self.value: Any = MISSING
         self.error: BaseException | None = None
+        self.traceback: TracebackType | None = None
         self.thread = 0
         self.is_blocking = False
         self.loop: Any = None
@@ -90,6 +95,7 @@ class Flight:
             self.state = state
             self.value = value
             self.error = error
+            self.traceback = None if error is None else error.__traceback__
             waiters = list(self.waiters)
             self.waiters.clear()
         for waiter in waiters:

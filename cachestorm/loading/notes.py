@@ -12,9 +12,12 @@ absent there, and only a loader that allows stale values may still serve it.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from cachestorm.markers import MISSING
+
+if TYPE_CHECKING:
+    from types import TracebackType
 
 MOST_NOTES: Final = 10_000
 NEVER: Final = 1 << 62
@@ -34,6 +37,7 @@ class Note:
         etag, modified: what the loader said of its source.
         failed_until_ms: until when the source is not asked again.
         error: what is raised instead of asking, until then.
+        traceback: where it was raised first: each time adds to its own.
     """
 
     __slots__ = (
@@ -48,6 +52,7 @@ class Note:
         "modified",
         "stale_ms",
         "tags",
+        "traceback",
         "value",
     )
 
@@ -64,6 +69,7 @@ class Note:
         self.modified: Any = None
         self.failed_until_ms = 0
         self.error: Exception | None = None
+        self.traceback: TracebackType | None = None
 
     def is_servable(self, now_ms: int, span_ms: int) -> bool:
         """Whether its value may be served so long after it was fresh."""

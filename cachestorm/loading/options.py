@@ -6,9 +6,10 @@ engine.
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from cachestorm.declare.kinds import Lifetime
 from cachestorm.errors import ArgumentError, CacheStormError
@@ -139,6 +140,17 @@ def options_of(
         throttle_ms=milliseconds_of(throttle),
         propagate=propagate,
     )
+
+
+def options_by_name(ttl: object, tags: TagSource, options: dict[str, Any]) -> Options:
+    """As `options_of`, which also refuses names that no option has."""
+    unknown = set(options) - _NAMES
+    if unknown:
+        raise TypeError(f"no such option: {', '.join(sorted(unknown))}")
+    return options_of(ttl, tags, **options)
+
+
+_NAMES: Final = frozenset(inspect.signature(options_of).parameters)
 
 
 def _lifetime(ttl: object) -> Lifetime | Unset | None:

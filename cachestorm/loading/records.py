@@ -118,7 +118,7 @@ class Records:
             if span and note.is_servable(now, span):
                 return True, note.value
             if note.error is not None and has_failed and not failed:
-                raise note.error
+                raise note.error.with_traceback(note.traceback)
             return False, MISSING
 
     def _may_ask(self, key: str) -> bool:

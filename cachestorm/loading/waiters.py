@@ -42,10 +42,9 @@ class AsyncioWaiter:
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop: Final = loop
         self._future: Final[asyncio.Future[None]] = loop.create_future()
-        self._thread: Final = get_ident()
 
     def wake(self) -> None:
-        if get_ident() == self._thread:
+        if running_loop() is self._loop:
             self._resolve()
             return
         try:

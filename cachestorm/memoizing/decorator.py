@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Final
 from cachestorm.loading.context import LoadContext, at_work, running
 from cachestorm.loading.drivers import aload, load
 from cachestorm.loading.engine import loading_of
-from cachestorm.loading.options import Options, options_of
+from cachestorm.loading.options import Options, options_by_name
 from cachestorm.markers import MISSING, UNSET
 from cachestorm.memoizing.keys import Index, culprit, shortened
 from cachestorm.memoizing.memoized import CacheInfo, TemplateError
@@ -40,9 +40,9 @@ _HIT: Final = """
     nonlocal _cs_hits
     try:
         _cs_value = _cs_get({find}, _cs_MISSING)
-    except KeyError:
+    except _cs_KeyError:
         pass
-    except TypeError as _cs_error:
+    except _cs_TypeError as _cs_error:
         raise _cs_explain(_cs_error, {by_name}) from None
     else:
         if _cs_value is not _cs_MISSING and (not _cs_at_work or _cs_running() is None):
@@ -145,7 +145,9 @@ class Memo:
             if any(template.names for template in templates):
                 self._tags_from = tags_from(templates)
                 tags = ()
-        self._options: Final[Options] = options_of(ttl, tags, **options)
+        self._options: Final[Options] = options_by_name(ttl, tags, options)
+        if isinstance(ignore, str):
+            raise TypeError(f"ignore is an iterable: write [{ignore!r}], not {ignore!r}")
         ignored = set(ignore)
         if ignored - set(names):
             unknown = ", ".join(sorted(ignored - set(names)))
@@ -179,7 +181,14 @@ class Memo:
     def _make(self, signature: inspect.Signature, typed: bool) -> None:
         cells: dict[str, Any] = {
             "_cs_get": self._cache.get,
+            # the function, or a parameter, may bear the name of a builtin
             "_cs_id": id,
+            "_cs_map": map,
+            "_cs_sorted": sorted,
+            "_cs_tuple": tuple,
+            "_cs_type": type,
+            "_cs_KeyError": KeyError,
+            "_cs_TypeError": TypeError,
             "_cs_MISSING": MISSING,
             "_cs_at_work": at_work,
             "_cs_running": running.get,
@@ -237,7 +246,9 @@ class Memo:
         self.function = function
 
     def _explain(self, error: TypeError, arguments: Mapping[str, Any]) -> TypeError:
-        """What is raised when the index refuses the arguments."""
+        """What is raised when the index, or what makes a key, refuses the arguments."""
+        if not self._is_indexed:
+            return error
         names = self._template.names if self._template is not None else self._names
         text = culprit(names, [arguments[name] for name in names])
         if text is None:
@@ -427,16 +438,16 @@ class Source:
 
     def _part(self, name: str) -> str:
         if self._kinds[name] is inspect.Parameter.VAR_KEYWORD:
-            return f"tuple(sorted({name}.items()))"
+            return f"_cs_tuple(_cs_sorted({name}.items()))"
         return name
 
     def _types(self, name: str) -> str:
         kind = self._kinds[name]
         if kind is inspect.Parameter.VAR_POSITIONAL:
-            return f"tuple(map(type, {name}))"
+            return f"_cs_tuple(_cs_map(_cs_type, {name}))"
         if kind is inspect.Parameter.VAR_KEYWORD:
-            return f"tuple(type({name}[key]) for key in sorted({name}))"
-        return f"type({name})"
+            return f"_cs_tuple(_cs_type({name}[_cs_key]) for _cs_key in _cs_sorted({name}))"
+        return f"_cs_type({name})"
 
     def function_name(self, function: Function) -> str:
         """A name for the function in its own source."""

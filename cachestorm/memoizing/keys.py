@@ -20,6 +20,7 @@ from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, Final
 
 from cachestorm.codec import checked_text
+from cachestorm.loading.engine import loading_of
 
 if TYPE_CHECKING:
     from cachestorm.cache import Cache
@@ -119,9 +120,11 @@ class Index:
 
     def _sweep(self, places: Places) -> None:
         """Forgets the places of keys that are no longer there. O(N), once in N new ones."""
+        under_way = loading_of(self._cache).flights
         for known in (places.keys, places.briefs):
             for place, key in list(known.items()):
-                if not self._cache.exists(key):
+                # in this order: a load that ends has stored its value before it is forgotten
+                if key not in under_way and not self._cache.exists(key):
                     known.pop(place, None)
         places.sweep_at = max(FEW_PLACES, 2 * len(places.keys))
 

@@ -79,6 +79,24 @@ def test_a_task_that_waits_in_a_loop_that_is_closed_harms_nobody() -> None:
     settled(cache)
 
 
+def test_a_loop_that_is_closed_with_all_its_tasks_harms_no_later_caller() -> None:
+    cache = Cache()
+    loop = asyncio.new_event_loop()
+
+    async def load() -> str:
+        await asyncio.Event().wait()
+        return "never"
+
+    tasks = [loop.create_task(_await(cache.aget_or_set("k", load))) for _ in range(2)]
+    while not waiting(cache, "k"):
+        loop.run_until_complete(asyncio.sleep(0))
+    loop.close()
+    assert cache.get_or_set("k", lambda: "new") == "new"
+    del tasks
+    gc.collect()
+    settled(cache)
+
+
 def test_a_background_load_of_a_loop_that_ends_is_given_up() -> None:
     clock = ManualClock()
     cache = Cache(clock=clock)

@@ -272,6 +272,21 @@ def test_an_error_that_is_kept_ends_when_the_key_is_deleted(cache: Cache) -> Non
     assert cache.get_or_set("k", source, **options) == "found"
 
 
+def test_the_traceback_of_an_error_that_is_kept_does_not_grow() -> None:
+    cache = Cache()
+
+    def fail() -> None:
+        raise KeyError("k")
+
+    def depth() -> int:
+        with pytest.raises(KeyError) as raised:
+            cache.get_or_set("k", fail, cache_errors=KeyError, negative_ttl=60)
+        return len(raised.traceback)
+
+    depth()
+    assert depth() == depth()
+
+
 def test_an_error_of_another_class_is_not_kept(cache: Cache) -> None:
     source = Source(ValueError(), "found", is_open=True)
     with pytest.raises(ValueError):

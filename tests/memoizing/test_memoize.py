@@ -98,6 +98,23 @@ def test_names_that_the_source_uses_itself_may_be_parameters(cache: Cache) -> No
     assert key(1, 2, 3, 4, 5, 6, 7) == key(1, 2, 3, 4, 5, 6, type=7) == 28
 
 
+@pytest.mark.parametrize("typed", [False, True])
+def test_functions_and_parameters_may_bear_the_names_of_builtins(
+    cache: Cache, typed: bool
+) -> None:
+    @cache.memoize(typed=typed)
+    def type(type: str, *map: str, tuple: int, sorted: int = 0, **key: int) -> str:
+        return f"{type}{map}{tuple}{key}"
+
+    @cache.memoize(typed=typed)
+    def sorted(KeyError: int, TypeError: int, **rest: int) -> int:
+        return KeyError + TypeError
+
+    assert [type("a", "b", tuple=1, more=2) for _ in range(2)] == ["a('b',)1{'more': 2}"] * 2
+    assert [sorted(1, 2, rest=3) for _ in range(2)] == [3, 3]
+    assert (type.cache_info().hits, sorted.cache_info().hits) == (1, 1)
+
+
 def test_wrong_arguments_are_refused_as_the_function_itself_does(cache: Cache) -> None:
     f = counting(cache)
     with pytest.raises(TypeError, match=r"f\(\) missing 1 required positional argument: 'x'"):
@@ -217,7 +234,7 @@ def test_a_template_that_names_no_parameter_is_refused_at_decoration(
         ({"tags": "users"}, TypeError),
         ({"key": 5}, TypeError),
         ({"early": -1}, ArgumentError),
-        ({"colour": "red"}, TypeError),
+        ({"ignore": "y"}, TypeError),
     ],
 )
 def test_what_is_wrong_is_refused_at_decoration(
@@ -225,6 +242,11 @@ def test_what_is_wrong_is_refused_at_decoration(
 ) -> None:
     with pytest.raises(error):
         cache.memoize(**options)(lambda x: x)
+
+
+def test_an_unknown_option_is_named(cache: Cache) -> None:
+    with pytest.raises(TypeError, match=r"^no such option: colour, tag$"):
+        cache.memoize(tag=["users"], colour="red")(lambda x: x)
 
 
 def test_a_generator_is_refused(cache: Cache) -> None:
@@ -263,6 +285,14 @@ def test_an_error_of_an_argument_itself_is_not_hidden(cache: Cache) -> None:
     f(Odd())
     with pytest.raises(TypeError, match="no comparing"):
         f(Odd())
+
+
+def test_a_type_error_of_what_makes_the_key_is_not_hidden(cache: Cache) -> None:
+    f = counting(cache, key=lambda x, y=2: "user:" + x["id"])
+    assert f({"id": "7"}) == 1
+    for call in (f, f.key, f.peek):
+        with pytest.raises(TypeError, match="concatenate"):
+            call({"id": 7})
 
 
 def test_equality_and_hashes_of_arguments_may_use_the_cache(cache: Cache) -> None:
@@ -405,6 +435,29 @@ def test_a_memoized_coroutine_function_is_one() -> None:
     assert inspect.iscoroutinefunction(f)
     assert asyncio.run(main()) == [{1}, 1, 1, 1, "k1"]
     assert calls == [1, 1]
+
+
+def test_cache_clear_removes_the_result_of_a_load_that_outlasts_many_calls(
+    cache: Cache,
+) -> None:
+    began, go = threading.Event(), threading.Event()
+
+    @cache.memoize(cache_if=bool)
+    def f(x: int) -> int:
+        if x == 1:
+            began.set()
+            assert go.wait(10)
+        return x == 1
+
+    thread = threading.Thread(target=f, args=(1,))
+    thread.start()
+    assert began.wait(10)
+    for x in range(2, 2000):
+        f(x)
+    go.set()
+    thread.join()
+    f.cache_clear()
+    assert f.peek(1) is MISSING
 
 
 # -- no leaks
