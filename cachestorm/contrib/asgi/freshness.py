@@ -59,6 +59,12 @@ def moment(headers: Headers, name: bytes) -> float | None:
         return None
 
 
+def age_of(headers: Headers) -> int:
+    """The seconds that a response had been in other caches; 0 if it does not say."""
+    text = value(headers, b"age") or "0"
+    return int(text) if text.isascii() and text.isdecimal() else 0
+
+
 def vary_of(headers: Headers) -> tuple[str, ...]:
     """The names of the request's headers that a response depends on, sorted."""
     names = {name.strip().lower() for name in ",".join(values(headers, b"vary")).split(",")}
@@ -118,8 +124,7 @@ def verdict(
             fresh = 0
     if fresh is None:
         return None
-    age = value(response, b"age") or "0"
-    fresh -= int(age) if age.isascii() and age.isdecimal() else 0
+    fresh -= age_of(response)
     if fresh <= 0:
         return None
     # must-revalidate and its like forbid all that is stale (RFC 9111, 4.2.4)
@@ -135,3 +140,14 @@ def matches(tags: str, etag: str) -> bool:
         return True
     wanted = etag.removeprefix("W/")
     return any(tag.strip().removeprefix("W/") == wanted for tag in tags.split(","))
+
+
+def is_known(request: Headers, response: Headers) -> bool:
+    """Whether a client has a response already, which is 200 otherwise (RFC 9110, 13.2.2)."""
+    etags = values(request, b"if-none-match")
+    if etags:
+        etag = value(response, b"etag")
+        return etag is not None and matches(",".join(etags), etag)
+    since = moment(request, b"if-modified-since")
+    modified = moment(response, b"last-modified")
+    return since is not None and modified is not None and modified <= since

@@ -3,7 +3,8 @@
 1. Only GET and HEAD are answered; what a response says in Cache-Control, Expires and Vary
    decides whether it is stored, or what the application gives by `cache_for`.
 2. All who ask for one thing at once share one run of the application, if its response may be
-   shared; if not, each gets a run of his own, and those who come later do not wait.
+   shared; if not, each gets a run of his own, and those who come later do not wait. Nor does
+   anybody fail because the client, for whom the application ran, has left.
 3. A response that is invalidated while it is made is not stored: `loading` sees to that.
 4. POST, PUT, PATCH and DELETE that succeed invalidate what is stored for their address, and for
    the addresses in Location and Content-Location on the same host.
@@ -12,17 +13,20 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import math
 from collections.abc import Iterable
 from typing import Any
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import quote, urljoin, urlsplit
 
 from cachestorm.cache import Cache
 from cachestorm.contrib.asgi import freshness
-from cachestorm.contrib.asgi.freshness import Verdict
+from cachestorm.contrib.asgi.freshness import Headers, Verdict
 from cachestorm.contrib.asgi.responses import (
+    Abandoned,
     App,
     Capture,
+    Client,
     Failed,
     Message,
     Receive,
@@ -38,8 +42,16 @@ from cachestorm.markers import MISSING
 NAME = "CacheStorm"
 # what follows an address where it is kept which headers its responses vary on
 VARY = " vary"
+# what follows a key for which a response could not be shared: those who are logged in are told
+# apart, since for them less may be
+PASSED = " passed"
+PASSED_LOGGED_IN = " passed, logged in"
 # for how long nobody waits for a response that could not be shared
 PASSED_S = 10
+# bytes; the address is a tag, which cannot be longer
+LONGEST_NAME = 1024
+# what the middleware answers itself, from a whole response
+CONDITIONS = frozenset([b"if-none-match", b"if-modified-since"])
 SAFE = frozenset(["GET", "HEAD", "OPTIONS", "TRACE"])
 
 
@@ -94,22 +106,30 @@ class CacheMiddleware:
         return (
             not {"no-cache", "no-store"} & asked.keys()
             and (asked or freshness.value(headers, b"pragma") != "no-cache")
+            and freshness.seconds(asked, "max-age") != 0
             and freshness.value(headers, b"range") is None
+        )
+
+    def _name(self, address: str) -> str:
+        """What the responses of an address are kept by, and invalidated."""
+        name = self._prefix + address
+        raw = name.encode()
+        return (
+            name if len(raw) <= LONGEST_NAME else self._prefix + hashlib.sha256(raw).hexdigest()
         )
 
     # -- reading
 
     async def _read(self, scope: Scope, receive: Receive, send: Send) -> None:
-        address = self._prefix + _address(scope)
-        vary: Any = self._cache.get(address + VARY, ())
-        if vary is None:
-            # what was asked for last could not be shared
-            await self._app(scope, receive, send)
-            return
+        address = self._name(_address(scope))
+        vary: tuple[str, ...] = self._cache.get(address + VARY, ())
         request = scope["headers"]
         key = address + _suffix(selection(vary, request))
         asked = freshness.directives(request)
         found = self._cache.get(key)
+        if found is None and vary:
+            # the first response was made before it was known what it depends on
+            found = self._cache.get(address)
         if isinstance(found, Stored) and found.is_for(request):
             age = self._now() - found.since
             longest = freshness.seconds(asked, "max-age")
@@ -120,6 +140,8 @@ class CacheMiddleware:
         elif "only-if-cached" in asked:
             await send({"type": "http.response.start", "status": 504, "headers": []})
             await send({"type": "http.response.body", "body": b""})
+        elif key + _passed(request) in self._cache:
+            await self._app(scope, receive, send)
         else:
             await self._load(scope, receive, send, address, key)
 
@@ -131,17 +153,22 @@ class CacheMiddleware:
         self, scope: Scope, receive: Receive, send: Send, address: str, key: str
     ) -> None:
         caller = asyncio.current_task()
+        request = scope["headers"]
         own: list[asyncio.Task[None]] = []
+        made: list[Stored] = []
 
         async def load(context: LoadContext) -> Stored | None:
             # A GET is stored, and answers HEAD as well. A reload in the background has no
             # client: whoever asked has a stale response.
-            is_mine = asyncio.current_task() is caller and scope["method"] == "GET"
-            of_app = {**scope, "method": "GET", "cachestorm.tags": []}
+            is_asked_here = asyncio.current_task() is caller
+            is_mine = is_asked_here and scope["method"] == "GET"
+            whole = [pair for pair in request if pair[0] not in CONDITIONS]
+            of_app = {**scope, "method": "GET", "headers": whole, "cachestorm.tags": []}
             of_app.pop("cachestorm.lasts", None)
             holds = context.stale_value is not MISSING
-            capture = Capture(of_app, send if is_mine else None, self._terms, holds)
-            task = asyncio.create_task(capture.run(self._app, _reader(receive, is_mine)))
+            client = Client(receive, send, request) if is_mine else None
+            capture = Capture(of_app, client, self._terms, holds)
+            task = asyncio.create_task(capture.run(self._app))
             if is_mine:
                 own.append(task)
             try:
@@ -152,14 +179,16 @@ class CacheMiddleware:
             if stored is None:
                 context.keep = False
                 if capture.status not in freshness.FAILURES:
-                    self._cache.set(address + VARY, None, PASSED_S)
+                    self._pass_others(address, request, capture.vary)
                 return None
+            if is_asked_here:
+                made.append(stored)
             lasts = stored.lasts
             context.ttl = lasts.fresh
             context.limit_stale(lasts.stale, lasts.stale_if_error)
             context.add_tags(*stored.tags, address)
-            whole = lasts.fresh + max(lasts.stale, lasts.stale_if_error)
-            self._cache.set(address + VARY, stored.vary, whole)
+            longest = lasts.fresh + max(lasts.stale, lasts.stale_if_error)
+            self._cache.set(address + VARY, stored.vary, longest)
             return stored
 
         span = self._max_stale
@@ -172,15 +201,29 @@ class CacheMiddleware:
             # there was no stale response after all
             stored = None
             own.clear()
-        if stored is None and own:
-            # it passes through, and takes as long as it takes
-            await own[0]
-        elif stored is None or not stored.is_for(scope["headers"]):
-            await self._app(scope, receive, send)
-        else:
+        except Abandoned as left:
+            # nobody else fails for that
+            stored = None
+            if own:
+                raise left.args[0] from None
+        if stored is not None and stored.is_for(request):
             age = self._now() - stored.since
-            note = f"{NAME}; fwd=miss; stored" if own else self._hit(stored, age)
+            is_new = any(stored is each for each in made)
+            note = f"{NAME}; fwd=miss; stored" if is_new else self._hit(stored, age)
             await stored.send(scope, send, age, note)
+        elif not own:
+            await self._app(scope, receive, send)
+        if own:
+            # what passes through takes as long as it takes; and after a response there may be
+            # work in the background
+            await own[0]
+
+    def _pass_others(self, address: str, request: Headers, vary: tuple[str, ...]) -> None:
+        """For a while nobody waits for what depends on the same as this response."""
+        self._cache.add(address + VARY, vary, PASSED_S)
+        known: tuple[str, ...] = self._cache.get(address + VARY, ())
+        key = address + _suffix(selection(known, request))
+        self._cache.set(key + _passed(request), True, PASSED_S)
 
     # -- writing
 
@@ -198,10 +241,15 @@ class CacheMiddleware:
         addresses = {own}
         for name in (b"location", b"content-location"):
             for place in freshness.values(headers, name):
-                other = urljoin(own, place)
-                if urlsplit(other).netloc == urlsplit(own).netloc:
+                try:
+                    other = urljoin(own, place)
+                    is_here = urlsplit(other).netloc == urlsplit(own).netloc
+                except ValueError:
+                    # no address: the client's matter, not that of who sends the response
+                    continue
+                if is_here:
                     addresses.add(other)
-        self._cache.invalidate(*(self._prefix + address for address in addresses))
+        self._cache.invalidate(*map(self._name, addresses))
 
 
 def add_tags(request: Any, *tags: str) -> None:
@@ -249,19 +297,14 @@ def _address(scope: Scope) -> str:
     raw = scope.get("raw_path") or scope["path"].encode()
     query = scope.get("query_string", b"")
     path = (raw + (b"?" + query if query else b"")).decode("latin-1")
-    return f"{scope.get('scheme', 'http')}://{host.lower()}{path}"
+    # a client may write anything into Host: it must not become a part of the path
+    return f"{scope.get('scheme', 'http')}://{quote(host.lower(), safe=':[]')}{path}"
 
 
 def _suffix(selected: tuple[tuple[str, str], ...]) -> str:
     return f" {selected!r}" if selected else ""
 
 
-def _reader(receive: Receive, is_mine: bool) -> Receive:
-    """What an application reads for a request that has no client of its own: no body."""
-    if is_mine:
-        return receive
-
-    async def nothing() -> Message:
-        return {"type": "http.request", "body": b"", "more_body": False}
-
-    return nothing
+def _passed(request: Headers) -> str:
+    is_logged_in = freshness.value(request, b"authorization") is not None
+    return PASSED_LOGGED_IN if is_logged_in else PASSED

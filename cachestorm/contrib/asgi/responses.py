@@ -23,6 +23,9 @@ OF_304 = frozenset(
     b"age cache-control cache-status content-location date etag expires vary".split()
 )
 
+# what a 304 must not say, or need not, since it has no body
+OF_BODY = frozenset([b"content-length", b"content-type", b"content-encoding"])
+
 
 @dataclass(frozen=True)
 class Stored:
@@ -58,11 +61,11 @@ class Stored:
         request = scope["headers"]
         headers = [
             *((name, text) for name, text in self.headers if name not in (b"age",)),
-            (b"age", b"%d" % max(0, int(age))),
+            (b"age", b"%d" % max(0, int(age) + freshness.age_of(self.headers))),
             (b"cache-status", note.encode("latin-1")),
         ]
         status, body = self.status, self.body
-        if status == 200 and self._is_known(request):
+        if status == 200 and freshness.is_known(request, self.headers):
             status, body = 304, b""
             headers = [pair for pair in headers if pair[0] in OF_304]
         elif scope["method"] == "HEAD":
@@ -70,15 +73,6 @@ class Stored:
         start = {"type": "http.response.start", "status": status, "headers": headers}
         await send(start)
         await send({"type": "http.response.body", "body": body})
-
-    def _is_known(self, request: Headers) -> bool:
-        etags = freshness.values(request, b"if-none-match")
-        if etags:
-            etag = freshness.value(self.headers, b"etag")
-            return etag is not None and freshness.matches(",".join(etags), etag)
-        since = freshness.moment(request, b"if-modified-since")
-        modified = freshness.moment(self.headers, b"last-modified")
-        return since is not None and modified is not None and modified <= since
 
 
 def selection(names: tuple[str, ...], request: Headers) -> tuple[tuple[str, str], ...]:
@@ -107,6 +101,19 @@ class Failed(Exception):
     """The application answered with an error for which a stale response may stand."""
 
 
+class Abandoned(Exception):
+    """The application has ended without a whole response: its client has left."""
+
+
+@dataclass(frozen=True)
+class Client:
+    """Who is waiting for a response: the server's two functions, and the request's headers."""
+
+    receive: Receive
+    send: Send
+    headers: Headers
+
+
 class Capture:
     """Takes the response from a running application, or lets it through.
 
@@ -114,43 +121,63 @@ class Capture:
     it is found too large. Until then it is kept back.
 
     Args:
-        send: to the client; None if there is none, and nothing passes through.
+        client: None if there is none: nothing passes through, and the application is told that
+            the client has left as soon as it is known that the response is of no use.
         holds_failures: whether a failure of the application is an error, and no response.
 
     Attributes:
         decided: done as soon as it is known: with a `Stored`, or None if it passes through.
-        status: of the response, 0 before it begins.
+        status, vary: of the response; 0 and nothing before it begins.
     """
 
     def __init__(
-        self, scope: Scope, send: Send | None, terms: Terms, holds_failures: bool
+        self, scope: Scope, client: Client | None, terms: Terms, holds_failures: bool
     ) -> None:
         self.decided: asyncio.Future[Stored | None] = asyncio.get_running_loop().create_future()
         self._holds_failures = holds_failures
         self._is_dropped = False
         self.status = 0
+        self.vary: tuple[str, ...] = ()
         self._scope = scope
-        self._send = send
+        self._client = client
+        self._is_asked = False
+        self._has_left = False
         self._terms = terms
         self._start: Message = {}
         self._body = bytearray()
         self._lasts: Verdict | None = None
         self._passes = False
 
-    async def run(self, app: App, receive: Receive) -> None:
+    async def run(self, app: App) -> None:
         """Runs the application to its end; its error is the decision, if there is none yet."""
         try:
-            await app(self._scope, receive, self.take)
+            await app(self._scope, self._receive, self.take)
         except asyncio.CancelledError:
             self.decided.cancel()
             raise
         except Exception as error:
-            if self.decided.done():
+            if self.decided.done() and not (self._client is None and self._has_left):
                 raise
-            self.decided.set_exception(error)
-            return
+            self._ended_by(error)
+        else:
+            self._ended_by(RuntimeError("the application sent no whole response"))
+
+    def _ended_by(self, error: Exception) -> None:
         if not self.decided.done():
-            self.decided.set_exception(RuntimeError("the application sent no response"))
+            self.decided.set_exception(Abandoned(error) if self._has_left else error)
+
+    async def _receive(self) -> Message:
+        """The `receive` that the application gets: without a client there is no body."""
+        if self._client is not None:
+            message = await self._client.receive()
+            self._has_left = self._has_left or message["type"] == "http.disconnect"
+            return message
+        if not self._is_asked:
+            self._is_asked = True
+            return {"type": "http.request", "body": b"", "more_body": False}
+        await asyncio.wait([self.decided])
+        self._has_left = True
+        return {"type": "http.disconnect"}
 
     async def take(self, message: Message) -> None:
         """The `send` that the application gets."""
@@ -170,6 +197,7 @@ class Capture:
     async def _begin(self, message: Message) -> None:
         headers = [(bytes(name).lower(), bytes(text)) for name, text in message["headers"]]
         status = self.status = message["status"]
+        self.vary = tuple(name for name in freshness.vary_of(headers) if name != "*")
         if self._holds_failures and status in freshness.FAILURES:
             self._is_dropped = True
             self.decided.set_exception(Failed(status))
@@ -186,8 +214,8 @@ class Capture:
             await self._pass()
         elif not message.get("more_body", False):
             self.decided.set_result(self._stored())
-            return
-        if self._passes:
+            self._is_dropped = True
+        if self._passes and not self._is_dropped:
             body = {"type": "http.response.body", "body": bytes(self._body)}
             self._body.clear()
             await self._let_through({**body, "more_body": message.get("more_body", False)})
@@ -197,14 +225,32 @@ class Capture:
         self._passes = True
         if not self.decided.done():
             self.decided.set_result(None)
-        if self._start:
-            headers = self._without_tags(self._start["headers"])
-            headers.append((b"cache-status", b"CacheStorm; fwd=miss"))
+        if not self._start:
+            return
+        headers = self._without_tags(self._start["headers"])
+        headers.append((b"cache-status", b"CacheStorm; fwd=miss"))
+        if self._is_known(headers):
+            self._is_dropped = True
+            headers = [pair for pair in headers if pair[0] not in OF_BODY]
+            await self._let_through({**self._start, "status": 304, "headers": headers})
+            await self._let_through({"type": "http.response.body", "body": b""})
+        else:
             await self._let_through({**self._start, "headers": headers})
 
+    def _is_known(self, headers: RawHeaders) -> bool:
+        client = self._client
+        return (
+            client is not None
+            and self.status == 200
+            and freshness.is_known(client.headers, headers)
+        )
+
     async def _let_through(self, message: Message) -> None:
-        if self._send is not None:
-            await self._send(message)
+        if self._client is not None:
+            await self._client.send(message)
+        elif message.get("more_body", False):
+            self._has_left = True
+            raise OSError("nobody waits for the rest of this response")
 
     def _without_tags(self, headers: RawHeaders) -> RawHeaders:
         return [pair for pair in headers if pair[0] not in self._terms.tag_headers]
