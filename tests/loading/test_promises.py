@@ -109,7 +109,7 @@ PROMISES = {
     "makes values stale in the same way.": [
         "test_a_soft_invalidation_leaves_a_value_to_serve",
     ],
-    "it is kept beside the store, for at most 10,000 keys of a namespace.": [
+    "it is kept outside of the store, for at most 10,000 keys of a namespace.": [
         "test_ten_thousand_stale_values_are_kept_and_not_one_more",
     ],
     "The interpreter does not wait for that thread when it exits.": [
