@@ -56,6 +56,7 @@ from cachestorm.settings import (
     default_ttl_ms_of,
     limit_bytes,
     limit_entries,
+    policy_of,
     sample_size_of,
 )
 from cachestorm.sizes import human_bytes
@@ -162,7 +163,7 @@ class Cache(
             _clock_of(clock),
             limit_bytes(max_memory),
             limit_entries(max_entries),
-            policy,
+            policy_of(policy),
             sample_size_of(sample_size),
             hot_keys,
         )
@@ -181,7 +182,9 @@ class Cache(
     def _make_namespaces(self, namespaces: Mapping[str, Mapping[str, object]]) -> None:
         if not isinstance(namespaces, Mapping):
             raise TypeError(f"namespaces are settings by name, not {namespaces!r}")
-        for name, settings in namespaces.items():
+        for name, settings in cast("Mapping[object, object]", namespaces).items():
+            if not isinstance(name, str):
+                raise TypeError(f"the name of a namespace is a str, not {name!r}")
             if not isinstance(settings, Mapping):
                 raise TypeError(f"namespace {name!r} takes a dict, not {settings!r}")
             unknown = [each for each in settings if each not in NAMESPACE_SETTINGS]

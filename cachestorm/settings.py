@@ -106,9 +106,10 @@ class Settings(Edge):
 
     @policy.setter
     def policy(self, name: str) -> None:
+        known = policy_of(name)
         self._enter()
         try:
-            self._store.go_by(name, self._store.sample_size)
+            self._store.go_by(known, self._store.sample_size)
         finally:
             self._leave()
 
@@ -131,7 +132,7 @@ class Settings(Edge):
             self._leave()
 
 
-def limit_bytes(size: int | str | None) -> int:
+def limit_bytes(size: object) -> int:
     return 0 if size is None else parse_size(size)
 
 
@@ -143,6 +144,12 @@ def limit_entries(count: object) -> int:
     if count > INT64_MAX:
         raise ConfigError("max_entries fits into 64 bits")
     return int(count)
+
+
+def policy_of(name: object) -> str:
+    if not isinstance(name, str):
+        raise ConfigError(f"an eviction policy is a str, not {name!r}")
+    return name
 
 
 def sample_size_of(count: object) -> int:
