@@ -13,6 +13,7 @@ from mypy_extensions import mypyc_attr, trait
 from cachestorm.codec import INT64_MAX
 from cachestorm.commands.edge import Edge
 from cachestorm.errors import ConfigError
+from cachestorm.eviction.policies import policy_named
 from cachestorm.operations.lifetimes import milliseconds_of
 from cachestorm.sizes import parse_size
 
@@ -106,9 +107,10 @@ class Settings(Edge):
 
     @policy.setter
     def policy(self, name: str) -> None:
+        known = policy_named(name)
         self._enter()
         try:
-            self._store.go_by(name, self._store.sample_size)
+            self._store.go_by(known, self._store.sample_size)
         finally:
             self._leave()
 
@@ -131,7 +133,7 @@ class Settings(Edge):
             self._leave()
 
 
-def limit_bytes(size: int | str | None) -> int:
+def limit_bytes(size: object) -> int:
     return 0 if size is None else parse_size(size)
 
 
