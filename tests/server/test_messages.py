@@ -376,6 +376,14 @@ def test_who_monitors_reads_no_keys_and_stops_by_reset(endpoint: Endpoint) -> No
     assert not session.guarded
 
 
+def test_a_transaction_refuses_monitor_as_redis_does(endpoint: Endpoint) -> None:
+    session, _ = a_client(endpoint)
+    assert session.receive(b"MULTI\r\nMONITOR\r\nEXEC\r\n") == (
+        b"+OK\r\n+QUEUED\r\n*1\r\n-ERR MONITOR isn't allowed for DENY BLOCKING client\r\n"
+    )
+    assert endpoint.monitors == {}
+
+
 # -- redis-py
 
 
