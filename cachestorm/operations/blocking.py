@@ -108,7 +108,8 @@ class BlockingPop(LongCommand):
             raise self._error
 
     def _serve(self) -> bool:
-        if self.is_unblocked:
+        is_gone = self.is_gone
+        if self.is_unblocked or (is_gone is not None and is_gone()):
             return True
         try:
             is_over = self._take()

@@ -374,6 +374,33 @@ def test_a_task_waits_no_longer_than_its_timeout_and_until_it_is_cancelled() -> 
     assert cache._space.waiting is None
 
 
+@pytest.mark.parametrize("in_this_thread", [True, False])
+def test_a_task_whose_loop_was_closed_gets_nothing_any_more(in_this_thread: bool) -> None:
+    cache = Cache()
+    tasks = []
+
+    def leave_a_task() -> None:
+        async def begin() -> None:
+            tasks.append(asyncio.create_task(cache.aio.blpop("q")))
+            await asyncio.sleep(0)
+
+        loop = asyncio.new_event_loop()
+        loop.run_until_complete(begin())
+        loop.close()
+
+    if in_this_thread:
+        leave_a_task()
+    else:
+        thread = threading.Thread(target=leave_a_task)
+        thread.start()
+        thread.join()
+    assert waiters(cache) == 1
+    assert cache.rpush("q", "x") == 1
+    # asyncio would complain of it
+    tasks.pop()._log_destroy_pending = False
+    assert (cache.lrange("q"), waiters(cache)) == (["x"], 0)
+
+
 def test_each_element_comes_to_exactly_one_of_many_threads() -> None:
     cache = Cache()
     taken: list[object] = []
