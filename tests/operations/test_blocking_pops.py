@@ -401,6 +401,27 @@ def test_a_task_whose_loop_was_closed_gets_nothing_any_more(in_this_thread: bool
     assert (cache.lrange("q"), waiters(cache)) == (["x"], 0)
 
 
+@pytest.mark.parametrize("is_list", [True, False])
+def test_what_goes_back_finds_room_where_memory_is_full(is_list: bool) -> None:
+    cache = Cache(max_memory="64kb", policy="noeviction")
+    if is_list:
+        command = begun(cache, lambda other: other.blmpop("q", count=2))
+        cache.rpush("q", b"1" * 1000, b"2" * 1000, b"3")
+    else:
+        command = begun(cache, lambda other: other.bzmpop("q", count=2))
+        cache.zadd("q", {"1" * 1000: 1.0, "2" * 1000: 2.0, "3": 3.0})
+    cache.delete("q")
+    with pytest.raises(OutOfMemoryError):
+        for number in range(1000):
+            cache.set(f"k{number}", b"x" * 500)
+    command.abandon()
+    if is_list:
+        assert cache.lrange("q") == [b"1" * 1000, b"2" * 1000]
+    else:
+        assert cache.zrange("q", 0, -1) == ["1" * 1000, "2" * 1000]
+    cache._check()
+
+
 def test_each_element_comes_to_exactly_one_of_many_threads() -> None:
     cache = Cache()
     taken: list[object] = []
