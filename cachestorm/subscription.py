@@ -63,6 +63,7 @@ class Subscription(Subscriber):
         self._received_bytes = 0
         self._taken_bytes = 0
         self._is_open = False
+        self._has_begun = False
         self._has_missed = False
         self._loop: asyncio.AbstractEventLoop | None = None
         self._arrived: asyncio.Event | None = None
@@ -91,6 +92,7 @@ class Subscription(Subscriber):
         """Begins to listen; nothing if it listens already."""
         if not self._is_open:
             self._is_open = True
+            self._has_begun = True
             self._has_missed = False
             self._queue = SimpleQueue()
             self._received_bytes = self._taken_bytes = 0
@@ -120,7 +122,10 @@ class Subscription(Subscriber):
         Raises:
             MessagesMissedError: when more came than could wait. What had come before has
                 been given.
+            RuntimeError: before the `with` block, when it does not listen yet.
         """
+        if not self._has_begun:
+            raise RuntimeError("a subscription has messages inside its 'with' block")
         try:
             taken = self._queue.get(timeout != 0, timeout)
         except Empty:

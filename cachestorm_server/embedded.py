@@ -123,6 +123,8 @@ class Line(Carrier):
         if not self._is_open:
             raise BrokenPipeError(errno.EPIPE, "the connection is closed")
         self._turn(bytes(data))
+        # another thread may be waiting for what is there now
+        self._ring()
 
     def recv(self, size: int) -> bytes:
         """The next bytes of a reply, at most `size`; none at the end.

@@ -50,6 +50,7 @@ from cachestorm_server.http_wire import (
     HttpError,
     JsonServer,
     body_of,
+    client_of,
     dumped,
     joined,
     json_response,
@@ -262,13 +263,15 @@ class HttpServer:
         document = read_document(body)
         namespace = request.headers.get(NAMESPACE_HEADER)
         if isinstance(document, list):
-            return json_response(await self._pipeline(document, namespace))
+            return json_response(await self._pipeline(document, namespace, request))
         if isinstance(document, dict) and "commands" in document:
-            return json_response(await self._batch(document, namespace))
-        status, answer = await self._answer(document, namespace)
+            return json_response(await self._batch(document, namespace, request))
+        status, answer = await self._answer(document, namespace, request)
         return _json(answer, status)
 
-    async def _batch(self, document: dict[str, object], namespace: str | None) -> bytes:
+    async def _batch(
+        self, document: dict[str, object], namespace: str | None, request: web.BaseRequest
+    ) -> bytes:
         """Runs many commands, in one step if that is asked for."""
         batch = read_batch(document, namespace)
         _check_length(batch.commands)
@@ -276,7 +279,7 @@ class HttpServer:
         if batch.is_atomic:
             answers = await joined(await self._run_batch(batch))
         else:
-            answers = await self._pipeline(batch.commands, batch.namespace)
+            answers = await self._pipeline(batch.commands, batch.namespace, request)
         if not token:
             return b'{"results":%b}' % answers
         asyncio.get_running_loop().call_later(WATCH_S, self._transactions.end_due)
@@ -290,7 +293,9 @@ class HttpServer:
             except Held:
                 await end_of(self._endpoint.pause)
 
-    async def _pipeline(self, commands: list[object], namespace: str | None) -> bytes:
+    async def _pipeline(
+        self, commands: list[object], namespace: str | None, request: web.BaseRequest
+    ) -> bytes:
         """Runs commands one after the other."""
         _check_length(commands)
         answers: list[bytes] = []
@@ -300,7 +305,7 @@ class HttpServer:
             if size > LARGEST_ANSWER:
                 answers.append(_NOT_RUN)
                 continue
-            answers.append(dumped((await self._answer(command, namespace))[1]))
+            answers.append(dumped((await self._answer(command, namespace, request))[1]))
             size += len(answers[-1])
             if perf_counter() > turn_ends:
                 await asyncio.sleep(0)
@@ -308,7 +313,7 @@ class HttpServer:
         return b"[" + b",".join(answers) + b"]"
 
     async def _answer(
-        self, command: object, namespace: str | None
+        self, command: object, namespace: str | None, request: web.BaseRequest
     ) -> tuple[int, dict[str, object]]:
         """Runs one command; other clients are served between the slices of a long one."""
         while True:
@@ -319,6 +324,8 @@ class HttpServer:
             except Pending as unfinished:
                 pending = unfinished
                 break
+        client = client_of(request)
+        client.carry(pending.long_command)
         try:
             while True:
                 await next_turn(pending.long_command)
@@ -328,6 +335,8 @@ class HttpServer:
         except BaseException:
             pending.long_command.abandon()
             raise
+        finally:
+            client.waiting = None
 
     # -- the admin paths
 

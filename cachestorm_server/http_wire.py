@@ -21,6 +21,7 @@ from aiohttp.streams import StreamReader
 
 from cachestorm.codec import bytes_of, text_of
 from cachestorm.errors import ArgumentError, CacheStormError
+from cachestorm.operations.long_command import LongCommand
 from cachestorm_server.json_commands import error_document
 
 # how long a client may take to send a body
@@ -61,7 +62,7 @@ class JsonServer(web.Server):
 
     def __call__(self) -> web.RequestHandler:
         loop = asyncio.get_running_loop()
-        return _Connection(self, loop=loop, access_log=_log, logger=_log)
+        return JsonConnection(self, loop=loop, access_log=_log, logger=_log)
 
     def _request(
         self,
@@ -78,10 +79,40 @@ class JsonServer(web.Server):
         )
 
 
-class _Connection(web.RequestHandler):
-    """One client of it."""
+class ClientGoneError(CacheStormError):
+    """What a command that waits ends with when nobody is there for its answer."""
 
-    __slots__ = ()
+    def __init__(self) -> None:
+        super().__init__("the client has gone")
+
+
+class JsonConnection(web.RequestHandler):
+    """One client of it.
+
+    Attributes:
+        waiting: the command of this client that waits; None when there is none. It ends when
+            the client goes, for what it would take then belongs to others.
+    """
+
+    __slots__ = ("waiting",)
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Begins without a command."""
+        self.waiting: LongCommand | None = None
+        super().connection_made(transport)
+
+    def carry(self, long_command: LongCommand) -> None:
+        """Has a command end with the client if it waits; `waiting` is to be reset after it."""
+        if long_command.sleeps:
+            self.waiting = long_command
+            if self.transport is None:
+                long_command.unblock(ClientGoneError())
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        """Ends a command that waits; others have their effect all the same."""
+        super().connection_lost(exc)
+        if self.waiting is not None:
+            self.waiting.unblock(ClientGoneError())
 
     def handle_error(
         self,
@@ -98,6 +129,13 @@ class _Connection(web.RequestHandler):
         response = refusal(status, HttpError(status, text))
         response.force_close()
         return response
+
+
+def client_of(request: web.BaseRequest) -> JsonConnection:
+    """Whose request it is."""
+    client = request.protocol
+    assert isinstance(client, JsonConnection)
+    return client
 
 
 async def body_of(request: web.BaseRequest, max_body_bytes: int) -> bytes:

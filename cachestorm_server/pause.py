@@ -86,8 +86,12 @@ class Postponed(LongCommand):
     def __init__(self, space: Keyspace, pause: Pause) -> None:
         super().__init__(space)
         self._pause: Final = pause
-        pause.waiting[self] = self.wake
-        self._sleep(pause.ends_at)
+        self.hold()
+
+    def hold(self) -> None:
+        """Waits for the pause to end; in its place, if it waits already."""
+        self._pause.waiting[self] = self.wake
+        self._sleep(self._pause.ends_at)
 
     def unblock(self, refusal: CacheStormError | None = None) -> None:
         # its time is up: then so is that of those who have waited for longer

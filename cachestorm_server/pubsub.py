@@ -64,8 +64,7 @@ def ssubscribe(session: Session, *shardchannel: str) -> Several:
     Raises:
         ArgumentError: in a transaction, where Redis would block no client.
     """
-    if session.cache._store.in_transaction():
-        raise ArgumentError("SSUBSCRIBE isn't allowed for a DENY BLOCKING client")
+    _refuse_in_transaction(session, "SSUBSCRIBE isn't allowed for a DENY BLOCKING client")
     return _begin(session, SHARD, shardchannel)
 
 
@@ -187,7 +186,13 @@ def monitor(session: Session) -> None:
     Raises:
         ArgumentError: in a transaction.
     """
+    _refuse_in_transaction(session, "MONITOR isn't allowed for DENY BLOCKING client")
     session.start_monitoring()
+
+
+def _refuse_in_transaction(session: Session, text: str) -> None:
+    if session.cache._store.in_transaction():
+        raise ArgumentError(text)
 
 
 def _glob(pattern: str | None) -> bytes | None:

@@ -454,6 +454,10 @@ class Session(Speaker):
         assert plan is not None
         args = self._long_command_args
         if isinstance(long_command, Postponed):
+            if self._is_held(plan):
+                # the pause was prolonged; it keeps its place among those who wait
+                long_command.hold()
+                raise Unfinished(long_command)
             long_command.abandon()
             return self._answer_guarded(plan, args)
         if not long_command.step():

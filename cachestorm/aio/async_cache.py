@@ -194,6 +194,7 @@ async def _finished(long_command: LongCommand) -> object:
 async def _woken(long_command: LongCommand) -> None:
     """Waits until a command that sleeps is woken, or its time is up."""
     waiter = task_waiter()
+    long_command.is_gone = waiter.is_gone
     long_command.notifier = waiter.wake
     try:
         # it may have been woken before there was anybody to tell

@@ -14,6 +14,7 @@ Called by commands, which hold the latch; a compiled caller may use `put_plain` 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Final
 
 from mypy_extensions import i64, u8
@@ -280,6 +281,14 @@ class Writes(Budget):
             finally:
                 self._has_room = False
             raise
+
+    def beyond_limits(self, put_back: Callable[[], None]) -> None:
+        """Has what was there before put back, though there is no room for it by now."""
+        self._has_room = True
+        try:
+            put_back()
+        finally:
+            self._has_room = False
 
     def _needed(
         self, values: dict[str, object], expires_at_ms: i64, tags: list[str] | None

@@ -44,14 +44,18 @@ class AsyncioWaiter:
         self._future: Final[asyncio.Future[None]] = loop.create_future()
 
     def wake(self) -> None:
-        if running_loop() is self._loop:
-            self._resolve()
-            return
         try:
-            self._loop.call_soon_threadsafe(self._resolve)
+            if running_loop() is self._loop:
+                self._resolve()
+            else:
+                self._loop.call_soon_threadsafe(self._resolve)
         except RuntimeError:
             # the loop has been closed, and with it whoever waited
             return
+
+    def is_gone(self) -> bool:
+        """Whether the loop was closed with the task in it, which will never go on."""
+        return self._loop.is_closed()
 
     def _resolve(self) -> None:
         if not self._future.done():
@@ -85,6 +89,10 @@ class TrioWaiter:
             self._token.run_sync_soon(self._event.set)
         except self._trio.RunFinishedError:
             return
+
+    def is_gone(self) -> bool:
+        """Never: trio cancels its tasks before it ends."""
+        return False
 
     async def wait(self, timeout_s: float | None) -> bool:
         """Sleeps. Returns whether it was woken, and not by the clock."""

@@ -5,7 +5,8 @@ Long commands, made by BLPOP and its like. One that finds nothing joins the wait
 on its behalf, in the same visit, and wakes it.
 
 1. What was taken for one that is abandoned before it has told its caller goes back to where it
-   came from, and so to the next who waits. What was moved stays where it was moved to.
+   came from, and so to the next who waits; for that there is always room. What was moved stays
+   where it was moved to.
 2. The keys are looked at in their order, when it begins and when it is served. One that holds
    another kind then is an error, as in Redis 7.2; that a key comes to hold another kind serves
    nobody.
@@ -23,7 +24,7 @@ from mypy_extensions import u8
 
 from cachestorm.codec import INT64_MAX
 from cachestorm.entry import LIST, ZSET, Entry
-from cachestorm.errors import ArgumentError, CacheStormError
+from cachestorm.errors import ArgumentError, CacheStormError, OutOfMemoryError
 from cachestorm.keyspace.keyspace import Keyspace
 from cachestorm.keyspace.waiting import Waiter
 from cachestorm.operations.containers import entry_of
@@ -108,7 +109,8 @@ class BlockingPop(LongCommand):
             raise self._error
 
     def _serve(self) -> bool:
-        if self.is_unblocked:
+        is_gone = self.is_gone
+        if self.is_unblocked or (is_gone is not None and is_gone()):
             return True
         try:
             is_over = self._take()
@@ -129,7 +131,10 @@ class BlockingPop(LongCommand):
         if self._is_undelivered:
             self._is_undelivered = False
             try:
-                self._give_back()
+                try:
+                    self._give_back()
+                except OutOfMemoryError:
+                    self._space.beyond_limits(self._give_back)
             except CacheStormError:
                 # the key holds another kind by now: there is nobody to tell
                 return
@@ -188,8 +193,7 @@ class PoppingElements(PoppingFirst):
         return (self._key, [unbox(each) for each in held])
 
     def _give_back(self) -> None:
-        self._held.reverse()
-        push_held(self._space, self._key, self._held, self._first)
+        push_held(self._space, self._key, self._held[::-1], self._first)
 
 
 class PoppingRows(PoppingFirst):

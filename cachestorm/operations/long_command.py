@@ -66,6 +66,8 @@ class LongCommand:
         sleeps: there is nothing to do until `notifier` is called.
         notifier: called by `wake` from any thread, maybe under the latch: it does no more than
             pass the call on. Set by the driver of the command, before it looks at `sleeps`.
+        is_gone: whether its driver has ended without `abandon`, which the loop of a task may
+            when it is closed; asked under the latch. None where that cannot be.
         wakes_at: when a sleep ends by itself, as `time.monotonic` counts; 0 for never.
         is_unblocked: it is to end with what it has: its time is up, or somebody said so.
     """
@@ -80,6 +82,7 @@ class LongCommand:
         self._refusal: CacheStormError | None = None
         self.reference: NamespaceReference | None = None
         self.notifier: Callable[[], object] | None = None
+        self.is_gone: Callable[[], bool] | None = None
         self.wakes_at: float = 0.0
         self.is_unblocked: bool = False
 

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import gzip
+import json
 import logging
+import socket
 import time
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -79,6 +82,27 @@ def test_a_write_is_answered_when_a_pause_is_over(serve) -> None:
     assert client.post({"commands": commands, "atomic": True}).status == 200
     assert time.monotonic() - began_s >= 0.15
     assert client.result("SET", "k", 2) == "OK"
+
+
+def test_what_comes_for_a_client_that_has_gone_stays_for_others(endpoint) -> None:
+    body = json.dumps({"command": ["BLPOP", "q", 0]}).encode()
+    with socket.create_connection(("127.0.0.1", endpoint.port), 20) as connection:
+        connection.sendall(
+            b"POST /v1/commands HTTP/1.1\r\nHost: localhost\r\n"
+            b"Content-Type: application/json\r\nContent-Length: %d\r\n\r\n%b"
+            % (len(body), body)
+        )
+        until(lambda: endpoint.cache._space.waiting is not None)
+    until(lambda: endpoint.cache._space.waiting is None)
+    assert endpoint.cache.rpush("q", "x") == 1
+    assert endpoint.result("LPOP", "q") == "x"
+
+
+def until(is_so: Callable[[], bool]) -> None:
+    gives_up_at = time.monotonic() + 20
+    while not is_so():
+        assert time.monotonic() < gives_up_at
+        time.sleep(0.001)
 
 
 def test_an_empty_pipeline_has_no_answers(endpoint) -> None:

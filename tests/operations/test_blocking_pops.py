@@ -374,6 +374,54 @@ def test_a_task_waits_no_longer_than_its_timeout_and_until_it_is_cancelled() -> 
     assert cache._space.waiting is None
 
 
+@pytest.mark.parametrize("in_this_thread", [True, False])
+def test_a_task_whose_loop_was_closed_gets_nothing_any_more(in_this_thread: bool) -> None:
+    cache = Cache()
+    tasks = []
+
+    def leave_a_task() -> None:
+        async def begin() -> None:
+            tasks.append(asyncio.create_task(cache.aio.blpop("q")))
+            await asyncio.sleep(0)
+
+        loop = asyncio.new_event_loop()
+        loop.run_until_complete(begin())
+        loop.close()
+
+    if in_this_thread:
+        leave_a_task()
+    else:
+        thread = threading.Thread(target=leave_a_task)
+        thread.start()
+        thread.join()
+    assert waiters(cache) == 1
+    assert cache.rpush("q", "x") == 1
+    # asyncio would complain of it
+    tasks.pop()._log_destroy_pending = False
+    assert (cache.lrange("q"), waiters(cache)) == (["x"], 0)
+
+
+@pytest.mark.parametrize("is_list", [True, False])
+def test_what_goes_back_finds_room_where_memory_is_full(is_list: bool) -> None:
+    cache = Cache(max_memory="64kb", policy="noeviction")
+    if is_list:
+        command = begun(cache, lambda other: other.blmpop("q", count=2))
+        cache.rpush("q", b"1" * 1000, b"2" * 1000, b"3")
+    else:
+        command = begun(cache, lambda other: other.bzmpop("q", count=2))
+        cache.zadd("q", {"1" * 1000: 1.0, "2" * 1000: 2.0, "3": 3.0})
+    cache.delete("q")
+    with pytest.raises(OutOfMemoryError):
+        for number in range(1000):
+            cache.set(f"k{number}", b"x" * 500)
+    command.abandon()
+    if is_list:
+        assert cache.lrange("q") == [b"1" * 1000, b"2" * 1000]
+    else:
+        assert cache.zrange("q", 0, -1) == ["1" * 1000, "2" * 1000]
+    cache._check()
+
+
 def test_each_element_comes_to_exactly_one_of_many_threads() -> None:
     cache = Cache()
     taken: list[object] = []

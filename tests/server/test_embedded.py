@@ -82,6 +82,17 @@ def test_a_thread_that_waits_gets_what_the_process_pushes(
     timer.join()
 
 
+def test_a_thread_that_listens_hears_of_a_subscription_that_another_begins(
+    client: redis.Redis,
+) -> None:
+    with client.pubsub() as listening:
+        listening.subscribe("first")
+        assert listening.get_message(timeout=10)["channel"] == "first"
+        timer = in_a_moment(listening.subscribe, "second")
+        assert next(listening.listen())["channel"] == "second"
+        timer.join()
+
+
 def test_a_wait_ends_when_its_time_is_up(client: redis.Redis) -> None:
     assert client.blpop("jobs", timeout=0.02) is None
     assert client.ping() is True

@@ -195,6 +195,14 @@ def test_a_subscription_can_be_opened_again_and_begins_anew() -> None:
     assert messages.get() is None
 
 
+def test_a_subscription_that_does_not_listen_yet_says_so_instead_of_waiting() -> None:
+    messages = Cache().subscribe("a")
+    with pytest.raises(RuntimeError, match="inside its 'with' block"):
+        messages.get()
+    with pytest.raises(RuntimeError, match="inside its 'with' block"):
+        next(messages)
+
+
 def test_who_is_too_far_behind_is_told_so_after_what_had_come() -> None:
     broker = Broker()
     with Subscription(broker, {CHANNEL: [b"c"]}, most_waiting_bytes=10) as messages:
@@ -374,6 +382,14 @@ def test_who_monitors_reads_no_keys_and_stops_by_reset(endpoint: Endpoint) -> No
     assert watcher.receive(b"MONITOR\r\n") == b"+OK\r\n"
     watcher.close()
     assert not session.guarded
+
+
+def test_a_transaction_refuses_monitor_as_redis_does(endpoint: Endpoint) -> None:
+    session, _ = a_client(endpoint)
+    assert session.receive(b"MULTI\r\nMONITOR\r\nEXEC\r\n") == (
+        b"+OK\r\n+QUEUED\r\n*1\r\n-ERR MONITOR isn't allowed for DENY BLOCKING client\r\n"
+    )
+    assert endpoint.monitors == {}
 
 
 # -- redis-py

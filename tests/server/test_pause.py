@@ -57,6 +57,25 @@ def test_a_pause_that_is_prolonged_holds_until_its_new_end(connection: socket.so
         assert time.monotonic() - began_s >= 0.2
 
 
+def test_who_was_held_before_a_pause_was_prolonged_comes_before_who_was_held_after() -> None:
+    first = a_session()
+    second, admin = Session(first.endpoint), Session(first.endpoint)
+    admin.receive(LONG)
+    assert first.receive(b"RPUSH order first\r\n") == b""
+    admin.receive(b"CLIENT PAUSE 200000 WRITE\r\n")
+    assert second.receive(b"RPUSH order second\r\n") == b""
+    # the time at which it was to go on has come
+    held = first.long_command
+    assert held is not None
+    held.unblock()
+    assert first.receive(b"") == b""
+    assert first.is_blocked()
+    admin.receive(b"CLIENT UNPAUSE\r\n")
+    posted = [session_id for session_id, _ in first.endpoint._posts]
+    assert posted[-2:] == [first.id, second.id]
+    assert (first.receive(b""), second.receive(b"")) == (b":1\r\n", b":2\r\n")
+
+
 def test_a_pause_of_all_holds_its_own_client_and_unpause(connection: socket.socket) -> None:
     began_s = time.monotonic()
     connection.sendall(b"CLIENT PAUSE 150\r\nCLIENT UNPAUSE\r\n")
