@@ -363,6 +363,10 @@ class Loading(Records):
         kept = value if keep else None
         kind = kind_of(kept)
         held = cache._box(kept)
+        noted = value
+        if keep and cache._forms is not None and self._is_noted(options, context):
+            # what may be served stale is not shared with the loader either
+            noted = cache._forms.fresh(value)
         is_judged = False
         for attempt in range(LANDING_TRIES):
             space = cache._enter()
@@ -374,7 +378,7 @@ class Loading(Records):
                     entry = space.put(flight.key, held, kind, deadline, list(flight.tags))
                     if space.interest & LOADED and entry.key:
                         space.tell(LOADED, "loaded", entry, held)
-                    self._kept(flight, value, deadline, options, context, load_ms)
+                    self._kept(flight, noted, deadline, options, context, load_ms)
             except OutOfMemoryError:
                 # there is no room to keep it, and that is all
                 break
