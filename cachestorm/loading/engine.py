@@ -289,18 +289,18 @@ class Loading(Records):
         try:
             value = yield Run(lambda: loader(context))
         except Exception as error:
-            self._left(outer)
+            self._left(context, outer)
             served, value = self._failed(flight, error, options)
             flight.end(FAILED, error=error)
             if served:
                 return value
             raise
         except BaseException as error:
-            self._left(outer)
+            self._left(context, outer)
             self._forget(flight)
             flight.end(GIVEN_UP, error=error)
             raise
-        self._left(outer)
+        self._left(context, outer)
         try:
             load_ms = (time.monotonic() - began_at) * 1000.0
             self.settle(cache, flight, value, options, context, load_ms)
@@ -313,9 +313,11 @@ class Loading(Records):
         self._lend(flight.tags, options)
         return value
 
-    def _left(self, outer: LoadContext | None) -> None:
+    def _left(self, context: LoadContext, outer: LoadContext | None) -> None:
         """Notes that a loader has come to its end."""
-        running.set(outer)
+        if running.get() is context:
+            # else the garbage collector ends a task that was left, inside of something else
+            running.set(outer)
         at_work.pop()
 
     def take_lead(self, flight: Flight, blocks: bool) -> None:
