@@ -81,6 +81,11 @@ class LoadContext:
         """Whether the loader has set a time to live."""
         return self._has_ttl
 
+    @property
+    def has_mark(self) -> bool:
+        """Whether the loader has set a mark of its source."""
+        return self.etag is not None or self.modified is not None
+
     def limit_stale(self, stale: float, stale_if_error: float) -> None:
         """Has the value be served stale for no longer than this, and than the call allows.
 

@@ -289,18 +289,18 @@ class Loading(Records):
         try:
             value = yield Run(lambda: loader(context))
         except Exception as error:
-            self._left(outer)
+            self._left(context, outer)
             served, value = self._failed(flight, error, options)
             flight.end(FAILED, error=error)
             if served:
                 return value
             raise
         except BaseException as error:
-            self._left(outer)
+            self._left(context, outer)
             self._forget(flight)
             flight.end(GIVEN_UP, error=error)
             raise
-        self._left(outer)
+        self._left(context, outer)
         try:
             load_ms = (time.monotonic() - began_at) * 1000.0
             self.settle(cache, flight, value, options, context, load_ms)
@@ -313,9 +313,11 @@ class Loading(Records):
         self._lend(flight.tags, options)
         return value
 
-    def _left(self, outer: LoadContext | None) -> None:
+    def _left(self, context: LoadContext, outer: LoadContext | None) -> None:
         """Notes that a loader has come to its end."""
-        running.set(outer)
+        if running.get() is context:
+            # else the garbage collector ends a task that was left, inside of something else
+            running.set(outer)
         at_work.pop()
 
     def take_lead(self, flight: Flight, blocks: bool) -> None:
@@ -363,6 +365,10 @@ class Loading(Records):
         kept = value if keep else None
         kind = kind_of(kept)
         held = cache._box(kept)
+        noted = value
+        if keep and cache._forms is not None and self._is_noted(options, context):
+            # what may be served stale is not shared with the loader either
+            noted = cache._forms.fresh(value)
         is_judged = False
         for attempt in range(LANDING_TRIES):
             space = cache._enter()
@@ -374,7 +380,7 @@ class Loading(Records):
                     entry = space.put(flight.key, held, kind, deadline, list(flight.tags))
                     if space.interest & LOADED and entry.key:
                         space.tell(LOADED, "loaded", entry, held)
-                    self._kept(flight, value, deadline, options, context, load_ms)
+                    self._kept(flight, noted, deadline, options, context, load_ms)
             except OutOfMemoryError:
                 # there is no room to keep it, and that is all
                 break

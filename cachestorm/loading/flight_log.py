@@ -26,6 +26,7 @@ from cachestorm.events import (
     RENAMED,
     SPACE,
     TAG_EVENTS,
+    TAGS,
     Effect,
 )
 from cachestorm.keyspace.effects import Tap
@@ -42,7 +43,7 @@ MOST_EVENTS: Final = 4096
 # An entry that expires, is evicted, or is reaped after its tag was invalidated says nothing
 # against what is being loaded.
 _WRITTEN: Final = PUT | CHANGED | DELETED | RENAMED | EMPTIED | ABSENT
-_INTEREST: Final = _WRITTEN | EXPIRED | EVICTED | TAG_EVENTS | SPACE
+_INTEREST: Final = _WRITTEN | TAGS | EXPIRED | EVICTED | TAG_EVENTS | SPACE
 
 
 class FlightLog:
@@ -204,6 +205,8 @@ class FlightLog:
             self._key_event(number, key)
         elif kind & EVICTED:
             self._notes.drop(key)
+        elif kind & TAGS:
+            self._notes.tag(key, effect.tags or ())
         elif kind & TAG_EVENTS and effect.event == "invalidated":
             self._tag_event(number, key)
             self._notes.invalidate(key)

@@ -98,8 +98,7 @@ class Notes:
         """Replaces the note that was kept before, and drops some that are spent."""
         self.drop(key)
         self._notes[key] = note
-        for tag in note.tags:
-            self._tagged.setdefault(tag, {})[key] = None
+        self._link(key, note)
         for _ in range(2):
             oldest = next(iter(self._notes))
             if len(self._notes) > MOST_NOTES or self._notes[oldest].is_spent(now_ms):
@@ -112,6 +111,21 @@ class Notes:
         note = self._notes.pop(key, None)
         if note is None:
             return
+        self._unlink(key, note)
+
+    def tag(self, key: str, tags: Iterable[str]) -> None:
+        """Gives the note on a key other tags."""
+        note = self._notes.get(key)
+        if note is not None:
+            self._unlink(key, note)
+            note.tags = tags_in(tags)
+            self._link(key, note)
+
+    def _link(self, key: str, note: Note) -> None:
+        for tag in note.tags:
+            self._tagged.setdefault(tag, {})[key] = None
+
+    def _unlink(self, key: str, note: Note) -> None:
         for tag in note.tags:
             keys = self._tagged[tag]
             del keys[key]

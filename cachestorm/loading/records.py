@@ -177,6 +177,10 @@ class Records:
         # where that fails, the write is heard as one of anybody, and ends what is noted
         self.gated(keep)
 
+    def _is_noted(self, options: Options, context: LoadContext) -> bool:
+        """Whether more is kept of a load than its value."""
+        return options.keeps_notes or context.has_mark
+
     def _annotate(
         self,
         flight: Flight,
@@ -186,8 +190,7 @@ class Records:
         context: LoadContext,
         load_ms: float,
     ) -> None:
-        has_mark = context.etag is not None or context.modified is not None
-        if not (options.keeps_notes or has_mark):
+        if not self._is_noted(options, context):
             self.notes.drop(flight.key)
             return
         note = Note()
@@ -198,7 +201,7 @@ class Records:
         note.stale_ms = context.stale_ms
         note.error_ms = context.error_ms
         keep_ms = max(context.stale_ms, context.error_ms)
-        if has_mark and deadline:
+        if context.has_mark and deadline:
             keep_ms = max(keep_ms, deadline - note.kept_at_ms)
         note.kept_until_ms = note.expires_at_ms + keep_ms
         note.load_ms = load_ms

@@ -97,6 +97,25 @@ def test_a_loop_that_is_closed_with_all_its_tasks_harms_no_later_caller() -> Non
     settled(cache)
 
 
+def test_a_load_that_is_collected_inside_of_another_leaves_that_one_its_parts() -> None:
+    cache = Cache()
+
+    async def begun() -> Any:
+        left = cache.aget_or_set("left", asyncio.Event().wait)
+        left.send(None)
+        return left
+
+    left = asyncio.run(begun())
+
+    def whole() -> str:
+        left.close()
+        return cache.get_or_set("part", lambda: "part", tags=["t"])
+
+    assert cache.get_or_set("whole", whole) == "part"
+    assert cache.tags("whole") == ["t"]
+    settled(cache)
+
+
 def test_a_background_load_of_a_loop_that_ends_is_given_up() -> None:
     clock = ManualClock()
     cache = Cache(clock=clock)

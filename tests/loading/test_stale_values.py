@@ -272,6 +272,34 @@ def test_an_error_that_is_kept_ends_when_the_key_is_deleted(cache: Cache) -> Non
     assert cache.get_or_set("k", source, **options) == "found"
 
 
+def test_a_tag_given_later_takes_the_stale_value_along(
+    cache: Cache, clock: ManualClock
+) -> None:
+    for key in ("k", "l"):
+        cache.get_or_set(key, lambda: "old", ttl=10, tags=["first"], stale=60)
+    cache.addtag("k", "late")
+    cache.remtag("l", "first")
+    cache.invalidate("late", "first")
+    clock.advance(20)
+    got = [cache.get_or_set(key, lambda: "new", ttl=10, stale=60) for key in ("k", "l")]
+    assert got == ["new", "old"]
+    until(lambda: cache.get("l") == "new")
+    settled(cache)
+
+
+def test_a_stale_value_is_not_shared_with_the_loader_where_values_are_copied(
+    clock: ManualClock,
+) -> None:
+    cache = Cache(clock=clock, copy=True)
+    made = ["old"]
+    cache.get_or_set("k", lambda: made, ttl=10, stale=60)
+    made.append("changed since")
+    clock.advance(20)
+    assert cache.get_or_set("k", lambda: ["new"], ttl=10, stale=60) == ["old"]
+    until(lambda: cache.get("k") == ["new"])
+    settled(cache)
+
+
 def test_the_traceback_of_an_error_that_is_kept_does_not_grow() -> None:
     cache = Cache()
 
