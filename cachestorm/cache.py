@@ -182,7 +182,9 @@ class Cache(
     def _make_namespaces(self, namespaces: Mapping[str, Mapping[str, object]]) -> None:
         if not isinstance(namespaces, Mapping):
             raise TypeError(f"namespaces are settings by name, not {namespaces!r}")
-        for name, settings in namespaces.items():
+        for name, settings in cast("Mapping[object, object]", namespaces).items():
+            if not isinstance(name, str):
+                raise TypeError(f"the name of a namespace is a str, not {name!r}")
             if not isinstance(settings, Mapping):
                 raise TypeError(f"namespace {name!r} takes a dict, not {settings!r}")
             unknown = [each for each in settings if each not in NAMESPACE_SETTINGS]

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from cachestorm.commands.watch_list import WatchList
 from cachestorm.markers import UNSET
+from cachestorm.operations.names import exact_key
 
 if TYPE_CHECKING:
     from cachestorm.cache import Cache
@@ -61,6 +62,7 @@ def modify(
     cache: Cache, key: str, function: Callable[[Any], object], ttl: object, tags: object
 ) -> object:
     """What `Cache.modify` does; UNSET for a time to live or tags that are to stay."""
+    key = exact_key(key)
     while True:
         attempt = Attempt(cache, key, ttl, tags)
         try:

@@ -6,7 +6,9 @@ function's source is run instead, with the same `self`, and what comes of it is 
 in the build that is not compiled: the same error in the same words, or the same result.
 
 1. It costs nothing where the arguments fit: only the refusal comes here.
-2. The source lies beside the compiled module. Where it does not, the error of compiled code
+2. What is declared as a `bool` is made one first, as compiled functions that the source calls
+   want it.
+3. The source lies beside the compiled module. Where it does not, the error of compiled code
    stays; and so it does for a constructor that takes what it is given: its source cannot write
    what is final in compiled code.
 """
@@ -33,7 +35,7 @@ def again(name: str, arguments: tuple[Any, ...], keywords: dict[str, Any] | None
         arguments: `self` among them.
 
     Returns:
-        What the function returns; NotImplemented if there is no source.
+        What the function returns; NotImplemented if the source has no better answer.
     """
     if name not in _functions:
         _functions[name] = _function(name)
@@ -66,6 +68,7 @@ def _function(name: str) -> FunctionType | None:
     )
     node = copy.copy(node)
     node.decorator_list = []
+    node.body = [*_made_bool(node.args), *node.body]
     only: ast.stmt = node
     if owner_name:
         # a class of the same name, for the names of its private attributes and of the function
@@ -90,6 +93,15 @@ def _function(name: str) -> FunctionType | None:
         place = function.__code__.co_freevars.index("__class__")
         function.__closure__[place].cell_contents = vars(module)[owner_name]
     return _checked(function)
+
+
+def _made_bool(parameters: ast.arguments) -> list[ast.stmt]:
+    """What makes arguments bools, of parameters that are declared so."""
+    return [
+        ast.parse(f"{parameter.arg} = not not {parameter.arg}").body[0]
+        for parameter in [*parameters.args, *parameters.kwonlyargs]
+        if isinstance(parameter.annotation, ast.Name) and parameter.annotation.id == "bool"
+    ]
 
 
 def _checked(function: object) -> FunctionType:

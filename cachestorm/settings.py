@@ -131,7 +131,7 @@ class Settings(Edge):
             self._leave()
 
 
-def limit_bytes(size: int | str | None) -> int:
+def limit_bytes(size: object) -> int:
     return 0 if size is None else parse_size(size)
 
 

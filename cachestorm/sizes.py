@@ -16,7 +16,7 @@ _MOST_DIGITS: Final = 40
 _UNITS: Final = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40}
 
 
-def parse_size(size: int | str) -> int:
+def parse_size(size: object) -> int:
     """Bytes of a size.
 
     Raises:

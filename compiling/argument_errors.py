@@ -9,7 +9,9 @@ Called by setup.py after mypyc and before the C compiler.
 2. Arguments by position alone are parsed by the short way for functions with parameters by
    keyword only as well. mypyc takes it only where there are none, but it is right wherever no
    keyword must be given.
-3. What does not look as mypy 2.4.1 writes it is refused, never skipped.
+3. The setter of a property is called to delete as well, without a value, which mypyc's does
+   not look for: it would crash. Here it says what Python's says.
+4. What does not look as mypy 2.4.1 writes it is refused, never skipped.
 """
 
 from __future__ import annotations
@@ -35,6 +37,20 @@ SLOT = re.compile(
     re.MULTILINE | re.DOTALL,
 )
 TAKEN = re.compile(r"\bobj_\w+")
+SETTER = re.compile(
+    r"(?P<head>\b(?P<name>\w+_set_\w+)\(\w+ \*self, PyObject \*value, void \*closure\)\s*\{\n)"
+    r"(?P<body>\s*char retval = 2;\n.*?\n\s*return 0;\n\s*\})",
+    re.DOTALL,
+)
+DELETING = """\
+    if (value == NULL) {{
+        PyErr_Format(
+            PyExc_AttributeError, "property '%s' of '%s' object has no deleter",
+            "{name}", Py_TYPE(self)->tp_name);
+        return -1;
+    }}
+"""
+SETTER_MISFIT = re.compile(r'CPy_TypeError\("[^"]*", value\);\s*return -1;')
 MISFIT = re.compile(r'CPy_TypeError\("[^"]*", obj_\w+\);\s*(?:goto fail|return NULL);')
 BOUND = re.compile(r"PyObject \*obj_\w+ = self;")
 PLAIN_PARSER = re.compile(r'CPyArg_Parser parser = \{"[^%"@]*:\w+"')
@@ -126,10 +142,15 @@ class ArgumentErrors:
         names = NameGenerator([list(sources)])
         # `module:path` of each function, by the name that C has for it
         self._paths: dict[str, str] = {}
+        self._setters: dict[str, str] = {}
         for module, path in sources.items():
             for owner, node in Source(module, path).functions():
-                if decorators(node).isdisjoint({"overload", "property", "setter"}):
-                    dotted = node.name if owner is None else f"{owner.name}.{node.name}"
+                kinds = decorators(node)
+                dotted = node.name if owner is None else f"{owner.name}.{node.name}"
+                if owner is not None and "setter" in kinds:
+                    name = f"{names.private_name(module, owner.name)}_set_{node.name}"
+                    self._setters[name] = f"{module}:{dotted}"
+                elif kinds.isdisjoint({"overload", "property"}):
                     self._paths[names.private_name(module, dotted)] = f"{module}:{dotted}"
 
     def put_into(self, units: list[Path]) -> None:
@@ -139,6 +160,7 @@ class ArgumentErrors:
             ValueError: what mypyc wrote has another shape than that of mypy 2.4.1.
         """
         done = 0
+        setters = 0
         for unit in units:
             text = unit.read_text("utf-8")
             changed, count = WRAPPER.subn(self._wrapper, text)
@@ -146,6 +168,8 @@ class ArgumentErrors:
                 continue
             done += count
             changed = SLOT.sub(self._slot, changed)
+            setters += sum(m["name"] in self._setters for m in SETTER.finditer(changed))
+            changed = SETTER.sub(self._setter, changed)
             start = max(
                 (m.end() for m in INCLUDE.finditer(changed, 0, changed.index("CPyPy_"))),
                 default=0,
@@ -153,6 +177,8 @@ class ArgumentErrors:
             unit.write_text(changed[:start] + HELPERS + changed[start:], "utf-8")
         if done < len(self._paths) / 2:
             raise ValueError(f"{len(self._paths)} functions have {done} wrappers")
+        if setters != len(self._setters):
+            raise ValueError(f"{len(self._setters)} properties are set by {setters} setters")
 
     def _wrapper(self, wrapper: re.Match[str]) -> str:
         path = self._paths.get(wrapper["name"])
@@ -184,3 +210,11 @@ class ArgumentErrors:
         _, key, *rest = TAKEN.findall(slot["takes"])
         call = f'return {helper}("{path}", obj_self, {key}, {rest[0] if rest else "NULL"});'
         return MISFIT.sub(call, slot[0])
+
+    def _setter(self, setter: re.Match[str]) -> str:
+        path = self._setters.get(setter["name"])
+        if path is None:
+            return setter[0]
+        call = f'return CPyRefused_change("{path}", (PyObject *)self, value, NULL);'
+        deleting = DELETING.format(name=path.rpartition(".")[2])
+        return setter["head"] + deleting + SETTER_MISFIT.sub(call, setter["body"])

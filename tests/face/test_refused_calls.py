@@ -30,6 +30,37 @@ fail: ;
 }
 """
 
+PROPERTY_SOURCE = """
+class Kin:
+    @property
+    def size(self) -> int:
+        return 1
+
+    @size.setter
+    def size(self, value: int) -> None:
+        pass
+"""
+
+# as mypyc writes it, with a wrapper of another function before it
+SETTER = r"""
+static int
+Kin_set_size(KinObject *self, PyObject *value, void *closure)
+{
+    char retval = 2;
+    CPyTagged tmp;
+    if (likely(PyLong_Check(value)))
+        tmp = CPyTagged_FromObject(value);
+    else {
+        CPy_TypeError("int", value); return -1;
+    }
+    retval = CPyDef_Kin_____mypyc_setter__size((PyObject *) self, tmp);
+    if (retval == 2) {
+        return -1;
+    }
+    return 0;
+}
+"""
+
 
 @pytest.fixture
 def unit(tmp_path: Path) -> Path:
@@ -63,6 +94,24 @@ def test_a_wrapper_of_another_shape_is_refused(unit: Path) -> None:
         rewrite(unit)
 
 
+def test_a_setter_refuses_to_delete_and_calls_the_source_for_another_type(unit: Path) -> None:
+    unit.with_suffix(".py").write_text(SOURCE + PROPERTY_SOURCE)
+    unit.write_text(UNIT + SETTER)
+    text = rewrite(unit)
+    setter = text[text.index("Kin_set_size(") :]
+    assert setter.index("if (value == NULL) {") < setter.index("PyLong_Check(value)")
+    assert "\"property '%s' of '%s' object has no deleter\"" in setter
+    call = 'return CPyRefused_change("kin:Kin.size", (PyObject *)self, value, NULL);'
+    assert (call in setter, "CPy_TypeError" in setter) == (True, False)
+
+
+def test_a_setter_of_another_shape_is_refused(unit: Path) -> None:
+    unit.with_suffix(".py").write_text(SOURCE + PROPERTY_SOURCE)
+    unit.write_text(UNIT + SETTER.replace("char retval", "int retval"))
+    with pytest.raises(ValueError, match="1 properties are set by 0 setters"):
+        rewrite(unit)
+
+
 def test_the_source_makes_the_call_with_the_same_cache() -> None:
     cache = Cache()
     cache.rpush("l", "a", "b")
@@ -85,3 +134,25 @@ def test_without_a_source_the_error_of_compiled_code_stays(
     monkeypatch.setattr("cachestorm.refused_calls._source", lambda name: Path("/nowhere/at.py"))
     monkeypatch.setattr("cachestorm.refused_calls._modules", {})
     assert again("cachestorm.commands.hashes:Hashes.hlen", (), None) is NotImplemented
+
+
+def test_what_is_declared_a_bool_is_one_for_what_the_source_calls() -> None:
+    cache = Cache()
+    cache.zadd("z", {"a": 1})
+    name = "cachestorm.commands.tags:Tags.invalidate"
+    assert again(name, (cache, "t"), {"cascade": 1}) == 0
+    name = "cachestorm.commands.sorted_sets:SortedSets.zrank"
+    assert again(name, (cache, "z", "a"), {"withscore": "yes"}) == (0, 1.0)
+
+
+def test_where_the_source_cannot_set_what_is_final_the_error_of_compiled_code_stays(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def refuse(number: int) -> None:
+        raise AttributeError("attribute '_tags' of 'Kin' objects is not writable")
+
+    name = "cachestorm.cache:Kin.__init__"
+    monkeypatch.setattr("cachestorm.refused_calls._functions", {name: refuse, "other": refuse})
+    assert again(name, (1,), None) is NotImplemented
+    with pytest.raises(AttributeError, match="is not writable"):
+        again("other", (1,), None)

@@ -40,6 +40,15 @@ def test_a_wrong_call_is_refused(cache: Cache, call: str, kind: str, text: str) 
     assert (type(caught.value).__name__, text in said) == (kind, True)
 
 
+def test_what_is_true_or_false_is_taken_where_a_bool_belongs() -> None:
+    cache = Cache(hot_keys=[])  # type: ignore[arg-type]
+    cache.taglink("parent", "child")
+    cache.set("k", "v", nx=1, tags=["child"])  # type: ignore[call-overload]
+    assert cache.invalidate("parent", cascade=1, soft=0, dry_run="x") == 1  # type: ignore[arg-type]
+    assert cache.invalidate("parent", cascade=1, soft=1) == 1  # type: ignore[arg-type]
+    assert cache.get("k") is None
+
+
 def test_there_are_many_wrong_calls() -> None:
     assert len(WRONG_CALLS) > 300
     assert len({call for call, _, _ in WRITTEN}) == len(WRITTEN)
