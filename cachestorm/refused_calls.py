@@ -8,10 +8,9 @@ in the build that is not compiled: the same error in the same words, or the same
 1. It costs nothing where the arguments fit: only the refusal comes here.
 2. What is declared as a `bool` is made one first, as compiled functions that the source calls
    want it.
-3. A compiled `__init__` has `Final` attributes that the source cannot set. Where it gets that
-   far, the error of compiled code stays.
-4. The source lies beside the compiled module. Where it does not, the error of compiled code
-   stays.
+3. The source lies beside the compiled module. Where it does not, the error of compiled code
+   stays; and so it does for a constructor that takes what it is given: its source cannot write
+   what is final in compiled code.
 """
 
 from __future__ import annotations
@@ -46,7 +45,7 @@ def again(name: str, arguments: tuple[Any, ...], keywords: dict[str, Any] | None
     try:
         return function(*arguments, **(keywords or {}))
     except AttributeError as error:
-        if name.endswith(".__init__") and str(error).endswith("is not writable"):
+        if name.endswith(".__init__") and "is not writable" in str(error):
             return NotImplemented
         raise
 
