@@ -46,7 +46,7 @@ from cachestorm.eviction.sampled import SAMPLE_SIZE
 from cachestorm.face import Face
 from cachestorm.keyspace.forks import guard
 from cachestorm.keyspace.keyspace import Keyspace
-from cachestorm.keyspace.store import DEFAULT, NamespaceReference, Store
+from cachestorm.keyspace.store import DEFAULT, NamespaceReference, Store, database_name
 from cachestorm.listeners import Listeners
 from cachestorm.mapping import WholeMapping
 from cachestorm.markers import MISSING
@@ -273,12 +273,7 @@ class Cache(
             ArgumentError: for a number that is not a database.
             TypeError: for anything that is not an `int`.
         """
-        self._enter()
-        try:
-            name = self._store.numbered(number).name
-        finally:
-            self._leave()
-        return self.namespace(name)
+        return self.namespace(database_name(number))
 
     # -- many commands in one step
 

@@ -84,6 +84,7 @@ class Endpoint:
         is_delivering: what is pushed is sent when all that was posted has been.
         told: the sessions that something was pushed to in the delivery.
         monitors: the sessions that are shown what others ask, by id.
+        scripts: those that clients have sent; made by the first who does.
     """
 
     def __init__(
@@ -123,6 +124,7 @@ class Endpoint:
         self.is_delivering: bool = False
         self.told: list[Speaker] = []
         self.monitors: Final[dict[int, Session]] = {}
+        self.scripts: object = None
         self._posts: Final[deque[tuple[int, object]]] = deque()
         self._is_awake: bool = False
 

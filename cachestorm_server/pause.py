@@ -26,7 +26,7 @@ from cachestorm.keyspace.keyspace import Keyspace
 from cachestorm.operations.long_command import LongCommand
 
 # They write nothing here, but would have to be told to a replica: Redis holds them as writes.
-_HELD_AS_WRITES: Final = frozenset({"PFCOUNT", "PUBLISH", "SPUBLISH"})
+_HELD_AS_WRITES: Final = frozenset({"PFCOUNT", "PUBLISH", "SPUBLISH", "EVAL", "EVALSHA"})
 
 
 class Pause:

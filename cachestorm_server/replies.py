@@ -57,6 +57,13 @@ class Several:
         self.items: Final = items
 
 
+class Encoded:
+    """A reply that is in RESP already, in the version that the client speaks."""
+
+    def __init__(self, data: bytes) -> None:
+        self.data: Final = data
+
+
 def write_reply(out: BytesWriter, reply: object, resp3: bool) -> None:
     """Appends a wire value.
 
@@ -185,6 +192,8 @@ def _write_rarer(out: BytesWriter, reply: object, resp3: bool) -> None:
         _write_header(out, b">" if resp3 else b"*", len(reply.items))
         for item in reply.items:
             write_reply(out, item, resp3)
+    elif isinstance(reply, Encoded):
+        out.write(reply.data)
     elif isinstance(reply, Several):
         for item in reply.items:
             write_reply(out, item, resp3)

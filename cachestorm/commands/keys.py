@@ -27,6 +27,7 @@ from cachestorm.errors import (
 from cachestorm.events import Cause
 from cachestorm.keyspace.keyspace import Keyspace
 from cachestorm.keyspace.shared_state import LOOK
+from cachestorm.keyspace.store import database_name
 from cachestorm.markers import MISSING
 from cachestorm.operations.copying import Copying
 from cachestorm.operations.counting import CountingKeys
@@ -393,11 +394,10 @@ class Keys(Edge):
         """
         source = exact_key(source)
         destination = exact_key(destination)
+        name = "" if database is None else database_name(database)
         space = self._enter()
         try:
-            target = space
-            if database is not None:
-                target = self._store.numbered(database)
+            target = space if database is None else self._store.space(name)
             if target is space and source == destination:
                 raise ArgumentError("source and destination objects are the same")
         finally:
@@ -425,9 +425,10 @@ class Keys(Edge):
             OutOfMemoryError: if there is no room there; nothing has changed.
         """
         key = exact_key(key)
+        name = database_name(db)
         space = self._enter()
         try:
-            target = self._store.numbered(db)
+            target = self._store.space(name)
             if target is space:
                 raise ArgumentError("source and destination objects are the same")
             entry = space.find(key)

@@ -16,7 +16,7 @@ from cachestorm.codec import bytes_of
 from cachestorm.commands.edge import Edge
 from cachestorm.declare.declaration import Declaration
 from cachestorm.keyspace.keyspace import Keyspace
-from cachestorm.keyspace.store import counted, rss_bytes
+from cachestorm.keyspace.store import counted, database_name, rss_bytes
 from cachestorm.operations.counting import CountingStale
 from cachestorm.operations.long_command import LongCommand, finish
 from cachestorm.operations.names import exact_namespace
@@ -164,10 +164,12 @@ class Namespaces(Edge):
             ArgumentError: for a number that is not a database.
         """
         store = self._store
+        first = database_name(index1)
+        second = database_name(index2)
         self._enter()
         try:
-            one = store.numbered(index1)
-            other = store.numbered(index2)
+            one = store.space(first)
+            other = store.space(second)
         finally:
             self._leave()
         return cast(bool, self._run(Swapping(one, other)))

@@ -51,6 +51,22 @@ class NamespaceReference:
     """What every view of a namespace has of it: while it is alive, the keyspace stays."""
 
 
+def database_name(number: object) -> str:
+    """The namespace that SELECT calls by a number: 0 is the default, n is `db<n>`.
+
+    Raises:
+        ArgumentError: for a number that is not a database.
+        TypeError: for anything that is not an `int`.
+    """
+    if not isinstance(number, int):
+        raise TypeError(f"a database is a number from 0 to {DATABASES - 1}, not {number!r}")
+    # a bool is the number that it is, and no method of a class of a user's runs here
+    number = int.__int__(number)
+    if not 0 <= number < DATABASES:
+        raise ArgumentError("DB index is out of range")
+    return DEFAULT if number == 0 else f"db{number}"
+
+
 class Store(SharedState):
     """All keyspaces of one cache."""
 
@@ -192,21 +208,6 @@ class Store(SharedState):
         space.configure(0, 0)
         if not (self._is_kept(space) or name in self._references):
             self._forget(space)
-
-    def numbered(self, number: object) -> Keyspace:
-        """The keyspace that SELECT calls by a number: 0 is the default, n is `db<n>`.
-
-        Raises:
-            ArgumentError: for a number that is not a database.
-            TypeError: for anything that is not an `int`.
-        """
-        if not isinstance(number, int):
-            raise TypeError(f"a database is a number from 0 to {DATABASES - 1}, not {number!r}")
-        # a bool is the number that it is, and no method of a class of a user's runs here
-        number = int.__int__(number)
-        if not 0 <= number < DATABASES:
-            raise ArgumentError("DB index is out of range")
-        return self.space(DEFAULT if number == 0 else f"db{number}")
 
     def listen(self, listening: Listening) -> None:
         """Adds a listener; it is told of every effect from now on."""

@@ -26,7 +26,8 @@ from cachestorm.values.weights import BOX_WEIGHT, Boxed, box, is_scalar, unbox, 
 STORED_WEIGHT: Final = 64
 CODECS: Final = ("json", "msgpack", "pickle")
 
-Encode = Callable[[object], bytes]
+# what a user's encode returns is looked at, and may be anything
+Encode = Callable[[object], object]
 Decode = Callable[[bytes], object]
 
 

@@ -17,11 +17,6 @@ from processes import environment, installed, running
 FOLDER = Path(__file__).parent
 
 
-def needs_scripts(what: str) -> pytest.MarkDecorator:
-    """Marks what runs a script on the server, which fails until there is EVALSHA."""
-    return pytest.mark.xfail(raises=AssertionError, reason=f"{what} by EVALSHA")
-
-
 def called(code: str, variables: dict[str, str]) -> str:
     """What a program prints; its errors come with it."""
     done = subprocess.run(
@@ -89,7 +84,6 @@ def test_a_task_of_huey_can_be_locked_and_revoked(huey: dict[str, str]) -> None:
     assert called(code, huey) == "done 0\nTrue True False"
 
 
-@needs_scripts("huey takes due tasks from its schedule")
 def test_huey_runs_a_task_later(huey: dict[str, str]) -> None:
     code = """if True:
         from huey_tasks import add
@@ -160,7 +154,6 @@ def test_celery_waits_for_groups_chains_and_what_is_tried_again(celery: dict[str
     assert called(code, celery) == "[0, 2, 4, 6, 8]\n6\n1"
 
 
-@needs_scripts("Celery counts the tasks of a chord")
 def test_celery_calls_a_task_after_a_group(celery: dict[str, str]) -> None:
     code = """if True:
         from celery import chord
@@ -170,7 +163,6 @@ def test_celery_calls_a_task_after_a_group(celery: dict[str, str]) -> None:
     assert called(code, celery) == "6"
 
 
-@needs_scripts("kombu releases the lock of its undelivered messages")
 def test_celery_has_its_messages_brought_by_the_server(port: int) -> None:
     broker = f"redis://127.0.0.1:{port}/3"
     variables = environment(installed("celery"), FOLDER, BROKER=broker, BACKEND=broker)

@@ -310,7 +310,6 @@ def test_a_lock_has_one_owner(client: redis.Redis) -> None:
     assert 0 < client.pttl("job") <= 10_000
 
 
-@pytest.mark.xfail(raises=redis.ResponseError, reason="redis-py releases it by EVALSHA")
 def test_a_lock_is_released(client: redis.Redis) -> None:
     with client.lock("job", timeout=10) as lock:
         lock.extend(5)

@@ -166,7 +166,6 @@ def test_a_lock_has_one_owner(clients: Clients) -> None:
     run(clients, main)
 
 
-@pytest.mark.xfail(raises=redis.ResponseError, reason="redis-py releases it by EVALSHA")
 def test_a_lock_is_released(clients: Clients) -> None:
     async def main(client: Any) -> None:
         async with client.lock("job", timeout=10):

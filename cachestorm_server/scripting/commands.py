@@ -1,0 +1,216 @@
+"""The commands of scripts: EVAL, EVALSHA, their read-only variants, and SCRIPT.
+
+Declared like all commands, with a session in the place of the cache. Called by plans.
+
+1. A script holds the lock of the store while it runs, as EXEC does: it is one step for all
+   others.
+
+Source: https://redis.io/docs/latest/commands/?group=scripting, and `eval.c` of Redis 7.2.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Final
+
+from mypy_extensions import mypyc_attr
+
+from cachestorm.codec import bytes_of
+from cachestorm.declare.declaration import Declaration
+from cachestorm.declare.facts import help_of
+from cachestorm.errors import ArgumentError, CacheStormError
+from cachestorm_server.replies import Encoded
+from cachestorm_server.scripting.scripts import Script, Scripts
+from cachestorm_server.session import Session
+
+command: Final = partial(Declaration, group="scripting", connection=True, writes=False)
+
+_FLAGS: Final = "noscript stale skip_monitor no_mandatory_keys"
+_WORDS: Final = "numkeys:script-keys [key:rw-access-update [key ...]] [arg:blob [arg ...]]"
+_READ_WORDS: Final = "numkeys:script-keys [key [key ...]] [arg:blob [arg ...]]"
+
+
+@mypyc_attr(native_class=False)
+class NotBusyError(CacheStormError):
+    """There is no script to be killed."""
+
+    code = "NOTBUSY"
+    http_status = 409
+
+    def __init__(self) -> None:
+        super().__init__("No scripts in execution right now.")
+
+
+def scripts_of(session: Session) -> Scripts:
+    """The scripts of the session's endpoint."""
+    scripts = session.endpoint.scripts
+    if not isinstance(scripts, Scripts):
+        scripts = session.endpoint.scripts = Scripts()
+    return scripts
+
+
+def _run(
+    session: Session,
+    script: Script,
+    key: tuple[str, ...],
+    arg: tuple[bytes, ...],
+    read_only: bool,
+) -> Encoded:
+    keys = [bytes_of(name) for name in key]
+    scripts = scripts_of(session)
+    return Encoded(scripts.run(session, script, keys, list(arg), read_only))
+
+
+@command(
+    "EVAL script:blob " + _WORDS,
+    complexity="Depends on the script",
+    flags=_FLAGS,
+    summary="Run a script in Lua.",
+)
+def eval_(
+    session: Session, script: bytes, key: tuple[str, ...] = (), arg: tuple[bytes, ...] = ()
+) -> Encoded:
+    """Runs a script, which is kept for EVALSHA."""
+    with session.cache.transaction():
+        known = scripts_of(session).add(script, False)
+        return _run(session, known, key, arg, False)
+
+
+@command(
+    "EVALSHA digest:blob " + _WORDS,
+    complexity="Depends on the script",
+    flags=_FLAGS,
+    summary="Run a script that is known, by its digest.",
+)
+def evalsha(
+    session: Session, digest: bytes, key: tuple[str, ...] = (), arg: tuple[bytes, ...] = ()
+) -> Encoded:
+    """Runs a script.
+
+    Raises:
+        NoScriptError: if it is not known.
+    """
+    with session.cache.transaction():
+        return _run(session, scripts_of(session).find(digest), key, arg, False)
+
+
+@command(
+    "EVAL_RO script:blob " + _READ_WORDS,
+    complexity="Depends on the script",
+    flags=f"readonly {_FLAGS}",
+    summary="Run a script in Lua that may not write.",
+)
+def eval_ro(
+    session: Session, script: bytes, key: tuple[str, ...] = (), arg: tuple[bytes, ...] = ()
+) -> Encoded:
+    """As EVAL, but commands that write are refused."""
+    with session.cache.transaction():
+        known = scripts_of(session).add(script, False)
+        return _run(session, known, key, arg, True)
+
+
+@command(
+    "EVALSHA_RO digest:blob " + _READ_WORDS,
+    complexity="Depends on the script",
+    flags=f"readonly {_FLAGS}",
+    summary="Run a script that is known and may not write, by its digest.",
+)
+def evalsha_ro(
+    session: Session, digest: bytes, key: tuple[str, ...] = (), arg: tuple[bytes, ...] = ()
+) -> Encoded:
+    """As EVALSHA, but commands that write are refused."""
+    with session.cache.transaction():
+        return _run(session, scripts_of(session).find(digest), key, arg, True)
+
+
+@command(
+    "SCRIPT LOAD script:blob",
+    complexity="O(N) in the length of the script",
+    flags="noscript stale",
+    summary="Keep a script without running it.",
+)
+def script_load(session: Session, script: bytes) -> bytes:
+    """Compiles a script.
+
+    Returns:
+        Its digest.
+
+    Raises:
+        ScriptError: if it is no script.
+    """
+    with session.cache.transaction():
+        return scripts_of(session).add(script, True).digest
+
+
+@command(
+    "SCRIPT EXISTS digest:blob [digest ...]",
+    complexity="O(N) in the scripts asked for",
+    flags="noscript",
+    summary="Tell which scripts are known.",
+)
+def script_exists(session: Session, *digest: bytes) -> list[int]:
+    """1 for each script that is known, 0 for others."""
+    with session.cache.transaction():
+        scripts = scripts_of(session)
+        return [int(scripts.has(each)) for each in digest]
+
+
+@command(
+    "SCRIPT FLUSH [mode:<ASYNC | SYNC>]",
+    complexity="O(N) in the scripts that are known",
+    reply="ok",
+    stray="SCRIPT FLUSH only support SYNC|ASYNC option",
+    flags="noscript",
+    summary="Forget all scripts.",
+)
+def script_flush(session: Session, mode: str | None = None) -> None:
+    """Forgets all scripts, at once in any case."""
+    with session.cache.transaction():
+        scripts_of(session).flush()
+
+
+@command(
+    "SCRIPT KILL",
+    complexity="O(1)",
+    reply="ok",
+    flags="noscript allow_busy",
+    summary="End the script that is running.",
+)
+def script_kill(session: Session) -> None:
+    """There never is one: a script that runs for too long ends by itself.
+
+    Raises:
+        NotBusyError: always.
+    """
+    raise NotBusyError()
+
+
+@command(
+    "SCRIPT DEBUG mode:string",
+    complexity="O(1)",
+    reply="ok",
+    flags="noscript",
+    summary="Refuse: there is no debugger for scripts.",
+)
+def script_debug(session: Session, mode: str) -> None:
+    """Takes NO.
+
+    Raises:
+        ArgumentError: for all else.
+    """
+    if mode.upper() in ("YES", "SYNC"):
+        raise ArgumentError("there is no debugger for scripts")
+    if mode.upper() != "NO":
+        raise ArgumentError("Use SCRIPT DEBUG YES/SYNC/NO")
+
+
+@command(
+    "SCRIPT HELP",
+    complexity="O(1)",
+    reply="statuses",
+    flags="loading stale",
+    summary="Print this help.",
+)
+def script_help(session: Session) -> list[str]:
+    """What there is to ask, a line each."""
+    return help_of("SCRIPT")

@@ -1,0 +1,560 @@
+-- The sandbox: what a script finds, and how it is run. Loaded once into each Lua state.
+--
+-- 1. A script sees what is put into `builtins` and nothing else. It runs in the environment
+--    `globals`, an empty table that reads through to them and refuses to be written.
+-- 2. A script runs in a coroutine of its own. What it asks the server for it yields, so that no
+--    object of Python is ever within its reach. `redis.call` is the bare `yield`: a refusal
+--    ends the coroutine, where its stack still says in which line it was.
+-- 3. Lua 5.1 cannot yield across `pcall`: ours run their function in a coroutine and pass on
+--    what it yields. So do the functions that resume the coroutines of a script.
+-- 4. Between two steps of a script Lua is used outside of any protected call, where it would end
+--    the process if memory ran out: so a script stops for Python only while some is left.
+-- 5. Each of these coroutines has a hook that looks at the clock. Once it has found that the
+--    time is up, no `pcall` holds the error.
+
+local create, resume, status = coroutine.create, coroutine.resume, coroutine.status
+local running, yield = coroutine.running, coroutine.yield
+local error, type, tostring, select = error, type, tostring, select
+local real_pcall, real_xpcall = pcall, xpcall
+local real_next, real_rawget, real_rawset = next, rawget, rawset
+local real_loadstring, setfenv, setmetatable = loadstring, setfenv, setmetatable
+local getinfo, sethook = debug.getinfo, debug.sethook
+local clock, concat, byte, sub = os.clock, table.concat, string.byte, string.sub
+local find, gsub, format = string.find, string.gsub, string.format
+local count_memory = collectgarbage
+
+-- What is yielded begins with one of these, except for what `redis.call` yields.
+local OWN, ASK, SERVE = {}, {}, {}
+local PREFIX = '=redis'
+local ACROSS = 'attempt to yield across metamethod/C-call boundary'
+local READONLY = 'Attempt to modify a readonly table'
+local TIMEOUT = 'Script killed: it ran for longer than busy-reply-threshold allows.'
+local NO_MEMORY = 'not enough memory'
+local HOOK_STEP = 20000
+
+local ends_at, expired = 0, false
+
+local function hook()
+  if expired or clock() > ends_at then
+    expired = true
+    error({err = 'ERR ' .. TIMEOUT}, 0)
+  end
+end
+
+local function spawn(f)
+  local co = create(f)
+  sethook(co, hook, '', HOOK_STEP)
+  return co
+end
+
+-- read-only tables
+
+local hidden = setmetatable({}, {__mode = 'k'})
+-- what `getmetatable` gives for them
+local nothing = setmetatable({}, {
+  __newindex = function() error(READONLY, 2) end,
+  __metatable = false,
+})
+
+local function protect(real)
+  local shown = setmetatable({}, {
+    __index = real,
+    __newindex = function() error(READONLY, 2) end,
+    __metatable = nothing,
+  })
+  hidden[shown] = real
+  return shown
+end
+
+local function copy(real)
+  local seen = {}
+  for key, value in real_next, real do seen[key] = value end
+  return seen
+end
+
+local builtins = {}
+local globals = protect(builtins)
+setmetatable(builtins, {
+  __index = function(_, name)
+    error("Script attempted to access nonexistent global variable '" .. tostring(name) .. "'", 2)
+  end,
+})
+
+-- functions that run other functions
+
+local function caught(err)
+  if expired then error(err, 0) end
+  if type(err) == 'table' then
+    local text = real_rawget(err, 'err')
+    if type(text) == 'string' then return text end
+  end
+  return err
+end
+
+-- The answer to a request within a `pcall`: goes on, or gives the refusal.
+local go_on
+
+local function answered(co, raised, ok, value)
+  if ok then return go_on(co, raised, resume(co, value)) end
+  return false, raised({err = value, ignore_error_stats_update = true})
+end
+
+go_on = function(co, raised, ok, first, ...)
+  if not ok then return false, raised(first) end
+  if status(co) == 'dead' then return true, first, ... end
+  if first == OWN or first == ASK or first == SERVE then
+    return go_on(co, raised, resume(co, yield(first, ...)))
+  end
+  return answered(co, raised, yield(ASK, first, ...))
+end
+
+-- A coroutine for what may ask for something: not for other functions in C, and not for what
+-- cannot be called.
+local function begin(f)
+  local is_lua, co = real_pcall(spawn, f)
+  if is_lua then return co end
+  if f ~= yield and type(f) ~= 'table' then return nil end
+  return spawn(function(...) return f(...) end)
+end
+
+local function settled(ok, ...)
+  if ok then return true, ... end
+  return false, caught((...))
+end
+
+function builtins.pcall(f, ...)
+  local co = begin(f)
+  if not co then return settled(real_pcall(f, ...)) end
+  return go_on(co, caught, resume(co, ...))
+end
+
+function builtins.xpcall(f, handler)
+  local function raised(err)
+    if expired then error(err, 0) end
+    local _, value = real_pcall(handler, err)
+    return value
+  end
+  local co = begin(f)
+  if not co then return real_xpcall(f, raised) end
+  return go_on(co, raised, resume(co))
+end
+
+-- coroutines of the script's own
+
+local dead = setmetatable({}, {__mode = 'k'})
+local own
+
+local function own_answered(co, ok, value)
+  if ok then return own(co, resume(co, value)) end
+  dead[co] = true
+  return false, {err = value, ignore_error_stats_update = true}
+end
+
+own = function(co, ok, first, ...)
+  if not ok then
+    if expired then error(first, 0) end
+    return false, first
+  end
+  if first == OWN then return true, ... end
+  if status(co) == 'dead' then return true, first, ... end
+  if first == ASK or first == SERVE then return own(co, resume(co, yield(first, ...))) end
+  return own_answered(co, yield(ASK, first, ...))
+end
+
+local function resume_own(co, ...)
+  if dead[co] then return false, 'cannot resume dead coroutine' end
+  return own(co, resume(co, ...))
+end
+
+local function unwrap(ok, ...)
+  if not ok then error((...), 0) end
+  return ...
+end
+
+builtins.coroutine = protect({
+  create = spawn,
+  resume = resume_own,
+  running = running,
+  status = function(co) return dead[co] and 'dead' or status(co) end,
+  wrap = function(f)
+    local co = spawn(f)
+    return function(...) return unwrap(resume_own(co, ...)) end
+  end,
+  yield = function(...) return yield(OWN, ...) end,
+})
+
+-- the rest of what Lua has
+
+for _, name in real_next, {
+  '_VERSION', 'assert', 'error', 'getmetatable', 'ipairs', 'rawequal', 'select', 'setmetatable',
+  'tonumber', 'tostring', 'type', 'unpack',
+} do
+  builtins[name] = _G[name]
+end
+
+function builtins.next(t, key) return real_next(hidden[t] and copy(hidden[t]) or t, key) end
+
+function builtins.pairs(t)
+  local real = hidden[t]
+  if real then return real_next, copy(real), nil end
+  if type(t) ~= 'table' then
+    error("bad argument #1 to 'pairs' (table expected, got " .. (t == nil and 'nil' or type(t)) .. ')', 2)
+  end
+  return real_next, t, nil
+end
+
+function builtins.rawget(t, key) return real_rawget(hidden[t] or t, key) end
+
+function builtins.rawset(t, key, value)
+  if hidden[t] then error(READONLY, 0) end
+  return real_rawset(t, key, value)
+end
+
+-- Bytecode can do what source cannot: what begins as it does is not loaded.
+function builtins.loadstring(text, name)
+  if type(text) == 'number' then text = tostring(text) end
+  if type(text) ~= 'string' then
+    error("bad argument #1 to 'loadstring' (string expected, got " .. type(text) .. ')', 2)
+  end
+  if byte(text) == 27 then return nil, 'bytecode is not loaded' end
+  local f, err = real_loadstring(text, name or text)
+  if not f then return nil, err end
+  return setfenv(f, globals)
+end
+
+function builtins.load(piece, name)
+  local text = {}
+  while true do
+    local more = piece()
+    if more == nil or more == '' then break end
+    text[#text + 1] = more
+  end
+  return builtins.loadstring(concat(text), name or '=(load)')
+end
+
+function builtins.collectgarbage(what)
+  if what == 'count' then return count_memory('count') end
+  return 0
+end
+
+function builtins.gcinfo() return (count_memory('count')) end
+
+local real_string = string
+real_string.dump = nil
+getmetatable('').__metatable = nothing
+builtins.string = protect(real_string)
+builtins.table = protect(table)
+builtins.math = protect(math)
+builtins.os = protect({clock = clock})
+builtins._G = globals
+
+-- redis.*
+
+local redis = {
+  LOG_DEBUG = 0, LOG_VERBOSE = 1, LOG_NOTICE = 2, LOG_WARNING = 3,
+  REPL_ALL = 3, REPL_AOF = 1, REPL_SLAVE = 2, REPL_REPLICA = 2, REPL_NONE = 0,
+  call = yield,
+}
+
+local function pcalled(ok, value)
+  if ok then return value end
+  return {err = value, ignore_error_stats_update = true}
+end
+
+function redis.pcall(...) return pcalled(yield(ASK, ...)) end
+
+local function fail(text) error({err = 'ERR ' .. text}, 0) end
+
+local function served(ok, value)
+  if ok then return value end
+  error({err = value}, 0)
+end
+
+function redis.sha1hex(...)
+  if select('#', ...) ~= 1 then fail('wrong number of arguments') end
+  return (served(yield(SERVE, 'sha1hex', tostring((...)))))
+end
+
+function redis.log(...)
+  local count = select('#', ...)
+  if count < 2 then fail('redis.log() requires two arguments or more.') end
+  local level = ...
+  if type(level) ~= 'number' then
+    fail('First argument must be a number (log level).')
+  end
+  if level < 0 or level > 3 then fail('Invalid debug level.') end
+  local parts = {}
+  for at = 2, count do
+    local part = select(at, ...)
+    if type(part) == 'string' or type(part) == 'number' then
+      parts[#parts + 1] = tostring(part)
+    end
+  end
+  served(yield(SERVE, 'log', level, concat(parts, ' ')))
+end
+
+function redis.setresp(...)
+  if select('#', ...) ~= 1 then fail('redis.setresp() requires one argument.') end
+  local version = ...
+  if version ~= 2 and version ~= 3 then fail('RESP version must be 2 or 3.') end
+  served(yield(SERVE, 'setresp', version))
+end
+
+function redis.acl_check_cmd(...)
+  if select('#', ...) == 0 then
+    fail('Please specify at least one argument for this redis.acl_check_cmd() call')
+  end
+  return served(yield(SERVE, 'acl_check_cmd', ...))
+end
+
+local function single(name, given, count)
+  if count ~= 1 or type(given) ~= 'string' then
+    return {err = 'ERR wrong number or type of arguments'}
+  end
+  return {[name] = given}
+end
+
+function redis.status_reply(...) return single('ok', (...), select('#', ...)) end
+
+function redis.error_reply(...)
+  local reply = single('err', (...), select('#', ...))
+  if select('#', ...) ~= 1 or type((...)) ~= 'string' then return reply end
+  local text = gsub(reply.err, '^%-', '')
+  text = gsub(text, '[\r\n]+$', '')
+  if not find(text, ' ', 1, true) then text = 'ERR ' .. text end
+  reply.err = text
+  return reply
+end
+
+function redis.breakpoint() return false end
+function redis.debug() end
+function redis.replicate_commands() return true end
+function redis.set_repl() end
+
+builtins.redis = protect(redis)
+builtins.KEYS = {}
+builtins.ARGV = {}
+
+-- the replies, as RESP
+
+local MOST_DEPTH = 1000
+local encode
+
+local function line(text) return (gsub(text, '[\r\n]', ' ')) end
+
+local function double(number)
+  if number ~= number then return 'nan' end
+  if number == 1 / 0 then return 'inf' end
+  if number == -1 / 0 then return '-inf' end
+  for digits = 15, 16 do
+    local text = format('%.' .. digits .. 'g', number)
+    if tonumber(text) == number then return text end
+  end
+  return format('%.17g', number)
+end
+
+local function bulk(text) return '$' .. #text .. '\r\n' .. text .. '\r\n' end
+
+local function encode_table(out, value, to3, in3, depth)
+  if depth > MOST_DEPTH then fail('reached lua stack limit') end
+  local field = real_rawget(value, 'err')
+  if type(field) == 'string' then
+    out[#out + 1] = '-' .. line(field) .. '\r\n'
+    return
+  end
+  field = real_rawget(value, 'ok')
+  if type(field) == 'string' then
+    out[#out + 1] = '+' .. line(field) .. '\r\n'
+    return
+  end
+  field = real_rawget(value, 'double')
+  if type(field) == 'number' then
+    local text = double(field)
+    out[#out + 1] = to3 and ',' .. text .. '\r\n' or bulk(text)
+    return
+  end
+  field = real_rawget(value, 'map')
+  if type(field) == 'table' then
+    local at, count = #out + 1, 0
+    out[at] = ''
+    for key, item in real_next, field do
+      encode(out, key, to3, in3, depth + 1)
+      encode(out, item, to3, in3, depth + 1)
+      count = count + 1
+    end
+    out[at] = to3 and '%' .. count .. '\r\n' or '*' .. 2 * count .. '\r\n'
+    return
+  end
+  field = real_rawget(value, 'set')
+  if type(field) == 'table' then
+    local at, count = #out + 1, 0
+    out[at] = ''
+    for key in real_next, field do
+      encode(out, key, to3, in3, depth + 1)
+      count = count + 1
+    end
+    out[at] = (to3 and '~' or '*') .. count .. '\r\n'
+    return
+  end
+  field = real_rawget(value, 'big_number')
+  if type(field) == 'string' then
+    out[#out + 1] = to3 and '(' .. line(field) .. '\r\n' or bulk(line(field))
+    return
+  end
+  field = real_rawget(value, 'verbatim_string')
+  if type(field) == 'table' then
+    local kind, text = real_rawget(field, 'format'), real_rawget(field, 'string')
+    if type(kind) == 'string' and type(text) == 'string' then
+      kind = sub(kind .. '   ', 1, 3)
+      out[#out + 1] = to3
+        and '=' .. #text + 4 .. '\r\n' .. kind .. ':' .. text .. '\r\n' or bulk(text)
+      return
+    end
+  end
+  local at, count = #out + 1, 0
+  out[at] = ''
+  while true do
+    local item = real_rawget(value, count + 1)
+    if item == nil then break end
+    count = count + 1
+    encode(out, item, to3, in3, depth + 1)
+  end
+  out[at] = '*' .. count .. '\r\n'
+end
+
+encode = function(out, value, to3, in3, depth)
+  local kind = type(value)
+  if kind == 'string' then
+    out[#out + 1] = bulk(value)
+  elseif kind == 'number' then
+    out[#out + 1] = format(':%d\r\n', value)
+  elseif kind == 'table' then
+    encode_table(out, value, to3, in3, depth)
+  elseif kind == 'boolean' and (value or in3) then
+    if in3 and to3 then
+      out[#out + 1] = value and '#t\r\n' or '#f\r\n'
+    else
+      out[#out + 1] = value and ':1\r\n' or ':0\r\n'
+    end
+  else
+    out[#out + 1] = to3 and '_\r\n' or '$-1\r\n'
+  end
+end
+
+-- how a script is run
+
+-- What Python is told: 0 and a request, 1 and a name and arguments for `serve`, 2 and a reply in
+-- RESP, 3 and the text of an error.
+local REQUEST, SERVICE, REPLY, FAILURE = 0, 1, 2, 3
+local to3, in3 = false, false
+
+-- Where a stopped coroutine was in the script: the name of the chunk, and the line.
+local function place(co)
+  local level = 0
+  while true do
+    local info = getinfo(co, level, 'Sl')
+    if not info then return nil end
+    if info.what ~= 'C' and info.source ~= PREFIX and info.currentline >= 0 then
+      return info.source, info.currentline
+    end
+    level = level + 1
+  end
+end
+
+local function failure(co, err, name)
+  local text
+  if type(err) == 'table' then
+    text = real_rawget(err, 'err')
+    text = type(text) == 'string' and text or 'ERR unknown error'
+  elseif type(err) == 'string' or type(err) == 'number' then
+    text = 'ERR ' .. err
+  else
+    text = 'ERR ' .. tostring(err)
+  end
+  local source, at = place(co)
+  if source then text = text .. ' script: ' .. name .. ', on ' .. source .. ':' .. at .. '.' end
+  return FAILURE, text
+end
+
+local function finished(value)
+  if type(value) == 'table' then
+    local err = real_rawget(value, 'err')
+    if type(err) == 'string' then return FAILURE, err end
+  end
+  local out = {}
+  local ok, err = real_pcall(encode, out, value, to3, in3, 0)
+  if not ok then return FAILURE, type(err) == 'table' and err.err or 'ERR ' .. tostring(err) end
+  return REPLY, concat(out)
+end
+
+local drive
+
+local function driven(co, name, ok, value)
+  if ok then return drive(co, name, resume(co, value)) end
+  return failure(co, {err = value}, name)
+end
+
+-- In kilobytes: what must not be exceeded when a script stops for Python.
+local most_memory = 0
+
+local function is_full()
+  if count_memory('count') <= most_memory then return false end
+  count_memory('collect')
+  return count_memory('count') > most_memory
+end
+
+drive = function(co, name, ok, first, ...)
+  if not ok then return failure(co, first, name) end
+  if status(co) == 'dead' then return finished(first) end
+  if is_full() then return failure(co, NO_MEMORY, name) end
+  if first == ASK then return drive(co, name, resume(co, yield(REQUEST, ...))) end
+  if first == SERVE then return drive(co, name, resume(co, yield(SERVICE, ...))) end
+  if first == OWN then return failure(co, ACROSS, name) end
+  return driven(co, name, yield(REQUEST, first, ...))
+end
+
+local function begin_run(resp3, seconds)
+  to3, in3 = resp3, false
+  expired = false
+  ends_at = clock() + seconds
+end
+
+local exports = {}
+
+function exports.run(f, name, keys, argv, resp3, seconds)
+  begin_run(resp3, seconds)
+  builtins.KEYS, builtins.ARGV = keys, argv
+  local co = spawn(f)
+  return drive(co, name, resume(co))
+end
+
+function exports.setresp(version) in3 = version == 3 end
+
+function exports.compile(text, name)
+  if byte(text) == 27 then return nil, 'bytecode is not loaded' end
+  local f, err = real_loadstring(text, name)
+  if not f then return nil, err end
+  return setfenv(f, globals)
+end
+
+-- Adds a module of Lua source to what scripts find. It is run outside of the sandbox.
+function exports.provide(name, text)
+  local f = assert(real_loadstring(text, PREFIX))
+  builtins[name] = protect(f(builtins, protect))
+end
+
+-- `kilobytes`: what scripts may use, beside what is here now.
+function exports.limit(kilobytes) most_memory = count_memory('count') + kilobytes end
+
+function exports.version(text, number)
+  redis.REDIS_VERSION, redis.REDIS_VERSION_NUM = text, number
+end
+
+for _, name in real_next, {
+  'python', 'io', 'os', 'package', 'require', 'module', 'dofile', 'loadfile', 'newproxy', 'debug',
+  'print', 'load', 'getfenv',
+} do
+  _G[name] = nil
+end
+
+return exports

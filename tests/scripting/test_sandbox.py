@@ -1,0 +1,232 @@
+"""The sandbox: what a script cannot reach, and what it cannot use up."""
+
+from __future__ import annotations
+
+import pytest
+from lines import Ours, Theirs, encode
+
+from cachestorm.cache import Cache
+from cachestorm_server.scripting import scripts as scripts_module
+from cachestorm_server.scripting.sandbox import Sandbox, _source
+
+assert Theirs
+
+# With a `debug` that only the test has: everything that can be reached from a script's globals.
+WALK = rb"""
+local prelude, getinfo, getupvalue, getmetatable, getfenv = ...
+local exports = assert(loadstring(prelude, '=redis'))()
+local start = exports.compile('return 1', '@user_script')
+local userdata, functions, seen, queue = {}, 0, {}, {{start, 'script'}}
+local function push(value, path)
+  if value ~= nil and not seen[value] then
+    seen[value] = true
+    queue[#queue + 1] = {value, path}
+  end
+end
+while #queue > 0 do
+  local value, path = queue[#queue][1], queue[#queue][2]
+  queue[#queue] = nil
+  local kind = type(value)
+  push(getmetatable(value), path .. '!meta')
+  if kind == 'table' then
+    for key, item in next, value do
+      push(key, path .. '!key')
+      push(item, path .. '.' .. tostring(key))
+    end
+  elseif kind == 'function' then
+    functions = functions + 1
+    local at = 1
+    while true do
+      local name, item = getupvalue(value, at)
+      if not name then break end
+      push(item, path .. '^' .. name)
+      at = at + 1
+    end
+    if getinfo(value, 'S').what ~= 'C' then push(getfenv(value), path .. '!env') end
+  elseif kind == 'userdata' then
+    userdata[#userdata + 1] = path
+  end
+end
+return functions, table.concat(userdata, ' ')
+"""
+
+
+def test_nothing_that_a_script_can_reach_is_an_object_of_python() -> None:
+    from lupa import lua51
+
+    lua = lua51.LuaRuntime(encoding=None, register_eval=False, register_builtins=False)
+    walk = lua.execute(b"return assert(loadstring(...))", WALK)
+    debug = lua.globals()[b"debug"]
+    functions, userdata = walk(
+        _source("prelude"),
+        debug[b"getinfo"],
+        debug[b"getupvalue"],
+        debug[b"getmetatable"],
+        debug[b"getfenv"],
+    )
+    assert userdata == b""
+    assert functions > 50
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["python", "io", "package", "debug", "require", "dofile", "newproxy", "setfenv", "getfenv"],
+)
+def test_what_reaches_out_of_the_sandbox_is_not_there(name: str) -> None:
+    ours = Ours()
+    assert b"nonexistent global variable" in ours.eval(f"return {name}")
+    assert ours.eval(f"return rawget(_G, '{name}') == nil") == b":1\r\n"
+    assert b"nonexistent" in ours.eval(f"return loadstring('return {name}')()")
+
+
+def test_of_os_there_is_the_clock_alone() -> None:
+    ours = Ours()
+    script = (
+        "local names = {} for name in pairs(os) do names[#names + 1] = name end return names"
+    )
+    assert ours.eval(script) == b"*1\r\n$5\r\nclock\r\n"
+
+
+def test_bytecode_is_neither_made_nor_loaded() -> None:
+    ours = Ours()
+    assert ours.eval("return string.dump") == b"$-1\r\n"
+    assert ours.eval("return ('').dump") == b"$-1\r\n"
+    assert ours.eval("return loadstring('\\27Lua')") == b"$-1\r\n"
+    pieces = "local pieces = {'\\27', 'Lua'} "
+    load = "return load(function() return table.remove(pieces, 1) end)"
+    assert ours.eval(pieces + load) == b"$-1\r\n"
+    assert b"Error compiling script" in ours.eval(b"\x1bLuaQ")
+
+
+def test_a_script_leaves_nothing_behind_for_the_next() -> None:
+    ours = Ours()
+    for script in (
+        "x = 1",
+        "_G.x = 1",
+        "rawset(_G, 'x', 1)",
+        "setmetatable(_G, {})",
+        "string.format = 1",
+        "rawset(string, 'x', 1)",
+        "getmetatable('').__index = {}",
+        "getmetatable('').x = 1",
+        "getmetatable(_G).x = 1",
+        "redis.call = 1",
+        "coroutine.yield = 1",
+        "loadstring('x = 1')()",
+        "KEYS = 1",
+    ):
+        assert ours.eval(script).startswith(b"-ERR "), script
+    assert ours.eval("return {rawget(_G, 'x') == nil, ('%d'):format(7)}") == (
+        b"*2\r\n:1\r\n$1\r\n7\r\n"
+    )
+
+
+def test_a_script_that_loops_for_ever_is_ended() -> None:
+    ours = Ours()
+    scripts = scripts_module.Scripts()
+    scripts.seconds = 0.05
+    ours.session.endpoint.scripts = scripts
+    for script in (
+        "while true do end",
+        "while true do pcall(function() while true do end end) end",
+        "while true do xpcall(function() while true do end end, function() end) end",
+        "local co = coroutine.wrap(function() while true do end end) while true do co() end",
+        "local create, resume = coroutine.create, coroutine.resume "
+        "while true do resume(create(function() while true do end end)) end",
+        "local function f() return f() end f()",
+        "while true do redis.call('INCR', 'n') end",
+        "while true do pcall(redis.call, 'INCR', 's') end",
+        "table.sort({1, 2, 3}, function() while true do end end)",
+        "setmetatable({}, {__index = function() while true do end end}).x()",
+        "loadstring('while true do end')()",
+        "return tostring(setmetatable({}, {__tostring = function() while true do end end}))",
+    ):
+        reply = ours.eval(script)
+        assert reply.startswith(b"-ERR Script killed"), (script, reply)
+        assert ours.eval("return 1") == b":1\r\n"
+    ours.session.endpoint.cache._check()
+
+
+def test_a_script_that_allocates_without_end_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(scripts_module, "MAX_MEMORY", 4 * 1024 * 1024)
+    ours = Ours()
+    digest = ours.ask(b"SCRIPT", b"LOAD", b"return 1")
+    for script in (
+        "local t = {} while true do t[#t + 1] = ('x'):rep(100000) .. #t end",
+        "return ('x'):rep(100000000)",
+        "local s = 'x' while true do s = s .. s end",
+        "local t = {} for i = 1, 1e9 do t[i] = i end",
+        "local t = {} while true do pcall(function() t[#t + 1] = ('x'):rep(1000) .. #t end) "
+        "if #t > 1e7 then return end end",
+        "for i = 1, 1e8 do redis.call('APPEND', 'k', ('x'):rep(500000)) redis.call('GET', 'k') "
+        "end",
+    ):
+        scripts = scripts_module.Scripts()
+        scripts.seconds = 0.1
+        ours.session.endpoint.scripts = scripts
+        reply = ours.eval(script)
+        assert b"not enough memory" in reply or b"Script killed" in reply, (script, reply)
+        assert ours.eval("return 1") == b":1\r\n"
+    assert digest
+    ours.session.endpoint.cache._check()
+
+
+def test_deep_recursion_is_an_error_of_the_script() -> None:
+    ours = Ours()
+    assert b"stack overflow" in ours.eval("local function f() return 1 + f() end return f()")
+    nested = "local function f() return pcall(f) end return {f()}"
+    assert ours.eval(nested).startswith((b"*", b"-ERR"))
+    assert b"stack overflow" in ours.eval(
+        "local function f() local ok, e = pcall(f) if not ok then error(e, 0) end end f()"
+    )
+    assert ours.eval("return 1") == b":1\r\n"
+
+
+def test_a_table_of_itself_is_not_returned() -> None:
+    ours = Ours()
+    assert ours.eval("local t = {} t[1] = t return t") == b"-ERR reached lua stack limit\r\n"
+    assert ours.eval("local t = {} t.map = t return t") == b"-ERR reached lua stack limit\r\n"
+
+
+def test_what_was_written_before_an_error_stays() -> None:
+    cache = Cache()
+    ours = Ours(cache)
+    assert ours.eval("redis.call('SET', 'k', 1) error('x')").startswith(
+        b"-ERR user_script:1: x"
+    )
+    assert cache.get("k") == b"1"
+
+
+def test_nobody_sees_a_script_half_done() -> None:
+    cache = Cache()
+    ours = Ours(cache)
+    seen = []
+    cache.on("set", lambda event: seen.append(event))
+    assert ours.eval("redis.call('SET', 'a', 1) redis.call('SET', 'b', 2)") == b"$-1\r\n"
+    assert not cache._store.in_transaction()
+
+
+def test_a_script_ends_where_it_began() -> None:
+    ours = Ours()
+    assert ours.eval("redis.call('SELECT', 3) redis.call('SET', 'k', 1)") == b"$-1\r\n"
+    assert ours.session.cache.name == "default"
+    assert ours.ask(b"EXISTS", b"k") == b":0\r\n"
+    assert ours.eval("redis.call('SELECT', 3) error('x')").startswith(b"-ERR")
+    assert ours.session.cache.name == "default"
+
+
+def test_scripts_run_in_a_transaction() -> None:
+    ours = Ours()
+    wire = encode(b"MULTI") + encode(b"SET", b"k", b"7")
+    wire += encode(b"EVAL", b"return redis.call('INCR', KEYS[1])", b"1", b"k")
+    wire += encode(b"EVAL", b"return redis.call('LPUSH', KEYS[1], 1)", b"1", b"k")
+    reply = ours.session.receive(wire + encode(b"EXEC"))
+    assert reply.startswith(b"+OK\r\n" + b"+QUEUED\r\n" * 3 + b"*3\r\n+OK\r\n:8\r\n-WRONGTYPE ")
+
+
+def test_a_sandbox_needs_lupa_and_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    import sys
+
+    monkeypatch.setitem(sys.modules, "lupa", None)
+    with pytest.raises(Exception, match=r"pip install 'cachestorm\[server\]'"):
+        Sandbox(1 << 20)
