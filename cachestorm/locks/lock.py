@@ -3,12 +3,15 @@
 1. Taken by `SET key token NX PX ttl`, released by the owner of that token, as redis-py's `Lock`
    does: clients on the wire and callers in process exclude each other.
 2. It expires with its time to live, whatever becomes of its owner.
-3. A waiter is woken by a release in this process, and looks every LOOK_S for a release over the
-   wire and for expiry.
+3. The first who waits is woken by a release in this process, and looks every LOOK_S for a
+   release over the wire and for expiry. Those behind look more seldom the more are ahead, so
+   that many cost no more than one. Whoever leaves wakes the one who is the first then.
 """
 
 from __future__ import annotations
 
+import math
+import os
 import secrets
 import time
 from collections import deque
@@ -107,26 +110,27 @@ class Lock:
             gives_up_at = 0.0
         elif timeout is not None:
             gives_up_at = time.monotonic() + milliseconds_of(timeout) / 1000.0
-        while True:
-            if self._try():
-                return True
-            patience = LOOK_S
-            if gives_up_at is not None:
-                patience = min(patience, gives_up_at - time.monotonic())
-                if patience <= 0.0:
-                    return False
-            waiting = waiter()
-            with GATE:
-                _queues.setdefault(self._queue, deque()).append(waiting)
-            woken = False
-            try:
-                # it may have been given back before the caller stood in the queue
+        has_waited = is_first = False
+        try:
+            while True:
                 if self._try():
                     return True
-                woken = yield waiting, patience
-            finally:
-                if not woken:
-                    self._step_out(waiting)
+                left = math.inf if gives_up_at is None else gives_up_at - time.monotonic()
+                if left <= 0.0:
+                    return False
+                waiting = waiter()
+                has_waited = True
+                patience = self._line_up(waiting, is_first)
+                try:
+                    # it may have been given back before the caller stood in the queue
+                    if self._try():
+                        return True
+                    yield waiting, min(patience, left)
+                finally:
+                    is_first = self._step_out(waiting)
+        finally:
+            if has_waited:
+                self._wake_one()
 
     def _try(self) -> bool:
         me = current_owner()
@@ -143,16 +147,27 @@ class Lock:
         self._depth = 1
         return True
 
-    def _step_out(self, waiter: Waiter) -> None:
-        """Leaves the queue; if that was too late, another is woken instead."""
+    def _line_up(self, waiter: Waiter, is_first: bool) -> float:
+        """Enters the queue, at its end or in front. Returns for how long to wait there."""
+        with GATE:
+            queue = _queues.setdefault(self._queue, deque())
+            if is_first:
+                queue.appendleft(waiter)
+                return LOOK_S
+            queue.append(waiter)
+            return LOOK_S * len(queue)
+
+    def _step_out(self, waiter: Waiter) -> bool:
+        """Leaves the queue. Returns whether the waiter was the first, or was woken as such."""
         with GATE:
             queue = _queues.get(self._queue)
-            if queue is not None and waiter in queue:
-                queue.remove(waiter)
-                if not queue:
-                    del _queues[self._queue]
-                return
-        self._wake_one()
+            if queue is None or waiter not in queue:
+                return True
+            is_first = queue[0] is waiter
+            queue.remove(waiter)
+            if not queue:
+                del _queues[self._queue]
+            return is_first
 
     def _wake_one(self) -> None:
         with GATE:
@@ -234,3 +249,8 @@ class Lock:
     def __repr__(self) -> str:
         state = "held here" if self.owned() else "held" if self.locked() else "free"
         return f"<Lock {self.key!r} in {self._cache.name!r}: {state}>"
+
+
+if hasattr(os, "register_at_fork"):
+    # those who waited in other threads stayed behind
+    os.register_at_fork(after_in_child=_queues.clear)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import threading
 from typing import Any
 
@@ -10,8 +11,9 @@ import pytest
 import trio
 
 from cachestorm import Cache, ManualClock
+from cachestorm.loading.waiters import ThreadWaiter
 from cachestorm.locks import LockError
-from cachestorm.locks.lock import _queues
+from cachestorm.locks.lock import LOOK_S, _queues
 
 
 def test_one_at_a_time() -> None:
@@ -146,6 +148,42 @@ def test_whoever_is_cancelled_while_waiting_leaves_the_queue() -> None:
 
     assert asyncio.run(main()) is True
     assert _queues == {}
+
+
+def test_of_many_who_wait_only_the_first_looks_often() -> None:
+    cache = Cache()
+    held = cache.lock("k")
+    held.acquire()
+    courses = [cache.lock("k")._acquiring(True, None, ThreadWaiter) for _ in range(4)]
+    waiters, patience = zip(*(next(course) for course in courses))
+    assert patience == pytest.approx([LOOK_S, 2 * LOOK_S, 3 * LOOK_S, 4 * LOOK_S])
+    # it has looked, and stays the first
+    assert courses[0].send(False)[1] == LOOK_S
+    courses[0].close()
+    assert waiters[1].wait(0) is True
+    assert courses[1].send(True)[1] == LOOK_S
+    courses[2].close()
+    held.release()
+    with pytest.raises(StopIteration) as end:
+        courses[1].send(True)
+    assert end.value.value is True
+    # who takes it leaves the looking to the next
+    assert waiters[3].wait(0) is True
+    courses[3].close()
+    assert _queues == {}
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="forks")
+def test_a_forked_child_waits_behind_nobody_who_stayed_in_the_parent() -> None:
+    cache = Cache()
+    cache.lock("k").acquire()
+    course = cache.lock("k")._acquiring(True, None, ThreadWaiter)
+    next(course)
+    child = os.fork()
+    if not child:
+        os._exit(len(_queues))
+    assert os.waitpid(child, 0)[1] == 0
+    course.close()
 
 
 def test_repr_says_who_holds_it() -> None:
