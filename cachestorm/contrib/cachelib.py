@@ -16,6 +16,7 @@ from typing import Any
 from cachelib import BaseCache
 
 from cachestorm.contrib.places import open_store
+from cachestorm.remote.requests import Unanswered
 
 Timeout = int | timedelta | None
 
@@ -142,10 +143,16 @@ class CacheStormCache(BaseCache):  # type: ignore[misc]
         return self.delete_many(*keys)
 
     def inc(self, key: str, delta: int = 1) -> Any:
-        """Adds to a number; a missing key counts as 0 and gets the default timeout."""
+        """Adds to a number; a missing key counts as 0 and gets the default timeout.
+
+        Returns:
+            The sum; None if errors of the server are ignored, and there was one.
+        """
         while True:
             try:
                 return self._store.incr(self._prefix + key, delta)
+            except Unanswered:
+                return None
             except KeyError:
                 if self.add(key, delta):
                     return delta

@@ -110,9 +110,7 @@ class CacheStormBackend(BytesBackend):  # type: ignore[misc]
         name = LOCK_PREFIX + key
         if isinstance(self._store, MemoryStore):
             return _Mutex(self._store.cache.lock(name, self._lock_ttl))
-        from cachestorm.remote.lock import RemoteLock
-
-        return RemoteLock.at(self._store.address, name, self._lock_ttl)
+        return self._store.lock(name, self._lock_ttl)
 
     def invalidate_tags(self, *tags: str, dry_run: bool = False) -> int:
         """Deletes all keys with any of the tags. Returns how many; or would."""

@@ -108,12 +108,23 @@ class _Tagging(flask_caching.Cache):  # type: ignore[misc]
         def decorator(function: Callable[..., Any]) -> Any:
             signature = inspect.signature(function)
 
+            # the tags are set when the function has ended: it may have called itself
+
             @functools.wraps(function)
             def called(*args: Any, **kwargs: Any) -> Any:
-                self._of_call.set(self._tags_of(signature, args, kwargs))
-                return function(*args, **kwargs)
+                tags = self._tags_of(signature, args, kwargs)
+                made = function(*args, **kwargs)
+                self._of_call.set(tags)
+                return made
 
-            return decorate(called)
+            @functools.wraps(function)
+            async def awaited(*args: Any, **kwargs: Any) -> Any:
+                tags = self._tags_of(signature, args, kwargs)
+                made = await function(*args, **kwargs)
+                self._of_call.set(tags)
+                return made
+
+            return decorate(awaited if inspect.iscoroutinefunction(function) else called)
 
         return decorator
 

@@ -43,7 +43,13 @@ class MemoryStore:
 
     def held(self, value: object) -> object:
         """What is kept of a value."""
-        return value if type(value) in KEPT else self._dumps(value)
+        if type(value) in KEPT:
+            return value
+        held = self._dumps(value)
+        if type(held) is not bytes:
+            kind = type(held).__qualname__
+            raise TypeError(f"dumps() of the serializer must return bytes, not {kind}")
+        return held
 
     def given(self, held: object) -> Any:
         """The value that something is kept of."""

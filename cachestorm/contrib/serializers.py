@@ -6,9 +6,9 @@ signed by the framework's secret.
 
 1. In this process nothing is signed. `str`, `int` and `float` are kept as they are; all else
    is serialized, so that nobody can change what is cached.
-2. On a server an integer is kept as its digits, so that INCR works; all else is a signature
-   and what the serializer made. The signature covers the key: a value does not count under
-   another one.
+2. On a server an integer of 64 bits is kept as its digits, so that INCR works; all else is a
+   signature and what the serializer made. The signature covers the key: a value does not count
+   under another one.
 3. What is not signed by one of the secrets is never given to the serializer: it is missing,
    and is counted.
 """
@@ -31,6 +31,8 @@ logger = logging.getLogger("cachestorm.contrib")
 
 DIGEST = "sha256"
 DIGEST_BYTES = 32
+# what INCR can add to; others are serialized
+LEAST, MOST = -(2**63), 2**63 - 1
 # no decimal digit: tells a signed value from an integer
 MARK = b"="
 
@@ -150,7 +152,7 @@ class SignedValues:
 
     def dumps(self, key: str, value: object) -> bytes | int:
         """An integer as it is; for all else the mark, a signature and the serialized value."""
-        if type(value) is int:
+        if type(value) is int and LEAST <= value <= MOST:
             return value
         data = self._serializer.dumps(value)
         return MARK + self._signature(self._secrets[0], key, data) + data

@@ -41,7 +41,7 @@ class Address:
                 f"cannot connect to a {parts.scheme or '(missing)'}:// address: use "
                 "redis://host:6380/0, rediss:// for TLS, or unix:///path/to/socket"
             )
-        shown = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
+        shown = _shown(url)
         try:
             parts.port  # noqa: B018
         except ValueError:
@@ -59,7 +59,28 @@ class Address:
                 f"{', '.join(unknown)}: not an option of a connection to {shown}; use "
                 "those of redis.Redis, such as socket_timeout or max_connections"
             )
+        _try_options(url, shown, given)
         return cls(url, shown, given)
+
+
+def _shown(url: str) -> str:
+    """An address without user name and password."""
+    scheme, _, rest = url.partition("://")
+    login, _, place = rest.rpartition("@")
+    if any(mark in login for mark in "/?#"):
+        # a password that is not percent-encoded, or one in the query: what is what?
+        return f"{scheme}://..."
+    return f"{scheme}://{place.partition('?')[0].partition('#')[0]}"
+
+
+def _try_options(url: str, shown: str, options: dict[str, Any]) -> None:
+    import redis
+
+    try:
+        # makes a connection without connecting
+        redis.Redis.from_url(url, **options).connection_pool.make_connection()
+    except (TypeError, ValueError, redis.RedisError) as error:
+        raise ConfigError(f"{shown}: {error}") from None
 
 
 def connection_options() -> frozenset[str]:

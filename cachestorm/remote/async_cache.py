@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Iterable, Mapping
 from typing import Any
-from weakref import WeakKeyDictionary
 
 import redis
 import redis.asyncio
 
 from cachestorm.remote.address import Address
 from cachestorm.remote.failures import Failures
-from cachestorm.remote.requests import Codec, Request, Requests
+from cachestorm.remote.requests import Codec, Request, Requests, Unanswered
 
 
 class AsyncRemoteCache:
@@ -22,7 +22,8 @@ class AsyncRemoteCache:
         self.address = address
         self.failures = failures
         self._requests = Requests(codec)
-        self._clients: WeakKeyDictionary[asyncio.AbstractEventLoop, Any] = WeakKeyDictionary()
+        self._lock = threading.Lock()
+        self._clients: dict[asyncio.AbstractEventLoop, Any] = {}
 
     def __repr__(self) -> str:
         return f"<AsyncRemoteCache {self.address.shown}>"
@@ -79,13 +80,13 @@ class AsyncRemoteCache:
                     try:
                         await pipe.watch(key)
                         if not await pipe.exists(key):
-                            break
+                            raise KeyError(key)
                         pipe.multi()
                         pipe.incrby(key, delta)
                         return int((await pipe.execute())[0])
                     except redis.WatchError:
                         continue
-        raise KeyError(key)
+        raise Unanswered(key)
 
     async def clear(self) -> bool:
         """Empties the database. Returns whether that was done."""
@@ -97,7 +98,8 @@ class AsyncRemoteCache:
 
     async def close(self) -> None:
         """Closes the connections of the running loop."""
-        client = self._clients.pop(asyncio.get_running_loop(), None)
+        with self._lock:
+            client = self._clients.pop(asyncio.get_running_loop(), None)
         if client is not None:
             await client.aclose()
 
@@ -106,7 +108,12 @@ class AsyncRemoteCache:
         client = self._clients.get(loop)
         if client is None:
             client = redis.asyncio.Redis.from_url(self.address.url, **self.address.options)
-            self._clients[loop] = client
+            with self._lock:
+                # a client keeps its loop, and its sockets, alive: what runs coroutines from
+                # threads (`asyncio.run`, `async_to_sync`) makes a loop each time
+                for other in [each for each in self._clients if each.is_closed()]:
+                    del self._clients[other]
+                self._clients[loop] = client
         return client
 
     async def _ask(self, request: Request) -> Any:

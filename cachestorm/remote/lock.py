@@ -8,11 +8,13 @@ from typing import Any
 
 import redis
 
-from cachestorm.remote.address import Address
-from cachestorm.remote.requests import milliseconds
+from cachestorm.remote.failures import Failures
+from cachestorm.remote.requests import Request, milliseconds
 
 # how long to wait between two tries
 PAUSE_S = 0.05
+# what its commands are for `Failures`: they use no tags
+NOTHING = Request([], lambda replies: None, None)
 
 
 class RemoteLock:
@@ -22,32 +24,33 @@ class RemoteLock:
         client: redis-py's.
         key: which is held while the lock is.
         ttl: seconds after which it ends by itself, should its holder be gone.
+        failures: what becomes of errors. Where they are ignored, a server that is gone keeps
+            nobody out.
     """
 
-    def __init__(self, client: Any, key: str, ttl: float) -> None:
+    def __init__(self, client: Any, key: str, ttl: float, failures: Failures) -> None:
         self._client = client
         self._key = key
         self._ttl_ms = milliseconds(ttl)
         self._token: bytes | None = None
-
-    @classmethod
-    def at(cls, address: Address, key: str, ttl: float) -> RemoteLock:
-        """A lock with a connection of its own."""
-        return cls(redis.Redis.from_url(address.url, **address.options), key, ttl)
+        self._failures = failures
 
     def acquire(self, wait: bool = True) -> bool:
         """Takes it. Returns whether it did; without waiting, at once."""
         token = secrets.token_hex(16).encode()
-        while not self._client.set(self._key, token, px=self._ttl_ms, nx=True):
-            if not wait:
-                return False
-            time.sleep(PAUSE_S)
-        self._token = token
+        with self._failures.handled(NOTHING):
+            while not self._client.set(self._key, token, px=self._ttl_ms, nx=True):
+                if not wait:
+                    return False
+                time.sleep(PAUSE_S)
+            self._token = token
         return True
 
     def release(self) -> None:
         """Gives it back; nothing, if it has ended and another has it."""
-        with self._client.pipeline(transaction=True) as pipe:
+        if self._token is None:
+            return
+        with self._failures.handled(NOTHING), self._client.pipeline(transaction=True) as pipe:
             while True:
                 try:
                     pipe.watch(self._key)
@@ -62,4 +65,6 @@ class RemoteLock:
 
     def locked(self) -> bool:
         """Whether anybody holds it."""
-        return bool(self._client.exists(self._key))
+        with self._failures.handled(NOTHING):
+            return bool(self._client.exists(self._key))
+        return False

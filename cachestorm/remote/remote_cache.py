@@ -9,7 +9,8 @@ import redis
 
 from cachestorm.remote.address import Address
 from cachestorm.remote.failures import Failures
-from cachestorm.remote.requests import Codec, Request, Requests
+from cachestorm.remote.lock import RemoteLock
+from cachestorm.remote.requests import Codec, Request, Requests, Unanswered
 
 
 class RemoteCache:
@@ -83,13 +84,13 @@ class RemoteCache:
                 try:
                     pipe.watch(key)
                     if not pipe.exists(key):
-                        break
+                        raise KeyError(key)
                     pipe.multi()
                     pipe.incrby(key, delta)
                     return int(pipe.execute()[0])
                 except redis.WatchError:
                     continue
-        raise KeyError(key)
+        raise Unanswered(key)
 
     def clear(self) -> bool:
         """Empties the database. Returns whether that was done."""
@@ -104,8 +105,13 @@ class RemoteCache:
         return int(self._ask(self._requests.invalidate(tags, dry_run)))
 
     def info(self) -> dict[str, Any]:
-        """What the server says of itself."""
-        return self._client.info()  # type: ignore[no-any-return]
+        """What the server says of itself; nothing, if its errors are ignored and it is gone."""
+        request = Request([("INFO",)], lambda r: r[0], {})
+        return dict(self._ask(request))
+
+    def lock(self, key: str, ttl: float) -> RemoteLock:
+        """A mutex among all who use the key on that server."""
+        return RemoteLock(self._client, key, ttl, self.failures)
 
     def close(self) -> None:
         """Closes the connections; they are opened again when they are needed."""

@@ -25,6 +25,10 @@ class Codec(Protocol):
         """Decodes what is stored at a key; MISSING for what must not be used."""
 
 
+class Unanswered(KeyError):
+    """A key counts as missing, because an error of the server was ignored."""
+
+
 class Request(NamedTuple):
     """Commands that are sent together.
 

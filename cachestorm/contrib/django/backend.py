@@ -83,7 +83,7 @@ class CacheStormCache(BaseCache):  # type: ignore[misc]
             address.url,
             repr(sorted(address.options.items())),
             options.ignores_errors,
-            type(options.serializer),
+            options.serializer_id,
             secrets,
         )
         with _lock:

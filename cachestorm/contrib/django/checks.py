@@ -8,6 +8,7 @@ from django.conf import settings
 from django.core.checks import CheckMessage, Error
 from django.utils.module_loading import import_string
 
+from cachestorm.cache import Cache
 from cachestorm.contrib.django.backend import CacheStormCache
 from cachestorm.contrib.django.options import Options, settings_of_name
 from cachestorm.errors import ConfigError
@@ -32,9 +33,9 @@ def check_caches(app_configs: Any = None, **kwargs: Any) -> list[CheckMessage]:
     for alias in aliases():
         entry = settings.CACHES[alias]
         try:
-            place = Options.read(str(entry.get("LOCATION", "")), entry).place
+            place = Options.read(entry.get("LOCATION", ""), entry).place
             if place.name is not None:
-                settings_of_name(place.name, place.settings)
-        except ConfigError as error:
+                Cache(**settings_of_name(place.name, place.settings)).close()
+        except (ConfigError, TypeError) as error:
             errors.append(Error(f"CACHES[{alias!r}]: {error}", obj=alias, id="cachestorm.E001"))
     return errors

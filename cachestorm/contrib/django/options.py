@@ -26,31 +26,41 @@ class Options:
     Attributes:
         place: where the values are.
         serializer: of values.
+        serializer_id: what tells it from another: its name or path, or the id of an object.
         ignores_errors: whether errors of the server are swallowed.
         culls: whether MAX_ENTRIES is given, and Django's rule for it applies.
     """
 
     place: Place
     serializer: Serializer
+    serializer_id: object
     ignores_errors: bool
     culls: bool
 
     @classmethod
-    def read(cls, location: str, params: Mapping[str, Any]) -> Options:
+    def read(cls, location: object, params: Mapping[str, Any]) -> Options:
         """Checks LOCATION and OPTIONS.
 
         Raises:
             ConfigError: for what is wrong with them.
         """
+        if not isinstance(location, str):
+            raise ConfigError(
+                f"LOCATION must be one string, not a {type(location).__name__}: a list of "
+                "replicas is not taken"
+            )
         given = dict(params.get("OPTIONS") or {})
         culls = "MAX_ENTRIES" in given or "max_entries" in params
         ignores = given.get("IGNORE_ERRORS", False)
         if not isinstance(ignores, bool):
             raise ConfigError(f"IGNORE_ERRORS: use True or False, not {ignores!r}")
-        serializer = serializer_of(given.get("serializer", "pickle"))
+        named = given.get("serializer", "pickle")
+        serializer = serializer_of(named)
         for option in OTHERS:
             given.pop(option, None)
-        return cls(Place.read(location, given, OTHERS), serializer, ignores, culls)
+        place = Place.read(location, given, OTHERS)
+        known_by = named if isinstance(named, str) else id(named)
+        return cls(place, serializer, known_by, ignores, culls)
 
 
 def settings_of_name(name: str, own: Mapping[str, Any]) -> dict[str, Any]:
