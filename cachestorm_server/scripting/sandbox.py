@@ -29,6 +29,7 @@ _UNLIMITED: Final = 1 << 62
 # What must be left when a script stops: for what it asks, and when it goes on: for an answer.
 _HEADROOM: Final = 1024 * 1024
 _SLACK: Final = _HEADROOM // 2
+_MODULES: Final = ("bit", "cjson")
 # By its name the frames of the sandbox are told from those of a script.
 _LOAD: Final = b"return assert(loadstring((...), '=redis'))()"
 
@@ -98,6 +99,8 @@ class Sandbox:
         major, minor, patch = REDIS_VERSION.split(".")
         number = int(major) << 16 | int(minor) << 8 | int(patch)
         exports[b"version"](REDIS_VERSION.encode(), number)
+        for name in _MODULES:
+            exports[b"provide"](name.encode(), _source(name))
         exports[b"limit"]((max_memory - _HEADROOM) / 1024)
 
     def table(self, items: object) -> Any:

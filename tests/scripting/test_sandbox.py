@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import threading
+
 import pytest
 from lines import Ours, Theirs, encode
 
 from cachestorm.cache import Cache
 from cachestorm_server.scripting import scripts as scripts_module
-from cachestorm_server.scripting.sandbox import Sandbox, _source
+from cachestorm_server.scripting.sandbox import _MODULES, Sandbox, _source
 
 assert Theirs
 
 # With a `debug` that only the test has: everything that can be reached from a script's globals.
 WALK = rb"""
-local prelude, getinfo, getupvalue, getmetatable, getfenv = ...
+local prelude, modules, getinfo, getupvalue, getmetatable, getfenv = ...
 local exports = assert(loadstring(prelude, '=redis'))()
+for name, text in pairs(modules) do exports.provide(name, text) end
 local start = exports.compile('return 1', '@user_script')
 local userdata, functions, seen, queue = {}, 0, {}, {{start, 'script'}}
 local function push(value, path)
@@ -59,6 +62,7 @@ def test_nothing_that_a_script_can_reach_is_an_object_of_python() -> None:
     debug = lua.globals()[b"debug"]
     functions, userdata = walk(
         _source("prelude"),
+        lua.table_from({name.encode(): _source(name) for name in _MODULES}),
         debug[b"getinfo"],
         debug[b"getupvalue"],
         debug[b"getmetatable"],
@@ -200,10 +204,23 @@ def test_what_was_written_before_an_error_stays() -> None:
 def test_nobody_sees_a_script_half_done() -> None:
     cache = Cache()
     ours = Ours(cache)
-    seen = []
-    cache.on("set", lambda event: seen.append(event))
-    assert ours.eval("redis.call('SET', 'a', 1) redis.call('SET', 'b', 2)") == b"$-1\r\n"
-    assert not cache._store.in_transaction()
+    cache.mset({"a": 0, "b": 0})
+    pairs: list[tuple[object, object]] = []
+    over = threading.Event()
+
+    def look() -> None:
+        while not over.is_set():
+            first, second = cache.mget("a", "b")
+            pairs.append((first, second))
+
+    thread = threading.Thread(target=look)
+    thread.start()
+    script = "for i = 1, 1000 do redis.call('INCR', 'a') redis.call('INCR', 'b') end"
+    replies = {ours.eval(script) for _ in range(5)}
+    over.set()
+    thread.join()
+    assert replies == {b"$-1\r\n"}
+    assert [pair for pair in pairs if pair[0] != pair[1]] == []
 
 
 def test_a_script_ends_where_it_began() -> None:

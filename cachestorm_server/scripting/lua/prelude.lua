@@ -72,6 +72,13 @@ local function copy(real)
   return seen
 end
 
+-- What JSON's null is: no table of a script's own is equal to it.
+local null = setmetatable({}, {
+  __newindex = function() error(READONLY, 2) end,
+  __tostring = function() return 'userdata: NULL' end,
+  __metatable = nothing,
+})
+
 local builtins = {}
 local globals = protect(builtins)
 setmetatable(builtins, {
@@ -356,6 +363,10 @@ end
 local function bulk(text) return '$' .. #text .. '\r\n' .. text .. '\r\n' end
 
 local function encode_table(out, value, to3, in3, depth)
+  if value == null then
+    out[#out + 1] = to3 and '_\r\n' or '$-1\r\n'
+    return
+  end
   if depth > MOST_DEPTH then fail('reached lua stack limit') end
   local field = real_rawget(value, 'err')
   if type(field) == 'string' then
@@ -537,10 +548,9 @@ function exports.compile(text, name)
   return setfenv(f, globals)
 end
 
--- Adds a module of Lua source to what scripts find. It is run outside of the sandbox.
+-- Adds a module of ours, by its source, to what scripts find.
 function exports.provide(name, text)
-  local f = assert(real_loadstring(text, PREFIX))
-  builtins[name] = protect(f(builtins, protect))
+  builtins[name] = protect(assert(real_loadstring(text, PREFIX))(null))
 end
 
 -- `kilobytes`: what scripts may use, beside what is here now.
