@@ -11,12 +11,12 @@ from typing import Final
 
 from mypy_extensions import mypyc_attr, trait
 
+from cachestorm.commands.doctor import examine, report
 from cachestorm.commands.edge import Edge
 from cachestorm.commands.namespaces import Namespaces
 from cachestorm.declare.declaration import Declaration
 from cachestorm.declare.facts import help_of
 from cachestorm.keyspace.store import rss_bytes
-from cachestorm.operations.doctor import examine, report
 from cachestorm.operations.names import exact_key
 
 command: Final = partial(Declaration, group="server")

@@ -56,7 +56,7 @@ class Batch:
     """What one thing left.
 
     Attributes:
-        parts: lists, dicts, bulks, strangers, and batches of what was large in it.
+        parts: lists, dicts, bulks, `UserValues`, and batches of what was large in it.
         size_bytes: what of it is still here, about.
     """
 
@@ -167,7 +167,7 @@ class LazyFree:
         """Takes in what nobody else refers to. The caller holds the latch.
 
         Args:
-            parts: lists, dicts, bulks and strangers; in the first two nothing is a user's.
+            parts: lists, dicts, bulks and `UserValues`; in the first two nothing is a user's.
             size_bytes: what they were charged at.
         """
         self._came_bytes += size_bytes

@@ -20,10 +20,10 @@ if TYPE_CHECKING:
     from cachestorm.loading.flight import Flight
     from cachestorm.loading.notes import Note
 
-# the load that the code at hand is part of; tasks and copied contexts inherit it
 # one element for each loader at work in this process: while there is none, nobody has to look
 # into the variable below, which takes longer
 at_work: Final[list[None]] = []
+# the load that the code at hand is part of; tasks and copied contexts inherit it
 running: Final[ContextVar[LoadContext | None]] = ContextVar("cachestorm_load", default=None)
 
 

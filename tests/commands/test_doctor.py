@@ -7,8 +7,8 @@ import random
 import pytest
 
 from cachestorm import Cache, ManualClock
+from cachestorm.commands.doctor import MUCH, SAMPLE, Checkup, advise, report
 from cachestorm.errors import OutOfMemoryError
-from cachestorm.operations.doctor import MUCH, SAMPLE, Checkup, advise, report
 
 GB = 1 << 30
 
