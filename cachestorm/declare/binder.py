@@ -16,7 +16,7 @@ fit each other are found out.
 
 from __future__ import annotations
 
-from cachestorm.declare.composites import Repeated, Rows, Together, Word
+from cachestorm.declare.composites import AsOnly, Repeated, Rows, Together, Word
 from cachestorm.declare.kinds import (
     CHOICE_REFUSALS,
     Cursor,
@@ -87,7 +87,8 @@ class Binder:
         """The kinds of the words that a call by position alone consists of.
 
         Those are the leading required parameters, if they are the method's first ones in
-        the same order, and one word for its var-positional one, if that is what follows.
+        the same order, and one word for its var-positional one, if that is what follows. One
+        word may stand for a parameter that takes a list, too.
         """
         kinds: list[Kind] = []
         steps = self.matcher.steps
@@ -101,6 +102,11 @@ class Binder:
                 if not isinstance(step.kind, Repeated) or step.least == 0:
                     break
                 kinds.append(step.kind.kind)
+            elif isinstance(step, Rest) and step.slot == slot < self._parameters.positional:
+                # one word for a parameter that takes a list, as in most calls of BLPOP
+                if not isinstance(step.kind, Repeated) or step.least == 0 or self._has_options:
+                    break
+                kinds.append(AsOnly(step.kind.kind))
             else:
                 break
             at += 1

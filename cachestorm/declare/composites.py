@@ -27,6 +27,17 @@ class Word(Kind):
         raise CommandSyntaxError(self.refusal)
 
 
+class AsOnly(Kind):
+    """The only word of a list: read as that."""
+
+    def __init__(self, kind: Kind) -> None:
+        super().__init__(kind.name, kind.docs_type, kind.docs_name)
+        self.kind = kind
+
+    def read(self, raw: object) -> object:
+        return [self.kind.read(raw)]
+
+
 class Repeated(Kind):
     """A list of arguments of one kind."""
 

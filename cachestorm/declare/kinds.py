@@ -259,6 +259,8 @@ class Timeout(Double):
     """How long a blocking command waits: seconds as float; 0 is for ever."""
 
     def read(self, raw: object) -> object:
+        if raw == b"0":
+            return 0.0
         try:
             seconds = parse_float(raw, self.text)
         except NotAFloatError:

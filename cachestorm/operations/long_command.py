@@ -15,7 +15,8 @@ others to serve.
 4. A driver that does not go on calls `abandon`. Then nothing is left behind that reaping would
    not finish.
 5. After each slice Python's collector looks at what is young, which is what that slice made. It
-   would so at some time by itself, and at a million elements at once.
+   would so at some time by itself, and at a million elements at once. A command that has slept
+   makes little, and is many.
 
     thread                    event loop
     ------                    ----------
@@ -79,6 +80,8 @@ class LongCommand:
         self._steps: i64 = 0
         self.sleeps: bool = False
         self._woken: bool = False
+        # it waits for others, and makes nothing meanwhile
+        self._has_slept: bool = False
         self._refusal: CacheStormError | None = None
         self.reference: NamespaceReference | None = None
         self.notifier: Callable[[], object] | None = None
@@ -115,6 +118,7 @@ class LongCommand:
         """
         self.wakes_at = wakes_at
         self.sleeps = True
+        self._has_slept = True
 
     # -- how it is carried
 
@@ -147,7 +151,7 @@ class LongCommand:
         self._steps += 1
         is_short = is_last and self._steps == 1
         # without the global lock there are no generations, and all would be looked at
-        if HAS_GLOBAL_LOCK and not (is_short or self.sleeps) and gc.isenabled():
+        if HAS_GLOBAL_LOCK and not (is_short or self._has_slept) and gc.isenabled():
             gc.collect(_YOUNG)
         return is_last
 

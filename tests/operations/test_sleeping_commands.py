@@ -6,6 +6,7 @@ The toy waits for parcels, as a command that pops from an empty list will.
 from __future__ import annotations
 
 import asyncio
+import gc
 import threading
 import time
 from collections.abc import Iterator
@@ -263,3 +264,20 @@ def test_a_task_unblocks_it_when_its_time_is_up() -> None:
     asyncio.run(next_turn(command))
     assert command.step()
     assert command.result() is None
+
+
+def test_nothing_is_collected_on_behalf_of_a_command_that_has_slept() -> None:
+    cache, depot = Cache(), Depot()
+    command = Fetching(cache, depot)
+    begun: list[str] = []
+    threshold = gc.get_threshold()
+    gc.set_threshold(0)
+    gc.callbacks.append(lambda phase, info: begun.append(phase))
+    try:
+        assert not command.step()
+        depot.deliver(b"parcel")
+        assert command.step()
+    finally:
+        gc.callbacks.pop()
+        gc.set_threshold(*threshold)
+    assert (command.result(), begun) == (b"parcel", [])
