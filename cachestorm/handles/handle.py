@@ -15,7 +15,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from cachestorm.markers import MISSING, UNSET, Missing
-from cachestorm.operations.lifetimes import positive_span
+from cachestorm.operations.lifetimes import named_span
 from cachestorm.operations.names import checked_tags, exact_key
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ class Handle:
         self._cache = cache
         self.key = exact_key(key)
         # read here: a user's own class of durations must not run while the lock is held
-        self._ttl = ttl if ttl is UNSET or ttl is None else positive_span(ttl, "expire")
+        self._ttl = ttl if ttl is UNSET or ttl is None else named_span(ttl, "ttl")
         self._tags = tuple(checked_tags(tags))
         # whether creating the key takes more than the write itself
         self._creates_with = ttl is not UNSET or bool(self._tags)
@@ -137,12 +137,19 @@ class _Step:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
+        handle = self._handle
+        is_made = False
         try:
-            if self._is_new and kind is None and self._handle.exists():
-                handle = self._handle
+            if self._is_new and kind is None and handle.exists():
                 if handle._ttl is not UNSET:
                     handle.expire(handle._ttl)
                 if handle._tags:
                     handle.add_tags(*handle._tags)
+            is_made = kind is None
         finally:
-            self._transaction.__exit__(kind, error, traceback)
+            try:
+                if self._is_new and not is_made:
+                    # without its extras, for which there may be no room, it must not be there
+                    handle._cache.delete(handle.key)
+            finally:
+                self._transaction.__exit__(kind, error, traceback)

@@ -14,7 +14,7 @@ from typing import Any, Final
 from cachestorm.declare.kinds import Lifetime
 from cachestorm.errors import ArgumentError, CacheStormError
 from cachestorm.markers import UNSET, Unset
-from cachestorm.operations.lifetimes import milliseconds_of, positive_span
+from cachestorm.operations.lifetimes import milliseconds_of, named_span
 from cachestorm.operations.names import checked_tags
 
 # what a source that has failed is spared, where a stale value can be served meanwhile
@@ -122,21 +122,21 @@ def options_of(
         tags_of = tags
     else:
         known = tuple(checked_tags(tags))
-    stale_ms = _span_ms(stale)
+    stale_ms = _span_ms(stale, "stale")
     return Options(
         ttl=_lifetime(ttl),
         tags=known,
         tags_of=tags_of,
         stale_ms=stale_ms,
         # what may be served during a load may be served as well when it fails
-        error_ms=max(_span_ms(stale_if_error), stale_ms),
+        error_ms=max(_span_ms(stale_if_error, "stale_if_error"), stale_ms),
         early=early,
         eager=eager,
-        negative_ttl=_lifetime(negative_ttl),
+        negative_ttl=_lifetime(negative_ttl, "negative_ttl"),
         errors=errors,
         cache_if=cache_if,
-        timeout_s=_seconds(timeout),
-        soft_timeout_s=_seconds(soft_timeout),
+        timeout_s=_seconds(timeout, "timeout"),
+        soft_timeout_s=_seconds(soft_timeout, "soft_timeout"),
         throttle_ms=milliseconds_of(throttle),
         propagate=propagate,
     )
@@ -153,15 +153,15 @@ def options_by_name(ttl: object, tags: TagSource, options: dict[str, Any]) -> Op
 _NAMES: Final = frozenset(inspect.signature(options_of).parameters)
 
 
-def _lifetime(ttl: object) -> Lifetime | Unset | None:
+def _lifetime(ttl: object, name: str = "ttl") -> Lifetime | Unset | None:
     if ttl is None or isinstance(ttl, Unset):
         return ttl
-    return positive_span(ttl, "set")
+    return named_span(ttl, name)
 
 
-def _span_ms(span: object) -> int:
-    return 0 if span is None else positive_span(span, "set").ms
+def _span_ms(span: object, name: str) -> int:
+    return 0 if span is None else named_span(span, name).ms
 
 
-def _seconds(span: object) -> float | None:
-    return None if span is None else positive_span(span, "set").ms / 1000
+def _seconds(span: object, name: str) -> float | None:
+    return None if span is None else named_span(span, name).ms / 1000

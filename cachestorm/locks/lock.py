@@ -22,7 +22,7 @@ from cachestorm.errors import CacheStormError
 from cachestorm.loading.flight import GATE
 from cachestorm.loading.waiters import ThreadWaiter, Waiter, current_owner, task_waiter
 from cachestorm.markers import MISSING
-from cachestorm.operations.lifetimes import milliseconds_of, positive_span
+from cachestorm.operations.lifetimes import milliseconds_of, named_span
 from cachestorm.operations.names import exact_key
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ class Lock:
     def __init__(self, cache: Cache, key: str, ttl: object, reentrant: bool) -> None:
         self._cache: Final = cache
         self.key: Final = exact_key(key)
-        self._ttl: Final = None if ttl is None else positive_span(ttl, "lock")
+        self._ttl: Final = None if ttl is None else named_span(ttl, "ttl")
         self._reentrant: Final = reentrant
         self._token: str | None = None
         self._owner: object = None
@@ -199,7 +199,7 @@ class Lock:
         Raises:
             LockError: if it is not held any more.
         """
-        span = positive_span(ttl, "lock")
+        span = named_span(ttl, "ttl")
         with self._cache.transaction():
             if not self.owned():
                 raise LockError(f"lock {self.key!r} is not held by this owner any more")

@@ -239,6 +239,14 @@ def positive_span(ttl: object, name: str) -> Lifetime:
     return Lifetime(milliseconds, False)
 
 
+def named_span(span: object, name: str) -> Lifetime:
+    """As `positive_span`, for an argument that only Python has, and that a refusal names."""
+    milliseconds = milliseconds_of(span)
+    if milliseconds <= 0:
+        raise InvalidTtlError(f"{name} is a positive time, or None, not {span!r}")
+    return Lifetime(milliseconds, False)
+
+
 def moment_of(when: object, unit_ms: int) -> Lifetime:
     """The point in time that a number of units since 1970, or a `datetime`, means.
 

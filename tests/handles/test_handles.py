@@ -419,3 +419,24 @@ def test_pop_and_setdefault_are_one_step_for_other_threads() -> None:
     for thread in threads:
         thread.join()
     assert sorted(map(int, taken)) == list(range(300))
+
+
+def test_a_write_whose_tags_find_no_room_makes_no_key() -> None:
+    tags = [f"{number}" * 100 for number in range(3)]
+    refused = 0
+    for limit in range(300, 4000, 100):
+        cache = Cache(max_memory=limit, policy="noeviction")
+        user = cache.as_hash("user", ttl=60, tags=tags)
+        try:
+            user["name"] = "Ada"
+        except MemoryError:
+            refused += 1
+            assert (cache.keys(), cache.stats().used_memory) == ([], 0)
+        else:
+            assert (user.tags, user.ttl is not None) == (tuple(tags), True)
+    assert 0 < refused < 37
+
+
+def test_a_time_to_live_that_is_none_is_refused_by_its_name() -> None:
+    with pytest.raises(InvalidTtlError, match="ttl is a positive time, or None, not 0"):
+        Cache().as_list("k", ttl=0)

@@ -10,6 +10,7 @@ import pytest
 from scenes import Caller, Source, settled, until, waiting
 
 from cachestorm import MISSING, Cache, ManualClock
+from cachestorm.errors import InvalidTtlError
 from cachestorm.loading import LoadTimeoutError, current_load
 from cachestorm.loading.engine import loading_of
 
@@ -270,6 +271,15 @@ def test_an_error_that_is_kept_ends_when_the_key_is_deleted(cache: Cache) -> Non
         cache.get_or_set("k", source, **options)
     cache.delete("k")
     assert cache.get_or_set("k", source, **options) == "found"
+
+
+@pytest.mark.parametrize(
+    "name", ["ttl", "stale", "stale_if_error", "negative_ttl", "timeout", "soft_timeout"]
+)
+def test_a_span_that_is_none_is_refused_by_its_name(cache: Cache, name: str) -> None:
+    options: dict[str, Any] = {"stale_if_error": 1, name: 0}
+    with pytest.raises(InvalidTtlError, match=f"^{name} is a positive time, or None, not 0$"):
+        cache.get_or_set("k", lambda: 1, **options)
 
 
 def test_a_tag_given_later_takes_the_stale_value_along(

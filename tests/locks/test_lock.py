@@ -11,6 +11,7 @@ import pytest
 import trio
 
 from cachestorm import Cache, ManualClock
+from cachestorm.errors import InvalidTtlError
 from cachestorm.loading.waiters import ThreadWaiter
 from cachestorm.locks import LockError
 from cachestorm.locks.lock import LOOK_S, _queues
@@ -184,6 +185,11 @@ def test_a_forked_child_waits_behind_nobody_who_stayed_in_the_parent() -> None:
         os._exit(len(_queues))
     assert os.waitpid(child, 0)[1] == 0
     course.close()
+
+
+def test_a_time_to_live_that_is_none_is_refused_by_its_name() -> None:
+    with pytest.raises(InvalidTtlError, match="ttl is a positive time, or None, not 0"):
+        Cache().lock("k", ttl=0)
 
 
 def test_repr_says_who_holds_it() -> None:
