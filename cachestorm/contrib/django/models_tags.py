@@ -48,19 +48,43 @@ def invalidate_on(*kinds: type[models.Model], cache: str = "default") -> Callabl
         def changed(instance: Any, using: str | None = None, **details: Any) -> None:
             if details.get("action", "post_").startswith("pre_"):
                 return
-            # reversed: the sender's other side was changed through it
+            # reversed: the relation of other objects was changed through this one
             if not isinstance(instance, kinds):
                 return
-            tags = list(tags_of(instance))
-            if tags:
-                act = partial(caches[cache].invalidate_tags, *tags)
+            gone(tags_of(instance), using)
+
+        def gone(tags: Iterable[str], using: str | None) -> None:
+            names = list(tags)
+            if names:
+                act = partial(caches[cache].invalidate_tags, *names)
                 transaction.on_commit(act, using=using)
+
+        def changed_there(
+            kind: type[models.Model],
+            field: str,
+            instance: Any,
+            action: str,
+            reverse: bool,
+            **details: Any,
+        ) -> None:
+            # all that are removed are known before only; a commit comes after
+            if not reverse or action not in ("post_add", "post_remove", "pre_clear"):
+                return
+            using = details.get("using")
+            chosen: dict[str, Any] = {"pk__in": details.get("pk_set") or ()}
+            if action == "pre_clear":
+                chosen = {field: instance}
+            for each in kind._base_manager.using(using).filter(**chosen):
+                gone(tags_of(each), using)
 
         for kind in kinds:
             post_save.connect(changed, sender=kind, weak=False)
             post_delete.connect(changed, sender=kind, weak=False)
             for field in kind._meta.many_to_many:
-                m2m_changed.connect(changed, sender=field.remote_field.through, weak=False)
+                through = field.remote_field.through
+                m2m_changed.connect(changed, sender=through, weak=False)
+                there = partial(changed_there, kind, field.name)
+                m2m_changed.connect(there, sender=through, weak=False)
         return tags_of
 
     return decorate

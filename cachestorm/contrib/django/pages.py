@@ -89,10 +89,12 @@ class _TaggedPages(CacheMiddleware):  # type: ignore[misc]
         else:
             names = [tag.format(**kwargs) for tag in tags]
         before = super().cache.version_of_tags(*names) if names else None
-        request._page_tags = names, before
+        # a view may call another that is cached, with the same request
+        request.__dict__.setdefault("_page_tags", {})[id(self)] = names, before
 
     def process_response(self, request: HttpRequest, response: HttpResponse) -> HttpResponse:
         """Caches the page. Threads share this object, and so a copy of it gets the tags."""
         of_request = copy.copy(self)
-        of_request._given, of_request._before = getattr(request, "_page_tags", ([], None))
+        known = getattr(request, "_page_tags", {})
+        of_request._given, of_request._before = known.get(id(self), ([], None))
         return super(_TaggedPages, of_request).process_response(request, response)

@@ -26,7 +26,14 @@ def search(request: HttpRequest) -> HttpResponse:
     return HttpResponse(str(len(asked)))
 
 
+@cache_page(60, tags=["around"], key_prefix="around")
+def around(request: HttpRequest, pk: int) -> HttpResponse:
+    asked.append("around")
+    return HttpResponse(f"asked {len(asked)} times: ".encode() + post(request, pk=pk).content)
+
+
 urlpatterns = [
+    path("around/<int:pk>/", around),
     path("admin/", admin.site.urls),
     path("posts/<int:pk>/", post),
     path("search/", search),

@@ -293,6 +293,14 @@ def test_a_page_invalidated_while_it_is_made_is_not_cached(default: CacheStormCa
     assert django_site_urls.asked == ["post 1", "post 1"]
 
 
+def test_a_page_that_calls_another_keeps_its_own_tags(default: CacheStormCache) -> None:
+    client = Client()
+    pages = [client.get("/around/1/").content for _ in range(2)]
+    default.invalidate_tags("around")
+    pages.append(client.get("/around/1/").content)
+    assert len(set(pages)) == 2
+
+
 def test_a_fragment_of_a_template_has_tags(default: CacheStormCache) -> None:
     text = (
         "{% load cachestorm %}"
@@ -347,6 +355,22 @@ def test_relations_to_many_invalidate(default: CacheStormCache) -> None:
     user = User.objects.create(username="ada")
     default.set("page", 1, tags=[f"user:{user.pk}"])
     user.groups.add(group)
+    assert default.get("page") is None
+    user.delete()
+    group.delete()
+
+
+@pytest.mark.parametrize("change", ["add", "remove", "clear", "set"])
+def test_a_relation_that_is_changed_from_its_other_side_invalidates(
+    default: CacheStormCache, change: str
+) -> None:
+    group = Group.objects.create(name="editors")
+    user = User.objects.create(username="bob")
+    if change != "add":
+        user.groups.add(group)
+    default.set("page", 1, tags=[f"user:{user.pk}"])
+    arguments = {"clear": [], "set": [[]]}.get(change, [user])
+    getattr(group.user_set, change)(*arguments)
     assert default.get("page") is None
     user.delete()
     group.delete()
