@@ -309,6 +309,7 @@ class Face(Edge, Generic[V]):
 
         Raises:
             WrongTypeError: for a hash, a list, a set or a sorted set.
+            TypeError: for a coroutine function, which `cache.aio.modify` takes.
             Exception: whatever the function raises; nothing is changed then.
 
         Example:

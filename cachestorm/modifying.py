@@ -8,6 +8,7 @@ Called by `Cache.modify` and `AsyncCache.modify`.
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, Final
 
@@ -61,12 +62,19 @@ class Attempt:
 def modify(
     cache: Cache, key: str, function: Callable[[Any], object], ttl: object, tags: object
 ) -> object:
-    """What `Cache.modify` does; UNSET for a time to live or tags that are to stay."""
+    """What `Cache.modify` does; UNSET for a time to live or tags that are to stay.
+
+    Raises:
+        TypeError: for a coroutine function; nothing is changed.
+    """
     key = exact_key(key)
     while True:
         attempt = Attempt(cache, key, ttl, tags)
         try:
             value = function(attempt.read())
+            if inspect.iscoroutine(value):
+                value.close()
+                raise TypeError("a coroutine function is for aio.modify, which is awaited")
             if attempt.write(value):
                 return value
         finally:

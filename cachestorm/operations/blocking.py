@@ -42,9 +42,12 @@ def wake_time(timeout: float | None) -> float:
 
     Raises:
         ArgumentError: for a negative timeout, or one beyond 64 bits of milliseconds.
+        TypeError: for what is no number.
     """
     if timeout is None:
         return 0.0
+    if not isinstance(timeout, (int, float)):
+        raise TypeError(f"a timeout is a number of seconds, not {timeout!r}")
     if timeout != timeout:
         raise ArgumentError("timeout is not a float or out of range")
     if abs(timeout) * 1000.0 > INT64_MAX:

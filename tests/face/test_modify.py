@@ -20,6 +20,19 @@ def test_a_missing_key_is_given_as_none() -> None:
     assert cache.get("k") == 1
 
 
+def test_a_coroutine_function_is_refused_and_nothing_is_changed() -> None:
+    cache = Cache()
+    cache.set("k", 1)
+
+    async def add_later(value: int | None) -> int:
+        return add_one(value)
+
+    with pytest.raises(TypeError, match=r"is for aio\.modify"):
+        cache.modify("k", add_later)
+    assert cache.get("k") == 1
+    assert cache._space.watches is None
+
+
 def test_the_time_to_live_and_the_tags_stay_unless_given() -> None:
     cache = Cache(clock=ManualClock(1_000_000))
     cache.set("k", 1, ttl=100, tags=["a", "b"])

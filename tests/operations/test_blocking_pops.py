@@ -96,6 +96,12 @@ def test_whoever_waits_in_vain_gets_none() -> None:
     assert cache._space.waiting is None
 
 
+@pytest.mark.parametrize("timeout", ["1", b"1", [1]])
+def test_a_timeout_that_is_no_number_is_refused_in_words(timeout: object) -> None:
+    with pytest.raises(TypeError, match=r"a timeout is a number of seconds, not .*1"):
+        Cache().blpop("q", timeout=timeout)  # type: ignore[arg-type]
+
+
 def test_wrong_arguments_are_refused_before_anything_waits() -> None:
     cache = Cache()
     with pytest.raises(ArgumentError, match="timeout is negative"):
