@@ -97,12 +97,14 @@ def word_of(word: object, choices: tuple[str, ...], what: str) -> str:
     return upper
 
 
-def many(given: Iterable[object], what: str) -> Iterable[object]:
+def many(given: Iterable[object] | None, what: str) -> Iterable[object]:
     """What is given where many belong.
 
     Raises:
-        TypeError: for a lone `str`, which would be taken for its letters.
+        TypeError: for a lone `str`, which would be taken for its letters, and for None.
     """
+    if given is None:
+        raise TypeError(f"{what} is an iterable, which may be empty, not None")
     if isinstance(given, (str, bytes)):
         raise TypeError(f"{what} is an iterable: write [{given!r}], not {given!r}")
     return given

@@ -121,6 +121,7 @@ WRITTEN: list[tuple[str, str, str]] = [
     ("c.bitop('NOT', 'd', 'a', 'b')", "ArgumentError", "single source key"),
     # tags
     ("c.set('k', 'v', tags='t')", "TypeError", "write ['t'], not 't'"),
+    ("c.set('k', 'v', tags=None)", "TypeError", "tags is an iterable, which may be empty"),
     ("c.set('k', 'v', tags=[1])", "TypeError", "tag is a str, not int"),
     ("c.set('k', 'v', tags=[''])", "TagError", "invalid tag name"),
     ("c.set('k', 'v', tags=5)", "TypeError", ""),
