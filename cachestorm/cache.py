@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Final, Generic, Literal, cast
+from typing import TYPE_CHECKING, Any, Final, Generic, Literal, Self, cast
 
 from mypy_extensions import mypyc_attr
 
@@ -208,7 +208,7 @@ class Cache(
 
     def namespace(
         self, name: str, *, default_ttl: object = None, max_memory: int | str | None = None
-    ) -> Cache[V]:
+    ) -> Self:
         """A view of another namespace, which is created on demand.
 
         It lasts while it holds something or has a default or a quota, or a view is alive.
@@ -242,8 +242,8 @@ class Cache(
 
     def _view(
         self, space: Keyspace, reference: NamespaceReference, serves_others: bool
-    ) -> Cache[V]:
-        view: Cache[V] = Cache.__new__(type(self))
+    ) -> Self:
+        view = Cache.__new__(type(self))
         # what a subclass adds; its `__init__` would make another store
         added = getattr(self, "__dict__", None)
         if added is not None:
@@ -255,7 +255,7 @@ class Cache(
         view._forms = self._forms
         return view
 
-    def serving_others(self) -> Cache[V]:
+    def serving_others(self) -> Self:
         """A view of the same namespace for an event loop that must not be held.
 
         A command that works in slices does the first one there and raises `Unfinished`, whose
@@ -266,7 +266,7 @@ class Cache(
         view._forms = None
         return view
 
-    def database(self, number: int) -> Cache[V]:
+    def database(self, number: int) -> Self:
         """The namespace that SELECT calls by a number: 0 is `default`, n is `db<n>`.
 
         Raises:

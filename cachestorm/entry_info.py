@@ -5,10 +5,12 @@ Not compiled: mypyc makes no named tuple that has an `object`.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Generic, NamedTuple
+
+from cachestorm.typevars import V
 
 
-class EntryInfo(NamedTuple):
+class EntryInfo(NamedTuple, Generic[V]):
     """A key as it was at one moment: what `Cache.entry` gives.
 
     Attributes:
@@ -24,7 +26,7 @@ class EntryInfo(NamedTuple):
 
     key: str
     type: str
-    value: object
+    value: V | None
     ttl: float | None
     tags: tuple[str, ...]
     version: int

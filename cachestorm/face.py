@@ -200,15 +200,35 @@ class Face(Edge, Generic[V]):
 
         return cast(T, get_or_set(cast("Cache", self), key, loader, ttl, tags, options))
 
+    @overload
     def aget_or_set(
         self,
         key: str,
-        loader: Callable[..., Awaitable[T] | T],
+        loader: Callable[..., Awaitable[T]],
+        ttl: object = ...,
+        *,
+        tags: Iterable[str] | Callable[[T], Iterable[str]] = ...,
+        **options: Any,
+    ) -> Awaitable[T]: ...
+    @overload
+    def aget_or_set(
+        self,
+        key: str,
+        loader: Callable[..., T],
+        ttl: object = ...,
+        *,
+        tags: Iterable[str] | Callable[[T], Iterable[str]] = ...,
+        **options: Any,
+    ) -> Awaitable[T]: ...
+    def aget_or_set(
+        self,
+        key: str,
+        loader: Callable[..., Any],
         ttl: object = _UNSET,
         *,
-        tags: Iterable[str] | Callable[[T], Iterable[str]] = (),
+        tags: Iterable[str] | Callable[[Any], Iterable[str]] = (),
         **options: Any,
-    ) -> Awaitable[T]:
+    ) -> Awaitable[Any]:
         """As `get_or_set`, to be awaited; the loader may be a coroutine function.
 
         The tasks of asyncio and trio, and threads, wait for one load together. Cancelling one
@@ -217,7 +237,7 @@ class Face(Edge, Generic[V]):
         from cachestorm.loading.calls import aget_or_set
 
         return cast(
-            "Awaitable[T]", aget_or_set(cast("Cache", self), key, loader, ttl, tags, options)
+            "Awaitable[Any]", aget_or_set(cast("Cache", self), key, loader, ttl, tags, options)
         )
 
     def get_or_set_many(

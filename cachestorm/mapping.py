@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from types import TracebackType
-from typing import TYPE_CHECKING, Final, Generic, cast, overload
+from typing import TYPE_CHECKING, Final, Generic, Self, cast, overload
 
 from mypy_extensions import mypyc_attr, trait, u8
 
@@ -355,7 +355,7 @@ class WholeMapping(Edge, Generic[V]):
         finally:
             self._leave()
 
-    def entry(self, key: str) -> EntryInfo | None:
+    def entry(self, key: str) -> EntryInfo[V] | None:
         """All that is known of a key at one moment; None for a missing one. No access.
 
         Example:
@@ -369,7 +369,7 @@ class WholeMapping(Edge, Generic[V]):
         """
         return self._entry(exact_key(key))
 
-    def _entry(self, key: str) -> EntryInfo | None:
+    def _entry(self, key: str) -> EntryInfo[V] | None:
         space = self._enter()
         try:
             entry = space.peek(key)
@@ -379,10 +379,10 @@ class WholeMapping(Edge, Generic[V]):
             if entry.expires_at_ms != 0:
                 ttl = int(entry.expires_at_ms - space.shared.now_ms()) / 1000
             idle = space.idle_of(entry)
-            info = EntryInfo(
+            info: EntryInfo[V] = EntryInfo(
                 key,
                 kind_name(entry),
-                whole(space, entry) if is_whole(entry) else None,
+                cast("V | None", whole(space, entry) if is_whole(entry) else None),
                 ttl,
                 tuple(tag_names_of(entry)),
                 int(entry.version),
@@ -392,7 +392,7 @@ class WholeMapping(Edge, Generic[V]):
         finally:
             self._leave()
         if self._forms is not None:
-            return info._replace(value=self._give(info.value, None))
+            return info._replace(value=cast("V | None", self._give(info.value, None)))
         return info
 
     # -- as what is closed
@@ -404,8 +404,8 @@ class WholeMapping(Edge, Generic[V]):
         whatever cache it is given.
         """
 
-    def __enter__(self) -> Cache[V]:
-        return cast("Cache[V]", self)
+    def __enter__(self) -> Self:
+        return self
 
     def __exit__(
         self,

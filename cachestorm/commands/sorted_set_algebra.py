@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from functools import partial
-from typing import Final, cast
+from typing import Final, Literal, cast, overload
 
 from mypy_extensions import mypyc_attr, trait
 
@@ -33,6 +33,33 @@ command: Final = partial(Declaration, group="sorted-set")
 class SortedSetAlgebra(Edge):
     """ZUNION, ZINTER, ZDIFF, their STOREs and ZINTERCARD."""
 
+    @overload
+    def zunion(
+        self,
+        keys: object,
+        weights: list[float] | None = None,
+        aggregate: str = "SUM",
+        *,
+        withscores: Literal[False] = False,
+    ) -> list[str]: ...
+    @overload
+    def zunion(
+        self,
+        keys: object,
+        weights: list[float] | None = None,
+        aggregate: str = "SUM",
+        *,
+        withscores: Literal[True],
+    ) -> Scored: ...
+    @overload
+    def zunion(
+        self,
+        keys: object,
+        weights: list[float] | None = None,
+        aggregate: str = "SUM",
+        *,
+        withscores: bool,
+    ) -> list[str] | Scored: ...
     @command(
         "ZUNION numkeys:input-keys key [key ...] [WEIGHTS weight [weight ...]] "
         "[AGGREGATE aggregate:<SUM | MIN | MAX>] [WITHSCORES]",
@@ -77,6 +104,33 @@ class SortedSetAlgebra(Edge):
         combination = _combination("zunionstore", keys, weights, aggregate)
         return self._store_combined_scores(destination, combination)
 
+    @overload
+    def zinter(
+        self,
+        keys: object,
+        weights: list[float] | None = None,
+        aggregate: str = "SUM",
+        *,
+        withscores: Literal[False] = False,
+    ) -> list[str]: ...
+    @overload
+    def zinter(
+        self,
+        keys: object,
+        weights: list[float] | None = None,
+        aggregate: str = "SUM",
+        *,
+        withscores: Literal[True],
+    ) -> Scored: ...
+    @overload
+    def zinter(
+        self,
+        keys: object,
+        weights: list[float] | None = None,
+        aggregate: str = "SUM",
+        *,
+        withscores: bool,
+    ) -> list[str] | Scored: ...
     @command(
         "ZINTER numkeys:input-keys key [key ...] [WEIGHTS weight [weight ...]] "
         "[AGGREGATE aggregate:<SUM | MIN | MAX>] [WITHSCORES]",
@@ -121,6 +175,12 @@ class SortedSetAlgebra(Edge):
         combination = _combination("zinterstore", keys, weights, aggregate)
         return self._store_combined_scores(destination, combination)
 
+    @overload
+    def zdiff(self, keys: object, *, withscores: Literal[False] = False) -> list[str]: ...
+    @overload
+    def zdiff(self, keys: object, *, withscores: Literal[True]) -> Scored: ...
+    @overload
+    def zdiff(self, keys: object, *, withscores: bool) -> list[str] | Scored: ...
     @command(
         "ZDIFF numkeys:input-keys key [key ...] [WITHSCORES]",
         complexity="O(N*K + M*log M) for the first of K with N members and M in the result",

@@ -116,6 +116,21 @@ class Strings(Edge, Generic[V]):
         idle: object = None,
         ttl_jitter: float | None = None,
     ) -> V | None: ...
+    @overload
+    def set(
+        self,
+        key: str,
+        value: V,
+        ttl: object = ...,
+        *,
+        nx: bool = False,
+        xx: bool = False,
+        keepttl: bool = False,
+        get: bool,
+        tags: Iterable[str] = ...,
+        idle: object = None,
+        ttl_jitter: float | None = None,
+    ) -> V | bool | None: ...
     @command(
         "SET key:rw-access-update-variable_flags value [NX | XX] [GET] [EX ttl:seconds | PX "
         "ttl:milliseconds | "

@@ -21,6 +21,21 @@ cache = Cache()
 user = User()
 
 
+class Users(Cache[User]): ...
+
+
+async def load() -> User:
+    return user
+
+
+async def load_many(keys: list[str]) -> dict[str, int]:
+    return dict.fromkeys(keys, 1)
+
+
+def is_wanted() -> bool:
+    return len(cache) > 1
+
+
 @cache.memoize
 def square(x: int) -> int:
     return x * x
@@ -34,6 +49,10 @@ REVEALED: list[tuple[str, str]] = [
     ("Cache[User](max_entries=3)", "Cache[User]"),
     ("users.namespace('blog')", "Cache[User]"),
     ("users.database(1)", "Cache[User]"),
+    ("Users().namespace('blog')", "Users"),
+    ("Users().database(1)", "Users"),
+    ("Users().__enter__()", "Users"),
+    ("Users().get('k')", "User | None"),
     # a value as a whole
     ("users.get('k')", "User | None"),
     ("users.get('k', 3)", "User | int"),
@@ -51,12 +70,14 @@ REVEALED: list[tuple[str, str]] = [
     ("users.set('k', user)", "bool"),
     ("users.set('k', user, 5, nx=True, tags=['t'])", "bool"),
     ("users.set('k', user, get=True)", "User | None"),
+    ("users.set('k', user, get=is_wanted())", "User | bool | None"),
     ("users.setnx('k', user)", "bool"),
     ("users.mset({'k': user})", "bool"),
     ("users.mset([('k', user)])", "bool"),
     # as a mapping
     ("users.pop('k')", "User"),
     ("users.pop('k', None)", "User | None"),
+    ("[entry.value for entry in [users.entry('k')] if entry]", "list[User | None]"),
     ("users.popitem()", "tuple[str, User]"),
     ("users.setdefault('k', user)", "User"),
     ("users.add('k', user)", "bool"),
@@ -67,6 +88,10 @@ REVEALED: list[tuple[str, str]] = [
     # a loader, a function
     ("cache.get_or_set('k', lambda: user)", "User"),
     ("cache.get_or_set_many(['k'], lambda keys: {key: 1 for key in keys})", "dict[str, int]"),
+    ("cache.aget_or_set('k', load)", "Awaitable[User]"),
+    ("cache.aget_or_set('k', lambda: user)", "Awaitable[User]"),
+    ("cache.aget_or_set_many(['k'], load_many)", "Awaitable[dict[str, int]]"),
+    ("cache.aget_or_set_many(['k'], lambda keys: {'k': 1})", "Awaitable[dict[str, int]]"),
     ("users.modify('k', lambda former: former or user)", "User"),
     ("square(3)", "int"),
     ("square.key(3)", "str"),
@@ -106,6 +131,9 @@ REVEALED: list[tuple[str, str]] = [
     ("cache.zrangebyscore('z', 0, 1, withscores=True)", "list[tuple[str, float]]"),
     ("cache.zrank('z', 'a')", "int | None"),
     ("cache.zrank('z', 'a', withscore=True)", "tuple[int, float] | None"),
+    ("cache.zunion(['z'])", "list[str]"),
+    ("cache.zinter(['z'], withscores=True)", "list[tuple[str, float]]"),
+    ("cache.zdiff(['z'], withscores=True)", "list[tuple[str, float]]"),
     ("cache.zrandmember('z')", "str | None"),
     ("cache.zscan('z')", "tuple[int, list[tuple[str, float]]]"),
     # handles
