@@ -145,11 +145,27 @@ class Schema:
         return value
 
     def _from_json(self, raw: bytes) -> Any:
+        plain: Any = None
         try:
-            plain = json.loads(raw)
-        except (ValueError, RecursionError) as error:
-            raise _MismatchError(f"no JSON: {error}") from error
-        return self._convert(plain)
+            try:
+                plain = json.loads(raw)
+            except (ValueError, RecursionError) as error:
+                raise _MismatchError(f"no JSON: {error}") from error
+            return self._convert(plain)
+        except _MismatchError as why:
+            # the wire has a text as it is: the type may be a Literal, or a union with str
+            text = None if isinstance(plain, (list, dict)) else self._as_text(raw)
+            if text is None:
+                raise why from why.__cause__
+            return text
+
+    def _as_text(self, raw: bytes) -> str | None:
+        """What is no JSON as a text, if the type may be one."""
+        try:
+            text = self._convert(raw.decode("utf-8"))
+        except (_MismatchError, ValueError):
+            return None
+        return text if type(text) is str else None
 
 
 @functools.cache

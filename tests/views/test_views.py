@@ -322,3 +322,28 @@ def test_views_of_the_same_are_equal_and_say_what_they_are(
     assert "<td>&lt;b&gt;</td>" in users._repr_html_()
     with pytest.raises(TypeError):
         users.__reduce__()
+
+
+@pytest.mark.parametrize(
+    ("kind", "value"),
+    [
+        (Literal["on", "off"], "on"),
+        (Literal["1", 2], "1"),
+        (str | None, "Ada"),
+        (date | str, "2026-01-01"),
+        (int | str, "4 pm"),
+    ],
+)
+def test_a_text_of_a_literal_or_a_union_reads_back_from_the_wire(kind: Any, value: str) -> None:
+    cache = Cache()
+    view = cache.view(kind)
+    view["k"] = value
+    cache.execute("SET", "k", value.encode())
+    assert view["k"] == value
+
+
+def test_a_text_without_quotes_is_no_date() -> None:
+    cache = Cache()
+    cache.execute("SET", "k", b"2026-01-01")
+    with pytest.raises(ValidationError, match="no JSON"):
+        cache.view(date)["k"]
