@@ -35,6 +35,7 @@ class Keeper:
 
 PATIENCE_S: Final = 5.0
 RETRY_S: Final = 0.001
+WAIT_S: Final = 0.1
 
 _guards: Final[weakref.WeakSet[Keeper]] = weakref.WeakSet()
 # by thread: several may fork at once, and each gives back what it took itself
@@ -50,9 +51,13 @@ def guard(store: SharedState) -> None:
 
 def _before() -> None:
     gives_up_at = time.monotonic() + PATIENCE_S
+    late: list[Keeper] = []
     while True:
-        keepers = _keepers()
-        late = [keeper for keeper in keepers if not _take(keeper.store.latch)]
+        # What was late is waited for while nothing is held: who only looks whether it is free
+        # may never see that where threads write without end.
+        keepers = late[:1] + [each for each in _keepers() if each not in late[:1]]
+        first = keepers[:1] if late else []
+        late = [each for each in keepers if not _take(each.store.latch, each in first)]
         if not late or time.monotonic() > gives_up_at:
             return
         _after()
@@ -68,9 +73,9 @@ def _keepers() -> list[Keeper]:
             continue
 
 
-def _take(latch: Latch) -> bool:
+def _take(latch: Latch, waits: bool) -> bool:
     try:
-        if latch.try_acquire():
+        if latch.try_acquire(WAIT_S if waits else 0.0):
             _taken.setdefault(get_ident(), []).append(latch)
             return True
     except ReentrancyError:

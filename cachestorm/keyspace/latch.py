@@ -96,8 +96,8 @@ class Latch:
             self._lock.acquire()
         self._holder = thread
 
-    def try_acquire(self) -> bool:
-        """Takes the lock if it is free.
+    def try_acquire(self, wait_s: float = 0.0) -> bool:
+        """Takes the lock if it is free; interpreted, within a time.
 
         Raises:
             ReentrancyError: if this thread holds it already.
@@ -105,7 +105,7 @@ class Latch:
         if self.is_mine():
             raise ReentrancyError()
         if not COMPILED:
-            return self._owned.acquire(blocking=False)
+            return self._owned.acquire(timeout=wait_s)
         if not self._lock.acquire(False):
             return False
         self._holder = get_ident()

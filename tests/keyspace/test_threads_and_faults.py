@@ -364,7 +364,7 @@ def test_a_fork_in_the_middle_of_writes_leaves_a_usable_cache_in_the_child() -> 
                 turn += 1
                 cache.set(f"k{turn % 100}", turn, tags=["t"])
 
-    in_threads(2, work)
+    in_threads(4, work)
     assert cache.get("child", MISSING) is MISSING
     cache._check()
 
