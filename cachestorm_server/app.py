@@ -62,6 +62,7 @@ def make_cache(config: Config) -> Cache:
 def resp_settings(config: Config) -> Settings:
     """What a configuration says about the RESP endpoint."""
     server = config.server
+    slow_log = config.plugins.slowlog
     return Settings(
         bind=server.bind,
         port=server.port,
@@ -69,6 +70,8 @@ def resp_settings(config: Config) -> Settings:
         protected_mode=server.protected_mode,
         max_clients=server.max_connections,
         timeout_s=server.read_timeout,
+        slow_log_slower_than_us=slow_log.threshold * 1000 if slow_log.enabled else -1,
+        slow_log_max_len=slow_log.max_entries,
     )
 
 
@@ -178,6 +181,7 @@ async def run(config: Config, ready: Callable[[Application], object] | None = No
     except (NotImplementedError, AttributeError):
         pass  # Windows: Ctrl-C cancels the task instead
     await application.start()
+    application.resp.endpoint.shut_down = stopped.set
     collection = Collection(application.resp.endpoint)
     collection.begin()
     try:

@@ -17,6 +17,7 @@ from cachestorm.declare.wire_values import OK
 from cachestorm.errors import ArgumentError, CacheStormError
 from cachestorm_server.connection import USER, printable
 from cachestorm_server.databases import database_of
+from cachestorm_server.info import SESSION_BYTES
 from cachestorm_server.output_limits import NORMAL, PUBSUB
 from cachestorm_server.pause import Postponed
 from cachestorm_server.session import (
@@ -29,8 +30,6 @@ from cachestorm_server.session import (
 command: Final = partial(Declaration, group="connection", connection=True)
 
 _REPLY_MODES: Final = {"ON": REPLIES_ON, "OFF": REPLIES_OFF, "SKIP": REPLIES_SKIP_NEXT}
-# What a connection takes beside what it buffers: session, reader and socket, measured.
-SESSION_BYTES: Final = 1536
 _EXCESS: Final = (
     "unknown subcommand or wrong number of arguments for '{subcommand}'. Try CLIENT HELP."
 )
@@ -295,17 +294,6 @@ def client_unblock(session: Session, client_id: int, unblock_type: str = "TIMEOU
 
 
 @command(
-    "CLIENT GETREDIR",
-    complexity="O(1)",
-    flags="allow_busy noscript loading stale",
-    summary="Return the connection that invalidations are sent to; -1 without tracking.",
-)
-def client_getredir(session: Session) -> int:
-    """-1: nothing is tracked."""
-    return -1
-
-
-@command(
     "CLIENT HELP",
     complexity="O(1)",
     reply="statuses",
@@ -334,6 +322,9 @@ def describe(session: Session) -> str:
         "P": session.is_subscribed(),
         "b": session.is_blocked(),
         "x": session.transaction is not None,
+        "t": session.tracked is not None,
+        "R": session.tracked is not None and session.tracked.is_broken,
+        "B": session.tracked is not None and session.tracked.broadcasts,
         "e": session.no_evict,
         "T": session.no_touch,
     }
@@ -345,6 +336,7 @@ def describe(session: Session) -> str:
     if session.subscriptions is not None:
         listens = [len(names) for names in session.subscriptions.names]
     plan = session.plan
+    redirect = -1 if session.tracked is None else session.tracked.redirect
     query_bytes = session.reader.pending_bytes
     unsent_bytes = 0 if session.carrier is None else session.carrier.unsent_bytes()
     return (
@@ -356,7 +348,7 @@ def describe(session: Session) -> str:
         f"qbuf={query_bytes} qbuf-free=0 argv-mem=0 multi-mem={queued_bytes} rbs=0 rbp=0 "
         f"obl=0 oll={int(unsent_bytes > 0)} omem={unsent_bytes} "
         f"tot-mem={SESSION_BYTES + query_bytes + queued_bytes + unsent_bytes} events=r "
-        f"cmd={plan.declaration.full_name if plan else 'NULL'} user={USER} redir=-1 "
+        f"cmd={plan.declaration.full_name if plan else 'NULL'} user={USER} redir={redirect} "
         f"resp={3 if session.resp3 else 2} lib-name={session.library_name} "
         f"lib-ver={session.library_version} namespace={session.cache.name}\n"
     )

@@ -79,7 +79,6 @@ class Spec:
 _KEEPALIVE: Final = "choosing the interval of TCP keep-alive"
 _BUFFERS: Final = "choosing the size of buffers"
 _PRESSURE: Final = "eviction by memory pressure"
-_SLOWLOG: Final = "the slow log"
 _STATS: Final = "switching the counters off"
 
 
@@ -197,10 +196,9 @@ class AuthConfig:
 class SlowlogConfig:
     """The log of slow commands."""
 
-    # accepted both ways: the example file of old switches it on
     enabled: Annotated[bool, Spec(SWITCH)] = True
-    threshold: Annotated[int, Spec(DURATION_MS, _SLOWLOG)] = 10
-    max_entries: Annotated[int, Spec(LIMIT, _SLOWLOG)] = 1000
+    threshold: Annotated[int, Spec(DURATION_MS)] = 10
+    max_entries: Annotated[int, Spec(COUNT)] = 1000
 
 
 @dataclass(frozen=True, slots=True)

@@ -110,10 +110,35 @@ def _set_samples(endpoint: Endpoint, text: str, check_only: bool) -> None:
         endpoint.cache.sample_size = number
 
 
+def _set_slow_log_len(endpoint: Endpoint, text: str, check_only: bool) -> None:
+    number = _number(text, 0, 2**31 - 1)
+    if not check_only:
+        endpoint.statistics.keep_slow(number)
+
+
+def _set_slow_log_time(endpoint: Endpoint, text: str, check_only: bool) -> None:
+    number = _number(text, -1, 2**62)
+    if not check_only:
+        endpoint.statistics.log_slower_than(number)
+
+
+def _set_latency_threshold(endpoint: Endpoint, text: str, check_only: bool) -> None:
+    number = _number(text, 0, 2**62)
+    if not check_only:
+        endpoint.statistics.monitor_above(number)
+
+
 def _set_timeout(endpoint: Endpoint, text: str, check_only: bool) -> None:
     number = _number(text, 0, 2**31 - 1)
     if not check_only:
         endpoint.settings.timeout_s = number
+
+
+def _set_tracked_keys(endpoint: Endpoint, text: str, check_only: bool) -> None:
+    number = _number(text, 0, 2**63 - 1)
+    if not check_only:
+        endpoint.tracking.most_keys = number
+        endpoint.tracking.look()
 
 
 # In the order of their names. `None`: cannot be changed while the server runs.
@@ -130,6 +155,10 @@ PARAMETERS: Final[dict[str, tuple[Read, Write | None]]] = {
     ),
     "cluster-enabled": (lambda endpoint: "no", None),
     "databases": (lambda endpoint: str(DATABASES), None),
+    "latency-monitor-threshold": (
+        lambda endpoint: str(endpoint.statistics.threshold_ms),
+        _set_latency_threshold,
+    ),
     "maxclients": (lambda endpoint: str(endpoint.settings.max_clients), _set_max_clients),
     "maxmemory": (lambda endpoint: str(endpoint.cache.max_memory or 0), _set_max_memory),
     "maxmemory-policy": (lambda endpoint: endpoint.cache.policy, _set_policy),
@@ -146,7 +175,19 @@ PARAMETERS: Final[dict[str, tuple[Read, Write | None]]] = {
     ),
     "requirepass": (lambda endpoint: endpoint.settings.password, _set_password),
     "save": (lambda endpoint: "", None),
+    "slowlog-log-slower-than": (
+        lambda endpoint: str(endpoint.statistics.slower_than_us),
+        _set_slow_log_time,
+    ),
+    "slowlog-max-len": (
+        lambda endpoint: str(endpoint.statistics.slow_log.maxlen),
+        _set_slow_log_len,
+    ),
     "timeout": (lambda endpoint: str(endpoint.settings.timeout_s), _set_timeout),
+    "tracking-table-max-keys": (
+        lambda endpoint: str(endpoint.tracking.most_keys),
+        _set_tracked_keys,
+    ),
 }
 
 

@@ -17,10 +17,13 @@ from mypy_extensions import i64, mypyc_attr
 
 from cachestorm.cache import Cache
 from cachestorm.declare.registry import Registry
+from cachestorm.keyspace.store import rss_bytes
 from cachestorm.operations.long_command import LongCommand
 from cachestorm_server.notifications import Notifications
 from cachestorm_server.pause import Pause
 from cachestorm_server.settings import Settings
+from cachestorm_server.statistics import Statistics
+from cachestorm_server.tracking import Tracking
 
 if TYPE_CHECKING:
     from cachestorm_server.session import Session
@@ -69,8 +72,11 @@ class Endpoint:
         broker: of the channels that clients listen to.
         notifications: what is published of what happens to keys and tags.
         pause: what CLIENT PAUSE holds back.
+        statistics: of the commands, and what was slow.
+        tracking: which clients keep which keys.
         sessions: the open ones, by id.
         started_at: seconds since 1970.
+        startup_bytes: the resident set of the process then.
         event_loop: which library carries the bytes.
         tick: seconds since the start, as the listener's timer counts them.
         last_id: of the latest session.
@@ -80,6 +86,7 @@ class Endpoint:
         last_guesser: the address that the last of them came from.
         cut_off: clients disconnected for too much unsent output.
         wake: has the event loop call `deliver`; any thread may call it.
+        shut_down: stops the server; None where it is not for clients to do so.
         executing: the session that is being answered while pushes are delivered.
         is_delivering: what is pushed is sent when all that was posted has been.
         told: the sessions that something was pushed to in the delivery.
@@ -98,11 +105,14 @@ class Endpoint:
         self.broker: Final = self.cache._store.broker
         self.notifications: Final = notifications or Notifications(self.cache)
         self.pause: Final = Pause(self.cache)
+        self.tracking: Final = Tracking(self)
         self.registry: Final = registry
         self.settings: Final = settings
+        self.statistics: Final = Statistics(settings)
         self.sessions: Final[dict[int, Session]] = {}
         self.run_id: Final = os.urandom(20).hex()
         self.started_at: float = wall_time()
+        self.startup_bytes: Final = rss_bytes()
         self.out: BytesWriter = BytesWriter()
         self.event_loop: str = ""
         self.tick: i64 = 0
@@ -118,8 +128,11 @@ class Endpoint:
         self.net_in_bytes: i64 = 0
         self.net_out_bytes: i64 = 0
         self.ops_per_s: i64 = 0
+        self.in_bytes_per_s: i64 = 0
+        self.out_bytes_per_s: i64 = 0
         self.cut_off: i64 = 0
         self.wake: Callable[[], None] | None = None
+        self.shut_down: Callable[[], object] | None = None
         self.executing: Session | None = None
         self.is_delivering: bool = False
         self.told: list[Speaker] = []
@@ -182,3 +195,4 @@ class Endpoint:
         self.net_in_bytes = 0
         self.net_out_bytes = 0
         self.cut_off = 0
+        self.statistics.reset()

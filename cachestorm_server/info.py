@@ -29,7 +29,11 @@ from cachestorm_server.databases import database_of
 from cachestorm_server.endpoint import Endpoint
 
 # What clients and tools take us for, and what our answers are compared with.
-REDIS_VERSION: Final = "7.2.4"
+# From 7.4 on redis-py keeps a near cache; of the commands that came with it those of deadlines
+# of fields are there.
+REDIS_VERSION: Final = "7.4.0"
+# What a connection takes beside what it buffers: session, reader and socket, measured.
+SESSION_BYTES: Final = 1536
 
 Fields = list[tuple[str, object]]
 
@@ -65,16 +69,29 @@ def _clients(endpoint: Endpoint) -> Fields:
         ("cluster_connections", 0),
         ("maxclients", endpoint.settings.max_clients),
         ("blocked_clients", sum(one.is_blocked() for one in endpoint.sessions.values())),
-        ("tracking_clients", 0),
+        ("tracking_clients", len(endpoint.tracking.clients)),
         ("clients_in_timeout_table", 0),
     ]
+
+
+def _total_memory() -> int:
+    """What the machine has, in bytes; 0 where it does not say."""
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, ValueError, OSError):
+        return 0
 
 
 def _memory(endpoint: Endpoint) -> Fields:
     stats = endpoint.cache.store_stats()
     used = stats.used_memory
     most = stats.max_memory
+    peak = max(stats.peak_memory, used)
     resident = rss_bytes()
+    total = _total_memory()
+    # the interpreter and its modules, before there was a key
+    startup = max(endpoint.startup_bytes, 1)
+    fragments = resident - used - startup
     return [
         ("used_memory", used),
         ("used_memory_human", human_bytes(used)),
@@ -82,12 +99,28 @@ def _memory(endpoint: Endpoint) -> Fields:
         ("used_memory_rss_human", human_bytes(resident)),
         ("used_memory_peak", stats.peak_memory),
         ("used_memory_peak_human", human_bytes(stats.peak_memory)),
+        ("used_memory_peak_perc", f"{100 * used / peak if peak else 100:.2f}%"),
+        ("used_memory_overhead", startup),
+        ("used_memory_startup", startup),
         ("used_memory_dataset", used),
+        ("used_memory_dataset_perc", f"{100 * used / (used + startup):.2f}%"),
+        ("allocator_allocated", used + startup),
+        ("allocator_active", resident),
+        ("allocator_resident", resident),
+        ("total_system_memory", total),
+        ("total_system_memory_human", human_bytes(total)),
         ("used_memory_lua", 0),
         ("maxmemory", most),
         ("maxmemory_human", human_bytes(most)),
         ("maxmemory_policy", endpoint.cache.policy),
-        ("mem_fragmentation_ratio", f"{resident / used if used else 0:.2f}"),
+        ("mem_fragmentation_ratio", f"{resident / (used + startup):.2f}"),
+        ("mem_fragmentation_bytes", fragments),
+        ("mem_clients_slaves", 0),
+        ("mem_clients_normal", SESSION_BYTES * len(endpoint.sessions)),
+        ("mem_cluster_links", 0),
+        ("mem_aof_buffer", 0),
+        ("active_defrag_running", 0),
+        ("lazyfreed_objects", 0),
         ("mem_allocator", "python"),
         ("lazyfree_pending_objects", 0),
     ]
@@ -118,7 +151,14 @@ def _stats(endpoint: Endpoint) -> Fields:
         ("instantaneous_ops_per_sec", endpoint.ops_per_s),
         ("total_net_input_bytes", endpoint.net_in_bytes),
         ("total_net_output_bytes", endpoint.net_out_bytes),
+        ("instantaneous_input_kbps", f"{endpoint.in_bytes_per_s / 1024:.2f}"),
+        ("instantaneous_output_kbps", f"{endpoint.out_bytes_per_s / 1024:.2f}"),
         ("rejected_connections", endpoint.rejected),
+        ("sync_full", 0),
+        ("sync_partial_ok", 0),
+        ("sync_partial_err", 0),
+        ("expired_stale_perc", "0.00"),
+        ("expired_time_cap_reached_count", 0),
         ("expired_keys", stats.expired),
         ("evicted_keys", stats.evicted),
         ("keyspace_hits", stats.hits),
@@ -128,9 +168,15 @@ def _stats(endpoint: Endpoint) -> Fields:
         ("pubsubshard_channels", endpoint.broker.count_names(SHARD)),
         ("latest_fork_usec", 0),
         ("total_forks", 0),
+        *_tracking(endpoint),
         ("total_error_replies", endpoint.errors),
         ("client_output_buffer_limit_disconnections", endpoint.cut_off),
     ]
+
+
+def _tracking(endpoint: Endpoint) -> Fields:
+    names = ("tracking_total_keys", "tracking_total_items", "tracking_total_prefixes")
+    return list(zip(names, endpoint.tracking.counts(), strict=True))
 
 
 def _replication(endpoint: Endpoint) -> Fields:
@@ -157,6 +203,34 @@ def _cpu(endpoint: Endpoint) -> Fields:
         ("used_cpu_sys_children", f"{times.children_system:.6f}"),
         ("used_cpu_user_children", f"{times.children_user:.6f}"),
     ]
+
+
+def _commandstats(endpoint: Endpoint) -> Fields:
+    fields: Fields = []
+    for one in endpoint.statistics.commands():
+        time_us = one.time_us()
+        each_us = time_us / one.calls if one.calls else 0.0
+        text = (
+            f"calls={one.calls},usec={time_us},usec_per_call={each_us:.2f},"
+            f"rejected_calls={one.rejected},failed_calls={one.failed}"
+        )
+        fields.append((f"cmdstat_{one.name}", text))
+    return fields
+
+
+def _errorstats(endpoint: Endpoint) -> Fields:
+    errors = endpoint.statistics.errors
+    return [(f"errorstat_{code}", f"count={errors[code]}") for code in sorted(errors)]
+
+
+def _latencystats(endpoint: Endpoint) -> Fields:
+    fields: Fields = []
+    for one in endpoint.statistics.commands():
+        if one.calls:
+            shares = (("p50", 0.5), ("p99", 0.99), ("p99.9", 0.999))
+            text = ",".join(f"{name}={one.percentile_us(share):.3f}" for name, share in shares)
+            fields.append((f"latency_percentiles_usec_{one.name}", text))
+    return fields
 
 
 def _nothing(endpoint: Endpoint) -> Fields:
@@ -238,15 +312,22 @@ SECTIONS: Final[dict[str, Callable[[Endpoint], Fields]]] = {
     "Replication": _replication,
     "CPU": _cpu,
     "Modules": _nothing,
-    "Errorstats": _nothing,
+    "Commandstats": _commandstats,
+    "Errorstats": _errorstats,
+    "Latencystats": _latencystats,
     "Cluster": _cluster,
     "Keyspace": _keyspace,
     "CacheStorm": _cachestorm,
     "Namespaces": _namespaces,
 }
-# shown when asked for by its name or as everything: there may be thousands of namespaces, and
-# tools that read INFO every few seconds take whatever is in Keyspace for databases
-_ON_DEMAND: Final = "namespaces"
+# Shown when asked for by its name, or with the words below: there may be thousands of
+# namespaces, and tools that read INFO every few seconds take whatever is in Keyspace for
+# databases. The others are as in Redis.
+_ON_DEMAND: Final = {
+    "commandstats": ("all", "everything"),
+    "latencystats": ("all", "everything"),
+    "namespaces": ("everything",),
+}
 _EVERY: Final = ("all", "default", "everything")
 
 
@@ -255,15 +336,17 @@ def info_text(endpoint: Endpoint, wanted: list[str]) -> str:
 
     Args:
         endpoint: whose.
-        wanted: names of sections, in any case; none: all of them but that of namespaces.
+        wanted: names of sections, in any case; none: the default ones.
             Unknown ones show nothing.
     """
     names = [name.lower() for name in wanted]
     every = not names or any(name in names for name in _EVERY)
     parts = []
     for title, section in SECTIONS.items():
-        is_meant = every and (title.lower() != _ON_DEMAND or "everything" in names)
-        if is_meant or title.lower() in names:
+        name = title.lower()
+        asked = _ON_DEMAND.get(name)
+        is_meant = every if asked is None else any(word in names for word in asked)
+        if is_meant or name in names:
             lines = [f"{name}:{value}\r\n" for name, value in section(endpoint)]
             parts.append(f"# {title}\r\n" + "".join(lines))
     return "\r\n".join(parts)

@@ -15,6 +15,8 @@ from typing import Final
 from cachestorm.codec import bytes_of
 from cachestorm.declare.declaration import STRAY_IS_NOTHING, Declaration
 from cachestorm.declare.facts import categories_of, help_of
+from cachestorm.declare.kinds import FoundKey
+from cachestorm.declare.wire_values import Members, Status
 from cachestorm.errors import (
     ArgumentError,
     ArityError,
@@ -67,21 +69,17 @@ def command_list(
     category: str | None = None,
     pattern: str | None = None,
 ) -> list[str]:
-    """The names of all commands, or of those that a filter lets through."""
+    """The names of all commands, or of those and subcommands that a filter lets through."""
     registry = session.endpoint.registry
-    names = registry.names()
     if module_name is not None:
         return []
+    names = registry.names()
     if category is not None:
         wanted = f"@{category.lower()}"
-        chosen = []
-        for name in names:
-            declaration = registry.get(name)
-            if declaration is not None and wanted in categories_of(declaration):
-                chosen.append(name)
-        return chosen
+        return [each.full_name for each in registry if wanted in categories_of(each)]
     if pattern is not None:
         glob = bytes_of(pattern.lower())
+        names.extend(each.full_name for each in registry if each.subcommand)
         return [name for name in names if matches(glob, bytes_of(name))]
     return names
 
@@ -127,7 +125,29 @@ def command_getkeys(session: Session, command: object, *arg: object) -> list[str
     Raises:
         ArgumentError: for anything that is not a command, has no keys, or does not fit.
     """
-    argv = [command, *arg]
+    return [key for key, _ in _keys_of(session, [command, *arg])]
+
+
+@command(
+    "COMMAND GETKEYSANDFLAGS command:value [arg:value [arg ...]]",
+    complexity="O(N) in the arguments",
+    flags="loading stale @connection",
+    summary="Return the keys among the arguments of a command, and how it accesses them.",
+)
+def command_getkeysandflags(session: Session, command: object, *arg: object) -> list[object]:
+    """Of each key its name and Redis' flags, in the order of the declaration.
+
+    Raises:
+        ArgumentError: for anything that is not a command, has no keys, or does not fit.
+    """
+    found: list[object] = []
+    for key, access in _keys_of(session, [command, *arg]):
+        flags: list[object] = [Status(flag) for flag in access.flags]
+        found.append([key, Members(flags)])
+    return found
+
+
+def _keys_of(session: Session, argv: list[object]) -> list[FoundKey]:
     try:
         plan = session.endpoint.registry.resolve(argv)
     except UnknownCommandError as error:
@@ -140,7 +160,7 @@ def command_getkeys(session: Session, command: object, *arg: object) -> list[str
         raise ArgumentError("Invalid arguments specified for command") from error
     if not keys:
         raise ArgumentError("The command has no key arguments")
-    return [key for key, _ in keys]
+    return keys
 
 
 @command(

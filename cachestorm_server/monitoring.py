@@ -1,6 +1,7 @@
-"""Monitoring: a request as MONITOR shows it. Sans-IO.
+"""Monitoring: who is shown what others ask, and how it looks. Sans-IO.
 
-Called by the session that answers the request; calls nobody.
+Called by the session that answers a request, and by MONITOR; calls the sessions that are shown
+it.
 
 1. Passwords are not shown.
 
@@ -9,7 +10,16 @@ Source: `replicationFeedMonitors` and `sdscatrepr` of Redis.
 
 from __future__ import annotations
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
+
+from librt.time import time as wall_time
+
+from cachestorm.declare.plan import Plan
+from cachestorm_server.admission import has_flag
+from cachestorm_server.databases import database_of
+
+if TYPE_CHECKING:
+    from cachestorm_server.session import Session
 
 _REDACTED: Final = b"(redacted)"
 _ESCAPES: Final = {
@@ -21,6 +31,31 @@ _ESCAPES: Final = {
     7: "\\a",
     8: "\\b",
 }
+
+
+def set_monitor(session: Session, shown: bool) -> None:
+    """Has a client shown what others ask, or no longer."""
+    endpoint = session.endpoint
+    if shown:
+        endpoint.monitors[session.id] = session
+    else:
+        endpoint.monitors.pop(session.id, None)
+    for each in endpoint.sessions.values():
+        each.watch_over()
+
+
+def show(session: Session, plan: Plan, args: list[object]) -> None:
+    """Shows a session's request to those who monitor."""
+    if has_flag(plan, "admin"):
+        return
+    line = monitor_line(
+        wall_time(), max(database_of(session.cache.name), 0), session.address, args
+    )
+    for other in list(session.endpoint.monitors.values()):
+        if other is session:
+            other.push_bytes_later(line)
+        else:
+            other.push_bytes(line)
 
 
 def monitor_line(time_s: float, database: int, address: str, argv: list[object]) -> bytes:
@@ -36,18 +71,22 @@ def monitor_line(time_s: float, database: int, address: str, argv: list[object])
         >>> monitor_line(1.5, 0, "127.0.0.1:1", [b"SET", b'a"', b"\x01\n"])
         b'+1.500000 [0 127.0.0.1:1] "SET" "a\\"" "\\x01\\n"\r\n'
     """
-    words = " ".join([_quoted(arg) for arg in _without_passwords(argv)])
+    words = " ".join([_quoted(arg) for arg in without_passwords(argv)])
     line = f"+{time_s:.6f} [{database} {address}] {words}\r\n"
     return line.encode("ascii", "backslashreplace")
 
 
-def _without_passwords(argv: list[object]) -> list[object]:
+def without_passwords(argv: list[object]) -> list[object]:
+    """A request with its passwords replaced; the same list if there are none."""
     names = [arg.lower() if isinstance(arg, bytes) else b"" for arg in argv]
     if names[0] == b"auth":
         return [argv[0], *[_REDACTED] * (len(argv) - 1)]
     if names[0] == b"hello" and b"auth" in names[2:]:
         at = names.index(b"auth", 2) + 1
         return [*argv[:at], *[_REDACTED] * len(argv[at : at + 2]), *argv[at + 2 :]]
+    if names[0] == b"config" and b"requirepass" in names[2::2]:
+        at = names.index(b"requirepass", 2) + 1
+        return [*argv[:at], *[_REDACTED] * len(argv[at : at + 1]), *argv[at + 1 :]]
     return argv
 
 

@@ -24,6 +24,7 @@ from cachestorm.declare.plan import Plan
 from cachestorm.errors import CacheStormError
 from cachestorm.keyspace.keyspace import Keyspace
 from cachestorm.operations.long_command import LongCommand
+from cachestorm_server.transaction import Transaction
 
 # They write nothing here, but would have to be told to a replica: Redis holds them as writes.
 _HELD_AS_WRITES: Final = frozenset({"PFCOUNT", "PUBLISH", "SPUBLISH", "EVAL", "EVALSHA"})
@@ -60,6 +61,14 @@ class Pause:
         if not self.is_on or self.end_if_due():
             return False
         return self.holds_all or plan.declaration.writes or plan.name in _HELD_AS_WRITES
+
+    def holds_in(self, plan: Plan, transaction: Transaction | None) -> bool:
+        """Whether a command of a client with a transaction has to wait; EXEC for all of it."""
+        if plan.name == "EXEC" and transaction is not None:
+            for queued, _ in transaction.requests:
+                if self.holds(queued):
+                    return True
+        return self.holds(plan)
 
     def end_if_due(self) -> bool:
         """Ends a pause that is over. Returns whether there is none."""

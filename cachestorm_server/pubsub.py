@@ -19,6 +19,7 @@ from cachestorm.codec import bytes_of
 from cachestorm.declare.declaration import Declaration
 from cachestorm.declare.facts import help_of
 from cachestorm.errors import ArgumentError
+from cachestorm_server.monitoring import set_monitor
 from cachestorm_server.replies import Push, Several
 from cachestorm_server.session import REPLIES_ON, Session
 
@@ -187,7 +188,7 @@ def monitor(session: Session) -> None:
         ArgumentError: in a transaction.
     """
     _refuse_in_transaction(session, "MONITOR isn't allowed for DENY BLOCKING client")
-    session.start_monitoring()
+    set_monitor(session, True)
 
 
 def _refuse_in_transaction(session: Session, text: str) -> None:

@@ -144,11 +144,15 @@ class RespServer:
         """Once a second: counts it, tells of refusals, disconnects who is idle or too slow."""
         endpoint = self.endpoint
         before = endpoint.commands
+        came, went = endpoint.net_in_bytes, endpoint.net_out_bytes
         while True:
             await asyncio.sleep(1.0)
             endpoint.tick += 1
             endpoint.ops_per_s = endpoint.commands - before
             before = endpoint.commands
+            endpoint.in_bytes_per_s = endpoint.net_in_bytes - came
+            endpoint.out_bytes_per_s = endpoint.net_out_bytes - went
+            came, went = endpoint.net_in_bytes, endpoint.net_out_bytes
             self._tell_of_refusals()
             timeout_s = self.settings.timeout_s
             for session in list(endpoint.sessions.values()):

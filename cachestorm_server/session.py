@@ -31,10 +31,10 @@ reader, the registry's plans and the encoder, and knows no command.
 from __future__ import annotations
 
 import logging
+from time import perf_counter_ns
 from typing import Final
 
 from librt.strings import BytesWriter
-from librt.time import time as wall_time
 from mypy_extensions import i64
 
 from cachestorm.cache import Cache
@@ -44,15 +44,16 @@ from cachestorm.declare.plan import Plan
 from cachestorm.declare.wire_values import NULL_ARRAY, QUEUED
 from cachestorm.errors import ArityError, CacheStormError
 from cachestorm.operations.long_command import LongCommand, Unfinished
-from cachestorm_server.admission import NEVER_QUEUED, check_allowed, has_flag
-from cachestorm_server.databases import database_of
+from cachestorm_server.admission import NEVER_QUEUED, check_allowed
 from cachestorm_server.endpoint import WAKE, Endpoint
-from cachestorm_server.monitoring import monitor_line
+from cachestorm_server.monitoring import set_monitor, show
 from cachestorm_server.pause import Postponed
 from cachestorm_server.replies import write_error, write_reply
 from cachestorm_server.requests import ProtocolError, RequestReader
 from cachestorm_server.speaker import Speaker
+from cachestorm_server.statistics import CommandStatistics
 from cachestorm_server.subscriptions import encoded
+from cachestorm_server.tracking import Invalidation, Tracked
 from cachestorm_server.transaction import ExecAbortError, Transaction
 
 REPLY_CHUNK_BYTES: Final = 1024 * 1024
@@ -86,6 +87,7 @@ class Session(Speaker):
         long_command: the long command that is on its way; None when there is none.
         transaction: what has been queued since MULTI; None outside of a transaction.
         watched: the keys that WATCH named; None when there are none.
+        tracked: how the client is told of keys that change; None if it is not.
     """
 
     def __init__(self, endpoint: Endpoint, address: str = "", local_address: str = "") -> None:
@@ -101,10 +103,13 @@ class Session(Speaker):
         # what the long command was asked by
         self._long_command_plan: Plan | None = None
         self._long_command_args: list[object] = []
+        self._long_command_ns: i64 = 0
         self.plan: Plan | None = None
         self._plan_name: object = None
+        self._statistics: CommandStatistics = endpoint.statistics.nobody
         self.transaction: Transaction | None = None
         self.watched: WatchList | None = None
+        self.tracked: Tracked | None = None
         self.start_over()
         endpoint.sessions[self.id] = self
 
@@ -129,6 +134,7 @@ class Session(Speaker):
             or not self.authenticated
             or bool(self._pushes)
             or self.transaction is not None
+            or self.tracked is not None
             or self.is_subscribed()
             or bool(self.endpoint.monitors)
             or self.endpoint.pause.is_on
@@ -205,8 +211,10 @@ class Session(Speaker):
     def _answer(self, args: list[object] | None, out: BytesWriter) -> None:
         """Answers a request, or with None goes on with the long command."""
         mark: i64 = len(out)
+        began_ns: i64 = 0
         try:
             if args is None:
+                began_ns = perf_counter_ns() - self._long_command_ns
                 reply = self._go_on()
             else:
                 plan = self.plan
@@ -214,13 +222,17 @@ class Session(Speaker):
                 # compiled, a name is the same object every time; interpreted, an equal one
                 if plan is None or (name is not self._plan_name and name != self._plan_name):
                     plan = self._find(args)
+                began_ns = self._statistics.begin(args)
                 if self.guarded:
                     mark = self._catch_up(out)
                     reply = self._answer_guarded(plan, args)
-                    if reply is QUEUED and self.reply_mode == REPLIES_ON:
-                        # nothing that `_settle` looks after has changed
-                        out.write(_QUEUED_LINE)
-                        return
+                    if reply is QUEUED:
+                        self._statistics.calls -= 1
+                        began_ns = 0
+                        if self.reply_mode == REPLIES_ON:
+                            # nothing that `_settle` looks after has changed
+                            out.write(_QUEUED_LINE)
+                            return
                 elif plan.declaration.connection:
                     reply = plan.answer(self, args)
                 else:
@@ -231,6 +243,7 @@ class Session(Speaker):
             if args is not None:
                 self._long_command_plan = self.plan
                 self._long_command_args = args
+            self._long_command_ns = perf_counter_ns() - began_ns if began_ns else 0
             return
         except _SpeaksHttp:
             _log.warning("client %d speaks HTTP: closed", self.id)
@@ -238,14 +251,17 @@ class Session(Speaker):
         except ArityError as error:
             # whatever is wrong with an EXEC, it is the transaction that is refused
             is_exec = self.plan is not None and self.plan.name == "EXEC"
-            self._refuse(
-                ExecAbortError(f": {error}").resp if is_exec else error.resp, mark, out
-            )
+            text = ExecAbortError(f": {error}").resp if is_exec else error.resp
+            self._refuse(text, mark, out, True)
         except CacheStormError as error:
-            self._refuse(error.resp, mark, out)
+            self._refuse(error.resp, mark, out, False)
         except Exception:
             _log.exception("command %r failed", self._plan_name if args is None else args[0])
-            self._refuse("ERR internal error", mark, out)
+            self._refuse("ERR internal error", mark, out, False)
+        if began_ns != 0:
+            if args is None:
+                args, self._long_command_args = self._long_command_args, []
+            self._time(began_ns, args)
         if self.guarded:
             self._settle(mark, out)
 
@@ -272,7 +288,7 @@ class Session(Speaker):
                 self.end_transaction()
                 raise ExecAbortError(f": {error}") from error
             raise
-        if self.endpoint.pause.is_on and self._is_held(plan):
+        if self.endpoint.pause.is_on and self.endpoint.pause.holds_in(plan, transaction):
             raise Unfinished(Postponed(self.cache._space, self.endpoint.pause))
         if transaction is not None and plan.name not in NEVER_QUEUED:
             transaction.queue(plan, args)
@@ -282,32 +298,35 @@ class Session(Speaker):
             return QUEUED
         if plan.name == "PING" and self._is_restricted():
             return [b"pong", args[1] if len(args) > 1 else b""]
-        return self._run(plan, args)
-
-    def _is_held(self, plan: Plan) -> bool:
-        """Whether a request is to wait for the end of a pause."""
-        pause = self.endpoint.pause
-        if plan.name != "EXEC" or self.transaction is None:
-            return pause.holds(plan)
-        for queued, _ in self.transaction.requests:
-            if pause.holds(queued):
-                return True
-        return pause.holds(plan)
+        reply = self._run(plan, args)
+        if self.tracked is not None and self.transaction is None:
+            # CLIENT CACHING is said of the next command, or of the next transaction
+            self.tracked.is_announced &= plan.declaration.container == "CLIENT"
+        return reply
 
     def _run(self, plan: Plan, args: list[object]) -> object:
         """The reply to a request that may be run now."""
+        tracking = self.endpoint.tracking
+        is_own = self.tracked is not None and tracking.begin(
+            self.tracked, self.cache, plan, args
+        )
         try:
             if plan.declaration.connection:
                 return plan.answer(self, args)
             return plan.answer(self.cache, args)
         finally:
+            if is_own:
+                tracking.end()
             if self.endpoint.monitors:
-                self._show(plan, args)
+                show(self, plan, args)
 
     def answer_queued(self, plan: Plan, args: list[object], out: BytesWriter) -> None:
         """Answers a request of a transaction that is being run."""
         mark: i64 = len(out)
         self.endpoint.commands += 1
+        outer = self._statistics
+        self._statistics = self.endpoint.statistics.of(plan)
+        began_ns = self._statistics.begin(args)
         try:
             reply = self._run(plan, args)
             if reply is NULL_ARRAY and plan.declaration.reply == "moved":
@@ -315,15 +334,24 @@ class Session(Speaker):
                 reply = None
             write_reply(out, reply, self.resp3)
         except CacheStormError as error:
-            self._refuse(error.resp, mark, out)
+            self._refuse(error.resp, mark, out, isinstance(error, ArityError))
         except Exception:
             _log.exception("command %r failed", args[0])
-            self._refuse("ERR internal error", mark, out)
+            self._refuse("ERR internal error", mark, out, False)
+        if began_ns != 0:
+            self._time(began_ns, args)
+        self._statistics = outer
 
-    def _refuse(self, text: str, mark: i64, out: BytesWriter) -> None:
+    def _refuse(self, text: str, mark: i64, out: BytesWriter, is_not_run: bool) -> None:
         out.truncate(mark)
         write_error(out, text)
         self.endpoint.errors += 1
+        self.endpoint.statistics.refused(self._statistics, text, is_not_run)
+
+    def _time(self, began_ns: i64, args: list[object]) -> None:
+        self.endpoint.statistics.took(
+            self._statistics, perf_counter_ns() - began_ns, args, self.address, self.name
+        )
 
     def _catch_up(self, out: BytesWriter) -> i64:
         """Tells a guarded session what was posted to it, before and after it is answered.
@@ -365,40 +393,15 @@ class Session(Speaker):
         """Whether a client of RESP2 has subscribed, and may do little else."""
         return not self.resp3 and self.is_subscribed()
 
-    def start_monitoring(self) -> None:
-        """Has the client shown what others ask."""
-        self._set_monitor(True)
-
-    def _set_monitor(self, shown: bool) -> None:
-        endpoint = self.endpoint
-        if shown:
-            endpoint.monitors[self.id] = self
-        else:
-            endpoint.monitors.pop(self.id, None)
-        for session in endpoint.sessions.values():
-            session.watch_over()
-
-    def _show(self, plan: Plan, args: list[object]) -> None:
-        """Shows a request to those who monitor."""
-        if has_flag(plan, "admin"):
-            return
-        line = monitor_line(
-            wall_time(), max(database_of(self.cache.name), 0), self.address, args
-        )
-        for session in list(self.endpoint.monitors.values()):
-            if session is self:
-                self._pushes.append(line)
-            else:
-                session.push_bytes(line)
-
     def _end_all(self) -> None:
         """Ends what must not outlive the client, or its RESET."""
         self.transaction = None
         self.unwatch()
+        self.endpoint.tracking.choose(self, None)
         if self.subscriptions is not None:
             self.subscriptions.close()
         if self.id in self.endpoint.monitors:
-            self._set_monitor(False)
+            set_monitor(self, False)
 
     # -- what happens unasked
 
@@ -406,6 +409,10 @@ class Session(Speaker):
         """What was posted to this session: a push, or that its long command is awake."""
         if isinstance(posted, Message):
             self.push_bytes(encoded(posted, self.resp3))
+        elif isinstance(posted, Invalidation):
+            message = posted.encoded(self.resp3, self.is_subscribed())
+            if message:
+                self.push_bytes(message)
         elif posted is not WAKE:
             try:
                 self.push(posted)
@@ -462,13 +469,15 @@ class Session(Speaker):
             return self._answer_guarded(plan, args)
         if not long_command.step():
             raise Unfinished(long_command)
-        self._long_command_args = []
         return plan.reply(long_command.result(), args)
 
     def _find(self, args: list[object]) -> Plan:
         """The plan of a request; remembered, because the next one often is the same."""
         name = args[0]
         assert isinstance(name, bytes)
+        # what is refused here is put down to no command
+        self.plan = None
+        self._statistics = self.endpoint.statistics.nobody
         plan = self.endpoint.registry.find(name)
         if plan is None:
             if name.lower() in _HTTP_STARTS:
@@ -484,4 +493,5 @@ class Session(Speaker):
         else:
             self._plan_name = name
         self.plan = plan
+        self._statistics = self.endpoint.statistics.of(plan)
         return plan

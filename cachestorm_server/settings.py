@@ -44,6 +44,8 @@ class Settings:
         max_bulk_bytes: the longest argument.
         max_query_bytes: the largest request; a client that sends more is disconnected.
         output_limits: how much may wait for a client, by class.
+        slow_log_slower_than_us: what the slow log takes at first; negative for nothing.
+        slow_log_max_len: how many calls it keeps at first.
     """
 
     def __init__(
@@ -56,6 +58,8 @@ class Settings:
         timeout_s: int = 0,
         max_bulk_bytes: int = MAX_BULK_BYTES,
         max_query_bytes: int = 1024 * 1024 * 1024,
+        slow_log_slower_than_us: int = 10_000,
+        slow_log_max_len: int = 128,
     ) -> None:
         self.bind = bind
         self.port = port
@@ -65,4 +69,6 @@ class Settings:
         self.timeout_s = timeout_s
         self.max_bulk_bytes = max_bulk_bytes
         self.max_query_bytes = max_query_bytes
+        self.slow_log_slower_than_us: Final = slow_log_slower_than_us
+        self.slow_log_max_len: Final = slow_log_max_len
         self.output_limits: dict[str, OutputLimit] = default_limits()

@@ -148,5 +148,9 @@ class Speaker:
         """Tells the client something after the reply that is being made."""
         out = BytesWriter()
         write_reply(out, value, self.resp3)
-        self._pushes.append(out.getvalue())
+        self.push_bytes_later(out.getvalue())
+
+    def push_bytes_later(self, data: bytes) -> None:
+        """As `push_later`, for what is in RESP already."""
+        self._pushes.append(data)
         self.guarded = True

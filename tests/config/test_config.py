@@ -242,7 +242,6 @@ def test_everything_that_is_wrong_is_said_at_once_with_file_line_and_remedy(writ
     [
         ("cluster: {enabled: true}", "the cluster"),
         ("persistence: {enabled: yes}", "persistence"),
-        ("plugins: {slowlog: {threshold: 20ms}}", "the slow log"),
         ("memory: {pressure_warning: 50}", "memory pressure"),
     ],
 )

@@ -167,7 +167,7 @@ def test_info_counts_what_happened() -> None:
     session.receive(b"SET k v EX 100\r\nGET k\r\nGET none\r\nFOO\r\n")
     text = session.receive(b"INFO\r\n").decode()
     for line in (
-        "redis_version:7.2.",
+        "redis_version:7.4.",
         "total_commands_processed:4",
         "total_error_replies:1",
         "keyspace_hits:1",

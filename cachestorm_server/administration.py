@@ -1,0 +1,222 @@
+"""What tools ask a server that has no replicas, no modules and no cluster; SHUTDOWN.
+
+Declared like all commands, with a session in the place of the cache. Called by plans. The
+answers are those of a Redis that does not use these features.
+
+Source: https://redis.io/docs/latest/commands/?group=server, texts as in Redis 7.2.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Final
+
+from cachestorm import __version__
+from cachestorm.declare.declaration import Declaration
+from cachestorm.declare.facts import help_of
+from cachestorm.errors import ArgumentError, CacheStormError
+from cachestorm_server.info import REDIS_VERSION
+from cachestorm_server.replies import Several
+from cachestorm_server.session import Session
+
+command: Final = partial(Declaration, group="server", connection=True)
+
+_NO_CLUSTER: Final = "This instance has cluster support disabled"
+
+
+@command(
+    "ROLE",
+    complexity="O(1)",
+    fast=True,
+    flags="noscript loading stale @admin @dangerous",
+    summary="Return the role in a replication.",
+)
+def role(session: Session) -> list[object]:
+    """A master without replicas."""
+    return ["master", 0, []]
+
+
+@command(
+    "WAIT numreplicas:integer timeout:integer",
+    group="generic",
+    complexity="O(1)",
+    flags="blocking @connection",
+    summary="Return how many replicas have the writes of this connection.",
+)
+def wait(session: Session, numreplicas: int, timeout: int) -> int:
+    """0, at once: there is no replica to wait for.
+
+    Raises:
+        ArgumentError: for a timeout below zero.
+    """
+    if timeout < 0:
+        raise ArgumentError("timeout is negative")
+    return 0
+
+
+@command(
+    "MODULE LIST",
+    complexity="O(1)",
+    flags="admin noscript",
+    summary="Return the modules.",
+)
+def module_list(session: Session) -> list[object]:
+    """None."""
+    return []
+
+
+@command(
+    "MODULE HELP",
+    complexity="O(1)",
+    reply="statuses",
+    flags="loading stale",
+    summary="Print this help.",
+)
+def module_help(session: Session) -> list[str]:
+    """What there is to ask, a line each."""
+    return help_of("MODULE")
+
+
+@command(
+    "READONLY",
+    group="cluster",
+    complexity="O(1)",
+    fast=True,
+    flags="loading stale @connection",
+    summary="Refuse, as this server is not part of a cluster.",
+)
+def readonly(session: Session) -> None:
+    """Says that there is no cluster.
+
+    Raises:
+        CacheStormError: always.
+    """
+    raise CacheStormError(_NO_CLUSTER)
+
+
+@command(
+    "READWRITE",
+    group="cluster",
+    complexity="O(1)",
+    fast=True,
+    flags="loading stale @connection",
+    summary="Refuse, as this server is not part of a cluster.",
+)
+def readwrite(session: Session) -> None:
+    """Says that there is no cluster.
+
+    Raises:
+        CacheStormError: always.
+    """
+    raise CacheStormError(_NO_CLUSTER)
+
+
+@command(
+    "ASKING",
+    group="cluster",
+    complexity="O(1)",
+    fast=True,
+    flags="@connection",
+    summary="Refuse, as this server is not part of a cluster.",
+)
+def asking(session: Session) -> None:
+    """Says that there is no cluster.
+
+    Raises:
+        CacheStormError: always.
+    """
+    raise CacheStormError(_NO_CLUSTER)
+
+
+@command(
+    "REPLICAOF host:string port:string",
+    complexity="O(1)",
+    reply="ok",
+    flags="admin noscript stale no_async_loading",
+    summary="Be a master (NO ONE), which this server is.",
+)
+def replicaof(session: Session, host: str, port: str) -> None:
+    """Changes nothing for NO ONE.
+
+    Raises:
+        ArgumentError: for any other server: there is no replication.
+    """
+    _stay_master(host, port)
+
+
+@command(
+    "SLAVEOF host:string port:string",
+    complexity="O(1)",
+    reply="ok",
+    flags="admin noscript stale no_async_loading",
+    summary="As REPLICAOF.",
+)
+def slaveof(session: Session, host: str, port: str) -> None:
+    """Changes nothing for NO ONE.
+
+    Raises:
+        ArgumentError: for any other server: there is no replication.
+    """
+    _stay_master(host, port)
+
+
+def _stay_master(host: str, port: str) -> None:
+    if (host.upper(), port.upper()) != ("NO", "ONE"):
+        raise ArgumentError("there is no replication: only REPLICAOF NO ONE is accepted")
+
+
+@command(
+    "LASTSAVE",
+    complexity="O(1)",
+    fast=True,
+    flags="loading stale @admin @dangerous",
+    summary="Return when the data was saved last.",
+)
+def lastsave(session: Session) -> int:
+    """When the server was started, in seconds since 1970: nothing is saved."""
+    return int(session.endpoint.started_at)
+
+
+@command(
+    "LOLWUT [VERSION version:integer]",
+    complexity="O(1)",
+    fast=True,
+    reply="verbatim",
+    summary="Return the versions in words.",
+)
+def lolwut(session: Session, version: int = 0) -> str:
+    """The version of Redis that is spoken, and our own."""
+    return f"Redis ver. {REDIS_VERSION}, spoken by CacheStorm {__version__}\n"
+
+
+@command(
+    "SHUTDOWN [save-selector:<NOSAVE | SAVE>] [NOW] [FORCE] [ABORT]",
+    complexity="O(N) in the connections",
+    flags="admin no_multi noscript loading stale allow_busy",
+    summary="Stop the server.",
+)
+def shutdown(
+    session: Session,
+    save_selector: str = "NOSAVE",
+    now: bool = False,
+    force: bool = False,
+    abort: bool = False,
+) -> Several:
+    """Stops the server as a signal does: there is no reply.
+
+    Raises:
+        ArgumentError: for SAVE, as nothing is saved here; for ABORT, as no stop can be undone.
+        CacheStormError: where the server belongs to a program of somebody's own.
+    """
+    if abort:
+        raise ArgumentError("No shutdown in progress.")
+    if save_selector == "SAVE":
+        raise ArgumentError("there is no persistence: SHUTDOWN NOSAVE")
+    stop = session.endpoint.shut_down
+    if stop is None:
+        raise CacheStormError(
+            "Errors trying to SHUTDOWN. The program that serves this cache stops it."
+        )
+    stop()
+    session.closing = True
+    return Several([])
