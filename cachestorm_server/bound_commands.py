@@ -7,5 +7,6 @@ from cachestorm_server import configuration as configuration
 from cachestorm_server import connection as connection
 from cachestorm_server import introspection as introspection
 from cachestorm_server import pubsub as pubsub
+from cachestorm_server import saving as saving
 from cachestorm_server import transactions as transactions
 from cachestorm_server.scripting import commands as scripting_commands  # noqa: F401
