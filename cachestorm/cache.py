@@ -11,10 +11,11 @@ its name through the plan that the wire uses.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from os import PathLike, fspath
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Generic, Literal, Self, cast
 
-from mypy_extensions import mypyc_attr
+from mypy_extensions import i64, mypyc_attr
 
 from cachestorm.clock import Clock
 from cachestorm.commands.bitmaps import Bitmaps
@@ -51,6 +52,7 @@ from cachestorm.listeners import Listeners
 from cachestorm.mapping import WholeMapping
 from cachestorm.markers import MISSING
 from cachestorm.operations.names import exact_namespace
+from cachestorm.persistence import EVERYSEC, Persistence
 from cachestorm.settings import (
     NAMESPACE_SETTINGS,
     Settings,
@@ -95,6 +97,7 @@ class Cache(
     Messages,
     Listeners,
     Settings,
+    Persistence,
     Face[V],
     WholeMapping[V],
     Generic[V],
@@ -123,8 +126,12 @@ class Cache(
         detect_mutation: raise a MutatedValueError when an object is read that was changed
             after it was stored; `"log"` to log a warning. To find mistakes, as it is slow.
         clock: where deadlines are measured; a test gives a `ManualClock`.
+        data_dir: where the cache is kept on disk, so that it survives a restart; None: nowhere.
+        aof_sync: when what was written is forced to the disk, `"always"`, before a write
+            returns, `"everysec"`, once a second, or `"no"`, when the system likes.
 
     Raises:
+        DurabilityError: if the directory cannot be used, or what is there is damaged.
         ConfigError: for an invalid size, limit, policy, sample, codec or other setting.
         TypeError: for a setting of the wrong type, such as a clock that is not a `Clock`.
 
@@ -157,6 +164,8 @@ class Cache(
         weigher: Callable[[Any], int] | None = None,
         detect_mutation: bool | Literal["log"] = False,
         clock: Clock | None = None,
+        data_dir: str | PathLike[str] | None = None,
+        aof_sync: str = EVERYSEC,
     ) -> None:
         forms = forms_of(codec, copy, decode, weigher, detect_mutation)
         self._store = Store(
@@ -173,9 +182,17 @@ class Cache(
         self._forms = forms
         if forms is not None and forms.is_opening:
             self._store.open_values()
-        self._space.default_ttl_ms = default_ttl_ms_of(default_ttl)
+        default_ttl_ms = default_ttl_ms_of(default_ttl)
         self._store.max_reply_bytes = limit_bytes(max_reply)
         guard(self._store)
+        if data_dir is not None:
+            # here, as few caches need any of it
+            from cachestorm.durability.directory import DataDirectory
+
+            path = fspath(data_dir)
+            self._store.directory = DataDirectory(self._store, forms, path, aof_sync)
+        if default_ttl_ms != 0:
+            self._set_default_ttl(default_ttl_ms)
         if namespaces is not None:
             self._make_namespaces(namespaces)
 
@@ -198,6 +215,13 @@ class Cache(
             )
             # it lasts as long as the cache, also while it holds nothing
             self._store.kept.append(view._reference)
+
+    def _set_default_ttl(self, default_ttl_ms: i64) -> None:
+        self._enter()
+        try:
+            self._space.configure(default_ttl_ms, self._space.max_bytes)
+        finally:
+            self._leave()
 
     # -- namespaces
 
@@ -274,6 +298,36 @@ class Cache(
             TypeError: for anything that is not an `int`.
         """
         return self.namespace(database_name(number))
+
+    @classmethod
+    def load(cls, path: str | PathLike[str], **settings: Any) -> Cache[V]:
+        """A cache with all that `save` has written into a file.
+
+        Args:
+            path: of the file; it is read once, and not written to.
+            settings: what the constructor takes, but for `data_dir`.
+
+        Raises:
+            DurabilityError: if the file is damaged, incomplete or cannot be read.
+
+        Example:
+            >>> import tempfile
+            >>> cache = Cache()
+            >>> cache.set("k", "v", tags=["t"])
+            True
+            >>> with tempfile.TemporaryDirectory() as folder:
+            ...     cache.save(folder + "/cache.snapshot")
+            ...     copy = Cache.load(folder + "/cache.snapshot")
+            >>> copy.get("k"), copy.tags("k")
+            ('v', ['t'])
+        """
+        from cachestorm.durability.snapshot import load
+
+        if settings.get("data_dir") is not None:
+            raise ConfigError("load makes a cache without a data directory")
+        cache = cls(**settings)
+        load(cache._store, cache._forms, fspath(path))
+        return cache
 
     # -- many commands in one step
 

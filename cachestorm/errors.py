@@ -298,3 +298,29 @@ class MissingExtraError(CacheStormError, ImportError):
 @mypyc_attr(native_class=False)
 class MutatedValueError(CacheStormError, RuntimeError):
     """A stored object was changed by somebody who had it, without writing it."""
+
+
+@mypyc_attr(native_class=False)
+class DurabilityError(CacheStormError, RuntimeError):
+    """What a cache is to keep on disk cannot be written, or cannot be read."""
+
+    code = "MISCONF"
+    http_status = 503
+
+
+@mypyc_attr(native_class=False)
+class DamagedFileError(DurabilityError):
+    """A journal or a snapshot is damaged before its end.
+
+    Attributes:
+        path: of the file.
+        offset: of the first byte that cannot be relied on.
+    """
+
+    def __init__(self, path: str, offset: int, reason: str) -> None:
+        super().__init__(
+            f"{path} is damaged at offset {offset}: {reason}. Restore the file from a copy, or "
+            f"let 'cachestorm check --repair' cut off what is from there on"
+        )
+        self.path = path
+        self.offset = offset

@@ -398,11 +398,17 @@ class WholeMapping(Edge, Generic[V]):
     # -- as what is closed
 
     def close(self) -> None:
-        """Ends what this cache holds outside of its memory: of a cache in process, nothing.
+        """Ends what this cache holds outside of its memory: its data directory, if it has one.
 
-        Its keys stay, and it can be used afterwards. It is there for code that closes
-        whatever cache it is given.
+        All is written, and the directory can be opened by another cache. The keys stay, and
+        the cache can be used afterwards, but nothing of that is kept on disk.
         """
+        directory = self._store.directory
+        if directory is not None:
+            from cachestorm.durability.directory import DataDirectory
+
+            self._store.directory = None
+            cast(DataDirectory, directory).close(self._store)
 
     def __enter__(self) -> Self:
         return self

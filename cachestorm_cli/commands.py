@@ -117,6 +117,22 @@ def serve(
             ),
         ),
     ] = None,
+    data_dir: Annotated[
+        Text,
+        typer.Option(
+            "--data-dir",
+            metavar="DIR",
+            help="Keep the cache in this directory, so that it survives a restart.",
+        ),
+    ] = None,
+    aof_sync: Annotated[
+        Text,
+        typer.Option(
+            "--aof-sync",
+            metavar="WHEN",
+            help=_by_default("everysec", "always, everysec or no: when writes reach the disk."),
+        ),
+    ] = None,
     log_level: Annotated[
         Text,
         typer.Option(
@@ -163,12 +179,34 @@ def serve(
         "memory.max_memory": ("--max-memory", max_memory),
         "memory.max_entries": ("--max-entries", max_entries),
         "memory.eviction_policy": ("--policy", policy),
+        "persistence.enabled": ("--data-dir", None if data_dir is None else True),
+        "persistence.data_dir": ("--data-dir", data_dir),
+        "persistence.aof_sync": ("--aof-sync", aof_sync),
         "logging.level": ("--log-level", log_level),
         "logging.format": ("--log-format", log_format),
         "logging.output": ("--log-output", log_output),
     }
     given = {path: row for path, row in rows.items() if row[1] is not None}
     serve_until_stopped(load(config, flags=given))
+
+
+@app.command()
+def check(
+    path: Annotated[str, typer.Argument(metavar="PATH", help="Data directory or snapshot.")],
+    repair: Annotated[
+        bool,
+        typer.Option(
+            "--repair", help="Cut off what is damaged, and all behind it; keep a copy."
+        ),
+    ] = False,
+) -> None:
+    """Check the files of a data directory that no server has open, or a snapshot."""
+    from cachestorm.durability.check import check as check_files
+
+    lines, is_sound = check_files(path, repair)
+    for line in lines:
+        print(line)
+    raise typer.Exit(0 if is_sound else 1)
 
 
 @app.command(context_settings={"allow_interspersed_args": False})

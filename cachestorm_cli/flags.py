@@ -46,7 +46,6 @@ class OldFlag:
 
 
 _CLUSTER: Final = "the cluster"
-_PERSISTENCE: Final = "persistence"
 
 FLAGS: Final = (
     OldFlag("addr", "serve --bind HOST --port PORT (':6379' is every interface, as in Go)"),
@@ -59,7 +58,7 @@ FLAGS: Final = (
     OldFlag("cluster-seeds", "", awaits=_CLUSTER, harmless=("",)),
     OldFlag("seeds", "", awaits=_CLUSTER, harmless=("",)),
     OldFlag("node-id", "", awaits=_CLUSTER, harmless=("",)),
-    OldFlag("data-dir", "", awaits=_PERSISTENCE, harmless=("./data",)),
+    OldFlag("data-dir", "serve --data-dir"),
     OldFlag("cli", "cli", is_switch=True),
     OldFlag("h", "cli --host"),
     OldFlag("p", "cli --port"),

@@ -17,6 +17,7 @@ from cachestorm.declare.facts import help_of
 from cachestorm.errors import ArgumentError, CacheStormError
 from cachestorm_server.info import REDIS_VERSION
 from cachestorm_server.replies import Several
+from cachestorm_server.saving import save
 from cachestorm_server.session import Session
 
 command: Final = partial(Declaration, group="server", connection=True)
@@ -166,18 +167,6 @@ def _stay_master(host: str, port: str) -> None:
 
 
 @command(
-    "LASTSAVE",
-    complexity="O(1)",
-    fast=True,
-    flags="loading stale @admin @dangerous",
-    summary="Return when the data was saved last.",
-)
-def lastsave(session: Session) -> int:
-    """When the server was started, in seconds since 1970: nothing is saved."""
-    return int(session.endpoint.started_at)
-
-
-@command(
     "LOLWUT [VERSION version:integer]",
     complexity="O(1)",
     fast=True,
@@ -205,13 +194,14 @@ def shutdown(
     """Stops the server as a signal does: there is no reply.
 
     Raises:
-        ArgumentError: for SAVE, as nothing is saved here; for ABORT, as no stop can be undone.
-        CacheStormError: where the server belongs to a program of somebody's own.
+        ArgumentError: for ABORT, as no stop can be undone.
+        CacheStormError: where the server belongs to a program of somebody's own; for SAVE,
+            without a data directory.
     """
     if abort:
         raise ArgumentError("No shutdown in progress.")
     if save_selector == "SAVE":
-        raise ArgumentError("there is no persistence: SHUTDOWN NOSAVE")
+        save(session)
     stop = session.endpoint.shut_down
     if stop is None:
         raise CacheStormError(

@@ -41,14 +41,20 @@ class ServeError(CacheStormError):
 
 def make_cache(config: Config) -> Cache:
     """The cache that a configuration describes, its namespaces with their limits."""
-    memory = config.memory
+    memory, kept = config.memory, config.persistence
     cache = Cache(
         memory.max_memory,
         memory.max_entries or None,
         policy=memory.eviction_policy,
         sample_size=memory.eviction_sample_size,
         max_reply=memory.max_reply or None,
+        data_dir=kept.data_dir if kept.enabled else None,
+        aof_sync=kept.aof_sync,
     )
+    directory = cache._directory()
+    if directory is not None:
+        directory.most_bytes = kept.max_aof_size
+        directory.interval_s = kept.snapshot_interval / 1000
     for name, limits in config.namespaces.items():
         ttl_ms = limits.default_ttl
         cache.namespace(
@@ -87,6 +93,7 @@ class Application:
     def __init__(self, config: Config, cache: Cache | None = None) -> None:
         self.config: Final = config
         self.cache: Final = make_cache(config) if cache is None else cache
+        self._owns_cache: Final = cache is None
         self.resp: Final = RespServer(self.cache, resp_settings(config))
         self.http: HttpServer | None = None
 
@@ -113,6 +120,8 @@ class Application:
         if self.http is not None:
             await self.http.stop()
         await self.resp.stop()
+        if self._owns_cache:
+            self.cache.close()
 
     async def __aenter__(self) -> Application:
         await self.start()

@@ -158,10 +158,10 @@ class ClusterConfig:
 
 @dataclass(frozen=True, slots=True)
 class PersistenceConfig:
-    """Snapshot and journal. Read and checked; without effect while it is off."""
+    """Snapshot and journal."""
 
-    enabled: Annotated[bool, Spec(SWITCH, "persistence")] = False
-    aof: Annotated[bool, Spec(SWITCH)] = True
+    enabled: Annotated[bool, Spec(SWITCH)] = False
+    aof: Annotated[bool, Spec(SWITCH, "a snapshot without a journal")] = True
     aof_sync: Annotated[str, Spec(one_of(("always", "everysec", "no")))] = "everysec"
     snapshot_interval: Annotated[int, Spec(DURATION_MS)] = 300_000
     data_dir: Annotated[str, Spec(NAME)] = "/var/lib/cachestorm"

@@ -69,6 +69,7 @@ class Endpoint:
 
     Attributes:
         cache: the default namespace.
+        journal: what is written before a reply goes; None without a data directory.
         broker: of the channels that clients listen to.
         notifications: what is published of what happens to keys and tags.
         pause: what CLIENT PAUSE holds back.
@@ -103,6 +104,7 @@ class Endpoint:
     ) -> None:
         self.cache: Final = cache.serving_others()
         self.broker: Final = self.cache._store.broker
+        self.journal: Final = self.cache._store.recorder if notifications is None else None
         self.notifications: Final = notifications or Notifications(self.cache)
         self.pause: Final = Pause(self.cache)
         self.tracking: Final = Tracking(self)

@@ -127,6 +127,34 @@ def _memory(endpoint: Endpoint) -> Fields:
 
 
 def _persistence(endpoint: Endpoint) -> Fields:
+    directory = endpoint.cache._directory()
+    if directory is not None:
+        journal = directory.journal
+        saved = "ok" if directory.save_error is None else "err"
+        took_s = round(directory.save_s) if directory.save_s >= 0 else -1
+        is_saving = int(directory.is_rewriting)
+        size = directory.size()
+        return [
+            ("loading", 0),
+            ("async_loading", 0),
+            ("rdb_changes_since_last_save", int(journal.number - directory.saved_number)),
+            ("rdb_bgsave_in_progress", is_saving),
+            ("rdb_last_save_time", int(directory.saved_at)),
+            ("rdb_last_bgsave_status", saved),
+            ("rdb_last_bgsave_time_sec", took_s),
+            ("rdb_current_bgsave_time_sec", -1),
+            ("aof_enabled", 1),
+            ("aof_rewrite_in_progress", is_saving),
+            ("aof_rewrite_scheduled", 0),
+            ("aof_last_rewrite_time_sec", took_s),
+            ("aof_current_rewrite_time_sec", -1),
+            ("aof_last_bgrewrite_status", saved),
+            ("aof_last_write_status", "ok" if journal.error is None else "err"),
+            ("aof_current_size", size),
+            ("aof_base_size", directory.base_bytes),
+            ("aof_pending_rewrite", 0),
+            ("aof_buffer_length", journal.unwritten_bytes),
+        ]
     return [
         ("loading", 0),
         ("async_loading", 0),

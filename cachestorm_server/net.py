@@ -27,6 +27,8 @@ import asyncio
 import time
 from typing import Final
 
+from cachestorm.errors import DurabilityError
+from cachestorm.keyspace.recorder import Recorder
 from cachestorm.operations.long_command import LongCommand
 from cachestorm_server.endpoint import Carrier, Endpoint
 from cachestorm_server.session import Session
@@ -115,11 +117,38 @@ class Connection(Carrier):
         transport = self._transport
         if session is None or transport is None or self._leaving:
             return
-        replies = session.receive(data)
+        if self._endpoint.journal is None:
+            replies = session.receive(data)
+        else:
+            replies = self._receive(session, data)
         if replies:
             transport.write(replies)
         if session.closing or session.backlog:
             self._go_on()
+
+    def _receive(self, session: Session, data: bytes) -> bytes:
+        """The replies of a session, once what it has changed is in the journal."""
+        journal = self._endpoint.journal
+        if journal is None:
+            return session.receive(data)
+        journal.hold()
+        try:
+            replies = session.receive(data)
+        finally:
+            is_written = self._is_written(journal)
+        if is_written:
+            return replies
+        # nobody is told that it is safe
+        self.abort()
+        return b""
+
+    def _is_written(self, journal: Recorder) -> bool:
+        """Writes what was held back. Returns whether it is as safe as was promised."""
+        try:
+            journal.flush()
+        except DurabilityError:
+            return not journal.is_strict
+        return True
 
     def _go_on(self) -> None:
         """Answers a backlog as far as the client takes it, and reads or not accordingly."""
@@ -134,7 +163,7 @@ class Connection(Carrier):
             and not self._congested
             and not session.closing
         ):
-            replies = session.receive(b"")
+            replies = self._receive(session, b"")
             if replies:
                 transport.write(replies)
         if session.backlog and session.long_command is not None:
@@ -168,7 +197,7 @@ class Connection(Carrier):
             return
         # it sets another one if it sleeps again
         self._stop_timer()
-        replies = session.receive(b"")
+        replies = self._receive(session, b"")
         if replies:
             transport.write(replies)
         self._go_on()

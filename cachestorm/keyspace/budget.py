@@ -18,6 +18,7 @@ from typing import Final
 from mypy_extensions import i64
 
 from cachestorm.entry import OBJECT, STRING, Entry
+from cachestorm.errors import DurabilityError
 from cachestorm.events import EVICTED, EXPIRED, Cause
 from cachestorm.keyspace.holdings import ENTRY_BYTES, size_of
 from cachestorm.keyspace.removals import Removals
@@ -38,7 +39,10 @@ class Budget(Removals):
 
     def _is_bounded(self) -> bool:
         return not self._has_room and (
-            self.max_bytes != 0 or self.shared.max_bytes != 0 or self.shared.max_entries != 0
+            self.max_bytes != 0
+            or self.shared.max_bytes != 0
+            or self.shared.max_entries != 0
+            or self.shared.recorder is not None
         )
 
     def _is_short_of(self, need: i64, new_entries: i64) -> bool:
@@ -65,6 +69,9 @@ class Budget(Removals):
                 gives no victim.
         """
         shared = self.shared
+        if shared.recorder is not None and shared.recorder.failure != "":
+            # it would be lost at a restart
+            raise DurabilityError(shared.recorder.failure)
         if (
             (self.max_bytes != 0 and need + kept > self.max_bytes)
             or (shared.max_bytes != 0 and need + kept > shared.max_bytes)

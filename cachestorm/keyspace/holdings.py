@@ -303,7 +303,8 @@ class Holdings(Telling, Scales):
         idle = self.expiry.idle.get(entry.key)
         return None if idle is None else idle.copy()
 
-    def _set_idle(self, key: str, idle: Idle | None) -> None:
+    def set_idle(self, key: str, idle: Idle | None) -> None:
+        """Gives an entry that has a deadline an idle time, or ends it."""
         if self.expiry.idle and self.expiry.idle.pop(key, None) is not None:
             self.charge(-IDLE_BYTES)
         if idle is not None:
@@ -417,7 +418,10 @@ class Holdings(Telling, Scales):
         self.default_ttl_ms = default_ttl_ms
         self.max_bytes = max_bytes
         self.shared.sequence += 1
-        if self.interest & SPACE:
+        recorder = self.shared.recorder
+        if recorder is not None:
+            recorder.configured(self.name, int(default_ttl_ms), int(max_bytes))
+        if self._heard & SPACE:
             settings = {"default_ttl_ms": int(default_ttl_ms), "max_memory": int(max_bytes)}
             effect = self._effect(SPACE, "settings", "")
             effect.value = settings

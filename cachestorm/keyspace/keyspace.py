@@ -248,6 +248,11 @@ class Keyspace(Writes):
             self._tell_link("unlinked", parent, child)
 
     def _tell_link(self, event: str, parent: str, child: str) -> None:
+        recorder = self.shared.recorder
+        if recorder is not None:
+            recorder.linked(self.name, event, parent, child)
+            if self._heard & TAG_EVENTS == 0:
+                return
         effect = self._effect(TAG_EVENTS, event, parent)
         effect.tags = (child,)
         self.shared.effects.record(effect)

@@ -107,7 +107,7 @@ class Removals(Holdings):
         if entry.expires_at_ms != 0:
             self.expiry.remove(entry)
             freed += KEY_DEADLINE_BYTES
-            self._set_idle(key, None)
+            self.set_idle(key, None)
         if self.policy.hears:
             self.policy.removed(entry, cause is _EVICTED)
         del self.entries[key]

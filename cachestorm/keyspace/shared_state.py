@@ -31,6 +31,7 @@ from cachestorm.keyspace.effects import Effects
 from cachestorm.keyspace.latch import STEPS_ARE_ATOMIC, Latch
 from cachestorm.keyspace.lazy_free import REAPING_STEP, SMALL, STEP, LazyFree
 from cachestorm.keyspace.ledger import Ledger
+from cachestorm.keyspace.recorder import Recorder
 from cachestorm.keyspace.waiting import Line, Waiter
 from cachestorm.values.container import Container
 from cachestorm.values.weights import is_shared
@@ -57,6 +58,8 @@ class SharedState:
         self.effects: Final = Effects()
         self.ledger: Final = Ledger()
         self.broker: Final = Broker()
+        # what writes a journal of all that changes; None without one
+        self.recorder: Recorder | None = None
         # the number of the last write: entries and effects have it for their version
         self.sequence: i64 = 0
         # whom the effects of this visit are to be put down to; 0 for nobody in particular
@@ -130,6 +133,9 @@ class SharedState:
         if self.ready:
             self._serve()
             return
+        if self.recorder is not None and self.recorder.is_dirty:
+            self._leave_and_commit(self.recorder)
+            return
         dead: list[object] | None = None
         if self.to_drop:
             dead = self.to_drop
@@ -144,6 +150,14 @@ class SharedState:
         dropped_here(dead)
         if self.lazy_free.batches:
             self._sweep()
+
+    def _leave_and_commit(self, recorder: Recorder) -> None:
+        """Gives the latch back, and has written what this visit has changed."""
+        recorder.end_visit(self.now_ms())
+        try:
+            self.leave()
+        finally:
+            recorder.commit()
 
     def _serve(self) -> None:
         """Serves those who wait for what this visit has put, and then gives the latch back.
@@ -240,6 +254,10 @@ class SharedState:
         if self._moment_ms == 0:
             self._moment_ms = self.clock.now_ms()
         return self._moment_ms
+
+    def go_to(self, moment_ms: i64) -> None:
+        """Sets the time of a transaction: what happened once happens again as it did then."""
+        self._moment_ms = moment_ms
 
     def time_ms(self) -> i64:
         """The time for a reader without the latch; in a transaction, that of its visit."""

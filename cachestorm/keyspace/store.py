@@ -29,6 +29,7 @@ from cachestorm.eviction.policies import make_policy
 from cachestorm.eviction.sampled import Sampled
 from cachestorm.keyspace.effects import Listening, Tap
 from cachestorm.keyspace.keyspace import Keyspace
+from cachestorm.keyspace.recorder import Recorder
 from cachestorm.keyspace.removals import REAP_STEP
 from cachestorm.keyspace.shared_state import SharedState
 
@@ -99,6 +100,8 @@ class Store(SharedState):
         self._draws: i64 = 0
         # what those that were given back had counted
         self._past: Final[dict[str, int]] = {}
+        # what keeps this cache on disk: see `cachestorm/durability/directory.py`
+        self.directory: object = None
         # by namespace, what loads values into it: see `cachestorm/loading/engine.py`
         self.loadings: Final[dict[str, object]] = {}
         self.space(DEFAULT).listed = True
@@ -227,6 +230,15 @@ class Store(SharedState):
     def untap(self, tap: Tap) -> None:
         """Ends what `tap` began. The caller holds the latch."""
         self.effects.taps = [each for each in self.effects.taps if each is not tap]
+        self._attend()
+
+    def spaces(self) -> list[Keyspace]:
+        """All keyspaces, whether they hold anything or not."""
+        return list(self._spaces.values())
+
+    def record_by(self, recorder: Recorder | None) -> None:
+        """Has all that changes recorded from now on. The caller holds the latch."""
+        self.recorder = recorder
         self._attend()
 
     def _attend(self) -> None:

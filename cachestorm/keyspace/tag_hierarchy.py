@@ -108,6 +108,10 @@ class TagHierarchy(Bulk):
         """The direct children of a tag, in the order of their bytes."""
         return sorted(self._children.get(name, {}), key=bytes_of)
 
+    def links(self) -> list[tuple[str, str]]:
+        """All links, each as a parent and its child. O(n)."""
+        return [(parent, child) for parent, below in self._children.items() for child in below]
+
     def descent(self, names: list[str]) -> dict[str, str]:
         """Tags and all their transitive children, each with a parent that leads to it.
 

@@ -14,6 +14,8 @@ from mypy_extensions import i64
 
 from cachestorm.entry import Entry
 from cachestorm.events import Cause, Effect
+from cachestorm.keyspace.expiry import Idle
+from cachestorm.keyspace.recorder import RECORDED
 from cachestorm.keyspace.shared_state import SharedState
 from cachestorm.keyspace.tag_nodes import tag_names_of
 from cachestorm.values.buffer import Buffer
@@ -47,19 +49,34 @@ class Telling:
     def __init__(self, shared: SharedState, name: str) -> None:
         self.shared: Final = shared
         self.name: Final = name
-        self.interest: i64 = shared.effects.interest_in(name)
+        # what is left of it without the journal
+        self._heard: i64 = 0
         # of what the values are told as well
-        self._valued: i64 = shared.effects.values_of(name)
+        self._valued: i64 = 0
+        self.interest: i64 = 0
+        self.attend()
 
     def attend(self) -> None:
         """Looks anew what listeners want to be told of this namespace."""
         effects = self.shared.effects
-        self.interest = effects.interest_in(self.name)
+        self._heard = effects.interest_in(self.name)
+        self.interest = self._heard
+        if self.shared.recorder is not None:
+            self.interest |= RECORDED
         self._valued = effects.values_of(self.name)
 
     def emit(self, kind: i64, event: str, key: str) -> None:
         """Queues an effect that is not about an entry. The caller has asked `interest`."""
+        recorder = self.shared.recorder
+        if recorder is not None:
+            recorder.emitted(self.name, kind, event, key)
+            if self._heard & kind == 0:
+                return
         self.shared.effects.record(self._effect(kind, event, key))
+
+    def idle_of(self, entry: Entry) -> Idle | None:
+        """A copy of what an entry has for an idle time."""
+        raise NotImplementedError
 
     def tell(
         self, kind: i64, event: str, entry: Entry, held: object, delta: object = None
@@ -69,6 +86,12 @@ class Telling:
         Args:
             held: what is stored.
         """
+        recorder = self.shared.recorder
+        if recorder is not None:
+            idle = None if entry.expires_at_ms == 0 else self.idle_of(entry)
+            recorder.told(self.name, kind, event, entry, held, delta, idle)
+            if self._heard & kind == 0:
+                return
         effect = self._effect(kind, event, entry.key)
         effect.expires_at_ms = entry.expires_at_ms
         if entry.tags is not None:
@@ -78,6 +101,11 @@ class Telling:
 
     def tell_removal(self, kind: i64, event: str, key: str, cause: Cause, held: object) -> None:
         """Queues the effect of a removal. The caller has asked `interest`."""
+        recorder = self.shared.recorder
+        if recorder is not None:
+            recorder.removed(self.name, kind, key)
+            if self._heard & kind == 0:
+                return
         effect = self._effect(kind, event, key)
         effect.cause = cause
         self._record(effect, held)

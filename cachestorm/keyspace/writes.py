@@ -200,11 +200,11 @@ class Writes(Budget):
                     entry = self._renew(entry)
             self._count_access(entry)
             entry.version = self.shared.sequence
-            self._set_idle(key, None)
+            self.set_idle(key, None)
         if expires_at_ms != entry.expires_at_ms:
             self._file(entry, expires_at_ms)
         if idle is not None:
-            self._set_idle(key, idle)
+            self.set_idle(key, idle)
         if kind == HASH and self._volatile_fields(entry) is not None:
             self._field_rounds = FIELD_ROUNDS
         if tags:
@@ -420,7 +420,7 @@ class Writes(Budget):
 
     def set_expiry(self, entry: Entry, expires_at_ms: i64) -> None:
         """Gives an entry another deadline; 0 for never. An idle time ends."""
-        self._set_idle(entry.key, None)
+        self.set_idle(entry.key, None)
         self._file(entry, expires_at_ms)
         self.shared.sequence += 1
         entry.version = self.shared.sequence

@@ -15,6 +15,7 @@ from librt.strings import read_f64_le, read_i64_le
 from mypy_extensions import i64
 
 from cachestorm.errors import PayloadError
+from cachestorm.values.forms import Forms
 
 # of a count, 7 bits a byte: as many as fit into 63 bits
 LONGEST_COUNT: Final = 9
@@ -24,12 +25,16 @@ class Reader:
     """Reads forward from a place up to an end.
 
     Every method raises PayloadError when there is less left than it needs.
+
+    Attributes:
+        forms: what a cache does with objects that are read for it; None for nothing.
     """
 
     def __init__(self, data: bytes, at: i64, end: i64) -> None:
         self.data: Final = data
         self.at: i64 = at
         self.end: Final[i64] = end
+        self.forms: Forms | None = None
 
     def is_done(self) -> bool:
         """Whether all has been read."""

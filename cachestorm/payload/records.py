@@ -40,6 +40,7 @@ from cachestorm.payload.entry_snapshot import (
     sorted_set_of,
 )
 from cachestorm.payload.reader import Reader
+from cachestorm.values.forms import Encoded
 from cachestorm.values.hash import Hash
 from cachestorm.values.list import ListValue
 from cachestorm.values.ranking import Row
@@ -69,12 +70,17 @@ _NONE: Final = 5
 _TRUE: Final = 6
 _FALSE: Final = 7
 _JSON: Final = 8
+_ENCODED: Final = 9  # by a codec of the cache; never in a payload
 
 _SMALL: Final = 1 << 48
 
 
-def write_value(out: BytesWriter, snapshot: EntrySnapshot) -> None:
+def write_value(out: BytesWriter, snapshot: EntrySnapshot, is_own: bool = False) -> None:
     """Writes all of an entry but its key.
+
+    Args:
+        is_own: whether what a codec has made of objects is written as it is, for a cache with
+            the same codec, and not as JSON.
 
     Raises:
         CodecError: for an object that the codec has no form for; then `out` holds a part.
@@ -91,26 +97,26 @@ def write_value(out: BytesWriter, snapshot: EntrySnapshot) -> None:
     if snapshot.expires_at_ms != 0:
         write_i64_le(out, snapshot.expires_at_ms)
     if snapshot.tags:
-        _write_count(out, len(snapshot.tags))
+        write_count(out, len(snapshot.tags))
         for tag in snapshot.tags:
-            _write_text(out, tag)
+            write_text(out, tag)
     if kind == HASH:
         _write_hash(out, snapshot)
     elif kind == LIST:
-        _write_count(out, len(snapshot.values))
+        write_count(out, len(snapshot.values))
         for value in snapshot.values:
-            _write_element(out, value)
+            write_element(out, value)
     elif kind == SET:
-        _write_count(out, len(snapshot.names))
+        write_count(out, len(snapshot.names))
         for name in snapshot.names:
-            _write_text(out, name)
+            write_text(out, name)
     elif kind == ZSET:
-        _write_count(out, len(snapshot.rows))
+        write_count(out, len(snapshot.rows))
         for row in snapshot.rows:
-            _write_text(out, member_of(row))
+            write_text(out, member_of(row))
             write_f64_le(out, row[0])
     else:
-        _write_element(out, snapshot.values[0])
+        write_element(out, snapshot.values[0], is_own)
 
 
 def read_value(reader: Reader) -> Loaded:
@@ -131,7 +137,7 @@ def read_value(reader: Reader) -> Loaded:
         tags = []
         count = reader.count()
         while count > 0:
-            tags.append(_text(reader))
+            tags.append(read_text(reader))
             count -= 1
     if form == _FORM_SCALAR:
         entry = _read_scalar(reader)
@@ -157,21 +163,21 @@ def _write_hash(out: BytesWriter, snapshot: EntrySnapshot) -> None:
     names = snapshot.names
     values = snapshot.values
     size: i64 = len(names)
-    _write_count(out, size)
+    write_count(out, size)
     place: i64 = 0
     while place < size:
-        _write_text(out, names[place])
-        _write_element(out, values[place])
+        write_text(out, names[place])
+        write_element(out, values[place])
         place += 1
     deadlines = snapshot.deadlines
     if deadlines is None:
         return
-    _write_count(out, len(deadlines))
+    write_count(out, len(deadlines))
     place = 0
     while place < size:
         due_ms = deadlines.get(names[place], 0)
         if due_ms != 0:
-            _write_count(out, place)
+            write_count(out, place)
             write_i64_le(out, due_ms)
         place += 1
 
@@ -180,8 +186,8 @@ def _read_hash(reader: Reader, is_timed: bool) -> Loaded:
     fields = Hash()
     count = reader.count()
     while count > 0:
-        field = _text(reader)
-        add_field(fields, field, box(_element(reader)))
+        field = read_text(reader)
+        add_field(fields, field, box(read_element(reader)))
         count -= 1
     if is_timed:
         size: i64 = len(fields)
@@ -199,7 +205,7 @@ def _read_list(reader: Reader) -> Loaded:
     elements = ListValue()
     count = reader.count()
     while count > 0:
-        elements.push(box(_element(reader)), False)
+        elements.push(box(read_element(reader)), False)
         count -= 1
     return loaded(elements)
 
@@ -208,7 +214,7 @@ def _read_set(reader: Reader) -> Loaded:
     members = SetValue()
     count = reader.count()
     while count > 0:
-        add_member(members, _text(reader))
+        add_member(members, read_text(reader))
         count -= 1
     return loaded(members)
 
@@ -217,33 +223,53 @@ def _read_sorted_set(reader: Reader) -> Loaded:
     rows: list[Row] = []
     count = reader.count()
     while count > 0:
-        member = _text(reader)
+        member = read_text(reader)
         rows.append(row_of(member, reader.double()))
         count -= 1
     return loaded(sorted_set_of(rows))
 
 
 def _read_scalar(reader: Reader) -> Loaded:
-    value = _element(reader)
-    if isinstance(value, (bytes, str, int, float)) and not isinstance(value, bool):
-        return Loaded(STRING, value)
-    return Loaded(OBJECT, box(value))
+    held = read_held(reader)
+    if isinstance(held, (bytes, str, int, float)) and not isinstance(held, bool):
+        return Loaded(STRING, held)
+    return Loaded(OBJECT, held)
 
 
 # -- elements
 
 
-def _write_element(out: BytesWriter, value: object) -> None:
+def read_held(reader: Reader) -> object:
+    """Reads what `write_element` wrote, in the form that a store holds it.
+
+    Raises:
+        PayloadError: for anything else, and for what a codec has made where there is none.
+    """
+    forms = reader.forms
+    if forms is None:
+        return box(read_element(reader))
+    if reader.at < reader.end and reader.data[reader.at] == _ENCODED:
+        reader.skip(1)
+        return forms.held(reader.take(reader.count()))
+    return forms.take(read_element(reader))
+
+
+def write_element(out: BytesWriter, value: object, is_own: bool = False) -> None:
+    """Writes a scalar or an object, as `write_value` does.
+
+    Raises:
+        CodecError: for an object that the codec has no form for.
+    """
     if isinstance(value, bytes):
         out.append(_BYTES)
-        _write_count(out, len(value))
+        write_count(out, len(value))
         out.write(value)
     elif isinstance(value, str):
         out.append(_STR)
         # a value may be any str, unlike a name: with lone surrogates, and even with those
         # that spell UTF-8 when escaped
         raw = value.encode("utf-8", "surrogatepass")
-        _write_count(out, len(raw))
+        write_count(out, len(raw))
         out.write(raw)
     elif value is None:
         out.append(_NONE)
@@ -254,26 +280,43 @@ def _write_element(out: BytesWriter, value: object) -> None:
     elif isinstance(value, float):
         out.append(_FLOAT)
         write_f64_le(out, value)
-    else:
-        out.append(_JSON)
-        raw = json_of(value.load()) if isinstance(value, Stored) else json_of(value)
-        _write_count(out, len(raw))
+    elif is_own and isinstance(value, Encoded):
+        out.append(_ENCODED)
+        raw = value.wire()
+        write_count(out, len(raw))
         out.write(raw)
+    else:
+        raw = _json_of(value, is_own)
+        out.append(_JSON)
+        write_count(out, len(raw))
+        out.write(raw)
+
+
+def _json_of(value: object, is_own: bool) -> bytes:
+    if not isinstance(value, Stored):
+        return json_of(value)
+    # opened, one that was changed by mistake would raise
+    return value.wire() if is_own else json_of(value.load())
 
 
 def _write_int(out: BytesWriter, value: int) -> None:
     if -_SMALL < value < _SMALL:
         small: i64 = value
         out.append(_SMALL_INT)
-        _write_count(out, (small << 1) ^ (small >> 63))
+        write_count(out, (small << 1) ^ (small >> 63))
         return
     out.append(_INT)
     raw = value.to_bytes(value.bit_length() // 8 + 1, "little", signed=True)
-    _write_count(out, len(raw))
+    write_count(out, len(raw))
     out.write(raw)
 
 
-def _element(reader: Reader) -> object:
+def read_element(reader: Reader) -> object:
+    """Reads what `write_element` wrote, but for what a codec has made: see `read_held`.
+
+    Raises:
+        PayloadError: for anything else.
+    """
     kind = reader.byte()
     if kind == _BYTES:
         return reader.take(reader.count())
@@ -318,20 +361,23 @@ def _object(raw: bytes) -> object:
 # -- parts
 
 
-def _write_count(out: BytesWriter, count: i64) -> None:
+def write_count(out: BytesWriter, count: i64) -> None:
+    """Writes a number that is not negative, 7 bits a byte."""
     while count >= 0x80:
         out.append((count & 0x7F) | 0x80)
         count >>= 7
     out.append(count)
 
 
-def _write_text(out: BytesWriter, text: str) -> None:
+def write_text(out: BytesWriter, text: str) -> None:
+    """Writes a name."""
     raw = text.encode("ascii") if is_ascii(text) else bytes_of(text)
-    _write_count(out, len(raw))
+    write_count(out, len(raw))
     out.write(raw)
 
 
-def _text(reader: Reader) -> str:
+def read_text(reader: Reader) -> str:
+    """Reads what `write_text` wrote."""
     return text_of(reader.take(reader.count()))
 
 

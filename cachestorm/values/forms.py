@@ -162,6 +162,17 @@ class Forms:
             return Boxed(stored, cast(Boxed, held).size_bytes + STORED_WEIGHT)
         return Boxed(_checked(stored), size + BOX_WEIGHT)
 
+    def held(self, raw: bytes) -> object:
+        """What the store is to hold of an object, from the bytes that the codec made of it.
+
+        Raises:
+            CodecError: if there is no codec now.
+        """
+        decode = self._decode
+        if decode is None:
+            raise CodecError("it was encoded by a codec: make the cache with the same codec=")
+        return Boxed(Encoded(raw, decode), weigh(raw) + STORED_WEIGHT + BOX_WEIGHT)
+
     def give(self, value: object) -> object:
         """A stored value as the caller gets it.
 

@@ -65,6 +65,11 @@ class ListValue(Container):
         """The position of the first element; in an empty list, of one to come. O(1)."""
         return self._origin + self._head
 
+    def place_at(self, generation: i64, first: i64) -> None:
+        """Gives a copy the positions that the list had whose diary it is to follow. O(1)."""
+        self.generation = generation
+        self._origin = first - self._head
+
     def push(self, held: object, left: bool) -> None:
         """Adds an element before the first or after the last. O(1) amortised."""
         if not left:

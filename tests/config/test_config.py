@@ -241,7 +241,7 @@ def test_everything_that_is_wrong_is_said_at_once_with_file_line_and_remedy(writ
     ("text", "feature"),
     [
         ("cluster: {enabled: true}", "the cluster"),
-        ("persistence: {enabled: yes}", "persistence"),
+        ("persistence: {aof: no}", "a snapshot without a journal"),
         ("memory: {pressure_warning: 50}", "memory pressure"),
     ],
 )

@@ -20,7 +20,7 @@ from cachestorm.keyspace.telling import Telling
 # What belongs to the name of a namespace, and so stays where it is.
 OF_THE_NAME = {
     *{"shared", "name", "listed", "watches", "waiting", "max_bytes", "default_ttl_ms"},
-    *{"interest", "_valued"},
+    *{"interest", "_heard", "_valued"},
     # a write that is under way, and what is already let go
     "_has_room",
 }

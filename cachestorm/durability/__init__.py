@@ -1,0 +1,1 @@
+"""Durability: the journal and the snapshots by which a cache survives a restart."""

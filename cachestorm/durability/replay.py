@@ -1,0 +1,215 @@
+"""Replaying: does again, in a store, what frames say.
+
+Called as a cache is made, before anybody else knows its store. Calls the keyspaces.
+
+1. All of it is one transaction, in which the time is that of the frame: what had expired then
+   expires again, and what had not does not, however long ago it was.
+2. Limits are not looked at. Whoever loads sets them when all is there.
+3. Hits are not recorded. So nothing is idle until all is there; the load is a hit of each key.
+4. A record about a key that is not there does nothing: in the middle of a snapshot its image
+   is still to come.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from librt.strings import read_i64_le
+from mypy_extensions import i64, u8
+
+from cachestorm.durability.frames import (
+    BODY_HEAD,
+    Extras,
+    read_notes,
+    read_texts,
+)
+from cachestorm.durability.recording import (
+    COMPLETE,
+    DEADLINE,
+    DELTA,
+    FLUSHED,
+    GIVEN,
+    GONE,
+    IMAGE,
+    INVALIDATED,
+    LINKED,
+    SETTINGS,
+    SOFTENED,
+    SPACE_IS,
+    SWAPPED,
+    TAGS_ARE,
+    TAKEN,
+    UNLINKED,
+    VALUE,
+)
+from cachestorm.entry import BUFFER, Entry
+from cachestorm.errors import PayloadError
+from cachestorm.events import Cause
+from cachestorm.keyspace.keyspace import Keyspace
+from cachestorm.keyspace.store import DEFAULT, Store
+from cachestorm.payload.reader import Reader
+from cachestorm.payload.records import read_held, read_text, read_value
+from cachestorm.values.container import Container
+from cachestorm.values.forms import Forms
+from cachestorm.values.list import ListValue
+
+_DELETED: Final = Cause.DELETED
+_RENAMED: Final = Cause.RENAMED
+
+
+class Replay:
+    """What is known from one frame to the next.
+
+    Attributes:
+        completed: how many snapshots have ended among the frames.
+    """
+
+    def __init__(self, store: Store, forms: Forms | None) -> None:
+        self._store: Final = store
+        # without any, what a codec has made is refused, and said to be that
+        self._forms: Final = forms or Forms(None, False, None, None, False)
+        self.completed: i64 = 0
+        self._space: Keyspace = store.space(DEFAULT)
+        # what a key that moves had: its kind and its value
+        self._has_moved: bool = False
+        self._kind: u8 = 0
+        self._moved: object = None
+
+    def apply(self, body: bytes) -> None:
+        """Does what a frame says.
+
+        Raises:
+            PayloadError: if it says what there is not; then a part is done.
+        """
+        self._store.go_to(read_i64_le(body, 8))
+        reader = Reader(body, BODY_HEAD, len(body))
+        reader.forms = self._forms
+        while not reader.is_done():
+            self._apply(reader.byte(), reader)
+
+    def _apply(self, what: i64, reader: Reader) -> None:
+        space = self._space
+        if what == IMAGE:
+            key = read_text(reader)
+            self._put(key, Extras(reader), reader)
+        elif what == VALUE:
+            entry = space.peek(read_text(reader))
+            held = read_held(reader)
+            if entry is not None:
+                space.change(entry, held, "set")
+        elif what == DELTA:
+            entry = space.peek(read_text(reader))
+            kind = reader.byte()
+            notes = read_notes(reader, kind)
+            if entry is not None:
+                self._change(entry, kind, notes)
+        elif what == GONE:
+            entry = space.peek(read_text(reader))
+            if entry is not None:
+                space.remove(entry, _DELETED)
+        elif what == DEADLINE:
+            entry = space.peek(read_text(reader))
+            deadline = reader.count()
+            idle = Extras(reader).idle()
+            if entry is not None:
+                space.set_expiry(entry, deadline)
+                if idle is not None:
+                    space.set_idle(entry.key, idle)
+        elif what == SPACE_IS:
+            self._space = self._store.space(read_text(reader))
+        elif what == TAGS_ARE:
+            entry = space.peek(read_text(reader))
+            tags = read_texts(reader)
+            if entry is not None:
+                space.keep_tags(entry, tags)
+        elif what == TAKEN:
+            self._take(space.peek(read_text(reader)))
+        elif what == GIVEN:
+            key = read_text(reader)
+            self._give(key, Extras(reader), reader)
+        elif what == COMPLETE:
+            self.completed += 1
+        else:
+            self._apply_to_tags(what, reader)
+
+    def _apply_to_tags(self, what: i64, reader: Reader) -> None:
+        """Does what a record says of a tag, or of a namespace."""
+        space = self._space
+        if what == INVALIDATED:
+            job = space.doom([read_text(reader)])
+            while not space.reap_doomed(job.sequence):
+                pass
+        elif what == SOFTENED:
+            space.soften({read_text(reader): ""})
+        elif what == LINKED:
+            parent = read_text(reader)
+            space.link_tags(parent, read_text(reader))
+        elif what == UNLINKED:
+            parent = read_text(reader)
+            space.unlink_tags(parent, read_text(reader))
+        elif what == FLUSHED:
+            space.flush()
+        elif what == SWAPPED:
+            space.swap(self._store.space(read_text(reader)))
+        elif what == SETTINGS:
+            ttl_ms = reader.count()
+            space.configure(ttl_ms, reader.count())
+        else:
+            raise PayloadError()
+
+    def _put(self, key: str, extras: Extras, reader: Reader) -> None:
+        loaded = read_value(reader)
+        value = loaded.value
+        if isinstance(value, ListValue) and extras.is_placed:
+            value.place_at(extras.generation, extras.first)
+        idle = extras.idle()
+        self._space.put(
+            key, value, loaded.kind, loaded.expires_at_ms, loaded.tags, idle, "restore"
+        )
+
+    def _change(self, entry: Entry, kind: i64, notes: list[object]) -> None:
+        space = self._space
+        value = space.value(entry)
+        if kind == BUFFER and not isinstance(value, Container):
+            if not isinstance(value, bytes):
+                raise PayloadError()
+            value = space.buffered(entry, value, len(value))
+        if not isinstance(value, Container) or entry.kind != kind:
+            raise PayloadError()
+        before = value.size_bytes
+        value.replay(notes)
+        space.changed(entry, value.size_bytes - before, "restore")
+
+    def _take(self, entry: Entry | None) -> None:
+        self._has_moved = entry is not None
+        if entry is not None:
+            self._kind = entry.kind
+            self._moved = self._space.value(entry)
+            self._space.remove(entry, _RENAMED)
+
+    def _give(self, key: str, extras: Extras, reader: Reader) -> None:
+        image = read_value(reader)
+        moved = self._moved
+        self._moved = None
+        if self._has_moved:
+            self._has_moved = False
+            idle = extras.idle()
+            self._space.put(
+                key, moved, self._kind, image.expires_at_ms, image.tags, idle, "restore"
+            )
+
+
+def settle(store: Store, now_ms: i64) -> None:
+    """Has the idle times of all that was loaded begin. O(their number)."""
+    for space in store.spaces():
+        for key, idle in space.expiry.idle.items():
+            idle.hit_at_ms = now_ms
+            space.expiry.move(space.entries[key], idle.deadline_ms())
+
+
+def arm(store: Store) -> None:
+    """Has every container keep a diary from now on. O(N)."""
+    for space in store.spaces():
+        for held in space.values:
+            if isinstance(held, Container):
+                held.diary = []

@@ -1,0 +1,253 @@
+"""Snapshots: all that a store holds, recorded while others go on writing; and read back.
+
+Called by the cache (`save`, `load`) and by the data directory, whose journal is begun anew by
+one. Calls the store, a slice at a time, and the journal.
+
+1. A snapshot is a journal: images of all keys, and between them what is changed meanwhile, in
+   the order in which it happens. Replayed, that is the state at its end. A change of a key
+   whose image is still to come does nothing in the replay; the image has it already.
+2. So there is no second copy of anything, and no fork; what is recorded of a slice is written
+   before the next one begins.
+3. The walk goes over the dense arrays from their end down, as SCAN does, and misses no key
+   that stays. A key that moves is recorded with its value meanwhile. SWAPDB would carry keys
+   past the walk, so the walk begins anew.
+4. A slice holds the latch for SLICE keys, or for one that is larger than SLICE_BYTES.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from contextlib import suppress
+from typing import Final
+
+from cachestorm.durability.journal import Journal, sync_folder
+from cachestorm.durability.recording import COMPLETE, LINKED
+from cachestorm.durability.replay import Replay, arm, settle
+from cachestorm.durability.segments import Segment
+from cachestorm.errors import CodecError, DurabilityError, PayloadError
+from cachestorm.keyspace.holdings import size_of
+from cachestorm.keyspace.keyspace import Keyspace
+from cachestorm.keyspace.shared_state import PAUSE_S
+from cachestorm.keyspace.store import Store
+from cachestorm.values.container import Container
+from cachestorm.values.forms import Forms
+
+SLICE: Final = 256
+SLICE_BYTES: Final = 1 << 20
+MOST_WALKS: Final = 100
+
+
+def record_all(store: Store, journal: Journal) -> None:
+    """Records images of all that is there, and that they are complete.
+
+    The caller has set `is_walked`, in the visit in which the journal began.
+
+    Raises:
+        DurabilityError: if they cannot be written; or if namespaces were exchanged again and
+            again meanwhile.
+    """
+    try:
+        # what was recorded before goes where it belongs, or nothing does
+        journal.flush()
+        for _ in range(MOST_WALKS):
+            if _walk(store, journal):
+                return
+    finally:
+        _visit(store, journal, is_walked=False)
+    raise DurabilityError("namespaces are exchanged too often to take a snapshot")
+
+
+def _walk(store: Store, journal: Journal) -> bool:
+    """One walk. Returns whether it is complete: nothing has come in its way."""
+    store.enter()
+    try:
+        journal.is_disturbed = False
+        names = [space.name for space in store.spaces()]
+    finally:
+        store.leave()
+    for name in names:
+        place = -1
+        while place != 0:
+            store.enter()
+            try:
+                if journal.is_disturbed:
+                    return False
+                space = store.space(name)
+                if place < 0:
+                    _record_settings(space, journal)
+                    place = len(space.dense)
+                place = _record_slice(space, journal, min(place, len(space.dense)))
+            finally:
+                store.leave()
+            if not store.in_transaction():
+                time.sleep(PAUSE_S)
+    store.enter()
+    try:
+        if not journal.is_disturbed:
+            journal.add(COMPLETE, "", "")
+        return not journal.is_disturbed
+    finally:
+        store.leave()
+
+
+def _visit(store: Store, journal: Journal, is_walked: bool) -> None:
+    store.enter()
+    try:
+        journal.is_walked = is_walked
+    finally:
+        store.leave()
+
+
+def _record_settings(space: Keyspace, journal: Journal) -> None:
+    journal.configured(space.name, space.default_ttl_ms, space.max_bytes)
+    for parent, child in space.tags.hierarchy.links():
+        journal.add(LINKED, space.name, parent).other = child
+
+
+def _record_slice(space: Keyspace, journal: Journal, place: int) -> int:
+    stop = max(place - SLICE, 0)
+    left = SLICE_BYTES
+    while place > stop and left > 0:
+        place -= 1
+        entry = space.dense[place]
+        held = space.value(entry)
+        if space.is_live(entry):
+            idle = None if entry.expires_at_ms == 0 else space.idle_of(entry)
+            journal.image(space.name, entry, held, idle)
+            left -= size_of(entry.kind, held)
+    return place
+
+
+def save(store: Store, path: str) -> None:
+    """Writes a snapshot into a file, which is there whole or not at all.
+
+    Raises:
+        DurabilityError: if it cannot be written.
+    """
+    unfinished = f"{path}.{os.getpid()}.tmp"
+    try:
+        with suppress(FileNotFoundError):
+            os.remove(unfinished)
+        journal = Journal(unfinished, 0, "no")
+    except OSError as error:
+        raise DurabilityError(f"{path} cannot be written: {error.strerror}") from error
+    try:
+        _attach(store, journal)
+        try:
+            record_all(store, journal)
+        finally:
+            _detach(store)
+        journal.close()
+        os.replace(unfinished, path)
+        sync_folder(path)
+    except BaseException:
+        with suppress(OSError):
+            os.remove(unfinished)
+        raise
+
+
+def _attach(store: Store, journal: Journal) -> None:
+    store.enter()
+    try:
+        if store.recorder is not None:
+            raise DurabilityError("another snapshot is being written")
+        journal.is_walked = True
+        store.record_by(journal)
+    finally:
+        store.leave()
+
+
+def _detach(store: Store) -> None:
+    store.enter()
+    try:
+        store.record_by(None)
+    finally:
+        store.leave()
+    for space in store.spaces():
+        place = len(space.values)
+        while place > 0:
+            store.enter()
+            try:
+                stop = max(min(place, len(space.values)) - SLICE, 0)
+                for held in space.values[stop:place]:
+                    if isinstance(held, Container) and store.recorder is None:
+                        held.diary = None
+                place = stop
+            finally:
+                store.leave()
+
+
+class Loading:
+    """Reads files into a store that nobody else knows yet.
+
+    Attributes:
+        frames: how many were read.
+        number: that of the last one.
+        is_complete: whether the images of all keys were among them.
+    """
+
+    def __init__(self, store: Store, forms: Forms | None) -> None:
+        self._store: Final = store
+        self._replay: Final = Replay(store, forms)
+        self._limits: Final = (store.max_bytes, store.max_entries)
+        self.frames = 0
+        self.number = 0
+
+    @property
+    def is_complete(self) -> bool:
+        return self._replay.completed != 0
+
+    def __enter__(self) -> Loading:
+        self._store.limit(0, 0)
+        self._store.begin()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        settle(self._store, self._store.clock.now_ms())
+        self._store.end()
+
+    def limit(self) -> None:
+        """Gives the store back the limits that it was made with, and evicts what is beyond."""
+        self._store.enter()
+        try:
+            self._store.limit(*self._limits)
+        finally:
+            self._store.leave()
+
+    def read(self, path: str, may_be_torn: bool) -> Segment:
+        """Does again what a file says.
+
+        Raises:
+            DurabilityError: if it is damaged, of another version or cannot be read.
+        """
+        segment = Segment(path, self.number, may_be_torn)
+        try:
+            for body in segment.bodies():
+                self._replay.apply(body)
+                self.frames += 1
+        except PayloadError as error:
+            raise segment.damaged("a record says what there is not") from error
+        except CodecError as error:
+            raise DurabilityError(f"{path} cannot be loaded: {error}") from error
+        except OSError as error:
+            raise DurabilityError(f"{path} cannot be read: {error.strerror}") from error
+        self.number = segment.number
+        return segment
+
+    def arm(self) -> None:
+        """Has what was loaded keep diaries, for a journal that goes on."""
+        arm(self._store)
+
+
+def load(store: Store, forms: Forms | None, path: str) -> None:
+    """Reads what `save` has written into a store that is empty.
+
+    Raises:
+        DurabilityError: if it is damaged, incomplete or cannot be read.
+    """
+    with Loading(store, forms) as loading:
+        segment = loading.read(path, may_be_torn=False)
+        if not loading.is_complete:
+            raise segment.damaged("it ends before the snapshot does")
+    loading.limit()

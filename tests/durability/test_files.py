@@ -1,0 +1,206 @@
+"""The files of a data directory: damage, torn ends, full disks, and what `check` says."""
+
+from __future__ import annotations
+
+import errno
+import os
+from binascii import crc32
+from pathlib import Path
+from typing import Any
+
+import pytest
+from contents import contents
+
+from cachestorm import Cache
+from cachestorm.durability import journal as journal_module
+from cachestorm.durability.check import check
+from cachestorm.durability.directory import DataDirectory
+from cachestorm.durability.frames import HEADER
+from cachestorm.errors import DamagedFileError, DurabilityError, PayloadError
+from cachestorm.payload.dumps import MARK
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return tmp_path / "data"
+
+
+def written(folder: Path) -> tuple[Path, list[int]]:
+    """A journal of four writes, and where it ended after each."""
+    cache = Cache(data_dir=folder)
+    (path,) = folder.glob("*.journal")
+    ends = [path.stat().st_size]
+    for number in range(4):
+        cache.set(f"key{number}", b"value", tags=["tag"])
+        ends.append(path.stat().st_size)
+    cache.close()
+    return path, ends
+
+
+def test_damage_of_any_byte_is_refused_where_it_is_or_cut_at_the_end(folder: Path) -> None:
+    path, ends = written(folder)
+    whole = path.read_bytes()
+    for place in range(len(whole)):
+        path.write_bytes(whole[:place] + bytes([whole[place] ^ 0x55]) + whole[place + 1 :])
+        if place >= ends[3]:
+            # the last frame: nobody can tell it from a write that a crash has torn
+            cache = Cache(data_dir=folder)
+            assert sorted(cache) == ["key0", "key1", "key2"]
+            cache.close()
+            assert path.read_bytes() == whole[: ends[3]]
+        else:
+            offset = max([end for end in ends if end <= place], default=0)
+            with pytest.raises(DurabilityError) as caught:
+                Cache(data_dir=folder)
+            if isinstance(caught.value, DamagedFileError):
+                assert (caught.value.offset, caught.value.path) == (offset, str(path))
+            else:
+                assert place == len(HEADER) - 2
+                assert "version" in str(caught.value)
+
+
+def test_a_file_that_ends_at_any_byte_keeps_every_whole_write(folder: Path) -> None:
+    path, ends = written(folder)
+    whole = path.read_bytes()
+    for size in sorted({*range(0, len(whole), 5), *ends, *(end - 1 for end in ends)}):
+        path.write_bytes(whole[:size])
+        cache = Cache(data_dir=folder)
+        assert len(cache) == sum(end <= size for end in ends[1:])
+        cache._check()
+        cache.set("more", 1)
+        cache.close()
+        cache = Cache(data_dir=folder)
+        assert cache.get("more") == 1
+        cache.close()
+
+
+def test_check_repairs_what_it_refuses(folder: Path) -> None:
+    path, ends = written(folder)
+    assert check(str(folder), False)[1]
+    whole = path.read_bytes()
+    path.write_bytes(whole[: ends[1] + 20] + b"!" + whole[ends[1] + 21 :])
+    lines, is_sound = check(str(folder), False)
+    assert not is_sound
+    assert f"damaged at offset {ends[1]}" in lines[0]
+    assert check(str(folder), True)[1]
+    assert path.read_bytes() == whole[: ends[1]]
+    assert check(str(folder), False)[1]
+    cache = Cache(data_dir=folder)
+    assert sorted(cache) == ["key0"]
+    with pytest.raises(DurabilityError, match="is open in another cache"):
+        check(str(folder), False)
+    cache.close()
+
+
+def test_a_crash_before_a_snapshot_is_complete_loses_nothing(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cache = Cache(data_dir=folder)
+    for number in range(1000):
+        cache.rpush(f"l{number % 10}", number)
+    cache.rename("l1", "moved")
+
+    def fail(*_: object) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(os, "rename", fail)
+    with pytest.raises(DurabilityError, match="Input/output error"):
+        cache.save()
+    monkeypatch.undo()
+    assert len(list(folder.glob("*.journal"))) == 2
+    cache.rename("moved", "again")
+    cache.lpush("again", "x")
+    before = contents(cache)
+    cache.close()
+    cache = Cache(data_dir=folder)
+    assert contents(cache) == before
+    cache.save()
+    cache.close()
+    assert [each.name for each in folder.glob("*.*")] == ["00000003.base"]
+    cache = Cache(data_dir=folder)
+    assert contents(cache) == before
+    cache.close()
+
+
+class Disk:
+    """A disk that takes so many bytes more."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.room = 1 << 30
+        self._write = os.pwrite
+        monkeypatch.setattr(journal_module.os, "pwrite", self.write)
+
+    def write(self, file: int, data: Any, offset: int) -> int:
+        size = min(len(data), self.room)
+        if size == 0:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        self.room -= size
+        return self._write(file, bytes(data[:size]), offset)
+
+
+@pytest.mark.parametrize("room", [0, 5, 40])
+def test_a_full_disk_refuses_writes_and_loses_nothing(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, room: int
+) -> None:
+    disk = Disk(monkeypatch)
+    cache = Cache(data_dir=folder)
+    monkeypatch.setattr(DataDirectory, "look", lambda _: None)
+    cache.set("a", 1)
+    disk.room = room
+    with pytest.raises(DurabilityError, match=r"No space left.*What was changed is in memory"):
+        cache.set("b", "x" * 100)
+    with pytest.raises(DurabilityError, match="cannot be written"):
+        cache.set("c", 1)
+    assert (cache.get("a"), cache.get("b"), cache.get("c")) == (1, "x" * 100, None)
+    disk.room = 1 << 30
+    cache.sync()
+    cache.set("c", 2)
+    before = contents(cache)
+    cache.close()
+    cache = Cache(data_dir=folder)
+    assert contents(cache) == before
+    cache.close()
+
+
+def test_a_snapshot_that_cannot_be_written_leaves_the_former_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cache = Cache()
+    cache.set("a", 1)
+    path = tmp_path / "cache.snapshot"
+    cache.save(path)
+    cache.set("a", 2)
+    disk = Disk(monkeypatch)
+    disk.room = 50
+    cache.mset({f"k{number}": "x" * 100 for number in range(100)})
+    with pytest.raises(DurabilityError):
+        cache.save(path)
+    assert Cache.load(path).get("a") == 1
+    assert list(tmp_path.iterdir()) == [path]
+    cache.set("a", 3)
+    assert cache._store.recorder is None
+
+
+def test_a_snapshot_that_ends_too_early_is_refused(tmp_path: Path) -> None:
+    cache = Cache()
+    cache.hset("h", mapping={"f": 1})
+    path = tmp_path / "cache.snapshot"
+    cache.save(path)
+    whole = path.read_bytes()
+    for size in range(len(whole)):
+        path.write_bytes(whole[:size])
+        with pytest.raises(DurabilityError):
+            Cache.load(path)
+    with pytest.raises(DurabilityError, match="No such file"):
+        Cache.load(tmp_path / "none")
+
+
+def test_a_payload_of_restore_never_reaches_a_codec() -> None:
+    cache = Cache(codec="pickle")
+    cache.set("a", {"b": 1})
+    body = MARK + b"\x01\x00\x08\x02{}"
+    cache.restore("b", 0, body + crc32(body).to_bytes(4, "little"))
+    assert cache.get("b") == {}
+    body = MARK + b"\x01\x00\x09\x02N."
+    with pytest.raises(PayloadError):
+        cache.restore("c", 0, body + crc32(body).to_bytes(4, "little"))

@@ -1,0 +1,228 @@
+"""What a cache with a data directory has after a restart: exactly what it had before."""
+
+from __future__ import annotations
+
+import random
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+from contents import contents
+from vocabulary import random_command
+
+from cachestorm import Cache, ManualClock
+from cachestorm.errors import CacheStormError, DurabilityError
+
+Chance = random.Random
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return tmp_path / "data"
+
+
+@pytest.fixture
+def clock() -> ManualClock:
+    return ManualClock()
+
+
+def reopened(cache: Cache[Any], folder: Path, **settings: Any) -> Cache[Any]:
+    cache.close()
+    return Cache(data_dir=folder, **settings)
+
+
+def random_step(cache: Cache[Any], clock: ManualClock, chance: Chance) -> None:
+    """One command, in whatever namespace; or time goes by, or all is flushed or exchanged."""
+    draw = chance.random()
+    space = cache if draw < 0.7 else cache.namespace(chance.choice(["other", "db1"]))
+    key, tag = chance.choice("abcd"), chance.choice("tuvw")
+    if draw < 0.03:
+        clock.advance(chance.choice([0.01, 1, 4000]))
+    elif draw < 0.035:
+        cache.flushall()
+    elif draw < 0.04:
+        cache.execute("SWAPDB", 0, 1)
+    elif draw < 0.06:
+        space.set(key, {"an": ["object", chance.randrange(9)]}, tags=[tag])
+    elif draw < 0.08:
+        space.set(key, chance.choice([None, True, 1.5, "text", 2**70]), ttl=500)
+    elif draw < 0.1:
+        space.set(key, "idle", idle=chance.choice([5000, 5]))
+    elif draw < 0.14:
+        space.addtag(key, tag, chance.choice("tuvw"))
+    elif draw < 0.15:
+        space.remtag(key, tag)
+    elif draw < 0.17:
+        space.invalidate(tag, cascade=chance.random() < 0.5, soft=chance.random() < 0.5)
+    elif draw < 0.19:
+        space.execute("TAGLINK", tag, chance.choice("tuvw"))
+    elif draw < 0.2:
+        cache.namespace("other", default_ttl=chance.choice([0, 9000]))
+    elif draw < 0.22:
+        space.hset(key, mapping={str(chance.randrange(9)): chance.randrange(9)})
+        space.hpexpire(key, chance.choice([10, 100_000]), "1", "2", "3")
+    elif draw < 0.24:
+        with cache.transaction():
+            cache.set("a", chance.randrange(99))
+            cache.set("b", chance.randrange(99))
+    else:
+        space.execute(*random_command(chance))
+
+
+def step(cache: Cache[Any], clock: ManualClock, chance: Chance) -> None:
+    try:
+        random_step(cache, clock, chance)
+    except (CacheStormError, TypeError, ValueError, OverflowError):
+        pass
+
+
+def live_through(seed: int, rounds: int, folder: Path, clock: ManualClock) -> None:
+    """Random commands, now and then a snapshot; at the end of each round a restart."""
+    chance = Chance(seed)
+    cache = Cache(data_dir=folder, aof_sync="no", clock=clock)
+    for _ in range(rounds):
+        for _ in range(200):
+            step(cache, clock, chance)
+            if chance.random() < 0.004:
+                cache.save()
+        before = contents(cache)
+        cache = reopened(cache, folder, aof_sync="no", clock=clock)
+        assert contents(cache) == before
+        cache._check()
+    cache.close()
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_random_commands_survive_a_restart(seed: int, folder: Path, clock: ManualClock) -> None:
+    live_through(seed, 2, folder, clock)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(100, 300))
+def test_many_more_random_commands_survive_a_restart(
+    seed: int, folder: Path, clock: ManualClock
+) -> None:
+    live_through(seed, 4, folder, clock)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_snapshot_that_others_write_into_is_the_state_at_its_end(
+    seed: int, folder: Path, clock: ManualClock
+) -> None:
+    chance = Chance(seed)
+    cache = Cache(data_dir=folder, aof_sync="no", clock=clock)
+    for number in range(2000):
+        cache.set(f"k{number}", number, tags=[f"t{number % 7}"])
+    saver = threading.Thread(target=cache.save)
+    saver.start()
+    steps = 0
+    while saver.is_alive() or steps < 200:
+        step(cache, clock, chance)
+        cache.rename(f"k{steps}", f"r{steps}") if cache.exists(f"k{steps}") else None
+        steps += 1
+    saver.join()
+    assert [each.suffix for each in sorted(folder.iterdir())] == [".base", ""]
+    before = contents(cache)
+    cache = reopened(cache, folder, clock=clock)
+    assert contents(cache) == before
+    cache._check()
+    cache.close()
+
+
+def test_one_field_of_a_large_hash_is_written_in_a_few_bytes(folder: Path) -> None:
+    cache = Cache(data_dir=folder)
+    cache.hset("h", mapping={f"field{number}": number for number in range(10_000)})
+    cache.sync()
+    (journal,) = folder.glob("*.journal")
+    before = journal.stat().st_size
+    cache.hset("h", "field7", b"changed")
+    assert journal.stat().st_size - before < 100
+    cache.rename("h", "other")
+    assert journal.stat().st_size - before < 200
+    cache = reopened(cache, folder)
+    assert cache.hget("other", "field7") == b"changed"
+    assert cache.hlen("other") == 10_000
+    before = journal.stat().st_size
+    cache.hset("other", "field7", b"again")
+    assert journal.stat().st_size - before < 100
+    cache.close()
+
+
+def test_a_directory_that_is_open_is_refused_and_said(folder: Path) -> None:
+    cache = Cache(data_dir=folder)
+    with pytest.raises(DurabilityError, match="is open in another cache"):
+        Cache(data_dir=folder)
+    cache.close()
+    Cache(data_dir=folder).close()
+
+
+def test_what_nothing_can_spell_is_not_kept(
+    folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    cache = Cache(data_dir=folder)
+    cache.set("a", 1)
+    cache.set("a", object())
+    cache.set("b", 2)
+    assert "'a' is not kept on disk" in caplog.text
+    cache = reopened(cache, folder)
+    assert (cache.get("a"), cache.get("b")) == (None, 2)
+    cache.close()
+
+
+@pytest.mark.parametrize("codec", ["json", "pickle"])
+def test_objects_come_back_through_the_codec(folder: Path, codec: str) -> None:
+    cache = Cache(data_dir=folder, codec=codec)
+    cache.set("a", {"b": [1]})
+    cache.hset("h", "f", {"c": 1})
+    cache.rpush("l", {"d": 1})
+    cache = reopened(cache, folder, codec=codec)
+    assert cache.get("a") == {"b": [1]}
+    assert cache.hget("h", "f") == {"c": 1}
+    assert cache.lindex("l", 0) == {"d": 1}
+    cache._check()
+    cache.close()
+    with pytest.raises(DurabilityError, match="same codec="):
+        Cache(data_dir=folder)
+
+
+def test_a_transaction_is_kept_whole_or_not_at_all(folder: Path) -> None:
+    cache = Cache(data_dir=folder)
+    with cache.transaction():
+        cache.set("a", 1)
+        cache.set("b", 1)
+    (journal,) = folder.glob("*.journal")
+    cache.close()
+    whole = journal.read_bytes()
+    seen = set()
+    for size in range(len(whole) + 1):
+        journal.write_bytes(whole[:size])
+        cache = Cache(data_dir=folder)
+        seen.add((cache.get("a"), cache.get("b")))
+        cache.close()
+    assert seen == {(None, None), (1, 1)}
+
+
+def test_limits_evict_when_all_is_there(folder: Path) -> None:
+    cache = Cache(data_dir=folder)
+    for number in range(1000):
+        cache.set(f"k{number}", number)
+    cache = reopened(cache, folder, max_entries=100)
+    assert len(cache) == 100
+    cache = reopened(cache, folder)
+    assert len(cache) == 100
+    cache.close()
+
+
+def test_the_settings_of_the_program_come_before_what_was_kept(folder: Path) -> None:
+    cache = Cache(data_dir=folder, default_ttl=10)
+    cache.namespace("other", default_ttl=20)
+    cache = reopened(cache, folder)
+    cache.set("a", 1)
+    cache.namespace("other").set("a", 1)
+    assert 9 < cache.ttl("a") <= 10
+    assert 19 < cache.namespace("other").ttl("a") <= 20
+    cache = reopened(cache, folder, default_ttl=30)
+    cache.set("a", 1)
+    assert 29 < cache.ttl("a") <= 30
+    cache.close()
