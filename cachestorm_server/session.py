@@ -461,7 +461,7 @@ class Session(Speaker):
         assert plan is not None
         args = self._long_command_args
         if isinstance(long_command, Postponed):
-            if self._is_held(plan):
+            if self.endpoint.pause.holds_in(plan, self.transaction):
                 # the pause was prolonged; it keeps its place among those who wait
                 long_command.hold()
                 raise Unfinished(long_command)
