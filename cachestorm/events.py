@@ -33,7 +33,6 @@ EXPIRY: Final = 1 << 2
 TAGS: Final = 1 << 3
 TAG_EVENTS: Final = 1 << 4
 SPACE: Final = 1 << 5
-MESSAGE: Final = 1 << 6
 HIT: Final = 1 << 7
 MISS: Final = 1 << 8
 NEW: Final = 1 << 9
@@ -67,7 +66,6 @@ class Interest(enum.IntFlag):
         TAGS: the tags of a key changed, but for those that it was put with.
         TAG_EVENTS: a tag was invalidated, softened, linked or unlinked.
         SPACE: a namespace was flushed, swapped, or given other settings.
-        MESSAGE: a message was published.
         HIT: a key that was read was there.
         MISS: a key that was read was missing. HIT and MISS have every read take the lock.
         NEW: a key was put that was not there.
@@ -87,7 +85,6 @@ class Interest(enum.IntFlag):
     TAGS = TAGS
     TAG_EVENTS = TAG_EVENTS
     SPACE = SPACE
-    MESSAGE = MESSAGE
     HIT = HIT
     MISS = MISS
     NEW = NEW
@@ -257,7 +254,6 @@ _KINDS: Final[dict[int, str]] = {
     TAGS: "tags",
     TAG_EVENTS: "tag",
     SPACE: "space",
-    MESSAGE: "message",
     HIT: "hit",
     MISS: "miss",
     NEW: "new",

@@ -193,3 +193,21 @@ def test_an_effect_is_not_tracked_by_the_garbage_collector() -> None:
 def test_what_is_no_listener_is_refused() -> None:
     with pytest.raises(TypeError, match="a listener is called"):
         Cache().listen(3)  # type: ignore[arg-type]
+
+
+def test_each_kind_that_a_listener_may_ask_for_is_told_by_something() -> None:
+    cache, told = Cache(), set[int]()
+    everything = ~Interest(0)
+    cache.listen(lambda effect: told.add(effect.interest), everything)
+    cache.get("missing")
+    cache.delete("missing")
+    cache.get_or_set("key", lambda: 1)
+    cache.get("key")
+    cache.expire("key", 60)
+    cache.addtag("key", "tag")
+    cache.incr("key")
+    cache.invalidate("tag")
+    cache.flushall()
+    # these two say what an effect holds
+    kinds = everything & ~(Interest.REMOVED | Interest.VALUES | Interest.DELTAS)
+    assert [kind.name for kind in kinds if kind not in told] == []
