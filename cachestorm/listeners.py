@@ -27,6 +27,7 @@ from cachestorm.events import (
     interest_named,
 )
 from cachestorm.keyspace.effects import Listening
+from cachestorm.operations.names import many
 
 if TYPE_CHECKING:
     from cachestorm.cache import Cache
@@ -193,7 +194,7 @@ def _check_callable(listener: object) -> None:
 
 def _bits_of(causes: Iterable[object]) -> int:
     bits: int = 0
-    for cause in causes:
+    for cause in many(causes, "causes"):
         if not isinstance(cause, Cause):
             raise TypeError(f"causes are of Cause, such as Cause.EXPIRED, not {cause!r}")
         bits |= bit_of(cause)

@@ -171,6 +171,7 @@ def _stay_master(host: str, port: str) -> None:
     complexity="O(1)",
     fast=True,
     reply="verbatim",
+    flags="readonly",
     summary="Return the versions in words.",
 )
 def lolwut(session: Session, version: int = 0) -> str:

@@ -30,7 +30,7 @@ _OVERLAP: Final = "Prefixes for a single client must not overlap."
     "[PREFIX prefix:string [PREFIX prefix ...]] [BCAST] [OPTIN] [OPTOUT] [NOLOOP]",
     complexity="O(1)",
     reply="ok",
-    flags="allow_busy noscript loading stale",
+    flags="noscript loading stale",
     summary="Be told when keys that were read have changed.",
 )
 def client_tracking(
@@ -94,7 +94,7 @@ def _check_prefixes(prefixes: list[str], known: list[str]) -> None:
     "CLIENT CACHING mode:<YES | NO>",
     complexity="O(1)",
     reply="ok",
-    flags="allow_busy noscript loading stale",
+    flags="noscript loading stale",
     summary="Note the keys of the next command, or do not.",
 )
 def client_caching(session: Session, mode: str) -> None:
@@ -123,7 +123,7 @@ def client_caching(session: Session, mode: str) -> None:
 @command(
     "CLIENT GETREDIR",
     complexity="O(1)",
-    flags="allow_busy noscript loading stale",
+    flags="noscript loading stale",
     summary="Return the connection that invalidations are sent to; -1 without tracking.",
 )
 def client_getredir(session: Session) -> int:
@@ -134,7 +134,7 @@ def client_getredir(session: Session) -> int:
 @command(
     "CLIENT TRACKINGINFO",
     complexity="O(1)",
-    flags="allow_busy noscript loading stale",
+    flags="noscript loading stale",
     summary="Describe how this connection is told of keys that change.",
 )
 def client_trackinginfo(session: Session) -> dict[str, object]:

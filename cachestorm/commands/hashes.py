@@ -327,7 +327,7 @@ class Hashes(TimedFields, HashWalks):
         reply="bulk",
         summary="Increment the number in a field of a hash by a floating point number.",
     )
-    def hincrbyfloat(self, key: str, field: object, increment: float = 1.0) -> float:
+    def hincrbyfloat(self, key: str, field: object, increment: float | str = 1.0) -> float:
         """Adds to the number of a field, which counts as 0 while missing.
 
         Returns:
@@ -339,8 +339,8 @@ class Hashes(TimedFields, HashWalks):
         """
         key = exact_key(key)
         name = name_of(field)
-        increment = parse_float(increment)
-        if increment - increment != 0.0:
+        amount = parse_float(increment)
+        if amount - amount != 0.0:
             raise ArgumentError("value is NaN or Infinity")
         space = self._enter()
         try:
@@ -350,7 +350,7 @@ class Hashes(TimedFields, HashWalks):
             if entry is not None:
                 former = hash_at(space, entry).get(name, 0)
                 number = parse_float(_spelled(former), "hash value is not a float")
-            total = float_sum(number, increment)
+            total = float_sum(number, amount)
             _set(space, entry, key, name, total, "hincrbyfloat")
             return total
         finally:

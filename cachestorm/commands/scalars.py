@@ -239,7 +239,7 @@ class Scalars(Edge):
         reply="bulk",
         summary="Increment the number of a key by a floating point number.",
     )
-    def incrbyfloat(self, key: str, increment: float = 1.0) -> float:
+    def incrbyfloat(self, key: str, increment: float | str = 1.0) -> float:
         """Adds to the number of a key, which counts as 0 while missing.
 
         Returns:
@@ -250,16 +250,16 @@ class Scalars(Edge):
             ArgumentError: if the sum is not finite.
         """
         key = exact_key(key)
-        increment = parse_float(increment)
+        amount = parse_float(increment)
         space = self._enter()
         try:
             entry = space.find(key)
             if entry is None:
-                total = float_sum(0.0, increment)
+                total = float_sum(0.0, amount)
                 keep_scalar(space, key, None, total, "incrbyfloat")
             else:
                 number = parse_float(short_scalar(space, entry, LONGEST_FLOAT) or b"")
-                total = float_sum(number, increment)
+                total = float_sum(number, amount)
                 space.change(entry, total, "incrbyfloat")
             return total
         finally:

@@ -158,7 +158,7 @@ class SortedSets(SortedSetRanges, SortedSetAlgebra, SortedSetPops):
         fast=True,
         summary="Increment the score of a member of a sorted set.",
     )
-    def zincrby(self, key: str, increment: float, member: object) -> float:
+    def zincrby(self, key: str, increment: float | str, member: object) -> float:
         """Adds to the score of a member, which counts as 0 while missing; the new score.
 
         Raises:

@@ -101,12 +101,17 @@ def many(given: Iterable[object] | None, what: str) -> Iterable[object]:
     """What is given where many belong.
 
     Raises:
-        TypeError: for a lone `str`, which would be taken for its letters, and for None.
+        TypeError: for a lone `str`, which would be taken for its letters; for None, and what
+            is no iterable.
     """
+    if type(given) is tuple or type(given) is list:
+        return given
     if given is None:
         raise TypeError(f"{what} is an iterable, which may be empty, not None")
     if isinstance(given, (str, bytes)):
         raise TypeError(f"{what} is an iterable: write [{given!r}], not {given!r}")
+    if not hasattr(given, "__iter__"):
+        raise TypeError(f"{what} is an iterable, not {given!r}")
     return given
 
 
@@ -135,7 +140,7 @@ def key_values(mapping: object) -> list[tuple[str, object]]:
     pairs = mapping
     if type(mapping) is dict or isinstance(mapping, Mapping):
         pairs = mapping.items()
-    elif isinstance(mapping, (str, bytes)):
+    elif isinstance(mapping, (str, bytes)) or not hasattr(mapping, "__iter__"):
         raise TypeError(f"what is set is a mapping, or pairs of key and value, not {mapping!r}")
     found: list[tuple[str, object]] = []
     for pair in cast("Iterable[object]", pairs):
@@ -146,12 +151,26 @@ def key_values(mapping: object) -> list[tuple[str, object]]:
 
 
 def pairs_of(pairs: object) -> list[tuple[object, object]]:
-    """The pairs of a mapping, or of an iterable of pairs, as a list."""
-    if type(pairs) is list:
-        return pairs
+    """The pairs of a mapping, or of an iterable of pairs, as a list.
+
+    Raises:
+        TypeError: for what is neither.
+    """
     if type(pairs) is dict or isinstance(pairs, Mapping):
         return list(pairs.items())
-    return [(first, second) for first, second in cast("Iterable[tuple[object, object]]", pairs)]
+    if type(pairs) is list:
+        # as a client's arguments come: they are not copied
+        for pair in pairs:
+            if type(pair) is not tuple or len(pair) != 2:
+                break
+        else:
+            return pairs
+    found: list[tuple[object, object]] = []
+    for pair in many(cast("Iterable[object]", pairs), "a mapping, or pairs,"):
+        if not isinstance(pair, (tuple, list)) or len(pair) != 2:
+            raise TypeError(f"a pair has two values, and {pair!r} is none")
+        found.append((pair[0], pair[1]))
+    return found
 
 
 def checked_tag(name: object) -> str:

@@ -77,13 +77,13 @@ def eval_(
 
 
 @command(
-    "EVALSHA digest:blob " + _WORDS,
+    "EVALSHA sha1:blob " + _WORDS,
     complexity="Depends on the script",
     flags=_FLAGS,
     summary="Run a script that is known, by its digest.",
 )
 def evalsha(
-    session: Session, digest: bytes, key: tuple[str, ...] = (), arg: tuple[bytes, ...] = ()
+    session: Session, sha1: bytes, key: tuple[str, ...] = (), arg: tuple[bytes, ...] = ()
 ) -> Encoded:
     """Runs a script.
 
@@ -91,7 +91,7 @@ def evalsha(
         NoScriptError: if it is not known.
     """
     with session.cache.transaction():
-        return _run(session, scripts_of(session).find(digest), key, arg, False)
+        return _run(session, scripts_of(session).find(sha1), key, arg, False)
 
 
 @command(
@@ -110,17 +110,17 @@ def eval_ro(
 
 
 @command(
-    "EVALSHA_RO digest:blob " + _READ_WORDS,
+    "EVALSHA_RO sha1:blob " + _READ_WORDS,
     complexity="Depends on the script",
     flags=f"readonly {_FLAGS}",
     summary="Run a script that is known and may not write, by its digest.",
 )
 def evalsha_ro(
-    session: Session, digest: bytes, key: tuple[str, ...] = (), arg: tuple[bytes, ...] = ()
+    session: Session, sha1: bytes, key: tuple[str, ...] = (), arg: tuple[bytes, ...] = ()
 ) -> Encoded:
     """As EVALSHA, but commands that write are refused."""
     with session.cache.transaction():
-        return _run(session, scripts_of(session).find(digest), key, arg, True)
+        return _run(session, scripts_of(session).find(sha1), key, arg, True)
 
 
 @command(
@@ -143,16 +143,16 @@ def script_load(session: Session, script: bytes) -> bytes:
 
 
 @command(
-    "SCRIPT EXISTS digest:blob [digest ...]",
+    "SCRIPT EXISTS sha1:blob [sha1 ...]",
     complexity="O(N) in the scripts asked for",
-    flags="noscript",
+    flags="noscript stale",
     summary="Tell which scripts are known.",
 )
-def script_exists(session: Session, *digest: bytes) -> list[int]:
+def script_exists(session: Session, *sha1: bytes) -> list[int]:
     """1 for each script that is known, 0 for others."""
     with session.cache.transaction():
         scripts = scripts_of(session)
-        return [int(scripts.has(each)) for each in digest]
+        return [int(scripts.has(each)) for each in sha1]
 
 
 @command(
@@ -160,7 +160,7 @@ def script_exists(session: Session, *digest: bytes) -> list[int]:
     complexity="O(N) in the scripts that are known",
     reply="ok",
     stray="SCRIPT FLUSH only support SYNC|ASYNC option",
-    flags="noscript",
+    flags="noscript stale",
     summary="Forget all scripts.",
 )
 def script_flush(session: Session, mode: str | None = None) -> None:
@@ -186,22 +186,21 @@ def script_kill(session: Session) -> None:
 
 
 @command(
-    "SCRIPT DEBUG mode:string",
+    "SCRIPT DEBUG mode:<YES | SYNC | NO> [engine:string]",
     complexity="O(1)",
     reply="ok",
+    stray="Use SCRIPT DEBUG YES/SYNC/NO",
     flags="noscript",
     summary="Refuse: there is no debugger for scripts.",
 )
-def script_debug(session: Session, mode: str) -> None:
-    """Takes NO.
+def script_debug(session: Session, mode: str, engine: str | None = None) -> None:
+    """Takes NO; there is one engine, whatever it is called.
 
     Raises:
         ArgumentError: for all else.
     """
-    if mode.upper() in ("YES", "SYNC"):
+    if mode != "NO":
         raise ArgumentError("there is no debugger for scripts")
-    if mode.upper() != "NO":
-        raise ArgumentError("Use SCRIPT DEBUG YES/SYNC/NO")
 
 
 @command(

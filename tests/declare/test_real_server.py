@@ -51,6 +51,11 @@ MEANT = {
     "client|setinfo": ({"attr", "value"}, {"libname", "libver", ""}),
     "cluster": ({"subcommand", "argument"}, None),  # there is no cluster here
     "config|get": ({"parameter"}, {"parameter"}),  # a group of one there
+    # CANCEL, SAFE and FAILOVER are newer than 7.2; with them come groups
+    "bgsave": ({"SCHEDULE"}, None),
+    "shutdown": ({"ABORT", "FORCE", "NOSAVE", "NOW", "SAVE"}, None),
+    # NO ONE is all that is taken, and reads as a host and its port
+    **{name: ({"host", "port"}, None) for name in ("replicaof", "slaveof")},
 }
 NASTY_MEANT = {
     "copy": (set(), set()),
@@ -67,6 +72,9 @@ FACTS_MEANT = {
     "sort_ro": (set(), {"movablekeys"}),  # the server counts patterns as keys
     # newer than 7.2, which refuses them with texts of their own
     **{name: (set(), {"no_multi"}) for name in ("multi", "watch")},
+    # what is generic is about keys here, and what reads, reads
+    "wait": ({"@keyspace"}, set()),
+    **{name: ({"@read"}, set()) for name in ("eval_ro", "evalsha_ro")},
     "exec": ({"skip_slowlog"}, {"skip_commandlog"}),  # Valkey's name of the log
 }
 # LCS' two keys are one spec there; SORT's patterns are specs that say nothing; those of

@@ -21,6 +21,8 @@ from cachestorm.declare.registry import REGISTRY
 EXAMPLES = examples()
 # what a server says of itself, or of its commands
 OF_ITSELF = ("COMMAND", "CONFIG", "CLIENT", "HELLO", "INFO", "AUTH", "QUIT", "TIME", "SELECT")
+# theirs has a directory to save in
+OF_ITSELF += ("SAVE", "BGSAVE", "BGREWRITEAOF")
 # options that only ours has
 OWN_WORDS = {b"TAGS"}
 EVERY_EXAMPLE = pytest.mark.parametrize(

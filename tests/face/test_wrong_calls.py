@@ -6,6 +6,7 @@ import copy
 import importlib
 import pickle
 import pkgutil
+from decimal import Decimal
 
 import pytest
 from wrong_calls import NATIVE, WRITTEN, WRONG_CALLS
@@ -13,7 +14,9 @@ from wrong_calls import NATIVE, WRITTEN, WRONG_CALLS
 import cachestorm
 import cachestorm_cli
 import cachestorm_server
-from cachestorm import COMPILED, MISSING, Cache, CacheStormError
+from cachestorm import COMPILED, MISSING, Cache, CacheStormError, Cause
+
+NAMES = {"Cache": Cache, "Cause": Cause, "Decimal": Decimal, "MISSING": MISSING}
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +33,7 @@ def cache() -> Cache:
 @pytest.mark.parametrize(("call", "kind", "text"), WRONG_CALLS)
 def test_a_wrong_call_is_refused(cache: Cache, call: str, kind: str, text: str) -> None:
     with pytest.raises(Exception) as caught:
-        eval(call, {"c": cache, "Cache": Cache, "MISSING": MISSING})
+        eval(call, NAMES | {"c": cache})
     assert sorted(cache.keys()) == ["hash", "list", "set", "string", "zset"]
     said = str(caught.value)
     if COMPILED and NATIVE.match(said):
