@@ -23,13 +23,14 @@ REQUEST: Final = 0
 SERVICE: Final = 1
 REPLY: Final = 2
 FAILURE: Final = 3
+LONG_REQUEST: Final = 4
 
 # Lua counts what it uses only while there is a limit.
 _UNLIMITED: Final = 1 << 62
 # What must be left when a script stops: for what it asks, and when it goes on: for an answer.
 _HEADROOM: Final = 1024 * 1024
 _SLACK: Final = _HEADROOM // 2
-_MODULES: Final = ("bit", "cjson")
+_MODULES: Final = ("binary", "bit", "cjson", "cmsgpack", "struct")
 # By its name the frames of the sandbox are told from those of a script.
 _LOAD: Final = b"return assert(loadstring((...), '=redis'))()"
 
@@ -55,6 +56,12 @@ class SandboxFullError(ScriptError):
 
 def _refuse(*access: object) -> NoReturn:
     raise AttributeError("scripts see no Python")
+
+
+def _unpacked(told: tuple[Any, ...]) -> tuple[Any, ...]:
+    """A request whose arguments are in a table; None is among them if one was nil."""
+    arguments = tuple(told[1].values())
+    return (REQUEST, *arguments) if len(arguments) == told[2] else (REQUEST, b"", None)
 
 
 @cache
@@ -161,6 +168,8 @@ class Sandbox:
                     answer = ask(told)
                 elif kind == SERVICE:
                     answer = serve(told)
+                elif kind == LONG_REQUEST:
+                    answer = ask(_unpacked(told))
                 else:
                     break
                 value = answer[1]

@@ -17,7 +17,7 @@ assert Theirs
 WALK = rb"""
 local prelude, modules, getinfo, getupvalue, getmetatable, getfenv = ...
 local exports = assert(loadstring(prelude, '=redis'))()
-for name, text in pairs(modules) do exports.provide(name, text) end
+for _, module in ipairs(modules) do exports.provide(module[1], module[2]) end
 local start = exports.compile('return 1', '@user_script')
 local userdata, functions, seen, queue = {}, 0, {}, {{start, 'script'}}
 local function push(value, path)
@@ -62,7 +62,7 @@ def test_nothing_that_a_script_can_reach_is_an_object_of_python() -> None:
     debug = lua.globals()[b"debug"]
     functions, userdata = walk(
         _source("prelude"),
-        lua.table_from({name.encode(): _source(name) for name in _MODULES}),
+        lua.table_from([[name.encode(), _source(name)] for name in _MODULES], recursive=True),
         debug[b"getinfo"],
         debug[b"getupvalue"],
         debug[b"getmetatable"],
@@ -173,6 +173,25 @@ def test_a_script_that_allocates_without_end_is_ended(monkeypatch: pytest.Monkey
         assert ours.eval("return 1") == b":1\r\n"
     assert digest
     ours.session.endpoint.cache._check()
+
+
+def test_a_request_may_have_as_many_arguments_as_lua_can_pass() -> None:
+    ours = Ours()
+    for count in (7, 8, 9, 10, 30, 200, 7000):
+        ours.ask(b"DEL", b"k")
+        script = (
+            f"local t = {{}} for i = 1, {count} do t[i] = i end "
+            "return redis.{call}('RPUSH', 'k', unpack(t))"
+        )
+        assert ours.eval(script.replace("{call}", "call")) == b":%d\r\n" % count
+        assert ours.eval(script.replace("{call}", "pcall")) == b":%d\r\n" % (2 * count)
+        assert ours.ask(b"LINDEX", b"k", b"-1") == b"$%d\r\n%d\r\n" % (len(str(count)), count)
+    refused = b"-ERR Lua redis lib command arguments must be strings or integers"
+    assert ours.eval(
+        "local t = {} for i = 1, 200 do t[i] = {} end redis.call(unpack(t))"
+    ).startswith(refused)
+    holes = "redis.call('RPUSH', 'k', 1, 2, 3, 4, 5, 6, 7, 8, 9, nil, 11)"
+    assert ours.eval(holes).startswith(refused)
 
 
 def test_deep_recursion_is_an_error_of_the_script() -> None:

@@ -311,7 +311,10 @@ function redis.acl_check_cmd(...)
   if select('#', ...) == 0 then
     fail('Please specify at least one argument for this redis.acl_check_cmd() call')
   end
-  return served(yield(SERVE, 'acl_check_cmd', ...))
+  -- what matters is the command, and its subcommand
+  local command, subcommand = ...
+  if subcommand == nil then return served(yield(SERVE, 'acl_check_cmd', command)) end
+  return served(yield(SERVE, 'acl_check_cmd', command, subcommand))
 end
 
 local function single(name, given, count)
@@ -455,8 +458,10 @@ end
 -- how a script is run
 
 -- What Python is told: 0 and a request, 1 and a name and arguments for `serve`, 2 and a reply in
--- RESP, 3 and the text of an error.
-local REQUEST, SERVICE, REPLY, FAILURE = 0, 1, 2, 3
+-- RESP, 3 and the text of an error, 4 and a request as a table.
+local REQUEST, SERVICE, REPLY, FAILURE, LONG_REQUEST = 0, 1, 2, 3, 4
+-- lupa makes no room on its stack for more values than this and a few
+local MOST_VALUES = 8
 local to3, in3 = false, false
 
 -- Where a stopped coroutine was in the script: the name of the chunk, and the line.
@@ -498,6 +503,13 @@ local function finished(value)
   return REPLY, concat(out)
 end
 
+-- Stops for Python, with what `redis.call` was given.
+local function ask(...)
+  local count = select('#', ...)
+  if count <= MOST_VALUES then return yield(REQUEST, ...) end
+  return yield(LONG_REQUEST, {...}, count)
+end
+
 local drive
 
 local function driven(co, name, ok, value)
@@ -518,10 +530,10 @@ drive = function(co, name, ok, first, ...)
   if not ok then return failure(co, first, name) end
   if status(co) == 'dead' then return finished(first) end
   if is_full() then return failure(co, NO_MEMORY, name) end
-  if first == ASK then return drive(co, name, resume(co, yield(REQUEST, ...))) end
+  if first == ASK then return drive(co, name, resume(co, ask(...))) end
   if first == SERVE then return drive(co, name, resume(co, yield(SERVICE, ...))) end
   if first == OWN then return failure(co, ACROSS, name) end
-  return driven(co, name, yield(REQUEST, first, ...))
+  return driven(co, name, ask(first, ...))
 end
 
 local function begin_run(resp3, seconds)
@@ -548,9 +560,15 @@ function exports.compile(text, name)
   return setfenv(f, globals)
 end
 
--- Adds a module of ours, by its source, to what scripts find.
+-- Adds a module of ours, by its source, to what scripts find; `binary` only to what modules do.
+local binary
 function exports.provide(name, text)
-  builtins[name] = protect(assert(real_loadstring(text, PREFIX))(null))
+  local module = assert(real_loadstring(text, PREFIX))(null, binary)
+  if name == 'binary' then
+    binary = module
+  else
+    builtins[name] = protect(module)
+  end
 end
 
 -- `kilobytes`: what scripts may use, beside what is here now.
