@@ -83,16 +83,12 @@ def module_help(session: Session) -> list[str]:
     group="cluster",
     complexity="O(1)",
     fast=True,
+    reply="ok",
     flags="loading stale @connection",
-    summary="Refuse, as this server is not part of a cluster.",
+    summary="Let reads be answered by this server, as they are in any case.",
 )
 def readonly(session: Session) -> None:
-    """Says that there is no cluster.
-
-    Raises:
-        CacheStormError: always.
-    """
-    raise CacheStormError(_NO_CLUSTER)
+    """Changes nothing: there is no cluster, and this server answers everything."""
 
 
 @command(
@@ -100,16 +96,12 @@ def readonly(session: Session) -> None:
     group="cluster",
     complexity="O(1)",
     fast=True,
+    reply="ok",
     flags="loading stale @connection",
-    summary="Refuse, as this server is not part of a cluster.",
+    summary="Undo READONLY.",
 )
 def readwrite(session: Session) -> None:
-    """Says that there is no cluster.
-
-    Raises:
-        CacheStormError: always.
-    """
-    raise CacheStormError(_NO_CLUSTER)
+    """Changes nothing: there is no cluster, and this server answers everything."""
 
 
 @command(

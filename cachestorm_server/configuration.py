@@ -26,6 +26,7 @@ from cachestorm.keyspace.store import DATABASES
 from cachestorm.patterns import matches
 from cachestorm_server.descriptors import make_room
 from cachestorm_server.endpoint import Endpoint
+from cachestorm_server.idle_parameters import DEFAULTS, checked
 from cachestorm_server.notifications import normalize
 from cachestorm_server.output_limits import parse_limits, parse_memory, spell_limits
 from cachestorm_server.session import Session
@@ -104,6 +105,16 @@ def _set_policy(endpoint: Endpoint, text: str, check_only: bool) -> None:
         endpoint.cache.policy = name
 
 
+def _set_query_limit(endpoint: Endpoint, text: str, check_only: bool) -> None:
+    size = parse_memory(text)
+    if size < 1024 * 1024:
+        raise ArgumentError(
+            "argument must be between 1048576 and 9223372036854775807 inclusive"
+        )
+    if not check_only:
+        endpoint.settings.max_query_bytes = size
+
+
 def _set_samples(endpoint: Endpoint, text: str, check_only: bool) -> None:
     number = _number(text, 1, MOST_SAMPLES)
     if not check_only:
@@ -141,6 +152,9 @@ def _set_tracked_keys(endpoint: Endpoint, text: str, check_only: bool) -> None:
         endpoint.tracking.look()
 
 
+# of the fixed ones: Redis would change them, and to what they are they may be set
+_FOREVER: Final = ("appendonly", "save")
+
 # In the order of their names. `None`: cannot be changed while the server runs.
 PARAMETERS: Final[dict[str, tuple[Read, Write | None]]] = {
     "appendonly": (lambda endpoint: "no", None),
@@ -151,7 +165,7 @@ PARAMETERS: Final[dict[str, tuple[Read, Write | None]]] = {
     ),
     "client-query-buffer-limit": (
         lambda endpoint: str(endpoint.settings.max_query_bytes),
-        None,
+        _set_query_limit,
     ),
     "cluster-enabled": (lambda endpoint: "no", None),
     "databases": (lambda endpoint: str(DATABASES), None),
@@ -204,6 +218,9 @@ def config_get(session: Session, *parameter: str) -> dict[str, str]:
     for name, (read, _) in PARAMETERS.items():
         if any(matches(pattern, bytes_of(name)) for pattern in patterns):
             found[name] = read(session.endpoint)
+    for name, default in DEFAULTS.items():
+        if any(matches(pattern, bytes_of(name)) for pattern in patterns):
+            found[name] = session.endpoint.settings.idle.get(name, default)
     return found
 
 
@@ -222,18 +239,29 @@ def config_set(session: Session, *rows: tuple[str, str]) -> None:
             it cannot have.
     """
     writes: dict[str, tuple[Write, str]] = {}
+    idle: list[tuple[str, str]] = []
     for given, value in rows:
         name = given.lower()
+        if name in DEFAULTS:
+            idle.append((name, value))
+            continue
         if name not in PARAMETERS:
             raise ArgumentError(
                 f"Unknown option or number of arguments for CONFIG SET - '{given}'"
             )
-        write = PARAMETERS[name][1]
+        read, write = PARAMETERS[name]
         if write is None:
+            if name in _FOREVER and read(session.endpoint) == value.lower():
+                continue
             raise _refusal(name, "can't set immutable config")
         if name in writes:
             raise _refusal(name, "duplicate parameter")
         writes[name] = (write, value)
+    for name, value in idle:
+        try:
+            checked(name, value)
+        except ArgumentError as error:
+            raise _refusal(name, str(error)) from error
     for check_only in (True, False):
         for name, (write, value) in writes.items():
             try:
@@ -243,6 +271,8 @@ def config_set(session: Session, *rows: tuple[str, str]) -> None:
             if not check_only:
                 shown = "(not shown)" if name == "requirepass" else value
                 _log.warning("%s set %s to %s", session.address or "a client", name, shown)
+    for name, value in idle:
+        session.endpoint.settings.idle[name] = checked(name, value)
 
 
 @command(

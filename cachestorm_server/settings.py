@@ -71,4 +71,6 @@ class Settings:
         self.max_query_bytes = max_query_bytes
         self.slow_log_slower_than_us: Final = slow_log_slower_than_us
         self.slow_log_max_len: Final = slow_log_max_len
+        # parameters of Redis that mean nothing here, as somebody has set them
+        self.idle: Final[dict[str, str]] = {}
         self.output_limits: dict[str, OutputLimit] = default_limits()

@@ -1,0 +1,84 @@
+"""What tools ask of a server that has no replicas, no modules and no cluster."""
+
+from __future__ import annotations
+
+import pytest
+from conversing import session_of
+
+from cachestorm import Cache
+from cachestorm.declare.registry import REGISTRY
+from cachestorm_server.endpoint import Endpoint
+from cachestorm_server.session import Session
+from cachestorm_server.settings import Settings
+
+
+@pytest.fixture
+def session() -> Session:
+    return session_of(Endpoint(Cache(), REGISTRY, Settings()))[0]
+
+
+@pytest.mark.parametrize(
+    ("line", "reply"),
+    [
+        (b"ROLE", b"*3\r\n$6\r\nmaster\r\n:0\r\n*0\r\n"),
+        (b"WAIT 1 100", b":0\r\n"),
+        (b"WAIT 1 -1", b"-ERR timeout is negative\r\n"),
+        (b"MODULE LIST", b"*0\r\n"),
+        (b"READONLY", b"+OK\r\n"),
+        (b"READWRITE", b"+OK\r\n"),
+        (b"ASKING", b"-ERR This instance has cluster support disabled\r\n"),
+        (b"REPLICAOF no one", b"+OK\r\n"),
+        (b'CONFIG SET save ""', b"+OK\r\n"),
+        (b"CONFIG SET appendonly no", b"+OK\r\n"),
+        (b"CONFIG SET hz 50 loglevel debug", b"+OK\r\n"),
+        (b"CONFIG SET zset-max-listpack-entries 64", b"+OK\r\n"),
+        (b"COMMAND LIST FILTERBY PATTERN role", b"*1\r\n$4\r\nrole\r\n"),
+        (b"COMMAND LIST FILTERBY PATTERN module|l*", b"*1\r\n$11\r\nmodule|list\r\n"),
+        (
+            b"COMMAND GETKEYSANDFLAGS SET k v",
+            b"*1\r\n*2\r\n$1\r\nk\r\n*2\r\n+OW\r\n+update\r\n",
+        ),
+    ],
+)
+def test_a_tool_is_answered_as_by_a_redis_without_the_feature(
+    session: Session, line: bytes, reply: bytes
+) -> None:
+    assert session.receive(line + b"\r\n") == reply
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"REPLICAOF host 6379",
+        b"CONFIG SET appendonly yes",
+        b"CONFIG SET hz often",
+        b"CONFIG SET loglevel loud",
+        b"SHUTDOWN SAVE",
+        b"SHUTDOWN",
+    ],
+)
+def test_what_cannot_be_is_refused(session: Session, line: bytes) -> None:
+    assert session.receive(line + b"\r\n").startswith(b"-ERR ")
+
+
+def test_a_parameter_that_means_nothing_is_shown_as_it_was_set(session: Session) -> None:
+    session.receive(b"CONFIG SET hz 50\r\n")
+    assert session.receive(b"CONFIG GET hz\r\n") == b"*2\r\n$2\r\nhz\r\n$2\r\n50\r\n"
+
+
+def test_one_wrong_value_leaves_all_as_it_was(session: Session) -> None:
+    session.receive(b"CONFIG SET hz 50 loglevel loud\r\n")
+    assert session.receive(b"CONFIG GET hz\r\n") == b"*2\r\n$2\r\nhz\r\n$2\r\n10\r\n"
+
+
+def test_shutdown_stops_the_server_without_a_reply(session: Session) -> None:
+    stopped: list[bool] = []
+    session.endpoint.shut_down = lambda: stopped.append(True)
+    assert session.receive(b"SHUTDOWN NOSAVE\r\n") == b""
+    assert (stopped, session.closing) == ([True], True)
+
+
+def test_fragmentation_is_reckoned_with_what_the_interpreter_takes(session: Session) -> None:
+    text = session.receive(b"INFO memory\r\n").decode()
+    ratio = float(text.partition("mem_fragmentation_ratio:")[2].partition("\r\n")[0])
+    assert 0.5 < ratio < 10
