@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import random
+import re
 import threading
 from pathlib import Path
 from typing import Any
@@ -225,4 +227,67 @@ def test_the_settings_of_the_program_come_before_what_was_kept(folder: Path) -> 
     cache = reopened(cache, folder, default_ttl=30)
     cache.set("a", 1)
     assert 29 < cache.ttl("a") <= 30
+    cache.close()
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork")
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+def test_a_forked_child_reads_on_and_is_told_that_it_must_not_write(folder: Path) -> None:
+    cache = Cache(data_dir=folder)
+    cache.set("a", 1)
+    child = os.fork()
+    if child == 0:
+        try:
+            assert cache.get("a") == 1
+            with pytest.raises(DurabilityError, match=re.escape(str(folder))):
+                cache.set("a", 2)
+            cache.close()
+        except BaseException:
+            os._exit(1)
+        os._exit(0)
+    assert os.waitpid(child, 0)[1] == 0
+    cache.set("b", 2)
+    with pytest.raises(DurabilityError, match="is open in another cache"):
+        Cache(data_dir=folder)
+    cache = reopened(cache, folder)
+    assert (cache.get("a"), cache.get("b")) == (1, 2)
+    cache.close()
+
+
+def test_threads_that_write_at_once_are_all_in_the_journal(folder: Path) -> None:
+    cache = Cache(data_dir=folder, aof_sync="always")
+
+    def write(number: int) -> None:
+        for each in range(20):
+            cache.hset("h", f"{number}:{each}", each)
+            cache.rpush("l", number)
+
+    threads = [threading.Thread(target=write, args=(number,)) for number in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    before = contents(cache)
+    cache = reopened(cache, folder)
+    assert contents(cache) == before
+    assert (cache.hlen("h"), cache.llen("l")) == (80, 80)
+    cache.close()
+
+
+def test_the_journal_begins_anew_by_itself_when_it_has_doubled(folder: Path) -> None:
+    cache = Cache(data_dir=folder, aof_sync="no")
+    directory = cache._directory()
+    assert directory is not None
+    for number in range(300):
+        cache.set("k", number)
+    directory.look()
+    assert list(folder.glob("*.base")) == []
+    directory.rewrite_bytes = 1000
+    directory.look()
+    (base,) = folder.glob("*.base")
+    assert base.stat().st_size < 300
+    directory.look()
+    assert [*folder.glob("*.base")] == [base]
+    cache = reopened(cache, folder)
+    assert cache.get("k") == 299
     cache.close()
