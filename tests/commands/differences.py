@@ -563,13 +563,6 @@ DIFFERENCES: Final = [
         is_more,
     ),
     Difference("OBJECT MEMORY", [ARRAY], [ARRAY], "HELP describes what ours does"),
-    Difference(
-        "READONLY READWRITE",
-        ["+OK"],
-        ["-ERR This instance has cluster support disabled"],
-        "there is no cluster, which Redis 7.2 says too",
-        "valkey",
-    ),
 ]
 
 
