@@ -21,6 +21,8 @@ from cachestorm.declare.registry import REGISTRY
 EXAMPLES = examples()
 # what a server says of itself, or of its commands
 OF_ITSELF = ("COMMAND", "CONFIG", "CLIENT", "HELLO", "INFO", "AUTH", "QUIT", "TIME", "SELECT")
+# what they answer depends on where a server keeps its data
+OF_ITSELF += ("SAVE", "BGSAVE", "BGREWRITEAOF", "LASTSAVE")
 # options that only ours has
 OWN_WORDS = {b"TAGS"}
 EVERY_EXAMPLE = pytest.mark.parametrize(
