@@ -20,6 +20,8 @@ from cachestorm_server.replies import Several
 from cachestorm_server.saving import save
 from cachestorm_server.session import Session
 
+HIGHEST_PORT: Final = 65535
+
 command: Final = partial(Declaration, group="server", connection=True)
 
 _NO_CLUSTER: Final = "This instance has cluster support disabled"
@@ -38,7 +40,7 @@ def role(session: Session) -> list[object]:
 
 
 @command(
-    "WAIT numreplicas:integer timeout:integer",
+    "WAIT numreplicas:integer timeout:pause",
     group="generic",
     complexity="O(1)",
     flags="blocking @connection",
@@ -154,8 +156,11 @@ def slaveof(session: Session, host: str, port: str) -> None:
 
 
 def _stay_master(host: str, port: str) -> None:
-    if (host.upper(), port.upper()) != ("NO", "ONE"):
-        raise ArgumentError("there is no replication: only REPLICAOF NO ONE is accepted")
+    if (host.upper(), port.upper()) == ("NO", "ONE"):
+        return
+    if not (port.isascii() and port.isdecimal() and int(port) <= HIGHEST_PORT):
+        raise ArgumentError("Invalid master port")
+    raise ArgumentError("there is no replication: only REPLICAOF NO ONE is accepted")
 
 
 @command(

@@ -24,6 +24,8 @@ command: Final = partial(Declaration, group="server", connection=True)
 @command(
     "SLOWLOG GET [count:integer]",
     complexity="O(N) in the calls returned",
+    stray="unknown subcommand or wrong number of arguments for '{subcommand}'. "
+    "Try SLOWLOG HELP.",
     flags="admin loading stale",
     summary="Return the slow calls, the newest first.",
 )

@@ -18,7 +18,7 @@ from mypy_extensions import mypyc_attr
 from cachestorm.codec import bytes_of
 from cachestorm.declare.declaration import Declaration
 from cachestorm.declare.facts import help_of
-from cachestorm.errors import ArgumentError, CacheStormError
+from cachestorm.errors import CacheStormError
 from cachestorm_server.replies import Encoded
 from cachestorm_server.scripting.scripts import Script, Scripts
 from cachestorm_server.session import Session
@@ -183,24 +183,6 @@ def script_kill(session: Session) -> None:
         NotBusyError: always.
     """
     raise NotBusyError()
-
-
-@command(
-    "SCRIPT DEBUG mode:<YES | SYNC | NO> [engine:string]",
-    complexity="O(1)",
-    reply="ok",
-    stray="Use SCRIPT DEBUG YES/SYNC/NO",
-    flags="noscript",
-    summary="Refuse: there is no debugger for scripts.",
-)
-def script_debug(session: Session, mode: str, engine: str | None = None) -> None:
-    """Takes NO; there is one engine, whatever it is called.
-
-    Raises:
-        ArgumentError: for all else.
-    """
-    if mode != "NO":
-        raise ArgumentError("there is no debugger for scripts")
 
 
 @command(

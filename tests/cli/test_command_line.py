@@ -91,7 +91,11 @@ def test_a_soft_limit_of_open_files_is_raised() -> None:
 def test_help_names_the_commands() -> None:
     done = run("--help")
     assert done.returncode == 0
-    assert re.search(r"serve .*\n +cli ", done.stdout)
+    assert re.findall(r"^ +(serve|check|cli) ", done.stdout, re.MULTILINE) == [
+        "serve",
+        "check",
+        "cli",
+    ]
 
 
 def test_help_of_serve_tells_the_defaults() -> None:
@@ -110,6 +114,7 @@ def test_help_of_serve_tells_the_defaults() -> None:
         "--log-level": config.logging.level,
         "--log-format": config.logging.format,
         "--log-output": config.logging.output,
+        "--aof-sync": config.persistence.aof_sync,
     }
     assert config.http.enabled and config.server.protected_mode
     found = {row.split()[0].rstrip(","): re.findall(r"default:\s+(\S+)\]", row) for row in rows}

@@ -235,7 +235,7 @@ DIFFERENCES: Final = [
     ),
     Difference(
         "COMMAND",
-        ["-ERR wrong number of arguments for 'command|getkeys' command", SYNTAX],
+        ["-ERR wrong number of arguments for 'command|getkeys*' command", SYNTAX],
         ["-ERR Invalid command specified", "-ERR Invalid number of arguments *", ARRAY],
         "as in Redis 7.2",
         "redis",
@@ -563,6 +563,25 @@ DIFFERENCES: Final = [
         is_more,
     ),
     Difference("OBJECT MEMORY", [ARRAY], [ARRAY], "HELP describes what ours does"),
+    Difference(
+        "SAVE BGSAVE BGREWRITEAOF",
+        ["+*", "-ERR Background *"],
+        ["-ERR nothing is kept on disk: *", "+*"],
+        "theirs has a directory to save in, and may be at it",
+    ),
+    Difference(
+        "READONLY READWRITE",
+        ["-ERR This instance has cluster support disabled"],
+        ["+OK"],
+        "as in Valkey: it changes nothing",
+        "redis",
+    ),
+    Difference(
+        "EVALSHA EVALSHA_RO",
+        ["-NOSCRIPT *"],
+        ["-NOSCRIPT *", "-ERR Number of keys *", "-ERR value is not *"],
+        "ours has Redis' words, and looks at the number of keys before the digest",
+    ),
 ]
 
 
