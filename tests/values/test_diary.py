@@ -233,7 +233,7 @@ CALLS: dict[type[Container], dict[str, Call]] = {
     },
 }
 # What only fills a container that is new, or ends one that is gone.
-BEFORE_AND_AFTER = {"take_apart", "fill", "append", "place", "rank_last"}
+BEFORE_AND_AFTER = {"take_apart", "fill", "append", "place", "place_at", "rank_last"}
 # So often for each call of another method.
 OFTEN = {"put": 6, "push": 6, "add": 4, "change": 3, "expire": 3, "remove": 2}
 
