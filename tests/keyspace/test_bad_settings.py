@@ -42,7 +42,7 @@ def test_a_listener_can_be_called(listener: object) -> None:
 
 @pytest.mark.parametrize("causes", [["deleted"], "deleted", [Cause.DELETED, None]])
 def test_a_cause_is_one_of_those_there_are(causes: list[Cause]) -> None:
-    with pytest.raises(TypeError, match="causes (are of Cause|is an iterable)"):
+    with pytest.raises(TypeError, match=r"causes (are of Cause|is an iterable)"):
         Cache().on_removed(print, causes=causes)
 
 

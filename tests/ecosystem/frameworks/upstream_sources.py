@@ -23,7 +23,7 @@ def sources(distribution: str) -> Path:
     kept.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=kept.parent) as folder:
         wanted = f"{distribution}=={version(distribution)}"
-        options = ["-q", "--no-deps", "--no-binary", ":all:", "--no-build-isolation"]
+        options = ["-q", "--no-deps", "--no-binary", ":all:"]
         command = [sys.executable, "-m", "pip", "download", *options, "-d", folder, wanted]
         subprocess.run(command, check=True)
         (archive,) = Path(folder).glob("*.tar.gz")
