@@ -131,11 +131,12 @@ $(ECOSYSTEM)/%/.installed: tests/ecosystem/packages/%.txt $(VENV)/.made
 	$(BIN)/python -m pip install -qq --target $(@D) -r $<
 	@touch $@
 
-# without npm no stamp is made, and the tests that need it say so
+# without npm, or where it brings nothing, no stamp is made, and the tests that need it say so
 $(ECOSYSTEM)/node/.installed: tests/ecosystem/packages/package.json
 	@mkdir -p $(@D) && cp $< $(@D)
 	! command -v npm >/dev/null || \
-		(npm install --prefix $(@D) --no-audit --no-fund --silent && touch $@)
+		{ timeout 240 npm install --prefix $(@D) --no-audit --no-fund --silent && touch $@; } || \
+		echo "npm brought no packages: the tests that need them say so"
 
 $(VENV)/.bench: $(VENV)/.dev pyproject.toml
 	$(call install,bench)
