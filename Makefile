@@ -135,7 +135,7 @@ $(ECOSYSTEM)/%/.installed: tests/ecosystem/packages/%.txt $(VENV)/.made
 $(ECOSYSTEM)/node/.installed: tests/ecosystem/packages/package.json
 	@mkdir -p $(@D) && cp $< $(@D)
 	! command -v npm >/dev/null || \
-		{ timeout 240 npm install --prefix $(@D) --no-audit --no-fund --silent && touch $@; } || \
+		{ timeout 240 npm install --prefix $(@D) --no-audit --no-fund --fetch-retries 1 --silent && touch $@; } || \
 		echo "npm brought no packages: the tests that need them say so"
 
 $(VENV)/.bench: $(VENV)/.dev pyproject.toml
