@@ -91,9 +91,19 @@ class CacheStormCache(BaseCache):  # type: ignore[misc]
         return self._store.exists(self._prefix + key)
 
     def set(
-        self, key: str, value: Any, timeout: Timeout = None, *, tags: Iterable[str] = ()
+        self,
+        key: str,
+        value: Any,
+        timeout: Timeout = None,
+        *,
+        tags: Iterable[str] = (),
+        if_unchanged: Any = None,
     ) -> bool:
         """Sets a key, and the tags that it can be invalidated by. Returns whether it was set.
+
+        Args:
+            if_unchanged: what `version_of_tags` returned; only if since then the key was not
+                written, and none of the tags invalidated.
 
         Raises:
             pickle.PickleError: for a value that cannot be pickled.
@@ -102,7 +112,14 @@ class CacheStormCache(BaseCache):  # type: ignore[misc]
         if ttl is not None and ttl < 0:
             self._store.delete(self._prefix + key)
             return True
-        return self._store.set(self._prefix + key, value, ttl, tags=self._tags(tags))
+        names = self._tags(tags)
+        return self._store.set(
+            self._prefix + key, value, ttl, tags=names, if_unchanged=if_unchanged
+        )
+
+    def version_of_tags(self, *tags: str) -> Any:
+        """What `set` takes as `if_unchanged`; None on a server, where that cannot be told."""
+        return self._store.version_of(*self._tags(tags))
 
     def add(
         self, key: str, value: Any, timeout: Timeout = None, *, tags: Iterable[str] = ()

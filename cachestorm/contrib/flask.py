@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from contextvars import ContextVar
 from typing import Any
 
@@ -88,7 +88,8 @@ class _Tagging(flask_caching.Cache):  # type: ignore[misc]
             raise TypeError(f"tags must be a list of names, not the string {tags!r}")
         self._parent = parent
         self._named = tags
-        self._of_call: ContextVar[Sequence[str]] = ContextVar("tags of the call", default=())
+        # the options of `set` for what the call that has just ended has made
+        self._of_call: ContextVar[dict[str, Any] | None] = ContextVar("of call", default=None)
 
     def __getattr__(self, name: str) -> Any:
         # what `init_app` gives to the cache, maybe after the function was decorated
@@ -99,8 +100,7 @@ class _Tagging(flask_caching.Cache):  # type: ignore[misc]
         return self._parent.cache
 
     def set(self, *args: Any, **kwargs: Any) -> Any:
-        tags = self._of_call.get()
-        return self._parent.set(*args, **kwargs, **({"tags": tags} if tags else {}))
+        return self._parent.set(*args, **kwargs, **(self._of_call.get() or {}))
 
     def around(self, decorate: Callable[[Any], Any]) -> Callable[[Any], Any]:
         """A decorator that remembers the tags of each call of the function itself."""
@@ -112,27 +112,32 @@ class _Tagging(flask_caching.Cache):  # type: ignore[misc]
 
             @functools.wraps(function)
             def called(*args: Any, **kwargs: Any) -> Any:
-                tags = self._tags_of(signature, args, kwargs)
+                options = self._options_of(signature, args, kwargs)
                 made = function(*args, **kwargs)
-                self._of_call.set(tags)
+                self._of_call.set(options)
                 return made
 
             @functools.wraps(function)
             async def awaited(*args: Any, **kwargs: Any) -> Any:
-                tags = self._tags_of(signature, args, kwargs)
+                options = self._options_of(signature, args, kwargs)
                 made = await function(*args, **kwargs)
-                self._of_call.set(tags)
+                self._of_call.set(options)
                 return made
 
             return decorate(awaited if inspect.iscoroutinefunction(function) else called)
 
         return decorator
 
-    def _tags_of(
+    def _options_of(
         self, signature: inspect.Signature, args: tuple[Any, ...], kwargs: dict[str, Any]
-    ) -> list[str]:
+    ) -> dict[str, Any]:
+        """The tags of a call, and what tells whether they are invalidated while it runs."""
         if callable(self._named):
-            return list(self._named(*args, **kwargs))
-        bound = signature.bind(*args, **kwargs)
-        bound.apply_defaults()
-        return [tag.format(**bound.arguments) for tag in self._named]
+            tags = list(self._named(*args, **kwargs))
+        else:
+            bound = signature.bind(*args, **kwargs)
+            bound.apply_defaults()
+            tags = [tag.format(**bound.arguments) for tag in self._named]
+        if not tags:
+            return {}
+        return {"tags": tags, "if_unchanged": self.cache.version_of_tags(*tags)}

@@ -142,6 +142,10 @@ class MemoryStore:
         """Deletes all keys with any of the tags. Returns how many; or would."""
         return int(self.cache.invalidate(*tags, dry_run=dry_run)) if tags else 0
 
+    def version_of(self, *tags: str) -> Any:
+        """What tells `set` whether since then the key was written, or a tag invalidated."""
+        return self.cache.version(tags=tags)
+
     def get_or_set(
         self,
         key: str,

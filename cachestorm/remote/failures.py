@@ -55,10 +55,11 @@ class Failures:
         logger.warning("%s: ignored %s: %s", self._shown, type(error).__name__, error)
 
 
+OF_TAGS = frozenset(["TAGS", "TAGKEYS", "INVALIDATE"])
+
+
 def _uses_tags(request: Request) -> bool:
-    return any(
-        word in ("TAGS", "INVALIDATE") for command in request.commands for word in command
-    )
+    return any(word in OF_TAGS for command in request.commands for word in command)
 
 
 def _is_unknown(message: str) -> bool:

@@ -42,7 +42,13 @@ class RemoteCache:
         return self._ask(self._requests.get_many(list(keys)))  # type: ignore[no-any-return]
 
     def set(
-        self, key: str, value: object, ttl: float | None, *, tags: Iterable[str] = ()
+        self,
+        key: str,
+        value: object,
+        ttl: float | None,
+        *,
+        tags: Iterable[str] = (),
+        if_unchanged: None = None,
     ) -> bool:
         """Sets a key. Returns whether it was set."""
         return bool(self._ask(self._requests.set(key, value, ttl, tags)))
@@ -103,6 +109,9 @@ class RemoteCache:
             TagError: if the server is not a CacheStorm server.
         """
         return int(self._ask(self._requests.invalidate(tags, dry_run)))
+
+    def version_of(self, *tags: str) -> None:
+        """None: a server does not tell what was invalidated since."""
 
     def info(self) -> dict[str, Any]:
         """What the server says of itself; nothing, if its errors are ignored and it is gone."""

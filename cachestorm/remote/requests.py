@@ -131,7 +131,11 @@ class Requests:
         return Request([("FLUSHDB",)], lambda r: bool(r[0]), False)
 
     def invalidate(self, tags: tuple[str, ...], dry_run: bool) -> Request:
-        """How many keys were deleted, or would be: then one with two tags counts twice."""
+        """How many keys were deleted, or would be."""
+        if dry_run and len(tags) > 1:
+            # a key with two of the tags counts once
+            listed: list[Command] = [("TAGKEYS", tag) for tag in tags]
+            return Request(listed, lambda r: len(set().union(*r)), 0)
         tail: Command = ("DRYRUN",) if dry_run else ()
         commands: list[Command] = [("INVALIDATE", tag, *tail) for tag in tags]
         return Request(commands, lambda r: sum(map(int, r)), 0)

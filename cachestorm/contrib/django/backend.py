@@ -316,9 +316,7 @@ class CacheStormCache(BaseCache):  # type: ignore[misc]
 
         None on a server, where that cannot be told.
         """
-        if self._memory is None:
-            return None
-        return self._memory.cache.version(tags=self._tags(tags))
+        return self._store.version_of(*self._tags(tags))
 
     def set_if_unchanged(
         self, key: Any, value: Any, timeout: Any, tags: Iterable[str], before: Any

@@ -67,6 +67,8 @@ def test_tags_delete_all_keys_that_have_them_in_all_versions(cache: CacheStormCa
     cache.set_many({"c": [1], "d": None}, tags=["u"])
     cache.get_or_set("e", lambda: "made", tags=["t"])
     assert cache.invalidate_tags("t", dry_run=True) == 3
+    assert cache.invalidate_tags("t", "u", dry_run=True) == 6
+    assert cache.invalidate_tags(dry_run=True) == 0
     assert cache.invalidate_tags("t") == 3
     assert cache.get_many(["a", "b", "c", "d", "e"]) == {"b": "text", "c": [1], "d": None}
     assert cache.invalidate_tags("t", "u") == 3
