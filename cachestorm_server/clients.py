@@ -20,12 +20,8 @@ from cachestorm_server.databases import database_of
 from cachestorm_server.info import SESSION_BYTES
 from cachestorm_server.output_limits import NORMAL, PUBSUB
 from cachestorm_server.pause import Postponed
-from cachestorm_server.session import (
-    REPLIES_OFF,
-    REPLIES_ON,
-    REPLIES_SKIP_NEXT,
-    Session,
-)
+from cachestorm_server.reply_mode import REPLIES_OFF, REPLIES_ON, REPLIES_SKIP_NEXT
+from cachestorm_server.session import Session
 
 command: Final = partial(Declaration, group="connection", connection=True)
 

@@ -21,7 +21,8 @@ from cachestorm.declare.facts import help_of
 from cachestorm.errors import ArgumentError
 from cachestorm_server.monitoring import set_monitor
 from cachestorm_server.replies import Push, Several
-from cachestorm_server.session import REPLIES_ON, Session
+from cachestorm_server.reply_mode import REPLIES_ON
+from cachestorm_server.session import Session
 
 command: Final = partial(Declaration, group="pubsub", connection=True)
 

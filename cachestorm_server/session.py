@@ -19,13 +19,6 @@ reader, the registry's plans and the encoder, and knows no command.
 6. What is rare costs one test of one flag, `guarded`, and is done in `_answer_guarded`: a
    client that has not authenticated, is in a transaction or has subscribed, one that is shown
    what others ask, and replies that are switched off.
-
-    reply mode   this reply   after the next command
-    ----------   ----------   ----------------------
-    ON           sent         ON
-    OFF          dropped      OFF
-    SKIP_NEXT    dropped      SKIP
-    SKIP         dropped      ON
 """
 
 from __future__ import annotations
@@ -49,6 +42,7 @@ from cachestorm_server.endpoint import WAKE, Endpoint
 from cachestorm_server.monitoring import set_monitor, show
 from cachestorm_server.pause import Postponed
 from cachestorm_server.replies import write_error, write_reply
+from cachestorm_server.reply_mode import AFTER, REPLIES_ON
 from cachestorm_server.requests import ProtocolError, RequestReader
 from cachestorm_server.speaker import Speaker
 from cachestorm_server.statistics import CommandStatistics
@@ -59,12 +53,6 @@ from cachestorm_server.transaction import ExecAbortError, Transaction
 REPLY_CHUNK_BYTES: Final = 1024 * 1024
 # a writer that has once grown beyond this is not kept for the next replies
 WRITER_KEEP_BYTES: Final = 128 * 1024
-
-REPLIES_ON: Final = 0
-REPLIES_OFF: Final = 1
-REPLIES_SKIP_NEXT: Final = 2
-REPLIES_SKIP: Final = 3
-_AFTER: Final = (REPLIES_ON, REPLIES_OFF, REPLIES_SKIP, REPLIES_ON)
 
 _QUEUED_LINE: Final = b"+QUEUED\r\n"
 # A browser lured into sending a request here must not get further than its first line.
@@ -323,28 +311,45 @@ class Session(Speaker):
     def answer_queued(self, plan: Plan, args: list[object], out: BytesWriter) -> None:
         """Answers a request of a transaction that is being run."""
         mark: i64 = len(out)
-        self.endpoint.commands += 1
-        outer = self._statistics
-        self._statistics = self.endpoint.statistics.of(plan)
-        began_ns = self._statistics.begin(args)
         try:
-            reply = self._run(plan, args)
+            reply = self.answer_within(plan, args)
             if reply is NULL_ARRAY and plan.declaration.reply == "moved":
                 # nothing to move where nothing waits is no element, not the end of a wait
                 reply = None
             write_reply(out, reply, self.resp3)
         except CacheStormError as error:
-            self._refuse(error.resp, mark, out, isinstance(error, ArityError))
+            out.truncate(mark)
+            write_error(out, error.resp)
         except Exception:
             _log.exception("command %r failed", args[0])
             self._refuse("ERR internal error", mark, out, False)
-        if began_ns != 0:
-            self._time(began_ns, args)
-        self._statistics = outer
+
+    def answer_within(self, plan: Plan, args: list[object]) -> object:
+        """The reply to a request of a transaction or a script: counted and noted as others are.
+
+        Raises:
+            CacheStormError: what it is refused with.
+        """
+        outer = self._statistics
+        self._statistics = self.endpoint.statistics.of(plan)
+        self.endpoint.commands += 1
+        began_ns = self._statistics.begin(args)
+        try:
+            return self._run(plan, args)
+        except CacheStormError as error:
+            self._count_refusal(error.resp, isinstance(error, ArityError))
+            raise
+        finally:
+            if began_ns != 0:
+                self._time(began_ns, args)
+            self._statistics = outer
 
     def _refuse(self, text: str, mark: i64, out: BytesWriter, is_not_run: bool) -> None:
         out.truncate(mark)
         write_error(out, text)
+        self._count_refusal(text, is_not_run)
+
+    def _count_refusal(self, text: str, is_not_run: bool) -> None:
         self.endpoint.errors += 1
         self.endpoint.statistics.refused(self._statistics, text, is_not_run)
 
@@ -368,7 +373,7 @@ class Session(Speaker):
         """Ends a reply of a guarded session: drops it if it is not wanted, adds pushes."""
         if self.reply_mode != REPLIES_ON:
             out.truncate(mark)
-            self.reply_mode = _AFTER[self.reply_mode]
+            self.reply_mode = AFTER[self.reply_mode]
         self._catch_up(out)
         self.watch_over()
 
@@ -403,7 +408,7 @@ class Session(Speaker):
         if self.id in self.endpoint.monitors:
             set_monitor(self, False)
 
-    # -- what happens unasked
+    # -- what happens unasked, and the long command
 
     def take(self, posted: object) -> None:
         """What was posted to this session: a push, or that its long command is awake."""
@@ -436,8 +441,6 @@ class Session(Speaker):
 
     def _wake(self) -> None:
         self.endpoint.post(self.id, WAKE)
-
-    # -- the long command
 
     def _resume(self, out: BytesWriter) -> None:
         """One more slice of the long command; of one that sleeps, a look at what has come."""

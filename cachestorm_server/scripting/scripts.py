@@ -222,14 +222,11 @@ class Run:
         session = self._session
         try:
             plan = self._find(argv)
-            session.endpoint.commands += 1
-            target = session if plan.declaration.connection else session.cache
-            reply = plan.answer(target, argv)
+            reply = session.answer_within(plan, argv)
             if reply is NULL_ARRAY and plan.declaration.reply == "moved":
                 reply = None
             return True, to_lua(reply, self._resp3, self._table)
         except CacheStormError as error:
-            session.endpoint.errors += 1
             return False, bytes_of(error.resp)
         except Exception:
             _log.exception("command %r failed in a script", argv[0])

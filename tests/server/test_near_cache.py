@@ -238,3 +238,21 @@ def test_redis_py_asks_no_server_for_what_it_keeps(server: RunningServer) -> Non
     assert [near.get("k") for _ in range(5)] == [b"v"] * 5
     assert int(server.endpoint.commands) == before
     near.close()
+
+
+def test_redis_py_is_told_of_keys_that_a_script_has_read(server: RunningServer) -> None:
+    near = redis.Redis(port=server.port, protocol=3, decode_responses=True)
+    told: list[object] = []
+    with near.client() as client:
+        connection = client.connection
+        connection._parser.set_invalidation_push_handler(told.append)
+        client.execute_command("CLIENT", "TRACKING", "ON")
+        server.endpoint.cache.set("page", "1")
+        assert client.eval("return redis.call('GET', KEYS[1])", 1, "page") == "1"
+        server.endpoint.cache.set("page", "2")
+        deadline = time.monotonic() + 10
+        while not told:
+            client.ping()
+            assert time.monotonic() < deadline
+    near.close()
+    assert told[0][1] == ["page"]  # type: ignore[index]
