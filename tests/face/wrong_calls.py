@@ -3,24 +3,16 @@
 A row is the call, as text on a cache `c` that holds a key of each type, the class of the
 error, and a piece of its text that names the value, the argument and the rule.
 
-1. Where a parameter is declared as `int`, `str`, `bool` or a class, compiled code refuses
-   another type before the method is entered, with mypyc's own TypeError, such as
-   `str object expected; got int`. So it does an unknown keyword. NATIVE is what it says.
+What compiled code refuses by its types is called once more as source, which says why: see
+`cachestorm/refused_calls.py`.
 """
 
 from __future__ import annotations
 
 import inspect
-import re
 from collections.abc import Iterator
 
 from cachestorm import Cache
-
-NATIVE = re.compile(
-    r"^(union\[[\w., ]+\]|[\w.]+( or None)?) object expected; got \w+$"
-    r"|^'\w+' is an invalid keyword argument for \w+\(\)$"
-    r"|^\w+\(\) takes at most \d+ arguments? \(\d+ given\)$"
-)
 
 WRITTEN: list[tuple[str, str, str]] = [
     # times
