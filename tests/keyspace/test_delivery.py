@@ -172,27 +172,25 @@ def test_a_thread_tells_no_effect_that_was_recorded_after_its_own() -> None:
     assert not cache._store.effects._waiting
 
 
-def test_the_longest_write_of_many_threads_takes_about_as_many_calls_of_a_listener() -> None:
+def test_of_many_threads_that_write_no_more_effects_wait_than_there_are_threads() -> None:
+    # With the test above: no write waits for more calls than that. How long those take is a
+    # matter of `make bench BENCH=listeners`, for a scheduler may stop any thread for a while.
     cache = Cache()
     threads = 4
-    calls: list[float] = []
-    writes: list[float] = []
+    waiting: list[int] = []
 
     def listener(effect: Effect) -> None:
-        began = time.perf_counter()
         time.sleep(0.0001)
-        calls.append(time.perf_counter() - began)
+        waiting.append(len(cache._store.effects._queue))
 
     def write(number: int) -> None:
-        for turn in range(10_000 // threads):
-            began = time.perf_counter()
+        for turn in range(2_000 // threads):
             cache.set(f"{number}:{turn}", turn)
-            writes.append(time.perf_counter() - began)
 
     cache.listen(listener)
     in_threads(threads, write)
-    assert len(calls) == len(writes) == 10_000
-    assert max(writes) <= (threads + 2) * max(calls)
+    assert len(waiting) == 2_000
+    assert 1 <= max(waiting) < threads
 
 
 def test_a_listener_that_raises_anything_takes_nothing_from_the_others(
