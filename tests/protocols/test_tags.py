@@ -25,7 +25,9 @@ def test_settag_replaces_value_type_ttl_and_all_tags(protocol: Protocol) -> None
 
 def test_settag_wants_a_tag(protocol: Protocol) -> None:
     protocol.gives("-ERR wrong number of arguments for 'settag' command", "SETTAG", "k", "v")
-    protocol.gives("-ERR invalid tag name", "SETTAG", "k", "v", "")
+    protocol.gives(
+        "-ERR invalid tag name: it has 1 to 1024 bytes of UTF-8", "SETTAG", "k", "v", ""
+    )
     protocol.gives(0, "EXISTS", "k")
 
 
@@ -254,9 +256,13 @@ def test_asking_about_a_key_is_no_access(protocol: Protocol, name: str) -> None:
 
 def test_a_tag_has_at_most_1024_bytes(protocol: Protocol) -> None:
     protocol.gives("OK", "SETTAG", "k", "v", "x" * 1024)
-    protocol.gives("-ERR invalid tag name", "SETTAG", "k", "v", "x" * 1025)
-    protocol.gives("-ERR invalid tag name", "TAGCOUNT", "é" * 513)
-    protocol.gives("-ERR invalid tag name", "INVALIDATE", "")
+    protocol.gives(
+        "-ERR invalid tag name: it has 1 to 1024 bytes of UTF-8", "SETTAG", "k", "v", "x" * 1025
+    )
+    protocol.gives(
+        "-ERR invalid tag name: it has 1 to 1024 bytes of UTF-8", "TAGCOUNT", "é" * 513
+    )
+    protocol.gives("-ERR invalid tag name: it has 1 to 1024 bytes of UTF-8", "INVALIDATE", "")
 
 
 def test_the_example_of_the_readme_works_line_by_line(protocol: Protocol) -> None:
