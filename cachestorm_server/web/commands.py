@@ -7,11 +7,13 @@ in slices, between which others are served.
 from __future__ import annotations
 
 import asyncio
+from base64 import b64encode
 from time import perf_counter
 from typing import Final
 
 from aiohttp import web
 
+from cachestorm.codec import bytes_of
 from cachestorm.errors import ArgumentError
 from cachestorm_server.endpoint import Endpoint
 from cachestorm_server.json_commands import (
@@ -169,6 +171,11 @@ def answered(status: int, answer: dict[str, object]) -> web.Response:
     if status == OK_STATUS:
         return json_response(dumped(answer))
     return problem_of(status, answer)
+
+
+def wire_of(text: str) -> object:
+    """A key or a tag as a word of a command in JSON, whatever its bytes."""
+    return {"base64": b64encode(bytes_of(text)).decode("ascii")}
 
 
 def _check_length(commands: list[object]) -> None:

@@ -28,9 +28,10 @@ from cachestorm.entry_info import EntryInfo
 from cachestorm.errors import ArgumentError
 from cachestorm.markers import MISSING, UNSET
 from cachestorm_server.endpoint import Endpoint
-from cachestorm_server.web.commands import Commands, answered
+from cachestorm_server.web.commands import Commands, answered, wire_of
 from cachestorm_server.web.overview import existing
 from cachestorm_server.web.routes import Call, Parameter, Route, serves
+from cachestorm_server.web.tags import CDN_TAGS, cdn_tags
 from cachestorm_server.web.wire import (
     HttpError,
     body_of,
@@ -81,6 +82,7 @@ _WRITTEN: Final = (
     Parameter("tag", "One tag, as it is.", repeats=True),
     Parameter(TTL_HEADER, "As `ttl`.", header=True),
     Parameter(TAGS_HEADER, "As `tags`; a comma in a tag is `%2C`.", header=True),
+    *CDN_TAGS,
 )
 
 
@@ -241,17 +243,11 @@ class Entries:
         self, call: Call, cache: Cache, entry: EntryInfo[object], headers: dict[str, str]
     ) -> web.Response:
         name, *rest = _WHOLE[entry.type]
-        document = {"command": [name, {"base64": _base64(entry.key)}, *rest]}
+        document = {"command": [name, wire_of(entry.key), *rest]}
         status, answer = await self._commands.answer(document, cache.name, call.request)
         if "result" not in answer:
             return answered(status, answer)
         return web.Response(body=dumped(answer["result"]), headers=headers)
-
-
-def _base64(key: str) -> str:
-    from base64 import b64encode
-
-    return b64encode(bytes_of(key)).decode("ascii")
 
 
 def _headers_of(entry: EntryInfo[object], etag: str) -> dict[str, str]:
@@ -300,7 +296,7 @@ def _tags_of(call: Call) -> list[str]:
     """The tags to be, the type of the body among them; each once."""
     query = call.query
     tags = [tag.strip() for tag in (query.text("tags") or "").split(",")]
-    tags += query.texts("tag")
+    tags += [*query.texts("tag"), *cdn_tags(query)]
     for given in (query.text(TAGS_HEADER) or "").split(","):
         tags.append(text_of(unquote_to_bytes(bytes_of(given.strip()))))
     media_type = call.request.headers.get("Content-Type", "").strip()

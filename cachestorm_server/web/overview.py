@@ -44,8 +44,8 @@ LIMIT: Final = Parameter(
 )
 CURSOR: Final = Parameter("cursor", "Where the page before ended.", INTEGER)
 MATCH: Final = Parameter("match", "Only names that this glob pattern matches.")
-_IN_QUERY: Final = Parameter("namespace", "The namespace; it is not created.")
-_PAGED: Final = (LIMIT, CURSOR, MATCH, _IN_QUERY, NAMESPACE)
+IN_QUERY: Final = Parameter("namespace", "The namespace; it is not created.")
+_PAGED: Final = (LIMIT, CURSOR, MATCH, IN_QUERY, NAMESPACE)
 
 
 class Overview:

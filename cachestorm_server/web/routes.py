@@ -219,7 +219,7 @@ def read_query(request: web.BaseRequest, declared: tuple[Parameter, ...]) -> Que
     """The parameters of a request, whatever their bytes.
 
     Raises:
-        ArgumentError: for one that is not declared, or comes twice.
+        ArgumentError: for one that is not declared, comes twice, or is not of its kind.
     """
     in_query = [each for each in declared if not each.header]
     found: dict[str, list[str]] = {}
@@ -242,4 +242,10 @@ def read_query(request: web.BaseRequest, declared: tuple[Parameter, ...]) -> Que
                 raise ArgumentError(f"the header {parameter.name} is given twice")
             if given:
                 found[parameter.name] = [text_of(bytes_of(each)) for each in given]
-    return Query(declared, found)
+    query = Query(declared, found)
+    for parameter in declared:
+        if parameter.kind == INTEGER:
+            query.number(parameter.name)
+        elif parameter.kind == BOOLEAN:
+            query.flag(parameter.name)
+    return query

@@ -30,6 +30,7 @@ from cachestorm_server.web.commands import Commands
 from cachestorm_server.web.entries import Entries
 from cachestorm_server.web.overview import Overview
 from cachestorm_server.web.routes import Call, Route, Routes, declared_by, read_query
+from cachestorm_server.web.tags import Tags
 from cachestorm_server.web.wire import (
     HttpError,
     JsonServer,
@@ -125,6 +126,7 @@ class HttpServer:
             self._commands,
             Overview(self._endpoint),
             Entries(self._endpoint, self._commands, self.settings.max_body_bytes),
+            Tags(self._endpoint, self._commands),
         ]
         for part in parts:
             for route, handler in declared_by(part):
