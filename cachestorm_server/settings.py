@@ -21,6 +21,7 @@ INFO_PATH: Final = "/info"
 KEYS_PATH: Final = "/keys"
 TAGS_PATH: Final = "/tags"
 MEMORY_PATH: Final = "/memory"
+READY_PATH: Final = "/ready"
 HTTP_PATHS: Final = (
     COMMANDS_PATH,
     HEALTH_PATH,
@@ -28,6 +29,16 @@ HTTP_PATHS: Final = (
     KEYS_PATH,
     TAGS_PATH,
     MEMORY_PATH,
+    READY_PATH,
+    "/",
+    "/v1/clients",
+    "/v1/config",
+    "/v1/events",
+    "/v1/hot-keys",
+    "/v1/namespaces",
+    "/v1/slow-log",
+    "/v1/stats",
+    "/v1/tags",
 )
 
 

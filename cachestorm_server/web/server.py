@@ -26,8 +26,10 @@ from cachestorm_server.listening import BACKLOG, bound_sockets
 from cachestorm_server.settings import HTTP_PATHS
 from cachestorm_server.turns import end_of
 from cachestorm_server.web.access import Access
+from cachestorm_server.web.administration import Administration
 from cachestorm_server.web.commands import Commands
 from cachestorm_server.web.entries import Entries
+from cachestorm_server.web.events import Events
 from cachestorm_server.web.overview import Overview
 from cachestorm_server.web.routes import Call, Route, Routes, declared_by, read_query
 from cachestorm_server.web.tags import Tags
@@ -77,6 +79,7 @@ class HttpServer:
         self._endpoint: Final = endpoint
         self._access: Final = Access(endpoint.settings, self.settings.bind, self.settings.hosts)
         self._commands: Final = Commands(endpoint, self.settings.max_body_bytes)
+        self._events: Final = Events(endpoint, self._commands)
         self._routes: Final = self._collected()
         self._runner: web.ServerRunner | None = None
         self._port = self.settings.port
@@ -107,6 +110,7 @@ class HttpServer:
 
     async def stop(self) -> None:
         """Stops listening; answers under way have a moment to finish."""
+        self._events.close()
         if self._runner is not None:
             runner, self._runner = self._runner, None
             await runner.cleanup()
@@ -127,6 +131,8 @@ class HttpServer:
             Overview(self._endpoint),
             Entries(self._endpoint, self._commands, self.settings.max_body_bytes),
             Tags(self._endpoint, self._commands),
+            Administration(self._endpoint, self._commands),
+            self._events,
         ]
         for part in parts:
             for route, handler in declared_by(part):
