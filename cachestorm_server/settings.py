@@ -22,6 +22,8 @@ KEYS_PATH: Final = "/keys"
 TAGS_PATH: Final = "/tags"
 MEMORY_PATH: Final = "/memory"
 READY_PATH: Final = "/ready"
+DOCS_PATH: Final = "/docs"
+OPENAPI_PATH: Final = "/openapi.json"
 HTTP_PATHS: Final = (
     COMMANDS_PATH,
     HEALTH_PATH,
@@ -30,6 +32,8 @@ HTTP_PATHS: Final = (
     TAGS_PATH,
     MEMORY_PATH,
     READY_PATH,
+    DOCS_PATH,
+    OPENAPI_PATH,
     "/",
     "/v1/clients",
     "/v1/config",

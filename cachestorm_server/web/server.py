@@ -31,6 +31,7 @@ from cachestorm_server.web.commands import Commands
 from cachestorm_server.web.entries import Entries
 from cachestorm_server.web.events import Events
 from cachestorm_server.web.overview import Overview
+from cachestorm_server.web.pages import Pages
 from cachestorm_server.web.routes import Call, Route, Routes, declared_by, read_query
 from cachestorm_server.web.tags import Tags
 from cachestorm_server.web.wire import (
@@ -133,6 +134,7 @@ class HttpServer:
             Tags(self._endpoint, self._commands),
             Administration(self._endpoint, self._commands),
             self._events,
+            Pages(self._endpoint.registry, lambda: self._routes.all),
         ]
         for part in parts:
             for route, handler in declared_by(part):
