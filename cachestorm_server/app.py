@@ -30,7 +30,7 @@ from cachestorm_server.server import RespServer
 from cachestorm_server.settings import Settings
 
 if TYPE_CHECKING:
-    from cachestorm_server.http import HttpServer
+    from cachestorm_server.web.server import HttpServer
 
 _log = logging.getLogger("cachestorm")
 
@@ -243,7 +243,7 @@ async def _open(
 def _make_http(application: Application) -> HttpServer:
     """The HTTP endpoint; imported only here, because it takes longer than all the rest."""
     try:
-        from cachestorm_server.http import HttpServer, HttpSettings
+        from cachestorm_server.web.server import HttpServer, HttpSettings
     except ImportError as error:
         raise ServeError(
             "the HTTP endpoint needs aiohttp: pip install 'cachestorm[server]', or --no-http"

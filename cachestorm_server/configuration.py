@@ -155,6 +155,10 @@ def _set_tracked_keys(endpoint: Endpoint, text: str, check_only: bool) -> None:
 # of the fixed ones: Redis would change them, and to what they are they may be set
 _FOREVER: Final = ("appendonly", "save")
 
+# never shown to anybody who does not ask by CONFIG GET
+SECRETS: Final = frozenset({"requirepass"})
+HIDDEN: Final = "(not shown)"
+
 # In the order of their names. `None`: cannot be changed while the server runs.
 PARAMETERS: Final[dict[str, tuple[Read, Write | None]]] = {
     "appendonly": (lambda endpoint: "no", None),
@@ -269,7 +273,7 @@ def config_set(session: Session, *rows: tuple[str, str]) -> None:
             except ArgumentError as error:
                 raise _refusal(name, str(error)) from error
             if not check_only:
-                shown = "(not shown)" if name == "requirepass" else value
+                shown = HIDDEN if name in SECRETS else value
                 _log.warning("%s set %s to %s", session.address or "a client", name, shown)
     for name, value in idle:
         session.endpoint.settings.idle[name] = checked(name, value)

@@ -21,6 +21,9 @@ INFO_PATH: Final = "/info"
 KEYS_PATH: Final = "/keys"
 TAGS_PATH: Final = "/tags"
 MEMORY_PATH: Final = "/memory"
+READY_PATH: Final = "/ready"
+DOCS_PATH: Final = "/docs"
+OPENAPI_PATH: Final = "/openapi.json"
 HTTP_PATHS: Final = (
     COMMANDS_PATH,
     HEALTH_PATH,
@@ -28,6 +31,18 @@ HTTP_PATHS: Final = (
     KEYS_PATH,
     TAGS_PATH,
     MEMORY_PATH,
+    READY_PATH,
+    DOCS_PATH,
+    OPENAPI_PATH,
+    "/",
+    "/v1/clients",
+    "/v1/config",
+    "/v1/events",
+    "/v1/hot-keys",
+    "/v1/namespaces",
+    "/v1/slow-log",
+    "/v1/stats",
+    "/v1/tags",
 )
 
 

@@ -14,9 +14,10 @@ from typing import Final, cast
 
 from mypy_extensions import i64, mypyc_attr, trait
 
-from cachestorm.codec import sort_by_bytes
+from cachestorm.codec import bytes_of, sort_by_bytes
 from cachestorm.commands.edge import Edge
 from cachestorm.declare.declaration import Declaration
+from cachestorm.entry import Entry
 from cachestorm.errors import ArityError
 from cachestorm.keyspace.keyspace import Keyspace
 from cachestorm.keyspace.tag_nodes import tag_names_of
@@ -68,6 +69,10 @@ class Softening(CountingStale):
 def _reached(space: Keyspace, tags: list[str], cascade: bool) -> dict[str, str]:
     """What an invalidation reaches: see `TagIndex.descent`."""
     return space.tags.hierarchy.descent(tags) if cascade else dict.fromkeys(tags, "")
+
+
+def _bytes_of_both(link: tuple[str, str]) -> tuple[bytes, bytes]:
+    return bytes_of(link[0]), bytes_of(link[1])
 
 
 def _found(space: Keyspace, reached: Iterable[str]) -> int:
@@ -299,6 +304,60 @@ class Tags(Edge):
         finally:
             self._leave()
         return int(stop), names
+
+    def tag_key_scan(
+        self, tag: str, cursor: int = 0, count: int = 1000
+    ) -> tuple[int, list[str]]:
+        """One page of a walk over the keys that bear a tag, in no order. O(N) in the page.
+
+        It promises what `tag_scan` does, whose arguments it takes.
+
+        Example:
+            >>> from cachestorm import Cache
+            >>> cache = Cache()
+            >>> cache.set("k", 1, tags=["t"])
+            True
+            >>> cache.tag_key_scan("t")
+            (0, ['k'])
+        """
+        name = checked_tag(tag)
+        cursor = exact_int(cursor)
+        count = exact_int(count)
+        keys: list[str] = []
+        stop: i64 = 0
+        space = self._enter()
+        try:
+            node = space.tags.nodes.get(name)
+            members: list[Entry] = [] if node is None else node.members
+            place = walk_start(cursor, i64(len(members)), count)
+            if count < place:
+                stop = place - count
+            while place > stop:
+                place -= 1
+                entry = members[place]
+                if entry.index >= 0 and space.fate(entry) is None:
+                    keys.append(entry.key)
+        finally:
+            self._leave()
+        return int(stop), keys
+
+    def tag_links(self) -> list[tuple[str, str]]:
+        """All links between tags, each as a parent and its child, sorted by their bytes.
+
+        Example:
+            >>> from cachestorm import Cache
+            >>> cache = Cache()
+            >>> cache.taglink("shop", "shop:books")
+            True
+            >>> cache.tag_links()
+            [('shop', 'shop:books')]
+        """
+        space = self._enter()
+        try:
+            links = space.tags.hierarchy.links()
+        finally:
+            self._leave()
+        return sorted(links, key=_bytes_of_both)
 
     @command(
         "TAGLINK parent:tag child:tag",
