@@ -27,6 +27,7 @@ import logging
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from ipaddress import ip_address
+from ssl import SSLContext
 from time import perf_counter
 from typing import Final
 from urllib.parse import urlsplit
@@ -107,6 +108,7 @@ class HttpSettings:
         max_body_bytes: the largest request.
         hosts: names that the endpoint may be called by without a password.
         metrics_path: empty: no metrics.
+        tls: what HTTPS is spoken with; None: HTTP.
     """
 
     bind: tuple[str, ...] = ("127.0.0.1",)
@@ -114,6 +116,7 @@ class HttpSettings:
     max_body_bytes: int = 16 * 1024 * 1024
     hosts: tuple[str, ...] = ()
     metrics_path: str = "/metrics"
+    tls: SSLContext | None = None
 
 
 class HttpServer:
@@ -152,7 +155,9 @@ class HttpServer:
         await runner.setup()
         try:
             for bound in await bound_sockets(self.settings.bind, self._port):
-                await web.SockSite(runner, bound, backlog=BACKLOG).start()
+                await web.SockSite(
+                    runner, bound, backlog=BACKLOG, ssl_context=self.settings.tls
+                ).start()
             self._port = runner.addresses[0][1]
         except BaseException:
             await runner.cleanup()
