@@ -66,6 +66,48 @@ def serve(
     port: Annotated[
         Text, typer.Option("--port", metavar="PORT", help=_by_default("6380", "RESP port."))
     ] = None,
+    unixsocket: Annotated[
+        Text,
+        typer.Option("--unixsocket", metavar="PATH", help="Socket of Unix to listen on too."),
+    ] = None,
+    unixsocketperm: Annotated[
+        Text,
+        typer.Option(
+            "--unixsocketperm", metavar="MODE", help=_by_default("0700", "Its permissions.")
+        ),
+    ] = None,
+    tls_port: Annotated[
+        Text,
+        typer.Option(
+            "--tls-port", metavar="PORT", help=_by_default("0", "RESP over TLS; 0: none.")
+        ),
+    ] = None,
+    tls_cert_file: Annotated[
+        Text, typer.Option("--tls-cert-file", metavar="FILE", help="Certificate, in PEM.")
+    ] = None,
+    tls_key_file: Annotated[
+        Text, typer.Option("--tls-key-file", metavar="FILE", help="Its key, in PEM.")
+    ] = None,
+    tls_ca_cert_file: Annotated[
+        Text,
+        typer.Option(
+            "--tls-ca-cert-file", metavar="FILE", help="Who signs certificates of clients."
+        ),
+    ] = None,
+    tls_auth_clients: Annotated[
+        Text,
+        typer.Option(
+            "--tls-auth-clients",
+            metavar="WHEN",
+            help=_by_default("none", "none, optional or required: certificates of clients."),
+        ),
+    ] = None,
+    tls_http: Annotated[
+        bool | None,
+        typer.Option(
+            "--tls-http/--no-tls-http", help=_by_default("--no-tls-http", "Speak HTTPS.")
+        ),
+    ] = None,
     http_port: Annotated[
         Text,
         typer.Option(
@@ -172,6 +214,14 @@ def serve(
     rows: dict[str, tuple[str, object]] = {
         "server.bind": ("--bind", bind),
         "server.port": ("--port", port),
+        "server.unixsocket": ("--unixsocket", unixsocket),
+        "server.unixsocketperm": ("--unixsocketperm", unixsocketperm),
+        "tls.port": ("--tls-port", tls_port),
+        "tls.cert_file": ("--tls-cert-file", tls_cert_file),
+        "tls.key_file": ("--tls-key-file", tls_key_file),
+        "tls.ca_file": ("--tls-ca-cert-file", tls_ca_cert_file),
+        "tls.client_auth": ("--tls-auth-clients", tls_auth_clients),
+        "tls.http": ("--tls-http", tls_http),
         "server.max_connections": ("--max-connections", max_connections),
         "server.protected_mode": ("--protected-mode", protected_mode),
         "plugins.metrics.port": ("--http-port", http_port),
