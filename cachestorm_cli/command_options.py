@@ -107,7 +107,7 @@ def _collect(
 ) -> None:
     if node.shape == ONEOF and not node.token:
         if (node.is_tokens_only and not node.optional) or node.is_clauses:
-            # said in its place: a choice that is needed (LEFT), and clauses, which have an order
+            # a choice that is needed (LEFT), and clauses, which have an order: no options
             return
         for index, child in enumerate(node.children):
             _collect(child, at, (*order, index), parameters, found)
