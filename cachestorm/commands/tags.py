@@ -26,6 +26,7 @@ from cachestorm.operations.counting import CountingStale, CountingTag
 from cachestorm.operations.long_command import LongCommand
 from cachestorm.operations.names import checked_tag, checked_tags, exact_int, exact_key
 from cachestorm.operations.string_values import kind_of
+from cachestorm.patterns import matches
 
 command: Final = partial(Declaration, group="tags", own=True)
 
@@ -269,7 +270,15 @@ class Tags(Edge):
                 return count
         return int(tags.count(checked_tag(tag)))
 
-    def tag_scan(self, cursor: int = 0, count: int = 1000) -> tuple[int, list[str]]:
+    @command(
+        "TAGSCAN cursor [MATCH match:pattern] [COUNT count:scan-count]",
+        complexity="O(1) a call, O(N) for a whole walk",
+        reply="scan",
+        summary="Walk the tags that have keys a page at a time.",
+    )
+    def tag_scan(
+        self, cursor: int = 0, count: int = 1000, match: str | None = None
+    ) -> tuple[int, list[str]]:
         """One page of a walk over the tags that have keys, in no order. O(N) in the page.
 
         A tag that has keys from the start of the walk to its end is given at least once,
@@ -278,6 +287,7 @@ class Tags(Edge):
         Args:
             cursor: 0 to begin, then what the call before gave.
             count: how many tags to look at.
+            match: a glob pattern.
 
         Returns:
             The next cursor and a page of tags.
@@ -288,6 +298,7 @@ class Tags(Edge):
         cursor = exact_int(cursor)
         count = exact_int(count)
         names: list[str] = []
+        glob = None if match is None else bytes_of(match)
         stop: i64 = 0
         space = self._enter()
         try:
@@ -303,6 +314,8 @@ class Tags(Edge):
                     names.append(node.mark.name)
         finally:
             self._leave()
+        if glob is not None:
+            names = [name for name in names if matches(glob, bytes_of(name))]
         return int(stop), names
 
     def tag_key_scan(
@@ -412,3 +425,21 @@ class Tags(Edge):
             return space.tags.hierarchy.children(name)
         finally:
             self._leave()
+
+    @command(
+        "TAGLINKS",
+        complexity="O(N log N) in the links",
+        summary="Return all links between tags, each a parent and a child, sorted.",
+    )
+    def taglinks(self) -> list[list[str]]:
+        """All links between tags, each a parent and a child, in the order of their bytes."""
+        space = self._enter()
+        try:
+            links = space.tags.hierarchy.links()
+        finally:
+            self._leave()
+        return [[parent, child] for parent, child in sorted(links, key=_bytes_of_link)]
+
+
+def _bytes_of_link(link: tuple[str, str]) -> tuple[bytes, bytes]:
+    return bytes_of(link[0]), bytes_of(link[1])

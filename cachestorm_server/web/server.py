@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
+from ssl import SSLContext
 from typing import Final
 
 from aiohttp import web
@@ -55,6 +56,7 @@ class HttpSettings:
         max_body_bytes: the largest request.
         hosts: names that the endpoint may be called by without a password.
         metrics_path: empty: no metrics.
+        tls: what HTTPS is spoken with; None: HTTP.
     """
 
     bind: tuple[str, ...] = ("127.0.0.1",)
@@ -62,6 +64,7 @@ class HttpSettings:
     max_body_bytes: int = 16 * 1024 * 1024
     hosts: tuple[str, ...] = ()
     metrics_path: str = "/metrics"
+    tls: SSLContext | None = None
 
 
 class HttpServer:
@@ -101,7 +104,9 @@ class HttpServer:
         await runner.setup()
         try:
             for bound in await bound_sockets(self.settings.bind, self._port):
-                await web.SockSite(runner, bound, backlog=BACKLOG).start()
+                await web.SockSite(
+                    runner, bound, backlog=BACKLOG, ssl_context=self.settings.tls
+                ).start()
             self._port = runner.addresses[0][1]
         except BaseException:
             await runner.cleanup()
