@@ -37,6 +37,7 @@ CASES = (
     "wire",
     "conversations",
     "django_cache",
+    "django_page",
     "dispatch",
     "startup",
 )

@@ -1,0 +1,170 @@
+"""The case of a Django page under load: what it counts, and what it concludes and draws."""
+
+from __future__ import annotations
+
+import xml.etree.ElementTree as ElementTree
+from collections.abc import Iterator
+from pathlib import Path
+from time import monotonic
+from typing import Any
+
+import pytest
+
+from tests.benchmarks.bars import Panel, draw
+from tests.benchmarks.django_page import (
+    COLUMNS,
+    HITS,
+    IN_MEMORY,
+    LATE,
+    LOCMEM,
+    MEDIAN,
+    NO_CACHE,
+    PLOT,
+    PROCESSES,
+    RATE,
+    SHELVES,
+    STALE,
+    THREADS,
+    WAYS,
+    Answers,
+    Shelves,
+    serve,
+    tell,
+    verdicts,
+)
+from tests.benchmarks.page import Page
+from tests.benchmarks.sample import Sample
+from tests.benchmarks.worker import Worker
+
+pytest.importorskip("django", reason="Django is not installed")
+
+SECONDS = 0.5
+# so late that none of the changes is made
+NO_CHANGE = 1000
+
+
+@pytest.fixture(scope="module")
+def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("page") / "shelves"
+    path.write_bytes(bytes(Shelves.SIZE))
+    return path
+
+
+@pytest.fixture
+def shelves(path: Path) -> Shelves:
+    """Of which none has changed."""
+    shelves = Shelves(str(path))
+    shelves.forget()
+    return shelves
+
+
+@pytest.fixture(scope="module")
+def worker(path: Path) -> Iterator[Worker]:
+    """A process of the ways that need no server."""
+    locations = {WAYS.index(way): "pages" for way in WAYS if not way.server}
+    with Worker("django_page", locations=locations, shelves=str(path)) as started:
+        yield started
+
+
+def answers(worker: Worker, **request: Any) -> Answers:
+    return Answers(**worker.measure(begin=monotonic(), seconds=SECONDS, seeds=[0], **request))
+
+
+def test_an_answer_older_than_what_was_told_is_out_of_date(
+    worker: Worker, shelves: Shelves
+) -> None:
+    way = WAYS.index(NO_CACHE)
+    worker.measure(way=way)
+    for shelf in range(SHELVES):
+        shelves.told[shelf] = 1
+    counted = answers(worker, way=way, part=NO_CHANGE)
+    assert counted.out_of_date == counted.made == len(counted.spent_us) > 0
+    for shelf in range(SHELVES):
+        shelves.changed[shelf] = 1
+    counted = answers(worker, way=way, part=NO_CHANGE)
+    assert counted.out_of_date == 0
+    assert counted.made == len(counted.spent_us) > 0
+
+
+@pytest.mark.parametrize("way", [LOCMEM, IN_MEMORY], ids=lambda way: way.name)
+def test_a_page_that_was_cached_is_not_made_again_until_its_shelf_changes(
+    worker: Worker, shelves: Shelves, way: Any
+) -> None:
+    place = WAYS.index(way)
+    worker.measure(way=place)
+    counted = answers(worker, way=place, part=NO_CHANGE)
+    assert 0 < counted.made <= SHELVES
+    before = counted.made
+    # the same requests, whose first pages are there
+    counted = answers(worker, way=place, part=NO_CHANGE)
+    assert counted.made <= SHELVES - before
+    assert not any(shelves.changed)
+    counted = answers(worker, way=place, part=0)
+    # nobody else writes what is true, so what was changed was told
+    assert any(shelves.told)
+    assert list(shelves.told) == list(shelves.changed)
+
+
+def test_a_round_begins_with_an_empty_cache(worker: Worker, shelves: Shelves) -> None:
+    shelves.told[0] = 7
+    first = serve(IN_MEMORY, [worker], shelves, SECONDS)
+    assert list(first) == list(COLUMNS)
+    assert shelves.told[0] != 7
+    assert first[HITS] < 100
+    assert serve(IN_MEMORY, [worker], shelves, SECONDS)[HITS] < 100
+
+
+def test_figures_are_of_all_workers_together() -> None:
+    both = Answers()
+    both.add(Answers([1000] * 99, made=10, out_of_date=5, until=12.0))
+    both.add(Answers([3000] * 101, made=10, out_of_date=0, until=11.0))
+    assert both.figures(begin=10.0) == {
+        RATE: 100.0,
+        HITS: 90.0,
+        MEDIAN: 3.0,
+        LATE: 3.0,
+        STALE: 2.5,
+    }
+
+
+def test_goals_are_judged_by_hits_the_slow_hundredth_and_what_is_out_of_date() -> None:
+    def samples(hits: float, late: float, stale: list[float]) -> dict[str, Sample]:
+        return {HITS: Sample([hits]), LATE: Sample([late]), STALE: Sample(stale)}
+
+    measured = {
+        LOCMEM: samples(50.0, 8.0, [0.0]),
+        # one round is enough to break the promise
+        IN_MEMORY: samples(90.0, 8.0, [0.0, 0.0, 0.1]),
+    }
+    found = verdicts(THREADS, IN_MEMORY, [LOCMEM], measured)
+    assert [verdict.reached for verdict in found] == [True, False, False]
+
+
+def test_what_was_not_measured_is_neither_drawn_nor_judged() -> None:
+    page = Page("django-page", "", "")
+    by_column = {column: Sample([1.0]) for column in COLUMNS}
+    tell(page, {setting: {NO_CACHE: by_column} for setting in (THREADS, PROCESSES)})
+    assert page.verdicts == []
+    assert [table.rows for table in page.tables] == [[[NO_CACHE.name, *["1.00"] * 5]]] * 2
+    assert LOCMEM.name not in page.plots[PLOT]
+
+
+def test_bars_are_as_long_as_their_figures() -> None:
+    panels = [Panel("hits & misses", {"one": 2.0, "other": 1.0}), Panel("none", {"one": 0.0})]
+    drawn = ElementTree.fromstring(draw(panels, strong=["one"], columns=2))
+    name = "{http://www.w3.org/2000/svg}"
+    groups = drawn.findall(f"{name}g")
+    widths = [
+        [float(bar.get("width", "")) for bar in group.findall(f"{name}rect")]
+        for group in groups
+    ]
+    assert widths == [[250.0, 125.0], [0.0]]
+    colours = [bar.get("fill") for bar in groups[0].findall(f"{name}rect")]
+    assert len(set(colours)) == 2
+    assert [text.text for text in groups[0].findall(f"{name}text")] == [
+        "hits & misses",
+        "one",
+        "2.00",
+        "other",
+        "1.00",
+    ]
