@@ -29,6 +29,7 @@ CASES = (
     "go_peer",
     "invalidation",
     "stalls",
+    "listeners",
     "due",
     "threads",
     "memory",
