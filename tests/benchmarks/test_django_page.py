@@ -13,6 +13,7 @@ import pytest
 from tests.benchmarks.bars import Panel, draw
 from tests.benchmarks.django_page import (
     COLUMNS,
+    FAST_THREADS,
     HITS,
     IN_MEMORY,
     LATE,
@@ -20,8 +21,8 @@ from tests.benchmarks.django_page import (
     MEDIAN,
     NO_CACHE,
     PLOT,
-    PROCESSES,
     RATE,
+    SETTINGS,
     SHELVES,
     STALE,
     THREADS,
@@ -107,11 +108,11 @@ def test_a_page_that_was_cached_is_not_made_again_until_its_shelf_changes(
 
 def test_a_round_begins_with_an_empty_cache(worker: Worker, shelves: Shelves) -> None:
     shelves.told[0] = 7
-    first = serve(IN_MEMORY, [worker], shelves, SECONDS)
+    first = serve(IN_MEMORY, FAST_THREADS, [worker], shelves, SECONDS)
     assert list(first) == list(COLUMNS)
     assert shelves.told[0] != 7
     assert first[HITS] < 100
-    assert serve(IN_MEMORY, [worker], shelves, SECONDS)[HITS] < 100
+    assert serve(IN_MEMORY, FAST_THREADS, [worker], shelves, SECONDS)[HITS] < 100
 
 
 def test_figures_are_of_all_workers_together() -> None:
@@ -127,25 +128,39 @@ def test_figures_are_of_all_workers_together() -> None:
     }
 
 
-def test_goals_are_judged_by_hits_the_slow_hundredth_and_what_is_out_of_date() -> None:
-    def samples(hits: float, late: float, stale: list[float]) -> dict[str, Sample]:
-        return {HITS: Sample([hits]), LATE: Sample([late]), STALE: Sample(stale)}
+def test_with_a_pace_as_many_are_asked_for_whoever_answers(worker: Worker) -> None:
+    asked = []
+    for way in (NO_CACHE, IN_MEMORY):
+        place = WAYS.index(way)
+        worker.measure(way=place)
+        asked.append(len(answers(worker, way=place, part=NO_CHANGE, pace=100).spent_us))
+    assert asked[0] == asked[1] > 0
 
+
+def samples(**figures: float) -> dict[str, Sample]:
+    by_name = {"rate": RATE, "hits": HITS, "late": LATE, "stale": STALE}
+    return {by_name[name]: Sample([figure]) for name, figure in figures.items()}
+
+
+def test_with_a_pace_hits_and_the_slowest_are_judged_and_else_how_many_are_answered() -> None:
     measured = {
-        LOCMEM: samples(50.0, 8.0, [0.0]),
-        # one round is enough to break the promise
-        IN_MEMORY: samples(90.0, 8.0, [0.0, 0.0, 0.1]),
+        LOCMEM: samples(rate=300.0, hits=50.0, late=8.0, stale=0.0),
+        IN_MEMORY: samples(rate=200.0, hits=90.0, late=8.0, stale=0.0),
     }
-    found = verdicts(THREADS, IN_MEMORY, [LOCMEM], measured)
-    assert [verdict.reached for verdict in found] == [True, False, False]
+    reached = [found.reached for found in verdicts(THREADS, IN_MEMORY, [LOCMEM], measured)]
+    assert reached == [True, False, True]
+    reached = [found.reached for found in verdicts(FAST_THREADS, IN_MEMORY, [LOCMEM], measured)]
+    assert reached == [False, True]
+    measured[IN_MEMORY][STALE] = Sample([0.0, 0.0, 0.1])
+    assert verdicts(THREADS, IN_MEMORY, [], measured)[0].reached is False
 
 
 def test_what_was_not_measured_is_neither_drawn_nor_judged() -> None:
     page = Page("django-page", "", "")
     by_column = {column: Sample([1.0]) for column in COLUMNS}
-    tell(page, {setting: {NO_CACHE: by_column} for setting in (THREADS, PROCESSES)})
+    tell(page, {setting: {NO_CACHE: by_column} for setting in SETTINGS})
     assert page.verdicts == []
-    assert [table.rows for table in page.tables] == [[[NO_CACHE.name, *["1.00"] * 5]]] * 2
+    assert [table.rows for table in page.tables] == [[[NO_CACHE.name, *["1.00"] * 5]]] * 4
     assert LOCMEM.name not in page.plots[PLOT]
 
 
