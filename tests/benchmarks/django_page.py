@@ -56,15 +56,15 @@ RATE, HITS, MEDIAN, LATE, STALE = COLUMNS = (
 METHOD = f"""
 A page shows one of {SHELVES} shelves of a shop, some asked for much more often than others.
 To make it takes {MADE_IN_S * 1000:.0f} ms, which stand for its queries. It is served by
-{WORKERS} workers, threads of one process or a process each, from an empty cache on. Meanwhile
-a shelf changes {CHANGES_A_SECOND} times a second: as a request to one of the workers would
-change it, to each in turn. The page and the changes are those of
-[the notebook](../../notebooks/django_page.ipynb), and so is its load:
+{WORKERS} workers, threads of one process or a process each. First all pages are there; then a
+shelf changes {CHANGES_A_SECOND} times a second, as a request to one of the workers would change
+it, to each in turn. Page and changes are those of `notebooks/django_page.ipynb`.
 
-* *as fast as they can*: every worker asks for the next page when it has the one before. Who is
-  answered faster asks more often between two changes, so that more are hits; and the workers
-  take all the processors there are, so that p99 is mostly what one waits for a processor.
-* *{WORKERS * PACE} requests a second*: they come at random, whether the one before is answered
+* *as fast as they can*: every worker asks for the next page when it has the one before, as in
+  the notebook. Who is answered faster asks more often between two changes, so that more are
+  hits; and where most are hits the workers take all processors, so that p99 is mostly what one
+  waits for a processor.
+* *{WORKERS * PACE} a second*: requests come at random, whether the one before is answered
   or not. A time is that from the moment a request was due, and its wait for a worker counts.
 
 Times are milliseconds, of calls of the decorated view.
@@ -259,7 +259,7 @@ class Measurer:
 
         Args:
             way: how, by its number.
-            seeds: of what each thread asks for; without any, the cache is emptied.
+            seeds: of what each thread asks for; without any, all pages are made anew.
             begin: when, by the monotonic clock.
             seconds: for how long.
             pace: requests a second of each thread; 0 for as many as it can.
@@ -269,19 +269,15 @@ class Measurer:
         self._made.clear()
         view, cache = self._views[str(way)], self._caches[str(way)]
         if not seeds:
-            # imports and connects
-            view(self._request("/0/"), number=0)
             cache.clear()
+            for number in range(SHELVES):
+                view(self._request(f"/{number}/"), number=number)
             return None
-        if WAYS[way].is_ours:
-            forget = lambda number: cache.invalidate_tags(f"shelf:{number}")  # noqa: E731
-        else:
-            forget = lambda number: cache.clear()  # noqa: E731
         changes = range(part, int(seconds * CHANGES_A_SECOND), WORKERS // len(seeds))
         sleep(max(0.0, begin - monotonic()))
         answers = Answers()
         with ThreadPoolExecutor(len(seeds) + 1) as pool:
-            changing = pool.submit(self._change, changes, begin, forget)
+            changing = pool.submit(self._change, way, changes, begin)
             asking = [
                 pool.submit(self._ask, view, Random(seed), begin, begin + seconds, pace)
                 for seed in seeds
@@ -316,15 +312,19 @@ class Measurer:
         answers.until = monotonic()
         return answers
 
-    def _change(self, changes: range, begin: float, forget: Callable[[int], object]) -> None:
+    def _change(self, way: int, changes: range, begin: float) -> None:
         """Changes shelves, each change at its time, and deletes what shows them."""
+        cache = self._caches[str(way)]
         for change in changes:
             due = begin + (change + 0.5) / CHANGES_A_SECOND
             sleep(max(0.0, due - monotonic()))
             # the same changes, whoever makes them
             number = _shelf_of(Random(change))
             self._shelves.changed[number] = change + 1
-            forget(number)
+            if WAYS[way].is_ours:
+                cache.invalidate_tags(f"shelf:{number}")
+            else:
+                cache.clear()
             self._shelves.told[number] = change + 1
 
 
