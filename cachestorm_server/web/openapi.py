@@ -1,4 +1,4 @@
-"""The OpenAPI document of the endpoint, made of what its paths and the commands are declared as.
+"""The OpenAPI document of the endpoint, made of how its paths and the commands are declared.
 
 Called by the pages. Pure: facts in, a document out.
 
