@@ -12,11 +12,12 @@ from typing import Annotated
 
 import typer
 
-from cachestorm_cli.version import version_line
+from cachestorm_cli import options
+from cachestorm_cli.groups import CommandGroup
 
 app = typer.Typer(
     name="cachestorm",
-    help="A cache with tags, for every Redis client.",
+    cls=CommandGroup,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
@@ -25,6 +26,8 @@ app = typer.Typer(
 
 def _print_version(wanted: bool) -> None:
     if wanted:
+        from cachestorm_cli.version import version_line
+
         print(version_line())
         raise typer.Exit()
 
@@ -38,7 +41,11 @@ def main(
         ),
     ] = False,
 ) -> None:
-    """A cache with tags, for every Redis client."""
+    """A cache with tags, for every Redis client.
+
+    Besides the tools below, every command of the server is a subcommand: 'cachestorm get KEY',
+    'cachestorm settag KEY VALUE TAG', 'cachestorm get --help'.
+    """
 
 
 Text = str | None
@@ -65,6 +72,48 @@ def serve(
     ] = None,
     port: Annotated[
         Text, typer.Option("--port", metavar="PORT", help=_by_default("6380", "RESP port."))
+    ] = None,
+    unixsocket: Annotated[
+        Text,
+        typer.Option("--unixsocket", metavar="PATH", help="Socket of Unix to listen on too."),
+    ] = None,
+    unixsocketperm: Annotated[
+        Text,
+        typer.Option(
+            "--unixsocketperm", metavar="MODE", help=_by_default("0700", "Its permissions.")
+        ),
+    ] = None,
+    tls_port: Annotated[
+        Text,
+        typer.Option(
+            "--tls-port", metavar="PORT", help=_by_default("0", "RESP over TLS; 0: none.")
+        ),
+    ] = None,
+    tls_cert_file: Annotated[
+        Text, typer.Option("--tls-cert-file", metavar="FILE", help="Certificate, in PEM.")
+    ] = None,
+    tls_key_file: Annotated[
+        Text, typer.Option("--tls-key-file", metavar="FILE", help="Its key, in PEM.")
+    ] = None,
+    tls_ca_cert_file: Annotated[
+        Text,
+        typer.Option(
+            "--tls-ca-cert-file", metavar="FILE", help="Who signs certificates of clients."
+        ),
+    ] = None,
+    tls_auth_clients: Annotated[
+        Text,
+        typer.Option(
+            "--tls-auth-clients",
+            metavar="WHEN",
+            help=_by_default("none", "none, optional or required: certificates of clients."),
+        ),
+    ] = None,
+    tls_http: Annotated[
+        bool | None,
+        typer.Option(
+            "--tls-http/--no-tls-http", help=_by_default("--no-tls-http", "Speak HTTPS.")
+        ),
     ] = None,
     http_port: Annotated[
         Text,
@@ -172,6 +221,14 @@ def serve(
     rows: dict[str, tuple[str, object]] = {
         "server.bind": ("--bind", bind),
         "server.port": ("--port", port),
+        "server.unixsocket": ("--unixsocket", unixsocket),
+        "server.unixsocketperm": ("--unixsocketperm", unixsocketperm),
+        "tls.port": ("--tls-port", tls_port),
+        "tls.cert_file": ("--tls-cert-file", tls_cert_file),
+        "tls.key_file": ("--tls-key-file", tls_key_file),
+        "tls.ca_file": ("--tls-ca-cert-file", tls_ca_cert_file),
+        "tls.client_auth": ("--tls-auth-clients", tls_auth_clients),
+        "tls.http": ("--tls-http", tls_http),
         "server.max_connections": ("--max-connections", max_connections),
         "server.protected_mode": ("--protected-mode", protected_mode),
         "plugins.metrics.port": ("--http-port", http_port),
@@ -214,46 +271,38 @@ def cli(
     argv: Annotated[
         list[str] | None, typer.Argument(metavar="COMMAND [ARG]...", show_default=False)
     ] = None,
-    host: Annotated[
-        str, typer.Option("-h", "--host", help="Host of the server.")
-    ] = "127.0.0.1",
-    port: Annotated[int, typer.Option("-p", "--port", min=1, max=65535)] = 6380,
-    namespace: Annotated[
-        str, typer.Option("-n", "--namespace", help="Namespace to start in.")
-    ] = "",
-    password: Annotated[
-        str,
-        typer.Option(
-            "-a",
-            "--password",
-            envvar="CACHESTORM_AUTH_PASSWORD",
-            show_default=False,
-            show_envvar=True,
-            help="Password; safer in the environment.",
-        ),
-    ] = "",
+    url: options.Url = None,
+    host: Annotated[Text, typer.Option("-h", "--host", help="Host of the server.")] = None,
+    port: options.Port = None,
+    namespace: options.Namespace = None,
+    password: options.Password = None,
     resp3: Annotated[bool, typer.Option("-3", help="Speak RESP3.")] = False,
     raw: Annotated[
         bool | None,
         typer.Option("--raw/--no-raw", help="Bare replies; by default when piped."),
     ] = None,
+    json: Annotated[bool, typer.Option("--json", help="Replies as JSON, a line each.")] = False,
+    csv: Annotated[bool, typer.Option("--csv", help="Comma-separated values.")] = False,
+    from_stdin: Annotated[
+        bool, typer.Option("-x", help="The last argument is the standard input.")
+    ] = False,
+    pipe: Annotated[
+        bool,
+        typer.Option("--pipe", help="Send the standard input at full speed, in RESP or lines."),
+    ] = False,
 ) -> None:
     """Send a command to a server, or talk to it.
 
-    Without a command, commands are read from the terminal or from a pipe, a line each.
+    Without a command, commands are read from the terminal or from a pipe, a line each. What
+    stands here is sent as it is, also where a tool has the same name.
     """
-    from cachestorm_cli.client import Client
-    from cachestorm_cli.shell import ask_once, run_script, talk
+    from cachestorm_cli.printing import CSV, JSON, PEOPLE, RAW
+    from cachestorm_cli.terminal import run_cli
 
-    client = Client(host, port, password, namespace, resp3)
+    if json + csv + (raw is not None) > 1:
+        raise typer.BadParameter("give one of --json, --csv, --raw, --no-raw")
     is_raw = not sys.stdout.isatty() if raw is None else raw
-    try:
-        if argv:
-            code = ask_once(client, [os.fsencode(arg) for arg in argv], is_raw)
-        elif sys.stdin.isatty():
-            code = talk(client, is_raw)
-        else:
-            code = run_script(client, is_raw)
-    finally:
-        client.close()
-    raise typer.Exit(code)
+    form = JSON if json else CSV if csv else RAW if is_raw else PEOPLE
+    address = options.address(url, host, port, namespace, password)
+    words = [os.fsencode(arg) for arg in argv or []]
+    raise typer.Exit(run_cli(address, words, form, resp3, from_stdin, pipe))

@@ -30,7 +30,8 @@ from cachestorm_server.server import RespServer
 from cachestorm_server.settings import Settings
 
 if TYPE_CHECKING:
-    from cachestorm_server.http import HttpServer
+    from cachestorm_server.tls import ServerContext
+    from cachestorm_server.web.server import HttpServer
 
 _log = logging.getLogger("cachestorm")
 
@@ -65,13 +66,32 @@ def make_cache(config: Config) -> Cache:
     return cache
 
 
-def resp_settings(config: Config) -> Settings:
+def make_tls(config: Config) -> ServerContext | None:
+    """What a configuration says about TLS; None if nothing is spoken over it.
+
+    Raises:
+        ConfigError: for files that are of no use.
+    """
+    tls = config.tls
+    if not tls.port and not tls.http:
+        return None
+    # takes a while to import, and few need it
+    from cachestorm_server.tls import ServerContext, TlsFiles
+
+    return ServerContext.of(TlsFiles(tls.cert_file, tls.key_file, tls.ca_file, tls.client_auth))
+
+
+def resp_settings(config: Config, tls: ServerContext | None = None) -> Settings:
     """What a configuration says about the RESP endpoint."""
     server = config.server
     slow_log = config.plugins.slowlog
     return Settings(
         bind=server.bind,
         port=server.port,
+        unix_socket=server.unixsocket,
+        unix_socket_mode=int(server.unixsocketperm, 8),
+        tls=tls if config.tls.port else None,
+        tls_port=config.tls.port,
         password=config.password,
         protected_mode=server.protected_mode,
         max_clients=server.max_connections,
@@ -86,6 +106,7 @@ class Application:
 
     Attributes:
         cache: what is served.
+        tls: the certificates of both endpoints; None where none are used.
         resp: the RESP endpoint.
         http: the HTTP endpoint, or None where it is switched off.
     """
@@ -94,7 +115,8 @@ class Application:
         self.config: Final = config
         self.cache: Final = make_cache(config) if cache is None else cache
         self._owns_cache: Final = cache is None
-        self.resp: Final = RespServer(self.cache, resp_settings(config))
+        self.tls: Final = make_tls(config)
+        self.resp: Final = RespServer(self.cache, resp_settings(config, self.tls))
         self.http: HttpServer | None = None
 
     async def start(self) -> None:
@@ -123,6 +145,15 @@ class Application:
         if self._owns_cache:
             self.cache.close()
 
+    def reload_certificates(self) -> None:
+        """Reads the files of certificates and keys again, for new connections.
+
+        Raises:
+            ConfigError: with all that is wrong with them; those before stay in use.
+        """
+        if self.tls is not None:
+            self.tls.take(self.tls.files)
+
     async def __aenter__(self) -> Application:
         await self.start()
         return self
@@ -138,7 +169,15 @@ class Application:
         hosts = ", ".join(self.config.server.bind)
         endpoints = f"RESP on {hosts} port {self.resp.port}"
         if self.http is not None:
-            endpoints += f", HTTP on {', '.join(self.http.settings.bind)} port {self.http.port}"
+            scheme = "HTTP" if self.http.settings.tls is None else "HTTPS"
+            endpoints += (
+                f", {scheme} on {', '.join(self.http.settings.bind)} port {self.http.port}"
+            )
+        settings = self.resp.settings
+        if settings.tls is not None:
+            endpoints += f", RESP over TLS on port {settings.tls_port}"
+        if settings.unix_socket:
+            endpoints += f", and at {settings.unix_socket}"
         return (
             f"CacheStorm {__version__} ({mode}, Python {platform.python_version()}, "
             f"{self.resp.endpoint.event_loop}) is ready: {endpoints}; memory {limit}, "
@@ -234,6 +273,10 @@ async def _open(
         await start()
     except OSError as error:
         reason = os.strerror(error.errno) if error.errno and error.errno > 0 else str(error)
+        if error.filename:
+            raise ServeError(
+                f"cannot listen for {endpoint} on {error.filename}: {reason}"
+            ) from error
         raise ServeError(
             f"cannot listen for {endpoint} on {', '.join(bind)} port {port}: {reason}; "
             f"choose another place with --bind, {flag}"
@@ -243,7 +286,7 @@ async def _open(
 def _make_http(application: Application) -> HttpServer:
     """The HTTP endpoint; imported only here, because it takes longer than all the rest."""
     try:
-        from cachestorm_server.http import HttpServer, HttpSettings
+        from cachestorm_server.web.server import HttpServer, HttpSettings
     except ImportError as error:
         raise ServeError(
             "the HTTP endpoint needs aiohttp: pip install 'cachestorm[server]', or --no-http"
@@ -256,5 +299,6 @@ def _make_http(application: Application) -> HttpServer:
         max_body_bytes=config.http.max_body,
         hosts=config.http.hosts,
         metrics_path=metrics.path if metrics.enabled else "",
+        tls=application.tls if config.tls.http else None,
     )
     return HttpServer(application.resp.endpoint, settings)

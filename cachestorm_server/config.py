@@ -37,7 +37,9 @@ from cachestorm_server.setting_kinds import (
     COUNT,
     DURATION_MS,
     DURATION_S,
+    FILE,
     LIMIT,
+    MODE,
     NAME,
     PATH,
     PERCENT,
@@ -52,7 +54,7 @@ from cachestorm_server.setting_kinds import (
     Kind,
     one_of,
 )
-from cachestorm_server.settings import DEFAULT_PORT, HTTP_PATHS
+from cachestorm_server.settings import CLIENT_AUTH, DEFAULT_PORT, HTTP_PATHS
 
 DEFAULT_HTTP_PORT: Final = 9090
 FILES: Final = ("cachestorm.yaml", "/etc/cachestorm/cachestorm.yaml")
@@ -88,6 +90,9 @@ class ServerConfig:
 
     bind: Annotated[tuple[str, ...], Spec(ADDRESSES)] = ("127.0.0.1",)
     port: Annotated[int, Spec(PORT)] = DEFAULT_PORT
+    # the path of a socket of Unix to listen on as well, and who may open it
+    unixsocket: Annotated[str, Spec(FILE)] = ""
+    unixsocketperm: Annotated[str, Spec(MODE)] = "0700"
     max_connections: Annotated[int, Spec(COUNT)] = 10_000
     # without a password, only clients of this host are let in
     protected_mode: Annotated[bool, Spec(SWITCH)] = True
@@ -97,6 +102,24 @@ class ServerConfig:
     tcp_keepalive: Annotated[int, Spec(DURATION_S, _KEEPALIVE)] = 300
     read_buffer_size: Annotated[int, Spec(SIZE, _BUFFERS)] = 4096
     write_buffer_size: Annotated[int, Spec(SIZE, _BUFFERS)] = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class TlsConfig:
+    """TLS: for RESP on a port of its own, for HTTP instead of what can be overheard.
+
+    Attributes:
+        port: of RESP over TLS; 0: none.
+        http: the HTTP endpoint speaks HTTPS.
+        cert_file, key_file, ca_file, client_auth: see `tls.TlsFiles`.
+    """
+
+    port: Annotated[int, Spec(PORT)] = 0
+    http: Annotated[bool, Spec(SWITCH)] = False
+    cert_file: Annotated[str, Spec(FILE)] = ""
+    key_file: Annotated[str, Spec(FILE)] = ""
+    ca_file: Annotated[str, Spec(FILE)] = ""
+    client_auth: Annotated[str, Spec(one_of(CLIENT_AUTH))] = "none"
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,6 +253,7 @@ class Config:
     """
 
     server: ServerConfig = field(default_factory=ServerConfig)
+    tls: TlsConfig = field(default_factory=TlsConfig)
     memory: MemoryConfig = field(default_factory=MemoryConfig)
     http: HttpConfig = field(default_factory=HttpConfig)
     cluster: ClusterConfig = field(default_factory=ClusterConfig)
@@ -452,6 +476,7 @@ class _Loading:
                 self._where("plugins.metrics.port"),
                 f"{port} is the port of RESP: choose another, or http.enabled: false",
             )
+        self._check_tls()
         path = self._value("plugins.metrics.path")
         if path in HTTP_PATHS:
             self._refuse(
@@ -473,6 +498,24 @@ class _Loading:
                     scratch.namespace(dotted[1])
                 except CacheStormError as error:
                     self._refuse(f"{origin}: {_NAMESPACES}.{dotted[1]}", str(error))
+
+    def _check_tls(self) -> None:
+        port = self._value("tls.port")
+        if not port and not self._value("tls.http"):
+            return
+        for other in ("server.port", "plugins.metrics.port"):
+            if port and port == self._value(other):
+                self._refuse(self._where("tls.port"), f"{port} is taken by {other}")
+        from cachestorm_server.tls import TlsFiles
+
+        files = TlsFiles(
+            *[
+                cast(str, self._value(f"tls.{name}"))
+                for name in ("cert_file", "key_file", "ca_file", "client_auth")
+            ]
+        )
+        for attribute, why in files.problems():
+            self._refuse(self._where(f"tls.{attribute}"), why)
 
 
 def _why_not_written(file: Path) -> str:

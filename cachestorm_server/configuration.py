@@ -14,7 +14,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from functools import partial
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from cachestorm.codec import bytes_of
 from cachestorm.declare.declaration import Declaration
@@ -30,6 +30,9 @@ from cachestorm_server.idle_parameters import DEFAULTS, checked
 from cachestorm_server.notifications import normalize
 from cachestorm_server.output_limits import parse_limits, parse_memory, spell_limits
 from cachestorm_server.session import Session
+
+if TYPE_CHECKING:
+    from cachestorm_server.tls import ServerContext
 
 _log = logging.getLogger("cachestorm.resp")
 
@@ -152,8 +155,23 @@ def _set_tracked_keys(endpoint: Endpoint, text: str, check_only: bool) -> None:
         endpoint.tracking.look()
 
 
+def _tls_file(endpoint: Endpoint, attribute: str) -> str:
+    tls = endpoint.settings.tls
+    return "" if tls is None else str(getattr(tls.files, attribute))
+
+
+def _auth_clients(tls: ServerContext | None) -> str:
+    """In Redis' words."""
+    asked = "none" if tls is None else tls.files.client_auth
+    return {"none": "no", "required": "yes"}.get(asked, asked)
+
+
 # of the fixed ones: Redis would change them, and to what they are they may be set
 _FOREVER: Final = ("appendonly", "save")
+
+# never shown to anybody who does not ask by CONFIG GET
+SECRETS: Final = frozenset({"requirepass"})
+HIDDEN: Final = "(not shown)"
 
 # In the order of their names. `None`: cannot be changed while the server runs.
 PARAMETERS: Final[dict[str, tuple[Read, Write | None]]] = {
@@ -198,10 +216,20 @@ PARAMETERS: Final[dict[str, tuple[Read, Write | None]]] = {
         _set_slow_log_len,
     ),
     "timeout": (lambda endpoint: str(endpoint.settings.timeout_s), _set_timeout),
+    "tls-auth-clients": (lambda endpoint: _auth_clients(endpoint.settings.tls), None),
+    "tls-ca-cert-file": (lambda endpoint: _tls_file(endpoint, "ca_file"), None),
+    "tls-cert-file": (lambda endpoint: _tls_file(endpoint, "cert_file"), None),
+    "tls-key-file": (lambda endpoint: _tls_file(endpoint, "key_file"), None),
+    "tls-port": (
+        lambda endpoint: str(endpoint.settings.tls_port if endpoint.settings.tls else 0),
+        None,
+    ),
     "tracking-table-max-keys": (
         lambda endpoint: str(endpoint.tracking.most_keys),
         _set_tracked_keys,
     ),
+    "unixsocket": (lambda endpoint: endpoint.settings.unix_socket, None),
+    "unixsocketperm": (lambda endpoint: f"{endpoint.settings.unix_socket_mode:o}", None),
 }
 
 
@@ -269,7 +297,7 @@ def config_set(session: Session, *rows: tuple[str, str]) -> None:
             except ArgumentError as error:
                 raise _refusal(name, str(error)) from error
             if not check_only:
-                shown = "(not shown)" if name == "requirepass" else value
+                shown = HIDDEN if name in SECRETS else value
                 _log.warning("%s set %s to %s", session.address or "a client", name, shown)
     for name, value in idle:
         session.endpoint.settings.idle[name] = checked(name, value)

@@ -56,11 +56,11 @@ TOO_MANY_CLIENTS: Final = b"-ERR max number of clients reached\r\n"
 
 
 def spell_address(name: object) -> str:
-    """A socket's name as CLIENT LIST shows it: `host:port`, `[v6]:port`, or a path."""
+    """A socket's name as CLIENT LIST shows it: `host:port`, `[v6]:port`, `path:0`."""
     if isinstance(name, tuple) and len(name) >= 2:
         host, port = str(name[0]), name[1]
         return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-    return str(name) if name else ""
+    return f"{name}:0" if name else ""
 
 
 def is_this_host(name: object) -> bool:
@@ -106,6 +106,9 @@ class Connection(Carrier):
         else:
             transport.set_write_buffer_limits(HIGH_WATER_BYTES, LOW_WATER_BYTES)
             here = transport.get_extra_info("sockname")
+            if isinstance(here, str) and here:
+                # a socket of Unix: clients of it have no address of their own
+                peer = here
             session = Session(endpoint, spell_address(peer), spell_address(here))
             session.carrier = self
             self._transport = transport
@@ -257,7 +260,12 @@ class Connection(Carrier):
             is blocked waits for nothing any more.
         """
         self._ended = True
-        return self._session is not None and self._session.backlog
+        return self._session is not None and self._session.backlog and not self._is_encrypted()
+
+    def _is_encrypted(self) -> bool:
+        """Whether TLS is spoken, which closes both ways at once."""
+        transport = self._transport
+        return transport is not None and transport.get_extra_info("sslcontext") is not None
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The socket has gone."""

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
+import socket
 from _thread import get_ident
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
@@ -18,7 +20,7 @@ from cachestorm.declare.registry import REGISTRY, Registry
 from cachestorm.keyspace.shared_state import REST
 from cachestorm_server.descriptors import run_out
 from cachestorm_server.endpoint import Endpoint
-from cachestorm_server.listening import BACKLOG, bound_sockets
+from cachestorm_server.listening import BACKLOG, bound_sockets, unix_socket
 from cachestorm_server.net import GRACE_S, Connection
 from cachestorm_server.settings import Settings
 
@@ -99,14 +101,39 @@ class RespServer:
         settings = self.settings
         self.endpoint.wake = _waker(loop, self.endpoint.deliver)
         self.endpoint.event_loop = type(loop).__module__.partition(".")[0]
-        sockets = await bound_sockets(settings.bind, settings.port)
-        settings.port = sockets[0].getsockname()[1]
-        for bound in sockets:
+        plain = await bound_sockets(settings.bind, settings.port)
+        settings.port = plain[0].getsockname()[1]
+        over_tls: list[socket.socket] = []
+        try:
+            if settings.tls is not None:
+                over_tls = await self._bound_for_tls()
+                settings.tls_port = over_tls[0].getsockname()[1]
+            if settings.unix_socket:
+                plain.append(unix_socket(settings.unix_socket, settings.unix_socket_mode))
+        except BaseException:
+            for bound in plain + over_tls:
+                bound.close()
+            raise
+        for bound in plain:
             self._listeners.append(
                 await loop.create_server(self._connect, sock=bound, backlog=BACKLOG)
             )
+        for bound in over_tls:
+            self._listeners.append(
+                await loop.create_server(
+                    self._connect, sock=bound, backlog=BACKLOG, ssl=settings.tls
+                )
+            )
         self._timers = [loop.create_task(self._keep_time()), loop.create_task(self._reap())]
         _log.debug("RESP on %s port %d", ", ".join(settings.bind), settings.port)
+
+    async def _bound_for_tls(self) -> list[socket.socket]:
+        bind, port = self.settings.bind, self.settings.tls_port
+        try:
+            return await bound_sockets(bind, port)
+        except OSError as error:
+            place = f"{', '.join(bind)} port {port} (tls.port)"
+            raise OSError(error.errno, error.strerror, place) from error
 
     async def stop(self) -> None:
         """Stops listening; each client is left when it has the replies to what was read."""
@@ -118,6 +145,9 @@ class RespServer:
         for listener in self._listeners:
             listener.close()
         self._listeners = []
+        if self.settings.unix_socket:
+            with suppress(OSError):
+                os.unlink(self.settings.unix_socket)
         self.endpoint.pause.end()
         sessions = self.endpoint.sessions
         for session in list(sessions.values()):

@@ -119,6 +119,21 @@ def _path(raw: object) -> str:
     return path
 
 
+def _file(raw: object) -> str:
+    return "" if raw is None else _text(raw).strip()
+
+
+def _mode(raw: object) -> str:
+    # YAML reads 0700 and 700 as different numbers: a text has one meaning
+    digits = _text(raw).strip()
+    if not digits.isascii() or not digits.isdigit():
+        raise ValueError
+    mode = int(digits, 8)
+    if mode > 0o777:
+        raise ValueError
+    return f"{mode:04o}"
+
+
 def _words(raw: object) -> tuple[str, ...]:
     parts = raw.replace(",", " ").split() if isinstance(raw, str) else raw
     if not isinstance(parts, list) or not all(isinstance(part, str) for part in parts):
@@ -147,5 +162,7 @@ WORDS: Final = Kind(_words, "a list, or comma-separated words")
 TEXT: Final = Kind(_text, "a text; in quotes, if it is made of digits")
 NAME: Final = Kind(_name, "a text that is not empty")
 PATH: Final = Kind(_path, "a path that starts with /: /metrics")
+FILE: Final = Kind(_file, "the path of a file")
+MODE: Final = Kind(_mode, "permissions as chmod takes them, in quotes: '0700'")
 SECRET: Final = Kind(_text, "a text; in quotes, if it is made of digits", secret=True)
 POLICY: Final = one_of(POLICIES)

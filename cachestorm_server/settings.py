@@ -7,12 +7,17 @@ without the endpoint.
 
 from __future__ import annotations
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from cachestorm_server.output_limits import OutputLimit, default_limits
 from cachestorm_server.requests import MAX_BULK_BYTES
 
+if TYPE_CHECKING:
+    from cachestorm_server.tls import ServerContext
+
 DEFAULT_PORT: Final = 6380
+# whether a client is asked for a certificate
+CLIENT_AUTH: Final = ("none", "optional", "required")
 
 COMMANDS_PATH: Final = "/v1/commands"
 HEALTH_PATH: Final = "/health"
@@ -21,6 +26,9 @@ INFO_PATH: Final = "/info"
 KEYS_PATH: Final = "/keys"
 TAGS_PATH: Final = "/tags"
 MEMORY_PATH: Final = "/memory"
+READY_PATH: Final = "/ready"
+DOCS_PATH: Final = "/docs"
+OPENAPI_PATH: Final = "/openapi.json"
 HTTP_PATHS: Final = (
     COMMANDS_PATH,
     HEALTH_PATH,
@@ -28,6 +36,18 @@ HTTP_PATHS: Final = (
     KEYS_PATH,
     TAGS_PATH,
     MEMORY_PATH,
+    READY_PATH,
+    DOCS_PATH,
+    OPENAPI_PATH,
+    "/",
+    "/v1/clients",
+    "/v1/config",
+    "/v1/events",
+    "/v1/hot-keys",
+    "/v1/namespaces",
+    "/v1/slow-log",
+    "/v1/stats",
+    "/v1/tags",
 )
 
 
@@ -37,6 +57,10 @@ class Settings:
     Attributes:
         bind: addresses to listen on.
         port: TCP port; 0: any free one.
+        unix_socket: the path of a socket of Unix to listen on as well; or empty.
+        unix_socket_mode: its permissions.
+        tls: what is spoken on a port of its own; None: nothing.
+        tls_port: that port; 0: any free one.
         password: what AUTH asks for; empty: nothing is asked.
         protected_mode: without a password, only clients of this host are let in.
         max_clients: how many connections at a time.
@@ -52,6 +76,10 @@ class Settings:
         self,
         bind: tuple[str, ...] = ("127.0.0.1",),
         port: int = DEFAULT_PORT,
+        unix_socket: str = "",
+        unix_socket_mode: int = 0o700,
+        tls: ServerContext | None = None,
+        tls_port: int = 0,
         password: str = "",
         protected_mode: bool = True,
         max_clients: int = 10_000,
@@ -63,6 +91,10 @@ class Settings:
     ) -> None:
         self.bind = bind
         self.port = port
+        self.unix_socket: Final = unix_socket
+        self.unix_socket_mode: Final = unix_socket_mode
+        self.tls: Final = tls
+        self.tls_port = tls_port
         self.password = password
         self.protected_mode = protected_mode
         self.max_clients = max_clients

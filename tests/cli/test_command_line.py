@@ -104,6 +104,10 @@ def test_help_of_serve_tells_the_defaults() -> None:
     defaults = {
         "--bind": ",".join(config.server.bind),
         "--port": config.server.port,
+        "--unixsocketperm": config.server.unixsocketperm,
+        "--tls-port": config.tls.port,
+        "--tls-auth-clients": config.tls.client_auth,
+        "--tls-http": "--no-tls-http",
         "--http-port": config.plugins.metrics.port,
         "--http": "--http",
         "--max-memory": config.memory.max_memory,

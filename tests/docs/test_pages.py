@@ -14,7 +14,7 @@ import cachestorm_server.server  # noqa: F401  declares the commands of a connec
 from cachestorm.declare.registry import REGISTRY
 from cachestorm_cli.flags import FLAGS
 from cachestorm_server import config
-from cachestorm_server.http import LARGEST_ANSWER, LONGEST_PIPELINE
+from cachestorm_server.web.commands import LARGEST_ANSWER, LONGEST_PIPELINE
 
 README = Page(ROOT / "README.md")
 SERVER = Page(ROOT / "docs" / "server.md")

@@ -78,6 +78,12 @@ def test_tags_come_in_pages_with_their_counts(endpoint) -> None:
     assert endpoint.get("/tags").json["count"] == 26
 
 
+def test_tags_can_be_matched(endpoint) -> None:
+    endpoint.cache.set("k", 1, tags=["a:1", "b:1"])
+    answer = endpoint.get("/tags?match=a:*").json
+    assert answer["tags"] == [{"name": "a:1", "count": 1}]
+
+
 @pytest.mark.parametrize("match", ["%ff%fe", "%FF*", "*%FE", "%ff?"])
 def test_a_pattern_may_be_of_any_bytes(endpoint, match) -> None:
     endpoint.cache.set("\udcff\udcfe", 1)
@@ -118,7 +124,7 @@ def test_a_namespace_is_asked_for_and_not_made_on_demand(endpoint) -> None:
         "/keys?limit=1&limit=2",
         "/keys?match=a&match=a",
         "/tags?cursor=zz",
-        "/tags?match=x",
+        "/tags?colour=red",
     ],
 )
 def test_a_query_that_does_not_fit_is_refused(endpoint, path) -> None:

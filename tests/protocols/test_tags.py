@@ -231,6 +231,23 @@ def test_taking_a_link_away_that_is_not_there_is_no_error(protocol: Protocol) ->
     protocol.gives([], "TAGCHILDREN", "a")
 
 
+def test_all_links_are_listed_in_the_order_of_their_bytes(protocol: Protocol) -> None:
+    for parent, child in (("b", "c"), ("a", "ä"), ("a", "z"), ("ä", "c")):
+        protocol("TAGLINK", parent, child)
+    protocol.gives([["a", "z"], ["a", "ä"], ["b", "c"], ["ä", "c"]], "TAGLINKS")
+    protocol("TAGUNLINK", "a", "z")
+    protocol.gives([["a", "ä"], ["b", "c"], ["ä", "c"]], "TAGLINKS")
+
+
+def test_a_walk_gives_the_tags_that_have_keys(protocol: Protocol) -> None:
+    protocol("SETTAG", "k", "v", "author:1", "home")
+    protocol("SETTAG", "l", "v", "author:2")
+    protocol("TAGLINK", "authors", "author:1")
+    protocol("INVALIDATE", "author:2")
+    protocol.gives(["0", ["author:1"]], "TAGSCAN", "0", "MATCH", "a*", "COUNT", "10")
+    protocol.gives(["0", []], "TAGSCAN", "0", "MATCH", "authors")
+
+
 def test_flushing_clears_the_links(protocol: Protocol) -> None:
     protocol("TAGLINK", "a", "b")
     protocol("FLUSHDB")
