@@ -176,7 +176,7 @@ class Line(Carrier):
     def unsent_bytes(self) -> int:
         return len(self._inbox)
 
-    def resume(self) -> None:
+    def resume(self, now: bool) -> None:
         self._resumes = True
 
     def unblock_at(self, when: float, long_command: LongCommand) -> None:
@@ -359,7 +359,10 @@ class Streams(Carrier):
     def unsent_bytes(self) -> int:
         return len(self.reader._buffer)  # type: ignore[attr-defined]
 
-    def resume(self) -> None:
+    def resume(self, now: bool) -> None:
+        self._take_turn_soon()
+
+    def _take_turn_soon(self) -> None:
         if not self._has_turn:
             self._has_turn = True
             self._loop.call_soon(self._take_turn)
@@ -396,7 +399,7 @@ class Streams(Carrier):
         if self._session.closing:
             self.disconnect()
         elif self._session.backlog:
-            self.resume()
+            self._take_turn_soon()
 
     def _stop_timer(self) -> None:
         if self._timer is not None:

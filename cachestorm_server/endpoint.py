@@ -48,8 +48,12 @@ class Carrier:
         """How much the client has not taken yet."""
         return 0
 
-    def resume(self) -> None:
-        """Goes on with a session whose long command has been woken: soon, but not now."""
+    def resume(self, now: bool) -> None:
+        """Goes on with a session whose long command has been woken.
+
+        Args:
+            now: whether it may be now; if not, another session is being answered.
+        """
 
     def unblock_at(self, when: float, long_command: LongCommand) -> None:
         """Unblocks the session's long command at a time, as `time.monotonic` counts."""
@@ -91,6 +95,8 @@ class Endpoint:
         executing: the session that is being answered while pushes are delivered.
         is_delivering: what is pushed is sent when all that was posted has been.
         told: the sessions that something was pushed to in the delivery.
+        woken: those whose long command was woken, to go on after it.
+        will_deliver: the event loop's thread calls `deliver_rest` soon, so nobody calls `wake`.
         monitors: the sessions that are shown what others ask, by id.
         scripts: those that clients have sent; made by the first who does.
     """
@@ -138,6 +144,8 @@ class Endpoint:
         self.executing: Session | None = None
         self.is_delivering: bool = False
         self.told: list[Speaker] = []
+        self.woken: list[Carrier] = []
+        self.will_deliver: bool = False
         self.monitors: Final[dict[int, Session]] = {}
         self.scripts: object = None
         self._posts: Final[deque[tuple[int, object]]] = deque()
@@ -152,10 +160,16 @@ class Endpoint:
             return
         self._posts.append((session_id, value))
         wake = self.wake
-        # set back before the queue is looked at: what is added meanwhile is seen, or wakes
-        if wake is not None and not self._is_awake:
+        # both set back before the queue is looked at: what is added meanwhile is seen, or wakes
+        if wake is not None and not self._is_awake and not self.will_deliver:
             self._is_awake = True
             wake()
+
+    def deliver_rest(self) -> None:
+        """Pushes what was posted while `will_deliver` was set, which it ends."""
+        self.will_deliver = False
+        if self._posts:
+            self.deliver()
 
     def deliver_to(self, executing: Session) -> None:
         """Pushes what was posted, on behalf of a session that is being answered."""
@@ -184,6 +198,10 @@ class Endpoint:
             self.told = []
             for speaker in told:
                 speaker.send_told()
+            woken = self.woken
+            self.woken = []
+            for carrier in woken:
+                carrier.resume(self.executing is None)
         if posts and self.wake is not None and not self._is_awake:
             self._is_awake = True
             self.wake()

@@ -120,14 +120,19 @@ class Connection(Carrier):
         transport = self._transport
         if session is None or transport is None or self._leaving:
             return
-        if self._endpoint.journal is None:
-            replies = session.receive(data)
-        else:
-            replies = self._receive(session, data)
-        if replies:
-            transport.write(replies)
-        if session.closing or session.backlog:
-            self._go_on()
+        endpoint = self._endpoint
+        endpoint.will_deliver = True
+        try:
+            if endpoint.journal is None:
+                replies = session.receive(data)
+            else:
+                replies = self._receive(session, data)
+            if replies:
+                transport.write(replies)
+            if session.closing or session.backlog:
+                self._go_on()
+        finally:
+            endpoint.deliver_rest()
 
     def _receive(self, session: Session, data: bytes) -> bytes:
         """The replies of a session, once what it has changed is in the journal."""
@@ -205,9 +210,11 @@ class Connection(Carrier):
             transport.write(replies)
         self._go_on()
 
-    def resume(self) -> None:
-        # not now: another session may be in the middle of an answer
-        self._take_turn_soon()
+    def resume(self, now: bool) -> None:
+        if now:
+            self._take_turn()
+        else:
+            self._take_turn_soon()
 
     def unblock_at(self, when: float, long_command: LongCommand) -> None:
         self._stop_timer()

@@ -17,6 +17,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final, cast
 
+from mypy_extensions import i64
+
 from cachestorm.codec import text_of, to_wire
 from cachestorm.declare.binder import Binder
 from cachestorm.declare.bound import Bound, Slots
@@ -62,7 +64,10 @@ class Plan:
         self.name = declaration.name
         self.declaration = declaration
         self.arity = arity_of(declaration)
-        self._most = most_argv_of(declaration) if declaration.stray == STRAY_IS_ARITY else 0
+        self._arity: i64 = self.arity
+        self._most: i64 = (
+            most_argv_of(declaration) if declaration.stray == STRAY_IS_ARITY else 0
+        )
         self._longest = most_argv_of(declaration) if declaration.excess else 0
         self._command = declaration.full_name
         self._function = declaration.function
@@ -171,11 +176,15 @@ class Plan:
         Raises:
             ArityError: for a number of words that the command never has.
         """
-        size = len(argv)
-        if size != self.arity and (self.arity >= 0 or size < -self.arity):
+        if not self.has_size(argv):
             raise ArityError(self._command)
-        if self._most and size > self._most:
-            raise ArityError(self._command)
+
+    def has_size(self, argv: list[object]) -> bool:
+        """Whether there are as many words as the command can have."""
+        size: i64 = len(argv)
+        if size != self._arity and (self._arity >= 0 or size < -self._arity):
+            return False
+        return self._most == 0 or size <= self._most
 
     def _lex(self, argv: list[object], keys_only: bool) -> Bound:
         self.check_size(argv)
