@@ -19,6 +19,7 @@ from cachestorm.cache import Cache
 from cachestorm.declare.registry import Registry
 from cachestorm.keyspace.store import rss_bytes
 from cachestorm.operations.long_command import LongCommand
+from cachestorm_server.acl.users import Users
 from cachestorm_server.notifications import Notifications
 from cachestorm_server.pause import Pause
 from cachestorm_server.settings import Settings
@@ -93,6 +94,7 @@ class Endpoint:
         told: the sessions that something was pushed to in the delivery.
         monitors: the sessions that are shown what others ask, by id.
         scripts: those that clients have sent; made by the first who does.
+        users: who may do what.
     """
 
     def __init__(
@@ -101,6 +103,7 @@ class Endpoint:
         registry: Registry,
         settings: Settings,
         notifications: Notifications | None = None,
+        users: Users | None = None,
     ) -> None:
         self.cache: Final = cache.serving_others()
         self.broker: Final = self.cache._store.broker
@@ -110,6 +113,7 @@ class Endpoint:
         self.tracking: Final = Tracking(self)
         self.registry: Final = registry
         self.settings: Final = settings
+        self.users: Final = users or Users(registry, settings.password, settings.acl_file)
         self.statistics: Final = Statistics(settings)
         self.sessions: Final[dict[int, Session]] = {}
         self.run_id: Final = os.urandom(20).hex()

@@ -16,7 +16,8 @@ reader, the registry's plans and the encoder, and knows no command.
    session is blocked, takes what comes, and goes on when the long command is woken.
 5. A client may be told something unasked (`push`): after the reply of the command that is
    being answered, and never within a reply. From other threads it is `Endpoint.post`.
-6. What is rare costs one test of one flag, `guarded`, and is done in `_answer_guarded`: a
+6. What a user may not do is refused before it is run; who may do everything pays for one test.
+7. What is rare costs one test of one flag, `guarded`, and is done in `_answer_guarded`: a
    client that has not authenticated, is in a transaction or has subscribed, one that is shown
    what others ask, and replies that are switched off.
 """
@@ -37,7 +38,9 @@ from cachestorm.declare.plan import Plan
 from cachestorm.declare.wire_values import NULL_ARRAY, QUEUED
 from cachestorm.errors import ArityError, CacheStormError
 from cachestorm.operations.long_command import LongCommand, Unfinished
-from cachestorm_server.admission import NEVER_QUEUED, check_allowed
+from cachestorm_server.acl.enforcement import check, check_guarded, check_queued
+from cachestorm_server.acl.user import User
+from cachestorm_server.admission import NEVER_QUEUED, SpeaksHttp, check_allowed, refuse_http
 from cachestorm_server.endpoint import WAKE, Endpoint
 from cachestorm_server.monitoring import set_monitor, show
 from cachestorm_server.pause import Postponed
@@ -55,14 +58,8 @@ REPLY_CHUNK_BYTES: Final = 1024 * 1024
 WRITER_KEEP_BYTES: Final = 128 * 1024
 
 _QUEUED_LINE: Final = b"+QUEUED\r\n"
-# A browser lured into sending a request here must not get further than its first line.
-_HTTP_STARTS: Final = (b"post", b"host:")
 
 _log = logging.getLogger("cachestorm.resp")
-
-
-class _SpeaksHttp(Exception):
-    """The client is a browser or something like it: closed without a reply."""
 
 
 class Session(Speaker):
@@ -73,6 +70,9 @@ class Session(Speaker):
         backlog: `receive` is to be called again, though nothing has come: requests wait for
             the client to take its replies, or the long command has more to do.
         long_command: the long command that is on its way; None when there is none.
+        long_command_plan, long_command_args: what it was asked by.
+        user: who the client is.
+        limits: the same, if it may not do everything; else None.
         transaction: what has been queued since MULTI; None outside of a transaction.
         watched: the keys that WATCH named; None when there are none.
         tracked: how the client is told of keys that change; None if it is not.
@@ -88,9 +88,8 @@ class Session(Speaker):
         self.reader: Final = RequestReader(endpoint.settings.max_bulk_bytes)
         self.backlog: bool = False
         self.long_command: LongCommand | None = None
-        # what the long command was asked by
-        self._long_command_plan: Plan | None = None
-        self._long_command_args: list[object] = []
+        self.long_command_plan: Plan | None = None
+        self.long_command_args: list[object] = []
         self._long_command_ns: i64 = 0
         self.plan: Plan | None = None
         self._plan_name: object = None
@@ -112,7 +111,8 @@ class Session(Speaker):
         self.no_evict: bool = False
         self.no_touch: bool = False
         self.reply_mode: i64 = REPLIES_ON
-        self.authenticated: bool = not self.endpoint.settings.password
+        self.user: User = self.endpoint.users.default
+        self.authenticated: bool = self.user.is_open()
         self.watch_over()
 
     def watch_over(self) -> None:
@@ -128,6 +128,7 @@ class Session(Speaker):
             or self.endpoint.pause.is_on
         )
         self.reader.unauthenticated = not self.authenticated
+        self.limits: User | None = None if self.user.is_free else self.user
 
     def close(self) -> None:
         """Forgets the session; its connection has gone."""
@@ -221,19 +222,22 @@ class Session(Speaker):
                             # nothing that `_settle` looks after has changed
                             out.write(_QUEUED_LINE)
                             return
-                elif plan.declaration.connection:
-                    reply = plan.answer(self, args)
                 else:
-                    reply = plan.answer(self.cache, args)
+                    if self.limits is not None:
+                        check(self, plan, args)
+                    if plan.declaration.connection:
+                        reply = plan.answer(self, args)
+                    else:
+                        reply = plan.answer(self.cache, args)
             write_reply(out, reply, self.resp3)
         except Unfinished as unfinished:
             self._carry(unfinished.long_command)
             if args is not None:
-                self._long_command_plan = self.plan
-                self._long_command_args = args
+                self.long_command_plan = self.plan
+                self.long_command_args = args
             self._long_command_ns = perf_counter_ns() - began_ns if began_ns else 0
             return
-        except _SpeaksHttp:
+        except SpeaksHttp:
             _log.warning("client %d speaks HTTP: closed", self.id)
             self.closing = True
         except ArityError as error:
@@ -248,7 +252,7 @@ class Session(Speaker):
             self._refuse("ERR internal error", mark, out, False)
         if began_ns != 0:
             if args is None:
-                args, self._long_command_args = self._long_command_args, []
+                args, self.long_command_args = self.long_command_args, []
             self._time(began_ns, args)
         if self.guarded:
             self._settle(mark, out)
@@ -265,10 +269,12 @@ class Session(Speaker):
             check_allowed(
                 plan,
                 self.authenticated,
-                self._is_restricted(),
+                self.is_restricted(),
                 transaction is not None,
                 self.id in self.endpoint.monitors,
             )
+            if self.limits is not None:
+                check_guarded(self, plan, args)
         except CacheStormError as error:
             if transaction is not None:
                 transaction.refuse()
@@ -284,7 +290,7 @@ class Session(Speaker):
                 _log.warning("client %d queued too much in a transaction", self.id)
                 self.closing = True
             return QUEUED
-        if plan.name == "PING" and self._is_restricted():
+        if plan.name == "PING" and self.is_restricted():
             return [b"pong", args[1] if len(args) > 1 else b""]
         reply = self._run(plan, args)
         if self.tracked is not None and self.transaction is None:
@@ -312,6 +318,8 @@ class Session(Speaker):
         """Answers a request of a transaction that is being run."""
         mark: i64 = len(out)
         try:
+            if self.limits is not None:
+                check_queued(self, plan, args)
             reply = self.answer_within(plan, args)
             if reply is NULL_ARRAY and plan.declaration.reply == "moved":
                 # nothing to move where nothing waits is no element, not the end of a wait
@@ -387,16 +395,11 @@ class Session(Speaker):
 
     def unwatch(self) -> None:
         """Ends all watches."""
-        watched = self.watched
-        if watched is not None:
-            watched.end()
+        if self.watched is not None:
+            self.watched.end()
             self.watched = None
 
     # -- subscriptions, and what others ask
-
-    def _is_restricted(self) -> bool:
-        """Whether a client of RESP2 has subscribed, and may do little else."""
-        return not self.resp3 and self.is_subscribed()
 
     def _end_all(self) -> None:
         """Ends what must not outlive the client, or its RESET."""
@@ -428,16 +431,14 @@ class Session(Speaker):
 
     def is_blocked(self) -> bool:
         """Whether the long command sleeps: the session waits for others, and polls nothing."""
-        long_command = self.long_command
-        return long_command is not None and long_command.sleeps
+        return self.long_command is not None and self.long_command.sleeps
 
     def _carry(self, long_command: LongCommand) -> None:
         """Keeps what remains of a long command, and sees to its being woken."""
         self.long_command = long_command
         long_command.notifier = self._wake
-        carrier = self.carrier
-        if long_command.sleeps and long_command.wakes_at != 0.0 and carrier is not None:
-            carrier.unblock_at(long_command.wakes_at, long_command)
+        if long_command.sleeps and long_command.wakes_at != 0.0 and self.carrier is not None:
+            self.carrier.unblock_at(long_command.wakes_at, long_command)
 
     def _wake(self) -> None:
         self.endpoint.post(self.id, WAKE)
@@ -460,9 +461,9 @@ class Session(Speaker):
         assert long_command is not None
         self.long_command = None
         long_command.notifier = None
-        plan = self._long_command_plan
+        plan = self.long_command_plan
         assert plan is not None
-        args = self._long_command_args
+        args = self.long_command_args
         if isinstance(long_command, Postponed):
             if self.endpoint.pause.holds_in(plan, self.transaction):
                 # the pause was prolonged; it keeps its place among those who wait
@@ -483,8 +484,7 @@ class Session(Speaker):
         self._statistics = self.endpoint.statistics.nobody
         plan = self.endpoint.registry.find(name)
         if plan is None:
-            if name.lower() in _HTTP_STARTS:
-                raise _SpeaksHttp()
+            refuse_http(name)
             # a subcommand has its container's name: not to be remembered by it
             try:
                 plan = self.endpoint.registry.resolve(args)
