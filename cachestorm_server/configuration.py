@@ -59,7 +59,13 @@ def _number(text: str, least: int, most: int) -> int:
 
 def _set_password(endpoint: Endpoint, text: str, check_only: bool) -> None:
     if not check_only:
-        endpoint.settings.password = text
+        endpoint.users.set_password(text)
+
+
+def _set_acl_log_len(endpoint: Endpoint, text: str, check_only: bool) -> None:
+    number = _number(text, 0, 2**31 - 1)
+    if not check_only:
+        endpoint.users.log.keep(number)
 
 
 def _set_protected_mode(endpoint: Endpoint, text: str, check_only: bool) -> None:
@@ -175,6 +181,9 @@ HIDDEN: Final = "(not shown)"
 
 # In the order of their names. `None`: cannot be changed while the server runs.
 PARAMETERS: Final[dict[str, tuple[Read, Write | None]]] = {
+    "acl-pubsub-default": (lambda endpoint: "resetchannels", None),
+    "aclfile": (lambda endpoint: endpoint.users.file, None),
+    "acllog-max-len": (lambda endpoint: str(endpoint.users.log.most), _set_acl_log_len),
     "appendonly": (lambda endpoint: "no", None),
     "bind": (lambda endpoint: " ".join(endpoint.settings.bind), None),
     "client-output-buffer-limit": (
@@ -205,7 +214,7 @@ PARAMETERS: Final[dict[str, tuple[Read, Write | None]]] = {
         lambda endpoint: _yes_or_no(endpoint.settings.protected_mode),
         _set_protected_mode,
     ),
-    "requirepass": (lambda endpoint: endpoint.settings.password, _set_password),
+    "requirepass": (lambda endpoint: endpoint.users.password, _set_password),
     "save": (lambda endpoint: "", None),
     "slowlog-log-slower-than": (
         lambda endpoint: str(endpoint.statistics.slower_than_us),

@@ -34,6 +34,7 @@ from cachestorm.cache import Cache
 from cachestorm.declare.registry import REGISTRY
 from cachestorm.errors import ReentrancyError
 from cachestorm.operations.long_command import LongCommand
+from cachestorm_server.acl.users import Users
 from cachestorm_server.endpoint import Carrier, Endpoint
 from cachestorm_server.notifications import Notifications
 from cachestorm_server.scripting.scripts import Scripts
@@ -56,10 +57,13 @@ class Host:
         self._ids: Final = count()
         self._ended: Final[deque[Session]] = deque()
         self._scripts: Final = Scripts()
+        self._users: Final = Users(REGISTRY)
 
     def session(self, carrier: Carrier) -> Session:
         """A new session, alone at its endpoint."""
-        endpoint = Endpoint(self._cache, REGISTRY, self._settings, self._notifications)
+        endpoint = Endpoint(
+            self._cache, REGISTRY, self._settings, self._notifications, self._users
+        )
         endpoint.last_id = next(self._ids)
         endpoint.scripts = self._scripts
         session = Session(endpoint, _WHERE, _WHERE)

@@ -19,6 +19,7 @@ from cachestorm.cache import Cache
 from cachestorm.declare.registry import Registry
 from cachestorm.keyspace.store import rss_bytes
 from cachestorm.operations.long_command import LongCommand
+from cachestorm_server.acl.users import Users
 from cachestorm_server.notifications import Notifications
 from cachestorm_server.pause import Pause
 from cachestorm_server.settings import Settings
@@ -99,6 +100,7 @@ class Endpoint:
         will_deliver: the event loop's thread calls `deliver_rest` soon, so nobody calls `wake`.
         monitors: the sessions that are shown what others ask, by id.
         scripts: those that clients have sent; made by the first who does.
+        users: who may do what.
     """
 
     def __init__(
@@ -107,6 +109,7 @@ class Endpoint:
         registry: Registry,
         settings: Settings,
         notifications: Notifications | None = None,
+        users: Users | None = None,
     ) -> None:
         self.cache: Final = cache.serving_others()
         self.broker: Final = self.cache._store.broker
@@ -116,6 +119,7 @@ class Endpoint:
         self.tracking: Final = Tracking(self)
         self.registry: Final = registry
         self.settings: Final = settings
+        self.users: Final = users or Users(registry, settings.password, settings.acl_file)
         self.statistics: Final = Statistics(settings)
         self.sessions: Final[dict[int, Session]] = {}
         self.run_id: Final = os.urandom(20).hex()

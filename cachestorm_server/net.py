@@ -98,7 +98,11 @@ class Connection(Carrier):
             endpoint.too_many += 1
             transport.write(TOO_MANY_CLIENTS)
             transport.close()
-        elif settings.protected_mode and not settings.password and not is_this_host(peer):
+        elif (
+            settings.protected_mode
+            and endpoint.users.default.needs_no_password
+            and not is_this_host(peer)
+        ):
             endpoint.rejected += 1
             endpoint.denied += 1
             transport.write(DENIED)

@@ -16,7 +16,8 @@ reader, the registry's plans and the encoder, and knows no command.
    session is blocked, takes what comes, and goes on when the long command is woken.
 5. A client may be told something unasked (`push`): after the reply of the command that is
    being answered, and never within a reply. From other threads it is `Endpoint.post`.
-6. What is rare costs one test of one flag, `guarded`, and is done in `_answer_guarded`: a
+6. What a user may not do is refused before it is run; who may do everything pays for one test.
+7. What is rare costs one test of one flag, `guarded`, and is done in `_answer_guarded`: a
    client that has not authenticated, is in a transaction or has subscribed, one that is shown
    what others ask, and replies that are switched off.
 """
@@ -37,7 +38,9 @@ from cachestorm.declare.plan import Plan
 from cachestorm.declare.wire_values import NULL_ARRAY, QUEUED
 from cachestorm.errors import ArityError, CacheStormError
 from cachestorm.operations.long_command import Unfinished
-from cachestorm_server.admission import NEVER_QUEUED, check_allowed
+from cachestorm_server.acl.enforcement import check, check_guarded, check_queued
+from cachestorm_server.acl.user import User
+from cachestorm_server.admission import NEVER_QUEUED, SpeaksHttp, check_allowed, refuse_http
 from cachestorm_server.endpoint import WAKE, Endpoint
 from cachestorm_server.long_runner import LongRunner
 from cachestorm_server.monitoring import set_monitor, show
@@ -55,14 +58,8 @@ REPLY_CHUNK_BYTES: Final = 1024 * 1024
 WRITER_KEEP_BYTES: Final = 128 * 1024
 
 _QUEUED_LINE: Final = b"+QUEUED\r\n"
-# A browser lured into sending a request here must not get further than its first line.
-_HTTP_STARTS: Final = (b"post", b"host:")
 
 _log = logging.getLogger("cachestorm.resp")
-
-
-class _SpeaksHttp(Exception):
-    """The client is a browser or something like it: closed without a reply."""
 
 
 class Session(LongRunner):
@@ -72,6 +69,8 @@ class Session(LongRunner):
         cache: the namespace the client is in.
         backlog: `receive` is to be called again, though nothing has come: requests wait for
             the client to take its replies, or the long command has more to do.
+        user: who the client is.
+        limits: the same, if it may not do everything; else None.
         transaction: what has been queued since MULTI; None outside of a transaction.
         watched: the keys that WATCH named; None when there are none.
         tracked: how the client is told of keys that change; None if it is not.
@@ -108,7 +107,8 @@ class Session(LongRunner):
         self.no_evict: bool = False
         self.no_touch: bool = False
         self.reply_mode: i64 = REPLIES_ON
-        self.authenticated: bool = not self.endpoint.settings.password
+        self.user: User = self.endpoint.users.default
+        self.authenticated: bool = self.user.is_open()
         self.watch_over()
 
     def watch_over(self) -> None:
@@ -127,11 +127,13 @@ class Session(LongRunner):
             self.transaction is not None
             and self.reply_mode == REPLIES_ON
             and self.authenticated
+            and self.user.is_free
             and not self.is_subscribed()
             and not self.endpoint.monitors
             and not self.endpoint.pause.is_on
         )
         self.reader.unauthenticated = not self.authenticated
+        self.limits: User | None = None if self.user.is_free else self.user
 
     def close(self) -> None:
         """Forgets the session; its connection has gone."""
@@ -218,6 +220,8 @@ class Session(LongRunner):
                         began_ns = 0
                 else:
                     began_ns = self._statistics.begin(args)
+                    if self.limits is not None:
+                        check(self, plan, args)
                     if plan.declaration.connection:
                         reply = plan.answer(self, args)
                     else:
@@ -230,7 +234,7 @@ class Session(LongRunner):
             self.long_command_ns = perf_counter_ns() - began_ns if began_ns else 0
             self.carry(unfinished.long_command)
             return
-        except _SpeaksHttp:
+        except SpeaksHttp:
             _log.warning("client %d speaks HTTP: closed", self.id)
             self.closing = True
         except ArityError as error:
@@ -262,10 +266,12 @@ class Session(LongRunner):
             check_allowed(
                 plan,
                 self.authenticated,
-                self._is_restricted(),
+                self.is_restricted(),
                 transaction is not None,
                 self.id in self.endpoint.monitors,
             )
+            if self.limits is not None:
+                check_guarded(self, plan, args)
         except CacheStormError as error:
             if transaction is not None:
                 transaction.refuse()
@@ -277,7 +283,7 @@ class Session(LongRunner):
             raise Unfinished(Postponed(self.cache._space, self.endpoint.pause))
         if self._queue(plan, args):
             return QUEUED
-        if plan.name == "PING" and self._is_restricted():
+        if plan.name == "PING" and self.is_restricted():
             return [b"pong", args[1] if len(args) > 1 else b""]
         reply = self._run(plan, args)
         if self.tracked is not None and self.transaction is None:
@@ -323,6 +329,8 @@ class Session(LongRunner):
         """Answers a request of a transaction that is being run."""
         mark: i64 = len(out)
         try:
+            if self.limits is not None:
+                check_queued(self, plan, args)
             reply = self.answer_within(plan, args)
             if reply is NULL_ARRAY and plan.declaration.reply == "moved":
                 # nothing to move where nothing waits is no element, not the end of a wait
@@ -400,16 +408,11 @@ class Session(LongRunner):
 
     def unwatch(self) -> None:
         """Ends all watches."""
-        watched = self.watched
-        if watched is not None:
-            watched.end()
+        if self.watched is not None:
+            self.watched.end()
             self.watched = None
 
     # -- subscriptions, and what others ask
-
-    def _is_restricted(self) -> bool:
-        """Whether a client of RESP2 has subscribed, and may do little else."""
-        return not self.resp3 and self.is_subscribed()
 
     def _end_all(self) -> None:
         """Ends what must not outlive the client, or its RESET."""
@@ -480,8 +483,7 @@ class Session(LongRunner):
         self._statistics = self.endpoint.statistics.nobody
         plan = self.endpoint.registry.find(name)
         if plan is None:
-            if name.lower() in _HTTP_STARTS:
-                raise _SpeaksHttp()
+            refuse_http(name)
             # a subcommand has its container's name: not to be remembered by it
             try:
                 plan = self.endpoint.registry.resolve(args)

@@ -61,7 +61,8 @@ class Settings:
         unix_socket_mode: its permissions.
         tls: what is spoken on a port of its own; None: nothing.
         tls_port: that port; 0: any free one.
-        password: what AUTH asks for; empty: nothing is asked.
+        password: of the default user at first; empty: it needs none.
+        acl_file: the path of the file of users; or empty.
         protected_mode: without a password, only clients of this host are let in.
         max_clients: how many connections at a time.
         timeout_s: a client idle for longer is disconnected; 0: never.
@@ -81,6 +82,7 @@ class Settings:
         tls: ServerContext | None = None,
         tls_port: int = 0,
         password: str = "",
+        acl_file: str = "",
         protected_mode: bool = True,
         max_clients: int = 10_000,
         timeout_s: int = 0,
@@ -95,7 +97,8 @@ class Settings:
         self.unix_socket_mode: Final = unix_socket_mode
         self.tls: Final = tls
         self.tls_port = tls_port
-        self.password = password
+        self.password: Final = password
+        self.acl_file: Final = acl_file
         self.protected_mode = protected_mode
         self.max_clients = max_clients
         self.timeout_s = timeout_s

@@ -67,7 +67,7 @@ class Namespaces(Edge):
             self._leave()
 
     @command(
-        "NAMESPACEDEL name:string",
+        "NAMESPACEDEL name:namespace",
         complexity="O(1) for the caller",
         writes=True,
         reply="ok",
@@ -218,7 +218,7 @@ class Namespaces(Edge):
 
 
 @command(
-    "NAMESPACEINFO [name:string]",
+    "NAMESPACEINFO [name:namespace]",
     complexity="O(1)",
     reply="verbatim",
     summary="Describe a namespace.",

@@ -24,7 +24,7 @@ from cachestorm.declare.binder import Binder
 from cachestorm.declare.bound import Bound, Slots
 from cachestorm.declare.declaration import STRAY_IS_ARITY, STRAY_IS_NOTHING, Declaration
 from cachestorm.declare.facts import arity_of, most_argv_of
-from cachestorm.declare.kinds import AS_GIVEN, FoundKey, Key
+from cachestorm.declare.kinds import AS_GIVEN, KEY, FoundKey, FoundName, Key
 from cachestorm.declare.matchers import stray_error
 from cachestorm.declare.parameters import NO_SLOT, Parameters
 from cachestorm.declare.replies import KEEPS_BYTES, TRUE_IS_OK, Converter, converter_named
@@ -152,12 +152,24 @@ class Plan:
         Raises:
             CacheStormError: for words that the command would refuse.
         """
+        found: list[FoundKey] = []
+        for raw, kind in self.names(argv):
+            if isinstance(kind, Key) and kind.names == KEY:
+                found.append((str(kind.read(raw)), kind))
+        return found
+
+    def names(self, argv: list[object]) -> list[FoundName]:
+        """What the words name (keys, tags, channels and so on), in declared order.
+
+        Raises:
+            CacheStormError: for words that the command would refuse.
+        """
         bound = self._lex(argv, True)
-        found = bound.find_keys()
+        found = bound.find_names()
         narrowed = self.declaration.narrowed
         if narrowed is not None:
             access = Key(narrowed(bound))
-            return [(name, access) for name, _ in found]
+            return [(raw, access if kind.names == KEY else kind) for raw, kind in found]
         return found
 
     def bind(self, argv: list[object]) -> Bound:
@@ -186,12 +198,12 @@ class Plan:
             return False
         return self._most == 0 or size <= self._most
 
-    def _lex(self, argv: list[object], keys_only: bool) -> Bound:
+    def _lex(self, argv: list[object], names_only: bool) -> Bound:
         self.check_size(argv)
         if self._longest and len(argv) > self._longest:
             raise self._stray_error(self.declaration.excess, argv, self._longest)
         bound = Bound(self._slots)
-        bound.keys_only = keys_only
+        bound.names_only = names_only
         at = self._matcher.match(argv, self._first, len(argv), bound)
         if at < len(argv) and self.declaration.stray != STRAY_IS_NOTHING:
             raise self._stray_error(self.declaration.stray, argv, at)

@@ -26,6 +26,7 @@ from cachestorm.errors import (
     CacheStormError,
     UnknownCommandError,
 )
+from cachestorm_server.acl.enforcement import check_scripted, denied
 from cachestorm_server.admission import has_flag
 from cachestorm_server.scripting.conversions import BAD_ARGUMENT, to_lua, words
 from cachestorm_server.scripting.sandbox import Answer, Sandbox, SandboxFullError, ScriptError
@@ -256,6 +257,7 @@ class Run:
             raise ScriptError("ERR Unknown Redis command called from script") from error
         if has_flag(plan, "noscript"):
             raise ScriptError("ERR This Redis command is not allowed from script")
+        check_scripted(self._session, plan, argv)
         if self._read_only and plan.declaration.writes:
             raise ScriptError("ERR Write commands are not allowed from read-only scripts.")
         return plan
@@ -278,7 +280,11 @@ class Run:
         if not argv:
             return False, b"ERR redis.acl_check_cmd() require all arguments to be strings"
         try:
-            self._session.endpoint.registry.resolve(argv)
+            plan = self._session.endpoint.registry.resolve(argv)
         except CacheStormError:
             return False, b"ERR Invalid command passed to redis.acl_check_cmd()"
-        return True, True
+        try:
+            return True, denied(self._session, plan, argv) is None
+        except CacheStormError:
+            # what the command itself would refuse
+            return True, True

@@ -497,6 +497,33 @@ DIFFERENCES: Final = [
         "redis",
     ),
     Difference(
+        "CLIENT",
+        ["-ERR The client ID you want redirect to does not exist"],
+        [SYNTAX],
+        ONE_NAMED,
+        condition=has_word(b"TRACKING"),
+    ),
+    Difference(
+        "LOLWUT",
+        [ANYTHING],
+        ["-ERR syntax error"],
+        "theirs takes words of any kind where it knows no VERSION",
+    ),
+    Difference(
+        "ACL",
+        ["-ERR This instance is not configured to use an ACL file. *"],
+        ["-ERR This Redis instance is not configured to use an ACL file. *"],
+        "Redis' words",
+        "valkey",
+    ),
+    Difference(
+        "ACL",
+        [ARRAY],
+        [ARRAY],
+        "tags and namespaces are categories, and each side has commands of its own",
+        condition=has_word(b"CAT"),
+    ),
+    Difference(
         "EVALSHA EVALSHA_RO",
         ["-NOSCRIPT *"],
         ["-NOSCRIPT *", "-ERR Number of keys *", "-ERR value is not *"],
