@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import Annotated
+from collections.abc import Mapping
+from functools import partial
+from typing import Annotated, Final
 
 import typer
 
-from cachestorm_cli import options
+from cachestorm_cli import config_commands, options
 from cachestorm_cli.groups import CommandGroup
 
 app = typer.Typer(
@@ -22,6 +24,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
+app.add_typer(config_commands.app)
 
 
 def _print_version(wanted: bool) -> None:
@@ -57,8 +60,48 @@ def _by_default(value: str, help: str) -> str:
     return f"{help}  [default: {value}]"
 
 
+# Of each flag of `serve`: the setting, and what a refusal calls it.
+SETTINGS: Final = {
+    "bind": ("server.bind", "--bind"),
+    "port": ("server.port", "--port"),
+    "unixsocket": ("server.unixsocket", "--unixsocket"),
+    "unixsocketperm": ("server.unixsocketperm", "--unixsocketperm"),
+    "tls_port": ("tls.port", "--tls-port"),
+    "tls_cert_file": ("tls.cert_file", "--tls-cert-file"),
+    "tls_key_file": ("tls.key_file", "--tls-key-file"),
+    "tls_ca_cert_file": ("tls.ca_file", "--tls-ca-cert-file"),
+    "tls_auth_clients": ("tls.client_auth", "--tls-auth-clients"),
+    "tls_http": ("tls.http", "--tls-http"),
+    "max_connections": ("server.max_connections", "--max-connections"),
+    "protected_mode": ("server.protected_mode", "--protected-mode"),
+    "http_port": ("http.port", "--http-port"),
+    "http": ("http.enabled", "--http"),
+    "max_memory": ("memory.max_memory", "--max-memory"),
+    "max_entries": ("memory.max_entries", "--max-entries"),
+    "policy": ("memory.eviction_policy", "--policy"),
+    "data_dir": ("persistence.data_dir", "--data-dir"),
+    "aof_sync": ("persistence.aof_sync", "--aof-sync"),
+    "log_level": ("logging.level", "--log-level"),
+    "log_format": ("logging.format", "--log-format"),
+    "log_output": ("logging.output", "--log-output"),
+}
+
+
+def flags_given(params: Mapping[str, object]) -> dict[str, tuple[str, object]]:
+    """What the flags of `serve` set, as the configuration takes it."""
+    given = {
+        setting: (flag, params[name])
+        for name, (setting, flag) in SETTINGS.items()
+        if params[name] is not None
+    }
+    if params["data_dir"] is not None:
+        given["persistence.enabled"] = ("--data-dir", True)
+    return given
+
+
 @app.command()
 def serve(
+    context: typer.Context,
     config: Annotated[
         Text, typer.Option("--config", metavar="FILE", help="Configuration file, in YAML.")
     ] = None,
@@ -218,33 +261,8 @@ def serve(
     from cachestorm_server.app import serve as serve_until_stopped
     from cachestorm_server.config import load
 
-    rows: dict[str, tuple[str, object]] = {
-        "server.bind": ("--bind", bind),
-        "server.port": ("--port", port),
-        "server.unixsocket": ("--unixsocket", unixsocket),
-        "server.unixsocketperm": ("--unixsocketperm", unixsocketperm),
-        "tls.port": ("--tls-port", tls_port),
-        "tls.cert_file": ("--tls-cert-file", tls_cert_file),
-        "tls.key_file": ("--tls-key-file", tls_key_file),
-        "tls.ca_file": ("--tls-ca-cert-file", tls_ca_cert_file),
-        "tls.client_auth": ("--tls-auth-clients", tls_auth_clients),
-        "tls.http": ("--tls-http", tls_http),
-        "server.max_connections": ("--max-connections", max_connections),
-        "server.protected_mode": ("--protected-mode", protected_mode),
-        "plugins.metrics.port": ("--http-port", http_port),
-        "http.enabled": ("--http", http),
-        "memory.max_memory": ("--max-memory", max_memory),
-        "memory.max_entries": ("--max-entries", max_entries),
-        "memory.eviction_policy": ("--policy", policy),
-        "persistence.enabled": ("--data-dir", None if data_dir is None else True),
-        "persistence.data_dir": ("--data-dir", data_dir),
-        "persistence.aof_sync": ("--aof-sync", aof_sync),
-        "logging.level": ("--log-level", log_level),
-        "logging.format": ("--log-format", log_format),
-        "logging.output": ("--log-output", log_output),
-    }
-    given = {path: row for path, row in rows.items() if row[1] is not None}
-    serve_until_stopped(load(config, flags=given))
+    given = flags_given(context.params)
+    serve_until_stopped(load(config, flags=given), partial(load, config, flags=given))
 
 
 @app.command()

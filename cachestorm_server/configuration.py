@@ -12,13 +12,15 @@ Source: https://redis.io/docs/latest/commands/config-set/, texts as `config.c` o
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
+from cachestorm.cache import Cache
 from cachestorm.codec import bytes_of
 from cachestorm.declare.declaration import Declaration
 from cachestorm.declare.facts import help_of
+from cachestorm.declare.registry import REGISTRY
 from cachestorm.errors import ArgumentError
 from cachestorm.eviction.policies import POLICIES
 from cachestorm.eviction.sampled import MOST_SAMPLES
@@ -30,6 +32,7 @@ from cachestorm_server.idle_parameters import DEFAULTS, checked
 from cachestorm_server.notifications import normalize
 from cachestorm_server.output_limits import parse_limits, parse_memory, spell_limits
 from cachestorm_server.session import Session
+from cachestorm_server.settings import Settings
 
 if TYPE_CHECKING:
     from cachestorm_server.tls import ServerContext
@@ -37,6 +40,8 @@ if TYPE_CHECKING:
 _log = logging.getLogger("cachestorm.resp")
 
 command: Final = partial(Declaration, group="server", connection=True)
+
+Dotted = tuple[str, ...]
 
 Read = Callable[[Endpoint], str]
 # checks the text and sets the value, unless told to check only
@@ -112,6 +117,12 @@ def _set_policy(endpoint: Endpoint, text: str, check_only: bool) -> None:
         raise ArgumentError(f"argument(s) must be one of the following: {', '.join(POLICIES)}")
     if not check_only:
         endpoint.cache.policy = name
+
+
+def _set_keepalive(endpoint: Endpoint, text: str, check_only: bool) -> None:
+    number = _number(text, 0, 2**31 - 1)
+    if not check_only:
+        endpoint.settings.keepalive_s = number
 
 
 def _set_query_limit(endpoint: Endpoint, text: str, check_only: bool) -> None:
@@ -224,6 +235,7 @@ PARAMETERS: Final[dict[str, tuple[Read, Write | None]]] = {
         lambda endpoint: str(endpoint.statistics.slow_log.maxlen),
         _set_slow_log_len,
     ),
+    "tcp-keepalive": (lambda endpoint: str(endpoint.settings.keepalive_s), _set_keepalive),
     "timeout": (lambda endpoint: str(endpoint.settings.timeout_s), _set_timeout),
     "tls-auth-clients": (lambda endpoint: _auth_clients(endpoint.settings.tls), None),
     "tls-ca-cert-file": (lambda endpoint: _tls_file(endpoint, "ca_file"), None),
@@ -240,6 +252,36 @@ PARAMETERS: Final[dict[str, tuple[Read, Write | None]]] = {
     "unixsocket": (lambda endpoint: endpoint.settings.unix_socket, None),
     "unixsocketperm": (lambda endpoint: f"{endpoint.settings.unix_socket_mode:o}", None),
 }
+
+
+# Of a parameter that has a setting: what the setting would say.
+SETTINGS_OF: Final[dict[str, Callable[[str], dict[Dotted, object]]]] = {
+    "maxclients": lambda text: {("server", "max_connections"): int(text)},
+    "maxmemory": lambda text: {("memory", "max_memory"): int(text)},
+    "maxmemory-policy": lambda text: {("memory", "eviction_policy"): text},
+    "maxmemory-samples": lambda text: {("memory", "eviction_sample_size"): int(text)},
+    "protected-mode": lambda text: {("server", "protected_mode"): text == "yes"},
+    "requirepass": lambda text: (
+        {("plugins", "auth", "enabled"): True, ("plugins", "auth", "password"): text}
+        if text
+        else {("plugins", "auth", "enabled"): False}
+    ),
+    "slowlog-log-slower-than": lambda text: (
+        {
+            ("plugins", "slowlog", "enabled"): True,
+            ("plugins", "slowlog", "threshold"): int(text),
+        }
+        if int(text) >= 0
+        else {("plugins", "slowlog", "enabled"): False}
+    ),
+    "slowlog-max-len": lambda text: {("plugins", "slowlog", "max_entries"): int(text)},
+    "tcp-keepalive": lambda text: {("server", "tcp_keepalive"): int(text)},
+    "timeout": lambda text: {("server", "timeout"): int(text)},
+}
+# Those that can be changed and have none: the section `parameters` of a file sets them.
+OWN_PARAMETERS: Final = frozenset(
+    name for name, (_, write) in PARAMETERS.items() if write is not None
+).difference(SETTINGS_OF)
 
 
 @command(
@@ -275,6 +317,43 @@ def config_set(session: Session, *rows: tuple[str, str]) -> None:
         ArgumentError: for a parameter that is unknown, fixed or given twice, or a value
             it cannot have.
     """
+    for name, value in _set(session.endpoint, rows):
+        shown = HIDDEN if name in SECRETS else value
+        _log.warning("%s set %s to %s", session.address or "a client", name, shown)
+
+
+def why_not_set(name: str, text: str) -> str:
+    """Why the section `parameters` of a file cannot have a parameter; empty if it can."""
+    if name in SETTINGS_OF:
+        settings = " and ".join(".".join(path) for path in SETTINGS_OF[name]("0"))
+        return f"has a setting of its own: {settings}"
+    if name not in PARAMETERS and name not in DEFAULTS:
+        return "no such parameter"
+    endpoint = Endpoint(Cache(), REGISTRY, Settings())
+    try:
+        _set(endpoint, ((name, text),))
+    except ArgumentError as error:
+        return f"{text!r} is refused: {str(error).rpartition(' - ')[2]}"
+    return ""
+
+
+def set_parameters(endpoint: Endpoint, texts: Mapping[str, str]) -> None:
+    """Gives parameters that have no setting the values of a file; the others their defaults."""
+    fresh = Endpoint(Cache(), endpoint.registry, Settings())
+    rows = {name: PARAMETERS[name][0](fresh) for name in sorted(OWN_PARAMETERS)}
+    endpoint.settings.idle.clear()
+    _set(endpoint, tuple({**rows, **texts}.items()))
+
+
+def _set(endpoint: Endpoint, rows: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
+    """Sets all of the parameters, or none.
+
+    Returns:
+        Those that mean something here.
+
+    Raises:
+        ArgumentError: as `config_set`.
+    """
     writes: dict[str, tuple[Write, str]] = {}
     idle: list[tuple[str, str]] = []
     for given, value in rows:
@@ -288,7 +367,7 @@ def config_set(session: Session, *rows: tuple[str, str]) -> None:
             )
         read, write = PARAMETERS[name]
         if write is None:
-            if name in _FOREVER and read(session.endpoint) == value.lower():
+            if name in _FOREVER and read(endpoint) == value.lower():
                 continue
             raise _refusal(name, "can't set immutable config")
         if name in writes:
@@ -302,14 +381,12 @@ def config_set(session: Session, *rows: tuple[str, str]) -> None:
     for check_only in (True, False):
         for name, (write, value) in writes.items():
             try:
-                write(session.endpoint, value, check_only)
+                write(endpoint, value, check_only)
             except ArgumentError as error:
                 raise _refusal(name, str(error)) from error
-            if not check_only:
-                shown = HIDDEN if name in SECRETS else value
-                _log.warning("%s set %s to %s", session.address or "a client", name, shown)
     for name, value in idle:
-        session.endpoint.settings.idle[name] = checked(name, value)
+        endpoint.settings.idle[name] = checked(name, value)
+    return [(name, value) for name, (_, value) in writes.items()]
 
 
 @command(

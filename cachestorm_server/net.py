@@ -24,6 +24,8 @@ at the names of the methods.
 from __future__ import annotations
 
 import asyncio
+import socket
+import sys
 import time
 from typing import Final
 
@@ -37,6 +39,7 @@ HIGH_WATER_BYTES: Final = 1024 * 1024
 LOW_WATER_BYTES: Final = 256 * 1024
 # how long a client that is being disconnected has to take its last replies
 GRACE_S: Final = 5.0
+_NETWORK: Final = (socket.AF_INET, socket.AF_INET6)
 
 DENIED: Final = (
     b"-DENIED CacheStorm is running in protected mode because protected mode is enabled and "
@@ -69,6 +72,18 @@ def is_this_host(name: object) -> bool:
         return True
     host = str(name[0]).removeprefix("::ffff:")
     return host.startswith("127.") or host == "::1"
+
+
+def _keep_alive(transport: asyncio.Transport, interval_s: int) -> None:
+    """Has the system notice that a client's host has gone: after two intervals of silence."""
+    opened = transport.get_extra_info("socket")
+    if opened is None or interval_s == 0 or opened.family not in _NETWORK:
+        return
+    opened.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    if sys.platform == "linux":
+        opened.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, interval_s)
+        opened.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, max(interval_s // 3, 1))
+        opened.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 3)
 
 
 class Connection(Carrier):
@@ -113,6 +128,7 @@ class Connection(Carrier):
             if isinstance(here, str) and here:
                 # a socket of Unix: clients of it have no address of their own
                 peer = here
+            _keep_alive(transport, settings.keepalive_s)
             session = Session(endpoint, spell_address(peer), spell_address(here))
             session.carrier = self
             self._transport = transport

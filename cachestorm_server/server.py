@@ -21,6 +21,7 @@ from cachestorm.keyspace.shared_state import REST
 from cachestorm_server.descriptors import run_out
 from cachestorm_server.endpoint import Endpoint
 from cachestorm_server.listening import BACKLOG, bound_sockets, unix_socket
+from cachestorm_server.memory_pressure import pressure, used_percent
 from cachestorm_server.net import GRACE_S, Connection
 from cachestorm_server.settings import Settings
 
@@ -83,6 +84,9 @@ class RespServer:
         self._listeners: list[asyncio.Server] = []
         self._timers: list[asyncio.Task[None]] = []
         self._tell_from_tick = 0
+        # of each client that has not taken all: how much is left, and since when
+        self._unsent: dict[int, tuple[int, int]] = {}
+        self._pressure = 0
         # how many refused writes the log has told of
         self._refused_told = 0
 
@@ -101,7 +105,7 @@ class RespServer:
         settings = self.settings
         self.endpoint.wake = _waker(loop, self.endpoint.deliver)
         self.endpoint.event_loop = type(loop).__module__.partition(".")[0]
-        plain = await bound_sockets(settings.bind, settings.port)
+        plain = settings.sockets or await bound_sockets(settings.bind, settings.port)
         settings.port = plain[0].getsockname()[1]
         over_tls: list[socket.socket] = []
         try:
@@ -184,6 +188,8 @@ class RespServer:
             endpoint.out_bytes_per_s = endpoint.net_out_bytes - went
             came, went = endpoint.net_in_bytes, endpoint.net_out_bytes
             self._tell_of_refusals()
+            self._tell_of_pressure()
+            self._cut_off_stuck()
             timeout_s = self.settings.timeout_s
             for session in list(endpoint.sessions.values()):
                 session.check_output()
@@ -194,6 +200,37 @@ class RespServer:
                     continue
                 if idle_s > timeout_s:
                     carrier.disconnect()
+
+    def _cut_off_stuck(self) -> None:
+        """Ends the connections of clients that take nothing of their replies for too long."""
+        timeout_s, tick = self.settings.write_timeout_s, int(self.endpoint.tick)
+        before, self._unsent = self._unsent, {}
+        if not timeout_s:
+            return
+        for session in list(self.endpoint.sessions.values()):
+            carrier = session.carrier
+            unsent = 0 if carrier is None else carrier.unsent_bytes()
+            if carrier is None or not unsent:
+                continue
+            then, since = before.get(session.id, (0, tick))
+            if unsent < then:
+                since = tick
+            if tick - since >= timeout_s:
+                _log.warning("client %d takes no replies: cut off", session.id)
+                carrier.abort()
+            else:
+                self._unsent[session.id] = (unsent, since)
+
+    def _tell_of_pressure(self) -> None:
+        """Says in the log that memory gets full, each time that it does."""
+        level = pressure(self.endpoint)
+        if level > self._pressure:
+            _log.warning(
+                "memory is at %d%% of its limit (memory.pressure_%s)",
+                used_percent(self.endpoint),
+                ("", "warning", "critical")[level],
+            )
+        self._pressure = level
 
     def _tell_of_refusals(self) -> None:
         """Says in the log who was not let in; rarely, with their number."""

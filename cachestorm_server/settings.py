@@ -13,6 +13,9 @@ from cachestorm_server.output_limits import OutputLimit, default_limits
 from cachestorm_server.requests import MAX_BULK_BYTES
 
 if TYPE_CHECKING:
+    import socket
+
+    from cachestorm_server.config_sections import Config
     from cachestorm_server.tls import ServerContext
 
 DEFAULT_PORT: Final = 6380
@@ -66,11 +69,17 @@ class Settings:
         protected_mode: without a password, only clients of this host are let in.
         max_clients: how many connections at a time.
         timeout_s: a client idle for longer is disconnected; 0: never.
+        write_timeout_s: so is one that takes nothing of its replies for longer; 0: never.
+        keepalive_s: how often the system asks a silent client's host; 0: never.
+        pressure_warning, pressure_critical: percent of the limit of memory that the log tells
+            of; 0: none.
         max_bulk_bytes: the longest argument.
         max_query_bytes: the largest request; a client that sends more is disconnected.
         output_limits: how much may wait for a client, by class.
         slow_log_slower_than_us: what the slow log takes at first; negative for nothing.
         slow_log_max_len: how many calls it keeps at first.
+        config: what all of this was made from; None where a program decides.
+        sockets: that listen already, and are used instead of `bind` and `port`.
     """
 
     def __init__(
@@ -90,6 +99,10 @@ class Settings:
         max_query_bytes: int = 1024 * 1024 * 1024,
         slow_log_slower_than_us: int = 10_000,
         slow_log_max_len: int = 128,
+        write_timeout_s: int = 0,
+        keepalive_s: int = 300,
+        pressure_warning: int = 0,
+        pressure_critical: int = 0,
     ) -> None:
         self.bind = bind
         self.port = port
@@ -102,10 +115,16 @@ class Settings:
         self.protected_mode = protected_mode
         self.max_clients = max_clients
         self.timeout_s = timeout_s
+        self.write_timeout_s = write_timeout_s
+        self.keepalive_s = keepalive_s
+        self.pressure_warning = pressure_warning
+        self.pressure_critical = pressure_critical
         self.max_bulk_bytes = max_bulk_bytes
         self.max_query_bytes = max_query_bytes
         self.slow_log_slower_than_us: Final = slow_log_slower_than_us
         self.slow_log_max_len: Final = slow_log_max_len
+        self.config: Config | None = None
+        self.sockets: list[socket.socket] = []
         # parameters of Redis that mean nothing here, as somebody has set them
         self.idle: Final[dict[str, str]] = {}
         self.output_limits: dict[str, OutputLimit] = default_limits()

@@ -13,6 +13,7 @@ route. One server belongs to one running loop.
 from __future__ import annotations
 
 import logging
+import socket
 from dataclasses import dataclass
 from ssl import SSLContext
 from typing import Final
@@ -57,6 +58,7 @@ class HttpSettings:
         hosts: names that the endpoint may be called by without a password.
         metrics_path: empty: no metrics.
         tls: what HTTPS is spoken with; None: HTTP.
+        sockets: that listen already, and are used instead of `bind` and `port`.
     """
 
     bind: tuple[str, ...] = ("127.0.0.1",)
@@ -65,6 +67,7 @@ class HttpSettings:
     hosts: tuple[str, ...] = ()
     metrics_path: str = "/metrics"
     tls: SSLContext | None = None
+    sockets: tuple[socket.socket, ...] = ()
 
 
 class HttpServer:
@@ -103,7 +106,8 @@ class HttpServer:
         runner = web.ServerRunner(server, shutdown_timeout=GRACE_S)
         await runner.setup()
         try:
-            for bound in await bound_sockets(self.settings.bind, self._port):
+            inherited = list(self.settings.sockets)
+            for bound in inherited or await bound_sockets(self.settings.bind, self._port):
                 await web.SockSite(
                     runner, bound, backlog=BACKLOG, ssl_context=self.settings.tls
                 ).start()

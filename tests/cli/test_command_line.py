@@ -16,7 +16,7 @@ from processes import COMMAND, Running, environment, run
 
 import cachestorm
 from cachestorm_cli.app import main
-from cachestorm_server.config import Config
+from cachestorm_server.config_sections import Config
 
 
 @pytest.fixture(scope="module")
@@ -108,7 +108,7 @@ def test_help_of_serve_tells_the_defaults() -> None:
         "--tls-port": config.tls.port,
         "--tls-auth-clients": config.tls.client_auth,
         "--tls-http": "--no-tls-http",
-        "--http-port": config.plugins.metrics.port,
+        "--http-port": config.http.port,
         "--http": "--http",
         "--max-memory": config.memory.max_memory,
         "--max-entries": config.memory.max_entries,
@@ -240,7 +240,7 @@ def test_a_terminal_that_is_closed_does_not_end_the_server() -> None:
     running.process.send_signal(signal.SIGHUP)
     assert running.cli("PING").stdout == "PONG\n"
     assert running.end() == 0
-    assert "SIGHUP: ignored" in "".join(running.lines)
+    assert "SIGHUP: reading the configuration again" in "".join(running.lines)
 
 
 def test_a_password_from_the_environment_is_asked_for() -> None:

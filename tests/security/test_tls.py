@@ -162,7 +162,7 @@ def test_reloaded_certificates_are_for_new_connections_and_old_ones_go_on(papers
         first = serial_of(port, papers.ca_file)
         papers.issue("renewed")
         assert serial_of(port, papers.ca_file) == first
-        server.reload_certificates()
+        server.reload(server.config)
         assert serial_of(port, papers.ca_file) != first
         assert before.get("k") == b"v"
 
@@ -174,7 +174,7 @@ def test_certificates_that_are_refused_leave_the_old_ones_in_use(papers) -> None
         first = serial_of(port, papers.ca_file)
         Path(files[1]).write_text("nonsense")
         with pytest.raises(ConfigError, match=r"tls\.key_file: .* holds no key in PEM"):
-            server.reload_certificates()
+            server.reload(server.config)
         assert serial_of(port, papers.ca_file) == first
 
 
