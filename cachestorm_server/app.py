@@ -243,6 +243,7 @@ async def _open(
 def _make_http(application: Application) -> HttpServer:
     """The HTTP endpoint; imported only here, because it takes longer than all the rest."""
     try:
+        from cachestorm_server.metrics import MetricsSettings
         from cachestorm_server.web.server import HttpServer, HttpSettings
     except ImportError as error:
         raise ServeError(
@@ -256,5 +257,6 @@ def _make_http(application: Application) -> HttpServer:
         max_body_bytes=config.http.max_body,
         hosts=config.http.hosts,
         metrics_path=metrics.path if metrics.enabled else "",
+        metrics=MetricsSettings(metrics.namespaces, metrics.hot_keys),
     )
     return HttpServer(application.resp.endpoint, settings)

@@ -182,6 +182,10 @@ class MetricsConfig:
     enabled: Annotated[bool, Spec(SWITCH)] = True
     port: Annotated[int, Spec(PORT)] = DEFAULT_HTTP_PORT
     path: Annotated[str, Spec(PATH)] = "/metrics"
+    # so many of the largest have series of their own
+    namespaces: Annotated[int, Spec(LIMIT)] = 100
+    # of so many the hits are shown
+    hot_keys: Annotated[int, Spec(LIMIT)] = 10
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""The OpenAPI document of the endpoint, made of what its paths and the commands are declared as.
+"""The OpenAPI document of the endpoint, made of the declarations of paths and commands.
 
 Called by the pages. Pure: facts in, a document out.
 
