@@ -327,6 +327,7 @@ async def _open(
 def _make_http(application: Application) -> HttpServer:
     """The HTTP endpoint; imported only here, because it takes longer than all the rest."""
     try:
+        from cachestorm_server.metrics import MetricsSettings
         from cachestorm_server.web.server import HttpServer, HttpSettings
     except ImportError as error:
         raise ServeError(
@@ -342,5 +343,6 @@ def _make_http(application: Application) -> HttpServer:
         metrics_path=metrics.path if metrics.enabled else "",
         tls=application.tls if config.tls.http else None,
         sockets=application.http_sockets,
+        metrics=MetricsSettings(metrics.namespaces, metrics.hot_keys),
     )
     return HttpServer(application.resp.endpoint, settings)

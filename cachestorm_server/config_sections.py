@@ -236,6 +236,10 @@ class MetricsConfig:
 
     enabled: Annotated[bool, Spec(SWITCH, "what Prometheus reads")] = True
     path: Annotated[str, Spec(PATH, "where the metrics are")] = "/metrics"
+    namespaces: Annotated[
+        int, Spec(LIMIT, "how many of the largest have series of their own")
+    ] = 100
+    hot_keys: Annotated[int, Spec(LIMIT, "how many of the hottest have a series; 0: none")] = 10
 
 
 @dataclass(frozen=True, slots=True)

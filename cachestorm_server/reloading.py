@@ -83,7 +83,7 @@ def _watch_memory(application: Application, config: Config) -> None:
 
 
 def _ask_for_password(application: Application, config: Config) -> None:
-    application.resp.settings.password = config.password
+    application.resp.endpoint.users.set_password(config.password)
 
 
 def _count(application: Application, config: Config) -> None:

@@ -35,6 +35,8 @@ _FAST: Final = frozenset({"SET", "SETEX", "PSETEX", "PING", "DEL"})
 _EXACT_BELOW_US: Final = 1000
 # one bucket for each power of two of 1024 nanoseconds
 _BUCKETS: Final = 40
+# histograms end where calls take 17 seconds
+_TOLD: Final = 25
 
 _MOST_ARGUMENTS: Final = 32
 _MOST_BYTES: Final = 128
@@ -112,6 +114,27 @@ class CommandStatistics:
             total += count
             if count:
                 found[(1024 << bucket) // 1000] = total * int(self.calls) // int(self._weight)
+        return found
+
+    def seconds(self) -> float:
+        """What all calls took together."""
+        if self._weight == 0:
+            return 0.0
+        return int(self._time_ns) * int(self.calls) / int(self._weight) / 1e9
+
+    def within(self, width: int) -> list[tuple[float, float]]:
+        """About how many calls took no longer than so many seconds, for rising limits.
+
+        Args:
+            width: how many powers of two lie between two limits.
+        """
+        found: list[tuple[float, float]] = []
+        total = 0
+        scale = int(self.calls) / int(self._weight) if self._weight else 0.0
+        for bucket, count in enumerate(self._buckets[:_TOLD]):
+            total += count
+            if bucket % width == 0:
+                found.append(((1024 << bucket) / 1e9, total * scale))
         return found
 
     def percentile_us(self, share: float) -> float:

@@ -21,7 +21,6 @@ from cachestorm import COMPILED, __version__
 from cachestorm.cache import Cache
 from cachestorm.codec import bytes_of
 from cachestorm.declare.wire_values import to_json
-from cachestorm.errors import NamespaceError
 from cachestorm.keyspace.store import rss_bytes
 from cachestorm.patterns import matches
 from cachestorm_server.endpoint import Endpoint
@@ -177,8 +176,12 @@ def existing(cache: Cache, name: str | None) -> Cache:
     """
     if name is None or name == cache.name:
         return cache
-    if name not in cache.namespaces():
-        raise NamespaceError("namespace not found")
+    store = cache._store
+    store.enter()
+    try:
+        store.found(name)
+    finally:
+        store.leave()
     return cache.namespace(name)
 
 

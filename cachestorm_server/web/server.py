@@ -14,17 +14,17 @@ from __future__ import annotations
 
 import logging
 import socket
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from ssl import SSLContext
 from typing import Final
 
 from aiohttp import web
 
 from cachestorm.errors import CacheStormError, ConfigError
-from cachestorm_server import metrics
 from cachestorm_server.admission import NotAuthenticatedError
 from cachestorm_server.endpoint import Endpoint
 from cachestorm_server.listening import BACKLOG, bound_sockets
+from cachestorm_server.metrics import CONTENT_TYPE, Metrics, MetricsSettings
 from cachestorm_server.settings import HTTP_PATHS
 from cachestorm_server.turns import end_of
 from cachestorm_server.web.access import Access
@@ -32,6 +32,7 @@ from cachestorm_server.web.administration import Administration
 from cachestorm_server.web.commands import Commands
 from cachestorm_server.web.entries import Entries
 from cachestorm_server.web.events import Events
+from cachestorm_server.web.loop_lag import LoopLag
 from cachestorm_server.web.overview import Overview
 from cachestorm_server.web.pages import Pages
 from cachestorm_server.web.routes import Call, Route, Routes, declared_by, read_query
@@ -59,6 +60,7 @@ class HttpSettings:
         metrics_path: empty: no metrics.
         tls: what HTTPS is spoken with; None: HTTP.
         sockets: that listen already, and are used instead of `bind` and `port`.
+        metrics: what is shown there.
     """
 
     bind: tuple[str, ...] = ("127.0.0.1",)
@@ -68,6 +70,7 @@ class HttpSettings:
     metrics_path: str = "/metrics"
     tls: SSLContext | None = None
     sockets: tuple[socket.socket, ...] = ()
+    metrics: MetricsSettings = field(default_factory=MetricsSettings)
 
 
 class HttpServer:
@@ -86,6 +89,13 @@ class HttpServer:
         self._endpoint: Final = endpoint
         self._access: Final = Access(endpoint.settings, self.settings.bind, self.settings.hosts)
         self._commands: Final = Commands(endpoint, self.settings.max_body_bytes)
+        self._lag: Final = LoopLag()
+        self._metrics: Final = Metrics(
+            endpoint,
+            self.settings.metrics,
+            lambda: self._commands.json.commands,
+            self._lag.most_s,
+        )
         self._events: Final = Events(endpoint, self._commands)
         self._routes: Final = self._collected()
         self._runner: web.ServerRunner | None = None
@@ -116,11 +126,13 @@ class HttpServer:
             await runner.cleanup()
             raise
         self._runner = runner
+        self._lag.begin()
         _log.debug("HTTP on %s port %d", ", ".join(self.settings.bind), self._port)
 
     async def stop(self) -> None:
         """Stops listening; answers under way have a moment to finish."""
         self._events.close()
+        self._lag.end()
         if self._runner is not None:
             runner, self._runner = self._runner, None
             await runner.cleanup()
@@ -156,7 +168,7 @@ class HttpServer:
         if metrics_path:
             summary = "Counters for Prometheus."
             route = Route("GET", metrics_path, summary, "overview", media="text/plain")
-            routes.add(route, self._metrics)
+            routes.add(route, self._show_metrics)
         return routes
 
     async def _serve(self, request: web.BaseRequest) -> web.StreamResponse:
@@ -193,6 +205,6 @@ class HttpServer:
             _log.exception("%s %s failed", request.method, request.path)
             return problem(500, CacheStormError("internal error"))
 
-    async def _metrics(self, call: Call) -> web.Response:
-        body = metrics.exposition(self._endpoint, self._commands.json.commands)
-        return web.Response(body=body, headers={"Content-Type": metrics.CONTENT_TYPE})
+    async def _show_metrics(self, call: Call) -> web.Response:
+        body = await self._metrics.exposition()
+        return web.Response(body=body, headers={"Content-Type": CONTENT_TYPE})
