@@ -12,7 +12,7 @@ from typing import Annotated
 
 import typer
 
-from cachestorm_cli import options
+from cachestorm_cli import options, tools
 from cachestorm_cli.groups import CommandGroup
 
 app = typer.Typer(
@@ -306,3 +306,6 @@ def cli(
     address = options.address(url, host, port, namespace, password)
     words = [os.fsencode(arg) for arg in argv or []]
     raise typer.Exit(run_cli(address, words, form, resp3, from_stdin, pipe))
+
+
+tools.declare(app)
