@@ -150,6 +150,16 @@ class RespClient:
                 connection.settimeout(None)
             return read_reply(replies)
 
+    def connected_socket(self) -> socket.socket:
+        """The socket, logged in, for whoever reads replies by themselves.
+
+        Raises:
+            ConnectError: when there is no server.
+            ServerError: when the password or the namespace is refused.
+        """
+        with self._named():
+            return self._connected()[0]
+
     def close(self) -> None:
         """Disconnects."""
         if self._replies is not None:

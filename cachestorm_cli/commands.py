@@ -14,7 +14,7 @@ from typing import Annotated, Final
 
 import typer
 
-from cachestorm_cli import config_commands, options
+from cachestorm_cli import config_commands, options, tools
 from cachestorm_cli.groups import CommandGroup
 
 app = typer.Typer(
@@ -324,3 +324,6 @@ def cli(
     address = options.address(url, host, port, namespace, password)
     words = [os.fsencode(arg) for arg in argv or []]
     raise typer.Exit(run_cli(address, words, form, resp3, from_stdin, pipe))
+
+
+tools.declare(app)

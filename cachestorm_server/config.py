@@ -49,10 +49,11 @@ _NAMESPACES: Final = "namespaces"
 _ENV: Final = "CACHESTORM_"
 _PASSWORDS: Final = (f"{_ENV}AUTH_PASSWORD", f"{_ENV}AUTH_PASSWORD_FILE")
 _ENV_PREFIXES: Final = {"server": "", "memory": "", "plugins": "", "logging": "LOG_"}
-# variables that are not settings: the file's name, and what the build and its tests read
+# variables that are not settings: the file's name, where a client finds the server, and what
+# the build and its tests read
 _OTHER_VARIABLES: Final = frozenset(
     f"{_ENV}{name}"
-    for name in ("CONFIG", "PURE", "COMPILE", "EXPECT", "NIGHTLY", "SEED", "TRACES")
+    for name in ("CONFIG", "URL", "PURE", "COMPILE", "EXPECT", "NIGHTLY", "SEED", "TRACES")
 )
 # Kubernetes and Docker describe a service called "cachestorm" by variables of its name
 _SERVICE_LINK: Final = re.compile(r"_SERVICE_(HOST|PORT)|_PORT_\d+_(TCP|UDP|SCTP)")

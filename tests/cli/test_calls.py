@@ -177,7 +177,7 @@ def test_without_a_server_nothing_is_completed_and_nothing_said(monkeypatch, cap
 
 
 # Tools whose name a command has too: `cachestorm cli NAME` sends the command.
-COLLISIONS: set[str] = set()
+COLLISIONS = {"hotkeys", "latency", "monitor", "ping"}
 
 
 def test_these_tools_hide_a_command_of_the_same_name() -> None:

@@ -91,11 +91,23 @@ def test_a_soft_limit_of_open_files_is_raised() -> None:
 def test_help_names_the_commands() -> None:
     done = run("--help")
     assert done.returncode == 0
-    assert re.findall(r"^ +(serve|check|cli) ", done.stdout, re.MULTILINE) == [
-        "serve",
-        "check",
-        "cli",
-    ]
+    listed = re.findall(r"^  (\w+)  ", done.stdout, re.MULTILINE)
+    assert listed[:3] == ["serve", "check", "cli"]
+    assert {"top", "doctor", "export", "import", "bench"} <= set(listed)
+
+
+def test_help_imports_nothing_of_the_cache() -> None:
+    code = (
+        "import sys; from cachestorm_cli.app import main\n"
+        "try: main(['--help'])\n"
+        "except SystemExit: pass\n"
+        "print({'cachestorm', 'aiohttp', 'asyncio', 'rich', 'prompt_toolkit', 'yaml'}"
+        " & set(sys.modules))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, env=environment()
+    )
+    assert done.stdout.splitlines()[-1] == "set()"
 
 
 def test_help_of_serve_tells_the_defaults() -> None:
