@@ -12,4 +12,4 @@ from cachestorm_server import pubsub as pubsub
 from cachestorm_server import saving as saving
 from cachestorm_server import tracking_commands as tracking_commands
 from cachestorm_server import transactions as transactions
-from cachestorm_server.scripting import commands as scripting_commands  # noqa: F401
+from cachestorm_server.scripting import function_commands as function_commands

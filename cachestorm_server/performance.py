@@ -22,7 +22,7 @@ command: Final = partial(Declaration, group="server", connection=True)
 
 
 @command(
-    "SLOWLOG GET [count:integer]",
+    "SLOWLOG GET [count:log-count]",
     complexity="O(N) in the calls returned",
     stray="unknown subcommand or wrong number of arguments for '{subcommand}'. "
     "Try SLOWLOG HELP.",
@@ -33,12 +33,7 @@ def slowlog_get(session: Session, count: int = 10) -> list[object]:
     """10 of them, or as many as asked for, all for -1.
 
     Of each: its number, when it was, microseconds, the request, the client's address and name.
-
-    Raises:
-        ArgumentError: for a count below -1.
     """
-    if count < -1:
-        raise ArgumentError("count should be greater than or equal to -1")
     calls = list(session.endpoint.statistics.slow_log)
     return [call.reply() for call in (calls if count == -1 else calls[:count])]
 

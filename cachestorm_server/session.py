@@ -37,7 +37,7 @@ from cachestorm.declare.plan import Plan
 from cachestorm.declare.wire_values import NULL_ARRAY, QUEUED
 from cachestorm.errors import ArityError, CacheStormError
 from cachestorm.operations.long_command import LongCommand, Unfinished
-from cachestorm_server.admission import NEVER_QUEUED, check_allowed
+from cachestorm_server.admission import NEVER_QUEUED, check_allowed, check_busy
 from cachestorm_server.endpoint import WAKE, Endpoint
 from cachestorm_server.monitoring import set_monitor, show
 from cachestorm_server.pause import Postponed
@@ -126,6 +126,7 @@ class Session(Speaker):
             or self.is_subscribed()
             or bool(self.endpoint.monitors)
             or self.endpoint.pause.is_on
+            or self.endpoint.occupant is not None
         )
         self.reader.unauthenticated = not self.authenticated
 
@@ -262,13 +263,15 @@ class Session(Speaker):
         transaction = self.transaction
         try:
             plan.check_size(args)
+            monitors = self.id in self.endpoint.monitors
             check_allowed(
                 plan,
                 self.authenticated,
                 self._is_restricted(),
                 transaction is not None,
-                self.id in self.endpoint.monitors,
+                monitors,
             )
+            check_busy(plan, self.endpoint.occupant, self.id)
         except CacheStormError as error:
             if transaction is not None:
                 transaction.refuse()

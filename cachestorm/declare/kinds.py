@@ -319,6 +319,7 @@ AS_GIVEN: Final = Kind("value", "string")
 # An end of ZRANGE's range: a later token says what it means, so the method reads it.
 BOUND: Final = Kind("bound", "string")
 
+_NOT_KEYS: Final = "Bad number of keys provided"
 _EXCESS: Final = "Number of keys can't be greater than number of args"
 _NO_KEYS: Final = "numkeys should be greater than 0"
 _NO_INPUT: Final = "at least 1 input key is needed for '{command}' command"
@@ -327,6 +328,7 @@ _NO_PAIRS: Final = "invalid numkeys value or out of range"
 _NO_TIMEOUT: Final = "timeout is not an integer or out of range"
 _NOT_POSITIVE: Final = "value is out of range, must be positive"
 _NO_COUNT: Final = "count should be greater than 0"
+_NO_LOG_COUNT: Final = "count should be greater than or equal to -1"
 _NO_INT: Final = "value is out of range, value must between -2147483648 and 2147483647"
 _NO_IDLENESS: Final = "Invalid IDLETIME value, must be >= 0"
 _NO_FREQUENCY: Final = "Invalid FREQ value, must be >= 0 and <= 255"
@@ -361,6 +363,7 @@ KINDS: Final = _tabulate(
         Integer("limit", _NO_LIMIT, 0),
         Integer("positive", _NOT_POSITIVE, 0),
         Integer("pause", _NO_TIMEOUT, 0, INT64_MAX, "timeout is negative"),
+        Integer("log-count", _NO_LOG_COUNT, -1),
         Integer("scan-count", NOT_AN_INTEGER, 1, INT64_MAX, _SYNTAX),
         Integer("pop-count", _NO_COUNT, 1),
         Integer("found-count", NOT_AN_INTEGER, 1, INT64_MAX, "COUNT must be > 0"),
@@ -383,6 +386,7 @@ KINDS: Final = _tabulate(
         Tally("card-keys", _NO_KEYS, _NO_KEYS, _EXCESS),
         Tally("input-keys", NOT_AN_INTEGER, _NO_INPUT, _SYNTAX),
         Tally("script-keys", NOT_AN_INTEGER, "Number of keys can't be negative", _EXCESS, 0),
+        Tally("function-keys", _NOT_KEYS, "Number of keys can't be negative", _EXCESS, 0),
         Tally("numfields", NOT_AN_INTEGER, _FIELDS, _FIELDS),
         Tally("pair-count", _NO_PAIRS, _NO_PAIRS, _SYNTAX, most=2**31 - 1),
         Tally("field-count", NOT_AN_INTEGER, _SYNTAX, _SYNTAX),
