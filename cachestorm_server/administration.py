@@ -12,9 +12,10 @@ from functools import partial
 from typing import Final
 
 from cachestorm import __version__
-from cachestorm.declare.declaration import Declaration
+from cachestorm.declare.declaration import STRAY_IS_NOTHING, Declaration
 from cachestorm.declare.facts import help_of
 from cachestorm.errors import ArgumentError, CacheStormError
+from cachestorm_server.admission import BusyError
 from cachestorm_server.info import REDIS_VERSION
 from cachestorm_server.replies import Several
 from cachestorm_server.saving import save
@@ -168,6 +169,7 @@ def _stay_master(host: str, port: str) -> None:
     complexity="O(1)",
     fast=True,
     reply="verbatim",
+    stray=STRAY_IS_NOTHING,
     flags="readonly",
     summary="Return the versions in words.",
 )
@@ -198,6 +200,9 @@ def shutdown(
     """
     if abort:
         raise ArgumentError("No shutdown in progress.")
+    occupant = session.endpoint.occupant
+    if occupant is not None and save_selector == "SAVE":
+        raise BusyError(occupant.refusal)
     if save_selector == "SAVE":
         save(session)
     stop = session.endpoint.shut_down
@@ -206,5 +211,8 @@ def shutdown(
             "Errors trying to SHUTDOWN. The program that serves this cache stops it."
         )
     stop()
+    if occupant is not None:
+        # no client of its server is left for what it would still do
+        occupant.cut_off()
     session.closing = True
     return Several([])

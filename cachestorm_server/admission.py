@@ -61,6 +61,34 @@ def refuse_http(name: bytes) -> None:
         raise SpeaksHttp()
 
 
+@mypyc_attr(native_class=False)
+class BusyError(CacheStormError):
+    """A script runs, and has done so for long."""
+
+    http_status = 503
+
+    @property
+    def resp(self) -> str:
+        return str(self)
+
+
+@mypyc_attr(allow_interpreted_subclasses=True)
+class Occupant:
+    """What keeps the thread of an endpoint for itself: a script.
+
+    Attributes:
+        session_id: of the client that it is run for.
+        refusal: what others are told meanwhile.
+    """
+
+    def __init__(self, session_id: int, refusal: str) -> None:
+        self.session_id: Final = session_id
+        self.refusal: Final = refusal
+
+    def cut_off(self) -> None:
+        """Ends it, whatever it has done: the server is going to stop."""
+
+
 def check_allowed(
     plan: Plan, authenticated: bool, restricted: bool, in_transaction: bool, monitors: bool
 ) -> None:
@@ -85,6 +113,18 @@ def check_allowed(
         flags = flags_of(plan.declaration)
         if "write" in flags or "readonly" in flags:
             raise ArgumentError("Replica can't interact with the keyspace")
+
+
+def check_busy(plan: Plan, occupant: Occupant | None, session_id: int) -> None:
+    """Refuses a request while a script keeps the endpoint for itself.
+
+    Raises:
+        BusyError: with Redis' text.
+    """
+    if occupant is None or occupant.session_id == session_id:
+        return
+    if not has_flag(plan, "allow_busy"):
+        raise BusyError(occupant.refusal)
 
 
 def has_flag(plan: Plan, flag: str) -> bool:

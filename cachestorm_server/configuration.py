@@ -165,6 +165,12 @@ def _set_timeout(endpoint: Endpoint, text: str, check_only: bool) -> None:
         endpoint.settings.timeout_s = number
 
 
+def _set_busy_reply(endpoint: Endpoint, text: str, check_only: bool) -> None:
+    number = _number(text, 0, 2**63 - 1)
+    if not check_only:
+        endpoint.settings.busy_reply_ms = number
+
+
 def _set_tracked_keys(endpoint: Endpoint, text: str, check_only: bool) -> None:
     number = _number(text, 0, 2**63 - 1)
     if not check_only:
@@ -197,6 +203,10 @@ PARAMETERS: Final[dict[str, tuple[Read, Write | None]]] = {
     "acllog-max-len": (lambda endpoint: str(endpoint.users.log.most), _set_acl_log_len),
     "appendonly": (lambda endpoint: "no", None),
     "bind": (lambda endpoint: " ".join(endpoint.settings.bind), None),
+    "busy-reply-threshold": (
+        lambda endpoint: str(endpoint.settings.busy_reply_ms),
+        _set_busy_reply,
+    ),
     "client-output-buffer-limit": (
         lambda endpoint: spell_limits(endpoint.settings.output_limits),
         _set_output_limits,
@@ -210,6 +220,11 @@ PARAMETERS: Final[dict[str, tuple[Read, Write | None]]] = {
     "latency-monitor-threshold": (
         lambda endpoint: str(endpoint.statistics.threshold_ms),
         _set_latency_threshold,
+    ),
+    # its name before Redis 7
+    "lua-time-limit": (
+        lambda endpoint: str(endpoint.settings.busy_reply_ms),
+        _set_busy_reply,
     ),
     "maxclients": (lambda endpoint: str(endpoint.settings.max_clients), _set_max_clients),
     "maxmemory": (lambda endpoint: str(endpoint.cache.max_memory or 0), _set_max_memory),

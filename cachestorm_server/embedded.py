@@ -37,7 +37,7 @@ from cachestorm.operations.long_command import LongCommand
 from cachestorm_server.acl.users import Users
 from cachestorm_server.endpoint import Carrier, Endpoint
 from cachestorm_server.notifications import Notifications
-from cachestorm_server.scripting.scripts import Scripts
+from cachestorm_server.scripting.engine import Engine
 from cachestorm_server.session import Session
 from cachestorm_server.settings import Settings
 
@@ -56,7 +56,7 @@ class Host:
         self._notifications: Final = Notifications(cache)
         self._ids: Final = count()
         self._ended: Final[deque[Session]] = deque()
-        self._scripts: Final = Scripts()
+        self._engine: Final = Engine()
         self._users: Final = Users(REGISTRY)
 
     def session(self, carrier: Carrier) -> Session:
@@ -65,7 +65,7 @@ class Host:
             self._cache, REGISTRY, self._settings, self._notifications, self._users
         )
         endpoint.last_id = next(self._ids)
-        endpoint.scripts = self._scripts
+        endpoint.engine = self._engine
         session = Session(endpoint, _WHERE, _WHERE)
         session.carrier = carrier
         self._close_all()

@@ -20,6 +20,7 @@ from cachestorm.declare.registry import Registry
 from cachestorm.keyspace.store import rss_bytes
 from cachestorm.operations.long_command import LongCommand
 from cachestorm_server.acl.users import Users
+from cachestorm_server.admission import Occupant
 from cachestorm_server.notifications import Notifications
 from cachestorm_server.pause import Pause
 from cachestorm_server.settings import Settings
@@ -99,7 +100,10 @@ class Endpoint:
         woken: those whose long command was woken, to go on after it.
         will_deliver: the event loop's thread calls `deliver_rest` soon, so nobody calls `wake`.
         monitors: the sessions that are shown what others ask, by id.
-        scripts: those that clients have sent; made by the first who does.
+        engine: runs the scripts that clients send; made by the first who does.
+        occupant: what keeps all clients but its own from being answered; None mostly.
+        meanwhile: serves them for a moment while there is one, or with False ends to do so;
+            None where there are no others.
         users: who may do what.
     """
 
@@ -151,7 +155,9 @@ class Endpoint:
         self.woken: list[Carrier] = []
         self.will_deliver: bool = False
         self.monitors: Final[dict[int, Session]] = {}
-        self.scripts: object = None
+        self.engine: object = None
+        self.occupant: Occupant | None = None
+        self.meanwhile: Callable[[bool], object] | None = None
         self._posts: Final[deque[tuple[int, object]]] = deque()
         self._is_awake: bool = False
 
@@ -209,6 +215,35 @@ class Endpoint:
         if posts and self.wake is not None and not self._is_awake:
             self._is_awake = True
             self.wake()
+
+    def serve_others(self, occupant: Occupant) -> None:
+        """Answers other clients for a moment: almost all that they ask is refused.
+
+        Called in the midst of a command, by what takes long.
+        """
+        if self.occupant is None:
+            self.occupant = occupant
+            self._guard_all()
+        meanwhile = self.meanwhile
+        if meanwhile is not None:
+            out = self.out
+            # what is being answered is not to be written over
+            self.out = BytesWriter()
+            try:
+                meanwhile(True)
+            finally:
+                self.out = out
+
+    def set_free(self) -> None:
+        """What has kept the endpoint for itself has come to its end."""
+        self.occupant = None
+        self._guard_all()
+        if self.meanwhile is not None:
+            self.meanwhile(False)
+
+    def _guard_all(self) -> None:
+        for session in list(self.sessions.values()):
+            session.watch_over()
 
     def reset_stats(self) -> None:
         """Sets the totals back to zero."""

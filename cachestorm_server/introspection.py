@@ -203,6 +203,7 @@ def time_(session: Session) -> list[str]:
 # The subcommands of CLUSTER in Redis 7.2, and how many arguments each takes, as COMMAND INFO
 # counts them. They are known, so that a client is told that there is no cluster and not that
 # it is mistaken.
+NUL: Final = "\0"
 _OF_CLUSTER: Final = {
     **dict.fromkeys(("BUMPEPOCH", "FLUSHSLOTS", "HELP", "INFO", "LINKS", "MYID"), 2),
     **dict.fromkeys(("MYSHARDID", "NODES", "SAVECONFIG", "SHARDS", "SLOTS"), 2),
@@ -232,7 +233,8 @@ def cluster(session: Session, subcommand: str, *argument: object) -> None:
     arity = _OF_CLUSTER.get(subcommand.upper())
     if arity is None:
         raise UnknownSubcommandError(
-            f"unknown subcommand '{subcommand[:128]}'. Try CLUSTER HELP."
+            # a string of C ends at the first NUL
+            f"unknown subcommand '{subcommand[:128].partition(NUL)[0]}'. Try CLUSTER HELP."
         )
     count = len(argument) + 2
     if count != arity if arity > 0 else count < -arity:

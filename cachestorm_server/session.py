@@ -40,7 +40,13 @@ from cachestorm.errors import ArityError, CacheStormError
 from cachestorm.operations.long_command import Unfinished
 from cachestorm_server.acl.enforcement import check, check_guarded, check_queued
 from cachestorm_server.acl.user import User
-from cachestorm_server.admission import NEVER_QUEUED, SpeaksHttp, check_allowed, refuse_http
+from cachestorm_server.admission import (
+    NEVER_QUEUED,
+    SpeaksHttp,
+    check_allowed,
+    check_busy,
+    refuse_http,
+)
 from cachestorm_server.endpoint import WAKE, Endpoint
 from cachestorm_server.long_runner import LongRunner
 from cachestorm_server.monitoring import set_monitor, show
@@ -113,25 +119,18 @@ class Session(LongRunner):
 
     def watch_over(self) -> None:
         """Works out `guarded`; to be called when what it is made of has changed."""
-        self.guarded = (
+        is_unusual = (
             self.reply_mode != REPLIES_ON
             or not self.authenticated
-            or bool(self._pushes)
-            or self.transaction is not None
-            or self.tracked is not None
             or self.is_subscribed()
             or bool(self.endpoint.monitors)
             or self.endpoint.pause.is_on
+            or self.endpoint.occupant is not None
         )
-        self._only_queues = (
-            self.transaction is not None
-            and self.reply_mode == REPLIES_ON
-            and self.authenticated
-            and self.user.is_free
-            and not self.is_subscribed()
-            and not self.endpoint.monitors
-            and not self.endpoint.pause.is_on
-        )
+        is_queueing = self.transaction is not None
+        is_told = bool(self._pushes) or self.tracked is not None
+        self.guarded = is_unusual or is_queueing or is_told
+        self._only_queues = is_queueing and not is_unusual and self.user.is_free
         self.reader.unauthenticated = not self.authenticated
         self.limits: User | None = None if self.user.is_free else self.user
 
@@ -263,15 +262,17 @@ class Session(LongRunner):
         transaction = self.transaction
         try:
             plan.check_size(args)
+            monitors = self.id in self.endpoint.monitors
             check_allowed(
                 plan,
                 self.authenticated,
                 self.is_restricted(),
                 transaction is not None,
-                self.id in self.endpoint.monitors,
+                monitors,
             )
             if self.limits is not None:
                 check_guarded(self, plan, args)
+            check_busy(plan, self.endpoint.occupant, self.id)
         except CacheStormError as error:
             if transaction is not None:
                 transaction.refuse()

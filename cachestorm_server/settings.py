@@ -76,6 +76,8 @@ class Settings:
         max_bulk_bytes: the longest argument.
         max_query_bytes: the largest request; a client that sends more is disconnected.
         output_limits: how much may wait for a client, by class.
+        busy_reply_ms: others are answered while a script runs for longer than this, and where
+            there are none it is ended; 0 for as long as it takes.
         slow_log_slower_than_us: what the slow log takes at first; negative for nothing.
         slow_log_max_len: how many calls it keeps at first.
         config: what all of this was made from; None where a program decides.
@@ -121,6 +123,7 @@ class Settings:
         self.pressure_critical = pressure_critical
         self.max_bulk_bytes = max_bulk_bytes
         self.max_query_bytes = max_query_bytes
+        self.busy_reply_ms = 5000
         self.slow_log_slower_than_us: Final = slow_log_slower_than_us
         self.slow_log_max_len: Final = slow_log_max_len
         self.config: Config | None = None

@@ -343,6 +343,7 @@ AS_GIVEN: Final = Kind("value", "string")
 # An end of ZRANGE's range: a later token says what it means, so the method reads it.
 BOUND: Final = Kind("bound", "string")
 
+_NOT_KEYS: Final = "Bad number of keys provided"
 _EXCESS: Final = "Number of keys can't be greater than number of args"
 _NO_KEYS: Final = "numkeys should be greater than 0"
 _NO_INPUT: Final = "at least 1 input key is needed for '{command}' command"
@@ -351,6 +352,7 @@ _NO_PAIRS: Final = "invalid numkeys value or out of range"
 _NO_TIMEOUT: Final = "timeout is not an integer or out of range"
 _NOT_POSITIVE: Final = "value is out of range, must be positive"
 _NO_COUNT: Final = "count should be greater than 0"
+_NO_ENTRY_COUNT: Final = "count should be greater than or equal to -1"
 _NO_INT: Final = "value is out of range, value must between -2147483648 and 2147483647"
 _NO_IDLENESS: Final = "Invalid IDLETIME value, must be >= 0"
 _NO_FREQUENCY: Final = "Invalid FREQ value, must be >= 0 and <= 255"
@@ -412,7 +414,7 @@ KINDS: Final = _tabulate(
         Integer("hit-frequency", NOT_AN_INTEGER, 0, 255, _NO_FREQUENCY),
         PromptInteger("protocol", "Protocol version is not an integer or out of range"),
         Integer("client-id", "client-id should be greater than 0", 1),
-        Integer("entry-count", "count should be greater than or equal to -1", -1),
+        Integer("entry-count", _NO_ENTRY_COUNT, -1),
         Integer("num-matches", "COUNT can't be negative", 0),
         Integer("len", "MAXLEN can't be negative", 0),
         Integer("bit-offset", NO_OFFSET, 0, FURTHEST_BIT),
@@ -424,6 +426,7 @@ KINDS: Final = _tabulate(
         Tally("card-keys", _NO_KEYS, _NO_KEYS, _EXCESS),
         Tally("input-keys", NOT_AN_INTEGER, _NO_INPUT, _SYNTAX),
         Tally("script-keys", NOT_AN_INTEGER, "Number of keys can't be negative", _EXCESS, 0),
+        Tally("function-keys", _NOT_KEYS, "Number of keys can't be negative", _EXCESS, 0),
         Tally("numfields", NOT_AN_INTEGER, _FIELDS, _FIELDS),
         Tally("pair-count", _NO_PAIRS, _NO_PAIRS, _SYNTAX, most=2**31 - 1),
         Tally("field-count", NOT_AN_INTEGER, _SYNTAX, _SYNTAX),

@@ -97,7 +97,7 @@ def read_payload(payload: bytes) -> Loaded:
     Raises:
         PayloadError: for anything that is not a value, or none that a cache has.
     """
-    reader = _RdbReader(payload, 0, len(payload) - FOOTER_BYTES)
+    reader = RdbReader(payload, 0, len(payload) - FOOTER_BYTES)
     kind = reader.byte()
     entry: Loaded
     if kind == _STRING:
@@ -142,7 +142,7 @@ def _version_of(payload: bytes) -> i64:
     return low | high << 8
 
 
-class _RdbReader(Reader):
+class RdbReader(Reader):
     """Reads lengths and strings as RDB spells them.
 
     Attributes:
@@ -208,7 +208,7 @@ def _score(raw: bytes) -> float:
         raise PayloadError() from error
 
 
-def _list(reader: _RdbReader, kind: i64) -> ListValue:
+def _list(reader: RdbReader, kind: i64) -> ListValue:
     elements = ListValue()
     count = reader.length()
     while count > 0:
@@ -233,7 +233,7 @@ def _push_all(elements: ListValue, found: list[bytes]) -> None:
         elements.push(element, False)
 
 
-def _set(reader: _RdbReader) -> SetValue:
+def _set(reader: RdbReader) -> SetValue:
     members = SetValue()
     count = reader.length()
     while count > 0:
@@ -249,7 +249,7 @@ def _set_of(found: list[bytes]) -> SetValue:
     return members
 
 
-def _sorted_set(reader: _RdbReader, of_digits: bool) -> SortedSet:
+def _sorted_set(reader: RdbReader, of_digits: bool) -> SortedSet:
     rows: list[Row] = []
     count = reader.length()
     while count > 0:
@@ -271,7 +271,7 @@ def _sorted_set_of(found: list[bytes]) -> SortedSet:
     return sorted_set_of(rows)
 
 
-def _hash(reader: _RdbReader, is_timed: bool) -> Hash:
+def _hash(reader: RdbReader, is_timed: bool) -> Hash:
     fields = Hash()
     count = reader.length()
     while count > 0:

@@ -13,14 +13,12 @@ from __future__ import annotations
 from functools import partial
 from typing import Final
 
-from mypy_extensions import mypyc_attr
-
 from cachestorm.codec import bytes_of
 from cachestorm.declare.declaration import Declaration
 from cachestorm.declare.facts import help_of
-from cachestorm.errors import CacheStormError
 from cachestorm_server.replies import Encoded
-from cachestorm_server.scripting.scripts import Script, Scripts
+from cachestorm_server.scripting.engine import Engine
+from cachestorm_server.scripting.scripts import Runnable
 from cachestorm_server.session import Session
 
 command: Final = partial(Declaration, group="scripting", connection=True, writes=False)
@@ -30,35 +28,30 @@ _WORDS: Final = "numkeys:script-keys [key:rw-access-update [key ...]] [arg:blob 
 _READ_WORDS: Final = "numkeys:script-keys [key [key ...]] [arg:blob [arg ...]]"
 
 
-@mypyc_attr(native_class=False)
-class NotBusyError(CacheStormError):
-    """There is no script to be killed."""
-
-    code = "NOTBUSY"
-    http_status = 409
-
-    def __init__(self) -> None:
-        super().__init__("No scripts in execution right now.")
+def engine_of(session: Session) -> Engine:
+    """What runs the scripts of the session's endpoint."""
+    engine = session.endpoint.engine
+    if not isinstance(engine, Engine):
+        engine = session.endpoint.engine = Engine()
+    return engine
 
 
-def scripts_of(session: Session) -> Scripts:
-    """The scripts of the session's endpoint."""
-    scripts = session.endpoint.scripts
-    if not isinstance(scripts, Scripts):
-        scripts = session.endpoint.scripts = Scripts()
-    return scripts
-
-
-def _run(
+def run(
     session: Session,
-    script: Script,
+    runnable: Runnable,
+    command: list[bytes],
     key: tuple[str, ...],
     arg: tuple[bytes, ...],
     read_only: bool,
 ) -> Encoded:
+    """Runs a script or a function.
+
+    Args:
+        command: what was asked, up to the number of the keys.
+    """
     keys = [bytes_of(name) for name in key]
-    scripts = scripts_of(session)
-    return Encoded(scripts.run(session, script, keys, list(arg), read_only))
+    asked = [*command, b"%d" % len(keys), *keys, *arg]
+    return Encoded(engine_of(session).run(session, runnable, asked, keys, list(arg), read_only))
 
 
 @command(
@@ -72,8 +65,8 @@ def eval_(
 ) -> Encoded:
     """Runs a script, which is kept for EVALSHA."""
     with session.cache.transaction():
-        known = scripts_of(session).add(script, False)
-        return _run(session, known, key, arg, False)
+        known = engine_of(session).scripts.add(script, False)
+        return run(session, known, [b"EVAL", script], key, arg, False)
 
 
 @command(
@@ -91,7 +84,8 @@ def evalsha(
         NoScriptError: if it is not known.
     """
     with session.cache.transaction():
-        return _run(session, scripts_of(session).find(sha1), key, arg, False)
+        known = engine_of(session).scripts.find(sha1)
+        return run(session, known, [b"EVALSHA", sha1], key, arg, False)
 
 
 @command(
@@ -105,8 +99,8 @@ def eval_ro(
 ) -> Encoded:
     """As EVAL, but commands that write are refused."""
     with session.cache.transaction():
-        known = scripts_of(session).add(script, False)
-        return _run(session, known, key, arg, True)
+        known = engine_of(session).scripts.add(script, False)
+        return run(session, known, [b"EVAL_RO", script], key, arg, True)
 
 
 @command(
@@ -120,7 +114,8 @@ def evalsha_ro(
 ) -> Encoded:
     """As EVALSHA, but commands that write are refused."""
     with session.cache.transaction():
-        return _run(session, scripts_of(session).find(sha1), key, arg, True)
+        known = engine_of(session).scripts.find(sha1)
+        return run(session, known, [b"EVALSHA_RO", sha1], key, arg, True)
 
 
 @command(
@@ -139,7 +134,7 @@ def script_load(session: Session, script: bytes) -> bytes:
         ScriptError: if it is no script.
     """
     with session.cache.transaction():
-        return scripts_of(session).add(script, True).digest
+        return engine_of(session).scripts.add(script, True).name
 
 
 @command(
@@ -151,7 +146,7 @@ def script_load(session: Session, script: bytes) -> bytes:
 def script_exists(session: Session, *sha1: bytes) -> list[int]:
     """1 for each script that is known, 0 for others."""
     with session.cache.transaction():
-        scripts = scripts_of(session)
+        scripts = engine_of(session).scripts
         return [int(scripts.has(each)) for each in sha1]
 
 
@@ -160,13 +155,14 @@ def script_exists(session: Session, *sha1: bytes) -> list[int]:
     complexity="O(N) in the scripts that are known",
     reply="ok",
     stray="SCRIPT FLUSH only support SYNC|ASYNC option",
+    once="ASYNC SYNC",
     flags="noscript stale",
     summary="Forget all scripts.",
 )
 def script_flush(session: Session, mode: str | None = None) -> None:
     """Forgets all scripts, at once in any case."""
     with session.cache.transaction():
-        scripts_of(session).flush()
+        engine_of(session).scripts.flush()
 
 
 @command(
@@ -177,12 +173,12 @@ def script_flush(session: Session, mode: str | None = None) -> None:
     summary="End the script that is running.",
 )
 def script_kill(session: Session) -> None:
-    """There never is one: a script that runs for too long ends by itself.
+    """Ends a script that others have to wait for, and that has not written.
 
     Raises:
-        NotBusyError: always.
+        CacheStormError: if there is none, or if it has written.
     """
-    raise NotBusyError()
+    engine_of(session).kill(True)
 
 
 @command(

@@ -1,6 +1,7 @@
 """The sandbox: a Lua 5.1 in which scripts run, and see nothing of Python.
 
-Called by `scripts.py`. What happens inside is written in Lua: see `lua/prelude.lua`.
+Called by those who keep scripts and run them. What happens inside is written in Lua: see
+`lua/prelude.lua`.
 
 1. What is given to Lua is bytes, numbers, booleans, None and tables of these: anything else
    would be reachable from a script as the object that it is.
@@ -10,6 +11,7 @@ Called by `scripts.py`. What happens inside is written in Lua: see `lua/prelude.
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable
 from functools import cache
 from importlib.resources import files
@@ -24,6 +26,11 @@ SERVICE: Final = 1
 REPLY: Final = 2
 FAILURE: Final = 3
 LONG_REQUEST: Final = 4
+REGISTERED: Final = 5
+# Whether a script is to go on, or why not; as in prelude.lua.
+GO_ON: Final = 0
+KILLED: Final = 1
+LATE: Final = 2
 
 # Lua counts what it uses only while there is a limit.
 _UNLIMITED: Final = 1 << 62
@@ -37,6 +44,28 @@ _LOAD: Final = b"return assert(loadstring((...), '=redis'))()"
 # A reply to a request: whether it was granted, and what is given, or the text of the refusal.
 Answer = tuple[bool, object]
 Ask = Callable[[tuple[Any, ...]], Answer]
+
+
+class Runner:
+    """What answers a script, and decides how long it runs.
+
+    Attributes:
+        late_text: what a script is told that has run for too long.
+    """
+
+    late_text = ""
+
+    def ask(self, request: tuple[Any, ...]) -> Answer:
+        """The reply to what was given to `redis.call`, which begins at index 1."""
+        raise NotImplementedError
+
+    def serve(self, request: tuple[Any, ...]) -> Answer:
+        """Does the rest of what `redis` has; its name is at index 1."""
+        raise NotImplementedError
+
+    def look(self) -> int:
+        """GO_ON, KILLED or LATE. Asked while Lua runs: it must not use the sandbox."""
+        raise NotImplementedError
 
 
 class ScriptError(CacheStormError):
@@ -62,6 +91,16 @@ def _unpacked(told: tuple[Any, ...]) -> tuple[Any, ...]:
     """A request whose arguments are in a table; None is among them if one was nil."""
     arguments = tuple(told[1].values())
     return (REQUEST, *arguments) if len(arguments) == told[2] else (REQUEST, b"", None)
+
+
+def _look_of(sandbox: weakref.ref[Sandbox]) -> Callable[[], int]:
+    """What Lua calls; it must not keep the sandbox, which keeps it."""
+
+    def look() -> int:
+        found = sandbox()
+        return GO_ON if found is None else found.look()
+
+    return look
 
 
 @cache
@@ -99,9 +138,16 @@ class Sandbox:
         self._error: Final[type[Exception]] = lua51.LuaError
         self._max_memory: Final = max_memory
         self._is_limited = False
+        self._runner: Runner | None = None
+        # what was raised by a look, such as KeyboardInterrupt
+        self._raised: BaseException | None = None
         exports = self._lua.execute(_LOAD, _source("prelude"))
         self._compile: Final = exports[b"compile"]
         self._run: Final = exports[b"run"]
+        self._call: Final = exports[b"call"]
+        self._load: Final = exports[b"load"]
+        self._loaded: Final = exports[b"loaded"]
+        exports[b"watch"](_look_of(weakref.ref(self)))
         self.set_resp: Final = exports[b"setresp"]
         major, minor, patch = REDIS_VERSION.split(".")
         number = int(major) << 16 | int(minor) << 8 | int(patch)
@@ -116,6 +162,11 @@ class Sandbox:
             self._limit(False)
         return self._lua.table_from(items)
 
+    def memory(self) -> int:
+        """How many bytes it holds."""
+        used: int = self._lua.get_memory_used()
+        return used
+
     def compile(self, source: bytes, chunk: bytes) -> Any:
         """A function that runs a script.
 
@@ -124,29 +175,24 @@ class Sandbox:
         """
         compiled = self._compile(source, chunk)
         if isinstance(compiled, tuple):
-            text = compiled[1].decode("utf-8", "surrogateescape")
-            raise ScriptError(f"ERR Error compiling script (new function): {text}")
+            raise ScriptError(compiled[1].decode("utf-8", "surrogateescape"))
         return compiled
 
     def run(
         self,
+        runner: Runner,
         function: Any,
         name: bytes,
         keys: list[bytes],
         argv: list[bytes],
         resp3: bool,
-        seconds: float,
-        ask: Ask,
-        serve: Ask,
+        is_script: bool,
     ) -> bytes:
-        """Runs a compiled script.
+        """Runs a script that was compiled, or a function that a library has registered.
 
         Args:
             name: what an error says of it.
             resp3: how the reply is spelled.
-            seconds: of processor time that it may take.
-            ask: answers what it gives to `redis.call`, with the request at index 1.
-            serve: does the rest of what `redis` has; the name is at index 1.
 
         Returns:
             The reply, in RESP.
@@ -155,21 +201,49 @@ class Sandbox:
             ScriptError: if it failed.
             SandboxFullError: if memory has run out, so that this Lua is of no more use.
         """
+        main = self._run if is_script else self._call
         if self._lua.get_memory_used() > self._max_memory // 2:
             self._lua.gccollect()
-        coroutine = self._run.coroutine(
-            function, name, self.table(keys), self.table(argv), resp3, seconds
+        coroutine = main.coroutine(
+            function,
+            name,
+            self.table(keys),
+            self.table(argv),
+            resp3,
+            runner.late_text.encode("ascii"),
         )
+        text: bytes = self._drive(runner, coroutine)
+        return text
+
+    def load(self, runner: Runner, library: Any) -> list[Any]:
+        """Runs a library that was compiled.
+
+        Returns:
+            A table for each function that it has registered.
+
+        Raises:
+            ScriptError, SandboxFullError: as `run`.
+        """
+        try:
+            found = self._drive(
+                runner, self._load.coroutine(library, runner.late_text.encode("ascii"))
+            )
+            return list(found.values())
+        finally:
+            self._loaded()
+
+    def _drive(self, runner: Runner, coroutine: Any) -> Any:
+        self._runner = runner
         try:
             told = self._go_on(coroutine, None, 0)
             while True:
                 kind = told[0]
                 if kind == REQUEST:
-                    answer = ask(told)
+                    answer = runner.ask(told)
                 elif kind == SERVICE:
-                    answer = serve(told)
+                    answer = runner.serve(told)
                 elif kind == LONG_REQUEST:
-                    answer = ask(_unpacked(told))
+                    answer = runner.ask(_unpacked(told))
                 else:
                     break
                 value = answer[1]
@@ -178,12 +252,23 @@ class Sandbox:
         except self._error as error:
             raise SandboxFullError(self._max_memory) from error
         finally:
+            self._runner = None
             if self._is_limited:
                 self._limit(False)
-        text: bytes = told[1]
+            raised, self._raised = self._raised, None
+            if raised is not None:
+                raise raised
         if kind == FAILURE:
-            raise ScriptError(text.decode("utf-8", "surrogateescape"))
-        return text
+            raise ScriptError(told[1].decode("utf-8", "surrogateescape"))
+        return told[1]
+
+    def look(self) -> int:
+        """Called by Lua. An exception must not get there: it would be an object of Python."""
+        try:
+            return GO_ON if self._runner is None else self._runner.look()
+        except BaseException as error:
+            self._raised = error
+            return KILLED
 
     def _go_on(self, coroutine: Any, answer: Answer | None, size: int) -> tuple[Any, ...]:
         if self._lua.get_memory_used() + size + _SLACK > self._max_memory:

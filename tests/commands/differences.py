@@ -529,6 +529,40 @@ DIFFERENCES: Final = [
         ["-NOSCRIPT *", "-ERR Number of keys *", "-ERR value is not *"],
         "ours has Redis' words, and looks at the number of keys before the digest",
     ),
+    Difference(
+        "CLIENT",
+        ["-ERR The client ID you want redirect to does not exist"],
+        ["+OK", SYNTAX],
+        "each server counts its clients by itself; ours looks at the words first",
+    ),
+    Difference(
+        "LOLWUT",
+        ["-ERR value is not an integer or out of range"],
+        ["$*", "=*"],
+        "ours draws nothing, and looks at no arguments",
+    ),
+    Difference(
+        "FCALL FCALL_RO",
+        ["-ERR Function not found"],
+        ["-ERR Function not found", "-ERR Number of keys *", "-ERR Bad number *"],
+        "ours looks at the number of keys before the function",
+    ),
+    Difference(
+        "FUNCTION",
+        ["-ERR Unknown option given: *", "-ERR Missing library metadata"],
+        ["-ERR Unknown option given: *", SYNTAX],
+        "ours takes the first argument that can be the library for it",
+    ),
+    Difference(
+        "FUNCTION",
+        ["-ERR library name argument was not given"],
+        ["-ERR Unknown argument *"],
+        "ours does not say what is missing after LIBRARYNAME",
+    ),
+    Difference(
+        "FUNCTION", ["$*"], ["$*"], "DUMP compresses nothing; each reads what the other made"
+    ),
+    Difference("FUNCTION", [ARRAY], [ARRAY], "HELP describes what ours does"),
 ]
 
 

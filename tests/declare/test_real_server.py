@@ -74,7 +74,7 @@ FACTS_MEANT = {
     **{name: (set(), {"no_multi"}) for name in ("multi", "watch")},
     # what is generic is about keys here, and what reads, reads
     "wait": ({"@keyspace"}, set()),
-    **{name: ({"@read"}, set()) for name in ("eval_ro", "evalsha_ro")},
+    **{name: ({"@read"}, set()) for name in ("eval_ro", "evalsha_ro", "fcall_ro")},
     "exec": ({"skip_slowlog"}, {"skip_commandlog"}),  # Valkey's name of the log
 }
 # LCS' two keys are one spec there; SORT's patterns are specs that say nothing; those of

@@ -9,14 +9,16 @@ from lines import Ours, Theirs, encode
 
 from cachestorm.cache import Cache
 from cachestorm_server.scripting import scripts as scripts_module
+from cachestorm_server.scripting.engine import Engine
 from cachestorm_server.scripting.sandbox import _MODULES, Sandbox, _source
 
 assert Theirs
 
 # With a `debug` that only the test has: everything that can be reached from a script's globals.
 WALK = rb"""
-local prelude, modules, getinfo, getupvalue, getmetatable, getfenv = ...
+local prelude, modules, getinfo, getupvalue, getmetatable, getfenv, look = ...
 local exports = assert(loadstring(prelude, '=redis'))()
+exports.watch(look)
 for _, module in ipairs(modules) do exports.provide(module[1], module[2]) end
 local start = exports.compile('return 1', '@user_script')
 local userdata, functions, seen, queue = {}, 0, {}, {{start, 'script'}}
@@ -67,6 +69,7 @@ def test_nothing_that_a_script_can_reach_is_an_object_of_python() -> None:
         debug[b"getupvalue"],
         debug[b"getmetatable"],
         debug[b"getfenv"],
+        print,
     )
     assert userdata == b""
     assert functions > 50
@@ -127,9 +130,7 @@ def test_a_script_leaves_nothing_behind_for_the_next() -> None:
 
 def test_a_script_that_loops_for_ever_is_ended() -> None:
     ours = Ours()
-    scripts = scripts_module.Scripts()
-    scripts.seconds = 0.05
-    ours.session.endpoint.scripts = scripts
+    ours.session.endpoint.settings.busy_reply_ms = 50
     for script in (
         "while true do end",
         "while true do pcall(function() while true do end end) end",
@@ -165,9 +166,8 @@ def test_a_script_that_allocates_without_end_is_ended(monkeypatch: pytest.Monkey
         "for i = 1, 1e8 do redis.call('APPEND', 'k', ('x'):rep(500000)) redis.call('GET', 'k') "
         "end",
     ):
-        scripts = scripts_module.Scripts()
-        scripts.seconds = 0.1
-        ours.session.endpoint.scripts = scripts
+        ours.session.endpoint.settings.busy_reply_ms = 100
+        ours.session.endpoint.engine = Engine()
         reply = ours.eval(script)
         assert b"not enough memory" in reply or b"Script killed" in reply, (script, reply)
         assert ours.eval("return 1") == b":1\r\n"

@@ -9,8 +9,11 @@
 --    what it yields. So do the functions that resume the coroutines of a script.
 -- 4. Between two steps of a script Lua is used outside of any protected call, where it would end
 --    the process if memory ran out: so a script stops for Python only while some is left.
--- 5. Each of these coroutines has a hook that looks at the clock. Once it has found that the
---    time is up, no `pcall` holds the error.
+-- 5. Each of these coroutines has a hook, which has Python look now and then whether the script
+--    is to go on. Once it is not, no `pcall` holds the error. `look` is the one object of Python
+--    in here: it is known to the hook alone, and the hook to `exports` and to Lua's registry.
+-- 6. One state runs either scripts (`exports.run`) or the functions of libraries (`exports.load`,
+--    `exports.call`). What a library finds while it is loaded is little: see `loading`.
 
 local create, resume, status = coroutine.create, coroutine.resume, coroutine.status
 local running, yield = coroutine.running, coroutine.yield
@@ -18,9 +21,9 @@ local error, type, tostring, select = error, type, tostring, select
 local real_pcall, real_xpcall = pcall, xpcall
 local real_next, real_rawget, real_rawset = next, rawget, rawset
 local real_loadstring, setfenv, setmetatable = loadstring, setfenv, setmetatable
-local getinfo, sethook = debug.getinfo, debug.sethook
+local getinfo, gethook, sethook = debug.getinfo, debug.gethook, debug.sethook
 local clock, concat, byte, sub = os.clock, table.concat, string.byte, string.sub
-local find, gsub, format = string.find, string.gsub, string.format
+local find, gsub, format, lower = string.find, string.gsub, string.format, string.lower
 local count_memory = collectgarbage
 
 -- What is yielded begins with one of these, except for what `redis.call` yields.
@@ -28,24 +31,38 @@ local OWN, ASK, SERVE = {}, {}, {}
 local PREFIX = '=redis'
 local ACROSS = 'attempt to yield across metamethod/C-call boundary'
 local READONLY = 'Attempt to modify a readonly table'
-local TIMEOUT = 'Script killed: it ran for longer than busy-reply-threshold allows.'
+local KILLED = 'Script killed by user with SCRIPT KILL.'
 local NO_MEMORY = 'not enough memory'
 local HOOK_STEP = 20000
+-- seconds of processor time between two looks
+local LOOK_EVERY = 0.01
+-- what `look` says: go on, or why not
+local IS_KILLED, IS_LATE = 1, 2
 
-local ends_at, expired = 0, false
+-- `ended` is why the script must not go on; `late` what is said when its time is up
+local look, looks_at, ended, late
 
 local function hook()
-  if expired or clock() > ends_at then
-    expired = true
-    error({err = 'ERR ' .. TIMEOUT}, 0)
+  if not ended and clock() > looks_at then
+    looks_at = clock() + LOOK_EVERY
+    local ok, verdict = real_pcall(look)
+    if not ok or verdict == IS_KILLED then
+      ended = KILLED
+    elseif verdict == IS_LATE then
+      ended = late
+    end
   end
+  if ended then error({err = 'ERR ' .. ended}, 0) end
 end
 
-local function spawn(f)
+local function hooked(f, h)
   local co = create(f)
-  sethook(co, hook, '', HOOK_STEP)
+  sethook(co, h, '', HOOK_STEP)
   return co
 end
+
+-- The hook is handed on: a function that scripts can reach must not hold it.
+local function spawn(f) return hooked(f, (gethook())) end
 
 -- read-only tables
 
@@ -57,13 +74,14 @@ local nothing = setmetatable({}, {
 })
 
 local function protect(real)
-  local shown = setmetatable({}, {
+  local meta = {
     __index = real,
     __newindex = function() error(READONLY, 2) end,
     __metatable = nothing,
-  })
+  }
+  local shown = setmetatable({}, meta)
   hidden[shown] = real
-  return shown
+  return shown, meta
 end
 
 local function copy(real)
@@ -79,18 +97,24 @@ local null = setmetatable({}, {
   __metatable = nothing,
 })
 
-local builtins = {}
-local globals = protect(builtins)
-setmetatable(builtins, {
+local strict = {
   __index = function(_, name)
     error("Script attempted to access nonexistent global variable '" .. tostring(name) .. "'", 2)
   end,
-})
+}
+local builtins = setmetatable({}, strict)
+local globals, globals_meta = protect(builtins)
+
+-- Has the globals read through to another table.
+local function show(real)
+  globals_meta.__index = real
+  hidden[globals] = real
+end
 
 -- functions that run other functions
 
 local function caught(err)
-  if expired then error(err, 0) end
+  if ended then error(err, 0) end
   if type(err) == 'table' then
     local text = real_rawget(err, 'err')
     if type(text) == 'string' then return text end
@@ -137,7 +161,7 @@ end
 
 function builtins.xpcall(f, handler)
   local function raised(err)
-    if expired then error(err, 0) end
+    if ended then error(err, 0) end
     local _, value = real_pcall(handler, err)
     return value
   end
@@ -159,7 +183,7 @@ end
 
 own = function(co, ok, first, ...)
   if not ok then
-    if expired then error(first, 0) end
+    if ended then error(first, 0) end
     return false, first
   end
   if first == OWN then return true, ... end
@@ -342,8 +366,106 @@ function redis.replicate_commands() return true end
 function redis.set_repl() end
 
 builtins.redis = protect(redis)
-builtins.KEYS = {}
-builtins.ARGV = {}
+
+-- what a library finds while it is loaded
+
+-- what it has registered; nil when none is being loaded
+local registered
+local NAMES = 'Library names can only contain letters, numbers, or underscores(_) and must be at '
+  .. 'least one character long'
+
+local allowed_flags = {
+  ['no-writes'] = true, ['allow-oom'] = true, ['allow-stale'] = true, ['no-cluster'] = true,
+  ['allow-cross-slot-keys'] = true,
+}
+
+local function is_text(value) return type(value) == 'string' or type(value) == 'number' end
+
+local function read_flags(given)
+  if type(given) ~= 'table' then
+    fail('flags argument to redis.register_function must be a table representing function flags')
+  end
+  local flags = {}
+  while true do
+    local flag = real_rawget(given, #flags + 1)
+    if flag == nil then return flags end
+    if not allowed_flags[flag] then fail('unknown flag given') end
+    flags[#flags + 1] = flag
+  end
+end
+
+local function read_named(given)
+  local name, callback, description, flags
+  for key, value in real_next, given do
+    if not is_text(key) then
+      fail('named argument key given to redis.register_function is not a string')
+    end
+    key = lower(key)
+    if key == 'function_name' then
+      if not is_text(value) then
+        fail('function_name argument given to redis.register_function must be a string')
+      end
+      name = tostring(value)
+    elseif key == 'description' then
+      if not is_text(value) then
+        fail('description argument given to redis.register_function must be a string')
+      end
+      description = tostring(value)
+    elseif key == 'callback' then
+      if type(value) ~= 'function' then
+        fail('callback argument given to redis.register_function must be a function')
+      end
+      callback = value
+    elseif key == 'flags' then
+      flags = read_flags(value)
+    else
+      fail('unknown argument given to redis.register_function')
+    end
+  end
+  if not name then fail('redis.register_function must get a function name argument') end
+  if not callback then fail('redis.register_function must get a callback argument') end
+  return name, callback, description, flags
+end
+
+local function register_function(...)
+  local count = select('#', ...)
+  if not registered then
+    fail('redis.register_function can only be called on FUNCTION LOAD command')
+  end
+  if count < 1 or count > 2 then
+    fail('wrong number of arguments to redis.register_function')
+  end
+  local name, callback, description, flags = ...
+  if count == 1 then
+    if type(name) ~= 'table' then
+      fail('calling redis.register_function with a single argument is only applicable to Lua '
+        .. 'table (representing named arguments).')
+    end
+    name, callback, description, flags = read_named(name)
+  else
+    if not is_text(name) then
+      fail('first argument to redis.register_function must be a string')
+    end
+    if type(callback) ~= 'function' then
+      fail('second argument to redis.register_function must be a function')
+    end
+    name, description, flags = tostring(name), nil, nil
+  end
+  if not find(name, '^[%w_]+$') then fail(NAMES) end
+  for _, other in real_next, registered do
+    if other.name == name then fail('Function already exists in the library') end
+  end
+  registered[#registered + 1] = {
+    name = name, callback = callback, description = description or false, flags = flags or {},
+  }
+end
+
+local loading = setmetatable({
+  redis = protect(setmetatable({
+    register_function = register_function, log = redis.log,
+    LOG_DEBUG = 0, LOG_VERBOSE = 1, LOG_NOTICE = 2, LOG_WARNING = 3,
+  }, strict)),
+}, strict)
 
 -- the replies, as RESP
 
@@ -458,8 +580,8 @@ end
 -- how a script is run
 
 -- What Python is told: 0 and a request, 1 and a name and arguments for `serve`, 2 and a reply in
--- RESP, 3 and the text of an error, 4 and a request as a table.
-local REQUEST, SERVICE, REPLY, FAILURE, LONG_REQUEST = 0, 1, 2, 3, 4
+-- RESP, 3 and the text of an error, 4 and a request as a table, 5 and what was registered.
+local REQUEST, SERVICE, REPLY, FAILURE, LONG_REQUEST, REGISTERED = 0, 1, 2, 3, 4, 5
 -- lupa makes no room on its stack for more values than this and a few
 local MOST_VALUES = 8
 local to3, in3 = false, false
@@ -488,11 +610,12 @@ local function failure(co, err, name)
     text = 'ERR ' .. tostring(err)
   end
   local source, at = place(co)
-  if source then text = text .. ' script: ' .. name .. ', on ' .. source .. ':' .. at .. '.' end
+  if source and name then text = text .. ' script: ' .. name .. ', on ' .. source .. ':' .. at .. '.' end
   return FAILURE, text
 end
 
 local function finished(value)
+  if registered then return REGISTERED, registered end
   if type(value) == 'table' then
     local err = real_rawget(value, 'err')
     if type(err) == 'string' then return FAILURE, err end
@@ -536,19 +659,43 @@ drive = function(co, name, ok, first, ...)
   return driven(co, name, ask(first, ...))
 end
 
-local function begin_run(resp3, seconds)
+local function begin_run(resp3, late_text)
   to3, in3 = resp3, false
-  expired = false
-  ends_at = clock() + seconds
+  looks_at, ended, late = clock() + LOOK_EVERY, nil, late_text
 end
 
 local exports = {}
 
-function exports.run(f, name, keys, argv, resp3, seconds)
-  begin_run(resp3, seconds)
+function exports.watch(f) look = f end
+
+-- A script.
+function exports.run(f, name, keys, argv, resp3, late_text)
+  begin_run(resp3, late_text)
   builtins.KEYS, builtins.ARGV = keys, argv
-  local co = spawn(f)
+  local co = hooked(f, hook)
   return drive(co, name, resume(co))
+end
+
+-- A function of a library.
+function exports.call(f, name, keys, argv, resp3, late_text)
+  begin_run(resp3, late_text)
+  local co = hooked(f, hook)
+  return drive(co, name, resume(co, keys, argv))
+end
+
+-- A library.
+function exports.load(f, late_text)
+  begin_run(false, late_text)
+  registered = {}
+  show(loading)
+  local co = hooked(f, hook)
+  return drive(co, nil, resume(co))
+end
+
+-- To be called after it: what was registered may be called.
+function exports.loaded()
+  registered = nil
+  show(builtins)
 end
 
 function exports.setresp(version) in3 = version == 3 end
@@ -575,7 +722,9 @@ end
 function exports.limit(kilobytes) most_memory = count_memory('count') + kilobytes end
 
 function exports.version(text, number)
-  redis.REDIS_VERSION, redis.REDIS_VERSION_NUM = text, number
+  for _, api in real_next, {redis, hidden[loading.redis]} do
+    api.REDIS_VERSION, api.REDIS_VERSION_NUM = text, number
+  end
 end
 
 for _, name in real_next, {
