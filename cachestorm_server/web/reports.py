@@ -14,7 +14,7 @@ from cachestorm.cache import Cache
 from cachestorm.declare.wire_values import to_json
 from cachestorm.errors import NamespaceError
 from cachestorm.keyspace.store import rss_bytes
-from cachestorm_server.clients import describe
+from cachestorm_server.client_lines import describe
 from cachestorm_server.configuration import HIDDEN, PARAMETERS, SECRETS
 from cachestorm_server.endpoint import Endpoint
 from cachestorm_server.web.overview import ratios_of
