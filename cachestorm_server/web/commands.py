@@ -15,6 +15,7 @@ from aiohttp import web
 
 from cachestorm.codec import bytes_of
 from cachestorm.errors import ArgumentError
+from cachestorm_server.acl.visitor import Visitor
 from cachestorm_server.endpoint import Endpoint
 from cachestorm_server.json_commands import (
     OK_STATUS,
@@ -43,6 +44,8 @@ from cachestorm_server.web.wire import (
 )
 
 NAMESPACE_HEADER: Final = "X-CacheStorm-Namespace"
+# under which name a request carries who asks
+VISITOR: Final = "visitor"
 LONGEST_PIPELINE: Final = 10_000
 NAMESPACE: Final = Parameter(
     NAMESPACE_HEADER, "The namespace; `default` if it is left out.", header=True
@@ -102,9 +105,10 @@ class Commands:
         """Runs many commands, in one step if that is asked for."""
         batch = read_batch(document, namespace)
         _check_length(batch.commands)
-        token = self._transactions.watch(batch)
+        visitor = request.get(VISITOR)
+        token = self._transactions.watch(batch, visitor)
         if batch.is_atomic:
-            answers = await joined(await self._run_batch(batch))
+            answers = await joined(await self._run_batch(batch, visitor))
         else:
             answers = await self._pipeline(batch.commands, batch.namespace, request)
         if not token:
@@ -112,11 +116,13 @@ class Commands:
         asyncio.get_running_loop().call_later(WATCH_S, self._transactions.end_due)
         return b'{"results":%b,"watch":%b}' % (answers, dumped(token))
 
-    async def _run_batch(self, batch: Batch) -> list[dict[str, object]]:
+    async def _run_batch(
+        self, batch: Batch, visitor: Visitor | None
+    ) -> list[dict[str, object]]:
         """Runs commands in one step, when they are not held back any more."""
         while True:
             try:
-                return self._transactions.run(batch)
+                return self._transactions.run(batch, visitor)
             except Held:
                 await end_of(self._endpoint.pause)
 
@@ -145,7 +151,7 @@ class Commands:
         """Runs one command; other clients are served between the slices of a long one."""
         while True:
             try:
-                return self.json.answer(command, namespace)
+                return self.json.answer(command, namespace, request.get(VISITOR))
             except Held:
                 await end_of(self._endpoint.pause)
             except Pending as unfinished:

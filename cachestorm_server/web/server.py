@@ -21,15 +21,17 @@ from typing import Final
 from aiohttp import web
 
 from cachestorm.errors import CacheStormError, ConfigError
+from cachestorm_server.acl.users import WrongPasswordError
 from cachestorm_server.admission import NotAuthenticatedError
 from cachestorm_server.endpoint import Endpoint
 from cachestorm_server.listening import BACKLOG, bound_sockets
 from cachestorm_server.metrics import CONTENT_TYPE, Metrics, MetricsSettings
 from cachestorm_server.settings import HTTP_PATHS
 from cachestorm_server.turns import end_of
+from cachestorm_server.web import permissions
 from cachestorm_server.web.access import Access
 from cachestorm_server.web.administration import Administration
-from cachestorm_server.web.commands import Commands
+from cachestorm_server.web.commands import VISITOR, Commands
 from cachestorm_server.web.entries import Entries
 from cachestorm_server.web.events import Events
 from cachestorm_server.web.loop_lag import LoopLag
@@ -87,7 +89,7 @@ class HttpServer:
     def __init__(self, endpoint: Endpoint, settings: HttpSettings | None = None) -> None:
         self.settings: Final = settings or HttpSettings()
         self._endpoint: Final = endpoint
-        self._access: Final = Access(endpoint.settings, self.settings.bind, self.settings.hosts)
+        self._access: Final = Access(endpoint, self.settings.bind, self.settings.hosts)
         self._commands: Final = Commands(endpoint, self.settings.max_body_bytes)
         self._lag: Final = LoopLag()
         self._metrics: Final = Metrics(
@@ -167,7 +169,9 @@ class HttpServer:
             )
         if metrics_path:
             summary = "Counters for Prometheus."
-            route = Route("GET", metrics_path, summary, "overview", media="text/plain")
+            route = Route(
+                "GET", metrics_path, summary, "overview", media="text/plain", needs="INFO"
+            )
             routes.add(route, self._show_metrics)
         return routes
 
@@ -177,7 +181,9 @@ class HttpServer:
             methods, segments = self._routes.find(request.rel_url.raw_path)
             method = "GET" if request.method == "HEAD" else request.method
             found = methods.get(method)
-            self._access.admit(request, found is not None and found[0].is_open)
+            visitor = self._access.admit(request, found is not None and found[0].is_open)
+            # for what handlers run as commands
+            request[VISITOR] = visitor
             refuse_expectations(request)
             if not methods:
                 raise HttpError(404, f"Not Found: {request.method} {request.path}")
@@ -187,6 +193,7 @@ class HttpServer:
                 return problem(refused.status, refused, {"Allow": ", ".join(sorted(allowed))})
             route, handler = found
             call = Call(request, segments, read_query(request, route.parameters))
+            permissions.check(self._endpoint, visitor, route, call)
             if route.acts_as:
                 plan = self._endpoint.registry.resolve([route.acts_as])
                 while self._endpoint.pause.holds(plan):
@@ -194,7 +201,7 @@ class HttpServer:
             return await handler(call)
         except HttpError as error:
             return problem(error.status, error)
-        except NotAuthenticatedError as error:
+        except (NotAuthenticatedError, WrongPasswordError) as error:
             self._endpoint.wrong_passwords += 1
             self._endpoint.last_guesser = request.remote or ""
             challenge = {"WWW-Authenticate": 'Bearer realm="cachestorm"'}

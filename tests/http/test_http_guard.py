@@ -47,7 +47,7 @@ def test_health_needs_no_password(guarded) -> None:
 def test_a_password_set_while_running_is_asked_for(serve) -> None:
     endpoint = serve()
     assert endpoint.get("/info").status == 200
-    endpoint.application.resp.settings.password = "new"
+    endpoint.application.resp.endpoint.users.set_password("new")
     assert endpoint.get("/info").status == 401
 
 
