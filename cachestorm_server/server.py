@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import sys
 from _thread import get_ident
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
@@ -19,6 +20,7 @@ from cachestorm.keyspace.shared_state import REST
 from cachestorm_server.descriptors import run_out
 from cachestorm_server.endpoint import Endpoint
 from cachestorm_server.listening import BACKLOG, bound_sockets
+from cachestorm_server.meanwhile import HeldSocket, Meanwhile
 from cachestorm_server.net import GRACE_S, Connection
 from cachestorm_server.settings import Settings
 
@@ -62,6 +64,15 @@ def _waker(loop: asyncio.AbstractEventLoop, call: Callable[[], object]) -> Calla
     return wake
 
 
+async def _connected(connection: Connection, transport: HeldSocket) -> None:
+    loop = asyncio.get_running_loop()
+    # a Protocol by its methods, not by descent: see net.py
+    await loop.connect_accepted_socket(lambda: connection, transport.held)  # type: ignore[type-var]
+    if transport.unsent:
+        connection.send(transport.unsent)
+    connection.go_on()
+
+
 class RespServer:
     """Serves one cache over RESP.
 
@@ -80,6 +91,7 @@ class RespServer:
         self.endpoint: Final = Endpoint(cache, registry, self.settings)
         self._listeners: list[asyncio.Server] = []
         self._timers: list[asyncio.Task[None]] = []
+        self._arriving: set[asyncio.Task[None]] = set()
         self._tell_from_tick = 0
         # how many refused writes the log has told of
         self._refused_told = 0
@@ -98,6 +110,8 @@ class RespServer:
         loop = asyncio.get_running_loop()
         settings = self.settings
         self.endpoint.wake = _waker(loop, self.endpoint.deliver)
+        if sys.platform != "win32":
+            self.endpoint.meanwhile = Meanwhile(self.endpoint, self._doors, self._take_over)
         self.endpoint.event_loop = type(loop).__module__.partition(".")[0]
         sockets = await bound_sockets(settings.bind, settings.port)
         settings.port = sockets[0].getsockname()[1]
@@ -128,6 +142,7 @@ class RespServer:
         while sessions and loop.time() < deadline:
             await asyncio.sleep(0.01)
         self.endpoint.wake = None
+        self.endpoint.meanwhile = None
 
     async def __aenter__(self) -> RespServer:
         await self.start()
@@ -139,6 +154,15 @@ class RespServer:
     def _connect(self) -> asyncio.Protocol:
         # a Protocol by its methods, not by descent: see net.py
         return Connection(self.endpoint)  # type: ignore[return-value]
+
+    def _doors(self) -> list[asyncio.Server]:
+        return self._listeners
+
+    def _take_over(self, connection: Connection, transport: HeldSocket) -> None:
+        """Gives the loop a client that has come while a script kept it."""
+        task = asyncio.get_running_loop().create_task(_connected(connection, transport))
+        self._arriving.add(task)
+        task.add_done_callback(self._arriving.discard)
 
     async def _keep_time(self) -> None:
         """Once a second: counts it, tells of refusals, disconnects who is idle or too slow."""

@@ -18,7 +18,7 @@ reader, the registry's plans and the encoder, and knows no command.
    being answered, and never within a reply. From other threads it is `Endpoint.post`.
 6. What is rare costs one test of one flag, `guarded`, and is done in `_answer_guarded`: a
    client that has not authenticated, is in a transaction or has subscribed, one that is shown
-   what others ask, and replies that are switched off.
+   what others ask, replies that are switched off, and a script that keeps all waiting.
 """
 
 from __future__ import annotations
@@ -124,9 +124,7 @@ class Session(Speaker):
             or self.transaction is not None
             or self.tracked is not None
             or self.is_subscribed()
-            or bool(self.endpoint.monitors)
-            or self.endpoint.pause.is_on
-            or self.endpoint.occupant is not None
+            or self.endpoint.is_unusual()
         )
         self.reader.unauthenticated = not self.authenticated
 
@@ -379,8 +377,6 @@ class Session(Speaker):
             self.reply_mode = AFTER[self.reply_mode]
         self._catch_up(out)
         self.watch_over()
-
-    # -- transactions
 
     def end_transaction(self) -> None:
         """Forgets what was queued, and ends all watches."""
