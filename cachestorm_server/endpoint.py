@@ -216,6 +216,10 @@ class Endpoint:
             self._is_awake = True
             self.wake()
 
+    def is_unusual(self) -> bool:
+        """Whether something is going on that all sessions have to look after."""
+        return bool(self.monitors) or self.pause.is_on or self.occupant is not None
+
     def serve_others(self, occupant: Occupant) -> None:
         """Answers other clients for a moment: almost all that they ask is refused.
 

@@ -105,6 +105,11 @@ class Connection(Carrier):
 
     def connection_made(self, transport: asyncio.Transport) -> None:
         """Accepts the client, or tells it why not."""
+        if self._session is not None:
+            # it came while a script kept the loop: see meanwhile.py
+            transport.set_write_buffer_limits(HIGH_WATER_BYTES, LOW_WATER_BYTES)
+            self._transport = transport
+            return
         endpoint = self._endpoint
         peer = transport.get_extra_info("peername")
         settings = endpoint.settings
@@ -255,6 +260,42 @@ class Connection(Carrier):
     def unsent_bytes(self) -> int:
         transport = self._transport
         return 0 if transport is None else transport.get_write_buffer_size()
+
+    # -- while a script keeps the loop: see meanwhile.py
+
+    def descriptor(self) -> int:
+        """The number of the socket; -1 if there is none any more, or it carries TLS."""
+        transport = self._transport
+        if transport is None or transport.get_extra_info("sslcontext") is not None:
+            return -1
+        opened = transport.get_extra_info("socket")
+        return -1 if opened is None else int(opened.fileno())
+
+    def is_at_rest(self) -> bool:
+        """Whether the client can be answered out of turn: nothing else is on its way."""
+        session = self._session
+        transport = self._transport
+        if session is None or transport is None or transport.is_closing() or self._leaving:
+            return False
+        if session.closing or session.backlog or session.long_command is not None:
+            return False
+        occupant = self._endpoint.occupant
+        if occupant is not None and occupant.session_id == session.id:
+            return False
+        if self._congested or self._resting:
+            return False
+        return transport.get_write_buffer_size() == 0
+
+    def answer(self, data: bytes) -> bytes:
+        """The replies to what was read by others. Nothing is written by what may be asked."""
+        session = self._session
+        return b"" if session is None else session.receive(data)
+
+    def go_on(self) -> None:
+        """Goes on with what was begun by `answer`."""
+        session = self._session
+        if session is not None and (session.closing or session.backlog):
+            self._go_on()
 
     def pause_writing(self) -> None:
         """The client takes its replies too slowly."""

@@ -10,6 +10,7 @@ import asyncio
 import logging
 import os
 import socket
+import sys
 from _thread import get_ident
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
@@ -21,6 +22,7 @@ from cachestorm.keyspace.shared_state import REST
 from cachestorm_server.descriptors import run_out
 from cachestorm_server.endpoint import Endpoint
 from cachestorm_server.listening import BACKLOG, bound_sockets, unix_socket
+from cachestorm_server.meanwhile import HeldSocket, Meanwhile
 from cachestorm_server.memory_pressure import pressure, used_percent
 from cachestorm_server.net import GRACE_S, Connection
 from cachestorm_server.settings import Settings
@@ -65,6 +67,15 @@ def _waker(loop: asyncio.AbstractEventLoop, call: Callable[[], object]) -> Calla
     return wake
 
 
+async def _connected(connection: Connection, transport: HeldSocket) -> None:
+    loop = asyncio.get_running_loop()
+    # a Protocol by its methods, not by descent: see net.py
+    await loop.connect_accepted_socket(lambda: connection, transport.held)  # type: ignore[type-var]
+    if transport.unsent:
+        connection.send(transport.unsent)
+    connection.go_on()
+
+
 class RespServer:
     """Serves one cache over RESP.
 
@@ -82,7 +93,10 @@ class RespServer:
         self.settings: Final = settings or Settings()
         self.endpoint: Final = Endpoint(cache, registry, self.settings)
         self._listeners: list[asyncio.Server] = []
+        # of these, how many speak plain RESP; the first
+        self._plain_count = 0
         self._timers: list[asyncio.Task[None]] = []
+        self._arriving: set[asyncio.Task[None]] = set()
         self._tell_from_tick = 0
         # of each client that has not taken all: how much is left, and since when
         self._unsent: dict[int, tuple[int, int]] = {}
@@ -104,6 +118,10 @@ class RespServer:
         loop = asyncio.get_running_loop()
         settings = self.settings
         self.endpoint.wake = _waker(loop, self.endpoint.deliver)
+        if sys.platform != "win32":
+            self.endpoint.meanwhile = Meanwhile(
+                self.endpoint, self._plain_listeners, self._take_over
+            )
         self.endpoint.event_loop = type(loop).__module__.partition(".")[0]
         plain = settings.sockets or await bound_sockets(settings.bind, settings.port)
         settings.port = plain[0].getsockname()[1]
@@ -118,6 +136,7 @@ class RespServer:
             for bound in plain + over_tls:
                 bound.close()
             raise
+        self._plain_count = len(plain)
         for bound in plain:
             self._listeners.append(
                 await loop.create_server(self._connect, sock=bound, backlog=BACKLOG)
@@ -162,6 +181,7 @@ class RespServer:
         while sessions and loop.time() < deadline:
             await asyncio.sleep(0.01)
         self.endpoint.wake = None
+        self.endpoint.meanwhile = None
 
     async def __aenter__(self) -> RespServer:
         await self.start()
@@ -173,6 +193,15 @@ class RespServer:
     def _connect(self) -> asyncio.Protocol:
         # a Protocol by its methods, not by descent: see net.py
         return Connection(self.endpoint)  # type: ignore[return-value]
+
+    def _plain_listeners(self) -> list[asyncio.Server]:
+        return self._listeners[: self._plain_count]
+
+    def _take_over(self, connection: Connection, transport: HeldSocket) -> None:
+        """Gives the loop a client that has come while a script kept it."""
+        task = asyncio.get_running_loop().create_task(_connected(connection, transport))
+        self._arriving.add(task)
+        task.add_done_callback(self._arriving.discard)
 
     async def _keep_time(self) -> None:
         """Once a second: counts it, tells of refusals, disconnects who is idle or too slow."""

@@ -19,7 +19,7 @@ reader, the registry's plans and the encoder, and knows no command.
 6. What a user may not do is refused before it is run; who may do everything pays for one test.
 7. What is rare costs one test of one flag, `guarded`, and is done in `_answer_guarded`: a
    client that has not authenticated, is in a transaction or has subscribed, one that is shown
-   what others ask, and replies that are switched off.
+   what others ask, replies that are switched off, and a script that keeps all waiting.
 """
 
 from __future__ import annotations
@@ -123,9 +123,7 @@ class Session(LongRunner):
             self.reply_mode != REPLIES_ON
             or not self.authenticated
             or self.is_subscribed()
-            or bool(self.endpoint.monitors)
-            or self.endpoint.pause.is_on
-            or self.endpoint.occupant is not None
+            or self.endpoint.is_unusual()
         )
         is_queueing = self.transaction is not None
         is_told = bool(self._pushes) or self.tracked is not None
@@ -398,8 +396,6 @@ class Session(LongRunner):
             self.reply_mode = AFTER[self.reply_mode]
         self._catch_up(out)
         self.watch_over()
-
-    # -- transactions
 
     def end_transaction(self) -> None:
         """Forgets what was queued, and ends all watches."""
