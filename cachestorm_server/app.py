@@ -340,6 +340,7 @@ def _make_http(application: Application) -> HttpServer:
         port=config.http.port,
         max_body_bytes=config.http.max_body,
         hosts=config.http.hosts,
+        cors_origins=config.http.cors_origins,
         metrics_path=metrics.path if metrics.enabled else "",
         tls=application.tls if config.tls.http else None,
         sockets=application.http_sockets,

@@ -183,6 +183,9 @@ class HttpConfig:
     hosts: Annotated[
         tuple[str, ...], Spec(WORDS, "names that HTTP may be called by without a password")
     ] = ()
+    cors_origins: Annotated[
+        tuple[str, ...], Spec(WORDS, "origins whose pages may ask from a browser")
+    ] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -107,11 +107,13 @@ class Call:
     Attributes:
         segments: what stands in the place of the names in the path.
         query: its parameters.
+        headers: what a handler adds to an answer that it begins to send by itself.
     """
 
     request: web.BaseRequest
     segments: Mapping[str, str]
     query: Query
+    headers: Mapping[str, str]
 
 
 Handler = Callable[[Call], Awaitable[web.StreamResponse]]

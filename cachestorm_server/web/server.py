@@ -35,6 +35,7 @@ from cachestorm_server.web.commands import VISITOR, Commands
 from cachestorm_server.web.entries import Entries
 from cachestorm_server.web.events import Events
 from cachestorm_server.web.loop_lag import LoopLag
+from cachestorm_server.web.origins import Origins
 from cachestorm_server.web.overview import Overview
 from cachestorm_server.web.pages import Pages
 from cachestorm_server.web.routes import Call, Route, Routes, declared_by, read_query
@@ -59,6 +60,7 @@ class HttpSettings:
         port: 0: any free one.
         max_body_bytes: the largest request.
         hosts: names that the endpoint may be called by without a password.
+        cors_origins: pages of these may ask from a browser.
         metrics_path: empty: no metrics.
         tls: what HTTPS is spoken with; None: HTTP.
         sockets: that listen already, and are used instead of `bind` and `port`.
@@ -69,6 +71,7 @@ class HttpSettings:
     port: int = 9090
     max_body_bytes: int = 16 * 1024 * 1024
     hosts: tuple[str, ...] = ()
+    cors_origins: tuple[str, ...] = ()
     metrics_path: str = "/metrics"
     tls: SSLContext | None = None
     sockets: tuple[socket.socket, ...] = ()
@@ -90,6 +93,7 @@ class HttpServer:
         self.settings: Final = settings or HttpSettings()
         self._endpoint: Final = endpoint
         self._access: Final = Access(endpoint, self.settings.bind, self.settings.hosts)
+        self._origins: Final = Origins(self.settings.cors_origins)
         self._commands: Final = Commands(endpoint, self.settings.max_body_bytes)
         self._lag: Final = LoopLag()
         self._metrics: Final = Metrics(
@@ -176,9 +180,22 @@ class HttpServer:
         return routes
 
     async def _serve(self, request: web.BaseRequest) -> web.StreamResponse:
+        """Answers a request, and says which origins may see that."""
+        allowed = self._origins.headers(request)
+        response = await self._answer(request, allowed)
+        if allowed and not response.prepared:
+            response.headers.update(allowed)
+        return response
+
+    async def _answer(
+        self, request: web.BaseRequest, allowed: dict[str, str]
+    ) -> web.StreamResponse:
         """Lets a request in, and turns whatever goes wrong into a problem."""
         try:
             methods, segments = self._routes.find(request.rel_url.raw_path)
+            preflight = self._origins.preflight(request, methods)
+            if preflight is not None:
+                return preflight
             method = "GET" if request.method == "HEAD" else request.method
             found = methods.get(method)
             visitor = self._access.admit(request, found is not None and found[0].is_open)
@@ -189,10 +206,10 @@ class HttpServer:
                 raise HttpError(404, f"Not Found: {request.method} {request.path}")
             if found is None:
                 refused = HttpError(405, f"Method Not Allowed: {request.method} {request.path}")
-                allowed = [*methods, "HEAD"] if "GET" in methods else list(methods)
-                return problem(refused.status, refused, {"Allow": ", ".join(sorted(allowed))})
+                names = [*methods, "HEAD"] if "GET" in methods else list(methods)
+                return problem(refused.status, refused, {"Allow": ", ".join(sorted(names))})
             route, handler = found
-            call = Call(request, segments, read_query(request, route.parameters))
+            call = Call(request, segments, read_query(request, route.parameters), allowed)
             permissions.check(self._endpoint, visitor, route, call)
             if route.acts_as:
                 plan = self._endpoint.registry.resolve([route.acts_as])
