@@ -76,8 +76,9 @@ lint: $(VENV)/.dev ## check style, types and the direction of imports
 bench: $(COMPILED)/.built $(VENV)/.bench ## measure against the peers, write docs/benchmarks/
 	$(SOURCE_PATH) $(BIN)/python -m tests.benchmarks $(BENCH)
 
-docs: $(VENV)/.dev $(VENV)/.docs ## write docs/commands, build the documentation in build/site
+docs: $(VENV)/.dev $(VENV)/.docs ## write docs/commands and the settings, build the documentation in build/site
 	$(SOURCE_PATH):$(CURDIR)/tests/docs $(BIN)/python tests/docs/command_pages.py
+	$(SOURCE_PATH):$(CURDIR)/tests/docs $(BIN)/python tests/docs/settings_reference.py
 	$(BIN)/python -m mkdocs build --strict --quiet --site-dir build/site
 	$(SOURCE_PATH) $(BIN)/python tests/docs/reference.py build/site
 	@echo "build/site/index.html"

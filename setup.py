@@ -36,12 +36,15 @@ sys.path.insert(0, str(ROOT))
 from compiling.argument_errors import ArgumentErrors  # noqa: E402
 from compiling.help_texts import HelpTexts  # noqa: E402
 from compiling.literals import number_by_unit  # noqa: E402
+from compiling.parts import join  # noqa: E402
 from compiling.units import ask_ccache, compile_at_once  # noqa: E402
 
 PURE = os.environ.get("CACHESTORM_PURE") == "1"
 COMPILE = os.environ.get("CACHESTORM_COMPILE") == "1"
 QUICK = os.environ.get("CACHESTORM_QUICK") == "1"
 TARGET = Path("build", "quick-c") if QUICK else Path("build")
+# of C, beside that of the hot modules
+PARTS = 3
 JOBS = int(os.environ.get("CACHESTORM_JOBS") or os.cpu_count() or 1)
 # The commands that leave something to run. Others (sdist, metadata) need no compiled code,
 # and an editable install would hide every later edit behind it.
@@ -67,6 +70,18 @@ def listed_modules() -> list[str]:
     for pattern in listed["except"]:
         names.difference_update(fnmatch.filter(names, pattern))
     return sorted(names)
+
+
+def hot_units(units: set[Path]) -> set[Path]:
+    """The units of the modules that the commonest commands pass through."""
+    with open(ROOT / "pyproject.toml", "rb") as file:
+        patterns = tomllib.load(file)["tool"]["cachestorm"]["compile"]["hot"]
+    names = {
+        "__native_" + module_name(path.relative_to(ROOT).as_posix()).replace(".", "___") + ".c"
+        for pattern in patterns
+        for path in ROOT.glob(pattern)
+    }
+    return {unit for unit in units if unit.name in names}
 
 
 def module_name(path: str) -> str:
@@ -143,12 +158,13 @@ def extensions() -> list[Extension]:
             opt_level="1" if QUICK else "3",
             debug_level="0",
             group_name="cachestorm",
-            multi_file=QUICK,
+            multi_file=True,
             target_dir=TARGET.as_posix(),
         )
     except (Exception, SystemExit) as error:
         stay_pure(f"mypyc failed ({error})")
         return []
+    central = TARGET / "__native_cachestorm.c"
     units = {Path(path) for path in made[0].sources if "/__native_" in path}
     sources = {module_name(path): ROOT / path for path in listed_modules()}
     try:
@@ -160,10 +176,12 @@ def extensions() -> list[Extension]:
     except ValueError as error:
         complain(f"compiled code refuses arguments in words of its own ({error})")
     if QUICK:
-        central = TARGET / "__native_cachestorm.c"
         number_by_unit(
             sorted(units - {central}), central, TARGET / "__native_internal_cachestorm.h"
         )
+    else:
+        others = [path for path in made[0].sources if Path(path) not in units]
+        made[0].sources = [*join(units, hot_units(units), PARTS, TARGET), *others]
     for extension in made:
         # a newer compiler's new warning is no reason to run slowly
         flags = [flag for flag in extension.extra_compile_args if flag != "-Werror"]

@@ -1,8 +1,11 @@
-"""The client: one connection to a RESP server, a request and a reply at a time.
+"""The client: one connection to a RESP server.
 
-Called by the command `cli`; calls a socket. It keeps apart what a person wants told apart:
+Made by `connecting`; calls a socket. It keeps apart what a person wants told apart:
 a status from a string, an error with its code, a map from a list. Client libraries hide
 that, which is why none is used here.
+
+1. It connects on the first request, and again when the connection was lost.
+2. Whatever goes wrong with the connection is a `ConnectError` that names the server.
 
 Source: https://redis.io/docs/latest/develop/reference/protocol-spec/
 """
@@ -10,14 +13,18 @@ Source: https://redis.io/docs/latest/develop/reference/protocol-spec/
 from __future__ import annotations
 
 import socket
-from collections.abc import Sequence
-from typing import BinaryIO, Final
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import BinaryIO, Final, Protocol, cast
 
 from cachestorm.codec import bytes_of, text_of
 from cachestorm.declare.wire_values import Members, Pairs, Status, Verbatim
 from cachestorm.errors import CacheStormError
+from cachestorm_cli.addresses import Address
 
 CONNECT_WITHIN_S: Final = 5.0
+# a kernel's buffer is smaller: what is sent in one piece while replies are not read may block
+_BUFFER_BYTES: Final = 256 * 1024
 
 
 class ConnectError(CacheStormError):
@@ -28,28 +35,43 @@ class ServerError(CacheStormError):
     """A refusal by the server; its whole text, code first."""
 
 
-class Client:
-    """One connection; made on the first request, and again when it was lost.
+class Client(Protocol):
+    """What all commands of the command line need of a server, over any protocol."""
+
+    @property
+    def address(self) -> Address:
+        """Where it is."""
+
+    def ask(self, argv: Sequence[bytes]) -> object:
+        """Sends a command. Returns its reply, a `ServerError` among the possible ones."""
+
+    def ask_many(self, commands: Sequence[Sequence[bytes]]) -> list[object]:
+        """Sends commands at once. Returns their replies, likewise."""
+
+    def close(self) -> None:
+        """Disconnects."""
+
+
+class RespClient:
+    """One connection by RESP.
 
     Args:
-        host, port: where the server listens.
-        password: what AUTH is given; empty: no AUTH.
-        namespace: where to go at once; empty: where the server puts everybody.
+        address: of a RESP server.
         resp3: whether to speak RESP3.
     """
 
-    def __init__(
-        self, host: str, port: int, password: str = "", namespace: str = "", resp3: bool = False
-    ) -> None:
-        self.host: Final = host
-        self.port: Final = port
+    def __init__(self, address: Address, resp3: bool = False) -> None:
+        self.address: Final = address
         self._greetings: Final[list[list[bytes]]] = []
-        if password:
-            self._greetings.append([b"AUTH", bytes_of(password)])
+        if address.password:
+            login = [address.username, address.password]
+            self._greetings.append([b"AUTH", *(bytes_of(part) for part in login if part)])
         if resp3:
             self._greetings.append([b"HELLO", b"3"])
-        if namespace:
-            self._greetings.append([b"NAMESPACE", bytes_of(namespace)])
+        if address.namespace:
+            self._greetings.append([b"NAMESPACE", bytes_of(address.namespace)])
+        elif address.database:
+            self._greetings.append([b"SELECT", b"%d" % address.database])
         self._socket: socket.socket | None = None
         self._replies: BinaryIO | None = None
 
@@ -60,12 +82,83 @@ class Client:
             ConnectError: when there is no server, or the connection is lost.
             ServerError: when the password or the namespace is refused.
         """
-        try:
-            return self._ask(argv)
-        except OSError as error:
-            self.close()
-            reason = error.strerror or str(error) or "it disconnected"
-            raise ConnectError(f"{self.host}:{self.port}: {reason}") from error
+        self.send(spell(argv))
+        return self.read()
+
+    def ask_many(self, commands: Sequence[Sequence[bytes]]) -> list[object]:
+        """Sends commands at once. Returns their replies, errors among them.
+
+        Raises:
+            ConnectError: when there is no server, or the connection is lost.
+            ServerError: when the password or the namespace is refused.
+        """
+        replies: list[object] = []
+        batch: list[bytes] = []
+        size = 0
+        for argv in commands:
+            batch.append(spell(argv))
+            size += len(batch[-1])
+            if size > _BUFFER_BYTES:
+                self.send(b"".join(batch))
+                replies.extend(self.read() for _ in batch)
+                batch, size = [], 0
+        if batch:
+            self.send(b"".join(batch))
+            replies.extend(self.read() for _ in batch)
+        return replies
+
+    def send(self, raw: bytes) -> None:
+        """Sends requests as they are.
+
+        Raises:
+            ConnectError: when there is no server, or the connection is lost.
+            ServerError: when the password or the namespace is refused.
+        """
+        with self._named():
+            self._connected()[0].sendall(raw)
+
+    def read(self, with_pushes: bool = False) -> object:
+        """The next reply, a `ServerError` among the possible ones.
+
+        Args:
+            with_pushes: messages of RESP3 count as replies.
+
+        Raises:
+            ConnectError: when the connection is lost.
+        """
+        with self._named():
+            return read_reply(self._connected()[1], with_pushes)
+
+    def read_until_late(self, wait_s: float) -> object:
+        """The next reply, or None when none has begun after so many seconds.
+
+        Raises:
+            ConnectError: when the connection is lost.
+        """
+        with self._named():
+            connection, replies = self._connected()
+            connection.settimeout(wait_s)
+            try:
+                if not replies.peek(1):  # type: ignore[attr-defined]  # of BufferedReader
+                    raise ConnectionError("the server disconnected")
+            except TimeoutError:
+                # a file object is of no use after a timeout
+                replies.close()
+                self._replies = _reader(connection)
+                return None
+            finally:
+                connection.settimeout(None)
+            return read_reply(replies)
+
+    def connected_socket(self) -> socket.socket:
+        """The socket, logged in, for whoever reads replies by themselves.
+
+        Raises:
+            ConnectError: when there is no server.
+            ServerError: when the password or the namespace is refused.
+        """
+        with self._named():
+            return self._connected()[0]
 
     def close(self) -> None:
         """Disconnects."""
@@ -75,38 +168,70 @@ class Client:
             self._socket.close()
         self._socket = self._replies = None
 
-    def _ask(self, argv: Sequence[bytes]) -> object:
+    @contextmanager
+    def _named(self) -> Iterator[None]:
+        """Turns what goes wrong with the connection into an error that names the server."""
+        try:
+            yield
+        except OSError as error:
+            self.close()
+            reason = error.strerror or str(error) or "it disconnected"
+            raise ConnectError(f"{self.address.shown}: {reason}") from error
+
+    def _connected(self) -> tuple[socket.socket, BinaryIO]:
         if self._socket is None or self._replies is None:
-            self._connect()
-        assert self._socket is not None and self._replies is not None
-        self._socket.sendall(spell(argv))
-        return read_reply(self._replies)
+            self._socket = self._opened()
+            self._socket.settimeout(None)
+            self._replies = _reader(self._socket)
+            for argv in self._greetings:
+                self._socket.sendall(spell(argv))
+                reply = read_reply(self._replies)
+                if isinstance(reply, ServerError):
+                    self.close()
+                    raise reply
+        return self._socket, self._replies
 
-    def _connect(self) -> None:
-        self._socket = socket.create_connection((self.host, self.port), CONNECT_WITHIN_S)
-        self._socket.settimeout(None)
-        self._replies = self._socket.makefile("rb")
-        for argv in self._greetings:
-            self._socket.sendall(spell(argv))
-            reply = read_reply(self._replies)
-            if isinstance(reply, ServerError):
-                self.close()
-                raise reply
+    def _opened(self) -> socket.socket:
+        address = self.address
+        if address.path:
+            connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+            try:
+                connection.settimeout(CONNECT_WITHIN_S)
+                connection.connect(address.path)
+            except BaseException:
+                connection.close()
+                raise
+            return connection
+        connection = socket.create_connection((address.host, address.port), CONNECT_WITHIN_S)
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if address.scheme != "rediss":
+            return connection
+        from cachestorm_cli.tls import context_for
+
+        try:
+            return context_for(address).wrap_socket(connection, server_hostname=address.host)
+        except BaseException:
+            connection.close()
+            raise
 
 
-def spell(argv: Sequence[bytes]) -> bytes:
+def _reader(connection: socket.socket) -> BinaryIO:
+    return cast(BinaryIO, connection.makefile("rb", _BUFFER_BYTES))
+
+
+def spell(argv: Iterable[bytes]) -> bytes:
     r"""A request in RESP.
 
     Example:
         >>> spell([b"GET", b"k"])
         b'*2\r\n$3\r\nGET\r\n$1\r\nk\r\n'
     """
-    bulks = [b"$%d\r\n%s\r\n" % (len(arg), arg) for arg in argv]
-    return b"*%d\r\n" % len(argv) + b"".join(bulks)
+    bulks = [b"$%d\r\n%b\r\n" % (len(arg), arg) for arg in argv]
+    return b"*%d\r\n" % len(bulks) + b"".join(bulks)
 
 
-def read_reply(replies: BinaryIO) -> object:
-    """The next reply, as a wire value; pushes and attributes are passed over.
+def read_reply(replies: BinaryIO, with_pushes: bool = False) -> object:
+    """The next reply, as a wire value; attributes are passed over, and pushes by default.
 
     Raises:
         ConnectionError: when the bytes end, or are not RESP.
@@ -118,8 +243,9 @@ def read_reply(replies: BinaryIO) -> object:
         kind, rest = line[:1], line[1:-2]
         if kind not in b">|":
             return _read_kind(kind, rest, replies)
-        for _ in range(int(rest) * (2 if kind == b"|" else 1)):
-            read_reply(replies)
+        items = [read_reply(replies) for _ in range(int(rest) * (2 if kind == b"|" else 1))]
+        if kind == b">" and with_pushes:
+            return items
 
 
 def _read_kind(kind: bytes, rest: bytes, replies: BinaryIO) -> object:

@@ -8,23 +8,29 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import Annotated
+from collections.abc import Mapping
+from functools import partial
+from typing import Annotated, Final
 
 import typer
 
-from cachestorm_cli.version import version_line
+from cachestorm_cli import config_commands, options, tools
+from cachestorm_cli.groups import CommandGroup
 
 app = typer.Typer(
     name="cachestorm",
-    help="A cache with tags, for every Redis client.",
+    cls=CommandGroup,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
+app.add_typer(config_commands.app)
 
 
 def _print_version(wanted: bool) -> None:
     if wanted:
+        from cachestorm_cli.version import version_line
+
         print(version_line())
         raise typer.Exit()
 
@@ -38,7 +44,11 @@ def main(
         ),
     ] = False,
 ) -> None:
-    """A cache with tags, for every Redis client."""
+    """A cache with tags, for every Redis client.
+
+    Besides the tools below, every command of the server is a subcommand: 'cachestorm get KEY',
+    'cachestorm settag KEY VALUE TAG', 'cachestorm get --help'.
+    """
 
 
 Text = str | None
@@ -50,8 +60,48 @@ def _by_default(value: str, help: str) -> str:
     return f"{help}  [default: {value}]"
 
 
+# Of each flag of `serve`: the setting, and what a refusal calls it.
+SETTINGS: Final = {
+    "bind": ("server.bind", "--bind"),
+    "port": ("server.port", "--port"),
+    "unixsocket": ("server.unixsocket", "--unixsocket"),
+    "unixsocketperm": ("server.unixsocketperm", "--unixsocketperm"),
+    "tls_port": ("tls.port", "--tls-port"),
+    "tls_cert_file": ("tls.cert_file", "--tls-cert-file"),
+    "tls_key_file": ("tls.key_file", "--tls-key-file"),
+    "tls_ca_cert_file": ("tls.ca_file", "--tls-ca-cert-file"),
+    "tls_auth_clients": ("tls.client_auth", "--tls-auth-clients"),
+    "tls_http": ("tls.http", "--tls-http"),
+    "max_connections": ("server.max_connections", "--max-connections"),
+    "protected_mode": ("server.protected_mode", "--protected-mode"),
+    "http_port": ("http.port", "--http-port"),
+    "http": ("http.enabled", "--http"),
+    "max_memory": ("memory.max_memory", "--max-memory"),
+    "max_entries": ("memory.max_entries", "--max-entries"),
+    "policy": ("memory.eviction_policy", "--policy"),
+    "data_dir": ("persistence.data_dir", "--data-dir"),
+    "aof_sync": ("persistence.aof_sync", "--aof-sync"),
+    "log_level": ("logging.level", "--log-level"),
+    "log_format": ("logging.format", "--log-format"),
+    "log_output": ("logging.output", "--log-output"),
+}
+
+
+def flags_given(params: Mapping[str, object]) -> dict[str, tuple[str, object]]:
+    """What the flags of `serve` set, as the configuration takes it."""
+    given = {
+        setting: (flag, params[name])
+        for name, (setting, flag) in SETTINGS.items()
+        if params[name] is not None
+    }
+    if params["data_dir"] is not None:
+        given["persistence.enabled"] = ("--data-dir", True)
+    return given
+
+
 @app.command()
 def serve(
+    context: typer.Context,
     config: Annotated[
         Text, typer.Option("--config", metavar="FILE", help="Configuration file, in YAML.")
     ] = None,
@@ -65,6 +115,48 @@ def serve(
     ] = None,
     port: Annotated[
         Text, typer.Option("--port", metavar="PORT", help=_by_default("6380", "RESP port."))
+    ] = None,
+    unixsocket: Annotated[
+        Text,
+        typer.Option("--unixsocket", metavar="PATH", help="Socket of Unix to listen on too."),
+    ] = None,
+    unixsocketperm: Annotated[
+        Text,
+        typer.Option(
+            "--unixsocketperm", metavar="MODE", help=_by_default("0700", "Its permissions.")
+        ),
+    ] = None,
+    tls_port: Annotated[
+        Text,
+        typer.Option(
+            "--tls-port", metavar="PORT", help=_by_default("0", "RESP over TLS; 0: none.")
+        ),
+    ] = None,
+    tls_cert_file: Annotated[
+        Text, typer.Option("--tls-cert-file", metavar="FILE", help="Certificate, in PEM.")
+    ] = None,
+    tls_key_file: Annotated[
+        Text, typer.Option("--tls-key-file", metavar="FILE", help="Its key, in PEM.")
+    ] = None,
+    tls_ca_cert_file: Annotated[
+        Text,
+        typer.Option(
+            "--tls-ca-cert-file", metavar="FILE", help="Who signs certificates of clients."
+        ),
+    ] = None,
+    tls_auth_clients: Annotated[
+        Text,
+        typer.Option(
+            "--tls-auth-clients",
+            metavar="WHEN",
+            help=_by_default("none", "none, optional or required: certificates of clients."),
+        ),
+    ] = None,
+    tls_http: Annotated[
+        bool | None,
+        typer.Option(
+            "--tls-http/--no-tls-http", help=_by_default("--no-tls-http", "Speak HTTPS.")
+        ),
     ] = None,
     http_port: Annotated[
         Text,
@@ -169,25 +261,8 @@ def serve(
     from cachestorm_server.app import serve as serve_until_stopped
     from cachestorm_server.config import load
 
-    rows: dict[str, tuple[str, object]] = {
-        "server.bind": ("--bind", bind),
-        "server.port": ("--port", port),
-        "server.max_connections": ("--max-connections", max_connections),
-        "server.protected_mode": ("--protected-mode", protected_mode),
-        "plugins.metrics.port": ("--http-port", http_port),
-        "http.enabled": ("--http", http),
-        "memory.max_memory": ("--max-memory", max_memory),
-        "memory.max_entries": ("--max-entries", max_entries),
-        "memory.eviction_policy": ("--policy", policy),
-        "persistence.enabled": ("--data-dir", None if data_dir is None else True),
-        "persistence.data_dir": ("--data-dir", data_dir),
-        "persistence.aof_sync": ("--aof-sync", aof_sync),
-        "logging.level": ("--log-level", log_level),
-        "logging.format": ("--log-format", log_format),
-        "logging.output": ("--log-output", log_output),
-    }
-    given = {path: row for path, row in rows.items() if row[1] is not None}
-    serve_until_stopped(load(config, flags=given))
+    given = flags_given(context.params)
+    serve_until_stopped(load(config, flags=given), partial(load, config, flags=given))
 
 
 @app.command()
@@ -214,46 +289,41 @@ def cli(
     argv: Annotated[
         list[str] | None, typer.Argument(metavar="COMMAND [ARG]...", show_default=False)
     ] = None,
-    host: Annotated[
-        str, typer.Option("-h", "--host", help="Host of the server.")
-    ] = "127.0.0.1",
-    port: Annotated[int, typer.Option("-p", "--port", min=1, max=65535)] = 6380,
-    namespace: Annotated[
-        str, typer.Option("-n", "--namespace", help="Namespace to start in.")
-    ] = "",
-    password: Annotated[
-        str,
-        typer.Option(
-            "-a",
-            "--password",
-            envvar="CACHESTORM_AUTH_PASSWORD",
-            show_default=False,
-            show_envvar=True,
-            help="Password; safer in the environment.",
-        ),
-    ] = "",
+    url: options.Url = None,
+    host: Annotated[Text, typer.Option("-h", "--host", help="Host of the server.")] = None,
+    port: options.Port = None,
+    namespace: options.Namespace = None,
+    password: options.Password = None,
     resp3: Annotated[bool, typer.Option("-3", help="Speak RESP3.")] = False,
     raw: Annotated[
         bool | None,
         typer.Option("--raw/--no-raw", help="Bare replies; by default when piped."),
     ] = None,
+    json: Annotated[bool, typer.Option("--json", help="Replies as JSON, a line each.")] = False,
+    csv: Annotated[bool, typer.Option("--csv", help="Comma-separated values.")] = False,
+    from_stdin: Annotated[
+        bool, typer.Option("-x", help="The last argument is the standard input.")
+    ] = False,
+    pipe: Annotated[
+        bool,
+        typer.Option("--pipe", help="Send the standard input at full speed, in RESP or lines."),
+    ] = False,
 ) -> None:
     """Send a command to a server, or talk to it.
 
-    Without a command, commands are read from the terminal or from a pipe, a line each.
+    Without a command, commands are read from the terminal or from a pipe, a line each. What
+    stands here is sent as it is, also where a tool has the same name.
     """
-    from cachestorm_cli.client import Client
-    from cachestorm_cli.shell import ask_once, run_script, talk
+    from cachestorm_cli.printing import CSV, JSON, PEOPLE, RAW
+    from cachestorm_cli.terminal import run_cli
 
-    client = Client(host, port, password, namespace, resp3)
+    if json + csv + (raw is not None) > 1:
+        raise typer.BadParameter("give one of --json, --csv, --raw, --no-raw")
     is_raw = not sys.stdout.isatty() if raw is None else raw
-    try:
-        if argv:
-            code = ask_once(client, [os.fsencode(arg) for arg in argv], is_raw)
-        elif sys.stdin.isatty():
-            code = talk(client, is_raw)
-        else:
-            code = run_script(client, is_raw)
-    finally:
-        client.close()
-    raise typer.Exit(code)
+    form = JSON if json else CSV if csv else RAW if is_raw else PEOPLE
+    address = options.address(url, host, port, namespace, password)
+    words = [os.fsencode(arg) for arg in argv or []]
+    raise typer.Exit(run_cli(address, words, form, resp3, from_stdin, pipe))
+
+
+tools.declare(app)

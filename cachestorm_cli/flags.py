@@ -17,13 +17,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from cachestorm.errors import CacheStormError
 
+class FlagError(Exception):
+    """A flag that cannot be honoured.
 
-class FlagError(CacheStormError):
-    """A flag that cannot be honoured."""
+    None of the tree of `cachestorm.errors`, whose import takes longer than all of this.
+    """
 
-    exit_code = 2
+    exit_code: Final = 2
 
 
 @dataclass(frozen=True, slots=True)

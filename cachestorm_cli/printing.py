@@ -1,16 +1,25 @@
 r"""Printing: a reply as text, for a person or for the next program in a pipe.
 
-Called by the command `cli`; calls nobody. The layout for people is that of redis-cli,
-which they know.
+Called by the shell and by calls; calls nobody. The layout for people is that of redis-cli,
+which they know. JSON is that of the HTTP endpoint; CSV is read by spreadsheets.
 """
 
 from __future__ import annotations
 
+import csv
+import io
+import json
 from typing import Final
 
 from cachestorm.codec import bytes_of, format_float
-from cachestorm.declare.wire_values import Members, Pairs, Status, Verbatim
+from cachestorm.declare.wire_values import Members, Pairs, Status, Verbatim, to_json
 from cachestorm_cli.client import ServerError
+
+# how a reply is printed
+PEOPLE: Final = "people"
+RAW: Final = "raw"
+JSON: Final = "json"
+CSV: Final = "csv"
 
 _ESCAPES: Final = {
     ord("\\"): "\\\\",
@@ -105,6 +114,74 @@ def for_programs(reply: object) -> bytes:
     items = reply.items if isinstance(reply, Members) else reply
     assert isinstance(items, list)
     return b"\n".join(for_programs(item) for item in items)
+
+
+def for_json(reply: object) -> bytes:
+    """A reply as one line of JSON; an error is `{"error": ...}`, a map an object.
+
+    Example:
+        >>> for_json([b"a", 1, None])
+        b'["a", 1, null]'
+    """
+    return json.dumps(_document(reply), ensure_ascii=False).encode("utf-8", "surrogatepass")
+
+
+def _document(reply: object) -> object:
+    if isinstance(reply, ServerError):
+        return {"error": str(reply)}
+    if isinstance(reply, Pairs):
+        return {_name(name): _document(value) for name, value in reply.items}
+    if isinstance(reply, Members):
+        return [_document(item) for item in reply.items]
+    if isinstance(reply, list):
+        return [_document(item) for item in reply]
+    return to_json(reply)
+
+
+def _name(name: object) -> str:
+    raw = for_programs(name)
+    return raw.decode("utf-8", "backslashreplace")
+
+
+def for_csv(reply: object) -> bytes:
+    r"""A reply as comma-separated values: a row for each pair of a map and each inner list.
+
+    Example:
+        >>> for_csv([[b"a,b", 1], [b"c", 2]])
+        b'"a,b",1\nc,2'
+    """
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerows([[_cell(cell) for cell in row] for row in _rows(reply)])
+    return text.getvalue().rstrip("\n").encode("utf-8", "surrogateescape")
+
+
+def _rows(reply: object) -> list[list[object]]:
+    if isinstance(reply, Pairs):
+        return [[name, value] for name, value in reply.items]
+    items = reply.items if isinstance(reply, Members) else reply
+    if not isinstance(items, list):
+        return [[items]]
+    if any(isinstance(item, list) for item in items):
+        return [item if isinstance(item, list) else [item] for item in items]
+    return [items]
+
+
+def _cell(item: object) -> str:
+    if isinstance(item, (list, Members, Pairs)):
+        return for_json(item).decode()
+    return for_programs(item).decode("utf-8", "surrogateescape")
+
+
+def formatted(reply: object, form: str) -> bytes:
+    """A reply in one of the four formats, without a line end."""
+    if form == JSON:
+        return for_json(reply)
+    if form == CSV:
+        return for_csv(reply)
+    if form == RAW:
+        return for_programs(reply)
+    return for_people(reply).encode("utf-8", "backslashreplace")
 
 
 def _numbered(rows: list[str], indent: str, mark: str, nothing: str) -> str:

@@ -1,88 +1,88 @@
-"""The shell: commands typed one after the other, or piped in.
+"""The shell: commands from the arguments, from a pipe, or typed at the prompt.
 
-Called by the command `cli` when it is given no command; calls the client and the printing.
-What is completed comes from the server, so any RESP server has its own commands completed.
+Called by the command `cli` and by calls; calls the client and the printing.
 """
 
 from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable
-from pathlib import Path
+from collections.abc import Iterable
 from typing import Final
 
 from cachestorm.codec import text_of, to_wire
-from cachestorm.declare.wire_values import Members, Verbatim
+from cachestorm.declare.wire_values import Verbatim
 from cachestorm.errors import CacheStormError
-from cachestorm_cli.client import Client, ServerError
-from cachestorm_cli.printing import for_people, for_programs
+from cachestorm_cli.client import Client, RespClient, ServerError
+from cachestorm_cli.printing import PEOPLE, RAW, formatted
 from cachestorm_server.requests import ProtocolError, split_inline
 
-HISTORY: Final = "~/.cachestorm_history"
-LONGEST_HISTORY: Final = 1000
-_LEAVE: Final = (b"quit", b"exit")
+LEAVE: Final = (b"quit", b"exit")
+# after these a connection does nothing but listen
+LISTENING: Final = (b"MONITOR", b"SUBSCRIBE", b"PSUBSCRIBE", b"SSUBSCRIBE")
 
 
-def ask_once(client: Client, argv: list[bytes], raw: bool) -> int:
+def ask_once(client: Client, argv: list[bytes], form: str) -> int:
     """Runs one command and prints its reply. Returns an exit code.
+
+    Messages are printed as they come, until Ctrl-C.
 
     Raises:
         CacheStormError: when there is no server, or it lets nobody in.
     """
     reply = client.ask(argv)
-    if isinstance(reply, ServerError) and raw:
-        _write(for_programs(reply), to_errors=True)
-    elif raw:
-        _write(for_programs(reply))
-    else:
-        print(for_people(_as_text(argv, reply)))
-    return reply.exit_code if isinstance(reply, ServerError) else 0
+    show(argv, reply, form)
+    code = reply.exit_code if isinstance(reply, ServerError) else 0
+    if code == 0 and argv[0].upper() in LISTENING and isinstance(client, RespClient):
+        return _listen(client, argv, form)
+    return code
 
 
-def run_script(client: Client, raw: bool) -> int:
-    """Runs the commands on the standard input, a line each, up to `quit` or `exit`.
+def _listen(client: RespClient, argv: list[bytes], form: str) -> int:
+    try:
+        while True:
+            show(argv, client.read(with_pushes=True), form)
+    except KeyboardInterrupt:
+        # the connection is good for nothing else
+        client.close()
+        return 0
+
+
+def run_script(client: Client, form: str, lines: Iterable[bytes]) -> int:
+    """Runs commands, a line each, up to `quit` or `exit`.
 
     Returns:
-        An exit code.
+        The worst exit code of them.
     """
     worst = 0
-    for line in sys.stdin.buffer:
-        argv = _split(line)
-        if argv and argv[0].lower() in _LEAVE:
+    for line in lines:
+        argv = split(line)
+        if argv is None:
+            worst = max(worst, 1)
+        elif argv and argv[0].lower() in LEAVE:
             break
-        if argv:
-            worst = max(worst, ask_once(client, argv, raw))
+        elif argv:
+            worst = max(worst, ask_once(client, argv, form))
     return worst
 
 
-def talk(client: Client, raw: bool) -> int:
-    """Reads commands from a terminal until the end. Returns an exit code."""
-    remember = _line_editing(client)
-    prompt = f"{client.host}:{client.port}> "
-    while True:
-        try:
-            line = input(prompt)
-        except KeyboardInterrupt:
-            print()
-            continue
-        except EOFError:
-            print()
-            break
-        argv = _split(os.fsencode(line))
-        if argv and argv[0].lower() in _LEAVE:
-            break
-        if argv:
-            try:
-                ask_once(client, argv, raw)
-            except CacheStormError as error:
-                print(f"(error) {error}")
-            except KeyboardInterrupt:
-                # the reply may still come: only a new connection is in step again
-                client.close()
-                print()
-    remember()
-    return 0
+def split(line: bytes) -> list[bytes] | None:
+    """The arguments of a line; None, after saying so, when its quotes are not closed."""
+    try:
+        return [to_wire(arg) for arg in split_inline(line.strip())]
+    except ProtocolError:
+        print("Invalid argument(s)", file=sys.stderr)
+        return None
+
+
+def show(argv: list[bytes], reply: object, form: str) -> None:
+    """Prints a reply: an error that nobody formats goes to the error output."""
+    to_errors = isinstance(reply, ServerError) and form == RAW
+    stream = sys.stderr if to_errors else sys.stdout
+    stream.flush()
+    shown = _as_text(argv, reply) if form == PEOPLE else reply
+    stream.buffer.write(formatted(shown, form) + b"\n")
+    stream.buffer.flush()
 
 
 def _as_text(argv: list[bytes], reply: object) -> object:
@@ -92,8 +92,7 @@ def _as_text(argv: list[bytes], reply: object) -> object:
     # imported for what they declare; only here, as few replies have lines
     from cachestorm.cache import Cache as Cache
     from cachestorm.declare.registry import REGISTRY
-    from cachestorm_server import clients as clients
-    from cachestorm_server import introspection as introspection
+    from cachestorm_server import bound_commands as bound_commands
 
     try:
         plan = REGISTRY.resolve([*argv])
@@ -102,69 +101,7 @@ def _as_text(argv: list[bytes], reply: object) -> object:
     return Verbatim(text_of(reply)) if plan.declaration.reply == "verbatim" else reply
 
 
-def _split(line: bytes) -> list[bytes]:
-    try:
-        return [to_wire(arg) for arg in split_inline(line.strip())]
-    except ProtocolError:
-        print("Invalid argument(s)", file=sys.stderr)
-        return []
-
-
-def _write(text: bytes, to_errors: bool = False) -> None:
-    stream = sys.stderr if to_errors else sys.stdout
-    stream.flush()
-    stream.buffer.write(text + b"\n")
-    stream.buffer.flush()
-
-
-class _LineEditing:
-    """History and completion on a terminal."""
-
-    def __init__(self, client: Client) -> None:
-        import readline
-
-        self._readline = readline
-        self._path = Path(HISTORY).expanduser()
-        self._client = client
-        self._names: list[str] | None = None
-        try:
-            readline.read_history_file(self._path)
-        except OSError:
-            pass
-        readline.set_history_length(LONGEST_HISTORY)
-        readline.set_completer(self._complete)
-        readline.parse_and_bind("tab: complete")
-
-    def _complete(self, text: str, state: int) -> str | None:
-        if self._readline.get_begidx() > 0:
-            return None
-        if self._names is None:
-            self._names = self._ask_names()
-        found = [name for name in self._names if name.startswith(text.upper())]
-        return found[state] + " " if state < len(found) else None
-
-    def _ask_names(self) -> list[str]:
-        try:
-            reply = self._client.ask([b"COMMAND", b"LIST"])
-        except CacheStormError:
-            return []
-        items = reply.items if isinstance(reply, Members) else reply
-        if not isinstance(items, list):
-            return []
-        return sorted(os.fsdecode(item).upper() for item in items if isinstance(item, bytes))
-
-    def remember(self) -> None:
-        """Keeps the history, readable by its owner only: a password may be in it."""
-        try:
-            self._readline.write_history_file(self._path)
-            self._path.chmod(0o600)
-        except OSError:
-            pass
-
-
-def _line_editing(client: Client) -> Callable[[], None]:
-    """Switches it on where there is a readline. Returns what to do at the end."""
-    try:
-        return _LineEditing(client).remember
-    except ImportError:
-        return lambda: None
+def stdin_value() -> bytes:
+    """All of the standard input, as it is."""
+    with os.fdopen(os.dup(0), "rb") as stream:
+        return stream.read()

@@ -31,6 +31,14 @@ _ALLOWED_SUBSCRIBED: Final = frozenset(
     }
 )
 
+# A browser lured into sending a request here must not get further than its first line.
+_HTTP_STARTS: Final = (b"post", b"host:")
+
+
+@mypyc_attr(native_class=False)
+class SpeaksHttp(Exception):
+    """The client is a browser or something like it: closed without a reply."""
+
 
 @mypyc_attr(native_class=False)
 class NotAuthenticatedError(CacheStormError):
@@ -41,6 +49,16 @@ class NotAuthenticatedError(CacheStormError):
 
     def __init__(self, text: str = "Authentication required.") -> None:
         super().__init__(text)
+
+
+def refuse_http(name: bytes) -> None:
+    """Refuses a client that speaks HTTP.
+
+    Raises:
+        SpeaksHttp: if the name of its command says so.
+    """
+    if name.lower() in _HTTP_STARTS:
+        raise SpeaksHttp()
 
 
 @mypyc_attr(native_class=False)
@@ -95,18 +113,6 @@ def check_allowed(
         flags = flags_of(plan.declaration)
         if "write" in flags or "readonly" in flags:
             raise ArgumentError("Replica can't interact with the keyspace")
-
-
-def check_busy(plan: Plan, occupant: Occupant | None, session_id: int) -> None:
-    """Refuses a request while a script keeps the endpoint for itself.
-
-    Raises:
-        BusyError: with Redis' text.
-    """
-    if occupant is None or occupant.session_id == session_id:
-        return
-    if not has_flag(plan, "allow_busy"):
-        raise BusyError(occupant.refusal)
 
 
 def has_flag(plan: Plan, flag: str) -> bool:

@@ -4,8 +4,9 @@ Called by the command line (`cachestorm serve`); calls the endpoints. Owns what 
 as the server: signals, the reaper, the collector, the log.
 
 1. What cannot be started is said in one clear line, and leaves nothing behind.
-2. The first signal stops gracefully: no new clients, replies due are sent, endpoints closed.
-   The second one does not wait.
+2. SIGHUP has the configuration read again.
+3. The first SIGINT or SIGTERM stops gracefully: no new clients, replies due are sent,
+   endpoints closed. The second one does not wait.
 """
 
 from __future__ import annotations
@@ -24,13 +25,18 @@ from cachestorm.errors import CacheStormError
 from cachestorm.sizes import human_bytes
 from cachestorm_server import log_lines
 from cachestorm_server.collection import Collection
-from cachestorm_server.config import Config
-from cachestorm_server.descriptors import make_room
+from cachestorm_server.config_sections import Config
+from cachestorm_server.configuration import set_parameters
+from cachestorm_server.reloading import apply, limit_clients, limit_namespace, tls_files
 from cachestorm_server.server import RespServer
 from cachestorm_server.settings import Settings
+from cachestorm_server.systemd import READY, STOPPING, inherited_sockets, notify, reloading
 
 if TYPE_CHECKING:
-    from cachestorm_server.http import HttpServer
+    import socket
+
+    from cachestorm_server.tls import ServerContext
+    from cachestorm_server.web.server import HttpServer
 
 _log = logging.getLogger("cachestorm")
 
@@ -56,29 +62,49 @@ def make_cache(config: Config) -> Cache:
         directory.most_bytes = kept.max_aof_size
         directory.interval_s = kept.snapshot_interval / 1000
     for name, limits in config.namespaces.items():
-        ttl_ms = limits.default_ttl
-        cache.namespace(
-            name,
-            default_ttl=ttl_ms / 1000 if ttl_ms else None,
-            max_memory=limits.max_memory or None,
-        )
+        limit_namespace(cache, name, limits)
     return cache
 
 
-def resp_settings(config: Config) -> Settings:
+def make_tls(config: Config) -> ServerContext | None:
+    """What a configuration says about TLS; None if nothing is spoken over it.
+
+    Raises:
+        ConfigError: for files that are of no use.
+    """
+    tls = config.tls
+    if not tls.port and not tls.http:
+        return None
+    # takes a while to import, and few need it
+    from cachestorm_server.tls import ServerContext
+
+    return ServerContext.of(tls_files(config))
+
+
+def resp_settings(config: Config, tls: ServerContext | None = None) -> Settings:
     """What a configuration says about the RESP endpoint."""
     server = config.server
     slow_log = config.plugins.slowlog
-    return Settings(
+    settings = Settings(
         bind=server.bind,
         port=server.port,
+        unix_socket=server.unixsocket,
+        unix_socket_mode=int(server.unixsocketperm, 8),
+        tls=tls if config.tls.port else None,
+        tls_port=config.tls.port,
         password=config.password,
         protected_mode=server.protected_mode,
         max_clients=server.max_connections,
-        timeout_s=server.read_timeout,
-        slow_log_slower_than_us=slow_log.threshold * 1000 if slow_log.enabled else -1,
+        timeout_s=server.timeout,
+        write_timeout_s=server.write_timeout,
+        keepalive_s=server.tcp_keepalive,
+        pressure_warning=config.memory.pressure_warning,
+        pressure_critical=config.memory.pressure_critical,
+        slow_log_slower_than_us=slow_log.threshold if slow_log.enabled else -1,
         slow_log_max_len=slow_log.max_entries,
     )
+    settings.config = config
+    return settings
 
 
 class Application:
@@ -86,16 +112,22 @@ class Application:
 
     Attributes:
         cache: what is served.
+        tls: the certificates of both endpoints; None where none are used.
         resp: the RESP endpoint.
         http: the HTTP endpoint, or None where it is switched off.
     """
 
     def __init__(self, config: Config, cache: Cache | None = None) -> None:
-        self.config: Final = config
+        self.config = config
         self.cache: Final = make_cache(config) if cache is None else cache
         self._owns_cache: Final = cache is None
-        self.resp: Final = RespServer(self.cache, resp_settings(config))
+        self.tls: Final = make_tls(config)
+        self.resp: Final = RespServer(self.cache, resp_settings(config, self.tls))
         self.http: HttpServer | None = None
+        # of HTTP, if they are open already
+        self.http_sockets: tuple[socket.socket, ...] = ()
+        if config.parameters:
+            set_parameters(self.resp.endpoint, config.parameters)
 
     async def start(self) -> None:
         """Opens the endpoints.
@@ -108,7 +140,7 @@ class Application:
             await _open(self.resp.start, "RESP", server.bind, server.port, "--port")
             if http.enabled:
                 self.http = _make_http(self)
-                port = self.config.plugins.metrics.port
+                port = http.port
                 bind = http.bind or server.bind
                 await _open(self.http.start, "HTTP", bind, port, "--http-port or --no-http")
         except BaseException:
@@ -122,6 +154,16 @@ class Application:
         await self.resp.stop()
         if self._owns_cache:
             self.cache.close()
+
+    def reload(self, config: Config) -> None:
+        """Changes what another configuration says otherwise, and can be changed.
+
+        Raises:
+            ConfigError: for certificates and a log that cannot be used.
+        """
+        apply(self, config)
+        self.config = config
+        self.resp.settings.config = config
 
     async def __aenter__(self) -> Application:
         await self.start()
@@ -138,7 +180,15 @@ class Application:
         hosts = ", ".join(self.config.server.bind)
         endpoints = f"RESP on {hosts} port {self.resp.port}"
         if self.http is not None:
-            endpoints += f", HTTP on {', '.join(self.http.settings.bind)} port {self.http.port}"
+            scheme = "HTTP" if self.http.settings.tls is None else "HTTPS"
+            endpoints += (
+                f", {scheme} on {', '.join(self.http.settings.bind)} port {self.http.port}"
+            )
+        settings = self.resp.settings
+        if settings.tls is not None:
+            endpoints += f", RESP over TLS on port {settings.tls_port}"
+        if settings.unix_socket:
+            endpoints += f", and at {settings.unix_socket}"
         return (
             f"CacheStorm {__version__} ({mode}, Python {platform.python_version()}, "
             f"{self.resp.endpoint.event_loop}) is ready: {endpoints}; memory {limit}, "
@@ -146,12 +196,17 @@ class Application:
         )
 
 
-async def run(config: Config, ready: Callable[[Application], object] | None = None) -> None:
+async def run(
+    config: Config,
+    ready: Callable[[Application], object] | None = None,
+    again: Callable[[], Config] | None = None,
+) -> None:
     """Serves until a signal comes.
 
     Args:
         config: everything there is to decide.
         ready: called once the endpoints are open.
+        again: reads the configuration once more, for SIGHUP; None: it is ignored.
 
     Raises:
         ServeError: when an endpoint cannot be opened.
@@ -167,26 +222,25 @@ async def run(config: Config, ready: Callable[[Application], object] | None = No
         _log.info("%s: stopping", number.name)
         stopped.set()
 
-    def go_on(number: signal.Signals) -> None:
-        _log.info("%s: ignored", number.name)
+    tasks: set[asyncio.Task[None]] = set()
+
+    def reload(number: signal.Signals) -> None:
+        _log.info("%s: reading the configuration again", number.name)
+        task = loop.create_task(_reload(application, again))
+        tasks.add(task)
+        task.add_done_callback(tasks.discard)
 
     application = Application(config)
-    resp = application.resp.settings
-    fit = make_room(resp.max_clients)
-    if fit < resp.max_clients:
-        _log.warning(
-            "room for %d clients instead of %d (server.max_connections): "
-            "the limit of open files (ulimit -n) is too low",
-            fit,
-            resp.max_clients,
-        )
-        resp.max_clients = fit
+    inherited = inherited_sockets()
+    application.resp.settings.sockets = inherited["resp"]
+    application.http_sockets = tuple(inherited["http"])
+    limit_clients(application, config)
     # before an endpoint is open: once anybody is answered, a signal ends it gracefully
     try:
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, stop, number)
-        # as redis-server: a terminal that is closed does not end it
-        loop.add_signal_handler(signal.SIGHUP, go_on, signal.SIGHUP)
+        # which a terminal sends that is closed, too: it must not end the server
+        loop.add_signal_handler(signal.SIGHUP, reload, signal.SIGHUP)
     except (NotImplementedError, AttributeError):
         pass  # Windows: Ctrl-C cancels the task instead
     await application.start()
@@ -201,15 +255,41 @@ async def run(config: Config, ready: Callable[[Application], object] | None = No
             _log.warning("a password is set, but plugins.auth.enabled is off: nobody is asked")
         if ready is not None:
             ready(application)
+        _notify(READY)
         await stopped.wait()
     finally:
+        _notify(STOPPING)
         collection.end()
         await application.stop()
         _log.info("stopped")
 
 
-def serve(config: Config) -> None:
+async def _reload(application: Application, again: Callable[[], Config] | None) -> None:
+    """Reads the configuration once more; whatever is wrong with it changes nothing."""
+    if again is None:
+        _log.info("there is none to read: a program has started this server")
+        return
+    _notify(*reloading())
+    try:
+        application.reload(await asyncio.to_thread(again))
+    except CacheStormError as error:
+        _log.error("nothing is reloaded: %s", error)
+    finally:
+        _notify(READY)
+
+
+def _notify(*states: str) -> None:
+    try:
+        notify(*states)
+    except OSError as error:
+        _log.warning("systemd cannot be told of %s: %s", states[0], error)
+
+
+def serve(config: Config, again: Callable[[], Config] | None = None) -> None:
     """Runs the server on the fastest loop there is. Blocks until a signal comes.
+
+    Args:
+        config, again: as `run`.
 
     Raises:
         ServeError: when an endpoint cannot be opened.
@@ -218,7 +298,7 @@ def serve(config: Config) -> None:
     from cachestorm_server.server import run as run_on_loop
 
     try:
-        run_on_loop(run(config))
+        run_on_loop(run(config, again=again))
     except KeyboardInterrupt:
         pass
 
@@ -234,6 +314,10 @@ async def _open(
         await start()
     except OSError as error:
         reason = os.strerror(error.errno) if error.errno and error.errno > 0 else str(error)
+        if error.filename:
+            raise ServeError(
+                f"cannot listen for {endpoint} on {error.filename}: {reason}"
+            ) from error
         raise ServeError(
             f"cannot listen for {endpoint} on {', '.join(bind)} port {port}: {reason}; "
             f"choose another place with --bind, {flag}"
@@ -243,7 +327,8 @@ async def _open(
 def _make_http(application: Application) -> HttpServer:
     """The HTTP endpoint; imported only here, because it takes longer than all the rest."""
     try:
-        from cachestorm_server.http import HttpServer, HttpSettings
+        from cachestorm_server.metrics import MetricsSettings
+        from cachestorm_server.web.server import HttpServer, HttpSettings
     except ImportError as error:
         raise ServeError(
             "the HTTP endpoint needs aiohttp: pip install 'cachestorm[server]', or --no-http"
@@ -252,9 +337,12 @@ def _make_http(application: Application) -> HttpServer:
     metrics = config.plugins.metrics
     settings = HttpSettings(
         bind=config.http.bind or config.server.bind,
-        port=metrics.port,
+        port=config.http.port,
         max_body_bytes=config.http.max_body,
         hosts=config.http.hosts,
         metrics_path=metrics.path if metrics.enabled else "",
+        tls=application.tls if config.tls.http else None,
+        sockets=application.http_sockets,
+        metrics=MetricsSettings(metrics.namespaces, metrics.hot_keys),
     )
     return HttpServer(application.resp.endpoint, settings)

@@ -9,7 +9,10 @@ from cachestorm_server import connection as connection
 from cachestorm_server import introspection as introspection
 from cachestorm_server import performance as performance
 from cachestorm_server import pubsub as pubsub
+from cachestorm_server import rewriting as rewriting
 from cachestorm_server import saving as saving
 from cachestorm_server import tracking_commands as tracking_commands
 from cachestorm_server import transactions as transactions
+from cachestorm_server.acl import commands as acl_commands  # noqa: F401
+from cachestorm_server.scripting import commands as scripting_commands  # noqa: F401
 from cachestorm_server.scripting import function_commands as function_commands

@@ -15,9 +15,8 @@ from cachestorm.declare.declaration import Declaration
 from cachestorm.declare.facts import help_of
 from cachestorm.declare.wire_values import OK
 from cachestorm.errors import ArgumentError, CacheStormError
-from cachestorm_server.connection import USER, printable
-from cachestorm_server.databases import database_of
-from cachestorm_server.info import SESSION_BYTES
+from cachestorm_server.client_lines import describe
+from cachestorm_server.connection import printable
 from cachestorm_server.output_limits import NORMAL, PUBSUB
 from cachestorm_server.pause import Postponed
 from cachestorm_server.reply_mode import REPLIES_OFF, REPLIES_ON, REPLIES_SKIP_NEXT
@@ -206,13 +205,14 @@ def client_kill(
             nobody has.
     """
     wanted = None if client_type is None else _type_of(client_type)
-    if username is not None and username != USER:
+    if username is not None and session.endpoint.users.get(username) is None:
         raise ArgumentError(f"No such user '{username}'")
     chosen = [
         other
         for other in session.endpoint.sessions.values()
         if (client_id is None or other.id == client_id)
         and (wanted is None or other.output_class() == wanted)
+        and (username is None or other.user.name == username)
         and (addr is None or other.address == addr)
         and (laddr is None or other.local_address == laddr)
         and (old_format is None or other.address == old_format)
@@ -305,46 +305,3 @@ def _type_of(text: str) -> str:
     if text.lower() not in _TYPES:
         raise ArgumentError(f"Unknown client type '{text}'")
     return text.lower()
-
-
-def describe(session: Session) -> str:
-    """A session as CLIENT LIST shows it: one line, fields as Redis 7.2 has them.
-
-    `namespace` is ours, and stands behind all others.
-    """
-    endpoint = session.endpoint
-    states = {
-        "O": session.id in endpoint.monitors,
-        "P": session.is_subscribed(),
-        "b": session.is_blocked(),
-        "x": session.transaction is not None,
-        "t": session.tracked is not None,
-        "R": session.tracked is not None and session.tracked.is_broken,
-        "B": session.tracked is not None and session.tracked.broadcasts,
-        "e": session.no_evict,
-        "T": session.no_touch,
-    }
-    flags = "".join([flag for flag, holds in states.items() if holds])
-    transaction = session.transaction
-    queued = -1 if transaction is None else len(transaction.requests)
-    queued_bytes = 0 if transaction is None else transaction.size_bytes
-    listens = [0, 0, 0]
-    if session.subscriptions is not None:
-        listens = [len(names) for names in session.subscriptions.names]
-    plan = session.plan
-    redirect = -1 if session.tracked is None else session.tracked.redirect
-    query_bytes = session.reader.pending_bytes
-    unsent_bytes = 0 if session.carrier is None else session.carrier.unsent_bytes()
-    return (
-        f"id={session.id} addr={session.address} laddr={session.local_address} fd=-1 "
-        f"name={session.name} age={endpoint.tick - session.opened_tick} "
-        f"idle={endpoint.tick - session.seen_tick} flags={flags or 'N'} "
-        f"db={database_of(session.cache.name)} "
-        f"sub={listens[0]} psub={listens[1]} ssub={listens[2]} multi={queued} "
-        f"qbuf={query_bytes} qbuf-free=0 argv-mem=0 multi-mem={queued_bytes} rbs=0 rbp=0 "
-        f"obl=0 oll={int(unsent_bytes > 0)} omem={unsent_bytes} "
-        f"tot-mem={SESSION_BYTES + query_bytes + queued_bytes + unsent_bytes} events=r "
-        f"cmd={plan.declaration.full_name if plan else 'NULL'} user={USER} redir={redirect} "
-        f"resp={3 if session.resp3 else 2} lib-name={session.library_name} "
-        f"lib-ver={session.library_version} namespace={session.cache.name}\n"
-    )

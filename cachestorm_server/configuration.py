@@ -12,13 +12,15 @@ Source: https://redis.io/docs/latest/commands/config-set/, texts as `config.c` o
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
+from cachestorm.cache import Cache
 from cachestorm.codec import bytes_of
 from cachestorm.declare.declaration import Declaration
 from cachestorm.declare.facts import help_of
+from cachestorm.declare.registry import REGISTRY
 from cachestorm.errors import ArgumentError
 from cachestorm.eviction.policies import POLICIES
 from cachestorm.eviction.sampled import MOST_SAMPLES
@@ -30,10 +32,16 @@ from cachestorm_server.idle_parameters import DEFAULTS, checked
 from cachestorm_server.notifications import normalize
 from cachestorm_server.output_limits import parse_limits, parse_memory, spell_limits
 from cachestorm_server.session import Session
+from cachestorm_server.settings import Settings
+
+if TYPE_CHECKING:
+    from cachestorm_server.tls import ServerContext
 
 _log = logging.getLogger("cachestorm.resp")
 
 command: Final = partial(Declaration, group="server", connection=True)
+
+Dotted = tuple[str, ...]
 
 Read = Callable[[Endpoint], str]
 # checks the text and sets the value, unless told to check only
@@ -56,7 +64,13 @@ def _number(text: str, least: int, most: int) -> int:
 
 def _set_password(endpoint: Endpoint, text: str, check_only: bool) -> None:
     if not check_only:
-        endpoint.settings.password = text
+        endpoint.users.set_password(text)
+
+
+def _set_acl_log_len(endpoint: Endpoint, text: str, check_only: bool) -> None:
+    number = _number(text, 0, 2**31 - 1)
+    if not check_only:
+        endpoint.users.log.keep(number)
 
 
 def _set_protected_mode(endpoint: Endpoint, text: str, check_only: bool) -> None:
@@ -103,6 +117,12 @@ def _set_policy(endpoint: Endpoint, text: str, check_only: bool) -> None:
         raise ArgumentError(f"argument(s) must be one of the following: {', '.join(POLICIES)}")
     if not check_only:
         endpoint.cache.policy = name
+
+
+def _set_keepalive(endpoint: Endpoint, text: str, check_only: bool) -> None:
+    number = _number(text, 0, 2**31 - 1)
+    if not check_only:
+        endpoint.settings.keepalive_s = number
 
 
 def _set_query_limit(endpoint: Endpoint, text: str, check_only: bool) -> None:
@@ -158,11 +178,29 @@ def _set_tracked_keys(endpoint: Endpoint, text: str, check_only: bool) -> None:
         endpoint.tracking.look()
 
 
+def _tls_file(endpoint: Endpoint, attribute: str) -> str:
+    tls = endpoint.settings.tls
+    return "" if tls is None else str(getattr(tls.files, attribute))
+
+
+def _auth_clients(tls: ServerContext | None) -> str:
+    """In Redis' words."""
+    asked = "none" if tls is None else tls.files.client_auth
+    return {"none": "no", "required": "yes"}.get(asked, asked)
+
+
 # of the fixed ones: Redis would change them, and to what they are they may be set
 _FOREVER: Final = ("appendonly", "save")
 
+# never shown to anybody who does not ask by CONFIG GET
+SECRETS: Final = frozenset({"requirepass"})
+HIDDEN: Final = "(not shown)"
+
 # In the order of their names. `None`: cannot be changed while the server runs.
 PARAMETERS: Final[dict[str, tuple[Read, Write | None]]] = {
+    "acl-pubsub-default": (lambda endpoint: "resetchannels", None),
+    "aclfile": (lambda endpoint: endpoint.users.file, None),
+    "acllog-max-len": (lambda endpoint: str(endpoint.users.log.most), _set_acl_log_len),
     "appendonly": (lambda endpoint: "no", None),
     "bind": (lambda endpoint: " ".join(endpoint.settings.bind), None),
     "busy-reply-threshold": (
@@ -202,7 +240,7 @@ PARAMETERS: Final[dict[str, tuple[Read, Write | None]]] = {
         lambda endpoint: _yes_or_no(endpoint.settings.protected_mode),
         _set_protected_mode,
     ),
-    "requirepass": (lambda endpoint: endpoint.settings.password, _set_password),
+    "requirepass": (lambda endpoint: endpoint.users.password, _set_password),
     "save": (lambda endpoint: "", None),
     "slowlog-log-slower-than": (
         lambda endpoint: str(endpoint.statistics.slower_than_us),
@@ -212,12 +250,53 @@ PARAMETERS: Final[dict[str, tuple[Read, Write | None]]] = {
         lambda endpoint: str(endpoint.statistics.slow_log.maxlen),
         _set_slow_log_len,
     ),
+    "tcp-keepalive": (lambda endpoint: str(endpoint.settings.keepalive_s), _set_keepalive),
     "timeout": (lambda endpoint: str(endpoint.settings.timeout_s), _set_timeout),
+    "tls-auth-clients": (lambda endpoint: _auth_clients(endpoint.settings.tls), None),
+    "tls-ca-cert-file": (lambda endpoint: _tls_file(endpoint, "ca_file"), None),
+    "tls-cert-file": (lambda endpoint: _tls_file(endpoint, "cert_file"), None),
+    "tls-key-file": (lambda endpoint: _tls_file(endpoint, "key_file"), None),
+    "tls-port": (
+        lambda endpoint: str(endpoint.settings.tls_port if endpoint.settings.tls else 0),
+        None,
+    ),
     "tracking-table-max-keys": (
         lambda endpoint: str(endpoint.tracking.most_keys),
         _set_tracked_keys,
     ),
+    "unixsocket": (lambda endpoint: endpoint.settings.unix_socket, None),
+    "unixsocketperm": (lambda endpoint: f"{endpoint.settings.unix_socket_mode:o}", None),
 }
+
+
+# Of a parameter that has a setting: what the setting would say.
+SETTINGS_OF: Final[dict[str, Callable[[str], dict[Dotted, object]]]] = {
+    "maxclients": lambda text: {("server", "max_connections"): int(text)},
+    "maxmemory": lambda text: {("memory", "max_memory"): int(text)},
+    "maxmemory-policy": lambda text: {("memory", "eviction_policy"): text},
+    "maxmemory-samples": lambda text: {("memory", "eviction_sample_size"): int(text)},
+    "protected-mode": lambda text: {("server", "protected_mode"): text == "yes"},
+    "requirepass": lambda text: (
+        {("plugins", "auth", "enabled"): True, ("plugins", "auth", "password"): text}
+        if text
+        else {("plugins", "auth", "enabled"): False}
+    ),
+    "slowlog-log-slower-than": lambda text: (
+        {
+            ("plugins", "slowlog", "enabled"): True,
+            ("plugins", "slowlog", "threshold"): int(text),
+        }
+        if int(text) >= 0
+        else {("plugins", "slowlog", "enabled"): False}
+    ),
+    "slowlog-max-len": lambda text: {("plugins", "slowlog", "max_entries"): int(text)},
+    "tcp-keepalive": lambda text: {("server", "tcp_keepalive"): int(text)},
+    "timeout": lambda text: {("server", "timeout"): int(text)},
+}
+# Those that can be changed and have none: the section `parameters` of a file sets them.
+OWN_PARAMETERS: Final = frozenset(
+    name for name, (_, write) in PARAMETERS.items() if write is not None
+).difference(SETTINGS_OF)
 
 
 @command(
@@ -253,6 +332,43 @@ def config_set(session: Session, *rows: tuple[str, str]) -> None:
         ArgumentError: for a parameter that is unknown, fixed or given twice, or a value
             it cannot have.
     """
+    for name, value in _set(session.endpoint, rows):
+        shown = HIDDEN if name in SECRETS else value
+        _log.warning("%s set %s to %s", session.address or "a client", name, shown)
+
+
+def why_not_set(name: str, text: str) -> str:
+    """Why the section `parameters` of a file cannot have a parameter; empty if it can."""
+    if name in SETTINGS_OF:
+        settings = " and ".join(".".join(path) for path in SETTINGS_OF[name]("0"))
+        return f"has a setting of its own: {settings}"
+    if name not in PARAMETERS and name not in DEFAULTS:
+        return "no such parameter"
+    endpoint = Endpoint(Cache(), REGISTRY, Settings())
+    try:
+        _set(endpoint, ((name, text),))
+    except ArgumentError as error:
+        return f"{text!r} is refused: {str(error).rpartition(' - ')[2]}"
+    return ""
+
+
+def set_parameters(endpoint: Endpoint, texts: Mapping[str, str]) -> None:
+    """Gives parameters that have no setting the values of a file; the others their defaults."""
+    fresh = Endpoint(Cache(), endpoint.registry, Settings())
+    rows = {name: PARAMETERS[name][0](fresh) for name in sorted(OWN_PARAMETERS)}
+    endpoint.settings.idle.clear()
+    _set(endpoint, tuple({**rows, **texts}.items()))
+
+
+def _set(endpoint: Endpoint, rows: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
+    """Sets all of the parameters, or none.
+
+    Returns:
+        Those that mean something here.
+
+    Raises:
+        ArgumentError: as `config_set`.
+    """
     writes: dict[str, tuple[Write, str]] = {}
     idle: list[tuple[str, str]] = []
     for given, value in rows:
@@ -266,7 +382,7 @@ def config_set(session: Session, *rows: tuple[str, str]) -> None:
             )
         read, write = PARAMETERS[name]
         if write is None:
-            if name in _FOREVER and read(session.endpoint) == value.lower():
+            if name in _FOREVER and read(endpoint) == value.lower():
                 continue
             raise _refusal(name, "can't set immutable config")
         if name in writes:
@@ -280,14 +396,12 @@ def config_set(session: Session, *rows: tuple[str, str]) -> None:
     for check_only in (True, False):
         for name, (write, value) in writes.items():
             try:
-                write(session.endpoint, value, check_only)
+                write(endpoint, value, check_only)
             except ArgumentError as error:
                 raise _refusal(name, str(error)) from error
-            if not check_only:
-                shown = "(not shown)" if name == "requirepass" else value
-                _log.warning("%s set %s to %s", session.address or "a client", name, shown)
     for name, value in idle:
-        session.endpoint.settings.idle[name] = checked(name, value)
+        endpoint.settings.idle[name] = checked(name, value)
+    return [(name, value) for name, (_, value) in writes.items()]
 
 
 @command(

@@ -7,34 +7,20 @@ Source: https://redis.io/docs/latest/commands/?group=connection
 
 from __future__ import annotations
 
-import hmac
 from functools import partial
 from typing import Final
 
 from mypy_extensions import mypyc_attr
 
-from cachestorm.codec import bytes_of
 from cachestorm.declare.declaration import STRAY_IS_ARITY, STRAY_IS_NOTHING, Declaration
 from cachestorm.errors import ArgumentError, CacheStormError
+from cachestorm_server.acl.enforcement import log_in
+from cachestorm_server.acl.users import DEFAULT
 from cachestorm_server.admission import NotAuthenticatedError
 from cachestorm_server.info import REDIS_VERSION
 from cachestorm_server.session import Session
 
 command: Final = partial(Declaration, group="connection", connection=True)
-
-# There is one user; its name is Redis' for the one that needs no name.
-USER: Final = "default"
-
-
-@mypyc_attr(native_class=False)
-class WrongPasswordError(CacheStormError):
-    """The password, or the user, is not known."""
-
-    code = "WRONGPASS"
-    http_status = 401
-
-    def __init__(self) -> None:
-        super().__init__("invalid username-password pair or user is disabled.")
 
 
 @mypyc_attr(native_class=False)
@@ -150,12 +136,13 @@ def auth(session: Session, password: str, username: str | None = None) -> None:
         WrongPasswordError: for a password or a user that is not known.
         ArgumentError: for a password where none is asked for.
     """
-    if username is None and not session.endpoint.settings.password:
+    users = session.endpoint.users
+    if username is None and users.default.needs_no_password:
         raise ArgumentError(
             "AUTH <password> called without any password configured for the default user. "
             "Are you sure your configuration is correct?"
         )
-    _authenticate(session, USER if username is None else username, password)
+    log_in(session, DEFAULT if username is None else username, password, "AUTH")
 
 
 @command(
@@ -190,7 +177,7 @@ def hello(
         if version not in (2, 3):
             raise ProtocolVersionError()
     if auth is not None:
-        _authenticate(session, auth[0], auth[1])
+        log_in(session, auth[0], auth[1], "HELLO")
     if not session.authenticated:
         raise NotAuthenticatedError(
             "HELLO must be called with the client already authenticated, otherwise the HELLO "
@@ -223,17 +210,3 @@ def printable(text: str, what: str) -> str:
                 f"{what} cannot contain spaces, newlines or special characters."
             )
     return text
-
-
-def _authenticate(session: Session, username: str, password: str) -> None:
-    expected = session.endpoint.settings.password
-    known = username == USER
-    # without a password the default user is let in by whatever it says, as by Redis
-    if not known or (
-        expected and not hmac.compare_digest(bytes_of(password), bytes_of(expected))
-    ):
-        session.endpoint.wrong_passwords += 1
-        session.endpoint.last_guesser = session.address
-        raise WrongPasswordError()
-    session.authenticated = True
-    session.watch_over()

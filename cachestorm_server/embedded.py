@@ -34,6 +34,7 @@ from cachestorm.cache import Cache
 from cachestorm.declare.registry import REGISTRY
 from cachestorm.errors import ReentrancyError
 from cachestorm.operations.long_command import LongCommand
+from cachestorm_server.acl.users import Users
 from cachestorm_server.endpoint import Carrier, Endpoint
 from cachestorm_server.notifications import Notifications
 from cachestorm_server.scripting.engine import Engine
@@ -56,10 +57,13 @@ class Host:
         self._ids: Final = count()
         self._ended: Final[deque[Session]] = deque()
         self._engine: Final = Engine()
+        self._users: Final = Users(REGISTRY)
 
     def session(self, carrier: Carrier) -> Session:
         """A new session, alone at its endpoint."""
-        endpoint = Endpoint(self._cache, REGISTRY, self._settings, self._notifications)
+        endpoint = Endpoint(
+            self._cache, REGISTRY, self._settings, self._notifications, self._users
+        )
         endpoint.last_id = next(self._ids)
         endpoint.engine = self._engine
         session = Session(endpoint, _WHERE, _WHERE)
@@ -176,7 +180,7 @@ class Line(Carrier):
     def unsent_bytes(self) -> int:
         return len(self._inbox)
 
-    def resume(self) -> None:
+    def resume(self, now: bool) -> None:
         self._resumes = True
 
     def unblock_at(self, when: float, long_command: LongCommand) -> None:
@@ -359,7 +363,10 @@ class Streams(Carrier):
     def unsent_bytes(self) -> int:
         return len(self.reader._buffer)  # type: ignore[attr-defined]
 
-    def resume(self) -> None:
+    def resume(self, now: bool) -> None:
+        self._take_turn_soon()
+
+    def _take_turn_soon(self) -> None:
         if not self._has_turn:
             self._has_turn = True
             self._loop.call_soon(self._take_turn)
@@ -396,7 +403,7 @@ class Streams(Carrier):
         if self._session.closing:
             self.disconnect()
         elif self._session.backlog:
-            self.resume()
+            self._take_turn_soon()
 
     def _stop_timer(self) -> None:
         if self._timer is not None:

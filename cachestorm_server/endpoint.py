@@ -16,10 +16,12 @@ from librt.time import time as wall_time
 from mypy_extensions import i64, mypyc_attr
 
 from cachestorm.cache import Cache
+from cachestorm.declare.plan import Plan
 from cachestorm.declare.registry import Registry
 from cachestorm.keyspace.store import rss_bytes
 from cachestorm.operations.long_command import LongCommand
-from cachestorm_server.admission import Occupant
+from cachestorm_server.acl.users import Users
+from cachestorm_server.admission import BusyError, Occupant, has_flag
 from cachestorm_server.notifications import Notifications
 from cachestorm_server.pause import Pause
 from cachestorm_server.settings import Settings
@@ -49,8 +51,12 @@ class Carrier:
         """How much the client has not taken yet."""
         return 0
 
-    def resume(self) -> None:
-        """Goes on with a session whose long command has been woken: soon, but not now."""
+    def resume(self, now: bool) -> None:
+        """Goes on with a session whose long command has been woken.
+
+        Args:
+            now: whether it may be now; if not, another session is being answered.
+        """
 
     def unblock_at(self, when: float, long_command: LongCommand) -> None:
         """Unblocks the session's long command at a time, as `time.monotonic` counts."""
@@ -92,11 +98,14 @@ class Endpoint:
         executing: the session that is being answered while pushes are delivered.
         is_delivering: what is pushed is sent when all that was posted has been.
         told: the sessions that something was pushed to in the delivery.
+        woken: those whose long command was woken, to go on after it.
+        will_deliver: the event loop's thread calls `deliver_rest` soon, so nobody calls `wake`.
         monitors: the sessions that are shown what others ask, by id.
         engine: runs the scripts that clients send; made by the first who does.
         occupant: what keeps all clients but its own from being answered; None mostly.
         meanwhile: serves them for a moment while there is one, or with False ends to do so;
             None where there are no others.
+        users: who may do what.
     """
 
     def __init__(
@@ -105,6 +114,7 @@ class Endpoint:
         registry: Registry,
         settings: Settings,
         notifications: Notifications | None = None,
+        users: Users | None = None,
     ) -> None:
         self.cache: Final = cache.serving_others()
         self.broker: Final = self.cache._store.broker
@@ -114,6 +124,7 @@ class Endpoint:
         self.tracking: Final = Tracking(self)
         self.registry: Final = registry
         self.settings: Final = settings
+        self.users: Final = users or Users(registry, settings.password, settings.acl_file)
         self.statistics: Final = Statistics(settings)
         self.sessions: Final[dict[int, Session]] = {}
         self.run_id: Final = os.urandom(20).hex()
@@ -142,6 +153,8 @@ class Endpoint:
         self.executing: Session | None = None
         self.is_delivering: bool = False
         self.told: list[Speaker] = []
+        self.woken: list[Carrier] = []
+        self.will_deliver: bool = False
         self.monitors: Final[dict[int, Session]] = {}
         self.engine: object = None
         self.occupant: Occupant | None = None
@@ -158,10 +171,16 @@ class Endpoint:
             return
         self._posts.append((session_id, value))
         wake = self.wake
-        # set back before the queue is looked at: what is added meanwhile is seen, or wakes
-        if wake is not None and not self._is_awake:
+        # both set back before the queue is looked at: what is added meanwhile is seen, or wakes
+        if wake is not None and not self._is_awake and not self.will_deliver:
             self._is_awake = True
             wake()
+
+    def deliver_rest(self) -> None:
+        """Pushes what was posted while `will_deliver` was set, which it ends."""
+        self.will_deliver = False
+        if self._posts:
+            self.deliver()
 
     def deliver_to(self, executing: Session) -> None:
         """Pushes what was posted, on behalf of a session that is being answered."""
@@ -190,6 +209,10 @@ class Endpoint:
             self.told = []
             for speaker in told:
                 speaker.send_told()
+            woken = self.woken
+            self.woken = []
+            for carrier in woken:
+                carrier.resume(self.executing is None)
         if posts and self.wake is not None and not self._is_awake:
             self._is_awake = True
             self.wake()
@@ -197,6 +220,18 @@ class Endpoint:
     def is_unusual(self) -> bool:
         """Whether something is going on that all sessions have to look after."""
         return bool(self.monitors) or self.pause.is_on or self.occupant is not None
+
+    def check_free(self, plan: Plan, session_id: int) -> None:
+        """Refuses a request while a script keeps the endpoint for itself.
+
+        Raises:
+            BusyError: with Redis' text.
+        """
+        occupant = self.occupant
+        if occupant is None or occupant.session_id == session_id:
+            return
+        if not has_flag(plan, "allow_busy"):
+            raise BusyError(occupant.refusal)
 
     def serve_others(self, occupant: Occupant) -> None:
         """Answers other clients for a moment: almost all that they ask is refused.

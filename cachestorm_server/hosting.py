@@ -17,11 +17,10 @@ from contextlib import contextmanager
 
 from cachestorm.cache import Cache
 from cachestorm_server.app import Application
-from cachestorm_server.config import (
+from cachestorm_server.config_sections import (
     AuthConfig,
     Config,
     HttpConfig,
-    MetricsConfig,
     PluginsConfig,
     ServerConfig,
 )
@@ -57,9 +56,8 @@ def serve(
     """
     config = Config(
         server=ServerConfig(bind=(bind,), port=port),
-        http=HttpConfig(enabled=http_port is not None),
+        http=HttpConfig(enabled=http_port is not None, port=http_port or 0),
         plugins=PluginsConfig(
-            metrics=MetricsConfig(port=http_port or 0),
             auth=AuthConfig(enabled=bool(password), password=password),
         ),
     )

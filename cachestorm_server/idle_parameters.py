@@ -47,7 +47,6 @@ DEFAULTS: Final[dict[str, str]] = {
     "set-max-listpack-entries": "128",
     "set-max-listpack-value": "64",
     "stop-writes-on-bgsave-error": "yes",
-    "tcp-keepalive": "300",
     "zset-max-listpack-entries": "128",
     "zset-max-listpack-value": "64",
     "zset-max-ziplist-entries": "128",

@@ -27,6 +27,7 @@ from cachestorm.keyspace.store import rss_bytes
 from cachestorm.sizes import human_bytes
 from cachestorm_server.databases import database_of
 from cachestorm_server.endpoint import Endpoint
+from cachestorm_server.memory_pressure import NAMES, pressure
 
 # What clients and tools take us for, and what our answers are compared with.
 # From 7.4 on redis-py keeps a near cache; of the commands that came with it those of deadlines
@@ -59,7 +60,7 @@ def _server(endpoint: Endpoint) -> Fields:
         ("hz", 10),
         ("configured_hz", 10),
         ("executable", sys.executable),
-        ("config_file", ""),
+        ("config_file", config.file if (config := endpoint.settings.config) else ""),
     ]
 
 
@@ -296,6 +297,7 @@ def _cachestorm(endpoint: Endpoint) -> Fields:
         ("tags", stats.tags),
         ("sets", stats.sets),
         ("invalidated_keys", stats.invalidated),
+        ("memory_pressure", NAMES[pressure(endpoint)]),
         *_hit_ratios(endpoint),
     ]
 

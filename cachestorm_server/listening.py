@@ -5,6 +5,8 @@ Called by both endpoints, which pass the sockets to the event loop; calls the sy
 1. All addresses of an endpoint have one port, also when it is any free one.
 2. An address that is named twice, or by two names, is bound once.
 3. What cannot be bound leaves nothing open.
+4. A socket of Unix that a server has left behind is replaced; one that somebody listens on, and
+   a file that is none, are not touched.
 """
 
 from __future__ import annotations
@@ -13,6 +15,7 @@ import asyncio
 import errno
 import os
 import socket
+import stat
 from collections.abc import Sequence
 from typing import Final
 
@@ -48,6 +51,43 @@ async def bound_sockets(hosts: Sequence[str], port: int) -> list[socket.socket]:
             if port or len(addresses) == 1 or not is_taken or attempt == ATTEMPTS:
                 raise
     raise AssertionError("not reached")
+
+
+def unix_socket(path: str, mode: int) -> socket.socket:
+    """A socket of Unix that listens.
+
+    Args:
+        mode: its permissions, which it has before anybody can connect.
+
+    Raises:
+        OSError: with the path, if it cannot be bound, or if there is something that is not to
+            be replaced.
+    """
+    try:
+        return _unix_socket(path, mode)
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, path) from error
+
+
+def _unix_socket(path: str, mode: int) -> socket.socket:
+    if os.path.lexists(path):
+        if not stat.S_ISSOCK(os.lstat(path).st_mode):
+            raise OSError(errno.EEXIST, os.strerror(errno.EEXIST))
+        with socket.socket(socket.AF_UNIX) as probe:
+            probe.settimeout(1.0)
+            if probe.connect_ex(path) != errno.ECONNREFUSED:
+                raise OSError(errno.EADDRINUSE, os.strerror(errno.EADDRINUSE))
+        os.unlink(path)
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        listener.setblocking(False)
+        listener.bind(path)
+        os.chmod(path, mode)
+        listener.listen(BACKLOG)
+    except BaseException:
+        listener.close()
+        raise
+    return listener
 
 
 def _bind(addresses: list[_Address], port: int) -> list[socket.socket]:

@@ -13,7 +13,7 @@ from logging.handlers import WatchedFileHandler
 from typing import Final
 
 from cachestorm.errors import ConfigError
-from cachestorm_server.config import STREAMS, LoggingConfig
+from cachestorm_server.config_sections import STREAMS, LoggingConfig
 
 _LEVELS: Final = {"warn": "WARNING"}
 

@@ -1,7 +1,14 @@
 """The metrics: the server's counters in the text that Prometheus reads.
 
-Called by the HTTP endpoint; asks the cache and the RESP endpoint. A metric is one row of a
-table here: name, help and samples. `prometheus_client` writes them.
+Called by the HTTP endpoint; asks the cache and the RESP endpoint. Nothing is counted here: what
+there is has been counted by the store and the sessions, and is read when it is asked for.
+
+1. Names and units are those of Prometheus' conventions. Whoever has others finds recording
+   rules in `deploy/`.
+2. Only the largest namespaces have series of their own. The others are one, `all others`, whose
+   name no namespace can have, as it holds a space. Its counters never fall, whichever namespace
+   it takes in or lets go.
+3. A scrape is done in pieces, and clients are served in between.
 
 Source: https://prometheus.io/docs/practices/naming/ and
 https://prometheus.io/docs/instrumenting/exposition_formats/ (text, 0.0.4).
@@ -9,145 +16,381 @@ https://prometheus.io/docs/instrumenting/exposition_formats/ (text, 0.0.4).
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Final
+import asyncio
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from heapq import nlargest
+from typing import Final, NamedTuple, cast
 
 from librt.time import time as wall_time
 from prometheus_client import generate_latest
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    HistogramMetricFamily,
+    Metric,
+)
+from prometheus_client.process_collector import ProcessCollector
 from prometheus_client.registry import Collector, CollectorRegistry
 
 from cachestorm import COMPILED, __version__
+from cachestorm.cache import Cache
 from cachestorm.errors import NamespaceError
-from cachestorm.keyspace.store import rss_bytes
+from cachestorm.stats import StoreStats
 from cachestorm_server.endpoint import Endpoint
 
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 PREFIX: Final = "cachestorm_"
+OTHERS: Final = "all others"
 
-Labels = dict[str, str]
-Samples = list[tuple[Labels, float]]
+# two powers of two from one limit of a histogram to the next
+_WIDTH: Final = 2
 
 
-def exposition(endpoint: Endpoint, http_commands: int) -> bytes:
-    """The text that a scrape gets: all metrics as they stand.
+@dataclass(frozen=True, slots=True)
+class MetricsSettings:
+    """What is shown.
+
+    Attributes:
+        namespaces: how many have series of their own.
+        hot_keys: of how many keys the hits are shown; 0 for none.
+    """
+
+    namespaces: int = 100
+    hot_keys: int = 10
+
+
+class Row(NamedTuple):
+    """What `Cache.namespace_counts` tells of a namespace."""
+
+    name: str
+    keys: int
+    volatile: int
+    tags: int
+    memory: int
+    hits: int
+    misses: int
+    expired: int
+    evicted: int
+    invalidated: int
+
+
+# in the order of a row
+_GAUGES: Final = {
+    "keys": "How many keys a namespace holds.",
+    "volatile": "How many keys of a namespace have a time to live.",
+    "tags": "How many tags of a namespace have keys.",
+    "memory": "What the keys of a namespace are charged at.",
+}
+_GAUGE_NAMES: Final = {
+    "keys": "keys",
+    "volatile": "volatile_keys",
+    "tags": "tags",
+    "memory": "memory_bytes",
+}
+_COUNTERS: Final = ("hits", "misses", "expired", "evicted", "invalidated")
+
+
+class Metrics:
+    """Tells what one server has counted.
 
     Args:
-        endpoint: whose.
         http_commands: how many commands the HTTP endpoint has answered.
+        lag_s: by how much the event loop was late, lately.
     """
-    registry = CollectorRegistry(auto_describe=False)
-    registry.register(_Collector(endpoint, http_commands))
-    return generate_latest(registry)
+
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        settings: MetricsSettings,
+        http_commands: Callable[[], int],
+        lag_s: Callable[[], float],
+    ) -> None:
+        self._endpoint: Final = endpoint
+        self._settings: Final = settings
+        self._http_commands: Final = http_commands
+        self._lag_s: Final = lag_s
+        self._others: Final = Others()
+        self._process: Final = ProcessCollector(registry=None)
+
+    async def exposition(self) -> bytes:
+        """The text that a scrape gets: all metrics as they stand."""
+        cache = self._endpoint.cache
+        names = cache.largest_namespaces(self._settings.namespaces)
+        await asyncio.sleep(0)
+        # before the rows: what is counted in between is not in it, nor lost for the next time
+        stats = cache.store_stats()
+        await asyncio.sleep(0)
+        rows = [Row._make(cast("Iterable[int]", row)) for row in cache.namespace_counts(names)]
+        shown = self._others.joined(rows, stats)
+        registry = CollectorRegistry(auto_describe=False)
+        registry.register(_Families(self._families(stats, shown)))
+        await asyncio.sleep(0)
+        return generate_latest(registry)
+
+    def _families(self, stats: StoreStats, shown: list[Row]) -> list[Metric]:
+        return [
+            *self._totals(stats),
+            *self._gauges(stats),
+            *_of_namespaces(shown),
+            *self._of_commands(),
+            *self._of_policies(shown),
+            *self._process.collect(),
+        ]
+
+    def _totals(self, stats: StoreStats) -> Iterator[Metric]:
+        endpoint = self._endpoint
+        commands = CounterMetricFamily(
+            PREFIX + "commands",
+            "How many commands were answered, by endpoint.",
+            labels=["endpoint"],
+        )
+        commands.add_metric(["resp"], int(endpoint.commands))
+        commands.add_metric(["http"], self._http_commands())
+        yield commands
+        for name, text, value in (
+            ("hits", "How many reads found their key.", stats.hits),
+            ("misses", "How many reads did not find their key.", stats.misses),
+            ("created_keys", "How many keys were made.", stats.sets),
+            ("evicted_keys", "How many keys were evicted at a limit.", stats.evicted),
+            (
+                "expired_keys",
+                "How many keys were removed as their time was over.",
+                stats.expired,
+            ),
+            (
+                "invalidated_keys",
+                "How many keys were deleted by the invalidation of a tag.",
+                stats.invalidated,
+            ),
+            (
+                "tag_invalidations",
+                "How many tags were invalidated, each of a cascade.",
+                int(endpoint.cache._store.invalidations),
+            ),
+            (
+                "refused_writes",
+                "How many writes found no room and were refused.",
+                stats.refused,
+            ),
+            (
+                "accepted_connections",
+                "How many RESP connections were accepted.",
+                int(endpoint.connections),
+            ),
+            (
+                "rejected_connections",
+                "How many RESP connections were refused.",
+                int(endpoint.rejected),
+            ),
+            (
+                "cut_off_connections",
+                "How many clients were disconnected for too much unread output.",
+                int(endpoint.cut_off),
+            ),
+            ("received_bytes", "How many bytes came over RESP.", int(endpoint.net_in_bytes)),
+            ("sent_bytes", "How many bytes went over RESP.", int(endpoint.net_out_bytes)),
+        ):
+            yield CounterMetricFamily(PREFIX + name, text, value=value)
+
+    def _gauges(self, stats: StoreStats) -> Iterator[Metric]:
+        endpoint = self._endpoint
+        build = GaugeMetricFamily(
+            PREFIX + "build_info",
+            "The version that runs, and how it was built.",
+            labels=["version", "mode"],
+        )
+        build.add_metric([__version__, "compiled" if COMPILED else "pure"], 1)
+        yield build
+        sessions = endpoint.sessions.values()
+        for name, text, value in (
+            (
+                "uptime_seconds",
+                "How long the server has been running.",
+                wall_time() - endpoint.started_at,
+            ),
+            (
+                "connected_clients",
+                "How many RESP connections are open.",
+                len(endpoint.sessions),
+            ),
+            (
+                "blocked_clients",
+                "How many clients wait for a key.",
+                sum(session.is_blocked() for session in sessions),
+            ),
+            ("namespaces", "How many namespaces there are.", stats.namespaces),
+            (
+                "used_memory_bytes",
+                "What the whole cache is charged at.",
+                stats.used_memory,
+            ),
+            (
+                "max_memory_bytes",
+                "The limit of memory of the whole cache, 0 for none.",
+                stats.max_memory,
+            ),
+            (
+                "peak_memory_bytes",
+                "The most that the whole cache was ever charged at.",
+                stats.peak_memory,
+            ),
+            (
+                "event_loop_lag_seconds",
+                "By how much the event loop was late at most in ten seconds.",
+                self._lag_s(),
+            ),
+        ):
+            yield GaugeMetricFamily(PREFIX + name, text, value=value)
+
+    def _of_commands(self) -> Iterator[Metric]:
+        durations = HistogramMetricFamily(
+            PREFIX + "command_duration_seconds",
+            "How long the calls of a command took, by a sample of them.",
+            labels=["command"],
+        )
+        failures = CounterMetricFamily(
+            PREFIX + "command_failures",
+            "How many calls of a command ended with an error.",
+            labels=["command", "when"],
+        )
+        for one in self._endpoint.statistics.commands():
+            limits = [(f"{limit:g}", count) for limit, count in one.within(_WIDTH)]
+            limits.append(("+Inf", float(one.calls)))
+            durations.add_metric([one.name], limits, one.seconds())
+            for when, count in (("running", one.failed), ("before", one.rejected)):
+                failures.add_metric([one.name, when], float(count))
+        yield durations
+        yield failures
+
+    def _of_policies(self, shown: list[Row]) -> Iterator[Metric]:
+        cache = self._endpoint.cache
+        curve = GaugeMetricFamily(
+            PREFIX + "estimated_miss_ratio",
+            "What the miss ratio would be about, were the limit another.",
+            labels=["namespace", "capacity_factor"],
+        )
+        hits: list[tuple[int, str, str]] = []
+        for row in shown:
+            if row.name == OTHERS:
+                continue
+            try:
+                for factor, ratio in cache.hit_ratios(row.name).items():
+                    curve.add_metric([row.name, f"{factor:g}"], round(1.0 - ratio, 4))
+                hits += _hot_keys(cache, row.name, self._settings.hot_keys)
+            except NamespaceError:
+                continue  # deleted since it was counted
+        yield curve
+        hot = GaugeMetricFamily(
+            PREFIX + "hot_key_hits",
+            "How often the hottest keys were hit of late.",
+            labels=["namespace", "key"],
+        )
+        for count, namespace, key in nlargest(self._settings.hot_keys, hits):
+            # what is no text is shown escaped
+            text = key.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+            hot.add_metric([namespace, text], count)
+        yield hot
 
 
-class _Collector(Collector):
+class Others:
+    """Sums up the namespaces that are not shown: what there is in all, less what is shown.
+
+    Their counters grow by what all have counted since the last time, less what those have that
+    were and are shown. So they never fall, whoever is shown now and was not before.
+    """
+
+    def __init__(self) -> None:
+        self._totals: tuple[int, ...] = (0,) * len(_COUNTERS)
+        self._shown: dict[str, tuple[int, ...]] = {}
+        # whether all there were have been shown: one that is new then was not with the others
+        self._were_all = True
+        # may fall for a moment, as totals are read before what is shown
+        self._raw: Final[list[int]] = [0] * len(_COUNTERS)
+        self._counts: Final[list[int]] = [0] * len(_COUNTERS)
+
+    def joined(self, rows: list[Row], stats: StoreStats) -> list[Row]:
+        """The rows that are shown, and one for all others if there are or were any.
+
+        Args:
+            rows: of the namespaces that are shown.
+            stats: over all namespaces.
+        """
+        totals = tuple(cast(int, getattr(stats, name)) for name in _COUNTERS)
+        shown = {row.name: _counted(row) for row in rows}
+        new = (0,) * len(_COUNTERS) if self._were_all else None
+        for place, total in enumerate(totals):
+            grown = _since(self._totals[place], total)
+            for name, counted in shown.items():
+                former = self._shown.get(name, new)
+                if former is not None:
+                    grown -= _since(former[place], counted[place])
+            self._raw[place] += grown
+            self._counts[place] = max(self._counts[place], self._raw[place])
+        self._totals, self._shown = totals, shown
+        self._were_all = stats.namespaces <= len(rows)
+        if self._were_all and not any(self._counts):
+            return rows
+        gauges = [
+            max(total - sum(held), 0)
+            for total, held in (
+                (stats.keys, [row.keys for row in rows]),
+                (stats.expires, [row.volatile for row in rows]),
+                (stats.tags, [row.tags for row in rows]),
+                (stats.used_memory, [row.memory for row in rows]),
+            )
+        ]
+        return [*rows, Row(OTHERS, *gauges, *self._counts)]
+
+
+def _counted(row: Row) -> tuple[int, ...]:
+    return (row.hits, row.misses, row.expired, row.evicted, row.invalidated)
+
+
+def _since(former: int, count: int) -> int:
+    """What was counted since; all, if it is another namespace of that name."""
+    return count - former if count >= former else count
+
+
+class _Families(Collector):
     """What `prometheus_client` asks for the metrics of one scrape."""
 
-    def __init__(self, endpoint: Endpoint, http_commands: int) -> None:
-        self._endpoint = endpoint
-        self._http_commands = http_commands
+    def __init__(self, families: list[Metric]) -> None:
+        self._families = families
 
     def describe(self) -> list[Metric]:
         return []
 
     def collect(self) -> Iterator[Metric]:
-        for name, text, samples in _counters(self._endpoint, self._http_commands):
-            yield _filled(
-                CounterMetricFamily(PREFIX + name, text, labels=_names(samples)), samples
-            )
-        for name, text, samples in _gauges(self._endpoint):
-            yield _filled(
-                GaugeMetricFamily(PREFIX + name, text, labels=_names(samples)), samples
-            )
+        yield from self._families
 
 
-def _names(samples: Samples) -> list[str]:
-    return list(samples[0][0]) if samples else []
+def _of_namespaces(shown: list[Row]) -> Iterator[Metric]:
+    for fact, text in _GAUGES.items():
+        gauge = GaugeMetricFamily(PREFIX + _GAUGE_NAMES[fact], text, labels=["namespace"])
+        for row in shown:
+            gauge.add_metric([row.name], getattr(row, fact))
+        yield gauge
+    reads = CounterMetricFamily(
+        PREFIX + "namespace_reads",
+        "How many reads of a namespace found their key, or did not.",
+        labels=["namespace", "result"],
+    )
+    removals = CounterMetricFamily(
+        PREFIX + "namespace_removed_keys",
+        "How many keys left a namespace by themselves, by cause.",
+        labels=["namespace", "cause"],
+    )
+    for row in shown:
+        reads.add_metric([row.name, "hit"], row.hits)
+        reads.add_metric([row.name, "miss"], row.misses)
+        for cause in ("expired", "evicted", "invalidated"):
+            removals.add_metric([row.name, cause], getattr(row, cause))
+    yield reads
+    yield removals
 
 
-def _filled(family: CounterMetricFamily | GaugeMetricFamily, samples: Samples) -> Metric:
-    for labels, value in samples:
-        family.add_metric(list(labels.values()), value)
-    return family
-
-
-def _one(value: float) -> Samples:
-    return [({}, value)]
-
-
-def _counters(endpoint: Endpoint, http_commands: int) -> list[tuple[str, str, Samples]]:
-    stats = endpoint.cache.store_stats()
-    commands: Samples = [
-        ({"endpoint": "resp"}, int(endpoint.commands)),
-        ({"endpoint": "http"}, http_commands),
-    ]
-    rows = [
-        ("hits", "How many reads found their key.", stats.hits),
-        ("misses", "How many reads did not find their key.", stats.misses),
-        ("evicted_keys", "How many keys were evicted at a limit.", stats.evicted),
-        (
-            "expired_keys",
-            "How many keys were removed as their time was over.",
-            stats.expired,
-        ),
-        (
-            "invalidated_keys",
-            "How many keys were deleted by the invalidation of a tag.",
-            stats.invalidated,
-        ),
-        ("refused_writes", "How many writes found no room and were refused.", stats.refused),
-        (
-            "accepted_connections",
-            "How many RESP connections were accepted.",
-            int(endpoint.connections),
-        ),
-        (
-            "rejected_connections",
-            "How many RESP connections were refused.",
-            int(endpoint.rejected),
-        ),
-    ]
-    return [
-        ("commands", "How many commands were answered, by endpoint.", commands),
-        *((name, text, _one(value)) for name, text, value in rows),
-    ]
-
-
-def _gauges(endpoint: Endpoint) -> list[tuple[str, str, Samples]]:
-    cache = endpoint.cache
-    spaces: dict[str, dict[str, int]] = {}
-    for name in cache.namespaces():
-        try:
-            spaces[name] = cache.namespace_stats(name)
-        except NamespaceError:
-            continue  # deleted by another thread since it was listed
-
-    def each(fact: str) -> Samples:
-        return [({"namespace": name}, facts[fact]) for name, facts in spaces.items()]
-
-    build = {"version": __version__, "mode": "compiled" if COMPILED else "pure"}
-    uptime_s = wall_time() - endpoint.started_at
-    return [
-        ("build_info", "The version that runs, and how it was built.", [(build, 1)]),
-        ("uptime_seconds", "How long the server has been running.", _one(uptime_s)),
-        (
-            "connected_clients",
-            "How many RESP connections are open.",
-            _one(len(endpoint.sessions)),
-        ),
-        ("keys", "How many keys a namespace holds.", each("keys")),
-        ("volatile_keys", "How many keys of a namespace have a time to live.", each("expires")),
-        ("tags", "How many tags of a namespace have keys.", each("tags")),
-        ("memory_bytes", "What the keys of a namespace are charged at.", each("memory")),
-        (
-            "max_memory_bytes",
-            "The limit of memory of the whole cache, 0 for none.",
-            _one(cache.store_stats().max_memory),
-        ),
-        (
-            "resident_memory_bytes",
-            "The resident set of the whole process.",
-            _one(rss_bytes()),
-        ),
-    ]
+def _hot_keys(cache: Cache, name: str, count: int) -> list[tuple[int, str, str]]:
+    if count == 0:
+        return []
+    return [(hits, name, key) for key, hits in cache.namespace(name).hotkeys(count)]

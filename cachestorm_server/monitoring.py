@@ -84,6 +84,8 @@ def without_passwords(argv: list[object]) -> list[object]:
     if names[0] == b"hello" and b"auth" in names[2:]:
         at = names.index(b"auth", 2) + 1
         return [*argv[:at], *[_REDACTED] * len(argv[at : at + 2]), *argv[at + 2 :]]
+    if names[0] == b"acl" and names[1:2] in ([b"setuser"], [b"deluser"], [b"getuser"]):
+        return [*argv[:2], *[_REDACTED] * (len(argv) - 2)]
     if names[0] == b"config" and b"requirepass" in names[2::2]:
         at = names.index(b"requirepass", 2) + 1
         return [*argv[:at], *[_REDACTED] * len(argv[at : at + 1]), *argv[at + 1 :]]

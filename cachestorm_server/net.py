@@ -24,6 +24,8 @@ at the names of the methods.
 from __future__ import annotations
 
 import asyncio
+import socket
+import sys
 import time
 from typing import Final
 
@@ -37,6 +39,7 @@ HIGH_WATER_BYTES: Final = 1024 * 1024
 LOW_WATER_BYTES: Final = 256 * 1024
 # how long a client that is being disconnected has to take its last replies
 GRACE_S: Final = 5.0
+_NETWORK: Final = (socket.AF_INET, socket.AF_INET6)
 
 DENIED: Final = (
     b"-DENIED CacheStorm is running in protected mode because protected mode is enabled and "
@@ -56,11 +59,11 @@ TOO_MANY_CLIENTS: Final = b"-ERR max number of clients reached\r\n"
 
 
 def spell_address(name: object) -> str:
-    """A socket's name as CLIENT LIST shows it: `host:port`, `[v6]:port`, or a path."""
+    """A socket's name as CLIENT LIST shows it: `host:port`, `[v6]:port`, `path:0`."""
     if isinstance(name, tuple) and len(name) >= 2:
         host, port = str(name[0]), name[1]
         return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-    return str(name) if name else ""
+    return f"{name}:0" if name else ""
 
 
 def is_this_host(name: object) -> bool:
@@ -69,6 +72,18 @@ def is_this_host(name: object) -> bool:
         return True
     host = str(name[0]).removeprefix("::ffff:")
     return host.startswith("127.") or host == "::1"
+
+
+def _keep_alive(transport: asyncio.Transport, interval_s: int) -> None:
+    """Has the system notice that a client's host has gone: after two intervals of silence."""
+    opened = transport.get_extra_info("socket")
+    if opened is None or interval_s == 0 or opened.family not in _NETWORK:
+        return
+    opened.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    if sys.platform == "linux":
+        opened.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, interval_s)
+        opened.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, max(interval_s // 3, 1))
+        opened.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 3)
 
 
 class Connection(Carrier):
@@ -103,7 +118,11 @@ class Connection(Carrier):
             endpoint.too_many += 1
             transport.write(TOO_MANY_CLIENTS)
             transport.close()
-        elif settings.protected_mode and not settings.password and not is_this_host(peer):
+        elif (
+            settings.protected_mode
+            and endpoint.users.default.needs_no_password
+            and not is_this_host(peer)
+        ):
             endpoint.rejected += 1
             endpoint.denied += 1
             transport.write(DENIED)
@@ -111,6 +130,10 @@ class Connection(Carrier):
         else:
             transport.set_write_buffer_limits(HIGH_WATER_BYTES, LOW_WATER_BYTES)
             here = transport.get_extra_info("sockname")
+            if isinstance(here, str) and here:
+                # a socket of Unix: clients of it have no address of their own
+                peer = here
+            _keep_alive(transport, settings.keepalive_s)
             session = Session(endpoint, spell_address(peer), spell_address(here))
             session.carrier = self
             self._transport = transport
@@ -122,14 +145,19 @@ class Connection(Carrier):
         transport = self._transport
         if session is None or transport is None or self._leaving:
             return
-        if self._endpoint.journal is None:
-            replies = session.receive(data)
-        else:
-            replies = self._receive(session, data)
-        if replies:
-            transport.write(replies)
-        if session.closing or session.backlog:
-            self._go_on()
+        endpoint = self._endpoint
+        endpoint.will_deliver = True
+        try:
+            if endpoint.journal is None:
+                replies = session.receive(data)
+            else:
+                replies = self._receive(session, data)
+            if replies:
+                transport.write(replies)
+            if session.closing or session.backlog:
+                self._go_on()
+        finally:
+            endpoint.deliver_rest()
 
     def _receive(self, session: Session, data: bytes) -> bytes:
         """The replies of a session, once what it has changed is in the journal."""
@@ -207,9 +235,11 @@ class Connection(Carrier):
             transport.write(replies)
         self._go_on()
 
-    def resume(self) -> None:
-        # not now: another session may be in the middle of an answer
-        self._take_turn_soon()
+    def resume(self, now: bool) -> None:
+        if now:
+            self._take_turn()
+        else:
+            self._take_turn_soon()
 
     def unblock_at(self, when: float, long_command: LongCommand) -> None:
         self._stop_timer()
@@ -234,9 +264,11 @@ class Connection(Carrier):
     # -- while a script keeps the loop: see meanwhile.py
 
     def descriptor(self) -> int:
-        """The number of the socket; -1 if there is none any more."""
+        """The number of the socket; -1 if there is none any more, or with TLS."""
         transport = self._transport
-        bound = None if transport is None else transport.get_extra_info("socket")
+        if transport is None or transport.get_extra_info("sslcontext") is not None:
+            return -1
+        bound = transport.get_extra_info("socket")
         return -1 if bound is None else int(bound.fileno())
 
     def is_at_rest(self) -> bool:
@@ -289,7 +321,12 @@ class Connection(Carrier):
             is blocked waits for nothing any more.
         """
         self._ended = True
-        return self._session is not None and self._session.backlog
+        return self._session is not None and self._session.backlog and not self._is_encrypted()
+
+    def _is_encrypted(self) -> bool:
+        """Whether TLS is spoken, which closes both ways at once."""
+        transport = self._transport
+        return transport is not None and transport.get_extra_info("sslcontext") is not None
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The socket has gone."""

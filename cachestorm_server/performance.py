@@ -22,7 +22,7 @@ command: Final = partial(Declaration, group="server", connection=True)
 
 
 @command(
-    "SLOWLOG GET [count:log-count]",
+    "SLOWLOG GET [count:entry-count]",
     complexity="O(N) in the calls returned",
     stray="unknown subcommand or wrong number of arguments for '{subcommand}'. "
     "Try SLOWLOG HELP.",

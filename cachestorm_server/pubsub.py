@@ -15,7 +15,7 @@ from functools import partial
 from typing import Final
 
 from cachestorm.channels import CHANNEL, PATTERN, SHARD
-from cachestorm.codec import bytes_of
+from cachestorm.codec import bytes_of, to_wire
 from cachestorm.declare.declaration import Declaration
 from cachestorm.declare.facts import help_of
 from cachestorm.errors import ArgumentError
@@ -33,18 +33,18 @@ _STRAY: Final = (
 
 
 @command(
-    "SUBSCRIBE channel:string [channel ...]",
+    "SUBSCRIBE channel [channel ...]",
     complexity="O(N) in the channels",
     flags="pubsub noscript loading stale",
     summary="Listen to channels.",
 )
-def subscribe(session: Session, *channel: str) -> Several:
+def subscribe(session: Session, *channel: bytes) -> Several:
     """Subscribes to channels; a push for each says so."""
     return _begin(session, CHANNEL, channel)
 
 
 @command(
-    "PSUBSCRIBE pattern [pattern ...]",
+    "PSUBSCRIBE pattern:channel-pattern [pattern ...]",
     complexity="O(N) in the patterns",
     flags="pubsub noscript loading stale",
     summary="Listen to the channels whose names match patterns.",
@@ -201,9 +201,9 @@ def _glob(pattern: str | None) -> bytes | None:
     return None if pattern is None else bytes_of(pattern)
 
 
-def _begin(session: Session, kind: int, names: tuple[str, ...]) -> Several:
+def _begin(session: Session, kind: int, names: tuple[str | bytes, ...]) -> Several:
     subscriptions = session.listening()
-    return _told(session, [subscriptions.begin(kind, bytes_of(name)) for name in names])
+    return _told(session, [subscriptions.begin(kind, to_wire(name)) for name in names])
 
 
 def _end(session: Session, kind: int, names: tuple[str, ...]) -> Several:

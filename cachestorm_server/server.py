@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
+import socket
 import sys
 from _thread import get_ident
 from collections.abc import Callable, Coroutine
@@ -19,8 +21,9 @@ from cachestorm.declare.registry import REGISTRY, Registry
 from cachestorm.keyspace.shared_state import REST
 from cachestorm_server.descriptors import run_out
 from cachestorm_server.endpoint import Endpoint
-from cachestorm_server.listening import BACKLOG, bound_sockets
+from cachestorm_server.listening import BACKLOG, bound_sockets, unix_socket
 from cachestorm_server.meanwhile import HeldSocket, Meanwhile
+from cachestorm_server.memory_pressure import pressure, used_percent
 from cachestorm_server.net import GRACE_S, Connection
 from cachestorm_server.settings import Settings
 
@@ -90,9 +93,14 @@ class RespServer:
         self.settings: Final = settings or Settings()
         self.endpoint: Final = Endpoint(cache, registry, self.settings)
         self._listeners: list[asyncio.Server] = []
+        # those of them without TLS
+        self._plain: Final[list[asyncio.Server]] = []
         self._timers: list[asyncio.Task[None]] = []
         self._arriving: set[asyncio.Task[None]] = set()
         self._tell_from_tick = 0
+        # of each client that has not taken all: how much is left, and since when
+        self._unsent: dict[int, tuple[int, int]] = {}
+        self._pressure = 0
         # how many refused writes the log has told of
         self._refused_told = 0
 
@@ -111,16 +119,42 @@ class RespServer:
         settings = self.settings
         self.endpoint.wake = _waker(loop, self.endpoint.deliver)
         if sys.platform != "win32":
-            self.endpoint.meanwhile = Meanwhile(self.endpoint, self._doors, self._take_over)
+            self.endpoint.meanwhile = Meanwhile(self.endpoint, self._plain, self._take_over)
         self.endpoint.event_loop = type(loop).__module__.partition(".")[0]
-        sockets = await bound_sockets(settings.bind, settings.port)
-        settings.port = sockets[0].getsockname()[1]
-        for bound in sockets:
-            self._listeners.append(
+        plain = settings.sockets or await bound_sockets(settings.bind, settings.port)
+        settings.port = plain[0].getsockname()[1]
+        over_tls: list[socket.socket] = []
+        try:
+            if settings.tls is not None:
+                over_tls = await self._bound_for_tls()
+                settings.tls_port = over_tls[0].getsockname()[1]
+            if settings.unix_socket:
+                plain.append(unix_socket(settings.unix_socket, settings.unix_socket_mode))
+        except BaseException:
+            for bound in plain + over_tls:
+                bound.close()
+            raise
+        for bound in plain:
+            self._plain.append(
                 await loop.create_server(self._connect, sock=bound, backlog=BACKLOG)
+            )
+        self._listeners.extend(self._plain)
+        for bound in over_tls:
+            self._listeners.append(
+                await loop.create_server(
+                    self._connect, sock=bound, backlog=BACKLOG, ssl=settings.tls
+                )
             )
         self._timers = [loop.create_task(self._keep_time()), loop.create_task(self._reap())]
         _log.debug("RESP on %s port %d", ", ".join(settings.bind), settings.port)
+
+    async def _bound_for_tls(self) -> list[socket.socket]:
+        bind, port = self.settings.bind, self.settings.tls_port
+        try:
+            return await bound_sockets(bind, port)
+        except OSError as error:
+            place = f"{', '.join(bind)} port {port} (tls.port)"
+            raise OSError(error.errno, error.strerror, place) from error
 
     async def stop(self) -> None:
         """Stops listening; each client is left when it has the replies to what was read."""
@@ -132,6 +166,10 @@ class RespServer:
         for listener in self._listeners:
             listener.close()
         self._listeners = []
+        self._plain.clear()
+        if self.settings.unix_socket:
+            with suppress(OSError):
+                os.unlink(self.settings.unix_socket)
         self.endpoint.pause.end()
         sessions = self.endpoint.sessions
         for session in list(sessions.values()):
@@ -155,9 +193,6 @@ class RespServer:
         # a Protocol by its methods, not by descent: see net.py
         return Connection(self.endpoint)  # type: ignore[return-value]
 
-    def _doors(self) -> list[asyncio.Server]:
-        return self._listeners
-
     def _take_over(self, connection: Connection, transport: HeldSocket) -> None:
         """Gives the loop a client that has come while a script kept it."""
         task = asyncio.get_running_loop().create_task(_connected(connection, transport))
@@ -178,6 +213,8 @@ class RespServer:
             endpoint.out_bytes_per_s = endpoint.net_out_bytes - went
             came, went = endpoint.net_in_bytes, endpoint.net_out_bytes
             self._tell_of_refusals()
+            self._tell_of_pressure()
+            self._cut_off_stuck()
             timeout_s = self.settings.timeout_s
             for session in list(endpoint.sessions.values()):
                 session.check_output()
@@ -188,6 +225,37 @@ class RespServer:
                     continue
                 if idle_s > timeout_s:
                     carrier.disconnect()
+
+    def _cut_off_stuck(self) -> None:
+        """Ends the connections of clients that take nothing of their replies for too long."""
+        timeout_s, tick = self.settings.write_timeout_s, int(self.endpoint.tick)
+        before, self._unsent = self._unsent, {}
+        if not timeout_s:
+            return
+        for session in list(self.endpoint.sessions.values()):
+            carrier = session.carrier
+            unsent = 0 if carrier is None else carrier.unsent_bytes()
+            if carrier is None or not unsent:
+                continue
+            then, since = before.get(session.id, (0, tick))
+            if unsent < then:
+                since = tick
+            if tick - since >= timeout_s:
+                _log.warning("client %d takes no replies: cut off", session.id)
+                carrier.abort()
+            else:
+                self._unsent[session.id] = (unsent, since)
+
+    def _tell_of_pressure(self) -> None:
+        """Says in the log that memory gets full, each time that it does."""
+        level = pressure(self.endpoint)
+        if level > self._pressure:
+            _log.warning(
+                "memory is at %d%% of its limit (memory.pressure_%s)",
+                used_percent(self.endpoint),
+                ("", "warning", "critical")[level],
+            )
+        self._pressure = level
 
     def _tell_of_refusals(self) -> None:
         """Says in the log who was not let in; rarely, with their number."""

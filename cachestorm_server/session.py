@@ -16,7 +16,8 @@ reader, the registry's plans and the encoder, and knows no command.
    session is blocked, takes what comes, and goes on when the long command is woken.
 5. A client may be told something unasked (`push`): after the reply of the command that is
    being answered, and never within a reply. From other threads it is `Endpoint.post`.
-6. What is rare costs one test of one flag, `guarded`, and is done in `_answer_guarded`: a
+6. What a user may not do is refused before it is run; who may do everything pays for one test.
+7. What is rare costs one test of one flag, `guarded`, and is done in `_answer_guarded`: a
    client that has not authenticated, is in a transaction or has subscribed, one that is shown
    what others ask, replies that are switched off, and a script that keeps all waiting.
 """
@@ -36,15 +37,17 @@ from cachestorm.commands.watch_list import WatchList
 from cachestorm.declare.plan import Plan
 from cachestorm.declare.wire_values import NULL_ARRAY, QUEUED
 from cachestorm.errors import ArityError, CacheStormError
-from cachestorm.operations.long_command import LongCommand, Unfinished
-from cachestorm_server.admission import NEVER_QUEUED, check_allowed, check_busy
+from cachestorm.operations.long_command import Unfinished
+from cachestorm_server.acl.enforcement import check, check_guarded, check_queued
+from cachestorm_server.acl.user import User
+from cachestorm_server.admission import NEVER_QUEUED, SpeaksHttp, check_allowed, refuse_http
 from cachestorm_server.endpoint import WAKE, Endpoint
+from cachestorm_server.long_runner import LongRunner
 from cachestorm_server.monitoring import set_monitor, show
 from cachestorm_server.pause import Postponed
 from cachestorm_server.replies import write_error, write_reply
 from cachestorm_server.reply_mode import AFTER, REPLIES_ON
 from cachestorm_server.requests import ProtocolError, RequestReader
-from cachestorm_server.speaker import Speaker
 from cachestorm_server.statistics import CommandStatistics
 from cachestorm_server.subscriptions import encoded
 from cachestorm_server.tracking import Invalidation, Tracked
@@ -55,24 +58,19 @@ REPLY_CHUNK_BYTES: Final = 1024 * 1024
 WRITER_KEEP_BYTES: Final = 128 * 1024
 
 _QUEUED_LINE: Final = b"+QUEUED\r\n"
-# A browser lured into sending a request here must not get further than its first line.
-_HTTP_STARTS: Final = (b"post", b"host:")
 
 _log = logging.getLogger("cachestorm.resp")
 
 
-class _SpeaksHttp(Exception):
-    """The client is a browser or something like it: closed without a reply."""
-
-
-class Session(Speaker):
+class Session(LongRunner):
     """One client.
 
     Attributes:
         cache: the namespace the client is in.
         backlog: `receive` is to be called again, though nothing has come: requests wait for
             the client to take its replies, or the long command has more to do.
-        long_command: the long command that is on its way; None when there is none.
+        user: who the client is.
+        limits: the same, if it may not do everything; else None.
         transaction: what has been queued since MULTI; None outside of a transaction.
         watched: the keys that WATCH named; None when there are none.
         tracked: how the client is told of keys that change; None if it is not.
@@ -87,14 +85,11 @@ class Session(Speaker):
         self.seen_tick: i64 = endpoint.tick
         self.reader: Final = RequestReader(endpoint.settings.max_bulk_bytes)
         self.backlog: bool = False
-        self.long_command: LongCommand | None = None
-        # what the long command was asked by
-        self._long_command_plan: Plan | None = None
-        self._long_command_args: list[object] = []
-        self._long_command_ns: i64 = 0
         self.plan: Plan | None = None
         self._plan_name: object = None
         self._statistics: CommandStatistics = endpoint.statistics.nobody
+        # in a transaction, and nothing else is unusual
+        self._only_queues: bool = False
         self.transaction: Transaction | None = None
         self.watched: WatchList | None = None
         self.tracked: Tracked | None = None
@@ -112,7 +107,8 @@ class Session(Speaker):
         self.no_evict: bool = False
         self.no_touch: bool = False
         self.reply_mode: i64 = REPLIES_ON
-        self.authenticated: bool = not self.endpoint.settings.password
+        self.user: User = self.endpoint.users.default
+        self.authenticated: bool = self.user.is_open()
         self.watch_over()
 
     def watch_over(self) -> None:
@@ -126,7 +122,16 @@ class Session(Speaker):
             or self.is_subscribed()
             or self.endpoint.is_unusual()
         )
+        self._only_queues = (
+            self.transaction is not None
+            and self.reply_mode == REPLIES_ON
+            and self.authenticated
+            and self.user.is_free
+            and not self.is_subscribed()
+            and not self.endpoint.is_unusual()
+        )
         self.reader.unauthenticated = not self.authenticated
+        self.limits: User | None = None if self.user.is_free else self.user
 
     def close(self) -> None:
         """Forgets the session; its connection has gone."""
@@ -138,15 +143,6 @@ class Session(Speaker):
         # whatever still refers to this session is to keep no namespace
         self.cache = self.endpoint.cache
         self.endpoint.sessions.pop(self.id, None)
-
-    def abandon(self) -> None:
-        """Gives up the long command: nobody is there for its reply."""
-        long_command = self.long_command
-        if long_command is not None:
-            long_command.notifier = None
-            # refused to a finalizer within a command: then it is still to be done
-            long_command.abandon()
-            self.long_command = None
 
     def receive(self, data: bytes) -> bytes:
         """Answers what the client sent.
@@ -201,7 +197,7 @@ class Session(Speaker):
         began_ns: i64 = 0
         try:
             if args is None:
-                began_ns = perf_counter_ns() - self._long_command_ns
+                began_ns = perf_counter_ns() - self.long_command_ns
                 reply = self._go_on()
             else:
                 plan = self.plan
@@ -209,30 +205,34 @@ class Session(Speaker):
                 # compiled, a name is the same object every time; interpreted, an equal one
                 if plan is None or (name is not self._plan_name and name != self._plan_name):
                     plan = self._find(args)
-                began_ns = self._statistics.begin(args)
                 if self.guarded:
+                    if self._only_queues and self._queue(plan, args):
+                        out.write(_QUEUED_LINE)
+                        return
+                    began_ns = self._statistics.begin(args)
                     mark = self._catch_up(out)
                     reply = self._answer_guarded(plan, args)
                     if reply is QUEUED:
+                        # it is counted when it is run
                         self._statistics.calls -= 1
                         began_ns = 0
-                        if self.reply_mode == REPLIES_ON:
-                            # nothing that `_settle` looks after has changed
-                            out.write(_QUEUED_LINE)
-                            return
-                elif plan.declaration.connection:
-                    reply = plan.answer(self, args)
                 else:
-                    reply = plan.answer(self.cache, args)
+                    began_ns = self._statistics.begin(args)
+                    if self.limits is not None:
+                        check(self, plan, args)
+                    if plan.declaration.connection:
+                        reply = plan.answer(self, args)
+                    else:
+                        reply = plan.answer(self.cache, args)
             write_reply(out, reply, self.resp3)
         except Unfinished as unfinished:
-            self._carry(unfinished.long_command)
             if args is not None:
-                self._long_command_plan = self.plan
-                self._long_command_args = args
-            self._long_command_ns = perf_counter_ns() - began_ns if began_ns else 0
+                self.long_command_plan = self.plan
+                self.long_command_args = args
+            self.long_command_ns = perf_counter_ns() - began_ns if began_ns else 0
+            self.carry(unfinished.long_command)
             return
-        except _SpeaksHttp:
+        except SpeaksHttp:
             _log.warning("client %d speaks HTTP: closed", self.id)
             self.closing = True
         except ArityError as error:
@@ -247,8 +247,8 @@ class Session(Speaker):
             self._refuse("ERR internal error", mark, out, False)
         if began_ns != 0:
             if args is None:
-                args, self._long_command_args = self._long_command_args, []
-            self._time(began_ns, args)
+                args, self.long_command_args = self.long_command_args, []
+            self._time(self._statistics, began_ns, args)
         if self.guarded:
             self._settle(mark, out)
 
@@ -265,11 +265,13 @@ class Session(Speaker):
             check_allowed(
                 plan,
                 self.authenticated,
-                self._is_restricted(),
+                self.is_restricted(),
                 transaction is not None,
                 monitors,
             )
-            check_busy(plan, self.endpoint.occupant, self.id)
+            if self.limits is not None:
+                check_guarded(self, plan, args)
+            self.endpoint.check_free(plan, self.id)
         except CacheStormError as error:
             if transaction is not None:
                 transaction.refuse()
@@ -279,13 +281,9 @@ class Session(Speaker):
             raise
         if self.endpoint.pause.is_on and self.endpoint.pause.holds_in(plan, transaction):
             raise Unfinished(Postponed(self.cache._space, self.endpoint.pause))
-        if transaction is not None and plan.name not in NEVER_QUEUED:
-            transaction.queue(plan, args)
-            if transaction.size_bytes > self.endpoint.settings.max_query_bytes:
-                _log.warning("client %d queued too much in a transaction", self.id)
-                self.closing = True
+        if self._queue(plan, args):
             return QUEUED
-        if plan.name == "PING" and self._is_restricted():
+        if plan.name == "PING" and self.is_restricted():
             return [b"pong", args[1] if len(args) > 1 else b""]
         reply = self._run(plan, args)
         if self.tracked is not None and self.transaction is None:
@@ -293,8 +291,26 @@ class Session(Speaker):
             self.tracked.is_announced &= plan.declaration.container == "CLIENT"
         return reply
 
+    def _queue(self, plan: Plan, args: list[object]) -> bool:
+        """Keeps a request until EXEC, if it is one that waits for that."""
+        transaction = self.transaction
+        if (
+            transaction is None
+            or plan.no_multi
+            or plan.name in NEVER_QUEUED
+            or not plan.has_size(args)
+        ):
+            return False
+        transaction.queue(plan, args)
+        if transaction.size_bytes > self.endpoint.settings.max_query_bytes:
+            _log.warning("client %d queued too much in a transaction", self.id)
+            self.closing = True
+        return True
+
     def _run(self, plan: Plan, args: list[object]) -> object:
         """The reply to a request that may be run now."""
+        if self.tracked is None and not self.endpoint.monitors:
+            return plan.answer(self if plan.declaration.connection else self.cache, args)
         tracking = self.endpoint.tracking
         is_own = self.tracked is not None and tracking.begin(
             self.tracked, self.cache, plan, args
@@ -313,6 +329,8 @@ class Session(Speaker):
         """Answers a request of a transaction that is being run."""
         mark: i64 = len(out)
         try:
+            if self.limits is not None:
+                check_queued(self, plan, args)
             reply = self.answer_within(plan, args)
             if reply is NULL_ARRAY and plan.declaration.reply == "moved":
                 # nothing to move where nothing waits is no element, not the end of a wait
@@ -331,32 +349,34 @@ class Session(Speaker):
         Raises:
             CacheStormError: what it is refused with.
         """
-        outer = self._statistics
-        self._statistics = self.endpoint.statistics.of(plan)
+        statistics = self.endpoint.statistics.of(plan)
         self.endpoint.commands += 1
-        began_ns = self._statistics.begin(args)
+        began_ns = statistics.begin(args)
         try:
-            return self._run(plan, args)
+            reply = self._run(plan, args)
         except CacheStormError as error:
-            self._count_refusal(error.resp, isinstance(error, ArityError))
-            raise
-        finally:
+            self._count_refusal(statistics, error.resp, isinstance(error, ArityError))
             if began_ns != 0:
-                self._time(began_ns, args)
-            self._statistics = outer
+                self._time(statistics, began_ns, args)
+            raise
+        if began_ns != 0:
+            self._time(statistics, began_ns, args)
+        return reply
 
     def _refuse(self, text: str, mark: i64, out: BytesWriter, is_not_run: bool) -> None:
         out.truncate(mark)
         write_error(out, text)
-        self._count_refusal(text, is_not_run)
+        self._count_refusal(self._statistics, text, is_not_run)
 
-    def _count_refusal(self, text: str, is_not_run: bool) -> None:
+    def _count_refusal(
+        self, statistics: CommandStatistics, text: str, is_not_run: bool
+    ) -> None:
         self.endpoint.errors += 1
-        self.endpoint.statistics.refused(self._statistics, text, is_not_run)
+        self.endpoint.statistics.refused(statistics, text, is_not_run)
 
-    def _time(self, began_ns: i64, args: list[object]) -> None:
+    def _time(self, statistics: CommandStatistics, began_ns: i64, args: list[object]) -> None:
         self.endpoint.statistics.took(
-            self._statistics, perf_counter_ns() - began_ns, args, self.address, self.name
+            statistics, perf_counter_ns() - began_ns, args, self.address, self.name
         )
 
     def _catch_up(self, out: BytesWriter) -> i64:
@@ -386,16 +406,11 @@ class Session(Speaker):
 
     def unwatch(self) -> None:
         """Ends all watches."""
-        watched = self.watched
-        if watched is not None:
-            watched.end()
+        if self.watched is not None:
+            self.watched.end()
             self.watched = None
 
     # -- subscriptions, and what others ask
-
-    def _is_restricted(self) -> bool:
-        """Whether a client of RESP2 has subscribed, and may do little else."""
-        return not self.resp3 and self.is_subscribed()
 
     def _end_all(self) -> None:
         """Ends what must not outlive the client, or its RESET."""
@@ -423,23 +438,7 @@ class Session(Speaker):
             except Exception:
                 _log.exception("client %d cannot be told of %r", self.id, posted)
         elif self.carrier is not None and self.long_command is not None:
-            self.carrier.resume()
-
-    def is_blocked(self) -> bool:
-        """Whether the long command sleeps: the session waits for others, and polls nothing."""
-        long_command = self.long_command
-        return long_command is not None and long_command.sleeps
-
-    def _carry(self, long_command: LongCommand) -> None:
-        """Keeps what remains of a long command, and sees to its being woken."""
-        self.long_command = long_command
-        long_command.notifier = self._wake
-        carrier = self.carrier
-        if long_command.sleeps and long_command.wakes_at != 0.0 and carrier is not None:
-            carrier.unblock_at(long_command.wakes_at, long_command)
-
-    def _wake(self) -> None:
-        self.endpoint.post(self.id, WAKE)
+            self.endpoint.woken.append(self.carrier)
 
     def _resume(self, out: BytesWriter) -> None:
         """One more slice of the long command; of one that sleeps, a look at what has come."""
@@ -459,9 +458,9 @@ class Session(Speaker):
         assert long_command is not None
         self.long_command = None
         long_command.notifier = None
-        plan = self._long_command_plan
+        plan = self.long_command_plan
         assert plan is not None
-        args = self._long_command_args
+        args = self.long_command_args
         if isinstance(long_command, Postponed):
             if self.endpoint.pause.holds_in(plan, self.transaction):
                 # the pause was prolonged; it keeps its place among those who wait
@@ -482,8 +481,7 @@ class Session(Speaker):
         self._statistics = self.endpoint.statistics.nobody
         plan = self.endpoint.registry.find(name)
         if plan is None:
-            if name.lower() in _HTTP_STARTS:
-                raise _SpeaksHttp()
+            refuse_http(name)
             # a subcommand has its container's name: not to be remembered by it
             try:
                 plan = self.endpoint.registry.resolve(args)

@@ -7,12 +7,20 @@ without the endpoint.
 
 from __future__ import annotations
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from cachestorm_server.output_limits import OutputLimit, default_limits
 from cachestorm_server.requests import MAX_BULK_BYTES
 
+if TYPE_CHECKING:
+    import socket
+
+    from cachestorm_server.config_sections import Config
+    from cachestorm_server.tls import ServerContext
+
 DEFAULT_PORT: Final = 6380
+# whether a client is asked for a certificate
+CLIENT_AUTH: Final = ("none", "optional", "required")
 
 COMMANDS_PATH: Final = "/v1/commands"
 HEALTH_PATH: Final = "/health"
@@ -21,6 +29,9 @@ INFO_PATH: Final = "/info"
 KEYS_PATH: Final = "/keys"
 TAGS_PATH: Final = "/tags"
 MEMORY_PATH: Final = "/memory"
+READY_PATH: Final = "/ready"
+DOCS_PATH: Final = "/docs"
+OPENAPI_PATH: Final = "/openapi.json"
 HTTP_PATHS: Final = (
     COMMANDS_PATH,
     HEALTH_PATH,
@@ -28,6 +39,18 @@ HTTP_PATHS: Final = (
     KEYS_PATH,
     TAGS_PATH,
     MEMORY_PATH,
+    READY_PATH,
+    DOCS_PATH,
+    OPENAPI_PATH,
+    "/",
+    "/v1/clients",
+    "/v1/config",
+    "/v1/events",
+    "/v1/hot-keys",
+    "/v1/namespaces",
+    "/v1/slow-log",
+    "/v1/stats",
+    "/v1/tags",
 )
 
 
@@ -37,10 +60,19 @@ class Settings:
     Attributes:
         bind: addresses to listen on.
         port: TCP port; 0: any free one.
-        password: what AUTH asks for; empty: nothing is asked.
+        unix_socket: the path of a socket of Unix to listen on as well; or empty.
+        unix_socket_mode: its permissions.
+        tls: what is spoken on a port of its own; None: nothing.
+        tls_port: that port; 0: any free one.
+        password: of the default user at first; empty: it needs none.
+        acl_file: the path of the file of users; or empty.
         protected_mode: without a password, only clients of this host are let in.
         max_clients: how many connections at a time.
         timeout_s: a client idle for longer is disconnected; 0: never.
+        write_timeout_s: so is one that takes nothing of its replies for longer; 0: never.
+        keepalive_s: how often the system asks a silent client's host; 0: never.
+        pressure_warning, pressure_critical: percent of the limit of memory that the log tells
+            of; 0: none.
         max_bulk_bytes: the longest argument.
         max_query_bytes: the largest request; a client that sends more is disconnected.
         output_limits: how much may wait for a client, by class.
@@ -48,13 +80,20 @@ class Settings:
             there are none it is ended; 0 for as long as it takes.
         slow_log_slower_than_us: what the slow log takes at first; negative for nothing.
         slow_log_max_len: how many calls it keeps at first.
+        config: what all of this was made from; None where a program decides.
+        sockets: that listen already, and are used instead of `bind` and `port`.
     """
 
     def __init__(
         self,
         bind: tuple[str, ...] = ("127.0.0.1",),
         port: int = DEFAULT_PORT,
+        unix_socket: str = "",
+        unix_socket_mode: int = 0o700,
+        tls: ServerContext | None = None,
+        tls_port: int = 0,
         password: str = "",
+        acl_file: str = "",
         protected_mode: bool = True,
         max_clients: int = 10_000,
         timeout_s: int = 0,
@@ -62,18 +101,33 @@ class Settings:
         max_query_bytes: int = 1024 * 1024 * 1024,
         slow_log_slower_than_us: int = 10_000,
         slow_log_max_len: int = 128,
+        write_timeout_s: int = 0,
+        keepalive_s: int = 300,
+        pressure_warning: int = 0,
+        pressure_critical: int = 0,
     ) -> None:
         self.bind = bind
         self.port = port
-        self.password = password
+        self.unix_socket: Final = unix_socket
+        self.unix_socket_mode: Final = unix_socket_mode
+        self.tls: Final = tls
+        self.tls_port = tls_port
+        self.password: Final = password
+        self.acl_file: Final = acl_file
         self.protected_mode = protected_mode
         self.max_clients = max_clients
         self.timeout_s = timeout_s
+        self.write_timeout_s = write_timeout_s
+        self.keepalive_s = keepalive_s
+        self.pressure_warning = pressure_warning
+        self.pressure_critical = pressure_critical
         self.max_bulk_bytes = max_bulk_bytes
         self.max_query_bytes = max_query_bytes
         self.busy_reply_ms = 5000
         self.slow_log_slower_than_us: Final = slow_log_slower_than_us
         self.slow_log_max_len: Final = slow_log_max_len
+        self.config: Config | None = None
+        self.sockets: list[socket.socket] = []
         # parameters of Redis that mean nothing here, as somebody has set them
         self.idle: Final[dict[str, str]] = {}
         self.output_limits: dict[str, OutputLimit] = default_limits()

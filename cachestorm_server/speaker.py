@@ -144,6 +144,10 @@ class Speaker:
         """Whether the client listens to any channel or pattern."""
         return self.subscriptions is not None and self.subscriptions.count() != 0
 
+    def is_restricted(self) -> bool:
+        """Whether a client of RESP2 has subscribed, and may do little else."""
+        return not self.resp3 and self.is_subscribed()
+
     def push_later(self, value: object) -> None:
         """Tells the client something after the reply that is being made."""
         out = BytesWriter()

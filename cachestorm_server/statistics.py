@@ -26,6 +26,8 @@ from cachestorm_server.monitoring import without_passwords
 from cachestorm_server.settings import Settings
 
 _SAMPLED: Final = 15
+# no call but the first has such a number
+_NEVER: Final = (1 << 62) - 1
 _MANY_ARGUMENTS: Final = 32
 # O(1), whatever Redis' flags say
 _FAST: Final = frozenset({"SET", "SETEX", "PSETEX", "PING", "DEL"})
@@ -33,6 +35,8 @@ _FAST: Final = frozenset({"SET", "SETEX", "PSETEX", "PING", "DEL"})
 _EXACT_BELOW_US: Final = 1000
 # one bucket for each power of two of 1024 nanoseconds
 _BUCKETS: Final = 40
+# histograms end where calls take 17 seconds
+_TOLD: Final = 25
 
 _MOST_ARGUMENTS: Final = 32
 _MOST_BYTES: Final = 128
@@ -112,6 +116,27 @@ class CommandStatistics:
                 found[(1024 << bucket) // 1000] = total * int(self.calls) // int(self._weight)
         return found
 
+    def seconds(self) -> float:
+        """What all calls took together."""
+        if self._weight == 0:
+            return 0.0
+        return int(self._time_ns) * int(self.calls) / int(self._weight) / 1e9
+
+    def within(self, width: int) -> list[tuple[float, float]]:
+        """About how many calls took no longer than so many seconds, for rising limits.
+
+        Args:
+            width: how many powers of two lie between two limits.
+        """
+        found: list[tuple[float, float]] = []
+        total = 0
+        scale = int(self.calls) / int(self._weight) if self._weight else 0.0
+        for bucket, count in enumerate(self._buckets[:_TOLD]):
+            total += count
+            if bucket % width == 0:
+                found.append(((1024 << bucket) / 1e9, total * scale))
+        return found
+
     def percentile_us(self, share: float) -> float:
         """The time, in microseconds, that so large a share of the calls stayed below."""
         total = 0
@@ -169,6 +194,8 @@ class Statistics:
         slow_log: the newest first.
         slower_than_us: what the slow log takes; negative for nothing.
         threshold_ms: what the latency monitor takes; 0 for nothing.
+        is_counting: the counts and times of commands are shown; else only what the slow log
+            and the latency monitor want to know is timed.
         series: the events of the latency monitor, by name.
     """
 
@@ -178,6 +205,7 @@ class Statistics:
         self.slow_log: deque[SlowCall] = deque(maxlen=settings.slow_log_max_len)
         self.slower_than_us: i64 = settings.slow_log_slower_than_us
         self.threshold_ms: i64 = 0
+        self.is_counting: bool = True
         self.series: Final[dict[str, LatencySeries]] = {}
         self._commands: Final[dict[Plan, CommandStatistics]] = {}
         self._logged = 0
@@ -196,7 +224,9 @@ class Statistics:
         return found
 
     def commands(self) -> list[CommandStatistics]:
-        """Those of all commands that were ever asked, by name."""
+        """Those of all commands that were ever asked, by name; none if they are not kept."""
+        if not self.is_counting:
+            return []
         found = {one.name: one for one in self._commands.values()}
         return [
             found[name] for name in sorted(found) if found[name].calls or _refused(found[name])
@@ -253,6 +283,13 @@ class Statistics:
         self.threshold_ms = time_ms
         self._choose_samples()
 
+    def count(self, is_counting: bool) -> None:
+        """Has commands counted and timed, or no longer; begins anew."""
+        if is_counting != self.is_counting:
+            self.is_counting = is_counting
+            self.reset()
+            self._choose_samples()
+
     def reset(self) -> None:
         """Sets the counts of commands and errors back to zero."""
         self.errors.clear()
@@ -264,6 +301,8 @@ class Statistics:
             command.mask = self._mask(command)
 
     def _mask(self, command: CommandStatistics) -> int:
+        if not self.is_counting and self.slower_than_us < 0 and self.threshold_ms == 0:
+            return _NEVER
         is_exact = 0 <= self.slower_than_us < _EXACT_BELOW_US or self.threshold_ms > 0
         return _SAMPLED if command.is_fast and not is_exact else 0
 

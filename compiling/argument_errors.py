@@ -58,7 +58,10 @@ LONG_WAY = "CPyArg_ParseStackAndKeywords("
 SHORT_WAY = "CPyArg_ParseStackAndKeywordsSimple("
 INCLUDE = re.compile(r"^#include .*\n", re.MULTILINE)
 
+# once in each unit of C, which may be made of those of several modules
 HELPERS = """
+#ifndef CPYREFUSED
+#define CPYREFUSED
 static PyObject *CPyRefused_call(
     const char *name, PyObject *self, PyObject *arguments, PyObject *keywords)
 {
@@ -126,6 +129,7 @@ static int CPyRefused_change(
     Py_XDECREF(result);
     return result == NULL ? -1 : 0;
 }
+#endif
 """
 
 

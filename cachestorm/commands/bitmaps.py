@@ -359,6 +359,7 @@ def bitfield_ro(cache: Bitmaps, key: str, *gets: Sequence[object]) -> list[int |
 
 
 def _checked_offset(offset: int) -> int:
+    offset = exact_int(offset)
     if not 0 <= offset <= FURTHEST_BIT:
         raise ArgumentError(NO_OFFSET)
     return offset

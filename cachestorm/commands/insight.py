@@ -17,7 +17,7 @@ from cachestorm.errors import NotAnIntegerError
 from cachestorm.events import Cause
 from cachestorm.keyspace.keyspace import Keyspace
 from cachestorm.keyspace.ledger import Removal
-from cachestorm.operations.names import exact_key
+from cachestorm.operations.names import exact_int, exact_key
 
 command: Final = partial(Declaration, group="server", own=True)
 
@@ -46,6 +46,7 @@ class Insight(Edge):
         Raises:
             NotAnIntegerError: if it is negative.
         """
+        count = exact_int(count)
         if count < 0:
             raise NotAnIntegerError()
         space = self._enter()

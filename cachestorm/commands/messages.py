@@ -23,7 +23,7 @@ class Messages(Edge):
     """PUBLISH and SPUBLISH."""
 
     @command(
-        "PUBLISH channel:blob message:blob",
+        "PUBLISH channel message:blob",
         complexity="O(N+M): N subscribers of the channel, M patterns in all",
         fast=True,
         flags="pubsub loading stale",

@@ -15,6 +15,7 @@ from mypy_extensions import mypyc_attr, trait
 from cachestorm.codec import bytes_of
 from cachestorm.commands.edge import Edge
 from cachestorm.declare.declaration import Declaration
+from cachestorm.errors import NamespaceError
 from cachestorm.keyspace.keyspace import Keyspace
 from cachestorm.keyspace.store import counted, database_name, rss_bytes
 from cachestorm.operations.counting import CountingStale
@@ -67,7 +68,7 @@ class Namespaces(Edge):
             self._leave()
 
     @command(
-        "NAMESPACEDEL name:string",
+        "NAMESPACEDEL name:namespace",
         complexity="O(1) for the caller",
         writes=True,
         reply="ok",
@@ -116,6 +117,61 @@ class Namespaces(Edge):
 
     def _found(self, name: str | None) -> Keyspace:
         return self._space if name is None else self._store.found(name)
+
+    def largest_namespaces(self, count: int = 100) -> list[str]:
+        """The names of the namespaces that are charged most, the largest first.
+
+        Example:
+            >>> from cachestorm import Cache
+            >>> cache = Cache()
+            >>> cache.namespace("pages").set("k", "x" * 1000)
+            True
+            >>> cache.largest_namespaces(1)
+            ['pages']
+        """
+        self._enter()
+        try:
+            sizes = [(-int(space.used_bytes), space.name) for space in self._store.listed()]
+        finally:
+            self._leave()
+        sizes.sort()
+        return [name for _, name in sizes[:count]]
+
+    def namespace_counts(self, names: list[str]) -> list[tuple[object, ...]]:
+        """What some namespaces have counted, a row for each that there is.
+
+        For metrics. Unlike `namespace_stats` it does not count what is stale first: O(1) for
+        each.
+
+        Returns:
+            Rows of name, keys, keys with a deadline, tags, bytes, hits, misses, expired,
+            evicted, invalidated.
+        """
+        rows: list[tuple[object, ...]] = []
+        self._enter()
+        try:
+            for name in names:
+                try:
+                    space = self._store.found(name)
+                except NamespaceError:
+                    continue
+                rows.append(
+                    (
+                        space.name,
+                        space.key_count(),
+                        space.volatile_count(),
+                        space.tag_count(),
+                        int(space.used_bytes),
+                        int(space.hits),
+                        int(space.misses),
+                        int(space.expired),
+                        int(space.evicted),
+                        int(space.invalidated),
+                    )
+                )
+        finally:
+            self._leave()
+        return rows
 
     def hit_ratios(self, name: str | None = None) -> dict[float, float]:
         """About the hit ratio of one namespace, by default this one, were its limit another.
@@ -218,7 +274,7 @@ class Namespaces(Edge):
 
 
 @command(
-    "NAMESPACEINFO [name:string]",
+    "NAMESPACEINFO [name:namespace]",
     complexity="O(1)",
     reply="verbatim",
     summary="Describe a namespace.",

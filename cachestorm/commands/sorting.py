@@ -57,7 +57,8 @@ class Sorting(Edge):
         destination: str,
     ) -> int: ...
     @command(
-        "SORT key [BY by:pattern] [LIMIT offset count] [GET get:pattern [GET pattern ...]] "
+        "SORT key [BY by:by-pattern] [LIMIT offset count] "
+        "[GET get:get-pattern [GET get ...]] "
         "[order:<ASC | DESC>] [ALPHA] [STORE destination:ow-update]",
         complexity="O(N + M*log M) for N elements and M returned ones",
         grows=True,
@@ -104,7 +105,7 @@ class Sorting(Edge):
 
 
 @command(
-    "SORT_RO key [BY by:pattern] [LIMIT offset count] [GET get:pattern [GET pattern ...]] "
+    "SORT_RO key [BY by:by-pattern] [LIMIT offset count] [GET get:get-pattern [GET get ...]] "
     "[order:<ASC | DESC>] [ALPHA]",
     complexity="O(N + M*log M) for N elements and M returned ones",
     reply="sort",

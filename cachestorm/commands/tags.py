@@ -14,9 +14,10 @@ from typing import Final, cast
 
 from mypy_extensions import i64, mypyc_attr, trait
 
-from cachestorm.codec import sort_by_bytes
+from cachestorm.codec import bytes_of, sort_by_bytes
 from cachestorm.commands.edge import Edge
 from cachestorm.declare.declaration import Declaration
+from cachestorm.entry import Entry
 from cachestorm.errors import ArityError
 from cachestorm.keyspace.keyspace import Keyspace
 from cachestorm.keyspace.tag_nodes import tag_names_of
@@ -25,6 +26,7 @@ from cachestorm.operations.counting import CountingStale, CountingTag
 from cachestorm.operations.long_command import LongCommand
 from cachestorm.operations.names import checked_tag, checked_tags, exact_int, exact_key
 from cachestorm.operations.string_values import kind_of
+from cachestorm.patterns import matches
 
 command: Final = partial(Declaration, group="tags", own=True)
 
@@ -68,6 +70,10 @@ class Softening(CountingStale):
 def _reached(space: Keyspace, tags: list[str], cascade: bool) -> dict[str, str]:
     """What an invalidation reaches: see `TagIndex.descent`."""
     return space.tags.hierarchy.descent(tags) if cascade else dict.fromkeys(tags, "")
+
+
+def _bytes_of_both(link: tuple[str, str]) -> tuple[bytes, bytes]:
+    return bytes_of(link[0]), bytes_of(link[1])
 
 
 def _found(space: Keyspace, reached: Iterable[str]) -> int:
@@ -264,7 +270,15 @@ class Tags(Edge):
                 return count
         return int(tags.count(checked_tag(tag)))
 
-    def tag_scan(self, cursor: int = 0, count: int = 1000) -> tuple[int, list[str]]:
+    @command(
+        "TAGSCAN cursor [MATCH match:pattern] [COUNT count:scan-count]",
+        complexity="O(1) a call, O(N) for a whole walk",
+        reply="scan",
+        summary="Walk the tags that have keys a page at a time.",
+    )
+    def tag_scan(
+        self, cursor: int = 0, count: int = 1000, match: str | None = None
+    ) -> tuple[int, list[str]]:
         """One page of a walk over the tags that have keys, in no order. O(N) in the page.
 
         A tag that has keys from the start of the walk to its end is given at least once,
@@ -273,6 +287,7 @@ class Tags(Edge):
         Args:
             cursor: 0 to begin, then what the call before gave.
             count: how many tags to look at.
+            match: a glob pattern.
 
         Returns:
             The next cursor and a page of tags.
@@ -283,6 +298,7 @@ class Tags(Edge):
         cursor = exact_int(cursor)
         count = exact_int(count)
         names: list[str] = []
+        glob = None if match is None else bytes_of(match)
         stop: i64 = 0
         space = self._enter()
         try:
@@ -298,7 +314,63 @@ class Tags(Edge):
                     names.append(node.mark.name)
         finally:
             self._leave()
+        if glob is not None:
+            names = [name for name in names if matches(glob, bytes_of(name))]
         return int(stop), names
+
+    def tag_key_scan(
+        self, tag: str, cursor: int = 0, count: int = 1000
+    ) -> tuple[int, list[str]]:
+        """One page of a walk over the keys that bear a tag, in no order. O(N) in the page.
+
+        It promises what `tag_scan` does, whose arguments it takes.
+
+        Example:
+            >>> from cachestorm import Cache
+            >>> cache = Cache()
+            >>> cache.set("k", 1, tags=["t"])
+            True
+            >>> cache.tag_key_scan("t")
+            (0, ['k'])
+        """
+        name = checked_tag(tag)
+        cursor = exact_int(cursor)
+        count = exact_int(count)
+        keys: list[str] = []
+        stop: i64 = 0
+        space = self._enter()
+        try:
+            node = space.tags.nodes.get(name)
+            members: list[Entry] = [] if node is None else node.members
+            place = walk_start(cursor, i64(len(members)), count)
+            if count < place:
+                stop = place - count
+            while place > stop:
+                place -= 1
+                entry = members[place]
+                if entry.index >= 0 and space.fate(entry) is None:
+                    keys.append(entry.key)
+        finally:
+            self._leave()
+        return int(stop), keys
+
+    def tag_links(self) -> list[tuple[str, str]]:
+        """All links between tags, each as a parent and its child, sorted by their bytes.
+
+        Example:
+            >>> from cachestorm import Cache
+            >>> cache = Cache()
+            >>> cache.taglink("shop", "shop:books")
+            True
+            >>> cache.tag_links()
+            [('shop', 'shop:books')]
+        """
+        space = self._enter()
+        try:
+            links = space.tags.hierarchy.links()
+        finally:
+            self._leave()
+        return sorted(links, key=_bytes_of_both)
 
     @command(
         "TAGLINK parent:tag child:tag",
@@ -353,3 +425,21 @@ class Tags(Edge):
             return space.tags.hierarchy.children(name)
         finally:
             self._leave()
+
+    @command(
+        "TAGLINKS",
+        complexity="O(N log N) in the links",
+        summary="Return all links between tags, each a parent and a child, sorted.",
+    )
+    def taglinks(self) -> list[list[str]]:
+        """All links between tags, each a parent and a child, in the order of their bytes."""
+        space = self._enter()
+        try:
+            links = space.tags.hierarchy.links()
+        finally:
+            self._leave()
+        return [[parent, child] for parent, child in sorted(links, key=_bytes_of_link)]
+
+
+def _bytes_of_link(link: tuple[str, str]) -> tuple[bytes, bytes]:
+    return bytes_of(link[0]), bytes_of(link[1])

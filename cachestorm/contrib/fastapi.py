@@ -20,6 +20,7 @@ from starlette.requests import Request
 
 from cachestorm.cache import Cache
 from cachestorm.contrib.asgi import CacheMiddleware, add_tags, cache_for
+from cachestorm.contrib.tag_names import filled_in
 
 __all__ = ["CacheMiddleware", "add_tags", "cache_for", "cache_of", "cached"]
 
@@ -49,7 +50,7 @@ def cached(
     cache_for({}, ttl, stale=stale, stale_if_error=stale_if_error)
 
     def mark(request: Request) -> None:
-        made = [name.format(**request.path_params) for name in names]
+        made = filled_in(names, request.path_params, "the path")
         cache_for(request, ttl, *made, stale=stale, stale_if_error=stale_if_error)
 
     return mark

@@ -26,6 +26,7 @@ import flask_caching
 from flask_caching.backends.base import BaseCache
 
 from cachestorm.contrib import cachelib
+from cachestorm.contrib.tag_names import filled_in
 
 # of a function's arguments, or a function of these
 Tags = Iterable[str] | Callable[..., Iterable[str]]
@@ -137,7 +138,7 @@ class _Tagging(flask_caching.Cache):  # type: ignore[misc]
         else:
             bound = signature.bind(*args, **kwargs)
             bound.apply_defaults()
-            tags = [tag.format(**bound.arguments) for tag in self._named]
+            tags = filled_in(self._named, bound.arguments, "the function")
         if not tags:
             return {}
         return {"tags": tags, "if_unchanged": self.cache.version_of_tags(*tags)}

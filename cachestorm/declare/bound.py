@@ -5,7 +5,7 @@ Made by a plan, filled by matchers, looked at by reply converters.
 
 from __future__ import annotations
 
-from cachestorm.declare.kinds import FoundKey, Kind
+from cachestorm.declare.kinds import FoundName, Kind
 
 
 class Slots:
@@ -32,7 +32,7 @@ class Bound:
         kinds: how each raw word is read.
         mask: bit n is set when slot n was given.
         count: what `numkeys` said; 0 before it did.
-        keys_only: nothing is read, as nothing but the keys is asked for.
+        names_only: nothing is read, as nothing but names is asked for.
     """
 
     def __init__(self, slots: Slots) -> None:
@@ -41,7 +41,7 @@ class Bound:
         self.kinds = slots.no_kinds.copy()
         self.mask = 0
         self.count = 0
-        self.keys_only = False
+        self.names_only = False
 
     def put(self, slot: int, raw: object, kind: Kind) -> None:
         """Fills a slot; the last one to fill it wins, as in Redis."""
@@ -60,13 +60,13 @@ class Bound:
             if kind is not None:
                 self.values[slot] = kind.read(self.values[slot])
 
-    def find_keys(self) -> list[FoundKey]:
-        """The keys among the raw words, in declared order."""
-        found: list[FoundKey] = []
+    def find_names(self) -> list[FoundName]:
+        """What the raw words name, in declared order."""
+        found: list[FoundName] = []
         for slot in range(len(self.values)):
             kind = self.kinds[slot]
             if kind is not None:
-                kind.find_keys(self.values[slot], found)
+                kind.find_names(self.values[slot], found)
         return found
 
     def given(self, name: str) -> bool:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from cachestorm.declare.kinds import FoundKey, Kind
+from cachestorm.declare.kinds import FoundName, Kind
 from cachestorm.errors import CommandSyntaxError
 
 
@@ -50,10 +50,10 @@ class Repeated(Kind):
         kind = self.kind
         return [kind.read(item) for item in raw]
 
-    def find_keys(self, raw: object, found: list[FoundKey]) -> None:
+    def find_names(self, raw: object, found: list[FoundName]) -> None:
         assert isinstance(raw, list)
         for item in raw:
-            self.kind.find_keys(item, found)
+            self.kind.find_names(item, found)
 
 
 class Together(Kind):
@@ -67,10 +67,10 @@ class Together(Kind):
         assert isinstance(raw, list)
         return tuple([self.kinds[index].read(raw[index]) for index in range(len(raw))])
 
-    def find_keys(self, raw: object, found: list[FoundKey]) -> None:
+    def find_names(self, raw: object, found: list[FoundName]) -> None:
         assert isinstance(raw, list)
         for index in range(len(raw)):
-            self.kinds[index].find_keys(raw[index], found)
+            self.kinds[index].find_names(raw[index], found)
 
 
 class Rows(Kind):
@@ -94,11 +94,11 @@ class Rows(Kind):
                 rows.append(tuple([kinds[i].read(raw[at + i]) for i in range(width)]))
         return rows
 
-    def find_keys(self, raw: object, found: list[FoundKey]) -> None:
+    def find_names(self, raw: object, found: list[FoundName]) -> None:
         assert isinstance(raw, list)
         width = len(self.kinds)
         for at in range(len(raw)):
-            self.kinds[at % width].find_keys(raw[at], found)
+            self.kinds[at % width].find_names(raw[at], found)
 
 
 class Clauses(Kind):

@@ -40,6 +40,19 @@ READ_KEY: Final = "ro-access"
 _ACCESSES: Final = ("ro", "rw", "ow", "rm")
 _EFFECTS: Final = ("access", "update", "insert", "delete", "variable_flags")
 
+# What has a name that access may be limited to.
+KEY: Final = "key"
+TAG: Final = "tag"
+NAMESPACE: Final = "namespace"
+DATABASE: Final = "database"
+CHANNEL: Final = "channel"
+CHANNELS: Final = "channels"
+KEYS: Final = "keys"
+
+# Permissions for keys.
+READS: Final = 1
+WRITES: Final = 2
+
 NOT_AN_INTEGER: Final = "value is not an integer or out of range"
 NOT_A_FLOAT: Final = "value is not a valid float"
 # Of numbers that are negated: what has no positive counterpart is refused.
@@ -57,23 +70,30 @@ class Kind:
         name: what a notation calls it.
         docs_type: its `type` in COMMAND DOCS.
         docs_name: its `name` in COMMAND DOCS; empty: the parameter's own.
+        names: what an argument is the name of, if access to that may be limited: KEY, TAG,
+            NAMESPACE, DATABASE or CHANNEL, CHANNELS or KEYS for a pattern; else empty.
     """
 
-    def __init__(self, name: str, docs_type: str, docs_name: str = "") -> None:
+    def __init__(self, name: str, docs_type: str, docs_name: str = "", names: str = "") -> None:
         self.name = name
         self.docs_type = docs_type
         self.docs_name = docs_name
+        self.names = names
 
     def read(self, raw: object) -> object:
         """The value that the method takes."""
         return raw
 
-    def find_keys(self, raw: object, found: list[FoundKey]) -> None:
-        """Appends the keys among the argument; most kinds have none."""
+    def find_names(self, raw: object, found: list[FoundName]) -> None:
+        """Appends what the argument names; most kinds name nothing."""
+        if self.names:
+            found.append((raw, self))
 
 
 # A key among the arguments of a call, and how the command accesses it.
 FoundKey = tuple[str, "Key"]
+# Anything that has a name: the argument as it came, and its kind.
+FoundName = tuple[object, Kind]
 
 
 class Text(Kind):
@@ -100,14 +120,21 @@ class Key(Text):
         reads: the command looks at what is there (RO, RW), not only overwrites it (OW) or
             removes it (RM).
         writes: it may change what is there.
+        permissions: what a user needs: READS, WRITES, both or, where nothing of the value is
+            told or changed, neither.
     """
 
     def __init__(self, access: str = READ_KEY) -> None:
-        super().__init__("key", "key")
+        super().__init__("key", "key", names=KEY)
         mode, *effects = access.split("-")
         self.flags = [mode.upper(), *effects]
         self.reads = mode in ("ro", "rw")
         self.writes = mode != "ro"
+        self.permissions = 0
+        if "access" in effects:
+            self.permissions |= READS
+        if "update" in effects or "insert" in effects or "delete" in effects:
+            self.permissions |= WRITES
 
     def read(self, raw: object) -> object:
         if isinstance(raw, bytes):
@@ -115,9 +142,6 @@ class Key(Text):
         if isinstance(raw, str):
             return checked_text(raw)
         raise InvalidKeyError(f"a key is a str, not {type(raw).__name__}")
-
-    def find_keys(self, raw: object, found: list[FoundKey]) -> None:
-        found.append((str(self.read(raw)), self))
 
 
 class ShardChannel(Key):
@@ -130,9 +154,8 @@ class ShardChannel(Key):
         self.flags = ["not_key"]
         self.reads = False
         self.writes = False
-
-    def find_keys(self, raw: object, found: list[FoundKey]) -> None:
-        """Appends nothing."""
+        self.permissions = 0
+        self.names = CHANNEL
 
 
 class Blob(Kind):
@@ -158,8 +181,9 @@ class Integer(Kind):
         least: int = INT64_MIN,
         most: int = INT64_MAX,
         range_text: str = "",
+        names: str = "",
     ) -> None:
-        super().__init__(name, "integer")
+        super().__init__(name, "integer", names=names)
         self.text = text
         self.least = least
         self.most = most
@@ -328,7 +352,6 @@ _NO_PAIRS: Final = "invalid numkeys value or out of range"
 _NO_TIMEOUT: Final = "timeout is not an integer or out of range"
 _NOT_POSITIVE: Final = "value is out of range, must be positive"
 _NO_COUNT: Final = "count should be greater than 0"
-_NO_LOG_COUNT: Final = "count should be greater than or equal to -1"
 _NO_INT: Final = "value is out of range, value must between -2147483648 and 2147483647"
 _NO_IDLENESS: Final = "Invalid IDLETIME value, must be >= 0"
 _NO_FREQUENCY: Final = "Invalid FREQ value, must be >= 0 and <= 255"
@@ -351,10 +374,14 @@ KINDS: Final = _tabulate(
         Text("string", "string"),
         Text("field", "string"),
         Text("member", "string"),
-        Text("tag", "string"),
-        Text("namespace", "string"),
+        Text("tag", "string", names=TAG),
+        Text("namespace", "string", names=NAMESPACE),
         Text("pattern", "pattern"),
+        Text("channel-pattern", "pattern", names=CHANNELS),
+        Text("by-pattern", "pattern", names=KEYS),
+        Text("get-pattern", "pattern", names=KEYS),
         Blob("blob", "string"),
+        Blob("channel", "string", names=CHANNEL),
         ShardChannel(),
         Integer("integer"),
         Integer("count"),
@@ -363,18 +390,30 @@ KINDS: Final = _tabulate(
         Integer("limit", _NO_LIMIT, 0),
         Integer("positive", _NOT_POSITIVE, 0),
         Integer("pause", _NO_TIMEOUT, 0, INT64_MAX, "timeout is negative"),
-        Integer("log-count", _NO_LOG_COUNT, -1),
         Integer("scan-count", NOT_AN_INTEGER, 1, INT64_MAX, _SYNTAX),
         Integer("pop-count", _NO_COUNT, 1),
         Integer("found-count", NOT_AN_INTEGER, 1, INT64_MAX, "COUNT must be > 0"),
-        Integer("database", NOT_AN_INTEGER, -(1 << 31), (1 << 31) - 1, _NO_INT),
-        Integer("first-index", "invalid first DB index", -(1 << 31), (1 << 31) - 1),
-        Integer("second-index", "invalid second DB index", -(1 << 31), (1 << 31) - 1),
+        Integer("database", NOT_AN_INTEGER, -(1 << 31), (1 << 31) - 1, _NO_INT, DATABASE),
+        Integer(
+            "first-index",
+            "invalid first DB index",
+            -(1 << 31),
+            (1 << 31) - 1,
+            names=DATABASE,
+        ),
+        Integer(
+            "second-index",
+            "invalid second DB index",
+            -(1 << 31),
+            (1 << 31) - 1,
+            names=DATABASE,
+        ),
         Integer("sample-count", NOT_AN_INTEGER, 0, INT64_MAX, _SYNTAX),
         Integer("idle-time", NOT_AN_INTEGER, 0, INT64_MAX, _NO_IDLENESS),
         Integer("hit-frequency", NOT_AN_INTEGER, 0, 255, _NO_FREQUENCY),
         PromptInteger("protocol", "Protocol version is not an integer or out of range"),
         Integer("client-id", "client-id should be greater than 0", 1),
+        Integer("entry-count", "count should be greater than or equal to -1", -1),
         Integer("num-matches", "COUNT can't be negative", 0),
         Integer("len", "MAXLEN can't be negative", 0),
         Integer("bit-offset", NO_OFFSET, 0, FURTHEST_BIT),

@@ -55,7 +55,7 @@ class One(Matcher):
     def match(self, argv: list[object], at: int, end: int, bound: Bound) -> int:
         if at >= end:
             raise CommandSyntaxError()
-        if self.prompt and not bound.keys_only:
+        if self.prompt and not bound.names_only:
             bound.put(self.slot, self.kind.read(argv[at]), AS_GIVEN)
             return at + 1
         if not self.appending:
@@ -96,7 +96,7 @@ class Tuple(Matcher):
         former = bound.values[self.slot]
         if self.appending and isinstance(former, list):
             former.extend(argv[at:stop])
-        elif self.prompt and not bound.keys_only:
+        elif self.prompt and not bound.names_only:
             bound.put(self.slot, self.kind.read(argv[at:stop]), AS_GIVEN)
         else:
             bound.put(self.slot, argv[at:stop], self.kind)
@@ -182,7 +182,7 @@ class PerKey(Matcher):
         stop = at + bound.count
         if stop > end:
             raise CommandSyntaxError()
-        if bound.keys_only:
+        if bound.names_only:
             bound.put(self.slot, argv[at:stop], self.kind)
         else:
             bound.put(self.slot, self.kind.read(argv[at:stop]), AS_GIVEN)

@@ -17,12 +17,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final, cast
 
+from mypy_extensions import i64
+
 from cachestorm.codec import text_of, to_wire
 from cachestorm.declare.binder import Binder
 from cachestorm.declare.bound import Bound, Slots
 from cachestorm.declare.declaration import STRAY_IS_ARITY, STRAY_IS_NOTHING, Declaration
 from cachestorm.declare.facts import arity_of, most_argv_of
-from cachestorm.declare.kinds import AS_GIVEN, FoundKey, Key
+from cachestorm.declare.kinds import AS_GIVEN, KEY, FoundKey, FoundName, Key
 from cachestorm.declare.matchers import stray_error
 from cachestorm.declare.parameters import NO_SLOT, Parameters
 from cachestorm.declare.replies import KEEPS_BYTES, TRUE_IS_OK, Converter, converter_named
@@ -62,7 +64,10 @@ class Plan:
         self.name = declaration.name
         self.declaration = declaration
         self.arity = arity_of(declaration)
-        self._most = most_argv_of(declaration) if declaration.stray == STRAY_IS_ARITY else 0
+        self._arity: i64 = self.arity
+        self._most: i64 = (
+            most_argv_of(declaration) if declaration.stray == STRAY_IS_ARITY else 0
+        )
         self._longest = most_argv_of(declaration) if declaration.excess else 0
         self._command = declaration.full_name
         self._function = declaration.function
@@ -147,12 +152,24 @@ class Plan:
         Raises:
             CacheStormError: for words that the command would refuse.
         """
+        found: list[FoundKey] = []
+        for raw, kind in self.names(argv):
+            if isinstance(kind, Key) and kind.names == KEY:
+                found.append((str(kind.read(raw)), kind))
+        return found
+
+    def names(self, argv: list[object]) -> list[FoundName]:
+        """What the words name (keys, tags, channels and so on), in declared order.
+
+        Raises:
+            CacheStormError: for words that the command would refuse.
+        """
         bound = self._lex(argv, True)
-        found = bound.find_keys()
+        found = bound.find_names()
         narrowed = self.declaration.narrowed
         if narrowed is not None:
             access = Key(narrowed(bound))
-            return [(name, access) for name, _ in found]
+            return [(raw, access if kind.names == KEY else kind) for raw, kind in found]
         return found
 
     def bind(self, argv: list[object]) -> Bound:
@@ -171,18 +188,22 @@ class Plan:
         Raises:
             ArityError: for a number of words that the command never has.
         """
-        size = len(argv)
-        if size != self.arity and (self.arity >= 0 or size < -self.arity):
-            raise ArityError(self._command)
-        if self._most and size > self._most:
+        if not self.has_size(argv):
             raise ArityError(self._command)
 
-    def _lex(self, argv: list[object], keys_only: bool) -> Bound:
+    def has_size(self, argv: list[object]) -> bool:
+        """Whether there are as many words as the command can have."""
+        size: i64 = len(argv)
+        if size != self._arity and (self._arity >= 0 or size < -self._arity):
+            return False
+        return self._most == 0 or size <= self._most
+
+    def _lex(self, argv: list[object], names_only: bool) -> Bound:
         self.check_size(argv)
         if self._longest and len(argv) > self._longest:
             raise self._stray_error(self.declaration.excess, argv, self._longest)
         bound = Bound(self._slots)
-        bound.keys_only = keys_only
+        bound.names_only = names_only
         at = self._matcher.match(argv, self._first, len(argv), bound)
         if at < len(argv) and self.declaration.stray != STRAY_IS_NOTHING:
             raise self._stray_error(self.declaration.stray, argv, at)

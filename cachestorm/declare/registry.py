@@ -115,7 +115,7 @@ class Registry:
     def docs(self, name: str) -> dict[str, object] | None:
         """An entry of COMMAND DOCS, of a container with its subcommands; None if unknown."""
         declaration = self.get(name)
-        family = self._family(name)
+        family = self.family(name)
         if declaration is None and not family:
             return None
         if declaration is not None:
@@ -132,7 +132,7 @@ class Registry:
     def info(self, name: str) -> list[object] | None:
         """An entry of COMMAND INFO, of a container with its subcommands; None if unknown."""
         declaration = self.get(name)
-        family = self._family(name)
+        family = self.family(name)
         if declaration is None and not family:
             return None
         if declaration is not None:
@@ -143,7 +143,8 @@ class Registry:
         entry[-1] = [info_of(child) for child in family]
         return entry
 
-    def _family(self, name: str) -> list[Declaration]:
+    def family(self, name: str) -> list[Declaration]:
+        """The subcommands of a container, in any case; none of a command without some."""
         family = self._declarations.subcommands(name.upper())
         return list(family.values()) if family is not None else []
 

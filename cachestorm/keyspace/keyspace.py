@@ -215,6 +215,7 @@ class Keyspace(Writes):
             How many were fresh; an entry that bears two of the tags counts twice.
         """
         self.shared.sequence += 1
+        self.shared.invalidations += len(descent)
         job = Invalidation(self.shared.sequence, self.shared.now_ms())
         self.shared.ledger.remember(job, descent)
         softened = self.tags.soften(descent, job)

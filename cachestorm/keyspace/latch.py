@@ -37,7 +37,7 @@ away while a program runs; when an extension module brings it back, both stay Fa
 from __future__ import annotations
 
 import sys
-from _thread import RLock, get_ident
+from _thread import RLock, allocate_lock, get_ident, start_new_thread
 from collections.abc import Callable
 from typing import Final
 
@@ -64,6 +64,36 @@ NOTHING_INTERRUPTS: Final = STEPS_ARE_ATOMIC and sys.version_info >= (3, 12)
 # Below, a finalizer may give up the GIL in the middle of a write: a reader looks whether
 # somebody is in the middle of one.
 FINALIZERS_INTERRUPT: Final = STEPS_ARE_ATOMIC and sys.version_info < (3, 12)
+
+
+class Proxy:
+    """A thread that waits for a lock on behalf of one that cannot wait for ever.
+
+    Compiled code's lock has no timeout, and who only looks now and then whether it is free may
+    never see that: where many threads write, whoever waits for the interpreter holds it.
+    """
+
+    def __init__(self, lock: Lock) -> None:
+        self._lock: Final = lock
+        # taken by who decides: the proxy that it hands the lock over, or the other to give up
+        self._claim: Final = Lock()
+        self._arrival: Final = allocate_lock()
+
+    def acquires_within(self, wait_s: float) -> bool:
+        """Whether the lock is the caller's, who may release it."""
+        self._arrival.acquire()
+        try:
+            start_new_thread(self._wait, ())
+        except RuntimeError:  # the interpreter is about to end
+            return False
+        return self._arrival.acquire(True, wait_s) or not self._claim.acquire(False)
+
+    def _wait(self) -> None:
+        self._lock.acquire()
+        if self._claim.acquire(False):
+            self._arrival.release()
+        else:
+            self._lock.release()
 
 
 class Latch:
@@ -97,7 +127,7 @@ class Latch:
         self._holder = thread
 
     def try_acquire(self, wait_s: float = 0.0) -> bool:
-        """Takes the lock if it is free; interpreted, within a time.
+        """Takes the lock if it is free, or within a time.
 
         Raises:
             ReentrancyError: if this thread holds it already.
@@ -106,7 +136,9 @@ class Latch:
             raise ReentrancyError()
         if not COMPILED:
             return self._owned.acquire(timeout=wait_s)
-        if not self._lock.acquire(False):
+        if not self._lock.acquire(False) and (
+            wait_s <= 0.0 or not Proxy(self._lock).acquires_within(wait_s)
+        ):
             return False
         self._holder = get_ident()
         return True

@@ -347,6 +347,7 @@ class Removals(Holdings):
         """
         shared = self.shared
         shared.sequence += 1
+        shared.invalidations += len(names)
         job = Invalidation(shared.sequence, shared.now_ms())
         self.charge(-self.tags.detach(names, job))
         if self.interest & TAG_EVENTS:

@@ -74,6 +74,8 @@ class SharedState:
         # writes that found no room; the size of the largest that could never fit
         self.refused: i64 = 0
         self.largest_refused_bytes: i64 = 0
+        # of tags, hard or soft, each tag of a cascade
+        self.invalidations: i64 = 0
         # whether a transaction holds the latch; `_depth` counts those nested in it
         self.transaction: bool = False
         self._depth: i64 = 0

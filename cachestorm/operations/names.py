@@ -184,7 +184,7 @@ def checked_tag(name: object) -> str:
     # no character takes more than four bytes
     size = len(tag)
     if size == 0 or (size * 4 > LONGEST_TAG_BYTES and len(bytes_of(tag)) > LONGEST_TAG_BYTES):
-        raise TagError("invalid tag name")
+        raise TagError("invalid tag name: it has 1 to 1024 bytes of UTF-8")
     return tag
 
 

@@ -25,6 +25,7 @@ from cachestorm.codec import bytes_of
 from cachestorm.declare.plan import Plan
 from cachestorm.declare.wire_values import NULL_ARRAY
 from cachestorm.errors import ArityError, CacheStormError, UnknownCommandError
+from cachestorm_server.acl.enforcement import check_scripted, denied
 from cachestorm_server.admission import Occupant, has_flag
 from cachestorm_server.scripting.conversions import BAD_ARGUMENT, to_lua, words
 from cachestorm_server.scripting.libraries import Libraries
@@ -287,6 +288,7 @@ class Run(Runner, Occupant):
             raise ScriptError("ERR Unknown Redis command called from script") from error
         if has_flag(plan, "noscript"):
             raise ScriptError("ERR This Redis command is not allowed from script")
+        check_scripted(self._session, plan, argv)
         if self._read_only and plan.declaration.writes:
             raise ScriptError("ERR Write commands are not allowed from read-only scripts.")
         return plan
@@ -303,7 +305,11 @@ class Run(Runner, Occupant):
         if not argv:
             return False, b"ERR redis.acl_check_cmd() require all arguments to be strings"
         try:
-            self._session.endpoint.registry.resolve(argv)
+            plan = self._session.endpoint.registry.resolve(argv)
         except CacheStormError:
             return False, b"ERR Invalid command passed to redis.acl_check_cmd()"
-        return True, True
+        try:
+            return True, denied(self._session, plan, argv) is None
+        except CacheStormError:
+            # what the command itself would refuse
+            return True, True

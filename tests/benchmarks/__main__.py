@@ -29,6 +29,7 @@ CASES = (
     "go_peer",
     "invalidation",
     "stalls",
+    "listeners",
     "due",
     "threads",
     "memory",
@@ -37,6 +38,7 @@ CASES = (
     "wire",
     "conversations",
     "django_cache",
+    "django_page",
     "dispatch",
     "startup",
 )

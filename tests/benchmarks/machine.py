@@ -20,6 +20,8 @@ DISTRIBUTIONS = (
     "cachebox",
     "cachetools",
     "cashews",
+    "Django",
+    "django-redis",
     "dogpile.cache",
     "lru-dict",
     "moka-py",

@@ -16,7 +16,7 @@ from processes import COMMAND, Running, environment, run
 
 import cachestorm
 from cachestorm_cli.app import main
-from cachestorm_server.config import Config
+from cachestorm_server.config_sections import Config
 
 
 @pytest.fixture(scope="module")
@@ -91,11 +91,23 @@ def test_a_soft_limit_of_open_files_is_raised() -> None:
 def test_help_names_the_commands() -> None:
     done = run("--help")
     assert done.returncode == 0
-    assert re.findall(r"^ +(serve|check|cli) ", done.stdout, re.MULTILINE) == [
-        "serve",
-        "check",
-        "cli",
-    ]
+    listed = re.findall(r"^  (\w+)  ", done.stdout, re.MULTILINE)
+    assert listed[:3] == ["serve", "check", "cli"]
+    assert {"top", "doctor", "export", "import", "bench"} <= set(listed)
+
+
+def test_help_imports_nothing_of_the_cache() -> None:
+    code = (
+        "import sys; from cachestorm_cli.app import main\n"
+        "try: main(['--help'])\n"
+        "except SystemExit: pass\n"
+        "print({'cachestorm', 'aiohttp', 'asyncio', 'rich', 'prompt_toolkit', 'yaml'}"
+        " & set(sys.modules))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, env=environment()
+    )
+    assert done.stdout.splitlines()[-1] == "set()"
 
 
 def test_help_of_serve_tells_the_defaults() -> None:
@@ -104,7 +116,11 @@ def test_help_of_serve_tells_the_defaults() -> None:
     defaults = {
         "--bind": ",".join(config.server.bind),
         "--port": config.server.port,
-        "--http-port": config.plugins.metrics.port,
+        "--unixsocketperm": config.server.unixsocketperm,
+        "--tls-port": config.tls.port,
+        "--tls-auth-clients": config.tls.client_auth,
+        "--tls-http": "--no-tls-http",
+        "--http-port": config.http.port,
         "--http": "--http",
         "--max-memory": config.memory.max_memory,
         "--max-entries": config.memory.max_entries,
@@ -236,7 +252,7 @@ def test_a_terminal_that_is_closed_does_not_end_the_server() -> None:
     running.process.send_signal(signal.SIGHUP)
     assert running.cli("PING").stdout == "PONG\n"
     assert running.end() == 0
-    assert "SIGHUP: ignored" in "".join(running.lines)
+    assert "SIGHUP: reading the configuration again" in "".join(running.lines)
 
 
 def test_a_password_from_the_environment_is_asked_for() -> None:

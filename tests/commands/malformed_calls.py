@@ -66,8 +66,10 @@ LEX_BOUNDS: Final = [b"-", b"+", b"[a", b"(b", b"[", b"(", b"a", b"", b"--", b"[
 PATTERNS: Final = [b"*", b"?", b"[ab]*", b"[^a]", b"\\", b"[", b"", b"h*->f", b"w_*", b"#"]
 SPECIAL: Final = [b"\r\n", b"'", b'"', b"-", b"$-1", b"%s", b"\x1b[0m", b"A" * 300]
 
-# What would end the real server, or keep it from answering, if it were called rightly.
+# What would end the real server, or keep it from answering, if it were called rightly; and
+# what shows the default user, or changes users for good.
 HANDS_OFF = {"SHUTDOWN", "DEBUG", "MONITOR", "REPLICAOF", "FAILOVER", "CLIENT PAUSE"}
+HANDS_OFF |= {"ACL GETUSER", "ACL LIST", "ACL LOG", "ACL SETUSER"}
 
 MOST_REPEATS = 3
 OPTION_CHANCE = 0.4

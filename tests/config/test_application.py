@@ -14,11 +14,12 @@ from cachestorm.clock import ManualClock
 from cachestorm.declare.registry import REGISTRY
 from cachestorm.errors import ConfigError
 from cachestorm_server.app import Application, ServeError, make_cache
-from cachestorm_server.config import Config, LoggingConfig, load
+from cachestorm_server.config import load
+from cachestorm_server.config_sections import Config, LoggingConfig
 from cachestorm_server.endpoint import Endpoint
-from cachestorm_server.http import HttpServer, HttpSettings
 from cachestorm_server.log_lines import JsonLines, set_up
 from cachestorm_server.settings import HTTP_PATHS, Settings
+from cachestorm_server.web.server import HttpServer, HttpSettings
 
 
 def settings(**by_name: object) -> Config:
@@ -94,7 +95,8 @@ def test_a_port_that_is_taken_is_said_and_nothing_stays_open(name: str, endpoint
 def test_a_path_of_metrics_that_is_taken_is_refused() -> None:
     endpoint = Endpoint(Cache(), REGISTRY, Settings())
     server = HttpServer(endpoint)
-    assert set(server._handlers) - {server.settings.metrics_path} == set(HTTP_PATHS)
+    fixed = {route.path for route in server._routes.all if not route.names}
+    assert fixed - {server.settings.metrics_path} == set(HTTP_PATHS)
     for path in HTTP_PATHS:
         with pytest.raises(ConfigError, match=f"{path} is taken"):
             HttpServer(endpoint, HttpSettings(metrics_path=path))

@@ -10,8 +10,8 @@ import pytest
 
 from cachestorm.errors import ConfigError
 from cachestorm.eviction.policies import POLICIES
-from cachestorm_server.config import Config, keys, load, variable_of
-from cachestorm_server.setting_kinds import DURATION_MS
+from cachestorm_server.config import load, variable_of
+from cachestorm_server.config_sections import Config, keys, value_at
 
 EXAMPLE = """
 server:
@@ -96,7 +96,7 @@ def test_without_anything_the_defaults_hold() -> None:
     config = load(None, {})
     assert Config() == config
     assert (config.server.bind, config.server.port) == (("127.0.0.1",), 6380)
-    assert config.plugins.metrics.port == 9090
+    assert config.http.port == 9090
     assert config.password == ""
 
 
@@ -104,7 +104,7 @@ def test_the_example_file_of_the_readme_works_as_named(written) -> None:
     config = load(written(EXAMPLE), {})
     assert config.server.bind == ("0.0.0.0",)
     assert config.memory.max_memory == 2 << 30
-    assert config.plugins.slowlog.threshold == 10
+    assert config.plugins.slowlog.threshold == 10_000
     # a password that is not enabled is not asked for
     assert config.password == ""
 
@@ -123,7 +123,7 @@ def test_a_flag_beats_the_environment_beats_the_file_beats_the_default(written) 
     assert config.server.port == 1003
     assert config.memory.max_memory == 2 << 20
     assert config.server.max_connections == 5
-    assert config.plugins.metrics.port == 9090
+    assert config.http.port == 9090
 
 
 @pytest.mark.parametrize(
@@ -151,21 +151,79 @@ def test_no_two_settings_share_a_variable() -> None:
     assert len(keys()) == len({variable_of(path) for path in keys()})
 
 
-def test_every_default_is_what_its_own_kind_would_read() -> None:
-    config = Config()
+def test_every_default_is_spelled_as_its_own_kind_reads_it() -> None:
     for path, spec in keys().items():
-        value: object = config
-        for name in path:
-            value = getattr(value, name)
-        written: object = list(value) if isinstance(value, tuple) else value
-        if spec.kind is DURATION_MS:
-            written = f"{value}ms"
-        assert value == spec.kind.read(written), path
+        value = value_at(Config(), path)
+        assert value == spec.kind.read(spec.kind.spell(value)), path
+
+
+def test_every_setting_says_what_it_is_for() -> None:
+    assert all(spec.meaning and spec.meaning[-1] != "." for spec in keys().values())
 
 
 def test_the_configuration_cannot_be_changed() -> None:
     with pytest.raises(dataclasses.FrozenInstanceError):
         Config().server.port = 1  # type: ignore[misc]
+
+
+ISSUE = """
+server:    {bind: "127.0.0.1", port: 6380, max_connections: 10000, tcp_keepalive: 300,
+            timeout: 0}
+memory:    {max_memory: "2gb", eviction_policy: "allkeys-lru"}
+namespaces: {default: {default_ttl: null, max_memory: null}}
+logging:   {level: "info", format: "console"}
+plugins:
+  stats:   {enabled: true}
+  metrics: {enabled: true, port: 9090}
+  auth:    {enabled: false, password: "secret"}
+  slowlog: {enabled: true, threshold: "10ms", max_entries: 1000}
+"""
+
+
+def test_null_is_none_where_there_may_be_none(written) -> None:
+    config = load(written(ISSUE), {})
+    assert config.namespaces == {}
+    assert config.plugins.slowlog.max_entries == 1000
+
+
+def test_an_alias_and_its_setting_may_say_the_same(written) -> None:
+    assert load(written("server: {read_timeout: 5, timeout: 5s}"), {}).server.timeout == 5
+    config = load(written("server: {read_timeout: 5}"), {"CACHESTORM_TIMEOUT": "6"})
+    assert config.server.timeout == 6
+    config = load(written("http: {port: 7000}"), {"CACHESTORM_METRICS_PORT": "7001"})
+    assert config.http.port == 7001
+
+
+def test_a_secret_may_be_in_a_file_of_its_own(written, tmp_path) -> None:
+    secret = tmp_path / "secret"
+    secret.write_text("sesame\n")
+    file = written(f"plugins: {{auth: {{enabled: true, password_file: {secret}}}}}")
+    assert load(file, {}).password == "sesame"
+    variables = {"CACHESTORM_AUTH_PASSWORD_FILE": str(secret)}
+    assert load(None, variables).password == "sesame"
+    # the environment beats the file, in whichever form
+    assert load(file, {"CACHESTORM_AUTH_PASSWORD": "other"}).password == "other"
+    plain = written("plugins: {auth: {password: plain}}")
+    assert load(plain, variables).password == "sesame"
+
+
+def test_a_secret_is_refused_twice_and_where_its_file_cannot_be_read(written, tmp_path) -> None:
+    empty = tmp_path / "empty"
+    empty.touch()
+    for name, reason in (
+        (tmp_path / "none", "cannot be read: No such file"),
+        (empty, "is empty"),
+    ):
+        lines = refusals(environment={"CACHESTORM_AUTH_PASSWORD_FILE": str(name)})
+        assert (
+            f"CACHESTORM_AUTH_PASSWORD_FILE: plugins.auth.password_file: {str(name)!r} "
+            in (lines[0])
+        )
+        assert reason in lines[0]
+    (line,) = refusals(
+        file=written(f"plugins: {{auth: {{password: a, password_file: {empty}}}}}")
+    )
+    assert "plugins.auth.password is given too" in line
 
 
 def test_a_password_in_the_environment_is_asked_for() -> None:
@@ -229,7 +287,7 @@ def test_everything_that_is_wrong_is_said_at_once_with_file_line_and_remedy(writ
         "a size: bytes, or 64kb, 256mb, 2gb, 1tb",
         f"{file}:6: memory.eviction_policy: 'lifo' is refused: one of {', '.join(POLICIES)}",
         f"{file}:8: plugins.slowlog.threshold: 'soon' is refused: "
-        "a duration: 10ms, 5s, 5m, 2h, 7d, or seconds",
+        "a duration: 500us, 10ms, 5s, or seconds",
         "CACHESTORM_LOG_LEVEL: logging.level: 'loud' is refused: "
         "one of debug, info, warn, warning, error",
         "CACHESTORM_MAXMEMORY: no such setting; did you mean CACHESTORM_MAX_MEMORY?",
@@ -242,7 +300,7 @@ def test_everything_that_is_wrong_is_said_at_once_with_file_line_and_remedy(writ
     [
         ("cluster: {enabled: true}", "the cluster"),
         ("persistence: {aof: no}", "a snapshot without a journal"),
-        ("memory: {pressure_warning: 50}", "memory pressure"),
+        ("server: {read_buffer_size: 64kb}", "the size of buffers"),
     ],
 )
 def test_what_is_not_built_yet_is_refused_and_not_ignored(written, text, feature) -> None:
@@ -266,6 +324,9 @@ def test_what_is_not_built_yet_is_refused_and_not_ignored(written, text, feature
         ("server: {port: !!python/name:os.system x}", "no YAML"),
         ("server: {port: true}", "server.port: True is refused"),
         ("server: {read_timeout: 1500ms}", "whole seconds"),
+        ("server: {read_timeout: 5, timeout: 6}", "is another name of server.read_timeout"),
+        ("server: {port: null}", "server.port: None is refused"),
+        ("memory: {pressure_warning: 90}", "comes before what is critical, at 85"),
         ("server: {bind: []}", "one or more addresses"),
         ("plugins: {auth: {enabled: true}}", "needs plugins.auth.password"),
         ("plugins: {metrics: {port: 6380}}", "the port of RESP"),

@@ -39,7 +39,12 @@ from cachestorm_cli.printing import for_people  # noqa: E402
 FOLDER: Final = ROOT / "docs" / "commands"
 DIFFERENCES_PAGE: Final = ROOT / "docs" / "differences.md"
 NAVIGATION: Final = ROOT / "mkdocs.yml"
-SOURCES: Final = ("cachestorm/commands", "cachestorm_server", "cachestorm_server/scripting")
+SOURCES: Final = (
+    "cachestorm/commands",
+    "cachestorm_server",
+    "cachestorm_server/acl",
+    "cachestorm_server/scripting",
+)
 LONGEST_CELL: Final = 160
 WIDTH: Final = 88
 WIDEST_CODE: Final = 64

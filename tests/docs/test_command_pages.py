@@ -23,6 +23,8 @@ EXAMPLES = examples()
 OF_ITSELF = ("COMMAND", "CONFIG", "CLIENT", "HELLO", "INFO", "AUTH", "QUIT", "TIME", "SELECT")
 # theirs has a directory to save in
 OF_ITSELF += ("SAVE", "BGSAVE", "BGREWRITEAOF")
+# its users would stay
+OF_ITSELF += ("ACL",)
 # options that only ours has
 OWN_WORDS = {b"TAGS"}
 EVERY_EXAMPLE = pytest.mark.parametrize(

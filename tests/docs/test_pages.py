@@ -1,4 +1,4 @@
-"""What the pages say about the tree around them is so: links, files, targets, settings."""
+"""What the pages say about the tree around them is so: links, files, targets, flags."""
 
 from __future__ import annotations
 
@@ -13,12 +13,10 @@ from fenced_blocks import KINDS, ROOT, WRITTEN_BY_MACHINE, Page, pages
 import cachestorm_server.server  # noqa: F401  declares the commands of a connection
 from cachestorm.declare.registry import REGISTRY
 from cachestorm_cli.flags import FLAGS
-from cachestorm_server import config
-from cachestorm_server.http import LARGEST_ANSWER, LONGEST_PIPELINE
+from cachestorm_server.web.commands import LARGEST_ANSWER, LONGEST_PIPELINE
 
 README = Page(ROOT / "README.md")
 SERVER = Page(ROOT / "docs" / "server.md")
-NOT_BUILT = ("cluster", "persistence")
 EVERY_PAGE = pytest.mark.parametrize("page", pages(), ids=lambda page: page.name)
 
 _PATH = re.compile(r"`((?:cachestorm\w*|tests|docs)/[\w./*]*|setup\.py|pyproject\.toml)`")
@@ -117,28 +115,6 @@ def test_the_tour_passes_every_folder_of_source() -> None:
 def test_what_is_not_there_yet_is_not_there() -> None:
     named = re.findall(r"`([A-Z]{3,})`", README.section("What is not there yet"))
     assert named and [name for name in named if REGISTRY.get(name) is not None] == []
-
-
-def test_every_setting_that_works_has_its_row_with_its_default() -> None:
-    settings = rows(SERVER, "Configuration")
-    shown = {row[0].strip("`"): [cell.strip("`") for cell in row[1:3]] for row in settings}
-    expected = {}
-    for path, spec in config.keys().items():
-        if not spec.awaits and path[0] not in NOT_BUILT:
-            name = ".".join(path)
-            value = default_of(path)
-            default = shown[name][1] if name in shown else repr(value)
-            is_right = not value if default == "none" else spec.kind.read(default) == value
-            expected[name] = [config.variable_of(path), default if is_right else repr(value)]
-    assert shown == expected
-
-
-def default_of(path: tuple[str, ...]) -> object:
-    """What a setting is when nobody says anything."""
-    value: object = config.Config()
-    for name in path:
-        value = getattr(value, name)
-    return value
 
 
 def test_every_old_flag_has_its_row() -> None:

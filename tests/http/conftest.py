@@ -29,7 +29,8 @@ class Answer:
 
     @property
     def json(self) -> object:
-        assert self.headers["content-type"].partition(";")[0] == "application/json"
+        kind = "application/json" if self.status < 400 else "application/problem+json"
+        assert self.headers["content-type"].partition(";")[0] == kind
         return json.loads(self.body)
 
 

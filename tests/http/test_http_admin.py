@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import re
-import shutil
-import subprocess
 
 import pytest
 
@@ -78,6 +76,12 @@ def test_tags_come_in_pages_with_their_counts(endpoint) -> None:
     assert endpoint.get("/tags").json["count"] == 26
 
 
+def test_tags_can_be_matched(endpoint) -> None:
+    endpoint.cache.set("k", 1, tags=["a:1", "b:1"])
+    answer = endpoint.get("/tags?match=a:*").json
+    assert answer["tags"] == [{"name": "a:1", "count": 1}]
+
+
 @pytest.mark.parametrize("match", ["%ff%fe", "%FF*", "*%FE", "%ff?"])
 def test_a_pattern_may_be_of_any_bytes(endpoint, match) -> None:
     endpoint.cache.set("\udcff\udcfe", 1)
@@ -118,58 +122,13 @@ def test_a_namespace_is_asked_for_and_not_made_on_demand(endpoint) -> None:
         "/keys?limit=1&limit=2",
         "/keys?match=a&match=a",
         "/tags?cursor=zz",
-        "/tags?match=x",
+        "/tags?colour=red",
     ],
 )
 def test_a_query_that_does_not_fit_is_refused(endpoint, path) -> None:
     answer = endpoint.get(path)
     assert answer.status == 400
     assert answer.json["error"]["message"]
-
-
-def test_metrics_are_what_prometheus_reads(endpoint) -> None:
-    endpoint.cache.namespace('quo"te').set("k", 1)
-    endpoint.result("SET", "k", "v")
-    endpoint.result("GET", "k")
-    endpoint.result("GET", "none")
-    answer = endpoint.get("/metrics")
-    assert answer.headers["content-type"] == "text/plain; version=0.0.4; charset=utf-8"
-    lines = answer.body.decode().splitlines()
-    sample = re.compile(r'cachestorm_\w+(\{(\w+="([^"\\]|\\.)*",?)+\})? [-+.e\d]+')
-    assert [line for line in lines if line[0] != "#" and not sample.fullmatch(line)] == []
-    assert 'cachestorm_keys{namespace="default"} 1.0' in lines
-    assert 'cachestorm_keys{namespace="quo\\"te"} 1.0' in lines
-    found = {line.split("{")[0].split(" ")[0] for line in lines if line[0] != "#"}
-    assert {
-        "cachestorm_hits_total",
-        "cachestorm_misses_total",
-        "cachestorm_evicted_keys_total",
-        "cachestorm_expired_keys_total",
-        "cachestorm_invalidated_keys_total",
-        "cachestorm_refused_writes_total",
-        "cachestorm_connected_clients",
-        "cachestorm_memory_bytes",
-    } <= found
-
-
-def test_a_counter_is_named_total_and_nothing_else_is(endpoint) -> None:
-    lines = endpoint.get("/metrics").body.decode().splitlines()
-    typed = [line.split()[2:] for line in lines if line.startswith("# TYPE")]
-    assert len({name for name, _ in typed}) == len(typed)
-    for name, kind in typed:
-        assert (kind == "counter") is name.endswith("_total")
-    told = [line.split(" ", 3)[3] for line in lines if line.startswith("# HELP")]
-    assert [text for text in told if not text.endswith(".") or len(text.split()) < 5] == []
-
-
-@pytest.mark.skipif(shutil.which("promtool") is None, reason="promtool is not installed")
-def test_promtool_has_nothing_to_say_about_the_metrics(endpoint) -> None:
-    endpoint.cache.namespace("shop").set("k", 1, tags=["t"], ttl=60)
-    scrape = endpoint.get("/metrics").body
-    check = subprocess.run(
-        ["promtool", "check", "metrics"], input=scrape, capture_output=True, timeout=20
-    )
-    assert (check.returncode, check.stdout, check.stderr) == (0, b"", b"")
 
 
 def test_metrics_can_move_and_can_be_switched_off(serve) -> None:

@@ -13,7 +13,6 @@ from typing import Any
 import pytest
 
 from cachestorm.keyspace.shared_state import SLICE
-from cachestorm_server.http_wire import LARGEST_ANSWER
 from cachestorm_server.json_commands import (
     MOST_VALUES,
     BadJsonError,
@@ -21,6 +20,7 @@ from cachestorm_server.json_commands import (
     count_values,
     read_document,
 )
+from cachestorm_server.web.wire import LARGEST_ANSWER
 
 
 def error_of(answer: Any) -> tuple[int, str, str]:

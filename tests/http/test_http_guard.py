@@ -99,13 +99,15 @@ def test_a_preflight_is_not_answered_with_a_welcome(endpoint) -> None:
         (b"\xff\xfe\xfd\r\n\r\n", 400),
     ],
 )
-def test_whatever_is_refused_is_refused_in_json(endpoint, head, status) -> None:
+def test_whatever_is_refused_is_refused_by_a_problem(endpoint, head, status) -> None:
     with socket.create_connection(("127.0.0.1", endpoint.port), 10) as connection:
         connection.sendall(head)
         response = HTTPResponse(connection)
         response.begin()
         assert response.status == status
-        assert response.getheader("Content-Type").partition(";")[0] == "application/json"
+        assert (
+            response.getheader("Content-Type").partition(";")[0] == "application/problem+json"
+        )
         error = json.loads(response.read())["error"]
     assert error["code"] == "ERR"
     assert "\n" not in error["message"]

@@ -93,6 +93,30 @@ class TestNamespaces:
         with pytest.raises(CommandSyntaxError):
             cache.tag_scan(0, 0)
 
+    def test_a_walk_over_the_keys_of_a_tag_misses_none_that_stays(self) -> None:
+        cache = Cache()
+        for n in range(1000):
+            cache.set(f"k{n}", n, tags=["t"])
+        cursor, found = cache.tag_key_scan("t", 0, 10)
+        while cursor:
+            cache.delete(f"k{cursor - 1}", f"k{cursor + 2}")
+            cache.set(f"new{cursor}", 1, tags=["t"])
+            cursor, keys = cache.tag_key_scan("t", cursor, 10)
+            assert len(keys) <= 10
+            found += keys
+            cache._check()
+        assert {f"k{n}" for n in range(1000) if f"k{n}" in cache} <= set(found)
+        assert cache.tag_key_scan("none") == (0, [])
+        with pytest.raises(CommandSyntaxError):
+            cache.tag_key_scan("t", 0, 0)
+
+    def test_links_are_sorted_and_each_namespace_has_its_own(self) -> None:
+        cache = Cache()
+        for parent, child in [("b", "c"), ("a", "c"), ("a", "b")]:
+            cache.taglink(parent, child)
+        assert cache.tag_links() == [("a", "b"), ("a", "c"), ("b", "c")]
+        assert cache.namespace("other").tag_links() == []
+
     def test_each_has_its_own_keys_tags_and_counts(self) -> None:
         cache = Cache()
         other = cache.namespace("other")

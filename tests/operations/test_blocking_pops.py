@@ -305,6 +305,8 @@ def test_a_listener_that_raises_harms_nobody_who_waits() -> None:
 
 @pytest.mark.skipif(not hasattr(signal, "pthread_kill"), reason="needs signals of threads")
 def test_an_interrupt_ends_the_waiting() -> None:
+    # a test of a server in this process may have left another handler
+    former = signal.signal(signal.SIGINT, signal.default_int_handler)
     cache = Cache()
     timer = threading.Timer(
         0.05, signal.pthread_kill, [threading.main_thread().ident, signal.SIGINT]
@@ -312,6 +314,7 @@ def test_an_interrupt_ends_the_waiting() -> None:
     timer.start()
     with pytest.raises(KeyboardInterrupt):
         cache.blpop("q", timeout=SOON_S)
+    signal.signal(signal.SIGINT, former)
     timer.join()
     assert cache._space.waiting is None
     cache.rpush("q", 1)

@@ -25,7 +25,9 @@ def test_settag_replaces_value_type_ttl_and_all_tags(protocol: Protocol) -> None
 
 def test_settag_wants_a_tag(protocol: Protocol) -> None:
     protocol.gives("-ERR wrong number of arguments for 'settag' command", "SETTAG", "k", "v")
-    protocol.gives("-ERR invalid tag name", "SETTAG", "k", "v", "")
+    protocol.gives(
+        "-ERR invalid tag name: it has 1 to 1024 bytes of UTF-8", "SETTAG", "k", "v", ""
+    )
     protocol.gives(0, "EXISTS", "k")
 
 
@@ -229,6 +231,23 @@ def test_taking_a_link_away_that_is_not_there_is_no_error(protocol: Protocol) ->
     protocol.gives([], "TAGCHILDREN", "a")
 
 
+def test_all_links_are_listed_in_the_order_of_their_bytes(protocol: Protocol) -> None:
+    for parent, child in (("b", "c"), ("a", "ä"), ("a", "z"), ("ä", "c")):
+        protocol("TAGLINK", parent, child)
+    protocol.gives([["a", "z"], ["a", "ä"], ["b", "c"], ["ä", "c"]], "TAGLINKS")
+    protocol("TAGUNLINK", "a", "z")
+    protocol.gives([["a", "ä"], ["b", "c"], ["ä", "c"]], "TAGLINKS")
+
+
+def test_a_walk_gives_the_tags_that_have_keys(protocol: Protocol) -> None:
+    protocol("SETTAG", "k", "v", "author:1", "home")
+    protocol("SETTAG", "l", "v", "author:2")
+    protocol("TAGLINK", "authors", "author:1")
+    protocol("INVALIDATE", "author:2")
+    protocol.gives(["0", ["author:1"]], "TAGSCAN", "0", "MATCH", "a*", "COUNT", "10")
+    protocol.gives(["0", []], "TAGSCAN", "0", "MATCH", "authors")
+
+
 def test_flushing_clears_the_links(protocol: Protocol) -> None:
     protocol("TAGLINK", "a", "b")
     protocol("FLUSHDB")
@@ -254,9 +273,13 @@ def test_asking_about_a_key_is_no_access(protocol: Protocol, name: str) -> None:
 
 def test_a_tag_has_at_most_1024_bytes(protocol: Protocol) -> None:
     protocol.gives("OK", "SETTAG", "k", "v", "x" * 1024)
-    protocol.gives("-ERR invalid tag name", "SETTAG", "k", "v", "x" * 1025)
-    protocol.gives("-ERR invalid tag name", "TAGCOUNT", "é" * 513)
-    protocol.gives("-ERR invalid tag name", "INVALIDATE", "")
+    protocol.gives(
+        "-ERR invalid tag name: it has 1 to 1024 bytes of UTF-8", "SETTAG", "k", "v", "x" * 1025
+    )
+    protocol.gives(
+        "-ERR invalid tag name: it has 1 to 1024 bytes of UTF-8", "TAGCOUNT", "é" * 513
+    )
+    protocol.gives("-ERR invalid tag name: it has 1 to 1024 bytes of UTF-8", "INVALIDATE", "")
 
 
 def test_the_example_of_the_readme_works_line_by_line(protocol: Protocol) -> None:

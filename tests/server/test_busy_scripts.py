@@ -207,7 +207,7 @@ def test_a_pass_word_is_asked_for_also_while_a_script_runs() -> None:
         one.config_set("busy-reply-threshold", 20)
         with Runner(server.port, lambda each: each.eval(LOOP, 0)):
             until_busy(one)
-            server.settings.password = "secret"
+            server.endpoint.users.set_password("secret")
             with socket.create_connection((HOST, server.port), 20) as late:
                 late.sendall(b"SCRIPT KILL\r\n")
                 assert late.recv(100) == b"-NOAUTH Authentication required.\r\n"

@@ -45,7 +45,7 @@ class Wire(Carrier):
     def unsent_bytes(self) -> int:
         return self.unsent
 
-    def resume(self) -> None:
+    def resume(self, now: bool) -> None:
         self.resumed += 1
 
     def abort(self) -> None:

@@ -21,7 +21,8 @@ import cachestorm_cli.commands
 from cachestorm.cache import Cache
 from cachestorm.declare.registry import REGISTRY
 from cachestorm.keyspace.shared_state import SLICE
-from cachestorm_server.config import keys, variable_of
+from cachestorm_server.config import variable_of
+from cachestorm_server.config_sections import keys
 from cachestorm_server.endpoint import Endpoint
 from cachestorm_server.net import DENIED, TOO_MANY_CLIENTS, Connection, is_this_host
 from cachestorm_server.server import TELL_EVERY_S, RespServer

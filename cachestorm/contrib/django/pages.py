@@ -18,6 +18,8 @@ from django.http import HttpRequest, HttpResponse
 from django.middleware.cache import CacheMiddleware
 from django.utils.decorators import decorator_from_middleware_with_args
 
+from cachestorm.contrib.tag_names import filled_in
+
 # of a view's keyword arguments, or a function of the request and these
 Tags = Iterable[str] | Callable[..., Iterable[str]]
 
@@ -87,7 +89,7 @@ class _TaggedPages(CacheMiddleware):  # type: ignore[misc]
         if callable(tags):
             names = list(tags(request, *args, **kwargs))
         else:
-            names = [tag.format(**kwargs) for tag in tags]
+            names = filled_in(tags, kwargs, "the view")
         before = super().cache.version_of_tags(*names) if names else None
         # a view may call another that is cached, with the same request
         request.__dict__.setdefault("_page_tags", {})[id(self)] = names, before

@@ -1,7 +1,13 @@
-"""HTTP as aiohttp carries it, with each refusal in JSON: requests in, responses out.
+"""HTTP as aiohttp carries it, with each refusal as a problem: requests in, responses out.
 
 Called by the HTTP endpoint, whose handler gets every request; calls aiohttp's low-level server,
-which answers malformed HTTP by itself: here that is answered in JSON too.
+which answers malformed HTTP by itself: here that is a problem, too.
+
+A problem is of RFC 9457, and has the member `error` of the answers of commands: code and
+message.
+
+    {"type": "about:blank", "title": "Not Found", "status": 404, "detail": "no such key",
+     "error": {"code": "ERR", "message": "no such key"}}
 """
 
 from __future__ import annotations
@@ -10,16 +16,15 @@ import asyncio
 import json
 import logging
 from collections.abc import Awaitable, Callable
+from http import HTTPStatus
 from time import perf_counter
 from typing import Final
-from urllib.parse import unquote_to_bytes
 
 from aiohttp import HttpVersion11, web
 from aiohttp.abc import AbstractStreamWriter
 from aiohttp.http_parser import RawRequestMessage
 from aiohttp.streams import StreamReader
 
-from cachestorm.codec import bytes_of, text_of
 from cachestorm.errors import ArgumentError, CacheStormError
 from cachestorm.operations.long_command import LongCommand
 from cachestorm_server.json_commands import error_document
@@ -31,8 +36,9 @@ LONGEST_REASON: Final = 200
 LARGEST_ANSWER: Final = 16 * 1024 * 1024
 # how long a pipeline may keep the loop from its other clients
 TURN_S: Final = 0.002
+PROBLEM: Final = "application/problem+json"
 
-Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
+Answering = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 
 # aiohttp writes a traceback for every line of a client that is not HTTP; whatever goes wrong
 # on our side of it has been logged by the endpoint
@@ -56,7 +62,7 @@ class JsonServer(web.Server):
         max_body_bytes: the largest body; 0 for no limit.
     """
 
-    def __init__(self, handler: Handler, max_body_bytes: int) -> None:
+    def __init__(self, handler: Answering, max_body_bytes: int) -> None:
         super().__init__(handler, request_factory=self._request)
         self._max_body_bytes: Final = max_body_bytes
 
@@ -126,7 +132,7 @@ class JsonConnection(web.RequestHandler):
             raise ConnectionError("an answer has begun already")
         reason = (message or "").strip().partition("\n")[0][:LONGEST_REASON]
         text = f"this is not HTTP: {reason.rstrip(':')}" if status < 500 else "internal error"
-        response = refusal(status, HttpError(status, text))
+        response = problem(status, HttpError(status, text))
         response.force_close()
         return response
 
@@ -171,26 +177,6 @@ def refuse_expectations(request: web.BaseRequest) -> None:
         raise HttpError(417, "the Expect header may only say 100-continue")
 
 
-def query_of(request: web.BaseRequest, known: tuple[str, ...]) -> dict[str, str]:
-    """The parameters of a request, whatever their bytes.
-
-    Raises:
-        ArgumentError: for one that is not known, or comes twice.
-    """
-    found: dict[str, str] = {}
-    for piece in request.rel_url.raw_query_string.split("&"):
-        if not piece:
-            continue
-        raw_name, _, raw_value = piece.replace("+", " ").partition("=")
-        name = text_of(unquote_to_bytes(bytes_of(raw_name)))
-        if name not in known:
-            raise ArgumentError(f"no parameter is called '{name}': {', '.join(known)}")
-        if name in found:
-            raise ArgumentError(f"the parameter '{name}' is given twice")
-        found[name] = text_of(unquote_to_bytes(bytes_of(raw_value)))
-    return found
-
-
 def dumped(document: object) -> bytes:
     """A document as the bytes of its JSON."""
     text = json.dumps(document, ensure_ascii=False, separators=(",", ":"))
@@ -208,9 +194,46 @@ def json_response(body: bytes, status: int = 200, **headers: str) -> web.Respons
     )
 
 
-def refusal(status: int, error: CacheStormError, **headers: str) -> web.Response:
-    """An error as a response."""
-    return json_response(dumped(error_document(error)), status, **headers)
+def problem(
+    status: int,
+    error: CacheStormError,
+    headers: dict[str, str] | None = None,
+    **members: object,
+) -> web.Response:
+    """An error as a response.
+
+    Args:
+        members: what else the problem tells.
+    """
+    return problem_of(status, error_document(error) | members, headers)
+
+
+def problem_of(
+    status: int, members: dict[str, object], headers: dict[str, str] | None = None
+) -> web.Response:
+    """What a refusal consists of, as a response.
+
+    Args:
+        members: `error`, as commands answer it, and what else is told.
+    """
+    error = members["error"]
+    assert isinstance(error, dict)
+    document: dict[str, object] = {
+        "type": "about:blank",
+        "title": _title(status),
+        "status": status,
+        "detail": error["message"],
+    }
+    response = json_response(dumped(document | members), status, **(headers or {}))
+    response.content_type = PROBLEM
+    return response
+
+
+def _title(status: int) -> str:
+    try:
+        return HTTPStatus(status).phrase
+    except ValueError:
+        return "Error"
 
 
 async def joined(documents: list[dict[str, object]]) -> bytes:

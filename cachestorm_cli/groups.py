@@ -1,0 +1,85 @@
+"""Groups: the tools of the command line, and every command of the server behind them.
+
+Called by Typer; asks `calls`, which is imported only when a name is no tool's.
+
+1. A tool wins over a command of the same name; `cachestorm cli NAME` always sends it.
+2. A group of tools also takes the subcommands of the command of its name: `config get`.
+3. Help lists the tools; completion knows the commands too.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import typer
+from typer.core import TyperCommand, TyperGroup
+from typer.main import get_command
+
+# where the words of a command are kept until it runs
+_NAME = "words"
+
+
+class CommandGroup(TyperGroup):
+    """Tools, and commands of the server for every other name."""
+
+    @property
+    def _prefix(self) -> str:
+        """Of what container the commands are; empty at the top."""
+        return "" if self.name in (None, "cachestorm") else f"{self.name} "
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        """A tool, else the command of that name, else None."""
+        tool = super().get_command(ctx, cmd_name)
+        if tool is not None:
+            return tool
+        from cachestorm_cli.calls import is_command
+
+        name = self._prefix + cmd_name
+        return command_named(name) if is_command(name) else None
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """The tools; when a shell asks, the commands too."""
+        tools = super().list_commands(ctx)
+        if not ctx.resilient_parsing:
+            return tools
+        from cachestorm_cli.calls import names, subcommands_of
+
+        others = subcommands_of(self._prefix.strip()) if self._prefix else names()
+        return [*tools, *(name for name in others if name not in tools)]
+
+
+class _Call(TyperCommand):
+    """A command of the server; reads its words itself."""
+
+    def shell_complete(self, ctx: Any, incomplete: str) -> Any:
+        """What a word may be completed to; options too, which are not Typer's."""
+        return self.params[0].shell_complete(ctx, incomplete)
+
+
+def command_named(name: str) -> TyperCommand:
+    """A subcommand that sends the command of this name."""
+    from cachestorm_cli.calls import complete, run, summary_of
+
+    def suggest(ctx: typer.Context, incomplete: str) -> list[tuple[str, str]]:
+        return complete(name, ctx.params.get(_NAME) or [], incomplete)
+
+    # not in an annotation, which Typer evaluates where `suggest` is not known
+    argument = typer.Argument(None, metavar="[ARG]...", autocompletion=suggest)
+
+    def call(words: list[str] | None = argument) -> None:
+        raise typer.Exit(run(name, words or []))
+
+    made = typer.Typer(add_completion=False, rich_markup_mode=None)
+    made.command(
+        name.rpartition(" ")[2],
+        cls=_Call,
+        help=summary_of(name),
+        add_help_option=False,
+        context_settings={
+            "ignore_unknown_options": True,
+            "allow_interspersed_args": False,
+        },
+    )(call)
+    command = get_command(made)
+    assert isinstance(command, TyperCommand)
+    return command

@@ -1,0 +1,368 @@
+"""The sections of the configuration: every setting, once.
+
+Read by the configuration, which fills them; by the commands that print a file, a table or a
+schema; and by the parts of the server that go by them. A setting is one annotated attribute
+below: its name is its key in the file, its default is the default, its `Spec` says the rest.
+
+1. A setting whose feature is not built yet may be given at its default, so that a file
+   written for later still works; anything else is refused, never ignored.
+2. Whatever a user of CacheStorm in Go may have in a file is here, or in `ALIASES`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, is_dataclass
+from functools import cache
+from types import MappingProxyType
+from typing import Annotated, Final, cast, get_args, get_type_hints
+
+from cachestorm.cache import DEFAULT_POLICY
+from cachestorm.eviction.sampled import SAMPLE_SIZE
+from cachestorm_server.setting_kinds import (
+    ADDRESSES,
+    COUNT,
+    DURATION_MS,
+    DURATION_S,
+    DURATION_US,
+    FILE,
+    LIMIT,
+    MODE,
+    NAME,
+    PATH,
+    PERCENT,
+    POLICY,
+    PORT,
+    SAMPLES,
+    SECRET,
+    SIZE,
+    SWITCH,
+    TEXT,
+    WORD,
+    WORDS,
+    Kind,
+    one_of,
+    table_of,
+    whole,
+)
+from cachestorm_server.settings import CLIENT_AUTH, DEFAULT_PORT
+
+DEFAULT_HTTP_PORT: Final = 9090
+LEVELS: Final = ("debug", "info", "warn", "warning", "error")
+FORMATS: Final = ("console", "json")
+STREAMS: Final = ("stdout", "stderr")
+
+Dotted = tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Spec:
+    """How a setting is read, and what it is for.
+
+    Attributes:
+        kind: what it may be.
+        meaning: one line for people, without a period.
+        awaits: what is missing before it may be anything but its default; or empty.
+        live: a reload changes it in the running server.
+    """
+
+    kind: Kind
+    meaning: str
+    awaits: str = ""
+    live: bool = False
+
+
+def _live(kind: Kind, meaning: str) -> Spec:
+    return Spec(kind, meaning, live=True)
+
+
+_BUFFERS: Final = "choosing the size of buffers, which is up to the event loop,"
+
+
+@dataclass(frozen=True, slots=True)
+class ServerConfig:
+    """The RESP endpoint."""
+
+    bind: Annotated[tuple[str, ...], Spec(ADDRESSES, "addresses to listen on")] = ("127.0.0.1",)
+    port: Annotated[int, Spec(PORT, "of RESP; 0: any free one")] = DEFAULT_PORT
+    unixsocket: Annotated[str, Spec(FILE, "path of a socket of Unix to listen on as well")] = ""
+    unixsocketperm: Annotated[
+        str, Spec(MODE, "who may open it, as `chmod` takes it, in quotes")
+    ] = "0700"
+    max_connections: Annotated[int, _live(COUNT, "RESP clients at a time")] = 10_000
+    protected_mode: Annotated[
+        bool, _live(SWITCH, "without a password, let in only clients of this host")
+    ] = True
+    timeout: Annotated[
+        int, _live(DURATION_S, "a client idle for longer is disconnected; 0: never")
+    ] = 0
+    write_timeout: Annotated[
+        int,
+        _live(
+            DURATION_S,
+            "a client that takes nothing of its replies for longer is disconnected; 0: never",
+        ),
+    ] = 0
+    tcp_keepalive: Annotated[
+        int, _live(DURATION_S, "how often the system asks a silent client's host; 0: never")
+    ] = 300
+    read_buffer_size: Annotated[
+        int, Spec(SIZE, "known from CacheStorm in Go; without effect", _BUFFERS)
+    ] = 4096
+    write_buffer_size: Annotated[
+        int, Spec(SIZE, "known from CacheStorm in Go; without effect", _BUFFERS)
+    ] = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class TlsConfig:
+    """TLS: for RESP on a port of its own, for HTTP instead of what can be overheard."""
+
+    port: Annotated[int, Spec(PORT, "of RESP over TLS; 0: none")] = 0
+    http: Annotated[bool, Spec(SWITCH, "the HTTP endpoint speaks HTTPS")] = False
+    cert_file: Annotated[str, _live(FILE, "the certificate, with what signed it, in PEM")] = ""
+    key_file: Annotated[str, _live(FILE, "its key, in PEM, without a password")] = ""
+    ca_file: Annotated[str, _live(FILE, "who signs certificates of clients, in PEM")] = ""
+    client_auth: Annotated[
+        str,
+        _live(
+            one_of(CLIENT_AUTH),
+            "`optional`: certificates of clients are checked; `required`: all need one",
+        ),
+    ] = "none"
+
+
+@dataclass(frozen=True, slots=True)
+class MemoryConfig:
+    """The limits of the whole cache; 0: none."""
+
+    max_memory: Annotated[int, _live(SIZE, "limit of the whole cache; 0: none")] = 0
+    max_entries: Annotated[int, _live(LIMIT, "limit in keys; 0: none")] = 0
+    max_reply: Annotated[
+        int,
+        _live(
+            SIZE,
+            "what one reply may hold, where it can be more than all that is stored; 0: as much "
+            "as `max_memory` (at least 64 MiB), or 1 GiB without it",
+        ),
+    ] = 0
+    eviction_policy: Annotated[
+        str, _live(POLICY, "what is evicted at a limit: a name from [eviction](eviction.md)")
+    ] = DEFAULT_POLICY
+    pressure_warning: Annotated[
+        int, _live(PERCENT, "the log warns when so many percent of `max_memory` are used")
+    ] = 70
+    pressure_critical: Annotated[
+        int, _live(PERCENT, "the log warns again when it is so many percent")
+    ] = 85
+    eviction_sample_size: Annotated[
+        int, _live(SAMPLES, "entries drawn for a victim, by policies that sample")
+    ] = SAMPLE_SIZE
+
+
+@dataclass(frozen=True, slots=True)
+class NamespaceConfig:
+    """One namespace; 0: no time to live, no quota."""
+
+    default_ttl: Annotated[
+        int, _live(DURATION_MS, "of new keys that are written without one; 0: none")
+    ] = 0
+    max_memory: Annotated[int, _live(SIZE, "quota of the namespace; 0: none")] = 0
+
+
+@dataclass(frozen=True, slots=True)
+class HttpConfig:
+    """The HTTP endpoint."""
+
+    enabled: Annotated[bool, Spec(SWITCH, "opens the HTTP endpoint")] = True
+    port: Annotated[int, Spec(PORT, "of HTTP; 0: any free one")] = DEFAULT_HTTP_PORT
+    bind: Annotated[
+        tuple[str, ...], Spec(WORDS, "addresses of HTTP, where not those of RESP")
+    ] = ()
+    max_body: Annotated[int, Spec(SIZE, "the largest request; 0: no limit")] = 16 * 1024 * 1024
+    hosts: Annotated[
+        tuple[str, ...], Spec(WORDS, "names that HTTP may be called by without a password")
+    ] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterConfig:
+    """Many nodes. Read and checked; nothing of it has an effect while it is off."""
+
+    enabled: Annotated[bool, Spec(SWITCH, "joins other nodes", "the cluster")] = False
+    node_name: Annotated[str, Spec(TEXT, "what other nodes call this one")] = ""
+    bind_addr: Annotated[str, Spec(TEXT, "where other nodes come in")] = "0.0.0.0"
+    bind_port: Annotated[int, Spec(PORT, "the port they come in at")] = 7946
+    advertise_addr: Annotated[str, Spec(TEXT, "what others are told, if not `bind_addr`")] = ""
+    advertise_port: Annotated[int, Spec(PORT, "likewise, if not `bind_port`; 0: the same")] = 0
+    seeds: Annotated[tuple[str, ...], Spec(WORDS, "nodes that are asked first")] = ()
+    replicas: Annotated[int, Spec(LIMIT, "copies of each key besides the first")] = 1
+    replication_backlog: Annotated[int, Spec(LIMIT, "writes kept for a late replica")] = 10_000
+    migration_batch_size: Annotated[int, Spec(COUNT, "keys moved at a time")] = 100
+    gossip_interval: Annotated[int, Spec(DURATION_MS, "between two rounds of news")] = 200
+    probe_interval: Annotated[int, Spec(DURATION_MS, "between two questions to a node")] = 1000
+    probe_timeout: Annotated[int, Spec(DURATION_MS, "for the answer")] = 500
+    suspicion_mult: Annotated[int, Spec(COUNT, "how patient others are with a silent node")] = 4
+
+
+@dataclass(frozen=True, slots=True)
+class PersistenceConfig:
+    """Snapshot and journal."""
+
+    enabled: Annotated[bool, Spec(SWITCH, "keeps the cache over a restart")] = False
+    aof: Annotated[
+        bool, Spec(SWITCH, "keeps a journal of writes", "a snapshot without a journal")
+    ] = True
+    aof_sync: Annotated[
+        str, Spec(one_of(("always", "everysec", "no")), "when writes reach the disk")
+    ] = "everysec"
+    snapshot_interval: Annotated[int, Spec(DURATION_MS, "between two snapshots")] = 300_000
+    data_dir: Annotated[str, Spec(NAME, "the directory")] = "/var/lib/cachestorm"
+    max_aof_size: Annotated[int, Spec(SIZE, "a longer journal asks for a snapshot")] = 1 << 30
+
+
+@dataclass(frozen=True, slots=True)
+class StatsConfig:
+    """The counters and times of commands."""
+
+    enabled: Annotated[
+        bool, _live(SWITCH, "counts and times commands, for INFO and LATENCY")
+    ] = True
+
+
+@dataclass(frozen=True, slots=True)
+class MetricsConfig:
+    """What Prometheus reads from the HTTP endpoint."""
+
+    enabled: Annotated[bool, Spec(SWITCH, "what Prometheus reads")] = True
+    path: Annotated[str, Spec(PATH, "where the metrics are")] = "/metrics"
+    namespaces: Annotated[
+        int, Spec(LIMIT, "how many of the largest have series of their own")
+    ] = 100
+    hot_keys: Annotated[int, Spec(LIMIT, "how many of the hottest have a series; 0: none")] = 10
+
+
+@dataclass(frozen=True, slots=True)
+class AuthConfig:
+    """The password that every endpoint asks for when enabled."""
+
+    enabled: Annotated[
+        bool,
+        _live(SWITCH, "asks for the password; on by itself when the environment sets one"),
+    ] = False
+    password: Annotated[str, _live(SECRET, "the password")] = field(default="", repr=False)
+    password_file: Annotated[
+        str, _live(TEXT, "a file that holds it instead, such as a Docker secret")
+    ] = ""
+
+
+@dataclass(frozen=True, slots=True)
+class SlowlogConfig:
+    """The log of slow commands."""
+
+    enabled: Annotated[bool, _live(SWITCH, "whether slow calls are kept for `SLOWLOG GET`")] = (
+        True
+    )
+    threshold: Annotated[int, _live(DURATION_US, "which calls are slow; 0: all")] = 10_000
+    max_entries: Annotated[int, _live(whole(0, 2**31 - 1), "how many of them are kept")] = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class PluginsConfig:
+    """The plugins that come with the server; others bring their own settings."""
+
+    stats: StatsConfig = field(default_factory=StatsConfig)
+    metrics: MetricsConfig = field(default_factory=MetricsConfig)
+    auth: AuthConfig = field(default_factory=AuthConfig)
+    slowlog: SlowlogConfig = field(default_factory=SlowlogConfig)
+
+
+@dataclass(frozen=True, slots=True)
+class LoggingConfig:
+    """The server's log."""
+
+    level: Annotated[str, _live(one_of(LEVELS), "debug, info, warn or error")] = "info"
+    format: Annotated[str, _live(one_of(FORMATS), "console, or json: an object a line")] = (
+        "console"
+    )
+    output: Annotated[
+        str,
+        _live(
+            NAME,
+            "stdout, stderr, or the path of a file, which may be moved away (logrotate) and is "
+            "then made anew",
+        ),
+    ] = "stdout"
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """All of it.
+
+    Attributes:
+        namespaces: by name.
+        parameters: of CONFIG SET that have no setting of their own, by name.
+        file: where it was read from; empty without a file.
+        origins: where each setting that was given came from.
+    """
+
+    server: ServerConfig = field(default_factory=ServerConfig)
+    tls: TlsConfig = field(default_factory=TlsConfig)
+    memory: MemoryConfig = field(default_factory=MemoryConfig)
+    http: HttpConfig = field(default_factory=HttpConfig)
+    cluster: ClusterConfig = field(default_factory=ClusterConfig)
+    persistence: PersistenceConfig = field(default_factory=PersistenceConfig)
+    plugins: PluginsConfig = field(default_factory=PluginsConfig)
+    logging: LoggingConfig = field(default_factory=LoggingConfig)
+    parameters: Annotated[
+        Mapping[str, str],
+        _live(table_of(WORD), "parameters of CONFIG SET that have no setting of their own"),
+    ] = field(default_factory=lambda: MappingProxyType({}))
+    namespaces: Mapping[str, NamespaceConfig] = field(
+        default_factory=lambda: MappingProxyType({})
+    )
+    file: str = ""
+    origins: Mapping[Dotted, str] = field(
+        default_factory=lambda: MappingProxyType({}), compare=False, repr=False
+    )
+
+    @property
+    def password(self) -> str:
+        """What clients have to give; empty when nothing is asked."""
+        return self.plugins.auth.password if self.plugins.auth.enabled else ""
+
+
+# Another name of a setting, and the setting.
+ALIASES: Final[Mapping[Dotted, Dotted]] = MappingProxyType(
+    {
+        ("server", "read_timeout"): ("server", "timeout"),
+        ("plugins", "metrics", "port"): ("http", "port"),
+    }
+)
+
+
+@cache
+def keys() -> Mapping[Dotted, Spec]:
+    """Every setting but those of namespaces, by path."""
+    return MappingProxyType(dict(leaves(Config, ())))
+
+
+def leaves(section: type, path: Dotted) -> Iterator[tuple[Dotted, Spec]]:
+    """The settings of a section, and of those within it."""
+    for name, hint in get_type_hints(section, include_extras=True).items():
+        inner = (*path, name)
+        if is_dataclass(hint):
+            yield from leaves(cast(type, hint), inner)
+        else:
+            # of Annotated: the type, then what was said about it
+            for said in get_args(hint)[1:]:
+                if isinstance(said, Spec):
+                    yield inner, said
+
+
+def value_at(config: object, path: Dotted) -> object:
+    """The value of a setting."""
+    value = config
+    for name in path:
+        value = getattr(value, name)
+    return value

@@ -1,0 +1,204 @@
+"""Reloading: what a configuration that was read again changes in the running server.
+
+Called by the application for SIGHUP. A setting that can change while the server runs is
+marked as live where it is declared, and has one line in `SETTERS`.
+
+1. Compared are the configurations, not what the server does now: what CONFIG SET has changed
+   stays as long as the file says the same as before.
+2. Certificates are read again by every reload, under whatever names.
+3. What cannot change is said, and stays as it was, until the next start.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Final
+
+from cachestorm.cache import Cache
+from cachestorm_server.config_output import value_text
+from cachestorm_server.config_sections import Config, Dotted, NamespaceConfig, keys, value_at
+from cachestorm_server.configuration import set_parameters
+from cachestorm_server.descriptors import make_room
+from cachestorm_server.log_lines import set_up
+
+if TYPE_CHECKING:
+    from cachestorm_server.app import Application
+    from cachestorm_server.tls import TlsFiles
+
+_log = logging.getLogger("cachestorm")
+
+Setter = Callable[["Application", Config], None]
+
+
+def limit_clients(application: Application, config: Config) -> None:
+    """Admits as many clients as were asked for, or as the system has descriptors for."""
+    wanted = config.server.max_connections
+    fit = make_room(wanted)
+    if fit < wanted:
+        _log.warning(
+            "room for %d clients instead of %d (server.max_connections): "
+            "the limit of open files (ulimit -n) is too low",
+            fit,
+            wanted,
+        )
+    application.resp.settings.max_clients = fit
+
+
+def _protect(application: Application, config: Config) -> None:
+    application.resp.settings.protected_mode = config.server.protected_mode
+
+
+def _time_out(application: Application, config: Config) -> None:
+    settings = application.resp.settings
+    settings.timeout_s = config.server.timeout
+    settings.write_timeout_s = config.server.write_timeout
+    settings.keepalive_s = config.server.tcp_keepalive
+
+
+def _limit_memory(application: Application, config: Config) -> None:
+    application.cache.max_memory = config.memory.max_memory
+
+
+def _limit_entries(application: Application, config: Config) -> None:
+    application.cache.max_entries = config.memory.max_entries or None
+
+
+def _limit_replies(application: Application, config: Config) -> None:
+    application.cache.max_reply = config.memory.max_reply or None
+
+
+def _choose_policy(application: Application, config: Config) -> None:
+    application.cache.policy = config.memory.eviction_policy
+
+
+def _choose_sample(application: Application, config: Config) -> None:
+    application.cache.sample_size = config.memory.eviction_sample_size
+
+
+def _watch_memory(application: Application, config: Config) -> None:
+    settings = application.resp.settings
+    settings.pressure_warning = config.memory.pressure_warning
+    settings.pressure_critical = config.memory.pressure_critical
+
+
+def _ask_for_password(application: Application, config: Config) -> None:
+    application.resp.endpoint.users.set_password(config.password)
+
+
+def _count(application: Application, config: Config) -> None:
+    application.resp.endpoint.statistics.count(config.plugins.stats.enabled)
+
+
+def _note_slow_calls(application: Application, config: Config) -> None:
+    slow_log = config.plugins.slowlog
+    statistics = application.resp.endpoint.statistics
+    statistics.log_slower_than(slow_log.threshold if slow_log.enabled else -1)
+    statistics.keep_slow(slow_log.max_entries)
+
+
+def _write_log(application: Application, config: Config) -> None:
+    set_up(config.logging)
+
+
+def _set_parameters(application: Application, config: Config) -> None:
+    set_parameters(application.resp.endpoint, config.parameters)
+
+
+def tls_files(config: Config) -> TlsFiles:
+    """The files of certificates and keys."""
+    from cachestorm_server.tls import TlsFiles
+
+    tls = config.tls
+    return TlsFiles(tls.cert_file, tls.key_file, tls.ca_file, tls.client_auth)
+
+
+def _take_certificates(application: Application, config: Config) -> None:
+    if application.tls is not None:
+        application.tls.take(tls_files(config))
+
+
+SETTERS: Final[dict[Dotted, Setter]] = {
+    ("server", "max_connections"): limit_clients,
+    ("server", "protected_mode"): _protect,
+    ("server", "timeout"): _time_out,
+    ("server", "write_timeout"): _time_out,
+    ("server", "tcp_keepalive"): _time_out,
+    ("tls", "cert_file"): _take_certificates,
+    ("tls", "key_file"): _take_certificates,
+    ("tls", "ca_file"): _take_certificates,
+    ("tls", "client_auth"): _take_certificates,
+    ("memory", "max_memory"): _limit_memory,
+    ("memory", "max_entries"): _limit_entries,
+    ("memory", "max_reply"): _limit_replies,
+    ("memory", "eviction_policy"): _choose_policy,
+    ("memory", "pressure_warning"): _watch_memory,
+    ("memory", "pressure_critical"): _watch_memory,
+    ("memory", "eviction_sample_size"): _choose_sample,
+    ("plugins", "stats", "enabled"): _count,
+    ("plugins", "auth", "enabled"): _ask_for_password,
+    ("plugins", "auth", "password"): _ask_for_password,
+    ("plugins", "auth", "password_file"): _ask_for_password,
+    ("plugins", "slowlog", "enabled"): _note_slow_calls,
+    ("plugins", "slowlog", "threshold"): _note_slow_calls,
+    ("plugins", "slowlog", "max_entries"): _note_slow_calls,
+    ("logging", "level"): _write_log,
+    ("logging", "format"): _write_log,
+    ("logging", "output"): _write_log,
+    ("parameters",): _set_parameters,
+}
+
+
+def apply(application: Application, new: Config) -> None:
+    """Changes what can be changed, and says in the log what was and what cannot be.
+
+    Raises:
+        ConfigError: for certificates that are of no use, before anything else has changed, and
+            for a log that cannot be written.
+    """
+    old = application.config
+    changed: list[str] = []
+    fixed: list[str] = []
+    # files of the same names may have something new in them; and they may be refused
+    setters: dict[Setter, None] = {_take_certificates: None}
+    for path, spec in keys().items():
+        before, after = value_at(old, path), value_at(new, path)
+        if before == after:
+            continue
+        line = f"{'.'.join(path)}: {value_text(spec, before)} -> {value_text(spec, after)}"
+        setter = SETTERS.get(path)
+        if setter is None:
+            fixed.append(line)
+        else:
+            changed.append(line)
+            setters[setter] = None
+    for setter in setters:
+        setter(application, new)
+    changed += _set_namespaces(application, old, new)
+    for line in changed:
+        _log.info("reloaded: %s", line)
+    for line in fixed:
+        _log.warning("not reloaded, takes a restart: %s", line)
+    if not changed and not fixed:
+        _log.info("reloaded: nothing has changed")
+
+
+def _set_namespaces(application: Application, old: Config, new: Config) -> list[str]:
+    """Sets the limits of namespaces that have others than before."""
+    changed = []
+    nothing = NamespaceConfig()
+    for name in {**old.namespaces, **new.namespaces}:
+        limits = new.namespaces.get(name, nothing)
+        if limits != old.namespaces.get(name, nothing):
+            limit_namespace(application.cache, name, limits)
+            changed.append(f"namespaces.{name}")
+    return changed
+
+
+def limit_namespace(cache: Cache, name: str, limits: NamespaceConfig) -> None:
+    """Sets the limits of a namespace."""
+    cache.namespace(
+        name,
+        default_ttl=limits.default_ttl / 1000 if limits.default_ttl else 0,
+        max_memory=limits.max_memory,
+    )

@@ -1,0 +1,108 @@
+"""Access: who is let in to the HTTP endpoint. The only place where a request is authenticated.
+
+Called for each request before anything else of it is looked at.
+
+1. With a password, all that shows something of the cache asks for
+   `Authorization: Bearer <password>`.
+2. Without one, in protected mode, only this host is let in, and only by a name that no page of
+   a browser can have been loaded from: an address, localhost, or one of `hosts`.
+3. /health is always open, so that a probe needs no password.
+"""
+
+from __future__ import annotations
+
+import hmac
+from ipaddress import ip_address
+from typing import Final
+from urllib.parse import urlsplit
+
+from aiohttp import web
+
+from cachestorm.codec import bytes_of
+from cachestorm.errors import CacheStormError
+from cachestorm_server.admission import NotAuthenticatedError
+from cachestorm_server.net import is_this_host
+from cachestorm_server.settings import HEALTH_PATH, Settings
+
+
+class DeniedError(CacheStormError):
+    """A client from elsewhere, or by an unknown name, where there is no password."""
+
+    code = "DENIED"
+    http_status = 403
+
+
+class Access:
+    """Lets clients in, or not.
+
+    Args:
+        settings: of the RESP endpoint, whose password it is.
+        bind: the addresses of the HTTP endpoint.
+        hosts: names that it may be called by without a password.
+    """
+
+    def __init__(
+        self, settings: Settings, bind: tuple[str, ...], hosts: tuple[str, ...]
+    ) -> None:
+        self._settings: Final = settings
+        self._hosts: Final = hosts
+        self._is_on_loopback: Final = all(_is_loopback(host) for host in bind)
+
+    def admit(self, request: web.BaseRequest, is_open: bool) -> None:
+        """Refuses whom the rules at the top of this file keep out.
+
+        Args:
+            is_open: what is asked for shows nothing of the cache.
+
+        Raises:
+            NotAuthenticatedError: for a wrong or missing password.
+            DeniedError: without a password, for a client or a name from elsewhere.
+        """
+        if request.path == HEALTH_PATH:
+            return
+        password = self._settings.password
+        if password:
+            if is_open:
+                return
+            scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+            given = bytes_of(token.strip()) if scheme.lower() == "bearer" else b""
+            if not hmac.compare_digest(given, bytes_of(password)):
+                raise NotAuthenticatedError()
+            return
+        is_protected = self._settings.protected_mode
+        if is_protected and not is_this_host(_peer_of(request)):
+            raise DeniedError(
+                "no password is set, so only clients of this host are let in; set "
+                "plugins.auth, or server.protected_mode: false"
+            )
+        if is_protected or self._is_on_loopback:
+            name = request.headers.get("Host")
+            if name is not None and not _is_safe_name(name, self._hosts):
+                raise DeniedError(
+                    f"the Host header names {name!r}: without a password this endpoint is "
+                    "called by an address, by localhost, or by a name in http.hosts"
+                )
+
+
+def _peer_of(request: web.BaseRequest) -> object:
+    """The address of the client, as a socket tells it."""
+    return request.transport.get_extra_info("peername") if request.transport else None
+
+
+def _is_loopback(host: str) -> bool:
+    return host == "localhost" or is_this_host((host, 0))
+
+
+def _is_safe_name(host: str, known: tuple[str, ...]) -> bool:
+    """Whether a Host header cannot come from a page under somebody else's name."""
+    try:
+        name = urlsplit(f"//{host}").hostname or ""
+    except ValueError:
+        return False
+    if name == "localhost" or name.endswith(".localhost") or name in known:
+        return True
+    try:
+        ip_address(name)
+    except ValueError:
+        return False
+    return True

@@ -1,0 +1,210 @@
+"""The HTTP server: sockets, and what happens to each request in turn.
+
+Made by the application; calls aiohttp, and for each request `Access`, then the handler of its
+route. One server belongs to one running loop.
+
+1. Every refusal is a problem of RFC 9457, whatever was asked for.
+2. What a command would wait for, such as the end of CLIENT PAUSE, a path waits for too.
+3. A POST is JSON by its Content-Type, which a page of another origin may not send unasked.
+   A page may that is of one of `cors_origins`; by default of none.
+4. No GET changes anything.
+"""
+
+from __future__ import annotations
+
+import logging
+import socket
+from dataclasses import dataclass, field
+from ssl import SSLContext
+from typing import Final
+
+from aiohttp import web
+
+from cachestorm.errors import CacheStormError, ConfigError
+from cachestorm_server.admission import NotAuthenticatedError
+from cachestorm_server.endpoint import Endpoint
+from cachestorm_server.listening import BACKLOG, bound_sockets
+from cachestorm_server.metrics import CONTENT_TYPE, Metrics, MetricsSettings
+from cachestorm_server.settings import HTTP_PATHS
+from cachestorm_server.turns import end_of
+from cachestorm_server.web.access import Access
+from cachestorm_server.web.administration import Administration
+from cachestorm_server.web.commands import Commands
+from cachestorm_server.web.entries import Entries
+from cachestorm_server.web.events import Events
+from cachestorm_server.web.loop_lag import LoopLag
+from cachestorm_server.web.overview import Overview
+from cachestorm_server.web.pages import Pages
+from cachestorm_server.web.routes import Call, Route, Routes, declared_by, read_query
+from cachestorm_server.web.tags import Tags
+from cachestorm_server.web.wire import (
+    HttpError,
+    JsonServer,
+    problem,
+    refuse_expectations,
+)
+
+GRACE_S: Final = 2.0
+
+_log = logging.getLogger("cachestorm.http")
+
+
+@dataclass(frozen=True, slots=True)
+class HttpSettings:
+    """How one HTTP endpoint behaves.
+
+    Attributes:
+        port: 0: any free one.
+        max_body_bytes: the largest request.
+        hosts: names that the endpoint may be called by without a password.
+        metrics_path: empty: no metrics.
+        tls: what HTTPS is spoken with; None: HTTP.
+        sockets: that listen already, and are used instead of `bind` and `port`.
+        metrics: what is shown there.
+    """
+
+    bind: tuple[str, ...] = ("127.0.0.1",)
+    port: int = 9090
+    max_body_bytes: int = 16 * 1024 * 1024
+    hosts: tuple[str, ...] = ()
+    metrics_path: str = "/metrics"
+    tls: SSLContext | None = None
+    sockets: tuple[socket.socket, ...] = ()
+    metrics: MetricsSettings = field(default_factory=MetricsSettings)
+
+
+class HttpServer:
+    """Serves the cache of a RESP endpoint over HTTP.
+
+    Args:
+        endpoint: whose cache, registry, password and counters it shows.
+        settings: see there.
+
+    Raises:
+        ConfigError: when the path of the metrics is one of the endpoint's own.
+    """
+
+    def __init__(self, endpoint: Endpoint, settings: HttpSettings | None = None) -> None:
+        self.settings: Final = settings or HttpSettings()
+        self._endpoint: Final = endpoint
+        self._access: Final = Access(endpoint.settings, self.settings.bind, self.settings.hosts)
+        self._commands: Final = Commands(endpoint, self.settings.max_body_bytes)
+        self._lag: Final = LoopLag()
+        self._metrics: Final = Metrics(
+            endpoint,
+            self.settings.metrics,
+            lambda: self._commands.json.commands,
+            self._lag.most_s,
+        )
+        self._events: Final = Events(endpoint, self._commands)
+        self._routes: Final = self._collected()
+        self._runner: web.ServerRunner | None = None
+        self._port = self.settings.port
+
+    @property
+    def port(self) -> int:
+        """The TCP port; the real one once started on port 0."""
+        return self._port
+
+    async def start(self) -> None:
+        """Listens.
+
+        Raises:
+            OSError: when an address cannot be bound; nothing is left open.
+        """
+        server = JsonServer(self._serve, self.settings.max_body_bytes)
+        runner = web.ServerRunner(server, shutdown_timeout=GRACE_S)
+        await runner.setup()
+        try:
+            inherited = list(self.settings.sockets)
+            for bound in inherited or await bound_sockets(self.settings.bind, self._port):
+                await web.SockSite(
+                    runner, bound, backlog=BACKLOG, ssl_context=self.settings.tls
+                ).start()
+            self._port = runner.addresses[0][1]
+        except BaseException:
+            await runner.cleanup()
+            raise
+        self._runner = runner
+        self._lag.begin()
+        _log.debug("HTTP on %s port %d", ", ".join(self.settings.bind), self._port)
+
+    async def stop(self) -> None:
+        """Stops listening; answers under way have a moment to finish."""
+        self._events.close()
+        self._lag.end()
+        if self._runner is not None:
+            runner, self._runner = self._runner, None
+            await runner.cleanup()
+        self._commands.close()
+
+    async def __aenter__(self) -> HttpServer:
+        await self.start()
+        return self
+
+    async def __aexit__(self, *exc_info: object) -> None:
+        await self.stop()
+
+    def _collected(self) -> Routes:
+        """The routes of all parts."""
+        routes = Routes()
+        parts: list[object] = [
+            self._commands,
+            Overview(self._endpoint),
+            Entries(self._endpoint, self._commands, self.settings.max_body_bytes),
+            Tags(self._endpoint, self._commands),
+            Administration(self._endpoint, self._commands),
+            self._events,
+            Pages(self._endpoint.registry, lambda: self._routes.all),
+        ]
+        for part in parts:
+            for route, handler in declared_by(part):
+                routes.add(route, handler)
+        metrics_path = self.settings.metrics_path
+        if metrics_path in HTTP_PATHS:
+            raise ConfigError(
+                f"plugins.metrics.path: {metrics_path} is taken by the HTTP endpoint"
+            )
+        if metrics_path:
+            summary = "Counters for Prometheus."
+            route = Route("GET", metrics_path, summary, "overview", media="text/plain")
+            routes.add(route, self._show_metrics)
+        return routes
+
+    async def _serve(self, request: web.BaseRequest) -> web.StreamResponse:
+        """Lets a request in, and turns whatever goes wrong into a problem."""
+        try:
+            methods, segments = self._routes.find(request.rel_url.raw_path)
+            method = "GET" if request.method == "HEAD" else request.method
+            found = methods.get(method)
+            self._access.admit(request, found is not None and found[0].is_open)
+            refuse_expectations(request)
+            if not methods:
+                raise HttpError(404, f"Not Found: {request.method} {request.path}")
+            if found is None:
+                refused = HttpError(405, f"Method Not Allowed: {request.method} {request.path}")
+                allowed = [*methods, "HEAD"] if "GET" in methods else list(methods)
+                return problem(refused.status, refused, {"Allow": ", ".join(sorted(allowed))})
+            route, handler = found
+            call = Call(request, segments, read_query(request, route.parameters))
+            if route.acts_as:
+                plan = self._endpoint.registry.resolve([route.acts_as])
+                while self._endpoint.pause.holds(plan):
+                    await end_of(self._endpoint.pause)
+            return await handler(call)
+        except HttpError as error:
+            return problem(error.status, error)
+        except NotAuthenticatedError as error:
+            self._endpoint.wrong_passwords += 1
+            self._endpoint.last_guesser = request.remote or ""
+            challenge = {"WWW-Authenticate": 'Bearer realm="cachestorm"'}
+            return problem(error.http_status, error, challenge)
+        except CacheStormError as error:
+            return problem(error.http_status, error)
+        except Exception:
+            _log.exception("%s %s failed", request.method, request.path)
+            return problem(500, CacheStormError("internal error"))
+
+    async def _show_metrics(self, call: Call) -> web.Response:
+        body = await self._metrics.exposition()
+        return web.Response(body=body, headers={"Content-Type": CONTENT_TYPE})

@@ -1,0 +1,63 @@
+"""Addresses: what a URL means, and what is said of one that is wrong."""
+
+from __future__ import annotations
+
+import pytest
+
+from cachestorm.errors import ConfigError
+from cachestorm_cli.addresses import Address, parse, resolve
+
+
+@pytest.mark.parametrize(
+    ("url", "address"),
+    [
+        ("redis://", Address()),
+        ("redis://db:7000/3", Address(host="db", port=7000, database=3)),
+        ("redis://db/blog", Address(host="db", namespace="blog")),
+        ("redis://ada:s%40@db", Address(host="db", username="ada", password="s@")),
+        ("redis://[::1]:1", Address(host="::1", port=1)),
+        ("unix:///run/c.sock?db=2", Address(scheme="unix", path="/run/c.sock", database=2)),
+        ("http://db", Address(scheme="http", host="db", port=9090)),
+        ("http://db/1", Address(scheme="http", host="db", port=9090, namespace="db1")),
+        (
+            "rediss://db?ca=a.pem&verify=no",
+            Address(scheme="rediss", host="db", tls={"ca": "a.pem", "verify": "no"}),
+        ),
+    ],
+)
+def test_a_url_says_where_to_go(url: str, address: Address) -> None:
+    assert address == parse(url)
+
+
+@pytest.mark.parametrize(
+    ("url", "reasons"),
+    [
+        ("localhost:6380", ["begins with one of redis://"]),
+        ("redis://db:seven?verify=no", ["port is a number", "?verify= means nothing"]),
+        ("rediss://db?verify=maybe&ka=x", ["verify= is yes or no", "?ka= means nothing"]),
+        ("unix://", ["needs a path"]),
+    ],
+)
+def test_all_that_is_wrong_with_a_url_is_said_at_once(url: str, reasons: list[str]) -> None:
+    with pytest.raises(ConfigError) as refused:
+        parse(url)
+    assert [reason for reason in reasons if reason not in str(refused.value)] == []
+
+
+def test_a_password_is_neither_shown_nor_in_the_repr() -> None:
+    address = parse("redis://ada:secret@db/blog")
+    assert "secret" not in repr(address) + address.url + address.shown
+
+
+def test_options_come_before_the_environment() -> None:
+    variables = {"CACHESTORM_URL": "redis://far:1/5", "CACHESTORM_AUTH_PASSWORD": "sesame"}
+    assert resolve(environment=variables).url == "redis://far:1/5"
+    assert resolve(port=7, environment=variables).url == "redis://127.0.0.1:7"
+    assert resolve(url="redis://near", environment=variables).url == "redis://near:6380"
+    assert resolve(environment=variables).password == "sesame"
+    assert resolve(namespace="blog", environment=variables).url == "redis://far:1/blog"
+
+
+def test_a_url_beside_a_host_is_refused() -> None:
+    with pytest.raises(ConfigError, match="leave out"):
+        resolve(url="redis://db", host="db")
