@@ -115,18 +115,6 @@ def check_allowed(
             raise ArgumentError("Replica can't interact with the keyspace")
 
 
-def check_busy(plan: Plan, occupant: Occupant | None, session_id: int) -> None:
-    """Refuses a request while a script keeps the endpoint for itself.
-
-    Raises:
-        BusyError: with Redis' text.
-    """
-    if occupant is None or occupant.session_id == session_id:
-        return
-    if not has_flag(plan, "allow_busy"):
-        raise BusyError(occupant.refusal)
-
-
 def has_flag(plan: Plan, flag: str) -> bool:
     """Whether a command is declared with a flag."""
     return flag in plan.declaration.flags.split()

@@ -16,11 +16,12 @@ from librt.time import time as wall_time
 from mypy_extensions import i64, mypyc_attr
 
 from cachestorm.cache import Cache
+from cachestorm.declare.plan import Plan
 from cachestorm.declare.registry import Registry
 from cachestorm.keyspace.store import rss_bytes
 from cachestorm.operations.long_command import LongCommand
 from cachestorm_server.acl.users import Users
-from cachestorm_server.admission import Occupant
+from cachestorm_server.admission import BusyError, Occupant, has_flag
 from cachestorm_server.notifications import Notifications
 from cachestorm_server.pause import Pause
 from cachestorm_server.settings import Settings
@@ -219,6 +220,18 @@ class Endpoint:
     def is_unusual(self) -> bool:
         """Whether something is going on that all sessions have to look after."""
         return bool(self.monitors) or self.pause.is_on or self.occupant is not None
+
+    def check_free(self, plan: Plan, session_id: int) -> None:
+        """Refuses a request while a script keeps the endpoint for itself.
+
+        Raises:
+            BusyError: with Redis' text.
+        """
+        occupant = self.occupant
+        if occupant is None or occupant.session_id == session_id:
+            return
+        if not has_flag(plan, "allow_busy"):
+            raise BusyError(occupant.refusal)
 
     def serve_others(self, occupant: Occupant) -> None:
         """Answers other clients for a moment: almost all that they ask is refused.

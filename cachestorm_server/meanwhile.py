@@ -8,8 +8,8 @@ the sockets of the clients by itself, and has their sessions answer, which refus
    read is still there, and what cannot be sent is left to it.
 2. A client is served if nothing is on its way to it or from it: not that of the script.
 3. A client that comes meanwhile is let in, and handed to the loop afterwards.
-4. A client that speaks TLS waits until the script has ended, or been killed by another.
-5. The loop is a selector's or uvloop's. On Windows there is neither, and clients wait.
+4. Who waits: clients with TLS, and all on Windows, whose loop is neither a selector's nor
+   uvloop's.
 """
 
 from __future__ import annotations
@@ -96,7 +96,7 @@ class Meanwhile:
     """Serves clients in the midst of a script.
 
     Args:
-        listeners: what new clients come by; asked when a script begins to take long.
+        listeners: what new clients come by without TLS.
         hand_over: gives a client that has come meanwhile to the loop, with what it has not
             taken.
     """
@@ -104,7 +104,7 @@ class Meanwhile:
     def __init__(
         self,
         endpoint: Endpoint,
-        listeners: Callable[[], Iterable[asyncio.Server]],
+        listeners: Iterable[asyncio.Server],
         hand_over: Callable[[Connection, HeldSocket], object],
     ) -> None:
         self._endpoint: Final = endpoint
@@ -139,7 +139,7 @@ class Meanwhile:
 
     def _look_around(self, selector: selectors.BaseSelector) -> None:
         """Notes who is there."""
-        for listener in self._listeners():
+        for listener in self._listeners:
             for given in listener.sockets:
                 # an object of its own, for the loop's does not accept
                 bound = socket.fromfd(given.fileno(), given.family, given.type)

@@ -264,12 +264,12 @@ class Connection(Carrier):
     # -- while a script keeps the loop: see meanwhile.py
 
     def descriptor(self) -> int:
-        """The number of the socket; -1 if there is none any more, or it carries TLS."""
+        """The number of the socket; -1 if there is none any more, or with TLS."""
         transport = self._transport
         if transport is None or transport.get_extra_info("sslcontext") is not None:
             return -1
-        opened = transport.get_extra_info("socket")
-        return -1 if opened is None else int(opened.fileno())
+        bound = transport.get_extra_info("socket")
+        return -1 if bound is None else int(bound.fileno())
 
     def is_at_rest(self) -> bool:
         """Whether the client can be answered out of turn: nothing else is on its way."""

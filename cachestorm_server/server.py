@@ -93,8 +93,8 @@ class RespServer:
         self.settings: Final = settings or Settings()
         self.endpoint: Final = Endpoint(cache, registry, self.settings)
         self._listeners: list[asyncio.Server] = []
-        # of these, how many speak plain RESP; the first
-        self._plain_count = 0
+        # those of them without TLS
+        self._plain: Final[list[asyncio.Server]] = []
         self._timers: list[asyncio.Task[None]] = []
         self._arriving: set[asyncio.Task[None]] = set()
         self._tell_from_tick = 0
@@ -119,9 +119,7 @@ class RespServer:
         settings = self.settings
         self.endpoint.wake = _waker(loop, self.endpoint.deliver)
         if sys.platform != "win32":
-            self.endpoint.meanwhile = Meanwhile(
-                self.endpoint, self._plain_listeners, self._take_over
-            )
+            self.endpoint.meanwhile = Meanwhile(self.endpoint, self._plain, self._take_over)
         self.endpoint.event_loop = type(loop).__module__.partition(".")[0]
         plain = settings.sockets or await bound_sockets(settings.bind, settings.port)
         settings.port = plain[0].getsockname()[1]
@@ -136,11 +134,11 @@ class RespServer:
             for bound in plain + over_tls:
                 bound.close()
             raise
-        self._plain_count = len(plain)
         for bound in plain:
-            self._listeners.append(
+            self._plain.append(
                 await loop.create_server(self._connect, sock=bound, backlog=BACKLOG)
             )
+        self._listeners.extend(self._plain)
         for bound in over_tls:
             self._listeners.append(
                 await loop.create_server(
@@ -168,6 +166,7 @@ class RespServer:
         for listener in self._listeners:
             listener.close()
         self._listeners = []
+        self._plain.clear()
         if self.settings.unix_socket:
             with suppress(OSError):
                 os.unlink(self.settings.unix_socket)
@@ -193,9 +192,6 @@ class RespServer:
     def _connect(self) -> asyncio.Protocol:
         # a Protocol by its methods, not by descent: see net.py
         return Connection(self.endpoint)  # type: ignore[return-value]
-
-    def _plain_listeners(self) -> list[asyncio.Server]:
-        return self._listeners[: self._plain_count]
 
     def _take_over(self, connection: Connection, transport: HeldSocket) -> None:
         """Gives the loop a client that has come while a script kept it."""

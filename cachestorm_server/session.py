@@ -40,13 +40,7 @@ from cachestorm.errors import ArityError, CacheStormError
 from cachestorm.operations.long_command import Unfinished
 from cachestorm_server.acl.enforcement import check, check_guarded, check_queued
 from cachestorm_server.acl.user import User
-from cachestorm_server.admission import (
-    NEVER_QUEUED,
-    SpeaksHttp,
-    check_allowed,
-    check_busy,
-    refuse_http,
-)
+from cachestorm_server.admission import NEVER_QUEUED, SpeaksHttp, check_allowed, refuse_http
 from cachestorm_server.endpoint import WAKE, Endpoint
 from cachestorm_server.long_runner import LongRunner
 from cachestorm_server.monitoring import set_monitor, show
@@ -270,7 +264,7 @@ class Session(LongRunner):
             )
             if self.limits is not None:
                 check_guarded(self, plan, args)
-            check_busy(plan, self.endpoint.occupant, self.id)
+            self.endpoint.check_free(plan, self.id)
         except CacheStormError as error:
             if transaction is not None:
                 transaction.refuse()

@@ -352,7 +352,6 @@ _NO_PAIRS: Final = "invalid numkeys value or out of range"
 _NO_TIMEOUT: Final = "timeout is not an integer or out of range"
 _NOT_POSITIVE: Final = "value is out of range, must be positive"
 _NO_COUNT: Final = "count should be greater than 0"
-_NO_ENTRY_COUNT: Final = "count should be greater than or equal to -1"
 _NO_INT: Final = "value is out of range, value must between -2147483648 and 2147483647"
 _NO_IDLENESS: Final = "Invalid IDLETIME value, must be >= 0"
 _NO_FREQUENCY: Final = "Invalid FREQ value, must be >= 0 and <= 255"
@@ -414,7 +413,7 @@ KINDS: Final = _tabulate(
         Integer("hit-frequency", NOT_AN_INTEGER, 0, 255, _NO_FREQUENCY),
         PromptInteger("protocol", "Protocol version is not an integer or out of range"),
         Integer("client-id", "client-id should be greater than 0", 1),
-        Integer("entry-count", _NO_ENTRY_COUNT, -1),
+        Integer("entry-count", "count should be greater than or equal to -1", -1),
         Integer("num-matches", "COUNT can't be negative", 0),
         Integer("len", "MAXLEN can't be negative", 0),
         Integer("bit-offset", NO_OFFSET, 0, FURTHEST_BIT),
