@@ -21,9 +21,12 @@ from typing import TYPE_CHECKING, Final
 
 from cachestorm import COMPILED, __version__
 from cachestorm.cache import Cache
+from cachestorm.declare.declaration import DECLARATIONS
+from cachestorm.declare.registry import Registry
 from cachestorm.errors import CacheStormError
 from cachestorm.sizes import human_bytes
 from cachestorm_server import log_lines
+from cachestorm_server.acl.users import Users
 from cachestorm_server.collection import Collection
 from cachestorm_server.config_sections import Config
 from cachestorm_server.configuration import set_parameters
@@ -93,6 +96,7 @@ def resp_settings(config: Config, tls: ServerContext | None = None) -> Settings:
         tls=tls if config.tls.port else None,
         tls_port=config.tls.port,
         password=config.password,
+        acl_file=config.acl.file,
         protected_mode=server.protected_mode,
         max_clients=server.max_connections,
         timeout_s=server.timeout,
@@ -122,7 +126,9 @@ class Application:
         self.cache: Final = make_cache(config) if cache is None else cache
         self._owns_cache: Final = cache is None
         self.tls: Final = make_tls(config)
-        self.resp: Final = RespServer(self.cache, resp_settings(config, self.tls))
+        registry = Registry(DECLARATIONS.without(config.acl.disabled_commands))
+        self.resp: Final = RespServer(self.cache, resp_settings(config, self.tls), registry)
+        self.resp.endpoint.users.logins.most = config.acl.max_failures
         self.http: HttpServer | None = None
         # of HTTP, if they are open already
         self.http_sockets: tuple[socket.socket, ...] = ()
@@ -136,7 +142,10 @@ class Application:
             ServeError: when one cannot be opened; nothing is left open.
         """
         server, http = self.config.server, self.config.http
+        users = self.resp.endpoint.users
         try:
+            if users.file:
+                _load(users)
             await _open(self.resp.start, "RESP", server.bind, server.port, "--port")
             if http.enabled:
                 self.http = _make_http(self)
@@ -301,6 +310,18 @@ def serve(config: Config, again: Callable[[], Config] | None = None) -> None:
         run_on_loop(run(config, again=again))
     except KeyboardInterrupt:
         pass
+
+
+def _load(users: Users) -> None:
+    """Reads the ACL file.
+
+    Raises:
+        ServeError: with all that is wrong with it.
+    """
+    try:
+        users.load()
+    except CacheStormError as error:
+        raise ServeError(f"acl.file is refused: {error}") from error
 
 
 async def _open(

@@ -19,6 +19,7 @@ from typing import Annotated, Final, cast, get_args, get_type_hints
 
 from cachestorm.cache import DEFAULT_POLICY
 from cachestorm.eviction.sampled import SAMPLE_SIZE
+from cachestorm_server.acl.logins import MOST_FAILURES
 from cachestorm_server.setting_kinds import (
     ADDRESSES,
     COUNT,
@@ -130,6 +131,22 @@ class TlsConfig:
             "`optional`: certificates of clients are checked; `required`: all need one",
         ),
     ] = "none"
+
+
+@dataclass(frozen=True, slots=True)
+class AclConfig:
+    """Users, and what none of them can do."""
+
+    file: Annotated[
+        str, Spec(FILE, "users, as lines of `ACL LIST`: [security](security.md)")
+    ] = ""
+    max_failures: Annotated[
+        int, _live(LIMIT, "wrong passwords in a row from one address; 0: any number")
+    ] = MOST_FAILURES
+    disabled_commands: Annotated[
+        tuple[str, ...],
+        Spec(WORDS, "commands that this server does not have: `flushall, debug`"),
+    ] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -311,6 +328,7 @@ class Config:
 
     server: ServerConfig = field(default_factory=ServerConfig)
     tls: TlsConfig = field(default_factory=TlsConfig)
+    acl: AclConfig = field(default_factory=AclConfig)
     memory: MemoryConfig = field(default_factory=MemoryConfig)
     http: HttpConfig = field(default_factory=HttpConfig)
     cluster: ClusterConfig = field(default_factory=ClusterConfig)

@@ -56,6 +56,10 @@ def _time_out(application: Application, config: Config) -> None:
     settings.keepalive_s = config.server.tcp_keepalive
 
 
+def _limit_failures(application: Application, config: Config) -> None:
+    application.resp.endpoint.users.logins.most = config.acl.max_failures
+
+
 def _limit_memory(application: Application, config: Config) -> None:
     application.cache.max_memory = config.memory.max_memory
 
@@ -128,6 +132,7 @@ SETTERS: Final[dict[Dotted, Setter]] = {
     ("tls", "key_file"): _take_certificates,
     ("tls", "ca_file"): _take_certificates,
     ("tls", "client_auth"): _take_certificates,
+    ("acl", "max_failures"): _limit_failures,
     ("memory", "max_memory"): _limit_memory,
     ("memory", "max_entries"): _limit_entries,
     ("memory", "max_reply"): _limit_replies,

@@ -44,8 +44,6 @@ from cachestorm_server.web.wire import (
 )
 
 NAMESPACE_HEADER: Final = "X-CacheStorm-Namespace"
-# under which name a request carries who asks
-VISITOR: Final = "visitor"
 LONGEST_PIPELINE: Final = 10_000
 NAMESPACE: Final = Parameter(
     NAMESPACE_HEADER, "The namespace; `default` if it is left out.", header=True
@@ -105,7 +103,7 @@ class Commands:
         """Runs many commands, in one step if that is asked for."""
         batch = read_batch(document, namespace)
         _check_length(batch.commands)
-        visitor = request.get(VISITOR)
+        visitor = client_of(request).visitor
         token = self._transactions.watch(batch, visitor)
         if batch.is_atomic:
             answers = await joined(await self._run_batch(batch, visitor))
@@ -151,7 +149,7 @@ class Commands:
         """Runs one command; other clients are served between the slices of a long one."""
         while True:
             try:
-                return self.json.answer(command, namespace, request.get(VISITOR))
+                return self.json.answer(command, namespace, client_of(request).visitor)
             except Held:
                 await end_of(self._endpoint.pause)
             except Pending as unfinished:

@@ -31,7 +31,7 @@ from cachestorm_server.turns import end_of
 from cachestorm_server.web import permissions
 from cachestorm_server.web.access import Access
 from cachestorm_server.web.administration import Administration
-from cachestorm_server.web.commands import VISITOR, Commands
+from cachestorm_server.web.commands import Commands
 from cachestorm_server.web.entries import Entries
 from cachestorm_server.web.events import Events
 from cachestorm_server.web.loop_lag import LoopLag
@@ -43,6 +43,7 @@ from cachestorm_server.web.tags import Tags
 from cachestorm_server.web.wire import (
     HttpError,
     JsonServer,
+    client_of,
     problem,
     refuse_expectations,
 )
@@ -200,7 +201,7 @@ class HttpServer:
             found = methods.get(method)
             visitor = self._access.admit(request, found is not None and found[0].is_open)
             # for what handlers run as commands
-            request[VISITOR] = visitor
+            client_of(request).visitor = visitor
             refuse_expectations(request)
             if not methods:
                 raise HttpError(404, f"Not Found: {request.method} {request.path}")
