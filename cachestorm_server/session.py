@@ -122,6 +122,7 @@ class Session(LongRunner):
             or self.is_subscribed()
             or bool(self.endpoint.monitors)
             or self.endpoint.pause.is_on
+            or self.endpoint.availability.is_limited
         )
         self._only_queues = (
             self.transaction is not None
@@ -272,6 +273,8 @@ class Session(LongRunner):
             )
             if self.limits is not None:
                 check_guarded(self, plan, args)
+            if self.endpoint.availability.is_limited:
+                self.endpoint.availability.check(plan, transaction)
         except CacheStormError as error:
             if transaction is not None:
                 transaction.refuse()
@@ -353,6 +356,8 @@ class Session(LongRunner):
         self.endpoint.commands += 1
         began_ns = statistics.begin(args)
         try:
+            if self.endpoint.availability.is_limited:
+                self.endpoint.availability.check(plan)
             reply = self._run(plan, args)
         except CacheStormError as error:
             self._count_refusal(statistics, error.resp, isinstance(error, ArityError))

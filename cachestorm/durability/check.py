@@ -47,27 +47,26 @@ def check(path: str, repair: bool) -> tuple[list[str], bool]:
 def _check(paths: list[str], repair: bool) -> tuple[list[str], bool]:
     lines: list[str] = []
     loading = Loading(Store(Clock(), 0, 0, "adaptive", 5, False), None)
-    with loading:
-        for place, path in enumerate(paths):
-            before = loading.frames
-            try:
-                segment = loading.read(path, place == len(paths) - 1)
-            except DamagedFileError as error:
-                lines.append(str(error))
-                if repair:
-                    lines += _cut(error, paths[place + 1 :])
-                return lines, repair
-            except DurabilityError as error:
-                if not isinstance(error.__cause__, CodecError):
-                    raise
-                lines.append(f"{error}")
-                return lines, False
-            lines.append(f"{path}: {loading.frames - before} frames")
-            if segment.tail is not None:
-                lines.append(
-                    f"{path}: a torn write of {segment.tail.lost} bytes at its end, offset "
-                    f"{segment.tail.offset}, which the next start cuts off"
-                )
+    for place, path in enumerate(paths):
+        before = loading.frames
+        try:
+            segment = loading.read(path, place == len(paths) - 1)
+        except DamagedFileError as error:
+            lines.append(str(error))
+            if repair:
+                lines += _cut(error, paths[place + 1 :])
+            return lines, repair
+        except DurabilityError as error:
+            if not isinstance(error.__cause__, CodecError):
+                raise
+            lines.append(f"{error}")
+            return lines, False
+        lines.append(f"{path}: {loading.frames - before} frames")
+        if segment.tail is not None:
+            lines.append(
+                f"{path}: a torn write of {segment.tail.lost} bytes at its end, offset "
+                f"{segment.tail.offset}, which the next start cuts off"
+            )
     lines.append("sound")
     return lines, True
 
