@@ -11,7 +11,7 @@ import shutil
 from typing import Final
 
 from cachestorm.clock import Clock
-from cachestorm.durability.directory import locked, segment_files
+from cachestorm.durability.directory import locked, may_be_torn, segment_files
 from cachestorm.durability.snapshot import Loading
 from cachestorm.errors import CodecError, DamagedFileError, DurabilityError
 from cachestorm.keyspace.store import Store
@@ -46,11 +46,15 @@ def check(path: str, repair: bool) -> tuple[list[str], bool]:
 
 def _check(paths: list[str], repair: bool) -> tuple[list[str], bool]:
     lines: list[str] = []
+    sizes = {os.path.basename(path): os.path.getsize(path) for path in paths}
+    open_ended = may_be_torn(paths, sizes)
     loading = Loading(Store(Clock(), 0, 0, "adaptive", 5, False), None)
     for place, path in enumerate(paths):
         before = loading.frames
         try:
-            segment = loading.read(path, place == len(paths) - 1)
+            segment = loading.read(path, path in open_ended)
+            if path.endswith("base") and not loading.is_complete:
+                raise segment.damaged("it ends before the snapshot does")
         except DamagedFileError as error:
             lines.append(str(error))
             if repair:

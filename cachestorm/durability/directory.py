@@ -35,6 +35,7 @@ from queue import Empty, SimpleQueue
 from typing import Final, NamedTuple, cast
 
 from cachestorm.durability.disk import DISK, Disk
+from cachestorm.durability.frames import HEADER
 from cachestorm.durability.journal import SYNCS, Journal
 from cachestorm.durability.segments import Segment
 from cachestorm.durability.snapshot import Loading, record_all, save
@@ -200,14 +201,18 @@ class DataDirectory:
         done = 0
         began_at = time.monotonic()
         self._base = path_of(self.path, 1, "journal")
+        open_ended = may_be_torn(current, sizes)
         for path in current:
             self._base = path
-            segment = Segment(path, loading.number, path == current[-1], disk)
+            segment = Segment(path, loading.number, path in open_ended, disk)
             for _ in loading.slices(segment):
                 at = done + segment.offset
                 self.progress = Progress(at, total, int(store.entry_count))
                 yield self.progress
             done += sizes[os.path.basename(path)]
+            if path.endswith("base") and not loading.is_complete:
+                # it was named so when it was complete, and on the disk
+                raise segment.damaged("it ends before the snapshot does")
             if segment.tail is not None:
                 self._cut(segment)
         loading.finish(goes_on=self._aof)
@@ -235,6 +240,7 @@ class DataDirectory:
         file = self._disk.open(segment.path)
         try:
             self._disk.truncate(file, tail.offset)
+            self._disk.sync(file)
         finally:
             self._disk.close(file)
 
@@ -386,7 +392,7 @@ class DataDirectory:
             journal.switch(begun)
         finally:
             store.leave()
-        record_all(store, journal)
+        record_all(store, journal, begun)
         journal.force()
         # others may have written after the end of the snapshot: whole frames
         self._complete_bytes = journal.size
@@ -563,6 +569,24 @@ def segment_files(path: str, disk: Disk = DISK) -> tuple[int, list[str], list[st
     current = [path_of(path, *each) for each in files if each[0] >= base]
     before = [path_of(path, *each) for each in files if each[0] < base]
     return files[-1][0] if files else 0, current, before
+
+
+def may_be_torn(current: list[str], sizes: dict[str, int]) -> list[str]:
+    """Of the files that count, those that were written to last.
+
+    Args:
+        sizes: bytes by name.
+
+    Returns:
+        The last one; and where nothing was written to that but its head, those before it as
+        well: it was begun, and then the disk has failed.
+    """
+    found: list[str] = []
+    for path in reversed(current):
+        found.append(path)
+        if sizes[os.path.basename(path)] > len(HEADER):
+            break
+    return found
 
 
 def path_of(folder: str, number: int, kind: str) -> str:

@@ -14,7 +14,7 @@ what it does is mostly the system's, which it reaches through `disk.py`.
    a read may be the first to notice, raises nothing.
 4. What is not known to be on the disk is kept in memory, up to MOST_UNSYNCED_BYTES, and forced
    when it is more: an `fsync` that has failed tells nothing of what it has lost, so all of that
-   is written again before the next one. Under `no`, where nothing is promised, it is not kept.
+   is written again before the next one.
 5. A server that answers many requests at once has them written together: within `hold` nothing
    of its thread is written, `flush` does it.
 6. A process that was forked has its parent's file, and never writes to it.
@@ -87,8 +87,6 @@ class Journal(Recording):
         self._unsynced_bytes = 0
         self._synced_bytes = 0
         self._written = number
-        # what is not kept was written
-        self._is_dirty = False
         # it may have lost what is not synced
         self._is_doubtful = False
         # the last frame that says so of those before it
@@ -170,11 +168,9 @@ class Journal(Recording):
         try:
             self._take(switch.path)
         except OSError as error:
-            # it goes on in the file that there is
-            self.visits.popleft()
-            raise DurabilityError(
-                f"{switch.path} cannot be written: {error.strerror}"
-            ) from error
+            # it goes on in the file that there is; who wanted the other one sees that
+            _log.error("%s cannot be written: %s", switch.path, error.strerror)
+            return
         self.path = switch.path
         self._disk.close(former)
 
@@ -192,12 +188,8 @@ class Journal(Recording):
             self._fail(error)
         self.size += len(data)
         self._unwritten = bytearray()
-        self._is_dirty = True
-        if self.sync != "no":
-            self._unsynced_bytes += len(data)
-            self._unsynced.append(data)
-        elif not self._unsynced:
-            self._synced_bytes = self.size
+        self._unsynced_bytes += len(data)
+        self._unsynced.append(data)
         self._written = number
         self._recover()
 
@@ -228,18 +220,17 @@ class Journal(Recording):
 
     def _sync_file(self) -> None:
         with self._syncing:
-            if not (self._is_dirty or self._is_doubtful):
+            if not self._unsynced:
                 return
             # in this order: another thread may be adding to them
             number = self._written
             count = len(self._unsynced)
-            self._is_dirty = False
             try:
                 if self._is_doubtful:
                     self._write_again(count)
                 self._disk.sync(self._file)
             except OSError as error:
-                self._is_dirty = self._is_doubtful = True
+                self._is_doubtful = True
                 self._fail(error)
             size = sum(map(len, self._unsynced[:count]))
             del self._unsynced[:count]
@@ -331,8 +322,8 @@ class Journal(Recording):
         file = disk.open(path)
         try:
             size = disk.size(file)
-            if size < len(HEADER):
-                disk.truncate(file, 0)
+            if size <= len(HEADER):
+                # also where it seems to be there: to force it to the disk may have failed
                 size = disk.write(file, HEADER, 0)
                 if size < len(HEADER):
                     raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
@@ -346,7 +337,7 @@ class Journal(Recording):
             self.size = self._synced_bytes = size
             self._unsynced = []
             self._unsynced_bytes = 0
-            self._is_dirty = False
+            self._is_doubtful = False
 
     def __del__(self) -> None:
         if getattr(self, "_file", -1) >= 0:

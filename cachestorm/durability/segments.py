@@ -10,8 +10,10 @@ what each says of those before it.
 3. What is wrong in the last file without such a witness was never known to be on the disk: a
    crash has torn it, or the machine has lost its power before it was there. The file is good up
    to there. What comes behind it was not acknowledged either under `always`.
-4. In any file but the last, whatever is wrong is damage: it was on the disk as a whole before
-   the next one was begun.
+4. A base without the record that ends its images is damaged, as it was complete when it got
+   its name; whoever loads it looks after that.
+5. In any file but the last that was written to, whatever is wrong is damage: it was on the
+   disk as a whole before the next one was begun.
 """
 
 from __future__ import annotations
@@ -164,8 +166,9 @@ class Segment:
     def _refuse_head(self, head: bytes, size: int) -> None:
         # it is on the disk before the first frame comes
         is_begun = HEADER.startswith(head) or not any(head)
-        if self._may_be_torn and size <= len(HEADER) and is_begun:
-            self.tail = Tail(0, size)
+        if size <= len(HEADER) and is_begun:
+            # had there been more, the numbers of the next file would tell
+            self.tail = Tail(0, size) if self._may_be_torn else None
             return
         if head.startswith(MAGIC) and len(head) == len(HEADER) and head[-1:] == HEADER[-1:]:
             raise DurabilityError(

@@ -43,10 +43,13 @@ LOAD_LOOK: Final = 16
 LOAD_SLICE_S: Final = 0.01
 
 
-def record_all(store: Store, journal: Journal) -> None:
+def record_all(store: Store, journal: Journal, path: str) -> None:
     """Records images of all that is there, and that they are complete.
 
     The caller has set `is_walked`, in the visit in which the journal began.
+
+    Args:
+        path: of the file that the journal is to be in by now.
 
     Raises:
         DurabilityError: if they cannot be written; or if namespaces were exchanged again and
@@ -55,6 +58,8 @@ def record_all(store: Store, journal: Journal) -> None:
     try:
         # what was recorded before goes where it belongs, or nothing does
         journal.flush()
+        if journal.path != path:
+            raise DurabilityError(f"{path} cannot be written")
         for _ in range(MOST_WALKS):
             if _walk(store, journal):
                 return
@@ -141,7 +146,7 @@ def save(store: Store, path: str, disk: Disk = DISK) -> None:
         try:
             _attach(store, journal)
             try:
-                record_all(store, journal)
+                record_all(store, journal, unfinished)
             finally:
                 _detach(store)
             journal.force()
