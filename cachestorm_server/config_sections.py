@@ -230,9 +230,7 @@ class PersistenceConfig:
     """Snapshot and journal."""
 
     enabled: Annotated[bool, Spec(SWITCH, "keeps the cache over a restart")] = False
-    aof: Annotated[
-        bool, Spec(SWITCH, "keeps a journal of writes", "a snapshot without a journal")
-    ] = True
+    aof: Annotated[bool, Spec(SWITCH, "keeps a journal of writes")] = True
     aof_sync: Annotated[
         str, Spec(one_of(("always", "everysec", "no")), "when writes reach the disk")
     ] = "everysec"

@@ -37,6 +37,7 @@ from cachestorm.declare.wire_values import to_json
 from cachestorm.errors import ArgumentError, CacheStormError, CommandSyntaxError
 from cachestorm.operations.long_command import LongCommand, Unfinished
 from cachestorm_server.acl.visitor import Visitor
+from cachestorm_server.availability import Availability
 from cachestorm_server.pause import Pause
 
 OK_STATUS: Final = 200
@@ -143,15 +144,23 @@ class JsonCommands:
 
     Args:
         pause: what is held back; nothing if it is left out.
+        availability: what is refused; nothing if it is left out.
 
     Attributes:
         commands, errors: totals.
     """
 
-    def __init__(self, cache: Cache, registry: Registry, pause: Pause | None = None) -> None:
+    def __init__(
+        self,
+        cache: Cache,
+        registry: Registry,
+        pause: Pause | None = None,
+        availability: Availability | None = None,
+    ) -> None:
         self._cache: Final = cache
         self._registry: Final = registry
         self._pause: Final = pause or Pause(cache)
+        self._availability: Final = availability or Availability()
         self.commands = 0
         self.errors = 0
 
@@ -264,6 +273,8 @@ class JsonCommands:
         if visitor is not None:
             # before the namespace is made
             visitor.check(plan, argv, self._cache.name if where is None else where)
+        if self._availability.is_limited:
+            self._availability.check(plan)
         return self._cache if where is None else self._cache.namespace(where), plan, argv
 
     def _by_position(

@@ -86,6 +86,17 @@ def _watch_memory(application: Application, config: Config) -> None:
     settings.pressure_critical = config.memory.pressure_critical
 
 
+def keep(application: Application, config: Config) -> None:
+    """Has what is kept on disk written as often as was asked for."""
+    directory = application.resp.endpoint.availability.directory
+    if directory is not None:
+        kept = config.persistence
+        directory.most_bytes = kept.max_aof_size
+        directory.interval_s = kept.snapshot_interval / 1000
+        if kept.aof:
+            directory.force_by(kept.aof_sync)
+
+
 def _ask_for_password(application: Application, config: Config) -> None:
     application.resp.endpoint.users.set_password(config.password)
 
@@ -140,6 +151,9 @@ SETTERS: Final[dict[Dotted, Setter]] = {
     ("memory", "pressure_warning"): _watch_memory,
     ("memory", "pressure_critical"): _watch_memory,
     ("memory", "eviction_sample_size"): _choose_sample,
+    ("persistence", "aof_sync"): keep,
+    ("persistence", "snapshot_interval"): keep,
+    ("persistence", "max_aof_size"): keep,
     ("plugins", "stats", "enabled"): _count,
     ("plugins", "auth", "enabled"): _ask_for_password,
     ("plugins", "auth", "password"): _ask_for_password,

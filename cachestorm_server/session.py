@@ -265,6 +265,8 @@ class Session(LongRunner):
             if self.limits is not None:
                 check_guarded(self, plan, args)
             self.endpoint.check_free(plan, self.id)
+            if self.endpoint.availability.is_limited:
+                self.endpoint.availability.check(plan, transaction)
         except CacheStormError as error:
             if transaction is not None:
                 transaction.refuse()
@@ -346,6 +348,8 @@ class Session(LongRunner):
         self.endpoint.commands += 1
         began_ns = statistics.begin(args)
         try:
+            if self.endpoint.availability.is_limited:
+                self.endpoint.availability.check(plan)
             reply = self._run(plan, args)
         except CacheStormError as error:
             self._count_refusal(statistics, error.resp, isinstance(error, ArityError))

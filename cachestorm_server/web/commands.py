@@ -61,7 +61,9 @@ class Commands:
     """
 
     def __init__(self, endpoint: Endpoint, max_body_bytes: int) -> None:
-        self.json: Final = JsonCommands(endpoint.cache, endpoint.registry, endpoint.pause)
+        self.json: Final = JsonCommands(
+            endpoint.cache, endpoint.registry, endpoint.pause, endpoint.availability
+        )
         self._endpoint: Final = endpoint
         self._max_body_bytes: Final = max_body_bytes
         self._transactions: Final = JsonTransactions(endpoint.cache, self.json)

@@ -214,6 +214,8 @@ class HttpServer:
             permissions.check(self._endpoint, visitor, route, call)
             if route.acts_as:
                 plan = self._endpoint.registry.resolve([route.acts_as])
+                if self._endpoint.availability.is_limited:
+                    self._endpoint.availability.check(plan)
                 while self._endpoint.pause.holds(plan):
                     await end_of(self._endpoint.pause)
             return await handler(call)
