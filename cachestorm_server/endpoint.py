@@ -54,12 +54,8 @@ class Carrier:
         """How much the client has not taken yet."""
         return 0
 
-    def resume(self, now: bool) -> None:
-        """Goes on with a session whose long command has been woken.
-
-        Args:
-            now: whether it may be now; if not, another session is being answered.
-        """
+    def resume(self) -> None:
+        """Goes on with a session whose long command has been woken: soon, but not now."""
 
     def unblock_at(self, when: float, long_command: LongCommand) -> None:
         """Unblocks the session's long command at a time, as `time.monotonic` counts."""
@@ -102,7 +98,6 @@ class Endpoint:
         executing: the session that is being answered while pushes are delivered.
         is_delivering: what is pushed is sent when all that was posted has been.
         told: the sessions that something was pushed to in the delivery.
-        woken: those whose long command was woken, to go on after it.
         will_deliver: the event loop's thread calls `deliver_rest` soon, so nobody calls `wake`.
         monitors: the sessions that are shown what others ask, by id.
         engine: runs the scripts that clients send; made by the first who does.
@@ -160,7 +155,6 @@ class Endpoint:
         self.executing: Session | None = None
         self.is_delivering: bool = False
         self.told: list[Speaker] = []
-        self.woken: list[Carrier] = []
         self.will_deliver: bool = False
         self.monitors: Final[dict[int, Session]] = {}
         self.engine: object = None
@@ -231,10 +225,6 @@ class Endpoint:
             self.told = []
             for speaker in told:
                 speaker.send_told()
-            woken = self.woken
-            self.woken = []
-            for carrier in woken:
-                carrier.resume(self.executing is None)
         if posts and self.wake is not None and not self._is_awake:
             self._is_awake = True
             self.wake()

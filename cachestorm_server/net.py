@@ -239,11 +239,10 @@ class Connection(Carrier):
             transport.write(replies)
         self._go_on()
 
-    def resume(self, now: bool) -> None:
-        if now:
-            self._take_turn()
-        else:
-            self._take_turn_soon()
+    def resume(self) -> None:
+        # Not now: another session may be in the middle of an answer. And by then the loop has
+        # seen the end of a client that went before what it waits for has come.
+        self._take_turn_soon()
 
     def unblock_at(self, when: float, long_command: LongCommand) -> None:
         self._stop_timer()

@@ -435,7 +435,7 @@ class Session(LongRunner):
             except Exception:
                 _log.exception("client %d cannot be told of %r", self.id, posted)
         elif self.carrier is not None and self.long_command is not None:
-            self.endpoint.woken.append(self.carrier)
+            self.carrier.resume()
 
     def _resume(self, out: BytesWriter) -> None:
         """One more slice of the long command; of one that sleeps, a look at what has come."""
