@@ -10,7 +10,7 @@ schemathesis = pytest.importorskip("schemathesis")
 
 # it never ends by itself
 ENDLESS = "/v1/events"
-EXAMPLES = 10
+EXAMPLES = 4
 
 
 def test_no_request_that_fits_the_document_ends_in_an_error_of_the_server() -> None:
@@ -19,7 +19,7 @@ def test_no_request_that_fits_the_document_ends_in_an_error_of_the_server() -> N
         schema = schemathesis.openapi.from_url(f"http://127.0.0.1:{client.port}/openapi.json")
         for found in schema.exclude(path=ENDLESS).get_all_operations():
             asked += ask(found.ok())
-    assert asked > 100
+    assert asked > 50
 
 
 def ask(operation) -> int:
@@ -40,8 +40,9 @@ def ask(operation) -> int:
         sent.append(answer.status_code)
         assert answer.status_code < 500, (case.method, case.path, answer.text)
         if answer.status_code >= 400 and case.method != "HEAD":
-            kind = answer.headers["Content-Type"][0]
-            assert kind.startswith("application/problem+json"), (case.path, kind)
+            kind = answer.headers.get("content-type", [""])[0]
+            asked = (case.method, case.formatted_path, answer.status_code, answer.text)
+            assert kind.startswith("application/problem+json"), asked
 
     check()
     return len(sent)
