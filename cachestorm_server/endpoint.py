@@ -18,6 +18,7 @@ from mypy_extensions import i64, mypyc_attr
 from cachestorm.cache import Cache
 from cachestorm.declare.plan import Plan
 from cachestorm.declare.registry import Registry
+from cachestorm.hooks import Hook
 from cachestorm.keyspace.store import rss_bytes
 from cachestorm.operations.long_command import LongCommand
 from cachestorm_server.acl.users import Users
@@ -29,6 +30,7 @@ from cachestorm_server.statistics import Statistics
 from cachestorm_server.tracking import Tracking
 
 if TYPE_CHECKING:
+    from cachestorm_server.plugin_calls import CommandHooks
     from cachestorm_server.session import Session
     from cachestorm_server.speaker import Speaker
 
@@ -106,6 +108,8 @@ class Endpoint:
         meanwhile: serves them for a moment while there is one, or with False ends to do so;
             None where there are no others.
         users: who may do what.
+        hooks: of plugins, around commands; None if there are none.
+        plugin_hooks: these and those of the store.
     """
 
     def __init__(
@@ -159,6 +163,8 @@ class Endpoint:
         self.engine: object = None
         self.occupant: Occupant | None = None
         self.meanwhile: Callable[[bool], object] | None = None
+        self.hooks: CommandHooks | None = None
+        self.plugin_hooks: list[Hook] = []
         self._posts: Final[deque[tuple[int, object]]] = deque()
         self._is_awake: bool = False
 

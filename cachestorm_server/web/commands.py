@@ -62,6 +62,7 @@ class Commands:
 
     def __init__(self, endpoint: Endpoint, max_body_bytes: int) -> None:
         self.json: Final = JsonCommands(endpoint.cache, endpoint.registry, endpoint.pause)
+        self.json.hooks = endpoint.hooks
         self._endpoint: Final = endpoint
         self._max_body_bytes: Final = max_body_bytes
         self._transactions: Final = JsonTransactions(endpoint.cache, self.json)
