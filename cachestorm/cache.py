@@ -10,7 +10,7 @@ its name through the plan that the wire uses.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from os import PathLike, fspath
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Generic, Literal, Self, cast
@@ -131,6 +131,8 @@ class Cache(
             returns, `"everysec"`, once a second, or `"no"`, when the system likes.
         aof: whether each change is written to a journal; without it the directory gets what
             `save` and `close` write.
+        plugins: objects whose hooks `on_evict`, `on_expire` and `on_tag_invalidate` are called,
+            in this order; see `cachestorm.plugins`.
 
     Raises:
         DurabilityError: if the directory cannot be used, or what is there is damaged.
@@ -169,6 +171,7 @@ class Cache(
         data_dir: str | PathLike[str] | None = None,
         aof_sync: str = EVERYSEC,
         aof: bool = True,
+        plugins: Sequence[object] = (),
     ) -> None:
         forms = forms_of(codec, copy, decode, weigher, detect_mutation)
         self._store = Store(
@@ -199,6 +202,11 @@ class Cache(
             self._set_default_ttl(default_ttl_ms)
         if namespaces is not None:
             self._make_namespaces(namespaces)
+        if plugins:
+            # which needs pluggy
+            from cachestorm.plugins.store_hooks import attach_all
+
+            attach_all(cast("Cache", self), plugins)
 
     def _make_namespaces(self, namespaces: Mapping[str, Mapping[str, object]]) -> None:
         if not isinstance(namespaces, Mapping):

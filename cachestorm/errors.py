@@ -225,6 +225,11 @@ class ConfigError(CacheStormError, ValueError):
 
 
 @mypyc_attr(native_class=False)
+class PluginError(ConfigError):
+    """A plugin that cannot be used."""
+
+
+@mypyc_attr(native_class=False)
 class UnknownSubcommandError(UnknownCommandError):
     """A container command has no subcommand of that name."""
 

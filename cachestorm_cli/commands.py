@@ -14,7 +14,7 @@ from typing import Annotated, Final
 
 import typer
 
-from cachestorm_cli import config_commands, options, tools
+from cachestorm_cli import config_commands, options, plugin_commands, tools
 from cachestorm_cli.groups import CommandGroup
 
 app = typer.Typer(
@@ -25,6 +25,7 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 app.add_typer(config_commands.app)
+app.add_typer(plugin_commands.app)
 
 
 def _print_version(wanted: bool) -> None:

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import json
 import os
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cachestorm.errors import ConfigError
+if TYPE_CHECKING:
+    from cachestorm_server.config_sections import Config
 
 app = typer.Typer(
     name="config", help="Check, show or begin a configuration.", no_args_is_help=True
@@ -37,14 +38,24 @@ def show(
     ] = None,
 ) -> None:
     """Show every setting: its value, and where it came from. Secrets are hidden."""
+    from cachestorm_server.config_output import table
+
+    print(table(config_of(flags)))
+
+
+def config_of(flags: list[str] | None) -> Config:
+    """The configuration that `serve` would have with flags.
+
+    Raises:
+        ConfigError: for all that is wrong with it.
+    """
     from cachestorm_cli import commands
     from cachestorm_server.config import load
-    from cachestorm_server.config_output import table
 
     group = typer.main.get_command(commands.app)
     serve = getattr(group, "commands")["serve"]  # noqa: B009 - click.Group has it
     params = serve.make_context("serve", list(flags or [])).params
-    print(table(load(params["config"], flags=commands.flags_given(params))))
+    return load(params["config"], flags=commands.flags_given(params))
 
 
 @app.command()
@@ -66,6 +77,9 @@ def init(
         with open(file, "x", encoding="utf-8") as target:
             target.write(text)
     except OSError as error:
+        # the library takes a while to import, and --help needs nothing of it
+        from cachestorm.errors import ConfigError
+
         reason = os.strerror(error.errno or 0)
         raise ConfigError(f"{file} cannot be written: {reason}") from error
 

@@ -24,7 +24,6 @@ from typing import TYPE_CHECKING, Final
 from cachestorm import COMPILED, __version__
 from cachestorm.cache import Cache
 from cachestorm.declare.declaration import DECLARATIONS
-from cachestorm.declare.registry import Registry
 from cachestorm.errors import CacheStormError
 from cachestorm.sizes import human_bytes
 from cachestorm_server import log_lines
@@ -32,6 +31,7 @@ from cachestorm_server.acl.users import Users
 from cachestorm_server.collection import Collection
 from cachestorm_server.config_sections import Config
 from cachestorm_server.configuration import set_parameters
+from cachestorm_server.plugins import Plugins
 from cachestorm_server.reloading import apply, limit_clients, limit_namespace, tls_files
 from cachestorm_server.server import RespServer
 from cachestorm_server.settings import Settings
@@ -140,6 +140,7 @@ class Application:
         tls: the certificates of both endpoints; None where none are used.
         resp: the RESP endpoint.
         http: the HTTP endpoint, or None where it is switched off.
+        plugins: those that do not come with the server.
     """
 
     def __init__(self, config: Config, cache: Cache | None = None) -> None:
@@ -147,9 +148,12 @@ class Application:
         self.cache: Final = make_cache(config) if cache is None else cache
         self._owns_cache: Final = cache is None
         self.tls: Final = make_tls(config)
-        registry = Registry(DECLARATIONS.without(config.acl.disabled_commands))
-        self.resp: Final = RespServer(self.cache, resp_settings(config, self.tls), registry)
+        declarations = DECLARATIONS.without(config.acl.disabled_commands)
+        self.plugins: Final = Plugins(config, declarations)
+        settings = resp_settings(config, self.tls)
+        self.resp: Final = RespServer(self.cache, settings, self.plugins.registry)
         self.resp.endpoint.users.logins.most = config.acl.max_failures
+        self.plugins.attach(self.cache, self.resp.endpoint)
         self.http: HttpServer | None = None
         # of HTTP, if they are open already
         self.http_sockets: tuple[socket.socket, ...] = ()
@@ -172,6 +176,7 @@ class Application:
         try:
             if users.file:
                 _load(users)
+            await self.plugins.start(self.cache)
             await _open(self.resp.start, "RESP", server.bind, server.port, "--port")
             if http.enabled:
                 self.http = _make_http(self)
@@ -201,6 +206,7 @@ class Application:
         if self.http is not None:
             await self.http.stop()
         await self.resp.stop()
+        await self.plugins.stop()
         if self._owns_cache:
             self.cache.close()
         if self._directory is not None:
@@ -424,6 +430,7 @@ def _make_http(application: Application) -> HttpServer:
         metrics_path=metrics.path if metrics.enabled else "",
         tls=application.tls if config.tls.http else None,
         sockets=application.http_sockets,
+        routes=application.plugins.routes(),
         metrics=MetricsSettings(metrics.namespaces, metrics.hot_keys),
     )
     return HttpServer(application.resp.endpoint, settings)

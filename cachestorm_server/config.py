@@ -28,14 +28,17 @@ from types import MappingProxyType
 from typing import Final, cast, get_type_hints
 
 from cachestorm.cache import Cache
-from cachestorm.errors import CacheStormError, ConfigError
-from cachestorm_server.config_file import read_yaml
+from cachestorm.errors import CacheStormError, ConfigError, PluginError
+from cachestorm_server.config_file import Written, read_yaml
 from cachestorm_server.config_sections import (
     ALIASES,
+    ENABLED,
+    PATH,
     STREAMS,
     Config,
     Dotted,
     NamespaceConfig,
+    PluginConfig,
     Spec,
     keys,
     leaves,
@@ -46,6 +49,7 @@ from cachestorm_server.settings import HTTP_PATHS
 FILES: Final = ("cachestorm.yaml", "/etc/cachestorm/cachestorm.yaml")
 
 _NAMESPACES: Final = "namespaces"
+_PLUGINS: Final = "plugins"
 _ENV: Final = "CACHESTORM_"
 _PASSWORDS: Final = (f"{_ENV}AUTH_PASSWORD", f"{_ENV}AUTH_PASSWORD_FILE")
 _ENV_PREFIXES: Final = {"server": "", "memory": "", "plugins": "", "logging": "LOG_"}
@@ -108,6 +112,9 @@ class _Loading:
         self._names: Final[dict[Dotted, str]] = {}
         self._layer = 0
         self._problems: Final[list[str]] = []
+        self._plugins: Final[dict[str, PluginConfig]] = {}
+        # plugins that cannot be imported, of which nothing more is to be said
+        self._ignored: Final[set[str]] = set()
         self._defaults: Final = Config()
 
     def read_file(self, name: str) -> None:
@@ -118,9 +125,35 @@ class _Loading:
             self._problems.append(f"{name}: cannot be read: {reason}")
             return
         values, problems = read_yaml(text)
+        self._find_plugins(values, name)
         self._problems.extend(f"{name}:{problem.line}: {problem.text}" for problem in problems)
         for written in values:
             self.take(written.path, written.value, f"{name}:{written.line}")
+
+    def _find_plugins(self, values: list[Written], file: str) -> None:
+        """Learns the settings of the plugins that the file names."""
+        known = {path[1] for path in keys() if path[0] == _PLUGINS}
+        sections: dict[str, list[Written]] = {}
+        for written in values:
+            if written.path[0] == _PLUGINS and len(written.path) > 1:
+                sections.setdefault(written.path[1], []).append(written)
+        for name in [name for name in sections if name not in known]:
+            # few have plugins, and to look for them takes a while
+            from cachestorm_server.plugin_settings import found
+
+            given = {each.path[2]: each.value for each in sections[name] if len(each.path) == 3}
+            try:
+                plugin = found(name, str(given.get(PATH) or ""))
+            except PluginError as error:
+                self._ignored.add(name)
+                if given.get(ENABLED) is not False:
+                    line = sections[name][0].line
+                    near = _nearest(name, sorted(known))
+                    self._refuse(f"{file}:{line}: {_PLUGINS}.{name}", f"{error}{near}")
+                continue
+            self._plugins[name] = plugin
+            for setting, spec in plugin.specs.items():
+                self._specs[_PLUGINS, name, setting] = spec
 
     def read_environment(self, variables: Mapping[str, str]) -> None:
         self._layer += 1
@@ -150,6 +183,8 @@ class _Loading:
     def take(self, given: Dotted, value: object, origin: str) -> None:
         """Checks one value and keeps it, over what came before."""
         path = ALIASES.get(given, given)
+        if path[0] == _PLUGINS and len(path) > 1 and path[1] in self._ignored:
+            return
         dotted = ".".join(given)
         table = self._specs.get(path[:-1])
         if table is not None and table.kind.item is not None:
@@ -200,6 +235,7 @@ class _Loading:
         """
         self._read_secrets()
         self._check_whole()
+        extensions = self._make_plugins()
         if self._problems:
             many = len(self._problems)
             title = "1 setting is refused" if many == 1 else f"{many} settings are refused"
@@ -213,9 +249,29 @@ class _Loading:
         return replace(
             whole,
             namespaces=MappingProxyType(namespaces),
+            extensions=MappingProxyType(extensions),
             file=file,
             origins=MappingProxyType(self._origins),
         )
+
+    def _make_plugins(self) -> dict[str, PluginConfig]:
+        """The plugins with their settings, in the order of the file."""
+        made = {}
+        for name, plugin in self._plugins.items():
+            from cachestorm_server.plugin_settings import with_settings
+
+            section = {
+                path: value for path, value in self._values.items() if path[1:2] == (name,)
+            }
+            values = {path[2]: value for path, value in section.items() if path[0] == _PLUGINS}
+            try:
+                made[name] = with_settings(plugin, values)
+            except PluginError as error:
+                origin = next(
+                    (self._origins[path] for path in section if path in self._origins), ""
+                )
+                self._refuse(f"{origin or 'file'}: {_PLUGINS}.{name}", str(error))
+        return made
 
     def _build(self, section: type, path: Dotted) -> object:
         values: dict[str, object] = {}
@@ -240,6 +296,10 @@ class _Loading:
     def _default(self, path: Dotted) -> object:
         if path[0] == _NAMESPACES:
             return value_at(NamespaceConfig(), path[2:])
+        if path[0] == _PLUGINS and path[1] in self._plugins:
+            from cachestorm_server.plugin_settings import default_of
+
+            return default_of(self._plugins[path[1]], path[2])
         return value_at(self._defaults, path)
 
     def _value(self, dotted: str) -> object:

@@ -72,6 +72,10 @@ def rows(config: Config) -> Iterator[tuple[str, str, str]]:
         for path, spec in leaves(NamespaceConfig, ()):
             yield _row(config, ("namespaces", name, *path), spec, value_at(limits, path))
 
+    for plugin in config.extensions.values():
+        for name, spec in plugin.specs.items():
+            yield _row(config, ("plugins", plugin.name, name), spec, plugin.value(name))
+
 
 def _row(config: Config, path: Dotted, spec: Spec, value: object) -> tuple[str, str, str]:
     return ".".join(path), value_text(spec, value), config.origins.get(path, "default")
@@ -161,6 +165,11 @@ def schema() -> dict[str, object]:
         "additionalProperties": _object(
             _properties(NamespaceConfig, ()), _first_line(NamespaceConfig)
         ),
+    }
+    plugins = cast("dict[str, object]", members["plugins"])
+    plugins["additionalProperties"] = {
+        "description": "A plugin of somebody's own, with its settings.",
+        "type": ["object", "null"],
     }
     for alias, path in ALIASES.items():
         spec = keys()[path]

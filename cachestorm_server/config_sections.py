@@ -11,13 +11,14 @@ below: its name is its key in the file, its default is the default, its `Spec` s
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, is_dataclass
 from functools import cache
 from types import MappingProxyType
 from typing import Annotated, Final, cast, get_args, get_type_hints
 
 from cachestorm.cache import DEFAULT_POLICY
+from cachestorm.errors import PluginError
 from cachestorm.eviction.sampled import SAMPLE_SIZE
 from cachestorm_server.acl.logins import MOST_FAILURES
 from cachestorm_server.setting_kinds import (
@@ -30,7 +31,6 @@ from cachestorm_server.setting_kinds import (
     LIMIT,
     MODE,
     NAME,
-    PATH,
     PERCENT,
     POLICY,
     PORT,
@@ -39,6 +39,7 @@ from cachestorm_server.setting_kinds import (
     SIZE,
     SWITCH,
     TEXT,
+    URL_PATH,
     WORD,
     WORDS,
     Kind,
@@ -52,6 +53,10 @@ DEFAULT_HTTP_PORT: Final = 9090
 LEVELS: Final = ("debug", "info", "warn", "warning", "error")
 FORMATS: Final = ("console", "json")
 STREAMS: Final = ("stdout", "stderr")
+
+# what every plugin has that does not come with the server, beside settings of its own
+ENABLED: Final = "enabled"
+PATH: Final = "path"
 
 Dotted = tuple[str, ...]
 
@@ -232,11 +237,11 @@ class PersistenceConfig:
     enabled: Annotated[bool, Spec(SWITCH, "keeps the cache over a restart")] = False
     aof: Annotated[bool, Spec(SWITCH, "keeps a journal of writes")] = True
     aof_sync: Annotated[
-        str, Spec(one_of(("always", "everysec", "no")), "when writes reach the disk")
+        str, _live(one_of(("always", "everysec", "no")), "when writes reach the disk")
     ] = "everysec"
-    snapshot_interval: Annotated[int, Spec(DURATION_MS, "between two snapshots")] = 300_000
+    snapshot_interval: Annotated[int, _live(DURATION_MS, "between two snapshots")] = 300_000
     data_dir: Annotated[str, Spec(NAME, "the directory")] = "/var/lib/cachestorm"
-    max_aof_size: Annotated[int, Spec(SIZE, "a longer journal asks for a snapshot")] = 1 << 30
+    max_aof_size: Annotated[int, _live(SIZE, "a longer journal asks for a snapshot")] = 1 << 30
 
 
 @dataclass(frozen=True, slots=True)
@@ -253,7 +258,7 @@ class MetricsConfig:
     """What Prometheus reads from the HTTP endpoint."""
 
     enabled: Annotated[bool, Spec(SWITCH, "what Prometheus reads")] = True
-    path: Annotated[str, Spec(PATH, "where the metrics are")] = "/metrics"
+    path: Annotated[str, Spec(URL_PATH, "where the metrics are")] = "/metrics"
     namespaces: Annotated[
         int, Spec(LIMIT, "how many of the largest have series of their own")
     ] = 100
@@ -314,12 +319,59 @@ class LoggingConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class PluginConfig:
+    """A plugin that the file names.
+
+    Attributes:
+        name: of its section.
+        factory: its class; called with the settings, if it has some.
+        specs: of its settings, by name.
+        values: those that were given.
+        settings: an object of its `Settings`; None if it has none.
+        version: of the distribution that it is part of; or empty.
+        source: where it was found.
+    """
+
+    name: str
+    factory: Callable[..., object] = field(compare=False, repr=False)
+    specs: Mapping[str, Spec] = field(compare=False, repr=False)
+    values: Mapping[str, object]
+    settings: object = field(default=None, compare=False, repr=False)
+    version: str = ""
+    source: str = ""
+
+    @property
+    def enabled(self) -> bool:
+        return bool(self.values.get(ENABLED, True))
+
+    def value(self, name: str) -> object:
+        """A setting, also one that was left out."""
+        if name in (ENABLED, PATH):
+            return self.values.get(name, name == ENABLED or "")
+        return getattr(self.settings, name, self.values.get(name))
+
+    def made(self) -> object:
+        """The plugin.
+
+        Raises:
+            PluginError: if it cannot be made.
+        """
+        try:
+            return self.factory() if self.settings is None else self.factory(self.settings)
+        except Exception as error:
+            raise PluginError(
+                f"the plugin {self.name} cannot be made: {type(error).__name__}: {error}"
+            ) from error
+
+
+@dataclass(frozen=True, slots=True)
 class Config:
     """All of it.
 
     Attributes:
         namespaces: by name.
         parameters: of CONFIG SET that have no setting of their own, by name.
+        extensions: the plugins that do not come with the server, by name.
         file: where it was read from; empty without a file.
         origins: where each setting that was given came from.
     """
@@ -340,6 +392,7 @@ class Config:
     namespaces: Mapping[str, NamespaceConfig] = field(
         default_factory=lambda: MappingProxyType({})
     )
+    extensions: Mapping[str, PluginConfig] = field(default_factory=lambda: MappingProxyType({}))
     file: str = ""
     origins: Mapping[Dotted, str] = field(
         default_factory=lambda: MappingProxyType({}), compare=False, repr=False

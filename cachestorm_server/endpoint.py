@@ -18,6 +18,7 @@ from mypy_extensions import i64, mypyc_attr
 from cachestorm.cache import Cache
 from cachestorm.declare.plan import Plan
 from cachestorm.declare.registry import Registry
+from cachestorm.hooks import Hook
 from cachestorm.keyspace.recorder import Recorder
 from cachestorm.keyspace.store import rss_bytes
 from cachestorm.operations.long_command import LongCommand
@@ -32,6 +33,7 @@ from cachestorm_server.tracking import Tracking
 
 if TYPE_CHECKING:
     from cachestorm.durability.directory import DataDirectory
+    from cachestorm_server.plugin_calls import CommandHooks
     from cachestorm_server.session import Session
     from cachestorm_server.speaker import Speaker
 
@@ -105,6 +107,8 @@ class Endpoint:
         meanwhile: serves them for a moment while there is one, or with False ends to do so;
             None where there are no others.
         users: who may do what.
+        hooks: of plugins, around commands; None if there are none.
+        plugin_hooks: these and those of the store.
     """
 
     def __init__(
@@ -160,6 +164,8 @@ class Endpoint:
         self.engine: object = None
         self.occupant: Occupant | None = None
         self.meanwhile: Callable[[bool], object] | None = None
+        self.hooks: CommandHooks | None = None
+        self.plugin_hooks: list[Hook] = []
         self._posts: Final[deque[tuple[int, object]]] = deque()
         self._is_awake: bool = False
 

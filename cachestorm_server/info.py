@@ -287,6 +287,19 @@ def _namespaces(endpoint: Endpoint) -> Fields:
     return fields
 
 
+def _plugins(endpoint: Endpoint) -> Fields:
+    """Of each plugin that has hooks: how many, and how often they raised."""
+    counts: dict[str, list[int]] = {}
+    for hook in endpoint.plugin_hooks:
+        count = counts.setdefault(hook.plugin, [0, 0])
+        count[0] += 1
+        count[1] += int(hook.errors)
+    return [
+        (f"plugin_{name}", f"hooks={hooks},errors={errors}")
+        for name, (hooks, errors) in counts.items()
+    ]
+
+
 _NAMESPACE_FACTS: Final = ("keys", "expires", "tags", "memory")
 
 SECTIONS: Final[dict[str, Callable[[Endpoint], Fields]]] = {
@@ -304,6 +317,7 @@ SECTIONS: Final[dict[str, Callable[[Endpoint], Fields]]] = {
     "Cluster": _cluster,
     "Keyspace": _keyspace,
     "CacheStorm": _cachestorm,
+    "Plugins": _plugins,
     "Namespaces": _namespaces,
 }
 # Shown when asked for by its name, or with the words below: there may be thousands of
@@ -313,6 +327,7 @@ _ON_DEMAND: Final = {
     "commandstats": ("all", "everything"),
     "latencystats": ("all", "everything"),
     "namespaces": ("everything",),
+    "plugins": ("everything",),
 }
 _EVERY: Final = ("all", "default", "everything")
 

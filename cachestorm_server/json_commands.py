@@ -27,6 +27,7 @@ import re
 from binascii import Error as Base64Error
 from collections.abc import Iterator
 from math import isinf
+from time import perf_counter_ns
 from typing import Final, NoReturn
 
 from cachestorm.cache import Cache
@@ -35,10 +36,12 @@ from cachestorm.declare.registry import Registry
 from cachestorm.declare.spelling import spell
 from cachestorm.declare.wire_values import to_json
 from cachestorm.errors import ArgumentError, CacheStormError, CommandSyntaxError
+from cachestorm.hooks import Call as HookCall
 from cachestorm.operations.long_command import LongCommand, Unfinished
 from cachestorm_server.acl.visitor import Visitor
 from cachestorm_server.availability import Availability
 from cachestorm_server.pause import Pause
+from cachestorm_server.plugin_calls import CommandHooks
 
 OK_STATUS: Final = 200
 INTERNAL_STATUS: Final = 500
@@ -78,10 +81,20 @@ class Pending(Exception):
     Attributes:
         long_command: what remains; a caller that does not go on with it abandons it.
         plan, words: what it was asked by.
+        call, began_ns: what plugins are to be told of.
     """
 
-    def __init__(self, long_command: LongCommand, plan: Plan, argv: list[object]) -> None:
+    def __init__(
+        self,
+        long_command: LongCommand,
+        plan: Plan,
+        argv: list[object],
+        call: HookCall | None = None,
+        began_ns: int = 0,
+    ) -> None:
         super().__init__()
+        self.call: Final = call
+        self.began_ns: Final = began_ns
         self.long_command: Final = long_command
         self.plan: Final = plan
         self.argv: Final = argv
@@ -148,6 +161,7 @@ class JsonCommands:
 
     Attributes:
         commands, errors: totals.
+        hooks: of plugins, around commands; None if there are none.
     """
 
     def __init__(
@@ -161,6 +175,7 @@ class JsonCommands:
         self._registry: Final = registry
         self._pause: Final = pause or Pause(cache)
         self._availability: Final = availability or Availability()
+        self.hooks: CommandHooks | None = None
         self.commands = 0
         self.errors = 0
 
@@ -205,8 +220,10 @@ class JsonCommands:
             if not pending.long_command.step():
                 return None
             reply = pending.plan.reply(pending.long_command.result(), pending.argv)
+            self.tell(pending.call, pending.began_ns)
             return OK_STATUS, {"result": to_json(reply)}
         except Exception as error:
+            self.tell(pending.call, pending.began_ns, error)
             return self._refusal(error)
 
     def check_held(self, plan: Plan) -> None:
@@ -244,10 +261,48 @@ class JsonCommands:
     def _run(self, request: object, namespace: str | None, visitor: Visitor | None) -> object:
         cache, plan, argv = self.read(request, namespace, visitor)
         self.check_held(plan)
+        call = self.ask(cache, plan, argv)
+        began_ns = perf_counter_ns()
         try:
-            return plan.answer(cache, argv)
+            reply = plan.answer(cache, argv)
         except Unfinished as unfinished:
-            raise Pending(unfinished.long_command, plan, argv) from unfinished
+            raise Pending(unfinished.long_command, plan, argv, call, began_ns) from unfinished
+        except Exception as error:
+            self.tell(call, began_ns, error)
+            raise
+        self.tell(call, began_ns)
+        return reply
+
+    def ask(self, cache: Cache, plan: Plan, argv: list[object]) -> HookCall | None:
+        """Asks plugins about a command. Returns what they are to be told of, if they are.
+
+        Raises:
+            CacheStormError: what one of them refuses it with.
+        """
+        if self.hooks is None:
+            return None
+        call = HookCall(plan, argv, cache.name, 0, "")
+        self.hooks.ask(call)
+        return call if self.hooks.after else None
+
+    def tell_of(self, call: HookCall | None, answer: dict[str, object], time_ns: int) -> None:
+        """As `tell`, of an answer that has become a document."""
+        error = answer.get("error")
+        if call is not None and self.hooks is not None:
+            text = f"{error['code']} {error['message']}" if isinstance(error, dict) else ""
+            self.hooks.tell(call, time_ns, text)
+
+    def tell(
+        self, call: HookCall | None, began_ns: int, error: Exception | None = None
+    ) -> None:
+        """Tells plugins of a command that was answered."""
+        if call is not None and self.hooks is not None:
+            text = ""
+            if error is not None:
+                text = (
+                    error.resp if isinstance(error, CacheStormError) else "ERR internal error"
+                )
+            self.hooks.tell(call, perf_counter_ns() - began_ns, text)
 
     def read(
         self, request: object, namespace: str | None, visitor: Visitor | None = None

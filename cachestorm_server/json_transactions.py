@@ -176,13 +176,23 @@ class JsonTransactions:
             raise
         for _, plan, _ in requests:
             self._commands.check_held(plan)
+        try:
+            calls = [self._commands.ask(*request) for request in requests]
+        except CacheStormError as error:
+            self._is_touched(batch.token)
+            raise ExecAbortError(f": {error}") from error
+        answers: list[dict[str, object]] = []
+        times_ns: list[int] = []
         with self._cache.transaction():
             if self._is_touched(batch.token):
                 raise WatchError()
-            return [
-                self._commands.answer_queued(cache, plan, argv)
-                for cache, plan, argv in requests
-            ]
+            for cache, plan, argv in requests:
+                began_ns = time.perf_counter_ns()
+                answers.append(self._commands.answer_queued(cache, plan, argv))
+                times_ns.append(time.perf_counter_ns() - began_ns)
+        for call, answer, time_ns in zip(calls, answers, times_ns, strict=True):
+            self._commands.tell_of(call, answer, time_ns)
+        return answers
 
     def _queued(
         self, batch: Batch, visitor: Visitor | None

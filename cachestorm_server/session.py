@@ -35,16 +35,18 @@ from cachestorm.cache import Cache
 from cachestorm.channels import Message
 from cachestorm.commands.watch_list import WatchList
 from cachestorm.declare.plan import Plan
-from cachestorm.declare.wire_values import NULL_ARRAY, QUEUED
+from cachestorm.declare.wire_values import QUEUED
 from cachestorm.errors import ArityError, CacheStormError
+from cachestorm.hooks import Call
 from cachestorm.operations.long_command import Unfinished
-from cachestorm_server.acl.enforcement import check, check_guarded, check_queued
+from cachestorm_server.acl.enforcement import check_guarded
 from cachestorm_server.acl.user import User
 from cachestorm_server.admission import NEVER_QUEUED, SpeaksHttp, check_allowed, refuse_http
 from cachestorm_server.endpoint import WAKE, Endpoint
 from cachestorm_server.long_runner import LongRunner
 from cachestorm_server.monitoring import set_monitor, show
 from cachestorm_server.pause import Postponed
+from cachestorm_server.plugin_calls import admit, admit_guarded, answer_told, finish
 from cachestorm_server.replies import write_error, write_reply
 from cachestorm_server.reply_mode import AFTER, REPLIES_ON
 from cachestorm_server.requests import ProtocolError, RequestReader
@@ -74,6 +76,7 @@ class Session(LongRunner):
         transaction: what has been queued since MULTI; None outside of a transaction.
         watched: the keys that WATCH named; None when there are none.
         tracked: how the client is told of keys that change; None if it is not.
+        call, calls_within: what plugins are to be told of, once it is answered.
     """
 
     def __init__(self, endpoint: Endpoint, address: str = "", local_address: str = "") -> None:
@@ -93,6 +96,8 @@ class Session(LongRunner):
         self.transaction: Transaction | None = None
         self.watched: WatchList | None = None
         self.tracked: Tracked | None = None
+        self.call: Call | None = None
+        self.calls_within: list[Call] = []
         self.start_over()
         endpoint.sessions[self.id] = self
 
@@ -119,12 +124,13 @@ class Session(LongRunner):
             or self.is_subscribed()
             or self.endpoint.is_unusual()
         )
+        self.limits: User | None = None if self.user.is_free else self.user
+        self._is_asked = self.limits is not None or self.endpoint.hooks is not None
         is_queueing = self.transaction is not None
         is_told = bool(self._pushes) or self.tracked is not None
         self.guarded = is_unusual or is_queueing or is_told
-        self._only_queues = is_queueing and not is_unusual and self.user.is_free
+        self._only_queues = is_queueing and not is_unusual and not self._is_asked
         self.reader.unauthenticated = not self.authenticated
-        self.limits: User | None = None if self.user.is_free else self.user
 
     def close(self) -> None:
         """Forgets the session; its connection has gone."""
@@ -211,8 +217,8 @@ class Session(LongRunner):
                         began_ns = 0
                 else:
                     began_ns = self._statistics.begin(args)
-                    if self.limits is not None:
-                        check(self, plan, args)
+                    if self._is_asked:
+                        admit(self, plan, args)
                     if plan.declaration.connection:
                         reply = plan.answer(self, args)
                     else:
@@ -232,16 +238,18 @@ class Session(LongRunner):
             # whatever is wrong with an EXEC, it is the transaction that is refused
             is_exec = self.plan is not None and self.plan.name == "EXEC"
             text = ExecAbortError(f": {error}").resp if is_exec else error.resp
-            self._refuse(text, mark, out, True)
+            self.refuse(text, mark, out, True)
         except CacheStormError as error:
-            self._refuse(error.resp, mark, out, False)
+            self.refuse(error.resp, mark, out, False)
         except Exception:
             _log.exception("command %r failed", self._plan_name if args is None else args[0])
-            self._refuse("ERR internal error", mark, out, False)
+            self.refuse("ERR internal error", mark, out, False)
         if began_ns != 0:
             if args is None:
                 args, self.long_command_args = self.long_command_args, []
             self._time(self._statistics, began_ns, args)
+            if self.call is not None:
+                finish(self, perf_counter_ns() - began_ns)
         if self.guarded:
             self._settle(mark, out)
 
@@ -276,6 +284,7 @@ class Session(LongRunner):
             raise
         if self.endpoint.pause.is_on and self.endpoint.pause.holds_in(plan, transaction):
             raise Unfinished(Postponed(self.cache._space, self.endpoint.pause))
+        admit_guarded(self, plan, args)
         if self._queue(plan, args):
             return QUEUED
         if plan.name == "PING" and self.is_restricted():
@@ -320,30 +329,19 @@ class Session(LongRunner):
             if self.endpoint.monitors:
                 show(self, plan, args)
 
-    def answer_queued(self, plan: Plan, args: list[object], out: BytesWriter) -> None:
-        """Answers a request of a transaction that is being run."""
-        mark: i64 = len(out)
-        try:
-            if self.limits is not None:
-                check_queued(self, plan, args)
-            reply = self.answer_within(plan, args)
-            if reply is NULL_ARRAY and plan.declaration.reply == "moved":
-                # nothing to move where nothing waits is no element, not the end of a wait
-                reply = None
-            write_reply(out, reply, self.resp3)
-        except CacheStormError as error:
-            out.truncate(mark)
-            write_error(out, error.resp)
-        except Exception:
-            _log.exception("command %r failed", args[0])
-            self._refuse("ERR internal error", mark, out, False)
-
     def answer_within(self, plan: Plan, args: list[object]) -> object:
         """The reply to a request of a transaction or a script: counted and noted as others are.
 
         Raises:
             CacheStormError: what it is refused with.
         """
+        hooks = self.endpoint.hooks
+        if hooks is not None:
+            return answer_told(hooks, self, plan, args)
+        return self.answer_counted(plan, args)
+
+    def answer_counted(self, plan: Plan, args: list[object]) -> object:
+        """As `answer_within`, without the hooks of plugins."""
         statistics = self.endpoint.statistics.of(plan)
         self.endpoint.commands += 1
         began_ns = statistics.begin(args)
@@ -360,7 +358,10 @@ class Session(LongRunner):
             self._time(statistics, began_ns, args)
         return reply
 
-    def _refuse(self, text: str, mark: i64, out: BytesWriter, is_not_run: bool) -> None:
+    def refuse(self, text: str, mark: i64, out: BytesWriter, is_not_run: bool) -> None:
+        """Replies with an error, in the place of what was written of the reply."""
+        if self.call is not None:
+            self.call.error = text
         out.truncate(mark)
         write_error(out, text)
         self._count_refusal(self._statistics, text, is_not_run)

@@ -277,7 +277,7 @@ WORD: Final = Kind(
     _word, "a text, a number, yes or no", {"type": ["string", "number", "boolean"]}
 )
 NAME: Final = Kind(_name, "a text that is not empty", _STRING)
-PATH: Final = Kind(_path, "a path that starts with /: /metrics", _STRING)
+URL_PATH: Final = Kind(_path, "a path that starts with /: /metrics", _STRING)
 FILE: Final = Kind(_file, "the path of a file", _STRING)
 MODE: Final = Kind(_mode, "permissions as chmod takes them, in quotes: '0700'", _STRING)
 SECRET: Final = Kind(_text, _A_TEXT, _STRING, secret=True)

@@ -22,6 +22,7 @@ from librt.time import time as wall_time
 from mypy_extensions import i64
 
 from cachestorm.declare.plan import Plan
+from cachestorm.hooks import Hook
 from cachestorm_server.monitoring import without_passwords
 from cachestorm_server.settings import Settings
 
@@ -209,6 +210,8 @@ class Statistics:
         self.series: Final[dict[str, LatencySeries]] = {}
         self._commands: Final[dict[Plan, CommandStatistics]] = {}
         self._logged = 0
+        self._hooks: list[Hook] = []
+        self._times_all: bool = False
 
     def of(self, plan: Plan) -> CommandStatistics:
         """Those of a command."""
@@ -264,10 +267,28 @@ class Statistics:
             self.slow_log.appendleft(call)
         if 0 < self.threshold_ms <= time_us // 1000:
             event = "fast-command" if command.is_fast else "command"
-            series = self.series.get(event)
-            if series is None:
-                series = self.series[event] = LatencySeries()
-            series.add(int(wall_time()), int(time_us // 1000))
+            self._spike(event, int(time_us // 1000))
+
+    def _spike(self, event: str, time_ms: int) -> None:
+        series = self.series.get(event)
+        if series is None:
+            series = self.series[event] = LatencySeries()
+        series.add(int(wall_time()), time_ms)
+
+    def watch_hooks(self, hooks: list[Hook], times_all: bool) -> None:
+        """Has the latency monitor take slow hooks of plugins, too.
+
+        Args:
+            times_all: every command is to be timed, as hooks are told how long it took.
+        """
+        self._hooks = hooks
+        self._times_all = times_all
+        for hook in hooks:
+            hook.latency = self._note_hook
+        self.monitor_above(int(self.threshold_ms))
+
+    def _note_hook(self, plugin: str, time_ns: int) -> None:
+        self._spike(f"plugin-{plugin}", time_ns // 1_000_000)
 
     def log_slower_than(self, time_us: int) -> None:
         """Has the slow log take calls that are no faster; with a negative number none."""
@@ -281,6 +302,8 @@ class Statistics:
     def monitor_above(self, time_ms: int) -> None:
         """Has the latency monitor take what is no faster; with 0 nothing."""
         self.threshold_ms = time_ms
+        for hook in self._hooks:
+            hook.slow_ns = time_ms * 1_000_000
         self._choose_samples()
 
     def count(self, is_counting: bool) -> None:
@@ -301,8 +324,15 @@ class Statistics:
             command.mask = self._mask(command)
 
     def _mask(self, command: CommandStatistics) -> int:
-        if not self.is_counting and self.slower_than_us < 0 and self.threshold_ms == 0:
+        if (
+            not self.is_counting
+            and not self._times_all
+            and self.slower_than_us < 0
+            and self.threshold_ms == 0
+        ):
             return _NEVER
+        if self._times_all:
+            return 0
         is_exact = 0 <= self.slower_than_us < _EXACT_BELOW_US or self.threshold_ms > 0
         return _SAMPLED if command.is_fast and not is_exact else 0
 

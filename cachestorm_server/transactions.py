@@ -14,16 +14,24 @@ Source: https://redis.io/docs/latest/develop/using-commands/transactions/, and `
 
 from __future__ import annotations
 
+import logging
 from functools import partial
 from typing import Final
 
+from librt.strings import BytesWriter
+from mypy_extensions import i64
+
 from cachestorm.commands.watch_list import WatchList
 from cachestorm.declare.declaration import Declaration
+from cachestorm.declare.plan import Plan
 from cachestorm.declare.wire_values import NULL_ARRAY
-from cachestorm.errors import ArgumentError
-from cachestorm_server.replies import Several, write_array
+from cachestorm.errors import ArgumentError, CacheStormError
+from cachestorm_server.acl.enforcement import check_queued
+from cachestorm_server.replies import Several, write_array, write_error, write_reply
 from cachestorm_server.session import Session
 from cachestorm_server.transaction import ExecAbortError, Transaction
+
+_log = logging.getLogger("cachestorm.resp")
 
 command: Final = partial(Declaration, group="transactions", connection=True)
 
@@ -81,8 +89,27 @@ def exec_(session: Session) -> object:
             return NULL_ARRAY
         write_array(out, len(transaction.requests))
         for plan, args in transaction.requests:
-            session.answer_queued(plan, args, out)
+            _answer(session, plan, args, out)
     return Several([])
+
+
+def _answer(session: Session, plan: Plan, args: list[object], out: BytesWriter) -> None:
+    """Answers a request of a transaction that is being run."""
+    mark: i64 = len(out)
+    try:
+        if session.limits is not None:
+            check_queued(session, plan, args)
+        reply = session.answer_within(plan, args)
+        if reply is NULL_ARRAY and plan.declaration.reply == "moved":
+            # nothing to move where nothing waits is no element, not the end of a wait
+            reply = None
+        write_reply(out, reply, session.resp3)
+    except CacheStormError as error:
+        out.truncate(mark)
+        write_error(out, error.resp)
+    except Exception:
+        _log.exception("command %r failed", args[0])
+        session.refuse("ERR internal error", mark, out, False)
 
 
 @command(

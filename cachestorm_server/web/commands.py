@@ -64,6 +64,7 @@ class Commands:
         self.json: Final = JsonCommands(
             endpoint.cache, endpoint.registry, endpoint.pause, endpoint.availability
         )
+        self.json.hooks = endpoint.hooks
         self._endpoint: Final = endpoint
         self._max_body_bytes: Final = max_body_bytes
         self._transactions: Final = JsonTransactions(endpoint.cache, self.json)

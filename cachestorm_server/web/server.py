@@ -21,6 +21,7 @@ from typing import Final
 from aiohttp import web
 
 from cachestorm.errors import CacheStormError, ConfigError
+from cachestorm.plugins import routes as plugins
 from cachestorm_server.acl.users import WrongPasswordError
 from cachestorm_server.admission import NotAuthenticatedError
 from cachestorm_server.endpoint import Endpoint
@@ -38,6 +39,7 @@ from cachestorm_server.web.loop_lag import LoopLag
 from cachestorm_server.web.origins import Origins
 from cachestorm_server.web.overview import Overview
 from cachestorm_server.web.pages import Pages
+from cachestorm_server.web.plugin_routes import add_route
 from cachestorm_server.web.routes import Call, Route, Routes, declared_by, read_query
 from cachestorm_server.web.tags import Tags
 from cachestorm_server.web.wire import (
@@ -66,6 +68,7 @@ class HttpSettings:
         tls: what HTTPS is spoken with; None: HTTP.
         sockets: that listen already, and are used instead of `bind` and `port`.
         metrics: what is shown there.
+        routes: of plugins.
     """
 
     bind: tuple[str, ...] = ("127.0.0.1",)
@@ -77,6 +80,7 @@ class HttpSettings:
     tls: SSLContext | None = None
     sockets: tuple[socket.socket, ...] = ()
     metrics: MetricsSettings = field(default_factory=MetricsSettings)
+    routes: tuple[tuple[str, plugins.Route], ...] = ()
 
 
 class HttpServer:
@@ -172,6 +176,8 @@ class HttpServer:
             raise ConfigError(
                 f"plugins.metrics.path: {metrics_path} is taken by the HTTP endpoint"
             )
+        for plugin_route in self.settings.routes:
+            add_route(routes, plugin_route, self.settings.max_body_bytes)
         if metrics_path:
             summary = "Counters for Prometheus."
             route = Route(
