@@ -12,7 +12,7 @@ import redis.asyncio
 from cachestorm.remote.address import Address
 from cachestorm.remote.refusals import refusal
 from cachestorm.remote.steps import Ask, Course, Step, Watch
-from cachestorm.remote.wire import checked
+from cachestorm.remote.wire import After, checked
 
 
 class AsyncWire:
@@ -21,6 +21,7 @@ class AsyncWire:
     def __init__(self, address: Address, namespace: str | None) -> None:
         self.address: Final = address
         self.namespace: Final = namespace
+        self.after: After | None = None
         self._lock: Final = threading.Lock()
         # of each loop a client, and one for commands that wait for others
         self._clients: dict[tuple[asyncio.AbstractEventLoop, bool], Any] = {}
@@ -50,6 +51,13 @@ class AsyncWire:
                 await pinned.reset()
 
     async def _done(self, step: Step, pinned: Any) -> list[Any]:
+        try:
+            return await self._sent(step, pinned)
+        finally:
+            if self.after is not None:
+                self.after(step.commands)
+
+    async def _sent(self, step: Step, pinned: Any) -> list[Any]:
         if isinstance(step, Watch):
             await pinned.reset()
             await pinned.watch(*step.keys)

@@ -85,10 +85,12 @@ class Call:
         return command._returns.read(reply, self._bound, self._default, command._loads)
 
 
-def keys_in(words: Words) -> list[str] | None:
-    """The keys that a write names; None for one that may change others than it names."""
-    found = REGISTRY.resolve(words).keys(words)
-    return [name for name, access in found if access.writes] or None
+def written_by(words: Words) -> tuple[bool, list[str] | None]:
+    """Whether a command may write, and which keys; None for others than it names."""
+    plan = REGISTRY.resolve(words)
+    if not plan.declaration.writes:
+        return False, []
+    return True, [name for name, access in plan.keys(words) if access.writes] or None
 
 
 def remote_declarations() -> Iterator[Declaration]:

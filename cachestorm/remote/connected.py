@@ -60,8 +60,11 @@ class ConnectedCache:
     def aio(self) -> AsyncConnectedCache:
         """The same with methods that are awaited, on asyncio."""
         if self._aio is None:
-            self._aio = AsyncConnectedCache(self)
+            self._aio = self._make_aio()
         return self._aio
+
+    def _make_aio(self) -> AsyncConnectedCache:
+        return AsyncConnectedCache(self)
 
     def namespace(self, name: str) -> ConnectedCache:
         """The same of another namespace of a CacheStorm server."""

@@ -7,13 +7,17 @@ own.
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from typing import Any, Final
 
 import redis
 
 from cachestorm.remote.address import Address
+from cachestorm.remote.arguments import Words
 from cachestorm.remote.refusals import refusal
 from cachestorm.remote.steps import Ask, Course, Step, Watch
+
+After = Callable[[list[Words]], None]
 
 
 class Wire:
@@ -22,12 +26,16 @@ class Wire:
     Args:
         address: of the server.
         namespace: by name; None for the one that the address says.
+
+    Attributes:
+        after: called with the commands that the server has answered, or failed to; or None.
     """
 
     def __init__(self, address: Address, namespace: str | None) -> None:
         self.address: Final = address
         self.namespace: Final = namespace
-        self.client: Final = self._made()
+        self.after: After | None = None
+        self.client: Final = self.made()
         self._patient: Any = None
         self._lock: Final = threading.Lock()
 
@@ -60,6 +68,13 @@ class Wire:
                 pinned.reset()
 
     def _done(self, step: Step, pinned: Any) -> list[Any]:
+        try:
+            return self._sent(step, pinned)
+        finally:
+            if self.after is not None:
+                self.after(step.commands)
+
+    def _sent(self, step: Step, pinned: Any) -> list[Any]:
         if isinstance(step, Watch):
             pinned.reset()
             pinned.watch(*step.keys)
@@ -94,10 +109,11 @@ class Wire:
         """A client for commands that wait for others, longer than any timeout."""
         with self._lock:
             if self._patient is None:
-                self._patient = self._made(socket_timeout=None)
+                self._patient = self.made(socket_timeout=None)
         return self._patient
 
-    def _made(self, **options: Any) -> Any:
+    def made(self, **options: Any) -> Any:
+        """A client of redis-py, with more options than the address has."""
         settings = {"protocol": 3, **self.address.options, **options}
         if self.namespace is not None:
             settings["redis_connect_func"] = self._enter
