@@ -5,6 +5,7 @@ from collections.abc import MutableMapping
 
 from cachestorm.cache import Cache
 from cachestorm.clock import Clock, ManualClock
+from cachestorm.connecting import connect
 from cachestorm.errors import CacheStormError
 from cachestorm.events import Cause, Effect, Interest
 from cachestorm.keyspace.latch import COMPILED
@@ -30,4 +31,5 @@ __all__ = [
     "Interest",
     "ManualClock",
     "__version__",
+    "connect",
 ]

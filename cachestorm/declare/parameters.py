@@ -95,6 +95,31 @@ def return_type(function: Callable[..., object]) -> object:
     return eval(ast.unparse(returns), {**vars(module), "Any": object})
 
 
+def defaults_of(function: Callable[..., object]) -> dict[str, object]:
+    """The defaults of a function's parameters, by name.
+
+    Read from the source: a compiled function tells only some.
+
+    Raises:
+        DeclarationError: when there is no source.
+    """
+    import ast
+    import sys
+
+    owner = getattr(function, "__objclass__", function)
+    module = sys.modules[str(getattr(owner, "__module__", ""))]
+    arguments = _definition(function).args
+    leading = [*arguments.posonlyargs, *arguments.args]
+    defaults: list[ast.expr | None] = [*arguments.defaults]
+    named = [*leading[len(leading) - len(defaults) :], *arguments.kwonlyargs]
+    defaults.extend(arguments.kw_defaults)
+    return {
+        node.arg: eval(ast.unparse(default), vars(module))
+        for node, default in zip(named, defaults)
+        if default is not None
+    }
+
+
 def _definition(function: Callable[..., object]) -> ast.FunctionDef:
     import ast
 

@@ -12,7 +12,7 @@ type that the method says it returns leads it, as it is written anyway: `list[st
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from types import UnionType
 from typing import Final, cast, get_args, get_origin
 
@@ -42,13 +42,20 @@ class Returns:
         self._reply = declaration.reply
         self._type = return_type(declaration.function)
 
-    def read(self, wire: object, bound: Bound, default: object = None) -> object:
+    def read(
+        self,
+        wire: object,
+        bound: Bound,
+        default: object = None,
+        decode: Callable[[bytes], object] | None = None,
+    ) -> object:
         """What the method would have returned.
 
         Args:
             wire: the reply, as a client has parsed it.
             bound: the call that it answers.
             default: what a stored value that is not there is.
+            decode: makes a stored value of its bytes; None: they are left as they are.
         """
         if self._reply == "pttl" and wire in (-1, -2):
             return None if wire == -1 else default
@@ -56,7 +63,7 @@ class Returns:
             return wire is not None
         if self._reply == "ok":
             return True
-        return _Reading(bound, default).read(self._typed(bound), wire)
+        return _Reading(bound, default, decode).read(self._typed(bound), wire)
 
     def _typed(self, bound: Bound) -> object:
         """The type of this call's value, where that of the method says too little."""
@@ -80,15 +87,20 @@ class Returns:
 
 
 class _Reading:
-    def __init__(self, bound: Bound, default: object) -> None:
+    def __init__(
+        self, bound: Bound, default: object, decode: Callable[[bytes], object] | None
+    ) -> None:
         self._default = default
+        self._decode = decode
         self._has_extras = any([bound.given(name) for name in _EXTRAS])
 
     def read(self, kind: object, wire: object) -> object:
         if isinstance(wire, (Status, Verbatim)):
             wire = wire.text
         if kind is object:
-            return self._default if wire is None else _bytes(wire)
+            if wire is None:
+                return self._default
+            return _bytes(wire) if self._decode is None else self._decode(_bytes(wire))
         origin = get_origin(kind)
         inner = get_args(kind)
         if isinstance(kind, UnionType):

@@ -1,4 +1,12 @@
-"""The cache on a server: what framework backends need of it, over RESP, by redis-py.
+"""The cache on a server, over RESP, by redis-py.
+
+`connected.py` is what `cachestorm.connect` gives: all methods of a cache, made from the
+declarations (`arguments.py`, `commands.py`), written as steps (`courses.py`) that a thread or a
+task sends (`wire.py`, `async_wire.py`).
+
+`near.py`, `invalidations.py` and `near_caches.py` keep at hand what was read.
+
+`remote_cache.py` and `async_cache.py` are what framework backends need.
 
 For `redis://`, `rediss://` and `unix://` addresses of a CacheStorm server, or of Redis and
 Valkey, where everything works but tags. `RemoteCache` is for threads, `AsyncRemoteCache` for

@@ -116,7 +116,7 @@ class Forms:
         self._watches: Final = _is_flag_or_log(detect_mutation)
         self._raises: Final = detect_mutation is True
         if codec is not None:
-            self._encode, self._decode = _codec_of(codec)
+            self._encode, self._decode = codec_of(codec)
         if weigher is not None:
             if not callable(weigher):
                 raise TypeError(f"a weigher is called, which {weigher!r} cannot be")
@@ -251,7 +251,12 @@ def _encoded(encode: Encode, value: object) -> bytes:
     return raw
 
 
-def _codec_of(codec: object) -> tuple[Encode, Decode]:
+def codec_of(codec: object) -> tuple[Encode, Decode]:
+    """How a codec, given by its name or as an object, encodes and decodes.
+
+    Raises:
+        ConfigError: for what is none.
+    """
     if codec == "json":
         return json_of, object_of
     if codec == "pickle":

@@ -1,0 +1,81 @@
+"""Connecting: one way to a cache, wherever it is.
+
+What `cachestorm.connect` is. An application that begins with `memory://` and grows changes the
+address, not its code.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Final
+
+from cachestorm.cache import Cache
+from cachestorm.declare.parameters import Parameters
+from cachestorm.errors import ConfigError
+
+if TYPE_CHECKING:
+    from cachestorm.remote.connected import ConnectedCache
+
+MEMORY: Final = "memory"
+
+
+def connect(
+    url: str,
+    *,
+    codec: object = None,
+    near: bool | Mapping[str, Any] = False,
+    **options: Any,
+) -> Cache[Any] | ConnectedCache:
+    """A cache at an address, with the methods of `Cache`.
+
+    Args:
+        url: `memory://` for one in this process; `redis://host:6380`, `rediss://` or
+            `unix:///path` for a CacheStorm server, Redis or Valkey.
+        codec: as in `Cache`: how objects are stored; None for JSON on a server.
+        near: whether what was read is kept in this process until it changes on the server; or
+            settings of the `Cache` that keeps it, such as `{"max_entries": 1000}`.
+        options: in this process settings of `Cache`, on a server those of redis-py's
+            connections, such as `socket_timeout`.
+
+    Raises:
+        ConfigError: for an address or an option that is wrong. Nothing connects before the
+            first call.
+
+    Example:
+        >>> cache = connect("memory://", max_entries=1000)
+        >>> cache.set("greeting", "hello", ttl=60)
+        True
+        >>> cache.get("greeting")
+        'hello'
+    """
+    if url.partition("://")[0] == MEMORY:
+        return _in_memory(url, codec, options)
+    from cachestorm.remote.address import Address
+    from cachestorm.remote.connected import ConnectedCache
+    from cachestorm.remote.envelope import envelope_of
+
+    address = Address.parse(url, options)
+    envelope = envelope_of(codec)
+    if near is False:
+        return ConnectedCache(address, envelope)
+    from cachestorm.remote.near_caches import NearCache
+
+    settings = {} if near is True else dict(near)
+    _refuse_unknown(settings, "near")
+    return NearCache(address, envelope, settings=settings)
+
+
+def _refuse_unknown(settings: Mapping[str, Any], shown: str) -> None:
+    known = Parameters(Cache.__init__).names
+    unknown = sorted(settings.keys() - set(known))
+    if unknown:
+        raise ConfigError(
+            f"{shown} has no setting {', '.join(unknown)}: use {', '.join(known)}"
+        )
+
+
+def _in_memory(url: str, codec: object, options: dict[str, Any]) -> Cache[Any]:
+    if url != "memory://":
+        raise ConfigError(f"memory:// takes no more in its address: {url}")
+    _refuse_unknown(options, url)
+    return Cache(codec=codec, **options)

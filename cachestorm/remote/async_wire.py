@@ -1,0 +1,112 @@
+"""The wire for tasks of asyncio: see `wire.py`. Each event loop has connections of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from typing import Any, Final
+
+import redis
+import redis.asyncio
+
+from cachestorm.remote.address import Address
+from cachestorm.remote.refusals import refusal
+from cachestorm.remote.steps import Ask, Course, Step, Watch
+from cachestorm.remote.wire import After, checked
+
+
+class AsyncWire:
+    """The connections of tasks to one namespace of one server."""
+
+    def __init__(self, address: Address, namespace: str | None) -> None:
+        self.address: Final = address
+        self.namespace: Final = namespace
+        self.after: After | None = None
+        self._lock: Final = threading.Lock()
+        # of each loop a client, and one for commands that wait for others
+        self._clients: dict[tuple[asyncio.AbstractEventLoop, bool], Any] = {}
+
+    async def run(self, course: Course) -> Any:
+        """Sends the steps of a course: see `Wire.run`."""
+        pinned: Any = None
+        error: Exception | None = None
+        replies: list[Any] = []
+        try:
+            step = next(course)
+            while True:
+                try:
+                    if isinstance(step, Watch) and pinned is None:
+                        pinned = self.client().pipeline(transaction=True)
+                    replies = await self._done(step, pinned)
+                    error = None
+                except redis.RedisError as caught:
+                    error = refusal(caught, self.address.shown)
+                    error.__cause__ = caught
+                step = course.send(replies) if error is None else course.throw(error)
+        except StopIteration as end:
+            return end.value
+        finally:
+            course.close()
+            if pinned is not None:
+                await pinned.reset()
+
+    async def _done(self, step: Step, pinned: Any) -> list[Any]:
+        try:
+            return await self._sent(step, pinned)
+        finally:
+            if self.after is not None:
+                self.after(step.commands)
+
+    async def _sent(self, step: Step, pinned: Any) -> list[Any]:
+        if isinstance(step, Watch):
+            await pinned.reset()
+            await pinned.watch(*step.keys)
+            return [await pinned.execute_command(*words) for words in step.commands]
+        if pinned is not None and step.atomic:
+            pinned.multi()
+            return await _executed(pinned, step)
+        if len(step.commands) == 1:
+            return [await self.client(step.blocks).execute_command(*step.commands[0])]
+        async with self.client().pipeline(transaction=step.atomic) as pipe:
+            return await _executed(pipe, step)
+
+    def client(self, is_patient: bool = False) -> Any:
+        """The client of the running loop."""
+        loop = asyncio.get_running_loop()
+        client = self._clients.get((loop, is_patient))
+        if client is None:
+            client = self._made({"socket_timeout": None} if is_patient else {})
+            with self._lock:
+                # a client keeps its loop, and its sockets, alive
+                for other in [each for each in self._clients if each[0].is_closed()]:
+                    del self._clients[other]
+                self._clients[loop, is_patient] = client
+        return client
+
+    async def close(self) -> None:
+        """Closes the connections of the running loop."""
+        loop = asyncio.get_running_loop()
+        for is_patient in (False, True):
+            with self._lock:
+                client = self._clients.pop((loop, is_patient), None)
+            if client is not None:
+                await client.aclose()
+
+    def _made(self, options: dict[str, Any]) -> Any:
+        settings = {"protocol": 3, **self.address.options, **options}
+        if self.namespace is not None:
+            settings["redis_connect_func"] = self._enter
+        client: Any = redis.asyncio.Redis.from_url(self.address.url, **settings)
+        client.response_callbacks.clear()
+        return client
+
+    async def _enter(self, connection: Any) -> None:
+        await connection.on_connect()
+        await connection.send_command("NAMESPACE", self.namespace)
+        await connection.read_response()
+
+
+async def _executed(pipe: Any, step: Ask) -> list[Any]:
+    for words in step.commands:
+        pipe.execute_command(*words)
+    return checked(await pipe.execute(raise_on_error=False))

@@ -1,0 +1,293 @@
+"""The connected cache: the methods of `Cache`, answered by a server.
+
+Made by `cachestorm.connect`. Its methods are made from the declarations and from `Courses`, so
+that none can be forgotten; what a server cannot answer is an UnsupportedError that says why.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from typing import TYPE_CHECKING, Any, Final
+
+from cachestorm.cache import Cache
+from cachestorm.errors import InvalidKeyError
+from cachestorm.markers import MISSING, UNSET
+from cachestorm.operations.names import exact_key
+from cachestorm.remote.address import Address
+from cachestorm.remote.async_wire import AsyncWire
+from cachestorm.remote.capabilities import Capabilities
+from cachestorm.remote.commands import REMOTE
+from cachestorm.remote.courses import Courses
+from cachestorm.remote.envelope import Envelope
+from cachestorm.remote.steps import Course
+from cachestorm.remote.wire import Wire
+
+PAGE: Final = 256
+
+
+class ConnectedCache:
+    """A cache on a server, for threads: see `cachestorm.connect`.
+
+    Attributes:
+        address: where the server is.
+    """
+
+    def __init__(
+        self, address: Address, envelope: Envelope, namespace: str | None = None
+    ) -> None:
+        self.address: Final = address
+        self._envelope: Final = envelope
+        self._courses: Final = Courses(envelope, address.shown)
+        self._wire: Final = Wire(address, namespace)
+        self._aio: AsyncConnectedCache | None = None
+
+    # -- as a whole
+
+    @property
+    def name(self) -> str:
+        """The namespace, if it was asked for by name; else the database of the address."""
+        return self._wire.namespace or "default"
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """What the server can do; it is asked once."""
+        found: Capabilities = self._run(self._courses.asked())
+        return found
+
+    @property
+    def aio(self) -> AsyncConnectedCache:
+        """The same with methods that are awaited, on asyncio."""
+        if self._aio is None:
+            self._aio = self._make_aio()
+        return self._aio
+
+    def _make_aio(self) -> AsyncConnectedCache:
+        return AsyncConnectedCache(self)
+
+    def namespace(self, name: str) -> ConnectedCache:
+        """The same of another namespace of a CacheStorm server."""
+        if not self.capabilities.namespaces:
+            raise self._courses.refused("namespace")
+        return type(self)(self.address, self._envelope, name)
+
+    def close(self) -> None:
+        """Closes the connections; they are opened again when they are needed."""
+        self._wire.close()
+
+    def __enter__(self) -> ConnectedCache:
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"<ConnectedCache {self.address.shown}>"
+
+    def _run(self, course: Course) -> Any:
+        return self._wire.run(course)
+
+    # -- values; what is asked most, without a course
+
+    def get(self, key: str, default: Any = None) -> Any:
+        """See `Cache.get`."""
+        reply = self._wire.send("GET", exact_key(key))
+        return default if reply is None else self._envelope.loads(reply)
+
+    # -- as a mapping
+
+    def scan_iter(
+        self, match: str | None = None, count: int = PAGE, type: str | None = None
+    ) -> Iterator[str]:
+        """See `Cache.scan_iter`."""
+        cursor = 0
+        while True:
+            cursor, keys = self._run(self._courses.call("scan", cursor, match, count, type))
+            yield from keys
+            if cursor == 0:
+                return
+
+    def items(self) -> Iterator[tuple[str, Any]]:
+        """See `Cache.items`."""
+        keys = self._run(self._courses.call("keys"))
+        for start in range(0, len(keys), PAGE):
+            found = self._run(self._courses.get_many(keys[start : start + PAGE]))
+            yield from found.items()
+
+    def values(self) -> Iterator[Any]:
+        """See `Cache.values`."""
+        for item in self.items():
+            yield item[1]
+
+    def modify(
+        self,
+        key: str,
+        function: Callable[[Any], Any],
+        *,
+        ttl: object = UNSET,
+        tags: Any = UNSET,
+    ) -> Any:
+        """See `Cache.modify`."""
+        return self._run(self._courses.modify(key, function, ttl, tags))
+
+    def __getitem__(self, key: str) -> Any:
+        value = self.get(key, MISSING)
+        if value is MISSING:
+            raise KeyError(key)
+        return value
+
+    def __setitem__(self, key: str, value: Any) -> None:
+        self._run(self._courses.set(key, value))
+
+    def __delitem__(self, key: str) -> None:
+        if self._run(self._courses.call("delete", key)) == 0:
+            raise KeyError(key)
+
+    def __contains__(self, key: object) -> bool:
+        if not isinstance(key, str):
+            return False
+        try:
+            return bool(self._run(self._courses.call("exists", key)) == 1)
+        except InvalidKeyError:
+            return False
+
+    def __len__(self) -> int:
+        return int(self._run(self._courses.call("dbsize")))
+
+    def __bool__(self) -> bool:
+        # an empty cache is still a cache
+        return True
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._run(self._courses.call("keys")))
+
+    if TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Callable[..., Any]: ...
+
+
+class AsyncConnectedCache:
+    """A cache on a server, for tasks: every method is awaited."""
+
+    def __init__(self, cache: ConnectedCache) -> None:
+        self.cache: Final = cache
+        self._courses: Final = cache._courses
+        self._wire: Final = AsyncWire(cache.address, cache._wire.namespace)
+
+    @property
+    def name(self) -> str:
+        """The namespace: see `ConnectedCache.name`."""
+        return self.cache.name
+
+    async def capabilities(self) -> Capabilities:
+        """What the server can do; it is asked once."""
+        found: Capabilities = await self._run(self._courses.asked())
+        return found
+
+    async def close(self) -> None:
+        """Closes the connections of the running loop."""
+        await self._wire.close()
+
+    async def __aenter__(self) -> AsyncConnectedCache:
+        return self
+
+    async def __aexit__(self, *exc_info: object) -> None:
+        await self.close()
+
+    def __repr__(self) -> str:
+        return f"<AsyncConnectedCache {self.cache.address.shown}>"
+
+    async def _run(self, course: Course) -> Any:
+        return await self._wire.run(course)
+
+    async def scan_iter(
+        self, match: str | None = None, count: int = PAGE, type: str | None = None
+    ) -> AsyncIterator[str]:
+        """See `Cache.scan_iter`; for `async for`."""
+        cursor = 0
+        while True:
+            found = await self._run(self._courses.call("scan", cursor, match, count, type))
+            cursor, keys = found
+            for key in keys:
+                yield key
+            if cursor == 0:
+                return
+
+    if TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Callable[..., Awaitable[Any]]: ...
+
+
+# -- the methods that are made
+
+_COMPOSED: Final = tuple(
+    name
+    for name, value in vars(Courses).items()
+    if not name.startswith("_")
+    and callable(value)
+    and name not in ("asked", "call", "modify", "refused", "watched", "write")
+)
+
+
+def _course_maker(name: str) -> Callable[..., Course]:
+    """What makes the course of a method from the courses and the arguments."""
+    if name in _COMPOSED:
+
+        def composed(courses: Courses, args: Any, options: Any) -> Course:
+            course: Course = getattr(courses, name)(*args, **options)
+            return course
+
+        return composed
+
+    def declared(courses: Courses, args: Any, options: Any) -> Course:
+        return courses.call(name, *args, **options)
+
+    return declared
+
+
+def _threaded(name: str) -> Callable[..., Any]:
+    course_of = _course_maker(name)
+
+    def method(self: ConnectedCache, *args: Any, **options: Any) -> Any:
+        return self._run(course_of(self._courses, args, options))
+
+    return _dressed(method, name, "ConnectedCache")
+
+
+def _awaited(name: str) -> Callable[..., Any]:
+    course_of = _course_maker(name)
+
+    async def method(self: AsyncConnectedCache, *args: Any, **options: Any) -> Any:
+        return await self._run(course_of(self._courses, args, options))
+
+    return _dressed(method, name, "AsyncConnectedCache")
+
+
+def _refused(name: str) -> Callable[..., Any]:
+    def method(self: Any, *args: Any, **options: Any) -> Any:
+        raise self._courses.refused(name)
+
+    return _dressed(method, name, "ConnectedCache")
+
+
+def _dressed(method: Callable[..., Any], name: str, owner: str) -> Callable[..., Any]:
+    """A method that looks like the one of `Cache`."""
+    functools.update_wrapper(method, getattr(Cache, name), updated=())
+    method.__qualname__ = f"{owner}.{name}"
+    method.__module__ = __name__
+    return method
+
+
+def _complete(kind: type, maker: Callable[[str], Callable[..., Any]]) -> None:
+    for name in dir(Cache):
+        if name.startswith("_") or name in vars(kind):
+            continue
+        if not callable(inspect.getattr_static(Cache, name)):
+            continue
+        is_known = name in REMOTE or name in _COMPOSED
+        setattr(kind, name, maker(name) if is_known else _refused(name))
+
+
+_complete(ConnectedCache, _threaded)
+_complete(AsyncConnectedCache, _awaited)

@@ -1,0 +1,134 @@
+"""The near caches: connected caches that keep at hand what they have read.
+
+Made by `cachestorm.connect(url, near=True)`. `get`, `cache[key]` and `get_many` read near;
+everything else asks the server.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, Final
+
+from cachestorm.markers import MISSING
+from cachestorm.operations.names import exact_key, keys_of
+from cachestorm.remote.address import Address
+from cachestorm.remote.connected import AsyncConnectedCache, ConnectedCache
+from cachestorm.remote.envelope import Envelope
+from cachestorm.remote.invalidations import Invalidations
+from cachestorm.remote.near import Fill, Near
+from cachestorm.remote.steps import Ask, Course
+from cachestorm.stats import Stats
+
+# how many entries are at hand, unless it was said
+ENTRIES: Final = 10_000
+
+
+class NearCache(ConnectedCache):
+    """A cache on a server, with a near cache in front, for threads.
+
+    Attributes:
+        near: what is at hand.
+    """
+
+    def __init__(
+        self,
+        address: Address,
+        envelope: Envelope,
+        namespace: str | None = None,
+        *,
+        settings: dict[str, Any],
+    ) -> None:
+        super().__init__(address, envelope, namespace)
+        self._settings: Final = settings
+        self.near: Final = Near({"max_entries": ENTRIES, **settings})
+        self._wire.after = self.near.after
+        self._invalidations: Final = Invalidations(self.near, self._wire.made)
+        self._read: Final = self.near.values.get
+
+    def get(self, key: str, default: Any = None) -> Any:
+        """See `Cache.get`."""
+        value = self._read(key, MISSING)
+        return self._run(self.loading(key, default)) if value is MISSING else value
+
+    def get_many(self, keys: Iterable[str]) -> Any:
+        """See `Cache.get_many`."""
+        return self._run(self.loading_many(keys))
+
+    def stats(self) -> Stats:
+        """The counts of the near cache: `hit_ratio` is the share of reads that it answered."""
+        return self.near.stats()
+
+    def namespace(self, name: str) -> NearCache:
+        """See `ConnectedCache.namespace`; with a near cache of its own."""
+        if not self.capabilities.namespaces:
+            raise self._courses.refused("namespace")
+        return NearCache(self.address, self._envelope, name, settings=self._settings)
+
+    def close(self) -> None:
+        """Closes the connections, and forgets what is at hand."""
+        self._invalidations.stop()
+        super().close()
+
+    def _make_aio(self) -> AsyncConnectedCache:
+        return AsyncNearCache(self)
+
+    # -- loads
+
+    def loading(self, key: str, default: Any) -> Course:
+        """The steps of a read that found nothing near."""
+        fill = self._begin(exact_key(key))
+        is_over = False
+        try:
+            raw, left_ms = yield Ask([["GET", key], ["PTTL", key]])
+            if raw is None:
+                return default
+            value = self._envelope.loads(raw)
+            self.near.end(fill, value, left_ms)
+            is_over = True
+            return value
+        finally:
+            if not is_over:
+                self.near.give_up(fill)
+
+    def loading_many(self, keys: Iterable[str]) -> Course:
+        """The steps of a read of many keys, which asks for those that are not near."""
+        names = keys_of(keys)
+        found = {name: self._read(name, MISSING) for name in names}
+        missing = [name for name, value in found.items() if value is MISSING]
+        if missing:
+            fills = [self._begin(name) for name in missing]
+            try:
+                replies = yield Ask([["MGET", *missing], *[["PTTL", name] for name in missing]])
+                for fill, raw, left_ms in zip(fills, replies[0], replies[1:]):
+                    if raw is not None:
+                        found[fill.key] = self._envelope.loads(raw)
+                        self.near.end(fill, found[fill.key], left_ms)
+            finally:
+                for fill in fills:
+                    self.near.give_up(fill)
+        return {name: value for name, value in found.items() if value is not MISSING}
+
+    def _begin(self, key: str) -> Fill:
+        if not self._invalidations.is_running:
+            self._invalidations.start()
+        return self.near.begin(key)
+
+
+class AsyncNearCache(AsyncConnectedCache):
+    """The same for tasks."""
+
+    def __init__(self, cache: NearCache) -> None:
+        super().__init__(cache)
+        self._near_cache: Final = cache
+        self._wire.after = cache.near.after
+
+    async def get(self, key: str, default: Any = None) -> Any:
+        """See `Cache.get`."""
+        value = self._near_cache._read(key, MISSING)
+        if value is not MISSING:
+            return value
+        return await self._run(self._near_cache.loading(key, default))
+
+    async def get_many(self, keys: Iterable[str]) -> Any:
+        """See `Cache.get_many`."""
+        return await self._run(self._near_cache.loading_many(keys))

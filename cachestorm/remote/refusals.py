@@ -1,0 +1,126 @@
+"""Refusals: what a server or its connection says no with, as the errors of a cache.
+
+Called wherever redis-py raises; so a program that catches WrongTypeError catches it near and
+far.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import redis
+
+from cachestorm.errors import (
+    ArgumentError,
+    ArityError,
+    BusyKeyError,
+    CacheStormError,
+    CommandSyntaxError,
+    CorruptedSketchError,
+    DurabilityError,
+    InvalidTtlError,
+    NamespaceError,
+    NoSuchKeyError,
+    NotAFloatError,
+    NotAnIntegerError,
+    OutOfMemoryError,
+    PayloadError,
+    TagError,
+    UnknownCommandError,
+    WatchError,
+    WrongTypeError,
+)
+
+
+class UnreachableError(CacheStormError, ConnectionError):
+    """The server cannot be reached, or hung up. A write may have happened, or not."""
+
+    http_status = 503
+
+
+class SlowServerError(UnreachableError, TimeoutError):
+    """The server did not answer in time. A write may have happened, or not."""
+
+
+class UnsupportedError(UnknownCommandError, NotImplementedError):
+    """What was asked for cannot be done, or not exactly, on this server."""
+
+    http_status = 501
+
+
+class RefusedError(ArgumentError):
+    """A refusal by the server that has no class of its own.
+
+    Attributes:
+        status: the first word of the refusal: `ERR`, `NOPERM`.
+    """
+
+    status = "ERR"
+
+
+# by the first word
+_BY_CODE: Final[dict[str, type[CacheStormError]]] = {
+    "WRONGTYPE": WrongTypeError,
+    "OOM": OutOfMemoryError,
+    "BUSYKEY": BusyKeyError,
+    "INVALIDOBJ": CorruptedSketchError,
+    "MISCONF": DurabilityError,
+}
+# by what the text has in it, the first that fits
+_BY_TEXT: Final[tuple[tuple[str, type[CacheStormError]], ...]] = (
+    ("wrong number of arguments", ArityError),
+    ("unknown command", UnsupportedError),
+    ("unknown subcommand", UnsupportedError),
+    ("syntax error", CommandSyntaxError),
+    ("is not an integer", NotAnIntegerError),
+    ("not a valid float", NotAFloatError),
+    ("is not a float", NotAFloatError),
+    ("no such key", NoSuchKeyError),
+    ("invalid expire time", InvalidTtlError),
+    ("invalid tag", TagError),
+    ("tag link", TagError),
+    ("namespace", NamespaceError),
+    ("Bad data format", PayloadError),
+    ("DUMP payload", PayloadError),
+)
+
+
+def refusal(error: redis.RedisError, shown: str) -> CacheStormError:
+    """What a cache raises instead of an error of redis-py.
+
+    Args:
+        error: redis-py's.
+        shown: the address of the server, without a password.
+    """
+    if isinstance(error, redis.TimeoutError):
+        return SlowServerError(f"{shown} did not answer in time: {error}")
+    if isinstance(error, redis.WatchError):
+        return WatchError()
+    # those that it raises for refusals are ConnectionErrors in part: AuthenticationError
+    if not isinstance(error, redis.ResponseError):
+        return UnreachableError(f"{shown} cannot be reached: {error}")
+    text = str(error)
+    code, _, rest = text.partition(" ")
+    if not (code.isupper() and code.isalpha()):
+        code, rest = getattr(error, "status_code", None) or "ERR", text
+    return _of_reply(code, rest)
+
+
+def _of_reply(code: str, text: str) -> CacheStormError:
+    kind = _BY_CODE.get(code)
+    if kind is None and code == "ERR":
+        kind = next((each for part, each in _BY_TEXT if part in text), None)
+    if kind is not None:
+        return _made(kind, text)
+    refused = _made(RefusedError, text if code == "ERR" else f"{code} {text}")
+    if isinstance(refused, RefusedError):
+        refused.status = code
+    return refused
+
+
+def _made(kind: type[CacheStormError], text: str) -> CacheStormError:
+    """An error with a text of its own, without what its class would make of it."""
+    # MemoryError's constructor makes none that is laid out as Exception
+    error = Exception.__new__(kind) if issubclass(kind, MemoryError) else kind.__new__(kind)
+    error.args = (text,)
+    return error

@@ -1,0 +1,147 @@
+"""The wire: runs courses for threads, on redis-py's pool of connections.
+
+Retries, timeouts, health checks and the pool are redis-py's. A fork gets connections of its
+own.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import Any, Final
+
+import redis
+
+from cachestorm.remote.address import Address
+from cachestorm.remote.arguments import Words
+from cachestorm.remote.refusals import refusal
+from cachestorm.remote.steps import Ask, Course, Step, Watch
+
+After = Callable[[list[Words]], None]
+
+
+class Wire:
+    """The connections to one namespace of one server.
+
+    Args:
+        address: of the server.
+        namespace: by name; None for the one that the address says.
+
+    Attributes:
+        after: called with the commands that the server has answered, or failed to; or None.
+    """
+
+    def __init__(self, address: Address, namespace: str | None) -> None:
+        self.address: Final = address
+        self.namespace: Final = namespace
+        self.after: After | None = None
+        self.client: Final = self.made()
+        self._patient: Any = None
+        self._lock: Final = threading.Lock()
+
+    def run(self, course: Course) -> Any:
+        """Sends the steps of a course. Returns what it returns.
+
+        Raises:
+            CacheStormError: for what the server refuses, and the course does not catch.
+        """
+        pinned: Any = None
+        error: Exception | None = None
+        replies: list[Any] = []
+        try:
+            step = next(course)
+            while True:
+                try:
+                    if isinstance(step, Watch) and pinned is None:
+                        pinned = self.client.pipeline(transaction=True)
+                    replies = self._done(step, pinned)
+                    error = None
+                except redis.RedisError as caught:
+                    error = refusal(caught, self.address.shown)
+                    error.__cause__ = caught
+                step = course.send(replies) if error is None else course.throw(error)
+        except StopIteration as end:
+            return end.value
+        finally:
+            course.close()
+            if pinned is not None:
+                pinned.reset()
+
+    def _done(self, step: Step, pinned: Any) -> list[Any]:
+        try:
+            return self._sent(step, pinned)
+        finally:
+            if self.after is not None:
+                self.after(step.commands)
+
+    def _sent(self, step: Step, pinned: Any) -> list[Any]:
+        if isinstance(step, Watch):
+            pinned.reset()
+            pinned.watch(*step.keys)
+            return [pinned.execute_command(*words) for words in step.commands]
+        if pinned is not None and step.atomic:
+            pinned.multi()
+            return _executed(pinned, step)
+        if len(step.commands) == 1:
+            client = self._patient_client() if step.blocks else self.client
+            return [client.execute_command(*step.commands[0])]
+        with self.client.pipeline(transaction=step.atomic) as pipe:
+            return _executed(pipe, step)
+
+    def send(self, *words: Any) -> Any:
+        """The reply to one command.
+
+        Raises:
+            CacheStormError: as `run`.
+        """
+        try:
+            return self.client.execute_command(*words)
+        except redis.RedisError as error:
+            raise refusal(error, self.address.shown) from error
+
+    def close(self) -> None:
+        """Closes the connections; they are opened again when they are needed."""
+        self.client.close()
+        if self._patient is not None:
+            self._patient.close()
+
+    def _patient_client(self) -> Any:
+        """A client for commands that wait for others, longer than any timeout."""
+        with self._lock:
+            if self._patient is None:
+                self._patient = self.made(socket_timeout=None)
+        return self._patient
+
+    def made(self, **options: Any) -> Any:
+        """A client of redis-py, with more options than the address has."""
+        settings = {"protocol": 3, **self.address.options, **options}
+        if self.namespace is not None:
+            settings["redis_connect_func"] = self._enter
+        client: Any = redis.Redis.from_url(self.address.url, **settings)
+        # replies are read by the declarations
+        client.response_callbacks.clear()
+        return client
+
+    def _enter(self, connection: Any) -> None:
+        connection.on_connect()
+        connection.send_command("NAMESPACE", self.namespace)
+        connection.read_response()
+
+
+def _executed(pipe: Any, step: Ask) -> list[Any]:
+    for words in step.commands:
+        pipe.execute_command(*words)
+    # raised here, as redis-py would put its own words before those of the server
+    return checked(pipe.execute(raise_on_error=False))
+
+
+def checked(replies: list[Any]) -> list[Any]:
+    """Replies none of which is an error.
+
+    Raises:
+        redis.RedisError: the first that is one.
+    """
+    for reply in replies:
+        if isinstance(reply, Exception):
+            raise reply
+    return replies

@@ -1,0 +1,38 @@
+"""The caches that pass the contract: in process, on our server, on Redis, on Valkey."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+from real_servers import HOST
+from servers import our_server
+
+from cachestorm import connect
+
+WITH_TAGS = ("memory", "cachestorm")
+SERVERS = ("cachestorm", "redis", "valkey")
+PLACES = ("memory", *SERVERS)
+
+
+def address(place: str, request: pytest.FixtureRequest) -> str:
+    """The address of a real server."""
+    server = request.getfixturevalue("redis_server" if place == "redis" else "valkey")
+    return f"redis://{HOST}:{server.port}"
+
+
+@contextmanager
+def cache_at(place: str, request: pytest.FixtureRequest, **options: Any) -> Iterator[Any]:
+    """An empty cache there."""
+    if place == "memory":
+        yield connect("memory://")
+        return
+    if place != "cachestorm":
+        with connect(address(place, request), **options) as cache:
+            cache.flushall()
+            yield cache
+        return
+    with our_server() as server, connect(f"redis://{HOST}:{server.port}", **options) as cache:
+        yield cache
