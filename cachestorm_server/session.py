@@ -132,6 +132,7 @@ class Session(LongRunner):
             and not self.is_subscribed()
             and not self.endpoint.monitors
             and not self.endpoint.pause.is_on
+            and not self.endpoint.availability.is_limited
         )
         self.reader.unauthenticated = not self.authenticated
         self.limits: User | None = None if self.user.is_free else self.user
