@@ -104,10 +104,8 @@ def test_ready_says_whether_the_journal_can_be_written(serve, tmp_path) -> None:
     assert kept.get("/ready").status == 200
     kept.cache._directory().journal.error = OSError(28, "No space left on device")
     answer = kept.get("/ready")
-    assert (answer.status, answer.json["detail"]) == (
-        503,
-        "what is written cannot be kept on disk",
-    )
+    assert answer.status == 503
+    assert answer.json["detail"] == "what is written cannot be kept on disk"
     kept.cache._directory().journal.error = None
 
 
