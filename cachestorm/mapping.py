@@ -395,6 +395,33 @@ class WholeMapping(Edge, Generic[V]):
             return info._replace(value=cast("V | None", self._give(info.value, None)))
         return info
 
+    def _read(self, key: str) -> tuple[str, object, int, tuple[str, ...], int] | None:
+        """What an endpoint answers a read of a key with, in one step: a hit, or a miss.
+
+        A container is no hit: the command that then reads it is one.
+
+        Returns:
+            Its type, its value as it is stored (None for a container), the milliseconds that
+            it has left (-1 for no end), its tags and its version; None for a missing key.
+        """
+        space = self._enter()
+        try:
+            entry = space.peek(key)
+            if entry is not None and not is_whole(entry):
+                value: object = None
+            else:
+                entry = space.find(key)
+                if entry is None:
+                    return None
+                value = whole(space, entry)
+            left_ms = -1
+            if entry.expires_at_ms != 0:
+                left_ms = int(entry.expires_at_ms - space.shared.now_ms())
+            tags = () if entry.tags is None else tuple(tag_names_of(entry))
+            return kind_name(entry), value, left_ms, tags, int(entry.version)
+        finally:
+            self._leave()
+
     # -- as what is closed
 
     def close(self) -> None:

@@ -265,6 +265,14 @@ class Metrics:
 
     def _of_policies(self, shown: list[Row]) -> Iterator[Metric]:
         cache = self._endpoint.cache
+        causes = GaugeMetricFamily(
+            PREFIX + "miss_cause_ratio",
+            "Which share of the latest misses is for which cause, by a sample.",
+            labels=["cause"],
+        )
+        for cause, share in cache.miss_causes().items():
+            causes.add_metric([cause], share)
+        yield causes
         curve = GaugeMetricFamily(
             PREFIX + "estimated_miss_ratio",
             "What the miss ratio would be about, were the limit another.",

@@ -55,6 +55,28 @@ class Insight(Edge):
         finally:
             self._leave()
 
+    def miss_causes(self) -> dict[str, float]:
+        """About why reads of the whole cache have missed of late: shares by cause.
+
+        Of the last reads that missed, one in 16 is looked at, and the last removal of its key
+        that is remembered. `unknown` are keys that were never here, or left long ago.
+
+        Example:
+            >>> from cachestorm import Cache
+            >>> cache = Cache()
+            >>> cache.set("k", 1), cache.delete("k"), cache.get("k")
+            (True, 1, None)
+            >>> cache.miss_causes()
+            {'deleted': 1.0}
+        """
+        space = self._enter()
+        try:
+            counts = space.shared.missed.causes(space.shared.ledger)
+        finally:
+            self._leave()
+        total = sum(counts.values())
+        return {cause: round(count / total, 4) for cause, count in counts.items()}
+
     @command(
         "WHY key:ro",
         complexity="O(1): the last 4096 removals are remembered",

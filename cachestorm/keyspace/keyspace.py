@@ -20,6 +20,7 @@ from cachestorm.entry import OBJECT, STRING, Entry
 from cachestorm.errors import WrongTypeError
 from cachestorm.events import ABSENT, HIT, MISS, TAG_EVENTS, TAGS
 from cachestorm.keyspace.hot_keys import CAPACITY
+from cachestorm.keyspace.misses import EVERY
 from cachestorm.keyspace.tag_hierarchy import HIERARCHY_BYTES
 from cachestorm.keyspace.tag_nodes import Invalidation
 from cachestorm.keyspace.waiting import Waiter, Waiting
@@ -60,6 +61,8 @@ class Keyspace(Writes):
                 return value.whole()
             raise WrongTypeError()
         self.misses += 1
+        if self.misses & (EVERY - 1) == 1:
+            self.shared.missed.note(self.book, key)
         return default
 
     def find(self, key: str) -> Entry | None:
@@ -67,6 +70,8 @@ class Keyspace(Writes):
         entry = self.peek(key)
         if entry is None:
             self.misses += 1
+            if self.misses & (EVERY - 1) == 1:
+                self.shared.missed.note(self.book, key)
             if self.interest & MISS:
                 self.emit(MISS, "keymiss", key)
             return None

@@ -127,6 +127,17 @@ class Ledger:
                 return removal
         return None
 
+    def latest_causes(self, keys: set[str]) -> dict[tuple[int, str], str]:
+        """Why some keys left the last time, by book and key. O(CAPACITY) for all together."""
+        found: dict[tuple[int, str], str] = {}
+        size = len(self._ring)
+        # the oldest first, over which later ones are written
+        for age in range(size, 0, -1):
+            removal = self._ring[(self._next - age) % size]
+            if removal.key in keys:
+                found[int(removal.book), removal.key] = str(removal.cause.value)
+        return found
+
     def _check(self) -> None:
         """Asserts all invariants."""
         assert len(self._ring) <= CAPACITY

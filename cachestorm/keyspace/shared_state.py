@@ -31,6 +31,7 @@ from cachestorm.keyspace.effects import Effects
 from cachestorm.keyspace.latch import STEPS_ARE_ATOMIC, Latch
 from cachestorm.keyspace.lazy_free import REAPING_STEP, SMALL, STEP, LazyFree
 from cachestorm.keyspace.ledger import Ledger
+from cachestorm.keyspace.misses import Misses
 from cachestorm.keyspace.recorder import Recorder
 from cachestorm.keyspace.waiting import Line, Waiter
 from cachestorm.values.container import Container
@@ -57,6 +58,7 @@ class SharedState:
         self.has_plain_clock: Final = type(clock) is Clock or type(clock) is ManualClock
         self.effects: Final = Effects()
         self.ledger: Final = Ledger()
+        self.missed: Final = Misses()
         self.broker: Final = Broker()
         # what writes a journal of all that changes; None without one
         self.recorder: Recorder | None = None

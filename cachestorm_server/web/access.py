@@ -13,6 +13,7 @@ Called for each request before anything else of it is looked at.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from ipaddress import ip_address
 from typing import Final
 from urllib.parse import urlsplit
@@ -101,6 +102,7 @@ def _is_loopback(host: str) -> bool:
     return host == "localhost" or is_this_host((host, 0))
 
 
+@lru_cache(maxsize=256)
 def _is_safe_name(host: str, known: tuple[str, ...]) -> bool:
     """Whether a Host header cannot come from a page under somebody else's name."""
     try:

@@ -26,7 +26,7 @@ from cachestorm.codec import bytes_of, text_of, to_wire
 from cachestorm.declare.wire_values import to_json
 from cachestorm.entry_info import EntryInfo
 from cachestorm.errors import ArgumentError
-from cachestorm.markers import MISSING, UNSET
+from cachestorm.markers import UNSET
 from cachestorm_server.endpoint import Endpoint
 from cachestorm_server.web.commands import Commands, answered, wire_of
 from cachestorm_server.web.overview import existing
@@ -119,23 +119,20 @@ class Entries:
         """The value of a key, or what has changed since."""
         key = call.segments["key"]
         cache = existing(self._cache, call.segments["namespace"])
-        with cache.transaction():
-            entry = cache.entry(key)
-            is_container = entry is not None and entry.type in _WHOLE
-            # which counts as a hit or a miss; of a container the command below does
-            value = MISSING if is_container else cache.get(key, MISSING)
+        entry = cache._read(key)
         if entry is None:
             return self._missing(cache, key)
-        etag = self._etag(entry)
-        headers = _headers_of(entry, etag)
+        kind, value, left_ms, tags, version = entry
+        etag = self._etag(version)
+        headers = _headers_of(kind, left_ms, tags, etag)
         query = call.query
         if not _is_named(query.text("If-Match"), etag, True):
             raise HttpError(412, "the key has another version")
         if _is_named(query.text("If-None-Match"), etag, False):
             headers.pop("Content-Type")
             return web.Response(status=304, headers=headers)
-        if is_container:
-            return await self._container(call, cache, entry, headers)
+        if kind in _WHOLE:
+            return await self._container(call, cache, key, kind, headers)
         body = to_wire(value)
         headers["Accept-Ranges"] = "bytes"
         wanted = query.text("Range")
@@ -174,7 +171,7 @@ class Entries:
             self._check(call, former)
             cache.set(key, body, ttl, tags=tags)
             entry = cache.entry(key)
-        headers = {} if entry is None else {"ETag": self._etag(entry)}
+        headers = {} if entry is None else {"ETag": self._etag(entry.version)}
         return web.Response(status=204 if former is not None else 201, headers=headers)
 
     @serves(
@@ -216,8 +213,8 @@ class Entries:
             return self._missing(cache, key)
         return web.Response(status=204)
 
-    def _etag(self, entry: EntryInfo[object]) -> str:
-        return f'"{self._process}-{entry.version:x}"'
+    def _etag(self, version: int) -> str:
+        return f'"{self._process}-{version:x}"'
 
     def _check(self, call: Call, entry: EntryInfo[object] | None) -> None:
         """Refuses a write whose condition does not hold.
@@ -225,7 +222,7 @@ class Entries:
         Raises:
             HttpError: with 412.
         """
-        etag = "" if entry is None else self._etag(entry)
+        etag = "" if entry is None else self._etag(entry.version)
         wanted, unwanted = call.query.text("If-Match"), call.query.text("If-None-Match")
         if not _is_named(wanted, etag, True) or _is_named(unwanted, etag, False):
             raise HttpError(412, "the key has another version" if etag else "no such key")
@@ -240,44 +237,42 @@ class Entries:
         return problem(404, error, why=to_json(plan.reply(reason, ["WHY", key])))
 
     async def _container(
-        self, call: Call, cache: Cache, entry: EntryInfo[object], headers: dict[str, str]
+        self, call: Call, cache: Cache, key: str, kind: str, headers: dict[str, str]
     ) -> web.Response:
-        name, *rest = _WHOLE[entry.type]
-        document = {"command": [name, wire_of(entry.key), *rest]}
+        name, *rest = _WHOLE[kind]
+        document = {"command": [name, wire_of(key), *rest]}
         status, answer = await self._commands.answer(document, cache.name, call.request)
         if "result" not in answer:
             return answered(status, answer)
         return web.Response(body=dumped(answer["result"]), headers=headers)
 
 
-def _headers_of(entry: EntryInfo[object], etag: str) -> dict[str, str]:
+def _headers_of(kind: str, left_ms: int, tags: tuple[str, ...], etag: str) -> dict[str, str]:
     """What is told of a key beside its value."""
     headers = {
-        "Content-Type": _type_of(entry),
+        "Content-Type": _type_of(kind, tags),
         "ETag": etag,
         # a cache may keep it, and asks whether it is still so
         "Cache-Control": "no-cache",
         "X-Content-Type-Options": "nosniff",
         "Content-Security-Policy": "sandbox",
-        KIND_HEADER: entry.type,
+        KIND_HEADER: kind,
     }
-    if entry.ttl is not None:
-        headers[TTL_HEADER] = f"{entry.ttl:g}"
-    tags = [tag for tag in entry.tags if not tag.startswith(TYPE_TAG)]
-    if tags:
-        headers[TAGS_HEADER] = ",".join(quote(bytes_of(tag), safe="/:@!$*+=") for tag in tags)
+    if left_ms >= 0:
+        headers[TTL_HEADER] = f"{left_ms / 1000:g}"
+    shown = [tag for tag in tags if not tag.startswith(TYPE_TAG)]
+    if shown:
+        headers[TAGS_HEADER] = ",".join(quote(bytes_of(tag), safe="/:@!$*+=") for tag in shown)
     return headers
 
 
-def _type_of(entry: EntryInfo[object]) -> str:
-    for tag in entry.tags:
+def _type_of(kind: str, tags: tuple[str, ...]) -> str:
+    for tag in tags:
         if tag.startswith(TYPE_TAG):
             told = tag[len(TYPE_TAG) :]
             # anybody may have tagged it with anything
             return told if _MEDIA_TYPE.fullmatch(told) else _UNKNOWN
-    if entry.type in _WHOLE or entry.type == "object":
-        return "application/json"
-    return _UNKNOWN
+    return "application/json" if kind in _WHOLE or kind == "object" else _UNKNOWN
 
 
 def _ttl_of(text: str | None) -> object:

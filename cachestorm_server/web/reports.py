@@ -76,6 +76,7 @@ def stats_report(endpoint: Endpoint, http_commands: int) -> Document:
         "refused": stats.refused,
         "clients": len(endpoint.sessions),
         "hit_ratios": ratios_of(endpoint.cache),
+        "miss_causes": endpoint.cache.miss_causes(),
         "latency": latency_report(endpoint),
     }
 

@@ -59,7 +59,7 @@ class Query:
     """The parameters of one request, as its route declares them."""
 
     def __init__(self, declared: tuple[Parameter, ...], found: dict[str, list[str]]) -> None:
-        self._declared: Final = {each.name: each for each in declared}
+        self._declared: Final = declared
         self._found: Final = found
 
     def text(self, name: str) -> str | None:
@@ -90,7 +90,7 @@ class Query:
         Raises:
             ArgumentError: if it is none, or out of range.
         """
-        declared = self._declared[name]
+        declared = next(each for each in self._declared if each.name == name)
         text = self.text(name)
         if text is None:
             return declared.default
@@ -185,14 +185,18 @@ class Routes:
         self.all: Final[list[Route]] = []
         # by path: what there is by method
         self._fixed: Final[dict[str, dict[str, tuple[Route, Handler]]]] = {}
-        self._templates: Final[dict[tuple[str, ...], dict[str, tuple[Route, Handler]]]] = {}
+        # by how many pieces it has, then by these
+        self._templates: Final[
+            dict[int, dict[tuple[str, ...], dict[str, tuple[Route, Handler]]]]
+        ] = {}
 
     def add(self, route: Route, handler: Handler) -> None:
         """Adds one. Of two for one method of a path the latter is taken."""
         self.all.append(route)
         if route.names:
             pieces = tuple(route.path.split("/"))
-            self._templates.setdefault(pieces, {})[route.method] = (route, handler)
+            alike = self._templates.setdefault(len(pieces), {})
+            alike.setdefault(pieces, {})[route.method] = (route, handler)
         else:
             self._fixed.setdefault(route.path, {})[route.method] = (route, handler)
 
@@ -206,13 +210,12 @@ class Routes:
         if fixed is not None:
             return fixed, {}
         given = raw_path.split("/")
-        for pieces, methods in self._templates.items():
-            if len(pieces) != len(given):
-                continue
+        for pieces, methods in self._templates.get(len(given), {}).items():
             segments: dict[str, str] = {}
             for piece, text in zip(pieces, given):
                 if piece.startswith("{"):
-                    segments[piece[1:-1]] = text_of(unquote_to_bytes(text))
+                    decoded = text_of(unquote_to_bytes(bytes_of(text))) if "%" in text else text
+                    segments[piece[1:-1]] = decoded
                 elif piece != text:
                     break
             else:
@@ -226,9 +229,10 @@ def read_query(request: web.BaseRequest, declared: tuple[Parameter, ...]) -> Que
     Raises:
         ArgumentError: for one that is not declared, comes twice, or is not of its kind.
     """
-    in_query = [each for each in declared if not each.header]
     found: dict[str, list[str]] = {}
-    for piece in request.rel_url.raw_query_string.split("&"):
+    raw = request.rel_url.raw_query_string
+    in_query = [each for each in declared if not each.header] if raw else []
+    for piece in raw.split("&"):
         if not piece:
             continue
         raw_name, _, raw_value = piece.replace("+", " ").partition("=")
@@ -241,14 +245,13 @@ def read_query(request: web.BaseRequest, declared: tuple[Parameter, ...]) -> Que
             raise ArgumentError(f"the parameter '{name}' is given twice")
         found.setdefault(name, []).append(text_of(unquote_to_bytes(bytes_of(raw_value))))
     for parameter in declared:
-        if parameter.header:
-            given = request.headers.getall(parameter.name, [])
+        if parameter.header and parameter.name in request.headers:
+            given = request.headers.getall(parameter.name)
             if len(given) > 1 and not parameter.repeats:
                 raise ArgumentError(f"the header {parameter.name} is given twice")
-            if given:
-                found[parameter.name] = [text_of(bytes_of(each)) for each in given]
+            found[parameter.name] = [text_of(bytes_of(each)) for each in given]
     query = Query(declared, found)
-    for parameter in declared:
+    for parameter in declared if found else ():
         if parameter.kind == INTEGER:
             query.number(parameter.name)
         elif parameter.kind == BOOLEAN:

@@ -218,7 +218,9 @@ class HttpServer:
             route, handler = found
             call = Call(request, segments, read_query(request, route.parameters), allowed)
             permissions.check(self._endpoint, visitor, route, call)
-            if route.acts_as:
+            if route.acts_as and (
+                self._endpoint.pause.is_on or self._endpoint.availability.is_limited
+            ):
                 plan = self._endpoint.registry.resolve([route.acts_as])
                 if self._endpoint.availability.is_limited:
                     self._endpoint.availability.check(plan)

@@ -97,7 +97,7 @@ def test_statistics_come_in_one_document(endpoint) -> None:
     assert latency["get"]["p50"] <= latency["get"]["p99"]
 
 
-def test_ready_says_whether_the_journal_can_be_written(serve, tmp_path) -> None:
+def test_ready_says_whether_writes_can_be_kept(serve, tmp_path) -> None:
     plain = serve()
     assert plain.get("/ready").json == {"status": "ready"}
     kept = serve({"persistence.enabled": True, "persistence.data_dir": str(tmp_path / "d")})

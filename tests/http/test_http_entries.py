@@ -176,6 +176,7 @@ def test_a_range_of_another_version_is_not_mixed_with_this_one(endpoint) -> None
         ("%C3%BC%20x", "\u00fc x"),
         ("100%25", "100%"),
         ("a+b", "a+b"),
+        ("{key}", "{key}"),
         ("%3Fx=1", "?x=1"),
     ],
 )
@@ -289,3 +290,13 @@ def test_a_type_that_is_not_fit_for_a_header_is_not_in_one(endpoint, tag) -> Non
     assert answer.headers["content-type"] == "application/octet-stream"
     assert answer.headers["x-cachestorm-tags"] == "a%0D%0Ab:%20c"
     assert "set-cookie" not in answer.headers
+
+
+def test_a_key_may_come_in_bytes_that_are_not_encoded(endpoint) -> None:
+    head = b"PUT " + KEYS.encode() + b"\xff%2Fa HTTP/1.1\r\nHost: localhost\r\n"
+    with socket.create_connection(("127.0.0.1", endpoint.port), 10) as connection:
+        connection.sendall(head + b"Content-Length: 1\r\n\r\n1")
+        response = HTTPResponse(connection)
+        response.begin()
+        assert response.status in (201, 400)
+    assert list(endpoint.cache) in (["\udcff/a"], [])

@@ -97,6 +97,20 @@ def test_reads_and_removals_are_told_by_namespace(serve) -> None:
     assert found["cachestorm_tag_invalidations_total",] == 1
 
 
+def test_misses_are_told_by_cause(serve) -> None:
+    endpoint = serve()
+    cache = endpoint.cache
+    cache.set("gone", 1, tags=["t"])
+    cache.invalidate("t")
+    cache.get("gone")
+    for _ in range(16):
+        cache.get("never")
+    found = samples(endpoint)
+    name = "cachestorm_miss_cause_ratio"
+    assert found[name, ("cause", "invalidated")] == 0.5
+    assert found[name, ("cause", "unknown")] == 0.5
+
+
 def test_commands_have_histograms_and_failures(endpoint) -> None:
     with Redis(port=endpoint.application.resp.port) as client:
         for _ in range(20):

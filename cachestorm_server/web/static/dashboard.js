@@ -44,6 +44,8 @@ const takeStats = (stats) => {
   byId("chart-hits").replaceChildren(chart([["hit ratio", history.hits]], percent, 1));
   byId("chart-ops").replaceChildren(chart([["commands", history.ops]], count));
   byId("chart-causes").replaceChildren(chart(["expired", "evicted", "invalidated"].map((cause) => [cause, history[cause]]), count));
+  const causes = Object.entries(stats.miss_causes).sort(([, one], [, other]) => other - one);
+  byId("misses").textContent = causes.length ? causes.map(([cause, share]) => `${cause} ${percent(share)}`).join(", ") : "No read has missed yet.";
   byId("latency").replaceChildren(table([
     ["Command", (row) => row.command],
     ["Calls", (row) => count(row.calls), true],

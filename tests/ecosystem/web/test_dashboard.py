@@ -77,16 +77,14 @@ class Page:
     def open(self, view: str) -> Any:
         self.page.goto(self.base + f"#{view}")
         self.page.wait_for_selector(f"#view-{view}:not([hidden])")
-        self.page.wait_for_function(
-            "document.getElementById('state').textContent == 'Connected'"
-        )
+        self.page.wait_for_selector("#state:text-is('Connected')")
         return self.page
 
     def find_key(self, key: str) -> Any:
         page = self.open("keys")
         page.fill("#pattern", key)
         page.press("#pattern", "Enter")
-        page.wait_for_function("document.querySelectorAll('#key-list button').length == 1")
+        page.wait_for_selector("#key-list li:only-child")
         page.click("#key-list button")
         page.wait_for_selector(f"#key-detail h3:text-is('{key}')")
         return page
@@ -121,7 +119,6 @@ def test_a_value_is_edited_with_its_tags_and_time_to_live(dashboard, server) -> 
     page = dashboard.find_key("book:1")
     page.fill("#key-detail textarea", "another title")
     page.click("#key-detail >> text=Save")
-    page.wait_for_function("!document.querySelector('#key-detail textarea').matches(':focus')")
     _wait(page, lambda: server.cache.get("book:1") == b"another title")
     assert server.cache.tags("book:1") == ["crime", "paper"]
     assert server.result("TTL", "book:1") > 900
