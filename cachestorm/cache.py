@@ -129,6 +129,8 @@ class Cache(
         data_dir: where the cache is kept on disk, so that it survives a restart; None: nowhere.
         aof_sync: when what was written is forced to the disk, `"always"`, before a write
             returns, `"everysec"`, once a second, or `"no"`, when the system likes.
+        aof: whether each change is written to a journal; without it the directory gets what
+            `save` and `close` write.
 
     Raises:
         DurabilityError: if the directory cannot be used, or what is there is damaged.
@@ -166,6 +168,7 @@ class Cache(
         clock: Clock | None = None,
         data_dir: str | PathLike[str] | None = None,
         aof_sync: str = EVERYSEC,
+        aof: bool = True,
     ) -> None:
         forms = forms_of(codec, copy, decode, weigher, detect_mutation)
         self._store = Store(
@@ -189,8 +192,9 @@ class Cache(
             # here, as few caches need any of it
             from cachestorm.durability.directory import DataDirectory
 
-            path = fspath(data_dir)
-            self._store.directory = DataDirectory(self._store, forms, path, aof_sync)
+            directory = DataDirectory(self._store, forms, fspath(data_dir), aof_sync, aof)
+            directory.load()
+            self._store.directory = directory
         if default_ttl_ms != 0:
             self._set_default_ttl(default_ttl_ms)
         if namespaces is not None:

@@ -52,14 +52,15 @@ class Persistence(Edge):
     def sync(self) -> None:
         """Returns when all that was written before is on the disk.
 
-        Without a data directory there is nothing to wait for.
+        Without a data directory there is nothing to wait for. With one, but without a journal,
+        it takes a snapshot.
 
         Raises:
             DurabilityError: if that fails.
         """
         directory = self._directory()
         if directory is not None:
-            directory.journal.force()
+            directory.force()
 
     def _directory(self) -> DataDirectory | None:
         return cast("DataDirectory | None", self._store.directory)

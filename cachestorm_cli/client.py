@@ -18,11 +18,12 @@ from contextlib import contextmanager
 from typing import BinaryIO, Final, Protocol, cast
 
 from cachestorm.codec import bytes_of, text_of
-from cachestorm.declare.wire_values import Members, Pairs, Status, Verbatim
+from cachestorm.declare.wire_values import OK, Members, Pairs, Status, Verbatim
 from cachestorm.errors import CacheStormError
 from cachestorm_cli.addresses import Address
 
 CONNECT_WITHIN_S: Final = 5.0
+_OK_LINE: Final = b"+OK\r\n"
 # a kernel's buffer is smaller: what is sent in one piece while replies are not read may block
 _BUFFER_BYTES: Final = 256 * 1024
 
@@ -100,11 +101,11 @@ class RespClient:
             size += len(batch[-1])
             if size > _BUFFER_BYTES:
                 self.send(b"".join(batch))
-                replies.extend(self.read() for _ in batch)
+                replies.extend(self.read_many(len(batch)))
                 batch, size = [], 0
         if batch:
             self.send(b"".join(batch))
-            replies.extend(self.read() for _ in batch)
+            replies.extend(self.read_many(len(batch)))
         return replies
 
     def send(self, raw: bytes) -> None:
@@ -128,6 +129,25 @@ class RespClient:
         """
         with self._named():
             return read_reply(self._connected()[1], with_pushes)
+
+    def read_many(self, count: int) -> list[object]:
+        """The next replies. Quick where they are OK, as those of most writes are.
+
+        Raises:
+            ConnectError: when the connection is lost.
+        """
+        with self._named():
+            replies = self._connected()[1]
+            found: list[object] = []
+            while len(found) < count:
+                line = replies.readline()
+                if line == _OK_LINE:
+                    found.append(OK)
+                elif line[:1] in (b">", b"|"):
+                    _read_skipped(line, replies)
+                else:
+                    found.append(_read_line(line, replies))
+            return found
 
     def read_until_late(self, wait_s: float) -> object:
         """The next reply, or None when none has begun after so many seconds.
@@ -238,14 +258,26 @@ def read_reply(replies: BinaryIO, with_pushes: bool = False) -> object:
     """
     while True:
         line = replies.readline()
-        if not line.endswith(b"\r\n"):
-            raise ConnectionError("the server disconnected")
-        kind, rest = line[:1], line[1:-2]
-        if kind not in b">|":
-            return _read_kind(kind, rest, replies)
-        items = [read_reply(replies) for _ in range(int(rest) * (2 if kind == b"|" else 1))]
-        if kind == b">" and with_pushes:
+        if line[:1] not in (b">", b"|"):
+            return _read_line(line, replies)
+        items = _read_skipped(line, replies)
+        if line[:1] == b">" and with_pushes:
             return items
+
+
+def _read_line(line: bytes, replies: BinaryIO) -> object:
+    """A reply whose first line was read."""
+    if not line.endswith(b"\r\n"):
+        raise ConnectionError("the server disconnected")
+    return _read_kind(line[:1], line[1:-2], replies)
+
+
+def _read_skipped(line: bytes, replies: BinaryIO) -> list[object]:
+    """The elements of a push or an attribute whose first line was read."""
+    if not line.endswith(b"\r\n"):
+        raise ConnectionError("the server disconnected")
+    count = int(line[1:-2]) * (2 if line[:1] == b"|" else 1)
+    return [read_reply(replies) for _ in range(count)]
 
 
 def _read_kind(kind: bytes, rest: bytes, replies: BinaryIO) -> object:

@@ -72,6 +72,7 @@ SETTINGS: Final = {
     "tls_ca_cert_file": ("tls.ca_file", "--tls-ca-cert-file"),
     "tls_auth_clients": ("tls.client_auth", "--tls-auth-clients"),
     "tls_http": ("tls.http", "--tls-http"),
+    "aclfile": ("acl.file", "--aclfile"),
     "max_connections": ("server.max_connections", "--max-connections"),
     "protected_mode": ("server.protected_mode", "--protected-mode"),
     "http_port": ("http.port", "--http-port"),
@@ -157,6 +158,9 @@ def serve(
         typer.Option(
             "--tls-http/--no-tls-http", help=_by_default("--no-tls-http", "Speak HTTPS.")
         ),
+    ] = None,
+    aclfile: Annotated[
+        Text, typer.Option("--aclfile", metavar="FILE", help="Users, as lines of ACL LIST.")
     ] = None,
     http_port: Annotated[
         Text,

@@ -9,6 +9,7 @@ from __future__ import annotations
 import csv
 import json
 import sys
+import textwrap
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 Cell = str | int | float | None
+# columns below which rows are paragraphs
+_NARROW: Final = 40
 _UNITS: Final = ("B", "KiB", "MiB", "GiB", "TiB")
 
 
@@ -42,7 +45,6 @@ def show_rows(
     rows: Sequence[Sequence[Cell]],
     form: str,
     shown: Sequence[Sequence[str]] | None = None,
-    caption: str = "",
 ) -> None:
     """Prints rows.
 
@@ -50,7 +52,6 @@ def show_rows(
         titles: of the columns; names in JSON, the first line of CSV.
         rows: what programs get.
         shown: the same for people, where numbers have units.
-        caption: a line above, for people.
     """
     if form == JSON:
         documents = [dict(zip(titles, row)) for row in rows]
@@ -63,21 +64,21 @@ def show_rows(
         for row in rows:
             print("\t".join(_plain(cell) for cell in row))
     else:
-        _show_table(titles, rows, shown, caption)
+        _show_table(titles, rows, shown)
 
 
 def _show_table(
     titles: Sequence[str],
     rows: Sequence[Sequence[Cell]],
     shown: Sequence[Sequence[str]] | None,
-    caption: str,
 ) -> None:
     from rich.table import Table
     from rich.text import Text
 
     screen = console()
-    if caption:
-        screen.print(Text(caption))
+    if screen.width < _NARROW:
+        _show_narrow(titles, shown if shown is not None else _texts(rows), screen.width)
+        return
     table = Table(box=None, pad_edge=False, padding=(0, 1), show_edge=False)
     for index, title in enumerate(titles):
         is_number = all(isinstance(row[index], (int, float)) for row in rows) and bool(rows)
@@ -87,9 +88,21 @@ def _show_table(
             overflow="fold",
             no_wrap=is_number and screen.width >= 60,
         )
-    for row in shown if shown is not None else [[_plain(c) for c in row] for row in rows]:
+    for row in shown if shown is not None else _texts(rows):
         table.add_row(*(Text(printable(cell)) for cell in row))
     screen.print(table)
+
+
+def _texts(rows: Sequence[Sequence[Cell]]) -> list[list[str]]:
+    return [[_plain(cell) for cell in row] for row in rows]
+
+
+def _show_narrow(titles: Sequence[str], rows: Sequence[Sequence[str]], width: int) -> None:
+    """A row is a paragraph, where columns have no room."""
+    for row in rows:
+        named = [f"{title} {cell}".strip() for title, cell in zip(titles, row)]
+        for line in named:
+            print("\n".join(textwrap.wrap(printable(line), width, subsequent_indent=" ")))
 
 
 def show_facts(facts: Mapping[str, Cell], form: str, shown: Mapping[str, str]) -> None:

@@ -186,7 +186,7 @@ def lolwut(session: Session, version: int = 0) -> str:
 )
 def shutdown(
     session: Session,
-    save_selector: str = "NOSAVE",
+    save_selector: str = "",
     now: bool = False,
     force: bool = False,
     abort: bool = False,
@@ -205,6 +205,9 @@ def shutdown(
         raise BusyError(occupant.refusal)
     if save_selector == "SAVE":
         save(session)
+    directory = session.endpoint.availability.directory
+    if save_selector == "NOSAVE" and directory is not None:
+        directory.saves_at_end = False
     stop = session.endpoint.shut_down
     if stop is None:
         raise CacheStormError(

@@ -16,14 +16,19 @@ import logging
 import os
 import platform
 import signal
+import time
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 from cachestorm import COMPILED, __version__
 from cachestorm.cache import Cache
+from cachestorm.declare.declaration import DECLARATIONS
+from cachestorm.declare.registry import Registry
 from cachestorm.errors import CacheStormError
 from cachestorm.sizes import human_bytes
 from cachestorm_server import log_lines
+from cachestorm_server.acl.users import Users
 from cachestorm_server.collection import Collection
 from cachestorm_server.config_sections import Config
 from cachestorm_server.configuration import set_parameters
@@ -35,6 +40,7 @@ from cachestorm_server.systemd import READY, STOPPING, inherited_sockets, notify
 if TYPE_CHECKING:
     import socket
 
+    from cachestorm.durability.directory import DataDirectory
     from cachestorm_server.tls import ServerContext
     from cachestorm_server.web.server import HttpServer
 
@@ -47,23 +53,41 @@ class ServeError(CacheStormError):
 
 def make_cache(config: Config) -> Cache:
     """The cache that a configuration describes, its namespaces with their limits."""
-    memory, kept = config.memory, config.persistence
+    memory = config.memory
     cache = Cache(
         memory.max_memory,
         memory.max_entries or None,
         policy=memory.eviction_policy,
         sample_size=memory.eviction_sample_size,
         max_reply=memory.max_reply or None,
-        data_dir=kept.data_dir if kept.enabled else None,
-        aof_sync=kept.aof_sync,
     )
-    directory = cache._directory()
-    if directory is not None:
-        directory.most_bytes = kept.max_aof_size
-        directory.interval_s = kept.snapshot_interval / 1000
+    set_namespaces(cache, config)
+    return cache
+
+
+def set_namespaces(cache: Cache, config: Config) -> None:
+    """Gives namespaces the limits that a configuration says."""
     for name, limits in config.namespaces.items():
         limit_namespace(cache, name, limits)
-    return cache
+
+
+def open_directory(cache: Cache, config: Config) -> DataDirectory | None:
+    """The data directory that a configuration names, to be loaded into a cache; or None.
+
+    Raises:
+        DurabilityError: if it cannot be used.
+    """
+    kept = config.persistence
+    if not kept.enabled:
+        return None
+    from cachestorm.durability.directory import DataDirectory
+
+    directory = DataDirectory(
+        cache._store, cache._forms, kept.data_dir, kept.aof_sync, kept.aof
+    )
+    directory.most_bytes = kept.max_aof_size
+    directory.interval_s = kept.snapshot_interval / 1000
+    return directory
 
 
 def make_tls(config: Config) -> ServerContext | None:
@@ -93,6 +117,7 @@ def resp_settings(config: Config, tls: ServerContext | None = None) -> Settings:
         tls=tls if config.tls.port else None,
         tls_port=config.tls.port,
         password=config.password,
+        acl_file=config.acl.file,
         protected_mode=server.protected_mode,
         max_clients=server.max_connections,
         timeout_s=server.timeout,
@@ -122,30 +147,54 @@ class Application:
         self.cache: Final = make_cache(config) if cache is None else cache
         self._owns_cache: Final = cache is None
         self.tls: Final = make_tls(config)
-        self.resp: Final = RespServer(self.cache, resp_settings(config, self.tls))
+        registry = Registry(DECLARATIONS.without(config.acl.disabled_commands))
+        self.resp: Final = RespServer(self.cache, resp_settings(config, self.tls), registry)
+        self.resp.endpoint.users.logins.most = config.acl.max_failures
         self.http: HttpServer | None = None
         # of HTTP, if they are open already
         self.http_sockets: tuple[socket.socket, ...] = ()
         if config.parameters:
             set_parameters(self.resp.endpoint, config.parameters)
+        self._directory = open_directory(self.cache, config) if cache is None else None
 
     async def start(self) -> None:
-        """Opens the endpoints.
+        """Opens the endpoints, and loads what is kept on disk.
 
         Raises:
             ServeError: when one cannot be opened; nothing is left open.
+            DurabilityError: when what is on disk cannot be loaded.
         """
+        endpoint, directory = self.resp.endpoint, self._directory
+        if directory is not None:
+            endpoint.availability.begin_loading(directory, time.time())
         server, http = self.config.server, self.config.http
+        users = self.resp.endpoint.users
         try:
+            if users.file:
+                _load(users)
             await _open(self.resp.start, "RESP", server.bind, server.port, "--port")
             if http.enabled:
                 self.http = _make_http(self)
                 port = http.port
                 bind = http.bind or server.bind
                 await _open(self.http.start, "HTTP", bind, port, "--http-port or --no-http")
+            if directory is not None:
+                await self._load(directory)
         except BaseException:
             await self.stop()
             raise
+
+    async def _load(self, directory: DataDirectory) -> None:
+        from cachestorm_server.loading import load
+
+        endpoint = self.resp.endpoint
+        await load(directory, self.config.logging)
+        self.cache._store.directory = directory
+        # what the program gives comes before what was kept
+        set_namespaces(self.cache, self.config)
+        endpoint.be_kept(directory)
+        endpoint.availability.end_loading()
+        endpoint.watch_over_all()
 
     async def stop(self) -> None:
         """Closes the endpoints, after the replies that clients wait for."""
@@ -154,6 +203,9 @@ class Application:
         await self.resp.stop()
         if self._owns_cache:
             self.cache.close()
+        if self._directory is not None:
+            # of one that was loaded the cache has done so
+            self._directory.give_back()
 
     def reload(self, config: Config) -> None:
         """Changes what another configuration says otherwise, and can be changed.
@@ -243,8 +295,9 @@ async def run(
         loop.add_signal_handler(signal.SIGHUP, reload, signal.SIGHUP)
     except (NotImplementedError, AttributeError):
         pass  # Windows: Ctrl-C cancels the task instead
-    await application.start()
     application.resp.endpoint.shut_down = stopped.set
+    if not await _started(application, stopped):
+        return
     collection = Collection(application.resp.endpoint)
     collection.begin()
     try:
@@ -285,6 +338,21 @@ def _notify(*states: str) -> None:
         _log.warning("systemd cannot be told of %s: %s", states[0], error)
 
 
+async def _started(application: Application, stopped: asyncio.Event) -> bool:
+    """Starts, which may take a while. Returns False if a signal comes before the end."""
+    starting = asyncio.ensure_future(application.start())
+    stopping = asyncio.ensure_future(stopped.wait())
+    await asyncio.wait((starting, stopping), return_when=asyncio.FIRST_COMPLETED)
+    stopping.cancel()
+    if not starting.done():
+        starting.cancel()
+        with suppress(asyncio.CancelledError):
+            await starting
+        return False
+    await starting
+    return True
+
+
 def serve(config: Config, again: Callable[[], Config] | None = None) -> None:
     """Runs the server on the fastest loop there is. Blocks until a signal comes.
 
@@ -301,6 +369,18 @@ def serve(config: Config, again: Callable[[], Config] | None = None) -> None:
         run_on_loop(run(config, again=again))
     except KeyboardInterrupt:
         pass
+
+
+def _load(users: Users) -> None:
+    """Reads the ACL file.
+
+    Raises:
+        ServeError: with all that is wrong with it.
+    """
+    try:
+        users.load()
+    except CacheStormError as error:
+        raise ServeError(f"acl.file is refused: {error}") from error
 
 
 async def _open(
@@ -340,6 +420,7 @@ def _make_http(application: Application) -> HttpServer:
         port=config.http.port,
         max_body_bytes=config.http.max_body,
         hosts=config.http.hosts,
+        cors_origins=config.http.cors_origins,
         metrics_path=metrics.path if metrics.enabled else "",
         tls=application.tls if config.tls.http else None,
         sockets=application.http_sockets,

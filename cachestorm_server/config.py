@@ -310,6 +310,7 @@ class _Loading:
                 f"the warning, at {warning}, comes before what is critical, at {critical}",
             )
         self._check_tls()
+        self._check_disabled()
         path = self._value("plugins.metrics.path")
         if path in HTTP_PATHS:
             self._refuse(
@@ -332,6 +333,18 @@ class _Loading:
                     scratch.namespace(dotted[1])
                 except CacheStormError as error:
                     self._refuse(f"{origin}: {_NAMESPACES}.{dotted[1]}", str(error))
+
+    def _check_disabled(self) -> None:
+        names = cast(tuple[str, ...], self._value("acl.disabled_commands"))
+        if not names:
+            return
+        from cachestorm.declare.declaration import DECLARATIONS
+        from cachestorm_server import bound_commands as bound_commands
+
+        for name in DECLARATIONS.unknown(names):
+            self._refuse(
+                self._where("acl.disabled_commands"), f"there is no command {name!r} anyway"
+            )
 
     def _check_tls(self) -> None:
         port = self._value("tls.port")

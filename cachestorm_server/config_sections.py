@@ -19,6 +19,7 @@ from typing import Annotated, Final, cast, get_args, get_type_hints
 
 from cachestorm.cache import DEFAULT_POLICY
 from cachestorm.eviction.sampled import SAMPLE_SIZE
+from cachestorm_server.acl.logins import MOST_FAILURES
 from cachestorm_server.setting_kinds import (
     ADDRESSES,
     COUNT,
@@ -133,6 +134,22 @@ class TlsConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class AclConfig:
+    """Users, and what none of them can do."""
+
+    file: Annotated[
+        str, Spec(FILE, "users, as lines of `ACL LIST`: [security](security.md)")
+    ] = ""
+    max_failures: Annotated[
+        int, _live(LIMIT, "wrong passwords in a row from one address; 0: any number")
+    ] = MOST_FAILURES
+    disabled_commands: Annotated[
+        tuple[str, ...],
+        Spec(WORDS, "commands that this server does not have: `flushall, debug`"),
+    ] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class MemoryConfig:
     """The limits of the whole cache; 0: none."""
 
@@ -183,6 +200,9 @@ class HttpConfig:
     hosts: Annotated[
         tuple[str, ...], Spec(WORDS, "names that HTTP may be called by without a password")
     ] = ()
+    cors_origins: Annotated[
+        tuple[str, ...], Spec(WORDS, "origins whose pages may ask from a browser")
+    ] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,9 +230,7 @@ class PersistenceConfig:
     """Snapshot and journal."""
 
     enabled: Annotated[bool, Spec(SWITCH, "keeps the cache over a restart")] = False
-    aof: Annotated[
-        bool, Spec(SWITCH, "keeps a journal of writes", "a snapshot without a journal")
-    ] = True
+    aof: Annotated[bool, Spec(SWITCH, "keeps a journal of writes")] = True
     aof_sync: Annotated[
         str, Spec(one_of(("always", "everysec", "no")), "when writes reach the disk")
     ] = "everysec"
@@ -308,6 +326,7 @@ class Config:
 
     server: ServerConfig = field(default_factory=ServerConfig)
     tls: TlsConfig = field(default_factory=TlsConfig)
+    acl: AclConfig = field(default_factory=AclConfig)
     memory: MemoryConfig = field(default_factory=MemoryConfig)
     http: HttpConfig = field(default_factory=HttpConfig)
     cluster: ClusterConfig = field(default_factory=ClusterConfig)

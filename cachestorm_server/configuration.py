@@ -12,6 +12,7 @@ Source: https://redis.io/docs/latest/commands/config-set/, texts as `config.c` o
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Final
@@ -26,6 +27,7 @@ from cachestorm.eviction.policies import POLICIES
 from cachestorm.eviction.sampled import MOST_SAMPLES
 from cachestorm.keyspace.store import DATABASES
 from cachestorm.patterns import matches
+from cachestorm.persistence import EVERYSEC
 from cachestorm_server.descriptors import make_room
 from cachestorm_server.endpoint import Endpoint
 from cachestorm_server.idle_parameters import DEFAULTS, checked
@@ -189,6 +191,41 @@ def _auth_clients(tls: ServerContext | None) -> str:
     return {"none": "no", "required": "yes"}.get(asked, asked)
 
 
+def _directory_sync(endpoint: Endpoint) -> str:
+    directory = endpoint.availability.directory
+    return "" if directory is None else directory.sync
+
+
+def _sync_of(endpoint: Endpoint) -> str:
+    return _directory_sync(endpoint) or endpoint.settings.idle.get("appendfsync", EVERYSEC)
+
+
+def _set_sync(endpoint: Endpoint, text: str, check_only: bool) -> None:
+    sync = text.lower()
+    if sync not in _SYNCS:
+        raise ArgumentError(f"argument(s) must be one of the following: {', '.join(_SYNCS)}")
+    if check_only:
+        return
+    endpoint.settings.idle["appendfsync"] = sync
+    directory = endpoint.availability.directory
+    if directory is not None:
+        directory.force_by(sync)
+
+
+def _directory_path(endpoint: Endpoint) -> str:
+    directory = endpoint.availability.directory
+    return os.getcwd() if directory is None else directory.path
+
+
+def _save_points(endpoint: Endpoint) -> str:
+    """A snapshot is taken when anything has changed for so many seconds."""
+    directory = endpoint.availability.directory
+    if directory is None or directory.interval_s == 0:
+        return ""
+    return f"{max(round(directory.interval_s), 1)} 1"
+
+
+_SYNCS: Final = ("everysec", "always", "no")
 # of the fixed ones: Redis would change them, and to what they are they may be set
 _FOREVER: Final = ("appendonly", "save")
 
@@ -201,7 +238,8 @@ PARAMETERS: Final[dict[str, tuple[Read, Write | None]]] = {
     "acl-pubsub-default": (lambda endpoint: "resetchannels", None),
     "aclfile": (lambda endpoint: endpoint.users.file, None),
     "acllog-max-len": (lambda endpoint: str(endpoint.users.log.most), _set_acl_log_len),
-    "appendonly": (lambda endpoint: "no", None),
+    "appendfsync": (_sync_of, _set_sync),
+    "appendonly": (lambda endpoint: _yes_or_no(_directory_sync(endpoint) != ""), None),
     "bind": (lambda endpoint: " ".join(endpoint.settings.bind), None),
     "busy-reply-threshold": (
         lambda endpoint: str(endpoint.settings.busy_reply_ms),
@@ -217,6 +255,7 @@ PARAMETERS: Final[dict[str, tuple[Read, Write | None]]] = {
     ),
     "cluster-enabled": (lambda endpoint: "no", None),
     "databases": (lambda endpoint: str(DATABASES), None),
+    "dir": (_directory_path, None),
     "latency-monitor-threshold": (
         lambda endpoint: str(endpoint.statistics.threshold_ms),
         _set_latency_threshold,
@@ -241,7 +280,7 @@ PARAMETERS: Final[dict[str, tuple[Read, Write | None]]] = {
         _set_protected_mode,
     ),
     "requirepass": (lambda endpoint: endpoint.users.password, _set_password),
-    "save": (lambda endpoint: "", None),
+    "save": (_save_points, None),
     "slowlog-log-slower-than": (
         lambda endpoint: str(endpoint.statistics.slower_than_us),
         _set_slow_log_time,

@@ -180,7 +180,7 @@ class Line(Carrier):
     def unsent_bytes(self) -> int:
         return len(self._inbox)
 
-    def resume(self, now: bool) -> None:
+    def resume(self) -> None:
         self._resumes = True
 
     def unblock_at(self, when: float, long_command: LongCommand) -> None:
@@ -363,7 +363,7 @@ class Streams(Carrier):
     def unsent_bytes(self) -> int:
         return len(self.reader._buffer)  # type: ignore[attr-defined]
 
-    def resume(self, now: bool) -> None:
+    def resume(self) -> None:
         self._take_turn_soon()
 
     def _take_turn_soon(self) -> None:

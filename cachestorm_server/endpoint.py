@@ -18,10 +18,12 @@ from mypy_extensions import i64, mypyc_attr
 from cachestorm.cache import Cache
 from cachestorm.declare.plan import Plan
 from cachestorm.declare.registry import Registry
+from cachestorm.keyspace.recorder import Recorder
 from cachestorm.keyspace.store import rss_bytes
 from cachestorm.operations.long_command import LongCommand
 from cachestorm_server.acl.users import Users
 from cachestorm_server.admission import BusyError, Occupant, has_flag
+from cachestorm_server.availability import Availability
 from cachestorm_server.notifications import Notifications
 from cachestorm_server.pause import Pause
 from cachestorm_server.settings import Settings
@@ -29,6 +31,7 @@ from cachestorm_server.statistics import Statistics
 from cachestorm_server.tracking import Tracking
 
 if TYPE_CHECKING:
+    from cachestorm.durability.directory import DataDirectory
     from cachestorm_server.session import Session
     from cachestorm_server.speaker import Speaker
 
@@ -51,12 +54,8 @@ class Carrier:
         """How much the client has not taken yet."""
         return 0
 
-    def resume(self, now: bool) -> None:
-        """Goes on with a session whose long command has been woken.
-
-        Args:
-            now: whether it may be now; if not, another session is being answered.
-        """
+    def resume(self) -> None:
+        """Goes on with a session whose long command has been woken: soon, but not now."""
 
     def unblock_at(self, when: float, long_command: LongCommand) -> None:
         """Unblocks the session's long command at a time, as `time.monotonic` counts."""
@@ -80,6 +79,7 @@ class Endpoint:
         broker: of the channels that clients listen to.
         notifications: what is published of what happens to keys and tags.
         pause: what CLIENT PAUSE holds back.
+        availability: what is refused while data is loaded, or the disk fails.
         statistics: of the commands, and what was slow.
         tracking: which clients keep which keys.
         sessions: the open ones, by id.
@@ -98,7 +98,6 @@ class Endpoint:
         executing: the session that is being answered while pushes are delivered.
         is_delivering: what is pushed is sent when all that was posted has been.
         told: the sessions that something was pushed to in the delivery.
-        woken: those whose long command was woken, to go on after it.
         will_deliver: the event loop's thread calls `deliver_rest` soon, so nobody calls `wake`.
         monitors: the sessions that are shown what others ask, by id.
         engine: runs the scripts that clients send; made by the first who does.
@@ -118,7 +117,10 @@ class Endpoint:
     ) -> None:
         self.cache: Final = cache.serving_others()
         self.broker: Final = self.cache._store.broker
-        self.journal: Final = self.cache._store.recorder if notifications is None else None
+        self.availability: Final = Availability()
+        self.journal: Recorder | None = None
+        if notifications is None:
+            self.be_kept(self.cache._directory())
         self.notifications: Final = notifications or Notifications(self.cache)
         self.pause: Final = Pause(self.cache)
         self.tracking: Final = Tracking(self)
@@ -153,7 +155,6 @@ class Endpoint:
         self.executing: Session | None = None
         self.is_delivering: bool = False
         self.told: list[Speaker] = []
-        self.woken: list[Carrier] = []
         self.will_deliver: bool = False
         self.monitors: Final[dict[int, Session]] = {}
         self.engine: object = None
@@ -161,6 +162,21 @@ class Endpoint:
         self.meanwhile: Callable[[bool], object] | None = None
         self._posts: Final[deque[tuple[int, object]]] = deque()
         self._is_awake: bool = False
+
+    def be_kept(self, directory: DataDirectory | None) -> None:
+        """Answers from now on when what was written is in the journal of a directory."""
+        self.availability.directory = directory
+        self.journal = self.cache._store.recorder
+
+    def watch_over_all(self) -> None:
+        """Has all sessions look anew what is refused."""
+        for session in self.sessions.values():
+            session.watch_over()
+
+    def look_at_disk(self) -> None:
+        """Refuses writes if the disk fails, and takes them again once it works."""
+        if self.availability.look():
+            self.watch_over_all()
 
     def post(self, session_id: int, value: object) -> None:
         """Pushes a value to a session, from any thread; to nobody if it has gone.
@@ -209,17 +225,18 @@ class Endpoint:
             self.told = []
             for speaker in told:
                 speaker.send_told()
-            woken = self.woken
-            self.woken = []
-            for carrier in woken:
-                carrier.resume(self.executing is None)
         if posts and self.wake is not None and not self._is_awake:
             self._is_awake = True
             self.wake()
 
     def is_unusual(self) -> bool:
         """Whether something is going on that all sessions have to look after."""
-        return bool(self.monitors) or self.pause.is_on or self.occupant is not None
+        return (
+            bool(self.monitors)
+            or self.pause.is_on
+            or self.availability.is_limited
+            or self.occupant is not None
+        )
 
     def check_free(self, plan: Plan, session_id: int) -> None:
         """Refuses a request while a script keeps the endpoint for itself.

@@ -14,14 +14,12 @@ from cachestorm.errors import ArgumentError
 
 _SWITCHES: Final = ("yes", "no")
 _LEVELS: Final = ("debug", "verbose", "notice", "warning", "nothing")
-_SYNCS: Final = ("everysec", "always", "no")
 
 # A number may be any that is whole; a word is one of its kind.
 DEFAULTS: Final[dict[str, str]] = {
     "active-expire-effort": "1",
     "activedefrag": "no",
     "activerehashing": "yes",
-    "appendfsync": "everysec",
     "dynamic-hz": "yes",
     "hash-max-listpack-entries": "128",
     "hash-max-listpack-value": "64",
@@ -61,7 +59,7 @@ def checked(name: str, text: str) -> str:
         ArgumentError: for any other.
     """
     default = DEFAULTS[name]
-    for words in (_SWITCHES, _LEVELS, _SYNCS):
+    for words in (_SWITCHES, _LEVELS):
         if default in words:
             if text.lower() in words:
                 return text.lower()

@@ -28,6 +28,7 @@ from cachestorm.sizes import human_bytes
 from cachestorm_server.databases import database_of
 from cachestorm_server.endpoint import Endpoint
 from cachestorm_server.memory_pressure import NAMES, pressure
+from cachestorm_server.persistence_info import persistence
 
 # What clients and tools take us for, and what our answers are compared with.
 # From 7.4 on redis-py keeps a near cache; of the commands that came with it those of deadlines
@@ -124,51 +125,6 @@ def _memory(endpoint: Endpoint) -> Fields:
         ("lazyfreed_objects", 0),
         ("mem_allocator", "python"),
         ("lazyfree_pending_objects", 0),
-    ]
-
-
-def _persistence(endpoint: Endpoint) -> Fields:
-    directory = endpoint.cache._directory()
-    if directory is not None:
-        journal = directory.journal
-        saved = "ok" if directory.save_error is None else "err"
-        took_s = round(directory.save_s) if directory.save_s >= 0 else -1
-        is_saving = int(directory.is_rewriting)
-        size = directory.size()
-        return [
-            ("loading", 0),
-            ("async_loading", 0),
-            ("rdb_changes_since_last_save", int(journal.number - directory.saved_number)),
-            ("rdb_bgsave_in_progress", is_saving),
-            ("rdb_last_save_time", int(directory.saved_at)),
-            ("rdb_last_bgsave_status", saved),
-            ("rdb_last_bgsave_time_sec", took_s),
-            ("rdb_current_bgsave_time_sec", -1),
-            ("aof_enabled", 1),
-            ("aof_rewrite_in_progress", is_saving),
-            ("aof_rewrite_scheduled", 0),
-            ("aof_last_rewrite_time_sec", took_s),
-            ("aof_current_rewrite_time_sec", -1),
-            ("aof_last_bgrewrite_status", saved),
-            ("aof_last_write_status", "ok" if journal.error is None else "err"),
-            ("aof_current_size", size),
-            ("aof_base_size", directory.base_bytes),
-            ("aof_pending_rewrite", 0),
-            ("aof_buffer_length", journal.unwritten_bytes),
-        ]
-    return [
-        ("loading", 0),
-        ("async_loading", 0),
-        ("rdb_changes_since_last_save", 0),
-        ("rdb_bgsave_in_progress", 0),
-        ("rdb_last_save_time", int(endpoint.started_at)),
-        ("rdb_last_bgsave_status", "ok"),
-        ("rdb_last_bgsave_time_sec", -1),
-        ("aof_enabled", 0),
-        ("aof_rewrite_in_progress", 0),
-        ("aof_rewrite_scheduled", 0),
-        ("aof_last_bgrewrite_status", "ok"),
-        ("aof_last_write_status", "ok"),
     ]
 
 
@@ -337,7 +293,7 @@ SECTIONS: Final[dict[str, Callable[[Endpoint], Fields]]] = {
     "Server": _server,
     "Clients": _clients,
     "Memory": _memory,
-    "Persistence": _persistence,
+    "Persistence": persistence,
     "Stats": _stats,
     "Replication": _replication,
     "CPU": _cpu,

@@ -36,6 +36,8 @@ from cachestorm.declare.spelling import spell
 from cachestorm.declare.wire_values import to_json
 from cachestorm.errors import ArgumentError, CacheStormError, CommandSyntaxError
 from cachestorm.operations.long_command import LongCommand, Unfinished
+from cachestorm_server.acl.visitor import Visitor
+from cachestorm_server.availability import Availability
 from cachestorm_server.pause import Pause
 
 OK_STATUS: Final = 200
@@ -142,26 +144,38 @@ class JsonCommands:
 
     Args:
         pause: what is held back; nothing if it is left out.
+        availability: what is refused; nothing if it is left out.
 
     Attributes:
         commands, errors: totals.
     """
 
-    def __init__(self, cache: Cache, registry: Registry, pause: Pause | None = None) -> None:
+    def __init__(
+        self,
+        cache: Cache,
+        registry: Registry,
+        pause: Pause | None = None,
+        availability: Availability | None = None,
+    ) -> None:
         self._cache: Final = cache
         self._registry: Final = registry
         self._pause: Final = pause or Pause(cache)
+        self._availability: Final = availability or Availability()
         self.commands = 0
         self.errors = 0
 
     def answer(
-        self, request: object, namespace: str | None = None
+        self,
+        request: object,
+        namespace: str | None = None,
+        visitor: Visitor | None = None,
     ) -> tuple[int, dict[str, object]]:
         """Runs one command.
 
         Args:
             request: an object with a member `command`.
             namespace: where it runs unless it says so itself; None: the default one.
+            visitor: who asks; None: somebody who may do everything.
 
         Returns:
             The status and the answer.
@@ -172,7 +186,7 @@ class JsonCommands:
         """
         self.commands += 1
         try:
-            return OK_STATUS, {"result": to_json(self._run(request, namespace))}
+            return OK_STATUS, {"result": to_json(self._run(request, namespace, visitor))}
         except Pending:
             raise
         except Held:
@@ -200,6 +214,18 @@ class JsonCommands:
         if self._pause.holds(plan):
             raise Held()
 
+    def check_watch(
+        self, visitor: Visitor | None, keys: list[str], namespace: str | None
+    ) -> None:
+        """Refuses to watch keys that a visitor may not.
+
+        Raises:
+            NoPermissionError: with Redis' text.
+        """
+        plan = self._registry.plan("WATCH")
+        if visitor is not None and plan is not None:
+            visitor.check(plan, ["WATCH", *keys], namespace or self._cache.name)
+
     def _refusal(self, error: Exception) -> tuple[int, dict[str, object]]:
         self.errors += 1
         if isinstance(error, CacheStormError):
@@ -215,19 +241,21 @@ class JsonCommands:
         except Exception as error:
             return self._refusal(error)[1]
 
-    def _run(self, request: object, namespace: str | None) -> object:
-        cache, plan, argv = self.read(request, namespace)
+    def _run(self, request: object, namespace: str | None, visitor: Visitor | None) -> object:
+        cache, plan, argv = self.read(request, namespace, visitor)
         self.check_held(plan)
         try:
             return plan.answer(cache, argv)
         except Unfinished as unfinished:
             raise Pending(unfinished.long_command, plan, argv) from unfinished
 
-    def read(self, request: object, namespace: str | None) -> tuple[Cache, Plan, list[object]]:
+    def read(
+        self, request: object, namespace: str | None, visitor: Visitor | None = None
+    ) -> tuple[Cache, Plan, list[object]]:
         """Where a command runs, its plan and its words, of which only the number is checked.
 
         Raises:
-            CacheStormError: for what MULTI would not queue.
+            CacheStormError: for what MULTI would not queue, or the visitor may not do.
         """
         if not isinstance(request, dict):
             raise BadJsonError('a command is an object: {"command": "GET", "key": "k"}')
@@ -242,6 +270,11 @@ class JsonCommands:
         if where is not None and not isinstance(where, str):
             raise BadJsonError('"namespace" is the name of one')
         plan.check_size(argv)
+        if visitor is not None:
+            # before the namespace is made
+            visitor.check(plan, argv, self._cache.name if where is None else where)
+        if self._availability.is_limited:
+            self._availability.check(plan)
         return self._cache if where is None else self._cache.namespace(where), plan, argv
 
     def _by_position(

@@ -29,6 +29,7 @@ from cachestorm.codec import text_of
 from cachestorm.commands.watch_list import WatchList
 from cachestorm.declare.plan import Plan
 from cachestorm.errors import CacheStormError, WatchError
+from cachestorm_server.acl.visitor import Visitor
 from cachestorm_server.json_commands import BadJsonError, JsonCommands, value_of
 from cachestorm_server.transaction import ExecAbortError
 
@@ -130,15 +131,17 @@ class JsonTransactions:
         self._watched: dict[str, _Watched] = {}
         self._watched_keys = 0
 
-    def watch(self, batch: Batch) -> str:
+    def watch(self, batch: Batch, visitor: Visitor | None = None) -> str:
         """Begins to watch. Returns the token; empty if there is nothing to watch.
 
         Raises:
             TooManyWatchedError: if too many keys are watched.
             InvalidKeyError: for a key that has no bytes.
+            NoPermissionError: for what the visitor may not do.
         """
         if not batch.keys:
             return ""
+        self._commands.check_watch(visitor, batch.keys, batch.namespace)
         self.end_due()
         if self._watched_keys + len(batch.keys) > MOST_WATCHED_KEYS:
             raise TooManyWatchedError()
@@ -155,7 +158,7 @@ class JsonTransactions:
             self._cache if batch.namespace is None else self._cache.namespace(batch.namespace)
         )
 
-    def run(self, batch: Batch) -> list[dict[str, object]]:
+    def run(self, batch: Batch, visitor: Visitor | None = None) -> list[dict[str, object]]:
         """Runs the commands in one step.
 
         Returns:
@@ -167,7 +170,7 @@ class JsonTransactions:
             Held: while one of them is held back; the watches go on.
         """
         try:
-            requests = self._queued(batch)
+            requests = self._queued(batch, visitor)
         except CacheStormError:
             self._is_touched(batch.token)
             raise
@@ -181,11 +184,13 @@ class JsonTransactions:
                 for cache, plan, argv in requests
             ]
 
-    def _queued(self, batch: Batch) -> list[tuple[Cache, Plan, list[object]]]:
+    def _queued(
+        self, batch: Batch, visitor: Visitor | None
+    ) -> list[tuple[Cache, Plan, list[object]]]:
         requests = []
         for number, command in enumerate(batch.commands, 1):
             try:
-                requests.append(self._commands.read(command, batch.namespace))
+                requests.append(self._commands.read(command, batch.namespace, visitor))
             except CacheStormError as error:
                 raise ExecAbortError(f" command {number}: {error}") from error
         return requests

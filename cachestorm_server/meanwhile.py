@@ -111,7 +111,7 @@ class Meanwhile:
         self._listeners: Final = listeners
         self._hand_over: Final = hand_over
         self._selector: selectors.BaseSelector | None = None
-        self._doors: list[socket.socket] = []
+        self._accepting: list[socket.socket] = []
         # the clients that came meanwhile
         self._held: dict[Connection, HeldSocket] = {}
         self._served: set[Connection] = set()
@@ -140,12 +140,12 @@ class Meanwhile:
     def _look_around(self, selector: selectors.BaseSelector) -> None:
         """Notes who is there."""
         for listener in self._listeners:
-            for bound in listener.sockets:
+            for given in listener.sockets:
                 # an object of its own, for the loop's does not accept
-                door = socket.fromfd(bound.fileno(), bound.family, bound.type)
-                door.setblocking(False)
-                self._doors.append(door)
-                selector.register(door, selectors.EVENT_READ, partial(self._accept, door))
+                bound = socket.fromfd(given.fileno(), given.family, given.type)
+                bound.setblocking(False)
+                self._accepting.append(bound)
+                selector.register(bound, selectors.EVENT_READ, partial(self._accept, bound))
         for session in list(self._endpoint.sessions.values()):
             carrier = session.carrier
             if isinstance(carrier, Connection) and carrier.descriptor() >= 0:
@@ -156,9 +156,9 @@ class Meanwhile:
         answer = partial(self._answer, selector, connection, number)
         selector.register(number, selectors.EVENT_READ, answer)
 
-    def _accept(self, door: socket.socket) -> None:
+    def _accept(self, bound: socket.socket) -> None:
         try:
-            client, _ = door.accept()
+            client, _ = bound.accept()
         except OSError:
             return  # it has gone again
         client.setblocking(False)
@@ -201,8 +201,8 @@ class Meanwhile:
             return
         self._selector.close()
         self._selector = None
-        for door in self._doors:
-            door.close()
+        for bound in self._accepting:
+            bound.close()
         for connection, transport in self._held.items():
             self._hand_over(connection, transport)
         loop = asyncio.get_running_loop()
@@ -210,6 +210,6 @@ class Meanwhile:
             if connection not in self._held:
                 # not now: the script's own client is in the middle of an answer
                 loop.call_soon(connection.go_on)
-        self._doors = []
+        self._accepting = []
         self._held = {}
         self._served = set()

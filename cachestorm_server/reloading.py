@@ -56,6 +56,10 @@ def _time_out(application: Application, config: Config) -> None:
     settings.keepalive_s = config.server.tcp_keepalive
 
 
+def _limit_failures(application: Application, config: Config) -> None:
+    application.resp.endpoint.users.logins.most = config.acl.max_failures
+
+
 def _limit_memory(application: Application, config: Config) -> None:
     application.cache.max_memory = config.memory.max_memory
 
@@ -80,6 +84,17 @@ def _watch_memory(application: Application, config: Config) -> None:
     settings = application.resp.settings
     settings.pressure_warning = config.memory.pressure_warning
     settings.pressure_critical = config.memory.pressure_critical
+
+
+def keep(application: Application, config: Config) -> None:
+    """Has what is kept on disk written as often as was asked for."""
+    directory = application.resp.endpoint.availability.directory
+    if directory is not None:
+        kept = config.persistence
+        directory.most_bytes = kept.max_aof_size
+        directory.interval_s = kept.snapshot_interval / 1000
+        if kept.aof:
+            directory.force_by(kept.aof_sync)
 
 
 def _ask_for_password(application: Application, config: Config) -> None:
@@ -128,6 +143,7 @@ SETTERS: Final[dict[Dotted, Setter]] = {
     ("tls", "key_file"): _take_certificates,
     ("tls", "ca_file"): _take_certificates,
     ("tls", "client_auth"): _take_certificates,
+    ("acl", "max_failures"): _limit_failures,
     ("memory", "max_memory"): _limit_memory,
     ("memory", "max_entries"): _limit_entries,
     ("memory", "max_reply"): _limit_replies,
@@ -135,6 +151,9 @@ SETTERS: Final[dict[Dotted, Setter]] = {
     ("memory", "pressure_warning"): _watch_memory,
     ("memory", "pressure_critical"): _watch_memory,
     ("memory", "eviction_sample_size"): _choose_sample,
+    ("persistence", "aof_sync"): keep,
+    ("persistence", "snapshot_interval"): keep,
+    ("persistence", "max_aof_size"): keep,
     ("plugins", "stats", "enabled"): _count,
     ("plugins", "auth", "enabled"): _ask_for_password,
     ("plugins", "auth", "password"): _ask_for_password,

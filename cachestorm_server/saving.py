@@ -1,18 +1,24 @@
-"""What a client may ask about what is kept on disk: SAVE, BGSAVE, LASTSAVE, BGREWRITEAOF.
+"""What a client may ask about what is kept on disk: SAVE, BGSAVE, WAITAOF and their like.
 
 Declared like all commands, with a session in the place of the cache. Calls the data directory.
 
 1. The journal begins with a snapshot: to save, and to rewrite the journal, is the same.
+2. Who waits for the disk has it forced at once, by the thread of the data directory.
 """
 
 from __future__ import annotations
 
+import time
+from collections.abc import Iterator
 from functools import partial
 from typing import Final
 
 from cachestorm.declare.declaration import Declaration
 from cachestorm.durability.directory import DataDirectory
-from cachestorm.errors import CacheStormError
+from cachestorm.errors import ArgumentError, CacheStormError
+from cachestorm.keyspace.keyspace import Keyspace
+from cachestorm.operations.long_command import LongCommand
+from cachestorm_server.persistence_info import last_save
 from cachestorm_server.session import Session
 
 command: Final = partial(Declaration, group="server", connection=True)
@@ -28,6 +34,7 @@ def _directory(session: Session) -> DataDirectory:
 @command(
     "SAVE",
     complexity="O(N) in the keys",
+    reply="status",
     flags="admin noscript no_async_loading no_multi",
     summary="Write a snapshot of all keys, and wait for its end.",
 )
@@ -35,31 +42,46 @@ def save(session: Session) -> str:
     """Begins the journal anew with a snapshot; other clients wait meanwhile.
 
     Raises:
-        CacheStormError: without a data directory, or if it cannot be written.
+        CacheStormError: without a data directory, while it is being done, or if it cannot be
+            written.
     """
-    _directory(session).rewrite()
+    directory = _directory(session)
+    if directory.is_rewriting:
+        raise CacheStormError("Background save already in progress")
+    directory.rewrite()
     return "OK"
 
 
 @command(
     "BGSAVE [SCHEDULE]",
     complexity="O(1)",
+    reply="status",
     flags="admin noscript no_async_loading",
     summary="Write a snapshot of all keys in the background.",
 )
 def bgsave(session: Session, schedule: bool = False) -> str:
     """Begins the journal anew with a snapshot, while all clients are served.
 
+    Args:
+        schedule: if one is being written, another one is to be after it.
+
     Raises:
         CacheStormError: without a data directory, or while it is being done.
     """
-    _directory(session).rewrite_soon()
+    directory = _directory(session)
+    if directory.is_rewriting and schedule:
+        directory.is_scheduled = True
+        return "Background saving scheduled"
+    if directory.is_rewriting:
+        raise CacheStormError("Background save already in progress")
+    directory.rewrite_soon()
     return "Background saving started"
 
 
 @command(
     "BGREWRITEAOF",
     complexity="O(1)",
+    reply="status",
     flags="admin noscript no_async_loading",
     summary="Begin the journal anew in the background.",
 )
@@ -69,7 +91,10 @@ def bgrewriteaof(session: Session) -> str:
     Raises:
         CacheStormError: without a data directory, or while it is being done.
     """
-    _directory(session).rewrite_soon()
+    directory = _directory(session)
+    if directory.is_rewriting:
+        raise CacheStormError("Background append only file rewriting already in progress")
+    directory.rewrite_soon()
     return "Background append only file rewriting started"
 
 
@@ -82,5 +107,73 @@ def bgrewriteaof(session: Session) -> str:
 )
 def lastsave(session: Session) -> int:
     """Seconds since 1970; the start of the server if none was written since."""
-    directory = session.endpoint.cache._directory()
-    return int(session.endpoint.started_at if directory is None else directory.saved_at)
+    return last_save(session.endpoint)
+
+
+class WaitingForDisk(LongCommand):
+    """WAITAOF: sleeps until all that was written before is on the disk, or its time is up."""
+
+    def __init__(
+        self,
+        space: Keyspace,
+        directory: DataDirectory | None,
+        wants_disk: bool,
+        wants_replicas: bool,
+        ends_at: float,
+    ) -> None:
+        super().__init__(space)
+        self._directory: Final = directory
+        self._wants_disk: Final = wants_disk
+        self._wants_replicas: Final = wants_replicas
+        self._ends_at: Final = ends_at
+        self._is_forced = directory is not None and directory.is_forced()
+
+    def _work(self) -> Iterator[None]:
+        if self._directory is not None and self._wants_disk and not self._is_forced:
+            self._directory.when_forced(self._end)
+        while not self.is_unblocked and self._is_short():
+            self._sleep(self._ends_at)
+            yield
+        self._value = [int(self._is_forced), 0]
+
+    def _is_short(self) -> bool:
+        return self._wants_replicas or (self._wants_disk and not self._is_forced)
+
+    def _end(self) -> None:
+        self._is_forced = True
+        self.wake()
+
+
+@command(
+    "WAITAOF numlocal:integer numreplicas:integer timeout:pause",
+    group="generic",
+    complexity="O(1)",
+    flags="blocking @connection",
+    summary="Wait until what this connection has written is on the disk.",
+)
+def waitaof(session: Session, numlocal: int, numreplicas: int, timeout: int) -> object:
+    """Whether this server has it on disk, 1 or 0, and how many replicas have: there are none.
+
+    Args:
+        timeout: milliseconds; 0: for ever.
+
+    Raises:
+        ArgumentError: for numbers out of range; for `numlocal` where there is no journal.
+    """
+    if not 0 <= numlocal <= 1:
+        raise ArgumentError("value is out of range, value must between 0 and 1")
+    if numreplicas < 0:
+        raise ArgumentError("value is out of range, must be positive")
+    if timeout < 0:
+        raise ArgumentError("timeout is negative")
+    directory = session.endpoint.availability.directory
+    if directory is not None and directory.journal is None:
+        directory = None
+    if numlocal and directory is None:
+        raise ArgumentError(
+            "WAITAOF cannot be used when numlocal is set but appendonly is disabled."
+        )
+    ends_at = time.monotonic() + timeout / 1000 if timeout else 0.0
+    space = session.cache._space
+    waiting = WaitingForDisk(space, directory, numlocal > 0, numreplicas > 0, ends_at)
+    return session.cache._run(waiting)

@@ -215,6 +215,7 @@ class RespServer:
             self._tell_of_refusals()
             self._tell_of_pressure()
             self._cut_off_stuck()
+            endpoint.look_at_disk()
             timeout_s = self.settings.timeout_s
             for session in list(endpoint.sessions.values()):
                 session.check_output()

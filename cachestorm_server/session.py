@@ -113,23 +113,16 @@ class Session(LongRunner):
 
     def watch_over(self) -> None:
         """Works out `guarded`; to be called when what it is made of has changed."""
-        self.guarded = (
+        is_unusual = (
             self.reply_mode != REPLIES_ON
             or not self.authenticated
-            or bool(self._pushes)
-            or self.transaction is not None
-            or self.tracked is not None
             or self.is_subscribed()
             or self.endpoint.is_unusual()
         )
-        self._only_queues = (
-            self.transaction is not None
-            and self.reply_mode == REPLIES_ON
-            and self.authenticated
-            and self.user.is_free
-            and not self.is_subscribed()
-            and not self.endpoint.is_unusual()
-        )
+        is_queueing = self.transaction is not None
+        is_told = bool(self._pushes) or self.tracked is not None
+        self.guarded = is_unusual or is_queueing or is_told
+        self._only_queues = is_queueing and not is_unusual and self.user.is_free
         self.reader.unauthenticated = not self.authenticated
         self.limits: User | None = None if self.user.is_free else self.user
 
@@ -272,6 +265,8 @@ class Session(LongRunner):
             if self.limits is not None:
                 check_guarded(self, plan, args)
             self.endpoint.check_free(plan, self.id)
+            if self.endpoint.availability.is_limited:
+                self.endpoint.availability.check(plan, transaction)
         except CacheStormError as error:
             if transaction is not None:
                 transaction.refuse()
@@ -353,6 +348,8 @@ class Session(LongRunner):
         self.endpoint.commands += 1
         began_ns = statistics.begin(args)
         try:
+            if self.endpoint.availability.is_limited:
+                self.endpoint.availability.check(plan)
             reply = self._run(plan, args)
         except CacheStormError as error:
             self._count_refusal(statistics, error.resp, isinstance(error, ArityError))
@@ -438,7 +435,7 @@ class Session(LongRunner):
             except Exception:
                 _log.exception("client %d cannot be told of %r", self.id, posted)
         elif self.carrier is not None and self.long_command is not None:
-            self.endpoint.woken.append(self.carrier)
+            self.carrier.resume()
 
     def _resume(self, out: BytesWriter) -> None:
         """One more slice of the long command; of one that sleeps, a look at what has come."""

@@ -76,6 +76,9 @@ def one_of(names: Iterable[str]) -> Kind:
     known = tuple(names)
 
     def read(raw: object) -> str:
+        if raw is False and "no" in known:
+            # YAML's word for false
+            return "no"
         if not isinstance(raw, str) or raw.strip().lower() not in known:
             raise ValueError
         return raw.strip().lower()

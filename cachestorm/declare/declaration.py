@@ -11,7 +11,7 @@ are read from here.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Final, TypeVar
 
 from cachestorm.declare.bound import Bound
@@ -194,6 +194,24 @@ class Declarations:
     def subcommands(self, container: str) -> dict[str, Declaration] | None:
         """The subcommands of a container by upper-case name; None if it is none."""
         return self._containers.get(container)
+
+    def unknown(self, names: Iterable[str]) -> list[str]:
+        """Of names in any case, with `|` or a space before a subcommand, those of nothing."""
+        found = []
+        for name in names:
+            spelled = name.upper().replace("|", " ")
+            if spelled not in self._commands and spelled not in self._containers:
+                found.append(name)
+        return found
+
+    def without(self, names: Iterable[str]) -> Declarations:
+        """The same but for some: commands, containers with all they have, or subcommands."""
+        left_out = {name.upper().replace("|", " ") for name in names}
+        kept = Declarations()
+        for declaration in self:
+            if declaration.name not in left_out and declaration.container not in left_out:
+                kept.add(declaration)
+        return kept
 
     def containers(self) -> list[str]:
         """The commands that have subcommands."""

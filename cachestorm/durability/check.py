@@ -11,7 +11,7 @@ import shutil
 from typing import Final
 
 from cachestorm.clock import Clock
-from cachestorm.durability.directory import locked, segment_files
+from cachestorm.durability.directory import locked, may_be_torn, segment_files
 from cachestorm.durability.snapshot import Loading
 from cachestorm.errors import CodecError, DamagedFileError, DurabilityError
 from cachestorm.keyspace.store import Store
@@ -46,28 +46,31 @@ def check(path: str, repair: bool) -> tuple[list[str], bool]:
 
 def _check(paths: list[str], repair: bool) -> tuple[list[str], bool]:
     lines: list[str] = []
+    sizes = {os.path.basename(path): os.path.getsize(path) for path in paths}
+    open_ended = may_be_torn(paths, sizes)
     loading = Loading(Store(Clock(), 0, 0, "adaptive", 5, False), None)
-    with loading:
-        for place, path in enumerate(paths):
-            before = loading.frames
-            try:
-                segment = loading.read(path, place == len(paths) - 1)
-            except DamagedFileError as error:
-                lines.append(str(error))
-                if repair:
-                    lines += _cut(error, paths[place + 1 :])
-                return lines, repair
-            except DurabilityError as error:
-                if not isinstance(error.__cause__, CodecError):
-                    raise
-                lines.append(f"{error}")
-                return lines, False
-            lines.append(f"{path}: {loading.frames - before} frames")
-            if segment.tail is not None:
-                lines.append(
-                    f"{path}: a torn write of {segment.tail.lost} bytes at its end, offset "
-                    f"{segment.tail.offset}, which the next start cuts off"
-                )
+    for place, path in enumerate(paths):
+        before = loading.frames
+        try:
+            segment = loading.read(path, path in open_ended)
+            if path.endswith("base") and not loading.is_complete:
+                raise segment.damaged("it ends before the snapshot does")
+        except DamagedFileError as error:
+            lines.append(str(error))
+            if repair:
+                lines += _cut(error, paths[place + 1 :])
+            return lines, repair
+        except DurabilityError as error:
+            if not isinstance(error.__cause__, CodecError):
+                raise
+            lines.append(f"{error}")
+            return lines, False
+        lines.append(f"{path}: {loading.frames - before} frames")
+        if segment.tail is not None:
+            lines.append(
+                f"{path}: a torn write of {segment.tail.lost} bytes at its end, offset "
+                f"{segment.tail.offset}, which the next start cuts off"
+            )
     lines.append("sound")
     return lines, True
 

@@ -4,7 +4,8 @@ Pure functions of bytes; the only place that knows the layout, which is version 
 
     file      CSJRNL, a byte for the version, a byte 10; frames
     frame     length of the body and its CRC-32, 4 bytes each, the low one first; the body
-    body      number of the frame and milliseconds since 1970, 8 bytes each, the low one first;
+    body      number of the frame and milliseconds since 1970, 8 bytes each; how many frames
+              before it the last one was that was on the disk then, 4 bytes; the low one first;
               records
     record    byte: what it says, a constant of `recording.py`; what that takes
 
@@ -74,7 +75,10 @@ from cachestorm.values.weights import box, unbox
 MAGIC: Final = b"CSJRNL"
 HEADER: Final = MAGIC + b"\x01\n"
 FRAME_HEAD: Final = 8
-BODY_HEAD: Final = 16
+BODY_HEAD: Final = 20
+# where the lag is in the body, and the most that it can say
+LAG_AT: Final = 16
+LONGEST_LAG: Final = 0xFFFF_FFFF
 # A frame is no longer than that; a damaged length mostly says more.
 LONGEST: Final = 0xFFFF_FFFF
 # Milliseconds: later than any deadline.
@@ -107,29 +111,32 @@ _WRITE: Final = 8
 # -- to bytes
 
 
-def frame_of(number: i64, visit: Visit, unsaid: list[str]) -> bytes:
+def frame_of(number: int, synced: int, visit: Visit, unsaid: list[str]) -> bytes:
     """A visit as a frame. May run a user's code, as it spells objects.
 
     Args:
+        synced: the number of the last frame that is on the disk.
         unsaid: gets the keys whose values nothing can spell; they are written as gone.
     """
     out = BytesWriter()
-    _begin(out, number, visit.at_ms)
+    lag = min(number - synced, LONGEST_LAG).to_bytes(BODY_HEAD - LAG_AT, "little")
+    _begin(out, number, visit.at_ms, lag)
     try:
         _write_records(out, visit.records)
     except Exception:
         # an object of a user's may raise whatever it likes
         out = BytesWriter()
-        _begin(out, number, visit.at_ms)
+        _begin(out, number, visit.at_ms, lag)
         _write_records(out, [_sayable(record, unsaid) for record in visit.records])
     body = out.getvalue()
     head = len(body).to_bytes(4, "little") + crc32(body).to_bytes(4, "little")
     return head + body
 
 
-def _begin(out: BytesWriter, number: i64, at_ms: i64) -> None:
+def _begin(out: BytesWriter, number: i64, at_ms: i64, lag: bytes) -> None:
     write_i64_le(out, number)
     write_i64_le(out, at_ms)
+    out.write(lag)
 
 
 def _sayable(record: Record, unsaid: list[str]) -> Record:

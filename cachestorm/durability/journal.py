@@ -1,7 +1,7 @@
 """The journal: writes what is recorded into a file.
 
 Called by the store as it gives its latch back, and by whoever writes a snapshot. Not compiled:
-what it does is mostly the system's.
+what it does is mostly the system's, which it reaches through `disk.py`.
 
 1. Who has changed something returns when it is in the file, under `always` when it is on the
    disk. Who finds another one writing waits, and mostly finds its own written as well: so many
@@ -10,26 +10,34 @@ what it does is mostly the system's.
    process has died: what a failed write has left is taken off again.
 3. If nothing can be written, what was to be written is kept, and the write that found out
    raises a DurabilityError. Until it works again, writes that need room are refused before they
-   change anything (`budget.py`), and every other one tries again.
-4. A server that answers many requests at once has them written together: within `hold` nothing
+   change anything (`budget.py`), and every other one tries again. What leaves on its own, which
+   a read may be the first to notice, raises nothing.
+4. What is not known to be on the disk is kept in memory, up to MOST_UNSYNCED_BYTES, and forced
+   when it is more: an `fsync` that has failed tells nothing of what it has lost, so all of that
+   is written again before the next one.
+5. A server that answers many requests at once has them written together: within `hold` nothing
    of its thread is written, `flush` does it.
-5. A process that was forked has its parent's file, and never writes to it.
+6. A process that was forked has its parent's file, and never writes to it.
 """
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import threading
+import time
 from _thread import get_ident
 from contextlib import suppress
-from typing import Final
+from typing import Final, NoReturn
 
+from cachestorm.durability.disk import DISK, Disk
 from cachestorm.durability.frames import HEADER, frame_of
 from cachestorm.durability.recording import Recording, Visit
 from cachestorm.errors import ConfigError, DurabilityError
 
 SYNCS: Final = ("always", "everysec", "no")
+MOST_UNSYNCED_BYTES: Final = 64 << 20
 
 _log = logging.getLogger("cachestorm")
 
@@ -50,20 +58,23 @@ class Journal(Recording):
         sync: when it is forced to the disk, one of SYNCS.
         size: of the file.
         number: of the last frame.
+        synced: that of the last frame that is known to be on the disk.
         error: why nothing could be written at the last attempt; None if it could.
         unsaid: how many values were left out because nothing can spell them.
     """
 
-    def __init__(self, path: str, number: int, sync: str) -> None:
+    def __init__(self, path: str, number: int, sync: str, disk: Disk = DISK) -> None:
         super().__init__()
         if sync not in SYNCS:
             raise ConfigError(f"aof_sync is one of {', '.join(SYNCS)}, not {sync!r}")
         self.path = path
-        self.sync: Final = sync
+        self.sync = sync
         self.is_strict = sync == "always"
         self.number = number
+        self.synced = number
         self.error: OSError | None = None
         self.unsaid = 0
+        self._disk: Final = disk
         self._pid = os.getpid()
         self._writing: Final = threading.Lock()
         self._writer = 0
@@ -71,23 +82,42 @@ class Journal(Recording):
         # keeps the file from being closed while it is synced
         self._syncing: Final = threading.Lock()
         self._unwritten = bytearray()
-        self._is_synced = False
+        # written, and not known to be on the disk: what begins at _synced_bytes
+        self._unsynced: list[bytearray] = []
+        self._unsynced_bytes = 0
+        self._synced_bytes = 0
+        self._written = number
+        # it may have lost what is not synced
+        self._is_doubtful = False
+        # the last frame that says so of those before it
+        self._witness = number
         self._file = -1
-        self._file, self.size = _opened(path)
+        self._take(path)
 
     @property
     def unwritten_bytes(self) -> int:
         """How much is kept that could not be written."""
         return len(self._unwritten)
 
+    @property
+    def is_forced(self) -> bool:
+        """Whether all that was recorded is on the disk, but for what only says so."""
+        changed = self.number - 1 if self._witness == self.number else self.number
+        return not self.visits and not self._unwritten and self.synced >= changed
+
     # -- writing
 
     def hold(self) -> None:
         self._holder = get_ident()
+        self.is_owed = False
 
-    def commit(self) -> None:
+    def commit(self, is_owed: bool) -> None:
         if self._holder != get_ident():
-            self._write()
+            try:
+                self._write()
+            except DurabilityError:
+                if is_owed:
+                    raise
 
     def flush(self) -> None:
         self._holder = 0
@@ -118,50 +148,62 @@ class Journal(Recording):
             if isinstance(visit, Switch):
                 self._switch(visit)
             elif visit.records:
-                self._unwritten += frame_of(self.number + 1, visit, unsaid)
-                self.number += 1
+                self._spell(visit, unsaid)
             self.visits.popleft()
         self._put_out()
-        if self.sync == "always":
+        if self.sync == "always" or self._unsynced_bytes > MOST_UNSYNCED_BYTES:
             self._sync_file()
         if unsaid:
             self._tell_unsaid(unsaid)
 
+    def _spell(self, visit: Visit, unsaid: list[str]) -> None:
+        number = self.number + 1
+        self._unwritten += frame_of(number, self.synced, visit, unsaid)
+        self.number = number
+
     def _switch(self, switch: Switch) -> None:
         self._put_out()
         self._sync_file()
+        former = self._file
         try:
-            file, size = _opened(switch.path)
+            self._take(switch.path)
         except OSError as error:
-            # it goes on in the file that there is
-            self.visits.popleft()
-            raise DurabilityError(
-                f"{switch.path} cannot be written: {error.strerror}"
-            ) from error
-        self._close_file()
-        self._file, self.size, self.path = file, size, switch.path
-        self._is_synced = False
+            # it goes on in the file that there is; who wanted the other one sees that
+            _log.error("%s cannot be written: %s", switch.path, error.strerror)
+            return
+        self.path = switch.path
+        self._disk.close(former)
 
     def _put_out(self) -> None:
         """Writes the frames that are ready."""
         data = self._unwritten
         if not data:
             return
-        done = 0
+        number = self.number
         try:
-            with memoryview(data) as view:
-                while done < len(data):
-                    done += os.pwrite(self._file, view[done:], self.size + done)
+            self._write_at(data, self.size)
         except OSError as error:
             with suppress(OSError):
-                os.ftruncate(self._file, self.size)
+                self._disk.truncate(self._file, self.size)
             self._fail(error)
-        self.size += done
+        self.size += len(data)
         self._unwritten = bytearray()
-        self._is_synced = False
+        self._unsynced_bytes += len(data)
+        self._unsynced.append(data)
+        self._written = number
         self._recover()
 
-    def _fail(self, error: OSError) -> None:
+    def _write_at(self, data: bytearray, offset: int) -> None:
+        done = 0
+        while done < len(data):
+            # let go also where a traceback would keep it: more is to be added to the data
+            with memoryview(data) as view, view[done:] as rest:
+                size = self._disk.write(self._file, rest, offset + done)
+                if size == 0:
+                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+                done += size
+
+    def _fail(self, error: OSError) -> NoReturn:
         if self.error is None:
             _log.error("%s cannot be written: %s", self.path, error.strerror)
         self.error = error
@@ -171,21 +213,38 @@ class Journal(Recording):
         )
 
     def _recover(self) -> None:
-        if self.error is not None:
+        if self.error is not None and not self._is_doubtful and not self._unwritten:
             self.error = None
             self.failure = ""
             _log.warning("%s can be written again", self.path)
 
     def _sync_file(self) -> None:
-        if self._is_synced:
-            return
         with self._syncing:
-            self._is_synced = True
+            if not self._unsynced:
+                return
+            # in this order: another thread may be adding to them
+            number = self._written
+            count = len(self._unsynced)
             try:
-                _sync(self._file)
+                if self._is_doubtful:
+                    self._write_again(count)
+                self._disk.sync(self._file)
             except OSError as error:
-                self._is_synced = False
+                self._is_doubtful = True
                 self._fail(error)
+            size = sum(map(len, self._unsynced[:count]))
+            del self._unsynced[:count]
+            self._unsynced_bytes -= size
+            self._synced_bytes += size
+            self.synced = number
+            self._is_doubtful = False
+            self._recover()
+
+    def _write_again(self, count: int) -> None:
+        offset = self._synced_bytes
+        for data in self._unsynced[:count]:
+            self._write_at(data, offset)
+            offset += len(data)
 
     def force(self) -> None:
         """Writes all there is, and forces it to the disk.
@@ -195,6 +254,29 @@ class Journal(Recording):
         """
         self.flush()
         self._sync_file()
+
+    def force_by(self, sync: str) -> None:
+        """Has it forced to the disk at other times: SYNCS."""
+        with self._writing:
+            self.sync = sync
+            self.is_strict = sync == "always"
+
+    def testify(self) -> None:
+        """Writes a frame that says of all before it that it is on the disk, unless one does.
+
+        So a frame that is damaged later is told from one that was torn.
+
+        Raises:
+            DurabilityError: if it cannot be written.
+        """
+        with self._writing:
+            if self._witness == self.number or self.synced != self.number:
+                return
+            if os.getpid() != self._pid:
+                return
+            self._spell(Visit(int(time.time() * 1000), []), [])
+            self._witness = self.number
+            self._put_out()
 
     def _tell_unsaid(self, unsaid: list[str]) -> None:
         if self.unsaid == 0:
@@ -212,51 +294,51 @@ class Journal(Recording):
         self.visits.append(Switch(path))
 
     def close(self) -> None:
-        """Writes all there is, and lets the file go."""
+        """Writes all there is, and lets the file go.
+
+        Raises:
+            DurabilityError: if that fails; the file is let go nevertheless.
+        """
         try:
             self.force()
+            self.testify()
+            self._sync_file()
         finally:
-            self._close_file()
+            self.let_go()
 
-    def _close_file(self) -> None:
+    def let_go(self) -> None:
+        """Lets the file go as it is."""
         with self._syncing:
             file, self._file = self._file, -1
             if file >= 0:
-                os.close(file)
+                self._disk.close(file)
+
+    def _take(self, path: str) -> None:
+        """Has what comes go to a file, at its end; one that is new has its header then.
+
+        All that is in it is on the disk, and so is its name.
+        """
+        disk = self._disk
+        file = disk.open(path)
+        try:
+            size = disk.size(file)
+            if size <= len(HEADER):
+                # also where it seems to be there: to force it to the disk may have failed
+                size = disk.write(file, HEADER, 0)
+                if size < len(HEADER):
+                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            disk.sync(file)
+            disk.sync_folder(path)
+        except BaseException:
+            disk.close(file)
+            raise
+        with self._syncing:
+            self._file = file
+            self.size = self._synced_bytes = size
+            self._unsynced = []
+            self._unsynced_bytes = 0
+            self._is_doubtful = False
 
     def __del__(self) -> None:
         if getattr(self, "_file", -1) >= 0:
-            os.close(self._file)
-
-
-def _opened(path: str) -> tuple[int, int]:
-    """A file to write to at its end, and its size; one that is new has its header then."""
-    # without append mode, as what a failed write has left is written over
-    file = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o600)
-    try:
-        size = os.lseek(file, 0, os.SEEK_END)
-        if size < len(HEADER):
-            os.pwrite(file, HEADER, 0)
-            size = len(HEADER)
-            sync_folder(path)
-    except BaseException:
-        os.close(file)
-        raise
-    return file, size
-
-
-def _sync(file: int) -> None:
-    if hasattr(os, "fdatasync"):
-        os.fdatasync(file)
-    else:
-        os.fsync(file)
-
-
-def sync_folder(path: str) -> None:
-    """Forces to the disk that a file is in its folder, where the system can do that."""
-    with suppress(OSError):
-        folder = os.open(os.path.dirname(os.path.abspath(path)), os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+            self._disk.close(self._file)

@@ -23,7 +23,17 @@ from typing import Final
 from mypy_extensions import i64, mypyc_attr, u8
 
 from cachestorm.entry import BUFFER, OBJECT, Entry
-from cachestorm.events import CHANGED, EXPIRY, PUT, RENAMED, SPACE, TAG_EVENTS, TAGS
+from cachestorm.events import (
+    CHANGED,
+    EVICTED,
+    EXPIRED,
+    EXPIRY,
+    PUT,
+    RENAMED,
+    SPACE,
+    TAG_EVENTS,
+    TAGS,
+)
 from cachestorm.keyspace.expiry import Idle
 from cachestorm.keyspace.recorder import GONE as LEAVES
 from cachestorm.keyspace.recorder import Recorder
@@ -105,19 +115,27 @@ class Recording(Recorder):
         self.is_disturbed: bool = False
         self.visits: Final[deque[Visit]] = deque()
         self._records: list[Record] = []
+        # of those, whether any is of what somebody has asked for
+        self._owes: bool = False
 
-    def end_visit(self, now_ms: i64) -> None:
+    def end_visit(self, now_ms: i64) -> bool:
         self.is_dirty = False
+        owes = self._owes
+        self._owes = False
+        if owes:
+            self.is_owed = True
         records = self._records
         if records:
             self._records = []
             self.visits.append(Visit(now_ms, records))
+        return owes
 
     def add(self, what: u8, space: str, key: str) -> Record:
         """Records a change. The caller says more about it in what it gets."""
         record = Record(what, space, key)
         self._records.append(record)
         self.is_dirty = True
+        self._owes = True
         return record
 
     # -- what has happened
@@ -184,7 +202,10 @@ class Recording(Recorder):
 
     def removed(self, space: str, kind: i64, key: str) -> None:
         if kind & LEAVES != 0 or (kind == RENAMED and self.is_walked):
+            owes = self._owes
             self.add(GONE, space, key)
+            if kind & (EXPIRED | EVICTED) != 0:
+                self._owes = owes
         elif kind == RENAMED:
             self.add(TAKEN, space, key)
 

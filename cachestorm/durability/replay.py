@@ -2,8 +2,9 @@
 
 Called as a cache is made, before anybody else knows its store. Calls the keyspaces.
 
-1. All of it is one transaction, in which the time is that of the frame: what had expired then
-   expires again, and what had not does not, however long ago it was.
+1. All of it is done in transactions, in which the time is that of the frame: what had expired
+   then expires again, and what had not does not, however long ago it was. Between them nobody
+   reaps anything, for whom it would be too late.
 2. Limits are not looked at. Whoever loads sets them when all is there.
 3. Hits are not recorded. So nothing is idle until all is there; the load is a hit of each key.
 4. A record about a key that is not there does nothing: in the middle of a snapshot its image

@@ -18,10 +18,12 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Iterator
 from contextlib import suppress
 from typing import Final
 
-from cachestorm.durability.journal import Journal, sync_folder
+from cachestorm.durability.disk import DISK, Disk
+from cachestorm.durability.journal import Journal
 from cachestorm.durability.recording import COMPLETE, LINKED
 from cachestorm.durability.replay import Replay, arm, settle
 from cachestorm.durability.segments import Segment
@@ -36,12 +38,18 @@ from cachestorm.values.forms import Forms
 SLICE: Final = 256
 SLICE_BYTES: Final = 1 << 20
 MOST_WALKS: Final = 100
+# A load looks at the clock after so many frames, and lets others in after so long.
+LOAD_LOOK: Final = 16
+LOAD_SLICE_S: Final = 0.01
 
 
-def record_all(store: Store, journal: Journal) -> None:
+def record_all(store: Store, journal: Journal, path: str) -> None:
     """Records images of all that is there, and that they are complete.
 
     The caller has set `is_walked`, in the visit in which the journal began.
+
+    Args:
+        path: of the file that the journal is to be in by now.
 
     Raises:
         DurabilityError: if they cannot be written; or if namespaces were exchanged again and
@@ -50,6 +58,8 @@ def record_all(store: Store, journal: Journal) -> None:
     try:
         # what was recorded before goes where it belongs, or nothing does
         journal.flush()
+        if journal.path != path:
+            raise DurabilityError(f"{path} cannot be written")
         for _ in range(MOST_WALKS):
             if _walk(store, journal):
                 return
@@ -119,7 +129,7 @@ def _record_slice(space: Keyspace, journal: Journal, place: int) -> int:
     return place
 
 
-def save(store: Store, path: str) -> None:
+def save(store: Store, path: str, disk: Disk = DISK) -> None:
     """Writes a snapshot into a file, which is there whole or not at all.
 
     Raises:
@@ -128,22 +138,27 @@ def save(store: Store, path: str) -> None:
     unfinished = f"{path}.{os.getpid()}.tmp"
     try:
         with suppress(FileNotFoundError):
-            os.remove(unfinished)
-        journal = Journal(unfinished, 0, "no")
+            disk.remove(unfinished)
+        journal = Journal(unfinished, 0, "no", disk)
     except OSError as error:
         raise DurabilityError(f"{path} cannot be written: {error.strerror}") from error
     try:
-        _attach(store, journal)
         try:
-            record_all(store, journal)
+            _attach(store, journal)
+            try:
+                record_all(store, journal, unfinished)
+            finally:
+                _detach(store)
+            journal.force()
         finally:
-            _detach(store)
-        journal.close()
-        os.replace(unfinished, path)
-        sync_folder(path)
-    except BaseException:
+            journal.let_go()
+        disk.rename(unfinished, path)
+        disk.sync_folder(path)
+    except BaseException as error:
         with suppress(OSError):
-            os.remove(unfinished)
+            disk.remove(unfinished)
+        if isinstance(error, OSError):
+            raise DurabilityError(f"{path} cannot be written: {error.strerror}") from error
         raise
 
 
@@ -179,7 +194,7 @@ def _detach(store: Store) -> None:
 
 
 class Loading:
-    """Reads files into a store that nobody else knows yet.
+    """Reads files into a store that nobody changes meanwhile.
 
     Attributes:
         frames: how many were read.
@@ -187,10 +202,12 @@ class Loading:
         is_complete: whether the images of all keys were among them.
     """
 
-    def __init__(self, store: Store, forms: Forms | None) -> None:
+    def __init__(self, store: Store, forms: Forms | None, disk: Disk = DISK) -> None:
         self._store: Final = store
+        self._disk: Final = disk
         self._replay: Final = Replay(store, forms)
         self._limits: Final = (store.max_bytes, store.max_entries)
+        store.limit(0, 0)
         self.frames = 0
         self.number = 0
 
@@ -198,14 +215,66 @@ class Loading:
     def is_complete(self) -> bool:
         return self._replay.completed != 0
 
-    def __enter__(self) -> Loading:
-        self._store.limit(0, 0)
-        self._store.begin()
-        return self
+    def read(self, path: str, may_be_torn: bool) -> Segment:
+        """Does again what a file says, all of it.
 
-    def __exit__(self, *error: object) -> None:
-        settle(self._store, self._store.clock.now_ms())
-        self._store.end()
+        Raises:
+            DurabilityError: if it is damaged, of another version or cannot be read.
+        """
+        segment = Segment(path, self.number, may_be_torn, self._disk)
+        for _ in self.slices(segment):
+            pass
+        return segment
+
+    def slices(self, segment: Segment) -> Iterator[None]:
+        """Does again what a file says, for LOAD_SLICE_S at a time.
+
+        Raises:
+            DurabilityError: as `read`.
+        """
+        path = segment.path
+        bodies = segment.bodies()
+        try:
+            while self._slice(bodies):
+                yield
+        except PayloadError as error:
+            raise segment.damaged("a record says what there is not") from error
+        except CodecError as error:
+            raise DurabilityError(f"{path} cannot be loaded: {error}") from error
+        except OSError as error:
+            raise DurabilityError(f"{path} cannot be read: {error.strerror}") from error
+        self.number = segment.number
+
+    def _slice(self, bodies: Iterator[bytes]) -> bool:
+        """Does again what some frames say. Returns whether there may be more."""
+        ends_at = time.monotonic() + LOAD_SLICE_S
+        apply = self._replay.apply
+        # what is replaced is let go as the transaction ends
+        self._store.begin()
+        try:
+            for place, body in enumerate(bodies):
+                apply(body)
+                self.frames += 1
+                if place % LOAD_LOOK == 0 and time.monotonic() >= ends_at:
+                    return True
+            return False
+        finally:
+            self._store.end()
+
+    def finish(self, goes_on: bool) -> None:
+        """Ends the load of all files: from now on what is not asked for is idle.
+
+        Args:
+            goes_on: a journal goes on with what was loaded.
+        """
+        store = self._store
+        store.begin()
+        try:
+            settle(store, store.clock.now_ms())
+            if goes_on:
+                arm(store)
+        finally:
+            store.end()
 
     def limit(self) -> None:
         """Gives the store back the limits that it was made with, and evicts what is beyond."""
@@ -215,30 +284,6 @@ class Loading:
         finally:
             self._store.leave()
 
-    def read(self, path: str, may_be_torn: bool) -> Segment:
-        """Does again what a file says.
-
-        Raises:
-            DurabilityError: if it is damaged, of another version or cannot be read.
-        """
-        segment = Segment(path, self.number, may_be_torn)
-        try:
-            for body in segment.bodies():
-                self._replay.apply(body)
-                self.frames += 1
-        except PayloadError as error:
-            raise segment.damaged("a record says what there is not") from error
-        except CodecError as error:
-            raise DurabilityError(f"{path} cannot be loaded: {error}") from error
-        except OSError as error:
-            raise DurabilityError(f"{path} cannot be read: {error.strerror}") from error
-        self.number = segment.number
-        return segment
-
-    def arm(self) -> None:
-        """Has what was loaded keep diaries, for a journal that goes on."""
-        arm(self._store)
-
 
 def load(store: Store, forms: Forms | None, path: str) -> None:
     """Reads what `save` has written into a store that is empty.
@@ -246,8 +291,9 @@ def load(store: Store, forms: Forms | None, path: str) -> None:
     Raises:
         DurabilityError: if it is damaged, incomplete or cannot be read.
     """
-    with Loading(store, forms) as loading:
-        segment = loading.read(path, may_be_torn=False)
-        if not loading.is_complete:
-            raise segment.damaged("it ends before the snapshot does")
+    loading = Loading(store, forms)
+    segment = loading.read(path, may_be_torn=False)
+    if not loading.is_complete:
+        raise segment.damaged("it ends before the snapshot does")
+    loading.finish(goes_on=False)
     loading.limit()

@@ -38,21 +38,31 @@ class Recorder:
 
     Attributes:
         is_dirty: whether this visit of the store has changed anything.
+        is_owed: whether a visit has since `hold` that somebody has asked for, and is to be told
+            if it cannot be written. What expires or is evicted is nobody's.
         is_strict: whether what could not be written must not be acknowledged.
         failure: why nothing can be written at the moment; empty if it can.
     """
 
     def __init__(self) -> None:
         self.is_dirty: bool = False
+        self.is_owed: bool = False
         self.failure: str = ""
         self.is_strict: bool = False
 
-    def end_visit(self, now_ms: i64) -> None:
-        """The latch is about to be given back."""
+    def end_visit(self, now_ms: i64) -> bool:
+        """The latch is about to be given back. Returns whether the visit `is_owed`."""
         raise NotImplementedError
 
-    def commit(self) -> None:
-        """Has written what the visits have changed that have ended."""
+    def commit(self, is_owed: bool) -> None:
+        """Has written what the visits have changed that have ended.
+
+        Args:
+            is_owed: what `end_visit` has said.
+
+        Raises:
+            DurabilityError: if it is owed and cannot be written; it is kept, and will be.
+        """
         raise NotImplementedError
 
     def hold(self) -> None:

@@ -155,11 +155,11 @@ class SharedState:
 
     def _leave_and_commit(self, recorder: Recorder) -> None:
         """Gives the latch back, and has written what this visit has changed."""
-        recorder.end_visit(self.now_ms())
+        is_owed = recorder.end_visit(self.now_ms())
         try:
             self.leave()
         finally:
-            recorder.commit()
+            recorder.commit(is_owed)
 
     def _serve(self) -> None:
         """Serves those who wait for what this visit has put, and then gives the latch back.

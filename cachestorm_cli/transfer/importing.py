@@ -26,15 +26,12 @@ from cachestorm_cli.transfer.progress import Progress, State
 from cachestorm_cli.transfer.reading import Source
 from cachestorm_cli.transfer.records import (
     JSON_LINES,
-    Item,
     format_named,
-    read_items,
+    read_batches,
 )
 from cachestorm_cli.transfer.writing import Tally, Target
 
 STDIN: Final = "-"
-_BATCH: Final = 1000
-_BATCH_BYTES: Final = 4 * 1024 * 1024
 
 
 def import_file(
@@ -68,8 +65,10 @@ def import_file(
         progress = Progress(size)
         done_to = offset
         try:
-            for batch, behind in _batches(stream, format_name):
+            for batch, behind in read_batches(stream, format_name):
                 target.write(batch, _now_ms())
+                if not behind:
+                    continue
                 progress.add(offset + behind - done_to)
                 done_to = offset + behind
                 if state is not None:
@@ -133,26 +132,6 @@ def _opened(path: str) -> Iterator[BinaryIO]:
             yield stream
     except OSError as error:
         raise CacheStormError(f"{path}: {error.strerror}") from error
-
-
-def _batches(stream: BinaryIO, format_name: str) -> Iterator[tuple[list[Item], int]]:
-    """Records by batches, each with the offset behind it; what precedes an error comes too."""
-    batch: list[Item] = []
-    behind = size = 0
-    try:
-        for offset, item in read_items(stream, format_name):
-            batch.append(item)
-            size += offset - behind
-            behind = offset
-            if len(batch) >= _BATCH or size >= _BATCH_BYTES:
-                yield batch, behind
-                batch, size = [], 0
-    except CacheStormError:
-        if batch:
-            yield batch, behind
-        raise
-    if batch:
-        yield batch, behind
 
 
 def _now_ms() -> int:

@@ -151,11 +151,11 @@ class Source:
                 self._has_field_deadlines = False
                 return
             names = [name for name, _ in record.value]
-            record.field_deadlines = {
-                name: at_ms
+            record.field_deadlines = [
+                (name, at_ms)
                 for name, at_ms in zip(names, reply if isinstance(reply, list) else [])
                 if isinstance(at_ms, int) and at_ms > 0
-            }
+            ]
 
 
 def _question(record: Record) -> list[bytes]:

@@ -17,8 +17,8 @@ from __future__ import annotations
 import base64
 import json
 from binascii import Error as Base64Error
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any, BinaryIO, Final
 
 from cachestorm.errors import CacheStormError
@@ -29,6 +29,11 @@ MSGPACK: Final = "msgpack"
 FORMATS: Final = (JSON_LINES, MSGPACK)
 STRING: Final = "string"
 TYPES: Final = (STRING, "hash", "list", "set", "zset", "dump")
+
+
+# of an import, acknowledged together
+BATCH: Final = 1000
+BATCH_BYTES: Final = 4 * 1024 * 1024
 
 
 class RecordError(CacheStormError):
@@ -51,8 +56,8 @@ class Record:
     kind: str
     value: Any
     expires_at_ms: int | None = None
-    tags: list[bytes] = field(default_factory=list)
-    field_deadlines: dict[bytes, int] = field(default_factory=dict)
+    tags: Sequence[bytes] = ()
+    field_deadlines: Sequence[tuple[bytes, int]] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +111,7 @@ class Encoder:
             document["tags"] = [text(tag) for tag in item.tags]
         if item.field_deadlines:
             document["field_expires_at_ms"] = [
-                [text(name), at_ms] for name, at_ms in item.field_deadlines.items()
+                [text(name), at_ms] for name, at_ms in item.field_deadlines
             ]
         return self._packed(document)
 
@@ -146,58 +151,107 @@ def _json_text(raw: bytes) -> Any:
         return {"base64": base64.b64encode(raw).decode()}
 
 
-def read_items(stream: BinaryIO, form: str) -> Iterator[tuple[int, Item]]:
-    """The records of a file, its head left out, each with the offset behind it.
+def read_batches(stream: BinaryIO, form: str) -> Iterator[tuple[list[Item], int]]:
+    """The records of a file, its head left out, many at a time.
+
+    Returns:
+        Records, and the offset behind the last of them.
 
     Raises:
         RecordError: for a head of another version, and for anything that is no record; the
-            text says which line it is.
+            text says which line it is. What is before it comes first.
     """
-    documents = _json_documents(stream) if form == JSON_LINES else _msgpack_documents(stream)
-    for number, (offset, document) in enumerate(documents, 1):
-        place = f"line {number}" if form == JSON_LINES else f"record {number}"
-        if not isinstance(document, dict):
-            raise RecordError(f"{place} is no object")
-        if "cachestorm" in document:
-            if document["cachestorm"] != VERSION:
-                raise RecordError(
-                    f"{place}: version {document['cachestorm']} of the format is not known; "
-                    f"this program reads version {VERSION}"
-                )
-            continue
-        yield offset, _item(document, place)
-
-
-def _json_documents(stream: BinaryIO) -> Iterator[tuple[int, Any]]:
-    offset = 0
-    for number, line in enumerate(stream, 1):
-        offset += len(line)
+    batches = _json_batches(stream) if form == JSON_LINES else _msgpack_batches(stream)
+    unit = "line" if form == JSON_LINES else "record"
+    for documents, behind in batches:
+        items: list[Item] = []
         try:
-            document = json.loads(line)
+            for number, document, error in documents:
+                place = (unit, number)
+                if error is not None:
+                    raise RecordError(f"{unit} {number} is no {form}: {error}")
+                if type(document) is not dict:
+                    raise RecordError(f"{unit} {number} is no object")
+                if "cachestorm" in document:
+                    _check_version(document["cachestorm"], place)
+                else:
+                    items.append(_item(document, place))
+        except RecordError:
+            # the offset is of no use: nothing goes on behind an error
+            yield items, 0
+            raise
+        yield items, behind
+
+
+# a document with its number, or what is wrong with it
+_Read = tuple[int, Any, Exception | None]
+
+
+def _check_version(version: object, place: tuple[str, int]) -> None:
+    if version != VERSION:
+        raise RecordError(
+            f"{place[0]} {place[1]}: version {version} of the format is not known; this "
+            f"program reads version {VERSION}"
+        )
+
+
+def _json_batches(stream: BinaryIO) -> Iterator[tuple[list[_Read], int]]:
+    offset = number = size = 0
+    lines: list[bytes] = []
+    for line in stream:
+        lines.append(line)
+        size += len(line)
+        if len(lines) >= BATCH or size >= BATCH_BYTES:
+            offset += size
+            yield _parsed(lines, number), offset
+            number += len(lines)
+            lines, size = [], 0
+    if lines:
+        yield _parsed(lines, number), offset + size
+
+
+def _parsed(lines: list[bytes], before: int) -> list[_Read]:
+    """Lines as documents: all in one call, which takes a third of the time of many."""
+    try:
+        documents = json.loads(b"[" + b",".join(lines) + b"]")
+    except ValueError:
+        documents = []
+    if len(documents) == len(lines):
+        return [(number, one, None) for number, one in enumerate(documents, before + 1)]
+    found: list[_Read] = []
+    for number, line in enumerate(lines, before + 1):
+        try:
+            found.append((number, json.loads(line), None))
         except ValueError as error:
-            if not line.strip():
-                continue
-            raise RecordError(f"line {number} is no JSON: {error}") from error
-        yield offset, document
+            if line.strip():
+                found.append((number, None, error))
+    return found
 
 
-def _msgpack_documents(stream: BinaryIO) -> Iterator[tuple[int, Any]]:
+def _msgpack_batches(stream: BinaryIO) -> Iterator[tuple[list[_Read], int]]:
     import msgpack
 
     unpacker = msgpack.Unpacker(stream, raw=False, unicode_errors="surrogateescape")
-    number = 0
+    found: list[_Read] = []
+    number = behind = 0
     while True:
         number += 1
         try:
-            document = unpacker.unpack()
+            found.append((number, unpacker.unpack(), None))
         except msgpack.OutOfData:
-            return
+            break
         except ValueError as error:
-            raise RecordError(f"record {number} is no msgpack: {error}") from error
-        yield unpacker.tell(), document
+            found.append((number, None, error))
+            break
+        at = unpacker.tell()
+        if len(found) >= BATCH or at - behind >= BATCH_BYTES:
+            yield found, at
+            found, behind = [], at
+    if found:
+        yield found, unpacker.tell()
 
 
-def _item(document: dict[str, Any], place: str) -> Item:
+def _item(document: dict[str, Any], place: tuple[str, int]) -> Item:
     try:
         if "parent" in document:
             return Link(_raw(document["parent"]), _raw(document["child"]))
@@ -207,10 +261,10 @@ def _item(document: dict[str, Any], place: str) -> Item:
         elif kind in TYPES:
             value = _read_value(kind, document["value"])
         else:
-            raise RecordError(f"{place}: type {kind!r} is none of {', '.join(TYPES)}")
+            raise RecordError(f"{_at(place)}: type {kind!r} is none of {', '.join(TYPES)}")
         deadline = document.get("expires_at_ms")
         if deadline is not None and (type(deadline) is not int or deadline < 0):
-            raise RecordError(f"{place}: expires_at_ms is milliseconds since 1970")
+            raise RecordError(f"{_at(place)}: expires_at_ms is milliseconds since 1970")
         tags = document.get("tags")
         deadlines = document.get("field_expires_at_ms")
         return Record(
@@ -218,15 +272,19 @@ def _item(document: dict[str, Any], place: str) -> Item:
             kind,
             value,
             deadline,
-            [_raw(tag) for tag in tags] if tags else [],
-            {_raw(name): int(at_ms) for name, at_ms in deadlines} if deadlines else {},
+            [_raw(tag) for tag in tags] if tags else (),
+            [(_raw(name), int(at_ms)) for name, at_ms in deadlines] if deadlines else (),
         )
     except KeyError as error:
-        raise RecordError(f"{place} lacks {error.args[0]!r}") from error
+        raise RecordError(f"{_at(place)} lacks {error.args[0]!r}") from error
     except (TypeError, ValueError, Base64Error) as error:
         if isinstance(error, CacheStormError):
             raise
-        raise RecordError(f"{place}: {error}") from error
+        raise RecordError(f"{_at(place)}: {error}") from error
+
+
+def _at(place: tuple[str, int]) -> str:
+    return f"{place[0]} {place[1]}"
 
 
 def _read_value(kind: str, value: Any) -> Any:

@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from cachestorm.codec import format_float
+from cachestorm.declare.wire_values import OK
 from cachestorm_cli.client import RespClient, ServerError, spell
 from cachestorm_cli.transfer.records import STRING, Item, Link, Record
 
@@ -150,14 +151,13 @@ class Target:
             parts.append(spell(argv))
         client, tally = self._client, self.tally
         client.send(b"".join(parts))
-        for record in records:
-            reply = client.read()
-            if reply is None:
-                tally.kept += 1
-            elif isinstance(reply, ServerError):
-                tally.refuse(record.key, reply)
-            else:
+        for record, reply in zip(records, client.read_many(len(records))):
+            if reply is OK:
                 tally.written += 1
+            elif reply is None:
+                tally.kept += 1
+            else:
+                tally.refuse(record.key, reply)
 
     def _write_others(self, records: Sequence[Record]) -> None:
         due: Sequence[Record] = records
@@ -171,8 +171,7 @@ class Target:
         client.send(b"".join(raw))
         for record, row in zip(due, commands):
             # MULTI, QUEUED for each, and what EXEC says
-            replies = [client.read() for _ in range(len(row) + 2)]
-            self._count(record, replies)
+            self._count(record, client.read_many(len(row) + 2))
 
     def _count(self, record: Record, replies: list[object]) -> None:
         refused = [reply for reply in replies[:-1] if isinstance(reply, ServerError)]
@@ -208,7 +207,7 @@ class Target:
                 commands.append([b"PEXPIREAT", key, b"%d" % record.expires_at_ms])
         if record.tags and self._has_tags:
             commands.append([b"ADDTAG", key, *record.tags])
-        for name, at_ms in record.field_deadlines.items():
+        for name, at_ms in record.field_deadlines:
             commands.append([b"HPEXPIREAT", key, b"%d" % at_ms, b"FIELDS", b"1", name])
         return commands
 

@@ -2,27 +2,29 @@
 
 Called for each request before anything else of it is looked at.
 
-1. With a password, all that shows something of the cache asks for
-   `Authorization: Bearer <password>`.
-2. Without one, in protected mode, only this host is let in, and only by a name that no page of
-   a browser can have been loaded from: an address, localhost, or one of `hosts`.
+1. Unless the default user is open, all that shows something of the cache asks who one is:
+   `Authorization: Basic` with a user and a password, or `Bearer <password>` of the default
+   user, or `Bearer <user>:<password>`.
+2. Where it is open, in protected mode, only this host is let in, and without a password only
+   by a name that no page of a browser can have been loaded from: an address, localhost, or one
+   of `hosts`.
 3. /health is always open, so that a probe needs no password.
 """
 
 from __future__ import annotations
 
-import hmac
 from ipaddress import ip_address
 from typing import Final
 from urllib.parse import urlsplit
 
 from aiohttp import web
 
-from cachestorm.codec import bytes_of
 from cachestorm.errors import CacheStormError
+from cachestorm_server.acl.visitor import Visitor, visitor_by
 from cachestorm_server.admission import NotAuthenticatedError
+from cachestorm_server.endpoint import Endpoint
 from cachestorm_server.net import is_this_host
-from cachestorm_server.settings import HEALTH_PATH, Settings
+from cachestorm_server.settings import HEALTH_PATH
 
 
 class DeniedError(CacheStormError):
@@ -36,52 +38,58 @@ class Access:
     """Lets clients in, or not.
 
     Args:
-        settings: of the RESP endpoint, whose password it is.
+        endpoint: whose users may come in.
         bind: the addresses of the HTTP endpoint.
         hosts: names that it may be called by without a password.
     """
 
     def __init__(
-        self, settings: Settings, bind: tuple[str, ...], hosts: tuple[str, ...]
+        self, endpoint: Endpoint, bind: tuple[str, ...], hosts: tuple[str, ...]
     ) -> None:
-        self._settings: Final = settings
+        self._endpoint: Final = endpoint
         self._hosts: Final = hosts
         self._is_on_loopback: Final = all(_is_loopback(host) for host in bind)
 
-    def admit(self, request: web.BaseRequest, is_open: bool) -> None:
-        """Refuses whom the rules at the top of this file keep out.
+    def admit(self, request: web.BaseRequest, is_open: bool) -> Visitor:
+        """Who asks; whom the rules at the top of this file keep out is refused.
 
         Args:
             is_open: what is asked for shows nothing of the cache.
 
         Raises:
-            NotAuthenticatedError: for a wrong or missing password.
+            NotAuthenticatedError: for a missing password.
+            WrongPasswordError: for a wrong one.
             DeniedError: without a password, for a client or a name from elsewhere.
         """
+        users = self._endpoint.users
+        default = Visitor(users, users.default, request.remote or "")
         if request.path == HEALTH_PATH:
-            return
-        password = self._settings.password
-        if password:
-            if is_open:
-                return
-            scheme, _, token = request.headers.get("Authorization", "").partition(" ")
-            given = bytes_of(token.strip()) if scheme.lower() == "bearer" else b""
-            if not hmac.compare_digest(given, bytes_of(password)):
+            return default
+        has_secret = not users.default.is_open()
+        if has_secret and is_open:
+            return default
+        named = visitor_by(
+            users, request.headers.get("Authorization", ""), request.remote or ""
+        )
+        if has_secret:
+            if named is None:
                 raise NotAuthenticatedError()
-            return
-        is_protected = self._settings.protected_mode
+            return named
+        is_protected = self._endpoint.settings.protected_mode
         if is_protected and not is_this_host(_peer_of(request)):
             raise DeniedError(
                 "no password is set, so only clients of this host are let in; set "
                 "plugins.auth, or server.protected_mode: false"
             )
-        if is_protected or self._is_on_loopback:
+        is_secret = named is not None and not named.user.needs_no_password
+        if (is_protected or self._is_on_loopback) and not is_secret:
             name = request.headers.get("Host")
             if name is not None and not _is_safe_name(name, self._hosts):
                 raise DeniedError(
                     f"the Host header names {name!r}: without a password this endpoint is "
                     "called by an address, by localhost, or by a name in http.hosts"
                 )
+        return named or default
 
 
 def _peer_of(request: web.BaseRequest) -> object:

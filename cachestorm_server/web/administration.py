@@ -64,6 +64,7 @@ class Administration:
             "Lists namespaces.",
             "administration",
             (LIMIT, CURSOR, MATCH),
+            needs="NAMESPACES",
         )
     )
     async def namespaces(self, call: Call) -> web.Response:
@@ -83,7 +84,15 @@ class Administration:
         }
         return json_response(dumped(document))
 
-    @serves(Route("GET", NAMESPACE_PATH, "Describes a namespace.", "administration"))
+    @serves(
+        Route(
+            "GET",
+            NAMESPACE_PATH,
+            "Describes a namespace.",
+            "administration",
+            needs="NAMESPACEINFO",
+        )
+    )
     async def namespace(self, call: Call) -> web.Response:
         """One of them."""
         name = call.segments["namespace"]
@@ -111,6 +120,7 @@ class Administration:
             "Lists the keys that are hit most of late.",
             "administration",
             (_HOTTEST, IN_QUERY, NAMESPACE),
+            needs="HOTKEYS",
         )
     )
     async def hot_keys(self, call: Call) -> web.Response:
@@ -121,7 +131,12 @@ class Administration:
 
     @serves(
         Route(
-            "GET", "/v1/slow-log", "Lists slow calls, newest first.", "administration", (LIMIT,)
+            "GET",
+            "/v1/slow-log",
+            "Lists slow calls, newest first.",
+            "administration",
+            (LIMIT,),
+            needs="SLOWLOG GET",
         )
     )
     async def slow_log(self, call: Call) -> web.Response:
@@ -136,6 +151,7 @@ class Administration:
             "Forgets the slow calls.",
             "administration",
             answers={204: "They are forgotten."},
+            needs="SLOWLOG RESET",
         )
     )
     async def forget_slow(self, call: Call) -> web.Response:
@@ -143,17 +159,35 @@ class Administration:
         self._endpoint.statistics.slow_log.clear()
         return web.Response(status=204)
 
-    @serves(Route("GET", "/v1/clients", "Lists RESP connections.", "administration"))
+    @serves(
+        Route(
+            "GET",
+            "/v1/clients",
+            "Lists RESP connections.",
+            "administration",
+            needs="CLIENT LIST",
+        )
+    )
     async def clients(self, call: Call) -> web.Response:
         """As CLIENT LIST."""
         return json_response(dumped({"clients": reports.clients_report(self._endpoint)}))
 
-    @serves(Route("GET", "/v1/config", "Shows the configuration.", "administration"))
+    @serves(
+        Route(
+            "GET",
+            "/v1/config",
+            "Shows the configuration.",
+            "administration",
+            needs="CONFIG GET",
+        )
+    )
     async def config(self, call: Call) -> web.Response:
         """Parameters by name; a secret is not shown."""
         return json_response(dumped(reports.configuration_report(self._endpoint)))
 
-    @serves(Route("GET", "/v1/stats", "Shows all counters at once.", "administration"))
+    @serves(
+        Route("GET", "/v1/stats", "Shows all counters at once.", "administration", needs="INFO")
+    )
     async def stats(self, call: Call) -> web.Response:
         """What the dashboard draws."""
         document = reports.stats_report(self._endpoint, self._commands.json.commands)

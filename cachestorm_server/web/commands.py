@@ -15,6 +15,7 @@ from aiohttp import web
 
 from cachestorm.codec import bytes_of
 from cachestorm.errors import ArgumentError
+from cachestorm_server.acl.visitor import Visitor
 from cachestorm_server.endpoint import Endpoint
 from cachestorm_server.json_commands import (
     OK_STATUS,
@@ -60,7 +61,9 @@ class Commands:
     """
 
     def __init__(self, endpoint: Endpoint, max_body_bytes: int) -> None:
-        self.json: Final = JsonCommands(endpoint.cache, endpoint.registry, endpoint.pause)
+        self.json: Final = JsonCommands(
+            endpoint.cache, endpoint.registry, endpoint.pause, endpoint.availability
+        )
         self._endpoint: Final = endpoint
         self._max_body_bytes: Final = max_body_bytes
         self._transactions: Final = JsonTransactions(endpoint.cache, self.json)
@@ -102,9 +105,10 @@ class Commands:
         """Runs many commands, in one step if that is asked for."""
         batch = read_batch(document, namespace)
         _check_length(batch.commands)
-        token = self._transactions.watch(batch)
+        visitor = client_of(request).visitor
+        token = self._transactions.watch(batch, visitor)
         if batch.is_atomic:
-            answers = await joined(await self._run_batch(batch))
+            answers = await joined(await self._run_batch(batch, visitor))
         else:
             answers = await self._pipeline(batch.commands, batch.namespace, request)
         if not token:
@@ -112,11 +116,13 @@ class Commands:
         asyncio.get_running_loop().call_later(WATCH_S, self._transactions.end_due)
         return b'{"results":%b,"watch":%b}' % (answers, dumped(token))
 
-    async def _run_batch(self, batch: Batch) -> list[dict[str, object]]:
+    async def _run_batch(
+        self, batch: Batch, visitor: Visitor | None
+    ) -> list[dict[str, object]]:
         """Runs commands in one step, when they are not held back any more."""
         while True:
             try:
-                return self._transactions.run(batch)
+                return self._transactions.run(batch, visitor)
             except Held:
                 await end_of(self._endpoint.pause)
 
@@ -145,7 +151,7 @@ class Commands:
         """Runs one command; other clients are served between the slices of a long one."""
         while True:
             try:
-                return self.json.answer(command, namespace)
+                return self.json.answer(command, namespace, client_of(request).visitor)
             except Held:
                 await end_of(self._endpoint.pause)
             except Pending as unfinished:

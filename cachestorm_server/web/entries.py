@@ -166,7 +166,7 @@ class Entries:
         key = call.segments["key"]
         query = call.query
         ttl = _ttl_of(query.text("ttl") or query.text(TTL_HEADER))
-        tags = _tags_of(call)
+        tags = tags_of(call)
         body = await body_of(call.request, self._max_body_bytes)
         cache = self._cache.namespace(call.segments["namespace"])
         with cache.transaction():
@@ -292,7 +292,7 @@ def _ttl_of(text: str | None) -> object:
         return text
 
 
-def _tags_of(call: Call) -> list[str]:
+def tags_of(call: Call) -> list[str]:
     """The tags to be, the type of the body among them; each once."""
     query = call.query
     tags = [tag.strip() for tag in (query.text("tags") or "").split(",")]

@@ -119,6 +119,7 @@ class Events:
                 "X-Content-Type-Options": "nosniff",
                 # nginx would keep them back
                 "X-Accel-Buffering": "no",
+                **call.headers,
             }
         )
         if call.request.method == "HEAD":

@@ -58,7 +58,9 @@ class Overview:
         """Up, and since when."""
         return json_response(dumped({"status": "ok", "uptime": go_duration(self._uptime_s())}))
 
-    @serves(Route("GET", INFO_PATH, "Describes the server and the cache.", "overview"))
+    @serves(
+        Route("GET", INFO_PATH, "Describes the server and the cache.", "overview", needs="INFO")
+    )
     async def info(self, call: Call) -> web.Response:
         """The whole server in a few numbers."""
         cache = self._endpoint.cache
@@ -110,7 +112,16 @@ class Overview:
             )
         )
 
-    @serves(Route("GET", TAGS_PATH, "Lists tags and counts their keys.", "overview", _PAGED))
+    @serves(
+        Route(
+            "GET",
+            TAGS_PATH,
+            "Lists tags and counts their keys.",
+            "overview",
+            _PAGED,
+            needs="SCAN",
+        )
+    )
     async def tags(self, call: Call) -> web.Response:
         """A page of tags, in no order."""
         query = call.query
@@ -132,7 +143,11 @@ class Overview:
             )
         )
 
-    @serves(Route("GET", MEMORY_PATH, "Tells what the cache is charged at.", "overview"))
+    @serves(
+        Route(
+            "GET", MEMORY_PATH, "Tells what the cache is charged at.", "overview", needs="INFO"
+        )
+    )
     async def memory(self, call: Call) -> web.Response:
         """Bytes."""
         stats = self._endpoint.cache.store_stats()

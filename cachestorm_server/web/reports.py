@@ -135,11 +135,11 @@ def configuration_report(endpoint: Endpoint) -> Document:
 
 def unready(endpoint: Endpoint) -> list[str]:
     """Why the server should not be sent any clients; empty if it should."""
-    directory = endpoint.cache._directory()
-    if directory is None:
-        return []
-    reasons = []
-    if directory.journal.error is not None:
+    availability = endpoint.availability
+    if availability.is_loading:
+        return ["data is being loaded"]
+    directory = availability.directory
+    if directory is not None and directory.refusal():
         # to anybody, so no more than that; the log has the rest
-        reasons.append("the journal cannot be written")
-    return reasons
+        return ["what is written cannot be kept on disk"]
+    return []

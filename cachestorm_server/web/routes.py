@@ -107,11 +107,13 @@ class Call:
     Attributes:
         segments: what stands in the place of the names in the path.
         query: its parameters.
+        headers: what a handler adds to an answer that it begins to send by itself.
     """
 
     request: web.BaseRequest
     segments: Mapping[str, str]
     query: Query
+    headers: Mapping[str, str]
 
 
 Handler = Callable[[Call], Awaitable[web.StreamResponse]]
@@ -130,6 +132,8 @@ class Route:
         takes: the media type of the body; empty for none.
         schema: of the answer, where it is JSON, as OpenAPI describes it.
         acts_as: the command that it stands for: it waits for what holds that command back.
+        needs: the command that a user must be permitted; left out, `acts_as`. Where there is
+            neither, it is for those who may do everything.
         is_open: it shows nothing of the cache, and needs no password.
         example: a body, where it takes one.
     """
@@ -144,6 +148,7 @@ class Route:
     takes: str = ""
     schema: Mapping[str, object] = field(default_factory=dict)
     acts_as: str = ""
+    needs: str = ""
     is_open: bool = False
 
     @property

@@ -21,18 +21,21 @@ from typing import Final
 from aiohttp import web
 
 from cachestorm.errors import CacheStormError, ConfigError
+from cachestorm_server.acl.users import WrongPasswordError
 from cachestorm_server.admission import NotAuthenticatedError
 from cachestorm_server.endpoint import Endpoint
 from cachestorm_server.listening import BACKLOG, bound_sockets
 from cachestorm_server.metrics import CONTENT_TYPE, Metrics, MetricsSettings
 from cachestorm_server.settings import HTTP_PATHS
 from cachestorm_server.turns import end_of
+from cachestorm_server.web import permissions
 from cachestorm_server.web.access import Access
 from cachestorm_server.web.administration import Administration
 from cachestorm_server.web.commands import Commands
 from cachestorm_server.web.entries import Entries
 from cachestorm_server.web.events import Events
 from cachestorm_server.web.loop_lag import LoopLag
+from cachestorm_server.web.origins import Origins
 from cachestorm_server.web.overview import Overview
 from cachestorm_server.web.pages import Pages
 from cachestorm_server.web.routes import Call, Route, Routes, declared_by, read_query
@@ -40,6 +43,7 @@ from cachestorm_server.web.tags import Tags
 from cachestorm_server.web.wire import (
     HttpError,
     JsonServer,
+    client_of,
     problem,
     refuse_expectations,
 )
@@ -57,6 +61,7 @@ class HttpSettings:
         port: 0: any free one.
         max_body_bytes: the largest request.
         hosts: names that the endpoint may be called by without a password.
+        cors_origins: pages of these may ask from a browser.
         metrics_path: empty: no metrics.
         tls: what HTTPS is spoken with; None: HTTP.
         sockets: that listen already, and are used instead of `bind` and `port`.
@@ -67,6 +72,7 @@ class HttpSettings:
     port: int = 9090
     max_body_bytes: int = 16 * 1024 * 1024
     hosts: tuple[str, ...] = ()
+    cors_origins: tuple[str, ...] = ()
     metrics_path: str = "/metrics"
     tls: SSLContext | None = None
     sockets: tuple[socket.socket, ...] = ()
@@ -87,7 +93,8 @@ class HttpServer:
     def __init__(self, endpoint: Endpoint, settings: HttpSettings | None = None) -> None:
         self.settings: Final = settings or HttpSettings()
         self._endpoint: Final = endpoint
-        self._access: Final = Access(endpoint.settings, self.settings.bind, self.settings.hosts)
+        self._access: Final = Access(endpoint, self.settings.bind, self.settings.hosts)
+        self._origins: Final = Origins(self.settings.cors_origins)
         self._commands: Final = Commands(endpoint, self.settings.max_body_bytes)
         self._lag: Final = LoopLag()
         self._metrics: Final = Metrics(
@@ -167,34 +174,54 @@ class HttpServer:
             )
         if metrics_path:
             summary = "Counters for Prometheus."
-            route = Route("GET", metrics_path, summary, "overview", media="text/plain")
+            route = Route(
+                "GET", metrics_path, summary, "overview", media="text/plain", needs="INFO"
+            )
             routes.add(route, self._show_metrics)
         return routes
 
     async def _serve(self, request: web.BaseRequest) -> web.StreamResponse:
+        """Answers a request, and says which origins may see that."""
+        allowed = self._origins.headers(request)
+        response = await self._answer(request, allowed)
+        if allowed and not response.prepared:
+            response.headers.update(allowed)
+        return response
+
+    async def _answer(
+        self, request: web.BaseRequest, allowed: dict[str, str]
+    ) -> web.StreamResponse:
         """Lets a request in, and turns whatever goes wrong into a problem."""
         try:
             methods, segments = self._routes.find(request.rel_url.raw_path)
+            preflight = self._origins.preflight(request, methods)
+            if preflight is not None:
+                return preflight
             method = "GET" if request.method == "HEAD" else request.method
             found = methods.get(method)
-            self._access.admit(request, found is not None and found[0].is_open)
+            visitor = self._access.admit(request, found is not None and found[0].is_open)
+            # for what handlers run as commands
+            client_of(request).visitor = visitor
             refuse_expectations(request)
             if not methods:
                 raise HttpError(404, f"Not Found: {request.method} {request.path}")
             if found is None:
                 refused = HttpError(405, f"Method Not Allowed: {request.method} {request.path}")
-                allowed = [*methods, "HEAD"] if "GET" in methods else list(methods)
-                return problem(refused.status, refused, {"Allow": ", ".join(sorted(allowed))})
+                names = [*methods, "HEAD"] if "GET" in methods else list(methods)
+                return problem(refused.status, refused, {"Allow": ", ".join(sorted(names))})
             route, handler = found
-            call = Call(request, segments, read_query(request, route.parameters))
+            call = Call(request, segments, read_query(request, route.parameters), allowed)
+            permissions.check(self._endpoint, visitor, route, call)
             if route.acts_as:
                 plan = self._endpoint.registry.resolve([route.acts_as])
+                if self._endpoint.availability.is_limited:
+                    self._endpoint.availability.check(plan)
                 while self._endpoint.pause.holds(plan):
                     await end_of(self._endpoint.pause)
             return await handler(call)
         except HttpError as error:
             return problem(error.status, error)
-        except NotAuthenticatedError as error:
+        except (NotAuthenticatedError, WrongPasswordError) as error:
             self._endpoint.wrong_passwords += 1
             self._endpoint.last_guesser = request.remote or ""
             challenge = {"WWW-Authenticate": 'Bearer realm="cachestorm"'}

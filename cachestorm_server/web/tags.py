@@ -84,6 +84,7 @@ class Tags:
             "Lists the keys and children of a tag.",
             "tags",
             (LIMIT, CURSOR, *_WHERE),
+            needs="TAGKEYS",
         )
     )
     async def show(self, call: Call) -> web.Response:

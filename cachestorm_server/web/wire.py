@@ -27,6 +27,7 @@ from aiohttp.streams import StreamReader
 
 from cachestorm.errors import ArgumentError, CacheStormError
 from cachestorm.operations.long_command import LongCommand
+from cachestorm_server.acl.visitor import Visitor
 from cachestorm_server.json_commands import error_document
 
 # how long a client may take to send a body
@@ -96,14 +97,16 @@ class JsonConnection(web.RequestHandler):
     """One client of it.
 
     Attributes:
+        visitor: who asks by the request that is being answered; None before it is known.
         waiting: the command of this client that waits; None when there is none. It ends when
             the client goes, for what it would take then belongs to others.
     """
 
-    __slots__ = ("waiting",)
+    __slots__ = ("visitor", "waiting")
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begins without a command."""
+        self.visitor: Visitor | None = None
         self.waiting: LongCommand | None = None
         super().connection_made(transport)
 

@@ -37,8 +37,8 @@ class Transport:
     def write(self, data: bytes) -> None:
         self.size += len(data)
 
-    def get_extra_info(self, name: str) -> tuple[str, int]:
-        return ("127.0.0.1", 0)
+    def get_extra_info(self, name: str) -> tuple[str, int] | None:
+        return None if name == "socket" else ("127.0.0.1", 0)
 
     def set_write_buffer_limits(self, high: int, low: int) -> None:
         pass

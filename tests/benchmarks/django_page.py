@@ -8,49 +8,51 @@ and no page out of date in either.
 from __future__ import annotations
 
 import importlib.util
-import mmap
 import tempfile
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
-from itertools import accumulate
+from dataclasses import dataclass
 from pathlib import Path
-from random import Random
 from statistics import quantiles
-from time import monotonic, sleep
-from typing import Any
+from time import monotonic
 
 from tests.benchmarks.bars import Panel, draw
 from tests.benchmarks.builds import Build
-from tests.benchmarks.machine import redis_server
+from tests.benchmarks.django_shop import (
+    CHANGES_A_SECOND,
+    DJANGO_REDIS,
+    DJANGO_REDIS_PACKAGE,
+    IN_MEMORY,
+    LOCMEM,
+    MADE_IN_S,
+    ON_SERVER,
+    SHELVES,
+    WAYS,
+    WORKERS,
+    Answers,
+    Shelves,
+    Way,
+)
+from tests.benchmarks.machine import cpu_seconds, redis_server
 from tests.benchmarks.page import Page, Table, Verdict, number, spread
 from tests.benchmarks.progress import Progress
 from tests.benchmarks.sample import Sample
 from tests.benchmarks.servers import Server
-from tests.benchmarks.worker import Worker, WorkerError, check_build
+from tests.benchmarks.worker import Worker, WorkerError
 
-WORKERS = 4
-SHELVES = 50
-View = Callable[..., Any]
-
-# the first shelf is asked for and changed twice as often as the second, and so on
-WEIGHTS = list(accumulate(1 / rank for rank in range(1, SHELVES + 1)))
-MADE_IN_S = 0.005
-CHANGES_A_SECOND = 10
-# requests a second of each worker: half of what it could answer without a cache
-PACE = 100
-TIMEOUT_S = 60
+# requests a second of each worker: a quarter of what it could answer without a cache
+PACE = 50
 # until all workers have heard that they are to begin
 BEGIN_IN_S = 0.2
 PLOT = "django-page.svg"
 
-RATE, HITS, MEDIAN, LATE, STALE = COLUMNS = (
+RATE, HITS, MEDIAN, LATE, STALE, COST = COLUMNS = (
     "requests a second",
     "hits, %",
     "p50, ms",
     "p99, ms",
     "out of date, %",
+    "CPU, µs a request",
 )
 
 METHOD = f"""
@@ -66,8 +68,10 @@ it, to each in turn. Page and changes are those of `notebooks/django_page.ipynb`
   waits for a processor.
 * *{WORKERS * PACE} a second*: requests come at random, whether the one before is answered
   or not. A time is that from the moment a request was due, and its wait for a worker counts.
+  Where fewer are answered, the workers are not able to.
 
-Times are milliseconds, of calls of the decorated view.
+Times are milliseconds, of calls of the decorated view. The processor time is that of workers
+and server, with the client's share of a worker; a busy machine changes it least.
 
 * Locmem and the Redis backends cannot delete pages by what they show: after a change
   everything is cleared. So their workers make all {SHELVES} pages anew ten times a second.
@@ -110,246 +114,37 @@ FAST_THREADS, THREADS, FAST_PROCESSES, PROCESSES = SETTINGS = (
 )
 
 
-@dataclass(frozen=True)
-class Way:
-    """One way to serve the page.
-
-    Attributes:
-        name: in the tables.
-        backend: of Django's CACHES.
-        server: which one holds the pages; none for memory.
-    """
-
-    name: str
-    backend: str
-    server: str = ""
-
-    @property
-    def is_ours(self) -> bool:
-        return self.backend.startswith("cachestorm.")
-
-
 # by setting, way and column
 Samples = dict[Setting, dict[Way, dict[str, Sample]]]
 
-OURS = "cachestorm.contrib.django.CacheStormCache"
-NO_CACHE, LOCMEM, DJANGO_REDIS, DJANGO_REDIS_PACKAGE, IN_MEMORY, ON_SERVER = WAYS = (
-    Way("no cache", "django.core.cache.backends.dummy.DummyCache"),
-    Way("locmem", "django.core.cache.backends.locmem.LocMemCache"),
-    Way("Django's Redis", "django.core.cache.backends.redis.RedisCache", "redis"),
-    Way("django-redis", "django_redis.cache.RedisCache", "redis"),
-    Way("CacheStorm, memory", OURS),
-    Way("CacheStorm, server", OURS, "cachestorm"),
-)
 
-
-class Shelves:
-    """The number of the last change of each shelf, in memory that processes share.
-
-    Attributes:
-        changed: by number of the shelf, what is true.
-        told: the same, of changes whose pages were deleted.
+def figures(answers: Answers, begin: float, server_cpu_s: float) -> dict[str, float]:
+    """What a round comes to, by column.
 
     Args:
-        path: of a file of `SIZE` bytes, zeros at first.
+        answers: of all workers.
+        begin: of the round.
+        server_cpu_s: processor time of the server.
     """
-
-    SIZE = 2 * 8 * SHELVES
-
-    def __init__(self, path: str) -> None:
-        with open(path, "r+b") as file:
-            self._map = mmap.mmap(file.fileno(), self.SIZE)
-        numbers = memoryview(self._map).cast("Q")
-        self.changed = numbers[:SHELVES]
-        self.told = numbers[SHELVES:]
-
-    def forget(self) -> None:
-        """Puts all back to no change."""
-        self._map[:] = bytes(self.SIZE)
-
-
-@dataclass
-class Answers:
-    """What threads counted.
-
-    Attributes:
-        spent_us: on each request.
-        made: how many pages were made.
-        out_of_date: how many answers were.
-        until: when the last request was over, by the monotonic clock.
-    """
-
-    spent_us: list[int] = field(default_factory=list)
-    made: int = 0
-    out_of_date: int = 0
-    until: float = 0.0
-
-    def add(self, other: Answers) -> None:
-        """Counts what another one counted too."""
-        self.spent_us += other.spent_us
-        self.made += other.made
-        self.out_of_date += other.out_of_date
-        self.until = max(self.until, other.until)
-
-    def figures(self, begin: float) -> dict[str, float]:
-        """By column, of all that was asked from that moment on."""
-        count = len(self.spent_us)
-        hundredths = quantiles(self.spent_us, n=100)
-        return {
-            RATE: count / (self.until - begin),
-            HITS: (1 - self.made / count) * 100,
-            MEDIAN: hundredths[49] / 1000,
-            LATE: hundredths[98] / 1000,
-            STALE: self.out_of_date / count * 100,
-        }
-
-
-class Measurer:
-    """One process that serves the page, in a worker.
-
-    Args:
-        locations: of the caches, by the number of the way in `WAYS`.
-        shelves: path of the shelves.
-    """
-
-    def __init__(self, locations: dict[str, str], shelves: str) -> None:
-        import django
-        from django.conf import settings
-
-        check_build()
-        settings.configure(
-            ALLOWED_HOSTS=["*"],
-            SECRET_KEY="of the benchmarks",
-            CACHES={
-                "default": {"BACKEND": NO_CACHE.backend},
-                **{
-                    place: {"BACKEND": WAYS[int(place)].backend, "LOCATION": location}
-                    for place, location in locations.items()
-                },
-            },
-        )
-        django.setup()
-        from django.core.cache import caches
-        from django.http import HttpRequest, HttpResponse
-        from django.test import RequestFactory
-
-        self._request = RequestFactory().get
-        self._shelves = Shelves(shelves)
-        self._made: list[int] = []
-
-        def shelf(request: HttpRequest, number: int) -> HttpResponse:
-            self._made.append(number)
-            change = self._shelves.changed[number]
-            sleep(MADE_IN_S)
-            return HttpResponse(f"shelf {number} as of change {change}")
-
-        self._caches = caches
-        self._views = {place: _cached(place, shelf) for place in locations}
-
-    def measure(
-        self,
-        way: int,
-        seeds: Sequence[int] = (),
-        begin: float = 0.0,
-        seconds: float = 0.0,
-        pace: float = 0.0,
-        part: int = 0,
-    ) -> dict[str, Any] | None:
-        """Serves one thread for each seed, or gets ready.
-
-        Args:
-            way: how, by its number.
-            seeds: of what each thread asks for; without any, all pages are made anew.
-            begin: when, by the monotonic clock.
-            seconds: for how long.
-            pace: requests a second of each thread; 0 for as many as it can.
-            part: the first of the changes that are made here; the others follow in steps of
-                the processes.
-        """
-        self._made.clear()
-        view, cache = self._views[str(way)], self._caches[str(way)]
-        if not seeds:
-            cache.clear()
-            for number in range(SHELVES):
-                view(self._request(f"/{number}/"), number=number)
-            return None
-        changes = range(part, int(seconds * CHANGES_A_SECOND), WORKERS // len(seeds))
-        sleep(max(0.0, begin - monotonic()))
-        answers = Answers()
-        with ThreadPoolExecutor(len(seeds) + 1) as pool:
-            changing = pool.submit(self._change, way, changes, begin)
-            asking = [
-                pool.submit(self._ask, view, Random(seed), begin, begin + seconds, pace)
-                for seed in seeds
-            ]
-            for each in asking:
-                answers.add(each.result())
-            changing.result()
-        answers.made = len(self._made)
-        return vars(answers)
-
-    def _ask(
-        self, view: View, chosen: Random, begin: float, end: float, pace: float
-    ) -> Answers:
-        """Asks for one page after the other."""
-        make_request, told = self._request, self._shelves.told
-        answers = Answers()
-        due = begin
-        while True:
-            number = _shelf_of(chosen)
-            if pace:
-                due += chosen.expovariate(pace)
-                sleep(max(0.0, due - monotonic()))
-            else:
-                due = monotonic()
-            if due >= end:
-                break
-            request = make_request(f"/{number}/")
-            known = told[number]
-            response = view(request, number=number)
-            answers.spent_us.append(int((monotonic() - due) * 1e6))
-            answers.out_of_date += int(response.content.rpartition(b" ")[2]) < known
-        answers.until = monotonic()
-        return answers
-
-    def _change(self, way: int, changes: range, begin: float) -> None:
-        """Changes shelves, each change at its time, and deletes what shows them."""
-        cache = self._caches[str(way)]
-        for change in changes:
-            due = begin + (change + 0.5) / CHANGES_A_SECOND
-            sleep(max(0.0, due - monotonic()))
-            # the same changes, whoever makes them
-            number = _shelf_of(Random(change))
-            self._shelves.changed[number] = change + 1
-            if WAYS[way].is_ours:
-                cache.invalidate_tags(f"shelf:{number}")
-            else:
-                cache.clear()
-            self._shelves.told[number] = change + 1
-
-
-def _shelf_of(chosen: Random) -> int:
-    return chosen.choices(range(SHELVES), cum_weights=WEIGHTS)[0]
-
-
-def _cached(place: str, view: View) -> View:
-    """The view, decorated as the way of this number asks for."""
-    from django.views.decorators.cache import cache_page
-
-    from cachestorm.contrib.django import cache_page as tagged_page
-
-    way = WAYS[int(place)]
-    if way is NO_CACHE:
-        return view
-    if way.is_ours:
-        decorated: View = tagged_page(TIMEOUT_S, tags=["shelf:{number}"], cache=place)(view)
-    else:
-        decorated = cache_page(TIMEOUT_S, cache=place)(view)
-    return decorated
+    count = len(answers.spent_us)
+    hundredths = quantiles(answers.spent_us, n=100)
+    return {
+        RATE: count / (answers.until - begin),
+        HITS: (1 - answers.made / count) * 100,
+        MEDIAN: hundredths[49] / 1000,
+        LATE: hundredths[98] / 1000,
+        STALE: answers.out_of_date / count * 100,
+        COST: (answers.cpu_us + server_cpu_s * 1e6) / count,
+    }
 
 
 def serve(
-    way: Way, setting: Setting, workers: Sequence[Worker], shelves: Shelves, seconds: float
+    way: Way,
+    setting: Setting,
+    workers: Sequence[Worker],
+    shelves: Shelves,
+    seconds: float,
+    server: Server | None = None,
 ) -> dict[str, float]:
     """The figures of one round."""
     shelves.forget()
@@ -358,6 +153,7 @@ def serve(
     place = WAYS.index(way)
     for worker in workers:
         worker.measure(way=place)
+    before_s = cpu_seconds(server.process_id) if server else 0.0
     begin = monotonic() + BEGIN_IN_S
     threads = WORKERS // len(workers)
     for part, worker in enumerate(workers):
@@ -368,33 +164,38 @@ def serve(
     answers = Answers()
     for worker in workers:
         answers.add(Answers(**worker.answer()))
-    return answers.figures(begin)
+    spent_s = cpu_seconds(server.process_id) - before_s if server else 0.0
+    return figures(answers, begin, spent_s)
 
 
-def locate(stack: ExitStack, page: Page, build: Build) -> dict[Way, str]:
-    """Starts the servers; where each way has its pages. What cannot be had is noted.
+def start(stack: ExitStack, build: Build) -> dict[str, Server]:
+    """Starts the servers there are, by name.
 
     Args:
         stack: ends them.
-        page: of the case.
-        build: of our server.
+        build: of ours.
     """
-    addresses = {"": "pages"}
+    servers = {"cachestorm": stack.enter_context(Server.of_cachestorm(build))}
     redis = redis_server()
     if redis is not None:
-        port = stack.enter_context(Server.of_redis(redis)).port
-        addresses["redis"] = f"redis://127.0.0.1:{port}/0"
-    port = stack.enter_context(Server.of_cachestorm(build)).port
-    addresses["cachestorm"] = f"redis://127.0.0.1:{port}/0"
+        servers["redis"] = stack.enter_context(Server.of_redis(redis))
+    return servers
+
+
+def locations(servers: Mapping[str, Server], page: Page) -> dict[Way, str]:
+    """Where each way has its pages; a way that cannot be had is noted in the page."""
     found = {}
     for way in WAYS:
         package = way.backend.partition(".")[0]
+        server = servers.get(way.server)
         if importlib.util.find_spec(package) is None:
             page.missing.append(f"{way.name}: {package} is not installed")
-        elif way.server not in addresses:
+        elif not way.server:
+            found[way] = "pages"
+        elif server is None:
             page.missing.append(f"{way.name}: redis-server is not installed")
         else:
-            found[way] = addresses[way.server]
+            found[way] = f"redis://127.0.0.1:{server.port}/0"
     return found
 
 
@@ -405,15 +206,15 @@ def measure(quick: bool, progress: Progress) -> Page:
         quick: one short round.
         progress: told of each step.
     """
-    rounds, seconds = (1, 1.0) if quick else (5, 3.0)
+    rounds, seconds = (1, 1.0) if quick else (5, 2.0)
     page = Page("django-page", "A Django page under load", METHOD)
     build = Build.COMPILED if Build.COMPILED.is_there else Build.PURE
     with ExitStack() as stack:
         path = Path(stack.enter_context(tempfile.TemporaryDirectory()), "shelves")
         path.write_bytes(bytes(Shelves.SIZE))
         shelves = Shelves(str(path))
-        found = locate(stack, page, build)
-        locations = {WAYS.index(way): location for way, location in found.items()}
+        servers = start(stack, build)
+        found = locations(servers, page)
         samples: Samples = {
             setting: {way: {column: Sample() for column in COLUMNS} for way in found}
             for setting in SETTINGS
@@ -421,7 +222,12 @@ def measure(quick: bool, progress: Progress) -> Page:
         try:
             workers = [
                 stack.enter_context(
-                    Worker("django_page", build, locations=locations, shelves=str(path))
+                    Worker(
+                        "django_shop",
+                        build,
+                        locations={WAYS.index(way): where for way, where in found.items()},
+                        shelves=str(path),
+                    )
                 )
                 for _ in range(WORKERS)
             ]
@@ -431,8 +237,10 @@ def measure(quick: bool, progress: Progress) -> Page:
                         progress.step(
                             f"round {turn + 1} of {rounds}, {setting.name}, {way.name}"
                         )
-                        figures = serve(way, setting, workers, shelves, seconds)
-                        for column, figure in figures.items():
+                        measured = serve(
+                            way, setting, workers, shelves, seconds, servers.get(way.server)
+                        )
+                        for column, figure in measured.items():
                             by_column[column].add(figure)
         except WorkerError as error:
             page.missing.append(f"Django: {error}")
@@ -443,16 +251,19 @@ def measure(quick: bool, progress: Progress) -> Page:
 
 def tell(page: Page, samples: Samples) -> None:
     """Draws the tables, the plot and the verdicts."""
-    panels = []
+    panels: dict[bool, list[Panel]] = {True: [], False: []}
     for setting, by_way in samples.items():
         table = Table(["", *COLUMNS], title=setting.name)
         for way, by_column in by_way.items():
             table.add(way.name, *(spread(by_column[column]) for column in COLUMNS))
         page.tables.append(table)
-        for column in (HITS, LATE, STALE) if setting.pace else (RATE,):
+        for column in (HITS, LATE, STALE) if setting.pace else (RATE, COST):
             bars = {way.name: by_way[way][column].median for way in by_way}
-            panels.append(Panel(f"{column}: {setting.name}", bars))
-    page.plots[PLOT] = draw(panels, [way.name for way in WAYS if way.is_ours], columns=2)
+            panels[setting.is_one_process].append(Panel(f"{column}: {setting.name}", bars))
+    # threads on the left, processes on the right
+    pairs = zip(panels[True], panels[False], strict=True)
+    ours = [way.name for way in WAYS if way.is_ours]
+    page.plots[PLOT] = draw([panel for pair in pairs for panel in pair], ours, columns=2)
     for fast, paced, way, peers in (
         (FAST_THREADS, THREADS, IN_MEMORY, [LOCMEM]),
         (FAST_PROCESSES, PROCESSES, ON_SERVER, [DJANGO_REDIS, DJANGO_REDIS_PACKAGE]),

@@ -18,7 +18,7 @@ from cachestorm import Cache
 from cachestorm.codec import to_wire
 from cachestorm_cli.transfer import exporting
 from cachestorm_cli.transfer.progress import State, progress_line
-from cachestorm_cli.transfer.records import RecordError, read_items
+from cachestorm_cli.transfer.records import RecordError, read_batches
 from cachestorm_server.hosting import serve
 
 
@@ -193,7 +193,7 @@ def test_a_file_is_not_overwritten_unasked(
 
 
 DAMAGED = [
-    ("{nonsense\n", "line 2 is no JSON"),
+    ("{nonsense\n", "line 2 is no jsonl"),
     ("[]\n", "line 2 is no object"),
     ('{"type":"string","value":"v"}\n', "line 2 lacks 'key'"),
     ('{"key":"k","type":"blob","value":"v"}\n', "type 'blob' is none of string"),
@@ -223,7 +223,19 @@ def test_a_damaged_msgpack_file_is_refused(tmp_path: Path) -> None:
     for raw in (b"\xc1", b"\x93\x01\x02\x03"):
         path.write_bytes(raw)
         with path.open("rb") as stream, pytest.raises(RecordError, match="record 1"):
-            list(read_items(stream, "msgpack"))
+            list(read_batches(stream, "msgpack"))
+
+
+def test_two_documents_on_a_line_are_not_taken_for_two_lines(tmp_path: Path) -> None:
+    path = tmp_path / "x.jsonl"
+    record = '{"key":"a","type":"string","value":"1"}'
+    for text in (f"{record},{record}\n", f"\n{record},{record}\n"):
+        path.write_text(text)
+        with path.open("rb") as stream, pytest.raises(RecordError, match="is no jsonl"):
+            list(read_batches(stream, "jsonl"))
+    path.write_text(f"{record}\n\n{record}\n")
+    with path.open("rb") as stream:
+        assert [len(items) for items, _ in read_batches(stream, "jsonl")] == [2]
 
 
 def lines_of(count: int) -> list[str]:

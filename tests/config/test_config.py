@@ -299,7 +299,6 @@ def test_everything_that_is_wrong_is_said_at_once_with_file_line_and_remedy(writ
     ("text", "feature"),
     [
         ("cluster: {enabled: true}", "the cluster"),
-        ("persistence: {aof: no}", "a snapshot without a journal"),
         ("server: {read_buffer_size: 64kb}", "the size of buffers"),
     ],
 )

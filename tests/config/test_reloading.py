@@ -68,7 +68,7 @@ def test_limits_take_effect_at_once(tmp_path: Path) -> None:
         settings, cache = application.resp.settings, application.cache
         assert (settings.max_clients, settings.protected_mode) == (5, False)
         assert (settings.timeout_s, settings.write_timeout_s) == (9, 8)
-        assert settings.password == "sesame"
+        assert application.resp.endpoint.users.password == "sesame"
         assert (cache.max_memory, cache.max_entries, cache.max_reply) == (1 << 20, 3, 2 << 20)
         assert cache.policy == "allkeys-lru"
         assert cache.namespace("shop").namespace_stats()["max_memory"] == 64 << 10

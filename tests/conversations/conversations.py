@@ -138,7 +138,7 @@ class Inbox(Carrier):
         self.data = b""
         self._session = session
 
-    def resume(self, now: bool) -> None:
+    def resume(self) -> None:
         self.data += self._session.receive(b"")
 
     def send(self, data: bytes) -> None:

@@ -73,7 +73,7 @@ FACTS_MEANT = {
     # newer than 7.2, which refuses them with texts of their own
     **{name: (set(), {"no_multi"}) for name in ("multi", "watch")},
     # what is generic is about keys here, and what reads, reads
-    "wait": ({"@keyspace"}, set()),
+    **{name: ({"@keyspace"}, set()) for name in ("wait", "waitaof")},
     **{name: ({"@read"}, set()) for name in ("eval_ro", "evalsha_ro", "fcall_ro")},
     "exec": ({"skip_slowlog"}, {"skip_commandlog"}),  # Valkey's name of the log
 }

@@ -1,4 +1,4 @@
-"""Every redis-cli and curl example of README and docs runs against a real server.
+"""Every redis-cli, curl and cachestorm example of README and docs runs against a real server.
 
 One server a page, on free ports that take the place of 6380 and 9090; the examples of a
 page follow each other, as they do for its reader.
@@ -11,8 +11,10 @@ import re
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 from fenced_blocks import Block, Page, pages, pages_with
@@ -23,11 +25,21 @@ PROMPT = "127.0.0.1:6380> "
 
 
 class Running:
-    """The ports of a server that runs."""
+    """The ports of a server that runs, and a folder to work in, with `cachestorm` in it."""
 
-    def __init__(self, resp_port: str, http_port: str) -> None:
+    def __init__(self, resp_port: str, http_port: str, folder: str) -> None:
         self.resp_port = resp_port
         self.http_port = http_port
+        self.folder = folder
+        program = Path(folder, "cachestorm")
+        program.write_text(f'#!/bin/sh\nexec "{sys.executable}" -c "{START}" "$@"\n')
+        program.chmod(0o755)
+        self.variables = {
+            **os.environ,
+            "PYTHONPATH": os.pathsep.join(sys.path),
+            "PATH": f"{folder}{os.pathsep}{os.environ['PATH']}",
+            "CACHESTORM_URL": f"redis://127.0.0.1:{resp_port}",
+        }
 
     def moved(self, text: str) -> str:
         """A command with the ports of this server, for redis-cli as on a terminal."""
@@ -54,13 +66,14 @@ def serving() -> Iterator[Running]:
             lines.append(process.stdout.readline())
             assert lines[-1], "".join(lines)
             found = READY.search(lines[-1])
-        yield Running(found[1], found[2])
+        with tempfile.TemporaryDirectory() as folder:
+            yield Running(found[1], found[2], folder)
     finally:
         process.terminate()
         process.communicate(timeout=10)
 
 
-def printed(command: list[str] | str, given: str = "") -> str:
+def printed(command: list[str] | str, server: Running, given: str = "") -> str:
     """What a command prints."""
     done = subprocess.run(
         command,
@@ -68,7 +81,9 @@ def printed(command: list[str] | str, given: str = "") -> str:
         input=given,
         capture_output=True,
         text=True,
-        timeout=10,
+        timeout=60,
+        cwd=server.folder,
+        env=server.variables,
     )
     # redis-cli says how long a command took, where the machine is slow
     return re.sub(r"(?m)^\(\d+\.\d+s\)\n", "", done.stdout)
@@ -88,7 +103,7 @@ def converse(page: Page, block: Block, server: Running) -> None:
     asked = [line.removeprefix(PROMPT) for line in lines if line.startswith(PROMPT)]
     expected = "\n".join(line for line in lines if not line.startswith(PROMPT))
     argv = ["redis-cli", "--no-raw", "-p", server.resp_port]
-    assert_same(page, block.line, expected, printed(argv, "\n".join(asked) + "\n"))
+    assert_same(page, block.line, expected, printed(argv, server, "\n".join(asked) + "\n"))
 
 
 def enter(page: Page, block: Block, server: Running) -> None:
@@ -98,7 +113,7 @@ def enter(page: Page, block: Block, server: Running) -> None:
         while command.endswith("\\"):
             more, _, expected = expected.partition("\n")
             command = command.removesuffix("\\") + more
-        assert_same(page, block.line, expected, printed(server.moved(command)))
+        assert_same(page, block.line, expected, printed(server.moved(command), server))
 
 
 @pytest.mark.skipif(shutil.which("redis-cli") is None, reason="redis-cli is not installed")
@@ -118,6 +133,6 @@ def test_no_example_of_a_client_is_left_out(page: Page) -> None:
     unread = [
         f"{page.name}:{block.line}"
         for block in page.blocks("sh", "text")
-        if re.search(r"^(\$ )?(redis-cli|curl) ", block.text, re.MULTILINE)
+        if re.search(r"^(\$ )?(redis-cli|curl|cachestorm get) ", block.text, re.MULTILINE)
     ]
     assert unread == []

@@ -284,6 +284,7 @@ def test_the_journal_begins_anew_by_itself_when_it_has_doubled(folder: Path) -> 
     assert list(folder.glob("*.base")) == []
     directory.rewrite_bytes = 1000
     directory.look()
+    directory.wait()
     (base,) = folder.glob("*.base")
     assert base.stat().st_size < 300
     directory.look()

@@ -47,7 +47,7 @@ def test_health_needs_no_password(guarded) -> None:
 def test_a_password_set_while_running_is_asked_for(serve) -> None:
     endpoint = serve()
     assert endpoint.get("/info").status == 200
-    endpoint.application.resp.settings.password = "new"
+    endpoint.application.resp.endpoint.users.set_password("new")
     assert endpoint.get("/info").status == 401
 
 
@@ -136,3 +136,43 @@ def test_a_wrong_password_is_logged(serve, caplog) -> None:
         server._tell_from_tick = 0
         server._tell_of_refusals()
     assert "wrong or missing passwords: 1, the last from 127.0.0.1" in caplog.messages
+
+
+ORIGIN = "https://admin.example"
+
+
+@pytest.fixture(scope="module")
+def shared_with_a_page(launch):
+    with launch(PASSWORD | {"http.cors_origins": ORIGIN}) as client:
+        yield client
+
+
+def test_a_page_of_an_origin_that_is_let_in_may_ask(shared_with_a_page) -> None:
+    path = "/v1/namespaces/default/keys/k"
+    asked = {
+        "Access_Control_Request_Method": "PUT",
+        "Access_Control_Request_Headers": "authorization,if-match",
+    }
+    preflight = shared_with_a_page.request("OPTIONS", path, Origin=ORIGIN, **asked)
+    assert preflight.status == 204
+    assert preflight.headers["access-control-allow-origin"] == ORIGIN
+    assert "PUT" in preflight.headers["access-control-allow-methods"].split(", ")
+    assert preflight.headers["access-control-allow-headers"] == "authorization,if-match"
+    key = {"Authorization": "Bearer sesame", "Origin": ORIGIN}
+    answer = shared_with_a_page.request("PUT", path, b"v", **key)
+    assert (answer.status, answer.headers["access-control-allow-origin"]) == (201, ORIGIN)
+    assert "ETag" in answer.headers["access-control-expose-headers"]
+    refused = shared_with_a_page.get(path, Origin=ORIGIN)
+    assert (refused.status, refused.headers["access-control-allow-origin"]) == (401, ORIGIN)
+
+
+@pytest.mark.parametrize(
+    "origin", ["https://evil.example", "null", "https://admin.example.evil"]
+)
+def test_any_other_page_is_told_nothing(shared_with_a_page, origin) -> None:
+    asked = {"Origin": origin, "Access_Control_Request_Method": "GET"}
+    preflight = shared_with_a_page.request("OPTIONS", "/info", **asked)
+    assert preflight.status != 204
+    key = {"Authorization": "Bearer sesame", "Origin": origin}
+    for answer in (preflight, shared_with_a_page.get("/info", **key)):
+        assert "access-control-allow-origin" not in answer.headers

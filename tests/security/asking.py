@@ -46,7 +46,7 @@ class Client(Carrier):
     def send(self, data: bytes) -> None:
         self.heard += data
 
-    def resume(self, now: bool) -> None:
+    def resume(self) -> None:
         self._resumes = True
 
     def disconnect(self) -> None:

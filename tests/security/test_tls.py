@@ -11,6 +11,7 @@ import subprocess
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -268,3 +269,30 @@ def test_blocking_commands_and_messages_come_over_tls(papers, server_files) -> N
 
     with serving(server_files) as server:
         assert asyncio.run(main(server)) == ((b"q", b"x"), b"m")
+
+
+def test_who_speaks_tls_waits_while_a_script_keeps_the_server(papers, server_files) -> None:
+    with serving(server_files) as server, client(server, papers.ca_file) as asked:
+        settings = server.resp.settings
+        assert asked.ping()
+        with redis.Redis(port=settings.port) as plain, ThreadPoolExecutor(3) as pool:
+            plain.config_set("busy-reply-threshold", 10)
+            running = pool.submit(redis.Redis(port=settings.port).eval, "while true do end", 0)
+            while True:
+                try:
+                    plain.ping()
+                except redis.exceptions.BusyLoadingError:
+                    break
+                except redis.ResponseError as error:
+                    assert str(error).startswith("BUSY")
+                    break
+            # one that is there, and one that comes
+            waiting = pool.submit(asked.echo, "there")
+            coming = pool.submit(lambda: client(server, papers.ca_file).echo("came"))
+            # the script goes on for a while, as whoever is answered is told to wait
+            with pytest.raises(redis.ResponseError):
+                plain.get("k")
+            plain.execute_command("SCRIPT", "KILL")
+            with pytest.raises(redis.ResponseError, match="killed"):
+                running.result(20)
+            assert (waiting.result(20), coming.result(20)) == (b"there", b"came")

@@ -28,7 +28,7 @@ class Inbox(Carrier):
     def send(self, data: bytes) -> None:
         self.data += data
 
-    def resume(self, now: bool) -> None:
+    def resume(self) -> None:
         self._is_resumed = True
 
     def take_turn(self) -> None:

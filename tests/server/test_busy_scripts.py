@@ -202,7 +202,7 @@ def test_a_client_that_comes_and_goes_meanwhile_leaves_nothing() -> None:
         assert len(server.endpoint.sessions) == 1
 
 
-def test_a_pass_word_is_asked_for_also_while_a_script_runs() -> None:
+def test_a_password_is_asked_for_also_while_a_script_runs() -> None:
     with our_server() as server, client(server.port) as one:
         one.config_set("busy-reply-threshold", 20)
         with Runner(server.port, lambda each: each.eval(LOOP, 0)):

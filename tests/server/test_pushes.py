@@ -45,7 +45,7 @@ class Wire(Carrier):
     def unsent_bytes(self) -> int:
         return self.unsent
 
-    def resume(self, now: bool) -> None:
+    def resume(self) -> None:
         self.resumed += 1
 
     def abort(self) -> None:

@@ -162,8 +162,8 @@ class FakeTransport:
         self.congested_above = 1 << 60
         self.protocol: Connection | None = None
 
-    def get_extra_info(self, name: str) -> tuple[str, int]:
-        return self.peer
+    def get_extra_info(self, name: str) -> tuple[str, int] | None:
+        return None if name == "socket" else self.peer
 
     def set_write_buffer_limits(self, high: int, low: int) -> None:
         pass

@@ -1,0 +1,94 @@
+"""Loading: reads the data directory while clients are told that it is being read.
+
+Called by the application, once its endpoints are open. Calls the data directory, a slice of a
+few milliseconds at a time; the clients are served between the slices.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Final
+
+from cachestorm.durability.directory import DataDirectory, Progress
+from cachestorm_server.config_sections import LoggingConfig
+
+# The log is told after so long, and a bar is drawn for what takes a while.
+TELL_EVERY_S: Final = 5.0
+LARGE_BYTES: Final = 16 << 20
+
+_log = logging.getLogger("cachestorm")
+
+Show = Callable[[Progress], object]
+
+
+async def load(directory: DataDirectory, logging_config: LoggingConfig) -> None:
+    """Loads a directory, and shows how far it is.
+
+    Raises:
+        DurabilityError: if it is damaged or cannot be read.
+    """
+    began_s = told_s = time.monotonic()
+    with _shown(logging_config) as show:
+        for progress in directory.loading():
+            now_s = time.monotonic()
+            show(progress)
+            if now_s - told_s >= TELL_EVERY_S:
+                told_s = now_s
+                _log.info("%s: %s", directory.path, spell(progress, now_s - began_s))
+            await asyncio.sleep(0)
+
+
+def spell(progress: Progress, spent_s: float) -> str:
+    """How far a load is.
+
+    Example:
+        >>> spell(Progress(30 << 20, 40 << 20, 200_000), 0.4)
+        '75% of 40 MB loaded, 200000 keys (500000 a second)'
+    """
+    share = 100 * progress.done // max(progress.total, 1)
+    rate = round(progress.keys / max(spent_s, 0.001))
+    return (
+        f"{share}% of {progress.total >> 20} MB loaded, {progress.keys} keys ({rate} a second)"
+    )
+
+
+@contextmanager
+def _shown(logging_config: LoggingConfig) -> Iterator[Show]:
+    """A bar on the terminal that the log goes to; nothing where it goes elsewhere."""
+    stream = {"stdout": sys.stdout, "stderr": sys.stderr}.get(logging_config.output)
+    if stream is None or logging_config.format != "console" or not stream.isatty():
+        yield lambda progress: None
+        return
+    try:
+        from rich.console import Console
+        from rich.progress import BarColumn, DownloadColumn, TextColumn, TimeRemainingColumn
+        from rich.progress import Progress as Bar
+    except ImportError:
+        yield lambda progress: None
+        return
+    columns = (
+        TextColumn("loading"),
+        BarColumn(),
+        DownloadColumn(),
+        TextColumn("{task.fields[keys]} keys"),
+        TimeRemainingColumn(),
+    )
+    # what is small is there before a bar could be seen
+    with Bar(*columns, console=Console(file=stream), transient=True) as bar:
+        task = bar.add_task("loading", total=None, keys=0, visible=False)
+
+        def show(progress: Progress) -> None:
+            bar.update(
+                task,
+                completed=progress.done,
+                total=progress.total,
+                keys=progress.keys,
+                visible=progress.total >= LARGE_BYTES,
+            )
+
+        yield show
