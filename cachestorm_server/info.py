@@ -60,18 +60,23 @@ def _server(endpoint: Endpoint) -> Fields:
         ("uptime_in_days", uptime_s // 86400),
         ("hz", 10),
         ("configured_hz", 10),
+        ("lru_clock", int(wall_time()) & 0xFFFFFF),
+        ("io_threads_active", 0),
         ("executable", sys.executable),
         ("config_file", config.file if (config := endpoint.settings.config) else ""),
     ]
 
 
 def _clients(endpoint: Endpoint) -> Fields:
+    sessions = list(endpoint.sessions.values())
     return [
-        ("connected_clients", len(endpoint.sessions)),
+        ("connected_clients", len(sessions)),
         ("cluster_connections", 0),
         ("maxclients", endpoint.settings.max_clients),
-        ("blocked_clients", sum(one.is_blocked() for one in endpoint.sessions.values())),
+        ("blocked_clients", sum(one.is_blocked() for one in sessions)),
         ("tracking_clients", len(endpoint.tracking.clients)),
+        ("pubsub_clients", sum(one.is_subscribed() for one in sessions)),
+        ("watching_clients", sum(one.watched is not None for one in sessions)),
         ("clients_in_timeout_table", 0),
     ]
 
@@ -111,12 +116,21 @@ def _memory(endpoint: Endpoint) -> Fields:
         ("allocator_resident", resident),
         ("total_system_memory", total),
         ("total_system_memory_human", human_bytes(total)),
-        ("used_memory_lua", 0),
+        *_scripts(endpoint),
         ("maxmemory", most),
         ("maxmemory_human", human_bytes(most)),
         ("maxmemory_policy", endpoint.cache.policy),
         ("mem_fragmentation_ratio", f"{resident / (used + startup):.2f}"),
         ("mem_fragmentation_bytes", fragments),
+        ("allocator_frag_ratio", f"{resident / (used + startup):.2f}"),
+        ("allocator_frag_bytes", fragments),
+        ("allocator_rss_ratio", "1.00"),
+        ("allocator_rss_bytes", 0),
+        ("rss_overhead_ratio", "1.00"),
+        ("rss_overhead_bytes", 0),
+        ("mem_not_counted_for_evict", 0),
+        ("mem_replication_backlog", 0),
+        ("mem_total_replication_buffers", 0),
         ("mem_clients_slaves", 0),
         ("mem_clients_normal", SESSION_BYTES * len(endpoint.sessions)),
         ("mem_cluster_links", 0),
@@ -125,6 +139,34 @@ def _memory(endpoint: Endpoint) -> Fields:
         ("lazyfreed_objects", 0),
         ("mem_allocator", "python"),
         ("lazyfree_pending_objects", 0),
+    ]
+
+
+def _scripts(endpoint: Endpoint) -> Fields:
+    """What Lua holds: of scripts that came by EVAL, and of libraries."""
+    # the sandbox asks this module for the version
+    from cachestorm_server.scripting.engine import Engine
+
+    engine = endpoint.engine
+    if not isinstance(engine, Engine):
+        engine = Engine()
+    of_scripts, of_functions = engine.scripts.memory(), engine.libraries.memory()
+    libraries, functions = engine.libraries.count()
+    sources = sum([len(library.code) for library in engine.libraries.all()])
+    return [
+        ("used_memory_lua", of_scripts),
+        ("used_memory_lua_human", human_bytes(of_scripts)),
+        ("used_memory_vm_eval", of_scripts),
+        ("used_memory_vm_functions", of_functions),
+        ("used_memory_vm_total", of_scripts + of_functions),
+        ("used_memory_vm_total_human", human_bytes(of_scripts + of_functions)),
+        ("used_memory_scripts_eval", 0),
+        ("used_memory_functions", sources),
+        ("used_memory_scripts", sources),
+        ("used_memory_scripts_human", human_bytes(sources)),
+        ("number_of_cached_scripts", engine.scripts.count()),
+        ("number_of_functions", functions),
+        ("number_of_libraries", libraries),
     ]
 
 
@@ -139,6 +181,13 @@ def _stats(endpoint: Endpoint) -> Fields:
         ("instantaneous_input_kbps", f"{endpoint.in_bytes_per_s / 1024:.2f}"),
         ("instantaneous_output_kbps", f"{endpoint.out_bytes_per_s / 1024:.2f}"),
         ("rejected_connections", endpoint.rejected),
+        ("total_net_repl_input_bytes", 0),
+        ("total_net_repl_output_bytes", 0),
+        ("instantaneous_input_repl_kbps", "0.00"),
+        ("instantaneous_output_repl_kbps", "0.00"),
+        ("evicted_clients", 0),
+        ("total_eviction_exceeded_time", 0),
+        ("current_eviction_exceeded_time", 0),
         ("sync_full", 0),
         ("sync_partial_ok", 0),
         ("sync_partial_err", 0),
@@ -153,6 +202,18 @@ def _stats(endpoint: Endpoint) -> Fields:
         ("pubsubshard_channels", endpoint.broker.count_names(SHARD)),
         ("latest_fork_usec", 0),
         ("total_forks", 0),
+        ("migrate_cached_sockets", 0),
+        ("slave_expires_tracked_keys", 0),
+        ("active_defrag_hits", 0),
+        ("active_defrag_misses", 0),
+        ("active_defrag_key_hits", 0),
+        ("active_defrag_key_misses", 0),
+        ("total_active_defrag_time", 0),
+        ("current_active_defrag_time", 0),
+        ("unexpected_error_replies", 0),
+        ("dump_payload_sanitizations", 0),
+        ("io_threaded_reads_processed", 0),
+        ("io_threaded_writes_processed", 0),
         *_tracking(endpoint),
         ("total_error_replies", endpoint.errors),
         ("client_output_buffer_limit_disconnections", endpoint.cut_off),
@@ -187,6 +248,21 @@ def _cpu(endpoint: Endpoint) -> Fields:
         ("used_cpu_user", f"{times.user:.6f}"),
         ("used_cpu_sys_children", f"{times.children_system:.6f}"),
         ("used_cpu_user_children", f"{times.children_user:.6f}"),
+        *_cpu_of_thread(),
+    ]
+
+
+def _cpu_of_thread() -> Fields:
+    """What the thread of the event loop has used, where the system tells."""
+    try:
+        import resource
+
+        usage = resource.getrusage(resource.RUSAGE_THREAD)
+    except (ImportError, AttributeError):
+        return []
+    return [
+        ("used_cpu_sys_main_thread", f"{usage.ru_stime:.6f}"),
+        ("used_cpu_user_main_thread", f"{usage.ru_utime:.6f}"),
     ]
 
 

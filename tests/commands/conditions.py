@@ -50,6 +50,8 @@ def has_word(wanted: bytes) -> Condition:
     def condition(argv: list[bytes], theirs: Reply, ours: Reply) -> bool:
         return wanted in [arg.upper() for arg in argv[1:]]
 
+    # which subcommand a row is about, for the page of compatibility
+    condition.word = wanted.decode()
     return condition
 
 

@@ -25,6 +25,7 @@ from typing import Final
 ROOT: Final = Path(__file__).resolve().parent.parent.parent
 sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "tests" / "commands")]
 
+import compatibility  # noqa: E402
 from command_examples import VARIES, Answer, Example, examples, run_client, run_python  # noqa: E402
 from differences import DIFFERENCES, as_table  # noqa: E402
 
@@ -38,6 +39,7 @@ from cachestorm_cli.printing import for_people  # noqa: E402
 
 FOLDER: Final = ROOT / "docs" / "commands"
 DIFFERENCES_PAGE: Final = ROOT / "docs" / "differences.md"
+COMPATIBILITY_PAGE: Final = ROOT / "docs" / "compatibility.md"
 NAVIGATION: Final = ROOT / "mkdocs.yml"
 SOURCES: Final = (
     "cachestorm/commands",
@@ -414,8 +416,8 @@ def _fenced(kind: str, text: str) -> str:
 def write() -> None:
     """Writes all pages, and takes away those that are of no group any more.
 
-    And the table in `docs/differences.md`, which is drawn from the same list, and what leads
-    to the pages in `mkdocs.yml`.
+    And the table in `docs/differences.md`, which is drawn from the same list, that in
+    `docs/compatibility.md`, and what leads to the pages in `mkdocs.yml`.
     """
     FOLDER.mkdir(exist_ok=True)
     texts = pages()
@@ -428,6 +430,9 @@ def write() -> None:
     text = DIFFERENCES_PAGE.read_text("utf-8")
     head, _, rest = text.partition("| Command |")
     DIFFERENCES_PAGE.write_text(head + as_table() + rest[rest.rindex("|") + 1 :], "utf-8")
+    head = COMPATIBILITY_PAGE.read_text("utf-8").partition(WRITTEN)[0]
+    table = compatibility.as_table(compatibility.NEWER)
+    COMPATIBILITY_PAGE.write_text(f"{head}{WRITTEN}\n\n{table}\n", "utf-8")
 
 
 if __name__ == "__main__":

@@ -170,3 +170,55 @@ def test_celery_has_its_messages_brought_by_the_server(port: int) -> None:
         output.wait_for(r"celery@\S+ ready")
         code = "from celery_tasks import add; print(add.delay(1, 2).get(timeout=30))"
         assert called(code, variables) == "3"
+
+
+# -- RQ
+
+
+@pytest.fixture(scope="module")
+def rq(port: int) -> Iterator[dict[str, str]]:
+    """The environment of a program that enqueues jobs, while a worker runs them."""
+    packages = installed("rq")
+    broker = f"redis://127.0.0.1:{port}/4"
+    variables = environment(packages, FOLDER, BROKER=broker)
+    worker = [str(packages / "bin" / "rq"), "worker", "--url", broker, "--with-scheduler"]
+    with running([sys.executable, *worker], variables) as output:
+        output.wait_for("Listening on default")
+        yield variables
+
+
+RQ = """if True:
+    import os, time
+    from datetime import timedelta
+    from redis import Redis
+    from rq import Queue
+    import rq_tasks
+    queue = Queue(connection=Redis.from_url(os.environ["BROKER"]))
+    def ended(job):
+        while job.get_status(refresh=True) not in ("finished", "failed"):
+            time.sleep(0.01)
+        job.refresh()
+        return job
+"""
+
+
+def test_rq_runs_jobs_and_keeps_their_results(rq: dict[str, str]) -> None:
+    code = RQ + (
+        "    jobs = [queue.enqueue(rq_tasks.add, n, 1) for n in range(3)]\n"
+        "    print([ended(job).result for job in jobs], len(queue))\n"
+        "    job = queue.enqueue(rq_tasks.fail)\n"
+        "    print(ended(job).exc_info.splitlines()[-1])\n"
+        "    print(job.id in queue.failed_job_registry)\n"
+    )
+    assert called(code, rq) == "[1, 2, 3] 0\nKeyError: 'gone'\nTrue"
+
+
+def test_a_job_of_rq_waits_for_another_and_for_its_time(rq: dict[str, str]) -> None:
+    code = RQ + (
+        "    first = queue.enqueue(rq_tasks.add, 1, 2)\n"
+        "    job = queue.enqueue(rq_tasks.after, depends_on=first)\n"
+        "    print(ended(job).result)\n"
+        "    late = queue.enqueue_in(timedelta(milliseconds=1), rq_tasks.add, 3, 4)\n"
+        "    print(ended(late).result)\n"
+    )
+    assert called(code, rq) == "after 3\n7"

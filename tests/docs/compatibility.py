@@ -1,0 +1,102 @@
+"""The table of `docs/compatibility.md`: Redis 7.2's commands, which are here, and how.
+
+Drawn by `command_pages.py` from the registry and the list of differences; what is absent, and
+why, stands here. `test_compatibility.py` compares the names with those of a real server.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+
+from differences import DIFFERENCES
+
+from cachestorm.declare.registry import REGISTRY
+
+CLUSTER: Final = "there is no cluster: each subcommand of `CLUSTER` is told so, in Redis' words"
+REPLICATION: Final = "there is no replication"
+STREAMS: Final = "there are no streams"
+MODULES: Final = "there are no modules"
+INTERNAL: Final = "for those who work on Redis itself"
+# By group, and by name where a group is there.
+ABSENT: Final[dict[str, str]] = {
+    "DEBUG": INTERNAL,
+    "FAILOVER": REPLICATION,
+    "MIGRATE": "`DUMP` and `RESTORE` move a key",
+    "MODULE LOAD": MODULES,
+    "MODULE LOADEX": MODULES,
+    "MODULE UNLOAD": MODULES,
+    "PFDEBUG": INTERNAL,
+    "PFSELFTEST": INTERNAL,
+    "PSYNC": REPLICATION,
+    "REPLCONF": REPLICATION,
+    "RESTORE-ASKING": "between the nodes of a cluster",
+    "SCRIPT DEBUG": "there is no debugger of scripts",
+    "SYNC": REPLICATION,
+    "WAITAOF": REPLICATION,
+    **dict.fromkeys(
+        [
+            *("XACK", "XADD", "XAUTOCLAIM", "XCLAIM", "XDEL", "XGROUP", "XINFO", "XLEN"),
+            *("XPENDING", "XRANGE", "XREAD", "XREADGROUP", "XREVRANGE", "XSETID", "XTRIM"),
+        ],
+        STREAMS,
+    ),
+}
+# Containers whose subcommands share their fate.
+WHOLE: Final = ("CLUSTER", "XGROUP", "XINFO")
+# Commands that reply as in Redis, but to less: what remains is said in a sentence.
+PARTIAL: Final[dict[str, str]] = {
+    "CLUSTER": CLUSTER,
+    "LOLWUT": "the versions in words, and no picture",
+    "MEMORY MALLOC-STATS": "Python has none of them",
+    "MODULE LIST": MODULES,
+    "REPLICAOF": "`NO ONE` alone",
+    "SLAVEOF": "`NO ONE` alone",
+    "WAIT": "0, at once: there are no replicas",
+}
+
+
+def names_here() -> list[str]:
+    """The names of the commands that Redis has and that are here."""
+    return [each.name for each in REGISTRY if not each.own]
+
+
+def whys(name: str) -> Iterator[str]:
+    """Why a command differs from Redis'. A row about a container is about all of it."""
+    container, _, subcommand = name.partition(" ")
+    for each in DIFFERENCES:
+        word = getattr(each.condition, "word", subcommand)
+        is_meant = not subcommand or word == subcommand
+        if each.server != "valkey" and container in each.commands and is_meant:
+            yield each.why
+
+
+def as_table(newer: set[str]) -> str:
+    """The table.
+
+    Args:
+        newer: names that Redis 7.2 does not have.
+    """
+    rows: dict[str, tuple[str, str]] = {}
+    for name in names_here():
+        if name in newer:
+            continue
+        notes = [PARTIAL[name]] if name in PARTIAL else list(dict.fromkeys(whys(name)))
+        rows[name] = ("different" if notes else "there", "; ".join(notes))
+    for name, why in ABSENT.items():
+        rows[name] = ("absent", why)
+    counts = [sum(state == each for state, _ in rows.values()) for each in STATES]
+    head = ", ".join(f"{count} {state}" for count, state in zip(counts, STATES, strict=True))
+    lines = [f"{head}.", "", "| Command | | |", "|---|---|---|"]
+    for name, (state, note) in sorted(rows.items()):
+        lines.append(f"| `{name}` | {state} | {note} |")
+    return "\n".join(lines)
+
+
+STATES: Final = ("there", "different", "absent")
+# Not of Redis 7.2, but of Valkey or of a later Redis.
+NEWER: Final = {
+    *("DELIFEQ", "HEXPIRE", "HEXPIREAT", "HEXPIRETIME", "HGETDEL", "HGETEX", "HPERSIST"),
+    *("HPEXPIRE", "HPEXPIREAT", "HPEXPIRETIME", "HPTTL", "HSETEX", "HTTL", "MSETEX"),
+    "SCRIPT SHOW",
+}
