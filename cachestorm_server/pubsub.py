@@ -93,7 +93,7 @@ def punsubscribe(session: Session, *pattern: str) -> Several:
 
 
 @command(
-    "SUNSUBSCRIBE [shardchannel [shardchannel ...]]",
+    "SUNSUBSCRIBE [shardchannel:left-shardchannel [shardchannel ...]]",
     complexity="O(N) in the channels",
     flags="pubsub noscript loading stale",
     summary="Listen no longer to shard channels, or to any.",

@@ -147,15 +147,15 @@ class Key(Text):
 class ShardChannel(Key):
     """A channel that a cluster keeps where it would keep a key of that name. Not a key."""
 
-    def __init__(self) -> None:
+    def __init__(self, name: str = "shardchannel", names: str = CHANNEL) -> None:
         super().__init__()
-        self.name = "shardchannel"
+        self.name = name
         self.docs_type = "string"
         self.flags = ["not_key"]
         self.reads = False
         self.writes = False
         self.permissions = 0
-        self.names = CHANNEL
+        self.names = names
 
 
 class Blob(Kind):
@@ -383,6 +383,8 @@ KINDS: Final = _tabulate(
         Blob("blob", "string"),
         Blob("channel", "string", names=CHANNEL),
         ShardChannel(),
+        # one that is left: anybody may
+        ShardChannel("left-shardchannel", ""),
         Integer("integer"),
         Integer("count"),
         Rank("rank", NOT_AN_INTEGER, -INT64_MAX, INT64_MAX, UNEVEN),

@@ -191,12 +191,22 @@ class Plan:
         if not self.has_size(argv):
             raise ArityError(self._command)
 
+    def check_arity(self, argv: list[object]) -> None:
+        """Refuses what the arity rules out, and no more than that: as Redis does before ACL.
+
+        Raises:
+            ArityError: for a number of words that the command never has.
+        """
+        if not self._fits_arity(argv):
+            raise ArityError(self._command)
+
     def has_size(self, argv: list[object]) -> bool:
         """Whether there are as many words as the command can have."""
+        return self._fits_arity(argv) and (self._most == 0 or len(argv) <= self._most)
+
+    def _fits_arity(self, argv: list[object]) -> bool:
         size: i64 = len(argv)
-        if size != self._arity and (self._arity >= 0 or size < -self._arity):
-            return False
-        return self._most == 0 or size <= self._most
+        return size == self._arity or (self._arity < 0 and size >= -self._arity)
 
     def _lex(self, argv: list[object], names_only: bool) -> Bound:
         self.check_size(argv)

@@ -16,6 +16,7 @@ from cachestorm.declare.declaration import Declaration
 from cachestorm.declare.facts import help_of
 from cachestorm.declare.wire_values import OK, Members, Status
 from cachestorm.errors import ArgumentError, ArityError, CacheStormError
+from cachestorm_server.acl.denial import ANY_KEY
 from cachestorm_server.acl.enforcement import follow_users
 from cachestorm_server.acl.rules import RuleError
 from cachestorm_server.acl.selector import Selector
@@ -96,13 +97,16 @@ def acl_dryrun(session: Session, username: str, command: str, *arg: object) -> o
         raise
     except CacheStormError as error:
         raise ArgumentError(f"Command '{command}' not found") from error
-    plan.check_size(argv)
+    plan.check_arity(argv)
     try:
         denial = user.check(plan, argv, session.cache.name)
     except CacheStormError:
         # what the command itself refuses names nothing
         denial = None
-    return OK if denial is None else denial.dry_text(username)
+    if denial is None or denial.code == ANY_KEY:
+        # what SORT refuses by itself
+        return OK
+    return denial.dry_text(username)
 
 
 @command(

@@ -21,7 +21,7 @@ KEY: Final = 3
 TAG: Final = 4
 CHANNEL: Final = 5
 # a pattern of SORT, which may be any key
-PATTERN: Final = 6
+ANY_KEY: Final = 6
 
 # What ACL LOG calls them.
 REASONS: Final = {
@@ -30,7 +30,7 @@ REASONS: Final = {
     KEY: "key",
     TAG: "tag",
     CHANNEL: "channel",
-    PATTERN: "key",
+    ANY_KEY: "key",
 }
 _CHANGED: Final = (
     "ACLs rules changed between the moment the transaction was accumulated and the EXEC call. "
@@ -39,7 +39,7 @@ _CHANGED: Final = (
 _NO_LONGER: Final = {
     COMMAND: "no permission to execute the command or subcommand",
     KEY: "no permission to touch the specified keys",
-    CHANNEL: "no permission to access one of the channels used as argument to the command",
+    CHANNEL: "no permission to access one of the channels used as arguments",
 }
 
 
@@ -73,9 +73,9 @@ class Denial:
         """As a client is told it, without the code."""
         if self.code == COMMAND:
             return self._of_command(user)
-        if self.code == PATTERN:
+        if self.code == ANY_KEY:
             option = text_of(self.word)
-            return f"{option} option of SORT denied due to insufficient ACL permissions"
+            return f"{option} option of SORT denied due to insufficient ACL permissions."
         return f"No permissions to access a {REASONS[self.code]}"
 
     def dry_text(self, user: str) -> str:

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING
 from cachestorm.channels import PATTERN
 from cachestorm.codec import text_of
 from cachestorm.declare.plan import Plan
-from cachestorm.errors import CacheStormError
-from cachestorm_server.acl.denial import REASONS, Denial, NoPermissionError
+from cachestorm.errors import ArgumentError, CacheStormError
+from cachestorm_server.acl.denial import ANY_KEY, REASONS, Denial, NoPermissionError
 from cachestorm_server.acl.log import LUA, MULTI, TOPLEVEL
 from cachestorm_server.acl.logins import host_of
 from cachestorm_server.acl.users import WrongPasswordError
@@ -88,9 +88,12 @@ def check_queued(session: Session, plan: Plan, args: list[object]) -> None:
         CacheStormError: for words that the command would refuse, too.
     """
     denial = denied(session, plan, args)
-    if denial is not None:
-        _note(session, denial, MULTI)
-        raise NoPermissionError(denial.late_text())
+    if denial is None:
+        return
+    if denial.code == ANY_KEY:
+        raise refusal(session, denial, MULTI)
+    _note(session, denial, MULTI)
+    raise NoPermissionError(denial.late_text())
 
 
 def check_scripted(session: Session, plan: Plan, args: list[object]) -> None:
@@ -100,9 +103,12 @@ def check_scripted(session: Session, plan: Plan, args: list[object]) -> None:
         CacheStormError: with Redis' text; for words that the command would refuse, too.
     """
     denial = denied(session, plan, args)
-    if denial is not None:
-        _note(session, denial, LUA)
-        raise CacheStormError(f"ACL failure in script: {denial.text(session.user.name)}")
+    if denial is None:
+        return
+    if denial.code == ANY_KEY:
+        raise refusal(session, denial, LUA)
+    _note(session, denial, LUA)
+    raise CacheStormError(f"ACL failure in script: {denial.text(session.user.name)}")
 
 
 def denied(session: Session, plan: Plan, args: list[object]) -> Denial | None:
@@ -114,12 +120,14 @@ def denied(session: Session, plan: Plan, args: list[object]) -> Denial | None:
     limits = session.limits
     if limits is None:
         return None
-    plan.check_size(args)
+    plan.check_arity(args)
     return limits.check(plan, args, session.cache.name)
 
 
-def refusal(session: Session, denial: Denial, context: str) -> NoPermissionError:
-    """How a client is told of a denial, which is noted."""
+def refusal(session: Session, denial: Denial, context: str) -> CacheStormError:
+    """How a client is told of a denial, which is noted; a pattern is refused as by SORT."""
+    if denial.code == ANY_KEY:
+        return ArgumentError(denial.text(session.user.name))
     _note(session, denial, context)
     return NoPermissionError(denial.text(session.user.name))
 

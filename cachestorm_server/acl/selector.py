@@ -28,6 +28,7 @@ from cachestorm.declare.kinds import (
     Kind,
 )
 from cachestorm.declare.plan import Plan
+from cachestorm.errors import CacheStormError
 from cachestorm.patterns import matches
 from cachestorm_server.acl import denial as of
 from cachestorm_server.acl.denial import Denial
@@ -200,6 +201,7 @@ class Selector:
             if limits.here and not _one_fits(self.namespaces, bytes_of(namespace)):
                 return Denial(of.NAMESPACE, bytes_of(namespace))
         keys = limits.keys
+        denial: Denial | None = None
         if keys and needs.first > 0:
             denial = self._check_fixed(needs, argv)
             if denial is None:
@@ -208,8 +210,12 @@ class Selector:
                 return denial
         tags = limits.tags and needs.may_hold_tags(argv)
         if keys or tags or limits.patterns or limits.channels or limits.namespaces:
-            return self._check_names(plan.names(argv))
-        return None
+            try:
+                return self._check_names(plan.names(argv))
+            except CacheStormError:
+                if denial is None:
+                    raise
+        return denial
 
     def _limits_of(self, plan: Plan) -> Limits:
         needs = needs_of(plan)
@@ -270,7 +276,7 @@ class Selector:
             is_get = kind.name == "get-pattern"
             if self.reads_all_keys() or not (is_get or b"*" in name):
                 return None
-            return Denial(of.PATTERN, b"GET" if is_get else b"BY", at)
+            return Denial(of.ANY_KEY, b"GET" if is_get else b"BY", at)
         if names == TAG:
             name = to_wire(raw)
             if self.all_tags or _one_fits(self.tags, name):

@@ -57,7 +57,7 @@ def test_keys_behind_numbers_and_tokens_are_found() -> None:
 def test_sort_reads_other_keys_only_for_who_may_read_all() -> None:
     admin = the_admin()
     ann = logged_in(admin, "~a:* +@all")
-    denied = b"-NOPERM %b option of SORT denied due to insufficient ACL permissions\r\n"
+    denied = b"-ERR %b option of SORT denied due to insufficient ACL permissions.\r\n"
     assert ann.ask("SORT a:1 BY w_*", "SORT a:1 GET #") == denied % b"BY" + denied % b"GET"
     assert ann.ask("SORT a:1 BY nosort") == b"*0\r\n"
     assert logged_in(admin, "~* +@all").ask("SORT a:1 BY w_* GET #") == b"*0\r\n"
@@ -143,7 +143,7 @@ def test_exec_looks_again_at_what_was_queued() -> None:
         + CHANGED
         + b"no permission to execute the command or subcommand\r\n"
         + CHANGED
-        + b"no permission to access one of the channels used as argument to the command\r\n"
+        + b"no permission to access one of the channels used as arguments\r\n"
         + CHANGED
         + b"no permission to touch the specified keys\r\n"
         + b":1\r\n"
