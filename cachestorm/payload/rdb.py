@@ -97,8 +97,19 @@ def read_payload(payload: bytes) -> Loaded:
     Raises:
         PayloadError: for anything that is not a value, or none that a cache has.
     """
-    reader = _RdbReader(payload, 0, len(payload) - FOOTER_BYTES)
-    kind = reader.byte()
+    reader = RdbReader(payload, 0, len(payload) - FOOTER_BYTES)
+    entry = read_value(reader, reader.byte(), _version_of(payload) >= VALKEY)
+    if not reader.is_done():
+        raise PayloadError()
+    return entry
+
+
+def read_value(reader: RdbReader, kind: i64, is_valkey: bool) -> Loaded:
+    """A value of a type, which is the byte before it, or in a file before its key.
+
+    Raises:
+        PayloadError: for anything that is not a value, or none that a cache has.
+    """
     entry: Loaded
     if kind == _STRING:
         entry = Loaded(STRING, reader.string())
@@ -126,11 +137,9 @@ def read_payload(payload: bytes) -> Loaded:
         entry = loaded(_hash_of(ziplist(reader.string())))
     elif kind == _HASH_LISTPACK:
         entry = loaded(_hash_of(listpack(reader.string())))
-    elif kind == _HASH_WITH_DEADLINES and _version_of(payload) >= VALKEY:
+    elif kind == _HASH_WITH_DEADLINES and is_valkey:
         entry = loaded(_hash(reader, True))
     else:
-        raise PayloadError()
-    if not reader.is_done():
         raise PayloadError()
     return entry
 
@@ -142,7 +151,7 @@ def _version_of(payload: bytes) -> i64:
     return low | high << 8
 
 
-class _RdbReader(Reader):
+class RdbReader(Reader):
     """Reads lengths and strings as RDB spells them.
 
     Attributes:
@@ -208,7 +217,7 @@ def _score(raw: bytes) -> float:
         raise PayloadError() from error
 
 
-def _list(reader: _RdbReader, kind: i64) -> ListValue:
+def _list(reader: RdbReader, kind: i64) -> ListValue:
     elements = ListValue()
     count = reader.length()
     while count > 0:
@@ -233,7 +242,7 @@ def _push_all(elements: ListValue, found: list[bytes]) -> None:
         elements.push(element, False)
 
 
-def _set(reader: _RdbReader) -> SetValue:
+def _set(reader: RdbReader) -> SetValue:
     members = SetValue()
     count = reader.length()
     while count > 0:
@@ -249,7 +258,7 @@ def _set_of(found: list[bytes]) -> SetValue:
     return members
 
 
-def _sorted_set(reader: _RdbReader, of_digits: bool) -> SortedSet:
+def _sorted_set(reader: RdbReader, of_digits: bool) -> SortedSet:
     rows: list[Row] = []
     count = reader.length()
     while count > 0:
@@ -271,7 +280,7 @@ def _sorted_set_of(found: list[bytes]) -> SortedSet:
     return sorted_set_of(rows)
 
 
-def _hash(reader: _RdbReader, is_timed: bool) -> Hash:
+def _hash(reader: RdbReader, is_timed: bool) -> Hash:
     fields = Hash()
     count = reader.length()
     while count > 0:
