@@ -313,10 +313,11 @@ class Cache(
 
     @classmethod
     def load(cls, path: str | PathLike[str], **settings: Any) -> Cache[V]:
-        """A cache with all that `save` has written into a file.
+        """A cache with all that `save` has written into a file, or that a Redis has.
 
         Args:
-            path: of the file; it is read once, and not written to.
+            path: of the file; it is read once, and not written to. Of Redis 2.6 to 8 or of
+                Valkey: an RDB file, an AOF, or the directory of one.
             settings: what the constructor takes, but for `data_dir`.
 
         Raises:
@@ -333,12 +334,14 @@ class Cache(
             >>> copy.get("k"), copy.tags("k")
             ('v', ['t'])
         """
+        from cachestorm.durability.redis_files import load_into
         from cachestorm.durability.snapshot import load
 
         if settings.get("data_dir") is not None:
             raise ConfigError("load makes a cache without a data directory")
         cache = cls(**settings)
-        load(cache._store, cache._forms, fspath(path))
+        if not load_into(cache, fspath(path)):
+            load(cache._store, cache._forms, fspath(path))
         return cache
 
     # -- many commands in one step

@@ -230,6 +230,14 @@ def serve(
             help=_by_default("everysec", "always, everysec or no: when writes reach the disk."),
         ),
     ] = None,
+    import_file: Annotated[
+        Text,
+        typer.Option(
+            "--import",
+            metavar="FILE",
+            help="Begin with an RDB file or an AOF of Redis, where nothing is kept yet.",
+        ),
+    ] = None,
     log_level: Annotated[
         Text,
         typer.Option(
@@ -267,7 +275,8 @@ def serve(
     from cachestorm_server.config import load
 
     given = flags_given(context.params)
-    serve_until_stopped(load(config, flags=given), partial(load, config, flags=given))
+    again = partial(load, config, flags=given)
+    serve_until_stopped(load(config, flags=given), again, import_file or "")
 
 
 @app.command()

@@ -143,7 +143,9 @@ class Application:
         plugins: those that do not come with the server.
     """
 
-    def __init__(self, config: Config, cache: Cache | None = None) -> None:
+    def __init__(
+        self, config: Config, cache: Cache | None = None, import_file: str = ""
+    ) -> None:
         self.config = config
         self.cache: Final = make_cache(config) if cache is None else cache
         self._owns_cache: Final = cache is None
@@ -159,6 +161,7 @@ class Application:
         self.http_sockets: tuple[socket.socket, ...] = ()
         if config.parameters:
             set_parameters(self.resp.endpoint, config.parameters)
+        self._import_file: Final = import_file
         self._directory = open_directory(self.cache, config) if cache is None else None
 
     async def start(self) -> None:
@@ -169,7 +172,7 @@ class Application:
             DurabilityError: when what is on disk cannot be loaded.
         """
         endpoint, directory = self.resp.endpoint, self._directory
-        if directory is not None:
+        if directory is not None or self._import_file:
             endpoint.availability.begin_loading(directory, time.time())
         server, http = self.config.server, self.config.http
         users = self.resp.endpoint.users
@@ -183,18 +186,21 @@ class Application:
                 port = http.port
                 bind = http.bind or server.bind
                 await _open(self.http.start, "HTTP", bind, port, "--http-port or --no-http")
-            if directory is not None:
+            if directory is not None or self._import_file:
                 await self._load(directory)
         except BaseException:
             await self.stop()
             raise
 
-    async def _load(self, directory: DataDirectory) -> None:
-        from cachestorm_server.loading import load
+    async def _load(self, directory: DataDirectory | None) -> None:
+        from cachestorm_server.loading import import_from, load
 
         endpoint = self.resp.endpoint
-        await load(directory, self.config.logging)
-        self.cache._store.directory = directory
+        if directory is not None:
+            await load(directory, self.config.logging)
+            self.cache._store.directory = directory
+        if self._import_file:
+            await import_from(self.cache, self._import_file)
         # what the program gives comes before what was kept
         set_namespaces(self.cache, self.config)
         endpoint.be_kept(directory)
@@ -258,6 +264,7 @@ async def run(
     config: Config,
     ready: Callable[[Application], object] | None = None,
     again: Callable[[], Config] | None = None,
+    import_file: str = "",
 ) -> None:
     """Serves until a signal comes.
 
@@ -265,9 +272,10 @@ async def run(
         config: everything there is to decide.
         ready: called once the endpoints are open.
         again: reads the configuration once more, for SIGHUP; None: it is ignored.
+        import_file: of Redis, to begin with; empty for none.
 
     Raises:
-        ServeError: when an endpoint cannot be opened.
+        ServeError: when an endpoint cannot be opened, or there is nothing to import.
         ConfigError: when the log cannot be written.
     """
     log_lines.set_up(config.logging)
@@ -288,7 +296,7 @@ async def run(
         tasks.add(task)
         task.add_done_callback(tasks.discard)
 
-    application = Application(config)
+    application = Application(config, import_file=import_file)
     inherited = inherited_sockets()
     application.resp.settings.sockets = inherited["resp"]
     application.http_sockets = tuple(inherited["http"])
@@ -359,11 +367,13 @@ async def _started(application: Application, stopped: asyncio.Event) -> bool:
     return True
 
 
-def serve(config: Config, again: Callable[[], Config] | None = None) -> None:
+def serve(
+    config: Config, again: Callable[[], Config] | None = None, import_file: str = ""
+) -> None:
     """Runs the server on the fastest loop there is. Blocks until a signal comes.
 
     Args:
-        config, again: as `run`.
+        config, again, import_file: as `run`.
 
     Raises:
         ServeError: when an endpoint cannot be opened.
@@ -372,7 +382,7 @@ def serve(config: Config, again: Callable[[], Config] | None = None) -> None:
     from cachestorm_server.server import run as run_on_loop
 
     try:
-        run_on_loop(run(config, again=again))
+        run_on_loop(run(config, again=again, import_file=import_file))
     except KeyboardInterrupt:
         pass
 

@@ -51,7 +51,7 @@ class Availability:
         self.failure = ""
         self.loading_since = 0.0
 
-    def begin_loading(self, directory: DataDirectory, now_s: float) -> None:
+    def begin_loading(self, directory: DataDirectory | None, now_s: float) -> None:
         """Refuses what needs keys from now on."""
         self.directory = directory
         self.loading_since = now_s

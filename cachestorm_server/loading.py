@@ -14,7 +14,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Final
 
+from cachestorm.cache import Cache
 from cachestorm.durability.directory import DataDirectory, Progress
+from cachestorm.durability.redis_files import parts_of, reading
+from cachestorm.errors import DurabilityError
 from cachestorm_server.config_sections import LoggingConfig
 
 # The log is told after so long, and a bar is drawn for what takes a while.
@@ -41,6 +44,27 @@ async def load(directory: DataDirectory, logging_config: LoggingConfig) -> None:
                 told_s = now_s
                 _log.info("%s: %s", directory.path, spell(progress, now_s - began_s))
             await asyncio.sleep(0)
+
+
+async def import_from(cache: Cache, path: str) -> None:
+    """Reads a file of Redis into a cache that is empty.
+
+    Raises:
+        DurabilityError: if the file is damaged or none of theirs, or the cache holds keys.
+    """
+    if cache.store_stats().keys:
+        raise DurabilityError(
+            f"the data directory holds keys already, and {path} is not imported: start without "
+            f"--import, or with another directory"
+        )
+    parts = parts_of(path)
+    if parts is None:
+        raise DurabilityError(f"{path} is no file of Redis: neither an RDB file nor an AOF")
+    began_s = time.monotonic()
+    for _ in reading(cache, parts):
+        await asyncio.sleep(0)
+    keys = cache.store_stats().keys
+    _log.info("%s: %d keys imported in %.1f s", path, keys, time.monotonic() - began_s)
 
 
 def spell(progress: Progress, spent_s: float) -> str:

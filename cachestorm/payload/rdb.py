@@ -98,7 +98,18 @@ def read_payload(payload: bytes) -> Loaded:
         PayloadError: for anything that is not a value, or none that a cache has.
     """
     reader = RdbReader(payload, 0, len(payload) - FOOTER_BYTES)
-    kind = reader.byte()
+    entry = read_value(reader, reader.byte(), _version_of(payload) >= VALKEY)
+    if not reader.is_done():
+        raise PayloadError()
+    return entry
+
+
+def read_value(reader: RdbReader, kind: i64, is_valkey: bool) -> Loaded:
+    """A value of a type, which is the byte before it, or in a file before its key.
+
+    Raises:
+        PayloadError: for anything that is not a value, or none that a cache has.
+    """
     entry: Loaded
     if kind == _STRING:
         entry = Loaded(STRING, reader.string())
@@ -126,11 +137,9 @@ def read_payload(payload: bytes) -> Loaded:
         entry = loaded(_hash_of(ziplist(reader.string())))
     elif kind == _HASH_LISTPACK:
         entry = loaded(_hash_of(listpack(reader.string())))
-    elif kind == _HASH_WITH_DEADLINES and _version_of(payload) >= VALKEY:
+    elif kind == _HASH_WITH_DEADLINES and is_valkey:
         entry = loaded(_hash(reader, True))
     else:
-        raise PayloadError()
-    if not reader.is_done():
         raise PayloadError()
     return entry
 
