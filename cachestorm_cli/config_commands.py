@@ -11,10 +11,14 @@ from typing import Annotated
 
 import typer
 
-from cachestorm.errors import ConfigError
+from cachestorm_cli.groups import CommandGroup
 
+# also takes the subcommands of the server's CONFIG: `config get maxmemory`
 app = typer.Typer(
-    name="config", help="Check, show or begin a configuration.", no_args_is_help=True
+    cls=CommandGroup,
+    name="config",
+    help="Check, show or begin a configuration.",
+    no_args_is_help=True,
 )
 
 
@@ -67,6 +71,8 @@ def init(
             target.write(text)
     except OSError as error:
         reason = os.strerror(error.errno or 0)
+        from cachestorm.errors import ConfigError
+
         raise ConfigError(f"{file} cannot be written: {reason}") from error
 
 
