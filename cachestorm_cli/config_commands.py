@@ -11,11 +11,17 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from cachestorm_cli.groups import CommandGroup
+
 if TYPE_CHECKING:
     from cachestorm_server.config_sections import Config
 
+# also takes the subcommands of the server's CONFIG: `config get maxmemory`
 app = typer.Typer(
-    name="config", help="Check, show or begin a configuration.", no_args_is_help=True
+    cls=CommandGroup,
+    name="config",
+    help="Check, show or begin a configuration.",
+    no_args_is_help=True,
 )
 
 
@@ -81,6 +87,7 @@ def init(
         from cachestorm.errors import ConfigError
 
         reason = os.strerror(error.errno or 0)
+
         raise ConfigError(f"{file} cannot be written: {reason}") from error
 
 

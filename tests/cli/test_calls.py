@@ -176,6 +176,15 @@ def test_without_a_server_nothing_is_completed_and_nothing_said(monkeypatch, cap
     assert capsys.readouterr() == ("", "")
 
 
+def test_a_group_of_tools_takes_the_subcommands_of_its_command(
+    served: Served, command_line: CommandLine
+) -> None:
+    assert command_line("config", "get", "maxmemory", url=served.url).out == "maxmemory\n0\n"
+    assert command_line("config", "set", "maxmemory", "1gb").code == 0
+    assert command_line("config", "nonsense").code == 2
+    assert "check" in command_line("config", "--help").out
+
+
 # Tools whose name a command has too: `cachestorm cli NAME` sends the command.
 COLLISIONS = {"hotkeys", "latency", "monitor", "ping"}
 
