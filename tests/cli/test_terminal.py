@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import os
 import re
+import select
 import shutil
 import signal
 import stat
+import struct
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,11 +19,13 @@ import pytest
 from conftest import Served
 from processes import COMMAND, START, Running, environment
 
-pexpect = pytest.importorskip("pexpect")
+pty = pytest.importorskip("pty")
 pyte = pytest.importorskip("pyte")
-pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="there are no such terminals")
 
 PATIENCE_S = 60
+# makes the terminal that it was given its controlling one, for Ctrl-C
+BEGIN = "import fcntl, os, sys, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0); "
+BEGIN += "os.execv(sys.executable, [sys.executable, *sys.argv[1:]])"
 
 
 class Terminal:
@@ -29,14 +34,27 @@ class Terminal:
     def __init__(
         self, *arguments: str, home: Path, size: tuple[int, int] = (24, 80), **variables: str
     ) -> None:
+        import fcntl
+        import termios
+
         settings = {"HOME": str(home), "TERM": "xterm-256color", "PROMPT_TOOLKIT_NO_CPR": "1"}
-        self.process = pexpect.spawn(
-            sys.executable,
-            ["-c", START, *arguments],
-            env=environment(**settings, **variables),
-            dimensions=size,
-            timeout=PATIENCE_S,
+        given = environment(**settings, **variables)
+        # the runner of the tests has said how large its own terminal is
+        for name in ("COLUMNS", "LINES"):
+            given.pop(name, None)
+        self._ours, theirs = pty.openpty()
+        fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", *size, 0, 0))
+        # not by a fork of this process, which has threads
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", BEGIN, "-c", START, *arguments],
+            stdin=theirs,
+            stdout=theirs,
+            stderr=theirs,
+            start_new_session=True,
+            env=given,
         )
+        os.close(theirs)
+        self._gives_up_at = time.monotonic() + PATIENCE_S
         self.seen = b""
         self._screen = pyte.Screen(size[1], size[0])
         self._stream = pyte.ByteStream(self._screen)
@@ -44,24 +62,32 @@ class Terminal:
     def shows(self, text: str) -> bool:
         """Waits until a text is on the screen; False if the program ends before."""
         while text not in "\n".join(self._screen.display):
-            try:
-                self._feed(self.process.read_nonblocking(4096, PATIENCE_S))
-            except (pexpect.EOF, pexpect.TIMEOUT):
+            if time.monotonic() > self._gives_up_at or not self._read():
                 return False
         return True
 
     def type(self, text: str) -> None:
-        self.process.send(text)
+        os.write(self._ours, text.encode())
 
     def end(self) -> int:
         """The exit code, once the program has ended."""
-        self._feed(self.process.read())
-        self.process.close()
-        return int(self.process.exitstatus or 0)
+        while time.monotonic() < self._gives_up_at and self._read():
+            pass
+        os.close(self._ours)
+        return self.process.wait(PATIENCE_S)
 
-    def _feed(self, raw: bytes) -> None:
+    def _read(self) -> bool:
+        """Takes what the program shows next; False if it has ended, or shows nothing."""
+        if not select.select([self._ours], [], [], PATIENCE_S)[0]:
+            self.process.kill()
+            return False
+        try:
+            raw = os.read(self._ours, 4096)
+        except OSError:  # Linux has no other end
+            return False
         self.seen += raw
         self._stream.feed(raw)
+        return raw != b""
 
 
 @pytest.fixture

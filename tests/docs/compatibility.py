@@ -33,7 +33,6 @@ ABSENT: Final[dict[str, str]] = {
     "RESTORE-ASKING": "between the nodes of a cluster",
     "SCRIPT DEBUG": "there is no debugger of scripts",
     "SYNC": REPLICATION,
-    "WAITAOF": REPLICATION,
     **dict.fromkeys(
         [
             *("XACK", "XADD", "XAUTOCLAIM", "XCLAIM", "XDEL", "XGROUP", "XINFO", "XLEN"),
