@@ -6,11 +6,11 @@ address, not its code.
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from cachestorm.cache import Cache
-from cachestorm.declare.parameters import Parameters
 from cachestorm.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ def connect(
 
 
 def _refuse_unknown(settings: Mapping[str, Any], shown: str) -> None:
-    known = Parameters(Cache.__init__).names
+    known = list(inspect.signature(Cache).parameters)
     unknown = sorted(settings.keys() - set(known))
     if unknown:
         raise ConfigError(

@@ -531,7 +531,10 @@ DIFFERENCES: Final = [
     ),
     Difference(
         "LOLWUT",
-        ["-ERR value is not an integer or out of range"],
+        [
+            "-ERR value is not an integer or out of range",
+            "-ERR Syntax error. Use: LOLWUT [columns rows] [real imaginary]",
+        ],
         ["$*", "=*"],
         "ours draws nothing, and looks at no arguments",
     ),
