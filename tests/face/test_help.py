@@ -165,7 +165,8 @@ def test_a_bound_method_does_not_show_its_cache() -> None:
 
 
 def test_help_shows_signature_and_docstring() -> None:
-    text = pydoc.plain(pydoc.render_doc(Cache.set))
+    # from 3.13 on a long signature has a line for each parameter
+    text = " ".join(pydoc.plain(pydoc.render_doc(Cache.set)).split())
     assert re.search(r"key\b.*, value\b.*, ttl\b.*= ?UNSET, \*, nx", text)
     assert "Sets a key: value, time to live and tags in one step." in text
 
