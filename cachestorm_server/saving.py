@@ -145,7 +145,7 @@ class WaitingForDisk(LongCommand):
 
 
 @command(
-    "WAITAOF numlocal:integer numreplicas:integer timeout:pause",
+    "WAITAOF numlocal numreplicas:positive timeout:pause",
     group="generic",
     complexity="O(1)",
     flags="blocking @connection",
@@ -158,14 +158,8 @@ def waitaof(session: Session, numlocal: int, numreplicas: int, timeout: int) -> 
         timeout: milliseconds; 0: for ever.
 
     Raises:
-        ArgumentError: for numbers out of range; for `numlocal` where there is no journal.
+        ArgumentError: for `numlocal` where there is no journal.
     """
-    if not 0 <= numlocal <= 1:
-        raise ArgumentError("value is out of range, value must between 0 and 1")
-    if numreplicas < 0:
-        raise ArgumentError("value is out of range, must be positive")
-    if timeout < 0:
-        raise ArgumentError("timeout is negative")
     directory = session.endpoint.availability.directory
     if directory is not None and directory.journal is None:
         directory = None

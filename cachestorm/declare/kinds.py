@@ -350,6 +350,7 @@ _NO_INPUT: Final = "at least 1 input key is needed for '{command}' command"
 _FIELDS: Final = "numfields should be greater than 0 and match the provided number of fields"
 _NO_PAIRS: Final = "invalid numkeys value or out of range"
 _NO_TIMEOUT: Final = "timeout is not an integer or out of range"
+_NOT_LOCAL: Final = "value is out of range, value must between 0 and 1"
 _NOT_POSITIVE: Final = "value is out of range, must be positive"
 _NO_COUNT: Final = "count should be greater than 0"
 _NO_INT: Final = "value is out of range, value must between -2147483648 and 2147483647"
@@ -391,6 +392,7 @@ KINDS: Final = _tabulate(
         PromptInteger("draws", NOT_AN_INTEGER, -INT64_MAX, INT64_MAX, UNEVEN),
         Integer("limit", _NO_LIMIT, 0),
         Integer("positive", _NOT_POSITIVE, 0),
+        Integer("numlocal", NOT_AN_INTEGER, 0, 1, _NOT_LOCAL),
         Integer("pause", _NO_TIMEOUT, 0, INT64_MAX, "timeout is negative"),
         Integer("scan-count", NOT_AN_INTEGER, 1, INT64_MAX, _SYNTAX),
         Integer("pop-count", _NO_COUNT, 1),
