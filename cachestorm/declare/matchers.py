@@ -17,7 +17,7 @@ from __future__ import annotations
 from cachestorm.codec import bytes_of, text_of, to_wire
 from cachestorm.declare.bound import Bound
 from cachestorm.declare.composites import CLAUSES
-from cachestorm.declare.declaration import STRAY_IS_ARITY
+from cachestorm.declare.declaration import STRAY_IS_ARITY, STRAY_IS_NOTHING
 from cachestorm.declare.kinds import AS_GIVEN, Kind, Tally
 from cachestorm.declare.parameters import NO_SLOT
 from cachestorm.errors import ArityError, CommandSyntaxError
@@ -317,7 +317,8 @@ class Run(Matcher):
 
 def stray_error(stray: str, arg: object) -> CommandSyntaxError:
     """The refusal of a word that fits nowhere, as the command declares it."""
-    if stray == STRAY_IS_ARITY:  # and the number of words is right
+    # and the number of words is right, or one is missing that an option needs
+    if stray in (STRAY_IS_ARITY, STRAY_IS_NOTHING):
         return CommandSyntaxError()
     # as C does it: up to the first NUL
     shown = text_of(to_wire(arg).partition(b"\0")[0])

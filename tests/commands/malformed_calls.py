@@ -68,8 +68,10 @@ SPECIAL: Final = [b"\r\n", b"'", b'"', b"-", b"$-1", b"%s", b"\x1b[0m", b"A" * 3
 
 # What would end the real server, or keep it from answering, if it were called rightly; and
 # what shows the default user, or changes users for good.
-HANDS_OFF = {"SHUTDOWN", "DEBUG", "MONITOR", "REPLICAOF", "FAILOVER", "CLIENT PAUSE"}
+HANDS_OFF = {"SHUTDOWN", "DEBUG", "MONITOR", "REPLICAOF", "SLAVEOF", "FAILOVER", "CLIENT PAUSE"}
 HANDS_OFF |= {"ACL GETUSER", "ACL LIST", "ACL LOG", "ACL SETUSER"}
+# they wait for what never comes
+HANDS_OFF |= {"WAIT", "WAITAOF"}
 
 MOST_REPEATS = 3
 OPTION_CHANCE = 0.4
