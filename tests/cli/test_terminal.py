@@ -66,6 +66,17 @@ class Terminal:
                 return False
         return True
 
+    def asks(self) -> bool:
+        """Waits until the cursor stands behind an empty prompt; False if the program ends.
+
+        A key that is a signal or an end must wait for this: while no prompt reads it, the
+        terminal takes it for its own and the prompt never sees it.
+        """
+        while not self._screen.display[self._screen.cursor.y].rstrip().endswith(">"):
+            if time.monotonic() > self._gives_up_at or not self._read():
+                return False
+        return True
+
     def type(self, text: str) -> None:
         os.write(self._ours, text.encode())
 
@@ -132,7 +143,9 @@ def test_a_person_types_at_the_prompt(filled: Served, tmp_path: Path) -> None:
     assert terminal.shows("[blog]>")
     terminal.type("config set requirepass sesame\r")
     terminal.type("auth sesame\r")
-    terminal.type("half a line\x03")
+    terminal.type("half a line")
+    assert terminal.shows("> half a line")
+    terminal.type("\x03")
     terminal.type("echo bye\r")
     assert terminal.shows('"bye"')
     terminal.type("exit\r")
@@ -153,6 +166,7 @@ def test_a_plain_redis_is_talked_to_with_what_only_it_has(valkey, tmp_path: Path
     assert terminal.shows('"5-1"')
     terminal.type("del s\r")
     assert terminal.shows("(integer) 1")
+    assert terminal.asks()
     terminal.type("\x04")
     assert terminal.end() == 0
 
