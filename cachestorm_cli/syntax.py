@@ -46,8 +46,8 @@ class Syntax:
         """The notation as Redis' pages show it.
 
         Example:
-            >>> known()["GETEX"].usage
-            'GETEX key [EX seconds | PX milliseconds | EXAT unix-seconds | PXAT ...
+            >>> known()["EXPIRE"].usage
+            'EXPIRE key seconds [NX | XX | GT | LT]'
         """
         return " ".join([self.name, *map(written, self.arguments)])
 
