@@ -180,8 +180,8 @@ def extensions() -> list[Extension]:
             sorted(units - {central}), central, TARGET / "__native_internal_cachestorm.h"
         )
     else:
-        others = [path for path in made[0].sources if Path(path) not in units]
-        made[0].sources = [*join(units, hot_units(units), PARTS, TARGET), *others]
+        runtime = [Path(path) for path in made[0].sources if Path(path) not in units]
+        made[0].sources = join(units, hot_units(units), runtime, PARTS, TARGET)
     for extension in made:
         # a newer compiler's new warning is no reason to run slowly
         flags = [flag for flag in extension.extra_compile_args if flag != "-Werror"]
