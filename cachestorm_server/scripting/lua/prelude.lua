@@ -66,6 +66,7 @@ local function spawn(f) return hooked(f, (gethook())) end
 
 -- read-only tables
 
+-- what they show
 local hidden = setmetatable({}, {__mode = 'k'})
 -- what `getmetatable` gives for them
 local nothing = setmetatable({}, {
@@ -97,6 +98,8 @@ local null = setmetatable({}, {
   __metatable = nothing,
 })
 
+hidden[nothing], hidden[null] = {}, {}
+
 local strict = {
   __index = function(_, name)
     error("Script attempted to access nonexistent global variable '" .. tostring(name) .. "'", 2)
@@ -122,6 +125,29 @@ local function caught(err)
   return err
 end
 
+-- Where a stopped coroutine was in the script: the name of the chunk, the line, and the name as
+-- errors have it.
+local function place(co)
+  local level = 0
+  while true do
+    local info = getinfo(co, level, 'Sl')
+    if not info then return nil end
+    if info.what ~= 'C' and info.source ~= PREFIX and info.currentline >= 0 then
+      return info.source, info.currentline, info.short_src
+    end
+    level = level + 1
+  end
+end
+
+-- An error that a function of ours was told by one in C, as if the script had called the latter.
+local function placed(co, err)
+  if type(err) ~= 'string' then return err end
+  local text, count = gsub(err, '^redis:%d+: ', '')
+  if count == 0 then return err end
+  local _, at, source = place(co)
+  return source and source .. ':' .. at .. ': ' .. text or text
+end
+
 -- The answer to a request within a `pcall`: goes on, or gives the refusal.
 local go_on
 
@@ -131,7 +157,7 @@ local function answered(co, raised, ok, value)
 end
 
 go_on = function(co, raised, ok, first, ...)
-  if not ok then return false, raised(first) end
+  if not ok then return false, raised(placed(co, first)) end
   if status(co) == 'dead' then return true, first, ... end
   if first == OWN or first == ASK or first == SERVE then
     return go_on(co, raised, resume(co, yield(first, ...)))
@@ -184,7 +210,7 @@ end
 own = function(co, ok, first, ...)
   if not ok then
     if ended then error(first, 0) end
-    return false, first
+    return false, placed(co, first)
   end
   if first == OWN then return true, ... end
   if status(co) == 'dead' then return true, first, ... end
@@ -274,6 +300,13 @@ local real_string = string
 real_string.dump = nil
 getmetatable('').__metatable = nothing
 builtins.string = protect(real_string)
+
+local insert = table.insert
+function table.insert(t, ...)
+  if hidden[t] then error(READONLY, 0) end
+  return insert(t, ...)
+end
+
 builtins.table = protect(table)
 builtins.math = protect(math)
 builtins.os = protect({clock = clock})
@@ -313,7 +346,7 @@ function redis.log(...)
   if type(level) ~= 'number' then
     fail('First argument must be a number (log level).')
   end
-  if level < 0 or level > 3 then fail('Invalid debug level.') end
+  if not (level >= 0 and level <= 3) then fail('Invalid debug level.') end
   local parts = {}
   for at = 2, count do
     local part = select(at, ...)
@@ -470,6 +503,9 @@ local loading = setmetatable({
 -- the replies, as RESP
 
 local MOST_DEPTH = 1000
+-- A table may be in others many times, so that a small one makes a long reply.
+local LOOK_TABLES = 1000
+local tables_seen = 0
 local encode
 
 local function line(text) return (gsub(text, '[\r\n]', ' ')) end
@@ -493,6 +529,8 @@ local function encode_table(out, value, to3, in3, depth)
     return
   end
   if depth > MOST_DEPTH then fail('reached lua stack limit') end
+  tables_seen = tables_seen + 1
+  if tables_seen % LOOK_TABLES == 0 then hook() end
   local field = real_rawget(value, 'err')
   if type(field) == 'string' then
     out[#out + 1] = '-' .. line(field) .. '\r\n'
@@ -586,21 +624,9 @@ local REQUEST, SERVICE, REPLY, FAILURE, LONG_REQUEST, REGISTERED = 0, 1, 2, 3, 4
 local MOST_VALUES = 8
 local to3, in3 = false, false
 
--- Where a stopped coroutine was in the script: the name of the chunk, and the line.
-local function place(co)
-  local level = 0
-  while true do
-    local info = getinfo(co, level, 'Sl')
-    if not info then return nil end
-    if info.what ~= 'C' and info.source ~= PREFIX and info.currentline >= 0 then
-      return info.source, info.currentline
-    end
-    level = level + 1
-  end
-end
-
 local function failure(co, err, name)
   local text
+  err = placed(co, err)
   if type(err) == 'table' then
     text = real_rawget(err, 'err')
     text = type(text) == 'string' and text or 'ERR unknown error'
