@@ -360,3 +360,39 @@ def test_what_scripts_share_takes_no_objects() -> None:
 
 def test_a_level_that_is_no_number_is_refused() -> None:
     assert Ours().eval("redis.log(0/0, 'x')").startswith(b"-ERR Invalid debug level.")
+
+
+def test_coroutines_that_are_gone_take_no_memory() -> None:
+    ours = Ours()
+    script = "for i = 1, 20000 do coroutine.wrap(function() coroutine.yield() end)() end"
+    ours.eval(script)
+    engine = ours.session.endpoint.engine
+    assert isinstance(engine, Engine)
+    sandbox = engine.scripts.sandbox()
+    used = []
+    for _ in range(12):
+        ours.eval(script)
+        sandbox._lua.gccollect()
+        used.append(sandbox.memory())
+    assert used[-1] < 4 * used[0]
+
+
+def test_a_coroutine_that_a_library_keeps_is_ended_too() -> None:
+    ours = Ours()
+    library = b"""#!lua name=kept
+    local co
+    redis.register_function('begin', function()
+        co = coroutine.create(function() coroutine.yield() while true do end end)
+        coroutine.resume(co)
+    end)
+    redis.register_function('go_on', function() coroutine.resume(co) end)
+    redis.register_function('fill', function()
+        for i = 1, 20000 do pcall(function() end) end
+    end)
+    """
+    assert ours.ask(b"FUNCTION", b"LOAD", library) == b"$4\r\nkept\r\n"
+    ours.ask(b"FCALL", b"begin", b"0")
+    for _ in range(3):
+        ours.ask(b"FCALL", b"fill", b"0")
+    ours.session.endpoint.settings.busy_reply_ms = 50
+    assert ours.ask(b"FCALL", b"go_on", b"0").startswith(b"-ERR Script killed")

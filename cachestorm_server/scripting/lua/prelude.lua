@@ -22,6 +22,7 @@ local real_pcall, real_xpcall = pcall, xpcall
 local real_next, real_rawget, real_rawset = next, rawget, rawset
 local real_loadstring, setfenv, setmetatable = loadstring, setfenv, setmetatable
 local getinfo, gethook, sethook = debug.getinfo, debug.gethook, debug.sethook
+local registry = debug.getregistry()
 local clock, concat, byte, sub = os.clock, table.concat, string.byte, string.sub
 local find, gsub, format, lower = string.find, string.gsub, string.format, string.lower
 local count_memory = collectgarbage
@@ -34,6 +35,8 @@ local READONLY = 'Attempt to modify a readonly table'
 local KILLED = 'Script killed by user with SCRIPT KILL.'
 local NO_MEMORY = 'not enough memory'
 local HOOK_STEP = 20000
+-- after so many coroutines the hooks of those that are gone are forgotten
+local FORGET_EVERY = 10000
 -- seconds of processor time between two looks
 local LOOK_EVERY = 0.01
 -- what `look` says: go on, or why not
@@ -55,14 +58,47 @@ local function hook()
   if ended then error({err = 'ERR ' .. ended}, 0) end
 end
 
+local hooked_count = 0
+
 local function hooked(f, h)
   local co = create(f)
   sethook(co, h, '', HOOK_STEP)
+  hooked_count = hooked_count + 1
   return co
 end
 
+-- The coroutines of libraries, which may outlive the call that has made them; nil for scripts.
+local spawned
+
 -- The hook is handed on: a function that scripts can reach must not hold it.
-local function spawn(f) return hooked(f, (gethook())) end
+local function spawn(f)
+  local co = hooked(f, (gethook()))
+  if spawned then spawned[co] = true end
+  return co
+end
+
+-- Where Lua keeps the hooks, by the addresses of coroutines, also of those that are gone.
+local function find_hooks()
+  local co = hooked(function() end, hook)
+  for _, value in real_next, registry do
+    if type(value) == 'table' then
+      for _, item in real_next, value do
+        if item == hook then return value, co end
+      end
+    end
+  end
+  error('the hooks of Lua are not where they were')
+end
+
+local hooks = find_hooks()
+
+local function forget_hooks()
+  hooked_count = 0
+  for address in real_next, hooks do hooks[address] = nil end
+  for co in real_next, spawned or {} do
+    if status(co) ~= 'dead' then sethook(co, hook, '', HOOK_STEP) end
+  end
+end
 
 -- read-only tables
 
@@ -686,6 +722,7 @@ drive = function(co, name, ok, first, ...)
 end
 
 local function begin_run(resp3, late_text)
+  if hooked_count > FORGET_EVERY then forget_hooks() end
   to3, in3 = resp3, false
   looks_at, ended, late = clock() + LOOK_EVERY, nil, late_text
 end
@@ -712,6 +749,7 @@ end
 -- A library.
 function exports.load(f, late_text)
   begin_run(false, late_text)
+  spawned = spawned or setmetatable({}, {__mode = 'k'})
   registered = {}
   show(loading)
   local co = hooked(f, hook)
