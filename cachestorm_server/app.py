@@ -223,7 +223,7 @@ class Application:
         """Changes what another configuration says otherwise, and can be changed.
 
         Raises:
-            ConfigError: for certificates and a log that cannot be used.
+            ConfigError: for certificates, users and a log that cannot be used.
         """
         apply(self, config)
         self.config = config
@@ -340,7 +340,9 @@ async def _reload(application: Application, again: Callable[[], Config] | None) 
     try:
         application.reload(await asyncio.to_thread(again))
     except CacheStormError as error:
-        _log.error("nothing is reloaded: %s", error)
+        # a line each: within one the ends of lines are escaped
+        for line in f"nothing is reloaded: {error}".splitlines():
+            _log.error("%s", line)
     finally:
         _notify(READY)
 

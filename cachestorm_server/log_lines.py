@@ -1,6 +1,10 @@
 """The server's log: one line an event, for people or for machines.
 
-Called once by the application, before it starts anything.
+Called by the application before it starts anything, and when the log's settings have changed.
+
+1. A log that cannot be written ends nothing: its lines are lost. Standard error tells so, and
+   the log itself once it can be written again.
+2. What a client has sent cannot begin a line of its own.
 """
 
 from __future__ import annotations
@@ -9,13 +13,33 @@ import json
 import logging
 import sys
 import time
+from contextlib import suppress
 from logging.handlers import WatchedFileHandler
-from typing import Final
+from typing import Final, TextIO
 
 from cachestorm.errors import ConfigError
 from cachestorm_server.config_sections import STREAMS, LoggingConfig
 
 _LEVELS: Final = {"warn": "WARNING"}
+# how often standard error is told that lines are lost
+TELL_EVERY_S: Final = 60.0
+# what would end a line, or move about on a terminal, as its escape
+_CONTROLS: Final = {
+    code: repr(chr(code))[1:-1]
+    for code in (*range(0x20), *range(0x7F, 0xA0), 0x2028, 0x2029)
+    if chr(code) != "\t"
+}
+
+
+class ConsoleLines(logging.Formatter):
+    """A record for people: time, level, logger and message; below it the traceback if any."""
+
+    def __init__(self) -> None:
+        super().__init__("%(asctime)s %(levelname)-7s %(name)s: %(message)s")
+
+    def formatMessage(self, record: logging.LogRecord) -> str:
+        """The line, without its end."""
+        return super().formatMessage(record).translate(_CONTROLS)
 
 
 class JsonLines(logging.Formatter):
@@ -35,6 +59,69 @@ class JsonLines(logging.Formatter):
         return json.dumps(line, ensure_ascii=True)
 
 
+class Losses:
+    """The lines of one log that could not be written."""
+
+    def __init__(self) -> None:
+        self._count = 0
+        self._tell_from_s = 0.0
+
+    def add(self, name: str) -> None:
+        """Counts a line that is lost by the error that is handled; tells of it, but rarely."""
+        self._count += 1
+        now_s = time.monotonic()
+        if now_s < self._tell_from_s or sys.stderr is None:
+            return
+        self._tell_from_s = now_s + TELL_EVERY_S
+        with suppress(OSError, ValueError):
+            print(f"the log {name} cannot be written: {sys.exc_info()[1]}", file=sys.stderr)
+
+    def take(self) -> int:
+        """How many were lost since the last time that this was asked."""
+        count, self._count = self._count, 0
+        return count
+
+
+class _StreamLog(logging.StreamHandler[TextIO]):
+    """The log as a stream of this process."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(getattr(sys, name))
+        self._losses = Losses()
+        self._of = name
+
+    def handleError(self, record: logging.LogRecord) -> None:
+        self._losses.add(self._of)
+
+
+class _FileLog(WatchedFileHandler):
+    """The log as a file, opened anew once another program, as logrotate, has moved it away."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__(path, encoding="utf-8", errors="backslashreplace")
+        self._losses = Losses()
+        self._is_lost = False
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._is_lost = False
+        try:
+            # which raises if the file cannot be opened anew
+            super().emit(record)
+        except OSError:
+            self.handleError(record)
+        lost = 0 if self._is_lost else self._losses.take()
+        if lost:
+            text = f"the log could not be written: {lost} lines are lost"
+            super().emit(logging.makeLogRecord({**_TOLD, "msg": text}))
+
+    def handleError(self, record: logging.LogRecord) -> None:
+        self._is_lost = True
+        self._losses.add(self.baseFilename)
+
+
+_TOLD: Final = {"name": "cachestorm", "levelno": logging.WARNING, "levelname": "WARNING"}
+
+
 def set_up(settings: LoggingConfig) -> None:
     """Sends what the server logs where the configuration says.
 
@@ -43,22 +130,21 @@ def set_up(settings: LoggingConfig) -> None:
     """
     handler: logging.Handler
     if settings.output in STREAMS:
-        handler = logging.StreamHandler(getattr(sys, settings.output))
+        handler = _StreamLog(settings.output)
     else:
         try:
-            # opened anew once another program has moved it away, as logrotate does
-            handler = WatchedFileHandler(settings.output, encoding="utf-8")
+            handler = _FileLog(settings.output)
         except OSError as error:
             raise ConfigError(
                 f"logging.output: {settings.output!r} cannot be written: {error.strerror}"
             ) from error
-    if settings.format == "json":
-        handler.setFormatter(JsonLines())
-    else:
-        handler.setFormatter(
-            logging.Formatter("%(asctime)s %(levelname)-7s %(name)s: %(message)s")
-        )
+    handler.setFormatter(JsonLines() if settings.format == "json" else ConsoleLines())
     root = logging.getLogger("cachestorm")
-    root.handlers[:] = [handler]
+    before, root.handlers[:] = root.handlers[:], [handler]
+    for old in before:
+        if isinstance(old, _FileLog):
+            # one of a reload ago: what it could not write must not raise here
+            with suppress(OSError):
+                old.close()
     root.propagate = False
     root.setLevel(_LEVELS.get(settings.level, settings.level.upper()))

@@ -6,7 +6,8 @@ marked as live where it is declared, and has one line in `SETTERS`.
 1. Compared are the configurations, not what the server does now: what CONFIG SET has changed
    stays as long as the file says the same as before.
 2. Certificates are read again by every reload, under whatever names.
-3. What cannot change is said, and stays as it was, until the next start.
+3. The ACL file is read again if it says something else than when it was last read or written.
+4. What cannot change is said, and stays as it was, until the next start.
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
 from cachestorm.cache import Cache
+from cachestorm.errors import ArgumentError, ConfigError
+from cachestorm_server.acl.enforcement import follow_users
 from cachestorm_server.config_output import value_text
 from cachestorm_server.config_sections import Config, Dotted, NamespaceConfig, keys, value_at
 from cachestorm_server.configuration import set_parameters
@@ -172,8 +175,8 @@ def apply(application: Application, new: Config) -> None:
     """Changes what can be changed, and says in the log what was and what cannot be.
 
     Raises:
-        ConfigError: for certificates that are of no use, before anything else has changed, and
-            for a log that cannot be written.
+        ConfigError: for certificates and an ACL file that are of no use, before anything else
+            has changed, and for a log that cannot be written.
     """
     old = application.config
     changed: list[str] = []
@@ -191,8 +194,18 @@ def apply(application: Application, new: Config) -> None:
         else:
             changed.append(line)
             setters[setter] = None
+    users = application.resp.endpoint.users
+    try:
+        read = users.read_if_changed()
+    except ArgumentError as error:
+        raise ConfigError(f"acl.file is refused: {error}") from error
     for setter in setters:
         setter(application, new)
+    if read is not None:
+        # last: with a new password, users that the file does not speak of have that one
+        users.take(read)
+        follow_users(application.resp.endpoint)
+        changed.append(f"{users.file}: {len(read.users)} users")
     changed += _set_namespaces(application, old, new)
     for line in changed:
         _log.info("reloaded: %s", line)

@@ -69,6 +69,14 @@ class TooManyFailuresError(WrongPasswordError):
         )
 
 
+class FileOfUsers:
+    """An ACL file that was read and is valid: its bytes, and the users it tells of."""
+
+    def __init__(self, written: bytes, users: dict[str, User]) -> None:
+        self.written: Final = written
+        self.users: Final = users
+
+
 class Users:
     """The users by name.
 
@@ -89,6 +97,8 @@ class Users:
         self.logins: Final = Logins()
         self.file: Final = file
         self._password = password
+        # what is in the file, as it was last read or written
+        self._saved = b""
         self.default: Final = self._made(DEFAULT, _DEFAULT_RULES)
         self._users: dict[str, User] = {DEFAULT: self.default}
         if password:
@@ -186,15 +196,39 @@ class Users:
         """
         if not self.file:
             raise ArgumentError(_NO_FILE)
+        self.take(self._checked(self._bytes_of_file()))
+
+    def read_if_changed(self) -> FileOfUsers | None:
+        """What others have written into the ACL file since it was last read or saved; or None.
+
+        So users that were made since and not saved stay while it says the same as before.
+
+        Raises:
+            ArgumentError: with all that is wrong with it.
+        """
+        if not self.file:
+            return None
+        written = self._bytes_of_file()
+        return None if written == self._saved else self._checked(written)
+
+    def _bytes_of_file(self) -> bytes:
         try:
-            lines = Path(self.file).read_bytes().decode("utf-8", "surrogateescape").split("\n")
+            return Path(self.file).read_bytes()
         except OSError as error:
             raise ArgumentError(
                 f"Error loading ACLs, opening file '{self.file}': {error.strerror}"
             ) from error
-        found, problems = self._read(lines)
+
+    def _checked(self, written: bytes) -> FileOfUsers:
+        found, problems = self._read(written.decode("utf-8", "surrogateescape").split("\n"))
         if problems:
             raise ArgumentError("".join([f"{each}. " for each in problems]) + _NO_CHANGE)
+        return FileOfUsers(written, found)
+
+    def take(self, read: FileOfUsers) -> None:
+        """Has the users of a file in place of those that there are."""
+        self._saved = read.written
+        found = dict(read.users)
         if DEFAULT not in found:
             found[DEFAULT] = self._made(DEFAULT, _DEFAULT_RULES)
             if self._password:
@@ -250,14 +284,16 @@ class Users:
         if not self.file:
             raise ArgumentError(_NO_FILE)
         text = "".join([f"{user.describe()}\n" for user in self])
+        written = text.encode("utf-8", "surrogateescape")
         try:
-            _replace(Path(self.file), text.encode("utf-8", "surrogateescape"))
+            _replace(Path(self.file), written)
         except OSError as error:
             _log.error("cannot write the ACL file %s: %s", self.file, error.strerror)
             raise CacheStormError(
                 "There was an error trying to save the ACLs. Please check the server logs for "
                 "more information"
             ) from error
+        self._saved = written
 
     def _made(self, name: str, words: Iterable[str]) -> User:
         user = User(name)

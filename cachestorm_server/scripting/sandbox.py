@@ -1,7 +1,7 @@
 """The sandbox: a Lua 5.1 in which scripts run, and see nothing of Python.
 
 Called by those who keep scripts and run them. What happens inside is written in Lua: see
-`lua/prelude.lua`.
+`lua/prelude.lua`, and for what of Lua itself is not safe `lua/mended.lua`.
 
 1. What is given to Lua is bytes, numbers, booleans, None and tables of these: anything else
    would be reachable from a script as the object that it is.
@@ -39,7 +39,12 @@ _HEADROOM: Final = 1024 * 1024
 _SLACK: Final = _HEADROOM // 2
 _MODULES: Final = ("binary", "bit", "cjson", "cmsgpack", "struct")
 # By its name the frames of the sandbox are told from those of a script.
-_LOAD: Final = b"return assert(loadstring((...), '=redis'))()"
+_LOAD: Final = b"""
+local mended, prelude = ...
+mended, prelude = assert(loadstring(mended, '=redis')), assert(loadstring(prelude, '=redis'))
+mended()
+return prelude()
+"""
 
 # A reply to a request: whether it was granted, and what is given, or the text of the refusal.
 Answer = tuple[bool, object]
@@ -141,7 +146,7 @@ class Sandbox:
         self._runner: Runner | None = None
         # what was raised by a look, such as KeyboardInterrupt
         self._raised: BaseException | None = None
-        exports = self._lua.execute(_LOAD, _source("prelude"))
+        exports = self._lua.execute(_LOAD, _source("mended"), _source("prelude"))
         self._compile: Final = exports[b"compile"]
         self._run: Final = exports[b"run"]
         self._call: Final = exports[b"call"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import os
 import socket
 
 import pytest
@@ -176,3 +177,42 @@ def test_a_traceback_stays_on_its_line() -> None:
 def test_a_log_that_cannot_be_written_is_refused(tmp_path, quiet) -> None:
     with pytest.raises(ConfigError, match="cannot be written"):
         set_up(LoggingConfig(output=str(tmp_path / "none" / "log")))
+
+
+def test_a_log_that_cannot_be_written_any_more_ends_nothing(tmp_path, quiet, capsys) -> None:
+    folder = tmp_path / "logs"
+    folder.mkdir()
+    path = folder / "log"
+    set_up(LoggingConfig(output=str(path)))
+    path.unlink()
+    folder.rmdir()
+    quiet.info("lost")
+    quiet.info("lost too")
+    assert capsys.readouterr().err.splitlines() == [
+        f"the log {path} cannot be written: [Errno 2] No such file or directory: '{path}'"
+    ]
+    folder.mkdir()
+    quiet.info("again")
+    first, second = path.read_text().splitlines()
+    assert first.endswith("INFO    cachestorm: again")
+    assert second.endswith("WARNING cachestorm: the log could not be written: 2 lines are lost")
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="the system has no /dev/full")
+def test_a_full_disk_is_told_once_and_not_for_each_line(quiet, capsys) -> None:
+    set_up(LoggingConfig(output="/dev/full"))
+    for _ in range(3):
+        quiet.info("lost")
+    assert capsys.readouterr().err == (
+        "the log /dev/full cannot be written: [Errno 28] No space left on device\n"
+    )
+    # what is still on its way is thrown away with the file
+    set_up(LoggingConfig())
+
+
+def test_what_a_client_sends_begins_no_line_of_the_log(tmp_path, quiet) -> None:
+    path = tmp_path / "log"
+    set_up(LoggingConfig(output=str(path)))
+    quiet.warning("%s failed", "/x\n2026 INFO forged\r\x1b[2J\u2028\udcff\té")
+    (line,) = path.read_text().splitlines()
+    assert line.endswith("cachestorm: /x\\n2026 INFO forged\\r\\x1b[2J\\u2028\\udcff\té failed")

@@ -144,3 +144,35 @@ def test_a_parameter_that_has_a_setting_is_refused_with_its_name(tmp_path: Path)
         "nope: no such parameter",
         "hz: 'ten' is refused: argument couldn't be parsed into an integer",
     ]
+
+
+def test_an_acl_file_that_others_have_written_is_read_again(tmp_path: Path, caplog) -> None:
+    file, path = tmp_path / "users.acl", tmp_path / "cachestorm.yaml"
+    file.write_text("user ann on >pw ~* +@all\n")
+    path.write_text(f"acl: {{file: {file}}}\n")
+
+    async def main() -> None:
+        async with Application(load(str(path), {}, FREE)) as application:
+            users = application.resp.endpoint.users
+
+            def reload() -> list[str]:
+                application.reload(load(str(path), {}, FREE))
+                return [user.name for user in users]
+
+            users.set("bob", ["on"])
+            # the file says what it said: what was not saved stays
+            assert reload() == ["ann", "bob", "default"]
+            users.save()
+            assert reload() == ["ann", "bob", "default"]
+            file.write_text("user carl on\n")
+            assert reload() == ["carl", "default"]
+            file.write_text("user dora on frobnicate\n")
+            path.write_text(f"acl: {{file: {file}}}\nmemory: {{max_entries: 5}}\n")
+            with pytest.raises(ConfigError, match=r"acl.file is refused: .*users.acl:1: "):
+                reload()
+            assert [user.name for user in users] == ["carl", "default"]
+            assert application.cache.max_entries is None
+
+    with caplog.at_level(logging.INFO, "cachestorm"):
+        asyncio.run(main())
+    assert f"reloaded: {file}: 1 users" in caplog.text

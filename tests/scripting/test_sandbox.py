@@ -16,8 +16,10 @@ assert Theirs
 
 # With a `debug` that only the test has: everything that can be reached from a script's globals.
 WALK = rb"""
-local prelude, modules, getinfo, getupvalue, getmetatable, getfenv, look = ...
-local exports = assert(loadstring(prelude, '=redis'))()
+local mended, prelude, modules, getinfo, getupvalue, getmetatable, getfenv, look = ...
+prelude = assert(loadstring(prelude, '=redis'))
+assert(loadstring(mended, '=redis'))()
+local exports = prelude()
 exports.watch(look)
 for _, module in ipairs(modules) do exports.provide(module[1], module[2]) end
 local start = exports.compile('return 1', '@user_script')
@@ -63,6 +65,7 @@ def test_nothing_that_a_script_can_reach_is_an_object_of_python() -> None:
     walk = lua.execute(b"return assert(loadstring(...))", WALK)
     debug = lua.globals()[b"debug"]
     functions, userdata = walk(
+        _source("mended"),
         _source("prelude"),
         lua.table_from([[name.encode(), _source(name)] for name in _MODULES], recursive=True),
         debug[b"getinfo"],
@@ -121,6 +124,11 @@ def test_a_script_leaves_nothing_behind_for_the_next() -> None:
         "coroutine.yield = 1",
         "loadstring('x = 1')()",
         "KEYS = 1",
+        "table.insert(_G, 1)",
+        "table.insert(redis, 1, 1)",
+        "table.insert(cjson.null, 1)",
+        "rawset(cjson.null, 'x', 1)",
+        "rawset(getmetatable(''), 'x', 1)",
     ):
         assert ours.eval(script).startswith(b"-ERR "), script
     assert ours.eval("return {rawget(_G, 'x') == nil, ('%d'):format(7)}") == (
@@ -266,3 +274,125 @@ def test_a_sandbox_needs_lupa_and_says_so(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setitem(sys.modules, "lupa", None)
     with pytest.raises(Exception, match=r"pip install 'cachestorm\[server\]'"):
         Sandbox(1 << 20)
+
+
+def test_unpack_finds_room_for_what_it_returns() -> None:
+    ours = Ours()
+    for bounds in (
+        "-2, 2147483647",
+        "-1, 2147483646",
+        "-2147483648, 2147483647",
+        "-2147483648",
+    ):
+        reply = ours.eval(f"local x = unpack({{1, 2, 3}}, {bounds})")
+        assert reply.startswith(b"-ERR user_script:1: too many results to unpack"), bounds
+    wrapped = "return select('#', unpack({1, 2, 3}, -2147483648, -2147483649))"
+    assert ours.eval(wrapped) == b":0\r\n"
+    assert ours.eval("return {unpack({1, 2, 3}, '2')}") == b"*2\r\n:2\r\n:3\r\n"
+
+
+def test_a_function_names_few_parameters_before_dots() -> None:
+    ours = Ours()
+    text = b"function names more than 3 parameters before '...'"
+    named = ", ".join(f"p{at}" for at in range(60))
+    for source in (f"local function f({named}, ...) end", "function t.a.b:f(a, b, c, ...) end"):
+        nested = (
+            f"local s, x = '...', 1\nlocal function g(a) return function()\n{source} end end"
+        )
+        assert text in ours.eval(source)
+        assert b"user_script:3: " + text in ours.eval(nested)
+        told = ours.eval("local _, err = loadstring(ARGV[1]) return err", b"0", nested.encode())
+        assert text in told
+    for fine in ("a, b, c, ...", "..."):
+        script = f"local function f({fine}) return select('#', ...) end return f(1, 2, 3, 4)"
+        assert ours.eval(script).startswith(b":")
+
+
+def test_a_pattern_has_not_too_many_repetitions() -> None:
+    ours = Ours()
+    for call in (
+        "string.find(a, p)",
+        "string.match(a, p)",
+        "string.gsub(a, p, '')",
+        "string.gmatch(a, p)()",
+        "string.gfind(a, p)()",
+        "a:find(p)",
+    ):
+        for sign in "*+?-":
+            script = f"local a, p = ('a'):rep(1e6), ('a{sign}'):rep(1e6) local x = {call}"
+            assert b"user_script:1: pattern too complex" in ours.eval(script), script
+    plain = "local p = ('a-'):rep(1e5) return p:find(p, 1, true)"
+    assert ours.eval(plain) == b":1\r\n"
+    assert ours.eval("return ('a'):rep(900):find(('a?'):rep(900))") == b":1\r\n"
+
+
+def test_an_error_within_a_function_of_ours_has_the_line_of_the_script() -> None:
+    ours = Ours()
+    for call, text in (
+        ("string.find()", b"bad argument #1 to 'find'"),
+        ("('a'):find('%')", b"malformed pattern (ends with '%')"),
+        ("table.insert()", b"bad argument #1 to 'insert'"),
+    ):
+        assert ours.eval(f"\nlocal x = {call}").startswith(b"-ERR user_script:2: " + text)
+        caught = f"return {{pcall(function() local x = {call} end)}}"
+        assert b"user_script:1: " + text in ours.eval(caught)
+        resumed = (
+            f"return {{coroutine.resume(coroutine.create(function() local x = {call} end))}}"
+        )
+        assert b"user_script:1: " + text in ours.eval(resumed)
+
+
+def test_a_small_table_that_makes_a_long_reply_is_ended() -> None:
+    ours = Ours()
+    ours.session.endpoint.settings.busy_reply_ms = 50
+    reply = ours.eval("local t = {} for i = 1, 40 do t = {t, t} end return t")
+    assert reply.startswith(b"-ERR Script killed")
+    assert ours.eval("return 1") == b":1\r\n"
+
+
+def test_what_scripts_share_takes_no_objects() -> None:
+    ours = Ours()
+    for setting in ("decode_max_depth", "encode_max_depth", "encode_number_precision"):
+        for given in ("{}", "function() end", "0", "0/0"):
+            assert ours.eval(f"cjson.{setting}({given})").startswith(b"-ERR"), (setting, given)
+    assert ours.eval("return cjson.encode({cjson.decode('[1.5]')})") == b"$7\r\n[[1.5]]\r\n"
+
+
+def test_a_level_that_is_no_number_is_refused() -> None:
+    assert Ours().eval("redis.log(0/0, 'x')").startswith(b"-ERR Invalid debug level.")
+
+
+def test_coroutines_that_are_gone_take_no_memory() -> None:
+    ours = Ours()
+    script = "for i = 1, 20000 do coroutine.wrap(function() coroutine.yield() end)() end"
+    ours.eval(script)
+    engine = ours.session.endpoint.engine
+    assert isinstance(engine, Engine)
+    sandbox = engine.scripts.sandbox()
+    used = []
+    for _ in range(12):
+        ours.eval(script)
+        sandbox._lua.gccollect()
+        used.append(sandbox.memory())
+    assert used[-1] < 4 * used[0]
+
+
+def test_a_coroutine_that_a_library_keeps_is_ended_too() -> None:
+    ours = Ours()
+    library = b"""#!lua name=kept
+    local co
+    redis.register_function('begin', function()
+        co = coroutine.create(function() coroutine.yield() while true do end end)
+        coroutine.resume(co)
+    end)
+    redis.register_function('go_on', function() coroutine.resume(co) end)
+    redis.register_function('fill', function()
+        for i = 1, 20000 do pcall(function() end) end
+    end)
+    """
+    assert ours.ask(b"FUNCTION", b"LOAD", library) == b"$4\r\nkept\r\n"
+    ours.ask(b"FCALL", b"begin", b"0")
+    for _ in range(3):
+        ours.ask(b"FCALL", b"fill", b"0")
+    ours.session.endpoint.settings.busy_reply_ms = 50
+    assert ours.ask(b"FCALL", b"go_on", b"0").startswith(b"-ERR Script killed")

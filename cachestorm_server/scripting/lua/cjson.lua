@@ -18,6 +18,7 @@ end
 local UNESCAPES = {
   ['"'] = '"', ['\\'] = '\\', ['/'] = '/', b = '\b', t = '\t', n = '\n', f = '\f', r = '\r',
 }
+local INT_MAX = 2147483647
 local WORDS = {['true'] = 'T_BOOLEAN', ['false'] = 'T_BOOLEAN', ['null'] = 'T_NULL'}
 local MARKS = {
   ['{'] = 'T_OBJ_BEGIN', ['}'] = 'T_OBJ_END', ['['] = 'T_ARR_BEGIN', [']'] = 'T_ARR_END',
@@ -295,40 +296,83 @@ local function new()
     return value
   end
 
-  -- settings
+  -- settings: whoever sets one sets it for all later scripts, so that nothing else is let in
 
-  function cjson.decode_max_depth(depth)
-    decode_depth = depth or decode_depth
+  local function bad(at, name, reason)
+    error('bad argument #' .. at .. " to '" .. name .. "' (" .. reason .. ')', 3)
+  end
+
+  local function most(count, name, ...)
+    if select('#', ...) > count then bad(count + 1, name, 'found too many arguments') end
+  end
+
+  local function integer(current, given, least, greatest, name, at)
+    if given == nil then return current end
+    local value = type(given) == 'number' and given or type(given) == 'string' and tonumber(given)
+    if not value then bad(at or 1, name, 'number expected, got ' .. type(given)) end
+    value = value < 0 and -floor(-value) or floor(value)
+    if not (value >= least and value <= greatest) then
+      bad(1, name, 'expected integer between ' .. least .. ' and ' .. format('%d', greatest))
+    end
+    return value
+  end
+
+  local function switch(current, given, name, third)
+    if given == nil then return current end
+    if type(given) == 'boolean' then return given end
+    if type(given) == 'number' then given = given .. '' end
+    if type(given) ~= 'string' then bad(1, name, 'string expected, got ' .. type(given)) end
+    if given == 'on' or given == 'off' then return given == 'on' end
+    if given ~= third then bad(1, name, "invalid option '" .. given .. "'") end
+    return given
+  end
+
+  function cjson.decode_max_depth(...)
+    most(1, 'decode_max_depth', ...)
+    decode_depth = integer(decode_depth, (...), 1, INT_MAX, 'decode_max_depth')
     return decode_depth
   end
 
-  function cjson.encode_max_depth(depth)
-    encode_depth = depth or encode_depth
+  function cjson.encode_max_depth(...)
+    most(1, 'encode_max_depth', ...)
+    encode_depth = integer(encode_depth, (...), 1, INT_MAX, 'encode_max_depth')
     return encode_depth
   end
 
-  function cjson.decode_invalid_numbers(allowed)
-    if allowed ~= nil then decodes_invalid = allowed end
+  function cjson.decode_invalid_numbers(...)
+    most(1, 'decode_invalid_numbers', ...)
+    decodes_invalid = switch(decodes_invalid, (...), 'decode_invalid_numbers')
     return decodes_invalid
   end
 
-  function cjson.encode_invalid_numbers(allowed)
-    if allowed ~= nil then encodes_invalid = allowed end
+  function cjson.encode_invalid_numbers(...)
+    most(1, 'encode_invalid_numbers', ...)
+    encodes_invalid = switch(encodes_invalid, (...), 'encode_invalid_numbers', 'null')
     return encodes_invalid
   end
 
-  function cjson.encode_keep_buffer(kept) return kept ~= false end
+  local keeps_buffer = true
+  function cjson.encode_keep_buffer(...)
+    most(1, 'encode_keep_buffer', ...)
+    keeps_buffer = switch(keeps_buffer, (...), 'encode_keep_buffer')
+    return keeps_buffer
+  end
 
   local precision = 14
-  function cjson.encode_number_precision(digits)
-    precision = digits or precision
+  function cjson.encode_number_precision(...)
+    most(1, 'encode_number_precision', ...)
+    precision = integer(precision, (...), 1, 14, 'encode_number_precision')
     number_format = '%.' .. precision .. 'g'
     return precision
   end
 
-  function cjson.encode_sparse_array(convert, ratio, safe)
-    if convert ~= nil then sparse_convert = convert end
-    sparse_ratio, sparse_safe = ratio or sparse_ratio, safe or sparse_safe
+  function cjson.encode_sparse_array(...)
+    local name = 'encode_sparse_array'
+    most(3, name, ...)
+    local convert, ratio, safe = ...
+    sparse_convert = switch(sparse_convert, convert, name)
+    sparse_ratio = integer(sparse_ratio, ratio, 0, INT_MAX, name, 2)
+    sparse_safe = integer(sparse_safe, safe, 0, INT_MAX, name, 3)
     return sparse_convert, sparse_ratio, sparse_safe
   end
 

@@ -22,6 +22,7 @@ local real_pcall, real_xpcall = pcall, xpcall
 local real_next, real_rawget, real_rawset = next, rawget, rawset
 local real_loadstring, setfenv, setmetatable = loadstring, setfenv, setmetatable
 local getinfo, gethook, sethook = debug.getinfo, debug.gethook, debug.sethook
+local registry = debug.getregistry()
 local clock, concat, byte, sub = os.clock, table.concat, string.byte, string.sub
 local find, gsub, format, lower = string.find, string.gsub, string.format, string.lower
 local count_memory = collectgarbage
@@ -34,6 +35,8 @@ local READONLY = 'Attempt to modify a readonly table'
 local KILLED = 'Script killed by user with SCRIPT KILL.'
 local NO_MEMORY = 'not enough memory'
 local HOOK_STEP = 20000
+-- after so many coroutines the hooks of those that are gone are forgotten
+local FORGET_EVERY = 10000
 -- seconds of processor time between two looks
 local LOOK_EVERY = 0.01
 -- what `look` says: go on, or why not
@@ -55,17 +58,51 @@ local function hook()
   if ended then error({err = 'ERR ' .. ended}, 0) end
 end
 
+local hooked_count = 0
+
 local function hooked(f, h)
   local co = create(f)
   sethook(co, h, '', HOOK_STEP)
+  hooked_count = hooked_count + 1
   return co
 end
 
+-- The coroutines of libraries, which may outlive the call that has made them; nil for scripts.
+local spawned
+
 -- The hook is handed on: a function that scripts can reach must not hold it.
-local function spawn(f) return hooked(f, (gethook())) end
+local function spawn(f)
+  local co = hooked(f, (gethook()))
+  if spawned then spawned[co] = true end
+  return co
+end
+
+-- Where Lua keeps the hooks, by the addresses of coroutines, also of those that are gone.
+local function find_hooks()
+  local co = hooked(function() end, hook)
+  for _, value in real_next, registry do
+    if type(value) == 'table' then
+      for _, item in real_next, value do
+        if item == hook then return value, co end
+      end
+    end
+  end
+  error('the hooks of Lua are not where they were')
+end
+
+local hooks = find_hooks()
+
+local function forget_hooks()
+  hooked_count = 0
+  for address in real_next, hooks do hooks[address] = nil end
+  for co in real_next, spawned or {} do
+    if status(co) ~= 'dead' then sethook(co, hook, '', HOOK_STEP) end
+  end
+end
 
 -- read-only tables
 
+-- what they show
 local hidden = setmetatable({}, {__mode = 'k'})
 -- what `getmetatable` gives for them
 local nothing = setmetatable({}, {
@@ -97,6 +134,8 @@ local null = setmetatable({}, {
   __metatable = nothing,
 })
 
+hidden[nothing], hidden[null] = {}, {}
+
 local strict = {
   __index = function(_, name)
     error("Script attempted to access nonexistent global variable '" .. tostring(name) .. "'", 2)
@@ -122,6 +161,29 @@ local function caught(err)
   return err
 end
 
+-- Where a stopped coroutine was in the script: the name of the chunk, the line, and the name as
+-- errors have it.
+local function place(co)
+  local level = 0
+  while true do
+    local info = getinfo(co, level, 'Sl')
+    if not info then return nil end
+    if info.what ~= 'C' and info.source ~= PREFIX and info.currentline >= 0 then
+      return info.source, info.currentline, info.short_src
+    end
+    level = level + 1
+  end
+end
+
+-- An error that a function of ours was told by one in C, as if the script had called the latter.
+local function placed(co, err)
+  if type(err) ~= 'string' then return err end
+  local text, count = gsub(err, '^redis:%d+: ', '')
+  if count == 0 then return err end
+  local _, at, source = place(co)
+  return source and source .. ':' .. at .. ': ' .. text or text
+end
+
 -- The answer to a request within a `pcall`: goes on, or gives the refusal.
 local go_on
 
@@ -131,7 +193,7 @@ local function answered(co, raised, ok, value)
 end
 
 go_on = function(co, raised, ok, first, ...)
-  if not ok then return false, raised(first) end
+  if not ok then return false, raised(placed(co, first)) end
   if status(co) == 'dead' then return true, first, ... end
   if first == OWN or first == ASK or first == SERVE then
     return go_on(co, raised, resume(co, yield(first, ...)))
@@ -184,7 +246,7 @@ end
 own = function(co, ok, first, ...)
   if not ok then
     if ended then error(first, 0) end
-    return false, first
+    return false, placed(co, first)
   end
   if first == OWN then return true, ... end
   if status(co) == 'dead' then return true, first, ... end
@@ -274,6 +336,13 @@ local real_string = string
 real_string.dump = nil
 getmetatable('').__metatable = nothing
 builtins.string = protect(real_string)
+
+local insert = table.insert
+function table.insert(t, ...)
+  if hidden[t] then error(READONLY, 0) end
+  return insert(t, ...)
+end
+
 builtins.table = protect(table)
 builtins.math = protect(math)
 builtins.os = protect({clock = clock})
@@ -313,7 +382,7 @@ function redis.log(...)
   if type(level) ~= 'number' then
     fail('First argument must be a number (log level).')
   end
-  if level < 0 or level > 3 then fail('Invalid debug level.') end
+  if not (level >= 0 and level <= 3) then fail('Invalid debug level.') end
   local parts = {}
   for at = 2, count do
     local part = select(at, ...)
@@ -470,6 +539,9 @@ local loading = setmetatable({
 -- the replies, as RESP
 
 local MOST_DEPTH = 1000
+-- A table may be in others many times, so that a small one makes a long reply.
+local LOOK_TABLES = 1000
+local tables_seen = 0
 local encode
 
 local function line(text) return (gsub(text, '[\r\n]', ' ')) end
@@ -493,6 +565,8 @@ local function encode_table(out, value, to3, in3, depth)
     return
   end
   if depth > MOST_DEPTH then fail('reached lua stack limit') end
+  tables_seen = tables_seen + 1
+  if tables_seen % LOOK_TABLES == 0 then hook() end
   local field = real_rawget(value, 'err')
   if type(field) == 'string' then
     out[#out + 1] = '-' .. line(field) .. '\r\n'
@@ -586,21 +660,9 @@ local REQUEST, SERVICE, REPLY, FAILURE, LONG_REQUEST, REGISTERED = 0, 1, 2, 3, 4
 local MOST_VALUES = 8
 local to3, in3 = false, false
 
--- Where a stopped coroutine was in the script: the name of the chunk, and the line.
-local function place(co)
-  local level = 0
-  while true do
-    local info = getinfo(co, level, 'Sl')
-    if not info then return nil end
-    if info.what ~= 'C' and info.source ~= PREFIX and info.currentline >= 0 then
-      return info.source, info.currentline
-    end
-    level = level + 1
-  end
-end
-
 local function failure(co, err, name)
   local text
+  err = placed(co, err)
   if type(err) == 'table' then
     text = real_rawget(err, 'err')
     text = type(text) == 'string' and text or 'ERR unknown error'
@@ -660,6 +722,7 @@ drive = function(co, name, ok, first, ...)
 end
 
 local function begin_run(resp3, late_text)
+  if hooked_count > FORGET_EVERY then forget_hooks() end
   to3, in3 = resp3, false
   looks_at, ended, late = clock() + LOOK_EVERY, nil, late_text
 end
@@ -686,6 +749,7 @@ end
 -- A library.
 function exports.load(f, late_text)
   begin_run(false, late_text)
+  spawned = spawned or setmetatable({}, {__mode = 'k'})
   registered = {}
   show(loading)
   local co = hooked(f, hook)
