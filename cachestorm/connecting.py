@@ -29,13 +29,15 @@ def connect(
     """A cache at an address, with the methods of `Cache`.
 
     Args:
-        url: `memory://` for one in this process; `redis://host:6380`, `rediss://` or
+        url: `memory://` for one in this process; `local://name` for one that the processes of
+            this user on this machine share; `redis://host:6380`, `rediss://` or
             `unix:///path` for a CacheStorm server, Redis or Valkey.
         codec: as in `Cache`: how objects are stored; None for JSON on a server.
         near: whether what was read is kept in this process until it changes on the server; or
             settings of the `Cache` that keeps it, such as `{"max_entries": 1000}`.
         options: in this process settings of `Cache`, on a server those of redis-py's
-            connections, such as `socket_timeout`.
+            connections, such as `socket_timeout`; of `local://` both, and `linger`, how long
+            the values stay when nobody is connected.
 
     Raises:
         ConfigError: for an address or an option that is wrong. Nothing connects before the
@@ -54,7 +56,7 @@ def connect(
     from cachestorm.remote.connected import ConnectedCache
     from cachestorm.remote.envelope import envelope_of
 
-    address = Address.parse(url, options)
+    address = Address.read(url, options)
     envelope = envelope_of(codec)
     if near is False:
         return ConnectedCache(address, envelope)

@@ -121,8 +121,11 @@ class RespServer:
         if sys.platform != "win32":
             self.endpoint.meanwhile = Meanwhile(self.endpoint, self._plain, self._take_over)
         self.endpoint.event_loop = type(loop).__module__.partition(".")[0]
-        plain = settings.sockets or await bound_sockets(settings.bind, settings.port)
-        settings.port = plain[0].getsockname()[1]
+        plain = settings.sockets
+        if not plain and settings.bind:
+            plain = await bound_sockets(settings.bind, settings.port)
+        if plain:
+            settings.port = plain[0].getsockname()[1]
         over_tls: list[socket.socket] = []
         try:
             if settings.tls is not None:

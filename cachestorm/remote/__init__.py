@@ -4,6 +4,8 @@
 declarations (`arguments.py`, `commands.py`), written as steps (`courses.py`) that a thread or a
 task sends (`wire.py`, `async_wire.py`).
 
+`local.py` and `owners.py` are the cache that the processes of a machine share.
+
 `near.py`, `invalidations.py` and `near_caches.py` keep at hand what was read.
 
 `remote_cache.py` and `async_cache.py` are what framework backends need.

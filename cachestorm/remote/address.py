@@ -5,12 +5,15 @@ from __future__ import annotations
 import inspect
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
+from cachestorm.cache import Cache
 from cachestorm.errors import ConfigError
 
 SCHEMES = ("redis", "rediss", "unix")
+LOCAL = "local"
 
 
 @dataclass(frozen=True)
@@ -21,11 +24,54 @@ class Address:
         url: as it was given, with the password in it.
         shown: the same without user name and password, for messages.
         options: further arguments of redis-py's client, such as `socket_timeout`.
+        threaded, awaited: more of them, for a client of threads and for one of tasks.
     """
 
     url: str = field(repr=False)
     shown: str
     options: dict[str, Any] = field(repr=False)
+    threaded: dict[str, Any] = field(repr=False, default_factory=dict)
+    awaited: dict[str, Any] = field(repr=False, default_factory=dict)
+
+    @classmethod
+    def read(cls, url: str, options: Mapping[str, Any] | None = None) -> Address:
+        """The address of a server, or of what the processes of a machine share.
+
+        Args:
+            url: also `local://name`.
+            options: as in `parse`; for `local://` as in `local_address`.
+
+        Raises:
+            ConfigError: for what is wrong with them.
+        """
+        if url.partition("://")[0] != LOCAL:
+            return cls.parse(url, options)
+        connection_options()  # which says what is to be installed
+        from cachestorm.remote.local import local_address
+
+        return local_address(url, options or {})
+
+    def client(self, **options: Any) -> Any:
+        """A client of redis-py for threads, which has not connected yet.
+
+        Args:
+            options: more than the address has.
+        """
+        import redis
+
+        settings = {**self.options, **self.threaded, **options}
+        return redis.Redis.from_url(self.url, **settings)
+
+    def async_client(self, **options: Any) -> Any:
+        """The same for tasks of asyncio."""
+        import redis.asyncio
+
+        settings = {**self.options, **self.awaited, **options}
+        if not self.awaited:
+            return redis.asyncio.Redis.from_url(self.url, **settings)
+        # from_url has the class of connections from the URL
+        pool: Any = redis.asyncio.ConnectionPool(**settings)
+        return redis.asyncio.Redis.from_pool(pool)
 
     @classmethod
     def parse(cls, url: str, options: Mapping[str, Any] | None = None) -> Address:
@@ -39,7 +85,8 @@ class Address:
         if parts.scheme not in SCHEMES:
             raise ConfigError(
                 f"cannot connect to a {parts.scheme or '(missing)'}:// address: use "
-                "redis://host:6380/0, rediss:// for TLS, or unix:///path/to/socket"
+                "redis://host:6380/0, rediss:// for TLS, unix:///path/to/socket, or "
+                "local://name for what the processes of this machine share"
             )
         shown = _shown(url)
         try:
@@ -103,3 +150,10 @@ def connection_options() -> frozenset[str]:
     # the codec needs bytes
     ours = {"decode_responses", "encoding", "encoding_errors", "single_connection_client"}
     return frozenset((sync & aio) - of_url - ours)
+
+
+@lru_cache(maxsize=1)
+def cache_settings() -> frozenset[str]:
+    """The parameters of `Cache`."""
+    # of the class: a compiled constructor takes anything, as far as it says itself
+    return frozenset(inspect.signature(Cache).parameters)

@@ -8,7 +8,6 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 import redis
-import redis.asyncio
 
 from cachestorm.remote.address import Address
 from cachestorm.remote.failures import Failures
@@ -107,7 +106,7 @@ class AsyncRemoteCache:
         loop = asyncio.get_running_loop()
         client = self._clients.get(loop)
         if client is None:
-            client = redis.asyncio.Redis.from_url(self.address.url, **self.address.options)
+            client = self.address.async_client()
             with self._lock:
                 # a client keeps its loop, and its sockets, alive: what runs coroutines from
                 # threads (`asyncio.run`, `async_to_sync`) makes a loop each time

@@ -7,7 +7,6 @@ import threading
 from typing import Any, Final
 
 import redis
-import redis.asyncio
 
 from cachestorm.remote.address import Address
 from cachestorm.remote.refusals import refusal
@@ -96,7 +95,7 @@ class AsyncWire:
         settings = {"protocol": 3, **self.address.options, **options}
         if self.namespace is not None:
             settings["redis_connect_func"] = self._enter
-        client: Any = redis.asyncio.Redis.from_url(self.address.url, **settings)
+        client = self.address.async_client(**settings)
         client.response_callbacks.clear()
         return client
 

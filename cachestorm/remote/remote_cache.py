@@ -28,7 +28,7 @@ class RemoteCache:
         self.address = address
         self.failures = Failures(address.shown, ignore_errors)
         self._requests = Requests(codec)
-        self._client: Any = redis.Redis.from_url(address.url, **address.options)
+        self._client: Any = address.client()
 
     def __repr__(self) -> str:
         return f"<RemoteCache {self.address.shown}>"

@@ -117,7 +117,7 @@ class Wire:
         settings = {"protocol": 3, **self.address.options, **options}
         if self.namespace is not None:
             settings["redis_connect_func"] = self._enter
-        client: Any = redis.Redis.from_url(self.address.url, **settings)
+        client = self.address.client(**settings)
         # replies are read by the declarations
         client.response_callbacks.clear()
         return client

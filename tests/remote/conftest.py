@@ -12,7 +12,20 @@ import pytest
 for folder in ("server", "remote"):
     sys.path.insert(0, str(Path(__file__).parents[1] / folder))
 
-from caches import PLACES, WITH_TAGS, cache_at  # noqa: E402
+from caches import PLACES, WITH_TAGS, cache_at, owners_folder  # noqa: E402
+
+
+@pytest.fixture(scope="session")
+def shared_folder() -> Iterator[Path]:
+    """Where the owner is that the tests of the contract share."""
+    with owners_folder() as folder:
+        yield folder
+
+
+@pytest.fixture(autouse=True)
+def runtime_folder(shared_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Has `local://` put its sockets there."""
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(shared_folder))
 
 
 @pytest.fixture(params=PLACES)
@@ -27,3 +40,17 @@ def tagged(request: pytest.FixtureRequest) -> Iterator[Any]:
     """An empty cache at each place that knows tags."""
     with cache_at(request.param, request) as cache:
         yield cache
+
+
+@pytest.fixture
+def folder(runtime_folder: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """The runtime folder of one test."""
+    with owners_folder() as folder:
+        monkeypatch.setenv("XDG_RUNTIME_DIR", str(folder))
+        yield folder
+
+
+@pytest.fixture
+def path(folder: Path) -> Path:
+    """The socket of `workers.NAME`."""
+    return folder / "cachestorm" / "shared.sock"

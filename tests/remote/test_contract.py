@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 import redis
-from caches import SERVERS, cache_at
+from caches import SERVERS, WITH_TAGS, cache_at
 from real_servers import HOST, RealServer, free_port
 from redis.backoff import NoBackoff
 from redis.retry import Retry
@@ -302,7 +302,7 @@ def outcome(cache: Any, run: Callable[[Any], Any]) -> Any:
 def test_a_server_answers_as_a_process_does(
     place: str, script: str, request: pytest.FixtureRequest
 ) -> None:
-    if script == "tags" and place != "cachestorm":
+    if script == "tags" and place not in WITH_TAGS:
         pytest.skip("a server of another kind knows no tags")
     here: Cache[Any] = Cache()
     with cache_at(place, request) as there:
@@ -360,6 +360,17 @@ def test_a_server_that_is_not_there_is_named_without_its_password() -> None:
     ("url", "options", "part"),
     [
         ("http://here", {}, "http:// address"),
+        ("http://here", {}, "local://name"),
+        ("local://", {}, "use local://name"),
+        ("local://a/b", {}, "letters, digits"),
+        ("local://" + "n" * 100, {}, "too long"),
+        ("local://n", {"colour": "red"}, "colour"),
+        ("local://n", {"linger": 0}, "above zero"),
+        ("local://n", {"linger": "soon"}, "above zero"),
+        ("local://n", {"data_dir": "here"}, "as long as somebody uses them"),
+        ("local://n", {"weigher": len}, "travel to another process"),
+        ("local://n", {"max_entries": -1}, "max_entries"),
+        ("local://n", {"codec": "xml"}, "codec is one of"),
         ("redis://here:port", {}, "port"),
         ("redis://here", {"colour": "red"}, "colour"),
         ("memory://name", {}, "memory:// takes no more"),

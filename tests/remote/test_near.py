@@ -64,7 +64,7 @@ def near(request: pytest.FixtureRequest) -> Iterator[Any]:
         yield live(cache)
 
 
-@pytest.fixture(params=["cachestorm"])
+@pytest.fixture(params=["cachestorm", "local"])
 def tagged_near(request: pytest.FixtureRequest) -> Iterator[Any]:
     with cache_at(request.param, request, near=True) as cache:
         yield live(cache)
