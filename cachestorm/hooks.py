@@ -33,6 +33,7 @@ class Call:
         namespace: where it runs.
         connection_id: of the client, as CLIENT ID says; 0 over HTTP.
         address: of the client.
+        user: who asks, by name, as it was before the command.
         duration_us: how long it took; 0 before it has run. What it waited for does not count.
         error: the refusal that was its reply, the code first; empty for none.
     """
@@ -44,12 +45,14 @@ class Call:
         namespace: str,
         connection_id: int,
         address: str,
+        user: str = "",
     ) -> None:
         self._plan: Final = plan
         self._argv: Final = argv
         self.namespace: Final = namespace
         self.connection_id: Final = connection_id
         self.address: Final = address
+        self.user: Final = user
         self.duration_us: int = 0
         self.error: str = ""
 
@@ -69,6 +72,11 @@ class Call:
             return [key for key, _ in self._plan.keys(self._argv)]
         except CacheStormError:
             return []
+
+    @property
+    def categories(self) -> list[str]:
+        """The categories of the command, as `ACL CAT` names them: `@write`, `@dangerous`."""
+        return self._plan.categories()
 
     @property
     def is_write(self) -> bool:

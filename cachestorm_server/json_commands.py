@@ -261,7 +261,7 @@ class JsonCommands:
     def _run(self, request: object, namespace: str | None, visitor: Visitor | None) -> object:
         cache, plan, argv = self.read(request, namespace, visitor)
         self.check_held(plan)
-        call = self.ask(cache, plan, argv)
+        call = self.ask(cache, plan, argv, "" if visitor is None else visitor.user.name)
         began_ns = perf_counter_ns()
         try:
             reply = plan.answer(cache, argv)
@@ -273,7 +273,7 @@ class JsonCommands:
         self.tell(call, began_ns)
         return reply
 
-    def ask(self, cache: Cache, plan: Plan, argv: list[object]) -> HookCall | None:
+    def ask(self, cache: Cache, plan: Plan, argv: list[object], user: str) -> HookCall | None:
         """Asks plugins about a command. Returns what they are to be told of, if they are.
 
         Raises:
@@ -281,7 +281,7 @@ class JsonCommands:
         """
         if self.hooks is None:
             return None
-        call = HookCall(plan, argv, cache.name, 0, "")
+        call = HookCall(plan, argv, cache.name, 0, "", user)
         self.hooks.ask(call)
         return call if self.hooks.after else None
 

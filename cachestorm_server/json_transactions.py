@@ -177,7 +177,8 @@ class JsonTransactions:
         for _, plan, _ in requests:
             self._commands.check_held(plan)
         try:
-            calls = [self._commands.ask(*request) for request in requests]
+            user = "" if visitor is None else visitor.user.name
+            calls = [self._commands.ask(*request, user) for request in requests]
         except CacheStormError as error:
             self._is_touched(batch.token)
             raise ExecAbortError(f": {error}") from error

@@ -11,9 +11,11 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import sys
 import time
 from contextlib import suppress
+from io import TextIOWrapper
 from logging.handlers import WatchedFileHandler
 from typing import Final, TextIO
 
@@ -94,13 +96,33 @@ class _StreamLog(logging.StreamHandler[TextIO]):
         self._losses.add(self._of)
 
 
-class _FileLog(WatchedFileHandler):
-    """The log as a file, opened anew once another program, as logrotate, has moved it away."""
+class FileLog(WatchedFileHandler):
+    """The log as a file, opened anew once another program, as logrotate, has moved it away.
 
-    def __init__(self, path: str) -> None:
+    Args:
+        permissions: of a file that is made.
+
+    Raises:
+        OSError: if it cannot be written.
+    """
+
+    def __init__(self, path: str, permissions: int = 0o666) -> None:
+        self._permissions = permissions
         super().__init__(path, encoding="utf-8", errors="backslashreplace")
         self._losses = Losses()
         self._is_lost = False
+
+    def _open(self) -> TextIOWrapper:
+        def opened(path: str, flags: int) -> int:
+            return os.open(path, flags, self._permissions)
+
+        return open(
+            self.baseFilename,
+            "a",
+            encoding=self.encoding,
+            errors=self.errors,
+            opener=opened,
+        )
 
     def emit(self, record: logging.LogRecord) -> None:
         self._is_lost = False
@@ -133,7 +155,7 @@ def set_up(settings: LoggingConfig) -> None:
         handler = _StreamLog(settings.output)
     else:
         try:
-            handler = _FileLog(settings.output)
+            handler = FileLog(settings.output)
         except OSError as error:
             raise ConfigError(
                 f"logging.output: {settings.output!r} cannot be written: {error.strerror}"
@@ -142,7 +164,7 @@ def set_up(settings: LoggingConfig) -> None:
     root = logging.getLogger("cachestorm")
     before, root.handlers[:] = root.handlers[:], [handler]
     for old in before:
-        if isinstance(old, _FileLog):
+        if isinstance(old, FileLog):
             # one of a reload ago: what it could not write must not raise here
             with suppress(OSError):
                 old.close()

@@ -55,6 +55,11 @@ class CommandHooks:
             hook.tell(call)
 
 
+def _call_of(session: Session, plan: Plan, args: list[object]) -> Call:
+    space, user = session.cache.name, session.user.name
+    return Call(plan, args, space, session.id, session.address, user)
+
+
 def admit(session: Session, plan: Plan, args: list[object]) -> None:
     """Refuses what the user may not do, or a plugin refuses.
 
@@ -65,7 +70,7 @@ def admit(session: Session, plan: Plan, args: list[object]) -> None:
         check(session, plan, args)
     hooks = session.endpoint.hooks
     if hooks is not None:
-        call = Call(plan, args, session.cache.name, session.id, session.address)
+        call = _call_of(session, plan, args)
         hooks.ask(call)
         if hooks.after:
             session.call = call
@@ -80,7 +85,7 @@ def admit_guarded(session: Session, plan: Plan, args: list[object]) -> None:
     hooks = session.endpoint.hooks
     if hooks is None:
         return
-    call = Call(plan, args, session.cache.name, session.id, session.address)
+    call = _call_of(session, plan, args)
     transaction = session.transaction
     try:
         hooks.ask(call)
@@ -104,7 +109,7 @@ def answer_told(
     Raises:
         CacheStormError: what it is refused with.
     """
-    call = Call(plan, args, session.cache.name, session.id, session.address)
+    call = _call_of(session, plan, args)
     began_ns: i64 = perf_counter_ns()
     try:
         return session.answer_counted(plan, args)

@@ -32,6 +32,9 @@ from cachestorm_server.setting_kinds import (
 
 GROUP: Final = "cachestorm.plugins"
 
+# named like those that are installed, and imported only if the file has a section for them
+SHIPPED: Final = {"audit": EntryPoint("audit", "cachestorm_server.audit:Audit", GROUP)}
+
 _OF_ALL: Final = {
     ENABLED: Spec(SWITCH, "whether the plugin is used"),
     PATH: Spec(FILE, "its class, as package.module:Class, if it is not installed as a plugin"),
@@ -46,8 +49,8 @@ _KINDS: Final[dict[object, Kind]] = {
 
 
 def installed() -> dict[str, EntryPoint]:
-    """The plugins that are installed, by name."""
-    return {each.name: each for each in entry_points(group=GROUP)}
+    """The plugins that are installed, by name; those that come with the server first."""
+    return SHIPPED | {each.name: each for each in entry_points(group=GROUP)}
 
 
 def found(name: str, path: str) -> PluginConfig:

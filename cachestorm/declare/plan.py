@@ -23,7 +23,7 @@ from cachestorm.codec import text_of, to_wire
 from cachestorm.declare.binder import Binder
 from cachestorm.declare.bound import Bound, Slots
 from cachestorm.declare.declaration import STRAY_IS_ARITY, STRAY_IS_NOTHING, Declaration
-from cachestorm.declare.facts import arity_of, most_argv_of
+from cachestorm.declare.facts import arity_of, categories_of, most_argv_of
 from cachestorm.declare.kinds import AS_GIVEN, KEY, FoundKey, FoundName, Key
 from cachestorm.declare.matchers import stray_error
 from cachestorm.declare.parameters import NO_SLOT, Parameters
@@ -145,6 +145,10 @@ class Plan:
         """
         if self.declaration.connection:
             raise NeedsConnectionError(self._command)
+
+    def categories(self) -> list[str]:
+        """The categories of the command, for ACL and plugins."""
+        return categories_of(self.declaration)
 
     def keys(self, argv: list[object]) -> list[FoundKey]:
         """The keys among the words in declared order, and how each is accessed.
