@@ -25,8 +25,9 @@ class CacheStormCache(BaseCache):  # type: ignore[misc]
     """cachelib's interface, and tags.
 
     Args:
-        location: `memory://name` for a store in this process; `redis://`, `rediss://` or
-            `unix://` for one on a server.
+        location: `memory://name` for a store in this process; `local://name` for one that the
+            processes of this machine share; `redis://`, `rediss://` or `unix://` for one on a
+            server.
         default_timeout: seconds, or a timedelta; 0 is for ever.
         ignore_delete_many_errors: as in cachelib.
         key_prefix: what keys and tags begin with, so that others may share the store.

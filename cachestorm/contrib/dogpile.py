@@ -44,7 +44,8 @@ class CacheStormBackend(BytesBackend):  # type: ignore[misc]
     """dogpile.cache's interface to a store.
 
     Args:
-        arguments: `location` (`memory://name` or the address of a server), `ttl` (seconds
+        arguments: `location` (`memory://name`, `local://name` for what the processes of this
+            machine share, or the address of a server), `ttl` (seconds
             after which the store forgets a value, None for never), `lock_ttl` (seconds after
             which a lock ends by itself, 30), `tags` (a function that returns the tags of a
             key), `secrets` (for a server), `ignore_errors`, and `options`: a dict of settings

@@ -9,8 +9,9 @@
 
     cache.invalidate_tags("posts")
 
-1. CACHE_LOCATION is `memory://name` (by default `memory://default`) or the address of a server;
-   CACHE_OPTIONS has the settings of `Cache` or of redis-py's connections, and `serializer`.
+1. CACHE_LOCATION is `memory://name` (by default `memory://default`), `local://name` for what
+   the processes of this machine share, or the address of a server; CACHE_OPTIONS has the
+   settings of `Cache` or of redis-py's connections, and `serializer`.
 2. What is on a server is signed by the application's SECRET_KEY.
 """
 

@@ -5,32 +5,39 @@ Called by the backends, which say what their framework calls these.
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from cachestorm.cache import Cache
 from cachestorm.contrib.memory_store import STORES, MemoryStore
 from cachestorm.contrib.serializers import SignedValues, serializer_of
 from cachestorm.errors import ConfigError
-from cachestorm.remote.address import SCHEMES, Address, connection_options
+from cachestorm.remote.address import (
+    LOCAL,
+    SCHEMES,
+    Address,
+    cache_settings,
+    connection_options,
+)
 
 if TYPE_CHECKING:
     from cachestorm.remote.remote_cache import RemoteCache
 
 MEMORY = "memory"
+ADDRESSES = (
+    "memory://name for a cache in this process, local://name for one that the processes of "
+    "this machine share, or redis://, rediss:// or unix:// for one on a server"
+)
 
 
 @dataclass(frozen=True)
 class Place:
-    """A cache in this process, or on a server.
+    """A cache in this process, or elsewhere.
 
     Attributes:
-        name: of the store in this process; None for one on a server.
-        settings: of the `Cache` in this process.
-        address: of the server; None for a store in this process.
+        name: of the store in this process; None for one elsewhere.
+        settings: of the `Cache`, in this process or of `local://`.
+        address: of the server, or of `local://`; None for a store in this process.
     """
 
     name: str | None
@@ -44,24 +51,36 @@ class Place:
         """Checks an address and its options.
 
         Args:
-            location: `memory://name`, or a name alone, for this process; `redis://`,
-                `rediss://` or `unix://` for a server.
-            options: settings of `Cache`, or of redis-py's connections.
+            location: `memory://name`, or a name alone, for this process; `local://name` for
+                the processes of this machine; `redis://`, `rediss://` or `unix://` for a
+                server.
+            options: settings of `Cache`, or of redis-py's connections; for `local://` both,
+                and `linger`.
             others: what else the framework lets its user write, for the message.
 
         Raises:
             ConfigError: for what is wrong with them.
         """
         scheme, separator, name = location.partition("://")
+        if not separator and (":" in location or "/" in location):
+            # a typing error must not become a cache of one process
+            raise ConfigError(
+                f"the location {location.rpartition('@')[2]!r} is neither a name nor an "
+                f"address: use {ADDRESSES}"
+            )
         if not separator or scheme == MEMORY:
             name = (name if separator else location) or "default"
             _refuse_unknown(options, cache_settings(), f"memory://{name}", others)
             return cls(name, dict(options), None)
+        if scheme == LOCAL:
+            connection_options()  # which says what is to be installed
+            from cachestorm.remote.local import local_options
+
+            _refuse_unknown(options, local_options(), location, others)
+            settings = {each: options[each] for each in cache_settings() & options.keys()}
+            return cls(None, settings, Address.read(location, options))
         if scheme not in SCHEMES:
-            raise ConfigError(
-                f"the location begins with {scheme}://: use memory://name for a cache in "
-                "this process, or redis://, rediss:// or unix:// for one on a server"
-            )
+            raise ConfigError(f"the location begins with {scheme}://: use {ADDRESSES}")
         address = Address.parse(location)
         _refuse_unknown(options, connection_options(), address.shown, others)
         return cls(None, {}, Address.parse(location, options))
@@ -106,10 +125,3 @@ def _refuse_unknown(
             f"{shown} has no option {', '.join(map(repr, unknown))}: use "
             f"{', '.join(sorted(known | set(others)))}"
         )
-
-
-@lru_cache(maxsize=1)
-def cache_settings() -> frozenset[str]:
-    """The parameters of `Cache`."""
-    # of the class: a compiled constructor takes anything, as far as it says itself
-    return frozenset(inspect.signature(Cache).parameters)

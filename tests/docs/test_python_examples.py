@@ -5,9 +5,11 @@ from __future__ import annotations
 import ast
 import io
 import tokenize
+from collections.abc import Iterator
 
 import pytest
 from fenced_blocks import Block, Page, pages_with
+from shared_owners import owners_folder
 
 Names = dict[str, object]
 
@@ -45,6 +47,14 @@ def run(page: Page, block: Block, names: Names) -> int:
             code = compile(ast.Module([statement], []), page.name, "exec", dont_inherit=True)
             exec(code, names)
     return compared
+
+
+@pytest.fixture(autouse=True)
+def _runtime_folder(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Has `local://` begin with no owner, and leave none."""
+    with owners_folder() as folder:
+        monkeypatch.setenv("XDG_RUNTIME_DIR", str(folder))
+        yield
 
 
 @pytest.mark.parametrize("page", pages_with("python"), ids=lambda page: page.name)

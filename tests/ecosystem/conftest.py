@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 from processes import environment, running
+from shared_owners import owners_folder
 
 START = "import sys; from cachestorm_cli.app import main; sys.exit(main())"
 SERVE = [sys.executable, "-c", START, "serve", "--port", "0", "--no-http"]
@@ -30,3 +31,16 @@ def port() -> Iterator[int]:
 def url(port: int) -> str:
     """Of the server, as clients take it."""
     return f"redis://127.0.0.1:{port}/0"
+
+
+@pytest.fixture(scope="session")
+def _runtime_folder() -> Iterator[str]:
+    with owners_folder() as folder:
+        yield str(folder)
+
+
+@pytest.fixture
+def local(_runtime_folder: str, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Of what the processes of a machine share, as backends take it."""
+    monkeypatch.setenv("XDG_RUNTIME_DIR", _runtime_folder)
+    return "local://tests"

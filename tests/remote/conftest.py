@@ -12,7 +12,8 @@ import pytest
 for folder in ("server", "remote"):
     sys.path.insert(0, str(Path(__file__).parents[1] / folder))
 
-from caches import PLACES, WITH_TAGS, cache_at, owners_folder  # noqa: E402
+from caches import PLACES, WITH_TAGS, cache_at  # noqa: E402
+from shared_owners import owners_folder  # noqa: E402
 
 
 @pytest.fixture(scope="session")

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from caches import kill_owner
+from shared_owners import kill_owner
 from workers import NAME, PATIENCE_S, Worker, asked, is_alive, until
 
 from cachestorm import connect

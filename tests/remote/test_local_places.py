@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from caches import kill_owner
+from shared_owners import kill_owner
 from workers import NAME, asked
 
 from cachestorm import connect

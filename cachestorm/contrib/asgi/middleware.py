@@ -36,6 +36,7 @@ from cachestorm.contrib.asgi.responses import (
     Terms,
     selection,
 )
+from cachestorm.errors import ConfigError
 from cachestorm.loading import LoadContext
 from cachestorm.markers import MISSING
 
@@ -65,6 +66,9 @@ class CacheMiddleware:
         tag_headers: headers of the response whose words are tags; they are not sent on.
         prefix: what the keys begin with.
         max_stale: seconds for which stale responses are kept at most, whatever they say.
+
+    Raises:
+        ConfigError: for a cache that is elsewhere, or none.
     """
 
     def __init__(
@@ -77,6 +81,11 @@ class CacheMiddleware:
         prefix: str = "http:",
         max_stale: float = 86_400,
     ) -> None:
+        if not isinstance(cache, Cache):
+            raise ConfigError(
+                "responses are kept in this process: give CacheMiddleware a Cache, such as "
+                f"Cache(max_memory='256mb'), not a {type(cache).__name__}"
+            )
         self._app = app
         self._cache = cache
         self._prefix = prefix

@@ -11,9 +11,10 @@ from typing import Any
 
 from django.conf import settings
 
-from cachestorm.contrib.places import MEMORY, Place, cache_settings
+from cachestorm.contrib.places import MEMORY, Place
 from cachestorm.contrib.serializers import Serializer, serializer_of
 from cachestorm.errors import ConfigError
+from cachestorm.remote.address import cache_settings
 
 # what OPTIONS has beside the settings of a cache or a connection; BaseCache reads the first two
 OTHERS = ("MAX_ENTRIES", "CULL_FREQUENCY", "serializer", "IGNORE_ERRORS")

@@ -47,6 +47,19 @@ class TestInMemoryByCachelib(_All):
         return CacheStormCache(f"memory://{secrets.token_hex(4)}", *args, **kwargs)
 
 
+class TestSharedByCachelib(_All):
+    """Shared by the processes of a machine."""
+
+    @pytest.fixture(autouse=True)
+    def _at(self, local: str) -> None:
+        self.url = local
+
+    def cache_factory(self, *args: Any, **kwargs: Any) -> CacheStormCache:
+        cache = CacheStormCache(self.url, *args, secrets=["of the tests"], **kwargs)
+        cache.clear()
+        return cache
+
+
 class TestOnOurServerByCachelib(_All):
     """On a server."""
 

@@ -36,12 +36,12 @@ def _tables() -> None:
     call_command("migrate", verbosity=0)
 
 
-@pytest.fixture(params=["memory", "server"])
+@pytest.fixture(params=["memory", "local", "server"])
 def cache(request: pytest.FixtureRequest) -> Iterator[CacheStormCache]:
-    """In memory, and on our server."""
+    """In memory, shared by the processes of a machine, and on our server."""
     location = "memory://tests"
-    if request.param == "server":
-        location = request.getfixturevalue("url")
+    if request.param != "memory":
+        location = request.getfixturevalue("url" if request.param == "server" else "local")
     made = CacheStormCache(location, {})
     made.clear()
     yield made
@@ -75,7 +75,7 @@ def test_tags_delete_all_keys_that_have_them_in_all_versions(cache: CacheStormCa
 
 
 def test_aliases_with_a_key_prefix_have_tags_of_their_own(cache: CacheStormCache) -> None:
-    location = "memory://tests" if cache._far is None else cache._far.address.url
+    location = "memory://tests" if cache._far is None else cache._far.address.shown
     other = CacheStormCache(location, {"KEY_PREFIX": "other"})
     cache.set("k", 1, tags=["t"])
     other.set("k", 2, tags=["t"])
@@ -217,6 +217,13 @@ def test_errors_of_the_server_are_raised_unless_they_are_to_be_ignored() -> None
     ("location", "options", "wrong"),
     [
         ("http://host", {}, "http://"),
+        ("loca://a", {}, "local://name for one that the processes"),
+        ("localhost:6380", {}, "redis://, rediss:// or unix:// for one on a server"),
+        ("redis:/:secret@host", {}, "'host' is neither a name nor an address"),
+        ("local://", {}, "use local://name"),
+        ("local://a", {"max_memroy": "1mb"}, "max_memroy"),
+        ("local://a", {"linger": "soon"}, "linger"),
+        ("local://a", {"max_memory": "lots"}, "lots"),
         ("redis://host:port/0", {}, "port"),
         ("redis://host/zero", {}, "database"),
         ("unix://", {}, "path"),
@@ -229,14 +236,14 @@ def test_errors_of_the_server_are_raised_unless_they_are_to_be_ignored() -> None
     ],
 )
 def test_a_wrong_entry_of_caches_is_refused(
-    location: str, options: dict[str, Any], wrong: str
+    location: str, options: dict[str, Any], wrong: str, local: str
 ) -> None:
     entry = {"BACKEND": BACKEND, "LOCATION": location, "OPTIONS": options}
     with pytest.raises(ImproperlyConfigured, match=wrong):
         CacheStormCache(location, {"OPTIONS": options})
     with override_settings(CACHES={"default": entry}):
         found = check_caches()
-        if "max_memory" in options or "policy" in options:
+        if location.startswith("memory://") and {"max_memory", "policy"} & options.keys():
             # what `Cache` itself refuses, is known when it is made
             return
         assert [error.id for error in found] == ["cachestorm.E001"]

@@ -56,3 +56,15 @@ def test_django_finds_no_fault_with_the_cache_on_our_server(
     ran, skipped = run(suite, f"redis://127.0.0.1:{port}")
     assert ran >= count
     assert skipped == culling
+
+
+@pytest.mark.parametrize(
+    ("suite", "count", "culling"),
+    [("cache", 54, 3), ("async", 54, 3), ("sessions-cache", 70, 0)],
+)
+def test_django_finds_no_fault_with_the_cache_that_processes_share(
+    suite: str, count: int, culling: int, local: str
+) -> None:
+    ran, skipped = run(suite, local)
+    assert ran >= count
+    assert skipped == culling

@@ -57,3 +57,19 @@ class TestSerializerOnOurServer(  # type: ignore[misc]
     fixtures._GenericSerializerTestSuite, InMemory, fixtures._GenericBackendTestSuite
 ):
     """Other serializers than pickle, on a server."""
+
+
+@pytest.fixture
+def shared(request: pytest.FixtureRequest, local: str) -> None:
+    """Points a test to what the processes of a machine share."""
+    request.cls.config_args = {"arguments": {"location": local, "secrets": ["of the tests"]}}
+
+
+@pytest.mark.usefixtures("shared")
+class TestBackendShared(InMemory, fixtures._GenericBackendTestSuite):  # type: ignore[misc]
+    """The interface of backends, shared."""
+
+
+@pytest.mark.usefixtures("shared")
+class TestMutexShared(InMemory, fixtures._GenericMutexTestSuite):  # type: ignore[misc]
+    """Its locks, shared."""

@@ -8,8 +8,9 @@ import pytest
 from fastapi import Depends, FastAPI, Request, Response
 from fastapi.testclient import TestClient
 
-from cachestorm import Cache, ManualClock
+from cachestorm import Cache, ManualClock, connect
 from cachestorm.contrib.fastapi import CacheMiddleware, add_tags, cache_of, cached
+from cachestorm.errors import ConfigError
 
 
 class Shop:
@@ -93,3 +94,9 @@ def test_a_view_may_add_tags_by_what_it_finds() -> None:
 
     shop.client.get("/found")
     assert shop.cache.invalidate("author:3") == 1
+
+
+@pytest.mark.parametrize("given", ["redis://127.0.0.1", connect("redis://127.0.0.1")])
+def test_a_cache_that_is_elsewhere_is_refused(given: Any) -> None:
+    with pytest.raises(ConfigError, match="kept in this process: give CacheMiddleware a Cache"):
+        CacheMiddleware(FastAPI(), given)
