@@ -156,7 +156,7 @@ def local_address(url: str, options: Mapping[str, Any]) -> Address:
     given = dict(options)
     linger = given.pop("linger", None)
     linger_s = LINGER_S if linger is None else _seconds(linger)
-    settings = {each: given.pop(each) for each in cache_settings() if each in given}
+    settings = {each: given.pop(each) for each in sorted(cache_settings() & given.keys())}
     _check_settings(url, settings)
     owner = Owner(url.removeprefix(f"{LOCAL}://"), linger_s, settings)
     plain = Address.parse(f"unix://{quote(owner.path)}", given)

@@ -10,6 +10,8 @@ and would go with it.
    several who start one at once, one does.
 3. An owner is nobody's child, so that nobody has to wait for its end.
 4. What an owner has to say goes to a log beside its socket, which each start empties.
+5. Who starts an owner leaves its settings in the file of the lock. Who asks for others later is
+   told in the log that they do not count.
 """
 
 from __future__ import annotations
@@ -119,8 +121,10 @@ class Owner:
         """
         # the system may have cleared it away meanwhile
         _make_private(self._folder)
-        with self._locked():
+        with self._locked() as lock:
             if not self._is_there():
+                os.ftruncate(lock, 0)
+                os.pwrite(lock, json.dumps(self._settings).encode(), 0)
                 self._start()
 
     def is_gone(self, pid: int | None) -> bool:
@@ -166,8 +170,32 @@ class Owner:
                 self.pid,
                 pid,
             )
+        if self.pid is None or pid != self.pid:
+            self._tell_of_settings()
         self.pid = pid
         return pid
+
+    def _tell_of_settings(self) -> None:
+        try:
+            with open(self._lock_path, encoding="utf-8") as file:
+                counting = json.load(file)
+            differing = {
+                name: (counting.get(name), value)
+                for name, value in json.loads(json.dumps(self._settings)).items()
+                if counting.get(name) != value
+            }
+        except (OSError, ValueError, AttributeError):
+            # somebody else has cleared it away, or written it
+            return
+        for name, (theirs, ours) in differing.items():
+            logger.warning(
+                "local://%s: %s=%r does not count: whoever started its owner gave %r; give all "
+                "the same",
+                self._name,
+                name,
+                ours,
+                theirs,
+            )
 
     def _is_there(self) -> bool:
         with socket.socket(socket.AF_UNIX) as probe:
@@ -181,7 +209,7 @@ class Owner:
         return True
 
     @contextmanager
-    def _locked(self) -> Iterator[None]:
+    def _locked(self) -> Iterator[int]:
         import fcntl
 
         held = os.open(self._lock_path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -199,7 +227,7 @@ class Owner:
                             f"{STARTS_WITHIN_S:g} seconds"
                         ) from None
                 time.sleep(_LOOK_S)
-            yield
+            yield held
         finally:
             _brief.discard(held)
             with suppress(OSError):

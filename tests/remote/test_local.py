@@ -66,6 +66,27 @@ def test_settings_are_those_of_the_one_that_starts_it(folder: Path) -> None:
         assert 0 < space.ttl("k") <= 60
 
 
+def test_settings_that_do_not_count_are_said(
+    folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    names = {"n": {"default_ttl": 60}}
+    with connect(NAME, max_entries=3, namespaces=names) as cache:
+        cache.set("k", 1)
+        for options in ({}, {"max_entries": 3}, {"namespaces": names}):
+            with connect(NAME, **options) as other:
+                other.get("k")
+        assert caplog.records == []
+        with connect(NAME, max_entries=4, policy="allkeys-lru") as other:
+            assert [other.get("k"), other.get("k")] == [1, 1]
+    assert [each.getMessage() for each in caplog.records] == [
+        f"{NAME}: {said}; give all the same"
+        for said in (
+            "max_entries=4 does not count: whoever started its owner gave 3",
+            "policy='allkeys-lru' does not count: whoever started its owner gave None",
+        )
+    ]
+
+
 # -- the end of an owner
 
 
