@@ -23,6 +23,7 @@ from cachestorm.operations.containers import (
     drawn_places,
     entry_of,
     hash_at,
+    is_whole,
     walk_start,
     walk_stop,
 )
@@ -148,14 +149,18 @@ class HashWalks(Edge):
             if entry is not None:
                 found = hash_at(space, entry)
                 length = i64(len(found))
-                place = walk_start(cursor, length, count)
-                stop = walk_stop(place, count, length)
+                start = walk_start(cursor, length, count)
+                stop = walk_stop(start, count, length)
+                place = start
                 while place > stop:
                     place -= 1
                     field = found.field_at(place)
                     if glob is None or matches(glob, bytes_of(field)):
                         fields.append(field)
                         values.append(found.value_at(place))
+                if is_whole(start, stop, length):
+                    fields.reverse()
+                    values.reverse()
         finally:
             self._leave()
         return stop, fields if novalues else dict(zip(fields, values))

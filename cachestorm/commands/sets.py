@@ -24,6 +24,7 @@ from cachestorm.operations.containers import (
     drawn,
     drawn_places,
     entry_of,
+    is_whole,
     set_at,
     settle,
     walk_start,
@@ -322,13 +323,16 @@ class Sets(SetAlgebra):
             if entry is not None:
                 found = set_at(space, entry)
                 length = i64(len(found))
-                place = walk_start(cursor, length, count)
-                stop = walk_stop(place, count, length)
+                start = walk_start(cursor, length, count)
+                stop = walk_stop(start, count, length)
+                place = start
                 while place > stop:
                     place -= 1
                     member = found.member_at(place)
                     if glob is None or matches(glob, bytes_of(member)):
                         members.append(member)
+                if is_whole(start, stop, length):
+                    members.reverse()
         finally:
             self._leave()
         return stop, members

@@ -27,6 +27,7 @@ from cachestorm.operations.containers import (
     drawn,
     drawn_places,
     entry_of,
+    is_whole,
     sorted_set_at,
     walk_start,
     walk_stop,
@@ -403,7 +404,8 @@ class SortedSets(SortedSetRanges, SortedSetAlgebra, SortedSetPops):
             noscores: members instead of pairs of member and score.
 
         Returns:
-            The next cursor, 0 at the end; and what was found, in no order.
+            The next cursor, 0 at the end; and what was found: by rank in a set of up to 128
+            members, in no order in a larger one.
         """
         cursor = exact_int(cursor)
         count = exact_int(count)
@@ -417,11 +419,14 @@ class SortedSets(SortedSetRanges, SortedSetAlgebra, SortedSetPops):
             if entry is not None:
                 found = sorted_set_at(space, entry)
                 length = i64(len(found))
-                place = walk_start(cursor, length, count)
-                stop = walk_stop(place, count, length)
-                while place > stop:
-                    place -= 1
-                    row = found.row_at(place)
+                start = walk_start(cursor, length, count)
+                stop = walk_stop(start, count, length)
+                if is_whole(start, stop, length):
+                    step = found.slice(0, length)
+                else:
+                    step = found.some(stop, start)
+                    step.reverse()
+                for row in step:
                     if glob is None or matches(glob, bytes_of(member_of(row))):
                         rows.append(row)
         finally:

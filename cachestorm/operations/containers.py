@@ -189,6 +189,11 @@ def walk_stop(start: i64, count: int, length: i64) -> i64:
     return start - count
 
 
+def is_whole(start: i64, stop: i64, length: i64) -> bool:
+    """Whether that step gives all there is of a short container, which Redis gives in order."""
+    return stop == 0 and start == length and length <= SHORT
+
+
 def folded(index: int, length: i64) -> i64:
     """An index that may count from the end (-1 is the last) as one from the beginning.
 

@@ -178,3 +178,14 @@ def test_a_long_sorted_set_is_like_a_short_one() -> None:
     assert cache.zremrangebyrank("z", 0, 3999) == 4000
     assert [score for _, score in cache.zpopmin("z")] == [4000.0]
     cache._check()
+
+
+def test_a_scan_of_a_short_collection_is_in_the_order_of_redis() -> None:
+    cache = Cache()
+    cache.hset("h", mapping={"b": 1, "a": 2, "c": 3})
+    cache.zadd("z", {"c": 3, "b": 2, "a": 2, "d": 1})
+    cache.sadd("s", "b", "a", "c")
+    assert list(cache.hscan("h")[1]) == ["b", "a", "c"]
+    assert cache.hscan("h", novalues=True) == (0, ["b", "a", "c"])
+    assert cache.zscan("z", noscores=True, count=1) == (0, ["d", "a", "b", "c"])
+    assert cache.sscan("s", count=1) == (0, ["b", "a", "c"])
