@@ -30,6 +30,7 @@ from cachestorm.errors import CacheStormError, ConfigError
 from cachestorm.operations.lifetimes import milliseconds_of
 from cachestorm.remote.address import LOCAL, Address, cache_settings, connection_options
 from cachestorm.remote.owners import NOBODY, Owner
+from cachestorm.remote.refusals import UnreachableError
 
 LINGER_S: Final = 60.0
 # how many owners may die during one command
@@ -62,6 +63,13 @@ class LocalConnection(redis.connection.UnixDomainSocketConnection):
             made.close()
             raise
         return made
+
+    def _error_message(self, exception: BaseException) -> str:
+        # redis-py would put its own words around what says it all
+        if isinstance(exception, UnreachableError):
+            return str(exception)
+        said: str = super()._error_message(exception)  # type: ignore[no-untyped-call]
+        return said
 
     def send_packed_command(self, *args: Any, **options: Any) -> None:
         """See redis-py.
@@ -105,12 +113,18 @@ class AsyncLocalConnection(redis.asyncio.connection.UnixDomainSocketConnection):
         """See redis-py. Checks who answers, before anything is said.
 
         Raises:
-            PermissionError: if it is a process of another user.
+            UnreachableError: if it is a process of another user.
         """
         writer = self._writer
         if writer is not None:
             self._owner_pid = self._owner.attached(writer.get_extra_info("socket"))
         await super().on_connect()
+
+    def _error_message(self, exception: BaseException) -> str:
+        # redis-py would put its own words around what says it all
+        if isinstance(exception, UnreachableError):
+            return str(exception)
+        return str(super()._error_message(exception))
 
     async def send_packed_command(self, *args: Any, **options: Any) -> None:
         """See redis-py.

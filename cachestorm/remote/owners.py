@@ -157,11 +157,11 @@ class Owner:
         """Checks who answers, and says if the values have gone. Returns its process id.
 
         Raises:
-            PermissionError: if it is a process of another user.
+            UnreachableError: if it is a process of another user.
         """
         pid, uid = peer_of(peer)
         if uid != os.getuid():
-            raise PermissionError(f"{self.path} is answered by user {uid}, not by this one;")
+            raise UnreachableError(f"{self.path} is answered by user {uid}, not by this one")
         if self.pid is not None and pid != self.pid:
             logger.warning(
                 "local://%s: process %d, which held its values, is gone; process %s begins "
@@ -223,8 +223,8 @@ class Owner:
                 except BlockingIOError:
                     if time.monotonic() > deadline:
                         raise UnreachableError(
-                            f"local://{self._name}: somebody has held {self._lock_path} for "
-                            f"{STARTS_WITHIN_S:g} seconds"
+                            f"somebody has held {self._lock_path} for {STARTS_WITHIN_S:g} "
+                            "seconds"
                         ) from None
                 time.sleep(_LOOK_S)
             yield held
@@ -266,8 +266,8 @@ class Owner:
                     errors.seek(0)
                     reason = errors.read().decode("utf-8", "replace").strip()
                     raise UnreachableError(
-                        f"local://{self._name}: no owner could be started: "
-                        f"{reason.rpartition(chr(10))[2] or 'it did not begin in time'};"
+                        "no owner could be started: "
+                        f"{reason.rpartition(chr(10))[2] or 'it did not begin in time'}"
                     )
             logger.info("local://%s: started its owner", self._name)
         finally:
@@ -289,7 +289,7 @@ def _interpreter() -> str:
     beside = os.path.join(sys.exec_prefix, "bin", version)
     if not os.access(beside, os.X_OK):
         raise UnreachableError(
-            f"there is no {beside} to start an owner with: run a server, and use unix:///path;"
+            f"there is no {beside} to start an owner with: run a server, and use unix:///path"
         )
     return beside
 

@@ -6,16 +6,18 @@ import json
 from collections.abc import Callable
 from typing import Final
 
+from real_servers import HOST
+
 import cachestorm_server.connection  # declares HELLO
 import cachestorm_server.endpoint
 import cachestorm_server.session
-from cachestorm import Cache, CacheStormError, ManualClock
+from cachestorm import Cache, CacheStormError, ManualClock, connect
 from cachestorm.declare.registry import REGISTRY
 from cachestorm.declare.wire_values import to_json
 from cachestorm_server.json_commands import JsonCommands, read_document
 from cachestorm_server.settings import Settings
 
-PROTOCOLS: Final = ("in process", "resp2", "resp3", "http")
+PROTOCOLS: Final = ("in process", "resp2", "resp3", "http", "connect")
 
 
 class Protocol:
@@ -25,15 +27,17 @@ class Protocol:
     maps. RESP2 has no maps and no doubles; what is expected is flattened for it.
     """
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, cache: Cache, clock: ManualClock, port: int = 0) -> None:
         self.name = name
-        self.clock = ManualClock()
-        self.cache = Cache(clock=self.clock)
+        self.clock = clock
+        self.cache = cache
+        self._connected = connect(f"redis://{HOST}:{port}")
         runs: dict[str, Callable[[tuple[str, ...]], object]] = {
             "in process": self._in_process,
             "resp2": self._wire,
             "resp3": self._wire,
             "http": self._http,
+            "connect": self._connect,
         }
         self._run = runs[name]
         protocol = cachestorm_server.endpoint.Endpoint(self.cache, REGISTRY, Settings())
@@ -76,6 +80,29 @@ class Protocol:
         error = answer["error"]
         assert isinstance(error, dict)
         return f"-{error['code']} {error['message']}"
+
+    def _connect(self, argv: tuple[str, ...]) -> object:
+        raw = [arg.encode("utf-8", "surrogateescape") for arg in argv]
+        try:
+            return readable(self._connected._wire.send(*raw))
+        except CacheStormError as error:
+            return f"-{error.resp}"
+
+    def close(self) -> None:
+        """Closes what is connected."""
+        self._connected.close()
+
+
+def readable(reply: object) -> object:
+    """A reply of redis-py in the shape of JSON."""
+    match reply:
+        case bytes():
+            return reply.decode("utf-8", "surrogateescape")
+        case list() | set():
+            return [readable(item) for item in reply]
+        case dict():
+            return {readable(key): readable(value) for key, value in reply.items()}
+    return reply
 
 
 def parsed(data: bytes) -> tuple[object, bytes]:

@@ -30,6 +30,7 @@ def cache_at(place: str, request: pytest.FixtureRequest, **options: Any) -> Iter
         yield connect("memory://")
         return
     if place == "local":
+        pytest.importorskip("fcntl", reason="local:// is refused on this system")
         # one owner for all of these tests
         with connect("local://contract", **options) as cache:
             cache.flushall()

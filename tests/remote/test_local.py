@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import fcntl
 import logging
 import os
 import socket
@@ -18,6 +17,8 @@ from workers import NAME, PATIENCE_S, Worker, asked, is_alive, until
 
 from cachestorm import connect
 
+# there is none where there are no such sockets
+fcntl = pytest.importorskip("fcntl")
 pytestmark = pytest.mark.skipif(
     not hasattr(socket, "SO_PEERCRED"), reason="who answers is told by Linux"
 )
