@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import partial
+from heapq import nsmallest
 from typing import Final, cast
 
 from mypy_extensions import mypyc_attr, trait
@@ -134,8 +135,7 @@ class Namespaces(Edge):
             sizes = [(-int(space.used_bytes), space.name) for space in self._store.listed()]
         finally:
             self._leave()
-        sizes.sort()
-        return [name for _, name in sizes[:count]]
+        return [name for _, name in nsmallest(count, sizes)]
 
     def namespace_counts(self, names: list[str]) -> list[tuple[object, ...]]:
         """What some namespaces have counted, a row for each that there is.
