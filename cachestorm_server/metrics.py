@@ -31,13 +31,14 @@ from prometheus_client.core import (
     Metric,
 )
 from prometheus_client.process_collector import ProcessCollector
-from prometheus_client.registry import Collector, CollectorRegistry
+from prometheus_client.registry import Collector
 
 from cachestorm import COMPILED, __version__
 from cachestorm.cache import Cache
 from cachestorm.errors import NamespaceError
 from cachestorm.stats import StoreStats
 from cachestorm_server.endpoint import Endpoint
+from cachestorm_server.turns import Turn
 
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 PREFIX: Final = "cachestorm_"
@@ -123,20 +124,21 @@ class Metrics:
         await asyncio.sleep(0)
         rows = [Row._make(cast("Iterable[int]", row)) for row in cache.namespace_counts(names)]
         shown = self._others.joined(rows, stats)
-        registry = CollectorRegistry(auto_describe=False)
-        registry.register(_Families(self._families(stats, shown)))
-        await asyncio.sleep(0)
-        return generate_latest(registry)
+        turn = Turn()
+        pieces: list[bytes] = []
+        for family in self._families(stats, shown):
+            pieces.append(generate_latest(_Family(family)))
+            await turn.end_if_due()
+        return b"".join(pieces)
 
-    def _families(self, stats: StoreStats, shown: list[Row]) -> list[Metric]:
-        return [
-            *self._totals(stats),
-            *self._gauges(stats),
-            *_of_namespaces(shown),
-            *self._of_commands(),
-            *self._of_policies(shown),
-            *self._process.collect(),
-        ]
+    def _families(self, stats: StoreStats, shown: list[Row]) -> Iterator[Metric]:
+        """All metrics, each made when it is asked for."""
+        yield from self._totals(stats)
+        yield from self._gauges(stats)
+        yield from _of_namespaces(shown)
+        yield from self._of_commands()
+        yield from self._of_policies(shown)
+        yield from self._process.collect()
 
     def _totals(self, stats: StoreStats) -> Iterator[Metric]:
         endpoint = self._endpoint
@@ -360,17 +362,14 @@ def _since(former: int, count: int) -> int:
     return count - former if count >= former else count
 
 
-class _Families(Collector):
-    """What `prometheus_client` asks for the metrics of one scrape."""
+class _Family(Collector):
+    """What `prometheus_client` asks for one metric."""
 
-    def __init__(self, families: list[Metric]) -> None:
-        self._families = families
-
-    def describe(self) -> list[Metric]:
-        return []
+    def __init__(self, family: Metric) -> None:
+        self._family: Final = family
 
     def collect(self) -> Iterator[Metric]:
-        yield from self._families
+        yield self._family
 
 
 def _of_namespaces(shown: list[Row]) -> Iterator[Metric]:

@@ -1,4 +1,4 @@
-"""Turns: what a task does between two slices of a long command, and while there is a pause.
+"""Turns: what a task does between two slices of its work, and while there is a pause.
 
 Called by the HTTP endpoint; a RESP connection has no task, and does the same by callbacks.
 """
@@ -8,9 +8,31 @@ from __future__ import annotations
 import asyncio
 import time
 from functools import partial
+from typing import Final
 
 from cachestorm.operations.long_command import LongCommand
 from cachestorm_server.pause import Pause
+
+# how long a task may keep the loop from its other clients
+TURN_S: Final = 0.002
+
+
+class Turn:
+    """The time that a task has for its work until others are served.
+
+    Attributes:
+        length_s: how long that is.
+    """
+
+    def __init__(self, length_s: float = TURN_S) -> None:
+        self.length_s: Final = length_s
+        self._ends = time.perf_counter() + length_s
+
+    async def end_if_due(self) -> None:
+        """Serves others, and begins another turn, once this one has lasted long enough."""
+        if time.perf_counter() >= self._ends:
+            await asyncio.sleep(0)
+            self._ends = time.perf_counter() + self.length_s
 
 
 async def next_turn(command: LongCommand) -> None:

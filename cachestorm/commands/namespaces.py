@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import partial
+from heapq import nlargest
 from typing import Final, cast
 
 from mypy_extensions import mypyc_attr, trait
@@ -131,7 +132,17 @@ class Namespaces(Edge):
         """
         self._enter()
         try:
-            sizes = [(-int(space.used_bytes), space.name) for space in self._store.listed()]
+            spaces = self._store.listed()
+            # numbers alone at first: a tuple for each would have the garbage collected
+            largest = nlargest(count, [int(space.used_bytes) for space in spaces])
+            if not largest:
+                return []
+            least = largest[-1]
+            sizes = [
+                (-int(space.used_bytes), space.name)
+                for space in spaces
+                if space.used_bytes >= least
+            ]
         finally:
             self._leave()
         sizes.sort()

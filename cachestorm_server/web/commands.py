@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 from base64 import b64encode
-from time import perf_counter
 from typing import Final
 
 from aiohttp import web
@@ -29,11 +28,10 @@ from cachestorm_server.json_commands import (
 )
 from cachestorm_server.json_transactions import WATCH_S, Batch, JsonTransactions, read_batch
 from cachestorm_server.settings import COMMANDS_PATH
-from cachestorm_server.turns import end_of, next_turn
+from cachestorm_server.turns import Turn, end_of, next_turn
 from cachestorm_server.web.routes import Call, Parameter, Route, serves
 from cachestorm_server.web.wire import (
     LARGEST_ANSWER,
-    TURN_S,
     HttpError,
     body_of,
     client_of,
@@ -134,16 +132,14 @@ class Commands:
         _check_length(commands)
         answers: list[bytes] = []
         size = 0
-        turn_ends = perf_counter() + TURN_S
+        turn = Turn()
         for command in commands:
             if size > LARGEST_ANSWER:
                 answers.append(_NOT_RUN)
                 continue
             answers.append(dumped((await self.answer(command, namespace, request))[1]))
             size += len(answers[-1])
-            if perf_counter() > turn_ends:
-                await asyncio.sleep(0)
-                turn_ends = perf_counter() + TURN_S
+            await turn.end_if_due()
         return b"[" + b",".join(answers) + b"]"
 
     async def answer(

@@ -17,7 +17,6 @@ import json
 import logging
 from collections.abc import Awaitable, Callable
 from http import HTTPStatus
-from time import perf_counter
 from typing import Final
 
 from aiohttp import HttpVersion11, web
@@ -29,14 +28,13 @@ from cachestorm.errors import ArgumentError, CacheStormError
 from cachestorm.operations.long_command import LongCommand
 from cachestorm_server.acl.visitor import Visitor
 from cachestorm_server.json_commands import error_document
+from cachestorm_server.turns import Turn
 
 # how long a client may take to send a body
 BODY_WITHIN_S: Final = 30.0
 LONGEST_REASON: Final = 200
 # past this many bytes of answers the rest of a pipeline is not run
 LARGEST_ANSWER: Final = 16 * 1024 * 1024
-# how long a pipeline may keep the loop from its other clients
-TURN_S: Final = 0.002
 PROBLEM: Final = "application/problem+json"
 
 Answering = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
@@ -243,13 +241,11 @@ async def joined(documents: list[dict[str, object]]) -> bytes:
     """Answers as a list of JSON; others are served in between."""
     answers: list[bytes] = []
     size = 0
-    turn_ends = perf_counter() + TURN_S
+    turn = Turn()
     for document in documents:
         answers.append(NOT_SHOWN if size > LARGEST_ANSWER else dumped(document))
         size += len(answers[-1])
-        if perf_counter() > turn_ends:
-            await asyncio.sleep(0)
-            turn_ends = perf_counter() + TURN_S
+        await turn.end_if_due()
     return b"[" + b",".join(answers) + b"]"
 
 

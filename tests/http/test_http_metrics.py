@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 import shutil
@@ -15,6 +16,7 @@ from redis import Redis
 
 from cachestorm.stats import StoreStats
 from cachestorm_server.metrics import OTHERS, Others, Row
+from cachestorm_server.turns import Turn
 
 DEPLOY = Path(__file__).resolve().parents[2] / "deploy"
 NEEDS_PROMTOOL = pytest.mark.skipif(
@@ -161,6 +163,21 @@ def test_only_the_largest_namespaces_have_series_of_their_own(serve) -> None:
     found = samples(endpoint)
     names = {key[1][1]: value for key, value in found.items() if key[0] == "cachestorm_keys"}
     assert names == {"n4": 1, "n3": 1, OTHERS: 3}
+
+
+def test_clients_are_served_between_the_metrics_of_a_scrape(endpoint, monkeypatch) -> None:
+    monkeypatch.setattr("cachestorm_server.metrics.Turn", lambda: Turn(0.0))
+
+    async def scrape() -> tuple[bytes, int]:
+        turns = 0
+        asked = asyncio.ensure_future(endpoint.application.http._metrics.exposition())
+        while not asked.done():
+            await asyncio.sleep(0)
+            turns += 1
+        return await asked, turns
+
+    text, turns = asyncio.run(scrape())
+    assert turns > text.count(b"# TYPE ")
 
 
 class Look:

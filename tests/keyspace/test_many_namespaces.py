@@ -139,3 +139,12 @@ def test_what_was_flushed_since_gives_no_victim() -> None:
         views[n].set("new", n)
         assert cache.store_stats().keys == count
     cache._check()
+
+
+def test_the_largest_namespaces_come_by_size_then_by_name() -> None:
+    cache = Cache()
+    for name, size in (("small", 10), ("b", 500), ("a", 500), ("c", 500), ("large", 2000)):
+        cache.namespace(name).set("k", "x" * size)
+    assert cache.largest_namespaces(3) == ["large", "a", "b"]
+    assert cache.largest_namespaces(0) == []
+    assert cache.largest_namespaces() == ["large", "a", "b", "c", "small", "default"]
