@@ -71,6 +71,7 @@ class Replay:
         self._forms: Final = forms or Forms(None, False, None, None, False)
         self.completed: i64 = 0
         self._space: Keyspace = store.space(DEFAULT)
+        self._space.suspend_limits()
         # what a key that moves had: its kind and its value
         self._has_moved: bool = False
         self._kind: u8 = 0
@@ -118,6 +119,8 @@ class Replay:
                     space.set_idle(entry.key, idle)
         elif what == SPACE_IS:
             self._space = self._store.space(read_text(reader))
+            # what was evicted for a quota is recorded; to evict again would be a loss
+            self._space.suspend_limits()
         elif what == TAGS_ARE:
             entry = space.peek(read_text(reader))
             tags = read_texts(reader)
@@ -151,7 +154,9 @@ class Replay:
         elif what == FLUSHED:
             space.flush()
         elif what == SWAPPED:
-            space.swap(self._store.space(read_text(reader)))
+            other = self._store.space(read_text(reader))
+            other.suspend_limits()
+            space.swap(other)
         elif what == SETTINGS:
             ttl_ms = reader.count()
             space.configure(ttl_ms, reader.count())

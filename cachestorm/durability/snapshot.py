@@ -270,6 +270,8 @@ class Loading:
         store = self._store
         store.begin()
         try:
+            for space in store.spaces():
+                space.resume_limits()
             settle(store, store.clock.now_ms())
             if goes_on:
                 arm(store)

@@ -45,6 +45,14 @@ class Budget(Removals):
             or self.shared.recorder is not None
         )
 
+    def suspend_limits(self) -> None:
+        """Has what is written fit, whatever the limits, until `resume_limits`."""
+        self._has_room = True
+
+    def resume_limits(self) -> None:
+        """Ends `suspend_limits`. Nothing is evicted yet."""
+        self._has_room = False
+
     def _is_short_of(self, need: i64, new_entries: i64) -> bool:
         shared = self.shared
         return (

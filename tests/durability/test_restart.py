@@ -151,6 +151,23 @@ def test_one_field_of_a_large_hash_is_written_in_a_few_bytes(folder: Path) -> No
     cache.close()
 
 
+@pytest.mark.parametrize("first", ["a", "b"])
+def test_a_restart_evicts_nothing_for_a_quota(folder: Path, first: str) -> None:
+    cache = Cache(data_dir=folder)
+    space = cache.namespace("small")
+    space.mset({"a": b"x" * 200, "b": b"x" * 200, "c": b"x", first: b""})
+    cache.namespace("small", max_memory=cache._store.space("small").used_bytes)
+    second = "b" if first == "a" else "a"
+    # both at once need no room, the first of them alone does
+    space.mset({first: b"x" * 200, second: b""})
+    before = contents(cache)
+    assert sorted(space) == ["a", "b", "c"]
+    cache = reopened(cache, folder)
+    assert contents(cache) == before
+    cache._check()
+    cache.close()
+
+
 def test_a_directory_that_is_open_is_refused_and_said(folder: Path) -> None:
     cache = Cache(data_dir=folder)
     with pytest.raises(DurabilityError, match="is open in another cache"):
