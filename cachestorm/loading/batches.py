@@ -11,8 +11,9 @@ from collections.abc import Callable, Generator, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from cachestorm.loading.context import LoadContext, at_work, running
-from cachestorm.loading.engine import Course, Loading, Run, Start, Wait
+from cachestorm.loading.engine import Loading
 from cachestorm.loading.flight import FAILED, GATE, GIVEN_UP, LANDED, Flight
+from cachestorm.loading.leading import Course, ManyLoader, Run, Start, Wait
 from cachestorm.loading.options import Options
 from cachestorm.loading.waiters import Waiter
 from cachestorm.markers import MISSING
@@ -20,8 +21,6 @@ from cachestorm.operations.names import exact_key, many
 
 if TYPE_CHECKING:
     from cachestorm.cache import Cache
-
-ManyLoader = Callable[[list[str]], Any]
 
 
 def fetch_many(
@@ -62,14 +61,14 @@ def fetch_many(
         found.update((yield from _lead(loading, cache, flights, loader, options, blocks)))
     for name in others:
         value = yield from loading.fetch(
-            cache, name, _one(loader, name), options, waiter, blocks
+            cache, name, one(loader, name), options, waiter, blocks
         )
         if value is not MISSING:
             found[name] = value
     return {name: found[name] for name in names if name in found}
 
 
-def _one(loader: ManyLoader, key: str) -> Callable[[LoadContext], Any]:
+def one(loader: ManyLoader, key: str) -> Callable[[LoadContext], Any]:
     """A loader of one of the keys."""
 
     def load(context: LoadContext) -> Any:
@@ -110,8 +109,7 @@ def _lead(
         finally:
             running.set(outer)
             at_work.pop()
-        if not isinstance(given, Mapping):
-            raise TypeError(f"a loader of many keys gives a mapping, not {given!r}")
+        given = loading.checked_mapping(given)
         load_ms = (time.monotonic() - began_at) * 1000.0
         values = {}
         # what was lent to one of them was lent to all
@@ -124,7 +122,7 @@ def _lead(
             ended += 1
             if value is not MISSING:
                 values[flight.key] = value
-                loading._lend(flight.tags, options)
+                loading.lend(flight.tags, options)
         return values
     except BaseException as error:
         state = FAILED if isinstance(error, Exception) else GIVEN_UP

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from cachestorm.errors import ArgumentError
 from cachestorm.loading.context import running
 from cachestorm.loading.drivers import adapted, aload, aload_many, load, load_many
+from cachestorm.loading.engine import is_far
 from cachestorm.loading.options import Options, options_by_name, options_of
 from cachestorm.markers import MISSING, UNSET
 from cachestorm.operations.names import exact_key
@@ -46,7 +47,7 @@ async def aget_or_set(
     options: dict[str, Any],
 ) -> Any:
     """See `Face.aget_or_set`."""
-    if running.get() is None and _JUDGING.isdisjoint(options):
+    if running.get() is None and _JUDGING.isdisjoint(options) and not is_far(cache):
         found = cache.get(key, MISSING)
         if found is not MISSING:
             return found

@@ -15,9 +15,9 @@ from contextvars import copy_context
 from types import CodeType
 from typing import TYPE_CHECKING, Any, Final
 
-from cachestorm.loading.batches import fetch_many
 from cachestorm.loading.context import LoadContext, running
-from cachestorm.loading.engine import Course, Loader, Run, Start, Wait, loading_of
+from cachestorm.loading.engine import loading_of
+from cachestorm.loading.leading import Course, Loader, Run, Start, Wait
 from cachestorm.loading.options import Options
 from cachestorm.loading.waiters import ThreadWaiter, running_trio, task_waiter
 
@@ -56,7 +56,7 @@ def load_many(
 ) -> dict[str, Any]:
     """Loads many keys for a thread."""
     found: dict[str, Any] = run(
-        fetch_many(loading_of(cache), cache, keys, loader, options, ThreadWaiter, True)
+        loading_of(cache).fetch_many(cache, keys, loader, options, ThreadWaiter, True)
     )
     return _fresh(cache, found)
 
@@ -69,7 +69,7 @@ async def aload_many(
 ) -> dict[str, Any]:
     """Loads many keys for a task."""
     found: dict[str, Any] = await arun(
-        fetch_many(loading_of(cache), cache, keys, loader, options, task_waiter, False)
+        loading_of(cache).fetch_many(cache, keys, loader, options, task_waiter, False)
     )
     return _fresh(cache, found)
 

@@ -19,8 +19,7 @@ import os
 import time
 import weakref
 from _thread import get_ident
-from collections.abc import Callable, Generator
-from dataclasses import dataclass
+from collections.abc import Callable, Generator, Iterable
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from cachestorm.errors import OutOfMemoryError
@@ -38,56 +37,29 @@ from cachestorm.loading.flight import (
     end_wait,
     inside,
 )
-from cachestorm.loading.notes import NEVER, Note, tags_in
+from cachestorm.loading.leading import Course, Leading, Loader, ManyLoader, Run, Start, Wait
+from cachestorm.loading.notes import NEVER, Note
 from cachestorm.loading.options import LoadTimeoutError, Options
 from cachestorm.loading.records import Records
-from cachestorm.loading.waiters import Waiter, running_loop
+from cachestorm.loading.waiters import Waiter
 from cachestorm.markers import MISSING, UNSET
 from cachestorm.operations.lifetimes import deadline_of
-from cachestorm.operations.names import checked_tags
 from cachestorm.operations.string_values import kind_of
 
 if TYPE_CHECKING:
     from cachestorm.cache import Cache
 
-# how often those who wait look whether the flight can still end
-LOOK_S: Final = 0.5
 LANDING_TRIES: Final = 200
 
-Loader = Callable[[LoadContext], Any]
 
-
-@dataclass(frozen=True, slots=True)
-class Run:
-    """What a driver is to do: call, and await what is awaitable. Gives the result."""
-
-    call: Callable[[], Any]
-
-
-@dataclass(frozen=True, slots=True)
-class Wait:
-    """What a driver is to do: sleep. Gives whether the waiter was woken."""
-
-    waiter: Any
-    timeout_s: float | None
-
-
-@dataclass(frozen=True, slots=True)
-class Start:
-    """What a driver is to do: run a course beside the caller. Gives whether it could."""
-
-    course: Callable[[], Course]
-    # whether the caller waits for it
-    is_awaited: bool
-    # what it is about, and what is given up if it cannot be started
-    flight: Flight
-
-
-Course = Generator[Run | Wait | Start, Any, Any]
-
-
-class Loading(Records):
+class Loading(Records, Leading):
     """The loads of one namespace."""
+
+    # whether its process shares the keys with others: what makes a number unique then
+    scope: Final = ""
+
+    def accept(self, options: Options) -> None:
+        """Refuses options that it cannot keep its word on: none."""
 
     # -- one key
 
@@ -157,7 +129,7 @@ class Loading(Records):
                     # a load of many keys that did not find this one
                     fresh = True
                     continue
-                self._lend(flight.tags, options)
+                self.lend(flight.tags, options)
                 return flight.value
             if flight.state == FAILED:
                 served, value = self._from_note(key, options, failed=True)
@@ -214,21 +186,11 @@ class Loading(Records):
         soft = options.soft_timeout_s
         if soft is not None and self._from_note(flight.key, options, failed=True)[0]:
             patience = soft if patience is None else min(soft, patience)
-        while True:
-            left = None
-            if patience is not None:
-                left = began_at + patience - time.monotonic()
-                if left <= 0.0:
-                    return flight.state != FLYING
-            look = LOOK_S if flight.loop is not None and flight.thread != get_ident() else left
-            if left is not None and look is not None:
-                look = min(look, left)
-            if (yield Wait(waiter, look)):
-                return True
-            if flight.is_lost():
-                self._forget(flight)
-                flight.end(GIVEN_UP)
-                return True
+        return (yield from self.sit(flight, waiter, patience, began_at))
+
+    def close(self, flight: Flight) -> None:
+        """Forgets a flight."""
+        self._forget(flight)
 
     def _give_in(self, key: str, options: Options, began_at: float) -> Any:
         """What a caller gets when its timeout has passed: the stale value, or an error."""
@@ -289,18 +251,18 @@ class Loading(Records):
         try:
             value = yield Run(lambda: loader(context))
         except Exception as error:
-            self._left(context, outer)
+            self.left(context, outer)
             served, value = self._failed(flight, error, options)
             flight.end(FAILED, error=error)
             if served:
                 return value
             raise
         except BaseException as error:
-            self._left(context, outer)
+            self.left(context, outer)
             self._forget(flight)
             flight.end(GIVEN_UP, error=error)
             raise
-        self._left(context, outer)
+        self.left(context, outer)
         try:
             load_ms = (time.monotonic() - began_at) * 1000.0
             self.settle(cache, flight, value, options, context, load_ms)
@@ -310,21 +272,8 @@ class Loading(Records):
             flight.end(FAILED if isinstance(error, Exception) else GIVEN_UP, error=error)
             raise
         flight.end(LANDED, value)
-        self._lend(flight.tags, options)
+        self.lend(flight.tags, options)
         return value
-
-    def _left(self, context: LoadContext, outer: LoadContext | None) -> None:
-        """Notes that a loader has come to its end."""
-        if running.get() is context:
-            # else the garbage collector ends a task that was left, inside of something else
-            running.set(outer)
-        at_work.pop()
-
-    def take_lead(self, flight: Flight, blocks: bool) -> None:
-        """Notes who leads a flight: this thread, or a task of the loop that it runs."""
-        flight.thread = get_ident()
-        flight.is_blocking = blocks
-        flight.loop = None if blocks else running_loop()
 
     def settle(
         self,
@@ -336,17 +285,9 @@ class Loading(Records):
         load_ms: float,
     ) -> None:
         """Works out the tags of a value, and whether to keep it; then lands it."""
-        flight.tags = self._tags_of(value, options, context)
-        keep = context.keep and value is not MISSING
-        if keep and options.cache_if is not None:
-            keep = bool(options.cache_if(value))
+        flight.tags = self.tags_of(value, options, context)
+        keep = self.is_kept(value, options, context)
         self._land(cache, flight, value, keep, options, context, load_ms)
-
-    def _tags_of(self, value: Any, options: Options, context: LoadContext) -> tuple[str, ...]:
-        tags: list[str] = [*options.tags]
-        if options.tags_of is not None:
-            tags += checked_tags(options.tags_of(value))
-        return tags_in([*tags, *context.tags])
 
     def _land(
         self,
@@ -416,21 +357,30 @@ class Loading(Records):
 
     # -- tags for the load that this one is part of
 
-    def _lend(self, tags: tuple[str, ...], options: Options) -> None:
-        load = running.get()
-        if load is not None and load.home is self and tags and options.propagate:
-            load.lend(tags)
-
     def _lend_from(self, cache: Cache, key: str, options: Options) -> None:
         if running.get() is not None and options.propagate:
-            self._lend(tuple(cache.tags(key)), options)
+            self.lend(tuple(cache.tags(key)), options)
 
     def _lend_from_note(self, key: str, options: Options) -> None:
         if running.get() is not None:
             with GATE:
                 note = self.notes.get(key)
             if note is not None:
-                self._lend(note.tags, options)
+                self.lend(note.tags, options)
+
+    def fetch_many(
+        self,
+        cache: Cache,
+        keys: Iterable[str],
+        loader: ManyLoader,
+        options: Options,
+        waiter: Callable[[], Waiter],
+        blocks: bool,
+    ) -> Course:
+        """The values of many keys, those that are missing loaded by one call."""
+        from cachestorm.loading.batches import fetch_many
+
+        return (yield from fetch_many(self, cache, keys, loader, options, waiter, blocks))
 
     def forked(self) -> None:
         """In a child process: the flights of other threads will never end there."""
@@ -450,6 +400,10 @@ class Loading(Records):
 
 def loading_of(cache: Cache) -> Loading:
     """The loads of the namespace that a cache is a view of."""
+    own = getattr(cache, "loading", None)
+    if own is not None:
+        # a cache on a server has its own, of the same methods
+        return cast(Loading, own)
     store, name = cache._store, cache.name
     found = cast("Loading | None", store.loadings.get(name))
     if found is None:
@@ -457,6 +411,11 @@ def loading_of(cache: Cache) -> Loading:
             found = cast(Loading, store.loadings.setdefault(name, Loading(store, name)))
             _all.add(found)
     return found
+
+
+def is_far(cache: Cache) -> bool:
+    """Whether a cache is on a server, where a look takes a round trip."""
+    return getattr(cache, "loading", None) is not None
 
 
 _all: Final[weakref.WeakSet[Loading]] = weakref.WeakSet()

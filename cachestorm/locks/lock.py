@@ -15,11 +15,12 @@ import os
 import secrets
 import time
 from collections import deque
-from collections.abc import Generator
 from typing import TYPE_CHECKING, Any, Final
 
 from cachestorm.errors import CacheStormError
+from cachestorm.loading.drivers import arun, run
 from cachestorm.loading.flight import GATE
+from cachestorm.loading.leading import Course, Wait
 from cachestorm.loading.waiters import ThreadWaiter, Waiter, current_owner, task_waiter
 from cachestorm.markers import MISSING
 from cachestorm.operations.lifetimes import milliseconds_of, named_span
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from typing import Self
 
     from cachestorm.cache import Cache
+    from cachestorm.declare.kinds import Lifetime
 
 LOOK_S: Final = 0.05
 
@@ -67,7 +69,8 @@ class Lock:
         self._token: str | None = None
         self._owner: object = None
         self._depth = 0
-        self._queue: Final = (id(cache._store), cache.name, self.key)
+        # on a server there is no store: who waits through one connected cache is woken there
+        self._queue: Final = (id(getattr(cache, "_store", cache)), cache.name, self.key)
 
     # -- taking it
 
@@ -78,33 +81,14 @@ class Lock:
             blocking: wait for it.
             timeout: for how long at most; None for as long as it takes, 0 not at all.
         """
-        course = self._acquiring(blocking, timeout, ThreadWaiter)
-        try:
-            todo = next(course)
-            while True:
-                waiter, patience = todo
-                todo = course.send(waiter.wait(patience))
-        except StopIteration as end:
-            return bool(end.value)
-        finally:
-            course.close()
+        return bool(run(self._acquiring(blocking, timeout, ThreadWaiter)))
 
     async def aacquire(self, blocking: bool = True, timeout: object = None) -> bool:
         """As `acquire`, to be awaited by a task of asyncio or trio."""
-        course = self._acquiring(blocking, timeout, task_waiter)
-        try:
-            todo = next(course)
-            while True:
-                waiter, patience = todo
-                todo = course.send(await waiter.wait(patience))
-        except StopIteration as end:
-            return bool(end.value)
-        finally:
-            course.close()
+        return bool(await arun(self._acquiring(blocking, timeout, task_waiter)))
 
-    def _acquiring(
-        self, blocking: bool, timeout: object, waiter: Any
-    ) -> Generator[tuple[Any, float], bool, bool]:
+    def _acquiring(self, blocking: bool, timeout: object, waiter: Any) -> Course:
+        blocks = waiter is ThreadWaiter
         gives_up_at = None
         if not blocking:
             gives_up_at = 0.0
@@ -113,7 +97,7 @@ class Lock:
         has_waited = is_first = False
         try:
             while True:
-                if self._try():
+                if (yield from self._try(blocks)):
                     return True
                 left = math.inf if gives_up_at is None else gives_up_at - time.monotonic()
                 if left <= 0.0:
@@ -123,29 +107,53 @@ class Lock:
                 patience = self._line_up(waiting, is_first)
                 try:
                     # it may have been given back before the caller stood in the queue
-                    if self._try():
+                    if (yield from self._try(blocks)):
                         return True
-                    yield waiting, min(patience, left)
+                    yield Wait(waiting, min(patience, left))
                 finally:
                     is_first = self._step_out(waiting)
         finally:
             if has_waited:
                 self._wake_one()
 
-    def _try(self) -> bool:
+    def _try(self, blocks: bool) -> Course:
         me = current_owner()
-        if self._reentrant and self._depth and self._owner == me and self.owned():
-            self._depth += 1
-            return True
-        if self._depth and self.owned():
+        if self._depth and (yield from self._is_owned(blocks)):
+            if self._reentrant and self._owner == me:
+                self._depth += 1
+                return True
             return False
         token = secrets.token_hex(16)
-        if not self._cache.set(self.key, token, self._ttl, nx=True):
+        if not (yield from self._take(token, blocks)):
             return False
         self._token = token
         self._owner = me
         self._depth = 1
         return True
+
+    # -- what is done to the key; where that takes time, a driver does it
+
+    def _take(self, token: str, blocks: bool) -> Course:
+        """Sets the key, if it is free. Returns whether it was."""
+        return self._cache.set(self.key, token, self._ttl, nx=True)
+        yield
+
+    def _is_owned(self, blocks: bool) -> Course:
+        """Whether the key holds the token."""
+        return self._token is not None and self._text() == self._token
+        yield
+
+    def _prolong(self, span: Lifetime, blocks: bool) -> Course:
+        """Gives the key another time to live. Returns whether it held the token."""
+        with self._cache.transaction():
+            return self.owned() and self._cache.expire(self.key, span)
+        yield
+
+    def _give_back(self, blocks: bool) -> Course:
+        """Deletes the key. Returns whether it held the token."""
+        with self._cache.transaction():
+            return self.owned() and self._cache.delete(self.key) == 1
+        yield
 
     def _line_up(self, waiter: Waiter, is_first: bool) -> float:
         """Enters the queue, at its end or in front. Returns for how long to wait there."""
@@ -183,7 +191,7 @@ class Lock:
 
     def owned(self) -> bool:
         """Whether it was taken through this object and is still held."""
-        return self._token is not None and self._text() == self._token
+        return bool(run(self._is_owned(True)))
 
     def locked(self) -> bool:
         """Whether anybody holds it."""
@@ -199,11 +207,15 @@ class Lock:
         Raises:
             LockError: if it is not held any more.
         """
-        span = named_span(ttl, "ttl")
-        with self._cache.transaction():
-            if not self.owned():
-                raise LockError(f"lock {self.key!r} is not held by this owner any more")
-            self._cache.expire(self.key, span)
+        run(self._extending(ttl, True))
+
+    async def aextend(self, ttl: object) -> None:
+        """As `extend`, to be awaited."""
+        await arun(self._extending(ttl, False))
+
+    def _extending(self, ttl: object, blocks: bool) -> Course:
+        if not (yield from self._prolong(named_span(ttl, "ttl"), blocks)):
+            raise self._lost()
 
     def release(self) -> None:
         """Gives it back.
@@ -211,16 +223,24 @@ class Lock:
         Raises:
             LockError: if it is not held any more; who holds it now keeps it.
         """
-        if self._depth > 1 and self.owned():
+        run(self._releasing(True))
+
+    async def arelease(self) -> None:
+        """As `release`, to be awaited."""
+        await arun(self._releasing(False))
+
+    def _releasing(self, blocks: bool) -> Course:
+        if self._depth > 1 and (yield from self._is_owned(blocks)):
             self._depth -= 1
             return
-        with self._cache.transaction():
-            if not self.owned():
-                self._token, self._depth = None, 0
-                raise LockError(f"lock {self.key!r} is not held by this owner any more")
-            self._cache.delete(self.key)
-            self._token, self._owner, self._depth = None, None, 0
+        was_held = yield from self._give_back(blocks)
+        self._token, self._owner, self._depth = None, None, 0
+        if not was_held:
+            raise self._lost()
         self._wake_one()
+
+    def _lost(self) -> LockError:
+        return LockError(f"lock {self.key!r} is not held by this owner any more")
 
     def __enter__(self) -> Self:
         self.acquire()
@@ -244,7 +264,7 @@ class Lock:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self.release()
+        await self.arelease()
 
     def __repr__(self) -> str:
         state = "held here" if self.owned() else "held" if self.locked() else "free"

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from cachestorm.loading.context import LoadContext, at_work, running
 from cachestorm.loading.drivers import aload, load
-from cachestorm.loading.engine import loading_of
+from cachestorm.loading.engine import is_far, loading_of
 from cachestorm.loading.options import Options, options_by_name
 from cachestorm.markers import MISSING, UNSET
 from cachestorm.memoizing.keys import Index, culprit, shortened
@@ -146,6 +146,7 @@ class Memo:
                 self._tags_from = tags_from(templates)
                 tags = ()
         self._options: Final[Options] = options_by_name(ttl, tags, options)
+        loading_of(cache).accept(self._options)
         if isinstance(ignore, str):
             raise TypeError(f"ignore is an iterable: write [{ignore!r}], not {ignore!r}")
         ignored = set(ignore)
@@ -232,7 +233,10 @@ class Memo:
             "await_": "await " if self._is_async else "",
             "cells": ", ".join(cells),
         }
-        text = (_SLOW if self._options.judges_hits else _HIT).format(**parts)
+        # a task must not block on a cache that is elsewhere
+        awaits = self._is_async and is_far(self._cache)
+        is_slow = awaits or self._options.judges_hits
+        text = (_SLOW if is_slow else _HIT).format(**parts)
         made = _MADE.format(function=text.strip().replace("\n", "\n    "), **parts)
         scope: dict[str, Any] = {}
         exec(compile(made, f"<memoized {self._index.name}>", "exec"), scope)

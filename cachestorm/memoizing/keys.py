@@ -105,11 +105,15 @@ class Index:
     def key_of(self, values: Iterable[Any], places: Places) -> str:
         """The key of a call without a template."""
         parts = [spelled(value, self._typed) for value in values]
-        text = (
-            f"{next(_numbers)}#" if None in parts else ", ".join(part or "" for part in parts)
-        )
-        whose = "" if places is self.places else f"{places.number}#"
+        text = ", ".join(part or "" for part in parts)
+        if None in parts:
+            text = f"{self._scope()}{next(_numbers)}#"
+        whose = "" if places is self.places else f"{self._scope()}{places.number}#"
         return shortened(f"{self.name}({whose}{text})")
+
+    def _scope(self) -> str:
+        """What stands before a number that means something in this process only."""
+        return loading_of(self._cache).scope
 
     def keep(self, places: Places, place: Any, key: str) -> str:
         """Keeps a place; the key that another thread may have kept before."""

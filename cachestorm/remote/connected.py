@@ -8,23 +8,32 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any, Final, ParamSpec, TypeVar, cast, overload
 
 from cachestorm.cache import Cache
 from cachestorm.errors import InvalidKeyError
+from cachestorm.loading import calls
+from cachestorm.locks.lock import Lock
 from cachestorm.markers import MISSING, UNSET
+from cachestorm.memoizing.decorator import memoize
+from cachestorm.memoizing.memoized import Memoized
 from cachestorm.operations.names import exact_key
 from cachestorm.remote.address import Address
 from cachestorm.remote.async_wire import AsyncWire
 from cachestorm.remote.capabilities import Capabilities
 from cachestorm.remote.commands import REMOTE
+from cachestorm.remote.connected_lock import ConnectedLock
 from cachestorm.remote.courses import Courses
 from cachestorm.remote.envelope import Envelope
+from cachestorm.remote.loading import RemoteLoading
 from cachestorm.remote.steps import Course
 from cachestorm.remote.wire import Wire
 
 PAGE: Final = 256
+
+T = TypeVar("T")
+P = ParamSpec("P")
 
 
 class ConnectedCache:
@@ -42,6 +51,7 @@ class ConnectedCache:
         self._courses: Final = Courses(envelope, address.shown)
         self._wire: Final = Wire(address, namespace)
         self._aio: AsyncConnectedCache | None = None
+        self.loading: Final = RemoteLoading(self)
 
     # -- as a whole
 
@@ -87,6 +97,99 @@ class ConnectedCache:
 
     def _run(self, course: Course) -> Any:
         return self._wire.run(course)
+
+    # -- values that are made when they are missing, and locks
+
+    def get_or_set(
+        self,
+        key: str,
+        loader: Callable[..., T],
+        ttl: object = UNSET,
+        *,
+        tags: Iterable[str] | Callable[[T], Iterable[str]] = (),
+        **options: Any,
+    ) -> T:
+        """See `Cache.get_or_set`; once for all processes."""
+        return cast(T, calls.get_or_set(self._as_cache(), key, loader, ttl, tags, options))
+
+    async def aget_or_set(
+        self,
+        key: str,
+        loader: Callable[..., Any],
+        ttl: object = UNSET,
+        *,
+        tags: Iterable[str] | Callable[[Any], Iterable[str]] = (),
+        **options: Any,
+    ) -> Any:
+        """See `Cache.aget_or_set`."""
+        return await calls.aget_or_set(self._as_cache(), key, loader, ttl, tags, options)
+
+    def get_or_set_many(
+        self,
+        keys: Iterable[str],
+        loader: Callable[[list[str]], Mapping[str, T]],
+        ttl: object = UNSET,
+        *,
+        tags: Iterable[str] | Callable[[T], Iterable[str]] = (),
+        **options: Any,
+    ) -> dict[str, T]:
+        """See `Cache.get_or_set_many`."""
+        return calls.get_or_set_many(self._as_cache(), keys, loader, ttl, tags, options)
+
+    async def aget_or_set_many(
+        self,
+        keys: Iterable[str],
+        loader: Callable[[list[str]], Any],
+        ttl: object = UNSET,
+        *,
+        tags: Iterable[str] | Callable[[Any], Iterable[str]] = (),
+        **options: Any,
+    ) -> dict[str, Any]:
+        """See `Cache.aget_or_set_many`."""
+        cache = self._as_cache()
+        return await calls.aget_or_set_many(cache, keys, loader, ttl, tags, options)
+
+    @overload
+    def memoize(self, function: Callable[P, T], /) -> Memoized[P, T]: ...
+    @overload
+    def memoize(
+        self,
+        function: None = None,
+        /,
+        *,
+        key: str | Callable[..., str] | None = None,
+        ttl: object = UNSET,
+        tags: Iterable[str] | Callable[[Any], Iterable[str]] = (),
+        typed: bool = False,
+        ignore: Iterable[str] = (),
+        **options: Any,
+    ) -> Callable[[Callable[P, T]], Memoized[P, T]]: ...
+    def memoize(
+        self,
+        function: Any = None,
+        /,
+        *,
+        key: Any = None,
+        ttl: object = UNSET,
+        tags: Any = (),
+        typed: bool = False,
+        ignore: Iterable[str] = (),
+        **options: Any,
+    ) -> Any:
+        """See `Cache.memoize`; results are shared by all processes that memoize it there."""
+        cache = self._as_cache()
+        return memoize(cache, function, key, ttl, tags, typed, ignore, options)
+
+    def lock(self, key: str, ttl: object = 30, *, reentrant: bool = False) -> Lock:
+        """See `Cache.lock`; a lock among all processes."""
+        return ConnectedLock(self, key, ttl, reentrant)
+
+    # what is made of values as they are given: nothing, they come from a server
+    _forms: Final = None
+
+    def _as_cache(self) -> Any:
+        """Itself, for code that is written for a `Cache` and works for both."""
+        return self
 
     # -- values; what is asked most, without a course
 
@@ -200,6 +303,26 @@ class AsyncConnectedCache:
 
     async def _run(self, course: Course) -> Any:
         return await self._wire.run(course)
+
+    async def get_or_set(
+        self, key: str, loader: Callable[..., Any], *args: Any, **options: Any
+    ) -> Any:
+        """See `Cache.aget_or_set`."""
+        return await self.cache.aget_or_set(key, loader, *args, **options)
+
+    async def get_or_set_many(
+        self,
+        keys: Iterable[str],
+        loader: Callable[[list[str]], Any],
+        *args: Any,
+        **options: Any,
+    ) -> dict[str, Any]:
+        """See `Cache.aget_or_set_many`."""
+        return await self.cache.aget_or_set_many(keys, loader, *args, **options)
+
+    def lock(self, key: str, ttl: object = 30, *, reentrant: bool = False) -> Lock:
+        """A lock for `async with`, or `await lock.aacquire()`: see `Cache.lock`."""
+        return self.cache.lock(key, ttl, reentrant=reentrant)
 
     async def scan_iter(
         self, match: str | None = None, count: int = PAGE, type: str | None = None

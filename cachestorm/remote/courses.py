@@ -16,12 +16,15 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
 from cachestorm.cache import Cache
+from cachestorm.codec import bytes_of
 from cachestorm.errors import ArgumentError, ArityError, WatchError, WrongTypeError
 from cachestorm.markers import MISSING, UNSET
 from cachestorm.operations.names import checked_tags, exact_key, key_values, keys_of
+from cachestorm.remote.arguments import Words
 from cachestorm.remote.capabilities import QUESTIONS, Capabilities, capabilities_of
 from cachestorm.remote.commands import LOCAL, Call, Commands
 from cachestorm.remote.envelope import MARK, Envelope
+from cachestorm.remote.leases import lease_key
 from cachestorm.remote.refusals import UnsupportedError
 from cachestorm.remote.steps import Ask, Course, Watch
 
@@ -29,6 +32,8 @@ _LOOK: Final = len(MARK) - 1
 # methods that read or write a part of a value, or its length
 _READ_PARTS: Final = frozenset({"bitcount", "bitpos", "getbit", "getrange", "strlen"})
 _WRITE_PARTS: Final = frozenset({"append", "bitfield", "setbit", "setrange"})
+# commands of keys alone, which end the loads of these keys
+_REMOVALS: Final = frozenset({"delete", "getdel", "unlink"})
 _NEEDS: Final = "needs a CacheStorm server"
 
 
@@ -63,11 +68,15 @@ class Courses:
             return (yield from self._read_part(method, call, args, options))
         if method in _WRITE_PARTS:
             return (yield from self._write_part(method, call, args, options))
+        words = [call.words]
+        if method in _REMOVALS:
+            # first: a load must not land between the two
+            words.insert(0, ["DEL", *map(lease_key, call.words[1:])])
         try:
-            replies = yield Ask([call.words], blocks=command.blocks)
+            replies = yield Ask(words, blocks=command.blocks)
         except UnsupportedError as error:
             raise self._unsupported(method, str(error)) from error
-        return call.read(replies[0])
+        return call.read(replies[-1])
 
     def refused(self, method: str) -> UnsupportedError:
         """Why a method cannot be called here."""
@@ -157,6 +166,29 @@ class Courses:
             words.append(["PERSIST", exact_key(key)])
         reply = (yield Ask(words, atomic=len(words) > 1))[0]
         return call.read(reply)
+
+    def set_words(self, key: str, value: Any, ttl: object, tags: list[str]) -> Course:
+        """The commands that set a key, for a transaction."""
+        if tags:
+            yield from self._needs_tags("tags")
+        options = {"tags": tags} if tags else {}
+        words = [self.commands["set"].prepared((key, value, ttl), options).words]
+        if ttl is None and self._may_have_default_ttl():
+            words.append(["PERSIST", exact_key(key)])
+        return words
+
+    def tagged_set(self, words: Words, key: bytes, tags: Iterable[str]) -> Course:
+        """A SET with tags, if there are any."""
+        names = list(tags)
+        if names:
+            yield from self._needs_tags("tags")
+        return [*words, "TAGS", *map(bytes_of, names)] if names else words
+
+    def known_tags(self, key: str) -> Course:
+        """The tags of a key; none where nobody knows tags."""
+        if not (yield from self.asked()).tags:
+            return []
+        return (yield from self.call("tags", key))
 
     def _may_have_default_ttl(self) -> bool:
         known = self.capabilities

@@ -48,11 +48,11 @@ class NearCache(ConnectedCache):
     def get(self, key: str, default: Any = None) -> Any:
         """See `Cache.get`."""
         value = self._read(key, MISSING)
-        return self._run(self.loading(key, default)) if value is MISSING else value
+        return self._run(self.reading(key, default)) if value is MISSING else value
 
     def get_many(self, keys: Iterable[str]) -> Any:
         """See `Cache.get_many`."""
-        return self._run(self.loading_many(keys))
+        return self._run(self.reading_many(keys))
 
     def stats(self) -> Stats:
         """The counts of the near cache: `hit_ratio` is the share of reads that it answered."""
@@ -74,7 +74,7 @@ class NearCache(ConnectedCache):
 
     # -- loads
 
-    def loading(self, key: str, default: Any) -> Course:
+    def reading(self, key: str, default: Any) -> Course:
         """The steps of a read that found nothing near."""
         fill = self._begin(exact_key(key))
         is_over = False
@@ -90,7 +90,7 @@ class NearCache(ConnectedCache):
             if not is_over:
                 self.near.give_up(fill)
 
-    def loading_many(self, keys: Iterable[str]) -> Course:
+    def reading_many(self, keys: Iterable[str]) -> Course:
         """The steps of a read of many keys, which asks for those that are not near."""
         names = keys_of(keys)
         found = {name: self._read(name, MISSING) for name in names}
@@ -127,8 +127,8 @@ class AsyncNearCache(AsyncConnectedCache):
         value = self._near_cache._read(key, MISSING)
         if value is not MISSING:
             return value
-        return await self._run(self._near_cache.loading(key, default))
+        return await self._run(self._near_cache.reading(key, default))
 
     async def get_many(self, keys: Iterable[str]) -> Any:
         """See `Cache.get_many`."""
-        return await self._run(self._near_cache.loading_many(keys))
+        return await self._run(self._near_cache.reading_many(keys))

@@ -35,7 +35,7 @@ class Ask:
 class Watch:
     """Keys that must not be touched from here on, and commands that look at them now."""
 
-    keys: list[str]
+    keys: list[Any]
     commands: list[Words]
 
 
