@@ -106,7 +106,8 @@ class Replay:
             if entry is not None:
                 self._change(entry, kind, notes)
         elif what == GONE:
-            entry = space.peek(read_text(reader))
+            # a stale one too, which is absent for all but a loader
+            entry = space.entries.get(read_text(reader))
             if entry is not None:
                 space.remove(entry, _DELETED)
         elif what == DEADLINE:

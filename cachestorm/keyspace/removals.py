@@ -102,6 +102,8 @@ class Removals(Holdings):
         mark: TagMark | None = None
         if entry.tags is not None:
             if cause is _INVALIDATED:
+                if shared.recorder is not None and self.tags.job_of(entry) is None:
+                    self.record_leaving(key)
                 mark = self.tags.count_removed(entry)
             freed += self.tags.unlink(entry)
         if entry.expires_at_ms != 0:

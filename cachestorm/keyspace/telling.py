@@ -13,7 +13,7 @@ from typing import Final
 from mypy_extensions import i64
 
 from cachestorm.entry import Entry
-from cachestorm.events import Cause, Effect
+from cachestorm.events import EVICTED, Cause, Effect
 from cachestorm.keyspace.expiry import Idle
 from cachestorm.keyspace.recorder import RECORDED
 from cachestorm.keyspace.shared_state import SharedState
@@ -109,6 +109,17 @@ class Telling:
         effect = self._effect(kind, event, key)
         effect.cause = cause
         self._record(effect, held)
+
+    def record_leaving(self, key: str) -> None:
+        """Has a recorder know that a stale entry leaves, of which nobody else is told.
+
+        A hard invalidation says itself what it takes along; what a soft one has left behind
+        stays until somebody removes it.
+        """
+        recorder = self.shared.recorder
+        if recorder is not None:
+            # as what is evicted, it is nobody's write
+            recorder.removed(self.name, EVICTED, key)
 
     def _record(self, effect: Effect, held: object) -> None:
         if self._valued & effect.interest:

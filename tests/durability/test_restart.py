@@ -168,6 +168,34 @@ def test_a_restart_evicts_nothing_for_a_quota(folder: Path, first: str) -> None:
     cache.close()
 
 
+@pytest.mark.parametrize("leaving", ["evicted", "kept for long", "renamed over"])
+def test_a_stale_entry_that_has_left_does_not_come_back(
+    folder: Path, clock: ManualClock, leaving: str
+) -> None:
+    cache = Cache(data_dir=folder, clock=clock, max_entries=3)
+    cache.set("stale", "old", tags=["t"])
+    cache.mset({"a": 1, "b": 2})
+    cache.invalidate("t", soft=True)
+    if leaving == "evicted":
+        cache.set("c", 3)
+    elif leaving == "kept for long":
+        clock.advance(4000)
+        cache._store.reap()
+        cache.set("c", 3)
+    else:
+        cache.rename("a", "stale")
+        cache.delete("stale")
+        cache.mset({"a": 1, "c": 3})
+    before = contents(cache)
+    assert sorted(cache) == ["a", "b", "c"]
+    cache = reopened(cache, folder, clock=clock, max_entries=3)
+    # it would take the place of one that lives
+    assert contents(cache) == before
+    assert cache._store.entry_count == 3
+    cache._check()
+    cache.close()
+
+
 def test_a_directory_that_is_open_is_refused_and_said(folder: Path) -> None:
     cache = Cache(data_dir=folder)
     with pytest.raises(DurabilityError, match="is open in another cache"):
