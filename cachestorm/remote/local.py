@@ -181,6 +181,9 @@ def local_address(url: str, options: Mapping[str, Any]) -> Address:
         gone = (OwnerGoneError,)
         retrying["retry"] = redis.retry.Retry(NoBackoff(), _RETRIES, gone)
         awaited["retry"] = redis.asyncio.retry.Retry(NoBackoff(), _RETRIES, gone)
+        if "retry_on_error" not in given:
+            # what redis-py 5 asks for beside
+            retrying["retry_on_error"] = awaited["retry_on_error"] = list(gone)
     return Address(
         plain.url,
         url,
