@@ -188,8 +188,8 @@ def test_a_stale_entry_that_has_left_does_not_come_back(
         cache.mset({"a": 1, "c": 3})
     before = contents(cache)
     assert sorted(cache) == ["a", "b", "c"]
-    cache = reopened(cache, folder, clock=clock, max_entries=3)
-    # it would take the place of one that lives
+    # with a limit it would take the place of one that lives
+    cache = reopened(cache, folder, clock=clock)
     assert contents(cache) == before
     assert cache._store.entry_count == 3
     cache._check()

@@ -156,13 +156,15 @@ def test_of_many_who_wait_only_the_first_looks_often() -> None:
     held = cache.lock("k")
     held.acquire()
     courses = [cache.lock("k")._acquiring(True, None, ThreadWaiter) for _ in range(4)]
-    waiters, patience = zip(*(next(course) for course in courses))
+    waits = [next(course) for course in courses]
+    waiters = [wait.waiter for wait in waits]
+    patience = [wait.timeout_s for wait in waits]
     assert patience == pytest.approx([LOOK_S, 2 * LOOK_S, 3 * LOOK_S, 4 * LOOK_S])
     # it has looked, and stays the first
-    assert courses[0].send(False)[1] == LOOK_S
+    assert courses[0].send(False).timeout_s == LOOK_S
     courses[0].close()
     assert waiters[1].wait(0) is True
-    assert courses[1].send(True)[1] == LOOK_S
+    assert courses[1].send(True).timeout_s == LOOK_S
     courses[2].close()
     held.release()
     with pytest.raises(StopIteration) as end:
