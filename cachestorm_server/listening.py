@@ -20,6 +20,8 @@ from collections.abc import Sequence
 from typing import Final
 
 BACKLOG: Final = 511
+# of TLS; before its end a client is not counted
+HANDSHAKE_WITHIN_S: Final = 10.0
 # how often another free port is tried that all addresses have
 ATTEMPTS: Final = 10
 
