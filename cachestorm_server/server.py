@@ -21,7 +21,7 @@ from cachestorm.declare.registry import REGISTRY, Registry
 from cachestorm.keyspace.shared_state import REST
 from cachestorm_server.descriptors import run_out
 from cachestorm_server.endpoint import Endpoint
-from cachestorm_server.listening import BACKLOG, HANDSHAKE_WITHIN_S, bound_sockets, unix_socket
+from cachestorm_server.listening import bound_sockets, serving, unix_socket
 from cachestorm_server.meanwhile import HeldSocket, Meanwhile
 from cachestorm_server.memory_pressure import pressure, used_percent
 from cachestorm_server.net import GRACE_S, Connection
@@ -135,20 +135,10 @@ class RespServer:
                 bound.close()
             raise
         for bound in plain:
-            self._plain.append(
-                await loop.create_server(self._connect, sock=bound, backlog=BACKLOG)
-            )
+            self._plain.append(await serving(self._connect, bound, None))
         self._listeners.extend(self._plain)
         for bound in over_tls:
-            self._listeners.append(
-                await loop.create_server(
-                    self._connect,
-                    sock=bound,
-                    backlog=BACKLOG,
-                    ssl=settings.tls,
-                    ssl_handshake_timeout=HANDSHAKE_WITHIN_S,
-                )
-            )
+            self._listeners.append(await serving(self._connect, bound, settings.tls))
         self._timers = [loop.create_task(self._keep_time()), loop.create_task(self._reap())]
         _log.debug("RESP on %s port %d", ", ".join(settings.bind), settings.port)
 

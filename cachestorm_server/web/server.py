@@ -26,7 +26,7 @@ from cachestorm.plugins import routes as plugins
 from cachestorm_server.acl.users import WrongPasswordError
 from cachestorm_server.admission import NotAuthenticatedError
 from cachestorm_server.endpoint import Endpoint
-from cachestorm_server.listening import BACKLOG, bound_sockets
+from cachestorm_server.listening import bound_sockets
 from cachestorm_server.metrics import CONTENT_TYPE, Metrics, MetricsSettings
 from cachestorm_server.settings import HTTP_PATHS
 from cachestorm_server.turns import end_of
@@ -131,9 +131,7 @@ class HttpServer:
         try:
             inherited = list(self.settings.sockets)
             for bound in inherited or await bound_sockets(self.settings.bind, self._port):
-                await Listener(
-                    runner, bound, backlog=BACKLOG, ssl_context=self.settings.tls
-                ).start()
+                await Listener(runner, bound, ssl_context=self.settings.tls).start()
             self._port = runner.addresses[0][1]
         except BaseException:
             await runner.cleanup()

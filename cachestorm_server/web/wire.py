@@ -36,7 +36,7 @@ from cachestorm.operations.long_command import LongCommand
 from cachestorm_server.acl.visitor import Visitor
 from cachestorm_server.endpoint import Endpoint
 from cachestorm_server.json_commands import error_document
-from cachestorm_server.listening import HANDSHAKE_WITHIN_S
+from cachestorm_server.listening import serving
 
 # of a timeout that never comes: aiohttp has none without an end
 _NEVER_S: Final = 365 * 24 * 3600.0
@@ -101,20 +101,14 @@ class JsonServer(web.Server):
 
 
 class Listener(web.SockSite):
-    """Where clients come in; those that begin with TLS have to do so in time."""
+    """Where clients come in."""
 
     async def start(self) -> None:
         """Listens."""
         await web.BaseSite.start(self)
-        tls, server = self._ssl_context, self._runner.server
+        server = self._runner.server
         assert server is not None
-        self._server = await asyncio.get_running_loop().create_server(
-            server,
-            sock=self._sock,
-            backlog=self._backlog,
-            ssl=tls,
-            ssl_handshake_timeout=None if tls is None else HANDSHAKE_WITHIN_S,
-        )
+        self._server = await serving(server, self._sock, self._ssl_context)
 
 
 class ClientGoneError(CacheStormError):
