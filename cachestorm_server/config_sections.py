@@ -47,7 +47,13 @@ from cachestorm_server.setting_kinds import (
     table_of,
     whole,
 )
-from cachestorm_server.settings import CLIENT_AUTH, DEFAULT_PORT
+from cachestorm_server.settings import (
+    CLIENT_AUTH,
+    DEFAULT_PORT,
+    HTTP_HEADER_TIMEOUT_S,
+    HTTP_KEEPALIVE_TIMEOUT_S,
+    MAX_HTTP_CLIENTS,
+)
 
 DEFAULT_HTTP_PORT: Final = 9090
 LEVELS: Final = ("debug", "info", "warn", "warning", "error")
@@ -201,6 +207,22 @@ class HttpConfig:
     bind: Annotated[
         tuple[str, ...], Spec(WORDS, "addresses of HTTP, where not those of RESP")
     ] = ()
+    max_connections: Annotated[int, _live(COUNT, "HTTP clients at a time")] = MAX_HTTP_CLIENTS
+    header_timeout: Annotated[
+        int,
+        _live(
+            DURATION_S,
+            "a new client that has not sent the whole header of a request by then is "
+            "disconnected; 0: never",
+        ),
+    ] = HTTP_HEADER_TIMEOUT_S
+    keepalive_timeout: Annotated[
+        int,
+        _live(
+            DURATION_S,
+            "so is one that has sent no other request for so long after an answer; 0: never",
+        ),
+    ] = HTTP_KEEPALIVE_TIMEOUT_S
     max_body: Annotated[int, Spec(SIZE, "the largest request; 0: no limit")] = 16 * 1024 * 1024
     hosts: Annotated[
         tuple[str, ...], Spec(WORDS, "names that HTTP may be called by without a password")

@@ -84,7 +84,7 @@ def _set_protected_mode(endpoint: Endpoint, text: str, check_only: bool) -> None
 
 def _set_max_clients(endpoint: Endpoint, text: str, check_only: bool) -> None:
     number = _number(text, 1, 2**32 - 1)
-    fit = make_room(number)
+    fit, _ = make_room(number, endpoint.settings.max_http_clients)
     if fit < number:
         raise ArgumentError(
             "The operating system is not able to handle the specified number of clients, "

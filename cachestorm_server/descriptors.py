@@ -12,26 +12,27 @@ import errno
 import os
 from typing import Final
 
-# kept from clients of RESP, for listeners, the log, the event loop and a few of HTTP
+# kept from clients, for listeners, files, the log and the event loop
 RESERVED: Final = 32
-# what is asked for beside clients of RESP: nothing else limits those of HTTP
-WANTED_BESIDE: Final = 1024
+# where not all fit, HTTP has one of so many parts, and what RESP leaves
+_PARTS: Final = 4
 
 
-def make_room(clients: int) -> int:
+def make_room(clients: int, http_clients: int) -> tuple[int, int]:
     """Raises the limit of this process, as far as it may, until so many clients fit.
 
     Returns:
-        How many fit: `clients`, or less; at least 1.
+        How many fit of RESP and of HTTP: as many as given, or less; of those that are wanted at
+        least 1.
     """
     try:
         import resource
     except ImportError:
-        return clients
+        return clients, http_clients
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = clients + WANTED_BESIDE
+    wanted = clients + http_clients + RESERVED
     if soft == resource.RLIM_INFINITY or soft >= wanted:
-        return clients
+        return clients, http_clients
     most = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
     # a system may have a limit of its own beneath the hard one
     while most > soft:
@@ -40,7 +41,9 @@ def make_room(clients: int) -> int:
             break
         except (OSError, ValueError):
             most -= RESERVED
-    return min(clients, max(1, max(most, soft) - RESERVED))
+    room = max(most, soft) - RESERVED
+    http_fit = min(http_clients, max(1, room - clients, room // _PARTS))
+    return min(clients, max(1, room - http_fit)), http_fit
 
 
 def run_out() -> bool:

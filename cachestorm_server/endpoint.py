@@ -91,7 +91,10 @@ class Endpoint:
         tick: seconds since the start, as the listener's timer counts them.
         last_id: of the latest session.
         connections, commands, errors, rejected, net_in_bytes, net_out_bytes: totals.
-        too_many, denied: refused clients that have not been logged yet.
+        http_connections: those of HTTP that are open.
+        http_rejected, http_timed_out: those refused as there were too many, and those closed
+            without a whole header in time: totals.
+        too_many, http_too_many, denied: refused clients that have not been logged yet.
         wrong_passwords: so many were given, at any protocol, that have not been logged yet.
         last_guesser: the address that the last of them came from.
         cut_off: clients disconnected for too much unsent output.
@@ -145,6 +148,10 @@ class Endpoint:
         self.errors: i64 = 0
         self.rejected: i64 = 0
         self.too_many: i64 = 0
+        self.http_connections: i64 = 0
+        self.http_rejected: i64 = 0
+        self.http_timed_out: i64 = 0
+        self.http_too_many: i64 = 0
         self.denied: i64 = 0
         self.wrong_passwords: i64 = 0
         self.last_guesser: str = ""
@@ -291,6 +298,8 @@ class Endpoint:
         self.commands = 0
         self.errors = 0
         self.rejected = 0
+        self.http_rejected = 0
+        self.http_timed_out = 0
         self.net_in_bytes = 0
         self.net_out_bytes = 0
         self.cut_off = 0

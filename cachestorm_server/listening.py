@@ -4,8 +4,10 @@ Called by both endpoints, which pass the sockets to the event loop; calls the sy
 
 1. All addresses of an endpoint have one port, also when it is any free one.
 2. An address that is named twice, or by two names, is bound once.
-3. What cannot be bound leaves nothing open.
-4. A socket of Unix that a server has left behind is replaced; one that somebody listens on, and
+3. Clients are accepted one by one, so that each is served or refused before the next one takes
+   a descriptor.
+4. What cannot be bound leaves nothing open.
+5. A socket of Unix that a server has left behind is replaced; one that somebody listens on, and
    a file that is none, are not touched.
 """
 
@@ -16,10 +18,16 @@ import errno
 import os
 import socket
 import stat
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from ssl import SSLContext
 from typing import Final
 
 BACKLOG: Final = 511
+# of TLS; before its end a client is not counted
+_HANDSHAKE_WITHIN_S: Final = 10.0
+# asyncio accepts as many clients as its backlog before it serves or refuses any of them, and
+# tries on and on, with a traceback each, when no descriptor is left
+_ACCEPTED_AT_ONCE: Final = 1
 # how often another free port is tried that all addresses have
 ATTEMPTS: Final = 10
 
@@ -51,6 +59,22 @@ async def bound_sockets(hosts: Sequence[str], port: int) -> list[socket.socket]:
             if port or len(addresses) == 1 or not is_taken or attempt == ATTEMPTS:
                 raise
     raise AssertionError("not reached")
+
+
+async def serving(
+    factory: Callable[[], asyncio.BaseProtocol], bound: socket.socket, tls: SSLContext | None
+) -> asyncio.Server:
+    """Serves whoever comes to a socket that listens."""
+    server = await asyncio.get_running_loop().create_server(
+        factory,
+        sock=bound,
+        backlog=_ACCEPTED_AT_ONCE,
+        ssl=tls,
+        ssl_handshake_timeout=None if tls is None else _HANDSHAKE_WITHIN_S,
+    )
+    # the system, however, lets more of them wait
+    bound.listen(BACKLOG)
+    return server
 
 
 def unix_socket(path: str, mode: int) -> socket.socket:

@@ -186,6 +186,16 @@ class Metrics:
                 int(endpoint.rejected),
             ),
             (
+                "http_rejected_connections",
+                "How many HTTP connections were refused.",
+                int(endpoint.http_rejected),
+            ),
+            (
+                "http_timed_out_connections",
+                "How many HTTP connections were closed without a request in time.",
+                int(endpoint.http_timed_out),
+            ),
+            (
                 "cut_off_connections",
                 "How many clients were disconnected for too much unread output.",
                 int(endpoint.cut_off),

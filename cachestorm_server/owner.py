@@ -71,7 +71,7 @@ async def own(task: Task) -> None:
         OSError: if the socket cannot be bound.
     """
     settings = Settings(bind=(), unix_socket=task.path, unix_socket_mode=0o600)
-    settings.max_clients = make_room(settings.max_clients)
+    settings.max_clients, _ = make_room(settings.max_clients, 0)
     server = RespServer(Cache(**task.settings), settings)
     await server.start()
     mine = _identity(task.path)

@@ -37,15 +37,23 @@ Setter = Callable[["Application", Config], None]
 def limit_clients(application: Application, config: Config) -> None:
     """Admits as many clients as were asked for, or as the system has descriptors for."""
     wanted = config.server.max_connections
-    fit = make_room(wanted)
-    if fit < wanted:
-        _log.warning(
-            "room for %d clients instead of %d (server.max_connections): "
-            "the limit of open files (ulimit -n) is too low",
-            fit,
-            wanted,
-        )
-    application.resp.settings.max_clients = fit
+    http_wanted = config.http.max_connections if config.http.enabled else 0
+    fit, http_fit = make_room(wanted, http_wanted)
+    for whose, has, asked, setting in (
+        ("clients", fit, wanted, "server.max_connections"),
+        ("HTTP clients", http_fit, http_wanted, "http.max_connections"),
+    ):
+        if has < asked:
+            _log.warning(
+                "room for %d %s instead of %d (%s): "
+                "the limit of open files (ulimit -n) is too low",
+                has,
+                whose,
+                asked,
+                setting,
+            )
+    settings = application.resp.settings
+    settings.max_clients, settings.max_http_clients = fit, http_fit
 
 
 def _protect(application: Application, config: Config) -> None:
@@ -57,6 +65,12 @@ def _time_out(application: Application, config: Config) -> None:
     settings.timeout_s = config.server.timeout
     settings.write_timeout_s = config.server.write_timeout
     settings.keepalive_s = config.server.tcp_keepalive
+
+
+def _time_out_http(application: Application, config: Config) -> None:
+    settings = application.resp.settings
+    settings.http_header_timeout_s = config.http.header_timeout
+    settings.http_keepalive_timeout_s = config.http.keepalive_timeout
 
 
 def _limit_failures(application: Application, config: Config) -> None:
@@ -154,6 +168,9 @@ SETTERS: Final[dict[Dotted, Setter]] = {
     ("memory", "pressure_warning"): _watch_memory,
     ("memory", "pressure_critical"): _watch_memory,
     ("memory", "eviction_sample_size"): _choose_sample,
+    ("http", "max_connections"): limit_clients,
+    ("http", "header_timeout"): _time_out_http,
+    ("http", "keepalive_timeout"): _time_out_http,
     ("persistence", "aof_sync"): keep,
     ("persistence", "snapshot_interval"): keep,
     ("persistence", "max_aof_size"): keep,

@@ -21,7 +21,7 @@ from cachestorm.declare.registry import REGISTRY, Registry
 from cachestorm.keyspace.shared_state import REST
 from cachestorm_server.descriptors import run_out
 from cachestorm_server.endpoint import Endpoint
-from cachestorm_server.listening import BACKLOG, bound_sockets, unix_socket
+from cachestorm_server.listening import bound_sockets, serving, unix_socket
 from cachestorm_server.meanwhile import HeldSocket, Meanwhile
 from cachestorm_server.memory_pressure import pressure, used_percent
 from cachestorm_server.net import GRACE_S, Connection
@@ -138,16 +138,10 @@ class RespServer:
                 bound.close()
             raise
         for bound in plain:
-            self._plain.append(
-                await loop.create_server(self._connect, sock=bound, backlog=BACKLOG)
-            )
+            self._plain.append(await serving(self._connect, bound, None))
         self._listeners.extend(self._plain)
         for bound in over_tls:
-            self._listeners.append(
-                await loop.create_server(
-                    self._connect, sock=bound, backlog=BACKLOG, ssl=settings.tls
-                )
-            )
+            self._listeners.append(await serving(self._connect, bound, settings.tls))
         self._timers = [loop.create_task(self._keep_time()), loop.create_task(self._reap())]
         _log.debug("RESP on %s port %d", ", ".join(settings.bind), settings.port)
 
@@ -271,6 +265,7 @@ class RespServer:
         no_room = int(endpoint.cache._store.refused) - self._refused_told
         if not (
             endpoint.too_many
+            or endpoint.http_too_many
             or endpoint.denied
             or endpoint.wrong_passwords
             or no_room > 0
@@ -283,6 +278,12 @@ class RespServer:
                 "clients refused: %d; there is room for %d (server.max_connections)",
                 endpoint.too_many,
                 self.settings.max_clients,
+            )
+        if endpoint.http_too_many:
+            _log.warning(
+                "HTTP clients refused: %d; there is room for %d (http.max_connections)",
+                endpoint.http_too_many,
+                self.settings.max_http_clients,
             )
         if endpoint.denied:
             _log.warning(
@@ -308,7 +309,8 @@ class RespServer:
                 "no file descriptor is left: new connections are closed without a reply; "
                 "raise the limit of open files (ulimit -n)"
             )
-        endpoint.too_many = endpoint.denied = endpoint.wrong_passwords = 0
+        endpoint.too_many = endpoint.http_too_many = 0
+        endpoint.denied = endpoint.wrong_passwords = 0
 
     async def _reap(self) -> None:
         """Lets go of what is due, step by step; clients are served between the steps.

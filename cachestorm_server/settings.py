@@ -1,8 +1,8 @@
-"""Settings: how one RESP endpoint behaves; made by the application, changed by CONFIG SET.
+"""Settings: how one endpoint behaves; made by the application, changed by CONFIG SET.
 
-Read by sessions and the listener. Knows no file and no environment: the program that starts the
-server reads those. The paths of the HTTP endpoint are here as well, where they can be read
-without the endpoint.
+Read by sessions and the listeners. Knows no file and no environment: the program that starts
+the server reads those. The paths of the HTTP endpoint are here as well, where they can be
+read without the endpoint.
 """
 
 from __future__ import annotations
@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from cachestorm_server.tls import ServerContext
 
 DEFAULT_PORT: Final = 6380
+MAX_HTTP_CLIENTS: Final = 1000
+HTTP_HEADER_TIMEOUT_S: Final = 10
+HTTP_KEEPALIVE_TIMEOUT_S: Final = 75
 # whether a client is asked for a certificate
 CLIENT_AUTH: Final = ("none", "optional", "required")
 
@@ -55,7 +58,7 @@ HTTP_PATHS: Final = (
 
 
 class Settings:
-    """What an operator decides about a RESP endpoint.
+    """What an operator decides about a RESP endpoint, and who is served over HTTP.
 
     Attributes:
         bind: addresses to listen on.
@@ -73,6 +76,10 @@ class Settings:
         keepalive_s: how often the system asks a silent client's host; 0: never.
         pressure_warning, pressure_critical: percent of the limit of memory that the log tells
             of; 0: none.
+        max_http_clients: how many connections of HTTP at a time.
+        http_header_timeout_s: a new one is closed without a whole header by then; 0: never.
+        http_keepalive_timeout_s: one without another request for so long after an answer;
+            0: never.
         max_bulk_bytes: the longest argument.
         max_query_bytes: the largest request; a client that sends more is disconnected.
         output_limits: how much may wait for a client, by class.
@@ -105,6 +112,9 @@ class Settings:
         keepalive_s: int = 300,
         pressure_warning: int = 0,
         pressure_critical: int = 0,
+        max_http_clients: int = MAX_HTTP_CLIENTS,
+        http_header_timeout_s: int = HTTP_HEADER_TIMEOUT_S,
+        http_keepalive_timeout_s: int = HTTP_KEEPALIVE_TIMEOUT_S,
     ) -> None:
         self.bind = bind
         self.port = port
@@ -121,6 +131,9 @@ class Settings:
         self.keepalive_s = keepalive_s
         self.pressure_warning = pressure_warning
         self.pressure_critical = pressure_critical
+        self.max_http_clients = max_http_clients
+        self.http_header_timeout_s = http_header_timeout_s
+        self.http_keepalive_timeout_s = http_keepalive_timeout_s
         self.max_bulk_bytes = max_bulk_bytes
         self.max_query_bytes = max_query_bytes
         self.busy_reply_ms = 5000

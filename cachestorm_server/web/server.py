@@ -8,6 +8,7 @@ route. One server belongs to one running loop.
 3. A POST is JSON by its Content-Type, which a page of another origin may not send unasked.
    A page may that is of one of `cors_origins`; by default of none.
 4. No GET changes anything.
+5. Clients are as many as may be, and none is waited for that asks nothing: see wire.py.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from cachestorm.plugins import routes as plugins
 from cachestorm_server.acl.users import WrongPasswordError
 from cachestorm_server.admission import NotAuthenticatedError
 from cachestorm_server.endpoint import Endpoint
-from cachestorm_server.listening import BACKLOG, bound_sockets
+from cachestorm_server.listening import bound_sockets
 from cachestorm_server.metrics import CONTENT_TYPE, Metrics, MetricsSettings
 from cachestorm_server.settings import HTTP_PATHS
 from cachestorm_server.turns import end_of
@@ -45,6 +46,7 @@ from cachestorm_server.web.tags import Tags
 from cachestorm_server.web.wire import (
     HttpError,
     JsonServer,
+    Listener,
     client_of,
     problem,
     refuse_expectations,
@@ -123,15 +125,13 @@ class HttpServer:
         Raises:
             OSError: when an address cannot be bound; nothing is left open.
         """
-        server = JsonServer(self._serve, self.settings.max_body_bytes)
+        server = JsonServer(self._serve, self.settings.max_body_bytes, self._endpoint)
         runner = web.ServerRunner(server, shutdown_timeout=GRACE_S)
         await runner.setup()
         try:
             inherited = list(self.settings.sockets)
             for bound in inherited or await bound_sockets(self.settings.bind, self._port):
-                await web.SockSite(
-                    runner, bound, backlog=BACKLOG, ssl_context=self.settings.tls
-                ).start()
+                await Listener(runner, bound, ssl_context=self.settings.tls).start()
             self._port = runner.addresses[0][1]
         except BaseException:
             await runner.cleanup()

@@ -8,6 +8,12 @@ message.
 
     {"type": "about:blank", "title": "Not Found", "status": 404, "detail": "no such key",
      "error": {"code": "ERR", "message": "no such key"}}
+
+1. Clients beyond `max_http_clients` are told so and disconnected, so that those of RESP find
+   descriptors.
+2. A new client has `http_header_timeout_s` for the header of its first request, and
+   `http_keepalive_timeout_s` after each answer for the next. While one is answered, as by a
+   stream of events, no time is counted.
 """
 
 from __future__ import annotations
@@ -17,7 +23,7 @@ import json
 import logging
 from collections.abc import Awaitable, Callable
 from http import HTTPStatus
-from typing import Final
+from typing import Final, cast
 
 from aiohttp import HttpVersion11, web
 from aiohttp.abc import AbstractStreamWriter
@@ -27,9 +33,13 @@ from aiohttp.streams import StreamReader
 from cachestorm.errors import ArgumentError, CacheStormError
 from cachestorm.operations.long_command import LongCommand
 from cachestorm_server.acl.visitor import Visitor
+from cachestorm_server.endpoint import Endpoint
 from cachestorm_server.json_commands import error_document
+from cachestorm_server.listening import serving
 from cachestorm_server.turns import Turn
 
+# of a timeout that never comes: aiohttp has none without an end
+_NEVER_S: Final = 365 * 24 * 3600.0
 # how long a client may take to send a body
 BODY_WITHIN_S: Final = 30.0
 LONGEST_REASON: Final = 200
@@ -59,15 +69,17 @@ class JsonServer(web.Server):
     Args:
         handler: answers each request.
         max_body_bytes: the largest body; 0 for no limit.
+        endpoint: whose settings say who is let in, and who counts them.
     """
 
-    def __init__(self, handler: Answering, max_body_bytes: int) -> None:
+    def __init__(self, handler: Answering, max_body_bytes: int, endpoint: Endpoint) -> None:
         super().__init__(handler, request_factory=self._request)
         self._max_body_bytes: Final = max_body_bytes
+        self._endpoint: Final = endpoint
 
     def __call__(self) -> web.RequestHandler:
         loop = asyncio.get_running_loop()
-        return JsonConnection(self, loop=loop, access_log=_log, logger=_log)
+        return JsonConnection(self._endpoint, self, loop)
 
     def _request(
         self,
@@ -77,11 +89,24 @@ class JsonServer(web.Server):
         writer: AbstractStreamWriter,
         task: asyncio.Task[None],
     ) -> web.BaseRequest:
+        assert isinstance(protocol, JsonConnection)
+        protocol.stop_timer()
         loop = asyncio.get_running_loop()
         most = self._max_body_bytes
         return web.BaseRequest(
             message, payload, protocol, writer, task, loop, client_max_size=most
         )
+
+
+class Listener(web.SockSite):
+    """Where clients come in."""
+
+    async def start(self) -> None:
+        """Listens."""
+        await web.BaseSite.start(self)
+        server = self._runner.server
+        assert server is not None
+        self._server = await serving(server, self._sock, self._ssl_context)
 
 
 class ClientGoneError(CacheStormError):
@@ -100,13 +125,58 @@ class JsonConnection(web.RequestHandler):
             the client goes, for what it would take then belongs to others.
     """
 
-    __slots__ = ("visitor", "waiting")
+    __slots__ = ("_endpoint", "_is_counted", "_timer", "visitor", "waiting")
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Begins without a command."""
+    def __init__(
+        self, endpoint: Endpoint, server: JsonServer, loop: asyncio.AbstractEventLoop
+    ) -> None:
+        keepalive_s = endpoint.settings.http_keepalive_timeout_s
+        super().__init__(
+            server,
+            loop=loop,
+            access_log=_log,
+            logger=_log,
+            keepalive_timeout=keepalive_s or _NEVER_S,
+        )
+        self._endpoint: Final = endpoint
+        self._is_counted = False
+        # what disconnects a client that asks nothing
+        self._timer: asyncio.TimerHandle | None = None
         self.visitor: Visitor | None = None
         self.waiting: LongCommand | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Accepts the client, or tells it that there are too many."""
+        endpoint = self._endpoint
+        settings = endpoint.settings
+        if endpoint.http_connections >= settings.max_http_clients:
+            endpoint.http_rejected += 1
+            endpoint.http_too_many += 1
+            # one of uvloop is a Transport by its methods, not by descent
+            cast("asyncio.Transport", transport).write(TOO_MANY_CLIENTS)
+            transport.close()
+            # nothing is read that comes yet
+            self.force_close()
+            return
+        endpoint.http_connections += 1
+        self._is_counted = True
+        header_s = settings.http_header_timeout_s
+        if header_s:
+            loop = asyncio.get_running_loop()
+            self._timer = loop.call_later(header_s, self._give_up)
         super().connection_made(transport)
+
+    def stop_timer(self) -> None:
+        """The client has sent a header, or what is none."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _give_up(self) -> None:
+        """Disconnects a client that has sent no whole header in time."""
+        self._timer = None
+        self._endpoint.http_timed_out += 1
+        self.force_close()
 
     def carry(self, long_command: LongCommand) -> None:
         """Has a command end with the client if it waits; `waiting` is to be reset after it."""
@@ -117,6 +187,10 @@ class JsonConnection(web.RequestHandler):
 
     def connection_lost(self, exc: BaseException | None) -> None:
         """Ends a command that waits; others have their effect all the same."""
+        self.stop_timer()
+        if self._is_counted:
+            self._is_counted = False
+            self._endpoint.http_connections -= 1
         super().connection_lost(exc)
         if self.waiting is not None:
             self.waiting.unblock(ClientGoneError())
@@ -237,6 +311,21 @@ def _title(status: int) -> str:
         return "Error"
 
 
+def _too_many_clients() -> bytes:
+    """What a client is sent that has asked nothing yet."""
+    refusal = problem(503, CacheStormError("max number of clients reached"))
+    body = refusal.body
+    assert isinstance(body, bytes)
+    lines = (
+        "HTTP/1.1 503 Service Unavailable",
+        f"Content-Type: {PROBLEM}",
+        f"Content-Length: {len(body)}",
+        "Retry-After: 1",
+        "Connection: close",
+    )
+    return "\r\n".join([*lines, "", ""]).encode() + body
+
+
 async def joined(documents: list[dict[str, object]]) -> bytes:
     """Answers as a list of JSON; others are served in between."""
     answers: list[bytes] = []
@@ -252,3 +341,4 @@ async def joined(documents: list[dict[str, object]]) -> bytes:
 NOT_SHOWN: Final = dumped(
     error_document(ArgumentError("not shown, but run: the answers before it are too large"))
 )
+TOO_MANY_CLIENTS: Final = _too_many_clients()

@@ -52,22 +52,24 @@ def test_no_more_clients_are_let_in_than_there_are_descriptors() -> None:
     running = Running(command=argv)
     clients = []
     try:
-        assert running.cli("CONFIG", "GET", "maxclients").stdout == "maxclients\n32\n"
-        refused = running.cli("CONFIG", "SET", "maxclients", "33").stderr
-        assert "not able to handle the specified number of clients, try with 32" in refused
-        for _ in range(33):
+        assert running.cli("CONFIG", "GET", "maxclients").stdout == "maxclients\n24\n"
+        refused = running.cli("CONFIG", "SET", "maxclients", "25").stderr
+        assert "not able to handle the specified number of clients, try with 24" in refused
+        for _ in range(25):
             client = socket.create_connection(("127.0.0.1", int(running.port)))
             client.settimeout(10)
             clients.append(client)
-        for client in clients[:32]:
+        for client in clients[:24]:
             client.sendall(b"PING\r\n")
             assert client.recv(100) == b"+PONG\r\n"
-        assert clients[32].recv(100) == b"-ERR max number of clients reached\r\n"
+        assert clients[24].recv(100) == b"-ERR max number of clients reached\r\n"
     finally:
         for client in clients:
             client.close()
         running.end()
-    assert "room for 32 clients instead of 10000" in "".join(running.lines)
+    said = "".join(running.lines)
+    assert "room for 24 clients instead of 10000 (server.max_connections)" in said
+    assert "room for 8 HTTP clients instead of 1000 (http.max_connections)" in said
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="there is no limit of open files")
@@ -76,16 +78,17 @@ def test_a_soft_limit_of_open_files_is_raised() -> None:
         "import os, resource; from cachestorm_server.descriptors import make_room, run_out; "
         "_, hard = resource.getrlimit(resource.RLIMIT_NOFILE); "
         "resource.setrlimit(resource.RLIMIT_NOFILE, (64, hard)); "
-        "fit = make_room(100); "
-        "print(fit, resource.getrlimit(resource.RLIMIT_NOFILE)[0] >= 132, run_out()); "
+        "fit = make_room(100, 50); "
+        "print(fit, resource.getrlimit(resource.RLIMIT_NOFILE)[0] >= 182, run_out()); "
         "resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64)); "
-        "print(make_room(100), [os.dup(0) for _ in range(20)] and run_out());"
+        "print(make_room(100, 50), make_room(100, 0), make_room(20, 50)); "
+        "print([os.dup(0) for _ in range(20)] and run_out());"
         "resource.setrlimit(resource.RLIMIT_NOFILE, (10, 64)); print(run_out())"
     )
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, env=environment()
     )
-    assert done.stdout == "100 True False\n32 False\nTrue\n"
+    assert done.stdout == "(100, 50) True False\n(24, 8) (32, 0) (20, 12)\nFalse\nTrue\n"
 
 
 def test_help_names_the_commands() -> None:

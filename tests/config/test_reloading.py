@@ -56,6 +56,7 @@ def test_every_live_setting_has_a_setter_and_no_other_has_one() -> None:
 def test_limits_take_effect_at_once(tmp_path: Path) -> None:
     after = """
     server: {max_connections: 5, protected_mode: false, timeout: 9, write_timeout: 8}
+    http: {header_timeout: 3, keepalive_timeout: 2}
     memory: {max_memory: 1mb, max_entries: 3, max_reply: 2mb, eviction_policy: allkeys-lru}
     namespaces: {shop: {max_memory: 64kb}}
     plugins:
@@ -68,6 +69,7 @@ def test_limits_take_effect_at_once(tmp_path: Path) -> None:
         settings, cache = application.resp.settings, application.cache
         assert (settings.max_clients, settings.protected_mode) == (5, False)
         assert (settings.timeout_s, settings.write_timeout_s) == (9, 8)
+        assert (settings.http_header_timeout_s, settings.http_keepalive_timeout_s) == (3, 2)
         assert application.resp.endpoint.users.password == "sesame"
         assert (cache.max_memory, cache.max_entries, cache.max_reply) == (1 << 20, 3, 2 << 20)
         assert cache.policy == "allkeys-lru"

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 import redis
+from fake_transport import FakeTransport
 from real_servers import HOST, RealServer
 from servers import Client, conversation, our_server
 
@@ -148,51 +149,6 @@ def test_a_client_that_ends_its_side_still_gets_all_replies(server: RespServer) 
         client.ask(b"*3\r\n$3\r\nSET\r\n$3\r\nbig\r\n$100000\r\n" + value + b"\r\n", 5)
     reply = conversation(server.port, b"GET big\r\n" * 200)
     assert reply == (b"$100000\r\n" + value + b"\r\n") * 200
-
-
-class FakeTransport:
-    """A transport that a test can congest."""
-
-    def __init__(self, peer: str = HOST) -> None:
-        self.peer = (peer, 1)
-        self.sent = bytearray()
-        self.reading = True
-        self.closing = False
-        self.aborted = False
-        self.congested_above = 1 << 60
-        self.protocol: Connection | None = None
-
-    def get_extra_info(self, name: str) -> tuple[str, int] | None:
-        return None if name == "socket" else self.peer
-
-    def set_write_buffer_limits(self, high: int, low: int) -> None:
-        pass
-
-    def write(self, data: bytes) -> None:
-        self.sent += data
-        if len(self.sent) > self.congested_above and self.protocol is not None:
-            self.protocol.pause_writing()
-
-    def pause_reading(self) -> None:
-        assert self.reading
-        self.reading = False
-
-    def resume_reading(self) -> None:
-        assert not self.reading
-        self.reading = True
-
-    def close(self) -> None:
-        self.closing = True
-
-    def is_closing(self) -> bool:
-        return self.closing
-
-    def abort(self) -> None:
-        self.closing = True
-        self.aborted = True
-
-    def get_write_buffer_size(self) -> int:
-        return 0
 
 
 def connected(
