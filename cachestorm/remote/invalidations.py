@@ -20,13 +20,28 @@ from functools import partial
 from typing import Any, Final
 
 import redis
+from redis._parsers import _HiredisParser
 
 from cachestorm.codec import text_of
+from cachestorm.errors import ConfigError
 from cachestorm.remote.near import Near
 
 HEARTBEAT_S: Final = 1.0
 _FIRST_PAUSE_S: Final = 0.05
 _LONGEST_PAUSE_S: Final = 2.0
+
+
+def refuse_old_client() -> None:
+    """Refuses a redis-py that would not tell.
+
+    Raises:
+        ConfigError: before some 6.x, whose parser by hiredis has no way to.
+    """
+    if not hasattr(_HiredisParser, "set_invalidation_push_handler"):
+        raise ConfigError(
+            f"near=True needs redis-py 6.4 or newer, this is {redis.__version__}: "
+            f"pip install --upgrade redis"
+        )
 
 
 class Invalidations:

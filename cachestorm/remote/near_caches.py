@@ -14,7 +14,7 @@ from cachestorm.operations.names import exact_key, keys_of
 from cachestorm.remote.address import Address
 from cachestorm.remote.connected import AsyncConnectedCache, ConnectedCache
 from cachestorm.remote.envelope import Envelope
-from cachestorm.remote.invalidations import Invalidations
+from cachestorm.remote.invalidations import Invalidations, refuse_old_client
 from cachestorm.remote.near import Fill, Near
 from cachestorm.remote.steps import Ask, Course
 from cachestorm.stats import Stats
@@ -38,6 +38,7 @@ class NearCache(ConnectedCache):
         *,
         settings: dict[str, Any],
     ) -> None:
+        refuse_old_client()
         super().__init__(address, envelope, namespace)
         self._settings: Final = settings
         self.near: Final = Near({"max_entries": ENTRIES, **settings})
