@@ -256,6 +256,7 @@ PARAMETERS: Final[dict[str, tuple[Read, Write | None]]] = {
     "cluster-enabled": (lambda endpoint: "no", None),
     "databases": (lambda endpoint: str(DATABASES), None),
     "dir": (_directory_path, None),
+    "enable-debug-command": (lambda endpoint: endpoint.settings.debug_command, None),
     "latency-monitor-threshold": (
         lambda endpoint: str(endpoint.statistics.threshold_ms),
         _set_latency_threshold,

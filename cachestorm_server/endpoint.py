@@ -107,6 +107,7 @@ class Endpoint:
         meanwhile: serves them for a moment while there is one, or with False ends to do so;
             None where there are no others.
         users: who may do what.
+        is_reaping: what has expired is freed between writes, too.
         hooks: of plugins, around commands; None if there are none.
         plugin_hooks: these and those of the store.
     """
@@ -164,6 +165,7 @@ class Endpoint:
         self.engine: object = None
         self.occupant: Occupant | None = None
         self.meanwhile: Callable[[bool], object] | None = None
+        self.is_reaping: bool = True
         self.hooks: CommandHooks | None = None
         self.plugin_hooks: list[Hook] = []
         self._posts: Final[deque[tuple[int, object]]] = deque()

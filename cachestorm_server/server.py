@@ -320,7 +320,7 @@ class RespServer:
                 self.endpoint.pause.end_if_due()
                 served = self.endpoint.commands
                 began_s = loop.time()
-                while cache.reap():
+                while self.endpoint.is_reaping and cache.reap():
                     spent_s = loop.time() - began_s
                     await asyncio.sleep(0)
                     if self.endpoint.commands != served:
