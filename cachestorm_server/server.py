@@ -322,6 +322,7 @@ class RespServer:
                 began_s = loop.time()
                 while self.endpoint.is_reaping and cache.reap():
                     spent_s = loop.time() - began_s
+                    self.endpoint.reaped_for_s += spent_s
                     await asyncio.sleep(0)
                     if self.endpoint.commands != served:
                         await asyncio.sleep(spent_s * REST)
