@@ -6,6 +6,7 @@ from cachestorm_server import administration as administration
 from cachestorm_server import clients as clients
 from cachestorm_server import configuration as configuration
 from cachestorm_server import connection as connection
+from cachestorm_server import debugging as debugging
 from cachestorm_server import introspection as introspection
 from cachestorm_server import performance as performance
 from cachestorm_server import pubsub as pubsub

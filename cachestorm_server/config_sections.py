@@ -49,6 +49,7 @@ from cachestorm_server.setting_kinds import (
 )
 from cachestorm_server.settings import (
     CLIENT_AUTH,
+    DEBUG_COMMAND,
     DEFAULT_PORT,
     HTTP_HEADER_TIMEOUT_S,
     HTTP_KEEPALIVE_TIMEOUT_S,
@@ -105,6 +106,9 @@ class ServerConfig:
     protected_mode: Annotated[
         bool, _live(SWITCH, "without a password, let in only clients of this host")
     ] = True
+    enable_debug_command: Annotated[
+        str, Spec(one_of(DEBUG_COMMAND), "who may use DEBUG: no, local (this host) or yes")
+    ] = DEBUG_COMMAND[0]
     timeout: Annotated[
         int, _live(DURATION_S, "a client idle for longer is disconnected; 0: never")
     ] = 0

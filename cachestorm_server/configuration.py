@@ -30,7 +30,7 @@ from cachestorm.patterns import matches
 from cachestorm.persistence import EVERYSEC
 from cachestorm_server.descriptors import make_room
 from cachestorm_server.endpoint import Endpoint
-from cachestorm_server.idle_parameters import DEFAULTS, checked
+from cachestorm_server.idle_parameters import DEFAULTS, FIXED, checked
 from cachestorm_server.notifications import normalize
 from cachestorm_server.output_limits import parse_limits, parse_memory, spell_limits
 from cachestorm_server.session import Session
@@ -48,6 +48,10 @@ Dotted = tuple[str, ...]
 Read = Callable[[Endpoint], str]
 # checks the text and sets the value, unless told to check only
 Write = Callable[[Endpoint, str, bool], None]
+
+
+def _always(text: str) -> Read:
+    return lambda endpoint: text
 
 
 def _yes_or_no(answer: bool) -> str:
@@ -227,7 +231,7 @@ def _save_points(endpoint: Endpoint) -> str:
 
 _SYNCS: Final = ("everysec", "always", "no")
 # of the fixed ones: Redis would change them, and to what they are they may be set
-_FOREVER: Final = ("appendonly", "save")
+_FOREVER: Final = frozenset({"appendonly", "save", *FIXED})
 
 # never shown to anybody who does not ask by CONFIG GET
 SECRETS: Final = frozenset({"requirepass"})
@@ -256,6 +260,7 @@ PARAMETERS: Final[dict[str, tuple[Read, Write | None]]] = {
     "cluster-enabled": (lambda endpoint: "no", None),
     "databases": (lambda endpoint: str(DATABASES), None),
     "dir": (_directory_path, None),
+    "enable-debug-command": (lambda endpoint: endpoint.settings.debug_command, None),
     "latency-monitor-threshold": (
         lambda endpoint: str(endpoint.statistics.threshold_ms),
         _set_latency_threshold,
@@ -305,6 +310,7 @@ PARAMETERS: Final[dict[str, tuple[Read, Write | None]]] = {
     ),
     "unixsocket": (lambda endpoint: endpoint.settings.unix_socket, None),
     "unixsocketperm": (lambda endpoint: f"{endpoint.settings.unix_socket_mode:o}", None),
+    **{name: (_always(text), None) for name, text in FIXED.items()},
 }
 
 

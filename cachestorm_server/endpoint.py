@@ -110,6 +110,8 @@ class Endpoint:
         meanwhile: serves them for a moment while there is one, or with False ends to do so;
             None where there are no others.
         users: who may do what.
+        reaped_for_s: how long it took to free what had expired, between writes.
+        is_reaping: what has expired is freed between writes, too.
         hooks: of plugins, around commands; None if there are none.
         plugin_hooks: these and those of the store.
     """
@@ -171,6 +173,8 @@ class Endpoint:
         self.engine: object = None
         self.occupant: Occupant | None = None
         self.meanwhile: Callable[[bool], object] | None = None
+        self.is_reaping: bool = True
+        self.reaped_for_s: float = 0.0
         self.hooks: CommandHooks | None = None
         self.plugin_hooks: list[Hook] = []
         self._posts: Final[deque[tuple[int, object]]] = deque()
@@ -303,4 +307,5 @@ class Endpoint:
         self.net_in_bytes = 0
         self.net_out_bytes = 0
         self.cut_off = 0
+        self.reaped_for_s = 0.0
         self.statistics.reset()

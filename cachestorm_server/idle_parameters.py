@@ -1,7 +1,11 @@
 """Parameters of Redis that tools read and set, and that mean nothing here.
 
-Asked by CONFIG. One that is set is checked and shown from then on, and changes nothing: there
-are no listpacks, no other threads that free and no file of the log to be chosen.
+Asked by CONFIG.
+
+1. One of `DEFAULTS` that is set is checked and shown from then on, and changes nothing: there
+   are no listpacks, no other threads that free, no replicas and no cluster.
+2. One of `FIXED` has the value that is true here, and can be set to that alone: somebody who
+   sets another relies on what is not there.
 
 Source: `redis.conf` of Redis 7.2 for names and defaults.
 """
@@ -11,15 +15,25 @@ from __future__ import annotations
 from typing import Final
 
 from cachestorm.errors import ArgumentError
+from cachestorm_server.output_limits import parse_memory
 
 _SWITCHES: Final = ("yes", "no")
 _LEVELS: Final = ("debug", "verbose", "notice", "warning", "nothing")
 
-# A number may be any that is whole; a word is one of its kind.
+# A number may be any that is whole; a word is one of its kind, a size as Redis spells them.
 DEFAULTS: Final[dict[str, str]] = {
+    "active-defrag-cycle-max": "25",
+    "active-defrag-cycle-min": "1",
+    "active-defrag-ignore-bytes": "104857600",
+    "active-defrag-max-scan-fields": "1000",
+    "active-defrag-threshold-lower": "10",
+    "active-defrag-threshold-upper": "100",
     "active-expire-effort": "1",
     "activedefrag": "no",
     "activerehashing": "yes",
+    "cluster-allow-reads-when-down": "no",
+    "cluster-node-timeout": "15000",
+    "cluster-require-full-coverage": "yes",
     "dynamic-hz": "yes",
     "hash-max-listpack-entries": "128",
     "hash-max-listpack-value": "64",
@@ -41,14 +55,64 @@ DEFAULTS: Final[dict[str, str]] = {
     "loglevel": "notice",
     "maxmemory-clients": "0",
     "maxmemory-eviction-tenacity": "10",
+    "min-replicas-max-lag": "10",
+    "min-slaves-max-lag": "10",
+    "no-appendfsync-on-rewrite": "no",
+    "repl-backlog-size": "1048576",
+    "repl-backlog-ttl": "3600",
+    "repl-disable-tcp-nodelay": "no",
+    "repl-diskless-sync": "yes",
+    "repl-diskless-sync-delay": "5",
+    "repl-ping-replica-period": "10",
+    "repl-ping-slave-period": "10",
+    "repl-timeout": "60",
+    "replica-lazy-flush": "no",
+    "replica-priority": "100",
+    "replica-read-only": "yes",
+    "replica-serve-stale-data": "yes",
     "set-max-intset-entries": "512",
     "set-max-listpack-entries": "128",
     "set-max-listpack-value": "64",
+    "slave-lazy-flush": "no",
+    "slave-priority": "100",
+    "slave-read-only": "yes",
+    "slave-serve-stale-data": "yes",
     "stop-writes-on-bgsave-error": "yes",
+    "stream-node-max-bytes": "4096",
+    "stream-node-max-entries": "100",
     "zset-max-listpack-entries": "128",
     "zset-max-listpack-value": "64",
     "zset-max-ziplist-entries": "128",
     "zset-max-ziplist-value": "64",
+}
+_SIZES: Final = frozenset(
+    {"active-defrag-ignore-bytes", "repl-backlog-size", "stream-node-max-bytes"}
+)
+FIXED: Final[dict[str, str]] = {
+    "bind-source-addr": "",
+    "daemonize": "no",
+    "enable-module-command": "no",
+    "enable-protected-configs": "no",
+    "io-threads": "1",
+    "io-threads-do-reads": "no",
+    "latency-tracking-info-percentiles": "50 99 99.9",
+    "masterauth": "",
+    "masteruser": "",
+    "min-replicas-to-write": "0",
+    "min-slaves-to-write": "0",
+    "oom-score-adj": "no",
+    "pidfile": "",
+    "replica-announce-ip": "",
+    "replica-announce-port": "0",
+    "replicaof": "",
+    "set-proc-title": "no",
+    "slave-announce-ip": "",
+    "slave-announce-port": "0",
+    "slaveof": "",
+    "supervised": "no",
+    "syslog-enabled": "no",
+    "tls-cluster": "no",
+    "tls-replication": "no",
 }
 
 
@@ -66,6 +130,8 @@ def checked(name: str, text: str) -> str:
             if words is _SWITCHES:
                 raise ArgumentError("argument must be 'yes' or 'no'")
             raise ArgumentError(f"argument(s) must be one of the following: {', '.join(words)}")
+    if name in _SIZES:
+        return str(parse_memory(text))
     if not text.removeprefix("-").isdecimal():
         raise ArgumentError("argument couldn't be parsed into an integer")
     return text

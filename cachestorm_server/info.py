@@ -15,6 +15,7 @@ from __future__ import annotations
 import os
 import platform
 import sys
+import time
 from collections.abc import Callable
 from typing import Final
 
@@ -50,7 +51,11 @@ def _server(endpoint: Endpoint) -> Fields:
         ("redis_mode", "standalone"),
         ("os", f"{platform.system()} {platform.release()} {platform.machine()}"),
         ("arch_bits", 64 if sys.maxsize > 2**32 else 32),
+        ("monotonic_clock", time.get_clock_info("monotonic").implementation),
         ("multiplexing_api", endpoint.event_loop),
+        # there are no atomic variables: a thread has the interpreter's lock, or the store's
+        ("atomicvar_api", "none"),
+        ("gcc_version", _gcc_version()),
         ("process_id", os.getpid()),
         ("process_supervised", "no"),
         ("run_id", endpoint.run_id),
@@ -67,6 +72,12 @@ def _server(endpoint: Endpoint) -> Fields:
     ]
 
 
+def _gcc_version() -> str:
+    """Of the GCC that built the interpreter; 0.0.0 if another compiler did."""
+    name, _, version = platform.python_compiler().partition(" ")
+    return version.split()[0] if name == "GCC" and version else "0.0.0"
+
+
 def _clients(endpoint: Endpoint) -> Fields:
     sessions = list(endpoint.sessions.values())
     return [
@@ -75,6 +86,15 @@ def _clients(endpoint: Endpoint) -> Fields:
         ("maxclients", endpoint.settings.max_clients),
         ("http_connections", endpoint.http_connections),
         ("http_maxclients", endpoint.settings.max_http_clients),
+        # of those that are connected, now
+        (
+            "client_recent_max_input_buffer",
+            max([one.reader.pending_bytes for one in sessions], default=0),
+        ),
+        (
+            "client_recent_max_output_buffer",
+            max([one.carrier.unsent_bytes() for one in sessions if one.carrier], default=0),
+        ),
         ("blocked_clients", sum(one.is_blocked() for one in sessions)),
         ("tracking_clients", len(endpoint.tracking.clients)),
         ("pubsub_clients", sum(one.is_subscribed() for one in sessions)),
@@ -198,6 +218,7 @@ def _stats(endpoint: Endpoint) -> Fields:
         ("expired_stale_perc", "0.00"),
         ("expired_time_cap_reached_count", 0),
         ("expired_keys", stats.expired),
+        ("expire_cycle_cpu_milliseconds", int(endpoint.reaped_for_s * 1000)),
         ("evicted_keys", stats.evicted),
         ("keyspace_hits", stats.hits),
         ("keyspace_misses", stats.misses),
@@ -218,6 +239,9 @@ def _stats(endpoint: Endpoint) -> Fields:
         ("dump_payload_sanitizations", 0),
         ("io_threaded_reads_processed", 0),
         ("io_threaded_writes_processed", 0),
+        # replies are written into one buffer, which all clients share
+        ("reply_buffer_shrinks", 0),
+        ("reply_buffer_expands", 0),
         *_tracking(endpoint),
         ("total_error_replies", endpoint.errors),
         ("client_output_buffer_limit_disconnections", endpoint.cut_off),

@@ -325,8 +325,9 @@ class RespServer:
                 self.endpoint.pause.end_if_due()
                 served = self.endpoint.commands
                 began_s = loop.time()
-                while cache.reap():
+                while self.endpoint.is_reaping and cache.reap():
                     spent_s = loop.time() - began_s
+                    self.endpoint.reaped_for_s += spent_s
                     await asyncio.sleep(0)
                     if self.endpoint.commands != served:
                         await asyncio.sleep(spent_s * REST)

@@ -77,8 +77,10 @@ def one_of(names: Iterable[str]) -> Kind:
 
     def read(raw: object) -> str:
         if raw is False and "no" in known:
-            # YAML's word for false
+            # YAML's word for false, as `yes` is for true
             return "no"
+        if raw is True and "yes" in known:
+            return "yes"
         if not isinstance(raw, str) or raw.strip().lower() not in known:
             raise ValueError
         return raw.strip().lower()

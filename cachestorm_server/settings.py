@@ -24,6 +24,8 @@ HTTP_HEADER_TIMEOUT_S: Final = 10
 HTTP_KEEPALIVE_TIMEOUT_S: Final = 75
 # whether a client is asked for a certificate
 CLIENT_AUTH: Final = ("none", "optional", "required")
+# who may use DEBUG
+DEBUG_COMMAND: Final = ("no", "local", "yes")
 
 COMMANDS_PATH: Final = "/v1/commands"
 HEALTH_PATH: Final = "/health"
@@ -87,6 +89,7 @@ class Settings:
             there are none it is ended; 0 for as long as it takes.
         slow_log_slower_than_us: what the slow log takes at first; negative for nothing.
         slow_log_max_len: how many calls it keeps at first.
+        debug_command: who may use DEBUG: no (nobody), local (clients of this host) or yes.
         config: what all of this was made from; None where a program decides.
         sockets: that listen already, and are used instead of `bind` and `port`.
     """
@@ -139,6 +142,7 @@ class Settings:
         self.busy_reply_ms = 5000
         self.slow_log_slower_than_us: Final = slow_log_slower_than_us
         self.slow_log_max_len: Final = slow_log_max_len
+        self.debug_command = DEBUG_COMMAND[0]
         self.config: Config | None = None
         self.sockets: list[socket.socket] = []
         # parameters of Redis that mean nothing here, as somebody has set them

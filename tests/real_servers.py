@@ -64,12 +64,13 @@ def redis_binary() -> str:
 
 
 @contextmanager
-def running(name: str, binary: str) -> Iterator[RealServer]:
+def running(name: str, binary: str, *options: str) -> Iterator[RealServer]:
     """A server for as long as the block lasts."""
     with tempfile.TemporaryDirectory(prefix="cachestorm-") as folder:
         for _ in range(PORTS_TRIED):
             port = free_port()
             argv = [binary, "--port", str(port), "--bind", HOST, "--save", "", "--dir", folder]
+            argv += options
             quiet = subprocess.DEVNULL
             # in the C locale SORT ALPHA goes by bytes
             process = subprocess.Popen(
@@ -134,3 +135,21 @@ def free_port() -> int:
         probe.bind((HOST, 0))
         port: int = probe.getsockname()[1]
         return port
+
+
+def raw_replies(port: int, lines: list[bytes]) -> list[bytes]:
+    """What a server replies to requests, each a line, of one client: byte for byte."""
+    found = []
+    with socket.create_connection((HOST, port), 5) as connection:
+        for line in lines:
+            connection.sendall(line + b"\r\nECHO <end>\r\n")
+            reply = b""
+            while not reply.endswith(_END):
+                part = connection.recv(1 << 16)
+                assert part, f"the server hung up after {reply!r}"
+                reply += part
+            found.append(reply.removesuffix(_END))
+    return found
+
+
+_END = b"$5\r\n<end>\r\n"

@@ -40,6 +40,8 @@ command: Final = partial(Declaration, group="generic")
 
 _EXPIRED: Final = Cause.EXPIRED
 MOST_FREQUENT: Final = 255
+# the mark, the version of the format, the count of tags, the type and the checksum
+FRAME_BYTES: Final = 10
 
 
 @mypyc_attr(allow_interpreted_subclasses=True)
@@ -74,6 +76,19 @@ class Dumping(Edge):
         finally:
             self._leave()
         return dumped(snapshot)
+
+    def _serialized_bytes(self, key: str) -> int | None:
+        """How long a value is in the form of DUMP, without its frame; no access."""
+        key = exact_key(key)
+        space = self._enter()
+        try:
+            entry = space.peek(key)
+            if entry is None:
+                return None
+            snapshot = snapshot_of(entry.kind, space.value(entry), 0, tag_names_of(entry))
+        finally:
+            self._leave()
+        return len(dumped(snapshot)) - FRAME_BYTES
 
     @command(
         "RESTORE key:ow-update ttl:integer serialized-value:blob [REPLACE] [ABSTTL] "

@@ -16,12 +16,21 @@ from mypy_extensions import mypyc_attr, trait
 from cachestorm.codec import to_wire
 from cachestorm.commands.edge import Edge
 from cachestorm.declare.declaration import Declaration
+from cachestorm.declare.wire_values import Status
 from cachestorm.entry import Entry
-from cachestorm.errors import ArityError, CorruptedSketchError, WrongTypeError
+from cachestorm.errors import (
+    ArgumentError,
+    ArityError,
+    CorruptedSketchError,
+    NoSuchKeyError,
+    WrongTypeError,
+)
 from cachestorm.keyspace.keyspace import Keyspace
 from cachestorm.operations.names import exact_key, keys_of
 from cachestorm.operations.string_values import keep_scalar, part_of, short_scalar
 from cachestorm.values.hyperloglog import (
+    DENSE,
+    ENCODING_AT,
     HEADER,
     LONGEST,
     NEW,
@@ -31,6 +40,8 @@ from cachestorm.values.hyperloglog import (
     is_sketch,
     known_estimate,
     merged,
+    opcodes_of,
+    packed,
     registers_of,
     with_estimate,
     without_estimate,
@@ -130,6 +141,69 @@ class HyperLogLogs(Edge):
             return True
         finally:
             self._leave()
+
+    def _sketch_of(self, key: str) -> bytes:
+        key = exact_key(key)
+        space = self._enter()
+        try:
+            entry = space.find(key)
+            if entry is None:
+                raise NoSuchKeyError("The specified key does not exist")
+            return _sketch(space, entry)
+        finally:
+            self._leave()
+
+    def _densified(self, key: str) -> bytes:
+        """The sketch of a key, which is dense from now on; no event is published."""
+        key = exact_key(key)
+        space = self._enter()
+        try:
+            entry = space.find(key)
+            if entry is None:
+                raise NoSuchKeyError("The specified key does not exist")
+            raw = _sketch(space, entry)
+            if raw[ENCODING_AT] != DENSE:
+                raw = packed(raw, registers_of(raw))
+                space.change(entry, raw, "changed")
+            return raw
+        finally:
+            self._leave()
+
+
+@command(
+    "PFDEBUG subcommand:string key:rw-access",
+    complexity="O(1)",
+    grows=True,
+    flags="admin",
+    summary="Show the registers, the opcodes or the encoding of a HyperLogLog.",
+)
+def pfdebug(cache: HyperLogLogs, subcommand: str, key: str) -> object:
+    """What a sketch is made of, as tests of Redis ask for it.
+
+    Args:
+        subcommand: GETREG for the 16384 registers, after which it is dense, as in Redis;
+            DECODE for the opcodes of a sparse one, ENCODING for `dense` or `sparse`, TODENSE
+            to make it dense: 1 if it was not.
+
+    Raises:
+        NoSuchKeyError: for a missing key.
+        ArgumentError: for any other subcommand, and to decode a dense sketch.
+    """
+    raw = cache._sketch_of(key)
+    name = subcommand.upper()
+    is_dense = raw[ENCODING_AT] == DENSE
+    if name == "ENCODING":
+        return Status("dense" if is_dense else "sparse")
+    if name == "DECODE":
+        if is_dense:
+            raise ArgumentError("HLL encoding is not sparse")
+        return opcodes_of(raw)
+    if name == "GETREG":
+        return list(registers_of(cache._densified(key)))
+    if name == "TODENSE":
+        cache._densified(key)
+        return int(not is_dense)
+    raise ArgumentError(f"Unknown PFDEBUG subcommand '{subcommand[:128]}'")
 
 
 def _bytes_of_all(elements: Iterable[object]) -> list[bytes]:

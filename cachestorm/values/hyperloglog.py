@@ -136,6 +136,30 @@ def registers_of(raw: bytes) -> bytes:
     return b"".join(parts)
 
 
+def opcodes_of(raw: bytes) -> str:
+    """The opcodes of a sparse sketch as PFDEBUG DECODE spells them.
+
+    `z` and `Z` are short and long runs of zeros, `v` a value and its run.
+
+    Raises:
+        CorruptedSketchError: if they do not make 16384 registers.
+    """
+    registers_of(raw)
+    parts: list[str] = []
+    at: i64 = HEADER
+    while at < len(raw):
+        op: i64 = raw[at]
+        at += 1
+        if op & 128:
+            parts.append(f"v:{((op >> 2) & 31) + 1},{(op & 3) + 1}")
+        elif op & 64:
+            parts.append(f"Z:{(((op & 63) << 8) | raw[at]) + 1}")
+            at += 1
+        else:
+            parts.append(f"z:{(op & 63) + 1}")
+    return " ".join(parts)
+
+
 def _unpacked(raw: bytes) -> bytes:
     # four registers lie in three bytes; the first bytes of all threes are one string, the
     # second ones another, and so are the registers at last

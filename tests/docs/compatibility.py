@@ -20,13 +20,11 @@ MODULES: Final = "there are no modules"
 INTERNAL: Final = "for those who work on Redis itself"
 # By group, and by name where a group is there.
 ABSENT: Final[dict[str, str]] = {
-    "DEBUG": INTERNAL,
     "FAILOVER": REPLICATION,
     "MIGRATE": "`DUMP` and `RESTORE` move a key",
     "MODULE LOAD": MODULES,
     "MODULE LOADEX": MODULES,
     "MODULE UNLOAD": MODULES,
-    "PFDEBUG": INTERNAL,
     "PFSELFTEST": INTERNAL,
     "PSYNC": REPLICATION,
     "REPLCONF": REPLICATION,
@@ -46,6 +44,7 @@ WHOLE: Final = ("CLUSTER", "XGROUP", "XINFO")
 # Commands that reply as in Redis, but to less: what remains is said in a sentence.
 PARTIAL: Final[dict[str, str]] = {
     "CLUSTER": CLUSTER,
+    "DEBUG": "off by default; what test suites use, as `DEBUG HELP` says",
     "LOLWUT": "the versions in words, and no picture",
     "MEMORY MALLOC-STATS": "Python has none of them",
     "MODULE LIST": MODULES,

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import pytest
 from conversing import session_of
+from real_servers import RealServer, raw_replies
 
 from cachestorm import Cache
 from cachestorm.declare.registry import REGISTRY
 from cachestorm_server.endpoint import Endpoint
+from cachestorm_server.idle_parameters import DEFAULTS, FIXED
 from cachestorm_server.session import Session
 from cachestorm_server.settings import Settings
 
@@ -64,6 +66,37 @@ def test_what_cannot_be_is_refused(session: Session, line: bytes) -> None:
 def test_a_parameter_that_means_nothing_is_shown_as_it_was_set(session: Session) -> None:
     session.receive(b"CONFIG SET hz 50\r\n")
     assert session.receive(b"CONFIG GET hz\r\n") == b"*2\r\n$2\r\nhz\r\n$2\r\n50\r\n"
+
+
+def test_parameters_that_mean_nothing_have_names_of_redis(
+    redis_server: RealServer, valkey: RealServer
+) -> None:
+    # some came with Redis 7.2, which Valkey goes back to
+    names = {name.encode() for name in (*DEFAULTS, *FIXED)}
+    for server in (redis_server, valkey):
+        names.difference_update(raw_replies(server.port, [b"CONFIG GET *"])[0].split())
+    assert names == set()
+
+
+@pytest.mark.parametrize("name", sorted(FIXED))
+def test_a_parameter_that_is_fixed_can_be_set_to_what_it_is_alone(
+    session: Session, name: str
+) -> None:
+    same = f'CONFIG SET {name} "{FIXED[name]}"\r\n'.encode()
+    other = f"CONFIG SET {name} 7\r\n".encode()
+    assert session.receive(same) == b"+OK\r\n"
+    assert session.receive(other).startswith(b"-ERR CONFIG SET failed")
+    shown = session.receive(f"CONFIG GET {name}\r\n".encode())
+    assert shown.split(b"\r\n")[4] == FIXED[name].encode()
+
+
+@pytest.mark.parametrize(
+    ("given", "shown"), [(b"64mb", b"67108864"), (b"1048576", b"1048576"), (b"x", b"1048576")]
+)
+def test_a_size_is_shown_in_bytes(session: Session, given: bytes, shown: bytes) -> None:
+    session.receive(b"CONFIG SET repl-backlog-size " + given + b"\r\n")
+    reply = session.receive(b"CONFIG GET repl-backlog-size\r\n")
+    assert reply.split(b"\r\n")[4] == shown
 
 
 def test_one_wrong_value_leaves_all_as_it_was(session: Session) -> None:

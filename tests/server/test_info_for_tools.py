@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import pytest
 import redis
+from conversing import session_of
 from real_servers import HOST, RealServer
 
 from cachestorm.cache import Cache
+from cachestorm.declare.registry import REGISTRY
+from cachestorm_server.endpoint import Endpoint
+from cachestorm_server.settings import Settings
 
 # What Redis 7.0 has, and ours has not, by why.
 ABSENT = {
-    "how it was built": {"monotonic_clock", "atomicvar_api", "gcc_version"},
     "would cost each read and write": {"total_reads_processed", "total_writes_processed"},
-    "there are no such buffers": {
-        *("client_recent_max_input_buffer", "client_recent_max_output_buffer"),
-        *("reply_buffer_shrinks", "reply_buffer_expands"),
-    },
-    "nobody measures it": {"expire_cycle_cpu_milliseconds"},
 }
 # Of Redis 7.2, and read by exporters.
 NEWER = {"pubsub_clients", "watching_clients"}
@@ -70,3 +68,23 @@ def test_scripts_and_functions_are_counted() -> None:
     assert info["used_memory_vm_eval"] > 0
     assert info["used_memory_vm_functions"] > 0
     assert info["used_memory_functions"] == len(code)
+
+
+def test_the_longest_request_that_waits_is_told() -> None:
+    endpoint = Endpoint(Cache(), REGISTRY, Settings())
+    waiting, _ = session_of(endpoint)
+    asking, _ = session_of(endpoint)
+    waiting.receive(b"*2\r\n$3\r\nGET\r\n$100\r\n" + b"k" * 50)
+    text = asking.receive(b"INFO clients\r\n").decode()
+    line = text.partition("client_recent_max_input_buffer:")[2].partition("\r\n")[0]
+    assert int(line) == waiting.reader.pending_bytes >= 50
+
+
+def test_how_long_it_took_to_free_is_told_and_reset() -> None:
+    endpoint = Endpoint(Cache(), REGISTRY, Settings())
+    session, _ = session_of(endpoint)
+    endpoint.reaped_for_s = 1.5
+    field = b"expire_cycle_cpu_milliseconds:"
+    assert field + b"1500\r\n" in session.receive(b"INFO stats\r\n")
+    session.receive(b"CONFIG RESETSTAT\r\n")
+    assert field + b"0\r\n" in session.receive(b"INFO stats\r\n")
