@@ -165,7 +165,9 @@ def _clients(patient: Patient) -> Iterator[Finding]:
     if turned_away:
         yield Finding(
             PROBLEM,
-            f"{count_shown(turned_away)} clients were turned away",
+            "1 client was turned away"
+            if turned_away == 1
+            else f"{count_shown(turned_away)} clients were turned away",
             "raise server.max_connections and the limit of open files, or use a pool",
         )
     elif most and now > 0.8 * most:

@@ -133,7 +133,8 @@ class FileLog(WatchedFileHandler):
             self.handleError(record)
         lost = 0 if self._is_lost else self._losses.take()
         if lost:
-            text = f"the log could not be written: {lost} lines are lost"
+            lines = "1 line is" if lost == 1 else f"{lost} lines are"
+            text = f"the log could not be written: {lines} lost"
             super().emit(logging.makeLogRecord({**_TOLD, "msg": text}))
 
     def handleError(self, record: logging.LogRecord) -> None:

@@ -222,7 +222,8 @@ def apply(application: Application, new: Config) -> None:
         # last: with a new password, users that the file does not speak of have that one
         users.take(read)
         follow_users(application.resp.endpoint)
-        changed.append(f"{users.file}: {len(read.users)} users")
+        count = len(read.users)
+        changed.append(f"{users.file}: {'1 user' if count == 1 else f'{count} users'}")
     changed += _set_namespaces(application, old, new)
     for line in changed:
         _log.info("reloaded: %s", line)

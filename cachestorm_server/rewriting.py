@@ -13,10 +13,6 @@ Source: https://redis.io/docs/latest/commands/config-rewrite/, texts as in Redis
 from __future__ import annotations
 
 import logging
-import os
-import shutil
-import tempfile
-from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -28,6 +24,7 @@ from cachestorm_server.config_sections import Config, Dotted, keys, value_at
 from cachestorm_server.configuration import OWN_PARAMETERS, PARAMETERS, SETTINGS_OF
 from cachestorm_server.endpoint import Endpoint
 from cachestorm_server.idle_parameters import DEFAULTS
+from cachestorm_server.replaced_file import replace_file
 from cachestorm_server.session import Session
 from cachestorm_server.settings import Settings
 
@@ -90,7 +87,7 @@ def rewrite(endpoint: Endpoint, config: Config) -> None:
     }
     text = path.read_text("utf-8")
     spelled = {setting: in_yaml(value) for setting, value in written.items()}
-    replace_file(path, edited(text, written, spelled))
+    replace_file(path, edited(text, written, spelled).encode("utf-8"))
 
 
 def _changes(endpoint: Endpoint, config: Config, of_file: Config) -> dict[Dotted, object]:
@@ -121,34 +118,3 @@ def _changes(endpoint: Endpoint, config: Config, of_file: Config) -> dict[Dotted
             "the password is in plugins.auth.password_file, and is to be changed there"
         )
     return changes
-
-
-def replace_file(path: Path, text: str) -> None:
-    """Puts a new file in the place of one, in one step, with its owner and permissions.
-
-    Raises:
-        OSError: if it cannot be written; the old one is as it was.
-    """
-    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with open(descriptor, "w", encoding="utf-8", newline="") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        shutil.copymode(path, name)
-        with suppress(OSError, AttributeError):
-            # only root may give a file away
-            known = path.stat()
-            os.chown(name, known.st_uid, known.st_gid)
-        os.replace(name, path)
-    except BaseException:
-        with suppress(OSError):
-            os.unlink(name)
-        raise
-    with suppress(OSError):
-        # so that the name, too, survives a power cut
-        folder = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)

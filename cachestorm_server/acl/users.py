@@ -17,9 +17,7 @@ from __future__ import annotations
 
 import hmac
 import logging
-import os
 from pathlib import Path
-from tempfile import mkstemp
 from typing import TYPE_CHECKING, Final
 
 from mypy_extensions import mypyc_attr
@@ -30,6 +28,7 @@ from cachestorm_server.acl.log import AclLog
 from cachestorm_server.acl.logins import Logins
 from cachestorm_server.acl.rules import RuleError, Rules, has_spaces, hashed, merged
 from cachestorm_server.acl.user import User
+from cachestorm_server.replaced_file import replace_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -286,7 +285,7 @@ class Users:
         text = "".join([f"{user.describe()}\n" for user in self])
         written = text.encode("utf-8", "surrogateescape")
         try:
-            _replace(Path(self.file), written)
+            replace_file(Path(self.file), written)
         except OSError as error:
             _log.error("cannot write the ACL file %s: %s", self.file, error.strerror)
             raise CacheStormError(
@@ -308,20 +307,3 @@ _NO_FILE: Final = (
     "via the ACL SETUSER command and then issue a CONFIG REWRITE (assuming you have a Redis "
     "configuration file set) in order to store users in the Redis configuration."
 )
-
-
-def _replace(file: Path, data: bytes) -> None:
-    """Writes a file anew; who reads it sees the old or the new one, and never a part."""
-    file = file.resolve()
-    handle, beside = mkstemp(dir=file.parent, prefix=f".{file.name}.")
-    try:
-        with open(handle, "wb") as written:
-            written.write(data)
-            written.flush()
-            os.fsync(handle)
-        if file.exists():
-            os.chmod(beside, file.stat().st_mode & 0o777)
-        os.replace(beside, file)
-    except BaseException:
-        os.unlink(beside)
-        raise

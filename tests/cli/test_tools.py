@@ -205,6 +205,7 @@ PATIENTS = [
         "writes are refused",
     ),
     ({"used_memory": 5, "maxmemory": 100}, {}, GOOD, "5% of 100 B"),
+    ({"rejected_connections": 1}, {}, PROBLEM, "1 client was turned away"),
     ({"rejected_connections": 3}, {}, PROBLEM, "3 clients were turned away"),
     ({"connected_clients": 90, "maxclients": 100}, {}, WARNING, "90 of at most 100"),
     ({"rdb_last_bgsave_status": "err"}, {}, PROBLEM, "snapshot could not be written"),

@@ -196,6 +196,12 @@ def test_a_log_that_cannot_be_written_any_more_ends_nothing(tmp_path, quiet, cap
     first, second = path.read_text().splitlines()
     assert first.endswith("INFO    cachestorm: again")
     assert second.endswith("WARNING cachestorm: the log could not be written: 2 lines are lost")
+    path.unlink()
+    folder.rmdir()
+    quiet.info("lost again")
+    folder.mkdir()
+    quiet.info("and again")
+    assert path.read_text().endswith("the log could not be written: 1 line is lost\n")
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="the system has no /dev/full")

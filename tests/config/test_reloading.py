@@ -177,4 +177,4 @@ def test_an_acl_file_that_others_have_written_is_read_again(tmp_path: Path, capl
 
     with caplog.at_level(logging.INFO, "cachestorm"):
         asyncio.run(main())
-    assert f"reloaded: {file}: 1 users" in caplog.text
+    assert f"reloaded: {file}: 1 user\n" in caplog.text

@@ -133,14 +133,17 @@ def test_a_link_stays_one_and_the_permissions_stay(file: Path, tmp_path: Path) -
     assert file.stat().st_mode & 0o777 == 0o640
 
 
-def test_a_disk_that_is_full_leaves_the_file_as_it_was(file: Path, monkeypatch) -> None:
+@pytest.mark.parametrize("step", ["fsync", "replace"])
+def test_a_disk_that_is_full_leaves_the_file_as_it_was(
+    file: Path, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
     session = session_of(file)
     ask(session, "CONFIG", "SET", "timeout", "5")
 
-    def full(descriptor: int) -> None:
+    def full(*of: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(os, "fsync", full)
+    monkeypatch.setattr(os, step, full)
     refused = ask(session, "CONFIG", "REWRITE")
     assert b"Rewriting config file: [Errno 28] No space left on device" in refused
     assert file.read_text() == FILE

@@ -101,7 +101,7 @@ def test_a_disk_that_is_full_leaves_the_old_file(tmp_path, monkeypatch, step) ->
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     if step == "write":
-        monkeypatch.setattr("cachestorm_server.acl.users.mkstemp", full)
+        monkeypatch.setattr("cachestorm_server.replaced_file.mkstemp", full)
     else:
         monkeypatch.setattr(os, step, full)
     assert admin.ask("ACL SAVE") == (
