@@ -21,11 +21,11 @@ def test_a_redis_py_that_tells_no_near_cache_is_refused(port: int) -> None:
 def test_what_another_client_writes_is_read_by_a_near_cache(port: int) -> None:
     near = cachestorm.connect(f"redis://127.0.0.1:{port}", near=True)
     with redis.Redis(port=port) as other:
-        other.set("k", "1")
+        other.set("k", "old")
         while not near.near.is_live:
             near.get("k")
-        assert near.get("k") == b"1"
-        other.set("k", "2")
-        while near.get("k") != b"2":
+        assert near.get("k") == b"old"
+        other.set("k", "new")
+        while near.get("k") != b"new":
             pass
     near.close()
