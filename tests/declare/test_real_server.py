@@ -33,6 +33,7 @@ MEANT = {
     "copy": ({"database"}, {"destination-db"}),  # redis-py's name of the parameter
     "restore": ({"idletime"}, {"seconds"}),
     "lcs": ({"minmatchlen"}, {"min-match-len"}),
+    "debug": ({"subcommand", "argument"}, set()),  # there it is said to have none
     "incrby": ({"amount"}, {"increment"}),
     "decrby": ({"amount"}, {"decrement"}),
     "sort": ({"by", "get"}, {"by-pattern", "get-pattern"}),

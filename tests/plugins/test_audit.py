@@ -121,7 +121,7 @@ def test_a_file_that_is_lost_refuses_nobody(tmp_path: Path, capsys) -> None:
     assert ask(session, "SET b 1") == b"+OK\r\n"
     first, second = written(folder)
     assert first["keys"] == ["b"]
-    assert second["note"] == "the log could not be written: 1 lines are lost"
+    assert second["note"] == "the log could not be written: 1 line is lost"
     assert [hook.errors for hook in endpoint.plugin_hooks] == [0]
 
 

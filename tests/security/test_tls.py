@@ -75,8 +75,10 @@ def test_the_port_without_tls_stays(papers, server_files) -> None:
                 "tls-auth-clients": "no",
                 "tls-ca-cert-file": "",
                 "tls-cert-file": server_files[0],
+                "tls-cluster": "no",
                 "tls-key-file": server_files[1],
                 "tls-port": str(server.resp.settings.tls_port),
+                "tls-replication": "no",
             }
 
 
