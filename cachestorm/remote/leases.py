@@ -19,7 +19,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from cachestorm.codec import bytes_of
-from cachestorm.errors import CacheStormError, OutOfMemoryError, WatchError, WrongTypeError
+from cachestorm.errors import OutOfMemoryError, WatchError, WrongTypeError
 from cachestorm.remote.steps import Ask, Course, Watch
 
 if TYPE_CHECKING:
@@ -151,8 +151,9 @@ class Renewals:
                 try:
                     # that of another lives a little longer, should it be another's by now
                     self._send("PEXPIRE", name, round(LEASE_S * 1000))
-                except CacheStormError:
-                    # the loads go on, and find at their end that it was lost
+                except Exception:
+                    # lost, or closed in the middle, which redis-py tells by errors of many
+                    # classes: the loads go on, and find at their end that it was lost
                     break
 
     def forked(self) -> None:
