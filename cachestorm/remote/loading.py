@@ -16,6 +16,7 @@ from __future__ import annotations
 import os
 import secrets
 import time
+import weakref
 from collections.abc import Callable, Generator, Iterable
 from typing import TYPE_CHECKING, Any, Final
 
@@ -73,6 +74,7 @@ class RemoteLoading(Leading):
         self.flights: dict[str, Flight] = {}
         self._tokens: dict[Flight, bytes] = {}
         self.names: Final[dict[str, int]] = {}
+        _all.add(self)
         self._renewals: Final = Renewals(cache._wire.send)
         self._drawn: Final = secrets.token_hex(8)
 
@@ -400,3 +402,15 @@ class RemoteLoading(Leading):
         """In a child process: the flights of other threads will never end there."""
         self.flights = {}
         self._tokens = {}
+
+
+_all: Final[weakref.WeakSet[RemoteLoading]] = weakref.WeakSet()
+
+
+def _after_in_child() -> None:
+    for loading in list(_all):
+        loading.forked()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_in_child)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import multiprocessing
+import os
 import threading
 import time
 from collections.abc import Callable
@@ -407,3 +408,15 @@ def test_tasks_take_turns(cache: Any) -> None:
     turns = asyncio.run(course())
     assert turns[::2] == turns[1::2]
     assert cache.keys() == []
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="nothing forks here")
+def test_a_child_process_waits_for_no_load_of_its_parent() -> None:
+    # nothing connects to it
+    cache: Any = connect("redis://127.0.0.1:1")
+    cache.loading.flights["k"] = object()
+    child = os.fork()
+    if child == 0:
+        os._exit(len(cache.loading.flights))
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    assert len(cache.loading.flights) == 1
