@@ -219,12 +219,11 @@ def client_kill(
         and (old_format is not None or skipme == "NO" or other is not session)
     ]
     for other in chosen:
-        # one's own reply is still due
-        other.closing = True
-        if other is not session:
-            other.abandon()
-            if other.carrier is not None:
-                other.carrier.disconnect()
+        if other is session:
+            # its own reply is still due
+            session.closing = True
+        else:
+            other.disconnect()
     if old_format is None:
         return len(chosen)
     if not chosen:

@@ -143,6 +143,17 @@ class Session(LongRunner):
         self.cache = self.endpoint.cache
         self.endpoint.sessions.pop(self.id, None)
 
+    def disconnect(self) -> None:
+        """Ends the session now, and its connection once what it was sent has gone.
+
+        From here on it is not listed, and a message has one receiver less: who asked for the
+        end does not see the client again. Not for the session that is being answered.
+        """
+        carrier = self.carrier
+        self.close()
+        if carrier is not None:
+            carrier.disconnect()
+
     def receive(self, data: bytes) -> bytes:
         """Answers what the client sent.
 

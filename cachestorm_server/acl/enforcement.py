@@ -160,11 +160,10 @@ def _follow(session: Session, asking: Session | None) -> None:
     session.watch_over()
     user = session.user
     if user.is_deleted or not _may_listen(session):
-        session.closing = True
-        if session is not asking:
-            session.abandon()
-            if session.carrier is not None:
-                session.carrier.disconnect()
+        if session is asking:
+            session.closing = True
+        else:
+            session.disconnect()
         return
     plan = session.long_command_plan
     waiting = session.long_command

@@ -35,9 +35,13 @@ class Inbox(Carrier):
     def __init__(self) -> None:
         super().__init__()
         self.data = b""
+        self.is_disconnected = False
 
     def send(self, data: bytes) -> None:
         self.data += data
+
+    def disconnect(self) -> None:
+        self.is_disconnected = True
 
 
 def a_client(endpoint: Endpoint) -> tuple[Session, Inbox]:
@@ -143,6 +147,20 @@ def test_client_list_and_info_tell_of_subscribers(endpoint: Endpoint) -> None:
     for line in ("pubsub_channels:2", "pubsub_patterns:1", "pubsubshard_channels:1"):
         assert f"\r\n{line}\r\n" in text
     assert other.receive(b"CLIENT KILL TYPE pubsub\r\n") == b":1\r\n"
+
+
+@pytest.mark.parametrize("end", [b"CLIENT KILL TYPE pubsub", b"ACL DELUSER ann"])
+def test_who_was_disconnected_is_no_receiver_and_not_listed(
+    endpoint: Endpoint, end: bytes
+) -> None:
+    """In the same batch of requests: a message counted for it would reach nobody."""
+    session, inbox = a_client(endpoint)
+    other, _ = a_client(endpoint)
+    other.receive(b"ACL SETUSER ann on nopass +@all ~* &*\r\n")
+    session.receive(b"AUTH ann any\r\nSUBSCRIBE c\r\n")
+    replies = other.receive(end + b"\r\nPUBLISH c x\r\nCLIENT LIST TYPE pubsub\r\n")
+    assert replies == b":1\r\n:0\r\n$0\r\n\r\n"
+    assert inbox.is_disconnected
 
 
 def test_a_subscriber_that_never_reads_is_disconnected_and_counted(

@@ -7,7 +7,7 @@ const { describe, test, beforeEach, afterEach } = require("node:test");
 const { createClient, createClientPool, WatchError } = require("redis");
 
 for (const RESP of [2, 3]) {
-  describe(`RESP${RESP}`, () => {
+  describe(`RESP${RESP}`, { timeout: 60_000 }, () => {
     let client;
     let open;
     const options = {
