@@ -2,7 +2,7 @@
 
 Prints one line for each thing that it has seen. With `--serve` it also serves the cache, and
 asks itself over a socket. With `--watch` it prints each file that is written and each address
-that is named from before CacheStorm is imported.
+that is named from before CacheStorm is imported. With `--compiled` it fails where it is not.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def watch(event: str, arguments: tuple[object, ...]) -> None:
 if "--watch" in sys.argv:
     sys.addaudithook(watch)
 
-from cachestorm import Cache, CacheStormError  # noqa: E402
+from cachestorm import COMPILED, Cache, CacheStormError  # noqa: E402
 
 logging.basicConfig(level=logging.ERROR)
 cache = Cache(max_memory="64mb")
@@ -53,6 +53,8 @@ def cache_raises() -> None:
 
 
 def main() -> None:
+    if "--compiled" in sys.argv:
+        assert COMPILED, "this is the source"
     cache.set("größe", {"ключ": [1, 2.5, None]}, tags=["a:b"], ttl=60)
     print(ascii(cache.get("größe")), cache.tagkeys("a:b") == ["größe"])
     cache.taglink("a", "a:b")
