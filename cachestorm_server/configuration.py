@@ -368,6 +368,7 @@ def config_get(session: Session, *parameter: str) -> dict[str, str]:
     complexity="O(N) in the parameters",
     reply="ok",
     flags="admin noscript loading stale",
+    tips="request_policy:all_nodes response_policy:all_succeeded",
     summary="Change parameters of the running server.",
 )
 def config_set(session: Session, *rows: tuple[str, str]) -> None:
@@ -454,6 +455,7 @@ def _set(endpoint: Endpoint, rows: Sequence[tuple[str, str]]) -> list[tuple[str,
     complexity="O(1)",
     reply="ok",
     flags="admin noscript loading stale",
+    tips="request_policy:all_nodes response_policy:all_succeeded",
     summary="Set the server's counters back to zero.",
 )
 def config_resetstat(session: Session) -> None:
