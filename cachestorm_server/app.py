@@ -131,6 +131,7 @@ def resp_settings(config: Config, tls: ServerContext | None = None) -> Settings:
         slow_log_slower_than_us=slow_log.threshold if slow_log.enabled else -1,
         slow_log_max_len=slow_log.max_entries,
     )
+    settings.log_level = config.logging.level
     settings.debug_command = server.enable_debug_command
     settings.config = config
     return settings

@@ -68,6 +68,7 @@ def client_getname(session: Session) -> str | None:
     complexity="O(1)",
     reply="ok",
     flags="allow_busy noscript loading stale",
+    tips="request_policy:all_nodes response_policy:all_succeeded",
     summary="Name this connection.",
 )
 def client_setname(session: Session, connection_name: str) -> None:
@@ -84,6 +85,7 @@ def client_setname(session: Session, connection_name: str) -> None:
     complexity="O(1)",
     reply="ok",
     flags="allow_busy noscript loading stale",
+    tips="request_policy:all_nodes response_policy:all_succeeded",
     summary="Say which library this client is.",
 )
 def client_setinfo(session: Session, attr: str, value: str) -> None:
@@ -106,6 +108,7 @@ def client_setinfo(session: Session, attr: str, value: str) -> None:
     complexity="O(1)",
     reply="verbatim",
     flags="noscript loading stale",
+    tips="nondeterministic_output",
     summary="Describe this connection.",
 )
 def client_info(session: Session) -> str:
@@ -118,6 +121,7 @@ def client_info(session: Session) -> str:
     complexity="O(N) in the connections",
     reply="verbatim",
     flags="admin noscript loading stale",
+    tips="nondeterministic_output",
     summary="Describe all connections.",
 )
 def client_list(

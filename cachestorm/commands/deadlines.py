@@ -191,6 +191,7 @@ class Deadlines(Edge):
         fast=True,
         reply="ttl",
         local="whole seconds on the wire; PTTL has the rest",
+        tips="nondeterministic_output",
         summary="Return the time to live of a key in seconds.",
     )
     def ttl(self, key: str, default: object = None) -> object:
@@ -210,6 +211,7 @@ class Deadlines(Edge):
         complexity="O(1)",
         fast=True,
         reply="pttl",
+        tips="nondeterministic_output",
         summary="Return the time to live of a key in milliseconds.",
     )
     def pttl(self, key: str, default: object = None) -> object:

@@ -52,6 +52,7 @@ class Dumping(Edge):
     @command(
         "DUMP key",
         complexity="O(N) in the size of the value",
+        tips="nondeterministic_output",
         summary="Return the value of a key, with its tags, as bytes for RESTORE.",
     )
     def dump(self, key: str) -> bytes | None:

@@ -170,6 +170,7 @@ class Hashes(TimedFields, HashWalks):
         "HGETALL key",
         complexity="O(N) in the size of the hash",
         reply="mapping",
+        tips="nondeterministic_output_order",
         summary="Return all fields and values of a hash.",
     )
     def hgetall(self, key: str) -> dict[str, Any]:
@@ -185,6 +186,7 @@ class Hashes(TimedFields, HashWalks):
     @command(
         "HKEYS key",
         complexity="O(N) in the size of the hash",
+        tips="nondeterministic_output_order",
         summary="Return all fields of a hash.",
     )
     def hkeys(self, key: str) -> list[str]:
@@ -201,6 +203,7 @@ class Hashes(TimedFields, HashWalks):
         "HVALS key",
         complexity="O(N) in the size of the hash",
         reply="stored_all",
+        tips="nondeterministic_output_order",
         summary="Return all values of a hash.",
     )
     def hvals(self, key: str) -> list[Any]:

@@ -89,6 +89,8 @@ class HyperLogLogs(Edge):
         "PFCOUNT key:rw-access [key ...]",
         complexity="O(1) for one key whose estimate is known, else O(N) in the keys",
         writes=False,
+        note="RW because it may change the internal representation of the key, "
+        "and propagate to replicas",
         summary="Return about how many different elements were added.",
     )
     def pfcount(self, *keys: str) -> int:

@@ -43,6 +43,7 @@ class ManyStrings(Edge, Generic[V]):
         complexity="O(N) in the keys",
         fast=True,
         reply="stored_all",
+        tips="request_policy:multi_shard",
         summary="Return the values of many keys.",
     )
     def mget(self, *keys: str | Iterable[str], default: object = None) -> list[Any]:
@@ -70,6 +71,7 @@ class ManyStrings(Edge, Generic[V]):
         complexity="O(N) in the keys",
         grows=True,
         reply="ok",
+        tips="request_policy:multi_shard response_policy:all_succeeded",
         summary="Set the values of many keys in one step.",
     )
     def mset(self, mapping: Mapping[str, V] | Iterable[tuple[str, V]]) -> bool:
@@ -96,6 +98,7 @@ class ManyStrings(Edge, Generic[V]):
         "PXAT ttl:unix-milliseconds | KEEPTTL]",
         complexity="O(N) in the keys",
         grows=True,
+        tips="request_policy:multi_shard response_policy:all_succeeded",
         summary="Set the values of many keys and their time to live in one step.",
     )
     def msetex(

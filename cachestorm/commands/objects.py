@@ -43,6 +43,7 @@ class Objects(Edge):
     @command(
         "OBJECT ENCODING key:ro",
         complexity="O(1)",
+        tips="nondeterministic_output",
         summary="Return how Redis would encode the value.",
     )
     def object_encoding(self, key: str) -> str | None:
@@ -58,6 +59,7 @@ class Objects(Edge):
     @command(
         "OBJECT FREQ key:ro",
         complexity="O(1)",
+        tips="nondeterministic_output",
         summary="Return how often a key is accessed, where the eviction policy counts it.",
     )
     def object_freq(self, key: str) -> int | None:
@@ -82,6 +84,7 @@ class Objects(Edge):
     @command(
         "OBJECT IDLETIME key:ro",
         complexity="O(1)",
+        tips="nondeterministic_output",
         summary="Return the seconds since the last access, where they are tracked.",
     )
     def object_idletime(self, key: str) -> int | None:
@@ -117,6 +120,7 @@ class Objects(Edge):
 @command(
     "OBJECT REFCOUNT key:ro",
     complexity="O(1)",
+    tips="nondeterministic_output",
     summary="Return 1 for a key that exists.",
 )
 def object_refcount(cache: Objects, key: str) -> int | None:

@@ -107,6 +107,7 @@ class Sets(SetAlgebra):
         "SMEMBERS key",
         complexity="O(N) in the size of the set",
         reply="members",
+        tips="nondeterministic_output_order",
         summary="Return all members of a set.",
     )
     def smembers(self, key: str) -> set[str]:
@@ -182,6 +183,7 @@ class Sets(SetAlgebra):
         complexity="O(N) in the returned members",
         fast=True,
         reply="drawn",
+        tips="nondeterministic_output",
         summary="Return members of a set drawn at random after removing them.",
     )
     def spop(self, key: str, count: int | None = None) -> str | list[str] | None:
@@ -224,6 +226,7 @@ class Sets(SetAlgebra):
         "SRANDMEMBER key [count]",
         complexity="O(N) in the returned members",
         reply="picked",
+        tips="nondeterministic_output",
         summary="Return members of a set drawn at random.",
     )
     def srandmember(self, key: str, count: int | None = None) -> str | list[str] | None:
@@ -296,6 +299,7 @@ class Sets(SetAlgebra):
         "SSCAN key cursor [MATCH match:pattern] [COUNT count:scan-count]",
         complexity="O(1) a step, O(N) for a whole iteration",
         reply="scan",
+        tips="nondeterministic_output",
         summary="Iterate over the members of a set.",
     )
     def sscan(

@@ -327,6 +327,7 @@ class SortedSets(SortedSetRanges, SortedSetAlgebra, SortedSetPops):
         complexity="O(N) in the returned members",
         reply="scored",
         once="WITHSCORES",
+        tips="nondeterministic_output",
         summary="Return members of a sorted set drawn at random.",
     )
     def zrandmember(
@@ -384,6 +385,7 @@ class SortedSets(SortedSetRanges, SortedSetAlgebra, SortedSetPops):
         "ZSCAN key cursor [MATCH match:pattern] [COUNT count:scan-count] [NOSCORES]",
         complexity="O(1) a step, O(N) for a whole iteration",
         reply="scan_scores",
+        tips="nondeterministic_output",
         summary="Iterate over the members and scores of a sorted set.",
     )
     def zscan(

@@ -141,6 +141,7 @@ class Strings(Edge, Generic[V]):
         reply="set",
         fetches="_set_fetching",
         narrowed=_access_of_set,
+        note="RW and ACCESS due to the optional `GET` argument",
         summary="Set the value of a key, its time to live and its tags.",
     )
     def set(

@@ -58,6 +58,9 @@ class Declaration:
         connection: belongs to a connection, has no in-process endpoint.
         own: no Redis has such a command.
         flags: more flags of COMMAND INFO, separated by spaces: `admin noscript`.
+        tips: Redis' hints to clients and proxies, separated by spaces:
+            `nondeterministic_output`.
+        note: why the first key is accessed as it is, where that is not plain.
 
     Example:
         >>> from functools import partial
@@ -90,6 +93,8 @@ class Declaration:
         connection: bool = False,
         own: bool = False,
         flags: str = "",
+        tips: str = "",
+        note: str = "",
         declarations: Declarations | None = None,
     ) -> None:
         self.spec = spec
@@ -112,6 +117,8 @@ class Declaration:
         self.connection = connection
         self.own = own
         self.flags = flags
+        self.tips = tips
+        self.note = note
         self._declarations = DECLARATIONS if declarations is None else declarations
         self._notation: Notation | None = None
 
