@@ -40,6 +40,7 @@ CASES = (
     "django_cache",
     "django_page",
     "dispatch",
+    "people",
     "startup",
 )
 
