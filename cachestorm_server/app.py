@@ -31,6 +31,7 @@ from cachestorm_server.acl.users import Users
 from cachestorm_server.collection import Collection
 from cachestorm_server.config_sections import Config
 from cachestorm_server.configuration import set_parameters
+from cachestorm_server.net import is_loopback
 from cachestorm_server.plugins import Plugins
 from cachestorm_server.reloading import apply, limit_clients, limit_namespace, tls_files
 from cachestorm_server.server import RespServer
@@ -241,6 +242,16 @@ class Application:
     async def __aexit__(self, *exc_info: object) -> None:
         await self.stop()
 
+    def is_open_to_all(self) -> bool:
+        """Whether clients of other hosts are let in, and nobody is asked for a password."""
+        endpoint = self.resp.endpoint
+        hosts = (*self.config.server.bind, *(self.http.settings.bind if self.http else ()))
+        return (
+            endpoint.users.default.is_open()
+            and not endpoint.settings.protected_mode
+            and not all(is_loopback(host) for host in hosts)
+        )
+
     def banner(self) -> str:
         """What runs, where, and within which limit: one line."""
         memory = self.config.memory
@@ -325,6 +336,11 @@ async def run(
         _log.info("%s", application.banner())
         if config.plugins.auth.password and not config.password:
             _log.warning("a password is set, but plugins.auth.enabled is off: nobody is asked")
+        if application.is_open_to_all():
+            _log.warning(
+                "whoever reaches these ports reaches the cache: protected mode is off, and no "
+                "password is set; set CACHESTORM_AUTH_PASSWORD, or open them to this host alone"
+            )
         if ready is not None:
             ready(application)
         _notify(READY)

@@ -74,6 +74,11 @@ def is_this_host(name: object) -> bool:
     return host.startswith("127.") or host == "::1"
 
 
+def is_loopback(host: str) -> bool:
+    """Whether an address to listen on is reached from this host only."""
+    return host == "localhost" or is_this_host((host, 0))
+
+
 def _keep_alive(transport: asyncio.Transport, interval_s: int) -> None:
     """Has the system notice that a client's host has gone: after two intervals of silence."""
     opened = transport.get_extra_info("socket")
