@@ -223,7 +223,7 @@ class Application:
             self.cache.close()
         if self._directory is not None:
             # of one that was loaded the cache has done so
-            self._directory.give_back()
+            self._directory.folder.give_back()
 
     def reload(self, config: Config) -> None:
         """Changes what another configuration says otherwise, and can be changed.

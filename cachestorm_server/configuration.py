@@ -212,7 +212,7 @@ def _set_sync(endpoint: Endpoint, text: str, check_only: bool) -> None:
 
 def _directory_path(endpoint: Endpoint) -> str:
     directory = endpoint.availability.directory
-    return os.getcwd() if directory is None else directory.path
+    return os.getcwd() if directory is None else directory.folder.path
 
 
 def _save_points(endpoint: Endpoint) -> str:

@@ -15,7 +15,8 @@ from contextlib import contextmanager
 from typing import Final
 
 from cachestorm.cache import Cache
-from cachestorm.durability.directory import DataDirectory, Progress
+from cachestorm.durability.directory import DataDirectory
+from cachestorm.durability.recovery import Progress
 from cachestorm.durability.redis_files import parts_of, reading
 from cachestorm.errors import DurabilityError
 from cachestorm_server.config_sections import LoggingConfig
@@ -42,7 +43,7 @@ async def load(directory: DataDirectory, logging_config: LoggingConfig) -> None:
             show(progress)
             if now_s - told_s >= TELL_EVERY_S:
                 told_s = now_s
-                _log.info("%s: %s", directory.path, spell(progress, now_s - began_s))
+                _log.info("%s: %s", directory.folder.path, spell(progress, now_s - began_s))
             await asyncio.sleep(0)
 
 

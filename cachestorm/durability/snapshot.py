@@ -23,6 +23,7 @@ from contextlib import suppress
 from typing import Final
 
 from cachestorm.durability.disk import DISK, Disk
+from cachestorm.durability.folder import JOURNAL
 from cachestorm.durability.journal import Journal
 from cachestorm.durability.recording import COMPLETE, LINKED
 from cachestorm.durability.replay import Replay, arm, settle
@@ -41,6 +42,8 @@ MOST_WALKS: Final = 100
 # A load looks at the clock after so many frames, and lets others in after so long.
 LOAD_LOOK: Final = 16
 LOAD_SLICE_S: Final = 0.01
+
+_ENDS_EARLY: Final = "it ends before the snapshot does"
 
 
 def record_all(store: Store, journal: Journal, path: str) -> None:
@@ -129,8 +132,11 @@ def _record_slice(space: Keyspace, journal: Journal, place: int) -> int:
     return place
 
 
-def save(store: Store, path: str, disk: Disk = DISK) -> None:
+def save(store: Store, path: str, disk: Disk = DISK) -> int:
     """Writes a snapshot into a file, which is there whole or not at all.
+
+    Returns:
+        How many bytes it has.
 
     Raises:
         DurabilityError: if it cannot be written.
@@ -154,6 +160,7 @@ def save(store: Store, path: str, disk: Disk = DISK) -> None:
             journal.let_go()
         disk.rename(unfinished, path)
         disk.sync_folder(path)
+        return journal.size
     except BaseException as error:
         with suppress(OSError):
             disk.remove(unfinished)
@@ -244,6 +251,9 @@ class Loading:
         except OSError as error:
             raise DurabilityError(f"{path} cannot be read: {error.strerror}") from error
         self.number = segment.number
+        if not path.endswith(JOURNAL) and not self.is_complete:
+            # it got its name when it was complete, and on the disk
+            raise segment.damaged(_ENDS_EARLY)
 
     def _slice(self, bodies: Iterator[bytes]) -> bool:
         """Does again what some frames say. Returns whether there may be more."""
@@ -296,6 +306,6 @@ def load(store: Store, forms: Forms | None, path: str) -> None:
     loading = Loading(store, forms)
     segment = loading.read(path, may_be_torn=False)
     if not loading.is_complete:
-        raise segment.damaged("it ends before the snapshot does")
+        raise segment.damaged(_ENDS_EARLY)
     loading.finish(goes_on=False)
     loading.limit()

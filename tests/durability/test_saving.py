@@ -279,7 +279,7 @@ def test_every_key_of_the_section_does_something(folder: Path, tmp_path: Path) -
         async with Application(config) as served:
             found = served.cache._directory()
             assert found is not None
-            return found.path, found.sync, found.interval_s, found.most_bytes
+            return found.folder.path, found.sync, found.interval_s, found.most_bytes
 
     assert asyncio.run(main()) == (str(folder), "no", 7.0, 3 << 20)
     file.write_text("persistence: {enabled: maybe, aof_sync: often, aofs: 1}\n")

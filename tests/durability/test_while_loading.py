@@ -18,7 +18,8 @@ import pytest
 
 from cachestorm import Cache
 from cachestorm.durability import snapshot
-from cachestorm.durability.directory import DataDirectory, Progress
+from cachestorm.durability.directory import DataDirectory
+from cachestorm.durability.recovery import Progress
 from cachestorm_server.app import Application
 from cachestorm_server.config import load
 
