@@ -26,8 +26,9 @@ from cachestorm.errors import CacheStormError
 from cachestorm_server.acl.visitor import Visitor, visitor_by
 from cachestorm_server.admission import NotAuthenticatedError
 from cachestorm_server.endpoint import Endpoint
-from cachestorm_server.net import is_loopback, is_this_host
+from cachestorm_server.net import is_loopback
 from cachestorm_server.settings import HEALTH_PATH
+from cachestorm_server.web.wire import JsonConnection
 
 
 class DeniedError(CacheStormError):
@@ -53,10 +54,11 @@ class Access:
         self._hosts: Final = hosts
         self._is_on_loopback: Final = all(is_loopback(host) for host in bind)
 
-    def admit(self, request: web.BaseRequest, is_open: bool) -> Visitor:
+    def admit(self, request: web.BaseRequest, client: JsonConnection, is_open: bool) -> Visitor:
         """Who asks; whom the rules at the top of this file keep out is refused.
 
         Args:
+            client: whose request it is.
             is_open: what is asked for shows nothing of the cache.
 
         Raises:
@@ -65,22 +67,25 @@ class Access:
             DeniedError: without a password, for a client or a name from elsewhere.
         """
         users = self._endpoint.users
-        default = Visitor(users, users.default, request.remote or "")
-        if request.path == HEALTH_PATH:
+        default = client.default
+        if default is None or default.user is not users.default:
+            default = client.default = Visitor(users, users.default, request.remote or "")
+        if request.rel_url.raw_path == HEALTH_PATH:
             return default
         has_secret = not users.default.is_open()
         if has_secret and is_open:
             return default
-        named = visitor_by(
-            users, request.headers.get("Authorization", ""), request.remote or ""
-        )
+        authorization = request.headers.get("Authorization")
+        named: Visitor | None = None
+        if authorization is not None:
+            named = visitor_by(users, authorization, request.remote or "")
         if has_secret:
             if named is None:
                 raise NotAuthenticatedError()
             return named
         is_protected = self._endpoint.settings.protected_mode
         is_secret = named is not None and not named.user.needs_no_password
-        if not is_this_host(_peer_of(request)):
+        if not client.is_of_this_host():
             if is_protected:
                 raise DeniedError(
                     "no password is set, so only clients of this host are let in; set "
@@ -104,11 +109,6 @@ class Access:
 def _only_reads(request: web.BaseRequest) -> bool:
     """Whether it neither changes anything nor asks for the dashboard."""
     return request.method in ("GET", "HEAD", "OPTIONS") and request.path != "/"
-
-
-def _peer_of(request: web.BaseRequest) -> object:
-    """The address of the client, as a socket tells it."""
-    return request.transport.get_extra_info("peername") if request.transport else None
 
 
 @lru_cache(maxsize=256)

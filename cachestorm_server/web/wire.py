@@ -36,6 +36,7 @@ from cachestorm_server.acl.visitor import Visitor
 from cachestorm_server.endpoint import Endpoint
 from cachestorm_server.json_commands import error_document
 from cachestorm_server.listening import serving
+from cachestorm_server.net import is_this_host
 from cachestorm_server.turns import Turn
 
 # of a timeout that never comes: aiohttp has none without an end
@@ -120,12 +121,21 @@ class JsonConnection(web.RequestHandler):
     """One client of it.
 
     Attributes:
+        default: the default user, as this client; None before it was asked for.
         visitor: who asks by the request that is being answered; None before it is known.
         waiting: the command of this client that waits; None when there is none. It ends when
             the client goes, for what it would take then belongs to others.
     """
 
-    __slots__ = ("_endpoint", "_is_counted", "_timer", "visitor", "waiting")
+    __slots__ = (
+        "_endpoint",
+        "_is_counted",
+        "_is_of_this_host",
+        "_timer",
+        "default",
+        "visitor",
+        "waiting",
+    )
 
     def __init__(
         self, endpoint: Endpoint, server: JsonServer, loop: asyncio.AbstractEventLoop
@@ -142,6 +152,8 @@ class JsonConnection(web.RequestHandler):
         self._is_counted = False
         # what disconnects a client that asks nothing
         self._timer: asyncio.TimerHandle | None = None
+        self._is_of_this_host: bool | None = None
+        self.default: Visitor | None = None
         self.visitor: Visitor | None = None
         self.waiting: LongCommand | None = None
 
@@ -165,6 +177,12 @@ class JsonConnection(web.RequestHandler):
             loop = asyncio.get_running_loop()
             self._timer = loop.call_later(header_s, self._give_up)
         super().connection_made(transport)
+
+    def is_of_this_host(self) -> bool:
+        """Whether the client's address is one of this host."""
+        if self._is_of_this_host is None:
+            self._is_of_this_host = is_this_host(self.peername)
+        return self._is_of_this_host
 
     def stop_timer(self) -> None:
         """The client has sent a header, or what is none."""
