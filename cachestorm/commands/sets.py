@@ -37,6 +37,15 @@ from cachestorm.patterns import matches
 command: Final = partial(Declaration, group="set")
 
 
+def _members_in_order(cache: Sets, key: str) -> list[str]:
+    space = cache._enter()
+    try:
+        entry = entry_of(space, key, SET)
+        return [] if entry is None else set_at(space, entry).in_order()
+    finally:
+        cache._leave()
+
+
 @mypyc_attr(allow_interpreted_subclasses=True)
 @trait
 class Sets(SetAlgebra):
@@ -107,6 +116,7 @@ class Sets(SetAlgebra):
         "SMEMBERS key",
         complexity="O(N) in the size of the set",
         reply="members",
+        ordered=_members_in_order,
         tips="nondeterministic_output_order",
         summary="Return all members of a set.",
     )
@@ -329,14 +339,13 @@ class Sets(SetAlgebra):
                 length = i64(len(found))
                 start = walk_start(cursor, length, count)
                 stop = walk_stop(start, count, length)
-                place = start
-                while place > stop:
-                    place -= 1
-                    member = found.member_at(place)
-                    if glob is None or matches(glob, bytes_of(member)):
-                        members.append(member)
                 if is_whole(start, stop, length):
+                    members = found.in_order()
+                else:
+                    members = found.some(stop, start)
                     members.reverse()
+                if glob is not None:
+                    members = [each for each in members if matches(glob, bytes_of(each))]
         finally:
             self._leave()
         return stop, members

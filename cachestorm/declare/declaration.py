@@ -45,6 +45,8 @@ class Declaration:
         reply: the name of a converter in `replies`.
         fetches: the method called instead when the option GET is given, with what to give
             for a missing key before the other arguments; or empty.
+        ordered: a function of the same parameters that is called in the method's place for a
+            reply, where the method's value has no order and the reply has one; or None.
         narrowed: where options decide how a key is accessed (`variable_flags`), a function
             that says it of a call in the notation's words; or None.
         stray: the refusal of words that fit nowhere; `{arg}` is the first of them,
@@ -85,6 +87,7 @@ class Declaration:
         fast: bool = False,
         reply: str = "native",
         fetches: str = "",
+        ordered: Callable[..., object] | None = None,
         narrowed: Callable[[Bound], str] | None = None,
         stray: str = "syntax error",
         excess: str = "",
@@ -109,6 +112,7 @@ class Declaration:
         self.fast = fast
         self.reply = reply
         self.fetches = fetches
+        self.ordered = ordered
         self.narrowed = narrowed
         self.stray = stray
         self.excess = excess

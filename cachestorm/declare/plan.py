@@ -71,6 +71,7 @@ class Plan:
         self._longest = most_argv_of(declaration) if declaration.excess else 0
         self._command = declaration.full_name
         self._function = declaration.function
+        self._answering = declaration.ordered or declaration.function
         self._first = 2 if declaration.subcommand else 1
         self._parameters = Parameters(declaration.function)
         arguments = declaration.notation.arguments
@@ -104,8 +105,8 @@ class Plan:
             CacheStormError: what the words, or the method, are refused with.
         """
         if len(argv) == self._direct_size:
-            return self._call_direct(target, argv, None)
-        return self._call_bound(target, self.bind(argv), None)
+            return self._call_direct(self._function, target, argv, None)
+        return self._call_bound(self._function, target, self.bind(argv), None)
 
     def answer(self, target: object, argv: list[object]) -> object:
         """Runs the command on `target`; a wire value.
@@ -114,14 +115,14 @@ class Plan:
             CacheStormError: as `call`.
         """
         if len(argv) == self._direct_size:
-            value = self._call_direct(target, argv, _MISSING)
+            value = self._call_direct(self._answering, target, argv, _MISSING)
             if self._keeps_bytes and isinstance(value, bytes):
                 return value
             if self._true_is_ok and value is True:
                 return OK
             return value if self._reply is None else self._reply(value, _NOTHING)
         bound = self.bind(argv)
-        value = self._call_bound(target, bound, _MISSING)
+        value = self._call_bound(self._answering, target, bound, _MISSING)
         return value if self._reply is None else self._reply(value, bound)
 
     def reply(self, value: object, argv: list[object]) -> object:
@@ -228,30 +229,38 @@ class Plan:
             stray = stray.replace("{subcommand}", text_of(to_wire(argv[1])))
         return stray_error(stray, argv[at])
 
-    def _call_direct(self, target: object, argv: list[object], default: object) -> object:
+    def _call_direct(
+        self,
+        function: Callable[..., object],
+        target: object,
+        argv: list[object],
+        default: object,
+    ) -> object:
         if self._direct == 0:
-            return self._function(target)
+            return function(target)
         first = self._first
         one = self._kind0.read(argv[first])
         if self._direct == 1:
             if self._has_default:
-                return self._function(target, one, default)
-            return self._function(target, one)
+                return function(target, one, default)
+            return function(target, one)
         two = self._kind1.read(argv[first + 1])
         if self._direct == 2:
             if self._has_default:
-                return self._function(target, one, two, default)
-            return self._function(target, one, two)
-        return self._function(target, one, two, self._kind2.read(argv[first + 2]))
+                return function(target, one, two, default)
+            return function(target, one, two)
+        return function(target, one, two, self._kind2.read(argv[first + 2]))
 
-    def _call_bound(self, target: object, bound: Bound, default: object) -> object:
+    def _call_bound(
+        self, function: Callable[..., object], target: object, bound: Bound, default: object
+    ) -> object:
         caller = self._callers.get(bound.mask)
         if caller is None:
             if len(self._callers) >= _MOST_CALLERS:
                 self._callers.clear()
             caller = self._make_caller(bound.mask)
             self._callers[bound.mask] = caller
-        return caller(self._function, target, bound.values, default)
+        return caller(function, target, bound.values, default)
 
     def _make_caller(self, mask: int) -> Caller:
         """A function `(method, target, values, default)` that passes on the mask's slots."""

@@ -201,6 +201,7 @@ CALLS: dict[type[Container], dict[str, Call]] = {
         "remove": lambda each, chance: each.remove(name(chance)),
         "member_at": lambda each, chance: len(each) and each.member_at(index(each, chance)),
         "members": lambda each, chance: each.members(),
+        "in_order": lambda each, chance: each.in_order(),
         "some": lambda each, chance: each.some(*span(each, chance)),
     },
     SortedSet: {
