@@ -19,6 +19,7 @@ import signal
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from cachestorm import COMPILED, __version__
@@ -199,14 +200,16 @@ class Application:
             raise
 
     async def _load(self, directory: DataDirectory | None) -> None:
-        from cachestorm_server.loading import import_from, load
+        from cachestorm_server.loading import fill_by, importing, load
 
         endpoint = self.resp.endpoint
+        file = self._import_file
+        fill = partial(importing, self.cache, file) if file else None
         if directory is not None:
-            await load(directory, self.config.logging)
+            await load(directory, self.config.logging, fill)
             self.cache._store.directory = directory
-        if self._import_file:
-            await import_from(self.cache, self._import_file)
+        elif fill is not None:
+            await fill_by(fill)
         # what the program gives comes before what was kept
         set_namespaces(self.cache, self.config)
         endpoint.be_kept(directory)

@@ -216,8 +216,7 @@ class HttpConfig:
         int,
         _live(
             DURATION_S,
-            "a new client that has not sent the whole header of a request by then is "
-            "disconnected; 0: never",
+            "a client whose header of a request is not whole by then is disconnected; 0: never",
         ),
     ] = HTTP_HEADER_TIMEOUT_S
     keepalive_timeout: Annotated[

@@ -25,6 +25,7 @@ from cachestorm.operations.long_command import LongCommand
 from cachestorm_server.acl.users import Users
 from cachestorm_server.admission import BusyError, Occupant, has_flag
 from cachestorm_server.availability import Availability
+from cachestorm_server.handshakes import Handshakes
 from cachestorm_server.notifications import Notifications
 from cachestorm_server.pause import Pause
 from cachestorm_server.settings import Settings
@@ -91,6 +92,7 @@ class Endpoint:
         tick: seconds since the start, as the listener's timer counts them.
         last_id: of the latest session.
         connections, commands, errors, rejected, net_in_bytes, net_out_bytes: totals.
+        handshakes, http_handshakes: clients of TLS that have come and are no session yet.
         http_connections: those of HTTP that are open.
         http_rejected, http_timed_out: those refused as there were too many, and those closed
             without a whole header in time: totals.
@@ -150,6 +152,8 @@ class Endpoint:
         self.errors: i64 = 0
         self.rejected: i64 = 0
         self.too_many: i64 = 0
+        self.handshakes: Final = Handshakes()
+        self.http_handshakes: Final = Handshakes()
         self.http_connections: i64 = 0
         self.http_rejected: i64 = 0
         self.http_timed_out: i64 = 0
@@ -179,6 +183,25 @@ class Endpoint:
         self.plugin_hooks: list[Hook] = []
         self._posts: Final[deque[tuple[int, object]]] = deque()
         self._is_awake: bool = False
+
+    def admit(self) -> bool:
+        """Whether one more client may come; who may not is counted."""
+        if len(self.sessions) + self.handshakes.count() < self.settings.max_clients:
+            return True
+        self.rejected += 1
+        self.too_many += 1
+        return False
+
+    def admit_http(self) -> bool:
+        """As `admit`, of HTTP."""
+        if (
+            self.http_connections + self.http_handshakes.count()
+            < self.settings.max_http_clients
+        ):
+            return True
+        self.http_rejected += 1
+        self.http_too_many += 1
+        return False
 
     def be_kept(self, directory: DataDirectory | None) -> None:
         """Answers from now on when what was written is in the journal of a directory."""

@@ -118,9 +118,7 @@ class Connection(Carrier):
         endpoint = self._endpoint
         peer = transport.get_extra_info("peername")
         settings = endpoint.settings
-        if len(endpoint.sessions) >= settings.max_clients:
-            endpoint.rejected += 1
-            endpoint.too_many += 1
+        if not endpoint.admit():
             transport.write(TOO_MANY_CLIENTS)
             transport.close()
         elif (

@@ -79,7 +79,8 @@ class Settings:
         pressure_warning, pressure_critical: percent of the limit of memory that the log tells
             of; 0: none.
         max_http_clients: how many connections of HTTP at a time.
-        http_header_timeout_s: a new one is closed without a whole header by then; 0: never.
+        http_header_timeout_s: one is closed that has no whole header by then, since it is there
+            or has begun it; 0: never.
         http_keepalive_timeout_s: one without another request for so long after an answer;
             0: never.
         max_bulk_bytes: the longest argument.

@@ -60,7 +60,8 @@ def _check(paths: list[str], torn: list[str], repair: bool) -> tuple[list[str], 
             segment = loading.read(path, path in torn)
         except DamagedFileError as error:
             lines.append(str(error))
-            if not repair:
+            # a file whose first byte is wrong is no file of ours
+            if not repair or (error.offset == 0 and not torn):
                 return lines, False
             return lines + _cut(error, paths[place + 1 :]), True
         lines.append(f"{path}: {loading.frames - before} frames")

@@ -24,6 +24,7 @@ import time
 import weakref
 from collections import deque
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import suppress
 from queue import Empty, SimpleQueue
 from typing import Final, cast
@@ -40,6 +41,8 @@ from cachestorm.values.forms import Forms
 
 FIRST_BYTES: Final = 64 << 20
 LOOK_S: Final = 1.0
+# who loads is told so often that it goes on
+LOOK_EVERY_S: Final = 0.01
 # after a snapshot that has failed, the next one that nobody asks for is taken so much later
 RETRY_S: Final = 60.0
 
@@ -141,11 +144,15 @@ class DataDirectory:
         for _ in self.loading():
             pass
 
-    def loading(self) -> Iterator[Progress]:
+    def loading(self, fill: Callable[[], Iterator[None]] | None = None) -> Iterator[Progress]:
         """Does what `load` does, a few milliseconds at a time.
 
+        Args:
+            fill: puts more into the store, a slice at a time, once all is there that was kept.
+                All of that is kept or nothing: it is written when it has ended.
+
         Raises:
-            DurabilityError: as `load`.
+            DurabilityError: as `load`; and what `fill` raises.
         """
         keeper, loading = self._keeper(), self._loading
         if keeper is None or loading is None:
@@ -154,9 +161,18 @@ class DataDirectory:
         store = cast(Store, keeper.store)
         is_loaded = False
         try:
-            for progress in recover(self.folder, loading, store, self._disk, self._aof):
+            for progress in recover(self.folder, loading, store, self._disk):
                 self.progress = progress
                 yield progress
+            if fill is not None:
+                loading.limit()
+                for _ in fill():
+                    yield self.progress
+                with ThreadPoolExecutor(1) as aside:
+                    writing = aside.submit(self._rewrite_whole, store)
+                    while not wait([writing], LOOK_EVERY_S).done:
+                        yield self.progress
+                loading.number = writing.result()
             self._attach(loading, store)
             is_loaded = True
         except OSError as error:
@@ -168,6 +184,7 @@ class DataDirectory:
     def _attach(self, loading: Loading, store: Store) -> None:
         """Has what comes written, and looks after it."""
         if self._aof:
+            loading.arm()
             files = self.folder.found().current or [self.folder.path_of(1, JOURNAL)]
             self.journal = Journal(files[-1], loading.number, self._sync, self._disk)
         self.base_bytes = self.folder.size()
@@ -318,10 +335,12 @@ class DataDirectory:
         journal.path = complete
         self._begin_with(complete)
 
-    def _rewrite_whole(self, store: Store) -> None:
+    def _rewrite_whole(self, store: Store) -> int:
+        """Returns the number of the last frame of the snapshot."""
         complete = self.folder.path_of(self.folder.found().last + 1, BASE)
-        self._complete_bytes = save(store, complete, self._disk)
+        self._complete_bytes, number = save(store, complete, self._disk)
         self._begin_with(complete)
+        return number
 
     def _begin_with(self, base: str) -> None:
         self._base = base

@@ -1,6 +1,7 @@
 """The folder: which files of a data directory count, and who has it.
 
-Used by whoever opens a directory or checks one. It knows files by their names only.
+Used by whoever opens a directory or checks one. It knows files by their names only. A forked
+child lets go of what its parent has open: it never writes there, and may live longer.
 
     lock               held by the process that has the directory open
     00000007.base      a journal that begins with the images of all keys
@@ -13,6 +14,7 @@ import os
 import re
 from contextlib import suppress
 from typing import Final, NamedTuple
+from weakref import WeakSet
 
 from cachestorm.durability.disk import DISK, Disk
 from cachestorm.durability.frames import HEADER
@@ -85,6 +87,7 @@ class Folder:
             os.close(lock)
             raise
         self._lock = lock
+        _locked.add(self)
 
     def give_back(self) -> None:
         """Lets others in."""
@@ -169,3 +172,16 @@ class Folder:
 
     def _paths(self, names: list[str]) -> list[str]:
         return [os.path.join(self.path, name) for name in names]
+
+
+_locked: Final[WeakSet[Folder]] = WeakSet()
+
+
+def _let_go_in_child() -> None:
+    for folder in list(_locked):
+        # the parent keeps it locked: the lock is that of the file both have open
+        folder.give_back()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_let_go_in_child)

@@ -38,13 +38,8 @@ class Progress(NamedTuple):
     keys: int
 
 
-def recover(
-    folder: Folder, loading: Loading, store: Store, disk: Disk, goes_on: bool
-) -> Iterator[Progress]:
+def recover(folder: Folder, loading: Loading, store: Store, disk: Disk) -> Iterator[Progress]:
     """Reads them all, a slice at a time: how far it is, each time, and at the end.
-
-    Args:
-        goes_on: a journal goes on with what was loaded.
 
     Raises:
         DurabilityError: if one is damaged, of another version or cannot be read.
@@ -64,7 +59,7 @@ def recover(
         if segment.tail is not None:
             _cut(folder, segment.path, segment.tail)
     folder.remove(found.before)
-    loading.finish(goes_on)
+    loading.finish()
     keys = int(store.entry_count)
     if loading.frames:
         took_s = time.monotonic() - began_at

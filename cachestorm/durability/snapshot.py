@@ -132,11 +132,11 @@ def _record_slice(space: Keyspace, journal: Journal, place: int) -> int:
     return place
 
 
-def save(store: Store, path: str, disk: Disk = DISK) -> int:
+def save(store: Store, path: str, disk: Disk = DISK) -> tuple[int, int]:
     """Writes a snapshot into a file, which is there whole or not at all.
 
     Returns:
-        How many bytes it has.
+        How many bytes it has, and the number of its last frame.
 
     Raises:
         DurabilityError: if it cannot be written.
@@ -160,7 +160,7 @@ def save(store: Store, path: str, disk: Disk = DISK) -> int:
             journal.let_go()
         disk.rename(unfinished, path)
         disk.sync_folder(path)
-        return journal.size
+        return journal.size, journal.number
     except BaseException as error:
         with suppress(OSError):
             disk.remove(unfinished)
@@ -271,22 +271,24 @@ class Loading:
         finally:
             self._store.end()
 
-    def finish(self, goes_on: bool) -> None:
-        """Ends the load of all files: from now on what is not asked for is idle.
-
-        Args:
-            goes_on: a journal goes on with what was loaded.
-        """
+    def finish(self) -> None:
+        """Ends the load of all files: from now on what is not asked for is idle."""
         store = self._store
         store.begin()
         try:
             for space in store.spaces():
                 space.resume_limits()
             settle(store, store.clock.now_ms())
-            if goes_on:
-                arm(store)
         finally:
             store.end()
+
+    def arm(self) -> None:
+        """Has every container keep a diary, for a journal that goes on with them. O(N)."""
+        self._store.begin()
+        try:
+            arm(self._store)
+        finally:
+            self._store.end()
 
     def limit(self) -> None:
         """Gives the store back the limits that it was made with, and evicts what is beyond."""
@@ -307,5 +309,5 @@ def load(store: Store, forms: Forms | None, path: str) -> None:
     segment = loading.read(path, may_be_torn=False)
     if not loading.is_complete:
         raise segment.damaged(_ENDS_EARLY)
-    loading.finish(goes_on=False)
+    loading.finish()
     loading.limit()

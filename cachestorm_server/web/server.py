@@ -28,6 +28,7 @@ from cachestorm.plugins import routes as plugins
 from cachestorm_server.acl.users import WrongPasswordError
 from cachestorm_server.admission import NotAuthenticatedError
 from cachestorm_server.endpoint import Endpoint
+from cachestorm_server.handshakes import AdmittingContext
 from cachestorm_server.listening import bound_sockets
 from cachestorm_server.metrics import CONTENT_TYPE, Metrics, MetricsSettings
 from cachestorm_server.settings import HTTP_PATHS
@@ -134,9 +135,13 @@ class HttpServer:
         runner = web.ServerRunner(server, shutdown_timeout=GRACE_S)
         await runner.setup()
         try:
+            tls = self.settings.tls
+            if tls is not None:
+                endpoint = self._endpoint
+                tls = AdmittingContext.of(tls, endpoint.http_handshakes, endpoint.admit_http)
             inherited = list(self.settings.sockets)
             for bound in inherited or await bound_sockets(self.settings.bind, self._port):
-                await Listener(runner, bound, ssl_context=self.settings.tls).start()
+                await Listener(runner, bound, ssl_context=tls).start()
             self._port = runner.addresses[0][1]
         except BaseException:
             await runner.cleanup()

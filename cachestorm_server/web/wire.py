@@ -11,9 +11,9 @@ message.
 
 1. Clients beyond `max_http_clients` are told so and disconnected, so that those of RESP find
    descriptors.
-2. A new client has `http_header_timeout_s` for the header of its first request, and
-   `http_keepalive_timeout_s` after each answer for the next. While one is answered, as by a
-   stream of events, no time is counted.
+2. A client has `http_header_timeout_s` for a header: of the first request from when it has
+   connected, of another one from its first byte, for which it has `http_keepalive_timeout_s`
+   after each answer. While one is answered, as by a stream of events, no time is counted.
 """
 
 from __future__ import annotations
@@ -160,10 +160,7 @@ class JsonConnection(web.RequestHandler):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Accepts the client, or tells it that there are too many."""
         endpoint = self._endpoint
-        settings = endpoint.settings
-        if endpoint.http_connections >= settings.max_http_clients:
-            endpoint.http_rejected += 1
-            endpoint.http_too_many += 1
+        if not endpoint.admit_http():
             # one of uvloop is a Transport by its methods, not by descent
             cast("asyncio.Transport", transport).write(TOO_MANY_CLIENTS)
             transport.close()
@@ -172,11 +169,23 @@ class JsonConnection(web.RequestHandler):
             return
         endpoint.http_connections += 1
         self._is_counted = True
-        header_s = settings.http_header_timeout_s
+        self._wait_for_header()
+        super().connection_made(transport)
+
+    def data_received(self, data: bytes) -> None:
+        """Takes in what has come; a header that has begun is to end in time."""
+        super().data_received(data)
+        # what waits for a request is there between two of them, and done when the next is whole
+        waiter = self._waiter
+        is_between = waiter is not None and not waiter.done()
+        if is_between and self._timer is None and data.strip():
+            self._wait_for_header()
+
+    def _wait_for_header(self) -> None:
+        header_s = self._endpoint.settings.http_header_timeout_s
         if header_s:
             loop = asyncio.get_running_loop()
             self._timer = loop.call_later(header_s, self._give_up)
-        super().connection_made(transport)
 
     def is_of_this_host(self) -> bool:
         """Whether the client's address is one of this host."""

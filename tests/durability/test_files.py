@@ -135,6 +135,15 @@ def test_check_refuses_a_snapshot_that_load_refuses(tmp_path: Path) -> None:
         assert (is_sound, len(lines)) == (False, 1)
 
 
+def test_check_repairs_no_file_that_is_none_of_ours(tmp_path: Path) -> None:
+    path = tmp_path / "letter.txt"
+    path.write_text("Dear Ada")
+    lines, is_sound = check(str(path), True)
+    assert (len(lines), is_sound) == (1, False)
+    assert [each.name for each in tmp_path.iterdir()] == ["letter.txt"]
+    assert path.read_text() == "Dear Ada"
+
+
 def test_a_crash_before_a_snapshot_is_complete_loses_nothing(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

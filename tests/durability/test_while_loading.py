@@ -57,7 +57,7 @@ class Gate:
         self.is_open = False
         loading = DataDirectory.loading
 
-        def held(directory: DataDirectory) -> Iterator[Progress]:
+        def held(directory: DataDirectory, fill: object = None) -> Iterator[Progress]:
             for progress in loading(directory):
                 yield progress
                 while not self.is_open:
