@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import redis
+from redis.exceptions import NoScriptError
 
 from cachestorm.remote.address import Address
+from cachestorm.remote.dialect import LOADING, Dialect
 from cachestorm.remote.refusals import refusal
 from cachestorm.remote.steps import Ask, Course, Step, Watch
 from cachestorm.remote.wire import After, checked
+
+if TYPE_CHECKING:
+    from cachestorm.remote.courses import Courses
 
 
 class AsyncWire:
@@ -21,17 +26,22 @@ class AsyncWire:
         self.address: Final = address
         self.namespace: Final = namespace
         self.after: After | None = None
+        self.asking: Courses | None = None
+        self.dialect: Dialect | None = None
         self._lock: Final = threading.Lock()
         # of each loop a client, and one for commands that wait for others
         self._clients: dict[tuple[asyncio.AbstractEventLoop, bool], Any] = {}
 
-    async def run(self, course: Course) -> Any:
+    async def run(self, course: Course, is_asking: bool = False) -> Any:
         """Sends the steps of a course: see `Wire.run`."""
         pinned: Any = None
         error: Exception | None = None
         replies: list[Any] = []
         try:
             step = next(course)
+            # not before it: a call that is refused here sends nothing
+            if self.asking is not None and not is_asking:
+                await self._learn(self.asking)
             while True:
                 try:
                     if isinstance(step, Watch) and pinned is None:
@@ -51,10 +61,29 @@ class AsyncWire:
 
     async def _done(self, step: Step, pinned: Any) -> list[Any]:
         try:
-            return await self._sent(step, pinned)
+            if self.dialect is None:
+                return await self._sent(step, pinned)
+            return await self._said(self.dialect, step, pinned)
         finally:
             if self.after is not None:
                 self.after(step.commands)
+
+    async def _learn(self, courses: Courses) -> None:
+        await self.run(courses.asked(), True)
+        self.dialect = courses.dialect
+        self.asking = None
+
+    async def _said(self, dialect: Dialect, step: Step, pinned: Any) -> list[Any]:
+        steps, read = dialect.steps(step)
+        try:
+            replies = [await self._sent(each, pinned) for each in steps]
+        except NoScriptError:
+            await self.client().execute_command(*LOADING)
+            if pinned is not None and isinstance(step, Ask):
+                raise redis.WatchError from None
+            replies = [await self._sent(each, pinned) for each in steps]
+        found: list[Any] = read(replies[-1])
+        return found
 
     async def _sent(self, step: Step, pinned: Any) -> list[Any]:
         if isinstance(step, Watch):

@@ -50,6 +50,7 @@ class ConnectedCache:
         self._envelope: Final = envelope
         self._courses: Final = Courses(envelope, address.shown)
         self._wire: Final = Wire(address, namespace)
+        self._wire.asking = self._courses
         self._aio: AsyncConnectedCache | None = None
         self.loading: Final = RemoteLoading(self)
 
@@ -277,6 +278,7 @@ class AsyncConnectedCache:
         self.cache: Final = cache
         self._courses: Final = cache._courses
         self._wire: Final = AsyncWire(cache.address, cache._wire.namespace)
+        self._wire.asking = self._courses
 
     @property
     def name(self) -> str:

@@ -13,20 +13,29 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from typing import Any, Final
 
 from cachestorm.cache import Cache
 from cachestorm.codec import bytes_of
-from cachestorm.errors import ArgumentError, ArityError, WatchError, WrongTypeError
+from cachestorm.errors import (
+    ArgumentError,
+    ArityError,
+    CacheStormError,
+    WatchError,
+    WrongTypeError,
+)
 from cachestorm.markers import MISSING, UNSET
 from cachestorm.operations.names import checked_tags, exact_key, key_values, keys_of
 from cachestorm.remote.arguments import Words
 from cachestorm.remote.capabilities import QUESTIONS, Capabilities, capabilities_of
 from cachestorm.remote.commands import LOCAL, Call, Commands
+from cachestorm.remote.dialect import LOADING, Dialect, script
 from cachestorm.remote.envelope import MARK, Envelope
 from cachestorm.remote.leases import lease_key
 from cachestorm.remote.refusals import UnsupportedError
 from cachestorm.remote.steps import Ask, Course, Watch
+from cachestorm.remote.tag_script import RESERVED
 
 _LOOK: Final = len(MARK) - 1
 # methods that read or write a part of a value, or its length
@@ -46,6 +55,7 @@ class Courses:
 
     Attributes:
         capabilities: of the server, once they were asked for.
+        dialect: how its commands are said, if not as they are.
     """
 
     def __init__(self, envelope: Envelope, shown: str) -> None:
@@ -53,6 +63,7 @@ class Courses:
         self._shown: Final = shown
         self.commands: Final = Commands(envelope)
         self.capabilities: Capabilities | None = None
+        self.dialect: Dialect | None = None
 
     # -- declared commands
 
@@ -119,15 +130,28 @@ class Courses:
     def asked(self) -> Course:
         """The capabilities of the server; it is asked once."""
         if self.capabilities is None:
-            self.capabilities = capabilities_of((yield Ask(QUESTIONS)))
+            known = capabilities_of((yield Ask(QUESTIONS)))
+            if known.tags and known.server != "cachestorm":
+                known = yield from self._tried(known)
+            self.capabilities = known
         return self.capabilities
+
+    def _tried(self, known: Capabilities) -> Course:
+        """Whether tags do work on a server that has none itself."""
+        try:
+            yield Ask([LOADING])
+            yield Ask([script("probe", [], RESERVED)])
+        except CacheStormError as error:
+            return replace(known, tags=False, no_tags=str(error))
+        self.dialect = Dialect(known.missing)
+        return known
 
     def _needs_tags(self, what: str) -> Course:
         known = yield from self.asked()
         if not known.tags:
             raise UnsupportedError(
-                f"{what}: {self._shown} is {known.server} {known.version}, which knows no "
-                f"tags: that {_NEEDS}"
+                f"{what}: {self._shown} is {known.server} {known.version}, which has no "
+                f"tags: {known.no_tags}"
             )
 
     # -- values

@@ -8,14 +8,19 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import redis
+from redis.exceptions import NoScriptError
 
 from cachestorm.remote.address import Address
 from cachestorm.remote.arguments import Words
+from cachestorm.remote.dialect import LOADING, Dialect
 from cachestorm.remote.refusals import refusal
 from cachestorm.remote.steps import Ask, Course, Step, Watch
+
+if TYPE_CHECKING:
+    from cachestorm.remote.courses import Courses
 
 After = Callable[[list[Words]], None]
 
@@ -29,17 +34,21 @@ class Wire:
 
     Attributes:
         after: called with the commands that the server has answered, or failed to; or None.
+        asking: whose server has yet to be asked what it is.
+        dialect: how commands are said there, if not as they are.
     """
 
     def __init__(self, address: Address, namespace: str | None) -> None:
         self.address: Final = address
         self.namespace: Final = namespace
         self.after: After | None = None
+        self.asking: Courses | None = None
+        self.dialect: Dialect | None = None
         self.client: Final = self.made()
         self._patient: Any = None
         self._lock: Final = threading.Lock()
 
-    def run(self, course: Course) -> Any:
+    def run(self, course: Course, is_asking: bool = False) -> Any:
         """Sends the steps of a course. Returns what it returns.
 
         Raises:
@@ -50,6 +59,9 @@ class Wire:
         replies: list[Any] = []
         try:
             step = next(course)
+            # not before it: a call that is refused here sends nothing
+            if self.asking is not None and not is_asking:
+                self._learn(self.asking)
             while True:
                 try:
                     if isinstance(step, Watch) and pinned is None:
@@ -69,10 +81,30 @@ class Wire:
 
     def _done(self, step: Step, pinned: Any) -> list[Any]:
         try:
-            return self._sent(step, pinned)
+            if self.dialect is None:
+                return self._sent(step, pinned)
+            return self._said(self.dialect, step, pinned)
         finally:
             if self.after is not None:
                 self.after(step.commands)
+
+    def _learn(self, courses: Courses) -> None:
+        self.run(courses.asked(), True)
+        self.dialect = courses.dialect
+        self.asking = None
+
+    def _said(self, dialect: Dialect, step: Step, pinned: Any) -> list[Any]:
+        steps, read = dialect.steps(step)
+        try:
+            replies = [self._sent(each, pinned) for each in steps]
+        except NoScriptError:
+            # the server was started again; nothing of the step was done
+            self.client.execute_command(*LOADING)
+            if pinned is not None and isinstance(step, Ask):
+                raise redis.WatchError from None
+            replies = [self._sent(each, pinned) for each in steps]
+        found: list[Any] = read(replies[-1])
+        return found
 
     def _sent(self, step: Step, pinned: Any) -> list[Any]:
         if isinstance(step, Watch):

@@ -12,7 +12,7 @@ from servers import our_server
 
 from cachestorm import connect
 
-WITH_TAGS = ("memory", "local", "cachestorm")
+WITH_TAGS = ("memory", "local", "cachestorm", "redis", "valkey")
 SERVERS = ("local", "cachestorm", "redis", "valkey")
 PLACES = ("memory", *SERVERS)
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import redis
 from caches import SERVERS, WITH_TAGS, cache_at
-from real_servers import HOST, RealServer, free_port
+from real_servers import HOST, RealServer, free_port, redis_binary, running
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 from servers import our_server
@@ -385,24 +385,28 @@ def test_a_wrong_address_is_refused_before_anything_connects(
         connect(url, **options)
 
 
-def test_what_a_server_without_tags_cannot_do_is_an_error_and_a_capability(
-    redis_server: RealServer,
-) -> None:
-    with connect(f"redis://{HOST}:{redis_server.port}") as cache:
-        cache.flushall()
-        assert (cache.capabilities.server, cache.capabilities.tags) == ("redis", False)
+def test_what_a_server_without_tags_cannot_do_is_an_error_and_a_capability() -> None:
+    options = ("--maxmemory", "100mb", "--maxmemory-policy", "allkeys-lru")
+    with (
+        running("redis", redis_binary(), *options) as server,
+        connect(f"redis://{HOST}:{server.port}") as cache,
+    ):
+        known = cache.capabilities
+        assert (known.server, known.tags) == ("redis", False)
         for run in (
             call("set", "k", 1, tags=["t"]),
             call("set_many", {"k": 1}, tags=["t"]),
             call("setdefault", "k", 1, tags=["t"]),
             call("compare_and_set", "k", MISSING, 1, tags=["t"]),
             call("invalidate", "t"),
-            call("tagkeys", "t"),
-            call("namespace", "n"),
         ):
+            with pytest.raises(UnsupportedError, match=r"allkeys-lru may evict the index"):
+                run(cache)
+        for run in (call("tagkeys", "t"), call("namespace", "n")):
             with pytest.raises(UnsupportedError, match=r"redis|process"):
                 run(cache)
         assert len(cache) == 0
+        assert (cache.set("k", 1), cache.get("k"), cache.keys()) == (True, 1, ["k"])
 
 
 @pytest.mark.parametrize("name", ["transaction", "listen", "version", *sorted(LOCAL)])
