@@ -31,7 +31,8 @@ def connect(
     Args:
         url: `memory://` for one in this process; `local://name` for one that the processes of
             this user on this machine share; `redis://host:6380`, `rediss://` or
-            `unix:///path` for a CacheStorm server, Redis or Valkey.
+            `unix:///path` for a CacheStorm server, Redis or Valkey;
+            `cluster://host:6379,host:6379` for a Valkey or Redis Cluster, by some of its nodes.
         codec: as in `Cache`: how objects are stored; None for JSON on a server.
         near: whether what was read is kept in this process until it changes on the server; or
             settings of the `Cache` that keeps it, such as `{"max_entries": 1000}`.
@@ -60,6 +61,10 @@ def connect(
     envelope = envelope_of(codec)
     if near is False:
         return ConnectedCache(address, envelope)
+    if address.nodes:
+        raise ConfigError(
+            f"{address.shown} is a cluster, which near=True does not work with yet"
+        )
     from cachestorm.remote.near_caches import NearCache
 
     settings = {} if near is True else dict(near)

@@ -6,6 +6,9 @@ task sends (`wire.py`, `async_wire.py`).
 
 `dialect.py` and `tag_script.py` bring tags to Redis and Valkey, which have none.
 
+`cluster_dialect.py`, `slots.py` and the cluster wires are the same for all nodes of a cluster;
+`wires.py` says which wire leads to an address.
+
 `local.py` and `owners.py` are the cache that the processes of a machine share.
 
 `near.py`, `invalidations.py` and `near_caches.py` keep at hand what was read.

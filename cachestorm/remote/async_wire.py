@@ -70,7 +70,7 @@ class AsyncWire:
 
     async def _learn(self, courses: Courses) -> None:
         await self.run(courses.asked(), True)
-        self.dialect = courses.dialect
+        self.dialect = self.dialect or courses.dialect
         self.asking = None
 
     async def _said(self, dialect: Dialect, step: Step, pinned: Any) -> list[Any]:

@@ -26,6 +26,8 @@ class Capabilities:
         no_tags: why tags do not work there; empty if they do.
         namespaces: whether it knows namespaces by name.
         near: whether a near cache can be told what changes there.
+        cluster: whether it is a cluster, where what concerns several keys is one step only if
+            they are in one slot.
         missing: declared commands that it lacks.
     """
 
@@ -37,6 +39,7 @@ class Capabilities:
     no_tags: str
     namespaces: bool
     near: bool
+    cluster: bool
     missing: frozenset[str] = field(repr=False, default=frozenset())
 
 
@@ -45,17 +48,17 @@ QUESTIONS: list[Words] = [
     ["INFO", "server"],
     # another server knows no such section, and tells nothing
     ["INFO", "cachestorm"],
-    ["COMMAND", "INFO", *sorted({d.container for d in remote_declarations()})],
+    ["COMMAND INFO", *sorted({d.container for d in remote_declarations()})],
     ["INFO", "memory"],
 ]
 # from which version on the tag script works
 _OLDEST: Final = (6, 2)
 
 
-def capabilities_of(replies: list[Any]) -> Capabilities:
+def capabilities_of(replies: list[Any], is_cluster: bool = False) -> Capabilities:
     """What the replies to `QUESTIONS` tell."""
     facts = _facts(_text(replies[0]) + _text(replies[1]) + _text(replies[3]))
-    asked = QUESTIONS[2][2:]
+    asked = QUESTIONS[2][1:]
     missing = frozenset(name for name, found in zip(asked, replies[2]) if not found)
     is_ours = "INVALIDATE" not in missing
     version = facts.get("redis_version", "")
@@ -70,7 +73,16 @@ def capabilities_of(replies: list[Any]) -> Capabilities:
         missing -= SPOKEN
     has_tracking = bool(numbers) and numbers[0] >= 6
     return Capabilities(
-        server, version, not why, is_ours, is_ours, why, is_ours, has_tracking, missing
+        server=server,
+        version=version,
+        tags=not why,
+        tags_follow=is_ours,
+        stale=is_ours,
+        no_tags=why,
+        namespaces=is_ours and not is_cluster,
+        near=has_tracking,
+        cluster=is_cluster,
+        missing=missing,
     )
 
 

@@ -23,6 +23,7 @@ from cachestorm.declare.notation import Argument
 from cachestorm.declare.registry import REGISTRY
 from cachestorm.declare.returns import Returns
 from cachestorm.remote.arguments import Arguments, Words
+from cachestorm.remote.dialect import ASKING
 from cachestorm.remote.envelope import Envelope
 
 # importing it has declared them
@@ -87,6 +88,8 @@ class Call:
 
 def written_by(words: Words) -> tuple[bool, list[str] | None]:
     """Whether a command may write, and which keys; None for others than it names."""
+    if words[0] in ASKING:
+        return False, []
     plan = REGISTRY.resolve(words)
     if not plan.declaration.writes:
         return False, []

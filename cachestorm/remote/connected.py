@@ -20,15 +20,15 @@ from cachestorm.memoizing.decorator import memoize
 from cachestorm.memoizing.memoized import Memoized
 from cachestorm.operations.names import exact_key
 from cachestorm.remote.address import Address
-from cachestorm.remote.async_wire import AsyncWire
 from cachestorm.remote.capabilities import Capabilities
+from cachestorm.remote.cluster_dialect import ClusterDialect
 from cachestorm.remote.commands import REMOTE
 from cachestorm.remote.connected_lock import ConnectedLock
 from cachestorm.remote.courses import Courses
 from cachestorm.remote.envelope import Envelope
 from cachestorm.remote.loading import RemoteLoading
 from cachestorm.remote.steps import Course
-from cachestorm.remote.wire import Wire
+from cachestorm.remote.wires import async_wire_to, wire_to
 
 PAGE: Final = 256
 
@@ -48,8 +48,10 @@ class ConnectedCache:
     ) -> None:
         self.address: Final = address
         self._envelope: Final = envelope
-        self._courses: Final = Courses(envelope, address.shown)
-        self._wire: Final = Wire(address, namespace)
+        self._wire: Final = wire_to(address, namespace)
+        cluster = self._wire.dialect
+        assert cluster is None or isinstance(cluster, ClusterDialect)
+        self._courses: Final = Courses(envelope, address.shown, cluster)
         self._wire.asking = self._courses
         self._aio: AsyncConnectedCache | None = None
         self.loading: Final = RemoteLoading(self)
@@ -277,7 +279,7 @@ class AsyncConnectedCache:
     def __init__(self, cache: ConnectedCache) -> None:
         self.cache: Final = cache
         self._courses: Final = cache._courses
-        self._wire: Final = AsyncWire(cache.address, cache._wire.namespace)
+        self._wire: Final = async_wire_to(cache.address, cache._wire)
         self._wire.asking = self._courses
 
     @property

@@ -29,11 +29,13 @@ from cachestorm.markers import MISSING, UNSET
 from cachestorm.operations.names import checked_tags, exact_key, key_values, keys_of
 from cachestorm.remote.arguments import Words
 from cachestorm.remote.capabilities import QUESTIONS, Capabilities, capabilities_of
+from cachestorm.remote.cluster_dialect import ClusterDialect
 from cachestorm.remote.commands import LOCAL, Call, Commands
-from cachestorm.remote.dialect import LOADING, Dialect, script
+from cachestorm.remote.dialect import LOADING, PROBE, Dialect
 from cachestorm.remote.envelope import MARK, Envelope
-from cachestorm.remote.leases import lease_key
+from cachestorm.remote.leases import LEASES
 from cachestorm.remote.refusals import UnsupportedError
+from cachestorm.remote.slots import marks, slot_of
 from cachestorm.remote.steps import Ask, Course, Watch
 from cachestorm.remote.tag_script import RESERVED
 
@@ -52,18 +54,28 @@ class Courses:
     Args:
         envelope: for values.
         shown: the address of the server, for messages.
+        cluster: how commands are said in a cluster, if the server is one.
 
     Attributes:
         capabilities: of the server, once they were asked for.
         dialect: how its commands are said, if not as they are.
     """
 
-    def __init__(self, envelope: Envelope, shown: str) -> None:
+    def __init__(
+        self, envelope: Envelope, shown: str, cluster: ClusterDialect | None = None
+    ) -> None:
         self._envelope: Final = envelope
         self._shown: Final = shown
         self.commands: Final = Commands(envelope)
         self.capabilities: Capabilities | None = None
-        self.dialect: Dialect | None = None
+        self.dialect: Dialect | None = cluster
+
+    def lease_key(self, key: str | bytes) -> bytes:
+        """The key of the lease of a key: beside it, in a cluster too."""
+        name = key if isinstance(key, bytes) else bytes_of(key)
+        if not isinstance(self.dialect, ClusterDialect):
+            return LEASES + name
+        return LEASES + b"{" + marks()[slot_of(name)] + b"}:" + name
 
     # -- declared commands
 
@@ -82,7 +94,7 @@ class Courses:
         words = [call.words]
         if method in _REMOVALS:
             # first: a load must not land between the two
-            words.insert(0, ["DEL", *map(lease_key, call.words[1:])])
+            words.insert(0, ["DEL", *map(self.lease_key, call.words[1:])])
         try:
             replies = yield Ask(words, blocks=command.blocks)
         except UnsupportedError as error:
@@ -130,7 +142,8 @@ class Courses:
     def asked(self) -> Course:
         """The capabilities of the server; it is asked once."""
         if self.capabilities is None:
-            known = capabilities_of((yield Ask(QUESTIONS)))
+            is_cluster = isinstance(self.dialect, ClusterDialect)
+            known = capabilities_of((yield Ask(QUESTIONS)), is_cluster)
             if known.tags and known.server != "cachestorm":
                 known = yield from self._tried(known)
             self.capabilities = known
@@ -140,10 +153,13 @@ class Courses:
         """Whether tags do work on a server that has none itself."""
         try:
             yield Ask([LOADING])
-            yield Ask([script("probe", [], RESERVED)])
+            yield Ask([PROBE])
         except CacheStormError as error:
             return replace(known, tags=False, no_tags=str(error))
-        self.dialect = Dialect(known.missing)
+        if isinstance(self.dialect, ClusterDialect):
+            self.dialect.has_script = True
+        else:
+            self.dialect = Dialect(known.missing)
         return known
 
     def _needs_tags(self, what: str) -> Course:

@@ -26,11 +26,14 @@ from cachestorm.remote.steps import Ask, Step, Watch
 from cachestorm.remote.tag_script import RESERVED, SHA, TEXT, UNPACKED
 
 LOADING: Final[Words] = ["SCRIPT", "LOAD", TEXT]
-# they take everything with them, ours too, or concern no key
-_AS_THEY_ARE: Final = frozenset({"FLUSHALL", "FLUSHDB", "SWAPDB"})
+# what the capabilities are asked with, which are no commands of a cache
+ASKING: Final = frozenset({"COMMAND INFO", "EVALSHA", "INFO", "SCRIPT"})
+# they take everything with them, ours too
+_AS_THEY_ARE: Final = ASKING | {"FLUSHALL", "FLUSHDB", "SWAPDB"}
 # replaced like SET, although the earlier value is looked at
 _SETTERS: Final = frozenset({"GETSET", "SET"})
 _TAGS: Final = b"TAGS"
+LINKS: Final = RESERVED + b"links"
 
 Read = Callable[[list[Any]], Any]
 
@@ -55,6 +58,11 @@ def script(operation: str, keys: Iterable[bytes], home: bytes, *rest: Any) -> Wo
     return ["EVALSHA", SHA, len(names), *names, operation, home, *rest]
 
 
+# two keys of one slot, should the server be a cluster
+_TRIED: Final = RESERVED + b"{probe}:"
+PROBE: Final = script("probe", [_TRIED + b"keys", _TRIED + b"index"], _TRIED)
+
+
 class Dialect:
     """The commands for one server, whose keys are all in one place.
 
@@ -65,9 +73,9 @@ class Dialect:
     def __init__(self, missing: frozenset[str] = frozenset()) -> None:
         self._missing: Final = missing
 
-    def home(self, key: bytes) -> bytes:
-        """What our two keys that belong to a key begin with."""
-        return RESERVED
+    def scripted(self, operation: str, keys: list[bytes], *rest: Any) -> Words:
+        """A call of the script for some keys, at least one."""
+        return script(operation, keys, RESERVED, *rest)
 
     def steps(self, step: Step) -> tuple[list[Step], Read]:
         """A step as this server understands it, and how the replies to the last are read.
@@ -124,21 +132,21 @@ class Dialect:
                 kinds.append(_kind(access, words[0]))
         if not keys:
             return Said([words])
-        home, letters = self.home(keys[0]), "".join(kinds)
+        letters = "".join(kinds)
+        before = self.scripted("settle", keys, "k" * len(keys))
         if blocks:
-            return Said([words], None, script("settle", keys, home, "k" * len(keys)))
+            return Said([words], None, before)
         if len(words) < UNPACKED:
-            return Said([script("run", keys, home, letters, *words)])
-        before = script("settle", keys, home, "k" * len(keys))
-        after = script("settle", keys, home, letters)
+            return Said([self.scripted("run", keys, letters, *words)])
+        after = self.scripted("settle", keys, letters)
         return Said([before, words, after], lambda replies: replies[1])
 
     def _set(self, words: Words) -> Words:
-        key = _checked(_bytes(words[1]))
+        key = _checked(word_bytes(words[1]))
         condition, tags = b"", list[bytes]()
         command = words
         if len(words) > 3:
-            options = [_bytes(word) for word in words[3:]]
+            options = [word_bytes(word) for word in words[3:]]
             if _TAGS in options:
                 start = options.index(_TAGS)
                 tags = options[start + 1 :]
@@ -147,42 +155,42 @@ class Dialect:
             for flag in (b"NX", b"XX"):
                 if flag in options:
                     condition = flag
-        return script("set", [key], self.home(key), condition, len(tags), *tags, *command)
+        return self.scripted("set", [key], condition, len(tags), *tags, *command)
 
     def _settag(self, words: Words) -> Said:
         return Said([self._set(["SET", words[1], words[2], "TAGS", *words[3:]])])
 
     def _rename(self, words: Words) -> Said:
-        keys = [_checked(_bytes(word)) for word in words[1:3]]
-        return Said([script("rename", keys, self.home(keys[0]), *words)])
+        keys = [_checked(word_bytes(word)) for word in words[1:3]]
+        return Said([self.scripted("rename", keys, *words)])
 
     def _copy(self, words: Words) -> Said:
-        keys = [_checked(_bytes(word)) for word in words[1:3]]
-        if any(_bytes(word) == b"DB" for word in words[3:]):
-            return Said([script("leave", keys[:1], self.home(keys[0]), *words)])
-        return Said([script("copy", keys, self.home(keys[0]), *words)])
+        keys = [_checked(word_bytes(word)) for word in words[1:3]]
+        if any(word_bytes(word) == b"DB" for word in words[3:]):
+            return Said([self.scripted("leave", keys[:1], *words)])
+        return Said([self.scripted("copy", keys, *words)])
 
     def _move(self, words: Words) -> Said:
-        key = _checked(_bytes(words[1]))
-        return Said([script("leave", [key], self.home(key), *words)])
+        key = _checked(word_bytes(words[1]))
+        return Said([self.scripted("leave", [key], *words)])
 
     # -- tags
 
     def _of_key(self, words: Words) -> Said:
-        key = _checked(_bytes(words[1]))
-        return Said([script(words[0].lower(), [key], self.home(key), *words[2:])])
+        key = _checked(word_bytes(words[1]))
+        return Said([self.scripted(words[0].lower(), [key], *words[2:])])
 
     def _of_tag(self, words: Words) -> Said:
         return Said([script(words[0].lower(), [], RESERVED, b"", *words[1:])], _total)
 
     def _invalidate(self, words: Words) -> Said:
-        options = {_bytes(word) for word in words[2:]}
+        options = {word_bytes(word) for word in words[2:]}
         # nobody reads what is stale there: soft is as good as gone
         flags = ("c" if b"CASCADE" in options else "") + ("d" if b"DRYRUN" in options else "")
         return Said([script("invalidate", [], RESERVED, b"", flags, words[1])], _total)
 
     def _tagscan(self, words: Words) -> Said:
-        options = [_bytes(word) for word in words[2:]]
+        options = [word_bytes(word) for word in words[2:]]
         pattern = options[options.index(b"MATCH") + 1] if b"MATCH" in options else b"*"
 
         def read(replies: list[Any]) -> list[Any]:
@@ -192,7 +200,7 @@ class Dialect:
         return Said([script("tagscan", [], RESERVED, b"")], read)
 
     def _of_links(self, words: Words) -> Said:
-        return Said([script(words[0].lower(), [], RESERVED, *words[1:])])
+        return Said([script(words[0].lower(), [LINKS], RESERVED, *words[1:])])
 
     # -- names
 
@@ -204,7 +212,7 @@ class Dialect:
 
     def _dbsize(self, words: Words) -> Said:
         ours = script("ours", [], RESERVED, b"")
-        links: Words = ["EXISTS", RESERVED + b"links"]
+        links: Words = ["EXISTS", LINKS]
         return Said(
             [words, ours, links], lambda replies: replies[0] - replies[1][0] - replies[2]
         )
@@ -248,7 +256,8 @@ def _total(replies: list[Any]) -> Any:
     return replies[0][0]
 
 
-def _bytes(word: object) -> bytes:
+def word_bytes(word: object) -> bytes:
+    """A word as it is sent."""
     if isinstance(word, bytes):
         return word
     return bytes_of(word) if isinstance(word, str) else str(word).encode()

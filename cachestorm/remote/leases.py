@@ -18,7 +18,6 @@ import weakref
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from cachestorm.codec import bytes_of
 from cachestorm.errors import OutOfMemoryError, WatchError, WrongTypeError
 from cachestorm.remote.steps import Ask, Course, Watch
 
@@ -26,12 +25,7 @@ if TYPE_CHECKING:
     from cachestorm.remote.courses import Courses
 
 LEASE_S: Final = 5.0
-_PREFIX: Final = b"cachestorm:lease:"
-
-
-def lease_key(key: str | bytes) -> bytes:
-    """The key of the lease of a key."""
-    return _PREFIX + (key if isinstance(key, bytes) else bytes_of(key))
+LEASES: Final = b"cachestorm:lease:"
 
 
 class Asked(NamedTuple):
@@ -52,16 +46,16 @@ def ask_lease(
     courses: Courses, key: str, token: bytes, tags: Iterable[str], takes_over: bool
 ) -> Course:
     """Takes the lease of a key, if nobody has it; with `takes_over` in any case."""
-    name = lease_key(key)
+    name = courses.lease_key(key)
     tail = ["PX", round(LEASE_S * 1000), *([] if takes_over else ["NX"])]
     taking = yield from courses.tagged_set(["SET", name, token, *tail], name, tags)
     replies = yield Ask([taking, ["GET", name], ["GET", key]], atomic=True)
     return Asked(replies[1] == token, replies[1], replies[2])
 
 
-def give_back(key: str, token: bytes) -> Course:
+def give_back(courses: Courses, key: str, token: bytes) -> Course:
     """Ends a lease, if it is still that of the token."""
-    name = lease_key(key)
+    name = courses.lease_key(key)
     while True:
         (holder,) = yield Watch([name], [["GET", name]])
         if holder != token:
@@ -87,14 +81,14 @@ def land(
     Args:
         before: what the key held when the load began.
     """
-    name = lease_key(key)
+    name = courses.lease_key(key)
     writing = yield from courses.set_words(key, value, ttl, tags)
     while True:
         try:
             holder, raw = yield Watch([key, name], [["GET", name], ["GET", key]])
         except WrongTypeError:
             # somebody has made it a list, or a hash, which it stays
-            yield from give_back(key, token)
+            yield from give_back(courses, key, token)
             return False
         if holder != token:
             return False
@@ -105,7 +99,7 @@ def land(
             continue
         except OutOfMemoryError:
             # there is no room to keep it, and that is all
-            yield from give_back(key, token)
+            yield from give_back(courses, key, token)
             return False
         return not is_outdated
 
@@ -124,10 +118,10 @@ class Renewals:
         self._is_running = False
         _ALL.add(self)
 
-    def begin(self, key: str, token: bytes) -> None:
-        """Prolongs a lease from now on."""
+    def begin(self, name: bytes, token: bytes) -> None:
+        """Prolongs a lease, given by its own key, from now on."""
         with self._lock:
-            self._held[token] = lease_key(key)
+            self._held[token] = name
             if self._is_running:
                 return
             self._is_running = True

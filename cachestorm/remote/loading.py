@@ -123,7 +123,7 @@ class RemoteLoading(Leading):
             asked = yield from self._asked(key, token, options, blocks, fresh)
             if asked.raw is not None and not fresh:
                 if asked.is_taken:
-                    yield self._step(leases.give_back(key, token), blocks)
+                    yield self._step(leases.give_back(self._cache._courses, key, token), blocks)
                 yield from self._lend_from(key, options, blocks)
                 return self._cache._envelope.loads(asked.raw)
             joined = None
@@ -189,7 +189,7 @@ class RemoteLoading(Leading):
         with GATE:
             self.flights[key] = flight
             self._tokens[flight] = token
-        self._renewals.begin(key, token)
+        self._renewals.begin(self._cache._courses.lease_key(key), token)
         return flight
 
     def close(self, flight: Flight) -> None:
@@ -259,7 +259,7 @@ class RemoteLoading(Leading):
 
     def _given_back(self, key: str, token: bytes, blocks: bool) -> Course:
         try:
-            yield self._step(leases.give_back(key, token), blocks)
+            yield self._step(leases.give_back(self._cache._courses, key, token), blocks)
         except CacheStormError:
             # it ends by itself
             return
@@ -293,7 +293,7 @@ class RemoteLoading(Leading):
             courses = self._cache._courses
             course = leases.land(courses, flight.key, token, before, value, ttl, tags)
         else:
-            course = leases.give_back(flight.key, token)
+            course = leases.give_back(self._cache._courses, flight.key, token)
         yield self._step(course, blocks)
         self.close(flight)
         flight.end(LANDED, value)

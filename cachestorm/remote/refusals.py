@@ -6,6 +6,7 @@ far.
 
 from __future__ import annotations
 
+import re
 from typing import Final
 
 import redis
@@ -40,6 +41,13 @@ class UnreachableError(CacheStormError, ConnectionError):
 
 class SlowServerError(UnreachableError, TimeoutError):
     """The server did not answer in time. A write may have happened, or not."""
+
+
+class BusySlotError(UnreachableError):
+    """Slots of a cluster are on their way to another node, for longer than was waited.
+
+    A write was not done, unless it concerned keys of other slots, too: these are done.
+    """
 
 
 class UnsupportedError(UnknownCommandError, NotImplementedError):
@@ -85,6 +93,10 @@ _BY_TEXT: Final[tuple[tuple[str, type[CacheStormError]], ...]] = (
 )
 
 
+# what a server adds to an error of a script
+_IN_SCRIPT: Final = re.compile(r" script: .*on @user_script:\d+\.?$")
+
+
 def refusal(error: redis.RedisError, shown: str) -> CacheStormError:
     """What a cache raises instead of an error of redis-py.
 
@@ -99,7 +111,7 @@ def refusal(error: redis.RedisError, shown: str) -> CacheStormError:
     # those that it raises for refusals are ConnectionErrors in part: AuthenticationError
     if not isinstance(error, redis.ResponseError):
         return UnreachableError(f"{shown} cannot be reached: {error}")
-    text = str(error)
+    text = _IN_SCRIPT.sub("", str(error))
     code, _, rest = text.partition(" ")
     if not (code.isupper() and code.isalpha()):
         code, rest = getattr(error, "status_code", None) or "ERR", text

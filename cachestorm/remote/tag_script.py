@@ -160,7 +160,8 @@ end
 
 local operations = {}
 
--- of one key, or of keys of one slot
+-- of one key, or of keys of one slot; in a cluster our two keys follow them in KEYS, so that a
+-- slot on its way to another node refuses the call as long as they are not together
 
 -- whether all that is used here is allowed and known
 function operations.probe()
@@ -174,13 +175,13 @@ end
 -- k kept, or new
 function operations.run()
   local kinds = ARGV[3]
-  for i, key in ipairs(KEYS) do
-    if kinds:sub(i, i) == 'k' then settle(key) end
+  for i = 1, #kinds do
+    if kinds:sub(i, i) == 'k' then settle(KEYS[i]) end
   end
   local reply, is_refused = command(4)
   if is_refused then return reply end
-  for i, key in ipairs(KEYS) do
-    local kind = kinds:sub(i, i)
+  for i = 1, #kinds do
+    local kind, key = kinds:sub(i, i), KEYS[i]
     if kind == 'o' or (kind == 'c' and reply == 1) then
       forget(key)
     elseif kind == 'd' then
@@ -192,8 +193,8 @@ end
 
 -- what comes before or after a command that is too long to be run here, or waits
 function operations.settle()
-  for i, key in ipairs(KEYS) do
-    if ARGV[3]:sub(i, i) == 'o' then forget(key) else settle(key) end
+  for i = 1, #ARGV[3] do
+    if ARGV[3]:sub(i, i) == 'o' then forget(KEYS[i]) else settle(KEYS[i]) end
   end
 end
 
@@ -346,8 +347,13 @@ local function over_homes(operation, total)
   end
   for first = 1, #marks, WIDTH do
     local mark = marks:sub(first, first + WIDTH - 1)
-    at(ARGV[2] .. '{' .. mark .. '}:')
-    if not pcall(operation, total) then failed[#failed + 1] = mark end
+    INDEX = ARGV[2] .. '{' .. mark .. '}:index'
+    local found = pcall_command('EXISTS', INDEX)
+    if found == 1 then
+      OWNERS = ARGV[2] .. '{' .. mark .. '}:keys'
+      found = pcall(operation, total) and 1
+    end
+    if found ~= 0 and found ~= 1 then failed[#failed + 1] = mark end
   end
   return {total.number or total, table.concat(failed)}
 end

@@ -44,7 +44,7 @@ class Wire:
         self.after: After | None = None
         self.asking: Courses | None = None
         self.dialect: Dialect | None = None
-        self.client: Final = self.made()
+        self.client = self.made()
         self._patient: Any = None
         self._lock: Final = threading.Lock()
 
@@ -90,7 +90,8 @@ class Wire:
 
     def _learn(self, courses: Courses) -> None:
         self.run(courses.asked(), True)
-        self.dialect = courses.dialect
+        # that of a cluster is there from the beginning
+        self.dialect = self.dialect or courses.dialect
         self.asking = None
 
     def _said(self, dialect: Dialect, step: Step, pinned: Any) -> list[Any]:

@@ -58,7 +58,7 @@ def keeping(cache: Any, value: Any, **options: Any) -> Any:
     return cache
 
 
-@pytest.fixture(params=SERVERS)
+@pytest.fixture(params=[place for place in SERVERS if place != "cluster"])
 def near(request: pytest.FixtureRequest) -> Iterator[Any]:
     with cache_at(request.param, request, near=True) as cache:
         yield live(cache)
