@@ -37,7 +37,6 @@ from cachestorm.remote.leases import LEASES
 from cachestorm.remote.refusals import UnsupportedError
 from cachestorm.remote.slots import marks, slot_of
 from cachestorm.remote.steps import Ask, Course, Watch
-from cachestorm.remote.tag_script import RESERVED
 
 _LOOK: Final = len(MARK) - 1
 # methods that read or write a part of a value, or its length
