@@ -467,6 +467,7 @@ def _make_http(application: Application) -> HttpServer:
         tls=application.tls if config.tls.http else None,
         sockets=application.http_sockets,
         routes=application.plugins.routes(),
+        watchers=application.plugins.request_watchers(),
         metrics=MetricsSettings(metrics.namespaces, metrics.hot_keys),
     )
     return HttpServer(application.resp.endpoint, settings)

@@ -31,6 +31,7 @@ from cachestorm_server.endpoint import Endpoint
 from cachestorm_server.handshakes import AdmittingContext
 from cachestorm_server.listening import bound_sockets
 from cachestorm_server.metrics import CONTENT_TYPE, Metrics, MetricsSettings
+from cachestorm_server.request_watching import RequestWatcher
 from cachestorm_server.settings import HTTP_PATHS
 from cachestorm_server.turns import end_of
 from cachestorm_server.web import permissions
@@ -75,6 +76,7 @@ class HttpSettings:
         sockets: that listen already, and are used instead of `bind` and `port`.
         metrics: what is shown there.
         routes: of plugins.
+        watchers: told of each request.
     """
 
     bind: tuple[str, ...] = ("127.0.0.1",)
@@ -87,6 +89,7 @@ class HttpSettings:
     sockets: tuple[socket.socket, ...] = ()
     metrics: MetricsSettings = field(default_factory=MetricsSettings)
     routes: tuple[tuple[str, plugins.Route], ...] = ()
+    watchers: tuple[RequestWatcher, ...] = ()
 
 
 class HttpServer:
@@ -131,6 +134,8 @@ class HttpServer:
         """
         # a call less for each request of all who let no origin in
         serve = self._serve if self._origins else self._answer
+        if self.settings.watchers:
+            serve = self._serve_watched
         server = JsonServer(serve, self.settings.max_body_bytes, self._endpoint)
         runner = web.ServerRunner(server, shutdown_timeout=GRACE_S)
         await runner.setup()
@@ -195,6 +200,24 @@ class HttpServer:
             )
             routes.add(route, self._show_metrics)
         return routes
+
+    async def _serve_watched(self, request: web.BaseRequest) -> web.StreamResponse:
+        """Answers a request, of which others are told."""
+        methods, _ = self._routes.find(request.rel_url.raw_path)
+        found = methods.get("GET" if request.method == "HEAD" else request.method)
+        route = "" if found is None else found[0].path
+        begun = [
+            (each, each.begin(request.method, route, request.headers, request.remote or ""))
+            for each in self.settings.watchers
+        ]
+        status: int | None = None
+        try:
+            response = await self._serve(request)
+            status = response.status
+            return response
+        finally:
+            for watcher, what in reversed(begun):
+                watcher.end(what, status)
 
     async def _serve(self, request: web.BaseRequest) -> web.StreamResponse:
         """Answers a request, and says which origins may see that."""
