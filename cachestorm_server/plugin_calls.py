@@ -19,6 +19,7 @@ from cachestorm.declare.plan import Plan
 from cachestorm.errors import CacheStormError
 from cachestorm.hooks import Call, Hook
 from cachestorm_server.acl.enforcement import check
+from cachestorm_server.acl.selector import NEVER
 from cachestorm_server.admission import NEVER_QUEUED
 from cachestorm_server.transaction import ExecAbortError
 
@@ -58,6 +59,14 @@ class CommandHooks:
 def _call_of(session: Session, plan: Plan, args: list[object]) -> Call:
     space, user = session.cache.name, session.user.name
     return Call(plan, args, space, session.id, session.address, user)
+
+
+def asked_from(session: Session, plan: Plan) -> i64:
+    """Of how many words on a call of a command is to be asked about by `admit`."""
+    if session.endpoint.hooks is not None:
+        return 0
+    limits = session.limits
+    return NEVER if limits is None else limits.asked_from(plan)
 
 
 def admit(session: Session, plan: Plan, args: list[object]) -> None:

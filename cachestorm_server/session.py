@@ -46,7 +46,7 @@ from cachestorm_server.endpoint import WAKE, Endpoint
 from cachestorm_server.long_runner import LongRunner
 from cachestorm_server.monitoring import set_monitor, show
 from cachestorm_server.pause import Postponed
-from cachestorm_server.plugin_calls import admit, admit_guarded, answer_told, finish
+from cachestorm_server.plugin_calls import admit, admit_guarded, answer_told, asked_from, finish
 from cachestorm_server.replies import write_error, write_reply
 from cachestorm_server.reply_mode import AFTER, REPLIES_ON
 from cachestorm_server.requests import ProtocolError, RequestReader
@@ -90,6 +90,8 @@ class Session(LongRunner):
         self.backlog: bool = False
         self.plan: Plan | None = None
         self._plan_name: object = None
+        # the user's permissions and plugins are asked of calls of so many words and more
+        self._asked_from: i64 = 0
         self._statistics: CommandStatistics = endpoint.statistics.nobody
         # in a transaction, and nothing else is unusual
         self._only_queues: bool = False
@@ -125,11 +127,13 @@ class Session(LongRunner):
             or self.endpoint.is_unusual()
         )
         self.limits: User | None = None if self.user.is_free else self.user
-        self._is_asked = self.limits is not None or self.endpoint.hooks is not None
+        is_asked = self.limits is not None or self.endpoint.hooks is not None
         is_queueing = self.transaction is not None
         is_told = bool(self._pushes) or self.tracked is not None
         self.guarded = is_unusual or is_queueing or is_told
-        self._only_queues = is_queueing and not is_unusual and not self._is_asked
+        self._only_queues = is_queueing and not is_unusual and not is_asked
+        if self.plan is not None:
+            self._asked_from = asked_from(self, self.plan)
         self.reader.unauthenticated = not self.authenticated
 
     def close(self) -> None:
@@ -228,7 +232,8 @@ class Session(LongRunner):
                         began_ns = 0
                 else:
                     began_ns = self._statistics.begin(args)
-                    if self._is_asked:
+                    size: i64 = len(args)
+                    if size >= self._asked_from:
                         admit(self, plan, args)
                     if plan.declaration.connection:
                         reply = plan.answer(self, args)
@@ -503,4 +508,5 @@ class Session(LongRunner):
             self._plan_name = name
         self.plan = plan
         self._statistics = self.endpoint.statistics.of(plan)
+        self._asked_from = asked_from(self, plan)
         return plan
