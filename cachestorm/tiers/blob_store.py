@@ -12,6 +12,7 @@ engine keeps bytes by number, and knows nothing of keys, of versions or of the s
 
 from __future__ import annotations
 
+import ctypes
 from collections.abc import Iterator, Sequence
 from typing import Final, Protocol
 
@@ -49,8 +50,16 @@ class BlobStore(Protocol):
     def size_bytes(self) -> int:
         """About what it takes on the disk."""
 
+    def forked(self) -> None:
+        """In a child process, which uses it no more: its end must not harm the parent."""
+
     def close(self) -> None:
         """Lets go of the folder. Whatever is called afterwards raises DurabilityError."""
+
+
+def keep_for_ever(held: object) -> None:
+    """Has an object never be freed, in a process that must not end what another one uses."""
+    ctypes.pythonapi.Py_IncRef(ctypes.py_object(held))
 
 
 def open_store(engine: str | None, folder: str) -> BlobStore:

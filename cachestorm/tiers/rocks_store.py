@@ -24,7 +24,7 @@ from rocksdict import (
 )
 
 from cachestorm.errors import DurabilityError
-from cachestorm.tiers.blob_store import ROCKSDB
+from cachestorm.tiers.blob_store import ROCKSDB, keep_for_ever
 
 WRITE_BUFFER_BYTES: Final = 16 << 20
 # the values that are asked for again go to memory: there is little to gain from more of it here
@@ -93,6 +93,10 @@ class RocksStore:
         except DbClosedError as error:
             raise DurabilityError(f"{self._folder} is closed") from error
         return sum(parts)
+
+    def forked(self) -> None:
+        # never closed: it would wait for threads that stayed behind
+        keep_for_ever(self._db)
 
     def close(self) -> None:
         try:

@@ -15,7 +15,7 @@ from contextlib import closing
 from typing import Final
 
 from cachestorm.errors import DurabilityError
-from cachestorm.tiers.blob_store import SQLITE
+from cachestorm.tiers.blob_store import SQLITE, keep_for_ever
 
 FILE: Final = "values.sqlite3"
 PAGE: Final = 1024
@@ -98,6 +98,11 @@ class SqliteStore:
             if os.path.exists(name):
                 total += os.path.getsize(name)
         return total
+
+    def forked(self) -> None:
+        # never closed: that would give up the parent's locks
+        keep_for_ever(self._writer)
+        keep_for_ever(self._reader)
 
     def close(self) -> None:
         with self._writing, self._reading, closing(self._writer), closing(self._reader):
