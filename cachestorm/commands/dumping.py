@@ -83,7 +83,7 @@ class Dumping(Edge):
         key = exact_key(key)
         space = self._enter()
         try:
-            entry = space.peek(key)
+            entry = space.peek_value(key)
             if entry is None:
                 return None
             snapshot = snapshot_of(entry.kind, space.value(entry), 0, tag_names_of(entry))

@@ -133,7 +133,7 @@ class HyperLogLogs(Edge):
         space = self._enter()
         try:
             registers, is_dense = _union(space, names)
-            entry = space.peek(destkey)
+            entry = space.peek_value(destkey)
             raw = NEW if entry is None else _sketch(space, entry)
             if registers is None:
                 raw = without_estimate(raw)

@@ -361,7 +361,7 @@ class Keys(Edge):
         newkey = exact_key(newkey)
         space = self._enter()
         try:
-            entry = space.peek(key)
+            entry = space.peek_value(key)
             if entry is None:
                 raise NoSuchKeyError()
             if only_new and space.peek(newkey) is not None:

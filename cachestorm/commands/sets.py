@@ -296,7 +296,7 @@ class Sets(SetAlgebra):
                 grown = other.size_bytes
                 if other.add(name):
                     settle(space, target, other, grown, "sadd")
-            if entry.index >= 0:
+            if space.is_here(entry):
                 found = set_at(space, entry)
                 before = found.size_bytes
                 found.remove(name)

@@ -124,11 +124,14 @@ def _record_slice(space: Keyspace, journal: Journal, place: int) -> int:
     while place > stop and left > 0:
         place -= 1
         entry = space.dense[place]
-        held = space.value(entry)
         if space.is_live(entry):
+            held = space.look(entry)
+            if held is None:
+                # it was in a colder tier, and is lost
+                continue
             idle = None if entry.expires_at_ms == 0 else space.idle_of(entry)
-            journal.image(space.name, entry, held, idle)
-            left -= size_of(entry.kind, held)
+            journal.image(space.name, entry, held.value, idle)
+            left -= size_of(held.kind, held.value)
     return place
 
 

@@ -20,7 +20,7 @@ from typing import Final
 from mypy_extensions import i64, u8
 
 from cachestorm.codec import checked_text, is_ascii
-from cachestorm.entry import BUFFER, HASH, OBJECT, STRING, Entry
+from cachestorm.entry import BUFFER, DEMOTED, HASH, OBJECT, STRING, Entry
 from cachestorm.errors import OutOfMemoryError
 from cachestorm.events import EXPIRY, NEW, PUT, REPLACED, Cause
 from cachestorm.keyspace.budget import NOWHERE, Budget
@@ -29,6 +29,7 @@ from cachestorm.keyspace.holdings import ENTRY_BYTES, IDLE_BYTES, KEY_DEADLINE_B
 from cachestorm.keyspace.removals import FIELD_ROUNDS
 from cachestorm.keyspace.tag_index import LINK_BYTES
 from cachestorm.keyspace.tag_nodes import tag_names_of
+from cachestorm.keyspace.tiering import Demoted
 from cachestorm.keyspace.waiting import Waiting
 from cachestorm.values.buffer import Buffer
 from cachestorm.values.weights import is_shared, unbox, weigh, weight_of_ascii, weight_of_bytes
@@ -189,8 +190,12 @@ class Writes(Budget):
             if self.interest & REPLACED and unbox(former) is not unbox(value):
                 self.tell_removal(REPLACED, "overwritten", key, _REPLACED, former)
             self.shared.drop_later(former)
+            former_kind = entry.kind
             self.values[index] = value
             entry.kind = kind
+            if former_kind >= DEMOTED:
+                self._unname(entry, former)
+                self._returned(entry)
             if delta != 0:
                 self.charge(delta)
             if entry.tags is not None:
@@ -446,5 +451,9 @@ class Writes(Budget):
             self.expiry.replace(copy)
         if self.policy.hears:
             self.policy.replaced(entry, copy)
+        if copy.kind >= DEMOTED:
+            demoted = self.values[index]
+            assert isinstance(demoted, Demoted)
+            demoted.entry = copy
         entry.index = -1
         return copy
