@@ -47,6 +47,32 @@ class Found(NamedTuple):
     total: int
 
 
+def locked(path: str) -> int:
+    """Keeps every other cache out of a directory. Returns the descriptor that does.
+
+    Raises:
+        DurabilityError: if another process has it, or this one.
+        OSError: if this process may not.
+    """
+    lock = os.open(os.path.join(path, "lock"), os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        import fcntl
+
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except ImportError:
+        pass
+    except BlockingIOError as error:
+        os.close(lock)
+        raise DurabilityError(
+            f"{path} is open in another cache: one process may have it at a time, and "
+            f"one cache of it; close() that one, or share it through a server"
+        ) from error
+    except BaseException:
+        os.close(lock)
+        raise
+    return lock
+
+
 class Folder:
     """A data directory, made if it is not there.
 
@@ -70,23 +96,7 @@ class Folder:
             DurabilityError: if another process has it, or this one.
             OSError: if this process may not.
         """
-        lock = os.open(os.path.join(self.path, "lock"), os.O_RDWR | os.O_CREAT, 0o600)
-        try:
-            import fcntl
-
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except ImportError:
-            pass
-        except BlockingIOError as error:
-            os.close(lock)
-            raise DurabilityError(
-                f"{self.path} is open in another cache: one process may have it at a time, and "
-                f"one cache of it; close() that one, or share it through a server"
-            ) from error
-        except BaseException:
-            os.close(lock)
-            raise
-        self._lock = lock
+        self._lock = locked(self.path)
         _locked.add(self)
 
     def give_back(self) -> None:

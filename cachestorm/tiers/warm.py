@@ -32,7 +32,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Final, cast
 
-from cachestorm.durability.directory import locked
+from cachestorm.durability.folder import locked
 from cachestorm.entry import DEMOTED, Entry
 from cachestorm.errors import CodecError, DurabilityError, PayloadError
 from cachestorm.events import Cause
