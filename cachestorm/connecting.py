@@ -61,10 +61,6 @@ def connect(
     envelope = envelope_of(codec)
     if near is False:
         return ConnectedCache(address, envelope)
-    if address.nodes:
-        raise ConfigError(
-            f"{address.shown} is a cluster, which near=True does not work with yet"
-        )
     from cachestorm.remote.near_caches import NearCache
 
     settings = {} if near is True else dict(near)

@@ -18,6 +18,7 @@ from mypy_extensions import i64, mypyc_attr
 from cachestorm.cache import Cache
 from cachestorm.declare.plan import Plan
 from cachestorm.declare.registry import Registry
+from cachestorm.errors import DurabilityError
 from cachestorm.hooks import Hook
 from cachestorm.keyspace.recorder import Recorder
 from cachestorm.keyspace.store import rss_bytes
@@ -72,6 +73,9 @@ class Carrier:
     def abort(self) -> None:
         """Ends the connection, now; what was not taken is dropped."""
 
+    def settle(self, is_written: bool) -> None:
+        """Goes on once what its session has changed is as safe as was promised, or is not."""
+
 
 class Endpoint:
     """What all sessions of one RESP endpoint share. Belongs to one event loop.
@@ -113,6 +117,7 @@ class Endpoint:
             None where there are no others.
         users: who may do what.
         reaped_for_s: how long it took to free what had expired, between writes.
+        unsettled: the carriers whose replies wait for the disk.
         is_reaping: what has expired is freed between writes, too.
         hooks: of plugins, around commands; None if there are none.
         plugin_hooks: these and those of the store.
@@ -181,6 +186,7 @@ class Endpoint:
         self.reaped_for_s: float = 0.0
         self.hooks: CommandHooks | None = None
         self.plugin_hooks: list[Hook] = []
+        self.unsettled: list[Carrier] = []
         self._posts: Final[deque[tuple[int, object]]] = deque()
         self._is_awake: bool = False
 
@@ -207,6 +213,30 @@ class Endpoint:
         """Answers from now on when what was written is in the journal of a directory."""
         self.availability.directory = directory
         self.journal = self.cache._store.recorder
+
+    def settle_later(self, carrier: Carrier) -> bool:
+        """Has a carrier go on by `settle_all`. Returns whether it is the first of its turn."""
+        self.unsettled.append(carrier)
+        return len(self.unsettled) == 1
+
+    def settle_all(self) -> None:
+        """Writes what was changed in this turn of the loop; whoever waits for that goes on."""
+        waiting, self.unsettled = self.unsettled, []
+        journal = self.journal
+        is_written = journal is None or self.write(journal)
+        for carrier in waiting:
+            carrier.settle(is_written)
+
+    def write(self, journal: Recorder) -> bool:
+        """Writes what was held back. Returns whether it is as safe as was promised."""
+        is_written = True
+        try:
+            journal.flush()
+        except DurabilityError:
+            is_written = False
+        if journal.failure != "" and not is_written:
+            self.look_at_disk()
+        return is_written
 
     def watch_over_all(self) -> None:
         """Has all sessions look anew what is refused."""

@@ -160,7 +160,7 @@ def save(store: Store, path: str, disk: Disk = DISK) -> tuple[int, int]:
                 _detach(store)
             journal.force()
         finally:
-            journal.let_go()
+            journal.abandon()
         disk.rename(unfinished, path)
         disk.sync_folder(path)
         return journal.size, journal.number

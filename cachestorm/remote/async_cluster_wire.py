@@ -31,7 +31,7 @@ class AsyncClusterWire(AsyncWire):
 
     def __init__(self, address: Address, dialect: ClusterDialect) -> None:
         super().__init__(address, None)
-        self.dialect = dialect
+        self.dialect = self.cluster = dialect
 
     def _made(self, options: dict[str, Any]) -> Any:
         client = self.address.async_cluster_client(protocol=3, **options)

@@ -16,11 +16,15 @@ from cachestorm.remote.steps import Ask, Course, Step, Watch
 from cachestorm.remote.wire import After, checked
 
 if TYPE_CHECKING:
+    from cachestorm.remote.cluster_dialect import ClusterDialect
     from cachestorm.remote.courses import Courses
 
 
 class AsyncWire:
     """The connections of tasks to one namespace of one server."""
+
+    # how commands are said in a cluster, if this is the wire to one
+    cluster: ClusterDialect | None = None
 
     def __init__(self, address: Address, namespace: str | None) -> None:
         self.address: Final = address

@@ -111,6 +111,9 @@ class ClusterDialect(Dialect):
             steps, read = self.steps(step)
             yield from steps[:-1]
             return read((yield steps[-1]))
+        if len(step.commands) > 1 and _are_one_invalidation(step.commands) and self.has_script:
+            number = yield from self._invalidate_everywhere(*step.commands)
+            return [number] + [0] * (len(step.commands) - 1)
         found: list[Any] = [None] * len(step.commands)
         together: list[tuple[int, Said]] = []
         for place, words in enumerate(step.commands):
@@ -228,11 +231,11 @@ class ClusterDialect(Dialect):
     def _of_tag_everywhere(self, words: Words) -> Spread:
         return (yield from self._total(words[0].lower(), *words[1:]))
 
-    def _invalidate_everywhere(self, words: Words) -> Spread:
-        options = {word_bytes(word) for word in words[2:]}
-        tags = [words[1]]
+    def _invalidate_everywhere(self, *commands: Words) -> Spread:
+        options = {word_bytes(word) for word in commands[0][2:]}
+        tags = [words[1] for words in commands]
         if b"CASCADE" in options:
-            (tags,) = yield Ask([script("descent", [LINKS], RESERVED, words[1])])
+            (tags,) = yield Ask([script("descent", [LINKS], RESERVED, *tags)])
         flags = "d" if b"DRYRUN" in options else ""
         return (yield from self._total("invalidate", flags, *tags))
 
@@ -304,6 +307,12 @@ _OF_TAGS: Final[dict[str, Callable[[ClusterDialect, Words], Spread]]] = {
     "TAGKEYS": ClusterDialect._of_tag_everywhere,
     "TAGSCAN": ClusterDialect._tagscan_everywhere,
 }
+
+
+def _are_one_invalidation(commands: list[Words]) -> bool:
+    """Whether commands invalidate tags alike, so that the first may answer for all."""
+    first = commands[0]
+    return all(each[0] == "INVALIDATE" and each[2:] == first[2:] for each in commands)
 
 
 def _slots(words: Words) -> set[int]:

@@ -6,6 +6,7 @@ to redis-py's cluster client.
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable
 from typing import Any
@@ -35,12 +36,19 @@ class Unconnected:
 
     def __init__(self, connect: Callable[[], Any]) -> None:
         self._connect = connect
+        self._lock = threading.Lock()
+        self._client: Any = None
 
     def __getattr__(self, name: str) -> Any:
-        return getattr(self._connect(), name)
+        with self._lock:
+            if self._client is None:
+                self._client = self._connect()
+        return getattr(self._client, name)
 
     def close(self) -> None:
-        """Nothing has been opened."""
+        """Closes what has been opened."""
+        if self._client is not None:
+            self._client.close()
 
 
 class ClusterWire(Wire):
@@ -48,7 +56,7 @@ class ClusterWire(Wire):
 
     def __init__(self, address: Address) -> None:
         super().__init__(address, None)
-        self.dialect = ClusterDialect()
+        self.dialect = self.cluster = ClusterDialect()
 
     def made(self, **options: Any) -> Any:
         """A client that connects when it is first used."""
@@ -56,14 +64,9 @@ class ClusterWire(Wire):
         def connect() -> Any:
             client = translated(lambda: self.address.cluster_client(protocol=3, **options))
             _leave_all_replies(client)
-            if self.client is lazy:
-                self.client = client
-            elif self._patient is lazy:
-                self._patient = client
             return client
 
-        lazy = Unconnected(connect)
-        return lazy
+        return Unconnected(connect)
 
     def send(self, *words: Any) -> Any:
         """See `Wire.send`."""

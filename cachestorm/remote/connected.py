@@ -21,7 +21,6 @@ from cachestorm.memoizing.memoized import Memoized
 from cachestorm.operations.names import exact_key
 from cachestorm.remote.address import Address
 from cachestorm.remote.capabilities import Capabilities
-from cachestorm.remote.cluster_dialect import ClusterDialect
 from cachestorm.remote.commands import REMOTE
 from cachestorm.remote.connected_lock import ConnectedLock
 from cachestorm.remote.courses import Courses
@@ -49,9 +48,7 @@ class ConnectedCache:
         self.address: Final = address
         self._envelope: Final = envelope
         self._wire: Final = wire_to(address, namespace)
-        cluster = self._wire.dialect
-        assert cluster is None or isinstance(cluster, ClusterDialect)
-        self._courses: Final = Courses(envelope, address.shown, cluster)
+        self._courses: Final = Courses(envelope, address.shown, self._wire.cluster)
         self._wire.asking = self._courses
         self._aio: AsyncConnectedCache | None = None
         self.loading: Final = RemoteLoading(self)
@@ -279,7 +276,9 @@ class AsyncConnectedCache:
     def __init__(self, cache: ConnectedCache) -> None:
         self.cache: Final = cache
         self._courses: Final = cache._courses
-        self._wire: Final = async_wire_to(cache.address, cache._wire)
+        self._wire: Final = async_wire_to(
+            cache.address, cache._wire.namespace, cache._wire.cluster
+        )
         self._wire.asking = self._courses
 
     @property

@@ -99,7 +99,10 @@ class Invalidations:
             redis.RedisError: if there is no server, or one that does not tell.
         """
         client = self._client_of(socket_timeout=HEARTBEAT_S)
-        connection = client.connection_pool.make_connection()
+        return self.tracking(client.connection_pool.make_connection())
+
+    def tracking(self, connection: Any) -> Any:
+        """Connects, and asks for all that changes. Returns the connection."""
         connection.connect()
         # of the near cache alone: nothing that is used up may be kept alive from here
         hear = partial(_hear, self._near)

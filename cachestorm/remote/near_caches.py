@@ -12,6 +12,7 @@ from typing import Any, Final
 from cachestorm.markers import MISSING
 from cachestorm.operations.names import exact_key, keys_of
 from cachestorm.remote.address import Address
+from cachestorm.remote.cluster_invalidations import ClusterInvalidations
 from cachestorm.remote.connected import AsyncConnectedCache, ConnectedCache
 from cachestorm.remote.envelope import Envelope
 from cachestorm.remote.invalidations import Invalidations, refuse_old_client
@@ -43,7 +44,8 @@ class NearCache(ConnectedCache):
         self._settings: Final = settings
         self.near: Final = Near({"max_entries": ENTRIES, **settings})
         self._wire.after = self.near.after
-        self._invalidations: Final = Invalidations(self.near, self._wire.made)
+        kind = ClusterInvalidations if address.nodes else Invalidations
+        self._invalidations: Final = kind(self.near, self._wire.made)
         self._read: Final = self.near.values.get
 
     def get(self, key: str, default: Any = None) -> Any:

@@ -20,6 +20,7 @@ from cachestorm.remote.refusals import refusal
 from cachestorm.remote.steps import Ask, Course, Step, Watch
 
 if TYPE_CHECKING:
+    from cachestorm.remote.cluster_dialect import ClusterDialect
     from cachestorm.remote.courses import Courses
 
 After = Callable[[list[Words]], None]
@@ -37,6 +38,9 @@ class Wire:
         asking: whose server has yet to be asked what it is.
         dialect: how commands are said there, if not as they are.
     """
+
+    # how commands are said in a cluster, if this is the wire to one
+    cluster: ClusterDialect | None = None
 
     def __init__(self, address: Address, namespace: str | None) -> None:
         self.address: Final = address

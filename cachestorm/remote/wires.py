@@ -15,8 +15,14 @@ def wire_to(address: Address, namespace: str | None) -> Wire:
     return ClusterWire(address) if address.nodes else Wire(address, namespace)
 
 
-def async_wire_to(address: Address, wire: Wire) -> AsyncWire:
-    """The wire for tasks, beside one for threads."""
-    if isinstance(wire.dialect, ClusterDialect):
-        return AsyncClusterWire(address, wire.dialect)
-    return AsyncWire(address, wire.namespace)
+def async_wire_to(
+    address: Address, namespace: str | None, cluster: ClusterDialect | None = None
+) -> AsyncWire:
+    """The wire for tasks.
+
+    Args:
+        cluster: what another wire to the same cluster has learnt.
+    """
+    if address.nodes:
+        return AsyncClusterWire(address, cluster or ClusterDialect())
+    return AsyncWire(address, namespace)

@@ -37,6 +37,7 @@ CASES = (
     "eviction_cost",
     "wire",
     "conversations",
+    "persistence",
     "django_cache",
     "django_page",
     "dispatch",

@@ -17,6 +17,7 @@ from real_servers import HOST, free_port, redis_binary
 from cachestorm import connect
 from cachestorm.errors import ConfigError, InvalidKeyError
 from cachestorm.remote import async_cluster_wire, cluster_dialect, cluster_wire
+from cachestorm.remote.cluster_invalidations import PrimaryConnections
 from cachestorm.remote.refusals import BusySlotError, UnreachableError, UnsupportedError
 from cachestorm.remote.slots import marks, slot_of
 
@@ -83,7 +84,7 @@ def test_an_invalidation_asks_each_node_once(cache: Any, cluster: RealCluster) -
     cache.taglink("above", "t")
     before = [calls_of_scripts(cluster.node(index)) for index in range(3)]
     assert cache.invalidate("t", dry_run=True) == 50
-    assert cache.invalidate("t") == 50
+    assert cache.invalidate("t", "u", "none") == 50
     after = [calls_of_scripts(cluster.node(index)) for index in range(3)]
     assert [late - early for early, late in zip(before, after)] == [2, 2, 2]
     assert (cache.invalidate("above", cascade=True), len(cache)) == (0, 0)
@@ -260,6 +261,20 @@ def test_another_process_uses_the_same_cluster(cache: Any, cluster: RealCluster)
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert (done.stdout, done.stderr) == ("True True\n", "")
     assert (cache.get("k"), cache.invalidate("t")) == ({"a": 1}, 1)
+
+
+def test_a_primary_that_nobody_listens_to_is_noticed(valkey_cluster: RealCluster) -> None:
+    pools = [redis.Redis(port=port).connection_pool for port in valkey_cluster.ports]
+    heard = [pool.make_connection() for pool in pools]
+    for connection in heard:
+        connection.connect()
+    try:
+        assert PrimaryConnections(heard).can_read(0) is False
+        with pytest.raises(redis.ConnectionError, match="other primaries"):
+            PrimaryConnections(heard[:2])
+    finally:
+        for connection in heard:
+            connection.disconnect()
 
 
 @pytest.mark.parametrize(
