@@ -170,6 +170,25 @@ class Wire:
         except redis.RedisError as error:
             raise refusal(error, self.address.shown) from error
 
+    def write(self, words: Words) -> Any:
+        """The reply to one command that writes.
+
+        Raises:
+            CacheStormError: as `run`.
+        """
+        try:
+            if self.recovery.is_waiting:
+                self.recovery.apply()
+            return self.client.execute_command(*words)
+        except BaseException as error:
+            self.recovery.failed([words], error)
+            if isinstance(error, redis.RedisError):
+                raise refusal(error, self.address.shown) from error
+            raise
+        finally:
+            if self.after is not None:
+                self.after([words])
+
     def _told(self, commands: list[Words]) -> list[Any]:
         """The replies to commands, errors among them."""
         if self.asking is not None:
