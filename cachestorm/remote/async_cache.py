@@ -17,7 +17,7 @@ from cachestorm.remote.requests import (
     adding,
     asking,
 )
-from cachestorm.remote.wires import async_wire_to
+from cachestorm.remote.wires import async_wire_to, wire_to
 
 
 class AsyncRemoteCache:
@@ -27,7 +27,7 @@ class AsyncRemoteCache:
         self.address = address
         self.failures = failures
         self._requests = Requests(codec)
-        self._wire: Final = async_wire_to(address, None)
+        self._wire: Final = async_wire_to(wire_to(address, None, 0, False))
         self._wire.asking = Courses(Envelope(), address.shown, self._wire.cluster)
 
     def __repr__(self) -> str:

@@ -10,7 +10,6 @@ from typing import Any
 import redis
 from redis.exceptions import NoScriptError, RedisClusterException, TryAgainError
 
-from cachestorm.remote.address import Address
 from cachestorm.remote.async_wire import AsyncWire
 from cachestorm.remote.cluster_dialect import (
     PATIENCE_S,
@@ -24,13 +23,14 @@ from cachestorm.remote.cluster_dialect import (
 from cachestorm.remote.cluster_wire import leave_replies, primaries, refuse_late
 from cachestorm.remote.dialect import LOADING, Dialect
 from cachestorm.remote.steps import Ask, Step, Watch
+from cachestorm.remote.wire import Wire
 
 
 class AsyncClusterWire(AsyncWire):
     """The connections of tasks to the nodes of one cluster."""
 
-    def __init__(self, address: Address, dialect: ClusterDialect) -> None:
-        super().__init__(address, None)
+    def __init__(self, wire: Wire, dialect: ClusterDialect) -> None:
+        super().__init__(wire)
         self.dialect = self.cluster = dialect
 
     def _made(self, options: dict[str, Any]) -> Any:

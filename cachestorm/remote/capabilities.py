@@ -43,6 +43,18 @@ class Capabilities:
     missing: frozenset[str] = field(repr=False, default=frozenset())
 
 
+# of a server that cannot be asked
+ASSUMED = Capabilities(
+    "unknown",
+    "",
+    tags=True,
+    tags_follow=True,
+    stale=True,
+    no_tags="",
+    namespaces=True,
+    near=True,
+    cluster=False,
+)
 # what is asked of a server
 QUESTIONS: list[Words] = [
     ["INFO", "server"],

@@ -54,8 +54,8 @@ class Unconnected:
 class ClusterWire(Wire):
     """The connections of threads to the nodes of one cluster."""
 
-    def __init__(self, address: Address) -> None:
-        super().__init__(address, None)
+    def __init__(self, address: Address, max_pending: int, keeps_refused: bool) -> None:
+        super().__init__(address, None, max_pending, keeps_refused)
         self.dialect = self.cluster = ClusterDialect()
 
     def made(self, **options: Any) -> Any:

@@ -30,6 +30,16 @@ from cachestorm.remote.envelope import Envelope
 _OWNER: Final = Cache
 
 
+def blocks(method: str) -> bool:
+    """Whether a method may wait for somebody else."""
+    declaration = _BY_METHOD.get(method)
+    return declaration is not None and _waits(declaration)
+
+
+def _waits(declaration: Declaration) -> bool:
+    return any([isinstance(each.kind, Timeout) for each in declaration.notation.arguments])
+
+
 class RemoteCommand:
     """One command, for any number of calls.
 
@@ -42,8 +52,7 @@ class RemoteCommand:
     def __init__(self, declaration: Declaration, envelope: Envelope) -> None:
         self.declaration: Final = declaration
         self.writes: Final = declaration.writes
-        notation = declaration.notation.arguments
-        self.blocks: Final = any([isinstance(node.kind, Timeout) for node in notation])
+        self.blocks: Final = _waits(declaration)
         self._arguments: Final = Arguments(declaration, envelope)
         self._returns: Final = Returns(declaration)
         self._loads: Final = envelope.loads

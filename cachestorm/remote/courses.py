@@ -28,15 +28,15 @@ from cachestorm.errors import (
 from cachestorm.markers import MISSING, UNSET
 from cachestorm.operations.names import checked_tags, exact_key, key_values, keys_of
 from cachestorm.remote.arguments import Words, lifetime_ms
-from cachestorm.remote.capabilities import QUESTIONS, Capabilities, capabilities_of
+from cachestorm.remote.capabilities import ASSUMED, QUESTIONS, Capabilities, capabilities_of
 from cachestorm.remote.cluster_dialect import ClusterDialect
 from cachestorm.remote.commands import LOCAL, Call, Commands
 from cachestorm.remote.dialect import LOADING, PROBE, Dialect
 from cachestorm.remote.envelope import MARK, Envelope
-from cachestorm.remote.leases import LEASES
-from cachestorm.remote.refusals import UnsupportedError
+from cachestorm.remote.leases import LEASES, SHADOWS, is_beside
+from cachestorm.remote.refusals import UnreachableError, UnsupportedError
 from cachestorm.remote.slots import marks, slot_of
-from cachestorm.remote.steps import Ask, Course, Watch
+from cachestorm.remote.steps import Ask, Await, Course, Watch
 
 _LOOK: Final = len(MARK) - 1
 # methods that read or write a part of a value, or its length
@@ -44,6 +44,10 @@ _READ_PARTS: Final = frozenset({"bitcount", "bitpos", "getbit", "getrange", "str
 _WRITE_PARTS: Final = frozenset({"append", "bitfield", "setbit", "setrange"})
 # commands of keys alone, which end the loads of these keys
 _REMOVALS: Final = frozenset({"delete", "getdel", "unlink"})
+# commands whose reply is keys, or a cursor and keys
+_LISTS_KEYS: Final = frozenset({"keys", "scan", "tagkeys"})
+# how often a key at random may be a lease
+_TRIES: Final = 16
 _NEEDS: Final = "needs a CacheStorm server"
 
 
@@ -71,10 +75,24 @@ class Courses:
 
     def lease_key(self, key: str | bytes) -> bytes:
         """The key of the lease of a key: beside it, in a cluster too."""
+        return self._key_beside(LEASES, key)
+
+    def shadow_key(self, key: str | bytes) -> bytes:
+        """The key of the shadow of a key (`shadows.py`), in the same way."""
+        return self._key_beside(SHADOWS, key)
+
+    def _key_beside(self, prefix: bytes, key: str | bytes) -> bytes:
         name = key if isinstance(key, bytes) else bytes_of(key)
         if not isinstance(self.dialect, ClusterDialect):
-            return LEASES + name
-        return LEASES + b"{" + marks()[slot_of(name)] + b"}:" + name
+            return prefix + name
+        return prefix + b"{" + marks()[slot_of(name)] + b"}:" + name
+
+    def beside(self, keys: Iterable[bytes]) -> Words:
+        """The command that removes what there is beside keys."""
+        words: Words = ["DEL"]
+        for key in keys:
+            words += [self.lease_key(key), self.shadow_key(key)]
+        return words
 
     # -- declared commands
 
@@ -93,12 +111,13 @@ class Courses:
         words = [call.words]
         if method in _REMOVALS:
             # first: a load must not land between the two
-            words.insert(0, ["DEL", *map(self.lease_key, call.words[1:])])
+            words.insert(0, self.beside(call.words[1:]))
         try:
-            replies = yield Ask(words, blocks=command.blocks)
+            replies = yield Ask(words, blocks=command.blocks, is_kept=not command.blocks)
         except UnsupportedError as error:
             raise self._unsupported(method, str(error)) from error
-        return call.read(replies[-1])
+        found = call.read(replies[-1])
+        return _without_ours(found) if method in _LISTS_KEYS else found
 
     def refused(self, method: str) -> UnsupportedError:
         """Why a method cannot be called here."""
@@ -138,11 +157,22 @@ class Courses:
                 continue
             return call.read(reply)
 
-    def asked(self) -> Course:
-        """The capabilities of the server; it is asked once."""
+    def asked(self, assumes: bool = True) -> Course:
+        """The capabilities of the server; it is asked once.
+
+        Args:
+            assumes: whether one that cannot be reached is taken for one of ours. The step
+                that follows fails then, and what it would have done is kept (`recovery.py`).
+        """
         if self.capabilities is None:
             is_cluster = isinstance(self.dialect, ClusterDialect)
-            known = capabilities_of((yield Ask(QUESTIONS)), is_cluster)
+            try:
+                replies = yield Ask(QUESTIONS)
+            except UnreachableError:
+                if not assumes:
+                    raise
+                return ASSUMED
+            known = capabilities_of(replies, is_cluster)
             if known.tags and known.server != "cachestorm":
                 known = yield from self._tried(known)
             self.capabilities = known
@@ -288,10 +318,19 @@ class Courses:
             raise KeyError(key)
         return default
 
+    def randomkey(self) -> Course:
+        """See `Cache.randomkey`."""
+        for _ in range(_TRIES):
+            key = yield from self.call("randomkey")
+            if key is None or not is_beside(key):
+                return key
+        # nearly all of them are leases
+        return next(iter((yield from self.call("keys"))), None)
+
     def popitem(self) -> Course:
         """See `Cache.popitem`."""
         while True:
-            key = yield from self.call("randomkey")
+            key = yield from self.randomkey()
             if key is None:
                 raise KeyError("the cache is empty")
             value = yield from self.call("getdel", key, MISSING)
@@ -389,15 +428,19 @@ class Courses:
         yield Ask(words, atomic=True)
 
     def modify(
-        self, key: str, function: Callable[[Any], Any], ttl: object, tags: Any
+        self,
+        key: str,
+        function: Callable[[Any], Any],
+        *,
+        ttl: object = UNSET,
+        tags: Any = UNSET,
     ) -> Course:
         """See `Cache.modify`."""
         while True:
             found = yield from self.watched(key, None if tags is UNSET else tags)
             value = function(None if found.value is MISSING else found.value)
-            if inspect.iscoroutine(value):
-                value.close()
-                raise TypeError("modify() of a cache on a server takes no coroutine function")
+            if inspect.isawaitable(value):
+                (value,) = yield Await(value)
             try:
                 yield from self.write(key, value, ttl, found)
             except WatchError:
@@ -460,3 +503,11 @@ class Found:
     def __init__(self, value: Any, tags: list[str]) -> None:
         self.value = value
         self.tags = tags
+
+
+def _without_ours(found: Any) -> Any:
+    """Keys, or a cursor and keys, without what `leases.py` keeps beside them."""
+    if isinstance(found, tuple):
+        cursor, keys = found
+        return cursor, _without_ours(keys)
+    return type(found)(key for key in found if not is_beside(key))

@@ -74,6 +74,15 @@ _BY_CODE: Final[dict[str, type[CacheStormError]]] = {
     "INVALIDOBJ": CorruptedSketchError,
     "MISCONF": DurabilityError,
 }
+# what redis-py takes off the text, and does not tell before 6.x
+_CODES: Final[dict[type[redis.RedisError], str]] = {
+    redis.OutOfMemoryError: "OOM",
+    redis.ReadOnlyError: "READONLY",
+}
+# of a server that is there, and can do nothing now
+_AWAY: Final = frozenset(
+    {"BUSY", "CLUSTERDOWN", "MASTERDOWN", "NOREPLICAS", "READONLY", "TRYAGAIN"}
+)
 # by what the text has in it, the first that fits
 _BY_TEXT: Final[tuple[tuple[str, type[CacheStormError]], ...]] = (
     ("wrong number of arguments", ArityError),
@@ -114,8 +123,16 @@ def refusal(error: redis.RedisError, shown: str) -> CacheStormError:
     text = _IN_SCRIPT.sub("", str(error))
     code, _, rest = text.partition(" ")
     if not (code.isupper() and code.isalpha()):
-        code, rest = getattr(error, "status_code", None) or "ERR", text
+        code = getattr(error, "status_code", None) or _CODES.get(type(error), "ERR")
+        rest = text
     return _of_reply(code, rest)
+
+
+def is_away(error: CacheStormError) -> bool:
+    """Whether the fault is with the server, and not with what it was asked for."""
+    if isinstance(error, RefusedError):
+        return error.status in _AWAY
+    return isinstance(error, (UnreachableError, DurabilityError))
 
 
 def _of_reply(code: str, text: str) -> CacheStormError:

@@ -40,7 +40,7 @@ class RemoteCache:
         self.address = address
         self.failures = Failures(address.shown, ignore_errors)
         self._requests = Requests(codec)
-        self._wire: Final = wire_to(address, None)
+        self._wire: Final = wire_to(address, None, 0, False)
         self._wire.asking = Courses(Envelope(), address.shown, self._wire.cluster)
 
     def __repr__(self) -> str:

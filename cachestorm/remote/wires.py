@@ -5,24 +5,25 @@ from __future__ import annotations
 from cachestorm.remote.address import Address
 from cachestorm.remote.async_cluster_wire import AsyncClusterWire
 from cachestorm.remote.async_wire import AsyncWire
-from cachestorm.remote.cluster_dialect import ClusterDialect
 from cachestorm.remote.cluster_wire import ClusterWire
 from cachestorm.remote.wire import Wire
 
 
-def wire_to(address: Address, namespace: str | None) -> Wire:
-    """The wire for threads."""
-    return ClusterWire(address) if address.nodes else Wire(address, namespace)
-
-
-def async_wire_to(
-    address: Address, namespace: str | None, cluster: ClusterDialect | None = None
-) -> AsyncWire:
-    """The wire for tasks.
+def wire_to(
+    address: Address, namespace: str | None, max_pending: int, keeps_refused: bool
+) -> Wire:
+    """The wire for threads.
 
     Args:
-        cluster: what another wire to the same cluster has learnt.
+        max_pending, keeps_refused: see `Recovery`.
     """
     if address.nodes:
-        return AsyncClusterWire(address, cluster or ClusterDialect())
-    return AsyncWire(address, namespace)
+        return ClusterWire(address, max_pending, keeps_refused)
+    return Wire(address, namespace, max_pending, keeps_refused)
+
+
+def async_wire_to(wire: Wire) -> AsyncWire:
+    """The wire for tasks, beside one for threads."""
+    if wire.cluster is not None:
+        return AsyncClusterWire(wire, wire.cluster)
+    return AsyncWire(wire)

@@ -38,6 +38,7 @@ CASES = (
     "wire",
     "conversations",
     "persistence",
+    "connected",
     "django_cache",
     "django_page",
     "dispatch",

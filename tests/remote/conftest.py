@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-for folder in ("server", "remote"):
+for folder in ("face", "server", "remote"):
     sys.path.insert(0, str(Path(__file__).parents[1] / folder))
 
 from caches import PLACES, cache_at  # noqa: E402
