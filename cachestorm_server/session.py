@@ -182,6 +182,7 @@ class Session(LongRunner):
                 args = reader.next()
                 if args is None:
                     if reader.pending_bytes > endpoint.settings.max_query_bytes:
+                        endpoint.too_large += 1
                         _log.warning("client %d sent too large a request", self.id)
                         self.closing = True
                     break
