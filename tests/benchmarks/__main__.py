@@ -38,6 +38,7 @@ CASES = (
     "wire",
     "conversations",
     "persistence",
+    "operating",
     "django_cache",
     "django_page",
     "dispatch",
