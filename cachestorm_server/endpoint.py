@@ -104,6 +104,7 @@ class Endpoint:
         wrong_passwords: so many were given, at any protocol, that have not been logged yet.
         last_guesser: the address that the last of them came from.
         cut_off: clients disconnected for too much unsent output.
+        too_large: and those for too large a request.
         wake: has the event loop call `deliver`; any thread may call it.
         shut_down: stops the server; None where it is not for clients to do so.
         executing: the session that is being answered while pushes are delivered.
@@ -172,6 +173,7 @@ class Endpoint:
         self.in_bytes_per_s: i64 = 0
         self.out_bytes_per_s: i64 = 0
         self.cut_off: i64 = 0
+        self.too_large: i64 = 0
         self.wake: Callable[[], None] | None = None
         self.shut_down: Callable[[], object] | None = None
         self.executing: Session | None = None
@@ -360,5 +362,6 @@ class Endpoint:
         self.net_in_bytes = 0
         self.net_out_bytes = 0
         self.cut_off = 0
+        self.too_large = 0
         self.reaped_for_s = 0.0
         self.statistics.reset()

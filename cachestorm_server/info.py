@@ -198,6 +198,7 @@ def _scripts(endpoint: Endpoint) -> Fields:
 
 def _stats(endpoint: Endpoint) -> Fields:
     stats = endpoint.cache.store_stats()
+    denied = endpoint.users.log.totals
     return [
         ("total_connections_received", endpoint.connections),
         ("total_commands_processed", endpoint.commands),
@@ -248,7 +249,12 @@ def _stats(endpoint: Endpoint) -> Fields:
         ("reply_buffer_expands", 0),
         *_tracking(endpoint),
         ("total_error_replies", endpoint.errors),
+        ("client_query_buffer_limit_disconnections", endpoint.too_large),
         ("client_output_buffer_limit_disconnections", endpoint.cut_off),
+        ("acl_access_denied_auth", denied.get("auth", 0)),
+        ("acl_access_denied_cmd", denied.get("command", 0)),
+        ("acl_access_denied_key", denied.get("key", 0)),
+        ("acl_access_denied_channel", denied.get("channel", 0)),
     ]
 
 

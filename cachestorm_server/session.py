@@ -47,9 +47,9 @@ from cachestorm_server.long_runner import LongRunner
 from cachestorm_server.monitoring import set_monitor, show
 from cachestorm_server.pause import Postponed
 from cachestorm_server.plugin_calls import admit, admit_guarded, answer_told, asked_from, finish
-from cachestorm_server.replies import write_error, write_reply
+from cachestorm_server.replies import write_bulk, write_error, write_reply
 from cachestorm_server.reply_mode import AFTER, REPLIES_ON
-from cachestorm_server.requests import ProtocolError, RequestReader
+from cachestorm_server.requests import LARGE_BYTES, ProtocolError, RequestReader
 from cachestorm_server.statistics import CommandStatistics
 from cachestorm_server.subscriptions import encoded
 from cachestorm_server.tracking import Invalidation, Tracked
@@ -182,12 +182,13 @@ class Session(LongRunner):
                 args = reader.next()
                 if args is None:
                     if reader.pending_bytes > endpoint.settings.max_query_bytes:
+                        endpoint.too_large += 1
                         _log.warning("client %d sent too large a request", self.id)
                         self.closing = True
                     break
                 count += 1
                 self._answer(args, out)
-                if len(out) > REPLY_CHUNK_BYTES:
+                if len(out) > REPLY_CHUNK_BYTES or self.backlog:
                     self.backlog = True
                     break
                 if reader.is_done():
@@ -239,7 +240,10 @@ class Session(LongRunner):
                         reply = plan.answer(self, args)
                     else:
                         reply = plan.answer(self.cache, args)
-            write_reply(out, reply, self.resp3)
+            if isinstance(reply, bytes) and len(reply) >= LARGE_BYTES:
+                self._write_large(out, reply)
+            else:
+                write_reply(out, reply, self.resp3)
         except Unfinished as unfinished:
             if args is not None:
                 self.long_command_plan = self.plan
@@ -268,6 +272,26 @@ class Session(LongRunner):
                 finish(self, perf_counter_ns() - began_ns)
         if self.guarded:
             self._settle(mark, out)
+
+    def _write_large(self, out: BytesWriter, payload: bytes) -> None:
+        """Writes a large reply, and if nothing speaks against it hands it over as it is.
+
+        A copy would take new memory of that size, and hold everybody up. Replies wait for the
+        journal where there is one, and for what is said between them in a guarded session.
+        """
+        carrier = self.carrier
+        if self.guarded or carrier is None or self.endpoint.journal is not None:
+            write_bulk(out, payload)
+            return
+        out.write(b"$%d\r\n" % len(payload))
+        header = out.getvalue()
+        carrier.send(header)
+        carrier.send(payload)
+        out.truncate(0)
+        out.write(b"\r\n")
+        self.endpoint.net_out_bytes += len(header) + len(payload)
+        # the client is to take it before it is answered more
+        self.backlog = True
 
     def _answer_guarded(self, plan: Plan, args: list[object]) -> object:
         """The reply to a request of a session of which something unusual is to be kept.

@@ -39,6 +39,7 @@ CASES = (
     "conversations",
     "persistence",
     "connected",
+    "operating",
     "django_cache",
     "django_page",
     "dispatch",
