@@ -56,12 +56,20 @@ class ServeError(CacheStormError):
 def make_cache(config: Config) -> Cache:
     """The cache that a configuration describes, its namespaces with their limits."""
     memory = config.memory
+    warm = config.tiers.warm
     cache = Cache(
         memory.max_memory,
         memory.max_entries or None,
         policy=memory.eviction_policy,
         sample_size=memory.eviction_sample_size,
         max_reply=memory.max_reply or None,
+        warm={
+            "path": warm.path,
+            "max_size": warm.max_size or None,
+            "engine": None if warm.engine == "auto" else warm.engine,
+        }
+        if warm.path
+        else None,
     )
     set_namespaces(cache, config)
     return cache

@@ -17,6 +17,7 @@ from cachestorm.declare.wire_values import OK
 from cachestorm.errors import ArgumentError, CacheStormError
 from cachestorm_server.client_lines import describe
 from cachestorm_server.connection import printable
+from cachestorm_server.fetching import Fetching
 from cachestorm_server.output_limits import NORMAL, PUBSUB
 from cachestorm_server.pause import Postponed
 from cachestorm_server.reply_mode import REPLIES_OFF, REPLIES_ON, REPLIES_SKIP_NEXT
@@ -286,7 +287,7 @@ def client_unblock(session: Session, client_id: int, unblock_type: str = "TIMEOU
     if other is None or not other.is_blocked():
         return 0
     waiting = other.long_command
-    if waiting is None or isinstance(waiting, Postponed):
+    if waiting is None or isinstance(waiting, (Fetching, Postponed)):
         return 0
     waiting.unblock(UnblockedError() if unblock_type == "ERROR" else None)
     return 1

@@ -20,6 +20,7 @@ from typing import Annotated, Final, cast, get_args, get_type_hints
 from cachestorm.cache import DEFAULT_POLICY
 from cachestorm.errors import PluginError
 from cachestorm.eviction.sampled import SAMPLE_SIZE
+from cachestorm.tiers.blob_store import ENGINES
 from cachestorm_server.acl.logins import MOST_FAILURES
 from cachestorm_server.setting_kinds import (
     ADDRESSES,
@@ -270,6 +271,32 @@ class PersistenceConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class WarmConfig:
+    """An SSD for values that do not fit into `memory.max_memory`: see [tiers](tiers.md)."""
+
+    path: Annotated[
+        str, Spec(TEXT, "a directory for this server alone; empty: there is no such tier")
+    ] = ""
+    max_size: Annotated[
+        int, Spec(SIZE, "what values may take there; 0: as much as the disk has")
+    ] = 0
+    engine: Annotated[
+        str,
+        Spec(
+            one_of(("auto", *ENGINES)),
+            "what keeps the values; `auto`: RocksDB where it is installed, else sqlite3",
+        ),
+    ] = "auto"
+
+
+@dataclass(frozen=True, slots=True)
+class TiersConfig:
+    """Where values go that do not fit in memory."""
+
+    warm: WarmConfig = field(default_factory=WarmConfig)
+
+
+@dataclass(frozen=True, slots=True)
 class StatsConfig:
     """The counters and times of commands."""
 
@@ -408,6 +435,7 @@ class Config:
     http: HttpConfig = field(default_factory=HttpConfig)
     cluster: ClusterConfig = field(default_factory=ClusterConfig)
     persistence: PersistenceConfig = field(default_factory=PersistenceConfig)
+    tiers: TiersConfig = field(default_factory=TiersConfig)
     plugins: PluginsConfig = field(default_factory=PluginsConfig)
     logging: LoggingConfig = field(default_factory=LoggingConfig)
     parameters: Annotated[

@@ -82,6 +82,7 @@ class Endpoint:
 
     Attributes:
         cache: the default namespace.
+        has_tiers: whether values may be elsewhere than in memory.
         journal: what is written before a reply goes; None without a data directory.
         broker: of the channels that clients listen to.
         notifications: what is published of what happens to keys and tags.
@@ -134,6 +135,10 @@ class Endpoint:
     ) -> None:
         self.cache: Final = cache.serving_others()
         self.broker: Final = self.cache._store.broker
+        tiering = self.cache._store.tiering
+        self.has_tiers: Final = tiering is not None
+        if tiering is not None:
+            tiering.is_background = True
         self.availability: Final = Availability()
         self.journal: Recorder | None = None
         if notifications is None:
@@ -300,6 +305,10 @@ class Endpoint:
         if posts and self.wake is not None and not self._is_awake:
             self._is_awake = True
             self.wake()
+
+    def asks(self) -> bool:
+        """Whether something is to be done before each command, whoever sends it."""
+        return self.hooks is not None or self.has_tiers
 
     def is_unusual(self) -> bool:
         """Whether something is going on that all sessions have to look after."""

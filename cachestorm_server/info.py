@@ -338,6 +338,14 @@ def _nothing(endpoint: Endpoint) -> Fields:
     return []
 
 
+def _tiers(endpoint: Endpoint) -> Fields:
+    return [
+        (f"{name}_{what}", value)
+        for name, stats in endpoint.cache.tier_stats().items()
+        for what, value in stats.as_dict().items()
+    ]
+
+
 def _cluster(endpoint: Endpoint) -> Fields:
     return [("cluster_enabled", 0)]
 
@@ -423,6 +431,7 @@ SECTIONS: Final[dict[str, Callable[[Endpoint], Fields]]] = {
     "Clients": _clients,
     "Memory": _memory,
     "Persistence": persistence,
+    "Tiers": _tiers,
     "Stats": _stats,
     "Replication": _replication,
     "CPU": _cpu,

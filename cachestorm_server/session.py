@@ -43,6 +43,7 @@ from cachestorm_server.acl.enforcement import check_guarded
 from cachestorm_server.acl.user import User
 from cachestorm_server.admission import NEVER_QUEUED, SpeaksHttp, check_allowed, refuse_http
 from cachestorm_server.endpoint import WAKE, Endpoint
+from cachestorm_server.fetching import Fetching, fetch
 from cachestorm_server.long_runner import LongRunner
 from cachestorm_server.monitoring import set_monitor, show
 from cachestorm_server.pause import Postponed
@@ -127,7 +128,7 @@ class Session(LongRunner):
             or self.endpoint.is_unusual()
         )
         self.limits: User | None = None if self.user.is_free else self.user
-        is_asked = self.limits is not None or self.endpoint.hooks is not None
+        is_asked = self.limits is not None or self.endpoint.asks()
         is_queueing = self.transaction is not None
         is_told = bool(self._pushes) or self.tracked is not None
         self.guarded = is_unusual or is_queueing or is_told
@@ -329,7 +330,8 @@ class Session(LongRunner):
             return QUEUED
         if plan.name == "PING" and self.is_restricted():
             return [b"pong", args[1] if len(args) > 1 else b""]
-        reply = self._run(plan, args)
+        fetch(self, plan, args)
+        reply = self.run(plan, args)
         if self.tracked is not None and self.transaction is None:
             # CLIENT CACHING is said of the next command, or of the next transaction
             self.tracked.is_announced &= plan.declaration.container == "CLIENT"
@@ -351,7 +353,7 @@ class Session(LongRunner):
             self.closing = True
         return True
 
-    def _run(self, plan: Plan, args: list[object]) -> object:
+    def run(self, plan: Plan, args: list[object]) -> object:
         """The reply to a request that may be run now."""
         if self.tracked is None and not self.endpoint.monitors:
             return plan.answer(self if plan.declaration.connection else self.cache, args)
@@ -388,7 +390,7 @@ class Session(LongRunner):
         try:
             if self.endpoint.availability.is_limited:
                 self.endpoint.availability.check(plan)
-            reply = self._run(plan, args)
+            reply = self.run(plan, args)
         except CacheStormError as error:
             self._count_refusal(statistics, error.resp, isinstance(error, ArityError))
             if began_ns != 0:
@@ -506,6 +508,8 @@ class Session(LongRunner):
                 raise Unfinished(long_command)
             long_command.abandon()
             return self._answer_guarded(plan, args)
+        if isinstance(long_command, Fetching):
+            return long_command.run(self, plan, args)
         if not long_command.step():
             raise Unfinished(long_command)
         return plan.reply(long_command.result(), args)

@@ -15,6 +15,7 @@ the bit DEMOTED, and in the dense array there is a `Demoted` in place of the val
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 from typing import Final
 
 from mypy_extensions import i32, i64, mypyc_attr, u8
@@ -68,11 +69,13 @@ class Tiering:
 
     Attributes:
         is_due: whether `settle` has something to do.
+        is_background: whether `settle` has another thread do it, as the caller serves others.
         least_bytes: what a value is charged at, at least, that is worth it.
     """
 
     def __init__(self) -> None:
         self.is_due: bool = False
+        self.is_background: bool = False
         self.least_bytes: i64 = DEMOTED_BYTES + LEAST_GAIN
 
     def takes(self, kind: u8, held: object) -> bool:
@@ -94,6 +97,20 @@ class Tiering:
 
     def withdraw(self, demoted: Demoted) -> Held | None:
         """As `read`, for an entry that gets its value back. The caller holds the latch."""
+        raise NotImplementedError
+
+    def fetch(self, wanted: list[Demoted], done: Callable[[], object]) -> None:
+        """Has values read by another thread, and kept until `forget`. Without the latch.
+
+        Whoever asks for the same at a time may find that the other one has dropped it.
+
+        Args:
+            done: called when all are there, or cannot be read; from any thread.
+        """
+        raise NotImplementedError
+
+    def forget(self, wanted: list[Demoted]) -> None:
+        """Drops what was fetched and nobody has asked for, and empties the list."""
         raise NotImplementedError
 
     def release(self, demoted: Demoted) -> None:

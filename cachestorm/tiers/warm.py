@@ -14,7 +14,9 @@ state. Calls an engine (`blob_store.py`) and makes bytes of values (`blobs.py`).
    latch before it is on its way, since its entry may get it back meanwhile.
 3. A value that has no form in bytes, or that the engine refuses, is evicted after all.
    After a refusal nothing is demoted for RETRY_S: what has to leave is evicted.
-4. The folder of values is of one process and one run. What another one has left there is not
+4. For a server other threads do it: one writes, as long as no more than MOST_PENDING_BYTES are
+   pending, and READERS of them fetch what commands are going to ask for.
+5. The folder of values is of one process and one run. What another one has left there is not
    read: it is deleted when the directory is opened. So nothing is ever out of date.
 """
 
@@ -28,21 +30,21 @@ import time
 import uuid
 import weakref
 from collections import deque
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Final, cast
 
-from cachestorm.durability.folder import locked
-from cachestorm.entry import DEMOTED, Entry
+from cachestorm.durability.folder import Folder
+from cachestorm.entry import Entry
 from cachestorm.errors import CodecError, DurabilityError, PayloadError
 from cachestorm.events import Cause
 from cachestorm.keyspace.forks import Keeper
-from cachestorm.keyspace.keyspace import Keyspace
 from cachestorm.keyspace.store import Store
 from cachestorm.keyspace.tiering import WARM, Demoted, Held, Tiering
 from cachestorm.payload.entry_snapshot import EntrySnapshot, snapshot_of
 from cachestorm.tiers.blob_store import BlobStore, open_store
 from cachestorm.tiers.blobs import blob_of, value_of
+from cachestorm.tiers.leaving import end, evict, evict_slice, latched, oldest
 from cachestorm.tiers.tier_stats import TierStats
 from cachestorm.values.forms import Forms
 
@@ -50,7 +52,8 @@ FOLDER: Final = "values-"
 # So much that is pending, or so many values, or so many that were released, is worth a write.
 BATCH_BYTES: Final = 256 << 10
 BATCH: Final = 128
-SLICE: Final = 1024
+# How many threads read for a server.
+READERS: Final = 4
 RELEASED: Final = 1024
 # With so much pending nobody goes on before it is less.
 MOST_PENDING_BYTES: Final = 8 << 20
@@ -132,34 +135,37 @@ class WarmTier(Tiering):
         self._pending_bytes = 0
         # what a thread writes at the moment; found there until the engine has it
         self._on_its_way: dict[int, Pending] = {}
+        # what commands have had fetched that have not run yet, by number
+        self._fetched: Final[dict[int, Held]] = {}
+        self._fetching: threading.Lock = threading.Lock()
+        self._readers: ThreadPoolExecutor | None = None
+        self._writer: ThreadPoolExecutor | None = None
         self._released: list[int] = []
         self._abandoned: Final[list[deque[Demoted]]] = []
         self._settling: threading.Lock = threading.Lock()
         self._settler = 0
         self._is_flushing = False
+        # whether the writer's thread is going to settle
+        self._is_asked_for = False
         self._retry_at = 0.0
         self._is_full = False
         self._is_open = True
         self._pid = os.getpid()
-        self._lock = -1
         try:
-            os.makedirs(self.path, mode=0o700, exist_ok=True)
-            self._lock = locked(self.path)
+            directory = Folder(self.path)
+            # given back with the last reference to it, if it comes to nothing
+            directory.lock()
             self._sweep()
             self._folder: Final = os.path.join(self.path, FOLDER + uuid.uuid4().hex)
             os.mkdir(self._folder, 0o700)
-            self._blobs: Final = opener(engine, self._folder)
         except OSError as error:
-            self._unlock()
             raise DurabilityError(
                 f"{self.path} cannot be used as a warm tier: {error.strerror}"
             ) from error
-        except BaseException:
-            self._unlock()
-            raise
+        self._blobs: Final = opener(engine, self._folder)
         # for a cache that is dropped, or a program that ends, without `close`
-        self._end: Final = weakref.finalize(
-            store.latch.keeper, _end, self._blobs, self._folder, self._lock, self._pid
+        self._give_back: Final = weakref.finalize(
+            store.latch.keeper, end, self._blobs, self._folder, directory, self._pid
         )
 
     def _sweep(self) -> None:
@@ -168,11 +174,6 @@ class WarmTier(Tiering):
             for each in found:
                 if each.name.startswith(FOLDER):
                     shutil.rmtree(each.path, ignore_errors=True)
-
-    def _unlock(self) -> None:
-        if self._lock >= 0:
-            os.close(self._lock)
-            self._lock = -1
 
     def stats(self) -> TierStats:
         """What it holds and has done."""
@@ -218,6 +219,10 @@ class WarmTier(Tiering):
         if waiting is not None:
             self.hits += 1
             return Held(waiting.kind, waiting.value)
+        fetched = self._fetched.get(number)
+        if fetched is not None:
+            self.hits += 1
+            return fetched
         if self._pid != os.getpid():
             # an engine survives no fork: in the child its values are lost
             return None
@@ -238,9 +243,38 @@ class WarmTier(Tiering):
 
     def withdraw(self, demoted: Demoted) -> Held | None:
         found = self.read(demoted)
+        # a container changes from now on
+        self._fetched.pop(demoted.number, None)
         if found is not None:
             self.promotions += 1
         return found
+
+    def fetch(self, wanted: list[Demoted], done: Callable[[], object]) -> None:
+        try:
+            if self._readers is None:
+                self._readers = ThreadPoolExecutor(READERS, "cachestorm-tier-reader")
+            self._readers.submit(self._fetch, wanted, done)
+        except RuntimeError:
+            # the interpreter ends, or the tier has been closed: the command reads it itself
+            done()
+
+    def _fetch(self, wanted: list[Demoted], done: Callable[[], object]) -> None:
+        try:
+            for demoted in list(wanted):
+                found = self.read(demoted)
+                with self._fetching:
+                    # else the command has been given up
+                    if found is not None and wanted:
+                        self.hits -= 1
+                        self._fetched[demoted.number] = found
+        finally:
+            done()
+
+    def forget(self, wanted: list[Demoted]) -> None:
+        with self._fetching:
+            for demoted in wanted:
+                self._fetched.pop(demoted.number, None)
+            wanted.clear()
 
     def release(self, demoted: Demoted) -> None:
         number = demoted.number
@@ -270,6 +304,9 @@ class WarmTier(Tiering):
     def forked(self) -> None:
         self._settling = threading.Lock()
         self._settler = 0
+        self._fetching = threading.Lock()
+        self._readers = self._writer = None
+        self._is_asked_for = False
         self._released = []
         self._abandoned.clear()
         self._blobs.forked()
@@ -281,7 +318,7 @@ class WarmTier(Tiering):
         self._is_flushing = True
         try:
             self.is_due = True
-            self.settle()
+            self._settle_here(threading.get_ident())
         finally:
             self._is_flushing = False
 
@@ -290,6 +327,28 @@ class WarmTier(Tiering):
         if self._settler == thread or not self._is_open or self._pid != os.getpid():
             # within it: what a codec or a listener does with the cache
             return
+        if self.is_background and self._pending_bytes <= MOST_PENDING_BYTES:
+            self._settle_elsewhere()
+            return
+        self._settle_here(thread)
+
+    def _settle_elsewhere(self) -> None:
+        if self._is_asked_for:
+            return
+        self._is_asked_for = True
+        try:
+            if self._writer is None:
+                self._writer = ThreadPoolExecutor(1, "cachestorm-tier-writer")
+            self._writer.submit(self._settle_for_another)
+        except RuntimeError:
+            # the interpreter ends
+            self._is_asked_for = False
+
+    def _settle_for_another(self) -> None:
+        self._is_asked_for = False
+        self._settle_here(threading.get_ident())
+
+    def _settle_here(self, thread: int) -> None:
         if not self._settling.acquire(blocking=self._pending_bytes > MOST_PENDING_BYTES):
             return
         try:
@@ -312,14 +371,14 @@ class WarmTier(Tiering):
             if goes_on and not self._write(store, batch, released):
                 return
         self._fit(store)
-        with _latched(store):
+        with latched(store):
             if store.max_bytes != 0 and store.used_bytes > store.max_bytes:
                 store.limit(store.max_bytes, store.max_entries)
 
     def _release_abandoned(self, store: Store) -> None:
         if not self._abandoned:
             return
-        with _latched(store):
+        with latched(store):
             line = self._abandoned[-1]
             for _ in range(min(RELEASED, len(line))):
                 demoted = line.popleft()
@@ -333,7 +392,7 @@ class WarmTier(Tiering):
         """Puts the oldest that are pending on their way, if they are worth it."""
         batch: list[tuple[Pending, EntrySnapshot]] = []
         size = 0
-        with _latched(store):
+        with latched(store):
             if not (
                 self._is_flushing
                 or self._pending_bytes >= BATCH_BYTES
@@ -367,7 +426,7 @@ class WarmTier(Tiering):
             self._blobs.write(blobs, released)
         except DurabilityError as error:
             failure = str(error)
-        with _latched(store):
+        with latched(store):
             self.unfit += len(unfit)
             if failure:
                 self._fail(failure, released)
@@ -377,7 +436,7 @@ class WarmTier(Tiering):
                 self._retry_at = 0.0
                 self._note_written(blobs)
             for waiting in unfit:
-                _evict(store, waiting.demoted)
+                evict(store, waiting.demoted)
             self._on_its_way.clear()
         return not failure
 
@@ -411,8 +470,8 @@ class WarmTier(Tiering):
         if self._free_bytes() < FREE_BYTES:
             self._is_full = True
         while self.max_bytes != 0 and self.used_bytes > self.max_bytes:
-            with _latched(store):
-                space = _oldest(store)
+            with latched(store):
+                space = oldest(store)
                 for _ in range(BATCH):
                     entry = None if space is None else space.oldest_demoted()
                     if space is None or entry is None:
@@ -442,63 +501,13 @@ class WarmTier(Tiering):
             if not self._is_open:
                 return
             self._is_open = False
+        for pool in (self._readers, self._writer):
+            if pool is not None:
+                pool.shutdown()
         for space in store.spaces():
             place = len(space.dense)
             while place > 0:
-                with _latched(store):
-                    place = _evict_slice(space, min(place, len(space.dense)))
+                with latched(store):
+                    place = evict_slice(space, min(place, len(space.dense)))
         store.tiering = None
-        self._end()
-
-
-def _evict_slice(space: Keyspace, place: int) -> int:
-    stop = max(place - SLICE, 0)
-    while place > stop:
-        place -= 1
-        entry = space.dense[place]
-        if entry.kind >= DEMOTED:
-            space.remove(entry, space.fate(entry) or Cause.EVICTED)
-    return place
-
-
-def _evict(store: Store, demoted: Demoted) -> None:
-    """Evicts the entry of a value, if it has one. The caller holds the latch."""
-    entry = demoted.entry
-    if entry is None:
-        return
-    for space in store.spaces():
-        if space.entries.get(entry.key) is entry:
-            space.remove(entry, space.fate(entry) or Cause.EVICTED)
-            return
-    # its namespace was flushed, and it is among those that are abandoned
-    demoted.entry = None
-
-
-def _oldest(store: Store) -> Keyspace | None:
-    """The namespace of the value that was the first to come, of those that may be evicted."""
-    found: Keyspace | None = None
-    first = 0
-    for space in store.spaces():
-        if space.demoted_count and space.oldest_demoted() is not None:
-            number = space.demoted_line[0].number
-            if found is None or number < first:
-                found, first = space, number
-    return found
-
-
-@contextmanager
-def _latched(store: Store) -> Iterator[None]:
-    store.enter()
-    try:
-        yield
-    finally:
-        store.leave()
-
-
-def _end(blobs: BlobStore, folder: str, lock: int, pid: int) -> None:
-    if os.getpid() != pid:
-        # in a child process it is all the parent's
-        return
-    blobs.close()
-    shutil.rmtree(folder, ignore_errors=True)
-    os.close(lock)
+        self._give_back()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -16,6 +17,7 @@ class MemoryStore:
     Attributes:
         reads: how many there were.
         damage: changes what is read.
+        gate: reads wait for it.
         refuses: whether writes fail.
         is_unreadable: whether reads do.
         on_write: called in the middle of a write.
@@ -27,6 +29,8 @@ class MemoryStore:
         self.blobs: dict[int, bytes] = {}
         self.reads = 0
         self.damage: Callable[[bytes], bytes] = bytes
+        self.gate = threading.Event()
+        self.gate.set()
         self.refuses = False
         self.is_unreadable = False
         self.on_write: Callable[[], object] = int
@@ -43,6 +47,7 @@ class MemoryStore:
 
     def get(self, number: int) -> bytes | None:
         self.reads += 1
+        assert self.gate.wait(20)
         if self.is_unreadable:
             raise DurabilityError("the disk does not answer")
         blob = self.blobs.get(number)
