@@ -18,6 +18,8 @@ from cachestorm.markers import Missing, Unset
 
 INT64_MAX: Final = 9223372036854775807
 INT64_MIN: Final = -9223372036854775808
+# Compiled, numbers up to 2**62 are compared in a machine's word, and greater ones as objects.
+_SMALL: Final = 1 << 60
 # In bytes: of any string, as in Redis.
 # What a number in text has at most: 64 bits with a sign; what Redis gives to strtold.
 LONGEST_INTEGER: Final = 20
@@ -81,6 +83,11 @@ def checked_text(name: object) -> str:
     raise InvalidKeyError(f"{text!r} holds escaped bytes that spell valid UTF-8")
 
 
+def is_int64(number: int) -> bool:
+    """Whether an integer fits into 64 bits."""
+    return -_SMALL < number < _SMALL or INT64_MIN <= number <= INT64_MAX
+
+
 def parse_int(raw: object, message: str = "value is not an integer or out of range") -> int:
     """A 64-bit integer, spelled the one way Redis accepts.
 
@@ -99,12 +106,12 @@ def parse_int(raw: object, message: str = "value is not an integer or out of ran
             digits = raw[1:] if raw.startswith(b"-") else raw
             if digits.isdigit() and (not digits.startswith(b"0") or size == 1):
                 number = int(raw)
-                if INT64_MIN <= number <= INT64_MAX:
+                if is_int64(number):
                     return number
     elif isinstance(raw, int) and not isinstance(raw, bool):
         # no method of a class of a user's runs when it is used
         exact = raw if type(raw) is int else int.__int__(raw)
-        if INT64_MIN <= exact <= INT64_MAX:
+        if is_int64(exact):
             return exact
     elif isinstance(raw, str) and len(raw) <= LONGEST_INTEGER and raw.isascii():
         return parse_int(raw.encode("ascii"), message)

@@ -18,7 +18,7 @@ from typing import Any, Final
 
 from mypy_extensions import mypyc_attr, trait
 
-from cachestorm.codec import INT64_MAX, INT64_MIN, parse_float, parse_int, to_wire
+from cachestorm.codec import is_int64, parse_float, parse_int, to_wire
 from cachestorm.commands.hash_walks import HashWalks
 from cachestorm.commands.timed_fields import TimedFields, rows_of
 from cachestorm.declare.declaration import Declaration
@@ -315,7 +315,7 @@ class Hashes(TimedFields, HashWalks):
                 former = hash_at(space, entry).get(name, 0)
                 number = parse_int(_spelled(former), "hash value is not an integer")
             total = number + increment
-            if not INT64_MIN <= total <= INT64_MAX:
+            if not is_int64(total):
                 raise ArgumentError("increment or decrement would overflow")
             _set(space, entry, key, name, total, "hincrby")
             return total

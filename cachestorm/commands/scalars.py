@@ -12,11 +12,11 @@ from typing import Final
 from mypy_extensions import mypyc_attr, trait
 
 from cachestorm.codec import (
-    INT64_MAX,
     INT64_MIN,
     LONGEST_FLOAT,
     LONGEST_INTEGER,
     LONGEST_STRING,
+    is_int64,
     parse_float,
     parse_int,
     to_wire,
@@ -116,10 +116,10 @@ class Scalars(Edge):
                 number = value
             else:
                 number = parse_int(short_scalar(space, entry, LONGEST_INTEGER) or b"")
-            if not INT64_MIN <= number <= INT64_MAX:
+            if not is_int64(number):
                 raise NotAnIntegerError()
             total = number + amount
-            if not INT64_MIN <= total <= INT64_MAX:
+            if not is_int64(total):
                 raise ArgumentError("increment or decrement would overflow")
             space.change(entry, total, "incrby")
             return total
@@ -323,7 +323,7 @@ class Scalars(Edge):
 
 
 def _amount_of(given: object) -> int:
-    if type(given) is int and INT64_MIN <= given <= INT64_MAX:
+    if type(given) is int and is_int64(given):
         return given
     return parse_int(given, f"an amount is an integer of 64 bits, not {given!r}")
 
