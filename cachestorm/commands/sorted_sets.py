@@ -438,7 +438,7 @@ class SortedSets(SortedSetRanges, SortedSetAlgebra, SortedSetPops):
 
 def _rows(mapping: object) -> list[tuple[float, str]]:
     """Scores and members of a mapping, or of pairs in the order of the wire."""
-    if isinstance(mapping, Mapping):
+    if type(mapping) is not list and isinstance(mapping, Mapping):
         return [(parse_float(score), name_of(member)) for member, score in mapping.items()]
     rows: list[tuple[float, str]] = []
     for score, member in pairs_of(mapping):
