@@ -88,7 +88,7 @@ class Hashes(TimedFields, HashWalks):
             settle(space, entry, fields, before, "hset")
             return added
         finally:
-            self._leave()
+            space.leave()
 
     @command(
         "HSETNX key:rw-insert field value",
@@ -111,7 +111,7 @@ class Hashes(TimedFields, HashWalks):
             _set(space, entry, key, name, held, "hset")
             return True
         finally:
-            self._leave()
+            space.leave()
 
     @command(
         "HGET key field",
@@ -137,7 +137,7 @@ class Hashes(TimedFields, HashWalks):
             entry = entry_of(space, key, HASH)
             return default if entry is None else hash_at(space, entry).get(name, default)
         finally:
-            self._leave()
+            space.leave()
 
     @command(
         "HMGET key field [field ...]",
@@ -164,7 +164,7 @@ class Hashes(TimedFields, HashWalks):
                 values.append(value)
             return values
         finally:
-            self._leave()
+            space.leave()
 
     @command(
         "HGETALL key",
@@ -181,7 +181,7 @@ class Hashes(TimedFields, HashWalks):
             entry = entry_of(space, key, HASH)
             return {} if entry is None else hash_at(space, entry).items()
         finally:
-            self._leave()
+            space.leave()
 
     @command(
         "HKEYS key",
@@ -197,7 +197,7 @@ class Hashes(TimedFields, HashWalks):
             entry = entry_of(space, key, HASH)
             return [] if entry is None else hash_at(space, entry).fields()
         finally:
-            self._leave()
+            space.leave()
 
     @command(
         "HVALS key",
@@ -214,7 +214,7 @@ class Hashes(TimedFields, HashWalks):
             entry = entry_of(space, key, HASH)
             return [] if entry is None else hash_at(space, entry).values()
         finally:
-            self._leave()
+            space.leave()
 
     @command(
         "HLEN key:ro",
@@ -230,7 +230,7 @@ class Hashes(TimedFields, HashWalks):
             entry = entry_of(space, key, HASH)
             return 0 if entry is None else len(hash_at(space, entry))
         finally:
-            self._leave()
+            space.leave()
 
     @command(
         "HEXISTS key:ro field",
@@ -247,7 +247,7 @@ class Hashes(TimedFields, HashWalks):
             entry = entry_of(space, key, HASH)
             return entry is not None and name in hash_at(space, entry)
         finally:
-            self._leave()
+            space.leave()
 
     @command(
         "HSTRLEN key:ro field",
@@ -284,7 +284,7 @@ class Hashes(TimedFields, HashWalks):
                 settle(space, entry, found, before, "hdel")
             return removed
         finally:
-            self._leave()
+            space.leave()
 
     @command(
         "HINCRBY key:rw-access-update field increment",
@@ -320,7 +320,7 @@ class Hashes(TimedFields, HashWalks):
             _set(space, entry, key, name, total, "hincrby")
             return total
         finally:
-            self._leave()
+            space.leave()
 
     @command(
         "HINCRBYFLOAT key:rw-access-update field increment:double",
@@ -357,7 +357,7 @@ class Hashes(TimedFields, HashWalks):
             _set(space, entry, key, name, total, "hincrbyfloat")
             return total
         finally:
-            self._leave()
+            space.leave()
 
 
 @command(
