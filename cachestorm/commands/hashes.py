@@ -18,7 +18,7 @@ from typing import Any, Final
 
 from mypy_extensions import mypyc_attr, trait
 
-from cachestorm.codec import INT64_MAX, INT64_MIN, parse_float, parse_int, to_wire
+from cachestorm.codec import is_int64, parse_float, parse_int, to_wire
 from cachestorm.commands.hash_walks import HashWalks
 from cachestorm.commands.timed_fields import TimedFields, rows_of
 from cachestorm.declare.declaration import Declaration
@@ -88,7 +88,7 @@ class Hashes(TimedFields, HashWalks):
             settle(space, entry, fields, before, "hset")
             return added
         finally:
-            self._leave()
+            space.leave()
 
     @command(
         "HSETNX key:rw-insert field value",
@@ -111,7 +111,7 @@ class Hashes(TimedFields, HashWalks):
             _set(space, entry, key, name, held, "hset")
             return True
         finally:
-            self._leave()
+            space.leave()
 
     @command(
         "HGET key field",
@@ -137,7 +137,7 @@ class Hashes(TimedFields, HashWalks):
             entry = entry_of(space, key, HASH)
             return default if entry is None else hash_at(space, entry).get(name, default)
         finally:
-            self._leave()
+            space.leave()
 
     @command(
         "HMGET key field [field ...]",
@@ -164,7 +164,7 @@ class Hashes(TimedFields, HashWalks):
                 values.append(value)
             return values
         finally:
-            self._leave()
+            space.leave()
 
     @command(
         "HGETALL key",
@@ -181,7 +181,7 @@ class Hashes(TimedFields, HashWalks):
             entry = entry_of(space, key, HASH)
             return {} if entry is None else hash_at(space, entry).items()
         finally:
-            self._leave()
+            space.leave()
 
     @command(
         "HKEYS key",
@@ -197,7 +197,7 @@ class Hashes(TimedFields, HashWalks):
             entry = entry_of(space, key, HASH)
             return [] if entry is None else hash_at(space, entry).fields()
         finally:
-            self._leave()
+            space.leave()
 
     @command(
         "HVALS key",
@@ -214,7 +214,7 @@ class Hashes(TimedFields, HashWalks):
             entry = entry_of(space, key, HASH)
             return [] if entry is None else hash_at(space, entry).values()
         finally:
-            self._leave()
+            space.leave()
 
     @command(
         "HLEN key:ro",
@@ -230,7 +230,7 @@ class Hashes(TimedFields, HashWalks):
             entry = entry_of(space, key, HASH)
             return 0 if entry is None else len(hash_at(space, entry))
         finally:
-            self._leave()
+            space.leave()
 
     @command(
         "HEXISTS key:ro field",
@@ -247,7 +247,7 @@ class Hashes(TimedFields, HashWalks):
             entry = entry_of(space, key, HASH)
             return entry is not None and name in hash_at(space, entry)
         finally:
-            self._leave()
+            space.leave()
 
     @command(
         "HSTRLEN key:ro field",
@@ -284,7 +284,7 @@ class Hashes(TimedFields, HashWalks):
                 settle(space, entry, found, before, "hdel")
             return removed
         finally:
-            self._leave()
+            space.leave()
 
     @command(
         "HINCRBY key:rw-access-update field increment",
@@ -315,12 +315,12 @@ class Hashes(TimedFields, HashWalks):
                 former = hash_at(space, entry).get(name, 0)
                 number = parse_int(_spelled(former), "hash value is not an integer")
             total = number + increment
-            if not INT64_MIN <= total <= INT64_MAX:
+            if not is_int64(total):
                 raise ArgumentError("increment or decrement would overflow")
             _set(space, entry, key, name, total, "hincrby")
             return total
         finally:
-            self._leave()
+            space.leave()
 
     @command(
         "HINCRBYFLOAT key:rw-access-update field increment:double",
@@ -357,7 +357,7 @@ class Hashes(TimedFields, HashWalks):
             _set(space, entry, key, name, total, "hincrbyfloat")
             return total
         finally:
-            self._leave()
+            space.leave()
 
 
 @command(

@@ -61,7 +61,7 @@ class ManyStrings(Edge, Generic[V]):
                     size.take(size_of(entry.kind, space.value(entry)))
                     found.append(whole(space, entry))
         finally:
-            self._leave()
+            space.leave()
         if self._forms is not None:
             return [self._give(value, default) for value in found]
         return found
@@ -149,7 +149,7 @@ class ManyStrings(Edge, Generic[V]):
                     space.set_expiry(entry, deadline)
             return True
         finally:
-            self._leave()
+            space.leave()
 
     def _put_many(
         self, mapping: object, ttl: object, tags: Iterable[str], only_new: bool
@@ -168,4 +168,4 @@ class ManyStrings(Edge, Generic[V]):
             space.put_all(values, kinds, deadline, names)
             return True
         finally:
-            self._leave()
+            space.leave()

@@ -83,7 +83,7 @@ class Sets(SetAlgebra):
                 settle(space, entry, found, before, "sadd")
             return added
         finally:
-            self._leave()
+            space.leave()
 
     @command(
         "SREM key:rw-delete member [member ...]",
@@ -110,7 +110,7 @@ class Sets(SetAlgebra):
                 settle(space, entry, found, before, "srem")
             return removed
         finally:
-            self._leave()
+            space.leave()
 
     @command(
         "SMEMBERS key",
@@ -128,7 +128,7 @@ class Sets(SetAlgebra):
             entry = entry_of(space, key, SET)
             return set() if entry is None else set(set_at(space, entry).members())
         finally:
-            self._leave()
+            space.leave()
 
     @command(
         "SISMEMBER key:ro member",
@@ -146,7 +146,7 @@ class Sets(SetAlgebra):
             entry = entry_of(space, key, SET)
             return entry is not None and name in set_at(space, entry)
         finally:
-            self._leave()
+            space.leave()
 
     @command(
         "SMISMEMBER key member [member ...]",
@@ -166,7 +166,7 @@ class Sets(SetAlgebra):
             found = set_at(space, entry)
             return [name in found for name in names]
         finally:
-            self._leave()
+            space.leave()
 
     @command(
         "SCARD key:ro",
@@ -182,7 +182,7 @@ class Sets(SetAlgebra):
             entry = entry_of(space, key, SET)
             return 0 if entry is None else len(set_at(space, entry))
         finally:
-            self._leave()
+            space.leave()
 
     @overload
     def spop(self, key: str, count: None = None) -> str | None: ...
@@ -226,7 +226,7 @@ class Sets(SetAlgebra):
                 settle(space, entry, found, before, "spop")
             return popped[0] if count is None else popped
         finally:
-            self._leave()
+            space.leave()
 
     @overload
     def srandmember(self, key: str, count: None = None) -> str | None: ...
@@ -264,7 +264,7 @@ class Sets(SetAlgebra):
             check_draw(space, count, found)
             return [found.member_at(at) for at in drawn_places(count, length)]
         finally:
-            self._leave()
+            space.leave()
 
     @command(
         "SMOVE source:rw-access-delete destination:rw-insert member",
@@ -303,7 +303,7 @@ class Sets(SetAlgebra):
                 settle(space, entry, found, before, "srem")
             return True
         finally:
-            self._leave()
+            space.leave()
 
     @command(
         "SSCAN key cursor [MATCH match:pattern] [COUNT count:scan-count]",
@@ -347,5 +347,5 @@ class Sets(SetAlgebra):
                 if glob is not None:
                     members = [each for each in members if matches(glob, bytes_of(each))]
         finally:
-            self._leave()
+            space.leave()
         return stop, members

@@ -281,7 +281,7 @@ class Strings(Edge, Generic[V]):
                 space.put(key, held, kind, lasting.deadline_ms, names, lasting.idle)
                 found = True
         finally:
-            self._leave()
+            space.leave()
         return self._give(found, default) if get else found
 
     def _set_unchanged(
@@ -315,7 +315,7 @@ class Strings(Edge, Generic[V]):
                 if verdict == OUTDATED:
                     return False
             finally:
-                self._leave()
+                space.leave()
         return False
 
     def _set_if(
@@ -387,7 +387,7 @@ class Strings(Edge, Generic[V]):
             space.put(key, held, kind, deadline)
             return True
         finally:
-            self._leave()
+            space.leave()
 
     @overload
     def getset(self, key: str, value: V) -> V | None: ...

@@ -34,6 +34,10 @@ from cachestorm.values.weights import unbox
 class Keyspace(Writes):
     """The keys of one namespace, their values, deadlines and tags."""
 
+    def leave(self) -> None:
+        """Gives the latch back that the caller holds; see `SharedState.leave`."""
+        self.shared.leave()
+
     def read(self, key: str, default: object) -> object:
         """What a live key stores; counts as an access. Changes no structure.
 

@@ -275,7 +275,9 @@ class Removals(Holdings):
         """The live entry of a key; no access. A dead one is removed, unless it is kept."""
         entry = self.entries.get(key)
         if entry is None or (
-            entry.expires_at_ms == 0 and entry.tags is None and entry.kind != HASH
+            entry.expires_at_ms == 0
+            and entry.tags is None
+            and (entry.kind != HASH or self._volatile_fields(entry) is None)
         ):
             return entry
         cause = self.fate(entry)

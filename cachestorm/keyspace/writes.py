@@ -248,6 +248,14 @@ class Writes(Budget):
             InvalidKeyError: for a key that has no bytes.
             OutOfMemoryError: if there is no room and no victim for all of them.
         """
+        if not tags and self._fits_surely(values):
+            now = 0 if expires_at_ms == 0 else self.shared.now_ms()
+            for at, key in enumerate(values):
+                value = values[key]
+                kind = kinds[at]
+                if not self.put_plain(key, value, kind, expires_at_ms, now, True):
+                    self.put(key, value, kind, expires_at_ms)
+            return
         need, new_entries = self._needed(values, expires_at_ms, tags)
         while self._is_bounded():
             sequence = self.shared.sequence
@@ -294,6 +302,24 @@ class Writes(Budget):
             put_back()
         finally:
             self._has_room = False
+
+    def _fits_surely(self, values: dict[str, object]) -> bool:
+        """Whether all of these can be put without more ado, one after the other.
+
+        They fit even if all of them are new, and no key is refused.
+        """
+        if self.shared.recorder is not None:
+            return False
+        is_bounded = self._is_bounded()
+        need: i64 = 0
+        for key, value in values.items():
+            if not is_ascii(key):
+                return False
+            if is_bounded:
+                letters: i64 = len(key)
+                need += weight_of_ascii(letters) + weigh(value)
+                need += ENTRY_BYTES + KEY_DEADLINE_BYTES
+        return not is_bounded or not self._is_short_of(need, len(values))
 
     def _needed(
         self, values: dict[str, object], expires_at_ms: i64, tags: list[str] | None
