@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Final
 from cachestorm import COMPILED, __version__
 from cachestorm.cache import Cache
 from cachestorm.declare.declaration import DECLARATIONS
+from cachestorm.declare.registry import Registry
 from cachestorm.errors import CacheStormError
 from cachestorm.sizes import human_bytes
 from cachestorm_server import log_lines
@@ -421,14 +422,41 @@ def serve(
         pass
 
 
-def _load(users: Users) -> None:
+def check_files(config: Config) -> None:
+    """Reads the certificates and the users that a start would read.
+
+    No plugin is made, so that it may be done beside a running server. Where there are any, of
+    whose commands rules may speak, the file of users is looked at alone.
+
+    Raises:
+        ConfigError: for certificates that are of no use.
+        ServeError: for a file of users that is.
+    """
+    make_tls(config)
+    if not config.acl.file:
+        return
+    declarations = DECLARATIONS.without(config.acl.disabled_commands)
+    users = Users(Registry(declarations), config.password, config.acl.file)
+    if any(plugin.enabled for plugin in config.extensions.values()):
+        _load(users, only_look=True)
+    else:
+        _load(users)
+
+
+def _load(users: Users, only_look: bool = False) -> None:
     """Reads the ACL file.
+
+    Args:
+        only_look: whether it can be read; nothing is made of it.
 
     Raises:
         ServeError: with all that is wrong with it.
     """
     try:
-        users.load()
+        if only_look:
+            users.look()
+        else:
+            users.load()
     except CacheStormError as error:
         raise ServeError(f"acl.file is refused: {error}") from error
 
