@@ -27,7 +27,7 @@ from cachestorm.errors import (
 )
 from cachestorm.markers import MISSING, UNSET
 from cachestorm.operations.names import checked_tags, exact_key, key_values, keys_of
-from cachestorm.remote.arguments import Words
+from cachestorm.remote.arguments import Words, lifetime_ms
 from cachestorm.remote.capabilities import QUESTIONS, Capabilities, capabilities_of
 from cachestorm.remote.cluster_dialect import ClusterDialect
 from cachestorm.remote.commands import LOCAL, Call, Commands
@@ -198,6 +198,14 @@ class Courses:
         if names:
             yield from self._needs_tags("set(tags=...)")
             options["tags"] = names
+        if not (names or options):
+            # nearly every call: what follows says the same, and reads the declaration for it
+            plain: Words = ["SET", bytes_of(exact_key(key)), self._envelope.dumps(value)]
+            if ttl is not UNSET and ttl is not None:
+                plain += ["PX", lifetime_ms(ttl, "set")]
+            if ttl is not None or not self._may_have_default_ttl():
+                yield Ask([plain])
+                return True
         call = self.commands["set"].prepared((key, value, ttl), options)
         words = [call.words]
         if ttl is None and not options.get("keepttl") and self._may_have_default_ttl():

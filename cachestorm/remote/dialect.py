@@ -87,6 +87,8 @@ class Dialect:
             # looks are reads of one command
             looks = [self.said(words).commands[0] for words in step.commands]
             return [Watch(step.keys, looks)], list
+        if len(step.commands) == 1 and step.commands[0][0] == "SET":
+            return [Ask([self._set(step.commands[0])], step.atomic)], list
         said = [self.said(words, step.blocks) for words in step.commands]
         steps: list[Step] = [Ask([each.first]) for each in said if each.first is not None]
         commands = [words for each in said for words in each.commands]
@@ -143,6 +145,9 @@ class Dialect:
 
     def _set(self, words: Words) -> Words:
         key = _checked(word_bytes(words[1]))
+        if words[0] == "SET" and (len(words) == 3 or (len(words) == 5 and words[3] == "PX")):
+            # nearly every SET
+            return self.scripted("put", [key], words[2], *words[4:])
         condition, tags = b"", list[bytes]()
         command = words
         if len(words) > 3:

@@ -198,6 +198,19 @@ function operations.settle()
   end
 end
 
+-- the plainest SET, without tags: the value, and milliseconds or nothing
+function operations.put()
+  local key, value, lifetime = KEYS[1], ARGV[3], ARGV[4]
+  local reply
+  if lifetime then
+    reply = pcall_command('SET', key, value, 'PX', lifetime)
+  else
+    reply = pcall_command('SET', key, value)
+  end
+  if not reply.err then forget(key) end
+  return reply
+end
+
 -- SET: the condition, how many tags, the tags, the command
 function operations.set()
   local key, condition, count = KEYS[1], ARGV[3], tonumber(ARGV[4])
