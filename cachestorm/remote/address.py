@@ -108,7 +108,7 @@ class Address:
                 )
             nodes.append((host.strip("[]"), int(port)))
         given = dict(options)
-        unknown = sorted(given.keys() - connection_options())
+        unknown = sorted(given.keys() - _cluster_options())
         if unknown:
             raise ConfigError(
                 f"{', '.join(unknown)}: not an option of a connection to {shown}; use those of "
@@ -200,6 +200,14 @@ def connection_options() -> frozenset[str]:
     # the codec needs bytes
     ours = {"decode_responses", "encoding", "encoding_errors", "single_connection_client"}
     return frozenset((sync & aio) - of_url - ours)
+
+
+def _cluster_options() -> frozenset[str]:
+    """Of these, what its clients of a cluster can be given."""
+    known = connection_options()
+    from redis.asyncio.cluster import RedisCluster
+
+    return known & set(inspect.signature(RedisCluster.__init__).parameters)
 
 
 @lru_cache(maxsize=1)

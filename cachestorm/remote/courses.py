@@ -227,15 +227,18 @@ class Courses:
         names = checked_tags(tags)
         if names:
             yield from self._needs_tags("set(tags=...)")
-            options["tags"] = names
-        if not (names or options):
+        if not options:
             # nearly every call: what follows says the same, and reads the declaration for it
             plain: Words = ["SET", bytes_of(exact_key(key)), self._envelope.dumps(value)]
             if ttl is not UNSET and ttl is not None:
                 plain += ["PX", lifetime_ms(ttl, "set")]
+            if names:
+                plain += ["TAGS", *map(bytes_of, names)]
             if ttl is not None or not self._may_have_default_ttl():
                 yield Ask([plain])
                 return True
+        if names:
+            options["tags"] = names
         call = self.commands["set"].prepared((key, value, ttl), options)
         words = [call.words]
         if ttl is None and not options.get("keepttl") and self._may_have_default_ttl():

@@ -32,6 +32,18 @@ local RESERVED, SAMPLE, WIDTH, MANY = '{RESERVED.decode()}', {SAMPLE}, {WIDTH}, 
 """
 
 _LUA: Final = """
+-- the plainest SET, without tags: the value, and milliseconds or nothing. Nearly all calls end
+-- here, before the functions below are made
+local put
+if ARGV[1] == 'put' then
+  if ARGV[4] then
+    put = pcall_command('SET', KEYS[1], ARGV[3], 'PX', ARGV[4])
+  else
+    put = pcall_command('SET', KEYS[1], ARGV[3])
+  end
+  if put.err or call('HEXISTS', ARGV[2] .. 'keys', KEYS[1]) == 0 then return put end
+end
+
 local LINKS = RESERVED .. 'links'
 local OWNERS, INDEX
 
@@ -81,15 +93,21 @@ local function tags_of(key)
   return packed and cmsgpack.unpack(packed) or {}
 end
 
-local function forget(key)
-  local packed = call('HGET', OWNERS, key)
-  if not packed then return end
-  local members = cmsgpack.unpack(packed)
-  for i = 1, #members do members[i] = joined(members[i], key) end
+-- drops keys from the index, a thousand at most
+local function forget(...)
+  local keys = {...}
+  local packed = call('HMGET', OWNERS, ...)
+  local members = {}
+  for i = 1, #keys do
+    for _, tag in ipairs(packed[i] and cmsgpack.unpack(packed[i]) or {}) do
+      members[#members + 1] = joined(tag, keys[i])
+    end
+  end
+  if #members == 0 then return end
   in_parts(members, MANY, function(first, last)
     call('ZREM', INDEX, unpack(members, first, last))
   end)
-  call('HDEL', OWNERS, key)
+  call('HDEL', OWNERS, ...)
 end
 
 local function settle(key)
@@ -198,17 +216,10 @@ function operations.settle()
   end
 end
 
--- the plainest SET, without tags: the value, and milliseconds or nothing
+-- what is left of it
 function operations.put()
-  local key, value, lifetime = KEYS[1], ARGV[3], ARGV[4]
-  local reply
-  if lifetime then
-    reply = pcall_command('SET', key, value, 'PX', lifetime)
-  else
-    reply = pcall_command('SET', key, value)
-  end
-  if not reply.err then forget(key) end
-  return reply
+  forget(KEYS[1])
+  return put
 end
 
 -- SET: the condition, how many tags, the tags, the command
@@ -317,21 +328,24 @@ function totals.invalidate(total)
     wanted = rest(5)
     if ARGV[4]:find('c') then wanted = descent(wanted) end
   end
-  local seen = {}
+  local seen, keys = {}, {}
   for _, tag in ipairs(wanted) do
     for _, key in ipairs(seconds(INDEX, tag)) do
       if not seen[key] then
         seen[key] = true
-        if is_dry then
-          total.number = total.number + call('EXISTS', key)
-        else
-          -- in this order: a key that is elsewhere is an error, and keeps its tags
-          total.number = total.number + call('UNLINK', key)
-          forget(key)
-        end
+        keys[#keys + 1] = key
       end
     end
   end
+  if is_dry then
+    total.number = total.number + #live(keys)
+    return
+  end
+  in_parts(keys, 1000, function(first, last)
+    -- in this order: a key that is elsewhere is an error, and keeps its tags
+    total.number = total.number + call('UNLINK', unpack(keys, first, last))
+    forget(unpack(keys, first, last))
+  end)
 end
 
 -- the tags that are in use

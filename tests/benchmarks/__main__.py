@@ -36,6 +36,7 @@ CASES = (
     "hit_ratio",
     "eviction_cost",
     "wire",
+    "connected",
     "conversations",
     "persistence",
     "connected",

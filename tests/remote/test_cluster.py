@@ -294,6 +294,7 @@ def test_a_wrong_address_of_a_cluster_is_refused(url: str, part: str) -> None:
 def test_an_option_that_connections_do_not_have_is_refused() -> None:
     with pytest.raises(ConfigError, match="colour: not an option of a connection to cluster"):
         connect("cluster://host:6379", colour="red")
+    connect("cluster://host:6379", socket_timeout=1.0, ssl=True, health_check_interval=5)
 
 
 def test_a_cluster_that_is_not_there_is_named_without_its_password() -> None:

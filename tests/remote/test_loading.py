@@ -208,7 +208,7 @@ def test_a_call_after_the_deletion_loads_anew(two: Any) -> None:
 
 
 def test_a_lease_whose_holder_is_gone_ends(two: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(leases, "LEASE_S", 0.05)
+    monkeypatch.setattr(leases, "LEASE_S", 0.3)
     one, other = two
     one._run(leases.ask_lease(one._courses, "k", b"gone", (), False))
     assert other.get_or_set("k", lambda: 1) == 1
@@ -216,7 +216,7 @@ def test_a_lease_whose_holder_is_gone_ends(two: Any, monkeypatch: pytest.MonkeyP
 
 
 def test_a_lease_lasts_as_long_as_its_load(two: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(leases, "LEASE_S", 0.3)
+    monkeypatch.setattr(leases, "LEASE_S", 0.6)
     one, other = two
     gate = Gate("v")
     caller = Caller(lambda: one.get_or_set("k", gate))
