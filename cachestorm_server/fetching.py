@@ -12,13 +12,12 @@ never come here. Calls the tier, whose threads read the disk: other clients go o
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, cast
+from typing import TYPE_CHECKING, Final
 
 from cachestorm.declare.plan import Plan
-from cachestorm.entry import DEMOTED
 from cachestorm.errors import CacheStormError
 from cachestorm.keyspace.keyspace import Keyspace
-from cachestorm.keyspace.tiering import PENDING, Demoted, Tiering
+from cachestorm.keyspace.tiering import Demoted, Tiering
 from cachestorm.operations.long_command import LongCommand, Unfinished
 
 if TYPE_CHECKING:
@@ -96,8 +95,4 @@ def _find(space: Keyspace, plan: Plan, args: list[object], wanted: list[Demoted]
         if not kind.reads:
             # it is removed or overwritten
             continue
-        entry = space.entries.get(key)
-        if entry is not None and entry.kind >= DEMOTED:
-            demoted = cast(Demoted, space.value(entry))
-            if demoted.tier != PENDING:
-                wanted.append(demoted)
+        wanted.extend(space.wanted(key))

@@ -19,6 +19,7 @@ from cachestorm.entry import STRING
 from cachestorm.errors import ExcludingOptionsError
 from cachestorm.events import Cause
 from cachestorm.keyspace.latch import FINALIZERS_INTERRUPT, NOTHING_INTERRUPTS, STEPS_ARE_ATOMIC
+from cachestorm.keyspace.tiering import Demoted
 from cachestorm.keyspace.version import CURRENT, OUTDATED, Version
 from cachestorm.markers import MISSING, UNSET
 from cachestorm.operations.lifetimes import Lasting, deadline_of, plain_ttl
@@ -78,11 +79,23 @@ class Strings(Edge, Generic[V]):
 
     def _get_locked(self, key: str, default: object) -> object:
         store = self._store
+        wanted: list[Demoted] = []
+        if store.tiering is not None and not store.in_transaction():
+            # a disk is read without the latch
+            space = self._enter()
+            try:
+                wanted = space.wanted(key, True)
+            finally:
+                self._leave()
+            if wanted:
+                store.tiering.read_ahead(wanted)
         store.enter()
         try:
             value = self._space.read_and_tell(key, _MISSING)
         finally:
             store.leave()
+            if wanted and store.tiering is not None:
+                store.tiering.forget(wanted)
         return default if value is _MISSING else self._give(value, _MISSING)
 
     @overload

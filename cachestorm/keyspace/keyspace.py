@@ -23,7 +23,7 @@ from cachestorm.keyspace.hot_keys import CAPACITY
 from cachestorm.keyspace.misses import EVERY
 from cachestorm.keyspace.tag_hierarchy import HIERARCHY_BYTES
 from cachestorm.keyspace.tag_nodes import Invalidation
-from cachestorm.keyspace.tiering import PROMOTING_HITS, Demoted, Held
+from cachestorm.keyspace.tiering import PENDING, PROMOTING_HITS, Demoted, Held
 from cachestorm.keyspace.waiting import Waiter, Waiting
 from cachestorm.keyspace.watches import Watch, Watches
 from cachestorm.keyspace.writes import Writes
@@ -133,6 +133,24 @@ class Keyspace(Writes):
         if entry.index < 0:
             return False
         return entry.kind < DEMOTED or self.brought(entry) is not None
+
+    def wanted(self, key: str, is_whole: bool = False) -> list[Demoted]:
+        """What is to be read from a disk for a key, if anything: one or none. No access.
+
+        Args:
+            is_whole: whether a container is of no use.
+        """
+        entry = self.entries.get(key)
+        if (
+            entry is not None
+            and entry.kind >= DEMOTED
+            and not (is_whole and entry.kind & KIND_MASK > OBJECT)
+        ):
+            demoted = self.value(entry)
+            assert isinstance(demoted, Demoted)
+            if demoted.tier != PENDING:
+                return [demoted]
+        return []
 
     def demote(self, entry: Entry) -> bool:
         """Has a live entry's value go to a colder tier. Returns whether it is in one now."""

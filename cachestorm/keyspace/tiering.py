@@ -32,7 +32,6 @@ PROMOTING_HITS: Final = 2
 # where a value is
 PENDING: Final = 0
 WARM: Final = 1
-TIER_NAMES: Final = ("memory", "warm")
 
 
 @mypyc_attr(acyclic=True)
@@ -107,6 +106,10 @@ class Tiering:
         Args:
             done: called when all are there, or cannot be read; from any thread.
         """
+        raise NotImplementedError
+
+    def read_ahead(self, wanted: list[Demoted]) -> None:
+        """As `fetch`, in this thread."""
         raise NotImplementedError
 
     def forget(self, wanted: list[Demoted]) -> None:

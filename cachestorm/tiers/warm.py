@@ -260,15 +260,18 @@ class WarmTier(Tiering):
 
     def _fetch(self, wanted: list[Demoted], done: Callable[[], object]) -> None:
         try:
-            for demoted in list(wanted):
-                found = self.read(demoted)
-                with self._fetching:
-                    # else the command has been given up
-                    if found is not None and wanted:
-                        self.hits -= 1
-                        self._fetched[demoted.number] = found
+            self.read_ahead(wanted)
         finally:
             done()
+
+    def read_ahead(self, wanted: list[Demoted]) -> None:
+        for demoted in list(wanted):
+            found = self.read(demoted)
+            with self._fetching:
+                # else the command has been given up
+                if found is not None and wanted:
+                    self.hits -= 1
+                    self._fetched[demoted.number] = found
 
     def forget(self, wanted: list[Demoted]) -> None:
         with self._fetching:

@@ -463,6 +463,29 @@ def test_threads_read_what_was_written_last(tmp_path: Path) -> None:
     cache._check()
 
 
+@pytest.mark.parametrize("codec", [None, "json"])
+def test_nobody_waits_for_the_disk_that_a_get_reads(codec: str | None, tmp_path: Path) -> None:
+    cache, tier, store = on_memory(tmp_path, codec=codec)
+    cache.set("k", ["x" * 300])
+    cache.set("other", ["y" * 300])
+    cache.demote("k")
+    tier.flush()
+    store.gate.clear()
+    found: list[object] = []
+    reader = threading.Thread(target=lambda: found.append(cache.get("k")))
+    reader.start()
+    while store.reads == 0:
+        reader.join(0.001)
+    # under the lock these would wait for ever
+    assert cache.get("other") == ["y" * 300]
+    assert cache.set("k2", 1) and cache.hset("h", "f", 1) == 1
+    store.gate.set()
+    reader.join()
+    assert found == [["x" * 300]]
+    assert (store.reads, tier._fetched) == (1, {})
+    cache._check()
+
+
 def test_a_transaction_sees_what_is_on_the_disk(tmp_path: Path) -> None:
     cache = filled(tmp_path)
     with cache.transaction():
