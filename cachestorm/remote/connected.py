@@ -459,7 +459,8 @@ def _set(
 ) -> Any:
     """What is asked most but `get`: without a course, where there is nothing to think about."""
     is_span = type(ttl) in (int, float) and ttl > 0  # type: ignore[operator]
-    if options or not (is_span or ttl is UNSET):
+    is_said_otherwise = self._wire.asking is not None or self._wire.dialect is not None
+    if options or is_said_otherwise or not (is_span or ttl is UNSET):
         return self._call("set", key, value, ttl, **options)
     words: list[Any] = ["SET", bytes_of(exact_key(key)), self._envelope.dumps(value)]
     if is_span:
