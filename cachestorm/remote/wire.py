@@ -92,7 +92,8 @@ class Wire:
                 return self._sent(step, pinned)
             if self.asking is not None and not is_asking:
                 self._learn(self.asking)
-            if self.recovery.is_waiting:
+            # which asks itself, before it tells
+            if self.recovery.is_waiting and not is_asking:
                 self.recovery.apply()
             if self.dialect is None:
                 return self._sent(step, pinned)
