@@ -66,7 +66,7 @@ class AsyncWire:
                 return await self._sent(step, pinned)
             if self.asking is not None and not is_asking:
                 await self._learn(self.asking)
-            if self._recovery.is_waiting:
+            if self._recovery.is_waiting and not is_asking:
                 await self._telling.apply()
             if self.dialect is None:
                 return await self._sent(step, pinned)

@@ -13,12 +13,14 @@ from typing import Any, Final, ParamSpec, TypeVar, cast, overload
 
 from cachestorm.cache import Cache
 from cachestorm.cache_like import AsyncCacheLike, CacheLike
+from cachestorm.codec import bytes_of
 from cachestorm.errors import CacheStormError, InvalidKeyError
 from cachestorm.loading import calls
 from cachestorm.locks.lock import Lock
 from cachestorm.markers import MISSING, UNSET
 from cachestorm.memoizing.decorator import memoize
 from cachestorm.memoizing.memoized import Memoized
+from cachestorm.operations.lifetimes import milliseconds_of
 from cachestorm.operations.names import exact_key
 from cachestorm.remote.absence import RAISE, Absence
 from cachestorm.remote.address import Address
@@ -278,7 +280,7 @@ class ConnectedCache(CacheLike[Any]):
         return value
 
     def __setitem__(self, key: str, value: Any) -> None:
-        self._call("set", key, value)
+        self.set(key, value)
 
     def __delitem__(self, key: str) -> None:
         if self._call("delete", key) == 0:
@@ -452,6 +454,23 @@ def _refused(name: str) -> Callable[..., Any]:
     return _dressed(method, name, "ConnectedCache")
 
 
+def _set(
+    self: ConnectedCache, key: str, value: Any, ttl: object = UNSET, **options: Any
+) -> Any:
+    """What is asked most but `get`: without a course, where there is nothing to think about."""
+    is_span = type(ttl) in (int, float) and ttl > 0  # type: ignore[operator]
+    is_said_otherwise = self._wire.asking is not None or self._wire.dialect is not None
+    if options or is_said_otherwise or not (is_span or ttl is UNSET):
+        return self._call("set", key, value, ttl, **options)
+    words: list[Any] = ["SET", bytes_of(exact_key(key)), self._envelope.dumps(value)]
+    if is_span:
+        words += ["PX", milliseconds_of(ttl)]
+    try:
+        return self._wire.write(words) is not None
+    except CacheStormError as error:
+        return self._absence.answer(error, "set", (key, value, ttl), {})
+
+
 def _dressed(method: Callable[..., Any], name: str, owner: str) -> Callable[..., Any]:
     """A method that looks like the one of `Cache`."""
     functools.update_wrapper(method, getattr(Cache, name), updated=())
@@ -470,5 +489,6 @@ def _complete(kind: type, maker: Callable[[str], Callable[..., Any]]) -> None:
         setattr(kind, name, maker(name) if is_known else _refused(name))
 
 
+ConnectedCache.set = _dressed(_set, "set", "ConnectedCache")  # type: ignore[method-assign]
 _complete(ConnectedCache, _threaded)
 _complete(AsyncConnectedCache, _awaited)

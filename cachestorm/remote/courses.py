@@ -167,7 +167,7 @@ class Courses:
         if self.capabilities is None:
             is_cluster = isinstance(self.dialect, ClusterDialect)
             try:
-                replies = yield Ask(QUESTIONS)
+                replies = yield Ask(QUESTIONS, is_kept=False)
             except UnreachableError:
                 if not assumes:
                     raise
@@ -181,8 +181,8 @@ class Courses:
     def _tried(self, known: Capabilities) -> Course:
         """Whether tags do work on a server that has none itself."""
         try:
-            yield Ask([LOADING])
-            yield Ask([PROBE])
+            yield Ask([LOADING], is_kept=False)
+            yield Ask([PROBE], is_kept=False)
         except CacheStormError as error:
             return replace(known, tags=False, no_tags=str(error))
         if isinstance(self.dialect, ClusterDialect):

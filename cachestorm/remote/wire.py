@@ -92,7 +92,8 @@ class Wire:
                 return self._sent(step, pinned)
             if self.asking is not None and not is_asking:
                 self._learn(self.asking)
-            if self.recovery.is_waiting:
+            # which asks itself, before it tells
+            if self.recovery.is_waiting and not is_asking:
                 self.recovery.apply()
             if self.dialect is None:
                 return self._sent(step, pinned)
@@ -169,6 +170,25 @@ class Wire:
             return self.client.execute_command(*words)
         except redis.RedisError as error:
             raise refusal(error, self.address.shown) from error
+
+    def write(self, words: Words) -> Any:
+        """The reply to one command that writes.
+
+        Raises:
+            CacheStormError: as `run`.
+        """
+        try:
+            if self.recovery.is_waiting:
+                self.recovery.apply()
+            return self.client.execute_command(*words)
+        except BaseException as error:
+            self.recovery.failed([words], error)
+            if isinstance(error, redis.RedisError):
+                raise refusal(error, self.address.shown) from error
+            raise
+        finally:
+            if self.after is not None:
+                self.after([words])
 
     def _told(self, commands: list[Words]) -> list[Any]:
         """The replies to commands, errors among them."""
