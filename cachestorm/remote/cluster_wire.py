@@ -46,9 +46,11 @@ class Unconnected:
         return getattr(self._client, name)
 
     def close(self) -> None:
-        """Closes what has been opened."""
-        if self._client is not None:
-            self._client.close()
+        """Closes what has been opened; it connects anew when it is used again."""
+        with self._lock:
+            client, self._client = self._client, None
+        if client is not None:
+            client.close()
 
 
 class ClusterWire(Wire):
