@@ -26,6 +26,7 @@ _SPDX: Final = {
     "Apache Software License": "Apache-2.0",
     "ISC License (ISCL)": "ISC",
     "Apache 2.0": "Apache-2.0",
+    "3-Clause BSD License": "BSD-3-Clause",
     "BSD License": "BSD-3-Clause",
     "MIT License": "MIT",
     "MIT style": "MIT",
@@ -59,8 +60,6 @@ def packages() -> list[Package]:
             bringing.setdefault(name, set()).add(extra or LIBRARY)
     found = []
     for name, who in bringing.items():
-        if name == "cachestorm":
-            continue
         needed_by = (
             LIBRARY if LIBRARY in who else ", ".join(f"`{each}`" for each in sorted(who))
         )
@@ -83,6 +82,9 @@ def _needed(name: str, extra: str, seen: set[tuple[str, str]]) -> Iterator[str]:
         if extra and needed.marker is not None and needed.marker.evaluate({"extra": ""}):
             continue
         found = canonicalize_name(needed.name)
+        if found == "cachestorm":
+            # an extra within an extra has rows of its own
+            continue
         yield found
         for each in ["", *sorted(needed.extras)]:
             yield from _needed(found, each, seen)
@@ -116,9 +118,8 @@ def table() -> str:
     """The table in Markdown."""
     lines = ["| Package | Licence | Installed with | Source |", "|---|---|---|---|"]
     for package in packages():
-        lines.append(
-            f"| {package.name} | {package.licence} | {package.needed_by} | <{package.home}> |"
-        )
+        home = f"<{package.home}>" if package.home else ""
+        lines.append(f"| {package.name} | {package.licence} | {package.needed_by} | {home} |")
     return "\n".join(lines) + "\n"
 
 

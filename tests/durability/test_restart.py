@@ -308,18 +308,23 @@ def test_a_forked_child_that_lives_on_keeps_nobody_from_the_directory(folder: Pa
     cache = Cache(data_dir=folder)
     cache.set("a", 1)
     until, end = os.pipe()
+    forked, begun = os.pipe()
     child = os.fork()
     if child == 0:
         os.close(end)
+        os.write(begun, b".")
         os.read(until, 1)
         os._exit(0)
+    # it lets go of the directory when it begins
+    assert os.read(forked, 1) == b"."
     with pytest.raises(DurabilityError, match="is open in another cache"):
         Cache(data_dir=folder)
     cache = reopened(cache, folder)
     assert cache.get("a") == 1
     os.close(end)
     os.waitpid(child, 0)
-    os.close(until)
+    for descriptor in (until, forked, begun):
+        os.close(descriptor)
     cache.close()
 
 
