@@ -54,8 +54,12 @@ def test_a_response_is_made_once_for_all_processes(url: str) -> None:
             found.append((await other.ask("/p", accept="text/html", method="HEAD")).body)
             # who writes there, for all
             await one.ask("/p", method="POST")
-            found.append((await other.ask("/p", accept="text/html")).body)
-            return found
+            reply = await other.ask("/p", accept="text/html")
+            while reply.body == b"page 1":
+                # its near cache has still to be told
+                await asyncio.sleep(0.01)
+                reply = await other.ask("/p", accept="text/html")
+            return [*found, reply.body]
 
     hit = [b"page 1", "ü", "CacheStorm; hit"]
     assert asyncio.run(course()) == [
