@@ -70,7 +70,7 @@ class SetAlgebra(Edge):
         names = keys_of(keys)
         if not names:
             raise ArityError(name)
-        return cast("set[str]", self._run(ReturningSets(self._space, names, how)))
+        return cast("set[str]", self._run_on(names, ReturningSets(self._space, names, how)))
 
     @command(
         "SINTERCARD numkeys:card-keys key [key ...] [LIMIT limit]",
@@ -89,7 +89,9 @@ class SetAlgebra(Edge):
             raise ArityError("sintercard")
         if limit < 0:
             raise ArgumentError("LIMIT can't be negative")
-        return cast(int, self._run(CountingSets(self._space, names, limit or INT64_MAX)))
+        return cast(
+            int, self._run_on(names, CountingSets(self._space, names, limit or INT64_MAX))
+        )
 
     @command(
         "SUNIONSTORE destination:ow-update key [key ...]",
@@ -128,4 +130,4 @@ class SetAlgebra(Edge):
         names = keys_of(keys)
         if not names:
             raise ArityError(name)
-        return cast(int, self._run(StoringSets(self._space, names, how, destination)))
+        return cast(int, self._run_on(names, StoringSets(self._space, names, how, destination)))
