@@ -33,6 +33,7 @@ CASES = (
     "due",
     "threads",
     "memory",
+    "tiers",
     "hit_ratio",
     "eviction_cost",
     "wire",

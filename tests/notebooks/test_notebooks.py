@@ -17,7 +17,7 @@ FOLDER = Path(__file__).resolve().parents[2] / "notebooks"
 FOUND = sorted(FOLDER.glob("*.ipynb"))
 NOTEBOOKS = pytest.mark.parametrize("path", FOUND, ids=lambda path: path.name)
 # how many each of them draws, at least
-PLOTS = {"django_page.ipynb": 3, "eviction.ipynb": 4, "quickstart.ipynb": 0}
+PLOTS = {"django_page.ipynb": 3, "eviction.ipynb": 4, "quickstart.ipynb": 0, "tiers.ipynb": 3}
 LONGEST_CELL_S = 240
 
 
