@@ -147,6 +147,8 @@ def replicaof(session: Session, host: str, port: str) -> None:
     complexity="O(1)",
     reply="ok",
     flags="admin noscript stale no_async_loading",
+    deprecated="5.0.0",
+    instead="`REPLICAOF`",
     summary="As REPLICAOF.",
 )
 def slaveof(session: Session, host: str, port: str) -> None:
