@@ -109,7 +109,8 @@ class ClusterDialect(Dialect):
             steps, read = self.steps(step)
             return read((yield steps[0]))
         slots = [_slots(words) for words in step.commands]
-        if step.atomic and len(set().union(*slots)) == 1 and all(slots):
+        is_one = len(set().union(*slots)) == 1 and all(slots)
+        if is_one and (step.atomic or (step.removes and self.has_script)):
             steps, read = self.steps(step)
             yield from steps[:-1]
             return read((yield steps[-1]))
