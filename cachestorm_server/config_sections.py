@@ -23,7 +23,9 @@ from cachestorm.eviction.sampled import SAMPLE_SIZE
 from cachestorm_server.acl.logins import MOST_FAILURES
 from cachestorm_server.config_spec import Spec
 from cachestorm_server.config_tiers import TiersConfig
+from cachestorm_server.replication.limits import BACKLOG_BYTES, BACKLOG_TTL_S, TIMEOUT_S
 from cachestorm_server.setting_kinds import (
+    ADDRESS,
     ADDRESSES,
     COUNT,
     DURATION_MS,
@@ -255,6 +257,28 @@ class PersistenceConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class ReplicationConfig:
+    """A server that follows another one: see [replication](replication.md)."""
+
+    replica_of: Annotated[
+        str, Spec(ADDRESS, "the primary, as `host:port`; empty: this server is one itself")
+    ] = ""
+    primary_user: Annotated[str, _live(TEXT, "who we are at the primary; empty: default")] = ""
+    primary_password: Annotated[
+        str, _live(SECRET, "the password there; empty: none is asked for")
+    ] = field(default="", repr=False)
+    backlog_size: Annotated[
+        int, _live(SIZE, "what is kept for a replica that was away for a moment")
+    ] = BACKLOG_BYTES
+    backlog_ttl: Annotated[
+        int, _live(DURATION_S, "for how long, once no replica is there; 0: for ever")
+    ] = BACKLOG_TTL_S
+    timeout: Annotated[
+        int, _live(DURATION_S, "after that long a silent replica or primary is given up")
+    ] = TIMEOUT_S
+
+
+@dataclass(frozen=True, slots=True)
 class StatsConfig:
     """The counters and times of commands."""
 
@@ -393,6 +417,7 @@ class Config:
     http: HttpConfig = field(default_factory=HttpConfig)
     cluster: ClusterConfig = field(default_factory=ClusterConfig)
     persistence: PersistenceConfig = field(default_factory=PersistenceConfig)
+    replication: ReplicationConfig = field(default_factory=ReplicationConfig)
     tiers: TiersConfig = field(default_factory=TiersConfig)
     plugins: PluginsConfig = field(default_factory=PluginsConfig)
     logging: LoggingConfig = field(default_factory=LoggingConfig)

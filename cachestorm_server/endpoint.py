@@ -37,6 +37,7 @@ from cachestorm_server.tracking import Tracking
 if TYPE_CHECKING:
     from cachestorm.durability.directory import DataDirectory
     from cachestorm_server.plugin_calls import CommandHooks
+    from cachestorm_server.replication.replication import Replication
     from cachestorm_server.session import Session
     from cachestorm_server.speaker import Speaker
 
@@ -122,6 +123,7 @@ class Endpoint:
         reaped_for_s: how long it took to free what had expired, between writes.
         settling: the carriers whose replies wait for the disk.
         is_reaping: what has expired is freed between writes, too.
+        replication: whom it follows, and who follows it; None where a program owns the cache.
         hooks: of plugins, around commands; None if there are none.
         plugin_hooks: these and those of the store.
     """
@@ -192,6 +194,7 @@ class Endpoint:
         self.meanwhile: Callable[[bool], object] | None = None
         self.is_reaping: bool = True
         self.reaped_for_s: float = 0.0
+        self.replication: Replication | None = None
         self.hooks: CommandHooks | None = None
         self.plugin_hooks: list[Hook] = []
         self.settling: Final = Settling(self._write_all)
