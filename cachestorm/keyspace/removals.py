@@ -37,6 +37,7 @@ from cachestorm.events import (
 from cachestorm.keyspace.expiry import ExpiryIndex
 from cachestorm.keyspace.holdings import ENTRY_BYTES, KEY_DEADLINE_BYTES, Holdings, size_of
 from cachestorm.keyspace.shared_state import LOOK
+from cachestorm.keyspace.slot_index import SlotIndex
 from cachestorm.keyspace.tag_index import TagIndex
 from cachestorm.keyspace.tag_nodes import Doomed, Invalidation, TagMark
 from cachestorm.values.container import Container
@@ -114,6 +115,8 @@ class Removals(Holdings):
             self.policy.removed(entry, cause is _EVICTED)
         del self.entries[key]
         entry.index = -1
+        if self.slots is not None:
+            self.slots.remove(key)
         # a shell may stay in the lists of its tags for a while: the key need not
         entry.key = ""
         if cause is not _RENAMED:
@@ -194,6 +197,9 @@ class Removals(Holdings):
             self._touch_watched(self.watches)
         self._count_doomed()
         parts: list[object] = [self.entries, self.dense, self.values, self.tags, self.expiry]
+        if self.slots is not None:
+            parts.append(self.slots)
+            self.slots = SlotIndex()
         shared.lazy_free.add(parts, self.used_bytes)
         self.entries = {}
         self.dense = []
