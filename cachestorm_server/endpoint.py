@@ -33,6 +33,7 @@ from cachestorm_server.tracking import Tracking
 
 if TYPE_CHECKING:
     from cachestorm.durability.directory import DataDirectory
+    from cachestorm_server.cluster.gate import Gate
     from cachestorm_server.plugin_calls import CommandHooks
     from cachestorm_server.session import Session
     from cachestorm_server.speaker import Speaker
@@ -114,6 +115,7 @@ class Endpoint:
         is_reaping: what has expired is freed between writes, too.
         hooks: of plugins, around commands; None if there are none.
         plugin_hooks: these and those of the store.
+        cluster: knows what other nodes answer; None without a cluster.
     """
 
     def __init__(
@@ -177,6 +179,7 @@ class Endpoint:
         self.reaped_for_s: float = 0.0
         self.hooks: CommandHooks | None = None
         self.plugin_hooks: list[Hook] = []
+        self.cluster: Gate | None = None
         self._posts: Final[deque[tuple[int, object]]] = deque()
         self._is_awake: bool = False
 

@@ -61,13 +61,16 @@ def _call_of(session: Session, plan: Plan, args: list[object]) -> Call:
 
 
 def admit(session: Session, plan: Plan, args: list[object]) -> None:
-    """Refuses what the user may not do, or a plugin refuses.
+    """Refuses what the user may not do, another node is to answer, or a plugin refuses.
 
     Raises:
         CacheStormError: what it is refused with.
     """
     if session.limits is not None:
         check(session, plan, args)
+    cluster = session.endpoint.cluster
+    if cluster is not None:
+        cluster.check(session, plan, args)
     hooks = session.endpoint.hooks
     if hooks is not None:
         call = _call_of(session, plan, args)

@@ -25,6 +25,7 @@ from dataclasses import astuple, dataclass, replace
 from random import Random
 from typing import Final
 
+from cachestorm.keyspace.slot_index import SLOTS
 from cachestorm_server.cluster.authority import Authority, Static
 from cachestorm_server.cluster.messages import (
     MEET,
@@ -90,6 +91,7 @@ class Node:
         heard_ms: when each of the others was heard of last, by itself.
         asked_ms: when each was asked last and has not answered since; 0: never.
         is_dirty: something has changed that is to be on disk.
+        touched: slots of which something has changed that the driver has not seen yet.
         lost: slots that were this node's, and are another's now: their keys are to go.
         refused: of which clusters messages came.
         is_double: another process has the same id, and is to go on alone.
@@ -119,6 +121,7 @@ class Node:
         self.forgotten: Final[dict[str, int]] = {}
         self.meetings: Final[dict[Address, Meeting]] = {}
         self.is_dirty = True
+        self.touched: Final[set[int]] = set(range(SLOTS))
         self.lost: Final[set[int]] = set()
         self.refused: Final[set[str]] = set()
         self.is_double = False
@@ -253,6 +256,7 @@ class Node:
         """Sees to what depends on the owner of a slot."""
         owner = self.slots.owners[slot]
         self.is_dirty = True
+        self.touched.add(slot)
         me = self.me.id
         if former == me != owner:
             self.lost.add(slot)
@@ -262,6 +266,24 @@ class Node:
             # what was on its way has arrived, or somebody else has decided
             self.migrating.pop(slot, None)
             self.importing.pop(slot, None)
+
+    def migrate(self, slot: int, to: str) -> None:
+        """Answers ASK for the keys of a slot that are not here any more."""
+        self.migrating[slot] = to
+        self.touched.add(slot)
+        self.is_dirty = True
+
+    def import_from(self, slot: int, source: str) -> None:
+        """Answers clients that say ASKING for a slot that is on its way here."""
+        self.importing[slot] = source
+        self.is_dirty = True
+
+    def stabilize(self, slot: int) -> None:
+        """Ends what `migrate` and `import_from` began."""
+        self.migrating.pop(slot, None)
+        self.importing.pop(slot, None)
+        self.touched.add(slot)
+        self.is_dirty = True
 
     def change_me(self, **changes: object) -> None:
         """Changes what others know of this node."""
@@ -285,6 +307,7 @@ class Node:
         for node_id in list(self.members):
             self._drop(node_id)
         self.lost.update(self.slots.slots_of(self.me.id))
+        self.touched.update(range(SLOTS))
         self.slots = SlotMap()
         self.migrating.clear()
         self.importing.clear()

@@ -167,12 +167,16 @@ class Simulation:
             self.settle(host, node.take_outbox(), fails=random.randrange(5) == 0)
 
     def heal(self) -> None:
-        """Nothing goes wrong any more, and everything is up."""
+        """Nothing goes wrong any more, everything is up, and asks the first host as a seed.
+
+        Without a seed two who have both moved could never find each other.
+        """
         self.islands.clear()
         self.loss = 0
         for host in self.hosts:
             if host.node is None:
                 self.start(host)
+        self.meet_all()
 
     # -- what must hold
 
