@@ -31,7 +31,9 @@ WEIGHTED = ("zunion", "zunionstore", "zinter", "zinterstore")
 MEANT = {
     "set": ({"tags"}, {"comparison-value"}),  # TAGS is ours; IFEQ is newer than 7.2
     "copy": ({"database"}, {"destination-db"}),  # redis-py's name of the parameter
-    "restore": ({"idletime"}, {"seconds"}),
+    **{name: ({"idletime"}, {"seconds"}) for name in ("restore", "restore-asking")},
+    # a port is a number; the empty key and the group of AUTH2 are written as they are used
+    "migrate": ({"key", "password", "port"}, None),
     "lcs": ({"minmatchlen"}, {"min-match-len"}),
     "debug": ({"subcommand", "argument"}, set()),  # there it is said to have none
     "incrby": ({"amount"}, {"increment"}),
@@ -70,6 +72,8 @@ FLAGS = {"write", "readonly", "denyoom", "fast", "movablekeys", "blocking"}
 NASTY_FLAGS_MEANT = {"object|help", "ping", "eval"}
 # Flags and categories that differ on purpose: (only ours, only theirs).
 FACTS_MEANT = {
+    # it waits for another server, and a script waits for nobody
+    "migrate": ({"no_multi", "noscript"}, set()),
     "sort_ro": (set(), {"movablekeys"}),  # the server counts patterns as keys
     # newer than 7.2, which refuses them with texts of their own
     **{name: (set(), {"no_multi"}) for name in ("multi", "watch")},
@@ -78,9 +82,9 @@ FACTS_MEANT = {
     **{name: ({"@read"}, set()) for name in ("eval_ro", "evalsha_ro", "fcall_ro")},
     "exec": ({"skip_slowlog"}, {"skip_commandlog"}),  # Valkey's name of the log
 }
-# LCS' two keys are one spec there; SORT's patterns are specs that say nothing; those of
-# GEORADIUS say where STORE may stand at the earliest.
-SPECS_MEANT = {"lcs", "sort", "sort_ro", "georadius", "georadiusbymember"}
+# LCS' two keys are one spec there; KEYS of MIGRATE is looked for from the end; SORT's patterns
+# are specs that say nothing; those of GEORADIUS say where STORE may stand at the earliest.
+SPECS_MEANT = {"lcs", "migrate", "sort", "sort_ro", "georadius", "georadiusbymember"}
 
 
 def connected(server: RealServer) -> Iterator[object]:
