@@ -247,6 +247,12 @@ class ClusterConfig:
     advertise_addr: Annotated[str, Spec(TEXT, "what others are told, if not `bind_addr`")] = ""
     advertise_port: Annotated[int, Spec(PORT, "likewise, if not `bind_port`; 0: the same")] = 0
     seeds: Annotated[tuple[str, ...], Spec(WORDS, "nodes that are asked first")] = ()
+    secret: Annotated[str, Spec(SECRET, "what all nodes know, and nobody else")] = field(
+        default="", repr=False
+    )
+    authority: Annotated[
+        str, Spec(one_of(("static",)), "who decides which node has a slot")
+    ] = "static"
     replicas: Annotated[int, Spec(LIMIT, "copies of each key besides the first")] = 1
     replication_backlog: Annotated[int, Spec(LIMIT, "writes kept for a late replica")] = 10_000
     migration_batch_size: Annotated[int, Spec(COUNT, "keys moved at a time")] = 100

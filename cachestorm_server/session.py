@@ -374,8 +374,13 @@ class Session(LongRunner):
         """
         hooks = self.endpoint.hooks
         if hooks is not None:
-            return answer_told(hooks, self, plan, args)
-        return self.answer_counted(plan, args)
+            reply = answer_told(hooks, self, plan, args)
+        else:
+            reply = self.answer_counted(plan, args)
+        cluster = self.endpoint.cluster
+        if cluster is not None:
+            cluster.router.tell_within(self, plan, args)
+        return reply
 
     def answer_counted(self, plan: Plan, args: list[object]) -> object:
         """As `answer_within`, without the hooks of plugins."""

@@ -28,6 +28,16 @@ class Router:
             CacheStormError: with Redis' text.
         """
 
+    def tell_within(self, session: Session, plan: Plan, args: list[object]) -> None:
+        """Has other nodes do what a transaction or a script has just done here."""
+
+    def seen(self) -> str:
+        """Which invalidations have been done here, for `catch_escaped` of another node."""
+        return ""
+
+    def catch_escaped(self, session: Session, key: str, seen: str) -> None:
+        """Removes a key that has just arrived if it was invalidated while it was on its way."""
+
     def check_scripted(self, session: Session, plan: Plan, args: list[object]) -> None:
         """Refuses what a script asks of keys that are not here.
 

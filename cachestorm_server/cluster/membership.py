@@ -12,20 +12,32 @@ the store, whose keys it counts, lists and drops.
 
 from __future__ import annotations
 
+import json
 import logging
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
-from cachestorm.codec import text_of
+from cachestorm.codec import bytes_of, text_of
 from cachestorm.declare.kinds import CHANNEL, KEY, Key
 from cachestorm.declare.plan import Plan
 from cachestorm.errors import CacheStormError
 from cachestorm.keyspace.slot_index import SLOTS, slot_of
 from cachestorm.keyspace.slot_keys import empty, keep_slots
+from cachestorm.operations.long_command import Unfinished, finish
 from cachestorm_server.admission import has_flag
 from cachestorm_server.cluster import commands
+from cachestorm_server.cluster.fan_out import (
+    OPERATIONS,
+    PATIENCE_MS,
+    QUERIES,
+    FanOut,
+    is_query,
+    words_of,
+)
 from cachestorm_server.cluster.gate import Gate, Router
+from cachestorm_server.cluster.messages import Result, operation_key
 from cachestorm_server.cluster.node import Node, Outgoing
 from cachestorm_server.cluster.redirect import CrossSlotError, refusal
 from cachestorm_server.cluster.reports import info_text
@@ -75,6 +87,8 @@ class Membership(Router):
         self._file: Final = file
         self._gate: Final = Gate(self)
         self._was_serving = False
+        # by key, who waits for results of other nodes
+        self._waiting: Final[dict[str, FanOut]] = {}
         self.store.enter()
         try:
             keep_slots(self.store)
@@ -106,9 +120,17 @@ class Membership(Router):
             ClusterStateError: if it cannot be saved. Nothing was sent.
         """
         node = self.node
+        if node.due or node.queries:
+            self._do_due()
+            outgoing = [*outgoing, *node.take_outbox()]
+        for result, member in node.results:
+            waiting = self._waiting.get(result.key)
+            if waiting is not None:
+                waiting.hear(member, result.value)
+        node.results.clear()
         if node.is_dirty:
             self._save()
-        if node.touched or self._is_serving() != self._was_serving:
+        if node.touched or node.may_serve(self.clock()) != self._was_serving:
             self._open_all()
         if node.lost:
             self._drop_lost()
@@ -116,17 +138,49 @@ class Membership(Router):
             for each in outgoing:
                 self.send(each)
 
+    def _do_due(self) -> None:
+        """Does what others have told of, and answers what they ask."""
+        node = self.node
+        for operation, member in node.due:
+            value = self._do(operation.namespace, operation.words)
+            if member.instance == operation.origin:
+                node.answer(member, Result(operation_key(operation), value))
+        node.due.clear()
+        for query, member in node.queries:
+            node.answer(member, Result(query.key, self._do(query.namespace, query.words)))
+        node.queries.clear()
+
+    def _do(self, namespace: str, words: tuple[str, ...]) -> int | tuple[str, ...]:
+        """What a command of another node has come to here; 0 for one that is refused."""
+        argv: list[object] = [bytes_of(word) for word in words]
+        plan = self.endpoint.registry.plan(words[0].upper()) if words else None
+        if plan is None or plan.name not in OPERATIONS | QUERIES:
+            _log.warning("another node asks for %r, which is not for nodes to ask", words[:1])
+            return 0
+        try:
+            value = self._call(plan, namespace, argv)
+        except CacheStormError as error:
+            _log.warning("%s of another node is refused: %s", plan.name, error)
+            return 0
+        if isinstance(value, list):
+            return tuple(str(each) for each in value)
+        return value if isinstance(value, int) else 0
+
+    def _call(self, plan: Plan, namespace: str, argv: list[object]) -> object:
+        """The value of a command on tags, of the keys that are here."""
+        try:
+            return plan.call(self.endpoint.cache.namespace(namespace), argv)
+        except Unfinished as unfinished:
+            return finish(unfinished.long_command)
+
     def _save(self) -> None:
         self._file.save(self.node.persisted())
         self.node.is_dirty = False
 
-    def _is_serving(self) -> bool:
-        return not self.node.is_double and self.node.authority.may_serve(self.clock())
-
     def _open_all(self) -> None:
         """Tells the gate which slots are answered for here, whatever the key."""
         node, served = self.node, self._gate.served
-        is_serving = self._is_serving()
+        is_serving = node.may_serve(self.clock())
         slots = range(SLOTS) if is_serving != self._was_serving else node.touched
         for slot in slots:
             is_mine = node.slots.owners[slot] == node.me.id
@@ -167,6 +221,8 @@ class Membership(Router):
         keys = self._keys_of(session, plan, args)
         session.slot_within = -1
         if not keys:
+            if plan.name in OPERATIONS or plan.name in QUERIES:
+                self._fan_out(session, plan, args)
             return
         slots = {slot_of(key) for key in keys}
         if len(slots) > 1:
@@ -180,6 +236,74 @@ class Membership(Router):
         refused = self._refusal(slot, keys, asking)
         if refused is not None:
             raise refused
+
+    def _fan_out(self, session: Session, plan: Plan, args: list[object]) -> None:
+        """Has all nodes do what this one is asked to, and waits for what they say.
+
+        Raises:
+            Unfinished: with what waits; nobody else is to answer the request.
+            CacheStormError: what it is refused with here. Nobody else has heard of it.
+        """
+        node = self.node
+        if node.is_alone or session.transaction is not None:
+            return
+        space, words = session.cache._space, words_of(args)
+        value = self._call(plan, space.name, args)
+        now_ms = self.clock()
+        reads = is_query(plan, words)
+        operation = None if reads else node.publish(space.name, words, now_ms)
+        key = node.ask_all(space.name, words) if operation is None else operation_key(operation)
+
+        def keep() -> None:
+            if operation is not None:
+                node.is_dirty = True
+                self.settle([])
+
+        fan_out = FanOut(
+            space,
+            value,
+            node.members,
+            [each for each in node.members if node.is_suspected(each, now_ms)],
+            time.monotonic() + min(PATIENCE_MS, node.timeout_ms) / 1000,
+            keep,
+            partial(self._waiting.pop, key, None),
+        )
+        self._waiting[key] = fan_out
+        self.settle(node.take_outbox())
+        raise Unfinished(fan_out)
+
+    def tell_within(self, session: Session, plan: Plan, args: list[object]) -> None:
+        if plan.name not in OPERATIONS or self.node.is_alone:
+            return
+        words = words_of(args)
+        if not is_query(plan, words):
+            # in the midst of a transaction nobody is waited for: it is on disk instead
+            self.node.publish(session.cache.name, words, self.clock())
+            self.node.is_dirty = True
+            self.settle(self.node.take_outbox())
+
+    def seen(self) -> str:
+        return json.dumps(self.node.log.done, separators=(",", ":"))
+
+    def catch_escaped(self, session: Session, key: str, seen: str) -> None:
+        try:
+            said = json.loads(seen)
+        except ValueError:
+            said = None
+        done: dict[str, int] = {}
+        if isinstance(said, dict):
+            done = {origin: each for origin, each in said.items() if type(each) is int}
+        cache = session.cache
+        tags = set(cache.tags(key))
+        hierarchy = cache._space.tags.hierarchy
+        for operation in self.node.log.unseen_by(done):
+            name, tag, *options = operation.words
+            if name.upper() != "INVALIDATE" or operation.namespace != cache.name:
+                continue
+            cascades = "CASCADE" in map(str.upper, options)
+            if not tags.isdisjoint(hierarchy.descent([tag]) if cascades else (tag,)):
+                cache.delete(key)
+                return
 
     def check_scripted(self, session: Session, plan: Plan, args: list[object]) -> None:
         keys = _keys_of(plan, args)
@@ -250,5 +374,9 @@ def _keys_of(plan: Plan, args: list[object]) -> list[bytes]:
     return [
         bytes(raw)
         for raw, kind in named
-        if isinstance(raw, bytes) and isinstance(kind, Key) and kind.names in (KEY, CHANNEL)
+        if isinstance(raw, bytes)
+        and isinstance(kind, Key)
+        and kind.names in (KEY, CHANNEL)
+        # the key of MIGRATE is empty if others are named behind KEYS
+        and (raw or plan.name != "MIGRATE")
     ]

@@ -9,10 +9,11 @@ everything: what differs is whether an answer is wanted, and what it is an answe
 
 from __future__ import annotations
 
-from dataclasses import astuple, dataclass, field
-from typing import Final, cast
+from dataclasses import astuple, dataclass
+from typing import Final, NamedTuple, cast
 
 from cachestorm.keyspace.slot_index import SLOTS
+from cachestorm_server.cluster.op_log import Operation, Share
 from cachestorm_server.cluster.slot_map import Run
 
 # a node wants to join those of another; asks whether the other is there; answers
@@ -59,6 +60,39 @@ class Member:
         return self.host, self.bus_port
 
 
+class Query(NamedTuple):
+    """A command that reads, for another node to answer of its own keys.
+
+    Attributes:
+        key: what its result is known by.
+    """
+
+    key: str
+    namespace: str
+    words: tuple[str, ...]
+
+
+class Result(NamedTuple):
+    """What an operation or a query has come to on one node.
+
+    Attributes:
+        key: of the query, or `operation_key` of the operation.
+    """
+
+    key: str
+    value: int | tuple[str, ...]
+
+
+def operation_key(operation: Operation) -> str:
+    """What the results of an operation are known by."""
+    return f"{operation.origin}#{operation.number}"
+
+
+def operation_plain(operation: Operation) -> list[object]:
+    """Lists, texts and numbers."""
+    return [operation.origin, operation.number, operation.namespace, list(operation.words)]
+
+
 @dataclass(frozen=True, slots=True)
 class Message:
     """What one node tells another.
@@ -73,6 +107,10 @@ class Message:
         members: some that it knows.
         suspects: ids of those from which it has heard nothing for too long.
         runs: of its slot map: all, what has just changed, or nothing.
+        done: by origin, which operations it has done.
+        shares: operations that it believes the receiver has not done.
+        queries: what it wants to know of the receiver's keys.
+        results: of operations and queries of the receiver.
     """
 
     kind: str
@@ -83,7 +121,11 @@ class Message:
     digest: int
     members: tuple[Member, ...] = ()
     suspects: tuple[str, ...] = ()
-    runs: tuple[Run, ...] = field(default=())
+    runs: tuple[Run, ...] = ()
+    done: tuple[tuple[str, int], ...] = ()
+    shares: tuple[Share, ...] = ()
+    queries: tuple[Query, ...] = ()
+    results: tuple[Result, ...] = ()
 
     def to_plain(self) -> list[object]:
         """Lists, texts and numbers."""
@@ -97,6 +139,20 @@ class Message:
             [list(astuple(member)) for member in self.members],
             list(self.suspects),
             [list(run) for run in self.runs],
+            [list(each) for each in self.done],
+            [
+                [
+                    share.origin,
+                    share.floor,
+                    [operation_plain(each) for each in share.operations],
+                ]
+                for share in self.shares
+            ],
+            [[each.key, each.namespace, list(each.words)] for each in self.queries],
+            [
+                [each.key, list(each.value) if isinstance(each.value, tuple) else each.value]
+                for each in self.results
+            ],
         ]
 
 
@@ -106,7 +162,7 @@ def from_plain(plain: object) -> Message:
     Raises:
         MessageError: if they stand for none.
     """
-    parts = _list(plain, 9)
+    parts = _list(plain, 13)
     kind = _text(parts[0])
     if kind not in KINDS:
         raise MessageError(f"no kind of message: {kind!r}")
@@ -120,7 +176,52 @@ def from_plain(plain: object) -> Message:
         tuple(_member(each) for each in _list(parts[6])),
         tuple(_id(each) for each in _list(parts[7])),
         tuple(_run(each) for each in _list(parts[8])),
+        tuple(_done(each) for each in _list(parts[9])),
+        tuple(_share(each) for each in _list(parts[10])),
+        tuple(_query(each) for each in _list(parts[11])),
+        tuple(_result(each) for each in _list(parts[12])),
     )
+
+
+def _done(value: object) -> tuple[str, int]:
+    origin, number = _list(value, 2)
+    return _text(origin), _number(number)
+
+
+def operation_of(value: object) -> Operation:
+    """The operation that lists, texts and numbers stand for.
+
+    Raises:
+        MessageError: if they stand for none.
+    """
+    origin, number, namespace, words = _list(value, 4)
+    return Operation(_text(origin), _number(number), _text(namespace), _words(words))
+
+
+def _share(value: object) -> Share:
+    origin, floor, operations = _list(value, 3)
+    kept = tuple(operation_of(each) for each in _list(operations))
+    if any(each.origin != origin for each in kept):
+        raise MessageError("operations of two origins")
+    return Share(_text(origin), _number(floor), kept)
+
+
+def _query(value: object) -> Query:
+    key, namespace, words = _list(value, 3)
+    return Query(_text(key), _text(namespace), _words(words))
+
+
+def _result(value: object) -> Result:
+    key, result = _list(value, 2)
+    if isinstance(result, list):
+        return Result(_text(key), _words(result))
+    return Result(_text(key), _number(result))
+
+
+def _words(value: object) -> tuple[str, ...]:
+    if not isinstance(value, list) or not all(isinstance(word, str) for word in value):
+        raise MessageError("no words")
+    return tuple(value)
 
 
 def _list(value: object, size: int = -1) -> list[object]:

@@ -6,7 +6,9 @@ Declared like all commands, with a session in the place of the cache. Called by 
    that is written to meanwhile is sent again. So no write that was answered is lost, and at
    every moment one of the two answers for the key.
 2. In a cluster a name moves in all namespaces that have it, and leaves here in one step.
-3. Other clients are served while the keys are on their way.
+3. An invalidation that the other node has done and this one has not yet would miss a key that
+   is on its way: the other one takes it away as it arrives, by what this one says it has done.
+4. Other clients are served while the keys are on their way.
 
 Source: https://redis.io/docs/latest/commands/migrate/, and `migrateCommand` in `cluster.c` of
 Redis 7.2, whose texts these are.
@@ -15,7 +17,7 @@ Redis 7.2, whose texts these are.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from typing import Final
@@ -85,6 +87,7 @@ class Migration(LongCommand):
         restores_by: bytes,
         copies: bool,
         replaces: bool,
+        seen: Callable[[], str],
     ) -> None:
         super().__init__(space)
         self._spaces: Final = spaces
@@ -93,6 +96,7 @@ class Migration(LongCommand):
         self._restores_by: Final = restores_by
         self._copies: Final = copies
         self._replaces: Final = replaces
+        self._seen: Final = seen
         self._task: asyncio.Task[None] | None = None
         self._replies: list[bytes] = []
         self._failure: CacheStormError | None = None
@@ -155,6 +159,7 @@ class Migration(LongCommand):
         if target.database:
             add("", b"SELECT", b"%d" % target.database)
         current = DEFAULT
+        seen = self._seen()
         for name, of_name in copies.items():
             if not of_name:
                 # it was deleted while it was on its way
@@ -170,7 +175,11 @@ class Migration(LongCommand):
                     add("", b"NAMESPACE", bytes_of(copy.space.name))
                     current = copy.space.name
                 words = [bytes_of(name), b"%d" % copy.ttl_ms, dumped(copy.snapshot)]
-                add(name, self._restores_by, *words, *([b"REPLACE"] if replaces else []))
+                if replaces:
+                    words.append(b"REPLACE")
+                if seen:
+                    words += [b"SEEN", bytes_of(seen)]
+                add(name, self._restores_by, *words)
         return requests, about
 
     def _begin_sending(self, requests: list[list[bytes]]) -> None:
@@ -293,7 +302,8 @@ def migrate(
         raise ArgumentError(
             "When using MIGRATE KEYS option, the key argument must be set to the empty string"
         )
-    is_node = session.endpoint.cluster is not None
+    gate = session.endpoint.cluster
+    is_node = gate is not None
     if is_node and destination_db != 0:
         raise ArgumentError("Target DB is not 0 in cluster mode")
     if not port.isdecimal() or not 0 < int(port) < 65536:
@@ -310,6 +320,7 @@ def migrate(
         b"RESTORE-ASKING" if is_node else b"RESTORE",
         copy,
         replace,
+        gate.router.seen if gate is not None else str,
     )
     if migration.step():
         return migration.result()
@@ -318,7 +329,7 @@ def migrate(
 
 @command(
     "RESTORE-ASKING key:ow-update ttl:integer serialized-value:blob [REPLACE] [ABSTTL] "
-    "[IDLETIME idletime:idle-time] [FREQ frequency:hit-frequency]",
+    "[IDLETIME idletime:idle-time] [FREQ frequency:hit-frequency] [SEEN seen:string]",
     complexity="O(N) in the size of the value",
     group="server",
     grows=True,
@@ -336,8 +347,14 @@ def restore_asking(
     absttl: bool = False,
     idletime: int | None = None,
     frequency: int | None = None,
+    seen: str = "",
 ) -> None:
-    """Does what RESTORE does, as if the client had said ASKING before."""
+    """Does what RESTORE does, as if the client had said ASKING before.
+
+    Args:
+        seen: which invalidations the other node had done when it copied the key; those that
+            this one has done beyond them take the key away at once.
+    """
     session.cache.restore(
         key,
         ttl,
@@ -347,3 +364,6 @@ def restore_asking(
         idletime=idletime,
         frequency=frequency,
     )
+    gate = session.endpoint.cluster
+    if gate is not None and seen:
+        gate.router.catch_escaped(session, key, seen)

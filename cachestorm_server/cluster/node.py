@@ -35,8 +35,13 @@ from cachestorm_server.cluster.messages import (
     Member,
     Message,
     MessageError,
+    Query,
+    Result,
     from_plain,
+    operation_of,
+    operation_plain,
 )
+from cachestorm_server.cluster.op_log import Operation, OpLog
 from cachestorm_server.cluster.slot_map import NOBODY, Run, SlotMap
 
 # for how long gossip brings nobody back who was forgotten
@@ -94,6 +99,9 @@ class Node:
         touched: slots of which something has changed that the driver has not seen yet.
         lost: slots that were this node's, and are another's now: their keys are to go.
         refused: of which clusters messages came.
+        log: the operations that all nodes are to do.
+        due: operations that the driver is to do now, each with who has told of it; queries
+            that it is to answer, likewise; results of its own, each with whose they are.
         is_double: another process has the same id, and is to go on alone.
     """
 
@@ -124,6 +132,12 @@ class Node:
         self.touched: Final[set[int]] = set(range(SLOTS))
         self.lost: Final[set[int]] = set()
         self.refused: Final[set[str]] = set()
+        self.log: Final = OpLog(self.me.instance)
+        self.due: Final[list[tuple[Operation, Member]]] = []
+        self.queries: Final[list[tuple[Query, Member]]] = []
+        self.results: Final[list[tuple[Result, str]]] = []
+        self._caught_up: Final[set[str]] = set()
+        self._caught_up_by_ms = 0
         self.is_double = False
         # of other instances with this id, the version that their record was outbid with
         self._rivals: Final[dict[str, int]] = {}
@@ -144,6 +158,7 @@ class Node:
             "slots": [list(run) for run in self.slots.runs()],
             "migrating": sorted(self.migrating.items()),
             "importing": sorted(self.importing.items()),
+            "pending": [operation_plain(each) for each in self.log.pending(self.members)],
         }
 
     @classmethod
@@ -190,8 +205,12 @@ class Node:
                 kept.get("members"),
                 [],
                 kept.get("slots"),
+                *([], [], [], []),
             ]
         )
+        pending = kept.get("pending")
+        if not isinstance(pending, list):
+            raise MessageError("no operations that are pending")
         former = was.sender
         me = replace(me, id=former.id, version=former.version, config_epoch=former.config_epoch)
         node = cls(me, random, timeout_ms, was.clusters, authority)
@@ -200,6 +219,8 @@ class Node:
             node.members[member.id] = member
             node.heard_ms[member.id] = now_ms
         node.slots.merge(was.runs)
+        node.log.restore(map(operation_of, pending), now_ms)
+        node._caught_up_by_ms = now_ms + timeout_ms
         node.migrating.update(moves[0])
         node.importing.update(moves[1])
         return node
@@ -239,6 +260,48 @@ class Node:
         """Which other members suspect one, as they said not long ago."""
         reports = self.reports.get(node_id, {})
         return [by for by, at in reports.items() if now_ms - at <= 2 * self.timeout_ms]
+
+    def may_serve(self, now_ms: int) -> bool:
+        """Whether it may answer for its slots at all, at this moment."""
+        return (
+            not self.is_double
+            and self.authority.may_serve(now_ms)
+            and self.has_caught_up(now_ms)
+        )
+
+    def has_caught_up(self, now_ms: int) -> bool:
+        """Whether it has heard, in this life, what all were to do while it was away.
+
+        Of those that are silent it waits for nobody, for longer than it takes to suspect them.
+        """
+        if not self._caught_up_by_ms:
+            return True
+        if now_ms >= self._caught_up_by_ms or self.members.keys() <= self._caught_up:
+            self._caught_up_by_ms = 0
+            return True
+        return False
+
+    # -- what all are to do
+
+    def publish(self, namespace: str, words: tuple[str, ...], now_ms: int) -> Operation:
+        """Has all others do what the caller does at once."""
+        operation = self.log.append(namespace, words, now_ms)
+        for member in self.members.values():
+            self._send(member, self._message(PING, self._nonce()))
+        return operation
+
+    def ask_all(self, namespace: str, words: tuple[str, ...]) -> str:
+        """Has all others answer a command of their own keys. Returns the key of the results."""
+        query = Query(f"{self.me.instance}?{self._nonce()}", namespace, words)
+        for member in self.members.values():
+            message = self._message(PING, self._nonce())
+            self._send(member, replace(message, queries=(query,)))
+        return query.key
+
+    def answer(self, member: Member, result: Result) -> None:
+        """Tells another what its operation or query has come to here."""
+        message = self._message(PONG, self._nonce())
+        self._send(member, replace(message, results=(result,)))
 
     # -- what an operator, or an authority, decides
 
@@ -325,6 +388,7 @@ class Node:
         self.heard_ms.pop(node_id, None)
         self.asked_ms.pop(node_id, None)
         self.reports.pop(node_id, None)
+        self.log.forget(node_id)
         for reports in self.reports.values():
             reports.pop(node_id, None)
 
@@ -351,6 +415,7 @@ class Node:
         for node_id, until_ms in list(self.forgotten.items()):
             if now_ms > until_ms:
                 del self.forgotten[node_id]
+        self.log.prune(self.members, now_ms)
         suspects = tuple(id_ for id_ in self.members if self.is_suspected(id_, now_ms))
         asked = {
             node_id
@@ -405,9 +470,17 @@ class Node:
                 self._learn(member, now_ms)
         self._hear_of_suspects(message, now_ms)
         self._merge(message.runs)
+        if self.members[sender.id].version == sender.version:
+            # else it speaks of an earlier life
+            self.log.hear(sender.id, dict(message.done))
+        self.due.extend((each, sender) for each in self.log.take(message.shares, now_ms))
+        self.queries.extend((each, sender) for each in message.queries)
+        self.results.extend((each, sender.id) for each in message.results)
+        if message.kind == PONG:
+            self._caught_up.add(sender.id)
         if message.kind != PONG:
             self._send(sender, self._answer(message, now_ms))
-        elif message.digest != self.slots.digest and not message.runs:
+        elif (message.digest != self.slots.digest and not message.runs) or message.shares:
             self._send(sender, self._answer(message, now_ms, PING))
         return self.take_outbox()
 
@@ -508,6 +581,11 @@ class Node:
         )
 
     def _send(self, member: Member, message: Message) -> None:
+        message = replace(
+            message,
+            done=tuple(self.log.done.items()),
+            shares=self.log.shares_for(member.id) if member.id in self.members else (),
+        )
         self._outbox.append(Outgoing(member.address, member.id, message))
 
     def _ask_for(self, address: Address) -> None:

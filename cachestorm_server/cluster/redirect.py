@@ -79,7 +79,7 @@ def refusal(
     """
     owner = node.slots.owners[slot]
     member = node.known(owner)
-    if node.is_double or not node.authority.may_serve(now_ms):
+    if not node.may_serve(now_ms):
         return ClusterDownError("The cluster is down")
     if owner == node.me.id:
         target = node.known(node.migrating.get(slot, ""))

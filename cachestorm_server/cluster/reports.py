@@ -60,8 +60,7 @@ def _health(node: Node, node_id: str, now_ms: int) -> str:
 def is_ok(node: Node, now_ms: int) -> bool:
     """Whether every slot has an owner that answers for it, as far as this node knows."""
     return (
-        not node.is_double
-        and node.authority.may_serve(now_ms)
+        node.may_serve(now_ms)
         and sum(node.slots.counts.get(owner, 0) for owner in node.owners()) == SLOTS
         and not any(node.has_failed(owner, now_ms) for owner in node.owners())
     )
@@ -87,6 +86,7 @@ def info_text(node: Node, now_ms: int, traffic: dict[str, int]) -> str:
         "cluster_size": len(known),
         "cluster_current_epoch": node.epoch,
         "cluster_my_epoch": node.me.config_epoch,
+        "cluster_pending_operations": len(node.log.pending(node.members)),
         **traffic,
         "total_cluster_links_buffer_limit_exceeded": 0,
     }

@@ -12,12 +12,14 @@ from random import Random
 
 from cachestorm_server.cluster.messages import Address, Member, Message
 from cachestorm_server.cluster.node import Node, Outgoing, new_id
+from cachestorm_server.cluster.op_log import Operation
 from cachestorm_server.cluster.slot_map import SlotMap
 
 TIMEOUT_MS = 2_000
 TICK_MS = 500
 # slots that are moved around: a few, so that decisions meet
 FEW_SLOTS = 24
+DEEDS = ("crash", "start", "island", "join", "assign", "move", "loss", "publish")
 
 
 class Host:
@@ -31,6 +33,9 @@ class Host:
         self.disk: dict[str, object] | None = None
         self.skew_ms = random.randrange(-3_000, 3_000)
         self.lives = 0
+        # what this life has done of what all are to do
+        self.done: list[Operation] = []
+        self.ever_done: set[Operation] = set()
 
     def member(self) -> Member:
         instance = f"{self.lives:08}-{self.number}"
@@ -45,6 +50,7 @@ class Simulation:
         islands: hosts that reach only each other, by number of the island.
         sent, sent_bytes: totals.
         decided: all decisions on slots that have been on a disk.
+        published: what all are to do.
     """
 
     def __init__(self, seed: int, size: int) -> None:
@@ -56,6 +62,7 @@ class Simulation:
         self.islands: dict[int, int] = {}
         self.sent = 0
         self.decided = SlotMap()
+        self.published: list[Operation] = []
         self._order = count()
         self._events: list[tuple[int, int, Host, int, Message | None]] = []
         for host in self.hosts:
@@ -69,6 +76,7 @@ class Simulation:
     def start(self, host: Host) -> None:
         """Starts the process of a host, from its disk."""
         host.lives += 1
+        host.done = []
         if host.disk is None:
             host.node = Node(host.member(), self.random, TIMEOUT_MS)
         else:
@@ -88,6 +96,11 @@ class Simulation:
         if fails:
             self.crash(host)
             return
+        for operation, _ in node.due:
+            assert operation not in host.done, "it is done twice"
+            host.done.append(operation)
+            host.ever_done.add(operation)
+        node.due.clear()
         if node.is_dirty:
             host.disk = node.persisted()
             node.is_dirty = False
@@ -142,7 +155,7 @@ class Simulation:
         """One thing that goes wrong, or that an operator does."""
         random = self.random
         host = random.choice(self.hosts)
-        deed = random.choice(("crash", "start", "island", "join", "assign", "move", "loss"))
+        deed = random.choice(DEEDS)
         node = host.node
         if deed == "island":
             self.islands[host.number] = random.randrange(3)
@@ -160,6 +173,14 @@ class Simulation:
             self.crash(host)
             host.host = f"10.1.{host.number}.{host.lives}"
             self.start(host)
+        elif deed == "publish":
+            operation = node.publish("default", ("INVALIDATE", "t"), self.time_of(host))
+            host.done.append(operation)
+            host.ever_done.add(operation)
+            # a client is told that it will be done: it is on disk
+            node.is_dirty = True
+            self.settle(host, node.take_outbox())
+            self.published.append(operation)
         elif deed == "assign":
             slots = random.sample(range(FEW_SLOTS), random.randrange(1, 4))
             owner = random.choice([*(other.id for other in self.hosts), ""])
@@ -199,6 +220,10 @@ class Simulation:
                 for other in node.members
             )
             assert not node.is_double
+        for host in self.hosts:
+            assert host.node is not None
+            assert host.node.log.pending(host.node.members) == []
+            assert host.ever_done >= set(self.published), "an operation was lost"
 
 
 def joined(seed: int, size: int) -> Simulation:

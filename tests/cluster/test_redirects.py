@@ -110,8 +110,6 @@ def test_keys_of_several_slots_are_refused(scene: Scene, line: str) -> None:
 def test_what_names_no_key_is_answered_anywhere(scene: Scene) -> None:
     assert scene.ask("PING") == b"+PONG\r\n"
     assert scene.ask("DBSIZE") == b":0\r\n"
-    assert scene.ask("INVALIDATE foo") == b":0\r\n"
-    assert scene.ask("TAGCOUNT foo") == b":0\r\n"
     assert scene.ask("PUBLISH foo x") == b":0\r\n"
     assert scene.ask("SPUBLISH foo x") == MOVED
 

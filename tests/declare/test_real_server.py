@@ -31,7 +31,8 @@ WEIGHTED = ("zunion", "zunionstore", "zinter", "zinterstore")
 MEANT = {
     "set": ({"tags"}, {"comparison-value"}),  # TAGS is ours; IFEQ is newer than 7.2
     "copy": ({"database"}, {"destination-db"}),  # redis-py's name of the parameter
-    **{name: ({"idletime"}, {"seconds"}) for name in ("restore", "restore-asking")},
+    "restore": ({"idletime"}, {"seconds"}),
+    "restore-asking": ({"idletime", "seen"}, {"seconds"}),  # SEEN is ours
     # a port is a number; the empty key and the group of AUTH2 are written as they are used
     "migrate": ({"key", "password", "port"}, None),
     "lcs": ({"minmatchlen"}, {"min-match-len"}),
