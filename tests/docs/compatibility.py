@@ -13,7 +13,7 @@ from differences import DIFFERENCES
 
 from cachestorm.declare.registry import REGISTRY
 
-CLUSTER: Final = "there is no cluster: each subcommand of `CLUSTER` is told so, in Redis' words"
+CLUSTER: Final = "its subcommands are not listed one by one; there are no replicas"
 REPLICATION: Final = "there is no replication"
 STREAMS: Final = "there are no streams"
 MODULES: Final = "there are no modules"
