@@ -78,7 +78,9 @@ bench: $(COMPILED)/.built $(VENV)/.bench ## measure against the peers, write doc
 
 docs: $(VENV)/.dev $(VENV)/.docs ## write docs/commands and the settings, build the documentation in build/site
 	$(SOURCE_PATH):$(CURDIR)/tests/docs $(BIN)/python tests/docs/command_pages.py
+	$(SOURCE_PATH):$(CURDIR)/tests/docs $(BIN)/python tests/docs/cache_like.py
 	$(SOURCE_PATH):$(CURDIR)/tests/docs $(BIN)/python tests/docs/settings_reference.py
+	$(SOURCE_PATH) $(BIN)/python tests/docs/third_party.py
 	$(BIN)/python -m mkdocs build --strict --quiet --site-dir build/site
 	$(SOURCE_PATH) $(BIN)/python tests/docs/reference.py build/site
 	@echo "build/site/index.html"

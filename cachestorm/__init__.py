@@ -4,6 +4,7 @@ import logging
 from collections.abc import MutableMapping
 
 from cachestorm.cache import Cache
+from cachestorm.cache_like import AsyncCacheLike, CacheLike
 from cachestorm.clock import Clock, ManualClock
 from cachestorm.connecting import connect
 from cachestorm.errors import CacheStormError
@@ -16,6 +17,7 @@ logging.getLogger("cachestorm").addHandler(logging.NullHandler())
 
 # all of its methods are there; equality and hash are those of an object
 MutableMapping.register(Cache)
+CacheLike.register(Cache)
 
 __version__ = "0.1.0"
 
@@ -23,7 +25,9 @@ __all__ = [
     "COMPILED",
     "MISSING",
     "UNSET",
+    "AsyncCacheLike",
     "Cache",
+    "CacheLike",
     "CacheStormError",
     "Cause",
     "Clock",

@@ -62,6 +62,7 @@ from cachestorm.settings import (
     sample_size_of,
 )
 from cachestorm.sizes import human_bytes
+from cachestorm.tiered import Tiered
 from cachestorm.typevars import V
 from cachestorm.values.forms import forms_of
 
@@ -98,6 +99,7 @@ class Cache(
     Listeners,
     Settings,
     Persistence,
+    Tiered,
     Face[V],
     WholeMapping[V],
     Generic[V],
@@ -131,6 +133,10 @@ class Cache(
             returns, `"everysec"`, once a second, or `"no"`, when the system likes.
         aof: whether each change is written to a journal; without it the directory gets what
             `save` and `close` write.
+        warm: where values go that do not fit into `max_memory`, instead of being evicted: the
+            path of a directory on an SSD, or a dict of `path`, `max_size` (a size; None for
+            what the disk has) and `engine` (`"rocksdb"` or `"sqlite"`; None for the former
+            where it is installed). What is there ends with the cache.
         plugins: objects whose hooks `on_evict`, `on_expire` and `on_tag_invalidate` are called,
             in this order; see `cachestorm.plugins`.
 
@@ -171,6 +177,7 @@ class Cache(
         data_dir: str | PathLike[str] | None = None,
         aof_sync: str = EVERYSEC,
         aof: bool = True,
+        warm: str | PathLike[str] | Mapping[str, object] | None = None,
         plugins: Sequence[object] = (),
     ) -> None:
         forms = forms_of(codec, copy, decode, weigher, detect_mutation)
@@ -191,6 +198,10 @@ class Cache(
         default_ttl_ms = default_ttl_ms_of(default_ttl)
         self._store.max_reply_bytes = limit_bytes(max_reply)
         guard(self._store)
+        if warm is not None:
+            from cachestorm.tiers.settings import open_warm
+
+            self._store.tiering = open_warm(self._store, forms, warm)
         if data_dir is not None:
             # here, as few caches need any of it
             from cachestorm.durability.directory import DataDirectory

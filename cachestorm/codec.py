@@ -13,11 +13,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final, cast
 
+from mypy_extensions import i64
+
 from cachestorm.errors import CodecError, InvalidKeyError, NotAFloatError, NotAnIntegerError
 from cachestorm.markers import Missing, Unset
 
 INT64_MAX: Final = 9223372036854775807
 INT64_MIN: Final = -9223372036854775808
+# Compiled, numbers up to 2**62 are compared in a machine's word, and greater ones as objects.
+_SMALL: Final = 1 << 60
 # In bytes: of any string, as in Redis.
 # What a number in text has at most: 64 bits with a sign; what Redis gives to strtold.
 LONGEST_INTEGER: Final = 20
@@ -28,6 +32,11 @@ LONGEST_STRING: Final = 536_870_912
 # never gets digits that it did not come with.
 _WHOLE: Final = 4611686018427387904.0
 _EXACT: Final = 9007199254740992.0
+_EXACT_DIGITS: Final = 15
+_TENS: Final = [10.0**power for power in range(_EXACT_DIGITS)]
+_NAN: Final = float("nan")
+# from a zero in ASCII
+_POINT: Final = -2
 
 # Called unbound, it is spared the look-up of a method.
 is_ascii: Final = str.isascii
@@ -71,7 +80,7 @@ def checked_text(name: object) -> str:
         text = str.__str__(name)
     else:
         raise TypeError(f"a key, field, member or tag is a str, not {type(name).__name__}")
-    if text.isascii():
+    if is_ascii(text):
         return text
     try:
         if text_of(bytes_of(text)) == text:
@@ -79,6 +88,11 @@ def checked_text(name: object) -> str:
     except CodecError as error:
         raise InvalidKeyError(f"{text!r} holds a lone surrogate") from error
     raise InvalidKeyError(f"{text!r} holds escaped bytes that spell valid UTF-8")
+
+
+def is_int64(number: int) -> bool:
+    """Whether an integer fits into 64 bits."""
+    return -_SMALL < number < _SMALL or INT64_MIN <= number <= INT64_MAX
 
 
 def parse_int(raw: object, message: str = "value is not an integer or out of range") -> int:
@@ -99,12 +113,12 @@ def parse_int(raw: object, message: str = "value is not an integer or out of ran
             digits = raw[1:] if raw.startswith(b"-") else raw
             if digits.isdigit() and (not digits.startswith(b"0") or size == 1):
                 number = int(raw)
-                if INT64_MIN <= number <= INT64_MAX:
+                if is_int64(number):
                     return number
     elif isinstance(raw, int) and not isinstance(raw, bool):
         # no method of a class of a user's runs when it is used
         exact = raw if type(raw) is int else int.__int__(raw)
-        if INT64_MIN <= exact <= INT64_MAX:
+        if is_int64(exact):
             return exact
     elif isinstance(raw, str) and len(raw) <= LONGEST_INTEGER and raw.isascii():
         return parse_int(raw.encode("ascii"), message)
@@ -139,6 +153,14 @@ def parse_float(
     Raises:
         NotAFloatError: for anything else, and for more characters than Redis looks at.
     """
+    if type(raw) is float:
+        if raw == raw:
+            return raw
+        raise NotAFloatError(message)
+    if type(raw) is bytes:
+        number = _plain_decimal(raw)
+        if number == number:
+            return number
     if isinstance(raw, bool):
         raise NotAFloatError(message)
     if isinstance(raw, (bytes, str)) and len(raw) > LONGEST_FLOAT:
@@ -172,6 +194,34 @@ def parse_float(
     if number != number:
         raise NotAFloatError(message)
     return number
+
+
+def _plain_decimal(raw: bytes) -> float:
+    """A double of up to 15 digits, with a point perhaps; NaN for anything else.
+
+    Such an integer and such a power of ten are exact, so their quotient is the nearest double.
+    """
+    size: i64 = len(raw)
+    at: i64 = 1 if raw.startswith(b"-") else 0
+    first = at
+    if size - at > _EXACT_DIGITS or size == at:
+        return _NAN
+    whole: i64 = 0
+    places: i64 = -1
+    while at < size:
+        digit: i64 = raw[at]
+        at += 1
+        digit -= 48
+        if 0 <= digit <= 9:
+            whole = whole * 10 + digit
+        elif digit == _POINT and places < 0 and size - first > 1:
+            places = size - at
+        else:
+            return _NAN
+    number = float(whole)
+    if places > 0:
+        number /= _TENS[places]
+    return -number if first == 1 else number
 
 
 def _refuse_range_error(text: str, number: float, message: str) -> None:

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from cachestorm.cache import Cache
 from cachestorm.errors import ConfigError
 
 if TYPE_CHECKING:
-    from cachestorm.remote.connected import ConnectedCache
+    from cachestorm.cache_like import CacheLike
 
 MEMORY: Final = "memory"
 
@@ -24,17 +24,25 @@ def connect(
     *,
     codec: object = None,
     near: bool | Mapping[str, Any] = False,
+    on_error: Literal["raise", "miss"] = "raise",
+    max_pending: int | None = None,
     **options: Any,
-) -> Cache[Any] | ConnectedCache:
+) -> CacheLike[Any]:
     """A cache at an address, with the methods of `Cache`.
 
     Args:
         url: `memory://` for one in this process; `local://name` for one that the processes of
             this user on this machine share; `redis://host:6380`, `rediss://` or
-            `unix:///path` for a CacheStorm server, Redis or Valkey.
+            `unix:///path` for a CacheStorm server, Redis or Valkey;
+            `cluster://host:6379,host:6379` for a Valkey or Redis Cluster, by some of its nodes.
         codec: as in `Cache`: how objects are stored; None for JSON on a server.
         near: whether what was read is kept in this process until it changes on the server; or
             settings of the `Cache` that keeps it, such as `{"max_entries": 1000}`.
+        on_error: when a server cannot be reached, or is full: `"raise"` raises, and `"miss"`
+            answers as an empty cache does, and counts that in `stats()`.
+        max_pending: how many keys and tags that were written or invalidated meanwhile are kept,
+            to tell the server when it is back: 100,000 unless given, 0 for none. If there are
+            more, it is emptied then.
         options: in this process settings of `Cache`, on a server those of redis-py's
             connections, such as `socket_timeout`; of `local://` both, and `linger`, how long
             the values stay when nobody is connected.
@@ -58,13 +66,26 @@ def connect(
 
     address = Address.read(url, options)
     envelope = envelope_of(codec)
+    limit = _limit(max_pending)
     if near is False:
-        return ConnectedCache(address, envelope)
+        return ConnectedCache(address, envelope, on_error=on_error, max_pending=limit)
     from cachestorm.remote.near_caches import NearCache
 
     settings = {} if near is True else dict(near)
     _refuse_unknown(settings, "near")
-    return NearCache(address, envelope, settings=settings)
+    return NearCache(address, envelope, settings=settings, on_error=on_error, max_pending=limit)
+
+
+def _limit(max_pending: object) -> int:
+    from cachestorm.remote.recovery import LIMIT
+
+    if max_pending is None:
+        return LIMIT
+    if type(max_pending) is not int or max_pending < 0:
+        raise ConfigError(
+            f"max_pending is a number of keys and tags, 0 for none, not {max_pending!r}"
+        )
+    return max_pending
 
 
 def _refuse_unknown(settings: Mapping[str, Any], shown: str) -> None:

@@ -23,6 +23,10 @@ ZSET: Final = 5
 # a string as well, that is changed in place: see `cachestorm/values/buffer.py`
 BUFFER: Final = 6
 
+# in addition, where the value is in a colder tier: see `cachestorm/keyspace/tiering.py`
+DEMOTED: Final = 16
+KIND_MASK: Final = 15
+
 KIND_NAMES: Final = ("string", "object", "hash", "list", "set", "zset", "string")
 
 
@@ -37,7 +41,7 @@ class Entry:
         version: the store's sequence number at the last write.
         index: position in the keyspace's dense arrays.
         access: what the eviction policy keeps of past hits; only it reads it.
-        kind: STRING to BUFFER.
+        kind: STRING to BUFFER, and DEMOTED of a value that is not in memory.
         taps: hits that the hot keys have not been told of yet; COUNTED of a stale entry, once
             the tag index has counted it.
     """
@@ -55,5 +59,5 @@ class Entry:
 
 def kind_name(entry: Entry) -> str:
     """What TYPE calls the value of an entry."""
-    kind: int = entry.kind
+    kind: int = entry.kind & KIND_MASK
     return KIND_NAMES[kind]

@@ -322,10 +322,16 @@ class DamagedFileError(DurabilityError):
         offset: of the first byte that cannot be relied on.
     """
 
-    def __init__(self, path: str, offset: int, reason: str) -> None:
+    def __init__(
+        self,
+        path: str,
+        offset: int,
+        reason: str,
+        remedy: str = "let 'cachestorm check --repair' cut off what is from there on",
+    ) -> None:
         super().__init__(
             f"{path} is damaged at offset {offset}: {reason}. Restore the file from a copy, or "
-            f"let 'cachestorm check --repair' cut off what is from there on"
+            f"{remedy}"
         )
         self.path = path
         self.offset = offset

@@ -486,8 +486,8 @@ class Face(Edge, Generic[V]):
         return cast("Redis", provider("redis", "Cache.redis()")(self, **settings))
 
     @property
-    def aio(self) -> AsyncCache:
+    def aio(self) -> AsyncCache[V]:
         """The same cache with methods that are awaited, on asyncio and on trio."""
         from cachestorm.aio.async_cache import async_cache
 
-        return async_cache(cast("Cache", self))
+        return async_cache(cast("Cache[V]", self))

@@ -121,7 +121,18 @@ class Hook:
         Raises:
             CacheStormError: what it refuses with.
         """
-        began_ns: i64 = perf_counter_ns() if self.slow_ns != 0 else 0
+        if self.slow_ns != 0:
+            self._ask_timed(subject)
+            return
+        try:
+            self.function(subject)
+        except CacheStormError:
+            raise
+        except Exception:
+            self.failed()
+
+    def _ask_timed(self, subject: object) -> None:
+        began_ns: i64 = perf_counter_ns()
         try:
             self.function(subject)
         except CacheStormError:
@@ -129,8 +140,7 @@ class Hook:
         except Exception:
             self.failed()
         finally:
-            if began_ns != 0:
-                self._took(perf_counter_ns() - began_ns)
+            self._took(perf_counter_ns() - began_ns)
 
     def _tell_timed(self, subject: object) -> None:
         began_ns: i64 = perf_counter_ns()

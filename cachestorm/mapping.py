@@ -25,7 +25,7 @@ from cachestorm.keyspace.tag_nodes import tag_names_of
 from cachestorm.markers import MISSING, UNSET
 from cachestorm.operations.lifetimes import Lasting
 from cachestorm.operations.names import checked_tags, exact_key, key_values, keys_of
-from cachestorm.operations.string_values import is_whole, kind_of, whole
+from cachestorm.operations.string_values import is_whole, kind_of, seen, whole
 from cachestorm.typevars import D, V
 
 if TYPE_CHECKING:
@@ -183,7 +183,9 @@ class WholeMapping(Edge, Generic[V]):
             for key in keys:
                 entry = space.peek(key)
                 if entry is not None and is_whole(entry):
-                    found.append((key, cast(V, whole(space, entry))))
+                    value = seen(space, entry, _MISSING)
+                    if value is not _MISSING:
+                        found.append((key, cast(V, value)))
         finally:
             self._leave()
         if self._forms is not None:
@@ -375,6 +377,9 @@ class WholeMapping(Edge, Generic[V]):
             entry = space.peek(key)
             if entry is None:
                 return None
+            value = seen(space, entry, _MISSING) if is_whole(entry) else None
+            if value is _MISSING:
+                return None
             ttl: float | None = None
             if entry.expires_at_ms != 0:
                 ttl = int(entry.expires_at_ms - space.shared.now_ms()) / 1000
@@ -382,7 +387,7 @@ class WholeMapping(Edge, Generic[V]):
             info: EntryInfo[V] = EntryInfo(
                 key,
                 kind_name(entry),
-                cast("V | None", whole(space, entry) if is_whole(entry) else None),
+                cast("V | None", value),
                 ttl,
                 tuple(tag_names_of(entry)),
                 int(entry.version),
@@ -425,10 +430,10 @@ class WholeMapping(Edge, Generic[V]):
     # -- as what is closed
 
     def close(self) -> None:
-        """Ends what this cache holds outside of its memory: its data directory, if it has one.
+        """Ends what this cache holds outside of its memory: its data directory, and its tiers.
 
-        All is written, and the directory can be opened by another cache. The keys stay, and
-        the cache can be used afterwards, but nothing of that is kept on disk.
+        All is written, and the directories can be opened by another cache. The keys stay whose
+        values are in memory, and the cache can be used afterwards, but nothing is on disk then.
         """
         directory = self._store.directory
         if directory is not None:
@@ -436,6 +441,11 @@ class WholeMapping(Edge, Generic[V]):
 
             self._store.directory = None
             cast(DataDirectory, directory).close(self._store)
+        tiering = self._store.tiering
+        if tiering is not None:
+            from cachestorm.tiers.warm import WarmTier
+
+            cast(WarmTier, tiering).close(self._store)
 
     def __enter__(self) -> Self:
         return self

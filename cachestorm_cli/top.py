@@ -148,7 +148,7 @@ def watch(client: Client, interval_s: float, count: int) -> int:
 
     screen = console()
     place = client.address.shown
-    lines = [f"{before.product} at {place}", "", "q ends"]
+    lines = last = [f"{before.product} at {place}", "", "q ends"]
     with _keys() as typed, Live(console=screen, screen=True, auto_refresh=False) as live:
         shown = 0
         while True:
@@ -163,11 +163,12 @@ def watch(client: Client, interval_s: float, count: int) -> int:
                 now = ask_facts(client)
                 hot = ask_hot_keys(client) if now.is_cachestorm else []
                 rates = rates_between(before, now)
-                lines = lines_of(now, rates, hot, screen.width, place)
+                lines = last = lines_of(now, rates, hot, screen.width, place)
                 before = now
             except (ConnectError, ServerError) as error:
                 head = f"NO ANSWER: {error}"[: screen.width]
-                lines = [head, "it is asked again; q ends", *lines[1:]]
+                # below it what was known last
+                lines = [head, "it is asked again; q ends", *last[1:]]
 
 
 def _print_lines(client: Client, before: ServerFacts, interval_s: float, count: int) -> int:

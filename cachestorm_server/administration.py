@@ -45,6 +45,7 @@ def role(session: Session) -> list[object]:
     group="generic",
     complexity="O(1)",
     flags="blocking @connection",
+    tips="request_policy:all_shards response_policy:agg_min",
     summary="Return how many replicas have the writes of this connection.",
 )
 def wait(session: Session, numreplicas: int, timeout: int) -> int:
@@ -62,6 +63,7 @@ def wait(session: Session, numreplicas: int, timeout: int) -> int:
     "MODULE LIST",
     complexity="O(1)",
     flags="admin noscript",
+    tips="nondeterministic_output_order",
     summary="Return the modules.",
 )
 def module_list(session: Session) -> list[object]:

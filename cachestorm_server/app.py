@@ -19,11 +19,13 @@ import signal
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from cachestorm import COMPILED, __version__
 from cachestorm.cache import Cache
 from cachestorm.declare.declaration import DECLARATIONS
+from cachestorm.declare.registry import Registry
 from cachestorm.errors import CacheStormError
 from cachestorm.sizes import human_bytes
 from cachestorm_server import log_lines
@@ -31,6 +33,7 @@ from cachestorm_server.acl.users import Users
 from cachestorm_server.collection import Collection
 from cachestorm_server.config_sections import Config
 from cachestorm_server.configuration import set_parameters
+from cachestorm_server.net import is_loopback
 from cachestorm_server.plugins import Plugins
 from cachestorm_server.reloading import apply, limit_clients, limit_namespace, tls_files
 from cachestorm_server.server import RespServer
@@ -55,12 +58,20 @@ class ServeError(CacheStormError):
 def make_cache(config: Config) -> Cache:
     """The cache that a configuration describes, its namespaces with their limits."""
     memory = config.memory
+    warm = config.tiers.warm
     cache = Cache(
         memory.max_memory,
         memory.max_entries or None,
         policy=memory.eviction_policy,
         sample_size=memory.eviction_sample_size,
         max_reply=memory.max_reply or None,
+        warm={
+            "path": warm.path,
+            "max_size": warm.max_size or None,
+            "engine": None if warm.engine == "auto" else warm.engine,
+        }
+        if warm.path
+        else None,
     )
     set_namespaces(cache, config)
     return cache
@@ -132,6 +143,7 @@ def resp_settings(config: Config, tls: ServerContext | None = None) -> Settings:
         slow_log_slower_than_us=slow_log.threshold if slow_log.enabled else -1,
         slow_log_max_len=slow_log.max_entries,
     )
+    settings.log_level = config.logging.level
     settings.debug_command = server.enable_debug_command
     settings.config = config
     return settings
@@ -218,14 +230,16 @@ class Application:
             ) from error
 
     async def _load(self, directory: DataDirectory | None) -> None:
-        from cachestorm_server.loading import import_from, load
+        from cachestorm_server.loading import fill_by, importing, load
 
         endpoint = self.resp.endpoint
+        file = self._import_file
+        fill = partial(importing, self.cache, file) if file else None
         if directory is not None:
-            await load(directory, self.config.logging)
+            await load(directory, self.config.logging, fill)
             self.cache._store.directory = directory
-        if self._import_file:
-            await import_from(self.cache, self._import_file)
+        elif fill is not None:
+            await fill_by(fill)
         # what the program gives comes before what was kept
         set_namespaces(self.cache, self.config)
         endpoint.be_kept(directory)
@@ -244,7 +258,7 @@ class Application:
             self.cache.close()
         if self._directory is not None:
             # of one that was loaded the cache has done so
-            self._directory.give_back()
+            self._directory.folder.give_back()
 
     def reload(self, config: Config) -> None:
         """Changes what another configuration says otherwise, and can be changed.
@@ -262,6 +276,16 @@ class Application:
 
     async def __aexit__(self, *exc_info: object) -> None:
         await self.stop()
+
+    def is_open_to_all(self) -> bool:
+        """Whether clients of other hosts are let in, and nobody is asked for a password."""
+        endpoint = self.resp.endpoint
+        hosts = (*self.config.server.bind, *(self.http.settings.bind if self.http else ()))
+        return (
+            endpoint.users.default.is_open()
+            and not endpoint.settings.protected_mode
+            and not all(is_loopback(host) for host in hosts)
+        )
 
     def banner(self) -> str:
         """What runs, where, and within which limit: one line."""
@@ -347,6 +371,11 @@ async def run(
         _log.info("%s", application.banner())
         if config.plugins.auth.password and not config.password:
             _log.warning("a password is set, but plugins.auth.enabled is off: nobody is asked")
+        if application.is_open_to_all():
+            _log.warning(
+                "whoever reaches these ports reaches the cache: protected mode is off, and no "
+                "password is set; set CACHESTORM_AUTH_PASSWORD, or open them to this host alone"
+            )
         if ready is not None:
             ready(application)
         _notify(READY)
@@ -416,14 +445,41 @@ def serve(
         pass
 
 
-def _load(users: Users) -> None:
+def check_files(config: Config) -> None:
+    """Reads the certificates and the users that a start would read.
+
+    No plugin is made, so that it may be done beside a running server. Where there are any, of
+    whose commands rules may speak, the file of users is looked at alone.
+
+    Raises:
+        ConfigError: for certificates that are of no use.
+        ServeError: for a file of users that is.
+    """
+    make_tls(config)
+    if not config.acl.file:
+        return
+    declarations = DECLARATIONS.without(config.acl.disabled_commands)
+    users = Users(Registry(declarations), config.password, config.acl.file)
+    if any(plugin.enabled for plugin in config.extensions.values()):
+        _load(users, only_look=True)
+    else:
+        _load(users)
+
+
+def _load(users: Users, only_look: bool = False) -> None:
     """Reads the ACL file.
+
+    Args:
+        only_look: whether it can be read; nothing is made of it.
 
     Raises:
         ServeError: with all that is wrong with it.
     """
     try:
-        users.load()
+        if only_look:
+            users.look()
+        else:
+            users.load()
     except CacheStormError as error:
         raise ServeError(f"acl.file is refused: {error}") from error
 
@@ -484,6 +540,7 @@ def _make_http(application: Application) -> HttpServer:
         tls=application.tls if config.tls.http else None,
         sockets=application.http_sockets,
         routes=application.plugins.routes(),
+        watchers=application.plugins.request_watchers(),
         metrics=MetricsSettings(metrics.namespaces, metrics.hot_keys),
     )
     return HttpServer(application.resp.endpoint, settings)

@@ -17,6 +17,7 @@ from cachestorm.declare.wire_values import OK
 from cachestorm.errors import ArgumentError, CacheStormError
 from cachestorm_server.client_lines import describe
 from cachestorm_server.connection import printable
+from cachestorm_server.fetching import Fetching
 from cachestorm_server.output_limits import NORMAL, PUBSUB
 from cachestorm_server.pause import Postponed
 from cachestorm_server.reply_mode import REPLIES_OFF, REPLIES_ON, REPLIES_SKIP_NEXT
@@ -68,6 +69,7 @@ def client_getname(session: Session) -> str | None:
     complexity="O(1)",
     reply="ok",
     flags="allow_busy noscript loading stale",
+    tips="request_policy:all_nodes response_policy:all_succeeded",
     summary="Name this connection.",
 )
 def client_setname(session: Session, connection_name: str) -> None:
@@ -84,6 +86,7 @@ def client_setname(session: Session, connection_name: str) -> None:
     complexity="O(1)",
     reply="ok",
     flags="allow_busy noscript loading stale",
+    tips="request_policy:all_nodes response_policy:all_succeeded",
     summary="Say which library this client is.",
 )
 def client_setinfo(session: Session, attr: str, value: str) -> None:
@@ -106,6 +109,7 @@ def client_setinfo(session: Session, attr: str, value: str) -> None:
     complexity="O(1)",
     reply="verbatim",
     flags="noscript loading stale",
+    tips="nondeterministic_output",
     summary="Describe this connection.",
 )
 def client_info(session: Session) -> str:
@@ -118,6 +122,7 @@ def client_info(session: Session) -> str:
     complexity="O(N) in the connections",
     reply="verbatim",
     flags="admin noscript loading stale",
+    tips="nondeterministic_output",
     summary="Describe all connections.",
 )
 def client_list(
@@ -282,7 +287,7 @@ def client_unblock(session: Session, client_id: int, unblock_type: str = "TIMEOU
     if other is None or not other.is_blocked():
         return 0
     waiting = other.long_command
-    if waiting is None or isinstance(waiting, Postponed):
+    if waiting is None or isinstance(waiting, (Fetching, Postponed)):
         return 0
     waiting.unblock(UnblockedError() if unblock_type == "ERROR" else None)
     return 1

@@ -20,6 +20,7 @@ from typing import Annotated, Final, cast, get_args, get_type_hints
 from cachestorm.cache import DEFAULT_POLICY
 from cachestorm.errors import PluginError
 from cachestorm.eviction.sampled import SAMPLE_SIZE
+from cachestorm.tiers.blob_store import ENGINES
 from cachestorm_server.acl.logins import MOST_FAILURES
 from cachestorm_server.setting_kinds import (
     ADDRESSES,
@@ -216,8 +217,7 @@ class HttpConfig:
         int,
         _live(
             DURATION_S,
-            "a new client that has not sent the whole header of a request by then is "
-            "disconnected; 0: never",
+            "a client whose header of a request is not whole by then is disconnected; 0: never",
         ),
     ] = HTTP_HEADER_TIMEOUT_S
     keepalive_timeout: Annotated[
@@ -278,6 +278,32 @@ class PersistenceConfig:
     snapshot_interval: Annotated[int, _live(DURATION_MS, "between two snapshots")] = 300_000
     data_dir: Annotated[str, Spec(NAME, "the directory")] = "/var/lib/cachestorm"
     max_aof_size: Annotated[int, _live(SIZE, "a longer journal asks for a snapshot")] = 1 << 30
+
+
+@dataclass(frozen=True, slots=True)
+class WarmConfig:
+    """An SSD for values that do not fit into `memory.max_memory`: see [tiers](tiers.md)."""
+
+    path: Annotated[
+        str, Spec(TEXT, "a directory for this server alone; empty: there is no such tier")
+    ] = ""
+    max_size: Annotated[
+        int, Spec(SIZE, "what values may take there; 0: as much as the disk has")
+    ] = 0
+    engine: Annotated[
+        str,
+        Spec(
+            one_of(("auto", *ENGINES)),
+            "what keeps the values; `auto`: RocksDB where it is installed, else sqlite3",
+        ),
+    ] = "auto"
+
+
+@dataclass(frozen=True, slots=True)
+class TiersConfig:
+    """Where values go that do not fit in memory."""
+
+    warm: WarmConfig = field(default_factory=WarmConfig)
 
 
 @dataclass(frozen=True, slots=True)
@@ -419,6 +445,7 @@ class Config:
     http: HttpConfig = field(default_factory=HttpConfig)
     cluster: ClusterConfig = field(default_factory=ClusterConfig)
     persistence: PersistenceConfig = field(default_factory=PersistenceConfig)
+    tiers: TiersConfig = field(default_factory=TiersConfig)
     plugins: PluginsConfig = field(default_factory=PluginsConfig)
     logging: LoggingConfig = field(default_factory=LoggingConfig)
     parameters: Annotated[

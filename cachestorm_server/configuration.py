@@ -18,11 +18,11 @@ from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from cachestorm.cache import Cache
-from cachestorm.codec import bytes_of
+from cachestorm.codec import bytes_of, format_float, parse_float
 from cachestorm.declare.declaration import Declaration
 from cachestorm.declare.facts import help_of
 from cachestorm.declare.registry import REGISTRY
-from cachestorm.errors import ArgumentError
+from cachestorm.errors import ArgumentError, NotAFloatError
 from cachestorm.eviction.policies import POLICIES
 from cachestorm.eviction.sampled import MOST_SAMPLES
 from cachestorm.keyspace.store import DATABASES
@@ -31,6 +31,7 @@ from cachestorm.persistence import EVERYSEC
 from cachestorm_server.descriptors import make_room
 from cachestorm_server.endpoint import Endpoint
 from cachestorm_server.idle_parameters import DEFAULTS, FIXED, checked
+from cachestorm_server.log_lines import LEVELS_OF_REDIS, log_from
 from cachestorm_server.notifications import normalize
 from cachestorm_server.output_limits import parse_limits, parse_memory, spell_limits
 from cachestorm_server.session import Session
@@ -68,15 +69,25 @@ def _number(text: str, least: int, most: int) -> int:
     return number
 
 
+def _whole(least: int, most: int, take: Callable[[Endpoint, int], None]) -> Write:
+    """A whole number between two others, and what to do with it."""
+
+    def write(endpoint: Endpoint, text: str, check_only: bool) -> None:
+        number = _number(text, least, most)
+        if not check_only:
+            take(endpoint, number)
+
+    return write
+
+
+def _setting(name: str, most: int) -> Write:
+    """A setting that is a whole number."""
+    return _whole(0, most, lambda endpoint, number: setattr(endpoint.settings, name, number))
+
+
 def _set_password(endpoint: Endpoint, text: str, check_only: bool) -> None:
     if not check_only:
         endpoint.users.set_password(text)
-
-
-def _set_acl_log_len(endpoint: Endpoint, text: str, check_only: bool) -> None:
-    number = _number(text, 0, 2**31 - 1)
-    if not check_only:
-        endpoint.users.log.keep(number)
 
 
 def _set_protected_mode(endpoint: Endpoint, text: str, check_only: bool) -> None:
@@ -125,12 +136,6 @@ def _set_policy(endpoint: Endpoint, text: str, check_only: bool) -> None:
         endpoint.cache.policy = name
 
 
-def _set_keepalive(endpoint: Endpoint, text: str, check_only: bool) -> None:
-    number = _number(text, 0, 2**31 - 1)
-    if not check_only:
-        endpoint.settings.keepalive_s = number
-
-
 def _set_query_limit(endpoint: Endpoint, text: str, check_only: bool) -> None:
     size = parse_memory(text)
     if size < 1024 * 1024:
@@ -141,47 +146,36 @@ def _set_query_limit(endpoint: Endpoint, text: str, check_only: bool) -> None:
         endpoint.settings.max_query_bytes = size
 
 
-def _set_samples(endpoint: Endpoint, text: str, check_only: bool) -> None:
-    number = _number(text, 1, MOST_SAMPLES)
+def _track_keys(endpoint: Endpoint, number: int) -> None:
+    endpoint.tracking.most_keys = number
+    endpoint.tracking.look()
+
+
+def _choose_samples(endpoint: Endpoint, number: int) -> None:
+    endpoint.cache.sample_size = number
+
+
+def _set_log_level(endpoint: Endpoint, text: str, check_only: bool) -> None:
+    level = text.lower()
+    if level not in LEVELS_OF_REDIS:
+        levels = ", ".join(LEVELS_OF_REDIS)
+        raise ArgumentError(f"argument(s) must be one of the following: {levels}")
     if not check_only:
-        endpoint.cache.sample_size = number
+        endpoint.settings.log_level = LEVELS_OF_REDIS[level]
+        log_from(LEVELS_OF_REDIS[level])
 
 
-def _set_slow_log_len(endpoint: Endpoint, text: str, check_only: bool) -> None:
-    number = _number(text, 0, 2**31 - 1)
+def _set_percentiles(endpoint: Endpoint, text: str, check_only: bool) -> None:
+    try:
+        percentiles = [parse_float(word) for word in text.split()]
+    except NotAFloatError as error:
+        raise ArgumentError("Invalid latency-tracking-info-percentiles parameters") from error
+    if not all(0 <= percentile <= 100 for percentile in percentiles):
+        raise ArgumentError(
+            "latency-tracking-info-percentiles parameters should sit between [0.0,100.0]"
+        )
     if not check_only:
-        endpoint.statistics.keep_slow(number)
-
-
-def _set_slow_log_time(endpoint: Endpoint, text: str, check_only: bool) -> None:
-    number = _number(text, -1, 2**62)
-    if not check_only:
-        endpoint.statistics.log_slower_than(number)
-
-
-def _set_latency_threshold(endpoint: Endpoint, text: str, check_only: bool) -> None:
-    number = _number(text, 0, 2**62)
-    if not check_only:
-        endpoint.statistics.monitor_above(number)
-
-
-def _set_timeout(endpoint: Endpoint, text: str, check_only: bool) -> None:
-    number = _number(text, 0, 2**31 - 1)
-    if not check_only:
-        endpoint.settings.timeout_s = number
-
-
-def _set_busy_reply(endpoint: Endpoint, text: str, check_only: bool) -> None:
-    number = _number(text, 0, 2**63 - 1)
-    if not check_only:
-        endpoint.settings.busy_reply_ms = number
-
-
-def _set_tracked_keys(endpoint: Endpoint, text: str, check_only: bool) -> None:
-    number = _number(text, 0, 2**63 - 1)
-    if not check_only:
-        endpoint.tracking.most_keys = number
-        endpoint.tracking.look()
+        endpoint.statistics.percentiles = percentiles
 
 
 def _tls_file(endpoint: Endpoint, attribute: str) -> str:
@@ -218,7 +212,7 @@ def _set_sync(endpoint: Endpoint, text: str, check_only: bool) -> None:
 
 def _directory_path(endpoint: Endpoint) -> str:
     directory = endpoint.availability.directory
-    return os.getcwd() if directory is None else directory.path
+    return os.getcwd() if directory is None else directory.folder.path
 
 
 def _save_points(endpoint: Endpoint) -> str:
@@ -229,6 +223,9 @@ def _save_points(endpoint: Endpoint) -> str:
     return f"{max(round(directory.interval_s), 1)} 1"
 
 
+_INT32_MOST: Final = 2**31 - 1
+_INT64_MOST: Final = 2**63 - 1
+_REDIS_LEVELS: Final = {ours: name for name, ours in LEVELS_OF_REDIS.items()}
 _SYNCS: Final = ("everysec", "always", "no")
 # of the fixed ones: Redis would change them, and to what they are they may be set
 _FOREVER: Final = frozenset({"appendonly", "save", *FIXED})
@@ -241,13 +238,16 @@ HIDDEN: Final = "(not shown)"
 PARAMETERS: Final[dict[str, tuple[Read, Write | None]]] = {
     "acl-pubsub-default": (lambda endpoint: "resetchannels", None),
     "aclfile": (lambda endpoint: endpoint.users.file, None),
-    "acllog-max-len": (lambda endpoint: str(endpoint.users.log.most), _set_acl_log_len),
+    "acllog-max-len": (
+        lambda endpoint: str(endpoint.users.log.most),
+        _whole(0, _INT32_MOST, lambda endpoint, number: endpoint.users.log.keep(number)),
+    ),
     "appendfsync": (_sync_of, _set_sync),
     "appendonly": (lambda endpoint: _yes_or_no(_directory_sync(endpoint) != ""), None),
     "bind": (lambda endpoint: " ".join(endpoint.settings.bind), None),
     "busy-reply-threshold": (
         lambda endpoint: str(endpoint.settings.busy_reply_ms),
-        _set_busy_reply,
+        _setting("busy_reply_ms", _INT64_MOST),
     ),
     "client-output-buffer-limit": (
         lambda endpoint: spell_limits(endpoint.settings.output_limits),
@@ -263,17 +263,25 @@ PARAMETERS: Final[dict[str, tuple[Read, Write | None]]] = {
     "enable-debug-command": (lambda endpoint: endpoint.settings.debug_command, None),
     "latency-monitor-threshold": (
         lambda endpoint: str(endpoint.statistics.threshold_ms),
-        _set_latency_threshold,
+        _whole(0, 2**62, lambda endpoint, ms: endpoint.statistics.monitor_above(ms)),
     ),
+    "latency-tracking-info-percentiles": (
+        lambda endpoint: b" ".join(map(format_float, endpoint.statistics.percentiles)).decode(),
+        _set_percentiles,
+    ),
+    "loglevel": (lambda endpoint: _REDIS_LEVELS[endpoint.settings.log_level], _set_log_level),
     # its name before Redis 7
     "lua-time-limit": (
         lambda endpoint: str(endpoint.settings.busy_reply_ms),
-        _set_busy_reply,
+        _setting("busy_reply_ms", _INT64_MOST),
     ),
     "maxclients": (lambda endpoint: str(endpoint.settings.max_clients), _set_max_clients),
     "maxmemory": (lambda endpoint: str(endpoint.cache.max_memory or 0), _set_max_memory),
     "maxmemory-policy": (lambda endpoint: endpoint.cache.policy, _set_policy),
-    "maxmemory-samples": (lambda endpoint: str(endpoint.cache.sample_size), _set_samples),
+    "maxmemory-samples": (
+        lambda endpoint: str(endpoint.cache.sample_size),
+        _whole(1, MOST_SAMPLES, _choose_samples),
+    ),
     "notify-keyspace-events": (
         lambda endpoint: endpoint.notifications.letters,
         _set_notifications,
@@ -288,14 +296,20 @@ PARAMETERS: Final[dict[str, tuple[Read, Write | None]]] = {
     "save": (_save_points, None),
     "slowlog-log-slower-than": (
         lambda endpoint: str(endpoint.statistics.slower_than_us),
-        _set_slow_log_time,
+        _whole(-1, 2**62, lambda endpoint, us: endpoint.statistics.log_slower_than(us)),
     ),
     "slowlog-max-len": (
         lambda endpoint: str(endpoint.statistics.slow_log.maxlen),
-        _set_slow_log_len,
+        _whole(0, _INT32_MOST, lambda endpoint, most: endpoint.statistics.keep_slow(most)),
     ),
-    "tcp-keepalive": (lambda endpoint: str(endpoint.settings.keepalive_s), _set_keepalive),
-    "timeout": (lambda endpoint: str(endpoint.settings.timeout_s), _set_timeout),
+    "tcp-keepalive": (
+        lambda endpoint: str(endpoint.settings.keepalive_s),
+        _setting("keepalive_s", _INT32_MOST),
+    ),
+    "timeout": (
+        lambda endpoint: str(endpoint.settings.timeout_s),
+        _setting("timeout_s", _INT32_MOST),
+    ),
     "tls-auth-clients": (lambda endpoint: _auth_clients(endpoint.settings.tls), None),
     "tls-ca-cert-file": (lambda endpoint: _tls_file(endpoint, "ca_file"), None),
     "tls-cert-file": (lambda endpoint: _tls_file(endpoint, "cert_file"), None),
@@ -306,7 +320,7 @@ PARAMETERS: Final[dict[str, tuple[Read, Write | None]]] = {
     ),
     "tracking-table-max-keys": (
         lambda endpoint: str(endpoint.tracking.most_keys),
-        _set_tracked_keys,
+        _whole(0, _INT64_MOST, _track_keys),
     ),
     "unixsocket": (lambda endpoint: endpoint.settings.unix_socket, None),
     "unixsocketperm": (lambda endpoint: f"{endpoint.settings.unix_socket_mode:o}", None),
@@ -316,6 +330,7 @@ PARAMETERS: Final[dict[str, tuple[Read, Write | None]]] = {
 
 # Of a parameter that has a setting: what the setting would say.
 SETTINGS_OF: Final[dict[str, Callable[[str], dict[Dotted, object]]]] = {
+    "loglevel": lambda text: {("logging", "level"): LEVELS_OF_REDIS[text]},
     "maxclients": lambda text: {("server", "max_connections"): int(text)},
     "maxmemory": lambda text: {("memory", "max_memory"): int(text)},
     "maxmemory-policy": lambda text: {("memory", "eviction_policy"): text},
@@ -368,6 +383,7 @@ def config_get(session: Session, *parameter: str) -> dict[str, str]:
     complexity="O(N) in the parameters",
     reply="ok",
     flags="admin noscript loading stale",
+    tips="request_policy:all_nodes response_policy:all_succeeded",
     summary="Change parameters of the running server.",
 )
 def config_set(session: Session, *rows: tuple[str, str]) -> None:
@@ -454,6 +470,7 @@ def _set(endpoint: Endpoint, rows: Sequence[tuple[str, str]]) -> list[tuple[str,
     complexity="O(1)",
     reply="ok",
     flags="admin noscript loading stale",
+    tips="request_policy:all_nodes response_policy:all_succeeded",
     summary="Set the server's counters back to zero.",
 )
 def config_resetstat(session: Session) -> None:

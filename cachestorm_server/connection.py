@@ -39,6 +39,7 @@ class ProtocolVersionError(CacheStormError):
     fast=True,
     reply="pong",
     stray=STRAY_IS_ARITY,
+    tips="request_policy:all_shards response_policy:all_succeeded",
     summary="Return PONG, or the message given.",
 )
 def ping(session: Session, message: bytes | None = None) -> bytes | None:

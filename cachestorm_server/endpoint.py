@@ -18,6 +18,7 @@ from mypy_extensions import i64, mypyc_attr
 from cachestorm.cache import Cache
 from cachestorm.declare.plan import Plan
 from cachestorm.declare.registry import Registry
+from cachestorm.errors import DurabilityError
 from cachestorm.hooks import Hook
 from cachestorm.keyspace.recorder import Recorder
 from cachestorm.keyspace.store import rss_bytes
@@ -25,6 +26,7 @@ from cachestorm.operations.long_command import LongCommand
 from cachestorm_server.acl.users import Users
 from cachestorm_server.admission import BusyError, Occupant, has_flag
 from cachestorm_server.availability import Availability
+from cachestorm_server.handshakes import Handshakes
 from cachestorm_server.notifications import Notifications
 from cachestorm_server.pause import Pause
 from cachestorm_server.settings import Settings
@@ -72,12 +74,16 @@ class Carrier:
     def abort(self) -> None:
         """Ends the connection, now; what was not taken is dropped."""
 
+    def settle(self, is_written: bool) -> None:
+        """Goes on once what its session has changed is as safe as was promised, or is not."""
+
 
 class Endpoint:
     """What all sessions of one RESP endpoint share. Belongs to one event loop.
 
     Attributes:
         cache: the default namespace.
+        has_tiers: whether values may be elsewhere than in memory.
         journal: what is written before a reply goes; None without a data directory.
         broker: of the channels that clients listen to.
         notifications: what is published of what happens to keys and tags.
@@ -92,6 +98,7 @@ class Endpoint:
         tick: seconds since the start, as the listener's timer counts them.
         last_id: of the latest session.
         connections, commands, errors, rejected, net_in_bytes, net_out_bytes: totals.
+        handshakes, http_handshakes: clients of TLS that have come and are no session yet.
         http_connections: those of HTTP that are open.
         http_rejected, http_timed_out: those refused as there were too many, and those closed
             without a whole header in time: totals.
@@ -99,6 +106,7 @@ class Endpoint:
         wrong_passwords: so many were given, at any protocol, that have not been logged yet.
         last_guesser: the address that the last of them came from.
         cut_off: clients disconnected for too much unsent output.
+        too_large: and those for too large a request.
         wake: has the event loop call `deliver`; any thread may call it.
         shut_down: stops the server; None where it is not for clients to do so.
         executing: the session that is being answered while pushes are delivered.
@@ -112,6 +120,7 @@ class Endpoint:
             None where there are no others.
         users: who may do what.
         reaped_for_s: how long it took to free what had expired, between writes.
+        unsettled: the carriers whose replies wait for the disk.
         is_reaping: what has expired is freed between writes, too.
         hooks: of plugins, around commands; None if there are none.
         plugin_hooks: these and those of the store.
@@ -128,6 +137,10 @@ class Endpoint:
     ) -> None:
         self.cache: Final = cache.serving_others()
         self.broker: Final = self.cache._store.broker
+        tiering = self.cache._store.tiering
+        self.has_tiers: Final = tiering is not None
+        if tiering is not None:
+            tiering.is_background = True
         self.availability: Final = Availability()
         self.journal: Recorder | None = None
         if notifications is None:
@@ -152,6 +165,8 @@ class Endpoint:
         self.errors: i64 = 0
         self.rejected: i64 = 0
         self.too_many: i64 = 0
+        self.handshakes: Final = Handshakes()
+        self.http_handshakes: Final = Handshakes()
         self.http_connections: i64 = 0
         self.http_rejected: i64 = 0
         self.http_timed_out: i64 = 0
@@ -165,6 +180,7 @@ class Endpoint:
         self.in_bytes_per_s: i64 = 0
         self.out_bytes_per_s: i64 = 0
         self.cut_off: i64 = 0
+        self.too_large: i64 = 0
         self.wake: Callable[[], None] | None = None
         self.shut_down: Callable[[], object] | None = None
         self.executing: Session | None = None
@@ -180,13 +196,57 @@ class Endpoint:
         self.hooks: CommandHooks | None = None
         self.plugin_hooks: list[Hook] = []
         self.cluster: Gate | None = None
+        self.unsettled: list[Carrier] = []
         self._posts: Final[deque[tuple[int, object]]] = deque()
         self._is_awake: bool = False
+
+    def admit(self) -> bool:
+        """Whether one more client may come; who may not is counted."""
+        if len(self.sessions) + self.handshakes.count() < self.settings.max_clients:
+            return True
+        self.rejected += 1
+        self.too_many += 1
+        return False
+
+    def admit_http(self) -> bool:
+        """As `admit`, of HTTP."""
+        if (
+            self.http_connections + self.http_handshakes.count()
+            < self.settings.max_http_clients
+        ):
+            return True
+        self.http_rejected += 1
+        self.http_too_many += 1
+        return False
 
     def be_kept(self, directory: DataDirectory | None) -> None:
         """Answers from now on when what was written is in the journal of a directory."""
         self.availability.directory = directory
         self.journal = self.cache._store.recorder
+
+    def settle_later(self, carrier: Carrier) -> bool:
+        """Has a carrier go on by `settle_all`. Returns whether it is the first of its turn."""
+        self.unsettled.append(carrier)
+        return len(self.unsettled) == 1
+
+    def settle_all(self) -> None:
+        """Writes what was changed in this turn of the loop; whoever waits for that goes on."""
+        waiting, self.unsettled = self.unsettled, []
+        journal = self.journal
+        is_written = journal is None or self.write(journal)
+        for carrier in waiting:
+            carrier.settle(is_written)
+
+    def write(self, journal: Recorder) -> bool:
+        """Writes what was held back. Returns whether it is as safe as was promised."""
+        is_written = True
+        try:
+            journal.flush()
+        except DurabilityError:
+            is_written = False
+        if journal.failure != "" and not is_written:
+            self.look_at_disk()
+        return is_written
 
     def watch_over_all(self) -> None:
         """Has all sessions look anew what is refused."""
@@ -249,6 +309,10 @@ class Endpoint:
             self._is_awake = True
             self.wake()
 
+    def asks(self) -> bool:
+        """Whether something is to be done before each command, whoever sends it."""
+        return self.hooks is not None or self.has_tiers or self.cluster is not None
+
     def is_unusual(self) -> bool:
         """Whether something is going on that all sessions have to look after."""
         return (
@@ -310,5 +374,6 @@ class Endpoint:
         self.net_in_bytes = 0
         self.net_out_bytes = 0
         self.cut_off = 0
+        self.too_large = 0
         self.reaped_for_s = 0.0
         self.statistics.reset()

@@ -23,11 +23,13 @@ from librt.time import time as wall_time
 
 from cachestorm import COMPILED, __version__
 from cachestorm.channels import CHANNEL, PATTERN, SHARD
+from cachestorm.codec import format_float
 from cachestorm.errors import NamespaceError
 from cachestorm.keyspace.store import rss_bytes
 from cachestorm.sizes import human_bytes
 from cachestorm_server.databases import database_of
 from cachestorm_server.endpoint import Endpoint
+from cachestorm_server.idle_parameters import DEFAULTS
 from cachestorm_server.memory_pressure import NAMES, pressure
 from cachestorm_server.persistence_info import persistence
 
@@ -43,6 +45,8 @@ Fields = list[tuple[str, object]]
 
 def _server(endpoint: Endpoint) -> Fields:
     uptime_s = int(wall_time() - endpoint.started_at)
+    # as it was set: nothing here is done so often a second
+    hz = int(endpoint.settings.idle.get("hz", DEFAULTS["hz"]))
     return [
         ("redis_version", REDIS_VERSION),
         ("redis_git_sha1", "00000000"),
@@ -63,8 +67,8 @@ def _server(endpoint: Endpoint) -> Fields:
         ("server_time_usec", int(wall_time() * 1_000_000)),
         ("uptime_in_seconds", uptime_s),
         ("uptime_in_days", uptime_s // 86400),
-        ("hz", 10),
-        ("configured_hz", 10),
+        ("hz", hz),
+        ("configured_hz", hz),
         ("lru_clock", int(wall_time()) & 0xFFFFFF),
         ("io_threads_active", 0),
         ("executable", sys.executable),
@@ -194,6 +198,7 @@ def _scripts(endpoint: Endpoint) -> Fields:
 
 def _stats(endpoint: Endpoint) -> Fields:
     stats = endpoint.cache.store_stats()
+    denied = endpoint.users.log.totals
     return [
         ("total_connections_received", endpoint.connections),
         ("total_commands_processed", endpoint.commands),
@@ -244,7 +249,12 @@ def _stats(endpoint: Endpoint) -> Fields:
         ("reply_buffer_expands", 0),
         *_tracking(endpoint),
         ("total_error_replies", endpoint.errors),
+        ("client_query_buffer_limit_disconnections", endpoint.too_large),
         ("client_output_buffer_limit_disconnections", endpoint.cut_off),
+        ("acl_access_denied_auth", denied.get("auth", 0)),
+        ("acl_access_denied_cmd", denied.get("command", 0)),
+        ("acl_access_denied_key", denied.get("key", 0)),
+        ("acl_access_denied_channel", denied.get("channel", 0)),
     ]
 
 
@@ -316,14 +326,24 @@ def _latencystats(endpoint: Endpoint) -> Fields:
     fields: Fields = []
     for one in endpoint.statistics.commands():
         if one.calls:
-            shares = (("p50", 0.5), ("p99", 0.99), ("p99.9", 0.999))
-            text = ",".join(f"{name}={one.percentile_us(share):.3f}" for name, share in shares)
+            text = ",".join(
+                f"p{format_float(each).decode()}={one.percentile_us(each / 100):.3f}"
+                for each in endpoint.statistics.percentiles
+            )
             fields.append((f"latency_percentiles_usec_{one.name}", text))
     return fields
 
 
 def _nothing(endpoint: Endpoint) -> Fields:
     return []
+
+
+def _tiers(endpoint: Endpoint) -> Fields:
+    return [
+        (f"{name}_{what}", value)
+        for name, stats in endpoint.cache.tier_stats().items()
+        for what, value in stats.as_dict().items()
+    ]
 
 
 def _cluster(endpoint: Endpoint) -> Fields:
@@ -411,6 +431,7 @@ SECTIONS: Final[dict[str, Callable[[Endpoint], Fields]]] = {
     "Clients": _clients,
     "Memory": _memory,
     "Persistence": persistence,
+    "Tiers": _tiers,
     "Stats": _stats,
     "Replication": _replication,
     "CPU": _cpu,

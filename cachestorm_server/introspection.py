@@ -16,6 +16,7 @@ from cachestorm.codec import bytes_of
 from cachestorm.declare.declaration import STRAY_IS_NOTHING, Declaration
 from cachestorm.declare.facts import categories_of, help_of
 from cachestorm.declare.kinds import FoundKey
+from cachestorm.declare.notation import key_nodes
 from cachestorm.declare.wire_values import Members, Status
 from cachestorm.errors import (
     ArgumentError,
@@ -30,12 +31,15 @@ from cachestorm_server.session import Session
 
 command: Final = partial(Declaration, group="server", connection=True)
 
+_NO_KEYS: Final = "The command has no key arguments"
+
 
 @command(
     "COMMAND",
     complexity="O(N) in the commands",
     stray=STRAY_IS_NOTHING,
     flags="loading stale @connection",
+    tips="nondeterministic_output_order",
     summary="Describe all commands.",
 )
 def command_(session: Session) -> list[object]:
@@ -61,6 +65,7 @@ def command_count(session: Session) -> int:
     complexity="O(N) in the commands",
     once="FILTERBY",
     flags="loading stale @connection",
+    tips="nondeterministic_output_order",
     summary="Return the names of the commands.",
 )
 def command_list(
@@ -88,6 +93,7 @@ def command_list(
     "COMMAND INFO [command-name:string [command-name ...]]",
     complexity="O(N) in the names given",
     flags="loading stale @connection",
+    tips="nondeterministic_output_order",
     summary="Describe commands.",
 )
 def command_info(session: Session, *command_name: str) -> list[object]:
@@ -100,6 +106,7 @@ def command_info(session: Session, *command_name: str) -> list[object]:
     "COMMAND DOCS [command-name:string [command-name ...]]",
     complexity="O(N) in the names given",
     flags="loading stale @connection",
+    tips="nondeterministic_output_order",
     summary="Document commands.",
 )
 def command_docs(session: Session, *command_name: str) -> dict[str, object]:
@@ -152,14 +159,16 @@ def _keys_of(session: Session, argv: list[object]) -> list[FoundKey]:
         plan = session.endpoint.registry.resolve(argv)
     except UnknownCommandError as error:
         raise ArgumentError("Invalid command specified") from error
+    except ArityError as error:  # a container without a subcommand
+        raise ArgumentError(_NO_KEYS) from error
     try:
         keys = plan.keys(argv)
     except ArityError as error:
         raise ArgumentError("Invalid number of arguments specified for command") from error
     except CacheStormError as error:
         raise ArgumentError("Invalid arguments specified for command") from error
-    if not keys:
-        raise ArgumentError("The command has no key arguments")
+    if not keys and not key_nodes(plan.declaration.notation.arguments):
+        raise ArgumentError(_NO_KEYS)
     return keys
 
 
@@ -180,6 +189,7 @@ def command_help(session: Session) -> list[str]:
     complexity="O(N) in the namespaces",
     reply="verbatim",
     flags="loading stale @dangerous",
+    tips="nondeterministic_output request_policy:all_shards response_policy:special",
     summary="Return facts and counters of the server.",
 )
 def info(session: Session, *section: str) -> str:
@@ -192,6 +202,7 @@ def info(session: Session, *section: str) -> str:
     complexity="O(1)",
     fast=True,
     flags="loading stale",
+    tips="nondeterministic_output",
     summary="Return the server's time.",
 )
 def time_(session: Session) -> list[str]:

@@ -22,9 +22,9 @@ from collections.abc import Callable, Sequence
 from ssl import SSLContext
 from typing import Final
 
+from cachestorm_server.handshakes import WITHIN_S
+
 BACKLOG: Final = 511
-# of TLS; before its end a client is not counted
-_HANDSHAKE_WITHIN_S: Final = 10.0
 # asyncio accepts as many clients as its backlog before it serves or refuses any of them, and
 # tries on and on, with a traceback each, when no descriptor is left
 _ACCEPTED_AT_ONCE: Final = 1
@@ -70,7 +70,7 @@ async def serving(
         sock=bound,
         backlog=_ACCEPTED_AT_ONCE,
         ssl=tls,
-        ssl_handshake_timeout=None if tls is None else _HANDSHAKE_WITHIN_S,
+        ssl_handshake_timeout=None if tls is None else WITHIN_S,
     )
     # the system, however, lets more of them wait
     bound.listen(BACKLOG)

@@ -15,7 +15,8 @@ from contextlib import contextmanager
 from typing import Final
 
 from cachestorm.cache import Cache
-from cachestorm.durability.directory import DataDirectory, Progress
+from cachestorm.durability.directory import DataDirectory
+from cachestorm.durability.recovery import Progress
 from cachestorm.durability.redis_files import parts_of, reading
 from cachestorm.errors import DurabilityError
 from cachestorm_server.config_sections import LoggingConfig
@@ -27,27 +28,39 @@ LARGE_BYTES: Final = 16 << 20
 _log = logging.getLogger("cachestorm")
 
 Show = Callable[[Progress], object]
+Fill = Callable[[], Iterator[None]]
 
 
-async def load(directory: DataDirectory, logging_config: LoggingConfig) -> None:
+async def load(
+    directory: DataDirectory, logging_config: LoggingConfig, fill: Fill | None = None
+) -> None:
     """Loads a directory, and shows how far it is.
+
+    Args:
+        fill: puts more into the cache than was kept there.
 
     Raises:
         DurabilityError: if it is damaged or cannot be read.
     """
     began_s = told_s = time.monotonic()
     with _shown(logging_config) as show:
-        for progress in directory.loading():
+        for progress in directory.loading(fill):
             now_s = time.monotonic()
             show(progress)
             if now_s - told_s >= TELL_EVERY_S:
                 told_s = now_s
-                _log.info("%s: %s", directory.path, spell(progress, now_s - began_s))
+                _log.info("%s: %s", directory.folder.path, spell(progress, now_s - began_s))
             await asyncio.sleep(0)
 
 
-async def import_from(cache: Cache, path: str) -> None:
-    """Reads a file of Redis into a cache that is empty.
+async def fill_by(fill: Fill) -> None:
+    """Puts something into a cache that no directory keeps, while clients are served."""
+    for _ in fill():
+        await asyncio.sleep(0)
+
+
+def importing(cache: Cache, path: str) -> Iterator[None]:
+    """Reads a file of Redis into a cache that is empty, a slice at a time.
 
     Raises:
         DurabilityError: if the file is damaged or none of theirs, or the cache holds keys.
@@ -61,8 +74,7 @@ async def import_from(cache: Cache, path: str) -> None:
     if parts is None:
         raise DurabilityError(f"{path} is no file of Redis: neither an RDB file nor an AOF")
     began_s = time.monotonic()
-    for _ in reading(cache, parts):
-        await asyncio.sleep(0)
+    yield from reading(cache, parts)
     keys = cache.store_stats().keys
     _log.info("%s: %d keys imported in %.1f s", path, keys, time.monotonic() - began_s)
 

@@ -1,6 +1,7 @@
 """The server's log: one line an event, for people or for machines.
 
-Called by the application before it starts anything, and when the log's settings have changed.
+Called by the application before it starts anything, and when the log's settings have changed,
+by CONFIG too.
 
 1. A log that cannot be written ends nothing: its lines are lost. Standard error tells so, and
    the log itself once it can be written again.
@@ -22,7 +23,14 @@ from typing import Final, TextIO
 from cachestorm.errors import ConfigError
 from cachestorm_server.config_sections import STREAMS, LoggingConfig
 
-_LEVELS: Final = {"warn": "WARNING"}
+# Redis' words for the levels; there is nothing between verbose and notice
+LEVELS_OF_REDIS: Final = {
+    "debug": "debug",
+    "verbose": "info",
+    "notice": "info",
+    "warning": "warn",
+    "nothing": "error",
+}
 # how often standard error is told that lines are lost
 TELL_EVERY_S: Final = 60.0
 # what would end a line, or move about on a terminal, as its escape
@@ -170,4 +178,10 @@ def set_up(settings: LoggingConfig) -> None:
             with suppress(OSError):
                 old.close()
     root.propagate = False
-    root.setLevel(_LEVELS.get(settings.level, settings.level.upper()))
+    log_from(settings.level)
+
+
+def log_from(level: str) -> None:
+    """Has the server log what is of a level (debug, info, warn or error) or worse."""
+    name = "WARNING" if level == "warn" else level.upper()
+    logging.getLogger("cachestorm").setLevel(name)

@@ -136,6 +136,7 @@ class Metrics:
         yield from self._totals(stats)
         yield from self._gauges(stats)
         yield from _of_namespaces(shown)
+        yield from self._of_tiers()
         yield from self._of_commands()
         yield from self._of_policies(shown)
         yield from self._process.collect()
@@ -254,6 +255,32 @@ class Metrics:
             ),
         ):
             yield GaugeMetricFamily(PREFIX + name, text, value=value)
+
+    def _of_tiers(self) -> Iterator[Metric]:
+        for name, stats in self._endpoint.cache.tier_stats().items():
+            for what, text, value in (
+                ("values", "How many keys have their values in a tier.", stats.values),
+                ("used_bytes", "What the values in a tier take.", stats.used),
+                ("max_bytes", "What they may take, 0 for no limit.", stats.max_size),
+                ("pending_bytes", "What is on its way to a tier.", stats.pending),
+                ("disk_bytes", "What a tier takes on the disk.", stats.disk),
+                ("read_seconds", "How long a read takes, on the average.", stats.read_us / 1e6),
+            ):
+                gauge = GaugeMetricFamily(f"{PREFIX}tier_{what}", text, labels=["tier"])
+                gauge.add_metric([name], value)
+                yield gauge
+            for what, text, value in (
+                ("demotions", "Values that went to a tier.", stats.demotions),
+                ("promotions", "Values that came back into memory.", stats.promotions),
+                ("hits", "Reads that found a value in a tier.", stats.hits),
+                ("losses", "Values that could not be read.", stats.losses),
+                ("unfit", "Values that were evicted as no tier takes such.", stats.unfit),
+                ("failures", "Writes that a tier has refused.", stats.failures),
+                ("written_bytes", "What was written to a tier.", stats.written),
+            ):
+                counter = CounterMetricFamily(f"{PREFIX}tier_{what}", text, labels=["tier"])
+                counter.add_metric([name], value)
+                yield counter
 
     def _of_commands(self) -> Iterator[Metric]:
         durations = HistogramMetricFamily(

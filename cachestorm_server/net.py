@@ -13,6 +13,8 @@ at the names of the methods.
 4. What a session says unasked (`send`) goes behind what was written before.
 5. On `leave` nothing more is read. What was read is answered as far as the client takes it
    within `GRACE_S`, and then the connection is closed: never within a reply that is taken.
+6. Where replies wait for the disk, those to all clients of one turn of the loop wait together,
+   and nothing else of a connection happens before they are sent.
 
     transport's buffer   session has a backlog   reading
     ------------------   ---------------------   -------------------------------
@@ -29,8 +31,6 @@ import sys
 import time
 from typing import Final
 
-from cachestorm.errors import DurabilityError
-from cachestorm.keyspace.recorder import Recorder
 from cachestorm.operations.long_command import LongCommand
 from cachestorm_server.endpoint import Carrier, Endpoint
 from cachestorm_server.session import Session
@@ -74,6 +74,11 @@ def is_this_host(name: object) -> bool:
     return host.startswith("127.") or host == "::1"
 
 
+def is_loopback(host: str) -> bool:
+    """Whether an address to listen on is reached from this host only."""
+    return host == "localhost" or is_this_host((host, 0))
+
+
 def _keep_alive(transport: asyncio.Transport, interval_s: int) -> None:
     """Has the system notice that a client's host has gone: after two intervals of silence."""
     opened = transport.get_extra_info("socket")
@@ -100,6 +105,10 @@ class Connection(Carrier):
         self._has_turn: bool = False
         self._leaving: bool = False
         self._resumes: bool = False
+        # replies that wait for the disk, and whether any of them tells of a change
+        self._kept: bytes = b""
+        self._is_unsettled: bool = False
+        self._is_owed: bool = False
         # what ends the sleep of a long command
         self._timer: asyncio.TimerHandle | None = None
 
@@ -113,9 +122,7 @@ class Connection(Carrier):
         endpoint = self._endpoint
         peer = transport.get_extra_info("peername")
         settings = endpoint.settings
-        if len(endpoint.sessions) >= settings.max_clients:
-            endpoint.rejected += 1
-            endpoint.too_many += 1
+        if not endpoint.admit():
             transport.write(TOO_MANY_CLIENTS)
             transport.close()
         elif (
@@ -160,32 +167,51 @@ class Connection(Carrier):
             endpoint.deliver_rest()
 
     def _receive(self, session: Session, data: bytes) -> bytes:
-        """The replies of a session, once what it has changed is in the journal."""
-        journal = self._endpoint.journal
+        """The replies of a session, once what it has changed is in the journal.
+
+        Where that is on the disk for each reply, they are kept for `settle`: what all clients
+        have changed in this turn of the loop is forced to the disk together.
+        """
+        endpoint = self._endpoint
+        journal = endpoint.journal
         if journal is None:
             return session.receive(data)
+        is_strict = journal.is_strict
         journal.hold()
         try:
             replies = session.receive(data)
         finally:
-            is_written = self._is_written(journal)
-        if is_written:
+            journal.let_go()
+        # who only reads waits as well: it may have read what is not on the disk yet
+        if not is_strict or not (journal.is_owed or endpoint.unsettled):
+            endpoint.write(journal)
             return replies
-        if journal.failure != "":
-            self._endpoint.look_at_disk()
-        if not (journal.is_strict and journal.is_owed):
-            return replies
-        # nobody is told that it is safe
-        self.abort()
+        self._is_owed = self._is_owed or journal.is_owed
+        self._keep(replies)
         return b""
 
-    def _is_written(self, journal: Recorder) -> bool:
-        """Writes what was held back. Returns whether it is as safe as was promised."""
-        try:
-            journal.flush()
-        except DurabilityError:
-            return False
-        return True
+    def _keep(self, replies: bytes) -> None:
+        """Has replies sent by `settle`."""
+        self._kept += replies
+        if not self._is_unsettled:
+            self._is_unsettled = True
+            if self._endpoint.settle_later(self):
+                asyncio.get_running_loop().call_soon(self._endpoint.settle_all)
+
+    def settle(self, is_written: bool) -> None:
+        kept, self._kept = self._kept, b""
+        is_owed = self._is_owed
+        self._is_unsettled = self._is_owed = False
+        transport = self._transport
+        if transport is None:
+            return
+        if is_owed and not is_written:
+            # nobody is told that it is safe
+            self.abort()
+            return
+        if kept and not transport.is_closing():
+            transport.write(kept)
+        self._go_on()
 
     def _go_on(self) -> None:
         """Answers a backlog as far as the client takes it, and reads or not accordingly."""
@@ -198,6 +224,7 @@ class Connection(Carrier):
             session.backlog
             and session.long_command is None
             and not self._congested
+            and not self._is_unsettled
             and not session.closing
         ):
             replies = self._receive(session, b"")
@@ -205,6 +232,9 @@ class Connection(Carrier):
                 transport.write(replies)
         if session.backlog and session.long_command is not None:
             self._take_turn_soon()
+        if self._is_unsettled:
+            # it comes here again then
+            return
         if session.closing or ((self._ended or self._leaving) and not session.backlog):
             if self._resumes:
                 asyncio.get_running_loop().call_soon(self.disconnect)
@@ -257,12 +287,15 @@ class Connection(Carrier):
 
     def send(self, data: bytes) -> None:
         transport = self._transport
-        if transport is not None and not transport.is_closing():
+        if self._is_unsettled:
+            self._kept += data
+        elif transport is not None and not transport.is_closing():
             transport.write(data)
 
     def unsent_bytes(self) -> int:
         transport = self._transport
-        return 0 if transport is None else transport.get_write_buffer_size()
+        unsent = 0 if transport is None else transport.get_write_buffer_size()
+        return unsent + len(self._kept)
 
     # -- while a script keeps the loop: see meanwhile.py
 
@@ -285,7 +318,7 @@ class Connection(Carrier):
         occupant = self._endpoint.occupant
         if occupant is not None and occupant.session_id == session.id:
             return False
-        if self._congested or self._resting:
+        if self._congested or self._resting or self._is_unsettled:
             return False
         return transport.get_write_buffer_size() == 0
 
@@ -324,6 +357,8 @@ class Connection(Carrier):
             is blocked waits for nothing any more.
         """
         self._ended = True
+        if self._is_unsettled:
+            self._endpoint.settle_all()
         return self._session is not None and self._session.backlog and not self._is_encrypted()
 
     def _is_encrypted(self) -> bool:

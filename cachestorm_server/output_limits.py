@@ -49,6 +49,10 @@ class OutputLimit:
         self.soft_bytes: Final = soft_bytes
         self.soft_s: Final = soft_s
 
+    def is_none(self) -> bool:
+        """Whether anything may wait."""
+        return self.hard_bytes == 0 and self.soft_bytes == 0
+
     def is_exceeded(self, unsent_bytes: i64, soft_for_s: i64) -> bool:
         """Whether a client has to go.
 

@@ -27,6 +27,7 @@ command: Final = partial(Declaration, group="server", connection=True)
     stray="unknown subcommand or wrong number of arguments for '{subcommand}'. "
     "Try SLOWLOG HELP.",
     flags="admin loading stale",
+    tips="nondeterministic_output request_policy:all_nodes",
     summary="Return the slow calls, the newest first.",
 )
 def slowlog_get(session: Session, count: int = 10) -> list[object]:
@@ -42,6 +43,7 @@ def slowlog_get(session: Session, count: int = 10) -> list[object]:
     "SLOWLOG LEN",
     complexity="O(1)",
     flags="admin loading stale",
+    tips="nondeterministic_output request_policy:all_nodes response_policy:agg_sum",
     summary="Return how many slow calls are kept.",
 )
 def slowlog_len(session: Session) -> int:
@@ -54,6 +56,7 @@ def slowlog_len(session: Session) -> int:
     complexity="O(N) in the calls kept",
     reply="ok",
     flags="admin loading stale",
+    tips="request_policy:all_nodes response_policy:all_succeeded",
     summary="Forget the slow calls.",
 )
 def slowlog_reset(session: Session) -> None:
@@ -77,6 +80,7 @@ def slowlog_help(session: Session) -> list[str]:
     "LATENCY LATEST",
     complexity="O(1)",
     flags="admin noscript loading stale",
+    tips="nondeterministic_output request_policy:all_nodes response_policy:special",
     summary="Return the latest and the longest spike of each event.",
 )
 def latency_latest(session: Session) -> list[object]:
@@ -91,6 +95,7 @@ def latency_latest(session: Session) -> list[object]:
     "LATENCY HISTORY event:string",
     complexity="O(1)",
     flags="admin noscript loading stale",
+    tips="nondeterministic_output request_policy:all_nodes response_policy:special",
     summary="Return the spikes of an event.",
 )
 def latency_history(session: Session, event: str) -> list[object]:
@@ -103,6 +108,7 @@ def latency_history(session: Session, event: str) -> list[object]:
     "LATENCY RESET [event:string [event ...]]",
     complexity="O(1)",
     flags="admin noscript loading stale",
+    tips="request_policy:all_nodes response_policy:agg_sum",
     summary="Forget the spikes of events, or of all.",
 )
 def latency_reset(session: Session, *event: str) -> int:
@@ -118,6 +124,7 @@ def latency_reset(session: Session, *event: str) -> int:
     "LATENCY HISTOGRAM [command:string [command ...]]",
     complexity="O(N) in the commands",
     flags="admin noscript loading stale",
+    tips="nondeterministic_output request_policy:all_nodes response_policy:special",
     summary="Return how long the calls of commands took, by powers of two.",
 )
 def latency_histogram(session: Session, *command: str) -> dict[str, object]:
@@ -135,6 +142,7 @@ def latency_histogram(session: Session, *command: str) -> dict[str, object]:
     complexity="O(1)",
     reply="verbatim",
     flags="admin noscript loading stale",
+    tips="nondeterministic_output request_policy:all_nodes response_policy:special",
     summary="Draw the spikes of an event.",
 )
 def latency_graph(session: Session, event: str) -> str:
@@ -169,6 +177,7 @@ def latency_graph(session: Session, event: str) -> str:
     complexity="O(1)",
     reply="verbatim",
     flags="admin noscript loading stale",
+    tips="nondeterministic_output request_policy:all_nodes response_policy:special",
     summary="Describe the spikes, and say what to look at.",
 )
 def latency_doctor(session: Session) -> str:

@@ -64,7 +64,7 @@ def persistence(endpoint: Endpoint) -> Fields:
     ]
     if directory is not None and journal is not None:
         fields += [
-            ("aof_current_size", directory.size()),
+            ("aof_current_size", directory.folder.size()),
             ("aof_base_size", directory.base_bytes),
             ("aof_pending_rewrite", 0),
             ("aof_buffer_length", journal.unwritten_bytes),

@@ -19,7 +19,9 @@ from cachestorm.declare.plan import Plan
 from cachestorm.errors import CacheStormError
 from cachestorm.hooks import Call, Hook
 from cachestorm_server.acl.enforcement import check
+from cachestorm_server.acl.selector import NEVER
 from cachestorm_server.admission import NEVER_QUEUED
+from cachestorm_server.fetching import fetch
 from cachestorm_server.transaction import ExecAbortError
 
 if TYPE_CHECKING:
@@ -60,11 +62,22 @@ def _call_of(session: Session, plan: Plan, args: list[object]) -> Call:
     return Call(plan, args, space, session.id, session.address, user)
 
 
+def asked_from(session: Session, plan: Plan) -> i64:
+    """Of how many words on a call of a command is to be asked about by `admit`."""
+    if session.endpoint.asks():
+        return 0
+    limits = session.limits
+    return NEVER if limits is None else limits.asked_from(plan)
+
+
 def admit(session: Session, plan: Plan, args: list[object]) -> None:
     """Refuses what the user may not do, another node is to answer, or a plugin refuses.
 
+    And has values fetched that are in a colder tier.
+
     Raises:
         CacheStormError: what it is refused with.
+        Unfinished: where values are in a colder tier: it is to be run when they are there.
     """
     if session.limits is not None:
         check(session, plan, args)
@@ -77,6 +90,7 @@ def admit(session: Session, plan: Plan, args: list[object]) -> None:
         hooks.ask(call)
         if hooks.after:
             session.call = call
+    fetch(session, plan, args)
 
 
 def admit_guarded(session: Session, plan: Plan, args: list[object]) -> None:

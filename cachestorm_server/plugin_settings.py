@@ -33,7 +33,13 @@ from cachestorm_server.setting_kinds import (
 GROUP: Final = "cachestorm.plugins"
 
 # named like those that are installed, and imported only if the file has a section for them
-SHIPPED: Final = {"audit": EntryPoint("audit", "cachestorm_server.audit:Audit", GROUP)}
+SHIPPED: Final = {
+    name: EntryPoint(name, path, GROUP)
+    for name, path in (
+        ("audit", "cachestorm_server.audit:Audit"),
+        ("opentelemetry", "cachestorm_server.telemetry:Telemetry"),
+    )
+}
 
 _OF_ALL: Final = {
     ENABLED: Spec(SWITCH, "whether the plugin is used"),

@@ -21,6 +21,7 @@ from cachestorm.declare.registry import Registry
 from cachestorm.errors import CacheStormError, DeclarationError, PluginError
 from cachestorm.hooks import Hook
 from cachestorm_server.plugin_calls import CommandHooks
+from cachestorm_server.request_watching import RequestWatcher
 
 if TYPE_CHECKING:
     import pluggy
@@ -110,6 +111,13 @@ class Plugins:
             for route in _listed(plugin, "http_routes", function, Route):
                 found.append((plugin, cast(Route, route)))
         return tuple(found)
+
+    def request_watchers(self) -> tuple[RequestWatcher, ...]:
+        """Those that are to be told of each request of HTTP."""
+        if self._manager is None:
+            return ()
+        plugins = self._manager.get_plugins()
+        return tuple(each for each in plugins if isinstance(each, RequestWatcher))
 
     async def start(self, cache: Cache) -> None:
         """Tells all that the server is about to begin.

@@ -131,6 +131,7 @@ def _note_slow_calls(application: Application, config: Config) -> None:
 
 def _write_log(application: Application, config: Config) -> None:
     set_up(config.logging)
+    application.resp.settings.log_level = config.logging.level
 
 
 def _set_parameters(application: Application, config: Config) -> None:

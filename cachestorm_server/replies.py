@@ -41,6 +41,12 @@ _NULL_ARRAY: Final = (b"*-1\r\n", b"_\r\n")
 _SMALL: Final = 1024
 _BULK_HEADERS: Final[list[bytes]] = [b"$%d\r\n" % size for size in range(_SMALL)]
 _INTEGERS: Final[list[bytes]] = [b":%d\r\n" % number for number in range(_SMALL)]
+# greater ones in groups of three digits: the first, those in the middle, the last
+_THOUSAND: Final = 1000
+_LARGE: Final = 1_000_000_000
+_BEGINNINGS: Final[list[bytes]] = [b":%d" % number for number in range(_THOUSAND)]
+_MIDDLES: Final[list[bytes]] = [b"%03d" % number for number in range(_THOUSAND)]
+_ENDS: Final[list[bytes]] = [b"%03d\r\n" % number for number in range(_THOUSAND)]
 
 
 class Push:
@@ -84,10 +90,23 @@ def write_reply(out: BytesWriter, reply: object, resp3: bool) -> None:
     elif isinstance(reply, int):
         if 0 <= reply < _SMALL:
             out.write(_INTEGERS[reply])
+        elif 0 < reply < _LARGE:
+            _write_groups(out, reply)
         else:
             _write_header(out, b":", reply)
     else:
         _write_rarer(out, reply, resp3)
+
+
+def _write_groups(out: BytesWriter, number: i64) -> None:
+    """Appends an integer from 1000 up to `_LARGE`."""
+    thousands = number // _THOUSAND
+    if thousands < _THOUSAND:
+        out.write(_BEGINNINGS[thousands])
+    else:
+        out.write(_BEGINNINGS[thousands // _THOUSAND])
+        out.write(_MIDDLES[thousands % _THOUSAND])
+    out.write(_ENDS[number % _THOUSAND])
 
 
 def write_bulk(out: BytesWriter, payload: bytes) -> None:

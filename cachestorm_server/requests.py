@@ -28,12 +28,15 @@ of Redis 7.2 for limits, order of checks and the text of every refusal.
 
 from __future__ import annotations
 
+from io import BytesIO
 from typing import Final
 
 from librt.strings import read_i64_le
 from mypy_extensions import i64
 
 from cachestorm.codec import LONGEST_STRING
+from cachestorm_server.inline import ProtocolError as ProtocolError
+from cachestorm_server.inline import split_inline as split_inline
 
 MAX_LINE_BYTES: Final = 64 * 1024
 MAX_ARGUMENTS: Final = 2**31 - 1
@@ -41,29 +44,15 @@ MAX_BULK_BYTES: Final = LONGEST_STRING
 # what a client may send that has not said who it is yet
 UNAUTHENTICATED_MAX_ARGUMENTS: Final = 10
 UNAUTHENTICATED_MAX_BULK_BYTES: Final = 16384
+# a longer payload is put together as it comes, not copied when it is whole: new memory of that
+# size would hold everybody up
+LARGE_BYTES: Final = 256 * 1024
 # what an argument costs beside its bytes, so that a flood of tiny ones counts as what it is
 ARGUMENT_OVERHEAD_BYTES: Final = 48
 
-_QUOTE: Final = 34
 _DOLLAR: Final = 36
-_APOSTROPHE: Final = 39
 _STAR: Final = 42
-_BACKSLASH: Final = 92
 _CRLF_WORD: Final = 0x0A0D
-
-_HEX_DIGITS: Final = b"0123456789abcdefABCDEF"
-_BLANKS: Final = b" \t\n\v\f\r"
-_WORD_ENDS: Final = b" \t\n\r"
-_ESCAPES: Final = {110: b"\n", 114: b"\r", 116: b"\t", 98: b"\b", 97: b"\a"}
-
-
-class ProtocolError(Exception):
-    """Bytes that are not RESP. The connection ends after the replies already due."""
-
-    @property
-    def resp(self) -> str:
-        """The error as RESP carries it, without the leading `-`."""
-        return f"ERR Protocol error: {self}"
 
 
 COMPILED: Final = not __file__.endswith(".py")
@@ -166,72 +155,6 @@ def _parse_length(digits: bytes, most: int, message: str) -> i64:
     raise ProtocolError(message)
 
 
-def split_inline(line: bytes) -> list[object]:
-    r"""The words of an inline request, with the quotes and escapes of Redis.
-
-    Raises:
-        ProtocolError: for a quote that is not closed, or closed inside of a word.
-
-    Example:
-        >>> split_inline(b'''SET "a key" 'it\\'s' \\x41 "\\x41"''')
-        [b'SET', b'a key', b"it's", b'\\x41', b'A']
-
-    Source: `sdssplitargs` of Redis.
-    """
-    argv: list[object] = []
-    at: i64 = 0
-    end: i64 = len(line)
-    while True:
-        while at < end and line[at] in _BLANKS:
-            at += 1
-        if at >= end:
-            return argv
-        arg = bytearray()
-        quote: i64 = 0
-        while True:
-            if at >= end:
-                if quote:
-                    raise ProtocolError("unbalanced quotes in request")
-                break
-            char: i64 = line[at]
-            at += 1
-            if quote == 0:
-                if char in (_QUOTE, _APOSTROPHE):
-                    quote = char
-                elif char in _WORD_ENDS:
-                    break
-                else:
-                    arg.append(char)
-            elif char == quote:
-                if at < end and line[at] not in _BLANKS:
-                    raise ProtocolError("unbalanced quotes in request")
-                break
-            elif char == _BACKSLASH and at < end:
-                if quote == _APOSTROPHE:
-                    if line[at] == _APOSTROPHE:
-                        char = _APOSTROPHE
-                        at += 1
-                    arg.append(char)
-                elif _is_hex_escape(line, at):
-                    arg.append(int(line[at + 1 : at + 3], 16))
-                    at += 3
-                else:
-                    arg += _ESCAPES.get(line[at], line[at : at + 1])
-                    at += 1
-            else:
-                arg.append(char)
-        argv.append(bytes(arg))
-
-
-def _is_hex_escape(line: bytes, at: i64) -> bool:
-    return (
-        at + 2 < len(line)
-        and line[at] == 120
-        and line[at + 1] in _HEX_DIGITS
-        and line[at + 2] in _HEX_DIGITS
-    )
-
-
 class RequestReader:
     r"""Bytes in, requests out.
 
@@ -262,6 +185,9 @@ class RequestReader:
         self._held: bytearray = bytearray()
         self._need: i64 = 0
         self._ending: bytes = b""
+        # a large payload that is on its way, and how much of it is missing
+        self._large: BytesIO | None = None
+        self._large_missing: i64 = 0
         # the buffer split at its line ends: None not yet, empty when that is of no use
         self._lines: list[bytes] | None = None
         self._line_at: int = 0
@@ -272,10 +198,13 @@ class RequestReader:
     @property
     def pending_bytes(self) -> int:
         """Bytes held for a request that is not whole yet."""
-        return len(self._held) + self._args_bytes + (self._end - self._at)
+        large = 0 if self._large is None else self._large.tell()
+        return len(self._held) + self._args_bytes + (self._end - self._at) + large
 
     def feed(self, data: bytes) -> None:
         """Takes bytes from the wire."""
+        if self._large_missing != 0:
+            data = self._take_large(data)
         if self._held:
             self._held += data
             if len(self._held) < self._need:
@@ -290,6 +219,20 @@ class RequestReader:
         self._at = 0
         self._end = len(data)
         self._lines = None
+
+    def _take_large(self, data: bytes) -> bytes:
+        """Puts a large payload together. Returns what has come behind it."""
+        large = self._large
+        assert large is not None
+        missing = self._large_missing
+        size: i64 = len(data)
+        if size <= missing:
+            large.write(data)
+            self._large_missing = missing - size
+            return b""
+        large.write(data[:missing])
+        self._large_missing = 0
+        return data[missing:]
 
     def is_done(self) -> bool:
         """Whether the last request ended where the bytes did; they are dropped then."""
@@ -438,6 +381,15 @@ class RequestReader:
             if count > 0:
                 self._missing = count
         while self._missing > 0:
+            if self._large is not None:
+                if self._at + 2 > self._end:
+                    self._wait(2)
+                    return None
+                # it gives its own buffer, which was never copied
+                payload = self._large.getvalue()
+                self._large = None
+                self._take_payload(payload, self._at + 2)
+                continue
             begin = self._at
             line = self._line(b"\r", "too big bulk count string")
             if line is None:
@@ -455,17 +407,29 @@ class RequestReader:
             # what ends a payload is skipped unseen, as Redis does
             after = self._at + size + 2
             if after > self._end:
+                here = self._end - self._at
+                if size >= LARGE_BYTES and here < size:
+                    self._large = BytesIO()
+                    self._large.write(self._data[self._at : self._end])
+                    self._large_missing = size - here
+                    self._at = self._end
+                    self._wait(0)
+                    return None
                 self._at = begin
                 self._wait(after - begin)
                 return None
-            self._args.append(self._data[self._at : self._at + size])
-            self._args_bytes += size + ARGUMENT_OVERHEAD_BYTES
-            self._at = after
-            self._missing -= 1
+            self._take_payload(self._data[self._at : self._at + size], after)
         args = self._args
         self._args = []
         self._args_bytes = 0
         return args
+
+    def _take_payload(self, payload: bytes, after: i64) -> None:
+        """Takes an argument in, and goes on behind it."""
+        self._args.append(payload)
+        self._args_bytes += len(payload) + ARGUMENT_OVERHEAD_BYTES
+        self._at = after
+        self._missing -= 1
 
     def _line(self, ending: bytes, too_big: str) -> bytes | None:
         """Steps over a line and gives its bytes; None, and waits, when it has not come yet."""

@@ -38,6 +38,7 @@ command: Final = partial(Declaration, group="server", connection=True)
     complexity="O(N) in the lines of the file",
     reply="ok",
     flags="admin noscript loading stale",
+    tips="request_policy:all_nodes response_policy:all_succeeded",
     summary="Write the parameters that have changed to the configuration file.",
 )
 def config_rewrite(session: Session) -> None:

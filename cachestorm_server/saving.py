@@ -103,6 +103,7 @@ def bgrewriteaof(session: Session) -> str:
     complexity="O(1)",
     fast=True,
     flags="loading stale @admin @dangerous",
+    tips="nondeterministic_output",
     summary="Return when the last snapshot was written.",
 )
 def lastsave(session: Session) -> int:
@@ -149,6 +150,7 @@ class WaitingForDisk(LongCommand):
     group="generic",
     complexity="O(1)",
     flags="blocking @connection",
+    tips="request_policy:all_shards response_policy:agg_min",
     summary="Wait until what this connection has written is on the disk.",
 )
 def waitaof(session: Session, numlocal: int, numreplicas: int, timeout: int) -> object:

@@ -21,6 +21,7 @@ from cachestorm.declare.registry import REGISTRY, Registry
 from cachestorm.keyspace.shared_state import REST
 from cachestorm_server.descriptors import run_out
 from cachestorm_server.endpoint import Endpoint
+from cachestorm_server.handshakes import AdmittingContext
 from cachestorm_server.listening import bound_sockets, serving, unix_socket
 from cachestorm_server.meanwhile import HeldSocket, Meanwhile
 from cachestorm_server.memory_pressure import pressure, used_percent
@@ -140,8 +141,11 @@ class RespServer:
         for bound in plain:
             self._plain.append(await serving(self._connect, bound, None))
         self._listeners.extend(self._plain)
-        for bound in over_tls:
-            self._listeners.append(await serving(self._connect, bound, settings.tls))
+        if settings.tls is not None:
+            endpoint = self.endpoint
+            tls = AdmittingContext.of(settings.tls, endpoint.handshakes, endpoint.admit)
+            for bound in over_tls:
+                self._listeners.append(await serving(self._connect, bound, tls))
         self._timers = [loop.create_task(self._keep_time()), loop.create_task(self._reap())]
         _log.debug("RESP on %s port %d", ", ".join(settings.bind), settings.port)
 

@@ -44,13 +44,14 @@ from cachestorm_server.acl.user import User
 from cachestorm_server.admission import NEVER_QUEUED, SpeaksHttp, check_allowed, refuse_http
 from cachestorm_server.cluster.gate import Gate
 from cachestorm_server.endpoint import WAKE, Endpoint
+from cachestorm_server.fetching import Fetching, fetch
 from cachestorm_server.long_runner import LongRunner
 from cachestorm_server.monitoring import set_monitor, show
 from cachestorm_server.pause import Postponed
-from cachestorm_server.plugin_calls import admit, admit_guarded, answer_told, finish
-from cachestorm_server.replies import write_error, write_reply
+from cachestorm_server.plugin_calls import admit, admit_guarded, answer_told, asked_from, finish
+from cachestorm_server.replies import write_bulk, write_error, write_reply
 from cachestorm_server.reply_mode import AFTER, REPLIES_ON
-from cachestorm_server.requests import ProtocolError, RequestReader
+from cachestorm_server.requests import LARGE_BYTES, ProtocolError, RequestReader
 from cachestorm_server.statistics import CommandStatistics
 from cachestorm_server.subscriptions import encoded
 from cachestorm_server.tracking import Invalidation, Tracked
@@ -93,6 +94,8 @@ class Session(LongRunner):
         self.backlog: bool = False
         self.plan: Plan | None = None
         self._plan_name: object = None
+        # the user's permissions and plugins are asked of calls of so many words and more
+        self._asked_from: i64 = 0
         self._statistics: CommandStatistics = endpoint.statistics.nobody
         # in a transaction, and nothing else is unusual
         self._only_queues: bool = False
@@ -130,15 +133,13 @@ class Session(LongRunner):
             or self.endpoint.is_unusual()
         )
         self.limits: User | None = None if self.user.is_free else self.user
-        self._is_asked = (
-            self.limits is not None
-            or self.endpoint.hooks is not None
-            or self.endpoint.cluster is not None
-        )
+        is_asked = self.limits is not None or self.endpoint.asks()
         is_queueing = self.transaction is not None
         is_told = bool(self._pushes) or self.tracked is not None
         self.guarded = is_unusual or is_queueing or is_told
-        self._only_queues = is_queueing and not is_unusual and not self._is_asked
+        self._only_queues = is_queueing and not is_unusual and not is_asked
+        if self.plan is not None:
+            self._asked_from = asked_from(self, self.plan)
         self.reader.unauthenticated = not self.authenticated
 
     def close(self) -> None:
@@ -187,12 +188,13 @@ class Session(LongRunner):
                 args = reader.next()
                 if args is None:
                     if reader.pending_bytes > endpoint.settings.max_query_bytes:
+                        endpoint.too_large += 1
                         _log.warning("client %d sent too large a request", self.id)
                         self.closing = True
                     break
                 count += 1
                 self._answer(args, out)
-                if len(out) > REPLY_CHUNK_BYTES:
+                if len(out) > REPLY_CHUNK_BYTES or self.backlog:
                     self.backlog = True
                     break
                 if reader.is_done():
@@ -237,13 +239,17 @@ class Session(LongRunner):
                         began_ns = 0
                 else:
                     began_ns = self._statistics.begin(args)
-                    if self._is_asked:
+                    size: i64 = len(args)
+                    if size >= self._asked_from:
                         admit(self, plan, args)
                     if plan.declaration.connection:
                         reply = plan.answer(self, args)
                     else:
                         reply = plan.answer(self.cache, args)
-            write_reply(out, reply, self.resp3)
+            if isinstance(reply, bytes) and len(reply) >= LARGE_BYTES:
+                self._write_large(out, reply)
+            else:
+                write_reply(out, reply, self.resp3)
         except Unfinished as unfinished:
             if args is not None:
                 self.long_command_plan = self.plan
@@ -272,6 +278,26 @@ class Session(LongRunner):
                 finish(self, perf_counter_ns() - began_ns)
         if self.guarded:
             self._settle(mark, out)
+
+    def _write_large(self, out: BytesWriter, payload: bytes) -> None:
+        """Writes a large reply, and if nothing speaks against it hands it over as it is.
+
+        A copy would take new memory of that size, and hold everybody up. Replies wait for the
+        journal where there is one, and for what is said between them in a guarded session.
+        """
+        carrier = self.carrier
+        if self.guarded or carrier is None or self.endpoint.journal is not None:
+            write_bulk(out, payload)
+            return
+        out.write(b"$%d\r\n" % len(payload))
+        header = out.getvalue()
+        carrier.send(header)
+        carrier.send(payload)
+        out.truncate(0)
+        out.write(b"\r\n")
+        self.endpoint.net_out_bytes += len(header) + len(payload)
+        # the client is to take it before it is answered more
+        self.backlog = True
 
     def _answer_guarded(self, plan: Plan, args: list[object]) -> object:
         """The reply to a request of a session of which something unusual is to be kept.
@@ -311,7 +337,8 @@ class Session(LongRunner):
             return QUEUED
         if plan.name == "PING" and self.is_restricted():
             return [b"pong", args[1] if len(args) > 1 else b""]
-        reply = self._run(plan, args)
+        fetch(self, plan, args)
+        reply = self.run(plan, args)
         if self.tracked is not None and self.transaction is None:
             # CLIENT CACHING is said of the next command, or of the next transaction
             self.tracked.is_announced &= plan.declaration.container == "CLIENT"
@@ -348,7 +375,7 @@ class Session(LongRunner):
             self.closing = True
         return True
 
-    def _run(self, plan: Plan, args: list[object]) -> object:
+    def run(self, plan: Plan, args: list[object]) -> object:
         """The reply to a request that may be run now."""
         if self.tracked is None and not self.endpoint.monitors:
             return plan.answer(self if plan.declaration.connection else self.cache, args)
@@ -390,7 +417,7 @@ class Session(LongRunner):
         try:
             if self.endpoint.availability.is_limited:
                 self.endpoint.availability.check(plan)
-            reply = self._run(plan, args)
+            reply = self.run(plan, args)
         except CacheStormError as error:
             self._count_refusal(statistics, error.resp, isinstance(error, ArityError))
             if began_ns != 0:
@@ -508,6 +535,8 @@ class Session(LongRunner):
                 raise Unfinished(long_command)
             long_command.abandon()
             return self._answer_guarded(plan, args)
+        if isinstance(long_command, Fetching):
+            return long_command.run(self, plan, args)
         if not long_command.step():
             raise Unfinished(long_command)
         return plan.reply(long_command.result(), args)
@@ -534,4 +563,5 @@ class Session(LongRunner):
             self._plan_name = name
         self.plan = plan
         self._statistics = self.endpoint.statistics.of(plan)
+        self._asked_from = asked_from(self, plan)
         return plan

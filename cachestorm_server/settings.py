@@ -79,7 +79,8 @@ class Settings:
         pressure_warning, pressure_critical: percent of the limit of memory that the log tells
             of; 0: none.
         max_http_clients: how many connections of HTTP at a time.
-        http_header_timeout_s: a new one is closed without a whole header by then; 0: never.
+        http_header_timeout_s: one is closed that has no whole header by then, since it is there
+            or has begun it; 0: never.
         http_keepalive_timeout_s: one without another request for so long after an answer;
             0: never.
         max_bulk_bytes: the longest argument.
@@ -89,6 +90,7 @@ class Settings:
             there are none it is ended; 0 for as long as it takes.
         slow_log_slower_than_us: what the slow log takes at first; negative for nothing.
         slow_log_max_len: how many calls it keeps at first.
+        log_level: what is logged, as `logging.level` says it.
         debug_command: who may use DEBUG: no (nobody), local (clients of this host) or yes.
         config: what all of this was made from; None where a program decides.
         sockets: that listen already, and are used instead of `bind` and `port`.
@@ -142,6 +144,7 @@ class Settings:
         self.busy_reply_ms = 5000
         self.slow_log_slower_than_us: Final = slow_log_slower_than_us
         self.slow_log_max_len: Final = slow_log_max_len
+        self.log_level = "info"
         self.debug_command = DEBUG_COMMAND[0]
         self.config: Config | None = None
         self.sockets: list[socket.socket] = []

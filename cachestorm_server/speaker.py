@@ -6,7 +6,8 @@ command and no request.
 1. What is said comes between replies, never within one: while the session is being answered it
    waits for the end of that reply.
 2. A client that does not take what waits for it, beyond the limit of its class, is
-   disconnected; see `output_limits.py`.
+   disconnected; see `output_limits.py`. Its replies are bounded by its own reading, but what it
+   is told is not: where its class has no limit, that is held to the limit of subscribers.
 """
 
 from __future__ import annotations
@@ -50,6 +51,8 @@ class Speaker:
         self._pushes: list[bytes] = []
         # what waits for the end of the delivery: sent in one piece, for a write is dear
         self._unsent: list[bytes] = []
+        # what it was told since nothing waited for it
+        self._told_bytes: i64 = 0
         # since when its output has been above the soft limit; -1 when it is not
         self._soft_since_tick: i64 = -1
 
@@ -91,6 +94,7 @@ class Speaker:
         if self.closing or carrier is None:
             return
         self.endpoint.net_out_bytes += len(data)
+        self._told_bytes += len(data)
         carrier.send(data)
         self.check_output()
 
@@ -105,13 +109,18 @@ class Speaker:
         return PUBSUB if self.is_subscribed() else NORMAL
 
     def check_output(self) -> None:
-        """Disconnects the client if more waits for it than the limit of its class."""
+        """Disconnects the client if more waits for it than it may."""
         carrier = self.carrier
         if carrier is None or self.closing:
             return
         unsent: i64 = carrier.unsent_bytes()
         endpoint = self.endpoint
         limit = endpoint.settings.output_limits[self.output_class()]
+        if unsent == 0:
+            self._told_bytes = 0
+        elif limit.is_none():
+            limit = endpoint.settings.output_limits[PUBSUB]
+            unsent = min(unsent, self._told_bytes)
         if not limit.is_soft_exceeded(unsent):
             self._soft_since_tick = -1
         elif self._soft_since_tick < 0:

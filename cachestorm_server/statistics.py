@@ -195,6 +195,7 @@ class Statistics:
         slow_log: the newest first.
         slower_than_us: what the slow log takes; negative for nothing.
         threshold_ms: what the latency monitor takes; 0 for nothing.
+        percentiles: those of the times of commands that INFO shows.
         is_counting: the counts and times of commands are shown; else only what the slow log
             and the latency monitor want to know is timed.
         series: the events of the latency monitor, by name.
@@ -206,6 +207,7 @@ class Statistics:
         self.slow_log: deque[SlowCall] = deque(maxlen=settings.slow_log_max_len)
         self.slower_than_us: i64 = settings.slow_log_slower_than_us
         self.threshold_ms: i64 = 0
+        self.percentiles = [50.0, 99.0, 99.9]
         self.is_counting: bool = True
         self.series: Final[dict[str, LatencySeries]] = {}
         self._commands: Final[dict[Plan, CommandStatistics]] = {}

@@ -18,6 +18,7 @@ from dataclasses import dataclass, fields
 from typing import Final, NoReturn
 
 from cachestorm.errors import ConfigError
+from cachestorm_server.handshakes import Handshake
 from cachestorm_server.settings import CLIENT_AUTH
 
 _VERIFY_MODES: Final = dict(
@@ -143,6 +144,7 @@ def _checked(files: TlsFiles) -> ssl.SSLContext:
         _Refused: if it would not.
     """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.sslobject_class = Handshake
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     try:
         context.load_cert_chain(files.cert_file, files.key_file, _no_password)

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 from hypothesis import HealthCheck, settings
+from real_clusters import RealCluster, cluster_running
 from real_servers import RealServer, redis_binary, running, valkey_binary
 
 # how fast the machine is, is nothing that a test of behaviour may depend on
@@ -29,6 +30,13 @@ def redis_server() -> Iterator[RealServer]:
         if not server.is_older:
             pytest.skip(f"redis-server is {server.version}: what differs is known of 7.0")
         yield server
+
+
+@pytest.fixture(scope="session")
+def valkey_cluster() -> Iterator[RealCluster]:
+    """Three nodes of Valkey, with all slots among them."""
+    with cluster_running(valkey_binary()) as cluster:
+        yield cluster
 
 
 @pytest.fixture(scope="session", params=["valkey", "redis_server"])

@@ -75,8 +75,12 @@ class Client:
 
 
 @contextmanager
-def running(settings: dict[str, object]) -> Iterator[Client]:
-    """An application with these settings, served until the end of the block."""
+def running(settings: dict[str, object], file: str | None = None) -> Iterator[Client]:
+    """An application with these settings, served until the end of the block.
+
+    Args:
+        file: the path of its configuration.
+    """
     flags = FREE_PORTS | {name: ("test", value) for name, value in settings.items()}
     started: list[Application] = []
     up = threading.Event()
@@ -84,7 +88,7 @@ def running(settings: dict[str, object]) -> Iterator[Client]:
     stop = asyncio.Event()
 
     async def main() -> None:
-        async with Application(load(None, {}, flags)) as application:
+        async with Application(load(file, {}, flags)) as application:
             started.append(application)
             up.set()
             await stop.wait()

@@ -42,6 +42,11 @@ class RealServer:
         self.version = facts["redis_version"]
         self.is_older = self.version.startswith("7.0.")
 
+    @property
+    def url(self) -> str:
+        """Its address."""
+        return f"redis://{HOST}:{self.port}"
+
     def __repr__(self) -> str:
         return f"<RealServer {self.name}: port {self.port}, process {self.pid}>"
 

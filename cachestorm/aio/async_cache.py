@@ -14,17 +14,20 @@ from __future__ import annotations
 import functools
 import inspect
 import time
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from cachestorm.aio.effects import EffectStream
+from cachestorm.cache_like import AsyncCacheLike
 from cachestorm.errors import ArgumentError
 from cachestorm.events import NAMED
 from cachestorm.loading.waiters import checkpoint, task_waiter
 from cachestorm.markers import UNSET
 from cachestorm.modifying import Attempt
+from cachestorm.operations.containers import SCAN_COUNT
 from cachestorm.operations.long_command import LongCommand, Unfinished
 from cachestorm.pipeline import AsyncPipeline, async_pipeline
+from cachestorm.typevars import V
 from cachestorm.values.forms import opened
 
 if TYPE_CHECKING:
@@ -56,6 +59,7 @@ _OTHERWISE: Final = frozenset(
         "pipeline",
         "reaper",
         "redis",
+        "scan_iter",
         "serving_others",
         "subscribe",
         "tag",
@@ -66,14 +70,14 @@ _OTHERWISE: Final = frozenset(
 )
 
 
-class AsyncCache:
+class AsyncCache(AsyncCacheLike[V]):
     """A cache whose methods are awaited; one namespace, as a `Cache` is.
 
     Attributes:
         cache: the cache that it is the face of.
     """
 
-    def __init__(self, cache: Cache) -> None:
+    def __init__(self, cache: Cache[V]) -> None:
         self.cache: Final = cache
         self._serving: Final = cache.serving_others()
         # not for the wire
@@ -88,13 +92,13 @@ class AsyncCache:
         """The namespace."""
         return self.cache.name
 
-    def namespace(self, name: str, **settings: Any) -> AsyncCache:
+    def namespace(self, name: str, **settings: Any) -> AsyncCache[V]:
         """The same of another namespace: see `Cache.namespace`."""
         return type(self)(self.cache.namespace(name, **settings))
 
-    def lock(self, key: str, **settings: Any) -> Lock:
+    def lock(self, key: str, ttl: object = 30, *, reentrant: bool = False) -> Lock:
         """A lock for `async with`, or `await lock.aacquire()`: see `Cache.lock`."""
-        return self.cache.lock(key, **settings)
+        return self.cache.lock(key, ttl, reentrant=reentrant)
 
     def redis(self, **settings: Any) -> Redis:
         """A client of redis.asyncio for this cache: see `Cache.redis`."""
@@ -168,6 +172,13 @@ class AsyncCache:
         """
         return async_pipeline(self.cache, watch)
 
+    async def scan_iter(
+        self, match: str | None = None, count: int = SCAN_COUNT, type: str | None = None
+    ) -> AsyncIterator[str]:
+        """See `Cache.scan_iter`; for `async for`."""
+        for key in self.cache.scan_iter(match, count, type):
+            yield key
+
     def __repr__(self) -> str:
         return f"<AsyncCache {self.name!r}: {len(self.cache)} keys>"
 
@@ -209,7 +220,7 @@ async def _woken(long_command: LongCommand) -> None:
 
 
 def _awaitable(name: str, method: Callable[..., Any]) -> Callable[..., Awaitable[Any]]:
-    async def call(self: AsyncCache, *args: Any, **kwargs: Any) -> Any:
+    async def call(self: AsyncCache[Any], *args: Any, **kwargs: Any) -> Any:
         try:
             return getattr(self._serving, name)(*args, **kwargs)
         except Unfinished as unfinished:
@@ -222,10 +233,10 @@ def _awaitable(name: str, method: Callable[..., Any]) -> Callable[..., Awaitable
     return call
 
 
-_kinds: Final[dict[type, type[AsyncCache]]] = {}
+_kinds: Final[dict[type, type[AsyncCache[Any]]]] = {}
 
 
-def async_cache(cache: Cache) -> AsyncCache:
+def async_cache(cache: Cache[V]) -> AsyncCache[V]:
     """The awaitable face of a cache."""
     kind = type(cache)
     made = _kinds.get(kind)
@@ -234,7 +245,7 @@ def async_cache(cache: Cache) -> AsyncCache:
     return made(cache)
 
 
-def _made_for(kind: type[Cache]) -> type[AsyncCache]:
+def _made_for(kind: type[Cache]) -> type[AsyncCache[Any]]:
     """`AsyncCache` with a coroutine function for each public method of a class of caches."""
     methods = {}
     for name in dir(kind):

@@ -278,6 +278,7 @@ class Bitmaps(Edge):
         complexity="O(1) for each operation",
         grows=True,
         narrowed=_access_of_bitfield,
+        note="This command allows both access and modification of the key",
         summary="Read and write integers of any width in a value.",
     )
     def bitfield(self, key: str, *operations: Sequence[object]) -> list[int | None]:

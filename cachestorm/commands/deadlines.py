@@ -11,7 +11,7 @@ from typing import Final, overload
 
 from mypy_extensions import i64, mypyc_attr, trait
 
-from cachestorm.codec import INT64_MAX, INT64_MIN
+from cachestorm.codec import is_int64
 from cachestorm.commands.edge import Edge
 from cachestorm.declare.declaration import Declaration
 from cachestorm.declare.kinds import Lifetime
@@ -146,7 +146,7 @@ class Deadlines(Edge):
             start: int = 0 if lifetime.absolute else now
             wanted = by_the_clock(lifetime, space).ms + start
             # one that began before 64 bits is refused even where the sum lies within them
-            if lifetime.ms < INT64_MIN or wanted > INT64_MAX:
+            if not is_int64(lifetime.ms) or not is_int64(wanted):
                 raise InvalidTtlError(f"invalid expire time in '{name}' command")
             deadline: i64 = wanted
             entry = space.peek(key)
@@ -191,6 +191,7 @@ class Deadlines(Edge):
         fast=True,
         reply="ttl",
         local="whole seconds on the wire; PTTL has the rest",
+        tips="nondeterministic_output",
         summary="Return the time to live of a key in seconds.",
     )
     def ttl(self, key: str, default: object = None) -> object:
@@ -210,6 +211,7 @@ class Deadlines(Edge):
         complexity="O(1)",
         fast=True,
         reply="pttl",
+        tips="nondeterministic_output",
         summary="Return the time to live of a key in milliseconds.",
     )
     def pttl(self, key: str, default: object = None) -> object:

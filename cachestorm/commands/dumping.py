@@ -52,6 +52,7 @@ class Dumping(Edge):
     @command(
         "DUMP key",
         complexity="O(N) in the size of the value",
+        tips="nondeterministic_output",
         summary="Return the value of a key, with its tags, as bytes for RESTORE.",
     )
     def dump(self, key: str) -> bytes | None:
@@ -82,7 +83,7 @@ class Dumping(Edge):
         key = exact_key(key)
         space = self._enter()
         try:
-            entry = space.peek(key)
+            entry = space.peek_value(key)
             if entry is None:
                 return None
             snapshot = snapshot_of(entry.kind, space.value(entry), 0, tag_names_of(entry))

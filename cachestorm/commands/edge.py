@@ -44,8 +44,11 @@ class Edge:
         return GenericAlias(cls, kind)
 
     def _enter(self) -> Keyspace:
-        self._store.enter()
-        return self._space
+        """Takes the latch, which `leave` of what it returns gives back, as `_leave` does."""
+        # compiled, each look at an attribute of a trait is a search for its place
+        space = self._space
+        space.shared.enter()
+        return space
 
     def _leave(self) -> None:
         self._store.leave()

@@ -108,6 +108,7 @@ class Fetching(Edge, Generic[V]):
         complexity="O(1)",
         fast=True,
         reply="stored",
+        note="RW and UPDATE because it changes the TTL",
         summary="Return the value of a key after giving it another time to live.",
     )
     def getex(

@@ -55,6 +55,7 @@ class HashWalks(Edge):
         complexity="O(N) in the returned fields",
         reply="fields",
         once="WITHVALUES",
+        tips="nondeterministic_output",
         summary="Return fields of a hash drawn at random.",
     )
     def hrandfield(
@@ -114,6 +115,7 @@ class HashWalks(Edge):
         "HSCAN key cursor [MATCH match:pattern] [COUNT count:scan-count] [NOVALUES]",
         complexity="O(1) a step, O(N) for a whole iteration",
         reply="scan_pairs",
+        tips="nondeterministic_output",
         summary="Iterate over the fields and values of a hash.",
     )
     def hscan(

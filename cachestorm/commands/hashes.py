@@ -18,7 +18,7 @@ from typing import Any, Final
 
 from mypy_extensions import mypyc_attr, trait
 
-from cachestorm.codec import INT64_MAX, INT64_MIN, parse_float, parse_int, to_wire
+from cachestorm.codec import is_int64, parse_float, parse_int, to_wire
 from cachestorm.commands.hash_walks import HashWalks
 from cachestorm.commands.timed_fields import TimedFields, rows_of
 from cachestorm.declare.declaration import Declaration
@@ -88,7 +88,7 @@ class Hashes(TimedFields, HashWalks):
             settle(space, entry, fields, before, "hset")
             return added
         finally:
-            self._leave()
+            space.leave()
 
     @command(
         "HSETNX key:rw-insert field value",
@@ -111,7 +111,7 @@ class Hashes(TimedFields, HashWalks):
             _set(space, entry, key, name, held, "hset")
             return True
         finally:
-            self._leave()
+            space.leave()
 
     @command(
         "HGET key field",
@@ -137,7 +137,7 @@ class Hashes(TimedFields, HashWalks):
             entry = entry_of(space, key, HASH)
             return default if entry is None else hash_at(space, entry).get(name, default)
         finally:
-            self._leave()
+            space.leave()
 
     @command(
         "HMGET key field [field ...]",
@@ -164,12 +164,13 @@ class Hashes(TimedFields, HashWalks):
                 values.append(value)
             return values
         finally:
-            self._leave()
+            space.leave()
 
     @command(
         "HGETALL key",
         complexity="O(N) in the size of the hash",
         reply="mapping",
+        tips="nondeterministic_output_order",
         summary="Return all fields and values of a hash.",
     )
     def hgetall(self, key: str) -> dict[str, Any]:
@@ -180,11 +181,12 @@ class Hashes(TimedFields, HashWalks):
             entry = entry_of(space, key, HASH)
             return {} if entry is None else hash_at(space, entry).items()
         finally:
-            self._leave()
+            space.leave()
 
     @command(
         "HKEYS key",
         complexity="O(N) in the size of the hash",
+        tips="nondeterministic_output_order",
         summary="Return all fields of a hash.",
     )
     def hkeys(self, key: str) -> list[str]:
@@ -195,12 +197,13 @@ class Hashes(TimedFields, HashWalks):
             entry = entry_of(space, key, HASH)
             return [] if entry is None else hash_at(space, entry).fields()
         finally:
-            self._leave()
+            space.leave()
 
     @command(
         "HVALS key",
         complexity="O(N) in the size of the hash",
         reply="stored_all",
+        tips="nondeterministic_output_order",
         summary="Return all values of a hash.",
     )
     def hvals(self, key: str) -> list[Any]:
@@ -211,7 +214,7 @@ class Hashes(TimedFields, HashWalks):
             entry = entry_of(space, key, HASH)
             return [] if entry is None else hash_at(space, entry).values()
         finally:
-            self._leave()
+            space.leave()
 
     @command(
         "HLEN key:ro",
@@ -227,7 +230,7 @@ class Hashes(TimedFields, HashWalks):
             entry = entry_of(space, key, HASH)
             return 0 if entry is None else len(hash_at(space, entry))
         finally:
-            self._leave()
+            space.leave()
 
     @command(
         "HEXISTS key:ro field",
@@ -244,7 +247,7 @@ class Hashes(TimedFields, HashWalks):
             entry = entry_of(space, key, HASH)
             return entry is not None and name in hash_at(space, entry)
         finally:
-            self._leave()
+            space.leave()
 
     @command(
         "HSTRLEN key:ro field",
@@ -281,7 +284,7 @@ class Hashes(TimedFields, HashWalks):
                 settle(space, entry, found, before, "hdel")
             return removed
         finally:
-            self._leave()
+            space.leave()
 
     @command(
         "HINCRBY key:rw-access-update field increment",
@@ -312,12 +315,12 @@ class Hashes(TimedFields, HashWalks):
                 former = hash_at(space, entry).get(name, 0)
                 number = parse_int(_spelled(former), "hash value is not an integer")
             total = number + increment
-            if not INT64_MIN <= total <= INT64_MAX:
+            if not is_int64(total):
                 raise ArgumentError("increment or decrement would overflow")
             _set(space, entry, key, name, total, "hincrby")
             return total
         finally:
-            self._leave()
+            space.leave()
 
     @command(
         "HINCRBYFLOAT key:rw-access-update field increment:double",
@@ -354,7 +357,7 @@ class Hashes(TimedFields, HashWalks):
             _set(space, entry, key, name, total, "hincrbyfloat")
             return total
         finally:
-            self._leave()
+            space.leave()
 
 
 @command(

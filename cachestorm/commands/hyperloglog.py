@@ -89,6 +89,8 @@ class HyperLogLogs(Edge):
         "PFCOUNT key:rw-access [key ...]",
         complexity="O(1) for one key whose estimate is known, else O(N) in the keys",
         writes=False,
+        note="RW because it may change the internal representation of the key, "
+        "and propagate to replicas",
         summary="Return about how many different elements were added.",
     )
     def pfcount(self, *keys: str) -> int:
@@ -131,7 +133,7 @@ class HyperLogLogs(Edge):
         space = self._enter()
         try:
             registers, is_dense = _union(space, names)
-            entry = space.peek(destkey)
+            entry = space.peek_value(destkey)
             raw = NEW if entry is None else _sketch(space, entry)
             if registers is None:
                 raw = without_estimate(raw)

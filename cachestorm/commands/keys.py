@@ -143,11 +143,13 @@ class Keys(Edge):
         "UNLINK key:rm-delete [key ...]",
         complexity="O(1) a key",
         fast=True,
+        tips="request_policy:multi_shard response_policy:agg_sum",
         summary="Delete keys; their values are freed outside of the lock, as with DEL.",
     )
     @command(
         "DEL key:rm-delete [key ...]",
         complexity="O(1) a key",
+        tips="request_policy:multi_shard response_policy:agg_sum",
         summary="Delete keys.",
     )
     def delete(self, *keys: str | Iterable[str]) -> int:
@@ -171,6 +173,7 @@ class Keys(Edge):
         "EXISTS key:ro [key ...]",
         complexity="O(1) a key",
         fast=True,
+        tips="request_policy:multi_shard response_policy:agg_sum",
         summary="Count the keys that exist; one named twice counts twice.",
     )
     def exists(self, *keys: str | Iterable[str]) -> int:
@@ -190,6 +193,7 @@ class Keys(Edge):
         "TOUCH key:ro [key ...]",
         complexity="O(1) a key",
         fast=True,
+        tips="request_policy:multi_shard response_policy:agg_sum",
         summary="Count the keys that exist, and count this as an access to each.",
     )
     def touch(self, *keys: str | Iterable[str]) -> int:
@@ -228,6 +232,7 @@ class Keys(Edge):
         "KEYS pattern",
         complexity="O(N) in the keys of the namespace",
         flags="@dangerous",
+        tips="nondeterministic_output_order request_policy:all_shards",
         summary="Return all keys that match a pattern.",
     )
     def keys(self, pattern: str = "*") -> list[str]:
@@ -243,6 +248,7 @@ class Keys(Edge):
         "SCAN cursor [MATCH pattern] [COUNT count:scan-count] [TYPE type:string]",
         complexity="O(1) a call, O(N) for a whole walk",
         reply="scan",
+        tips="nondeterministic_output request_policy:special response_policy:special",
         summary="Walk the keys a page at a time.",
     )
     def scan(
@@ -292,6 +298,7 @@ class Keys(Edge):
     @command(
         "RANDOMKEY",
         complexity="O(1)",
+        tips="nondeterministic_output request_policy:all_shards response_policy:special",
         summary="Return a random key.",
     )
     def randomkey(self) -> str | None:
@@ -304,6 +311,7 @@ class Keys(Edge):
         complexity="O(1)",
         fast=True,
         flags="@keyspace",
+        tips="request_policy:all_shards response_policy:agg_sum",
         summary="Count the keys of the namespace.",
     )
     def dbsize(self) -> int:
@@ -353,7 +361,7 @@ class Keys(Edge):
         newkey = exact_key(newkey)
         space = self._enter()
         try:
-            entry = space.peek(key)
+            entry = space.peek_value(key)
             if entry is None:
                 raise NoSuchKeyError()
             if only_new and space.peek(newkey) is not None:
@@ -449,6 +457,7 @@ class Keys(Edge):
         reply="ok",
         once="ASYNC SYNC",
         flags="@keyspace @dangerous",
+        tips="request_policy:all_shards response_policy:all_succeeded",
         summary="Remove all keys, tags and links of the namespace.",
     )
     def flushdb(self, *, async_: bool = False, sync: bool = False) -> bool:
@@ -470,6 +479,7 @@ class Keys(Edge):
         reply="ok",
         once="ASYNC SYNC",
         flags="@keyspace @dangerous",
+        tips="request_policy:all_shards response_policy:all_succeeded",
         summary="Remove all keys, tags and links of all namespaces.",
     )
     def flushall(self, *, async_: bool = False, sync: bool = False) -> bool:

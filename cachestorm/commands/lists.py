@@ -89,7 +89,7 @@ class Lists(Edge):
             space.make_room_for_growth()
             return push_held(space, key, held, left, create)
         finally:
-            self._leave()
+            space.leave()
 
     @overload
     def lpop(self, key: str, count: None = None, default: object = None) -> Any: ...
@@ -151,7 +151,7 @@ class Lists(Edge):
                 return unbox(pop_held(space, entry, 1, left)[0])
             return [unbox(held) for held in pop_held(space, entry, count, left)]
         finally:
-            self._leave()
+            space.leave()
 
     @command(
         "LMPOP numkeys key:rw-access-delete [key ...] where:<LEFT | RIGHT> [COUNT "
@@ -189,7 +189,7 @@ class Lists(Edge):
                     return name, [unbox(held) for held in pop_held(space, entry, count, left)]
             return None
         finally:
-            self._leave()
+            space.leave()
 
     @command(
         "LLEN key:ro",
@@ -205,7 +205,7 @@ class Lists(Edge):
             entry = entry_of(space, key, LIST)
             return 0 if entry is None else len(list_at(space, entry))
         finally:
-            self._leave()
+            space.leave()
 
     @command(
         "LRANGE key start stop",
@@ -228,7 +228,7 @@ class Lists(Edge):
             first, last = span(start, stop, i64(len(found)))
             return found.slice(first, last)
         finally:
-            self._leave()
+            space.leave()
 
     @command(
         "LINDEX key index",
@@ -254,7 +254,7 @@ class Lists(Edge):
             place = folded(index, length)
             return found.at(place) if 0 <= place < length else default
         finally:
-            self._leave()
+            space.leave()
 
     @command(
         "LSET key:rw-update index element",
@@ -289,7 +289,7 @@ class Lists(Edge):
             settle(space, entry, found, before, "lset")
             return True
         finally:
-            self._leave()
+            space.leave()
 
     @command(
         "LINSERT key:rw-insert where:<BEFORE | AFTER> pivot element",
@@ -314,7 +314,7 @@ class Lists(Edge):
         try:
             space.make_room_for_growth()
         finally:
-            self._leave()
+            space.leave()
         return cast(int, self._run(Inserting(space, key, wire, held, side == "AFTER")))
 
     @command(
@@ -367,7 +367,7 @@ class Lists(Edge):
                 settle(space, entry, found, before, "ltrim")
                 return True
         finally:
-            self._leave()
+            space.leave()
         return cast(bool, self._run(Trimming(space, key, start, stop)))
 
     @overload
@@ -483,4 +483,4 @@ class Lists(Edge):
                 return default
             return unbox(move_held(space, entry, destination, from_left, to_left))
         finally:
-            self._leave()
+            space.leave()

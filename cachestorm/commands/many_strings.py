@@ -43,6 +43,7 @@ class ManyStrings(Edge, Generic[V]):
         complexity="O(N) in the keys",
         fast=True,
         reply="stored_all",
+        tips="request_policy:multi_shard",
         summary="Return the values of many keys.",
     )
     def mget(self, *keys: str | Iterable[str], default: object = None) -> list[Any]:
@@ -60,7 +61,7 @@ class ManyStrings(Edge, Generic[V]):
                     size.take(size_of(entry.kind, space.value(entry)))
                     found.append(whole(space, entry))
         finally:
-            self._leave()
+            space.leave()
         if self._forms is not None:
             return [self._give(value, default) for value in found]
         return found
@@ -70,6 +71,7 @@ class ManyStrings(Edge, Generic[V]):
         complexity="O(N) in the keys",
         grows=True,
         reply="ok",
+        tips="request_policy:multi_shard response_policy:all_succeeded",
         summary="Set the values of many keys in one step.",
     )
     def mset(self, mapping: Mapping[str, V] | Iterable[tuple[str, V]]) -> bool:
@@ -96,6 +98,7 @@ class ManyStrings(Edge, Generic[V]):
         "PXAT ttl:unix-milliseconds | KEEPTTL]",
         complexity="O(N) in the keys",
         grows=True,
+        tips="request_policy:multi_shard response_policy:all_succeeded",
         summary="Set the values of many keys and their time to live in one step.",
     )
     def msetex(
@@ -146,7 +149,7 @@ class ManyStrings(Edge, Generic[V]):
                     space.set_expiry(entry, deadline)
             return True
         finally:
-            self._leave()
+            space.leave()
 
     def _put_many(
         self, mapping: object, ttl: object, tags: Iterable[str], only_new: bool
@@ -165,4 +168,4 @@ class ManyStrings(Edge, Generic[V]):
             space.put_all(values, kinds, deadline, names)
             return True
         finally:
-            self._leave()
+            space.leave()

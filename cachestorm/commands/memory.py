@@ -54,6 +54,7 @@ class Memory(Edge):
         complexity="O(N) in the namespaces; at most 2048 keys are looked at",
         reply="verbatim",
         flags="@slow",
+        tips="nondeterministic_output request_policy:all_shards response_policy:special",
         summary="Return what could be better with the memory, and what to do about it.",
     )
     def memory_doctor(self) -> str:
@@ -76,6 +77,7 @@ class Memory(Edge):
     "MEMORY STATS",
     complexity="O(1)",
     flags="@slow",
+    tips="nondeterministic_output request_policy:all_shards response_policy:special",
     summary="Return the numbers of the memory.",
 )
 def memory_stats(cache: Namespaces) -> dict[str, object]:
@@ -101,6 +103,7 @@ def memory_stats(cache: Namespaces) -> dict[str, object]:
     complexity="O(1)",
     reply="bulk",
     flags="loading @slow",
+    tips="nondeterministic_output request_policy:all_shards response_policy:special",
     summary="Return what the allocator says of itself: here nothing.",
 )
 def memory_malloc_stats(cache: Memory) -> str:
@@ -113,6 +116,7 @@ def memory_malloc_stats(cache: Memory) -> str:
     complexity="O(1): a step of reaping",
     reply="ok",
     flags="loading @slow",
+    tips="request_policy:all_shards response_policy:all_succeeded",
     summary="Let go of a step of what is due or has left.",
 )
 def memory_purge(cache: Memory) -> bool:

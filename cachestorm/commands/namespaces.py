@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from functools import partial
 from heapq import nlargest
+from time import perf_counter
 from typing import Final, cast
 
 from mypy_extensions import mypyc_attr, trait
@@ -20,7 +21,7 @@ from cachestorm.errors import NamespaceError
 from cachestorm.keyspace.keyspace import Keyspace
 from cachestorm.keyspace.store import counted, database_name, rss_bytes
 from cachestorm.operations.counting import CountingStale
-from cachestorm.operations.long_command import LongCommand, finish
+from cachestorm.operations.long_command import SLICE_S, LongCommand, finish
 from cachestorm.operations.names import exact_namespace
 from cachestorm.stats import Stats, StoreStats
 
@@ -109,7 +110,7 @@ class Namespaces(Edge):
             space = self._found(known)
         finally:
             self._leave()
-        _count_stale(space)
+        _count_stale(space, self._serves_others)
         self._enter()
         try:
             return _counts(space)
@@ -252,7 +253,7 @@ class Namespaces(Edge):
             >>> cache.stats().keys, cache.stats().hit_ratio
             (1, 0.0)
         """
-        _count_stale(self._space)
+        _count_stale(self._space, self._serves_others)
         space = self._enter()
         try:
             counts: dict[str, int] = {
@@ -274,8 +275,12 @@ class Namespaces(Edge):
             behind = self._store.uncounted()
         finally:
             self._leave()
+        serves_others = self._serves_others
+        ends = perf_counter() + SLICE_S
         for space in behind:
-            _count_stale(space)
+            _count_stale(space, serves_others)
+            if serves_others and perf_counter() >= ends:
+                break
         self._enter()
         try:
             counts = self._store.stats()
@@ -329,12 +334,22 @@ def meminfo(cache: Namespaces) -> str:
     )
 
 
-def _count_stale(space: Keyspace) -> None:
-    """Brings the counts of a namespace up to date."""
-    if space.tags.uncounted:
-        long_command = CountingStale(space)
-        if not long_command.step():
-            finish(long_command)
+def _count_stale(space: Keyspace, serves_others: bool) -> None:
+    """Brings the counts of a namespace up to date.
+
+    Args:
+        serves_others: for one slice at most. What it leaves is counted by reaping, and until
+            then among the keys that there are.
+    """
+    if not space.tags.uncounted:
+        return
+    long_command = CountingStale(space)
+    if long_command.step():
+        return
+    if serves_others:
+        long_command.abandon()
+    else:
+        finish(long_command)
 
 
 def _counts(space: Keyspace) -> dict[str, int]:

@@ -14,7 +14,7 @@ from cachestorm.codec import INT64_MAX, INT64_MIN, to_wire
 from cachestorm.commands.edge import Edge
 from cachestorm.declare.declaration import Declaration
 from cachestorm.declare.facts import help_of
-from cachestorm.entry import STRING, Entry
+from cachestorm.entry import DEMOTED, STRING, Entry
 from cachestorm.errors import ArgumentError
 from cachestorm.keyspace.keyspace import Keyspace
 from cachestorm.operations.names import exact_key
@@ -43,6 +43,7 @@ class Objects(Edge):
     @command(
         "OBJECT ENCODING key:ro",
         complexity="O(1)",
+        tips="nondeterministic_output",
         summary="Return how Redis would encode the value.",
     )
     def object_encoding(self, key: str) -> str | None:
@@ -50,14 +51,31 @@ class Objects(Edge):
         key = exact_key(key)
         space = self._enter()
         try:
-            entry = space.peek(key)
+            entry = space.peek_value(key)
             return None if entry is None else _encoding(space, entry)
+        finally:
+            self._leave()
+
+    @command(
+        "OBJECT TIER key:ro",
+        complexity="O(1)",
+        own=True,
+        summary="Return where the value of a key is: memory, or a colder tier.",
+    )
+    def object_tier(self, key: str) -> str | None:
+        """Where the value of a key is, `memory` or `warm`; None for a missing key."""
+        key = exact_key(key)
+        space = self._enter()
+        try:
+            entry = space.peek(key)
+            return None if entry is None else "memory" if entry.kind < DEMOTED else "warm"
         finally:
             self._leave()
 
     @command(
         "OBJECT FREQ key:ro",
         complexity="O(1)",
+        tips="nondeterministic_output",
         summary="Return how often a key is accessed, where the eviction policy counts it.",
     )
     def object_freq(self, key: str) -> int | None:
@@ -82,6 +100,7 @@ class Objects(Edge):
     @command(
         "OBJECT IDLETIME key:ro",
         complexity="O(1)",
+        tips="nondeterministic_output",
         summary="Return the seconds since the last access, where they are tracked.",
     )
     def object_idletime(self, key: str) -> int | None:
@@ -117,6 +136,7 @@ class Objects(Edge):
 @command(
     "OBJECT REFCOUNT key:ro",
     complexity="O(1)",
+    tips="nondeterministic_output",
     summary="Return 1 for a key that exists.",
 )
 def object_refcount(cache: Objects, key: str) -> int | None:

@@ -12,11 +12,11 @@ from typing import Final
 from mypy_extensions import mypyc_attr, trait
 
 from cachestorm.codec import (
-    INT64_MAX,
     INT64_MIN,
     LONGEST_FLOAT,
     LONGEST_INTEGER,
     LONGEST_STRING,
+    is_int64,
     parse_float,
     parse_int,
     to_wire,
@@ -116,15 +116,15 @@ class Scalars(Edge):
                 number = value
             else:
                 number = parse_int(short_scalar(space, entry, LONGEST_INTEGER) or b"")
-            if not INT64_MIN <= number <= INT64_MAX:
+            if not is_int64(number):
                 raise NotAnIntegerError()
             total = number + amount
-            if not INT64_MIN <= total <= INT64_MAX:
+            if not is_int64(total):
                 raise ArgumentError("increment or decrement would overflow")
             space.change(entry, total, "incrby")
             return total
         finally:
-            self._leave()
+            space.leave()
 
     @command(
         "APPEND key:rw-insert value",
@@ -154,7 +154,7 @@ class Scalars(Edge):
                 raise ArgumentError("string exceeds maximum allowed size (proto-max-bulk-len)")
             return _overwritten(space, key, entry, size, tail, "append")
         finally:
-            self._leave()
+            space.leave()
 
     @command(
         "STRLEN key:ro",
@@ -169,7 +169,7 @@ class Scalars(Edge):
         try:
             return length_of(space, space.find(key))
         finally:
-            self._leave()
+            space.leave()
 
     @command(
         "SUBSTR key start:integer end:integer",
@@ -199,7 +199,7 @@ class Scalars(Edge):
             # compiled, a slice of bytes may not end before it begins
             return part_of(space, entry, start, end + 1) if start <= end else b""
         finally:
-            self._leave()
+            space.leave()
 
     @command(
         "SETRANGE key:rw-update offset:integer value",
@@ -229,7 +229,7 @@ class Scalars(Edge):
                 raise ArgumentError("string exceeds maximum allowed size (proto-max-bulk-len)")
             return _overwritten(space, key, entry, offset, patch, "setrange")
         finally:
-            self._leave()
+            space.leave()
 
     @command(
         "INCRBYFLOAT key:rw-access-update increment:double",
@@ -263,7 +263,7 @@ class Scalars(Edge):
                 space.change(entry, total, "incrbyfloat")
             return total
         finally:
-            self._leave()
+            space.leave()
 
     @command(
         "LCS key1:key key2:key [LEN] [IDX] [MINMATCHLEN minmatchlen:integer] [WITHMATCHLEN]",
@@ -319,11 +319,11 @@ class Scalars(Edge):
         except WrongTypeError as error:
             raise ArgumentError("The specified keys must contain string values") from error
         finally:
-            self._leave()
+            space.leave()
 
 
 def _amount_of(given: object) -> int:
-    if type(given) is int and INT64_MIN <= given <= INT64_MAX:
+    if type(given) is int and is_int64(given):
         return given
     return parse_int(given, f"an amount is an integer of 64 bits, not {given!r}")
 

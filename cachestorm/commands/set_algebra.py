@@ -37,6 +37,7 @@ class SetAlgebra(Edge):
         "SUNION key [key ...]",
         complexity="O(N) in all members of all sets",
         reply="members",
+        tips="nondeterministic_output_order",
         summary="Return the union of many sets.",
     )
     def sunion(self, *keys: str) -> set[str]:
@@ -47,6 +48,7 @@ class SetAlgebra(Edge):
         "SINTER key [key ...]",
         complexity="O(N*M) for the smallest set of N and M sets",
         reply="members",
+        tips="nondeterministic_output_order",
         summary="Return the intersection of many sets.",
     )
     def sinter(self, *keys: str) -> set[str]:
@@ -57,6 +59,7 @@ class SetAlgebra(Edge):
         "SDIFF key [key ...]",
         complexity="O(N*M) for the first set of N and M sets",
         reply="members",
+        tips="nondeterministic_output_order",
         summary="Return the difference of many sets.",
     )
     def sdiff(self, *keys: str) -> set[str]:

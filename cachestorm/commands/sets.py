@@ -37,6 +37,15 @@ from cachestorm.patterns import matches
 command: Final = partial(Declaration, group="set")
 
 
+def _members_in_order(cache: Sets, key: str) -> list[str]:
+    space = cache._enter()
+    try:
+        entry = entry_of(space, key, SET)
+        return [] if entry is None else set_at(space, entry).in_order()
+    finally:
+        cache._leave()
+
+
 @mypyc_attr(allow_interpreted_subclasses=True)
 @trait
 class Sets(SetAlgebra):
@@ -74,7 +83,7 @@ class Sets(SetAlgebra):
                 settle(space, entry, found, before, "sadd")
             return added
         finally:
-            self._leave()
+            space.leave()
 
     @command(
         "SREM key:rw-delete member [member ...]",
@@ -101,12 +110,14 @@ class Sets(SetAlgebra):
                 settle(space, entry, found, before, "srem")
             return removed
         finally:
-            self._leave()
+            space.leave()
 
     @command(
         "SMEMBERS key",
         complexity="O(N) in the size of the set",
         reply="members",
+        ordered=_members_in_order,
+        tips="nondeterministic_output_order",
         summary="Return all members of a set.",
     )
     def smembers(self, key: str) -> set[str]:
@@ -117,7 +128,7 @@ class Sets(SetAlgebra):
             entry = entry_of(space, key, SET)
             return set() if entry is None else set(set_at(space, entry).members())
         finally:
-            self._leave()
+            space.leave()
 
     @command(
         "SISMEMBER key:ro member",
@@ -135,7 +146,7 @@ class Sets(SetAlgebra):
             entry = entry_of(space, key, SET)
             return entry is not None and name in set_at(space, entry)
         finally:
-            self._leave()
+            space.leave()
 
     @command(
         "SMISMEMBER key member [member ...]",
@@ -155,7 +166,7 @@ class Sets(SetAlgebra):
             found = set_at(space, entry)
             return [name in found for name in names]
         finally:
-            self._leave()
+            space.leave()
 
     @command(
         "SCARD key:ro",
@@ -171,7 +182,7 @@ class Sets(SetAlgebra):
             entry = entry_of(space, key, SET)
             return 0 if entry is None else len(set_at(space, entry))
         finally:
-            self._leave()
+            space.leave()
 
     @overload
     def spop(self, key: str, count: None = None) -> str | None: ...
@@ -182,6 +193,7 @@ class Sets(SetAlgebra):
         complexity="O(N) in the returned members",
         fast=True,
         reply="drawn",
+        tips="nondeterministic_output",
         summary="Return members of a set drawn at random after removing them.",
     )
     def spop(self, key: str, count: int | None = None) -> str | list[str] | None:
@@ -214,7 +226,7 @@ class Sets(SetAlgebra):
                 settle(space, entry, found, before, "spop")
             return popped[0] if count is None else popped
         finally:
-            self._leave()
+            space.leave()
 
     @overload
     def srandmember(self, key: str, count: None = None) -> str | None: ...
@@ -224,6 +236,7 @@ class Sets(SetAlgebra):
         "SRANDMEMBER key [count]",
         complexity="O(N) in the returned members",
         reply="picked",
+        tips="nondeterministic_output",
         summary="Return members of a set drawn at random.",
     )
     def srandmember(self, key: str, count: int | None = None) -> str | list[str] | None:
@@ -251,7 +264,7 @@ class Sets(SetAlgebra):
             check_draw(space, count, found)
             return [found.member_at(at) for at in drawn_places(count, length)]
         finally:
-            self._leave()
+            space.leave()
 
     @command(
         "SMOVE source:rw-access-delete destination:rw-insert member",
@@ -283,19 +296,20 @@ class Sets(SetAlgebra):
                 grown = other.size_bytes
                 if other.add(name):
                     settle(space, target, other, grown, "sadd")
-            if entry.index >= 0:
+            if space.is_here(entry):
                 found = set_at(space, entry)
                 before = found.size_bytes
                 found.remove(name)
                 settle(space, entry, found, before, "srem")
             return True
         finally:
-            self._leave()
+            space.leave()
 
     @command(
         "SSCAN key cursor [MATCH match:pattern] [COUNT count:scan-count]",
         complexity="O(1) a step, O(N) for a whole iteration",
         reply="scan",
+        tips="nondeterministic_output",
         summary="Iterate over the members of a set.",
     )
     def sscan(
@@ -325,14 +339,13 @@ class Sets(SetAlgebra):
                 length = i64(len(found))
                 start = walk_start(cursor, length, count)
                 stop = walk_stop(start, count, length)
-                place = start
-                while place > stop:
-                    place -= 1
-                    member = found.member_at(place)
-                    if glob is None or matches(glob, bytes_of(member)):
-                        members.append(member)
                 if is_whole(start, stop, length):
+                    members = found.in_order()
+                else:
+                    members = found.some(stop, start)
                     members.reverse()
+                if glob is not None:
+                    members = [each for each in members if matches(glob, bytes_of(each))]
         finally:
-            self._leave()
+            space.leave()
         return stop, members

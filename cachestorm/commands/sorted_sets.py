@@ -150,7 +150,7 @@ class SortedSets(SortedSetRanges, SortedSetAlgebra, SortedSetPops):
         try:
             return add_scores(space, key, rows, nx, xx, gt, lt, ch, incr)
         finally:
-            self._leave()
+            space.leave()
 
     @command(
         "ZINCRBY key:rw-access-update increment:score member",
@@ -184,7 +184,7 @@ class SortedSets(SortedSetRanges, SortedSetAlgebra, SortedSetPops):
             entry = entry_of(space, key, ZSET)
             return 0 if entry is None else remove_members(space, entry, names)
         finally:
-            self._leave()
+            space.leave()
 
     @command(
         "ZCARD key:ro",
@@ -200,7 +200,7 @@ class SortedSets(SortedSetRanges, SortedSetAlgebra, SortedSetPops):
             entry = entry_of(space, key, ZSET)
             return 0 if entry is None else len(sorted_set_at(space, entry))
         finally:
-            self._leave()
+            space.leave()
 
     @command(
         "ZSCORE key member",
@@ -218,7 +218,7 @@ class SortedSets(SortedSetRanges, SortedSetAlgebra, SortedSetPops):
             entry = entry_of(space, key, ZSET)
             return None if entry is None else sorted_set_at(space, entry).score(name)
         finally:
-            self._leave()
+            space.leave()
 
     @command(
         "ZMSCORE key member [member ...]",
@@ -238,7 +238,7 @@ class SortedSets(SortedSetRanges, SortedSetAlgebra, SortedSetPops):
             found = sorted_set_at(space, entry)
             return [found.score(name) for name in names]
         finally:
-            self._leave()
+            space.leave()
 
     @overload
     def zrank(
@@ -310,7 +310,7 @@ class SortedSets(SortedSetRanges, SortedSetAlgebra, SortedSetPops):
                 rank = len(found) - 1 - rank
             return (rank, cast(float, found.score(name))) if withscore else rank
         finally:
-            self._leave()
+            space.leave()
 
     @overload
     def zrandmember(
@@ -327,6 +327,7 @@ class SortedSets(SortedSetRanges, SortedSetAlgebra, SortedSetPops):
         complexity="O(N) in the returned members",
         reply="scored",
         once="WITHSCORES",
+        tips="nondeterministic_output",
         summary="Return members of a sorted set drawn at random.",
     )
     def zrandmember(
@@ -358,7 +359,7 @@ class SortedSets(SortedSetRanges, SortedSetAlgebra, SortedSetPops):
             rows = [found.row_at(at) for at in drawn_places(count, length)]
             return scored(rows) if withscores else members_of(rows)
         finally:
-            self._leave()
+            space.leave()
 
     @overload
     def zscan(
@@ -384,6 +385,7 @@ class SortedSets(SortedSetRanges, SortedSetAlgebra, SortedSetPops):
         "ZSCAN key cursor [MATCH match:pattern] [COUNT count:scan-count] [NOSCORES]",
         complexity="O(1) a step, O(N) for a whole iteration",
         reply="scan_scores",
+        tips="nondeterministic_output",
         summary="Iterate over the members and scores of a sorted set.",
     )
     def zscan(
@@ -430,13 +432,13 @@ class SortedSets(SortedSetRanges, SortedSetAlgebra, SortedSetPops):
                     if glob is None or matches(glob, bytes_of(member_of(row))):
                         rows.append(row)
         finally:
-            self._leave()
+            space.leave()
         return stop, members_of(rows) if noscores else scored(rows)
 
 
 def _rows(mapping: object) -> list[tuple[float, str]]:
     """Scores and members of a mapping, or of pairs in the order of the wire."""
-    if isinstance(mapping, Mapping):
+    if type(mapping) is not list and isinstance(mapping, Mapping):
         return [(parse_float(score), name_of(member)) for member, score in mapping.items()]
     rows: list[tuple[float, str]] = []
     for score, member in pairs_of(mapping):

@@ -19,6 +19,7 @@ from cachestorm.entry import STRING
 from cachestorm.errors import ExcludingOptionsError
 from cachestorm.events import Cause
 from cachestorm.keyspace.latch import FINALIZERS_INTERRUPT, NOTHING_INTERRUPTS, STEPS_ARE_ATOMIC
+from cachestorm.keyspace.tiering import Demoted
 from cachestorm.keyspace.version import CURRENT, OUTDATED, Version
 from cachestorm.markers import MISSING, UNSET
 from cachestorm.operations.lifetimes import Lasting, deadline_of, plain_ttl
@@ -78,11 +79,23 @@ class Strings(Edge, Generic[V]):
 
     def _get_locked(self, key: str, default: object) -> object:
         store = self._store
+        wanted: list[Demoted] = []
+        if store.tiering is not None and not store.in_transaction():
+            # a disk is read without the latch
+            space = self._enter()
+            try:
+                wanted = space.wanted(key, True)
+            finally:
+                self._leave()
+            if wanted:
+                store.tiering.read_ahead(wanted)
         store.enter()
         try:
             value = self._space.read_and_tell(key, _MISSING)
         finally:
             store.leave()
+            if wanted and store.tiering is not None:
+                store.tiering.forget(wanted)
         return default if value is _MISSING else self._give(value, _MISSING)
 
     @overload
@@ -141,6 +154,7 @@ class Strings(Edge, Generic[V]):
         reply="set",
         fetches="_set_fetching",
         narrowed=_access_of_set,
+        note="RW and ACCESS due to the optional `GET` argument",
         summary="Set the value of a key, its time to live and its tags.",
     )
     def set(
@@ -280,7 +294,7 @@ class Strings(Edge, Generic[V]):
                 space.put(key, held, kind, lasting.deadline_ms, names, lasting.idle)
                 found = True
         finally:
-            self._leave()
+            space.leave()
         return self._give(found, default) if get else found
 
     def _set_unchanged(
@@ -314,7 +328,7 @@ class Strings(Edge, Generic[V]):
                 if verdict == OUTDATED:
                     return False
             finally:
-                self._leave()
+                space.leave()
         return False
 
     def _set_if(
@@ -386,7 +400,7 @@ class Strings(Edge, Generic[V]):
             space.put(key, held, kind, deadline)
             return True
         finally:
-            self._leave()
+            space.leave()
 
     @overload
     def getset(self, key: str, value: V) -> V | None: ...

@@ -118,7 +118,7 @@ class Tags(Edge):
             space.put(key, held, kind, space.default_deadline(), names)
             return True
         finally:
-            self._leave()
+            space.leave()
 
     @command(
         "TAGS key:ro",
@@ -133,7 +133,7 @@ class Tags(Edge):
             entry = space.peek(key)
             return [] if entry is None else tag_names_of(entry)
         finally:
-            self._leave()
+            space.leave()
 
     @command(
         "ADDTAG key:rw-update tag [tag ...]",
@@ -157,7 +157,7 @@ class Tags(Edge):
                 space.add_tags(entry, added)
             return len(added)
         finally:
-            self._leave()
+            space.leave()
 
     @command(
         "REMTAG key:rw-update tag [tag ...]",
@@ -182,7 +182,7 @@ class Tags(Edge):
                 space.keep_tags(entry, kept)
             return len(present) - len(kept)
         finally:
-            self._leave()
+            space.leave()
 
     @command(
         "INVALIDATE tag [CASCADE] [SOFT] [DRYRUN]",
@@ -229,7 +229,7 @@ class Tags(Edge):
         try:
             return _found(space, _reached(space, names, cascade))
         finally:
-            self._leave()
+            space.leave()
 
     @command(
         "TAGKEYS tag",
@@ -245,7 +245,7 @@ class Tags(Edge):
                 entry.key for entry in space.tags.entries(name) if space.fate(entry) is None
             ]
         finally:
-            self._leave()
+            space.leave()
         sort_by_bytes(found)
         return found
 
@@ -313,7 +313,7 @@ class Tags(Edge):
                 if node.fresh != 0:
                     names.append(node.mark.name)
         finally:
-            self._leave()
+            space.leave()
         if glob is not None:
             names = [name for name in names if matches(glob, bytes_of(name))]
         return int(stop), names
@@ -351,7 +351,7 @@ class Tags(Edge):
                 if entry.index >= 0 and space.fate(entry) is None:
                     keys.append(entry.key)
         finally:
-            self._leave()
+            space.leave()
         return int(stop), keys
 
     def tag_links(self) -> list[tuple[str, str]]:
@@ -369,7 +369,7 @@ class Tags(Edge):
         try:
             links = space.tags.hierarchy.links()
         finally:
-            self._leave()
+            space.leave()
         return sorted(links, key=_bytes_of_both)
 
     @command(
@@ -392,7 +392,7 @@ class Tags(Edge):
             space.link_tags(above, below)
             return True
         finally:
-            self._leave()
+            space.leave()
 
     @command(
         "TAGUNLINK parent:tag child:tag",
@@ -410,7 +410,7 @@ class Tags(Edge):
             space.unlink_tags(above, below)
             return True
         finally:
-            self._leave()
+            space.leave()
 
     @command(
         "TAGCHILDREN tag",
@@ -424,7 +424,7 @@ class Tags(Edge):
         try:
             return space.tags.hierarchy.children(name)
         finally:
-            self._leave()
+            space.leave()
 
     @command(
         "TAGLINKS",
@@ -437,7 +437,7 @@ class Tags(Edge):
         try:
             links = space.tags.hierarchy.links()
         finally:
-            self._leave()
+            space.leave()
         return [[parent, child] for parent, child in sorted(links, key=_bytes_of_link)]
 
 

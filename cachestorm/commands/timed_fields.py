@@ -74,7 +74,7 @@ class TimedFields(FieldDeadlines):
                 settle(space, entry, found, before, "hdel")
             return values
         finally:
-            self._leave()
+            space.leave()
 
     @command(
         "HGETEX key:rw-access-update [EX ttl:seconds | PX ttl:milliseconds | EXAT "
@@ -135,7 +135,7 @@ class TimedFields(FieldDeadlines):
                 settle(space, entry, found, before, event)
             return values
         finally:
-            self._leave()
+            space.leave()
 
     @command(
         "HSETEX key:rw-insert [NX | XX] [FNX | FXX] [EX ttl:seconds | PX ttl:milliseconds | "
@@ -211,7 +211,7 @@ class TimedFields(FieldDeadlines):
                 space.changed(entry, 0, "hexpire")
             return True
         finally:
-            self._leave()
+            space.leave()
 
 
 def rows_of(

@@ -18,7 +18,7 @@ from typing import Any
 
 from starlette.requests import Request
 
-from cachestorm.cache import Cache
+from cachestorm.cache_like import CacheLike
 from cachestorm.contrib.asgi import CacheMiddleware, add_tags, cache_for
 from cachestorm.contrib.tag_names import filled_in
 
@@ -56,7 +56,7 @@ def cached(
     return mark
 
 
-def cache_of(request: Request) -> Cache[Any]:
+def cache_of(request: Request) -> CacheLike[Any]:
     """The cache of the middleware, as a dependency.
 
     Raises:

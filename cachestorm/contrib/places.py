@@ -13,6 +13,7 @@ from cachestorm.contrib.memory_store import STORES, MemoryStore
 from cachestorm.contrib.serializers import SignedValues, serializer_of
 from cachestorm.errors import ConfigError
 from cachestorm.remote.address import (
+    CLUSTER,
     LOCAL,
     SCHEMES,
     Address,
@@ -26,7 +27,8 @@ if TYPE_CHECKING:
 MEMORY = "memory"
 ADDRESSES = (
     "memory://name for a cache in this process, local://name for one that the processes of "
-    "this machine share, or redis://, rediss:// or unix:// for one on a server"
+    "this machine share, redis://, rediss:// or unix:// for one on a server, or "
+    "cluster://host:6379,host:6379 for one on a cluster"
 )
 
 
@@ -53,7 +55,7 @@ class Place:
         Args:
             location: `memory://name`, or a name alone, for this process; `local://name` for
                 the processes of this machine; `redis://`, `rediss://` or `unix://` for a
-                server.
+                server; `cluster://` for a cluster.
             options: settings of `Cache`, or of redis-py's connections; for `local://` both,
                 and `linger`.
             others: what else the framework lets its user write, for the message.
@@ -79,11 +81,11 @@ class Place:
             _refuse_unknown(options, local_options(), location, others)
             settings = {each: options[each] for each in cache_settings() & options.keys()}
             return cls(None, settings, Address.read(location, options))
-        if scheme not in SCHEMES:
+        if scheme not in (*SCHEMES, CLUSTER):
             raise ConfigError(f"the location begins with {scheme}://: use {ADDRESSES}")
-        address = Address.parse(location)
+        address = Address.read(location)
         _refuse_unknown(options, connection_options(), address.shown, others)
-        return cls(None, {}, Address.parse(location, options))
+        return cls(None, {}, Address.read(location, options))
 
 
 def open_store(

@@ -17,6 +17,7 @@ fit each other are found out.
 from __future__ import annotations
 
 from cachestorm.declare.composites import AsOnly, Repeated, Rows, Together, Word
+from cachestorm.declare.direct import MOST, Direct
 from cachestorm.declare.kinds import (
     CHOICE_REFUSALS,
     Cursor,
@@ -60,7 +61,6 @@ class Binder:
     Attributes:
         matcher: the result.
         has_default: the method has a parameter `default` that no argument binds to.
-        is_direct: leading words alone make a call: nothing else is required.
     """
 
     def __init__(
@@ -81,41 +81,78 @@ class Binder:
         self._last = _last_of(arguments)
         self.matcher = self._sequence(arguments)
         self.has_default = "default" in parameters.names and not _names_default(arguments)
-        self.is_direct = False
 
-    def direct_kinds(self) -> list[Kind]:
-        """The kinds of the words that a call by position alone consists of.
-
-        Those are the leading required parameters, if they are the method's first ones in
-        the same order, and one word for its var-positional one, if that is what follows. One
-        word may stand for a parameter that takes a list, too.
-        """
-        kinds: list[Kind] = []
+    def direct(self) -> Direct:
+        """The calls by position: see `direct.py`."""
+        direct = Direct()
+        kinds = direct.kinds
+        parameters = self._parameters
         steps = self.matcher.steps
         at = 0
         while at < len(steps):
             step = steps[at]
             slot = len(kinds)
-            if isinstance(step, One) and step.slot == slot < self._parameters.positional:
+            if isinstance(step, One) and step.slot == slot < parameters.positional:
                 kinds.append(step.kind)
-            elif isinstance(step, Rest) and step.slot == slot == self._parameters.var_slot:
-                if not isinstance(step.kind, Repeated) or step.least == 0:
-                    break
-                kinds.append(step.kind.kind)
-            elif isinstance(step, Rest) and step.slot == slot < self._parameters.positional:
+            elif (
+                not isinstance(step, Rest)
+                or not isinstance(step.kind, Repeated)
+                or step.least == 0
+            ):
+                break
+            elif step.slot == slot == parameters.var_slot:
+                direct.spread(step.kind.kind, step is steps[-1])
+            elif step.slot == slot < parameters.positional and not self._has_options:
                 # one word for a parameter that takes a list, as in most calls of BLPOP
-                if not isinstance(step.kind, Repeated) or step.least == 0 or self._has_options:
-                    break
                 kinds.append(AsOnly(step.kind.kind))
             else:
                 break
             at += 1
-        self.is_direct = all([step.least == 0 for step in steps[at:]])
+        if at < len(steps) and self._add_rows(direct, steps[at:]):
+            at = len(steps)
+        elif at < len(steps) and direct.many is None and not self.has_default:
+            direct.take_option(steps[at:])
+        direct.is_whole = len(kinds) <= MOST and all([step.least == 0 for step in steps[at:]])
         if self.has_default:
-            slot = self._parameters.slot("default")
-            is_next = slot == len(kinds) < self._parameters.positional
-            self.is_direct = self.is_direct and is_next and 0 < slot < 3
-        return kinds
+            slot = parameters.slot("default")
+            between = parameters.names[len(kinds) : slot]
+            direct.nones = len(between)
+            direct.is_whole = (
+                direct.is_whole
+                and 0 < len(kinds) <= slot < parameters.positional
+                and slot < MOST
+                and all([name in parameters.nones for name in between])
+            )
+        return direct
+
+    def _add_rows(self, direct: Direct, steps: list[Matcher]) -> bool:
+        """Adds the calls with rows. Returns whether the shortest one has the words of one."""
+        parameters = self._parameters
+        rest = steps[-1]
+        lead = len(direct.kinds)
+        if (
+            self.has_default
+            or not isinstance(rest, Rest)
+            or not isinstance(rest.kind, Rows)
+            or any([step.least != 0 for step in steps[:-1]])
+        ):
+            return False
+        kinds = rest.kind.kinds
+        if rest.slot == lead < parameters.positional:
+            has_options = len(steps) > 1
+            if not has_options or (
+                _is_number(kinds[0]) and all([isinstance(step, Run) for step in steps[:-1]])
+            ):
+                direct.take_rows(rest.kind, rest.width, has_options)
+            return False
+        names = [] if self._last is None else [child.name for child in self._last.children]
+        stop = lead + len(kinds)
+        slots = [parameters.slot(name) for name in names]
+        if len(steps) > 1 or stop > parameters.positional or slots != list(range(lead, stop)):
+            return False
+        direct.kinds.extend(kinds)
+        direct.is_row = True
+        return True
 
     def _refusal(self, node: Argument) -> DeclarationError:
         names = ", ".join(self._parameters.names)

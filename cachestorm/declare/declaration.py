@@ -45,6 +45,8 @@ class Declaration:
         reply: the name of a converter in `replies`.
         fetches: the method called instead when the option GET is given, with what to give
             for a missing key before the other arguments; or empty.
+        ordered: a function of the same parameters that is called in the method's place for a
+            reply, where the method's value has no order and the reply has one; or None.
         narrowed: where options decide how a key is accessed (`variable_flags`), a function
             that says it of a call in the notation's words; or None.
         stray: the refusal of words that fit nowhere; `{arg}` is the first of them,
@@ -58,6 +60,9 @@ class Declaration:
         connection: belongs to a connection, has no in-process endpoint.
         own: no Redis has such a command.
         flags: more flags of COMMAND INFO, separated by spaces: `admin noscript`.
+        tips: Redis' hints to clients and proxies, separated by spaces:
+            `nondeterministic_output`.
+        note: why the first key is accessed as it is, where that is not plain.
 
     Example:
         >>> from functools import partial
@@ -82,6 +87,7 @@ class Declaration:
         fast: bool = False,
         reply: str = "native",
         fetches: str = "",
+        ordered: Callable[..., object] | None = None,
         narrowed: Callable[[Bound], str] | None = None,
         stray: str = "syntax error",
         excess: str = "",
@@ -90,6 +96,8 @@ class Declaration:
         connection: bool = False,
         own: bool = False,
         flags: str = "",
+        tips: str = "",
+        note: str = "",
         declarations: Declarations | None = None,
     ) -> None:
         self.spec = spec
@@ -104,6 +112,7 @@ class Declaration:
         self.fast = fast
         self.reply = reply
         self.fetches = fetches
+        self.ordered = ordered
         self.narrowed = narrowed
         self.stray = stray
         self.excess = excess
@@ -112,6 +121,8 @@ class Declaration:
         self.connection = connection
         self.own = own
         self.flags = flags
+        self.tips = tips
+        self.note = note
         self._declarations = DECLARATIONS if declarations is None else declarations
         self._notation: Notation | None = None
 

@@ -155,6 +155,7 @@ def info_of(declaration: Declaration) -> list[object]:
     first, last, step = key_range_of(declaration)
     flags: list[object] = [Status(flag) for flag in flags_of(declaration)]
     categories: list[object] = [Status(name) for name in categories_of(declaration)]
+    tips: list[object] = list(declaration.tips.split())
     return [
         declaration.full_name,
         arity_of(declaration),
@@ -163,10 +164,16 @@ def info_of(declaration: Declaration) -> list[object]:
         last,
         step,
         Members(categories),
-        [],
-        _key_specs_of(declaration),
+        Members(tips),
+        Members(_key_specs_of(declaration)),
         [],
     ]
+
+
+def info_of_container(name: str) -> list[object]:
+    """The entry in COMMAND INFO of a name that is nothing without a subcommand, with none."""
+    nothing = Members([])
+    return [name, -2, nothing, 0, 0, 0, Members([Status("@slow")]), nothing, nothing, []]
 
 
 def _name_size(declaration: Declaration) -> int:
@@ -268,13 +275,13 @@ def _key_specs_of(declaration: Declaration) -> list[object]:
             access = cast(Key, key.kind)
             begin = _begin_search(node, key, at, is_fixed)
             find = _find_keys(nodes, index, key)
-            specs.append(
-                {
-                    "flags": Members([Status(flag) for flag in access.flags]),
-                    "begin_search": begin,
-                    "find_keys": find,
-                }
-            )
+            spec: dict[str, object] = {}
+            if declaration.note and not specs:
+                spec["notes"] = declaration.note
+            spec["flags"] = Members([Status(flag) for flag in access.flags])
+            spec["begin_search"] = begin
+            spec["find_keys"] = find
+            specs.append(spec)
         if isinstance(node.kind, Tally):
             continue
         is_fixed = is_fixed and not _varies(node)
@@ -285,7 +292,7 @@ def _key_specs_of(declaration: Declaration) -> list[object]:
 def _begin_search(node: Argument, key: Argument, at: int, is_fixed: bool) -> dict[str, object]:
     token = key.token or node.token
     if token:
-        return {"type": "keyword", "spec": {"keyword": token, "startfrom": 1}}
+        return {"type": "keyword", "spec": {"keyword": token, "startfrom": at}}
     if not is_fixed:
         return {"type": "unknown", "spec": {}}
     offset = _parts(node).index(key) if key in _parts(node) else 0

@@ -15,6 +15,8 @@ from __future__ import annotations
 
 from typing import Final
 
+from mypy_extensions import i64
+
 from cachestorm.codec import (
     INT64_MAX,
     INT64_MIN,
@@ -185,13 +187,15 @@ class Integer(Kind):
     ) -> None:
         super().__init__(name, "integer", names=names)
         self.text = text
-        self.least = least
-        self.most = most
+        self.least: i64 = least
+        self.most: i64 = most
         self.range_text = range_text or text
 
     def read(self, raw: object) -> object:
         number = parse_int(raw, self.text)
-        if number < self.least or number > self.most:
+        # compiled, in a machine's word
+        exact: i64 = number
+        if exact < self.least or exact > self.most:
             raise ArgumentError(self.range_text)
         return number
 

@@ -27,6 +27,7 @@ class Parameters:
         names: in order.
         positional: how many of them can be given by position.
         var_slot: the index of the var-positional one; NO_SLOT if there is none.
+        nones: the names of those whose default is None.
 
     Raises:
         DeclarationError: when neither a signature nor a source is to be found.
@@ -38,6 +39,7 @@ class Parameters:
         self.names: list[str] = []
         self.positional = 0
         self.var_slot = NO_SLOT
+        self.nones: list[str] = []
         try:
             signature = inspect.signature(function)
         except ValueError:
@@ -48,6 +50,8 @@ class Parameters:
                 self.var_slot = len(self.names)
             elif parameter.kind is not inspect.Parameter.KEYWORD_ONLY:
                 self.positional += 1
+            if parameter.default is None:
+                self.nones.append(parameter.name)
             self.names.append(parameter.name)
 
     def slot(self, name: str) -> int:
@@ -66,9 +70,14 @@ class Parameters:
         self._read_arguments(_definition(function).args)
 
     def _read_arguments(self, arguments: ast.arguments) -> None:
+        import ast
+
         leading = [node.arg for node in [*arguments.posonlyargs, *arguments.args]]
         self.names.extend(leading[1:])
         self.positional = len(self.names)
+        for node, default in zip(reversed(leading), reversed(arguments.defaults)):
+            if isinstance(default, ast.Constant) and default.value is None:
+                self.nones.append(node)
         if arguments.vararg is not None:
             self.var_slot = len(self.names)
             self.names.append(arguments.vararg.arg)

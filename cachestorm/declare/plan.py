@@ -4,7 +4,7 @@ One for each command, made on first use; the endpoints and `Cache.execute` call 
 by position and token, then converts, then calls; see `matchers` and `kinds`.
 
 1. The caller gives the whole argv: `words[0]` is the name of the command, in any case.
-2. If only the leading parameters are given, there are no slots: the arguments are read and the
+2. The usual calls are direct (see `direct.py`), without slots: the arguments are read and the
    method is called, all in compiled code.
 3. Otherwise a caller, generated once for each set of given parameters, calls the method
    with those only, so that its own defaults hold and nothing is looked up a call.
@@ -23,6 +23,7 @@ from cachestorm.codec import text_of, to_wire
 from cachestorm.declare.binder import Binder
 from cachestorm.declare.bound import Bound, Slots
 from cachestorm.declare.declaration import STRAY_IS_ARITY, STRAY_IS_NOTHING, Declaration
+from cachestorm.declare.direct import MOST
 from cachestorm.declare.facts import (
     arity_of,
     categories_of,
@@ -31,12 +32,13 @@ from cachestorm.declare.facts import (
     most_argv_of,
 )
 from cachestorm.declare.kinds import AS_GIVEN, KEY, FoundKey, FoundName, Key
-from cachestorm.declare.matchers import stray_error
+from cachestorm.declare.matchers import One, Options, option_for, stray_error
 from cachestorm.declare.parameters import NO_SLOT, Parameters
 from cachestorm.declare.replies import KEEPS_BYTES, TRUE_IS_OK, Converter, converter_named
 from cachestorm.declare.wire_values import OK
 from cachestorm.errors import (
     ArityError,
+    CacheStormError,
     CommandSyntaxError,
     DeclarationError,
     NeedsConnectionError,
@@ -45,7 +47,12 @@ from cachestorm.markers import MISSING
 
 # A client that sends all combinations of all options must not fill the memory with callers.
 _MOST_CALLERS: Final = 256
-_MOST_DIRECT: Final = 3
+# No argv has so many words.
+_NEVER: Final = 1 << 40
+# So many words at most come before many.
+_MOST_LEAD: Final = 2
+# Stands for no value: the call was not a direct one.
+_INDIRECT: Final = object()
 _NOTHING: Final = Bound(Slots("", []))
 # a global that is not final is looked up at every call
 _MISSING: Final = MISSING
@@ -78,6 +85,7 @@ class Plan:
         self._longest = most_argv_of(declaration) if declaration.excess else 0
         self._command = declaration.full_name
         self._function = declaration.function
+        self._answering = declaration.ordered or declaration.function
         self._first = 2 if declaration.subcommand else 1
         self._parameters = Parameters(declaration.function)
         arguments = declaration.notation.arguments
@@ -88,19 +96,38 @@ class Plan:
         self._matcher = binder.matcher
         self._has_default = binder.has_default
         self._reply = _converter_of(declaration)
-        # what most calls of these converters would come to, without a call
         # asked of each command of a transaction
         self.no_multi: Final = "no_multi" in declaration.flags.split()
         self.key_place: Final = _key_place_of(declaration)
+        # what most calls of these converters would come to, without a call
         self._keeps_bytes = declaration.reply in KEEPS_BYTES
         self._true_is_ok = declaration.reply in TRUE_IS_OK
         self._callers: dict[int, Caller] = {}
-        kinds = binder.direct_kinds()
+        direct = binder.direct()
+        kinds = direct.kinds
         self._direct = len(kinds)
-        self._direct_size = self._first + len(kinds)
-        if len(kinds) > _MOST_DIRECT or not binder.is_direct:
-            self._direct_size = -1
-        kinds.extend([AS_GIVEN] * _MOST_DIRECT)
+        self._nones = direct.nones
+        self._direct_size: i64 = self._first + len(kinds) if direct.is_whole else -1
+        # of argv from which on it has many words: see `_call_many`
+        self._many_size: i64 = _NEVER
+        # of argv that may end in one option and its word; replies that ask which are left out
+        self._option_size: i64 = -1
+        self._options: Options = {}
+        is_told = declaration.reply not in KEEPS_BYTES | TRUE_IS_OK
+        if direct.run is not None and not is_told and 0 < direct.lead <= _MOST_LEAD:
+            self._option_size = self._first + direct.lead + 2
+            self._options = direct.run.options
+        is_any = self._most == 0 and self._longest == 0
+        if direct.many is not None and direct.lead <= _MOST_LEAD and is_any:
+            self._many_size = self._first + direct.lead + direct.width
+        # a word of Python may be UNSET, which stands for no argument where it is one by itself
+        self._is_row = direct.is_row
+        self._lead = direct.lead
+        self._many = direct.many or AS_GIVEN
+        self._is_spread = direct.is_spread
+        self._width: i64 = direct.width
+        self._is_single = direct.is_single
+        kinds = [*kinds, *[AS_GIVEN] * MOST]
         self._kind0 = kinds[0]
         self._kind1 = kinds[1]
         self._kind2 = kinds[2]
@@ -111,9 +138,17 @@ class Plan:
         Raises:
             CacheStormError: what the words, or the method, are refused with.
         """
-        if len(argv) == self._direct_size:
-            return self._call_direct(target, argv, None)
-        return self._call_bound(target, self.bind(argv), None)
+        function = self._function
+        if len(argv) == self._direct_size and not self._is_row:
+            return self._call_direct(function, target, argv, None)
+        value: object = _INDIRECT
+        if len(argv) >= self._many_size:
+            value = self._call_many(function, target, argv, None)
+        elif len(argv) == self._option_size:
+            value = self._call_with_option(function, target, argv)
+        if value is not _INDIRECT:
+            return value
+        return self._call_bound(function, target, self.bind(argv), None)
 
     def answer(self, target: object, argv: list[object]) -> object:
         """Runs the command on `target`; a wire value.
@@ -121,16 +156,27 @@ class Plan:
         Raises:
             CacheStormError: as `call`.
         """
+        function = self._answering
         if len(argv) == self._direct_size:
-            value = self._call_direct(target, argv, _MISSING)
-            if self._keeps_bytes and isinstance(value, bytes):
-                return value
-            if self._true_is_ok and value is True:
-                return OK
-            return value if self._reply is None else self._reply(value, _NOTHING)
+            return self._spelled(self._call_direct(function, target, argv, _MISSING))
+        value: object = _INDIRECT
+        if len(argv) >= self._many_size:
+            value = self._call_many(function, target, argv, _MISSING)
+        elif len(argv) == self._option_size:
+            value = self._call_with_option(function, target, argv)
+        if value is not _INDIRECT:
+            return self._spelled(value)
         bound = self.bind(argv)
-        value = self._call_bound(target, bound, _MISSING)
+        value = self._call_bound(function, target, bound, _MISSING)
         return value if self._reply is None else self._reply(value, bound)
+
+    def _spelled(self, value: object) -> object:
+        """The wire value of what a direct call gave."""
+        if self._keeps_bytes and isinstance(value, bytes):
+            return value
+        if self._true_is_ok and value is True:
+            return OK
+        return value if self._reply is None else self._reply(value, _NOTHING)
 
     def reply(self, value: object, argv: list[object]) -> object:
         """The wire value of what a long command of this command has come to.
@@ -236,30 +282,103 @@ class Plan:
             stray = stray.replace("{subcommand}", text_of(to_wire(argv[1])))
         return stray_error(stray, argv[at])
 
-    def _call_direct(self, target: object, argv: list[object], default: object) -> object:
+    def _call_direct(
+        self,
+        function: Callable[..., object],
+        target: object,
+        argv: list[object],
+        default: object,
+    ) -> object:
         if self._direct == 0:
-            return self._function(target)
+            return function(target)
         first = self._first
         one = self._kind0.read(argv[first])
         if self._direct == 1:
             if self._has_default:
-                return self._function(target, one, default)
-            return self._function(target, one)
+                if self._nones == 1:
+                    return function(target, one, None, default)
+                return function(target, one, default)
+            return function(target, one)
         two = self._kind1.read(argv[first + 1])
         if self._direct == 2:
             if self._has_default:
-                return self._function(target, one, two, default)
-            return self._function(target, one, two)
-        return self._function(target, one, two, self._kind2.read(argv[first + 2]))
+                return function(target, one, two, default)
+            return function(target, one, two)
+        return function(target, one, two, self._kind2.read(argv[first + 2]))
 
-    def _call_bound(self, target: object, bound: Bound, default: object) -> object:
+    def _call_many(
+        self,
+        function: Callable[..., object],
+        target: object,
+        argv: list[object],
+        default: object,
+    ) -> object:
+        """A direct call with many words; _INDIRECT if it is none."""
+        begin = self._first + self._lead
+        size: i64 = len(argv)
+        if self._is_single and size != self._many_size:
+            return _INDIRECT
+        if self._width > 1 and (size - begin) % self._width != 0:
+            return _INDIRECT
+        one: object = None
+        two: object = None
+        kind = self._many
+        try:
+            if self._lead > 0:
+                one = self._kind0.read(argv[self._first])
+            if self._lead > 1:
+                two = self._kind1.read(argv[self._first + 1])
+            if self._is_spread:
+                words: object = [kind.read(argv[at]) for at in range(begin, size)]
+            else:
+                words = kind.read(argv[begin:])
+        except CacheStormError:
+            # options perhaps; if not, it is refused once more
+            return _INDIRECT
+        if not self._is_spread:
+            if self._lead == 0:
+                return function(target, words)
+            if self._lead == 1:
+                return function(target, one, words)
+            return function(target, one, two, words)
+        args = [target, one, two][: 1 + self._lead] + cast("list[object]", words)
+        if self._has_default:
+            return function(*args, default=default)
+        return function(*args)
+
+    def _call_with_option(
+        self, function: Callable[..., object], target: object, argv: list[object]
+    ) -> object:
+        """A direct call with one option and its word; _INDIRECT if it is none."""
+        first = self._first
+        at = first + self._lead
+        option = option_for(self._options, argv[at])
+        inner = None if option is None else option.inner
+        if not isinstance(inner, One) or inner.slot != self._lead or inner.appending:
+            return _INDIRECT
+        if inner.slot >= self._parameters.positional:
+            return _INDIRECT
+        try:
+            one = self._kind0.read(argv[first])
+            two = self._kind1.read(argv[first + 1]) if self._lead == 2 else None
+            word = inner.kind.read(argv[at + 1])
+        except CacheStormError:
+            # it is refused once more, and in the order of all its words
+            return _INDIRECT
+        if self._lead == 2:
+            return function(target, one, two, word)
+        return function(target, one, word)
+
+    def _call_bound(
+        self, function: Callable[..., object], target: object, bound: Bound, default: object
+    ) -> object:
         caller = self._callers.get(bound.mask)
         if caller is None:
             if len(self._callers) >= _MOST_CALLERS:
                 self._callers.clear()
             caller = self._make_caller(bound.mask)
             self._callers[bound.mask] = caller
-        return caller(self._function, target, bound.values, default)
+        return caller(function, target, bound.values, default)
 
     def _make_caller(self, mask: int) -> Caller:
         """A function `(method, target, values, default)` that passes on the mask's slots."""

@@ -14,9 +14,8 @@ from typing import Final
 
 from cachestorm.codec import text_of, to_wire
 from cachestorm.declare.declaration import DECLARATIONS, Declaration, Declarations
-from cachestorm.declare.facts import docs_of, info_of
+from cachestorm.declare.facts import docs_of, info_of, info_of_container
 from cachestorm.declare.plan import Plan
-from cachestorm.declare.wire_values import Members
 from cachestorm.errors import ArityError, UnknownCommandError, UnknownSubcommandError
 
 # How much of an unknown command Redis repeats in its refusal.
@@ -113,8 +112,11 @@ class Registry:
         return found
 
     def docs(self, name: str) -> dict[str, object] | None:
-        """An entry of COMMAND DOCS, of a container with its subcommands; None if unknown."""
-        declaration = self.get(name)
+        """An entry of COMMAND DOCS, of a container with its subcommands; None if unknown.
+
+        A subcommand is named by `client|id` alone, as in Redis.
+        """
+        declaration = None if " " in name else self.get(name)
         family = self.family(name)
         if declaration is None and not family:
             return None
@@ -131,15 +133,14 @@ class Registry:
 
     def info(self, name: str) -> list[object] | None:
         """An entry of COMMAND INFO, of a container with its subcommands; None if unknown."""
-        declaration = self.get(name)
+        declaration = None if " " in name else self.get(name)
         family = self.family(name)
         if declaration is None and not family:
             return None
         if declaration is not None:
             entry = info_of(declaration)
         else:
-            nothing: list[object] = []
-            entry = [name.lower(), -2, Members(nothing), 0, 0, 0, Members(nothing), [], [], []]
+            entry = info_of_container(name.lower())
         entry[-1] = [info_of(child) for child in family]
         return entry
 

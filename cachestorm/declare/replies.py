@@ -34,7 +34,7 @@ from cachestorm.markers import MISSING
 Converter = Callable[[object, Bound], object]
 # The converters, by name, that without options give bytes back as they are, and those that
 # turn True into OK: a plan may leave these calls out.
-KEEPS_BYTES: Final = frozenset({"native", "bulk", "stored"})
+KEEPS_BYTES: Final = frozenset({"native", "bulk", "stored", "taken"})
 TRUE_IS_OK: Final = frozenset({"ok", "set"})
 _CONVERTERS: Final[dict[str, Converter]] = {}
 

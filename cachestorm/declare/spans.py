@@ -6,7 +6,7 @@ them by the same functions. Values that never change.
 
 from __future__ import annotations
 
-from cachestorm.codec import INT64_MAX, INT64_MIN, bytes_of, parse_float
+from cachestorm.codec import bytes_of, is_int64, parse_float
 from cachestorm.errors import ArgumentError, InvalidTtlError
 
 
@@ -35,7 +35,7 @@ class Lifetime:
                 to live that is zero or negative.
         """
         deadline = self.ms if self.absolute else self.ms + now_ms
-        if (self.ms <= 0 and not past) or not INT64_MIN <= deadline <= INT64_MAX:
+        if (self.ms <= 0 and not past) or not is_int64(deadline):
             raise InvalidTtlError(f"invalid expire time in '{command}' command")
         return deadline
 

@@ -11,10 +11,11 @@ import shutil
 from typing import Final
 
 from cachestorm.clock import Clock
-from cachestorm.durability.directory import locked, may_be_torn, segment_files
+from cachestorm.durability.folder import BASE, JOURNAL, Folder
 from cachestorm.durability.snapshot import Loading
-from cachestorm.errors import CodecError, DamagedFileError, DurabilityError
+from cachestorm.errors import DamagedFileError, DurabilityError
 from cachestorm.keyspace.store import Store
+from cachestorm.values.forms import Forms
 
 KEPT: Final = ".damaged"
 
@@ -34,37 +35,35 @@ def check(path: str, repair: bool) -> tuple[list[str], bool]:
     """
     if not os.path.exists(path):
         raise DurabilityError(f"{path} does not exist")
-    if not os.path.isdir(path):
-        return _check([path], repair)
-    lock = locked(path)
     try:
-        _, current, _ = segment_files(path)
-        return _check(current, repair)
-    finally:
-        os.close(lock)
+        if not os.path.isdir(path):
+            return _check([path], [path] if path.endswith(JOURNAL) else [], repair)
+        folder = Folder(path)
+        folder.lock()
+        try:
+            found = folder.found()
+            return _check(found.current, found.torn, repair)
+        finally:
+            folder.give_back()
+    except OSError as error:
+        raise DurabilityError(f"{path} cannot be checked: {error.strerror}") from error
 
 
-def _check(paths: list[str], repair: bool) -> tuple[list[str], bool]:
+def _check(paths: list[str], torn: list[str], repair: bool) -> tuple[list[str], bool]:
     lines: list[str] = []
-    sizes = {os.path.basename(path): os.path.getsize(path) for path in paths}
-    open_ended = may_be_torn(paths, sizes)
-    loading = Loading(Store(Clock(), 0, 0, "adaptive", 5, False), None)
+    # with any codec: what one has made is not opened, whichever it was
+    forms = Forms("pickle", False, None, None, False)
+    loading = Loading(Store(Clock(), 0, 0, "adaptive", 5, False), forms)
     for place, path in enumerate(paths):
         before = loading.frames
         try:
-            segment = loading.read(path, path in open_ended)
-            if path.endswith("base") and not loading.is_complete:
-                raise segment.damaged("it ends before the snapshot does")
+            segment = loading.read(path, path in torn)
         except DamagedFileError as error:
             lines.append(str(error))
-            if repair:
-                lines += _cut(error, paths[place + 1 :])
-            return lines, repair
-        except DurabilityError as error:
-            if not isinstance(error.__cause__, CodecError):
-                raise
-            lines.append(f"{error}")
-            return lines, False
+            # a file whose first byte is wrong is no file of ours
+            if not repair or (error.offset == 0 and not torn):
+                return lines, False
+            return lines + _cut(error, paths[place + 1 :]), True
         lines.append(f"{path}: {loading.frames - before} frames")
         if segment.tail is not None:
             lines.append(
@@ -76,11 +75,19 @@ def _check(paths: list[str], repair: bool) -> tuple[list[str], bool]:
 
 
 def _cut(error: DamagedFileError, later: list[str]) -> list[str]:
-    """Cuts a file at its damage; what comes after it would not fit any more."""
-    shutil.copyfile(error.path, error.path + KEPT)
-    os.truncate(error.path, error.offset)
-    lines = [f"{error.path}: cut at {error.offset}; as it was, it is {error.path}{KEPT}"]
-    for path in later:
-        os.rename(path, path + KEPT)
-        lines.append(f"{path}: not used any more; it is {path}{KEPT}")
+    """Cuts a file at its damage; what comes after it would not fit any more.
+
+    What is left of a snapshot goes under the name of a journal, which may end anywhere.
+    """
+    path, kept = error.path, error.path + KEPT
+    shutil.copyfile(path, kept)
+    os.truncate(path, error.offset)
+    lines = [f"{path}: cut at {error.offset}; as it was, it is {kept}"]
+    if not path.endswith(JOURNAL):
+        name = f"{path.removesuffix(BASE).removesuffix('.')}.{JOURNAL}"
+        os.rename(path, name)
+        lines.append(f"{path}: what is left is no whole snapshot; it is {name}")
+    for each in later:
+        os.rename(each, each + KEPT)
+        lines.append(f"{each}: not used any more; it is {each}{KEPT}")
     return lines

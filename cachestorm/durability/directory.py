@@ -1,11 +1,7 @@
 """The data directory: a base and the journals after it, for one process at a time.
 
 Opened by a cache that is made with `data_dir=`; asked by the commands that save. Calls the
-journal, the snapshot and the store.
-
-    lock               held by the process that has the directory open
-    00000007.base      a journal that begins with the images of all keys
-    00000008.journal   what came after it
+journal, the snapshot and the store; `folder.py` has the names of the files.
 
 1. The files are numbered in the order in which they were begun. To start: the last base, and
    all after it. What is before it is left from a crash, and goes.
@@ -23,21 +19,20 @@ journal, the snapshot and the store.
 from __future__ import annotations
 
 import logging
-import os
-import re
 import threading
 import time
 import weakref
 from collections import deque
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import suppress
 from queue import Empty, SimpleQueue
-from typing import Final, NamedTuple, cast
+from typing import Final, cast
 
 from cachestorm.durability.disk import DISK, Disk
-from cachestorm.durability.frames import HEADER
+from cachestorm.durability.folder import BASE, JOURNAL, Folder
 from cachestorm.durability.journal import SYNCS, Journal
-from cachestorm.durability.segments import Segment
+from cachestorm.durability.recovery import Progress, recover
 from cachestorm.durability.snapshot import Loading, record_all, save
 from cachestorm.errors import ConfigError, DurabilityError
 from cachestorm.keyspace.forks import Keeper
@@ -46,7 +41,8 @@ from cachestorm.values.forms import Forms
 
 FIRST_BYTES: Final = 64 << 20
 LOOK_S: Final = 1.0
-COPIED_BYTES: Final = 1 << 20
+# who loads is told so often that it goes on
+LOOK_EVERY_S: Final = 0.01
 # after a snapshot that has failed, the next one that nobody asks for is taken so much later
 RETRY_S: Final = 60.0
 
@@ -56,21 +52,7 @@ _NO_SNAPSHOT: Final = (
     "to report errors during writes if RDB snapshotting fails (stop-writes-on-bgsave-error "
     "option). Please check the Redis logs for details about the RDB error."
 )
-_NAME: Final = re.compile(r"(\d{8,})\.(base|journal)")
 _log = logging.getLogger("cachestorm")
-
-
-class Progress(NamedTuple):
-    """How far a directory has been loaded.
-
-    Attributes:
-        done, total: bytes of its files.
-        keys: how many are there.
-    """
-
-    done: int
-    total: int
-    keys: int
 
 
 class DataDirectory:
@@ -83,7 +65,7 @@ class DataDirectory:
         aof: whether there is a journal at all.
 
     Attributes:
-        path: of the directory.
+        folder: where its files are.
         journal: what is written to; None without one, and before the load.
         progress: of the load.
         is_rewriting: whether it is being begun anew.
@@ -113,7 +95,6 @@ class DataDirectory:
         aof: bool = True,
         disk: Disk = DISK,
     ) -> None:
-        self.path: Final = os.path.abspath(path)
         self.journal: Journal | None = None
         self.progress = Progress(0, 0, 0)
         self.is_rewriting = False
@@ -144,20 +125,14 @@ class DataDirectory:
         # a compiled object takes no weak reference, so what keeps it does
         self._keeper: Final = weakref.ref(cast(Keeper, store.latch.keeper))
         self._loading: Loading | None = None
-        self._lock = -1
         if sync not in SYNCS:
             raise ConfigError(f"aof_sync is one of {', '.join(SYNCS)}, not {sync!r}")
         try:
-            os.makedirs(self.path, exist_ok=True)
-            self._lock = locked(self.path)
-            self._loading = Loading(store, forms, disk)
+            self.folder: Final = Folder(path, disk)
+            self.folder.lock()
         except OSError as error:
-            raise self._unusable(error) from error
-
-    def _unusable(self, error: OSError) -> DurabilityError:
-        return DurabilityError(
-            f"{self.path} cannot be used as data directory: {error.strerror}"
-        )
+            raise _unusable(path, error) from error
+        self._loading = Loading(store, forms, disk)
 
     def load(self) -> None:
         """Reads what is there into the store, which is kept here from then on.
@@ -169,86 +144,50 @@ class DataDirectory:
         for _ in self.loading():
             pass
 
-    def loading(self) -> Iterator[Progress]:
+    def loading(self, fill: Callable[[], Iterator[None]] | None = None) -> Iterator[Progress]:
         """Does what `load` does, a few milliseconds at a time.
 
+        Args:
+            fill: puts more into the store, a slice at a time, once all is there that was kept.
+                All of that is kept or nothing: it is written when it has ended.
+
         Raises:
-            DurabilityError: as `load`.
+            DurabilityError: as `load`; and what `fill` raises.
         """
         keeper, loading = self._keeper(), self._loading
         if keeper is None or loading is None:
-            raise DurabilityError(f"{self.path} is loaded once")
+            raise DurabilityError(f"{self.folder.path} is loaded once")
         self._loading = None
         store = cast(Store, keeper.store)
         is_loaded = False
         try:
-            yield from self._load(loading, store)
+            for progress in recover(self.folder, loading, store, self._disk):
+                self.progress = progress
+                yield progress
+            if fill is not None:
+                loading.limit()
+                for _ in fill():
+                    yield self.progress
+                with ThreadPoolExecutor(1) as aside:
+                    writing = aside.submit(self._rewrite_whole, store)
+                    while not wait([writing], LOOK_EVERY_S).done:
+                        yield self.progress
+                loading.number = writing.result()
             self._attach(loading, store)
             is_loaded = True
         except OSError as error:
-            raise self._unusable(error) from error
+            raise _unusable(self.folder.path, error) from error
         finally:
             if not is_loaded:
-                self.give_back()
-
-    def _load(self, loading: Loading, store: Store) -> Iterator[Progress]:
-        disk = self._disk
-        _, current, before = segment_files(self.path, disk)
-        for path in before:
-            disk.remove(path)
-        sizes = disk.names(self.path)
-        total = sum(sizes[os.path.basename(path)] for path in current)
-        done = 0
-        began_at = time.monotonic()
-        self._base = path_of(self.path, 1, "journal")
-        open_ended = may_be_torn(current, sizes)
-        for path in current:
-            self._base = path
-            segment = Segment(path, loading.number, path in open_ended, disk)
-            for _ in loading.slices(segment):
-                at = done + segment.offset
-                self.progress = Progress(at, total, int(store.entry_count))
-                yield self.progress
-            done += sizes[os.path.basename(path)]
-            if path.endswith("base") and not loading.is_complete:
-                # it was named so when it was complete, and on the disk
-                raise segment.damaged("it ends before the snapshot does")
-            if segment.tail is not None:
-                self._cut(segment)
-        loading.finish(goes_on=self._aof)
-        keys = int(store.entry_count)
-        self.progress = Progress(done, total, keys)
-        if loading.frames:
-            took_s = time.monotonic() - began_at
-            _log.info(
-                "%s: %d keys loaded in %.1f s (%d a second)",
-                self.path,
-                keys,
-                took_s,
-                keys / max(took_s, 0.001),
-            )
-
-    def _cut(self, segment: Segment) -> None:
-        tail = segment.tail
-        assert tail is not None
-        _log.warning(
-            "%s: a torn write of %d bytes at its end, offset %d, is cut off",
-            segment.path,
-            tail.lost,
-            tail.offset,
-        )
-        file = self._disk.open(segment.path)
-        try:
-            self._disk.truncate(file, tail.offset)
-            self._disk.sync(file)
-        finally:
-            self._disk.close(file)
+                self.folder.give_back()
 
     def _attach(self, loading: Loading, store: Store) -> None:
         """Has what comes written, and looks after it."""
         if self._aof:
-            self.journal = Journal(self._base, loading.number, self._sync, self._disk)
-        self.base_bytes = self.size()
+            loading.arm()
+            files = self.folder.found().current or [self.folder.path_of(1, JOURNAL)]
+            self.journal = Journal(files[-1], loading.number, self._sync, self._disk)
+        self.base_bytes = self.folder.size()
         store.enter()
         try:
             if self._aof:
@@ -264,11 +203,6 @@ class DataDirectory:
         thread.name = "cachestorm-journal"
         self._threads.append(thread)
         thread.start()
-
-    def size(self) -> int:
-        """How many bytes its files have. O(files)."""
-        found = self._disk.names(self.path)
-        return sum(size for name, size in found.items() if _NAME.fullmatch(name))
 
     @property
     def sync(self) -> str:
@@ -355,7 +289,7 @@ class DataDirectory:
             else:
                 self._rewrite(store, self.journal)
         except OSError as error:
-            self.save_error = DurabilityError(f"{self.path}: {error.strerror}")
+            self.save_error = DurabilityError(f"{self.folder.path}: {error.strerror}")
             raise self.save_error from error
         except DurabilityError as error:
             self.save_error = error
@@ -375,16 +309,16 @@ class DataDirectory:
         need = int(store.used_bytes)
         if self.journal is not None:
             # all that is there is in the files as well
-            need = min(need, self.size())
-        free = self._disk.free_bytes(self.path)
+            need = min(need, self.folder.size())
+        free = self.folder.free_bytes()
         if need > free:
             raise DurabilityError(
-                f"{self.path}: a snapshot takes up to {need} bytes, and {free} are free"
+                f"{self.folder.path}: a snapshot takes up to {need} bytes, and {free} are free"
             )
 
     def _rewrite(self, store: Store, journal: Journal) -> None:
-        number = segment_files(self.path, self._disk)[0] + 1
-        begun = path_of(self.path, number, "journal")
+        number = self.folder.found().last + 1
+        begun = self.folder.path_of(number, JOURNAL)
         store.enter()
         try:
             # before any change of this visit is recorded
@@ -396,24 +330,23 @@ class DataDirectory:
         journal.force()
         # others may have written after the end of the snapshot: whole frames
         self._complete_bytes = journal.size
-        complete = path_of(self.path, number, "base")
+        complete = self.folder.path_of(number, BASE)
         self._disk.rename(begun, complete)
         journal.path = complete
         self._begin_with(complete)
 
-    def _rewrite_whole(self, store: Store) -> None:
-        number = segment_files(self.path, self._disk)[0] + 1
-        complete = path_of(self.path, number, "base")
-        save(store, complete, self._disk)
-        self._complete_bytes = self._disk.names(self.path)[os.path.basename(complete)]
+    def _rewrite_whole(self, store: Store) -> int:
+        """Returns the number of the last frame of the snapshot."""
+        complete = self.folder.path_of(self.folder.found().last + 1, BASE)
+        self._complete_bytes, number = save(store, complete, self._disk)
         self._begin_with(complete)
+        return number
 
     def _begin_with(self, base: str) -> None:
         self._base = base
         self._disk.sync_folder(base)
-        for path in segment_files(self.path, self._disk)[2]:
-            self._disk.remove(path)
-        self.base_bytes = self.size()
+        self.folder.remove(self.folder.found().before)
+        self.base_bytes = self.folder.size()
 
     def copy_to(self, path: str) -> None:
         """Copies the last snapshot to a file, which is there whole or not at all.
@@ -421,26 +354,8 @@ class DataDirectory:
         Raises:
             DurabilityError: if it cannot be written.
         """
-        unfinished = f"{path}.{os.getpid()}.tmp"
-        try:
-            with (
-                self._rewriting,
-                open(self._base, "rb") as base,
-                open(unfinished, "wb") as copy,
-            ):
-                left = self._complete_bytes
-                while left > 0:
-                    piece = base.read(min(left, COPIED_BYTES))
-                    copy.write(piece)
-                    left -= len(piece)
-                copy.flush()
-                os.fsync(copy.fileno())
-            os.replace(unfinished, path)
-            self._disk.sync_folder(path)
-        except OSError as error:
-            with suppress(OSError):
-                os.remove(unfinished)
-            raise DurabilityError(f"{path} cannot be written: {error.strerror}") from error
+        with self._rewriting:
+            self.folder.copy(self._base, self._complete_bytes, path)
 
     def look(self) -> None:
         """What is to be done once a second."""
@@ -467,7 +382,7 @@ class DataDirectory:
         is_late = 0 < self.interval_s <= time.time() - self.saved_at and self.changes > 0
         if self.journal is None:
             return is_late
-        size = self.size()
+        size = self.folder.size()
         grown = size - self.base_bytes
         return (
             is_late
@@ -494,7 +409,7 @@ class DataDirectory:
         try:
             self.rewrite()
         except DurabilityError as error:
-            _log.error("%s: no snapshot: %s", self.path, error)
+            _log.error("%s: no snapshot: %s", self.folder.path, error)
 
     def wait(self) -> None:
         """Returns when no snapshot is being written in a thread of its own."""
@@ -517,7 +432,7 @@ class DataDirectory:
             elif self._threads and self.saves_at_end and self.changes > 0:
                 self.rewrite()
         finally:
-            self.give_back()
+            self.folder.give_back()
 
     def _close_journal(self, store: Store, journal: Journal) -> None:
         with self._rewriting:
@@ -528,15 +443,9 @@ class DataDirectory:
                 store.leave()
             journal.close()
 
-    def give_back(self) -> None:
-        """Gives the directory back, as it is."""
-        lock, self._lock = self._lock, -1
-        if lock >= 0:
-            os.close(lock)
 
-    def __del__(self) -> None:
-        if getattr(self, "_lock", -1) >= 0:
-            self.give_back()
+def _unusable(path: str, error: OSError) -> DurabilityError:
+    return DurabilityError(f"{path} cannot be used as data directory: {error.strerror}")
 
 
 def _look_after(reference: weakref.ref[DataDirectory], bell: SimpleQueue[bool]) -> None:
@@ -557,60 +466,5 @@ def _look_after(reference: weakref.ref[DataDirectory], bell: SimpleQueue[bool]) 
                 looks_at = time.monotonic() + LOOK_S
                 directory.look()
         except Exception:
-            _log.exception("%s is not looked after", directory.path)
+            _log.exception("%s is not looked after", directory.folder.path)
         del directory
-
-
-def segment_files(path: str, disk: Disk = DISK) -> tuple[int, list[str], list[str]]:
-    """The number of the last file of a data directory, those that count, those before them."""
-    found = [_NAME.fullmatch(name) for name in disk.names(path)]
-    files = sorted((int(each[1]), each[2]) for each in found if each is not None)
-    base = max((number for number, kind in files if kind == "base"), default=0)
-    current = [path_of(path, *each) for each in files if each[0] >= base]
-    before = [path_of(path, *each) for each in files if each[0] < base]
-    return files[-1][0] if files else 0, current, before
-
-
-def may_be_torn(current: list[str], sizes: dict[str, int]) -> list[str]:
-    """Of the files that count, those that were written to last.
-
-    Args:
-        sizes: bytes by name.
-
-    Returns:
-        The last one; and where nothing was written to that but its head, those before it as
-        well: it was begun, and then the disk has failed.
-    """
-    found: list[str] = []
-    for path in reversed(current):
-        found.append(path)
-        if sizes[os.path.basename(path)] > len(HEADER):
-            break
-    return found
-
-
-def path_of(folder: str, number: int, kind: str) -> str:
-    """The path of a file by its number: a `base` or a `journal`."""
-    return os.path.join(folder, f"{number:08d}.{kind}")
-
-
-def locked(path: str) -> int:
-    """The lock file of a data directory, locked.
-
-    Raises:
-        DurabilityError: if another process has it, or this one.
-    """
-    lock = os.open(os.path.join(path, "lock"), os.O_RDWR | os.O_CREAT, 0o600)
-    try:
-        import fcntl
-    except ImportError:
-        return lock
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        os.close(lock)
-        raise DurabilityError(
-            f"{path} is open in another cache: one process may have it at a time, and one "
-            f"cache of it; close() that one, or share it through a server"
-        ) from error
-    return lock

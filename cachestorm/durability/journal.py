@@ -16,7 +16,8 @@ what it does is mostly the system's, which it reaches through `disk.py`.
    when it is more: an `fsync` that has failed tells nothing of what it has lost, so all of that
    is written again before the next one.
 5. A server that answers many requests at once has them written together: within `hold` nothing
-   of its thread is written, `flush` does it.
+   of its thread is written, `flush` does it; or it lets go, and has those of many connections
+   written by one `flush`.
 6. A process that was forked has its parent's file, and never writes to it.
 """
 
@@ -119,9 +120,14 @@ class Journal(Recording):
                 if is_owed:
                     raise
 
+    def let_go(self) -> None:
+        if self._holder == get_ident():
+            self._holder = 0
+
     def flush(self) -> None:
-        self._holder = 0
-        if self.visits or self._unwritten:
+        self.let_go()
+        # another thread that has taken the visits may not have forced them to the disk yet
+        if self.visits or self._unwritten or (self.is_strict and self._unsynced):
             self._write()
 
     def _write(self) -> None:
@@ -187,9 +193,10 @@ class Journal(Recording):
                 self._disk.truncate(self._file, self.size)
             self._fail(error)
         self.size += len(data)
-        self._unwritten = bytearray()
         self._unsynced_bytes += len(data)
+        # in this order: who finds nothing in either takes it for forced
         self._unsynced.append(data)
+        self._unwritten = bytearray()
         self._written = number
         self._recover()
 
@@ -304,9 +311,9 @@ class Journal(Recording):
             self.testify()
             self._sync_file()
         finally:
-            self.let_go()
+            self.abandon()
 
-    def let_go(self) -> None:
+    def abandon(self) -> None:
         """Lets the file go as it is."""
         with self._syncing:
             file, self._file = self._file, -1

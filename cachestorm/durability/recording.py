@@ -22,7 +22,7 @@ from typing import Final
 
 from mypy_extensions import i64, mypyc_attr, u8
 
-from cachestorm.entry import BUFFER, OBJECT, Entry
+from cachestorm.entry import BUFFER, KIND_MASK, OBJECT, Entry
 from cachestorm.events import (
     CHANGED,
     EVICTED,
@@ -190,9 +190,11 @@ class Recording(Recorder):
     def image(self, space: str, entry: Entry, held: object, idle: Idle | None) -> None:
         """Records all of an entry. O(n), a copy of lists."""
         record = self.add(IMAGE, space, entry.key)
-        record.image = snapshot_of(entry.kind, held, entry.expires_at_ms, _tags(entry))
+        # from a colder tier it is recorded as if it were in memory
+        kind = entry.kind & KIND_MASK
+        record.image = snapshot_of(kind, held, entry.expires_at_ms, _tags(entry))
         record.idle = idle
-        record.kind = entry.kind
+        record.kind = kind
         if isinstance(held, Container):
             if held.diary is None:
                 held.diary = []

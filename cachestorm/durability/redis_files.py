@@ -62,6 +62,9 @@ _KINDS: Final = {
     21: "a stream",
 }
 
+_OF_RDB: Final = "see what redis-check-rdb says of it"
+_OF_AOF: Final = "let 'redis-check-aof --fix' cut off what is from there on"
+
 _log = logging.getLogger("cachestorm")
 
 
@@ -192,7 +195,7 @@ class RdbFile:
             yield
 
     def _damaged(self, at: int) -> DamagedFileError:
-        return DamagedFileError(self._path, at, "it is not what an RDB file has there")
+        return DamagedFileError(self._path, at, "it is not what an RDB file has there", _OF_RDB)
 
     def _read_one(self, store: Store) -> bool:
         """Reads a key, or what is said of keys. Returns whether it was the end."""
@@ -247,7 +250,7 @@ class RdbFile:
             found = int(reader.int64())
             # 0: it was switched off
             if found not in (0, crc64(reader.data, at)):
-                raise DamagedFileError(self._path, at, "its checksum is wrong")
+                raise DamagedFileError(self._path, at, "its checksum is wrong", _OF_RDB)
         self.ends_at = int(reader.at)
 
 
@@ -285,7 +288,7 @@ class AofFile:
                 yield
         if begun < len(self._data):
             if not self._part.is_last:
-                raise DamagedFileError(self._part.path, begun, "a command is cut off")
+                raise DamagedFileError(self._part.path, begun, "a command is cut off", _OF_AOF)
             _log.warning(
                 "%s: %d bytes at its end, offset %d, are a command that is cut off",
                 self._part.path,
@@ -345,5 +348,7 @@ class AofFile:
     def _number(self, line: bytes, mark: bytes) -> int:
         if not line.startswith(mark) or not line[1:].isdigit():
             at = self._at - len(line) - 2
-            raise DamagedFileError(self._part.path, at, "it is not what an AOF has there")
+            raise DamagedFileError(
+                self._part.path, at, "it is not what an AOF has there", _OF_AOF
+            )
         return int(line[1:])

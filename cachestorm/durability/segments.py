@@ -175,4 +175,6 @@ class Segment:
                 f"{self.path} is of version {head[len(MAGIC)]} of the format, which this "
                 f"version of CacheStorm does not know"
             )
-        raise DamagedFileError(self.path, 0, "it does not begin as a journal does")
+        raise DamagedFileError(
+            self.path, 0, "it does not begin as a journal does", "see whether it is one"
+        )

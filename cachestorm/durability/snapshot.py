@@ -23,6 +23,7 @@ from contextlib import suppress
 from typing import Final
 
 from cachestorm.durability.disk import DISK, Disk
+from cachestorm.durability.folder import JOURNAL
 from cachestorm.durability.journal import Journal
 from cachestorm.durability.recording import COMPLETE, LINKED
 from cachestorm.durability.replay import Replay, arm, settle
@@ -41,6 +42,8 @@ MOST_WALKS: Final = 100
 # A load looks at the clock after so many frames, and lets others in after so long.
 LOAD_LOOK: Final = 16
 LOAD_SLICE_S: Final = 0.01
+
+_ENDS_EARLY: Final = "it ends before the snapshot does"
 
 
 def record_all(store: Store, journal: Journal, path: str) -> None:
@@ -121,16 +124,22 @@ def _record_slice(space: Keyspace, journal: Journal, place: int) -> int:
     while place > stop and left > 0:
         place -= 1
         entry = space.dense[place]
-        held = space.value(entry)
         if space.is_live(entry):
+            held = space.look(entry)
+            if held is None:
+                # it was in a colder tier, and is lost
+                continue
             idle = None if entry.expires_at_ms == 0 else space.idle_of(entry)
-            journal.image(space.name, entry, held, idle)
-            left -= size_of(entry.kind, held)
+            journal.image(space.name, entry, held.value, idle)
+            left -= size_of(held.kind, held.value)
     return place
 
 
-def save(store: Store, path: str, disk: Disk = DISK) -> None:
+def save(store: Store, path: str, disk: Disk = DISK) -> tuple[int, int]:
     """Writes a snapshot into a file, which is there whole or not at all.
+
+    Returns:
+        How many bytes it has, and the number of its last frame.
 
     Raises:
         DurabilityError: if it cannot be written.
@@ -151,9 +160,10 @@ def save(store: Store, path: str, disk: Disk = DISK) -> None:
                 _detach(store)
             journal.force()
         finally:
-            journal.let_go()
+            journal.abandon()
         disk.rename(unfinished, path)
         disk.sync_folder(path)
+        return journal.size, journal.number
     except BaseException as error:
         with suppress(OSError):
             disk.remove(unfinished)
@@ -244,6 +254,9 @@ class Loading:
         except OSError as error:
             raise DurabilityError(f"{path} cannot be read: {error.strerror}") from error
         self.number = segment.number
+        if not path.endswith(JOURNAL) and not self.is_complete:
+            # it got its name when it was complete, and on the disk
+            raise segment.damaged(_ENDS_EARLY)
 
     def _slice(self, bodies: Iterator[bytes]) -> bool:
         """Does again what some frames say. Returns whether there may be more."""
@@ -261,22 +274,24 @@ class Loading:
         finally:
             self._store.end()
 
-    def finish(self, goes_on: bool) -> None:
-        """Ends the load of all files: from now on what is not asked for is idle.
-
-        Args:
-            goes_on: a journal goes on with what was loaded.
-        """
+    def finish(self) -> None:
+        """Ends the load of all files: from now on what is not asked for is idle."""
         store = self._store
         store.begin()
         try:
             for space in store.spaces():
                 space.resume_limits()
             settle(store, store.clock.now_ms())
-            if goes_on:
-                arm(store)
         finally:
             store.end()
+
+    def arm(self) -> None:
+        """Has every container keep a diary, for a journal that goes on with them. O(N)."""
+        self._store.begin()
+        try:
+            arm(self._store)
+        finally:
+            self._store.end()
 
     def limit(self) -> None:
         """Gives the store back the limits that it was made with, and evicts what is beyond."""
@@ -296,6 +311,6 @@ def load(store: Store, forms: Forms | None, path: str) -> None:
     loading = Loading(store, forms)
     segment = loading.read(path, may_be_torn=False)
     if not loading.is_complete:
-        raise segment.damaged("it ends before the snapshot does")
-    loading.finish(goes_on=False)
+        raise segment.damaged(_ENDS_EARLY)
+    loading.finish()
     loading.limit()

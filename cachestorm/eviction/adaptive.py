@@ -9,7 +9,8 @@ sample of the keys, by which arm they should.
    Then the order takes in the entries that are there, some at each newcomer, so that no step
    is long; all of them are in it before the keyspace is full. What is made grows with what
    has been taken in, not with what the limit allows.
-3. The order contains exactly the entries before `_taken_in` in the dense array.
+3. The order contains exactly the entries before `_taken_in` in the dense array, but for those
+   whose values are in a colder tier: to the order, such an entry has been evicted.
 4. The capacity is how many entries there are when a victim is asked for. So limits in bytes, in
    entries and by quota work alike, and changing them needs no call.
 5. Where the limit is in bytes, the window is narrower while newcomers are heavy, and one that
@@ -27,7 +28,7 @@ from typing import Final
 from librt.vecs import vec
 from mypy_extensions import i64
 
-from cachestorm.entry import Entry
+from cachestorm.entry import DEMOTED, Entry
 from cachestorm.eviction.policy import Policy, Scales
 from cachestorm.eviction.queues import FIRST, MOST_HITS, Queues, extended
 from cachestorm.eviction.shadow import NOWHERE
@@ -159,10 +160,15 @@ class Adaptive(Policy):
             return
         queues = self._queues
         if queues is None:
-            if len(dense) * 2 >= capacity:
+            if self._present(dense) * 2 >= capacity:
                 self._wake(dense, capacity)
         elif capacity > queues.capacity:
             self._fit(dense, capacity)
+
+    def _present(self, dense: list[Entry]) -> i64:
+        """How many entries have their values in memory."""
+        scales = self.scales
+        return len(dense) if scales is None else len(dense) - scales.absent_count()
 
     def _wake(self, dense: list[Entry], capacity: i64) -> None:
         self.hears = True
@@ -180,7 +186,8 @@ class Adaptive(Policy):
         while self._taken_in < last:
             place: int = self._taken_in
             self._taken_in += 1
-            self._take_in(dense[place])
+            if dense[place].kind < DEMOTED:
+                self._take_in(dense[place])
 
     def _fit(self, dense: list[Entry], capacity: i64) -> None:
         queues = self._queues
@@ -271,6 +278,8 @@ class Adaptive(Policy):
         queues = self._queues
         assert queues is not None
         index: i64 = int(entry.index)
+        if entry.kind >= DEMOTED:
+            return
         if former_index >= self._taken_in:
             if index < self._taken_in:
                 self._take_in(entry)
@@ -285,7 +294,7 @@ class Adaptive(Policy):
         queues = self._queues
         assert queues is not None
         index: i64 = int(entry.index)
-        if index >= self._taken_in:
+        if index >= self._taken_in or entry.kind >= DEMOTED:
             return
         node = index + FIRST
         access: i64 = int(entry.access)
@@ -301,6 +310,14 @@ class Adaptive(Policy):
                 tournament.forget(record)
             tournament.records.release(record)
         queues.drop(node, queues.hashed(node), hits, evicted)
+
+    def demoted(self, entry: Entry) -> None:
+        self.removed(entry, True)
+
+    def promoted(self, entry: Entry) -> None:
+        index: i64 = int(entry.index)
+        if index < self._taken_in:
+            self._take_in(entry)
 
     def cleared(self, dense: list[Entry]) -> None:
         queues = self._queues
@@ -323,15 +340,20 @@ class Adaptive(Policy):
     def victim(
         self, dense: list[Entry], accesses: i64, now_ms: i64, kept: Entry | None
     ) -> Entry | None:
-        capacity: i64 = len(dense)
+        size: i64 = len(dense)
+        capacity = self._present(dense)
+        if capacity == 0:
+            return None
         queues = self._queues
         if queues is None:
             self._wake(dense, capacity)
             queues = self._queues
             assert queues is not None
         queues.dense = dense
-        if self._taken_in < capacity:
+        if self._taken_in < size:
             self._go_on(dense, STEP)
+            if queues.count() == 0:
+                return None
         if capacity != queues.capacity and not self.is_settled(capacity):
             self._fit(dense, capacity)
         for _turn in range(4):
@@ -343,7 +365,7 @@ class Adaptive(Policy):
         # among a few entries the hand comes back to the one that is kept
         if dense[0] is not kept:
             return dense[0]
-        return dense[1] if capacity > 1 else None
+        return dense[1] if size > 1 else None
 
     def is_settled(self, size: i64) -> bool:
         queues = self._queues
@@ -356,14 +378,15 @@ class Adaptive(Policy):
         queues = self._queues
         if queues is None:
             return
-        assert queues.count() == min(self._taken_in, len(dense))
         held: i64 = 0
+        taken_in: i64 = 0
         for entry in dense:
             index: i64 = int(entry.index)
-            if index >= self._taken_in:
+            if index >= self._taken_in or entry.kind >= DEMOTED:
                 assert not queues.is_in(index + FIRST)
                 assert 0 <= entry.access <= MOST_HITS
                 continue
+            taken_in += 1
             assert queues.is_in(index + FIRST)
             assert queues.hashed(index + FIRST) == hashed(entry.key)
             if entry.access >= SAMPLED:
@@ -374,6 +397,7 @@ class Adaptive(Policy):
                 held += 1
             else:
                 assert 0 <= entry.access <= MOST_HITS
+        assert queues.count() == taken_in
         if self._tournament is not None:
             assert held == self._tournament.held
             self._tournament._check(held)

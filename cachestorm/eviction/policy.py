@@ -11,6 +11,8 @@ asks it for a victim while it holds the lock. It never removes anything itself.
 3. A policy with `hears` False is told of nothing but `resized`, so that it costs nothing;
    one with `hears_deadlines` False nothing of deadlines.
 4. `victim` is bounded: it looks at a fixed number of entries.
+5. An entry whose value is in a colder tier is among the keyspace's entries, and no victim. What
+   is said of capacity and of weights is said of the others.
 """
 
 from __future__ import annotations
@@ -32,6 +34,10 @@ class Scales:
 
     def weight_at(self, index: i64) -> i64:
         """Bytes that the entry at a place of the dense array takes; 1 if only entries count."""
+        raise NotImplementedError
+
+    def absent_count(self) -> i64:
+        """How many entries have their values elsewhere: none of them is a victim."""
         raise NotImplementedError
 
     def access_count(self) -> i64:
@@ -70,6 +76,12 @@ class Policy:
 
     def removed(self, entry: Entry, evicted: bool) -> None:
         """An entry is about to leave; its index still holds."""
+
+    def demoted(self, entry: Entry) -> None:
+        """The value of an entry is about to leave memory: it stays, and is no victim now."""
+
+    def promoted(self, entry: Entry) -> None:
+        """The value of an entry that was `demoted` is back, as that of a newcomer."""
 
     def replaced(self, entry: Entry, copy: Entry) -> None:
         """A copy of an entry took its place, with its index and its access."""

@@ -18,13 +18,15 @@ from librt.random import Random
 from librt.vecs import append, vec
 from mypy_extensions import i64
 
-from cachestorm.entry import Entry
+from cachestorm.entry import DEMOTED, Entry
 from cachestorm.eviction.policy import Policy
 
 # How many entries are drawn for one victim, unless the configuration says otherwise.
 SAMPLE_SIZE: Final = 8
 # `victim` stays bounded: each draw is a random place in memory.
 MOST_SAMPLES: Final = 64
+# For each of them, where most values are in a colder tier.
+MOST_DRAWS: Final = 16
 NOWHERE: Final = -1
 
 
@@ -66,8 +68,14 @@ class Sampled(Policy):
             return None
         found: Entry | None = None
         least: i64 = 0
-        for _draw in range(self._sample_size):
+        left = self._sample_size
+        for _draw in range(self._sample_size * MOST_DRAWS):
+            if left == 0:
+                break
             entry = drawn_from[self._random.randrange(size)]
+            if entry.kind >= DEMOTED:
+                continue
+            left -= 1
             if entry is kept or entry is found:
                 continue
             if entry.expires_at_ms != 0 and entry.expires_at_ms <= now_ms:
@@ -84,6 +92,9 @@ class Sampled(Policy):
                 self.spared(entry)
         if found is not None:
             return found
+        if left == self._sample_size:
+            # about all that is there has its value elsewhere
+            return None
         # each draw met the one that is kept
         first = drawn_from[0]
         if first is not kept:

@@ -15,14 +15,16 @@ from __future__ import annotations
 
 from typing import Final
 
-from mypy_extensions import i64
+from mypy_extensions import i64, u8
 
-from cachestorm.entry import OBJECT, STRING, Entry
+from cachestorm.entry import BUFFER, DEMOTED, HASH, OBJECT, STRING, Entry
 from cachestorm.errors import DurabilityError
 from cachestorm.events import EVICTED, EXPIRED, Cause
-from cachestorm.keyspace.holdings import ENTRY_BYTES, size_of
+from cachestorm.eviction.policy import Policy
+from cachestorm.keyspace.holdings import ENTRY_BYTES, demoted_charge, size_of
 from cachestorm.keyspace.removals import Removals
 from cachestorm.keyspace.shared_state import LOOK
+from cachestorm.keyspace.tiering import DEMOTED_BYTES, Demoted, Tiering
 from cachestorm.values.weights import is_shared, weigh
 
 # How often the policy is asked when it names an entry whose deadline a hit has put off.
@@ -94,7 +96,7 @@ class Budget(Removals):
             shared.make_room(need)
         if shared.max_entries != 0 and new_entries != 0:
             while shared.entry_count + new_entries > shared.max_entries:
-                shared.evict()
+                shared.evict(True)
 
     def _make_room_with(
         self, tags: list[str] | None, need: i64, new_entries: i64, entry: Entry | None
@@ -155,6 +157,8 @@ class Budget(Removals):
             or self.expiry.idle
             or self.expiry.may_be_due(now_ms)
             or len(self.tags.softened) != 0
+            # what is evicted may go to a colder tier instead, which takes more than a step
+            or shared.tiering is not None
             or (not is_latched and self.interest & (EVICTED | EXPIRED) != 0)
             or (self.max_bytes != 0 and need > self.max_bytes)
             or (shared.max_bytes != 0 and need > shared.max_bytes)
@@ -199,8 +203,12 @@ class Budget(Removals):
                 return condemned
         return self.policy.victim(self.dense, self.hits + self.admitted, now_ms, pinned)
 
-    def evict(self) -> bool:
-        """Removes an entry that is due, or else the policy's next victim.
+    def evict(self, is_for_places: bool = False) -> bool:
+        """Removes an entry that is due, or else the policy's next victim; or demotes that.
+
+        Args:
+            is_for_places: whether a key has to leave: with tiers, the one whose value was the
+                first to go there.
 
         Returns:
             False where there is neither.
@@ -221,14 +229,118 @@ class Budget(Removals):
             if stale is not None and stale is not shared.pinned:
                 self.remove(stale, self.fate(stale) or _INVALIDATED)
                 return True
+        if shared.tiering is not None and (
+            is_for_places or 2 * self.demoted_bytes > self.used_bytes
+        ):
+            # else what stands for values would leave no room for any
+            oldest = self.oldest_demoted()
+            if oldest is not None:
+                self.remove(oldest, self.fate(oldest) or _EVICTED)
+                return True
         victim: Entry | None = None
         for _time in range(VICTIMS_ASKED):
             victim = self._victim(now)
-            if victim is None:
-                return False
-            if not self.expiry.idle or not self._put_off(victim):
+            if victim is None or not self.expiry.idle or not self._put_off(victim):
                 break
+        if shared.tiering is not None and (victim is None or victim.kind >= DEMOTED):
+            # about all that is left of values in memory is the one that must stay
+            victim = self.oldest_demoted()
         if victim is None:
             return False
+        if shared.tiering is not None and not is_for_places and self._demote(victim):
+            return True
         self.remove(victim, self.fate(victim) or _EVICTED)
         return True
+
+    # -- colder tiers
+
+    def _demote(self, entry: Entry) -> bool:
+        """Has a live entry's value go to a colder tier, if that pays and one takes it."""
+        tiering = self.shared.tiering
+        kind = entry.kind
+        if tiering is None or kind >= DEMOTED or self.fate(entry) is not None:
+            return False
+        index: int = entry.index
+        held = self.values[index]
+        size = size_of(kind, held)
+        if size < tiering.least_bytes or not tiering.takes(kind, held):
+            return False
+        if kind == HASH and self._volatile_fields(entry) is not None:
+            # its fields are to go when they are due
+            return False
+        if self.policy.hears:
+            self.policy.demoted(entry)
+        if kind == BUFFER:
+            # a string all the same
+            kind = STRING
+        demoted = tiering.take(entry, kind, held, size)
+        self.values[index] = demoted
+        entry.kind = kind | DEMOTED
+        entry.access = 0
+        self.demoted_count += 1
+        self.demoted_bytes += demoted_charge(entry)
+        self.demoted_line.append(demoted)
+        self.charge(DEMOTED_BYTES - size)
+        # what was worked out before about what entries take does not hold any more
+        self.shared.sequence += 1
+        return True
+
+    def oldest_demoted(self) -> Entry | None:
+        """Of those that may be evicted, the entry whose value was the first to leave memory."""
+        line = self.demoted_line
+        is_volatile = self.policy.hears_deadlines
+        # a plain one is `noeviction`
+        if not line or type(self.policy) is Policy:
+            return None
+        for _time in range(LOOK):
+            while line and line[0].entry is None:
+                line.popleft()
+            if not line:
+                return None
+            entry = line[0].entry
+            if entry is not self.shared.pinned and not (
+                is_volatile and entry is not None and entry.expires_at_ms == 0
+            ):
+                return entry
+            line.rotate(-1)
+        return None
+
+    def brought(self, entry: Entry) -> Entry | None:
+        """An entry with its value in memory; None if that is lost: then the entry has left.
+
+        Nothing is evicted for it, so that a command may ask for several: what is over the limit
+        leaves when the latch is given back.
+        """
+        index: int = entry.index
+        demoted = self.values[index]
+        tiering = self.shared.tiering
+        if not isinstance(demoted, Demoted) or tiering is None:
+            return entry
+        found = tiering.withdraw(demoted)
+        if found is None:
+            self._lose(entry, tiering)
+            return None
+        self._promote(entry, demoted, found.kind, found.value)
+        return entry
+
+    def _lose(self, entry: Entry, tiering: Tiering) -> None:
+        tiering.lost()
+        self.remove(entry, self.fate(entry) or _EVICTED)
+
+    def _promote(self, entry: Entry, demoted: Demoted, kind: u8, held: object) -> None:
+        index: int = entry.index
+        self.charge(size_of(kind, held) - DEMOTED_BYTES)
+        self._unname(entry, demoted)
+        self.values[index] = held
+        entry.kind = kind
+        self._returned(entry)
+        shared = self.shared
+        if shared.max_bytes != 0 and shared.used_bytes > shared.max_bytes:
+            assert shared.tiering is not None
+            shared.tiering.is_due = True
+
+    def _returned(self, entry: Entry) -> None:
+        """An entry has a value in memory again: its policy takes it for a newcomer."""
+        entry.access = int(self.policy.first_access)
+        if self.policy.hears:
+            self.policy.promoted(entry)

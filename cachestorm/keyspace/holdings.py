@@ -17,11 +17,12 @@ policy and the hot keys, which never call back, but for the policy that asks for
 
 from __future__ import annotations
 
+from collections import deque
 from typing import Final
 
 from mypy_extensions import i64, u8
 
-from cachestorm.entry import HASH, OBJECT, Entry
+from cachestorm.entry import DEMOTED, HASH, KIND_MASK, OBJECT, Entry
 from cachestorm.events import CHANGED, SPACE, Cause
 from cachestorm.eviction.policy import NEVER_SHIFT, STAMP_MASK, Policy, Scales
 from cachestorm.keyspace.expiry import ExpiryIndex, Idle
@@ -30,6 +31,7 @@ from cachestorm.keyspace.shared_state import SharedState
 from cachestorm.keyspace.slot_index import SlotIndex
 from cachestorm.keyspace.tag_index import TagIndex
 from cachestorm.keyspace.telling import Telling
+from cachestorm.keyspace.tiering import DEMOTED_BYTES, Demoted
 from cachestorm.keyspace.waiting import Waiting
 from cachestorm.keyspace.watches import Watches
 from cachestorm.values.container import Container
@@ -55,8 +57,15 @@ def size_of(kind: u8, value: object) -> i64:
     """Bytes that a stored value is charged at."""
     if kind <= OBJECT:
         return weigh(value)
-    assert isinstance(value, Container)
-    return value.size_bytes
+    # asked in this order, so that containers pay nothing for what lies in a colder tier
+    if isinstance(value, Container):
+        return value.size_bytes
+    return DEMOTED_BYTES
+
+
+def demoted_charge(entry: Entry) -> i64:
+    """What an entry is charged at while its value is in a colder tier, but for its tags."""
+    return ENTRY_BYTES + DEMOTED_BYTES + weigh(entry.key)
 
 
 class Holdings(Telling, Scales):
@@ -84,6 +93,14 @@ class Holdings(Telling, Scales):
         self.used_bytes: i64 = 0
         self.max_bytes: i64 = 0
         self.default_ttl_ms: i64 = 0
+        # of the entries whose values are in a colder tier: how many there are, what they are
+        # charged at, and what stands for them, in the order in which they went; in there may be
+        # some that are nobody's any more
+        self.demoted_count: i64 = 0
+        self.demoted_bytes: i64 = 0
+        self.demoted_line: deque[Demoted] = deque()
+        # how many of these a walk that takes those out has still to meet
+        self.demoted_turns: i64 = 0
         self.hits: i64 = 0
         self.misses: i64 = 0
         self.admitted: i64 = 0
@@ -130,6 +147,10 @@ class Holdings(Telling, Scales):
         self._condemned, other._condemned = other._condemned, self._condemned
         self._access_shift, other._access_shift = other._access_shift, self._access_shift
         self.used_bytes, other.used_bytes = other.used_bytes, self.used_bytes
+        self.demoted_count, other.demoted_count = other.demoted_count, self.demoted_count
+        self.demoted_bytes, other.demoted_bytes = other.demoted_bytes, self.demoted_bytes
+        self.demoted_line, other.demoted_line = other.demoted_line, self.demoted_line
+        self.demoted_turns, other.demoted_turns = other.demoted_turns, self.demoted_turns
         self.hits, other.hits = other.hits, self.hits
         self.misses, other.misses = other.misses, self.misses
         self.admitted, other.admitted = other.admitted, self.admitted
@@ -153,7 +174,7 @@ class Holdings(Telling, Scales):
         if self.waiting is not None:
             for line in self.waiting.lines.values():
                 entry = self.entries.get(line.key)
-                if entry is not None and entry.kind == line.kind:
+                if entry is not None and entry.kind & KIND_MASK == line.kind:
                     self.shared.ready.append(line)
 
     def _touch_watched(self, watches: Watches) -> None:
@@ -371,13 +392,17 @@ class Holdings(Telling, Scales):
         entry = self.dense[place]
         return size_of(entry.kind, self.values[place]) + ENTRY_BYTES + weigh(entry.key)
 
+    def absent_count(self) -> i64:
+        return self.demoted_count
+
     def access_count(self) -> i64:
         return self.hits + self.admitted
 
     def mean_weight(self) -> i64:
-        if (self.max_bytes == 0 and self.shared.max_bytes == 0) or not self.dense:
+        present: i64 = len(self.dense) - self.demoted_count
+        if (self.max_bytes == 0 and self.shared.max_bytes == 0) or present == 0:
             return 1
-        return self.used_bytes // len(self.dense)
+        return (self.used_bytes - self.demoted_bytes) // present
 
     def _resize_policy(self) -> None:
         size: i64 = 64
@@ -391,9 +416,10 @@ class Holdings(Telling, Scales):
         self._access_shift = self.policy.access_shift
 
     def _capacity(self) -> i64:
-        """About how many entries fill this keyspace; 0 without a limit."""
+        """About how many entries fill this keyspace with their values; 0 without a limit."""
         shared = self.shared
-        present: i64 = len(self.dense)
+        present: i64 = len(self.dense) - self.demoted_count
+        demoted = self.demoted_bytes
         least: i64 = 0
         if present == 0:
             return 0
@@ -404,10 +430,12 @@ class Holdings(Telling, Scales):
                 limit = MOST_ENTRIES
             least = present * limit // shared.entry_count
         if self.max_bytes != 0:
-            most = self.max_bytes // (self.used_bytes // present + 1)
+            most = (self.max_bytes - demoted) // ((self.used_bytes - demoted) // present + 1)
             least = most if least == 0 or most < least else least
         if shared.max_bytes != 0:
-            most = shared.max_bytes // (shared.used_bytes // present + 1)
+            most = (shared.max_bytes - demoted) // (
+                (shared.used_bytes - demoted) // present + 1
+            )
             least = most if least == 0 or most < least else least
         if least > MOST_ENTRIES:
             return MOST_ENTRIES
@@ -445,12 +473,21 @@ class Holdings(Telling, Scales):
         """Asserts all invariants. O(everything)."""
         assert len(self.entries) == len(self.dense) == len(self.values)
         charged: i64 = 0
+        demoted_count: i64 = 0
+        demoted_bytes: i64 = 0
+        held_by: set[int] = set()
         for key, entry in self.entries.items():
             assert entry.key == key and type(key) is str
             assert self.dense[entry.index] is entry
             value = self.value(entry)
             if isinstance(value, Container):
                 assert len(value) > 0, f"empty container at {key!r}"
+            assert isinstance(value, Demoted) == (entry.kind & DEMOTED != 0)
+            if isinstance(value, Demoted):
+                assert value.entry is entry
+                held_by.add(id(value))
+                demoted_count += 1
+                demoted_bytes += demoted_charge(entry)
             charged += size_of(entry.kind, value) + ENTRY_BYTES + weigh(key)
             if entry.expires_at_ms:
                 charged += KEY_DEADLINE_BYTES
@@ -458,8 +495,11 @@ class Holdings(Telling, Scales):
                 charged += IDLE_BYTES
             assert 0 < entry.version <= self.shared.sequence
             if self.waiting is not None and not self.shared.in_transaction():
-                is_awaited = (int(entry.kind), key) in self.waiting.lines
+                is_awaited = (int(entry.kind & KIND_MASK), key) in self.waiting.lines
                 assert not (is_awaited and self.is_live(entry))
+        assert (self.demoted_count, self.demoted_bytes) == (demoted_count, demoted_bytes)
+        named = [id(each) for each in self.demoted_line if each.entry is not None]
+        assert len(named) == demoted_count and set(named) == held_by
         if self.waiting is not None:
             self.waiting._check()
         self.expiry._check(self.entries)

@@ -16,13 +16,14 @@ from __future__ import annotations
 
 from mypy_extensions import i64, u8
 
-from cachestorm.entry import OBJECT, STRING, Entry
+from cachestorm.entry import DEMOTED, KIND_MASK, OBJECT, STRING, Entry
 from cachestorm.errors import WrongTypeError
 from cachestorm.events import ABSENT, HIT, MISS, TAG_EVENTS, TAGS
 from cachestorm.keyspace.hot_keys import CAPACITY
 from cachestorm.keyspace.misses import EVERY
 from cachestorm.keyspace.tag_hierarchy import HIERARCHY_BYTES
 from cachestorm.keyspace.tag_nodes import Invalidation
+from cachestorm.keyspace.tiering import PENDING, PROMOTING_HITS, Demoted, Held
 from cachestorm.keyspace.waiting import Waiter, Waiting
 from cachestorm.keyspace.watches import Watch, Watches
 from cachestorm.keyspace.writes import Writes
@@ -32,6 +33,10 @@ from cachestorm.values.weights import unbox
 
 class Keyspace(Writes):
     """The keys of one namespace, their values, deadlines and tags."""
+
+    def leave(self) -> None:
+        """Gives the latch back that the caller holds; see `SharedState.leave`."""
+        self.shared.leave()
 
     def read(self, key: str, default: object) -> object:
         """What a live key stores; counts as an access. Changes no structure.
@@ -59,15 +64,107 @@ class Keyspace(Writes):
                 return unbox(value)
             if isinstance(value, Buffer):
                 return value.whole()
-            raise WrongTypeError()
+            if not isinstance(value, Demoted) or kind & KIND_MASK > OBJECT:
+                raise WrongTypeError()
+            return self._read_demoted(key, entry, value, default)
         self.misses += 1
         if self.misses & (EVERY - 1) == 1:
             self.shared.missed.note(self.book, key)
         return default
 
-    def find(self, key: str) -> Entry | None:
-        """The live entry of a key; counts as an access. A dead one is removed."""
+    def _read_demoted(
+        self, key: str, entry: Entry, demoted: Demoted, default: object
+    ) -> object:
+        """What a key stores in a colder tier, with the latch or without it.
+
+        It stays there until it is hit for the second time: what is asked for once would drive
+        something out of memory that is asked for more often.
+        """
+        shared = self.shared
+        tiering = shared.tiering
+        assert tiering is not None
+        found = tiering.read(demoted)
+        is_latched = shared.latch.is_mine()
+        if not is_latched:
+            shared.enter()
+        try:
+            index: i64 = int(entry.index)
+            # else it was written to, deleted, or moved to memory in the meantime
+            if 0 <= index < len(self.values) and self.values[index] is demoted:
+                if found is None:
+                    self._lose(entry, tiering)
+                else:
+                    demoted.hits += 1
+                    if demoted.hits >= PROMOTING_HITS:
+                        self.brought(entry)
+            elif found is None and not is_latched:
+                self.hits -= 1
+                return self.read(key, default)
+        finally:
+            if not is_latched:
+                shared.leave()
+        if found is None:
+            self.hits -= 1
+            self.misses += 1
+            return default
+        return unbox(found.value)
+
+    def peek_value(self, key: str) -> Entry | None:
+        """What `peek` gives, for a caller who looks at the value: that is in memory then."""
         entry = self.peek(key)
+        if entry is not None and entry.kind >= DEMOTED:
+            return self.brought(entry)
+        return entry
+
+    def look(self, entry: Entry) -> Held | None:
+        """What a live entry holds, for a caller who changes nothing; it stays where it is.
+
+        Returns:
+            None if it is in a colder tier, and lost there; the entry has left then.
+        """
+        value = self.value(entry)
+        if not isinstance(value, Demoted):
+            return Held(entry.kind, value)
+        tiering = self.shared.tiering
+        assert tiering is not None
+        found = tiering.read(value)
+        if found is None:
+            self._lose(entry, tiering)
+        return found
+
+    def is_here(self, entry: Entry) -> bool:
+        """Whether an entry that was there before room was made is still; with its value."""
+        if entry.index < 0:
+            return False
+        return entry.kind < DEMOTED or self.brought(entry) is not None
+
+    def wanted(self, key: str, is_whole: bool = False) -> list[Demoted]:
+        """What is to be read from a disk for a key, if anything: one or none. No access.
+
+        Args:
+            is_whole: whether a container is of no use.
+        """
+        entry = self.entries.get(key)
+        if (
+            entry is not None
+            and entry.kind >= DEMOTED
+            and not (is_whole and entry.kind & KIND_MASK > OBJECT)
+        ):
+            demoted = self.value(entry)
+            assert isinstance(demoted, Demoted)
+            if demoted.tier != PENDING:
+                return [demoted]
+        return []
+
+    def demote(self, entry: Entry) -> bool:
+        """Has a live entry's value go to a colder tier. Returns whether it is in one now."""
+        return entry.kind >= DEMOTED or self._demote(entry)
+
+    def find(self, key: str) -> Entry | None:
+        """The live entry of a key, its value in memory; an access. A dead one is removed."""
+        entry = self.peek(key)
+        if entry is not None and entry.kind >= DEMOTED:
+            entry = self.brought(entry)
         if entry is None:
             self.misses += 1
             if self.misses & (EVERY - 1) == 1:
@@ -172,7 +269,7 @@ class Keyspace(Writes):
 
     def _holds(self, key: str, kind: u8) -> bool:
         entry = self.peek(key)
-        return entry is not None and entry.kind == kind
+        return entry is not None and entry.kind & KIND_MASK == kind
 
     def end_wait(self, waiter: Waiter) -> None:
         """Ends the waiting of one; nothing if it does not wait."""

@@ -48,6 +48,8 @@ from cachestorm.errors import ReentrancyError
 COMPILED: Final = not __file__.endswith(".py")
 # What threading.Condition asks of every lock it is given; unbound, it is spared a call.
 _is_owned: Final[Callable[[RLock], bool]] = RLock._is_owned  # type: ignore[attr-defined]
+# a global that is not final is looked up at every call
+_get_ident: Final[Callable[[], object]] = get_ident
 
 
 def _gil_is_enabled() -> bool:
@@ -104,7 +106,8 @@ class Latch:
         # Interpreted, a signal handler may run between taking a lock and noting who did:
         # this one does both in one step.
         self._owned: Final = RLock()
-        self._holder: int = 0
+        # an object as `get_ident` makes it: compiled, an `int` alone would be taken out of it
+        self._holder: object = None
         # Whatever has to live as long as this latch.
         self.keeper: object = None
 
@@ -119,7 +122,7 @@ class Latch:
                 raise ReentrancyError()
             self._owned.acquire()
             return
-        thread: int = get_ident()
+        thread = _get_ident()
         if not self._lock.acquire(False):
             if self._holder == thread:
                 raise ReentrancyError()
@@ -140,7 +143,7 @@ class Latch:
             wait_s <= 0.0 or not Proxy(self._lock).acquires_within(wait_s)
         ):
             return False
-        self._holder = get_ident()
+        self._holder = _get_ident()
         return True
 
     def release(self) -> None:
@@ -148,14 +151,14 @@ class Latch:
         if not COMPILED:
             self._owned.release()
             return
-        self._holder = 0
+        self._holder = None
         self._lock.release()
 
     def acquire_bare(self) -> None:
         """Waits for the lock on behalf of an operation that nothing can interrupt."""
         if NOTHING_INTERRUPTS:
             if not self._lock.acquire(False):
-                if self._holder != 0 and self._holder == get_ident():
+                if self._holder is not None and self._holder == _get_ident():
                     raise ReentrancyError()
                 self._lock.acquire()
         else:
@@ -165,7 +168,7 @@ class Latch:
         """Whether this thread holds the lock and noted it."""
         if not COMPILED:
             return _is_owned(self._owned)
-        return self._holder != 0 and self._holder == get_ident()
+        return self._holder is not None and self._holder == _get_ident()
 
     def is_noted(self) -> bool:
         """Whether anybody is inside of an operation that can be interrupted. Compiled only.
@@ -173,7 +176,7 @@ class Latch:
         Cheaper than `locked`. Under the GIL it is all that a single step needs to know:
         who took the lock and noted nobody has not begun, or has ended.
         """
-        return self._holder != 0
+        return self._holder is not None
 
     def locked(self) -> bool:
         """Whether anybody holds the lock."""

@@ -69,6 +69,10 @@ class Recorder:
         """Has what this thread changes written by `flush`, and not before."""
         raise NotImplementedError
 
+    def let_go(self) -> None:
+        """Ends `hold`, and leaves what it has held back to the next one who writes."""
+        raise NotImplementedError
+
     def flush(self) -> None:
         """Writes all there is, and ends `hold`.
 

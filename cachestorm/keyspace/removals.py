@@ -19,11 +19,12 @@ expiry index, the policy, the ledger and the listeners that an entry leaves.
 
 from __future__ import annotations
 
+from collections import deque
 from typing import Final
 
 from mypy_extensions import i64
 
-from cachestorm.entry import BUFFER, HASH, Entry
+from cachestorm.entry import BUFFER, DEMOTED, HASH, Entry
 from cachestorm.events import (
     CHANGED,
     FLUSHED,
@@ -35,11 +36,18 @@ from cachestorm.events import (
     event_of,
 )
 from cachestorm.keyspace.expiry import ExpiryIndex
-from cachestorm.keyspace.holdings import ENTRY_BYTES, KEY_DEADLINE_BYTES, Holdings, size_of
+from cachestorm.keyspace.holdings import (
+    ENTRY_BYTES,
+    KEY_DEADLINE_BYTES,
+    Holdings,
+    demoted_charge,
+    size_of,
+)
 from cachestorm.keyspace.shared_state import LOOK
 from cachestorm.keyspace.slot_index import SlotIndex
 from cachestorm.keyspace.tag_index import TagIndex
 from cachestorm.keyspace.tag_nodes import Doomed, Invalidation, TagMark
+from cachestorm.keyspace.tiering import Demoted
 from cachestorm.values.container import Container
 from cachestorm.values.weights import weigh
 
@@ -49,6 +57,8 @@ REAP_STEP: Final = 256
 # rounds after the last one was written: it may have moved to where a round has been.
 FIELDS_STEP: Final = 1024
 FIELD_ROUNDS: Final = 2
+# How many of those in the line of values in colder tiers one step looks at.
+LINE_STEP: Final = 4
 # For how long an entry is kept that a soft invalidation has made stale.
 SOFT_KEEP_MS: Final = 3_600_000
 
@@ -113,6 +123,8 @@ class Removals(Holdings):
             self.set_idle(key, None)
         if self.policy.hears:
             self.policy.removed(entry, cause is _EVICTED)
+        if entry.kind >= DEMOTED:
+            self._unname(entry, value)
         del self.entries[key]
         entry.index = -1
         if self.slots is not None:
@@ -136,6 +148,36 @@ class Removals(Holdings):
             if self.interest & kind:
                 self.tell_removal(kind, event or event_of(cause), key, cause, value)
         return index
+
+    def _unname(self, entry: Entry, held: object) -> None:
+        """An entry gives up the value in a colder tier that it has named."""
+        assert isinstance(held, Demoted)
+        tiering = self.shared.tiering
+        assert tiering is not None
+        self.demoted_count -= 1
+        self.demoted_bytes -= demoted_charge(entry)
+        held.entry = None
+        tiering.release(held)
+        self._tidy_line()
+
+    def _tidy_line(self) -> None:
+        """Takes what is nobody's any more out of the line, a few at a time.
+
+        One full turn leaves it in order; until then its first is not the oldest.
+        """
+        line = self.demoted_line
+        if self.demoted_turns == 0 and len(line) > 2 * self.demoted_count + REAP_STEP:
+            self.demoted_turns = len(line)
+        for _time in range(LINE_STEP):
+            if self.demoted_turns == 0:
+                return
+            if not line:
+                self.demoted_turns = 0
+                return
+            self.demoted_turns -= 1
+            first = line.popleft()
+            if first.entry is not None:
+                line.append(first)
 
     def _fill_gap(self, gap: i64) -> None:
         """Puts the last entry into the place of one that has left."""
@@ -207,6 +249,13 @@ class Removals(Holdings):
         self.tags = TagIndex()
         self.expiry = ExpiryIndex(shared.now_ms())
         self.charge(-self.used_bytes)
+        if self.demoted_line:
+            if shared.tiering is not None:
+                shared.tiering.abandon(self.demoted_line)
+            self.demoted_line = deque()
+            self.demoted_count = 0
+            self.demoted_bytes = 0
+            self.demoted_turns = 0
         shared.sequence += 1
         self.policy.cleared(self.dense)
         if self.hot is not None:
@@ -232,7 +281,9 @@ class Removals(Holdings):
         """The live entry of a key; no access. A dead one is removed, unless it is kept."""
         entry = self.entries.get(key)
         if entry is None or (
-            entry.expires_at_ms == 0 and entry.tags is None and entry.kind != HASH
+            entry.expires_at_ms == 0
+            and entry.tags is None
+            and (entry.kind != HASH or self._volatile_fields(entry) is None)
         ):
             return entry
         cause = self.fate(entry)

@@ -33,6 +33,7 @@ from cachestorm.keyspace.lazy_free import REAPING_STEP, SMALL, STEP, LazyFree
 from cachestorm.keyspace.ledger import Ledger
 from cachestorm.keyspace.misses import Misses
 from cachestorm.keyspace.recorder import Recorder
+from cachestorm.keyspace.tiering import Tiering
 from cachestorm.keyspace.waiting import Line, Waiter
 from cachestorm.values.container import Container
 from cachestorm.values.weights import is_shared
@@ -62,6 +63,8 @@ class SharedState:
         self.broker: Final = Broker()
         # what writes a journal of all that changes; None without one
         self.recorder: Recorder | None = None
+        # where values go that do not fit; None without colder tiers
+        self.tiering: Tiering | None = None
         # the number of the last write: entries and effects have it for their version
         self.sequence: i64 = 0
         # whom the effects of this visit are to be put down to; 0 for nobody in particular
@@ -156,6 +159,8 @@ class SharedState:
         dropped_here(dead)
         if self.lazy_free.batches:
             self._sweep()
+        if self.tiering is not None and self.tiering.is_due:
+            self.tiering.settle()
 
     def _leave_and_commit(self, recorder: Recorder) -> None:
         """Gives the latch back, and has written what this visit has changed."""
@@ -284,6 +289,8 @@ class SharedState:
         self.lazy_free.forked()
         self.ready.clear()
         self.broker.forked()
+        if self.tiering is not None:
+            self.tiering.forked()
 
     def in_transaction(self) -> bool:
         """Whether this thread is inside a transaction."""
@@ -308,8 +315,11 @@ class SharedState:
         """
         raise NotImplementedError
 
-    def evict(self) -> None:
+    def evict(self, is_for_places: bool = False) -> None:
         """Removes one entry, wherever the policies find it.
+
+        Args:
+            is_for_places: whether a key has to leave, and not only a value.
 
         Raises:
             OutOfMemoryError: if there is no victim.

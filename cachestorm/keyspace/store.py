@@ -301,16 +301,19 @@ class Store(SharedState):
         while self.used_bytes + need > self.max_bytes:
             self.evict()
 
-    def evict(self) -> None:
-        if not self._evict():
+    def evict(self, is_for_places: bool = False) -> None:
+        if not self._evict(is_for_places):
             raise self.refusal()
 
-    def _evict(self) -> bool:
+    def _evict(self, is_for_places: bool) -> bool:
         if self.entry_count == 0:
             return False
-        if self._drawn().evict():
+        if self._drawn().evict(is_for_places):
             return True
-        return any(space.evict() for space in self._spaces.values())
+        for space in self._spaces.values():
+            if space.evict(is_for_places):
+                return True
+        return False
 
     def _drawn(self) -> Keyspace:
         """A keyspace drawn at random by number of entries, of which there are some.
@@ -373,7 +376,8 @@ class Store(SharedState):
             return
         evicted: i64 = 0
         while self._is_beyond_limits():
-            if not self._evict():
+            is_for_places = self.max_entries != 0 and self.entry_count > self.max_entries
+            if not self._evict(is_for_places):
                 return
             evicted += 1
             if evicted % REAP_STEP == 0 and not self.transaction:

@@ -18,16 +18,20 @@ from cachestorm.keyspace.expiry import Idle
 from cachestorm.keyspace.recorder import RECORDED
 from cachestorm.keyspace.shared_state import SharedState
 from cachestorm.keyspace.tag_nodes import tag_names_of
+from cachestorm.keyspace.tiering import Demoted
 from cachestorm.values.buffer import Buffer
 from cachestorm.values.container import Container
 from cachestorm.values.weights import Boxed, is_scalar, unbox, weigh
 
 
 def _told(held: object) -> object:
-    """A value as it is told to others: None for a container, which belongs to the store."""
+    """A value as it is told to others: None for a container, which belongs to the store.
+
+    And for one that is in a colder tier: nothing is fetched to be told that it has left.
+    """
     if isinstance(held, Buffer):
         return held.whole()
-    return None if isinstance(held, Container) else unbox(held)
+    return None if isinstance(held, (Container, Demoted)) else unbox(held)
 
 
 def _told_bytes(held: object) -> i64:

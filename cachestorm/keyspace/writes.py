@@ -20,7 +20,7 @@ from typing import Final
 from mypy_extensions import i64, u8
 
 from cachestorm.codec import checked_text, is_ascii
-from cachestorm.entry import BUFFER, HASH, OBJECT, STRING, Entry
+from cachestorm.entry import BUFFER, DEMOTED, HASH, OBJECT, STRING, Entry
 from cachestorm.errors import OutOfMemoryError
 from cachestorm.events import EXPIRY, NEW, PUT, REPLACED, Cause
 from cachestorm.keyspace.budget import NOWHERE, Budget
@@ -29,6 +29,7 @@ from cachestorm.keyspace.holdings import ENTRY_BYTES, IDLE_BYTES, KEY_DEADLINE_B
 from cachestorm.keyspace.removals import FIELD_ROUNDS
 from cachestorm.keyspace.tag_index import LINK_BYTES
 from cachestorm.keyspace.tag_nodes import tag_names_of
+from cachestorm.keyspace.tiering import Demoted
 from cachestorm.keyspace.waiting import Waiting
 from cachestorm.values.buffer import Buffer
 from cachestorm.values.weights import is_shared, unbox, weigh, weight_of_ascii, weight_of_bytes
@@ -191,8 +192,12 @@ class Writes(Budget):
             if self.interest & REPLACED and unbox(former) is not unbox(value):
                 self.tell_removal(REPLACED, "overwritten", key, _REPLACED, former)
             self.shared.drop_later(former)
+            former_kind = entry.kind
             self.values[index] = value
             entry.kind = kind
+            if former_kind >= DEMOTED:
+                self._unname(entry, former)
+                self._returned(entry)
             if delta != 0:
                 self.charge(delta)
             if entry.tags is not None:
@@ -245,6 +250,14 @@ class Writes(Budget):
             InvalidKeyError: for a key that has no bytes.
             OutOfMemoryError: if there is no room and no victim for all of them.
         """
+        if not tags and self._fits_surely(values):
+            now = 0 if expires_at_ms == 0 else self.shared.now_ms()
+            for at, key in enumerate(values):
+                value = values[key]
+                kind = kinds[at]
+                if not self.put_plain(key, value, kind, expires_at_ms, now, True):
+                    self.put(key, value, kind, expires_at_ms)
+            return
         need, new_entries = self._needed(values, expires_at_ms, tags)
         while self._is_bounded():
             sequence = self.shared.sequence
@@ -291,6 +304,24 @@ class Writes(Budget):
             put_back()
         finally:
             self._has_room = False
+
+    def _fits_surely(self, values: dict[str, object]) -> bool:
+        """Whether all of these can be put without more ado, one after the other.
+
+        They fit even if all of them are new, and no key is refused.
+        """
+        if self.shared.recorder is not None:
+            return False
+        is_bounded = self._is_bounded()
+        need: i64 = 0
+        for key, value in values.items():
+            if not is_ascii(key):
+                return False
+            if is_bounded:
+                letters: i64 = len(key)
+                need += weight_of_ascii(letters) + weigh(value)
+                need += ENTRY_BYTES + KEY_DEADLINE_BYTES
+        return not is_bounded or not self._is_short_of(need, len(values))
 
     def _needed(
         self, values: dict[str, object], expires_at_ms: i64, tags: list[str] | None
@@ -450,6 +481,10 @@ class Writes(Budget):
             self.expiry.replace(copy)
         if self.policy.hears:
             self.policy.replaced(entry, copy)
+        if copy.kind >= DEMOTED:
+            demoted = self.values[index]
+            assert isinstance(demoted, Demoted)
+            demoted.entry = copy
         entry.index = -1
         if self.slots is not None:
             self.slots.replace(copy)

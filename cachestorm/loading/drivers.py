@@ -85,20 +85,20 @@ def _fresh(cache: Cache, found: dict[str, Any]) -> dict[str, Any]:
 def run(course: Course) -> Any:
     """Runs a course in this thread, blocking."""
     try:
-        todo = next(course)
+        step = next(course)
         while True:
             try:
-                if type(todo) is Run:
-                    outcome = _called(todo)
-                elif type(todo) is Wait:
-                    outcome = todo.waiter.wait(todo.timeout_s)
+                if type(step) is Run:
+                    outcome = _called(step)
+                elif type(step) is Wait:
+                    outcome = step.waiter.wait(step.timeout_s)
                 else:
-                    assert type(todo) is Start
-                    outcome = _start_thread(todo)
+                    assert type(step) is Start
+                    outcome = _start_thread(step)
             except BaseException as error:
-                todo = course.throw(error)
+                step = course.throw(error)
             else:
-                todo = course.send(outcome)
+                step = course.send(outcome)
     except StopIteration as end:
         return end.value
     finally:
@@ -108,30 +108,30 @@ def run(course: Course) -> Any:
 async def arun(course: Course) -> Any:
     """Runs a course in this task, awaiting."""
     try:
-        todo = next(course)
+        step = next(course)
         while True:
             try:
-                if type(todo) is Run:
-                    outcome = todo.call()
+                if type(step) is Run:
+                    outcome = step.call()
                     if inspect.isawaitable(outcome):
                         outcome = await outcome
-                elif type(todo) is Wait:
-                    outcome = await todo.waiter.wait(todo.timeout_s)
+                elif type(step) is Wait:
+                    outcome = await step.waiter.wait(step.timeout_s)
                 else:
-                    assert type(todo) is Start
-                    outcome = _start_task(todo)
+                    assert type(step) is Start
+                    outcome = _start_task(step)
             except BaseException as error:
-                todo = course.throw(error)
+                step = course.throw(error)
             else:
-                todo = course.send(outcome)
+                step = course.send(outcome)
     except StopIteration as end:
         return end.value
     finally:
         course.close()
 
 
-def _called(todo: Run) -> Any:
-    outcome = todo.call()
+def _called(step: Run) -> Any:
+    outcome = step.call()
     if inspect.iscoroutine(outcome):
         outcome.close()
         raise TypeError("the loader is a coroutine function: await aget_or_set instead")
@@ -141,60 +141,60 @@ def _called(todo: Run) -> Any:
 # -- beside the caller
 
 
-def _start_thread(todo: Start) -> bool:
-    if not todo.is_awaited and not _refreshes.acquire(blocking=False):
+def _start_thread(step: Start) -> bool:
+    if not step.is_awaited and not _refreshes.acquire(blocking=False):
         return False
     thread = threading.Thread(
-        target=copy_context().run, args=(_run_beside, todo), name="cachestorm-load", daemon=True
+        target=copy_context().run, args=(_run_beside, step), name="cachestorm-load", daemon=True
     )
     try:
         thread.start()
     except RuntimeError:
         # no more threads, or the interpreter is about to end
-        if not todo.is_awaited:
+        if not step.is_awaited:
             _refreshes.release()
         return False
     return True
 
 
-def _run_beside(todo: Start) -> None:
+def _run_beside(step: Start) -> None:
     try:
-        if not todo.is_awaited:
+        if not step.is_awaited:
             running.set(None)
-        run(todo.course())
+        run(step.course())
     except BaseException as error:
-        _told(todo, error)
+        _told(step, error)
     finally:
-        if not todo.is_awaited:
+        if not step.is_awaited:
             _refreshes.release()
 
 
-def _start_task(todo: Start) -> bool:
+def _start_task(step: Start) -> bool:
     trio = running_trio()
     if trio is not None:
-        trio.lowlevel.spawn_system_task(_arun_beside, todo, context=copy_context())
+        trio.lowlevel.spawn_system_task(_arun_beside, step, context=copy_context())
         return True
     import asyncio
 
-    task = asyncio.get_running_loop().create_task(_arun_beside(todo), name="cachestorm-load")
+    task = asyncio.get_running_loop().create_task(_arun_beside(step), name="cachestorm-load")
     _tasks.add(task)
     task.add_done_callback(_tasks.discard)
     return True
 
 
-async def _arun_beside(todo: Start) -> None:
+async def _arun_beside(step: Start) -> None:
     try:
-        if not todo.is_awaited:
+        if not step.is_awaited:
             running.set(None)
-        await arun(todo.course())
+        await arun(step.course())
     except Exception as error:
-        _told(todo, error)
+        _told(step, error)
 
 
-def _told(todo: Start, error: BaseException) -> None:
+def _told(step: Start, error: BaseException) -> None:
     # those who wait are told by the flight; nobody waits for a refresh
-    if not todo.is_awaited and sys.meta_path is not None:
-        _log.warning("loading %r anew failed", todo.flight.key, exc_info=error)
+    if not step.is_awaited and sys.meta_path is not None:
+        _log.warning("loading %r anew failed", step.flight.key, exc_info=error)
 
 
 # -- what a user gives as a loader

@@ -244,7 +244,8 @@ class Memo:
         function, self._bind, self._place, self._brief, self._count = made_of
         functools.update_wrapper(function, self._wrapped)
         function.uncached = self._wrapped
-        for name in ("key", "peek", "put", "invalidate", "cache_info", "cache_clear"):
+        controls = ("peek", "put", "invalidate", "cache_info", "cache_clear")
+        for name in ("key", *controls, *[f"a{control}" for control in controls]):
             setattr(function, name, getattr(self, name))
         function.refresh = self.arefresh if self._is_async else self.refresh
         self.function = function
@@ -297,7 +298,6 @@ class Memo:
 
     def _prepared(self, bound: Bound) -> tuple[str, Options, Callable[[LoadContext], Any]]:
         """What a load needs: the key, the options, and a loader."""
-        self._index.bury()
         key = self._key_of(bound)
         options = self._options
         if self._tags_from is not None:
@@ -317,6 +317,7 @@ class Memo:
         self, arguments: dict[str, Any], args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> Any:
         self._slow_calls += 1
+        self._bury()
         key, options, loader = self._prepared((arguments, args, kwargs))
         return load(self._cache, key, loader, options)
 
@@ -324,10 +325,20 @@ class Memo:
         self, arguments: dict[str, Any], args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> Any:
         self._slow_calls += 1
+        await self._abury()
         key, options, loader = self._prepared((arguments, args, kwargs))
         return await aload(self._cache, key, loader, options)
 
-    # -- controls
+    def _bury(self) -> None:
+        """Deletes what was kept for instances that are gone."""
+        for key in self._index.orphans():
+            self._cache.delete(key)
+
+    async def _abury(self) -> None:
+        for key in self._index.orphans():
+            await self._cache.aio.delete(key)
+
+    # -- controls; those that are awaited do not block on a cache that is elsewhere
 
     def key(self, *args: Any, **kwargs: Any) -> str:
         return self._key_of(self._bind(*args, **kwargs))
@@ -335,38 +346,67 @@ class Memo:
     def peek(self, *args: Any, **kwargs: Any) -> Any:
         return self._cache.get(self.key(*args, **kwargs), MISSING)
 
+    async def apeek(self, *args: Any, **kwargs: Any) -> Any:
+        return await self._cache.aio.get(self.key(*args, **kwargs), MISSING)
+
     def put(self, result: Any, /, *args: Any, **kwargs: Any) -> None:
-        key, options, _ = self._prepared(self._bind(*args, **kwargs))
-        tags = [*options.tags, *(options.tags_of(result) if options.tags_of else ())]
-        ttl = options.ttl
-        if result is None and options.negative_ttl is not UNSET:
-            ttl = options.negative_ttl
+        self._bury()
+        key, ttl, tags = self._of_result(result, self._bind(*args, **kwargs))
         self._cache.set(key, result, ttl, tags=tags)
+
+    async def aput(self, result: Any, /, *args: Any, **kwargs: Any) -> None:
+        await self._abury()
+        key, ttl, tags = self._of_result(result, self._bind(*args, **kwargs))
+        await self._cache.aio.set(key, result, ttl, tags=tags)
+
+    def _of_result(self, result: Any, bound: Bound) -> tuple[str, Any, list[str]]:
+        """What a result is kept with: its key, its time to live, and its tags."""
+        key, options, _ = self._prepared(bound)
+        tags = [*options.tags, *(options.tags_of(result) if options.tags_of else ())]
+        is_negative = result is None and options.negative_ttl is not UNSET
+        return key, options.negative_ttl if is_negative else options.ttl, tags
 
     def refresh(self, *args: Any, **kwargs: Any) -> Any:
         self._slow_calls += 1
+        self._bury()
         key, options, loader = self._prepared(self._bind(*args, **kwargs))
         return load(self._cache, key, loader, options, fresh=True)
 
     async def arefresh(self, *args: Any, **kwargs: Any) -> Any:
         self._slow_calls += 1
+        await self._abury()
         key, options, loader = self._prepared(self._bind(*args, **kwargs))
         return await aload(self._cache, key, loader, options, fresh=True)
 
     def invalidate(self, *args: Any, **kwargs: Any) -> bool:
         return self._cache.delete(self.key(*args, **kwargs)) == 1
 
+    async def ainvalidate(self, *args: Any, **kwargs: Any) -> bool:
+        return await self._cache.aio.delete(self.key(*args, **kwargs)) == 1
+
     def cache_info(self) -> CacheInfo:
-        self._index.bury()
+        self._bury()
+        return self._info(self._cache.exists(*self._index.keys()))
+
+    async def acache_info(self) -> CacheInfo:
+        await self._abury()
+        return self._info(await self._cache.aio.exists(*self._index.keys()))
+
+    def _info(self, kept: int) -> CacheInfo:
         hits = self._count() + self._slow_calls - self._misses
-        kept = self._cache.exists(*self._index.keys())
         return CacheInfo(max(hits, 0), self._misses, None, kept)
 
     def cache_clear(self) -> None:
-        self._index.bury()
-        keys = self._index.keys()
-        if keys:
-            self._cache.delete(*keys)
+        self._bury()
+        self._cache.delete(*self._index.keys())
+        self._forget()
+
+    async def acache_clear(self) -> None:
+        await self._abury()
+        await self._cache.aio.delete(*self._index.keys())
+        self._forget()
+
+    def _forget(self) -> None:
         self._index.clear()
         self._slow_calls = self._misses = 0
         self._count(True)

@@ -15,12 +15,12 @@ from __future__ import annotations
 import itertools
 import weakref
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, Final
 
 from cachestorm.codec import checked_text
-from cachestorm.loading.engine import loading_of
+from cachestorm.loading.engine import is_far, loading_of
 
 if TYPE_CHECKING:
     from cachestorm.cache import Cache
@@ -123,7 +123,15 @@ class Index:
         return places.keys.setdefault(place, key)
 
     def _sweep(self, places: Places) -> None:
-        """Forgets the places of keys that are no longer there. O(N), once in N new ones."""
+        """Forgets the places of keys that are no longer there. O(N), once in N new ones.
+
+        Of a cache on a server those that are oldest: to ask for each takes too long.
+        """
+        if is_far(self._cache):
+            for known in (places.keys, places.briefs):
+                for place in list(known)[: len(known) // 2]:
+                    known.pop(place, None)
+            return
         under_way = loading_of(self._cache).flights
         for known in (places.keys, places.briefs):
             for place, key in list(known.items()):
@@ -167,14 +175,13 @@ class Index:
 
         return forget
 
-    def bury(self) -> None:
-        """Deletes what was kept for instances that are gone."""
+    def orphans(self) -> Iterator[str]:
+        """The keys of what was kept for instances that are gone; each is given once."""
         while self._orphans:
             try:
-                key = self._orphans.popleft()
+                yield self._orphans.popleft()
             except IndexError:
                 return
-            self._cache.delete(key)
 
     def keys(self) -> set[str]:
         """Every key that there may be."""

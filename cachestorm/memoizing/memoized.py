@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, ParamSpec, Protocol, TypeVar,
 from cachestorm.errors import CacheStormError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
 
     from cachestorm.markers import Missing
 
@@ -86,3 +86,21 @@ class Memoized(Protocol[P, R_co]):
 
     def cache_clear(self) -> None:
         """Lets go of all results, and counts from 0."""
+
+    # the same for tasks, which must not wait for a server otherwise
+
+    async def apeek(self, *args: P.args, **kwargs: P.kwargs) -> Any | Missing:
+        """As `peek`, to be awaited."""
+
+    @property
+    def aput(self) -> Callable[..., Awaitable[None]]:
+        """As `put`, to be awaited."""
+
+    async def ainvalidate(self, *args: P.args, **kwargs: P.kwargs) -> bool:
+        """As `invalidate`, to be awaited."""
+
+    async def acache_info(self) -> CacheInfo:
+        """As `cache_info`, to be awaited."""
+
+    async def acache_clear(self) -> None:
+        """As `cache_clear`, to be awaited."""

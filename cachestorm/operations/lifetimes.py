@@ -11,7 +11,7 @@ from typing import Final, cast
 from librt.random import random
 from mypy_extensions import i64
 
-from cachestorm.codec import INT64_MAX
+from cachestorm.codec import is_int64
 from cachestorm.declare.kinds import Lifetime
 from cachestorm.errors import ArgumentError, InvalidTtlError
 from cachestorm.keyspace.expiry import Idle
@@ -80,7 +80,7 @@ def deadline_of(ttl: object, command: str, space: Keyspace, now_ms: i64) -> i64:
         # a sum of Python's integers: what a user gave may not fit into 64 bits
         start: int = 0 if absolute else now_ms
         deadline = lifetime + start
-        if deadline <= INT64_MAX:
+        if is_int64(deadline):
             return deadline
     raise InvalidTtlError(f"invalid expire time in '{command}' command")
 

@@ -72,7 +72,7 @@ def move_held(
         made = ListValue()
         made.push(held, to_left)
         admit(space, destination, made, LIST, _push_event(to_left))
-        if entry.index >= 0:
+        if space.is_here(entry):
             pop_held(space, entry, 1, from_left)
         return held
     before = found.size_bytes

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Final, cast
 
-from cachestorm.codec import bytes_of, checked_text, digits_of, plain_float
+from cachestorm.codec import bytes_of, checked_text, digits_of, is_ascii, plain_float
 from cachestorm.errors import CommandSyntaxError, TagError
 
 LONGEST_TAG_BYTES: Final = 1024
@@ -59,7 +59,7 @@ def name_of(name: object) -> str:
         CodecError: for an `int` of more digits than Python writes.
         TypeError: for anything else.
     """
-    if type(name) is str and name.isascii():
+    if type(name) is str and is_ascii(name):
         return name
     if isinstance(name, int) and not isinstance(name, bool):
         return digits_of(int(name))
@@ -137,17 +137,28 @@ def key_values(mapping: object) -> list[tuple[str, object]]:
     Raises:
         TypeError: for what is neither; a `str` of two letters is not a pair.
     """
+    found: list[tuple[str, object]] = []
+    if type(mapping) is list and _are_pairs(mapping):
+        for key, value in cast("list[tuple[object, object]]", mapping):
+            found.append((exact_key(key), value))
+        return found
     pairs = mapping
     if type(mapping) is dict or isinstance(mapping, Mapping):
         pairs = mapping.items()
     elif isinstance(mapping, (str, bytes)) or not hasattr(mapping, "__iter__"):
         raise TypeError(f"what is set is a mapping, or pairs of key and value, not {mapping!r}")
-    found: list[tuple[str, object]] = []
     for pair in cast("Iterable[object]", pairs):
         if not isinstance(pair, (tuple, list)) or len(pair) != 2:
             raise TypeError(f"a pair is a key and a value, not {pair!r}")
         found.append((exact_key(pair[0]), pair[1]))
     return found
+
+
+def _are_pairs(rows: list[object]) -> bool:
+    for row in rows:
+        if type(row) is not tuple or len(row) != 2:
+            return False
+    return True
 
 
 def pairs_of(pairs: object) -> list[tuple[object, object]]:
@@ -156,15 +167,11 @@ def pairs_of(pairs: object) -> list[tuple[object, object]]:
     Raises:
         TypeError: for what is neither.
     """
+    if type(pairs) is list and _are_pairs(pairs):
+        # as a client's arguments come: they are not copied
+        return pairs
     if type(pairs) is dict or isinstance(pairs, Mapping):
         return list(pairs.items())
-    if type(pairs) is list:
-        # as a client's arguments come: they are not copied
-        for pair in pairs:
-            if type(pair) is not tuple or len(pair) != 2:
-                break
-        else:
-            return pairs
     found: list[tuple[object, object]] = []
     for pair in many(cast("Iterable[object]", pairs), "a mapping, or pairs,"):
         if not isinstance(pair, (tuple, list)) or len(pair) != 2:

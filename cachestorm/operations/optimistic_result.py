@@ -26,7 +26,7 @@ from typing import Final, cast
 
 from mypy_extensions import i64
 
-from cachestorm.entry import HASH, Entry
+from cachestorm.entry import DEMOTED, HASH, Entry
 from cachestorm.keyspace.keyspace import Keyspace
 from cachestorm.keyspace.lazy_free import SMALL, UserValues, count_of
 from cachestorm.operations.long_command import LongCommand
@@ -80,7 +80,7 @@ class OptimisticResult(LongCommand):
         else:
             self._drop()
             self._is_settled = False
-            self._seen = [space.peek(key) for key in self._keys]
+            self._seen = [space.peek_value(key) for key in self._keys]
         self._attempts += 1
         self._versions = []
         size: i64 = 0
@@ -104,6 +104,8 @@ class OptimisticResult(LongCommand):
         for place, key in enumerate(self._keys):
             entry = space.peek(key)
             seen = self._seen[place]
+            if entry is not None and entry.kind >= DEMOTED:
+                return False
             if entry is seen and (entry is None or entry.version == self._versions[place]):
                 continue
             if touched is None or entry is None or seen is None:

@@ -15,7 +15,7 @@ from typing import Final, cast
 from mypy_extensions import i64
 
 from cachestorm.codec import bytes_of, parse_float, text_of, to_wire
-from cachestorm.entry import BUFFER, HASH, LIST, OBJECT, SET, STRING, ZSET, Entry
+from cachestorm.entry import BUFFER, HASH, KIND_MASK, LIST, OBJECT, SET, STRING, ZSET, Entry
 from cachestorm.errors import NotAFloatError, WrongTypeError
 from cachestorm.keyspace.keyspace import Keyspace
 from cachestorm.markers import MISSING
@@ -265,7 +265,7 @@ def _scalar_at(space: Keyspace, key: str) -> object:
 
 def _field_at(space: Keyspace, key: str, field: str) -> object:
     entry = space.peek(key)
-    if entry is None or entry.kind != HASH:
+    if entry is None or entry.kind & KIND_MASK != HASH:
         return _MISSING
     entry = entry_of(space, key, HASH)
     return _MISSING if entry is None else hash_at(space, entry).get(field, _MISSING)

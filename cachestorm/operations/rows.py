@@ -56,23 +56,24 @@ def add_scores(
     changed = 0
     result: float | None = None
     for score, member in rows:
-        former = found.score(member)
-        if former is None:
+        place = found.find(member)
+        if place < 0:
             if xx:
                 continue
-            found.put(member, score)
+            found.add(member, score)
             result = score
             added += 1
             continue
         if nx:
             continue
+        former = found.row_at(place)[0]
         if incr:
             score = _sum(former, score)
         if (gt and score <= former) or (lt and score >= former):
             continue
         result = score
         if score != former:
-            found.put(member, score)
+            found.rescore(place, member, score)
             changed += 1
     if entry is None:
         admit(space, key, found, ZSET, "zincr" if incr else "zadd")

@@ -11,7 +11,7 @@ from typing import cast
 from mypy_extensions import u8
 
 from cachestorm.codec import to_wire
-from cachestorm.entry import BUFFER, OBJECT, STRING, Entry
+from cachestorm.entry import BUFFER, DEMOTED, KIND_MASK, OBJECT, STRING, Entry
 from cachestorm.errors import WrongTypeError
 from cachestorm.keyspace.keyspace import Keyspace
 from cachestorm.values.buffer import SHORTEST, Buffer
@@ -52,7 +52,25 @@ def whole(space: Keyspace, entry: Entry) -> object:
 
 def is_whole(entry: Entry) -> bool:
     """Whether `whole` gives what an entry holds."""
-    return entry.kind <= OBJECT or entry.kind == BUFFER
+    kind = entry.kind & KIND_MASK
+    return kind <= OBJECT or kind == BUFFER
+
+
+def seen(space: Keyspace, entry: Entry, lost: object) -> object:
+    """What `whole` gives, where it is no access: a value in a colder tier stays there.
+
+    Args:
+        lost: what to give where it cannot be read; the entry has left then.
+
+    Raises:
+        WrongTypeError: if the key holds a container.
+    """
+    if entry.kind < DEMOTED:
+        return whole(space, entry)
+    if not is_whole(entry):
+        raise WrongTypeError()
+    found = space.look(entry)
+    return lost if found is None else unbox(found.value)
 
 
 def wire_scalar(space: Keyspace, entry: Entry | None) -> bytes:

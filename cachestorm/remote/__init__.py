@@ -4,6 +4,11 @@
 declarations (`arguments.py`, `commands.py`), written as steps (`courses.py`) that a thread or a
 task sends (`wire.py`, `async_wire.py`).
 
+`dialect.py` and `tag_script.py` bring tags to Redis and Valkey, which have none.
+
+`cluster_dialect.py`, `slots.py` and the cluster wires are the same for all nodes of a cluster;
+`wires.py` says which wire leads to an address.
+
 `local.py` and `owners.py` are the cache that the processes of a machine share.
 
 `near.py`, `invalidations.py` and `near_caches.py` keep at hand what was read.
@@ -11,7 +16,7 @@ task sends (`wire.py`, `async_wire.py`).
 `remote_cache.py` and `async_cache.py` are what framework backends need.
 
 For `redis://`, `rediss://` and `unix://` addresses of a CacheStorm server, or of Redis and
-Valkey, where everything works but tags. `RemoteCache` is for threads, `AsyncRemoteCache` for
+Valkey. `RemoteCache` is for threads, `AsyncRemoteCache` for
 coroutines. They need redis-py, which `cachestorm[remote]` brings along.
 
 1. A method makes one round trip, `incr` three. What it writes in several commands is one MULTI.

@@ -14,6 +14,7 @@ from cachestorm.errors import ConfigError
 
 SCHEMES = ("redis", "rediss", "unix")
 LOCAL = "local"
+CLUSTER = "cluster"
 
 
 @dataclass(frozen=True)
@@ -25,6 +26,7 @@ class Address:
         shown: the same without user name and password, for messages.
         options: further arguments of redis-py's client, such as `socket_timeout`.
         threaded, awaited: more of them, for a client of threads and for one of tasks.
+        nodes: of a cluster, those that are asked first; others are found by them.
     """
 
     url: str = field(repr=False)
@@ -32,6 +34,7 @@ class Address:
     options: dict[str, Any] = field(repr=False)
     threaded: dict[str, Any] = field(repr=False, default_factory=dict)
     awaited: dict[str, Any] = field(repr=False, default_factory=dict)
+    nodes: tuple[tuple[str, int], ...] = ()
 
     @classmethod
     def read(cls, url: str, options: Mapping[str, Any] | None = None) -> Address:
@@ -44,7 +47,10 @@ class Address:
         Raises:
             ConfigError: for what is wrong with them.
         """
-        if url.partition("://")[0] != LOCAL:
+        scheme = url.partition("://")[0]
+        if scheme == CLUSTER:
+            return cls._cluster(url, options or {})
+        if scheme != LOCAL:
             return cls.parse(url, options)
         connection_options()  # which says what is to be installed
         from cachestorm.remote.local import local_address
@@ -73,6 +79,49 @@ class Address:
         pool: Any = redis.asyncio.ConnectionPool(**settings)
         return redis.asyncio.Redis.from_pool(pool)
 
+    def cluster_client(self, **options: Any) -> Any:
+        """A client of redis-py for the threads that use a cluster; it connects at once."""
+        from redis.cluster import ClusterNode, RedisCluster
+
+        node: Any = ClusterNode
+        nodes = [node(host, port) for host, port in self.nodes]
+        return RedisCluster(startup_nodes=nodes, **{**self.options, **options})
+
+    def async_cluster_client(self, **options: Any) -> Any:
+        """The same for tasks of asyncio; it connects when it is first used."""
+        from redis.asyncio.cluster import ClusterNode, RedisCluster
+
+        nodes = [ClusterNode(host, port) for host, port in self.nodes]
+        return RedisCluster(startup_nodes=nodes, **{**self.options, **options})
+
+    @classmethod
+    def _cluster(cls, url: str, options: Mapping[str, Any]) -> Address:
+        shown = _shown(url)
+        login, _, place = url.partition("://")[2].rpartition("@")
+        nodes = []
+        for node in place.strip("/").split(","):
+            host, colon, port = node.rpartition(":")
+            is_port = port.isascii() and port.isdecimal() and 0 < int(port) < 65536
+            if not (colon and host and is_port):
+                raise ConfigError(
+                    f"{shown}: {node!r} is no node: use cluster://host:6379,host:6379"
+                )
+            nodes.append((host.strip("[]"), int(port)))
+        given = dict(options)
+        unknown = sorted(given.keys() - _cluster_options())
+        if unknown:
+            raise ConfigError(
+                f"{', '.join(unknown)}: not an option of a connection to {shown}; use those of "
+                "redis.cluster.RedisCluster, such as socket_timeout"
+            )
+        if login:
+            user, _, password = login.partition(":")
+            if user:
+                given["username"] = unquote(user)
+            if password:
+                given["password"] = unquote(password)
+        return cls(url, shown, given, nodes=tuple(nodes))
+
     @classmethod
     def parse(cls, url: str, options: Mapping[str, Any] | None = None) -> Address:
         """Checks a URL and the options for its connections.
@@ -85,8 +134,9 @@ class Address:
         if parts.scheme not in SCHEMES:
             raise ConfigError(
                 f"cannot connect to a {parts.scheme or '(missing)'}:// address: use "
-                "redis://host:6380/0, rediss:// for TLS, unix:///path/to/socket, or "
-                "local://name for what the processes of this machine share"
+                "redis://host:6380/0, rediss:// for TLS, unix:///path/to/socket, "
+                "cluster://host:6379,host:6379, or local://name for what the processes of this "
+                "machine share"
             )
         shown = _shown(url)
         try:
@@ -150,6 +200,14 @@ def connection_options() -> frozenset[str]:
     # the codec needs bytes
     ours = {"decode_responses", "encoding", "encoding_errors", "single_connection_client"}
     return frozenset((sync & aio) - of_url - ours)
+
+
+def _cluster_options() -> frozenset[str]:
+    """Of these, what its clients of a cluster can be given."""
+    known = connection_options()
+    from redis.asyncio.cluster import RedisCluster
+
+    return known & set(inspect.signature(RedisCluster.__init__).parameters)
 
 
 @lru_cache(maxsize=1)

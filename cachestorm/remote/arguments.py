@@ -107,6 +107,19 @@ class Arguments:
         return self._dumps(value)
 
 
+def lifetime_ms(ttl: object, name: str) -> int:
+    """A time to live in whole milliseconds.
+
+    Raises:
+        CacheStormError, TypeError: for what a command of that name refuses.
+    """
+    milliseconds = ttl.ms if isinstance(ttl, Lifetime) else milliseconds_of(ttl)
+    # a field that is given no time is deleted, as in process
+    if milliseconds < 0 or (milliseconds == 0 and not name.startswith("h")):
+        raise InvalidTtlError(f"invalid expire time in '{name}' command")
+    return milliseconds
+
+
 def _encoded(word: object) -> object:
     if isinstance(word, bool):
         return int(word)
@@ -250,12 +263,7 @@ class _Call:
             return moment_of(ttl, unit_ms).ms
         if unit_ms == 1:
             ttl = in_milliseconds(ttl)
-        name = self._arguments.declaration.name.lower()
-        milliseconds = ttl.ms if isinstance(ttl, Lifetime) else milliseconds_of(ttl)
-        # a field that is given no time is deleted, as in process
-        if milliseconds < 0 or (milliseconds == 0 and not name.startswith("h")):
-            raise InvalidTtlError(f"invalid expire time in '{name}' command")
-        return milliseconds
+        return lifetime_ms(ttl, self._arguments.declaration.name.lower())
 
     def _words_of(self, node: Argument) -> None:
         value = self._value(node)

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
-import asyncio
-import threading
 from collections.abc import Iterable, Mapping
-from typing import Any
-
-import redis
+from typing import Any, Final
 
 from cachestorm.remote.address import Address
+from cachestorm.remote.courses import Courses
+from cachestorm.remote.envelope import Envelope
 from cachestorm.remote.failures import Failures
-from cachestorm.remote.requests import Codec, Request, Requests, Unanswered
+from cachestorm.remote.requests import (
+    Codec,
+    Request,
+    Requests,
+    Unanswered,
+    adding,
+    asking,
+)
+from cachestorm.remote.wires import async_wire_to, wire_to
 
 
 class AsyncRemoteCache:
@@ -21,8 +27,8 @@ class AsyncRemoteCache:
         self.address = address
         self.failures = failures
         self._requests = Requests(codec)
-        self._lock = threading.Lock()
-        self._clients: dict[asyncio.AbstractEventLoop, Any] = {}
+        self._wire: Final = async_wire_to(wire_to(address, None, 0, False))
+        self._wire.asking = Courses(Envelope(), address.shown, self._wire.cluster)
 
     def __repr__(self) -> str:
         return f"<AsyncRemoteCache {self.address.shown}>"
@@ -74,17 +80,7 @@ class AsyncRemoteCache:
         """
         request = Request([("INCRBY", key, delta)], lambda r: r[0], None)
         with self.failures.handled(request):
-            async with self._client().pipeline(transaction=True) as pipe:
-                while True:
-                    try:
-                        await pipe.watch(key)
-                        if not await pipe.exists(key):
-                            raise KeyError(key)
-                        pipe.multi()
-                        pipe.incrby(key, delta)
-                        return int((await pipe.execute())[0])
-                    except redis.WatchError:
-                        continue
+            return int(await self._wire.run(adding(key, delta)))
         raise Unanswered(key)
 
     async def clear(self) -> bool:
@@ -97,36 +93,9 @@ class AsyncRemoteCache:
 
     async def close(self) -> None:
         """Closes the connections of the running loop."""
-        with self._lock:
-            client = self._clients.pop(asyncio.get_running_loop(), None)
-        if client is not None:
-            await client.aclose()
-
-    def _client(self) -> Any:
-        loop = asyncio.get_running_loop()
-        client = self._clients.get(loop)
-        if client is None:
-            client = self.address.async_client()
-            with self._lock:
-                # a client keeps its loop, and its sockets, alive: what runs coroutines from
-                # threads (`asyncio.run`, `async_to_sync`) makes a loop each time
-                for other in [each for each in self._clients if each.is_closed()]:
-                    del self._clients[other]
-                self._clients[loop] = client
-        return client
+        await self._wire.close()
 
     async def _ask(self, request: Request) -> Any:
         with self.failures.handled(request):
-            return request.read(await self._replies(request))
+            return request.read(await self._wire.run(asking(request)))
         return request.absent
-
-    async def _replies(self, request: Request) -> list[Any]:
-        if not request.commands:
-            return []
-        client = self._client()
-        if len(request.commands) == 1:
-            return [await client.execute_command(*request.commands[0])]
-        async with client.pipeline(transaction=True) as pipe:
-            for command in request.commands:
-                pipe.execute_command(*command)
-            return list(await pipe.execute())

@@ -3,29 +3,40 @@
 from __future__ import annotations
 
 import asyncio
-import threading
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import redis
+from redis.exceptions import NoScriptError
 
-from cachestorm.remote.address import Address
-from cachestorm.remote.refusals import refusal
-from cachestorm.remote.steps import Ask, Course, Step, Watch
-from cachestorm.remote.wire import After, checked
+from cachestorm.remote.dialect import LOADING, Dialect
+from cachestorm.remote.recovery import AsyncRecovery
+from cachestorm.remote.refusals import UnreachableError, refusal
+from cachestorm.remote.steps import Ask, Await, Course, Step, Watch
+from cachestorm.remote.wire import After, Wire, checked
+
+if TYPE_CHECKING:
+    from cachestorm.remote.cluster_dialect import ClusterDialect
+    from cachestorm.remote.courses import Courses
 
 
 class AsyncWire:
-    """The connections of tasks to one namespace of one server."""
+    """The connections of tasks to the namespace of a server that a wire of threads leads to."""
 
-    def __init__(self, address: Address, namespace: str | None) -> None:
-        self.address: Final = address
-        self.namespace: Final = namespace
+    # how commands are said in a cluster, if this is the wire to one
+    cluster: ClusterDialect | None = None
+
+    def __init__(self, wire: Wire) -> None:
+        self.address: Final = wire.address
+        self.namespace: Final = wire.namespace
+        self._recovery: Final = wire.recovery
+        self._telling: Final = AsyncRecovery(wire.recovery)
         self.after: After | None = None
-        self._lock: Final = threading.Lock()
+        self.asking: Courses | None = None
+        self.dialect: Dialect | None = None
         # of each loop a client, and one for commands that wait for others
         self._clients: dict[tuple[asyncio.AbstractEventLoop, bool], Any] = {}
 
-    async def run(self, course: Course) -> Any:
+    async def run(self, course: Course, is_asking: bool = False) -> Any:
         """Sends the steps of a course: see `Wire.run`."""
         pinned: Any = None
         error: Exception | None = None
@@ -36,7 +47,7 @@ class AsyncWire:
                 try:
                     if isinstance(step, Watch) and pinned is None:
                         pinned = self.client().pipeline(transaction=True)
-                    replies = await self._done(step, pinned)
+                    replies = await self._done(step, pinned, is_asking)
                     error = None
                 except redis.RedisError as caught:
                     error = refusal(caught, self.address.shown)
@@ -49,14 +60,47 @@ class AsyncWire:
             if pinned is not None:
                 await pinned.reset()
 
-    async def _done(self, step: Step, pinned: Any) -> list[Any]:
+    async def _done(self, step: Step | Await, pinned: Any, is_asking: bool) -> list[Any]:
         try:
-            return await self._sent(step, pinned)
+            if isinstance(step, Await):
+                return await self._sent(step, pinned)
+            if self.asking is not None and not is_asking:
+                await self._learn(self.asking)
+            if self._recovery.is_waiting and not is_asking:
+                await self._telling.apply()
+            if self.dialect is None:
+                return await self._sent(step, pinned)
+            return await self._said(self.dialect, step, pinned)
+        except BaseException as error:
+            self._recovery.failed(step.writes, error)
+            raise
         finally:
             if self.after is not None:
                 self.after(step.commands)
 
-    async def _sent(self, step: Step, pinned: Any) -> list[Any]:
+    async def _learn(self, courses: Courses) -> None:
+        try:
+            await self.run(courses.asked(assumes=False), True)
+        except UnreachableError as error:
+            raise error.__cause__ or error from None
+        self.dialect = self.dialect or courses.dialect
+        self.asking = None
+
+    async def _said(self, dialect: Dialect, step: Step, pinned: Any) -> list[Any]:
+        steps, read = dialect.steps(step)
+        try:
+            replies = [await self._sent(each, pinned) for each in steps]
+        except NoScriptError:
+            await self.client().execute_command(*LOADING)
+            if pinned is not None and isinstance(step, Ask):
+                raise redis.WatchError from None
+            replies = [await self._sent(each, pinned) for each in steps]
+        found: list[Any] = read(replies[-1])
+        return found
+
+    async def _sent(self, step: Step | Await, pinned: Any) -> list[Any]:
+        if isinstance(step, Await):
+            return [await step.awaitable]
         if isinstance(step, Watch):
             await pinned.reset()
             await pinned.watch(*step.keys)
@@ -75,19 +119,19 @@ class AsyncWire:
         client = self._clients.get((loop, is_patient))
         if client is None:
             client = self._made({"socket_timeout": None} if is_patient else {})
-            with self._lock:
-                # a client keeps its loop, and its sockets, alive
-                for other in [each for each in self._clients if each[0].is_closed()]:
-                    del self._clients[other]
-                self._clients[loop, is_patient] = client
+            # each step is one for all threads; a lock might be found taken in a child of a fork
+            for other in list(self._clients):
+                if other[0].is_closed():
+                    # a client keeps its loop, and its sockets, alive
+                    self._clients.pop(other, None)
+            self._clients[loop, is_patient] = client
         return client
 
     async def close(self) -> None:
         """Closes the connections of the running loop."""
         loop = asyncio.get_running_loop()
         for is_patient in (False, True):
-            with self._lock:
-                client = self._clients.pop((loop, is_patient), None)
+            client = self._clients.pop((loop, is_patient), None)
             if client is not None:
                 await client.aclose()
 

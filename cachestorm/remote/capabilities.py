@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 from cachestorm.remote.arguments import Words
 from cachestorm.remote.commands import remote_declarations
+from cachestorm.remote.dialect import SPOKEN
 
 
 @dataclass(frozen=True)
@@ -16,44 +17,102 @@ class Capabilities:
     Attributes:
         server: `memory`, `cachestorm`, `valkey` or `redis`.
         version: as it says.
-        tags: whether it knows tags, and SET sets them in the same step as the value.
+        tags: whether tags work there, and a value is set with its tags in one step.
+        tags_follow: whether tags do what the semantics say whatever other clients do. Not on
+            Redis and Valkey, where a key that another client renames or copies is without tags
+            under its new name, and one that it overwrites keeps them.
+        stale: whether `invalidate(soft=True)` leaves the value for whoever may read it stale;
+            where not, it deletes it.
+        no_tags: why tags do not work there; empty if they do.
         namespaces: whether it knows namespaces by name.
         near: whether a near cache can be told what changes there.
+        cluster: whether it is a cluster, where what concerns several keys is one step only if
+            they are in one slot.
         missing: declared commands that it lacks.
     """
 
     server: str
     version: str
     tags: bool
+    tags_follow: bool
+    stale: bool
+    no_tags: str
     namespaces: bool
     near: bool
+    cluster: bool
     missing: frozenset[str] = field(repr=False, default=frozenset())
 
 
+# of a server that cannot be asked
+ASSUMED = Capabilities(
+    "unknown",
+    "",
+    tags=True,
+    tags_follow=True,
+    stale=True,
+    no_tags="",
+    namespaces=True,
+    near=True,
+    cluster=False,
+)
 # what is asked of a server
 QUESTIONS: list[Words] = [
     ["INFO", "server"],
     # another server knows no such section, and tells nothing
     ["INFO", "cachestorm"],
-    ["COMMAND", "INFO", *sorted({d.container for d in remote_declarations()})],
+    ["COMMAND INFO", *sorted({d.container for d in remote_declarations()})],
+    ["INFO", "memory"],
 ]
+# from which version on the tag script works
+_OLDEST: Final = (6, 2)
 
 
-def capabilities_of(replies: list[Any]) -> Capabilities:
+def capabilities_of(replies: list[Any], is_cluster: bool = False) -> Capabilities:
     """What the replies to `QUESTIONS` tell."""
-    lines = (_text(replies[0]) + _text(replies[1])).splitlines()
-    facts = dict(line.split(":", 1) for line in lines if ":" in line)
-    asked = QUESTIONS[2][2:]
+    facts = _facts(_text(replies[0]) + _text(replies[1]) + _text(replies[3]))
+    asked = QUESTIONS[2][1:]
     missing = frozenset(name for name, found in zip(asked, replies[2]) if not found)
-    has_tags = "INVALIDATE" not in missing
+    is_ours = "INVALIDATE" not in missing
     version = facts.get("redis_version", "")
     server = "redis"
-    if has_tags:
+    numbers = [int(part) for part in version.split(".")[:2] if part.isdecimal()]
+    if is_ours:
         server, version = "cachestorm", facts.get("cachestorm_version", version)
     elif "valkey_version" in facts:
         server, version = "valkey", facts["valkey_version"]
-    major = int(facts.get("redis_version", "0").partition(".")[0] or 0)
-    return Capabilities(server, version, has_tags, has_tags, major >= 6, missing)
+    why = "" if is_ours else _why_not(facts, (*numbers, 0, 0)[:2])
+    if not (is_ours or why):
+        missing -= SPOKEN
+    has_tracking = bool(numbers) and numbers[0] >= 6
+    return Capabilities(
+        server=server,
+        version=version,
+        tags=not why,
+        tags_follow=is_ours,
+        stale=is_ours,
+        no_tags=why,
+        namespaces=is_ours and not is_cluster,
+        near=has_tracking,
+        cluster=is_cluster,
+        missing=missing,
+    )
+
+
+def _why_not(facts: dict[str, str], version: tuple[int, ...]) -> str:
+    """Why there can be no tags on a server that has none itself; empty if there can."""
+    if version < _OLDEST:
+        return "tags need version 6.2 or newer"
+    policy = facts.get("maxmemory_policy", "")
+    if facts.get("maxmemory", "0") != "0" and policy.startswith("allkeys"):
+        return (
+            f"its maxmemory-policy {policy} may evict the index of the tags: use volatile-lru "
+            "or another volatile policy, or a CacheStorm server"
+        )
+    return ""
+
+
+def _facts(text: str) -> dict[str, str]:
+    return dict(line.split(":", 1) for line in text.splitlines() if ":" in line)
 
 
 def _text(raw: object) -> str:

@@ -23,10 +23,21 @@ from cachestorm.declare.notation import Argument
 from cachestorm.declare.registry import REGISTRY
 from cachestorm.declare.returns import Returns
 from cachestorm.remote.arguments import Arguments, Words
+from cachestorm.remote.dialect import ASKING
 from cachestorm.remote.envelope import Envelope
 
 # importing it has declared them
 _OWNER: Final = Cache
+
+
+def blocks(method: str) -> bool:
+    """Whether a method may wait for somebody else."""
+    declaration = _BY_METHOD.get(method)
+    return declaration is not None and _waits(declaration)
+
+
+def _waits(declaration: Declaration) -> bool:
+    return any([isinstance(each.kind, Timeout) for each in declaration.notation.arguments])
 
 
 class RemoteCommand:
@@ -41,8 +52,7 @@ class RemoteCommand:
     def __init__(self, declaration: Declaration, envelope: Envelope) -> None:
         self.declaration: Final = declaration
         self.writes: Final = declaration.writes
-        notation = declaration.notation.arguments
-        self.blocks: Final = any([isinstance(node.kind, Timeout) for node in notation])
+        self.blocks: Final = _waits(declaration)
         self._arguments: Final = Arguments(declaration, envelope)
         self._returns: Final = Returns(declaration)
         self._loads: Final = envelope.loads
@@ -87,6 +97,8 @@ class Call:
 
 def written_by(words: Words) -> tuple[bool, list[str] | None]:
     """Whether a command may write, and which keys; None for others than it names."""
+    if words[0] in ASKING:
+        return False, []
     plan = REGISTRY.resolve(words)
     if not plan.declaration.writes:
         return False, []

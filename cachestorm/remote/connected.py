@@ -8,27 +8,32 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any, Final, ParamSpec, TypeVar, cast, overload
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
+from typing import Any, Final, ParamSpec, TypeVar, cast, overload
 
 from cachestorm.cache import Cache
-from cachestorm.errors import InvalidKeyError
+from cachestorm.cache_like import AsyncCacheLike, CacheLike
+from cachestorm.codec import bytes_of
+from cachestorm.errors import CacheStormError, InvalidKeyError
 from cachestorm.loading import calls
 from cachestorm.locks.lock import Lock
 from cachestorm.markers import MISSING, UNSET
 from cachestorm.memoizing.decorator import memoize
 from cachestorm.memoizing.memoized import Memoized
+from cachestorm.operations.lifetimes import milliseconds_of
 from cachestorm.operations.names import exact_key
+from cachestorm.remote.absence import RAISE, Absence
 from cachestorm.remote.address import Address
-from cachestorm.remote.async_wire import AsyncWire
 from cachestorm.remote.capabilities import Capabilities
 from cachestorm.remote.commands import REMOTE
 from cachestorm.remote.connected_lock import ConnectedLock
+from cachestorm.remote.connected_stats import ConnectedStats, stats_of
 from cachestorm.remote.courses import Courses
 from cachestorm.remote.envelope import Envelope
 from cachestorm.remote.loading import RemoteLoading
+from cachestorm.remote.recovery import LIMIT
 from cachestorm.remote.steps import Course
-from cachestorm.remote.wire import Wire
+from cachestorm.remote.wires import async_wire_to, wire_to
 
 PAGE: Final = 256
 
@@ -36,7 +41,7 @@ T = TypeVar("T")
 P = ParamSpec("P")
 
 
-class ConnectedCache:
+class ConnectedCache(CacheLike[Any]):
     """A cache on a server, for threads: see `cachestorm.connect`.
 
     Attributes:
@@ -44,12 +49,22 @@ class ConnectedCache:
     """
 
     def __init__(
-        self, address: Address, envelope: Envelope, namespace: str | None = None
+        self,
+        address: Address,
+        envelope: Envelope,
+        namespace: str | None = None,
+        *,
+        on_error: object = RAISE,
+        max_pending: int = LIMIT,
     ) -> None:
         self.address: Final = address
         self._envelope: Final = envelope
-        self._courses: Final = Courses(envelope, address.shown)
-        self._wire: Final = Wire(address, namespace)
+        self._absence: Final = Absence(on_error, address.shown)
+        self._max_pending: Final = max_pending
+        self._wire: Final = wire_to(address, namespace, max_pending, self._absence.is_ignored)
+        self._courses: Final = Courses(envelope, address.shown, self._wire.cluster)
+        self._wire.asking = self._courses
+        self._wire.recovery.beside = self._courses.beside
         self._aio: AsyncConnectedCache | None = None
         self.loading: Final = RemoteLoading(self)
 
@@ -63,7 +78,7 @@ class ConnectedCache:
     @property
     def capabilities(self) -> Capabilities:
         """What the server can do; it is asked once."""
-        found: Capabilities = self._run(self._courses.asked())
+        found: Capabilities = self._run(self._courses.asked(assumes=False))
         return found
 
     @property
@@ -78,9 +93,23 @@ class ConnectedCache:
 
     def namespace(self, name: str) -> ConnectedCache:
         """The same of another namespace of a CacheStorm server."""
-        if not self.capabilities.namespaces:
+        known = self._run(self._courses.asked(assumes=self._absence.is_ignored))
+        if not known.namespaces:
             raise self._courses.refused("namespace")
-        return type(self)(self.address, self._envelope, name)
+        return self._sibling(name)
+
+    def _sibling(self, name: str) -> ConnectedCache:
+        return ConnectedCache(
+            self.address,
+            self._envelope,
+            name,
+            on_error=self._absence.on_error,
+            max_pending=self._max_pending,
+        )
+
+    def stats(self) -> ConnectedStats:
+        """What this process has counted; nothing is asked of the server."""
+        return stats_of(None, self._absence, self._wire.recovery)
 
     def close(self) -> None:
         """Closes the connections; they are opened again when they are needed."""
@@ -97,6 +126,12 @@ class ConnectedCache:
 
     def _run(self, course: Course) -> Any:
         return self._wire.run(course)
+
+    def _call(self, name: str, *args: Any, **options: Any) -> Any:
+        try:
+            return self._wire.run(course_of(name, self._courses, args, options))
+        except CacheStormError as error:
+            return self._absence.answer(error, name, args, options)
 
     # -- values that are made when they are missing, and locks
 
@@ -195,7 +230,12 @@ class ConnectedCache:
 
     def get(self, key: str, default: Any = None) -> Any:
         """See `Cache.get`."""
-        reply = self._wire.send("GET", exact_key(key))
+        try:
+            reply = self._wire.send("GET", exact_key(key))
+        except CacheStormError as error:
+            if not self._absence.ignores(error):
+                raise
+            return default
         return default if reply is None else self._envelope.loads(reply)
 
     # -- as a mapping
@@ -206,17 +246,16 @@ class ConnectedCache:
         """See `Cache.scan_iter`."""
         cursor = 0
         while True:
-            cursor, keys = self._run(self._courses.call("scan", cursor, match, count, type))
+            cursor, keys = self._call("scan", cursor, match, count, type)
             yield from keys
             if cursor == 0:
                 return
 
     def items(self) -> Iterator[tuple[str, Any]]:
         """See `Cache.items`."""
-        keys = self._run(self._courses.call("keys"))
+        keys = self._call("keys")
         for start in range(0, len(keys), PAGE):
-            found = self._run(self._courses.get_many(keys[start : start + PAGE]))
-            yield from found.items()
+            yield from self._call("get_many", keys[start : start + PAGE]).items()
 
     def values(self) -> Iterator[Any]:
         """See `Cache.values`."""
@@ -232,7 +271,7 @@ class ConnectedCache:
         tags: Any = UNSET,
     ) -> Any:
         """See `Cache.modify`."""
-        return self._run(self._courses.modify(key, function, ttl, tags))
+        return self._call("modify", key, function, ttl=ttl, tags=tags)
 
     def __getitem__(self, key: str) -> Any:
         value = self.get(key, MISSING)
@@ -241,42 +280,39 @@ class ConnectedCache:
         return value
 
     def __setitem__(self, key: str, value: Any) -> None:
-        self._run(self._courses.set(key, value))
+        self.set(key, value)
 
     def __delitem__(self, key: str) -> None:
-        if self._run(self._courses.call("delete", key)) == 0:
+        if self._call("delete", key) == 0:
             raise KeyError(key)
 
     def __contains__(self, key: object) -> bool:
         if not isinstance(key, str):
             return False
         try:
-            return bool(self._run(self._courses.call("exists", key)) == 1)
+            return bool(self._call("exists", key) == 1)
         except InvalidKeyError:
             return False
 
     def __len__(self) -> int:
-        return int(self._run(self._courses.call("dbsize")))
+        return int(self._call("dbsize"))
 
     def __bool__(self) -> bool:
         # an empty cache is still a cache
         return True
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._run(self._courses.call("keys")))
-
-    if TYPE_CHECKING:
-
-        def __getattr__(self, name: str) -> Callable[..., Any]: ...
+        return iter(self._call("keys"))
 
 
-class AsyncConnectedCache:
+class AsyncConnectedCache(AsyncCacheLike[Any]):
     """A cache on a server, for tasks: every method is awaited."""
 
     def __init__(self, cache: ConnectedCache) -> None:
         self.cache: Final = cache
         self._courses: Final = cache._courses
-        self._wire: Final = AsyncWire(cache.address, cache._wire.namespace)
+        self._wire: Final = async_wire_to(cache._wire)
+        self._wire.asking = self._courses
 
     @property
     def name(self) -> str:
@@ -285,7 +321,7 @@ class AsyncConnectedCache:
 
     async def capabilities(self) -> Capabilities:
         """What the server can do; it is asked once."""
-        found: Capabilities = await self._run(self._courses.asked())
+        found: Capabilities = await self._run(self._courses.asked(assumes=False))
         return found
 
     async def close(self) -> None:
@@ -304,6 +340,16 @@ class AsyncConnectedCache:
     async def _run(self, course: Course) -> Any:
         return await self._wire.run(course)
 
+    async def _call(self, name: str, *args: Any, **options: Any) -> Any:
+        try:
+            return await self._run(course_of(name, self._courses, args, options))
+        except CacheStormError as error:
+            return self.cache._absence.answer(error, name, args, options)
+
+    async def stats(self) -> ConnectedStats:
+        """See `ConnectedCache.stats`."""
+        return self.cache.stats()
+
     async def get_or_set(
         self, key: str, loader: Callable[..., Any], *args: Any, **options: Any
     ) -> Any:
@@ -320,6 +366,35 @@ class AsyncConnectedCache:
         """See `Cache.aget_or_set_many`."""
         return await self.cache.aget_or_set_many(keys, loader, *args, **options)
 
+    async def modify(
+        self,
+        key: str,
+        function: Callable[[Any], Any],
+        *,
+        ttl: object = UNSET,
+        tags: Iterable[str] | object = UNSET,
+    ) -> Any:
+        """See `Cache.modify`; the function may be a coroutine function."""
+        try:
+            return await self._run(self._courses.modify(key, function, ttl=ttl, tags=tags))
+        except CacheStormError as error:
+            if not self.cache._absence.ignores(error):
+                raise
+        value = function(None)
+        return await value if inspect.isawaitable(value) else value
+
+    async def items(self) -> Iterator[tuple[str, Any]]:
+        """See `Cache.items`."""
+        keys = await self._call("keys")
+        found: dict[str, Any] = {}
+        for start in range(0, len(keys), PAGE):
+            found.update(await self._call("get_many", keys[start : start + PAGE]))
+        return iter(found.items())
+
+    async def values(self) -> Iterator[Any]:
+        """See `Cache.values`."""
+        return (value for _, value in await self.items())
+
     def lock(self, key: str, ttl: object = 30, *, reentrant: bool = False) -> Lock:
         """A lock for `async with`, or `await lock.aacquire()`: see `Cache.lock`."""
         return self.cache.lock(key, ttl, reentrant=reentrant)
@@ -330,59 +405,43 @@ class AsyncConnectedCache:
         """See `Cache.scan_iter`; for `async for`."""
         cursor = 0
         while True:
-            found = await self._run(self._courses.call("scan", cursor, match, count, type))
-            cursor, keys = found
+            cursor, keys = await self._call("scan", cursor, match, count, type)
             for key in keys:
                 yield key
             if cursor == 0:
                 return
 
-    if TYPE_CHECKING:
-
-        def __getattr__(self, name: str) -> Callable[..., Awaitable[Any]]: ...
-
 
 # -- the methods that are made
 
-_COMPOSED: Final = tuple(
+# beside the declared ones
+COMPOSED: Final = tuple(
     name
     for name, value in vars(Courses).items()
     if not name.startswith("_")
     and callable(value)
-    and name not in ("asked", "call", "modify", "refused", "watched", "write")
+    and name not in ("asked", "call", "refused", "watched", "write")
 )
 
 
-def _course_maker(name: str) -> Callable[..., Course]:
-    """What makes the course of a method from the courses and the arguments."""
-    if name in _COMPOSED:
-
-        def composed(courses: Courses, args: Any, options: Any) -> Course:
-            course: Course = getattr(courses, name)(*args, **options)
-            return course
-
-        return composed
-
-    def declared(courses: Courses, args: Any, options: Any) -> Course:
-        return courses.call(name, *args, **options)
-
-    return declared
+def course_of(name: str, courses: Courses, args: Any, options: Any) -> Course:
+    """The course of a method, from its arguments."""
+    if name in COMPOSED:
+        course: Course = getattr(courses, name)(*args, **options)
+        return course
+    return courses.call(name, *args, **options)
 
 
 def _threaded(name: str) -> Callable[..., Any]:
-    course_of = _course_maker(name)
-
     def method(self: ConnectedCache, *args: Any, **options: Any) -> Any:
-        return self._run(course_of(self._courses, args, options))
+        return self._call(name, *args, **options)
 
     return _dressed(method, name, "ConnectedCache")
 
 
 def _awaited(name: str) -> Callable[..., Any]:
-    course_of = _course_maker(name)
-
     async def method(self: AsyncConnectedCache, *args: Any, **options: Any) -> Any:
-        return await self._run(course_of(self._courses, args, options))
+        return await self._call(name, *args, **options)
 
     return _dressed(method, name, "AsyncConnectedCache")
 
@@ -391,7 +450,25 @@ def _refused(name: str) -> Callable[..., Any]:
     def method(self: Any, *args: Any, **options: Any) -> Any:
         raise self._courses.refused(name)
 
+    method.is_refusal = True  # type: ignore[attr-defined]
     return _dressed(method, name, "ConnectedCache")
+
+
+def _set(
+    self: ConnectedCache, key: str, value: Any, ttl: object = UNSET, **options: Any
+) -> Any:
+    """What is asked most but `get`: without a course, where there is nothing to think about."""
+    is_span = type(ttl) in (int, float) and ttl > 0  # type: ignore[operator]
+    is_said_otherwise = self._wire.asking is not None or self._wire.dialect is not None
+    if options or is_said_otherwise or not (is_span or ttl is UNSET):
+        return self._call("set", key, value, ttl, **options)
+    words: list[Any] = ["SET", bytes_of(exact_key(key)), self._envelope.dumps(value)]
+    if is_span:
+        words += ["PX", milliseconds_of(ttl)]
+    try:
+        return self._wire.write(words) is not None
+    except CacheStormError as error:
+        return self._absence.answer(error, "set", (key, value, ttl), {})
 
 
 def _dressed(method: Callable[..., Any], name: str, owner: str) -> Callable[..., Any]:
@@ -408,9 +485,10 @@ def _complete(kind: type, maker: Callable[[str], Callable[..., Any]]) -> None:
             continue
         if not callable(inspect.getattr_static(Cache, name)):
             continue
-        is_known = name in REMOTE or name in _COMPOSED
+        is_known = name in REMOTE or name in COMPOSED
         setattr(kind, name, maker(name) if is_known else _refused(name))
 
 
+ConnectedCache.set = _dressed(_set, "set", "ConnectedCache")  # type: ignore[method-assign]
 _complete(ConnectedCache, _threaded)
 _complete(AsyncConnectedCache, _awaited)

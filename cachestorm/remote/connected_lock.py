@@ -54,11 +54,12 @@ class ConnectedLock(Lock):
         """A command, if the key holds the token. Returns whether it did."""
         token = None if self._token is None else self._token.encode()
         while True:
-            (held,) = yield Watch([self.key], [["GET", self.key]])
+            # by the time that the server is back, another may hold it
+            (held,) = yield Watch([self.key], [["GET", self.key]], is_kept=False)
             if token is None or held != token:
                 return False
             try:
-                yield Ask([words], atomic=True)
+                yield Ask([words], atomic=True, is_kept=False)
             except WatchError:
                 continue
             return True

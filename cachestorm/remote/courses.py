@@ -13,20 +13,30 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from typing import Any, Final
 
 from cachestorm.cache import Cache
 from cachestorm.codec import bytes_of
-from cachestorm.errors import ArgumentError, ArityError, WatchError, WrongTypeError
+from cachestorm.errors import (
+    ArgumentError,
+    ArityError,
+    CacheStormError,
+    WatchError,
+    WrongTypeError,
+)
 from cachestorm.markers import MISSING, UNSET
 from cachestorm.operations.names import checked_tags, exact_key, key_values, keys_of
-from cachestorm.remote.arguments import Words
-from cachestorm.remote.capabilities import QUESTIONS, Capabilities, capabilities_of
+from cachestorm.remote.arguments import Words, lifetime_ms
+from cachestorm.remote.capabilities import ASSUMED, QUESTIONS, Capabilities, capabilities_of
+from cachestorm.remote.cluster_dialect import ClusterDialect
 from cachestorm.remote.commands import LOCAL, Call, Commands
+from cachestorm.remote.dialect import LOADING, PROBE, Dialect
 from cachestorm.remote.envelope import MARK, Envelope
-from cachestorm.remote.leases import lease_key
-from cachestorm.remote.refusals import UnsupportedError
-from cachestorm.remote.steps import Ask, Course, Watch
+from cachestorm.remote.leases import LEASES, SHADOWS, is_beside
+from cachestorm.remote.refusals import UnreachableError, UnsupportedError
+from cachestorm.remote.slots import marks, slot_of
+from cachestorm.remote.steps import Ask, Await, Course, Watch
 
 _LOOK: Final = len(MARK) - 1
 # methods that read or write a part of a value, or its length
@@ -34,6 +44,10 @@ _READ_PARTS: Final = frozenset({"bitcount", "bitpos", "getbit", "getrange", "str
 _WRITE_PARTS: Final = frozenset({"append", "bitfield", "setbit", "setrange"})
 # commands of keys alone, which end the loads of these keys
 _REMOVALS: Final = frozenset({"delete", "getdel", "unlink"})
+# commands whose reply is keys, or a cursor and keys
+_LISTS_KEYS: Final = frozenset({"keys", "scan", "tagkeys"})
+# how often a key at random may be a lease
+_TRIES: Final = 16
 _NEEDS: Final = "needs a CacheStorm server"
 
 
@@ -43,16 +57,42 @@ class Courses:
     Args:
         envelope: for values.
         shown: the address of the server, for messages.
+        cluster: how commands are said in a cluster, if the server is one.
 
     Attributes:
         capabilities: of the server, once they were asked for.
+        dialect: how its commands are said, if not as they are.
     """
 
-    def __init__(self, envelope: Envelope, shown: str) -> None:
+    def __init__(
+        self, envelope: Envelope, shown: str, cluster: ClusterDialect | None = None
+    ) -> None:
         self._envelope: Final = envelope
         self._shown: Final = shown
         self.commands: Final = Commands(envelope)
         self.capabilities: Capabilities | None = None
+        self.dialect: Dialect | None = cluster
+
+    def lease_key(self, key: str | bytes) -> bytes:
+        """The key of the lease of a key: beside it, in a cluster too."""
+        return self._key_beside(LEASES, key)
+
+    def shadow_key(self, key: str | bytes) -> bytes:
+        """The key of the shadow of a key (`shadows.py`), in the same way."""
+        return self._key_beside(SHADOWS, key)
+
+    def _key_beside(self, prefix: bytes, key: str | bytes) -> bytes:
+        name = key if isinstance(key, bytes) else bytes_of(key)
+        if not isinstance(self.dialect, ClusterDialect):
+            return prefix + name
+        return prefix + b"{" + marks()[slot_of(name)] + b"}:" + name
+
+    def beside(self, keys: Iterable[bytes]) -> Words:
+        """The command that removes what there is beside keys."""
+        words: Words = ["DEL"]
+        for key in keys:
+            words += [self.lease_key(key), self.shadow_key(key)]
+        return words
 
     # -- declared commands
 
@@ -71,12 +111,13 @@ class Courses:
         words = [call.words]
         if method in _REMOVALS:
             # first: a load must not land between the two
-            words.insert(0, ["DEL", *map(lease_key, call.words[1:])])
+            words.insert(0, self.beside(call.words[1:]))
         try:
-            replies = yield Ask(words, blocks=command.blocks)
+            replies = yield Ask(words, blocks=command.blocks, is_kept=not command.blocks)
         except UnsupportedError as error:
             raise self._unsupported(method, str(error)) from error
-        return call.read(replies[-1])
+        found = call.read(replies[-1])
+        return _without_ours(found) if method in _LISTS_KEYS else found
 
     def refused(self, method: str) -> UnsupportedError:
         """Why a method cannot be called here."""
@@ -116,18 +157,46 @@ class Courses:
                 continue
             return call.read(reply)
 
-    def asked(self) -> Course:
-        """The capabilities of the server; it is asked once."""
+    def asked(self, assumes: bool = True) -> Course:
+        """The capabilities of the server; it is asked once.
+
+        Args:
+            assumes: whether one that cannot be reached is taken for one of ours. The step
+                that follows fails then, and what it would have done is kept (`recovery.py`).
+        """
         if self.capabilities is None:
-            self.capabilities = capabilities_of((yield Ask(QUESTIONS)))
+            is_cluster = isinstance(self.dialect, ClusterDialect)
+            try:
+                replies = yield Ask(QUESTIONS, is_kept=False)
+            except UnreachableError:
+                if not assumes:
+                    raise
+                return ASSUMED
+            known = capabilities_of(replies, is_cluster)
+            if known.tags and known.server != "cachestorm":
+                known = yield from self._tried(known)
+            self.capabilities = known
         return self.capabilities
+
+    def _tried(self, known: Capabilities) -> Course:
+        """Whether tags do work on a server that has none itself."""
+        try:
+            yield Ask([LOADING], is_kept=False)
+            yield Ask([PROBE], is_kept=False)
+        except CacheStormError as error:
+            return replace(known, tags=False, no_tags=str(error))
+        if isinstance(self.dialect, ClusterDialect):
+            self.dialect.has_script = True
+        else:
+            self.dialect = Dialect(known.missing)
+        return known
 
     def _needs_tags(self, what: str) -> Course:
         known = yield from self.asked()
         if not known.tags:
             raise UnsupportedError(
-                f"{what}: {self._shown} is {known.server} {known.version}, which knows no "
-                f"tags: that {_NEEDS}"
+                f"{what}: {self._shown} is {known.server} {known.version}, which has no "
+                f"tags: {known.no_tags}"
             )
 
     # -- values
@@ -158,6 +227,17 @@ class Courses:
         names = checked_tags(tags)
         if names:
             yield from self._needs_tags("set(tags=...)")
+        if not options:
+            # nearly every call: what follows says the same, and reads the declaration for it
+            plain: Words = ["SET", bytes_of(exact_key(key)), self._envelope.dumps(value)]
+            if ttl is not UNSET and ttl is not None:
+                plain += ["PX", lifetime_ms(ttl, "set")]
+            if names:
+                plain += ["TAGS", *map(bytes_of, names)]
+            if ttl is not None or not self._may_have_default_ttl():
+                yield Ask([plain])
+                return True
+        if names:
             options["tags"] = names
         call = self.commands["set"].prepared((key, value, ttl), options)
         words = [call.words]
@@ -241,10 +321,19 @@ class Courses:
             raise KeyError(key)
         return default
 
+    def randomkey(self) -> Course:
+        """See `Cache.randomkey`."""
+        for _ in range(_TRIES):
+            key = yield from self.call("randomkey")
+            if key is None or not is_beside(key):
+                return key
+        # nearly all of them are leases
+        return next(iter((yield from self.call("keys"))), None)
+
     def popitem(self) -> Course:
         """See `Cache.popitem`."""
         while True:
-            key = yield from self.call("randomkey")
+            key = yield from self.randomkey()
             if key is None:
                 raise KeyError("the cache is empty")
             value = yield from self.call("getdel", key, MISSING)
@@ -342,15 +431,19 @@ class Courses:
         yield Ask(words, atomic=True)
 
     def modify(
-        self, key: str, function: Callable[[Any], Any], ttl: object, tags: Any
+        self,
+        key: str,
+        function: Callable[[Any], Any],
+        *,
+        ttl: object = UNSET,
+        tags: Any = UNSET,
     ) -> Course:
         """See `Cache.modify`."""
         while True:
             found = yield from self.watched(key, None if tags is UNSET else tags)
             value = function(None if found.value is MISSING else found.value)
-            if inspect.iscoroutine(value):
-                value.close()
-                raise TypeError("modify() of a cache on a server takes no coroutine function")
+            if inspect.isawaitable(value):
+                (value,) = yield Await(value)
             try:
                 yield from self.write(key, value, ttl, found)
             except WatchError:
@@ -413,3 +506,11 @@ class Found:
     def __init__(self, value: Any, tags: list[str]) -> None:
         self.value = value
         self.tags = tags
+
+
+def _without_ours(found: Any) -> Any:
+    """Keys, or a cursor and keys, without what `leases.py` keeps beside them."""
+    if isinstance(found, tuple):
+        cursor, keys = found
+        return cursor, _without_ours(keys)
+    return type(found)(key for key in found if not is_beside(key))

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 import redis
 
-from cachestorm.errors import TagError
+from cachestorm.errors import CacheStormError, TagError
 from cachestorm.remote.requests import Request
 
 logger = logging.getLogger("cachestorm.remote")
@@ -38,14 +38,22 @@ class Failures:
         """
         try:
             yield
-        except redis.ResponseError as error:
-            if _uses_tags(request) and _is_unknown(str(error)):
-                raise TagError(
-                    f"{self._shown} does not know tags: they need a CacheStorm server"
-                ) from error
-            self._ignored(error)
         except redis.RedisError as error:
-            self._ignored(error)
+            self._met(error, request)
+        except CacheStormError as error:
+            # which a wire makes of it
+            if not isinstance(error.__cause__, redis.RedisError):
+                raise
+            self._met(error.__cause__, request)
+
+    def _met(self, error: redis.RedisError, request: Request) -> None:
+        is_refusal = isinstance(error, redis.ResponseError)
+        if is_refusal and _uses_tags(request) and _is_unknown(str(error)):
+            raise TagError(
+                f"{self._shown} has no tags: they need a CacheStorm server, or Redis or Valkey "
+                "from 6.2 on that runs scripts and has no allkeys policy"
+            ) from error
+        self._ignored(error)
 
     def _ignored(self, error: redis.RedisError) -> None:
         if not self._ignore:

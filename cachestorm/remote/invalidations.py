@@ -12,7 +12,6 @@ connections of the pool need not be read to hear of a change.
 
 from __future__ import annotations
 
-import os
 import threading
 import weakref
 from collections.abc import Callable
@@ -24,6 +23,7 @@ from redis._parsers import _HiredisParser
 
 from cachestorm.codec import text_of
 from cachestorm.errors import ConfigError
+from cachestorm.remote.forks import tell_of_forks
 from cachestorm.remote.near import Near
 
 HEARTBEAT_S: Final = 1.0
@@ -58,7 +58,7 @@ class Invalidations:
         self._lock = threading.Lock()
         self._stopped = threading.Event()
         self.is_running = False
-        _ALL.add(self)
+        tell_of_forks(self)
 
     def start(self) -> None:
         """Begins, unless it has begun."""
@@ -99,7 +99,10 @@ class Invalidations:
             redis.RedisError: if there is no server, or one that does not tell.
         """
         client = self._client_of(socket_timeout=HEARTBEAT_S)
-        connection = client.connection_pool.make_connection()
+        return self.tracking(client.connection_pool.make_connection())
+
+    def tracking(self, connection: Any) -> Any:
+        """Connects, and asks for all that changes. Returns the connection."""
         connection.connect()
         # of the near cache alone: nothing that is used up may be kept alive from here
         hear = partial(_hear, self._near)
@@ -164,15 +167,3 @@ def _listen(connection: Any) -> None:
         return
     connection.send_command("PING")
     connection.read_response()
-
-
-_ALL: Final[weakref.WeakSet[Invalidations]] = weakref.WeakSet()
-
-
-def _forked() -> None:
-    for each in list(_ALL):
-        each.forked()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_forked)

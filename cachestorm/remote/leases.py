@@ -12,26 +12,31 @@ A lease is a key beside the one that is loaded, with the token of the loader. Ca
 
 from __future__ import annotations
 
-import os
 import threading
-import weakref
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from cachestorm.codec import bytes_of
 from cachestorm.errors import OutOfMemoryError, WatchError, WrongTypeError
+from cachestorm.remote.forks import tell_of_forks
+from cachestorm.remote.shadows import HEADER_BYTES, Shadow, packed, unpacked
 from cachestorm.remote.steps import Ask, Course, Watch
 
 if TYPE_CHECKING:
+    from cachestorm.remote.arguments import Words
     from cachestorm.remote.courses import Courses
+    from cachestorm.remote.envelope import Envelope
 
 LEASE_S: Final = 5.0
-_PREFIX: Final = b"cachestorm:lease:"
+LEASES: Final = b"cachestorm:lease:"
+SHADOWS: Final = b"cachestorm:stale:"
+_OURS: Final = (LEASES.decode(), SHADOWS.decode())
+# who holds the lease of a key whose source has failed, and is not to be asked for a while
+FAILED: Final = b"failed"
 
 
-def lease_key(key: str | bytes) -> bytes:
-    """The key of the lease of a key."""
-    return _PREFIX + (key if isinstance(key, bytes) else bytes_of(key))
+def is_beside(key: str) -> bool:
+    """Whether a key is the lease or the shadow of another."""
+    return key.startswith(_OURS)
 
 
 class Asked(NamedTuple):
@@ -41,33 +46,77 @@ class Asked(NamedTuple):
         is_taken: by the caller, just now.
         holder: the token of whoever has it; None for nobody.
         raw: what the key holds; None for nothing.
+        shadow: what is kept of its last load, if that was asked for.
     """
 
     is_taken: bool
     holder: bytes | None
     raw: bytes | None
+    shadow: Shadow | None = None
 
 
 def ask_lease(
-    courses: Courses, key: str, token: bytes, tags: Iterable[str], takes_over: bool
+    courses: Courses,
+    key: str,
+    token: bytes,
+    tags: Iterable[str],
+    takes_over: bool,
+    envelope: Envelope | None = None,
 ) -> Course:
-    """Takes the lease of a key, if nobody has it; with `takes_over` in any case."""
-    name = lease_key(key)
+    """Takes the lease of a key, if nobody has it; with `takes_over` in any case.
+
+    Args:
+        envelope: to open the shadow, if it is asked for.
+    """
+    name = courses.lease_key(key)
     tail = ["PX", round(LEASE_S * 1000), *([] if takes_over else ["NX"])]
     taking = yield from courses.tagged_set(["SET", name, token, *tail], name, tags)
-    replies = yield Ask([taking, ["GET", name], ["GET", key]], atomic=True)
-    return Asked(replies[1] == token, replies[1], replies[2])
+    asking: list[Words] = [taking]
+    asking += [["GET", name], ["GET", key]]
+    if envelope is not None:
+        asking += [["GET", courses.shadow_key(key)], ["PTTL", courses.shadow_key(key)]]
+    replies = yield Ask(asking, atomic=True)
+    shadow = None if envelope is None else unpacked(replies[3], replies[4], envelope)
+    return Asked(replies[1] == token, replies[1], replies[2], shadow)
 
 
-def give_back(key: str, token: bytes) -> Course:
-    """Ends a lease, if it is still that of the token."""
-    name = lease_key(key)
+def look(courses: Courses, key: str) -> Course:
+    """What a key holds, how many milliseconds it has left, and its shadow without its value."""
+    shadow = courses.shadow_key(key)
+    commands: list[Words] = [
+        ["GET", key],
+        ["PTTL", key],
+        ["GETRANGE", shadow, 0, HEADER_BYTES],
+        ["PTTL", shadow],
+    ]
+    raw, left_ms, header, shadow_left_ms = yield Ask(commands)
+    return raw, left_ms, unpacked(header, shadow_left_ms, None)
+
+
+def give_back(
+    courses: Courses,
+    key: str,
+    token: bytes,
+    throttle_ms: int = 0,
+    tags: Iterable[str] = (),
+) -> Course:
+    """Ends a lease, if it is still that of the token.
+
+    Args:
+        throttle_ms: for how long nobody is to have it, as the source has failed.
+        tags: of the load.
+    """
+    name = courses.lease_key(key)
+    ending: Words = ["DEL", name]
+    if throttle_ms:
+        words: Words = ["SET", name, FAILED, "PX", throttle_ms]
+        ending = yield from courses.tagged_set(words, name, tags)
     while True:
         (holder,) = yield Watch([name], [["GET", name]])
         if holder != token:
             return False
         try:
-            yield Ask([["DEL", name]], atomic=True)
+            yield Ask([ending], atomic=True)
         except WatchError:
             continue
         return True
@@ -81,31 +130,40 @@ def land(
     value: Any,
     ttl: object,
     tags: list[str],
+    shadow: Shadow | None = None,
 ) -> Course:
     """Writes what was loaded and ends the lease, unless something has outdated it.
 
     Args:
         before: what the key held when the load began.
+        shadow: to be kept beside it.
     """
-    name = lease_key(key)
+    name = courses.lease_key(key)
     writing = yield from courses.set_words(key, value, ttl, tags)
+    if shadow is not None:
+        beside_it = courses.shadow_key(key)
+        body = packed(shadow, writing[0][2])
+        plain: Words = ["SET", beside_it, body, "PX", shadow.ttl_ms + shadow.span_ms]
+        writing.append((yield from courses.tagged_set(plain, beside_it, tags)))
     while True:
         try:
-            holder, raw = yield Watch([key, name], [["GET", name], ["GET", key]])
+            holder, raw = yield Watch([key, name], [["GET", name], ["GET", key]], False)
         except WrongTypeError:
             # somebody has made it a list, or a hash, which it stays
-            yield from give_back(key, token)
+            yield from give_back(courses, key, token)
             return False
         if holder != token:
             return False
         is_outdated = raw != before
         try:
-            yield Ask([*([] if is_outdated else writing), ["DEL", name]], atomic=True)
+            # if it fails, the lease ends by itself, and what is there is no older than it was
+            words: list[Words] = [*([] if is_outdated else writing), ["DEL", name]]
+            yield Ask(words, atomic=True, is_kept=False)
         except WatchError:
             continue
         except OutOfMemoryError:
             # there is no room to keep it, and that is all
-            yield from give_back(key, token)
+            yield from give_back(courses, key, token)
             return False
         return not is_outdated
 
@@ -122,12 +180,12 @@ class Renewals:
         self._lock = threading.Lock()
         self._held: dict[bytes, bytes] = {}
         self._is_running = False
-        _ALL.add(self)
+        tell_of_forks(self)
 
-    def begin(self, key: str, token: bytes) -> None:
-        """Prolongs a lease from now on."""
+    def begin(self, name: bytes, token: bytes) -> None:
+        """Prolongs a lease, given by its own key, from now on."""
         with self._lock:
-            self._held[token] = lease_key(key)
+            self._held[token] = name
             if self._is_running:
                 return
             self._is_running = True
@@ -161,15 +219,3 @@ class Renewals:
         self._lock = threading.Lock()
         self._held = {}
         self._is_running = False
-
-
-_ALL: Final[weakref.WeakSet[Renewals]] = weakref.WeakSet()
-
-
-def _forked() -> None:
-    for each in list(_ALL):
-        each.forked()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_forked)

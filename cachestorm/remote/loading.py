@@ -7,21 +7,24 @@ drivers. Threads and tasks of this process wait for a flight, other processes fo
 1. A caller joins a flight only while its lease is there: one that came after an invalidation,
    by whatever process, loads anew.
 2. Who is inside of a load waits LEASE_S at most for another process, which may wait for him.
-3. What needs to be known of values that have ended is refused: nobody tells a process when
-   others outdate it.
+3. What is to be known of a value that has ended is kept beside it, on the server
+   (`shadows.py`): whatever outdates the one takes the other.
+4. A source that has failed, while there was a stale value, is left alone for a while by all
+   processes: nobody has the lease then (`leases.FAILED`).
 """
 
 from __future__ import annotations
 
+import math
 import os
+import random
 import secrets
 import time
-import weakref
 from collections.abc import Callable, Generator, Iterable
 from typing import TYPE_CHECKING, Any, Final
 
+from cachestorm.codec import text_of
 from cachestorm.errors import CacheStormError
-from cachestorm.loading.batches import one
 from cachestorm.loading.context import LoadContext, at_work, running
 from cachestorm.loading.flight import (
     FAILED,
@@ -44,13 +47,20 @@ from cachestorm.loading.leading import (
     Start,
     Wait,
 )
-from cachestorm.loading.options import LoadTimeoutError, Options
+from cachestorm.loading.options import Options
 from cachestorm.loading.waiters import Waiter
 from cachestorm.markers import MISSING, UNSET
-from cachestorm.operations.names import exact_key, many
 from cachestorm.remote import leases
+from cachestorm.remote.forks import tell_of_forks
 from cachestorm.remote.leases import Asked, Renewals
 from cachestorm.remote.refusals import UnsupportedError
+from cachestorm.remote.shadows import (
+    has_waited,
+    note_of,
+    patience_s_of,
+    served_for,
+    shadow_of,
+)
 from cachestorm.remote.steps import Course as Steps
 
 if TYPE_CHECKING:
@@ -58,7 +68,6 @@ if TYPE_CHECKING:
 
 _FIRST_PAUSE_S: Final = 0.01
 _LONGEST_PAUSE_S: Final = 0.2
-_REFUSED: Final = "stale, stale_if_error, soft_timeout, early, eager and cache_errors"
 
 
 class RemoteLoading(Leading):
@@ -74,9 +83,11 @@ class RemoteLoading(Leading):
         self.flights: dict[str, Flight] = {}
         self._tokens: dict[Flight, bytes] = {}
         self.names: Final[dict[str, int]] = {}
-        _all.add(self)
+        tell_of_forks(self)
         self._renewals: Final = Renewals(cache._wire.send)
         self._drawn: Final = secrets.token_hex(8)
+        # between 0 and 1, for early refreshes; a test gives another
+        self.random: Callable[[], float] = random.random
 
     @property
     def scope(self) -> str:
@@ -84,16 +95,15 @@ class RemoteLoading(Leading):
         return f"{self._drawn}.{os.getpid()}."
 
     def accept(self, options: Options) -> None:
-        """Refuses options that a server cannot keep its word on.
+        """Refuses what would not be the same on a server.
 
         Raises:
-            UnsupportedError: for these.
+            UnsupportedError: for errors that are to be kept.
         """
-        is_soft = options.keeps_notes or options.soft_timeout_s is not None
-        if is_soft or options.errors:
+        if options.errors:
             raise UnsupportedError(
-                f"{_REFUSED} need a cache in this process: "
-                f"{self._cache.address.shown} keeps nothing beyond its end"
+                "cache_errors needs a cache in this process: "
+                f"{self._cache.address.shown} keeps values, and no exceptions"
             )
 
     # -- one key
@@ -113,25 +123,45 @@ class RemoteLoading(Leading):
         began_at = time.monotonic()
         pause_s = _FIRST_PAUSE_S
         if not fresh:
-            reader = self._cache.get if blocks else self._cache.aio.get
-            found = yield Run(lambda: reader(key, MISSING))
+            found = yield from self._looked(key, loader, options, blocks)
             if found is not MISSING:
                 yield from self._lend_from(key, options, blocks)
                 return found
+        takes_over = fresh
         while True:
             token = secrets.token_hex(16).encode()
-            asked = yield from self._asked(key, token, options, blocks, fresh)
+            asked = yield from self._asked(key, token, options, blocks, takes_over)
+            takes_over = fresh
+            shadow = asked.shadow
             if asked.raw is not None and not fresh:
                 if asked.is_taken:
-                    yield self._step(leases.give_back(key, token), blocks)
+                    yield from self._given_back(key, token, blocks)
                 yield from self._lend_from(key, options, blocks)
                 return self._cache._envelope.loads(asked.raw)
+            has_failed = asked.holder == leases.FAILED
+            if shadow is not None and not fresh and shadow.is_servable(options, has_failed):
+                if asked.is_taken:
+                    yield from self._begin_refresh(key, loader, options, token, asked, blocks)
+                yield from self._lend_from(
+                    key, options, blocks, text_of(self._cache._courses.shadow_key(key))
+                )
+                return shadow.value
+            if has_failed:
+                # it is left alone by those who have something to serve meanwhile
+                takes_over = True
+                continue
             joined = None
             if asked.is_taken:
                 flight = self._open(key, options, token)
-                lead = self._leader(flight, loader, options, asked.raw, blocks, running.get())
+                lead = self._leader(flight, loader, options, asked, blocks, running.get())
                 if not options.is_detached or not (yield Start(lead, True, flight)):
-                    return (yield from lead())
+                    try:
+                        return (yield from lead())
+                    except Exception as error:
+                        served = served_for(shadow, options, error)
+                        if served is MISSING:
+                            raise
+                        return served
                 joined = waiter()
                 with GATE:
                     has_ended = flight.state != FLYING
@@ -146,18 +176,22 @@ class RemoteLoading(Leading):
                     return (yield from self._load_alone(key, loader, options, blocks))
                 if joined is None:
                     # another process loads it
-                    self._look_at_patience(key, options, began_at)
+                    if has_waited(key, options, began_at, shadow):
+                        assert shadow is not None
+                        return shadow.value
                     yield Wait(waiter(), pause_s)
                     pause_s = min(pause_s * 2, _LONGEST_PAUSE_S)
                     continue
                 assert present is not None
                 flight = present
             try:
-                is_over = yield from self.sit(flight, joined, options.timeout_s, began_at)
+                patience_s = patience_s_of(options, shadow)
+                is_over = yield from self.sit(flight, joined, patience_s, began_at)
             finally:
                 end_wait(flight, joined, inside(running.get()), blocks)
-            if not is_over:
-                self._look_at_patience(key, options, began_at)
+            if not is_over and has_waited(key, options, began_at, shadow):
+                assert shadow is not None
+                return shadow.value
             if flight.state == LANDED:
                 if flight.value is MISSING:
                     fresh = True
@@ -165,7 +199,50 @@ class RemoteLoading(Leading):
                 self.lend(flight.tags, options)
                 return flight.value
             if flight.error is not None and (flight.state == FAILED or asked.is_taken):
+                served = served_for(shadow, options, flight.error)
+                if served is not MISSING:
+                    return served
                 raise flight.error.with_traceback(flight.traceback)
+
+    def _looked(
+        self, key: str, loader: Loader, options: Options, blocks: bool
+    ) -> Generator[Run | Wait | Start, Any, Any]:
+        """The value that is there, which may be loaded anew beside the caller."""
+        if not options.judges_hits:
+            reader = self._cache.get if blocks else self._cache.aio.get
+            return (yield Run(lambda: reader(key, MISSING)))
+        try:
+            course = leases.look(self._cache._courses, key)
+            raw, left_ms, shadow = yield self._step(course, blocks)
+        except CacheStormError as error:
+            if not self._cache._absence.ignores(error):
+                raise
+            return MISSING
+        if raw is None:
+            return MISSING
+        if shadow is not None and shadow.is_due(left_ms, options, self.random()):
+            token = secrets.token_hex(16).encode()
+            asked = yield from self._asked(key, token, options, blocks, False)
+            if asked.is_taken:
+                yield from self._begin_refresh(key, loader, options, token, asked, blocks)
+        return self._cache._envelope.loads(raw)
+
+    def _begin_refresh(
+        self,
+        key: str,
+        loader: Loader,
+        options: Options,
+        token: bytes,
+        asked: Asked,
+        blocks: bool,
+    ) -> Generator[Run | Wait | Start, Any, None]:
+        """Loads a key beside the caller, who has its lease."""
+        flight = self._open(key, options, token)
+        lead = self._leader(flight, loader, options, asked, blocks, None)
+        if not (yield Start(lead, False, flight)):
+            self.close(flight)
+            flight.end(GIVEN_UP)
+            yield from self._given_back(key, token, blocks)
 
     def _step(self, course: Steps, blocks: bool) -> Run:
         """Steps for the server, as a driver runs them."""
@@ -175,21 +252,31 @@ class RemoteLoading(Leading):
     def _asked(
         self, key: str, token: bytes, options: Options, blocks: bool, fresh: bool
     ) -> Generator[Run, Any, Asked]:
-        course = leases.ask_lease(self._cache._courses, key, token, options.tags, fresh)
-        asked: Asked = yield self._step(course, blocks)
+        envelope = self._cache._envelope if options.keeps_notes else None
+        course = leases.ask_lease(
+            self._cache._courses, key, token, options.tags, fresh, envelope
+        )
+        try:
+            asked: Asked = yield self._step(course, blocks)
+        except CacheStormError as error:
+            if not self._cache._absence.ignores(error):
+                raise
+            return self._asked_here(key, token)
         return asked
 
-    def _look_at_patience(self, key: str, options: Options, began_at: float) -> None:
-        waited_s = time.monotonic() - began_at
-        if options.timeout_s is not None and waited_s >= options.timeout_s:
-            raise LoadTimeoutError(f"{key!r} was not loaded within {waited_s:.3g} s")
+    def _asked_here(self, key: str, token: bytes) -> Asked:
+        """What this process would say, where the server does not."""
+        with GATE:
+            flight = self.flights.get(key)
+            holder = None if flight is None else self._tokens.get(flight)
+        return Asked(holder is None, holder or token, None)
 
     def _open(self, key: str, options: Options, token: bytes) -> Flight:
         flight = Flight(key, options.tags, 0)
         with GATE:
             self.flights[key] = flight
             self._tokens[flight] = token
-        self._renewals.begin(key, token)
+        self._renewals.begin(self._cache._courses.lease_key(key), token)
         return flight
 
     def close(self, flight: Flight) -> None:
@@ -223,12 +310,12 @@ class RemoteLoading(Leading):
         flight: Flight,
         loader: Loader,
         options: Options,
-        before: bytes | None,
+        asked: Asked,
         blocks: bool,
         parent: LoadContext | None,
     ) -> Callable[[], Course]:
         def lead() -> Course:
-            return self._lead(flight, loader, options, before, blocks, parent)
+            return self._lead(flight, loader, options, asked, blocks, parent)
 
         return lead
 
@@ -237,29 +324,48 @@ class RemoteLoading(Leading):
         flight: Flight,
         loader: Loader,
         options: Options,
-        before: bytes | None,
+        asked: Asked,
         blocks: bool,
         parent: LoadContext | None,
     ) -> Course:
         token = self._tokens[flight]
+        shadow = asked.shadow
+        throttle_ms = 0
         try:
             self.take_lead(flight, blocks)
-            context = LoadContext(self, flight, options, None, parent)
-            value = yield from self._called(context, loader)
-            yield from self._landed(flight, value, options, context, before, blocks)
+            note = None if shadow is None else note_of(shadow)
+            context = LoadContext(self, flight, options, note, parent)
+            began_at = time.monotonic()
+            try:
+                value = yield from self._called(context, loader)
+            except Exception as error:
+                if served_for(shadow, options, error) is not MISSING:
+                    throttle_ms = options.throttle_ms
+                raise
+            load_ms = math.ceil((time.monotonic() - began_at) * 1000)
+            yield from self._landed(flight, value, options, context, asked.raw, blocks, load_ms)
         except BaseException as error:
             self.close(flight)
             flight.end(FAILED if isinstance(error, Exception) else GIVEN_UP, error=error)
             if not isinstance(error, GeneratorExit):
                 # beside the caller, who may have been cancelled
-                yield Start(lambda: self._given_back(flight.key, token, blocks), False, flight)
+                back = self._backer(flight, token, blocks, throttle_ms)
+                yield Start(back, False, flight)
             raise
         self.lend(flight.tags, options)
         return value
 
-    def _given_back(self, key: str, token: bytes, blocks: bool) -> Course:
+    def _given_back(
+        self,
+        key: str,
+        token: bytes,
+        blocks: bool,
+        throttle_ms: int = 0,
+        tags: tuple[str, ...] = (),
+    ) -> Course:
+        course = leases.give_back(self._cache._courses, key, token, throttle_ms, tags)
         try:
-            yield self._step(leases.give_back(key, token), blocks)
+            yield self._step(course, blocks)
         except CacheStormError:
             # it ends by itself
             return
@@ -281,6 +387,7 @@ class RemoteLoading(Leading):
         context: LoadContext,
         before: bytes | None,
         blocks: bool,
+        load_ms: int = 0,
     ) -> Generator[Run, Any, None]:
         """Keeps a value, if it is to be kept, and tells all who wait."""
         flight.tags = self.tags_of(value, options, context)
@@ -291,10 +398,15 @@ class RemoteLoading(Leading):
                 ttl = options.negative_ttl
             tags = list(flight.tags)
             courses = self._cache._courses
-            course = leases.land(courses, flight.key, token, before, value, ttl, tags)
+            shadow = shadow_of(options, context, ttl, load_ms)
+            course = leases.land(courses, flight.key, token, before, value, ttl, tags, shadow)
         else:
-            course = leases.give_back(flight.key, token)
-        yield self._step(course, blocks)
+            course = leases.give_back(self._cache._courses, flight.key, token)
+        try:
+            yield self._step(course, blocks)
+        except CacheStormError as error:
+            if not self._cache._absence.ignores(error):
+                raise
         self.close(flight)
         flight.end(LANDED, value)
 
@@ -307,8 +419,6 @@ class RemoteLoading(Leading):
         self.lend(self.tags_of(value, options, context), options)
         return value
 
-    # -- many keys
-
     def fetch_many(
         self,
         cache: Any,
@@ -319,98 +429,34 @@ class RemoteLoading(Leading):
         blocks: bool,
     ) -> Course:
         """The values of many keys, those that are missing loaded by one call."""
-        self.accept(options)
-        names = list(dict.fromkeys(exact_key(key) for key in many(keys, "keys")))
-        reader: Any = self._cache.get_many if blocks else self._cache.aio.get_many
-        found: dict[str, Any] = yield Run(lambda: reader(names))
-        for name in found:
-            yield from self._lend_from(name, options, blocks)
-        mine: dict[Flight, bytes | None] = {}
-        others = []
-        for name in [name for name in names if name not in found]:
-            token = secrets.token_hex(16).encode()
-            asked = yield from self._asked(name, token, options, blocks, False)
-            if asked.is_taken:
-                mine[self._open(name, options, token)] = asked.raw
-            else:
-                others.append(name)
-        if mine:
-            found.update((yield from self._lead_many(mine, loader, options, blocks)))
-        for name in others:
-            each = one(loader, name)
-            value = yield from self.fetch(cache, name, each, options, waiter, blocks)
-            if value is not MISSING:
-                found[name] = value
-        return {name: found[name] for name in names if name in found}
+        from cachestorm.remote.batches import fetch_many
 
-    def _lead_many(
-        self,
-        flights: dict[Flight, bytes | None],
-        loader: ManyLoader,
-        options: Options,
-        blocks: bool,
-    ) -> Generator[Run | Wait | Start, Any, dict[str, Any]]:
-        contexts: list[LoadContext] = []
-        context = running.get()
-        for flight in flights:
-            self.take_lead(flight, blocks)
-            context = LoadContext(self, flight, options, None, context)
-            contexts.append(context)
-        tokens = {flight: self._tokens[flight] for flight in flights}
-        left = list(flights)
-        values = {}
-        try:
-            names = [flight.key for flight in flights]
-            given = yield from self._called(contexts[-1], lambda _: loader(names))
-            given = self.checked_mapping(given)
-            # what was lent to one of them was lent to all
-            lent = contexts[-1].tags
-            for flight, context in zip(flights, contexts):
-                value = given.get(flight.key, MISSING)
-                context.lend(lent)
-                before = flights[flight]
-                yield from self._landed(flight, value, options, context, before, blocks)
-                left.remove(flight)
-                if value is not MISSING:
-                    values[flight.key] = value
-                    self.lend(flight.tags, options)
-            return values
-        except BaseException as error:
-            state = FAILED if isinstance(error, Exception) else GIVEN_UP
-            for flight in left:
-                self.close(flight)
-                flight.end(state, error=error)
-            if not isinstance(error, GeneratorExit):
-                for flight in left:
-                    back = self._backer(flight.key, tokens[flight], blocks)
-                    yield Start(back, False, flight)
-            raise
+        return (yield from fetch_many(self, cache, keys, loader, options, waiter, blocks))
 
-    def _backer(self, key: str, token: bytes, blocks: bool) -> Callable[[], Course]:
-        return lambda: self._given_back(key, token, blocks)
+    def _backer(
+        self, flight: Flight, token: bytes, blocks: bool, throttle_ms: int = 0
+    ) -> Callable[[], Course]:
+        return lambda: self._given_back(flight.key, token, blocks, throttle_ms, flight.tags)
 
     # -- tags for the load that this one is part of
 
-    def _lend_from(self, key: str, options: Options, blocks: bool) -> Generator[Run, Any, None]:
+    def _lend_from(
+        self, key: str, options: Options, blocks: bool, where: str | None = None
+    ) -> Generator[Run, Any, None]:
         load = running.get()
         if load is None or load.home is not self or not options.propagate:
             return
-        tags = yield self._step(self._cache._courses.known_tags(key), blocks)
+        try:
+            tags = yield self._step(self._cache._courses.known_tags(where or key), blocks)
+        except CacheStormError as error:
+            if not self._cache._absence.ignores(error):
+                raise
+            # it would be kept without them
+            load.keep = False
+            return
         self.lend(tuple(tags), options)
 
     def forked(self) -> None:
         """In a child process: the flights of other threads will never end there."""
         self.flights = {}
         self._tokens = {}
-
-
-_all: Final[weakref.WeakSet[RemoteLoading]] = weakref.WeakSet()
-
-
-def _after_in_child() -> None:
-    for loading in list(_all):
-        loading.forked()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_in_child)

@@ -9,15 +9,20 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, Final
 
+from cachestorm.errors import CacheStormError
 from cachestorm.markers import MISSING
 from cachestorm.operations.names import exact_key, keys_of
+from cachestorm.remote.absence import RAISE
 from cachestorm.remote.address import Address
+from cachestorm.remote.cluster_invalidations import ClusterInvalidations
 from cachestorm.remote.connected import AsyncConnectedCache, ConnectedCache
+from cachestorm.remote.connected_stats import ConnectedStats, stats_of
 from cachestorm.remote.envelope import Envelope
 from cachestorm.remote.invalidations import Invalidations, refuse_old_client
 from cachestorm.remote.near import Fill, Near
+from cachestorm.remote.near_reader import NearReader
+from cachestorm.remote.recovery import LIMIT
 from cachestorm.remote.steps import Ask, Course
-from cachestorm.stats import Stats
 
 # how many entries are at hand, unless it was said
 ENTRIES: Final = 10_000
@@ -37,33 +42,56 @@ class NearCache(ConnectedCache):
         namespace: str | None = None,
         *,
         settings: dict[str, Any],
+        on_error: object = RAISE,
+        max_pending: int = LIMIT,
     ) -> None:
         refuse_old_client()
-        super().__init__(address, envelope, namespace)
+        super().__init__(
+            address, envelope, namespace, on_error=on_error, max_pending=max_pending
+        )
         self._settings: Final = settings
         self.near: Final = Near({"max_entries": ENTRIES, **settings})
         self._wire.after = self.near.after
-        self._invalidations: Final = Invalidations(self.near, self._wire.made)
+        kind = ClusterInvalidations if address.nodes else Invalidations
+        self._invalidations: Final = kind(self.near, self._wire.made)
         self._read: Final = self.near.values.get
+        # in front of the method, which is called for what is not at hand
+        reader = NearReader(self.near.values, self.get)
+        self.get = reader.get  # type: ignore[method-assign]
 
     def get(self, key: str, default: Any = None) -> Any:
         """See `Cache.get`."""
-        value = self._read(key, MISSING)
-        return self._run(self.reading(key, default)) if value is MISSING else value
+        try:
+            return self._run(self.reading(key, default))
+        except CacheStormError as error:
+            return self._absence.answer(error, "get", (key, default), {})
 
     def get_many(self, keys: Iterable[str]) -> Any:
         """See `Cache.get_many`."""
-        return self._run(self.reading_many(keys))
+        try:
+            return self._run(self.reading_many(keys))
+        except CacheStormError as error:
+            return self._at_hand(error, keys)
 
-    def stats(self) -> Stats:
-        """The counts of the near cache: `hit_ratio` is the share of reads that it answered."""
-        return self.near.stats()
+    def _at_hand(self, error: CacheStormError, keys: Iterable[str]) -> dict[str, Any]:
+        """What is near of many keys, where an error is ignored."""
+        if not self._absence.ignores(error):
+            raise error
+        return self.near.values.get_many(keys)
 
-    def namespace(self, name: str) -> NearCache:
-        """See `ConnectedCache.namespace`; with a near cache of its own."""
-        if not self.capabilities.namespaces:
-            raise self._courses.refused("namespace")
-        return NearCache(self.address, self._envelope, name, settings=self._settings)
+    def stats(self) -> ConnectedStats:
+        """See `ConnectedCache.stats`; `hit_ratio` is the share of reads answered near."""
+        return stats_of(self.near.stats(), self._absence, self._wire.recovery)
+
+    def _sibling(self, name: str) -> NearCache:
+        return NearCache(
+            self.address,
+            self._envelope,
+            name,
+            settings=self._settings,
+            on_error=self._absence.on_error,
+            max_pending=self._max_pending,
+        )
 
     def close(self) -> None:
         """Closes the connections, and forgets what is at hand."""
@@ -128,8 +156,14 @@ class AsyncNearCache(AsyncConnectedCache):
         value = self._near_cache._read(key, MISSING)
         if value is not MISSING:
             return value
-        return await self._run(self._near_cache.reading(key, default))
+        try:
+            return await self._run(self._near_cache.reading(key, default))
+        except CacheStormError as error:
+            return self.cache._absence.answer(error, "get", (key, default), {})
 
     async def get_many(self, keys: Iterable[str]) -> Any:
         """See `Cache.get_many`."""
-        return await self._run(self._near_cache.reading_many(keys))
+        try:
+            return await self._run(self._near_cache.reading_many(keys))
+        except CacheStormError as error:
+            return self._near_cache._at_hand(error, keys)

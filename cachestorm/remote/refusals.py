@@ -6,6 +6,7 @@ far.
 
 from __future__ import annotations
 
+import re
 from typing import Final
 
 import redis
@@ -42,6 +43,13 @@ class SlowServerError(UnreachableError, TimeoutError):
     """The server did not answer in time. A write may have happened, or not."""
 
 
+class BusySlotError(UnreachableError):
+    """Slots of a cluster are on their way to another node, for longer than was waited.
+
+    A write was not done, unless it concerned keys of other slots, too: these are done.
+    """
+
+
 class UnsupportedError(UnknownCommandError, NotImplementedError):
     """What was asked for cannot be done, or not exactly, on this server."""
 
@@ -66,6 +74,15 @@ _BY_CODE: Final[dict[str, type[CacheStormError]]] = {
     "INVALIDOBJ": CorruptedSketchError,
     "MISCONF": DurabilityError,
 }
+# what redis-py takes off the text, and does not tell before 6.x
+_CODES: Final[dict[type[redis.RedisError], str]] = {
+    redis.OutOfMemoryError: "OOM",
+    redis.ReadOnlyError: "READONLY",
+}
+# of a server that is there, and can do nothing now
+_AWAY: Final = frozenset(
+    {"BUSY", "CLUSTERDOWN", "MASTERDOWN", "NOREPLICAS", "READONLY", "TRYAGAIN"}
+)
 # by what the text has in it, the first that fits
 _BY_TEXT: Final[tuple[tuple[str, type[CacheStormError]], ...]] = (
     ("wrong number of arguments", ArityError),
@@ -85,6 +102,10 @@ _BY_TEXT: Final[tuple[tuple[str, type[CacheStormError]], ...]] = (
 )
 
 
+# what a server adds to an error of a script
+_IN_SCRIPT: Final = re.compile(r" script: .*on @user_script:\d+\.?$")
+
+
 def refusal(error: redis.RedisError, shown: str) -> CacheStormError:
     """What a cache raises instead of an error of redis-py.
 
@@ -99,11 +120,19 @@ def refusal(error: redis.RedisError, shown: str) -> CacheStormError:
     # those that it raises for refusals are ConnectionErrors in part: AuthenticationError
     if not isinstance(error, redis.ResponseError):
         return UnreachableError(f"{shown} cannot be reached: {error}")
-    text = str(error)
+    text = _IN_SCRIPT.sub("", str(error))
     code, _, rest = text.partition(" ")
     if not (code.isupper() and code.isalpha()):
-        code, rest = getattr(error, "status_code", None) or "ERR", text
+        code = getattr(error, "status_code", None) or _CODES.get(type(error), "ERR")
+        rest = text
     return _of_reply(code, rest)
+
+
+def is_away(error: CacheStormError) -> bool:
+    """Whether the fault is with the server, and not with what it was asked for."""
+    if isinstance(error, RefusedError):
+        return error.status in _AWAY
+    return isinstance(error, (UnreachableError, DurabilityError))
 
 
 def _of_reply(code: str, text: str) -> CacheStormError:

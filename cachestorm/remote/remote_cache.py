@@ -3,14 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, Final
 
-import redis
+from redis._parsers.helpers import parse_info
 
 from cachestorm.remote.address import Address
+from cachestorm.remote.courses import Courses
+from cachestorm.remote.envelope import Envelope
 from cachestorm.remote.failures import Failures
 from cachestorm.remote.lock import RemoteLock
-from cachestorm.remote.requests import Codec, Request, Requests, Unanswered
+from cachestorm.remote.requests import (
+    Codec,
+    Request,
+    Requests,
+    Unanswered,
+    adding,
+    asking,
+)
+from cachestorm.remote.wires import wire_to
+
+_parse_info: Any = parse_info
 
 
 class RemoteCache:
@@ -28,7 +40,8 @@ class RemoteCache:
         self.address = address
         self.failures = Failures(address.shown, ignore_errors)
         self._requests = Requests(codec)
-        self._client: Any = address.client()
+        self._wire: Final = wire_to(address, None, 0, False)
+        self._wire.asking = Courses(Envelope(), address.shown, self._wire.cluster)
 
     def __repr__(self) -> str:
         return f"<RemoteCache {self.address.shown}>"
@@ -85,17 +98,8 @@ class RemoteCache:
             redis.ResponseError: if it holds no integer.
         """
         request = Request([("INCRBY", key, delta)], lambda r: r[0], None)
-        with self.failures.handled(request), self._client.pipeline(transaction=True) as pipe:
-            while True:
-                try:
-                    pipe.watch(key)
-                    if not pipe.exists(key):
-                        raise KeyError(key)
-                    pipe.multi()
-                    pipe.incrby(key, delta)
-                    return int(pipe.execute()[0])
-                except redis.WatchError:
-                    continue
+        with self.failures.handled(request):
+            return int(self._wire.run(adding(key, delta)))
         raise Unanswered(key)
 
     def clear(self) -> bool:
@@ -106,7 +110,7 @@ class RemoteCache:
         """Deletes all keys with any of the tags. Returns how many; or would.
 
         Raises:
-            TagError: if the server is not a CacheStorm server.
+            TagError: if the server has no tags, and cannot be brought any.
         """
         return int(self._ask(self._requests.invalidate(tags, dry_run)))
 
@@ -115,28 +119,18 @@ class RemoteCache:
 
     def info(self) -> dict[str, Any]:
         """What the server says of itself; nothing, if its errors are ignored and it is gone."""
-        request = Request([("INFO",)], lambda r: r[0], {})
+        request = Request([("INFO",)], lambda r: _parse_info(r[0]), {})
         return dict(self._ask(request))
 
     def lock(self, key: str, ttl: float) -> RemoteLock:
         """A mutex among all who use the key on that server."""
-        return RemoteLock(self._client, key, ttl, self.failures)
+        return RemoteLock(self._wire.client, key, ttl, self.failures)
 
     def close(self) -> None:
         """Closes the connections; they are opened again when they are needed."""
-        self._client.close()
+        self._wire.close()
 
     def _ask(self, request: Request) -> Any:
         with self.failures.handled(request):
-            return request.read(self._replies(request))
+            return request.read(self._wire.run(asking(request)))
         return request.absent
-
-    def _replies(self, request: Request) -> list[Any]:
-        if not request.commands:
-            return []
-        if len(request.commands) == 1:
-            return [self._client.execute_command(*request.commands[0])]
-        with self._client.pipeline(transaction=True) as pipe:
-            for command in request.commands:
-                pipe.execute_command(*command)
-            return list(pipe.execute())

@@ -9,7 +9,9 @@ import math
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple, Protocol
 
+from cachestorm.errors import WatchError
 from cachestorm.markers import MISSING
+from cachestorm.remote.steps import Ask, Course, Watch
 
 # One command, or several in one MULTI.
 Command = tuple[Any, ...]
@@ -41,6 +43,31 @@ class Request(NamedTuple):
     commands: list[Command]
     read: Callable[[list[Any]], Any]
     absent: Any
+
+
+def asking(request: Request) -> Course:
+    """The steps of a request, which give its replies."""
+    if not request.commands:
+        return []
+    commands = [list(command) for command in request.commands]
+    return (yield Ask(commands, atomic=len(commands) > 1))
+
+
+def adding(key: str, delta: int) -> Course:
+    """Adds to an integer that is there, whose new value it gives.
+
+    Raises:
+        KeyError: if it is missing.
+    """
+    while True:
+        (found,) = yield Watch([key], [["EXISTS", key]])
+        if not found:
+            raise KeyError(key)
+        try:
+            (value,) = yield Ask([["INCRBY", key, delta]], atomic=True)
+        except WatchError:
+            continue
+        return value
 
 
 def lasting(ttl: float | None) -> Command:

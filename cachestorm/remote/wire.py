@@ -6,16 +6,23 @@ own.
 
 from __future__ import annotations
 
-import threading
+import inspect
 from collections.abc import Callable
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import redis
+from redis.exceptions import NoScriptError
 
 from cachestorm.remote.address import Address
 from cachestorm.remote.arguments import Words
-from cachestorm.remote.refusals import refusal
-from cachestorm.remote.steps import Ask, Course, Step, Watch
+from cachestorm.remote.dialect import LOADING, Dialect
+from cachestorm.remote.recovery import Recovery
+from cachestorm.remote.refusals import UnreachableError, refusal
+from cachestorm.remote.steps import Ask, Await, Course, Step, Watch
+
+if TYPE_CHECKING:
+    from cachestorm.remote.cluster_dialect import ClusterDialect
+    from cachestorm.remote.courses import Courses
 
 After = Callable[[list[Words]], None]
 
@@ -26,20 +33,32 @@ class Wire:
     Args:
         address: of the server.
         namespace: by name; None for the one that the address says.
+        max_pending, keeps_refused: of `recovery`.
 
     Attributes:
+        recovery: what the server has missed.
         after: called with the commands that the server has answered, or failed to; or None.
+        asking: whose server has yet to be asked what it is.
+        dialect: how commands are said there, if not as they are.
     """
 
-    def __init__(self, address: Address, namespace: str | None) -> None:
+    # how commands are said in a cluster, if this is the wire to one
+    cluster: ClusterDialect | None = None
+
+    def __init__(
+        self, address: Address, namespace: str | None, max_pending: int, keeps_refused: bool
+    ) -> None:
         self.address: Final = address
         self.namespace: Final = namespace
+        shown = address.shown
+        self.recovery: Final = Recovery(self._told, shown, max_pending, keeps_refused)
         self.after: After | None = None
-        self.client: Final = self.made()
+        self.asking: Courses | None = None
+        self.dialect: Dialect | None = None
+        self.client = self.made()
         self._patient: Any = None
-        self._lock: Final = threading.Lock()
 
-    def run(self, course: Course) -> Any:
+    def run(self, course: Course, is_asking: bool = False) -> Any:
         """Sends the steps of a course. Returns what it returns.
 
         Raises:
@@ -54,7 +73,7 @@ class Wire:
                 try:
                     if isinstance(step, Watch) and pinned is None:
                         pinned = self.client.pipeline(transaction=True)
-                    replies = self._done(step, pinned)
+                    replies = self._done(step, pinned, is_asking)
                     error = None
                 except redis.RedisError as caught:
                     error = refusal(caught, self.address.shown)
@@ -67,14 +86,65 @@ class Wire:
             if pinned is not None:
                 pinned.reset()
 
-    def _done(self, step: Step, pinned: Any) -> list[Any]:
+    def _done(self, step: Step | Await, pinned: Any, is_asking: bool) -> list[Any]:
         try:
-            return self._sent(step, pinned)
+            if isinstance(step, Await):
+                return self._sent(step, pinned)
+            if self.asking is not None and not is_asking:
+                self._learn(self.asking)
+            # which asks itself, before it tells
+            if self.recovery.is_waiting and not is_asking:
+                self.recovery.apply()
+            if self.dialect is None:
+                return self._sent(step, pinned)
+            return self._said(self.dialect, step, pinned)
+        except BaseException as error:
+            self.recovery.failed(step.writes, error)
+            raise
         finally:
             if self.after is not None:
                 self.after(step.commands)
 
-    def _sent(self, step: Step, pinned: Any) -> list[Any]:
+    def _learn(self, courses: Courses) -> None:
+        """Asks the server what it is, before anything else is sent.
+
+        Raises:
+            redis.RedisError: if it cannot be reached.
+        """
+        try:
+            self.run(courses.asked(assumes=False), True)
+        except UnreachableError as error:
+            raise error.__cause__ or error from None
+        # that of a cluster is there from the beginning
+        self.dialect = self.dialect or courses.dialect
+        self.asking = None
+
+    def _said(self, dialect: Dialect, step: Step, pinned: Any) -> list[Any]:
+        steps, read = dialect.steps(step)
+        try:
+            replies = [self._sent(each, pinned) for each in steps]
+        except NoScriptError:
+            # the server was started again; nothing of the step was done
+            self.client.execute_command(*LOADING)
+            if pinned is not None and isinstance(step, Ask):
+                raise redis.WatchError from None
+            replies = [self._sent(each, pinned) for each in steps]
+        found: list[Any] = read(replies[-1])
+        return found
+
+    def _said_alone(self, dialect: Dialect, words: Words) -> Any:
+        try:
+            return self._said(dialect, Ask([words]), None)[0]
+        except redis.ResponseError as error:
+            return error
+
+    def _sent(self, step: Step | Await, pinned: Any) -> list[Any]:
+        if isinstance(step, Await):
+            if inspect.iscoroutine(step.awaitable):
+                step.awaitable.close()
+            raise TypeError(
+                "modify() takes no coroutine function, which cache.aio.modify takes"
+            )
         if isinstance(step, Watch):
             pinned.reset()
             pinned.watch(*step.keys)
@@ -89,15 +159,48 @@ class Wire:
             return _executed(pipe, step)
 
     def send(self, *words: Any) -> Any:
-        """The reply to one command.
+        """The reply to one command, which writes nothing that others wait for.
 
         Raises:
             CacheStormError: as `run`.
         """
         try:
+            if self.recovery.is_waiting:
+                self.recovery.apply()
             return self.client.execute_command(*words)
         except redis.RedisError as error:
             raise refusal(error, self.address.shown) from error
+
+    def write(self, words: Words) -> Any:
+        """The reply to one command that writes.
+
+        Raises:
+            CacheStormError: as `run`.
+        """
+        try:
+            if self.recovery.is_waiting:
+                self.recovery.apply()
+            return self.client.execute_command(*words)
+        except BaseException as error:
+            self.recovery.failed([words], error)
+            if isinstance(error, redis.RedisError):
+                raise refusal(error, self.address.shown) from error
+            raise
+        finally:
+            if self.after is not None:
+                self.after([words])
+
+    def _told(self, commands: list[Words]) -> list[Any]:
+        """The replies to commands, errors among them."""
+        if self.asking is not None:
+            self._learn(self.asking)
+        if self.dialect is not None:
+            return [self._said_alone(self.dialect, words) for words in commands]
+        with self.client.pipeline(transaction=False) as pipe:
+            for words in commands:
+                pipe.execute_command(*words)
+            replies: list[Any] = pipe.execute(raise_on_error=False)
+        return replies
 
     def close(self) -> None:
         """Closes the connections; they are opened again when they are needed."""
@@ -107,10 +210,11 @@ class Wire:
 
     def _patient_client(self) -> Any:
         """A client for commands that wait for others, longer than any timeout."""
-        with self._lock:
-            if self._patient is None:
-                self._patient = self.made(socket_timeout=None)
-        return self._patient
+        patient = self._patient
+        if patient is None:
+            # without a lock, which a fork might find taken: one too many connects to nothing
+            patient = self._patient = self.made(socket_timeout=None)
+        return patient
 
     def made(self, **options: Any) -> Any:
         """A client of redis-py, with more options than the address has."""

@@ -29,7 +29,8 @@ from cachestorm.values.weights import Boxed, unbox, weigh
 SLOT_BYTES: Final = 88
 DEADLINE_BYTES: Final = 200
 HASH_BYTES: Final = CONTAINER_BYTES + 192
-NEVER: Final = INT64_MAX
+# no greater: compiled, a number beyond 2**62 is an object, which each use would convert
+NEVER: Final = (1 << 62) - 1
 LISTPACK_ENTRIES: Final = 128
 LISTPACK_VALUE: Final = 64
 

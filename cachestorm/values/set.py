@@ -24,6 +24,9 @@ SET_BYTES: Final = CONTAINER_BYTES + 120
 LISTPACK_ENTRIES: Final = 128
 LISTPACK_MEMBER: Final = 64
 INTSET_ENTRIES: Final = 512
+_FIRST_OF_INTEGERS: Final = frozenset("-0123456789")
+# of so many digits some are beyond 64 bits
+_LONGEST_INTEGER: Final = 19
 
 
 class SetValue(Placed):
@@ -69,6 +72,29 @@ class SetValue(Placed):
     def members(self) -> list[str]:
         """All members, as a list of its own. O(n)."""
         return self._members.copy()
+
+    def in_order(self) -> list[str]:
+        """All members, in Redis' order where they are few: integers by value, others as added.
+
+        After a removal the last one added is in the gap.
+        """
+        members = self._members
+        count = len(members)
+        if not 1 < count <= INTSET_ENTRIES or members[0][0:1] not in _FIRST_OF_INTEGERS:
+            return members.copy()
+        joined = "".join(members)
+        if joined.isascii() and joined.isdigit():
+            # far cheaper than to make numbers of them; what has a needless zero is at the front
+            ordered = sorted(members)
+            is_canonical = ordered[0][0:1] != "0" or (
+                ordered[0] == "0" and ordered[1][0:1] != "0"
+            )
+            ordered.sort(key=len)
+            if is_canonical and len(ordered[-1]) < _LONGEST_INTEGER:
+                return ordered
+        if all(_is_integer(each) for each in members):
+            return sorted(members, key=int)
+        return members.copy()
 
     def some(self, start: i64, stop: i64) -> list[str]:
         """The members at the places from `start` up to `stop`. O(stop - start)."""

@@ -15,7 +15,7 @@ from typing import Final, cast
 
 from mypy_extensions import i64
 
-from cachestorm.codec import bytes_of, text_of
+from cachestorm.codec import bytes_of, is_ascii, text_of
 from cachestorm.values.container import CONTAINER_BYTES, Container
 from cachestorm.values.diary import CUT, DROP, PUT, Record
 from cachestorm.values.placed import Placed
@@ -50,27 +50,41 @@ class SortedSet(Placed):
 
     def put(self, member: str, score: float) -> bool:
         """Sets the score of a member; whether it was new. O(log n)."""
-        score += 0.0  # minus zero becomes zero, as in Redis' packed form
         place = self._place(member)
         if place < 0:
-            if self.diary is not None:
-                self.diary.append((PUT, member, score))
-            row = (score, spelling(member))
-            self._put_place(member, len(self._rows))
-            self._rows.append(row)
-            self._ranking.add(row)
-            self.size_bytes += _weight(member)
+            self.add(member, score)
             return True
-        former = self._rows[place]
-        if former[0] != score:
-            if self.diary is not None:
-                self.diary.append((PUT, member, score))
-            row = (score, former[1])
-            self._ranking.remove(former)
-            self._ranking.add(row)
-            self._rows[place] = row
-            self._touch(member)
+        if self._rows[place][0] != score:
+            self.rescore(place, member, score)
         return False
+
+    def add(self, member: str, score: float) -> None:
+        """Adds a member that is not there. O(log n)."""
+        score += 0.0  # minus zero becomes zero, as in Redis' packed form
+        if self.diary is not None:
+            self.diary.append((PUT, member, score))
+        row = (score, spelling(member))
+        self._put_place(member, len(self._rows))
+        self._rows.append(row)
+        self._ranking.add(row)
+        self.size_bytes += _weight(member)
+
+    def rescore(self, place: i64, member: str, score: float) -> None:
+        """Gives the member at a place another score. O(log n)."""
+        score += 0.0
+        if self.diary is not None:
+            self.diary.append((PUT, member, score))
+        former = self._rows[place]
+        row = (score, former[1])
+        self._ranking.remove(former)
+        self._ranking.add(row)
+        self._rows[place] = row
+        if self._followers is not None:
+            self._touch(member)
+
+    def find(self, member: str) -> i64:
+        """The place of a member in the dense list; -1 when it is not there. O(1)."""
+        return self._place(member)
 
     def fill(self, rows: list[Row]) -> bool:
         """Takes all rows at once; only for one that is empty and keeps no diary.
@@ -288,19 +302,19 @@ def spelling(member: str) -> str:
         >>> member_of((0.0, spelling("é")))
         'é'
     """
-    if member.isascii():
+    if is_ascii(member):
         return member
     return bytes_of(member).decode("latin-1")
 
 
 def member_of(row: Row) -> str:
     """The member of a row."""
-    if row[1].isascii():
+    if is_ascii(row[1]):
         return row[1]
     return text_of(row[1].encode("latin-1"))
 
 
 def _weight(member: str) -> i64:
-    if member.isascii():
+    if is_ascii(member):
         return weigh(member) + SLOT_BYTES
     return weigh(member) + weigh(spelling(member)) + SLOT_BYTES

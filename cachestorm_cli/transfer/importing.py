@@ -154,17 +154,17 @@ def report(tally: Tally, dry_run: bool, output: str) -> int:
         print(json.dumps(facts))
         return 1 if tally.refused else 0
     verb = "would be written" if dry_run else "written"
-    print(f"{tally.written} keys {verb}")
+    print(f"{tally.written} {'key' if tally.written == 1 else 'keys'} {verb}")
     for count, text in (
-        (tally.kept, "were there already and are kept; --replace overwrites"),
-        (tally.late, "had expired"),
-        (tally.untagged, "are without their tags, which the server does not know"),
-        (tally.refused, "were refused"),
+        (tally.kept, "already there, and kept; --replace overwrites"),
+        (tally.late, "expired before"),
+        (tally.untagged, "without tags, which the server does not know"),
+        (tally.refused, "refused"),
     ):
         if count:
             print(f"{count} {text}")
     if tally.links:
-        print(f"{tally.links} links between tags")
+        print(f"{tally.links} {'link' if tally.links == 1 else 'links'} between tags")
     for reason in tally.reasons:
         print(f"  {reason}", file=sys.stderr)
     return 1 if tally.refused else 0

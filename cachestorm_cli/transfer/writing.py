@@ -186,6 +186,10 @@ class Target:
             self.tally.written += 1
         elif str(refused[0]).startswith("BUSYKEY"):
             self.tally.kept += 1
+        elif record.kind == "dump":
+            # such as a stream, which only Redis has
+            reason = f"the server cannot read a key of this type ({refused[0]})"
+            self.tally.refuse(record.key, reason)
         else:
             self.tally.refuse(record.key, refused[0])
 

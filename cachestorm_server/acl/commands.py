@@ -58,6 +58,7 @@ def acl_cat(session: Session, category: str | None = None) -> list[str]:
     "ACL DELUSER username:string [username ...]",
     complexity="O(N) in the connections",
     flags=_ADMIN,
+    tips="request_policy:all_nodes response_policy:all_succeeded",
     summary="Delete users, and disconnect their clients.",
 )
 def acl_deluser(session: Session, *username: str) -> int:
@@ -210,6 +211,7 @@ def acl_log(session: Session, count: int = 10, reset: bool = False) -> object:
     complexity="O(N) in the users",
     reply="ok",
     flags=_ADMIN,
+    tips="request_policy:all_nodes response_policy:all_succeeded",
     summary="Write the users to the ACL file.",
 )
 def acl_save(session: Session) -> None:
@@ -227,6 +229,7 @@ def acl_save(session: Session) -> None:
     complexity="O(N) in the rules",
     reply="ok",
     flags=_ADMIN,
+    tips="request_policy:all_nodes response_policy:all_succeeded",
     summary="Make a user, or change what it may do.",
 )
 def acl_setuser(session: Session, username: str, *rule: str) -> None:

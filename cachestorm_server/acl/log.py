@@ -60,9 +60,14 @@ class Entry:
 
 
 class AclLog:
-    """The entries, the latest first."""
+    """The entries, the latest first.
+
+    Attributes:
+        totals: how often anything was denied, by reason; noted here or not.
+    """
 
     def __init__(self) -> None:
+        self.totals: Final[dict[str, int]] = {}
         self._entries: deque[Entry] = deque()
         self._most = MOST_ENTRIES
         self._count = 0
@@ -81,6 +86,7 @@ class AclLog:
     def add(self, reason: str, context: str, name: str, username: str, client: str) -> None:
         """Notes one; what was noted a moment ago already is counted, and comes to the front."""
         now = _now_ms()
+        self.totals[reason] = self.totals.get(reason, 0) + 1
         for entry in self._entries:
             same = (reason, context, name, username)
             if same == (entry.reason, entry.context, entry.name, entry.username) and (

@@ -43,6 +43,7 @@ class Needs:
         permissions: the most that is needed for any of the keys.
         is_exact: it is needed for each of them, whatever the options.
         tag_token: the word that stands before the tags; empty: there may be some anyway.
+        tags_from: a call of fewer words than this has none.
         works_here: it looks at or changes what the session's namespace holds.
         works_everywhere: in all namespaces.
     """
@@ -75,6 +76,8 @@ class Needs:
         )
         if len(tag_tokens) == 1:
             self.tag_token = tag_tokens[0].encode("ascii")
+        # the token and a tag, behind what is always there
+        self.tags_from: Final = abs(plan.arity) + 2 if self.tag_token else 0
         self.works_everywhere: Final = plan.name in _EVERYWHERE
         self.works_here: Final = (
             self.has_keys or not declaration.connection

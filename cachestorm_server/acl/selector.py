@@ -12,6 +12,8 @@ from __future__ import annotations
 
 from typing import Final
 
+from mypy_extensions import i64
+
 from cachestorm.codec import bytes_of, parse_int, text_of, to_wire
 from cachestorm.declare.kinds import (
     CHANNEL,
@@ -35,6 +37,8 @@ from cachestorm_server.acl.denial import Denial
 from cachestorm_server.acl.needs import Needs, needs_of
 
 BOTH: Final = READS | WRITES
+# more words than any call has
+NEVER: Final = 1 << 40
 
 _ANY: Final = 0
 _PREFIX: Final = 1
@@ -78,6 +82,7 @@ class Limits:
     Attributes:
         is_denied: the command, at least without a certain first argument.
         is_free: nothing, as all that it can name is permitted.
+        asked_from: nothing in calls of fewer words than this; NEVER if in none.
     """
 
     def __init__(self, needs: Needs, is_denied: bool, selector: Selector) -> None:
@@ -89,16 +94,19 @@ class Limits:
         self.channels: Final = needs.has_channels and not selector.all_channels
         self.namespaces: Final = needs.has_namespaces and not selector.all_namespaces
         self.here: Final = needs.works_here and not selector.all_namespaces
-        self.is_free: Final = not (
+        is_free_without_tags = not (
             is_denied
             or self.keys
             or self.patterns
-            or self.tags
             or self.channels
             or self.namespaces
             or self.here
             or (needs.works_everywhere and not selector.all_namespaces)
         )
+        self.is_free: Final = is_free_without_tags and not self.tags
+        self.asked_from: i64 = 0
+        if is_free_without_tags:
+            self.asked_from = needs.tags_from if self.tags else NEVER
 
 
 class Selector:
@@ -176,6 +184,13 @@ class Selector:
         if is_pattern:
             return any([each.text == name for each in self.channels])
         return _one_fits(self.channels, name)
+
+    def asked_from(self, plan: Plan) -> i64:
+        """The fewest words of a call that it looks at; NEVER if it permits all calls."""
+        limits = self._limits.get(plan)
+        if limits is None:
+            limits = self._limits_of(plan)
+        return limits.asked_from
 
     def check(self, plan: Plan, argv: list[object], namespace: str) -> Denial | None:
         """What of a call is not permitted; None if all of it is.

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import Final
 
+from mypy_extensions import i64
+
 from cachestorm.declare.plan import Plan
 from cachestorm_server.acl.denial import Denial
 from cachestorm_server.acl.selector import Selector
@@ -53,6 +55,13 @@ class User:
     def is_open(self) -> bool:
         """Whether nobody has to authenticate to be it."""
         return self.needs_no_password and self.is_enabled
+
+    def asked_from(self, plan: Plan) -> i64:
+        """The fewest words of a call that `check` is to be asked about."""
+        most: i64 = 0
+        for selector in self.selectors:
+            most = max(most, selector.asked_from(plan))
+        return most
 
     def check(self, plan: Plan, argv: list[object], namespace: str) -> Denial | None:
         """What of a call is denied; None if it is permitted.

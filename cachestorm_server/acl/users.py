@@ -210,6 +210,14 @@ class Users:
         written = self._bytes_of_file()
         return None if written == self._saved else self._checked(written)
 
+    def look(self) -> None:
+        """Reads the ACL file, and makes nothing of it.
+
+        Raises:
+            ArgumentError: if it cannot be read.
+        """
+        self._bytes_of_file()
+
     def _bytes_of_file(self) -> bytes:
         try:
             return Path(self.file).read_bytes()

@@ -58,6 +58,7 @@ def run(
     "EVAL script:blob " + _WORDS,
     complexity="Depends on the script",
     flags=_FLAGS,
+    note="We cannot tell how the keys will be used so we assume the worst, RW and UPDATE",
     summary="Run a script in Lua.",
 )
 def eval_(
@@ -92,6 +93,7 @@ def evalsha(
     "EVAL_RO script:blob " + _READ_WORDS,
     complexity="Depends on the script",
     flags=f"readonly {_FLAGS}",
+    note="We cannot tell how the keys will be used so we assume the worst, RO and ACCESS",
     summary="Run a script in Lua that may not write.",
 )
 def eval_ro(
@@ -122,6 +124,7 @@ def evalsha_ro(
     "SCRIPT LOAD script:blob",
     complexity="O(N) in the length of the script",
     flags="noscript stale",
+    tips="request_policy:all_nodes response_policy:all_succeeded",
     summary="Keep a script without running it.",
 )
 def script_load(session: Session, script: bytes) -> bytes:
@@ -141,6 +144,7 @@ def script_load(session: Session, script: bytes) -> bytes:
     "SCRIPT EXISTS sha1:blob [sha1 ...]",
     complexity="O(N) in the scripts asked for",
     flags="noscript stale",
+    tips="request_policy:all_shards response_policy:agg_logical_and",
     summary="Tell which scripts are known.",
 )
 def script_exists(session: Session, *sha1: bytes) -> list[int]:
@@ -157,6 +161,7 @@ def script_exists(session: Session, *sha1: bytes) -> list[int]:
     stray="SCRIPT FLUSH only support SYNC|ASYNC option",
     once="ASYNC SYNC",
     flags="noscript stale",
+    tips="request_policy:all_nodes response_policy:all_succeeded",
     summary="Forget all scripts.",
 )
 def script_flush(session: Session, mode: str | None = None) -> None:
@@ -170,6 +175,7 @@ def script_flush(session: Session, mode: str | None = None) -> None:
     complexity="O(1)",
     reply="ok",
     flags="noscript allow_busy",
+    tips="request_policy:all_shards response_policy:one_succeeded",
     summary="End the script that is running.",
 )
 def script_kill(session: Session) -> None:

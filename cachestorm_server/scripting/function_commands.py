@@ -39,6 +39,7 @@ _ENGINE: Final = "LUA"
     "[arg:blob [arg ...]]",
     complexity="Depends on the function",
     flags=_FLAGS,
+    note="We cannot tell how the keys will be used so we assume the worst, RW and UPDATE",
     summary="Call a function of a library.",
 )
 def fcall(
@@ -58,6 +59,7 @@ def fcall(
     "FCALL_RO function:blob numkeys:function-keys [key [key ...]] [arg:blob [arg ...]]",
     complexity="Depends on the function",
     flags=f"readonly {_FLAGS}",
+    note="We cannot tell how the keys will be used so we assume the worst, RO and ACCESS",
     summary="Call a function that does not write.",
 )
 def fcall_ro(
@@ -75,6 +77,7 @@ def fcall_ro(
     stray="Unknown option given: {arg}",
     grows=True,
     flags="noscript",
+    tips="request_policy:all_shards response_policy:all_succeeded",
     summary="Load a library of functions.",
 )
 def function_load(session: Session, function_code: bytes, replace: bool = False) -> str:
@@ -96,6 +99,7 @@ def function_load(session: Session, function_code: bytes, replace: bool = False)
     writes=True,
     reply="ok",
     flags="noscript",
+    tips="request_policy:all_shards response_policy:all_succeeded",
     summary="Remove a library.",
 )
 def function_delete(session: Session, library_name: str) -> None:
@@ -116,6 +120,7 @@ def function_delete(session: Session, library_name: str) -> None:
     stray="FUNCTION FLUSH only supports SYNC|ASYNC option",
     excess=_STRAY,
     flags="noscript",
+    tips="request_policy:all_shards response_policy:all_succeeded",
     summary="Remove all libraries.",
 )
 def function_flush(session: Session, flush_type: str | None = None) -> None:
@@ -130,6 +135,7 @@ def function_flush(session: Session, flush_type: str | None = None) -> None:
     stray="Unknown argument {arg}",
     once="LIBRARYNAME WITHCODE",
     flags="noscript",
+    tips="nondeterministic_output_order",
     summary="Describe the libraries.",
 )
 def function_list(
@@ -164,6 +170,7 @@ def _described(library: Library, with_code: bool) -> dict[str, object]:
     "FUNCTION STATS",
     complexity="O(1)",
     flags="noscript allow_busy",
+    tips="nondeterministic_output request_policy:all_shards response_policy:special",
     summary="Tell which function runs, and how many there are.",
 )
 def function_stats(session: Session) -> dict[str, object]:
@@ -207,6 +214,7 @@ def function_dump(session: Session) -> bytes:
     stray="Wrong restore policy given, value should be either FLUSH, APPEND or REPLACE.",
     excess=_STRAY,
     flags="noscript",
+    tips="request_policy:all_shards response_policy:all_succeeded",
     summary="Load the libraries that FUNCTION DUMP returned.",
 )
 def function_restore(session: Session, serialized_value: bytes, policy: str = "APPEND") -> None:
@@ -228,6 +236,7 @@ def function_restore(session: Session, serialized_value: bytes, policy: str = "A
     complexity="O(1)",
     reply="ok",
     flags="noscript allow_busy",
+    tips="request_policy:all_shards response_policy:one_succeeded",
     summary="End the function that is running.",
 )
 def function_kill(session: Session) -> None:

@@ -8,7 +8,9 @@ Called for each request before anything else of it is looked at.
 2. Where it is open, in protected mode, only this host is let in, and without a password only
    by a name that no page of a browser can have been loaded from: an address, localhost, or one
    of `hosts`.
-3. /health is always open, so that a probe needs no password.
+3. Where it is open without protected mode, whoever comes from another host without a password
+   only reads, and has no dashboard: a port of a container is published sooner than one thinks.
+4. /health is always open, so that a probe needs no password.
 """
 
 from __future__ import annotations
@@ -24,8 +26,9 @@ from cachestorm.errors import CacheStormError
 from cachestorm_server.acl.visitor import Visitor, visitor_by
 from cachestorm_server.admission import NotAuthenticatedError
 from cachestorm_server.endpoint import Endpoint
-from cachestorm_server.net import is_this_host
+from cachestorm_server.net import is_loopback
 from cachestorm_server.settings import HEALTH_PATH
+from cachestorm_server.web.wire import JsonConnection
 
 
 class DeniedError(CacheStormError):
@@ -49,12 +52,13 @@ class Access:
     ) -> None:
         self._endpoint: Final = endpoint
         self._hosts: Final = hosts
-        self._is_on_loopback: Final = all(_is_loopback(host) for host in bind)
+        self._is_on_loopback: Final = all(is_loopback(host) for host in bind)
 
-    def admit(self, request: web.BaseRequest, is_open: bool) -> Visitor:
+    def admit(self, request: web.BaseRequest, client: JsonConnection, is_open: bool) -> Visitor:
         """Who asks; whom the rules at the top of this file keep out is refused.
 
         Args:
+            client: whose request it is.
             is_open: what is asked for shows nothing of the cache.
 
         Raises:
@@ -63,26 +67,35 @@ class Access:
             DeniedError: without a password, for a client or a name from elsewhere.
         """
         users = self._endpoint.users
-        default = Visitor(users, users.default, request.remote or "")
-        if request.path == HEALTH_PATH:
+        default = client.default
+        if default is None or default.user is not users.default:
+            default = client.default = Visitor(users, users.default, request.remote or "")
+        if request.rel_url.raw_path == HEALTH_PATH:
             return default
         has_secret = not users.default.is_open()
         if has_secret and is_open:
             return default
-        named = visitor_by(
-            users, request.headers.get("Authorization", ""), request.remote or ""
-        )
+        authorization = request.headers.get("Authorization")
+        named: Visitor | None = None
+        if authorization is not None:
+            named = visitor_by(users, authorization, request.remote or "")
         if has_secret:
             if named is None:
                 raise NotAuthenticatedError()
             return named
         is_protected = self._endpoint.settings.protected_mode
-        if is_protected and not is_this_host(_peer_of(request)):
-            raise DeniedError(
-                "no password is set, so only clients of this host are let in; set "
-                "plugins.auth, or server.protected_mode: false"
-            )
         is_secret = named is not None and not named.user.needs_no_password
+        if not client.is_of_this_host():
+            if is_protected:
+                raise DeniedError(
+                    "no password is set, so only clients of this host are let in; set "
+                    "plugins.auth, or server.protected_mode: false"
+                )
+            if not is_secret and not _only_reads(request):
+                raise DeniedError(
+                    "no password is set, so clients of other hosts only read over HTTP, and "
+                    "have no dashboard; set plugins.auth, or CACHESTORM_AUTH_PASSWORD"
+                )
         if (is_protected or self._is_on_loopback) and not is_secret:
             name = request.headers.get("Host")
             if name is not None and not _is_safe_name(name, self._hosts):
@@ -93,13 +106,9 @@ class Access:
         return named or default
 
 
-def _peer_of(request: web.BaseRequest) -> object:
-    """The address of the client, as a socket tells it."""
-    return request.transport.get_extra_info("peername") if request.transport else None
-
-
-def _is_loopback(host: str) -> bool:
-    return host == "localhost" or is_this_host((host, 0))
+def _only_reads(request: web.BaseRequest) -> bool:
+    """Whether it neither changes anything nor asks for the dashboard."""
+    return request.method in ("GET", "HEAD", "OPTIONS") and request.path != "/"
 
 
 @lru_cache(maxsize=256)

@@ -126,11 +126,12 @@ class Entries:
         etag = self._etag(version)
         headers = _headers_of(kind, left_ms, tags, etag)
         query = call.query
-        if not _is_named(query.text("If-Match"), etag, True):
-            raise HttpError(412, "the key has another version")
-        if _is_named(query.text("If-None-Match"), etag, False):
-            headers.pop("Content-Type")
-            return web.Response(status=304, headers=headers)
+        if query:
+            if not _is_named(query.text("If-Match"), etag, True):
+                raise HttpError(412, "the key has another version")
+            if _is_named(query.text("If-None-Match"), etag, False):
+                headers.pop("Content-Type")
+                return web.Response(status=304, headers=headers)
         if kind in _WHOLE:
             return await self._container(call, cache, key, kind, headers)
         body = to_wire(value)
@@ -260,7 +261,7 @@ def _headers_of(kind: str, left_ms: int, tags: tuple[str, ...], etag: str) -> di
     }
     if left_ms >= 0:
         headers[TTL_HEADER] = f"{left_ms / 1000:g}"
-    shown = [tag for tag in tags if not tag.startswith(TYPE_TAG)]
+    shown = [tag for tag in tags if not tag.startswith(TYPE_TAG)] if tags else ()
     if shown:
         headers[TAGS_HEADER] = ",".join(quote(bytes_of(tag), safe="/:@!$*+=") for tag in shown)
     return headers

@@ -25,6 +25,10 @@ class Origins:
     def __init__(self, origins: tuple[str, ...]) -> None:
         self._origins: Final = frozenset(origins)
 
+    def __bool__(self) -> bool:
+        """Whether any is let in."""
+        return bool(self._origins)
+
     def headers(self, request: web.BaseRequest) -> dict[str, str]:
         """What the answer to a request is to say; nothing to any other origin."""
         origin = request.headers.get("Origin")

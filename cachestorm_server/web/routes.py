@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from operator import itemgetter
 from typing import Final, cast
 from urllib.parse import unquote_to_bytes
 
@@ -61,6 +62,10 @@ class Query:
     def __init__(self, declared: tuple[Parameter, ...], found: dict[str, list[str]]) -> None:
         self._declared: Final = declared
         self._found: Final = found
+
+    def __bool__(self) -> bool:
+        """Whether any is given."""
+        return bool(self._found)
 
     def text(self, name: str) -> str | None:
         """A parameter; None if it was left out."""
@@ -117,6 +122,8 @@ class Call:
 
 
 Handler = Callable[[Call], Awaitable[web.StreamResponse]]
+# what there is by method
+Methods = dict[str, tuple["Route", Handler]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,24 +190,27 @@ class Routes:
 
     def __init__(self) -> None:
         self.all: Final[list[Route]] = []
-        # by path: what there is by method
-        self._fixed: Final[dict[str, dict[str, tuple[Route, Handler]]]] = {}
-        # by how many pieces it has, then by these
-        self._templates: Final[
-            dict[int, dict[tuple[str, ...], dict[str, tuple[Route, Handler]]]]
-        ] = {}
+        # by path
+        self._fixed: Final[dict[str, Methods]] = {}
+        # by how many pieces a path has
+        self._shapes: Final[dict[int, list[_Shape]]] = {}
 
     def add(self, route: Route, handler: Handler) -> None:
         """Adds one. Of two for one method of a path the latter is taken."""
         self.all.append(route)
         if route.names:
-            pieces = tuple(route.path.split("/"))
-            alike = self._templates.setdefault(len(pieces), {})
-            alike.setdefault(pieces, {})[route.method] = (route, handler)
+            pieces = route.path.split("/")
+            shapes = self._shapes.setdefault(len(pieces), [])
+            shape = next((each for each in shapes if each.fits(pieces)), None)
+            if shape is None:
+                shape = _Shape(pieces)
+                shapes.append(shape)
+            methods = shape.by_fixed.setdefault(shape.pick(pieces), {})
+            methods[route.method] = (route, handler)
         else:
             self._fixed.setdefault(route.path, {})[route.method] = (route, handler)
 
-    def find(self, raw_path: str) -> tuple[dict[str, tuple[Route, Handler]], dict[str, str]]:
+    def find(self, raw_path: str) -> tuple[Methods, Mapping[str, str]]:
         """What a path takes, by method, and what its names stand for.
 
         Args:
@@ -210,17 +220,41 @@ class Routes:
         if fixed is not None:
             return fixed, {}
         given = raw_path.split("/")
-        for pieces, methods in self._templates.get(len(given), {}).items():
-            segments: dict[str, str] = {}
-            for piece, text in zip(pieces, given):
-                if piece.startswith("{"):
-                    decoded = text_of(unquote_to_bytes(bytes_of(text))) if "%" in text else text
-                    segments[piece[1:-1]] = decoded
-                elif piece != text:
-                    break
-            else:
-                return methods, segments
+        for shape in self._shapes.get(len(given), ()):
+            methods = shape.by_fixed.get(shape.pick(given))
+            if methods is not None:
+                segments = [given[place] for place, _ in shape.names]
+                if "%" in raw_path:
+                    segments = [text_of(unquote_to_bytes(bytes_of(text))) for text in segments]
+                return methods, {name: text for (_, name), text in zip(shape.names, segments)}
         return {}, {}
+
+
+class _Shape:
+    """The templates that have the same names in the same places.
+
+    Attributes:
+        names: each with its place among the pieces of a path.
+        pick: of the pieces of a path, those that are fixed.
+        by_fixed: what there is by these.
+    """
+
+    def __init__(self, pieces: list[str]) -> None:
+        self.names: Final = _names_in(pieces)
+        places = {place for place, _ in self.names}
+        # that before the first slash is always one of them
+        self.pick: Final = itemgetter(
+            *(each for each in range(len(pieces)) if each not in places)
+        )
+        self.by_fixed: Final[dict[object, Methods]] = {}
+
+    def fits(self, pieces: list[str]) -> bool:
+        """Whether a template of as many pieces is one of these."""
+        return _names_in(pieces) == self.names
+
+
+def _names_in(pieces: list[str]) -> list[tuple[int, str]]:
+    return [(at, piece[1:-1]) for at, piece in enumerate(pieces) if piece.startswith("{")]
 
 
 def read_query(request: web.BaseRequest, declared: tuple[Parameter, ...]) -> Query:
@@ -232,7 +266,7 @@ def read_query(request: web.BaseRequest, declared: tuple[Parameter, ...]) -> Que
     found: dict[str, list[str]] = {}
     raw = request.rel_url.raw_query_string
     in_query = [each for each in declared if not each.header] if raw else []
-    for piece in raw.split("&"):
+    for piece in raw.split("&") if raw else ():
         if not piece:
             continue
         raw_name, _, raw_value = piece.replace("+", " ").partition("=")
@@ -244,9 +278,10 @@ def read_query(request: web.BaseRequest, declared: tuple[Parameter, ...]) -> Que
         if name in found and not parameter.repeats:
             raise ArgumentError(f"the parameter '{name}' is given twice")
         found.setdefault(name, []).append(text_of(unquote_to_bytes(bytes_of(raw_value))))
+    headers = request.headers
     for parameter in declared:
-        if parameter.header and parameter.name in request.headers:
-            given = request.headers.getall(parameter.name)
+        if parameter.header and parameter.name in headers:
+            given = headers.getall(parameter.name)
             if len(given) > 1 and not parameter.repeats:
                 raise ArgumentError(f"the header {parameter.name} is given twice")
             found[parameter.name] = [text_of(bytes_of(each)) for each in given]

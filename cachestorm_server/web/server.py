@@ -15,8 +15,10 @@ from __future__ import annotations
 
 import logging
 import socket
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from ssl import SSLContext
+from types import MappingProxyType
 from typing import Final
 
 from aiohttp import web
@@ -26,8 +28,10 @@ from cachestorm.plugins import routes as plugins
 from cachestorm_server.acl.users import WrongPasswordError
 from cachestorm_server.admission import NotAuthenticatedError
 from cachestorm_server.endpoint import Endpoint
+from cachestorm_server.handshakes import AdmittingContext
 from cachestorm_server.listening import bound_sockets
 from cachestorm_server.metrics import CONTENT_TYPE, Metrics, MetricsSettings
+from cachestorm_server.request_watching import RequestWatcher
 from cachestorm_server.settings import HTTP_PATHS
 from cachestorm_server.turns import end_of
 from cachestorm_server.web import permissions
@@ -53,6 +57,7 @@ from cachestorm_server.web.wire import (
 )
 
 GRACE_S: Final = 2.0
+_NOTHING: Final[Mapping[str, str]] = MappingProxyType({})
 
 _log = logging.getLogger("cachestorm.http")
 
@@ -71,6 +76,7 @@ class HttpSettings:
         sockets: that listen already, and are used instead of `bind` and `port`.
         metrics: what is shown there.
         routes: of plugins.
+        watchers: told of each request.
     """
 
     bind: tuple[str, ...] = ("127.0.0.1",)
@@ -83,6 +89,7 @@ class HttpSettings:
     sockets: tuple[socket.socket, ...] = ()
     metrics: MetricsSettings = field(default_factory=MetricsSettings)
     routes: tuple[tuple[str, plugins.Route], ...] = ()
+    watchers: tuple[RequestWatcher, ...] = ()
 
 
 class HttpServer:
@@ -125,13 +132,21 @@ class HttpServer:
         Raises:
             OSError: when an address cannot be bound; nothing is left open.
         """
-        server = JsonServer(self._serve, self.settings.max_body_bytes, self._endpoint)
+        # a call less for each request of all who let no origin in
+        serve = self._serve if self._origins else self._answer
+        if self.settings.watchers:
+            serve = self._serve_watched
+        server = JsonServer(serve, self.settings.max_body_bytes, self._endpoint)
         runner = web.ServerRunner(server, shutdown_timeout=GRACE_S)
         await runner.setup()
         try:
+            tls = self.settings.tls
+            if tls is not None:
+                endpoint = self._endpoint
+                tls = AdmittingContext.of(tls, endpoint.http_handshakes, endpoint.admit_http)
             inherited = list(self.settings.sockets)
             for bound in inherited or await bound_sockets(self.settings.bind, self._port):
-                await Listener(runner, bound, ssl_context=self.settings.tls).start()
+                await Listener(runner, bound, ssl_context=tls).start()
             self._port = runner.addresses[0][1]
         except BaseException:
             await runner.cleanup()
@@ -186,6 +201,24 @@ class HttpServer:
             routes.add(route, self._show_metrics)
         return routes
 
+    async def _serve_watched(self, request: web.BaseRequest) -> web.StreamResponse:
+        """Answers a request, of which others are told."""
+        methods, _ = self._routes.find(request.rel_url.raw_path)
+        found = methods.get("GET" if request.method == "HEAD" else request.method)
+        route = "" if found is None else found[0].path
+        begun = [
+            (each, each.begin(request.method, route, request.headers, request.remote or ""))
+            for each in self.settings.watchers
+        ]
+        status: int | None = None
+        try:
+            response = await self._serve(request)
+            status = response.status
+            return response
+        finally:
+            for watcher, what in reversed(begun):
+                watcher.end(what, status)
+
     async def _serve(self, request: web.BaseRequest) -> web.StreamResponse:
         """Answers a request, and says which origins may see that."""
         allowed = self._origins.headers(request)
@@ -195,19 +228,24 @@ class HttpServer:
         return response
 
     async def _answer(
-        self, request: web.BaseRequest, allowed: dict[str, str]
+        self, request: web.BaseRequest, allowed: Mapping[str, str] = _NOTHING
     ) -> web.StreamResponse:
         """Lets a request in, and turns whatever goes wrong into a problem."""
+        endpoint = self._endpoint
         try:
             methods, segments = self._routes.find(request.rel_url.raw_path)
-            preflight = self._origins.preflight(request, methods)
-            if preflight is not None:
-                return preflight
-            method = "GET" if request.method == "HEAD" else request.method
-            found = methods.get(method)
-            visitor = self._access.admit(request, found is not None and found[0].is_open)
+            method = request.method
+            if method == "OPTIONS":
+                preflight = self._origins.preflight(request, methods)
+                if preflight is not None:
+                    return preflight
+            found = methods.get("GET" if method == "HEAD" else method)
+            client = client_of(request)
+            visitor = self._access.admit(
+                request, client, found is not None and found[0].is_open
+            )
             # for what handlers run as commands
-            client_of(request).visitor = visitor
+            client.visitor = visitor
             refuse_expectations(request)
             if not methods:
                 raise HttpError(404, f"Not Found: {request.method} {request.path}")
@@ -217,21 +255,20 @@ class HttpServer:
                 return problem(refused.status, refused, {"Allow": ", ".join(sorted(names))})
             route, handler = found
             call = Call(request, segments, read_query(request, route.parameters), allowed)
-            permissions.check(self._endpoint, visitor, route, call)
-            if route.acts_as and (
-                self._endpoint.pause.is_on or self._endpoint.availability.is_limited
-            ):
-                plan = self._endpoint.registry.resolve([route.acts_as])
-                if self._endpoint.availability.is_limited:
-                    self._endpoint.availability.check(plan)
-                while self._endpoint.pause.holds(plan):
-                    await end_of(self._endpoint.pause)
+            if not visitor.user.is_free:
+                permissions.check(endpoint, visitor, route, call)
+            if (endpoint.pause.is_on or endpoint.availability.is_limited) and route.acts_as:
+                plan = endpoint.registry.resolve([route.acts_as])
+                if endpoint.availability.is_limited:
+                    endpoint.availability.check(plan)
+                while endpoint.pause.holds(plan):
+                    await end_of(endpoint.pause)
             return await handler(call)
         except HttpError as error:
             return problem(error.status, error)
         except (NotAuthenticatedError, WrongPasswordError) as error:
-            self._endpoint.wrong_passwords += 1
-            self._endpoint.last_guesser = request.remote or ""
+            endpoint.wrong_passwords += 1
+            endpoint.last_guesser = request.remote or ""
             challenge = {"WWW-Authenticate": 'Bearer realm="cachestorm"'}
             return problem(error.http_status, error, challenge)
         except CacheStormError as error:

@@ -11,9 +11,9 @@ message.
 
 1. Clients beyond `max_http_clients` are told so and disconnected, so that those of RESP find
    descriptors.
-2. A new client has `http_header_timeout_s` for the header of its first request, and
-   `http_keepalive_timeout_s` after each answer for the next. While one is answered, as by a
-   stream of events, no time is counted.
+2. A client has `http_header_timeout_s` for a header: of the first request from when it has
+   connected, of another one from its first byte, for which it has `http_keepalive_timeout_s`
+   after each answer. While one is answered, as by a stream of events, no time is counted.
 """
 
 from __future__ import annotations
@@ -36,6 +36,7 @@ from cachestorm_server.acl.visitor import Visitor
 from cachestorm_server.endpoint import Endpoint
 from cachestorm_server.json_commands import error_document
 from cachestorm_server.listening import serving
+from cachestorm_server.net import is_this_host
 from cachestorm_server.turns import Turn
 
 # of a timeout that never comes: aiohttp has none without an end
@@ -120,12 +121,21 @@ class JsonConnection(web.RequestHandler):
     """One client of it.
 
     Attributes:
+        default: the default user, as this client; None before it was asked for.
         visitor: who asks by the request that is being answered; None before it is known.
         waiting: the command of this client that waits; None when there is none. It ends when
             the client goes, for what it would take then belongs to others.
     """
 
-    __slots__ = ("_endpoint", "_is_counted", "_timer", "visitor", "waiting")
+    __slots__ = (
+        "_endpoint",
+        "_is_counted",
+        "_is_of_this_host",
+        "_timer",
+        "default",
+        "visitor",
+        "waiting",
+    )
 
     def __init__(
         self, endpoint: Endpoint, server: JsonServer, loop: asyncio.AbstractEventLoop
@@ -142,16 +152,15 @@ class JsonConnection(web.RequestHandler):
         self._is_counted = False
         # what disconnects a client that asks nothing
         self._timer: asyncio.TimerHandle | None = None
+        self._is_of_this_host: bool | None = None
+        self.default: Visitor | None = None
         self.visitor: Visitor | None = None
         self.waiting: LongCommand | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Accepts the client, or tells it that there are too many."""
         endpoint = self._endpoint
-        settings = endpoint.settings
-        if endpoint.http_connections >= settings.max_http_clients:
-            endpoint.http_rejected += 1
-            endpoint.http_too_many += 1
+        if not endpoint.admit_http():
             # one of uvloop is a Transport by its methods, not by descent
             cast("asyncio.Transport", transport).write(TOO_MANY_CLIENTS)
             transport.close()
@@ -160,11 +169,29 @@ class JsonConnection(web.RequestHandler):
             return
         endpoint.http_connections += 1
         self._is_counted = True
-        header_s = settings.http_header_timeout_s
+        self._wait_for_header()
+        super().connection_made(transport)
+
+    def data_received(self, data: bytes) -> None:
+        """Takes in what has come; a header that has begun is to end in time."""
+        super().data_received(data)
+        # what waits for a request is there between two of them, and done when the next is whole
+        waiter = self._waiter
+        is_between = waiter is not None and not waiter.done()
+        if is_between and self._timer is None and data.strip():
+            self._wait_for_header()
+
+    def _wait_for_header(self) -> None:
+        header_s = self._endpoint.settings.http_header_timeout_s
         if header_s:
             loop = asyncio.get_running_loop()
             self._timer = loop.call_later(header_s, self._give_up)
-        super().connection_made(transport)
+
+    def is_of_this_host(self) -> bool:
+        """Whether the client's address is one of this host."""
+        if self._is_of_this_host is None:
+            self._is_of_this_host = is_this_host(self.peername)
+        return self._is_of_this_host
 
     def stop_timer(self) -> None:
         """The client has sent a header, or what is none."""

@@ -36,10 +36,15 @@ CASES = (
     "hit_ratio",
     "eviction_cost",
     "wire",
+    "connected",
+    "plain_redis",
     "conversations",
+    "persistence",
+    "operating",
     "django_cache",
     "django_page",
     "dispatch",
+    "people",
     "startup",
 )
 

@@ -64,19 +64,69 @@ def a_cache() -> Cache:
 
 def received(*commands: tuple[bytes, ...]) -> Callable[[], object]:
     """A piece of requests that comes from a client."""
-    connection = Connection(RespServer(a_cache()).endpoint)
+    cache = a_cache()
+    # what other families work on: longer than all pops together, and with many names
+    cache.rpush("list", *[VALUE] * 4 * TIMES)
+    cache.hset("hash", mapping={_name(at): VALUE for at in range(NAMES)})
+    cache.sadd("set", *[_name(at) for at in range(NAMES)])
+    cache.zadd("zset", {_name(at): float(at) for at in range(NAMES)})
+    cache.mset({key.decode(): VALUE for key in TEN})
+    connection = Connection(RespServer(cache).endpoint)
     connection.connection_made(Transport())
     return partial(connection.data_received, spelled(commands))
 
 
+def _name(at: int) -> str:
+    return f"element:{at:012}"
+
+
+def many(*command: bytes) -> Operation:
+    """The same command again and again."""
+    return Operation(lambda: received(*[command] * PIECE), PIECE)
+
+
+def many_names(make: Callable[[int, bytes], tuple[bytes, ...]]) -> Operation:
+    """A command for each of many names, in each piece once.
+
+    Args:
+        make: the command, from the number of the name and the name.
+    """
+    names = [(at * 37 % NAMES, _name(at * 37 % NAMES).encode()) for at in range(PIECE)]
+    return Operation(lambda: received(*[make(at, name) for at, name in names]), PIECE)
+
+
+def other_scores() -> Callable[[], object]:
+    """Members that are given another score each time."""
+    pairs = [(at * 37 % NAMES, (at * 4001 + 17) % NAMES) for at in range(PIECE // 2)]
+    commands = [
+        (b"ZADD", b"zset", b"%d" % score, _name(at).encode())
+        for at, other in pairs
+        for score in (other, at)
+    ]
+    return received(*commands)
+
+
+NAMES = 10_000
 WRITE = (b"SET", b"key", VALUE)
+TEN = [b"key:%012d" % at for at in range(10)]
 
 OPERATIONS = {
     "cache.get": Operation(get),
     "cache.set": Operation(put),
-    "GET": Operation(lambda: received(*[(b"GET", b"key")] * PIECE), PIECE),
-    "SET": Operation(lambda: received(*[WRITE] * PIECE), PIECE),
+    "GET": many(b"GET", b"key"),
+    "SET": many(*WRITE),
     "MULTI, 14 SET, EXEC": Operation(lambda: received((b"MULTI",), *[WRITE] * 14, (b"EXEC",))),
+    "INCR": many(b"INCR", b"number"),
+    "RPOP": many(b"RPOP", b"list"),
+    "LPUSH": many(b"LPUSH", b"list", VALUE),
+    "SADD": many_names(lambda at, name: (b"SADD", b"set", name)),
+    "HSET": many_names(lambda at, name: (b"HSET", b"hash", name, VALUE)),
+    "ZADD": Operation(other_scores, PIECE),
+    "MSET of ten": many(b"MSET", *[word for key in TEN for word in (key, VALUE)]),
+    "MGET of ten": many(b"MGET", *TEN),
+    "SET EX": many(*WRITE, b"EX", b"100"),
+    "SETTAG of three": many(b"SETTAG", b"tagged", VALUE, b"one", b"two", b"three"),
+    "LRANGE of ten": many(b"LRANGE", b"list", b"0", b"9"),
 }
 
 

@@ -55,12 +55,11 @@ class Server:
         return cls([str(path), *IN_MEMORY, "--port"])
 
     @classmethod
-    def of_cachestorm(cls, build: Build) -> Server:
+    def of_cachestorm(cls, build: Build, *options: str) -> Server:
         """`cachestorm serve` of this build."""
         start = "import sys; from cachestorm_cli.app import main; sys.exit(main())"
-        return cls(
-            [sys.executable, "-c", start, "serve", "--no-http", "--port"], build.environment()
-        )
+        command = [sys.executable, "-c", start, "serve", "--no-http", *options, "--port"]
+        return cls(command, build.environment())
 
     @property
     def process_id(self) -> int:

@@ -66,6 +66,17 @@ class Terminal:
                 return False
         return True
 
+    def shows_again(self, text: str, times: int) -> bool:
+        """Waits until a text was sent so many times; False if the program ends before."""
+        while self.seen.count(text.encode()) < times:
+            if time.monotonic() > self._gives_up_at or not self._read():
+                return False
+        return True
+
+    def lines(self) -> list[str]:
+        """The screen, a text a line, without what is empty at the ends."""
+        return [line.rstrip() for line in self._screen.display]
+
     def asks(self) -> bool:
         """Waits until the cursor stands behind an empty prompt; False if the program ends.
 
@@ -188,7 +199,10 @@ def test_top_says_that_a_server_is_gone_and_ends_when_asked(tmp_path: Path) -> N
         assert terminal.shows("ops/s ")
     finally:
         running.end(signal.SIGKILL)
-    assert terminal.shows("NO ANSWER: ")
+    assert terminal.shows_again("NO ANSWER: ", 4)
+    assert terminal.shows("q ends")
+    lines = terminal.lines()
+    assert (lines[1], lines[2][:6]) == ("it is asked again; q ends", "ops/s ")
     terminal.type("\x1b")
     assert terminal.end() == 0
 

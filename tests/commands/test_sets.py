@@ -1,11 +1,16 @@
-"""The set commands in process: what Python sees, and what no server could compare."""
+"""The set commands: what Python sees, the order of replies, what no server could compare."""
 
 from __future__ import annotations
 
 import pytest
+from real_servers import RealServer, raw_replies
 
 from cachestorm import Cache
+from cachestorm.declare.registry import REGISTRY
 from cachestorm.errors import ArgumentError, ArityError, InvalidKeyError, WrongTypeError
+from cachestorm_server.endpoint import Endpoint
+from cachestorm_server.session import Session
+from cachestorm_server.settings import Settings
 
 
 @pytest.fixture
@@ -147,3 +152,33 @@ def test_a_scan_gives_only_what_matches(cache: Cache) -> None:
 def test_a_cursor_or_count_far_out_gives_everything(cache: Cache) -> None:
     cache.sadd("s", *range(1000))
     assert len(cache.sscan("s", 2**64 - 1, count=2**200)[1]) == 1000
+
+
+SMALL_SETS = [
+    "5 3 1 10 -2 100000 99999999999",
+    "0 5 10 9",
+    "-1 -10 0 9223372036854775807 -9223372036854775808 9223372036854775806",
+    "c a b z y",
+    "007 7 00 0",
+    "9223372036854775808 10 9",
+    "1_0 9",
+    "3 x 1",
+    " ".join(str(number * 7919 % 400) for number in range(400)),
+    " ".join(f"m{number}" for number in range(128)),
+]
+
+
+@pytest.mark.parametrize("members", SMALL_SETS, ids=range(len(SMALL_SETS)))
+def test_a_small_set_is_told_in_the_order_of_redis(valkey: RealServer, members: str) -> None:
+    session = Session(Endpoint(Cache(), REGISTRY, Settings()))
+    lines = [b"DEL small", f"SADD small {members}".encode(), b"SMEMBERS small"]
+    if len(members.split()) <= 128:
+        lines += [b"SSCAN small 0", b"SSCAN small 0 MATCH *1*"]
+    theirs = raw_replies(valkey.port, lines)
+    ours = [session.receive(line + b"\r\n") for line in lines]
+    assert theirs[1:] == ours[1:]
+
+
+def test_members_come_to_python_as_a_set(cache: Cache) -> None:
+    cache.sadd("s", 3, 1, 2)
+    assert cache.smembers("s") == cache.execute("SMEMBERS", "s") == {"1", "2", "3"}

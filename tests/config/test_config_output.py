@@ -80,6 +80,22 @@ def test_check_says_that_a_file_is_valid_or_all_that_is_wrong(mission: str, caps
     assert f"{mission}:2: memory.max_memory: 'y' is refused" in wrong
 
 
+def test_check_reads_the_files_that_a_start_would_read(tmp_path: Path, capsys) -> None:
+    users = tmp_path / "users.acl"
+    file = tmp_path / "file.yaml"
+    file.write_text(f"acl: {{file: {users}}}\n")
+    assert run("config", "check", str(file)) != 0
+    assert "acl.file is refused" in capsys.readouterr().err
+    users.write_text("user ann on nopass ~* +get\n")
+    assert run("config", "check", str(file)) == 0
+    users.write_text("user ann on nopass ~* +frobnicate\n")
+    assert run("config", "check", str(file)) != 0
+    assert "users.acl:1: Unknown command or category" in capsys.readouterr().err
+    file.write_text("tls: {port: 7001, cert_file: nowhere.pem, key_file: nowhere.key}\n")
+    assert run("config", "check", str(file)) == ConfigError.exit_code
+    assert "tls.cert_file: 'nowhere.pem' cannot be read" in capsys.readouterr().err
+
+
 def test_a_file_that_was_begun_says_nothing_but_the_defaults(tmp_path: Path) -> None:
     path = tmp_path / "begun.yaml"
     assert run("config", "init", str(path)) == 0

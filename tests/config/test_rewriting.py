@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from pathlib import Path
 
@@ -186,3 +187,15 @@ def test_what_an_alias_stands_for_is_not_changed_behind_its_back() -> None:
     text = "a: &x {b: 0}\nc: *x\n"
     with pytest.raises(ConfigError, match=r"without a change of a\.b"):
         edited(text, {("c", "b"): 1}, {("c", "b"): "1"})
+
+
+def test_the_level_of_the_log_is_written_as_its_setting(file: Path) -> None:
+    session = session_of(file)
+    log = logging.getLogger("cachestorm")
+    before = log.level
+    try:
+        assert ask(session, "CONFIG", "SET", "loglevel", "warning") == b"+OK\r\n"
+        assert ask(session, "CONFIG", "REWRITE") == b"+OK\r\n"
+    finally:
+        log.setLevel(before)
+    assert load(str(file), {}).logging.level == "warn"

@@ -26,7 +26,7 @@ OF_ITSELF += ("SAVE", "BGSAVE", "BGREWRITEAOF")
 # its users would stay
 OF_ITSELF += ("ACL",)
 # options that only ours has
-OWN_WORDS = {b"TAGS"}
+OWN_WORDS = {b"TIER", b"TAGS"}
 EVERY_EXAMPLE = pytest.mark.parametrize(
     ("name", "example"), EXAMPLES.items(), ids=[name.lower() for name in EXAMPLES]
 )

@@ -9,6 +9,7 @@ from cachestorm.entry import Entry, kind_name
 from cachestorm.keyspace.keyspace import Keyspace
 from cachestorm.keyspace.tag_nodes import tag_names_of
 from cachestorm.values.container import Container
+from cachestorm.values.forms import Encoded
 from cachestorm.values.hash import Hash
 from cachestorm.values.list import ListValue
 from cachestorm.values.set import SetValue
@@ -64,13 +65,13 @@ def content_of(held: object) -> object:
         elements = [cache_value(each) for each in held.slice(0, len(held))]
         return elements, held.first(), held.generation
     if isinstance(held, SetValue):
-        return set(held.members())
+        return sorted(held.members())
     if isinstance(held, SortedSet):
         return held.slice(0, len(held))
     return cache_value(bytes(held.data))  # type: ignore[attr-defined]
 
 
 def cache_value(held: object) -> object:
-    """With its type: 1, 1.0 and True are equal."""
+    """With its type: 1, 1.0 and True are equal. Of what a codec has made, its bytes."""
     value = getattr(held, "value", held)
-    return type(value).__name__, value
+    return type(value).__name__, value.wire() if isinstance(value, Encoded) else value

@@ -91,6 +91,59 @@ def test_check_repairs_what_it_refuses(folder: Path) -> None:
     cache.close()
 
 
+def test_check_keeps_what_is_left_of_a_damaged_base(folder: Path) -> None:
+    cache = Cache(data_dir=folder)
+    for number in range(1000):
+        cache.set(f"key{number}", number)
+    cache.save()
+    cache.set("after", 1)
+    cache.close()
+    (base,) = folder.glob("*.base")
+    whole = base.read_bytes()
+    middle = len(whole) // 2
+    base.write_bytes(whole[:middle] + bytes([whole[middle] ^ 1]) + whole[middle + 1 :])
+    with pytest.raises(DamagedFileError):
+        Cache(data_dir=folder)
+    lines, is_sound = check(str(folder), True)
+    assert is_sound
+    assert f"{base}: what is left is no whole snapshot" in lines[-1]
+    assert check(str(folder), False)[1]
+    cache = Cache(data_dir=folder)
+    assert 100 < len(cache) < 900
+    cache._check()
+    cache.close()
+    assert Path(f"{base}.damaged").read_bytes()[:middle] == whole[:middle]
+
+
+def test_check_reads_a_directory_of_any_codec(folder: Path) -> None:
+    cache = Cache(data_dir=folder, codec="pickle")
+    cache.set("a", (1, 2))
+    cache.close()
+    assert check(str(folder), False)[1]
+
+
+def test_check_refuses_a_snapshot_that_load_refuses(tmp_path: Path) -> None:
+    cache = Cache()
+    cache.mset({f"k{number}": number for number in range(600)})
+    path = tmp_path / "cache.snapshot"
+    cache.save(path)
+    assert check(str(path), False)[1]
+    whole = path.read_bytes()
+    for size in (len(whole) - 1, len(whole) // 2, 8, 3, 0):
+        path.write_bytes(whole[:size])
+        lines, is_sound = check(str(path), False)
+        assert (is_sound, len(lines)) == (False, 1)
+
+
+def test_check_repairs_no_file_that_is_none_of_ours(tmp_path: Path) -> None:
+    path = tmp_path / "letter.txt"
+    path.write_text("Dear Ada")
+    lines, is_sound = check(str(path), True)
+    assert (len(lines), is_sound) == (1, False)
+    assert [each.name for each in tmp_path.iterdir()] == ["letter.txt"]
+    assert path.read_text() == "Dear Ada"
+
+
 def test_a_crash_before_a_snapshot_is_complete_loses_nothing(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

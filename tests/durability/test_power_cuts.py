@@ -43,7 +43,7 @@ class Life:
         try:
             self.directory.load()
         except BaseException:
-            self.directory.give_back()
+            self.directory.folder.give_back()
             raise
         store.directory = self.directory
         self.cache._check()
@@ -109,7 +109,7 @@ class Life:
         self.cache._store.recorder = None
         self._journal().let_go()
         self.directory._bell.put(True)
-        self.directory.give_back()
+        self.directory.folder.give_back()
 
     def last_change(self) -> int:
         """After which command the state was first what it was at the end."""

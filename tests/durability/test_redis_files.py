@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from pprint import pformat
 from typing import Any
 
 import pytest
 import redis
 from contents import contents
 from real_servers import redis_binary, running, valkey_binary
+from redis_contents import of_server
 
 from cachestorm import Cache
 from cachestorm.errors import DamagedFileError, DurabilityError
@@ -29,6 +32,12 @@ PARAMETERS = (
     "zset-max-listpack-entries",
 )
 SOON_MS = 4_102_444_800_000
+# of versions that nobody installs any more: see make_redis_files.py
+FILES = sorted(
+    each
+    for each in (Path(__file__).parent / "redis_files").rglob("*")
+    if each.suffix in (".rdb", ".aof")
+)
 
 
 @contextmanager
@@ -68,25 +77,6 @@ def fill(client: Any) -> None:
     client.pfadd("hll", *range(100))
     client.setbit("bits", 70_000, 1)
     time.sleep(0.01)
-
-
-def of_server(client: Any) -> dict[bytes, object]:
-    """All of the default database, as a client reads it."""
-    found: dict[bytes, object] = {}
-    for key in client.scan_iter():
-        kind = client.type(key)
-        if kind == b"hash":
-            value: object = client.hgetall(key)
-        elif kind == b"list":
-            value = client.lrange(key, 0, -1)
-        elif kind == b"set":
-            value = client.smembers(key)
-        elif kind == b"zset":
-            value = client.zrange(key, 0, -1, withscores=True)
-        else:
-            value = client.get(key)
-        found[key] = (kind, value, client.pexpiretime(key))
-    return found
 
 
 def same(cache: Cache[Any], client: Any) -> bool:
@@ -150,13 +140,14 @@ def test_an_aof_of_many_parts_is_read_whole(name: str, preamble: str) -> None:
         assert (cut.get("end"), cut.get("a")) == (None, b"1")
 
 
+def words(*argv: str) -> bytes:
+    """A command as an AOF has it."""
+    spelled = (f"${len(each)}\r\n{each}\r\n" for each in argv)
+    return f"*{len(argv)}\r\n{''.join(spelled)}".encode()
+
+
 def test_a_transaction_that_is_cut_off_is_left_out(tmp_path: Path) -> None:
     path = tmp_path / "a.aof"
-
-    def words(*argv: str) -> bytes:
-        spelled = (f"${len(each)}\r\n{each}\r\n" for each in argv)
-        return f"*{len(argv)}\r\n{''.join(spelled)}".encode()
-
     whole = words("SELECT", "0") + words("SET", "a", "1")
     moved = words("MULTI") + words("SET", "a", "2") + words("SET", "b", "2") + words("EXEC")
     for size in range(len(moved) + 1):
@@ -179,6 +170,49 @@ def test_what_a_cache_cannot_store_is_said_with_its_key(name: str) -> None:
         client.save()
         with pytest.raises(DurabilityError, match="'events' is a stream"):
             Cache.load(folder / "dump.rdb")
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
+def test_files_of_an_older_redis_are_read_whole(path: Path) -> None:
+    cache = Cache[Any].load(path)
+    cache._check()
+    assert cache.database(3).smembers("other") == {"a"}
+    with cache.redis() as ours:
+        assert pformat(of_server(ours)) + "\n" == Path(f"{path}.contents").read_text("utf-8")
+
+
+def test_a_file_of_the_first_versions_is_read_whole(tmp_path: Path) -> None:
+    """With deadlines in seconds, scores as digits, and no checksum yet."""
+
+    def string(text: str) -> bytes:
+        return bytes([len(text)]) + text.encode()
+
+    # signed, as Redis has them
+    soon_s = 2_147_000_000
+    path = tmp_path / "dump.rdb"
+    path.write_bytes(
+        b"REDIS0002\xfe\x00"
+        + (b"\xfd" + soon_s.to_bytes(4, "little") + b"\x00" + string("text") + string("v"))
+        + (b"\xfd" + (1).to_bytes(4, "little") + b"\x00" + string("gone") + string("v"))
+        + (b"\x00" + string("number") + b"\xc1\x2c\x01")
+        + (b"\x01" + string("list") + b"\x02" + string("a") + string("b"))
+        + (b"\x02" + string("set") + b"\x01" + string("m"))
+        + (b"\x03" + string("zset") + b"\x02" + string("m") + string("1.5") + string("n"))
+        + b"\xfe"
+        + (b"\x04" + string("hash") + b"\x01" + string("f") + string("v"))
+        + b"\xff"
+    )
+    cache = Cache[Any].load(path)
+    cache._check()
+    with cache.redis() as ours:
+        assert of_server(ours) == {
+            b"text": (b"string", b"v", soon_s * 1000),
+            b"number": (b"string", b"300", -1),
+            b"list": (b"list", [b"a", b"b"], -1),
+            b"set": (b"set", [b"m"], -1),
+            b"zset": (b"zset", [(b"m", 1.5), (b"n", float("inf"))], -1),
+            b"hash": (b"hash", {b"f": b"v"}, -1),
+        }
 
 
 def test_a_version_that_is_not_known_is_refused(tmp_path: Path) -> None:
@@ -204,6 +238,24 @@ def test_a_server_begins_with_a_file_of_redis(tmp_path: Path) -> None:
         refused = run("serve", *given, "--import", str(folder / "dump.rdb"))
         assert refused.returncode == 1
         assert "holds keys already" in refused.stderr + refused.stdout
+
+
+def test_an_import_that_fails_leaves_nothing_in_the_data_directory(tmp_path: Path) -> None:
+    path, folder = tmp_path / "a.aof", tmp_path / "data"
+    good = words("SET", "a", "1") + words("RPUSH", "l", "1", "2")
+    path.write_bytes(good + words("XADD", "s", "*", "f", "v"))
+    given = ("--port", "0", "--no-http", "--data-dir", str(folder))
+    refused = run("serve", *given, "--import", str(path))
+    assert refused.returncode == 1
+    assert "XADD" in refused.stderr
+    path.write_bytes(good)
+    server = Running("serve", *given, "--import", str(path))
+    with redis.Redis(port=int(server.port)) as ours:
+        ours.rpush("l", "3")
+    server.end(signal.SIGKILL)
+    cache = Cache[Any](data_dir=folder)
+    assert (cache.get("a"), cache.lrange("l", 0, -1)) == (b"1", [b"1", b"2", b"3"])
+    cache.close()
 
 
 def test_a_file_that_is_none_of_theirs_is_refused_by_its_name(tmp_path: Path) -> None:

@@ -6,6 +6,8 @@ import os
 import random
 import re
 import threading
+from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,7 @@ from contents import contents
 from vocabulary import random_command
 
 from cachestorm import Cache, ManualClock
+from cachestorm.durability.directory import DataDirectory
 from cachestorm.errors import CacheStormError, DurabilityError
 
 Chance = random.Random
@@ -296,6 +299,87 @@ def test_a_forked_child_reads_on_and_is_told_that_it_must_not_write(folder: Path
         Cache(data_dir=folder)
     cache = reopened(cache, folder)
     assert (cache.get("a"), cache.get("b")) == (1, 2)
+    cache.close()
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork")
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+def test_a_forked_child_that_lives_on_keeps_nobody_from_the_directory(folder: Path) -> None:
+    cache = Cache(data_dir=folder)
+    cache.set("a", 1)
+    until, end = os.pipe()
+    forked, begun = os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.close(end)
+        os.write(begun, b".")
+        os.read(until, 1)
+        os._exit(0)
+    # it lets go of the directory when it begins
+    assert os.read(forked, 1) == b"."
+    with pytest.raises(DurabilityError, match="is open in another cache"):
+        Cache(data_dir=folder)
+    cache = reopened(cache, folder)
+    assert cache.get("a") == 1
+    os.close(end)
+    os.waitpid(child, 0)
+    for descriptor in (until, forked, begun):
+        os.close(descriptor)
+    cache.close()
+
+
+@pytest.mark.parametrize("aof", [True, False])
+def test_what_is_put_in_as_a_directory_is_opened_is_kept_whole_or_not_at_all(
+    folder: Path, aof: bool
+) -> None:
+    def fill(cache: Cache[Any]) -> Iterator[None]:
+        cache.hset("h", mapping={f"f{number}": "x" * 100 for number in range(100)})
+        yield
+        cache.set("a", 1, tags=["t"])
+
+    cache = Cache[Any]()
+    directory = DataDirectory(cache._store, None, str(folder), "no", aof)
+    loading = directory.loading(partial(fill, cache))
+    while cache.hlen("h") == 0:
+        next(loading)
+    loading.close()
+    cache = Cache[Any]()
+    directory = DataDirectory(cache._store, None, str(folder), "no", aof)
+    for _ in directory.loading(partial(fill, cache)):
+        assert len(cache) < 3
+    cache._store.directory = directory
+    cache.hset("h", "f7", "y")
+    cache.sync()
+    written = sum(each.stat().st_size for each in folder.iterdir())
+    assert written < 12_000 if aof else True
+    before = contents(cache)
+    cache = reopened(cache, folder, aof=aof)
+    assert contents(cache) == before
+    assert (len(cache), cache.hget("h", "f7")) == (2, "y")
+    cache._check()
+    cache.close()
+
+
+def test_a_clock_that_was_set_back_between_two_runs_loses_nothing(folder: Path) -> None:
+    late = ManualClock()
+    late.advance(1000)
+    cache = Cache(data_dir=folder, clock=late)
+    cache.set("a", 1, ttl=10)
+    cache.hset("h", mapping={"f": 1, "g": 2})
+    cache.hpexpire("h", 10_000, "f")
+    early = ManualClock()
+    cache = reopened(cache, folder, clock=early)
+    assert (cache.ttl("a"), cache.hgetall("h")) == (1010.0, {"f": 1, "g": 2})
+    cache.set("b", 1, ttl=10)
+    cache.hset("h", "e", 3)
+    cache.hpexpire("h", 10_000, "e")
+    early.advance(5)
+    before = contents(cache)
+    cache = reopened(cache, folder, clock=early)
+    assert contents(cache) == before
+    early.advance(5)
+    assert (cache.get("b"), cache.hgetall("h")) == (None, {"f": 1, "g": 2})
+    cache._check()
     cache.close()
 
 

@@ -17,6 +17,7 @@ from real_servers import RealServer
 from cachestorm import Cache
 from cachestorm.durability import directory as directory_module
 from cachestorm.durability.directory import DataDirectory
+from cachestorm.durability.disk import Disk
 from cachestorm.errors import ConfigError
 from cachestorm_server.app import Application
 from cachestorm_server.config import load
@@ -279,7 +280,7 @@ def test_every_key_of_the_section_does_something(folder: Path, tmp_path: Path) -
         async with Application(config) as served:
             found = served.cache._directory()
             assert found is not None
-            return found.path, found.sync, found.interval_s, found.most_bytes
+            return found.folder.path, found.sync, found.interval_s, found.most_bytes
 
     assert asyncio.run(main()) == (str(folder), "no", 7.0, 3 << 20)
     file.write_text("persistence: {enabled: maybe, aof_sync: often, aofs: 1}\n")
@@ -301,4 +302,48 @@ def test_the_flag_of_autocache_keeps_data(folder: Path) -> None:
     assert server.end() == 0
     cache: Cache[Any] = Cache(data_dir=folder)
     assert cache.get("a") == b"1"
+    cache.close()
+
+
+def test_under_always_all_clients_of_one_turn_wait_for_one_fsync(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    syncs: list[int] = []
+    sync = Disk.sync
+
+    def counted(disk: Disk, file: int) -> None:
+        syncs.append(file)
+        sync(disk, file)
+
+    async def main() -> list[bytes]:
+        given: dict[str, object] = {
+            "server.port": 0,
+            "http.enabled": False,
+            "persistence.enabled": True,
+        }
+        given |= {"persistence.data_dir": str(folder), "persistence.aof_sync": "always"}
+        config = load(None, {}, {name: ("test", value) for name, value in given.items()})
+        async with Application(config) as served:
+            streams = [
+                await asyncio.open_connection("127.0.0.1", served.resp.port) for _ in range(20)
+            ]
+            for reader, writer in streams:
+                writer.write(b"PING\r\n")
+                await reader.readline()
+            monkeypatch.setattr(Disk, "sync", counted)
+            for number, (_, writer) in enumerate(streams):
+                # who reads what another has written, and who leaves at once, wait as well
+                writer.write(b"INCR a\r\nGET a\r\n" if number % 2 else b"GET a\r\nQUIT\r\n")
+                if number == 3:
+                    writer.write_eof()
+            found = [await reader.read(3) for reader, _ in streams]
+            assert len(syncs) <= 2
+            for _, writer in streams:
+                writer.close()
+            return found
+
+    found = asyncio.run(main())
+    assert [each[:1] for each in found] == [b"$", b":"] * 10
+    cache = Cache(data_dir=folder)
+    assert cache.get("a") == 10
     cache.close()

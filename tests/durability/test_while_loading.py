@@ -18,7 +18,8 @@ import pytest
 
 from cachestorm import Cache
 from cachestorm.durability import snapshot
-from cachestorm.durability.directory import DataDirectory, Progress
+from cachestorm.durability.directory import DataDirectory
+from cachestorm.durability.recovery import Progress
 from cachestorm_server.app import Application
 from cachestorm_server.config import load
 
@@ -56,7 +57,7 @@ class Gate:
         self.is_open = False
         loading = DataDirectory.loading
 
-        def held(directory: DataDirectory) -> Iterator[Progress]:
+        def held(directory: DataDirectory, fill: object = None) -> Iterator[Progress]:
             for progress in loading(directory):
                 yield progress
                 while not self.is_open:

@@ -103,6 +103,28 @@ def test_a_connection_without_another_request_is_closed(serve: Serve, behind: by
     assert info(endpoint, "http_timed_out_connections") == 0
 
 
+def test_a_header_begun_after_an_answer_is_to_end_in_time(serve: Serve) -> None:
+    endpoint = serve({"http.header_timeout": 1, "http.keepalive_timeout": 60})
+    with connected(endpoint.port) as client:
+        client.sendall(HEADER + b"\r\n")
+        seen = client.recv(1 << 16)
+        client.sendall(HEADER)
+        seen += taken(client)
+        assert seen.count(b"HTTP/1.1 200 OK") == 1
+    assert info(endpoint, "http_timed_out_connections") == 1
+
+
+def test_who_asks_nothing_after_an_answer_has_the_longer_time(serve: Serve) -> None:
+    endpoint = serve({"http.header_timeout": 1, "http.keepalive_timeout": 60})
+    with connected(endpoint.port) as client:
+        for _ in range(2):
+            # a line break behind a request, as some clients send it, begins no other one
+            client.sendall(HEADER + b"\r\n")
+            assert client.recv(1 << 16).startswith(b"HTTP/1.1 200 OK")
+            client.sendall(b"\r\n")
+            time.sleep(1.2)
+
+
 def test_zero_is_no_timeout(serve: Serve) -> None:
     endpoint = serve({"http.header_timeout": 0, "http.keepalive_timeout": 0})
     with connected(endpoint.port) as client:

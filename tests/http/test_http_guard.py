@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import socket
-from http.client import HTTPResponse
+from http.client import HTTPConnection, HTTPResponse
 
 import pytest
 
@@ -176,3 +176,69 @@ def test_any_other_page_is_told_nothing(shared_with_a_page, origin) -> None:
     key = {"Authorization": "Bearer sesame", "Origin": origin}
     for answer in (preflight, shared_with_a_page.get("/info", **key)):
         assert "access-control-allow-origin" not in answer.headers
+
+
+def address_of_this_host() -> str:
+    """One that is not a loopback address, so that who comes by it counts as another host."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as found:
+        try:
+            # of documentation: nothing is sent
+            found.connect(("192.0.2.1", 9))
+        except OSError:
+            pytest.skip("this host has no network")
+        return str(found.getsockname()[0])
+
+
+def ask(address: str, client, method: str, path: str, **headers: str) -> int:
+    connection = HTTPConnection(address, client.port, timeout=10)
+    try:
+        connection.request(method, path, headers=headers)
+        return connection.getresponse().status
+    finally:
+        connection.close()
+
+
+def test_without_protected_mode_and_password_other_hosts_only_read(launch) -> None:
+    address = address_of_this_host()
+    settings = {"http.bind": "0.0.0.0", "server.protected_mode": False}
+    with launch(settings) as client:
+        client.cache.set("k", "v", tags=["t"])
+        key = "/v1/namespaces/default/keys/k"
+        for path in ("/health", "/info", "/keys", "/metrics", "/openapi.json", key):
+            assert ask(address, client, "GET", path) == 200
+        for method, path in (
+            ("GET", "/"),
+            ("DELETE", key),
+            ("DELETE", "/v1/tags/t"),
+            ("PURGE", "/"),
+        ):
+            assert ask(address, client, method, path) == 403
+            assert ask("127.0.0.1", client, method, path) != 403
+        client.application.resp.endpoint.users.set_password("secret")
+        client.cache.set("k", "v")
+        assert ask(address, client, "GET", key) == 401
+        assert ask(address, client, "DELETE", key, Authorization="Bearer secret") == 204
+        assert ask(address, client, "GET", "/", Authorization="Bearer secret") == 200
+
+
+def test_other_hosts_are_kept_out_in_protected_mode(launch) -> None:
+    address = address_of_this_host()
+    with launch({"http.bind": "0.0.0.0"}) as client:
+        assert ask(address, client, "GET", "/health") == 200
+        assert ask(address, client, "GET", "/info") == 403
+
+
+@pytest.mark.parametrize(
+    ("settings", "is_open"),
+    [
+        ({"server.bind": "0.0.0.0", "server.protected_mode": False}, True),
+        ({"http.bind": "0.0.0.0", "server.protected_mode": False}, True),
+        ({"server.bind": "0.0.0.0"}, False),
+        ({"server.protected_mode": False}, False),
+        ({"server.bind": "0.0.0.0", "server.protected_mode": False} | PASSWORD, False),
+    ],
+)
+def test_a_server_knows_whether_everybody_is_let_in(launch, settings, is_open) -> None:
+    """The log warns of it."""
+    with launch(settings) as client:
+        assert client.application.is_open_to_all() is is_open

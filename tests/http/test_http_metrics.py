@@ -19,6 +19,7 @@ from cachestorm_server.metrics import OTHERS, Others, Row
 from cachestorm_server.turns import Turn
 
 DEPLOY = Path(__file__).resolve().parents[2] / "deploy"
+RULES = sorted((DEPLOY / "prometheus" / "rules").glob("*.yaml"))
 NEEDS_PROMTOOL = pytest.mark.skipif(
     shutil.which("promtool") is None, reason="promtool is not installed"
 )
@@ -260,7 +261,7 @@ def test_the_dashboard_of_grafana_is_laid_out_without_overlaps() -> None:
 
 
 def test_what_is_deployed_names_metrics_that_there_are(names) -> None:
-    rules = "".join(path.read_text() for path in (DEPLOY / "prometheus").glob("*.yaml"))
+    rules = "".join(path.read_text() for path in RULES)
     used = re.findall(r"expr: (.*(?:\n {10,}.*)*)", rules) + expressions()
     unknown = {
         name
@@ -272,10 +273,22 @@ def test_what_is_deployed_names_metrics_that_there_are(names) -> None:
 
 
 @NEEDS_PROMTOOL
-@pytest.mark.parametrize("path", sorted((DEPLOY / "prometheus").glob("*.yaml")), ids=str)
+@pytest.mark.parametrize("path", RULES, ids=str)
 def test_promtool_takes_the_rules(path) -> None:
     check = subprocess.run(
         ["promtool", "check", "rules", str(path)], capture_output=True, text=True, timeout=20
+    )
+    assert check.returncode == 0, check.stdout + check.stderr
+
+
+@NEEDS_PROMTOOL
+def test_promtool_takes_the_configuration() -> None:
+    check = subprocess.run(
+        ["promtool", "check", "config", "--syntax-only", "prometheus.yaml"],
+        cwd=DEPLOY / "prometheus",
+        capture_output=True,
+        text=True,
+        timeout=20,
     )
     assert check.returncode == 0, check.stdout + check.stderr
 

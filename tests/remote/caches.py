@@ -1,4 +1,4 @@
-"""The caches that pass the contract: in process, shared, on our server, on Redis, on Valkey."""
+"""The caches that pass the contract: in process, shared, on servers and on a cluster."""
 
 from __future__ import annotations
 
@@ -12,13 +12,14 @@ from servers import our_server
 
 from cachestorm import connect
 
-WITH_TAGS = ("memory", "local", "cachestorm")
-SERVERS = ("local", "cachestorm", "redis", "valkey")
+SERVERS = ("local", "cachestorm", "redis", "valkey", "cluster")
 PLACES = ("memory", *SERVERS)
 
 
 def address(place: str, request: pytest.FixtureRequest) -> str:
     """The address of a real server."""
+    if place == "cluster":
+        return str(request.getfixturevalue("valkey_cluster").url)
     server = request.getfixturevalue("redis_server" if place == "redis" else "valkey")
     return f"redis://{HOST}:{server.port}"
 

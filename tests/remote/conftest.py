@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-for folder in ("server", "remote"):
+for folder in ("face", "server", "remote"):
     sys.path.insert(0, str(Path(__file__).parents[1] / folder))
 
-from caches import PLACES, WITH_TAGS, cache_at  # noqa: E402
+from caches import PLACES, cache_at  # noqa: E402
 from shared_owners import owners_folder  # noqa: E402
 
 
@@ -32,13 +32,6 @@ def runtime_folder(shared_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None
 @pytest.fixture(params=PLACES)
 def cache(request: pytest.FixtureRequest) -> Iterator[Any]:
     """An empty cache at each place."""
-    with cache_at(request.param, request) as cache:
-        yield cache
-
-
-@pytest.fixture(params=WITH_TAGS)
-def tagged(request: pytest.FixtureRequest) -> Iterator[Any]:
-    """An empty cache at each place that knows tags."""
     with cache_at(request.param, request) as cache:
         yield cache
 

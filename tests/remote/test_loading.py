@@ -12,10 +12,13 @@ from typing import Any
 
 import pytest
 from caches import SERVERS, cache_at
+from real_servers import HOST
+from servers import our_server
 
 from cachestorm import MISSING, connect
 from cachestorm.loading import LoadTimeoutError, current_load
 from cachestorm.locks import LockError
+from cachestorm.memoizing import keys
 from cachestorm.remote import leases
 from cachestorm.remote.refusals import UnsupportedError
 
@@ -205,7 +208,7 @@ def test_a_call_after_the_deletion_loads_anew(two: Any) -> None:
 
 
 def test_a_lease_whose_holder_is_gone_ends(two: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(leases, "LEASE_S", 0.05)
+    monkeypatch.setattr(leases, "LEASE_S", 0.3)
     one, other = two
     one._run(leases.ask_lease(one._courses, "k", b"gone", (), False))
     assert other.get_or_set("k", lambda: 1) == 1
@@ -213,7 +216,7 @@ def test_a_lease_whose_holder_is_gone_ends(two: Any, monkeypatch: pytest.MonkeyP
 
 
 def test_a_lease_lasts_as_long_as_its_load(two: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(leases, "LEASE_S", 0.3)
+    monkeypatch.setattr(leases, "LEASE_S", 0.6)
     one, other = two
     gate = Gate("v")
     caller = Caller(lambda: one.get_or_set("k", gate))
@@ -346,23 +349,14 @@ def test_tags_outdate_a_load_and_are_lent(place: str, request: pytest.FixtureReq
             assert sorted(cache.tags("page")) == ["pages", "part"]
 
 
-@pytest.mark.parametrize(
-    "options",
-    [
-        {"stale": 5},
-        {"stale_if_error": 5},
-        {"early": 1.0},
-        {"eager": 0.5},
-        {"cache_errors": OSError, "negative_ttl": 5},
-    ],
-)
-def test_options_that_a_server_cannot_keep_are_refused(
-    two: Any, options: dict[str, Any]
-) -> None:
-    with pytest.raises(UnsupportedError, match="need a cache in this process"):
+def test_options_that_a_server_cannot_keep_are_refused(two: Any) -> None:
+    options = {"cache_errors": OSError, "negative_ttl": 5}
+    with pytest.raises(UnsupportedError, match="needs a cache in this process"):
         two[0].get_or_set("k", never, **options)
-    with pytest.raises(UnsupportedError, match="need a cache in this process"):
+    with pytest.raises(UnsupportedError, match="needs a cache in this process"):
         two[0].memoize(**options)(never)
+    with pytest.raises(UnsupportedError, match="ask for one key at a time"):
+        two[0].get_or_set_many(["k"], never, ttl=1, stale=5)
 
 
 def test_a_lock_keeps_others_out(cache: Any) -> None:
@@ -420,3 +414,89 @@ def test_a_child_process_waits_for_no_load_of_its_parent() -> None:
         os._exit(len(cache.loading.flights))
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
     assert len(cache.loading.flights) == 1
+
+
+@pytest.mark.parametrize("place", ["memory", "cachestorm", "redis"])
+def test_tasks_control_a_memoized_function_without_blocking(
+    place: str, request: pytest.FixtureRequest
+) -> None:
+    async def course(cache: Any) -> list[Any]:
+        @cache.memoize(ttl=60)
+        async def double(number: int) -> int:
+            return number * 2
+
+        found = [await double(2), await double.apeek(2), await double.apeek(3) is MISSING]
+        await double.aput(7, 3)
+        found += [await double(3), (await double.acache_info()).currsize]
+        found += [await double.ainvalidate(3), await double.apeek(3) is MISSING]
+        await double.acache_clear()
+        found += [cache.get(double.key(2)), (await double.acache_info()).currsize]
+        await cache.aio.close()
+        return found
+
+    with cache_at(place, request) as cache:
+        expected = [4, 4, True, 7, 2, True, True, None, 0]
+        assert asyncio.run(course(cache)) == expected
+
+
+def test_no_control_of_a_task_waits_in_its_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A loop that waits for a server serves nobody."""
+    with our_server() as server, connect(f"redis://{HOST}:{server.port}") as cache:
+
+        class Page:
+            @cache.memoize(ttl=60)
+            async def render(self) -> str:
+                return "page"
+
+        async def course() -> None:
+            page = Page()
+            assert await page.render() == "page"
+            assert await Page.render.apeek(page) == "page"
+            # what was kept for it is deleted by the next call
+            del page
+            await Page().render()
+            await Page.render.acache_info()
+            await Page.render.acache_clear()
+            await cache.aio.close()
+
+        def blocked(*args: Any) -> Any:
+            raise AssertionError("sent by the thread of the loop")
+
+        monkeypatch.setattr(cache._wire, "_sent", blocked)
+        monkeypatch.setattr(cache._wire, "send", blocked)
+        asyncio.run(course())
+
+
+def test_what_is_under_way_is_in_no_list_of_keys() -> None:
+    with our_server() as server, connect(f"redis://{HOST}:{server.port}") as cache:
+        gate = Gate(1)
+        caller = Caller(lambda: cache.get_or_set("k", gate, tags=["t"]))
+        assert gate.began.wait(PATIENCE_S)
+        assert (cache.keys(), list(cache.scan_iter()), list(cache)) == ([], [], [])
+        assert (cache.tagkeys("t"), cache.randomkey()) == ([], None)
+        with pytest.raises(KeyError):
+            cache.popitem()
+        gate.may_end.set()
+        assert caller.end() == 1
+
+
+def test_a_function_that_was_called_with_much_asks_no_server_what_of_it_is_left(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(keys, "FEW_PLACES", 8)
+    with our_server() as server, connect(f"redis://{HOST}:{server.port}") as cache:
+
+        @cache.memoize(ttl=60)
+        def double(number: int) -> int:
+            return number * 2
+
+        double.cache_clear()
+        asked: list[Any] = []
+        exists = cache.exists
+        monkeypatch.setattr(
+            cache, "exists", lambda *names: asked.append(names) or exists(*names)
+        )
+        assert [double(number) for number in range(100)] == [2 * each for each in range(100)]
+        assert asked == []
+        assert [double(number) for number in range(100)] == [2 * each for each in range(100)]
+        assert double.cache_info().misses == 100

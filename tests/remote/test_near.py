@@ -64,7 +64,7 @@ def near(request: pytest.FixtureRequest) -> Iterator[Any]:
         yield live(cache)
 
 
-@pytest.fixture(params=["cachestorm", "local"])
+@pytest.fixture(params=["cachestorm", "local", "redis", "cluster"])
 def tagged_near(request: pytest.FixtureRequest) -> Iterator[Any]:
     with cache_at(request.param, request, near=True) as cache:
         yield live(cache)
@@ -105,7 +105,7 @@ WRITES: dict[str, Callable[[Any], Any]] = {
     "delete": lambda cache: cache.delete("k"),
     "incr": lambda cache: cache.incr("k"),
     "set_many": lambda cache: cache.set_many({"k": 2}),
-    "rename": lambda cache: cache.rename("k", "other"),
+    "rename": lambda cache: cache.rename("k", "{k}other"),
     "modify": lambda cache: cache.modify("k", lambda value: value + 1),
     "clear": lambda cache: cache.clear(),
     "pop": lambda cache: cache.pop("k"),
@@ -194,6 +194,8 @@ def test_a_lost_connection_empties_it_and_another_follows(near: Any) -> None:
     keeping(near, 1)
     with connect(near.address.url) as other:
         client = other._wire.client
+        if other.capabilities.cluster:
+            client = client.get_redis_connection(client.get_node_from_key("k"))
         for line in client.execute_command("CLIENT", "LIST").splitlines():
             facts = dict(fact.split(b"=", 1) for fact in line.split() if b"=" in fact)
             if b"t" in facts.get(b"flags", b"") or b"B" in facts.get(b"flags", b""):

@@ -32,6 +32,22 @@ def test_a_new_user_can_do_nothing_and_nobody_can_be_it() -> None:
     assert ann.ask("AUTH default x", "RESET", "QUIT") == OK + b"+RESET\r\n" + OK
 
 
+def test_what_may_name_no_more_than_is_permitted_is_asked_about_when_it_does() -> None:
+    admin = the_admin()
+    ann = logged_in(admin, "~* +@all")
+    # one command again and again, whose words alone tell of tags
+    assert ann.ask("SET k v", "SET k v", "SET k v EX 9", "SET k v KEEPTTL") == OK * 4
+    assert ann.ask("SET k v TAGS t", "SET k v", "SET k v EX 9 TAGS t") == NO_TAG + OK + NO_TAG
+    assert ann.ask("GET k", "GET k") == b"$1\r\nv\r\n" * 2
+    # and it holds at once when the user changes
+    admin.ask("ACL SETUSER ann resetkeys ~a")
+    assert ann.ask("GET k", "GET a", "SET k v", "SET a v") == NO_KEY + NONE + NO_KEY + OK
+    admin.ask("ACL SETUSER ann -get ~*")
+    assert ann.ask("GET k", "SET k v") == no_command("get") + OK
+    admin.ask("ACL SETUSER ann +get (~x alltags +set)")
+    assert ann.ask("SET x v TAGS t", "SET k v TAGS t", "SET k v") == OK + NO_TAG + OK
+
+
 def test_a_command_needs_all_of_its_keys_each_in_the_way_it_is_used() -> None:
     ann = logged_in(the_admin(), "~a:* %R~r:* %W~w:* +@all")
     assert ann.ask("SET a:1 v", "GET a:1") == OK + b"$1\r\nv\r\n"

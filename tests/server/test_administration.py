@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+
 import pytest
 from conversing import session_of
 from real_servers import RealServer, raw_replies
@@ -32,7 +34,7 @@ def session() -> Session:
         (b"REPLICAOF no one", b"+OK\r\n"),
         (b'CONFIG SET save ""', b"+OK\r\n"),
         (b"CONFIG SET appendonly no", b"+OK\r\n"),
-        (b"CONFIG SET hz 50 loglevel debug", b"+OK\r\n"),
+        (b"CONFIG SET hz 50 activedefrag yes", b"+OK\r\n"),
         (b"CONFIG SET zset-max-listpack-entries 64", b"+OK\r\n"),
         (b"COMMAND LIST FILTERBY PATTERN role", b"*1\r\n$4\r\nrole\r\n"),
         (b"COMMAND LIST FILTERBY PATTERN module|l*", b"*1\r\n$11\r\nmodule|list\r\n"),
@@ -66,6 +68,63 @@ def test_what_cannot_be_is_refused(session: Session, line: bytes) -> None:
 def test_a_parameter_that_means_nothing_is_shown_as_it_was_set(session: Session) -> None:
     session.receive(b"CONFIG SET hz 50\r\n")
     assert session.receive(b"CONFIG GET hz\r\n") == b"*2\r\n$2\r\nhz\r\n$2\r\n50\r\n"
+    assert b"\r\nhz:50\r\nconfigured_hz:50\r\n" in session.receive(b"INFO server\r\n")
+
+
+@pytest.mark.parametrize(
+    ("given", "shown", "level"),
+    [
+        ("debug", "debug", logging.DEBUG),
+        ("VERBOSE", "notice", logging.INFO),
+        ("notice", "notice", logging.INFO),
+        ("warning", "warning", logging.WARNING),
+        ("nothing", "nothing", logging.ERROR),
+    ],
+)
+def test_the_level_of_the_log_can_be_set(
+    session: Session, given: str, shown: str, level: int
+) -> None:
+    log = logging.getLogger("cachestorm")
+    before = log.level
+    try:
+        assert session.receive(f"CONFIG SET loglevel {given}\r\n".encode()) == b"+OK\r\n"
+        assert log.level == level
+        reply = session.receive(b"CONFIG GET loglevel\r\n")
+        assert reply.split(b"\r\n")[4].decode() == shown
+    finally:
+        log.setLevel(before)
+
+
+@pytest.mark.parametrize(
+    ("given", "shown", "fields"),
+    [
+        ("50 99.50", "50 99.5", ["p50=", "p99.5="]),
+        ("100 0 1e1", "100 0 10", ["p100=", "p0=", "p10="]),
+        ("", "", [""]),
+    ],
+)
+def test_the_percentiles_of_latency_can_be_chosen(
+    session: Session, given: str, shown: str, fields: list[str]
+) -> None:
+    line = f'CONFIG SET latency-tracking-info-percentiles "{given}"\r\n'
+    assert session.receive(line.encode()) == b"+OK\r\n"
+    reply = session.receive(b"CONFIG GET latency-tracking-info-percentiles\r\n")
+    assert reply.split(b"\r\n")[4].decode() == shown
+    text = session.receive(b"INFO latencystats\r\n").decode()
+    found = text.partition("latency_percentiles_usec_config|set:")[2].partition("\r\n")[0]
+    assert [field.rpartition("=")[0] for field in found.split(",")] == [
+        field.removesuffix("=") for field in fields
+    ]
+
+
+@pytest.mark.parametrize("given", ["50 x", "101", "-1", "50 99,9", "nan"])
+def test_percentiles_that_are_none_are_refused_as_by_redis(
+    session: Session, redis_server: RealServer, given: str
+) -> None:
+    line = f'CONFIG SET latency-tracking-info-percentiles "{given}"'.encode()
+    assert [session.receive(line + b"\r\n")] == raw_replies(redis_server.port, [line])
+    reply = session.receive(b"CONFIG GET latency-tracking-info-percentiles\r\n")
+    assert reply.split(b"\r\n")[4] == b"50 99 99.9"
 
 
 def test_parameters_that_mean_nothing_have_names_of_redis(

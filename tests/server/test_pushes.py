@@ -512,6 +512,49 @@ def test_a_congested_client_is_told_when_it_reads_and_cut_off_when_it_never_does
             assert (int(endpoint.cut_off), list(endpoint.sessions)) == (1, [first.id])
 
 
+@pytest.mark.parametrize("mode", [b"", b" BCAST"])
+def test_a_client_that_tracks_and_never_reads_is_bounded_and_others_are_served(
+    mode: bytes,
+) -> None:
+    with our_server() as server, Client(server.port) as dead, Client(server.port) as writer:
+        endpoint = server.endpoint
+        greet(dead)
+        assert dead.ask(b"CLIENT TRACKING ON" + mode + b"\r\n", 5) == b"+OK\r\n"
+        (tracking,) = endpoint.tracking.clients
+        endpoint.settings.output_limits |= parse_limits("pubsub 200kb 0 0")
+        # large names: what it is told soon fills what the system keeps for it
+        names = [b"$100000\r\n%0100000d\r\n" % number for number in range(200)]
+        for name in names:
+            assert dead.ask(b"*2\r\n$3\r\nGET\r\n" + name, 3) == b"_\r\n"
+        for name in names:
+            assert writer.ask(b"*2\r\n$4\r\nINCR\r\n" + name, 4) == b":1\r\n"
+        assert tracking not in endpoint.sessions
+        assert (int(endpoint.cut_off), len(endpoint.tracking.clients)) == (1, 0)
+
+
+def test_a_large_reply_is_not_held_to_the_limit_of_what_a_client_is_told() -> None:
+    session, wire = a_session()
+    session.endpoint.settings.output_limits["pubsub"] = OutputLimit(1000, 0, 0)
+    wire.unsent = 1_000_000
+    for _ in range(10):
+        session.push(Push([1]))
+    assert not wire.aborted
+    for _ in range(200):
+        session.push(Push([1]))
+    assert wire.aborted
+
+
+def test_what_a_client_has_taken_counts_no_more() -> None:
+    session, wire = a_session()
+    session.endpoint.settings.output_limits["pubsub"] = OutputLimit(1000, 0, 0)
+    for _ in range(1000):
+        wire.unsent = 0
+        session.push(Push([1]))
+    wire.unsent = 1_000_000
+    session.push(Push([1]))
+    assert not wire.aborted
+
+
 def test_pushes_of_another_thread_come_between_replies_and_in_order() -> None:
     with our_server() as server, Client(server.port) as client:
         client.socket.sendall(b"HELLO 3\r\n")

@@ -91,6 +91,7 @@ ALIKE = [
     b"CONFIG SET maxclients 0\r\nCONFIG SET protected-mode x\r\nCONFIG RESETSTAT\r\n",
     b"COMMAND FOO\r\nCOMMAND COUNT x\r\nCOMMAND LIST FILTERBY x y\r\nCOMMAND INFO foo\r\n",
     b"COMMAND LIST FILTERBY MODULE x FILTERBY MODULE x\r\nCOMMAND LIST FILTERBY MODULE x\r\n",
+    b"COMMAND INFO 'client list' nothing\r\nCOMMAND GETKEYS EVAL s 0 a\r\n",
     b"INFO nothing\r\n",
 ]
 
@@ -100,6 +101,16 @@ def test_every_server_answers_alike(
     server: RespServer, real_server: RealServer, wire: bytes
 ) -> None:
     assert conversation(server.port, wire) == conversation(real_server.port, wire)
+
+
+@pytest.mark.parametrize("name", ["get", "set", "getex", "hgetall", "lpop", "pfcount"])
+@pytest.mark.parametrize("protocol", [b"2", b"3"])
+def test_commands_are_described_as_by_valkey(
+    server: RespServer, valkey: RealServer, protocol: bytes, name: str
+) -> None:
+    wire = b"HELLO %s\r\nECHO <end>\r\nCOMMAND INFO %s\r\n" % (protocol, name.encode())
+    ours, theirs = [conversation(port, wire) for port in (server.port, valkey.port)]
+    assert ours.partition(b"<end>\r\n")[2] == theirs.partition(b"<end>\r\n")[2]
 
 
 @pytest.mark.parametrize("size", [65_536, 70_000])

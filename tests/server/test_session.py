@@ -11,7 +11,8 @@ from cachestorm.declare.declaration import Declaration, Declarations
 from cachestorm.declare.registry import REGISTRY, Registry
 from cachestorm.eviction.policies import POLICIES
 from cachestorm_server import clients, configuration, connection, introspection
-from cachestorm_server.endpoint import Endpoint
+from cachestorm_server.endpoint import Carrier, Endpoint
+from cachestorm_server.requests import LARGE_BYTES
 from cachestorm_server.session import REPLY_CHUNK_BYTES, Session
 from cachestorm_server.settings import Settings
 
@@ -126,6 +127,45 @@ def test_a_large_answer_is_given_in_pieces() -> None:
         pieces.append(session.receive(b""))
     assert b"".join(pieces) == (b"$100000\r\n" + b"x" * 100_000 + b"\r\n") * 50
     assert max(len(piece) for piece in pieces) < REPLY_CHUNK_BYTES + 200_000
+
+
+class Taker(Carrier):
+    """A carrier that keeps what it is handed over."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.taken: list[bytes] = []
+
+    def send(self, data: bytes) -> None:
+        self.taken.append(data)
+
+
+def test_a_large_reply_is_handed_over_in_its_place_and_not_copied() -> None:
+    value = b"x" * LARGE_BYTES
+    cache = Cache()
+    cache.set("large", value)
+    session = a_session(cache=cache)
+    taker = session.carrier = Taker()
+    # one after the other: the client takes one before it is answered more
+    taker.taken.append(session.receive(b"ECHO a\r\nGET large\r\nECHO b\r\nGET large\r\n"))
+    while session.backlog:
+        taker.taken.append(session.receive(b""))
+    header = b"$%d\r\n" % LARGE_BYTES
+    large = header + value + b"\r\n"
+    assert b"".join(taker.taken) == b"$1\r\na\r\n" + large + b"$1\r\nb\r\n" + large
+    assert [piece for piece in taker.taken if piece is value] == [value, value]
+    assert session.endpoint.net_out_bytes == 2 * len(large) + 14
+
+
+@pytest.mark.parametrize("state", [b"MULTI", b"CLIENT TRACKING ON", b"MONITOR"])
+def test_a_large_reply_waits_for_others_where_something_is_unusual(state: bytes) -> None:
+    cache = Cache()
+    cache.set("large", b"x" * LARGE_BYTES)
+    session = a_session(cache=cache)
+    taker = session.carrier = Taker()
+    session.receive(b"HELLO 3\r\n" + state + b"\r\n")
+    session.receive(b"GET large\r\nEXEC\r\n")
+    assert not [piece for piece in taker.taken if len(piece) >= LARGE_BYTES]
 
 
 def test_a_command_that_fails_is_logged_and_the_session_lives(

@@ -144,6 +144,19 @@ def exchange_plucked(elements: ListValue, chance: Chance) -> None:
     elements.exchange_plucked(other, gone)
 
 
+def add_member(members: SortedSet, chance: Chance) -> None:
+    member = name(chance)
+    if members.find(member) < 0:
+        members.add(member, chance.choice(SCORES))
+
+
+def rescore(members: SortedSet, chance: Chance) -> None:
+    member = name(chance)
+    place = members.find(member)
+    if place >= 0:
+        members.rescore(place, member, chance.choice(SCORES))
+
+
 def wrote(buffer: Buffer, chance: Chance) -> None:
     start, stop = span(buffer, chance)
     buffer.data[start:stop] = chance.randbytes(stop - start)
@@ -201,12 +214,16 @@ CALLS: dict[type[Container], dict[str, Call]] = {
         "remove": lambda each, chance: each.remove(name(chance)),
         "member_at": lambda each, chance: len(each) and each.member_at(index(each, chance)),
         "members": lambda each, chance: each.members(),
+        "in_order": lambda each, chance: each.in_order(),
         "some": lambda each, chance: each.some(*span(each, chance)),
     },
     SortedSet: {
         "follow": follow,
         "unfollow": unfollow,
         "put": lambda each, chance: each.put(name(chance), chance.choice(SCORES)),
+        "add": add_member,
+        "rescore": rescore,
+        "find": lambda each, chance: each.find(name(chance)),
         "remove": lambda each, chance: each.remove(name(chance)),
         "remove_slice": lambda each, chance: each.remove_slice(*span(each, chance)),
         "exchange": exchange_rows,

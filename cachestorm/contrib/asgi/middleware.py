@@ -15,11 +15,13 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import math
+import time
 from collections.abc import Iterable
 from typing import Any
 from urllib.parse import quote, urljoin, urlsplit
 
 from cachestorm.cache import Cache
+from cachestorm.cache_like import CacheLike
 from cachestorm.contrib.asgi import freshness
 from cachestorm.contrib.asgi.freshness import Headers, Verdict
 from cachestorm.contrib.asgi.responses import (
@@ -34,6 +36,7 @@ from cachestorm.contrib.asgi.responses import (
     Send,
     Stored,
     Terms,
+    opened,
     selection,
 )
 from cachestorm.errors import ConfigError
@@ -61,40 +64,46 @@ class CacheMiddleware:
 
     Args:
         app: the application.
-        cache: where responses are kept, among whatever else is there.
+        cache: where responses are kept, among whatever else is there: a `Cache`, or what
+            `cachestorm.connect` gives, on a server that knows tags.
         max_body: bytes; larger responses pass through.
         tag_headers: headers of the response whose words are tags; they are not sent on.
         prefix: what the keys begin with.
         max_stale: seconds for which stale responses are kept at most, whatever they say.
 
     Raises:
-        ConfigError: for a cache that is elsewhere, or none.
+        ConfigError: for what is no cache.
     """
 
     def __init__(
         self,
         app: App,
-        cache: Cache,
+        cache: CacheLike[Any],
         *,
         max_body: int = 1_048_576,
         tag_headers: Iterable[str] = ("surrogate-key", "cache-tag"),
         prefix: str = "http:",
         max_stale: float = 86_400,
     ) -> None:
-        if not isinstance(cache, Cache):
+        if not isinstance(cache, CacheLike):
             raise ConfigError(
-                "responses are kept in this process: give CacheMiddleware a Cache, such as "
-                f"Cache(max_memory='256mb'), not a {type(cache).__name__}"
+                "CacheMiddleware keeps responses in a cache, such as Cache(max_memory='256mb') "
+                f"or connect('redis://host:6380'), not in a {type(cache).__name__}"
             )
         self._app = app
         self._cache = cache
+        self._aio = cache.aio
+        # values of a server travel as bytes
+        self._packs = not isinstance(cache, Cache)
         self._prefix = prefix
         self._max_stale = max_stale
         names = tuple(name.lower().encode("latin-1") for name in tag_headers)
         self._terms = Terms(max_body, names, self._now)
 
     def _now(self) -> float:
-        return self._cache._store.clock.now_ms() / 1000
+        if isinstance(self._cache, Cache):
+            return self._cache._store.clock.now_ms() / 1000
+        return time.time()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answers a request, or has the application do it."""
@@ -131,15 +140,15 @@ class CacheMiddleware:
 
     async def _read(self, scope: Scope, receive: Receive, send: Send) -> None:
         address = self._name(_address(scope))
-        vary: tuple[str, ...] = self._cache.get(address + VARY, ())
+        vary = tuple(await self._aio.get(address + VARY, ()))
         request = scope["headers"]
         key = address + _suffix(selection(vary, request))
         asked = freshness.directives(request)
-        found = self._cache.get(key)
+        found = opened(await self._aio.get(key))
         if found is None and vary:
             # the first response was made before it was known what it depends on
-            found = self._cache.get(address)
-        if isinstance(found, Stored) and found.is_for(request):
+            found = opened(await self._aio.get(address))
+        if found is not None and found.is_for(request):
             age = self._now() - found.since
             longest = freshness.seconds(asked, "max-age")
             if longest is not None and age > longest:
@@ -149,7 +158,7 @@ class CacheMiddleware:
         elif "only-if-cached" in asked:
             await send({"type": "http.response.start", "status": 504, "headers": []})
             await send({"type": "http.response.body", "body": b""})
-        elif key + _passed(request) in self._cache:
+        elif await self._aio.exists(key + _passed(request)):
             await self._app(scope, receive, send)
         else:
             await self._load(scope, receive, send, address, key)
@@ -164,9 +173,9 @@ class CacheMiddleware:
         caller = asyncio.current_task()
         request = scope["headers"]
         own: list[asyncio.Task[None]] = []
-        made: list[Stored] = []
+        made: list[Stored | bytes] = []
 
-        async def load(context: LoadContext) -> Stored | None:
+        async def load(context: LoadContext) -> Stored | bytes | None:
             # A GET is stored, and answers HEAD as well. A reload in the background has no
             # client: whoever asked has a stale response.
             is_asked_here = asyncio.current_task() is caller
@@ -188,36 +197,38 @@ class CacheMiddleware:
             if stored is None:
                 context.keep = False
                 if capture.status not in freshness.FAILURES:
-                    self._pass_others(address, request, capture.vary)
+                    await self._pass_others(address, request, capture.vary)
                 return None
+            kept = stored.packed() if self._packs else stored
             if is_asked_here:
-                made.append(stored)
+                made.append(kept)
             lasts = stored.lasts
             context.ttl = lasts.fresh
             context.limit_stale(lasts.stale, lasts.stale_if_error)
             context.add_tags(*stored.tags, address)
             longest = lasts.fresh + max(lasts.stale, lasts.stale_if_error)
-            self._cache.set(address + VARY, stored.vary, longest)
-            return stored
+            await self._aio.set(address + VARY, stored.vary, longest)
+            return kept
 
         span = self._max_stale
-        stored: Stored | None
+        given: Stored | bytes | None
         try:
-            stored = await self._cache.aget_or_set(
+            given = await self._cache.aget_or_set(
                 key, load, propagate=False, stale=span, stale_if_error=span
             )
         except Failed:
             # there was no stale response after all
-            stored = None
+            given = None
             own.clear()
         except Abandoned as left:
             # nobody else fails for that
-            stored = None
+            given = None
             if own:
                 raise left.args[0] from None
+        stored = opened(given)
         if stored is not None and stored.is_for(request):
             age = self._now() - stored.since
-            is_new = any(stored is each for each in made)
+            is_new = any(given is each for each in made)
             note = f"{NAME}; fwd=miss; stored" if is_new else self._hit(stored, age)
             await stored.send(scope, send, age, note)
         elif not own:
@@ -227,24 +238,24 @@ class CacheMiddleware:
             # work in the background
             await own[0]
 
-    def _pass_others(self, address: str, request: Headers, vary: tuple[str, ...]) -> None:
+    async def _pass_others(self, address: str, request: Headers, vary: tuple[str, ...]) -> None:
         """For a while nobody waits for what depends on the same as this response."""
-        self._cache.add(address + VARY, vary, PASSED_S)
-        known: tuple[str, ...] = self._cache.get(address + VARY, ())
+        await self._aio.add(address + VARY, vary, PASSED_S)
+        known = tuple(await self._aio.get(address + VARY, ()))
         key = address + _suffix(selection(known, request))
-        self._cache.set(key + _passed(request), True, PASSED_S)
+        await self._aio.set(key + _passed(request), True, PASSED_S)
 
     # -- writing
 
     async def _write(self, scope: Scope, receive: Receive, send: Send) -> None:
         async def watching(message: Message) -> None:
             if message["type"] == "http.response.start" and 200 <= message["status"] < 400:
-                self._invalidate(scope, message)
+                await self._invalidate(scope, message)
             await send(message)
 
         await self._app(scope, receive, watching)
 
-    def _invalidate(self, scope: Scope, message: Message) -> None:
+    async def _invalidate(self, scope: Scope, message: Message) -> None:
         headers = [(bytes(name).lower(), text) for name, text in message["headers"]]
         own = _address(scope)
         addresses = {own}
@@ -258,7 +269,7 @@ class CacheMiddleware:
                     continue
                 if is_here:
                     addresses.add(other)
-        self._cache.invalidate(*map(self._name, addresses))
+        await self._aio.invalidate(*map(self._name, addresses))
 
 
 def add_tags(request: Any, *tags: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import json
 from collections.abc import Awaitable, Callable, MutableMapping
 from dataclasses import dataclass
 from typing import Any
@@ -18,6 +19,8 @@ Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 RawHeaders = list[tuple[bytes, bytes]]
 
+# what a packed response begins with
+MARK = b"cachestorm response 1\n"
 # what a 304 repeats of the response that it stands for (RFC 9110, 15.4.5)
 OF_304 = frozenset(
     b"age cache-control cache-status content-location date etag expires vary".split()
@@ -56,6 +59,45 @@ class Stored:
         """The names of the request's headers that it depends on."""
         return tuple(name for name, _ in self.selected_by)
 
+    def packed(self) -> bytes:
+        """The response as a server keeps it: what is not the body as JSON, and the body."""
+        facts = {
+            "status": self.status,
+            "headers": [
+                [name.decode("latin-1"), text.decode("latin-1")] for name, text in self.headers
+            ],
+            "tags": self.tags,
+            "lasts": [self.lasts.fresh, self.lasts.stale, self.lasts.stale_if_error],
+            "since": self.since,
+            "selected_by": self.selected_by,
+        }
+        return MARK + json.dumps(facts).encode() + b"\n" + self.body
+
+    @classmethod
+    def unpacked(cls, raw: bytes) -> Stored:
+        """The response again.
+
+        Raises:
+            ValueError: for what is none.
+        """
+        header, _, body = raw.removeprefix(MARK).partition(b"\n")
+        try:
+            facts = json.loads(header)
+            return cls(
+                facts["status"],
+                [
+                    (name.encode("latin-1"), text.encode("latin-1"))
+                    for name, text in facts["headers"]
+                ],
+                body,
+                tuple(facts["tags"]),
+                Verdict(*facts["lasts"]),
+                facts["since"],
+                tuple((name, text) for name, text in facts["selected_by"]),
+            )
+        except (KeyError, TypeError, AttributeError) as error:
+            raise ValueError(f"not a stored response: {error}") from error
+
     async def send(self, scope: Scope, send: Send, age: float, note: str) -> None:
         """Answers a request, by 304 if the client has it already."""
         request = scope["headers"]
@@ -73,6 +115,17 @@ class Stored:
         start = {"type": "http.response.start", "status": status, "headers": headers}
         await send(start)
         await send({"type": "http.response.body", "body": body})
+
+
+def opened(kept: object) -> Stored | None:
+    """The response that is kept; None for none, and for what is something else."""
+    if isinstance(kept, bytes) and kept.startswith(MARK):
+        try:
+            return Stored.unpacked(kept)
+        except ValueError:
+            # by another version: it is made anew
+            return None
+    return kept if isinstance(kept, Stored) else None
 
 
 def selection(names: tuple[str, ...], request: Headers) -> tuple[tuple[str, str], ...]:

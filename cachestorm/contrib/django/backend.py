@@ -5,7 +5,7 @@ Owes all of `django.core.cache.backends.base.BaseCache`, and tags beside it.
 1. LOCATION `memory://name` (the default is `memory://default`; a plain name works as well) is
    a store in this process, shared by all threads, tasks and aliases that name it. `local://`
    is shared by the processes of this machine; `redis://`, `rediss://` and `unix://` are a
-   CacheStorm server, or Redis or Valkey without tags.
+   CacheStorm server, Redis or Valkey, `cluster://` is a cluster of these.
 2. Timeouts are Django's: None is for ever; 0 and less is expired at once.
 3. No value that is handed out is shared with the cache: they are pickled, or whatever
    OPTIONS["serializer"] says. On a server they are signed by SECRET_KEY.

@@ -20,7 +20,7 @@ from django.db import transaction
 from django.template import Context, Template, TemplateSyntaxError
 from django.test import Client, override_settings
 from django.test.utils import setup_test_environment
-from real_servers import RealServer
+from real_servers import redis_binary, running
 
 from cachestorm.contrib.django import CacheStormCache, invalidate_on
 from cachestorm.contrib.django.checks import check_caches
@@ -36,12 +36,20 @@ def _tables() -> None:
     call_command("migrate", verbosity=0)
 
 
-@pytest.fixture(params=["memory", "local", "server"])
+PLACES = {
+    "local": lambda request: request.getfixturevalue("local"),
+    "server": lambda request: request.getfixturevalue("url"),
+    "redis": lambda request: request.getfixturevalue("redis_server").url + "/6",
+    "cluster": lambda request: request.getfixturevalue("valkey_cluster").url,
+}
+
+
+@pytest.fixture(params=["memory", *PLACES])
 def cache(request: pytest.FixtureRequest) -> Iterator[CacheStormCache]:
-    """In memory, shared by the processes of a machine, and on our server."""
+    """In memory, shared by the processes of a machine, on servers and on a cluster."""
     location = "memory://tests"
-    if request.param != "memory":
-        location = request.getfixturevalue("url" if request.param == "server" else "local")
+    if request.param in PLACES:
+        location = PLACES[request.param](request)
     made = CacheStormCache(location, {})
     made.clear()
     yield made
@@ -97,16 +105,19 @@ def test_incr_keeps_tags_and_timeout(cache: CacheStormCache) -> None:
         cache.incr("n")
 
 
-def test_a_redis_without_tags_says_so(redis_server: RealServer) -> None:
-    cache = CacheStormCache(f"redis://127.0.0.1:{redis_server.port}/5", {})
-    cache.clear()
-    cache.set("k", {"x": 1})
-    assert cache.get("k") == {"x": 1}
-    with pytest.raises(TagError, match="need a CacheStorm server"):
-        cache.set("k", 1, tags=["t"])
-    with pytest.raises(TagError, match="need a CacheStorm server"):
-        cache.invalidate_tags("t")
-    assert cache.get("k") == {"x": 1}
+def test_a_redis_that_may_evict_the_tags_says_so() -> None:
+    options = ("--maxmemory", "100mb", "--maxmemory-policy", "allkeys-lru")
+    with running("redis", redis_binary(), *options) as server:
+        cache = CacheStormCache(server.url, {})
+        cache.set("k", {"x": 1})
+        assert cache.get("k") == {"x": 1}
+        for run in (
+            lambda: cache.set("k", 1, tags=["t"]),
+            lambda: cache.invalidate_tags("t"),
+        ):
+            with pytest.raises(TagError, match="no allkeys policy"):
+                run()
+        assert cache.get("k") == {"x": 1}
 
 
 # -- values

@@ -1,0 +1,197 @@
+"""The folder: which files of a data directory count, and who has it.
+
+Used by whoever opens a directory or checks one. It knows files by their names only. A forked
+child lets go of what its parent has open: it never writes there, and may live longer.
+
+    lock               held by the process that has the directory open
+    00000007.base      a journal that begins with the images of all keys
+    00000008.journal   what came after it
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from contextlib import suppress
+from typing import Final, NamedTuple
+from weakref import WeakSet
+
+from cachestorm.durability.disk import DISK, Disk
+from cachestorm.durability.frames import HEADER
+from cachestorm.errors import DurabilityError
+
+BASE: Final = "base"
+JOURNAL: Final = "journal"
+COPIED_BYTES: Final = 1 << 20
+
+_NAME: Final = re.compile(rf"\d{{8,}}\.({BASE}|{JOURNAL})")
+
+
+class Found(NamedTuple):
+    """The files of a data directory, in the order in which they were begun.
+
+    Attributes:
+        last: the number of the last one; 0 for none.
+        current: the paths of those that count: the last base, and all after it.
+        torn: of these, the ones that were written to last: the last one; and where nothing was
+            written to that but its head, those before it as well, as it was begun, and then
+            the disk has failed.
+        before: the paths of those that a crash has left.
+        total: bytes of those that count.
+    """
+
+    last: int
+    current: list[str]
+    torn: list[str]
+    before: list[str]
+    total: int
+
+
+def locked(path: str) -> int:
+    """Keeps every other cache out of a directory. Returns the descriptor that does.
+
+    Raises:
+        DurabilityError: if another process has it, or this one.
+        OSError: if this process may not.
+    """
+    lock = os.open(os.path.join(path, "lock"), os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        import fcntl
+
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except ImportError:
+        pass
+    except BlockingIOError as error:
+        os.close(lock)
+        raise DurabilityError(
+            f"{path} is open in another cache: one process may have it at a time, and "
+            f"one cache of it; close() that one, or share it through a server"
+        ) from error
+    except BaseException:
+        os.close(lock)
+        raise
+    return lock
+
+
+class Folder:
+    """A data directory, made if it is not there.
+
+    Attributes:
+        path: of it.
+
+    Raises:
+        OSError: if it cannot be made.
+    """
+
+    def __init__(self, path: str, disk: Disk = DISK) -> None:
+        self.path: Final = os.path.abspath(path)
+        self._disk: Final = disk
+        self._lock = -1
+        os.makedirs(self.path, exist_ok=True)
+
+    def lock(self) -> None:
+        """Keeps every other cache out.
+
+        Raises:
+            DurabilityError: if another process has it, or this one.
+            OSError: if this process may not.
+        """
+        self._lock = locked(self.path)
+        _locked.add(self)
+
+    def give_back(self) -> None:
+        """Lets others in."""
+        lock, self._lock = self._lock, -1
+        if lock >= 0:
+            os.close(lock)
+
+    def __del__(self) -> None:
+        if getattr(self, "_lock", -1) >= 0:
+            self.give_back()
+
+    def found(self) -> Found:
+        """Which files are there. O(files)."""
+        sizes = self._sizes()
+        files = sorted((int(name.split(".")[0]), name) for name in sizes)
+        base = max((number for number, name in files if name.endswith(BASE)), default=0)
+        current = [name for number, name in files if number >= base]
+        torn: list[str] = []
+        for name in reversed(current):
+            torn.append(name)
+            if sizes[name] > len(HEADER):
+                break
+        return Found(
+            files[-1][0] if files else 0,
+            self._paths(current),
+            self._paths(torn),
+            self._paths([name for number, name in files if number < base]),
+            sum(sizes[name] for name in current),
+        )
+
+    def path_of(self, number: int, kind: str) -> str:
+        """The path of a file by its number: a BASE or a JOURNAL."""
+        return os.path.join(self.path, f"{number:08d}.{kind}")
+
+    def size(self) -> int:
+        """How many bytes its files have. O(files)."""
+        return sum(self._sizes().values())
+
+    def free_bytes(self) -> int:
+        """How much more fits."""
+        return self._disk.free_bytes(self.path)
+
+    def remove(self, paths: list[str]) -> None:
+        """Deletes files."""
+        for path in paths:
+            self._disk.remove(path)
+
+    def cut(self, path: str, size: int) -> None:
+        """Cuts off what is beyond a size."""
+        file = self._disk.open(path)
+        try:
+            self._disk.truncate(file, size)
+            self._disk.sync(file)
+        finally:
+            self._disk.close(file)
+
+    def copy(self, source: str, size: int, path: str) -> None:
+        """Copies the beginning of a file to another, which is there whole or not at all.
+
+        Raises:
+            DurabilityError: if it cannot be written.
+        """
+        unfinished = f"{path}.{os.getpid()}.tmp"
+        try:
+            with open(source, "rb") as whole, open(unfinished, "wb") as copy:
+                while size > 0:
+                    piece = whole.read(min(size, COPIED_BYTES))
+                    copy.write(piece)
+                    size -= len(piece)
+                copy.flush()
+                os.fsync(copy.fileno())
+            os.replace(unfinished, path)
+            self._disk.sync_folder(path)
+        except OSError as error:
+            with suppress(OSError):
+                os.remove(unfinished)
+            raise DurabilityError(f"{path} cannot be written: {error.strerror}") from error
+
+    def _sizes(self) -> dict[str, int]:
+        found = self._disk.names(self.path)
+        return {name: size for name, size in found.items() if _NAME.fullmatch(name)}
+
+    def _paths(self, names: list[str]) -> list[str]:
+        return [os.path.join(self.path, name) for name in names]
+
+
+_locked: Final[WeakSet[Folder]] = WeakSet()
+
+
+def _let_go_in_child() -> None:
+    for folder in list(_locked):
+        # the parent keeps it locked: the lock is that of the file both have open
+        folder.give_back()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_let_go_in_child)

@@ -1,0 +1,137 @@
+"""Tiering: what stands in memory for a value that lies in a colder tier, and who fetches it.
+
+The namespaces call `Tiering`, which `cachestorm/tiers/` implements; a store without tiers has
+none. The entry of such a value stays where it is, with its deadline and its tags: its kind has
+the bit DEMOTED, and in the dense array there is a `Demoted` in place of the value.
+
+1. A value is known by a number that is given once. So what is found under the number of an
+   entry is its value, whatever was renamed, swapped, flushed or overwritten meanwhile; and what
+   no entry names any more is garbage, and nothing else.
+2. What changes what an entry holds happens under the latch; a disk is read without it where a
+   caller can, and written without it always.
+3. The version of an entry does not change when its value moves: nobody sees a difference.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from typing import Final
+
+from mypy_extensions import i32, i64, mypyc_attr, u8
+
+from cachestorm.entry import Entry
+
+# A `Demoted`, and its place in the line of its namespace.
+DEMOTED_BYTES: Final = 64
+# A value must be larger by as much than what stands for it.
+LEAST_GAIN: Final = 64
+# How many hits by GET bring a value back into memory.
+PROMOTING_HITS: Final = 2
+
+# where a value is
+PENDING: Final = 0
+WARM: Final = 1
+
+
+@mypyc_attr(acyclic=True)
+class Demoted:
+    """What stands for a value.
+
+    Attributes:
+        number: of the value; never given to another one.
+        entry: whose value it is; None once it is not any more.
+        size_bytes: what the tier keeps for it; 0 while it is on its way there.
+        tier: where it is.
+        hits: reads that have left it there.
+    """
+
+    def __init__(self, number: i64, entry: Entry) -> None:
+        self.number: Final[i64] = number
+        self.entry: Entry | None = entry
+        self.size_bytes: i32 = 0
+        self.tier: u8 = PENDING
+        self.hits: u8 = 0
+
+
+class Held:
+    """A value that was fetched, as a keyspace holds it."""
+
+    def __init__(self, kind: u8, value: object) -> None:
+        self.kind: Final[u8] = kind
+        self.value: Final = value
+
+
+@mypyc_attr(allow_interpreted_subclasses=True)
+class Tiering:
+    """Who takes values and fetches them.
+
+    Attributes:
+        is_due: whether `settle` has something to do.
+        is_background: whether `settle` has another thread do it, as the caller serves others.
+        least_bytes: what a value is charged at, at least, that is worth it.
+    """
+
+    def __init__(self) -> None:
+        self.is_due: bool = False
+        self.is_background: bool = False
+        self.least_bytes: i64 = DEMOTED_BYTES + LEAST_GAIN
+
+    def takes(self, kind: u8, held: object) -> bool:
+        """Whether a value may go to a tier. The caller holds the latch."""
+        raise NotImplementedError
+
+    def take(self, entry: Entry, kind: u8, held: object, size: i64) -> Demoted:
+        """Takes a value that `takes` is true of. The caller holds the latch."""
+        raise NotImplementedError
+
+    def read(self, demoted: Demoted) -> Held | None:
+        """A value. With the latch or without it; what it gives is not to be changed in place.
+
+        Returns:
+            None if it cannot be read, or is not there: without the latch, maybe because it is
+            nobody's any more.
+        """
+        raise NotImplementedError
+
+    def withdraw(self, demoted: Demoted) -> Held | None:
+        """As `read`, for an entry that gets its value back. The caller holds the latch."""
+        raise NotImplementedError
+
+    def fetch(self, wanted: list[Demoted], done: Callable[[], object]) -> None:
+        """Has values read by another thread, and kept until `forget`. Without the latch.
+
+        Whoever asks for the same at a time may find that the other one has dropped it.
+
+        Args:
+            done: called when all are there, or cannot be read; from any thread.
+        """
+        raise NotImplementedError
+
+    def read_ahead(self, wanted: list[Demoted]) -> None:
+        """As `fetch`, in this thread."""
+        raise NotImplementedError
+
+    def forget(self, wanted: list[Demoted]) -> None:
+        """Drops what was fetched and nobody has asked for, and empties the list."""
+        raise NotImplementedError
+
+    def release(self, demoted: Demoted) -> None:
+        """A value is nobody's any more. The caller holds the latch."""
+        raise NotImplementedError
+
+    def abandon(self, line: deque[Demoted]) -> None:
+        """So are all of a namespace that have an entry. The caller holds the latch."""
+        raise NotImplementedError
+
+    def lost(self) -> None:
+        """The value of an entry could not be read: it is counted, and the entry goes."""
+        raise NotImplementedError
+
+    def settle(self) -> None:
+        """Writes what has been taken, and deletes what was released. Without the latch."""
+        raise NotImplementedError
+
+    def forked(self) -> None:
+        """In a child process."""
+        raise NotImplementedError

@@ -1,0 +1,40 @@
+"""The statistics of a connected cache: what this process has counted of it."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, fields
+
+from cachestorm.remote.absence import Absence
+from cachestorm.remote.recovery import Recovery
+from cachestorm.stats import Stats
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class ConnectedStats(Stats):
+    """The counts of the near cache, all 0 without one, and of what the server has missed.
+
+    Attributes:
+        ignored_errors: errors that were answered as a miss (`on_error="miss"`).
+        pending: keys, tags and flushes that the server is told of when it is back.
+        recovered: those that it was told of.
+        emptied: how often there were too many, so that it was to be emptied.
+    """
+
+    ignored_errors: int
+    pending: int
+    recovered: int
+    emptied: int
+
+
+_NOTHING = dict.fromkeys((each.name for each in fields(Stats)), 0)
+
+
+def stats_of(near: Stats | None, absence: Absence, recovery: Recovery) -> ConnectedStats:
+    """The statistics of one connected cache."""
+    return ConnectedStats(
+        **(_NOTHING if near is None else asdict(near)),
+        ignored_errors=absence.ignored,
+        pending=len(recovery),
+        recovered=recovery.applied,
+        emptied=recovery.flushes,
+    )

@@ -1,0 +1,1 @@
+"""Tiers: where values go that do not fit in memory, and come back from."""

@@ -1,0 +1,109 @@
+"""A blob store in sqlite3, which every Python has: see `blob_store.py` for what it owes.
+
+1. Two connections, each under a lock of its own: with a write-ahead log no reader waits for the
+   writer.
+2. Nothing is forced to the disk: a warm tier begins empty.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from typing import Final
+
+from cachestorm.errors import DurabilityError
+from cachestorm.tiers.blob_store import SQLITE, keep_for_ever
+
+FILE: Final = "values.sqlite3"
+PAGE: Final = 1024
+
+
+class SqliteStore:
+    """Blobs in one table."""
+
+    def __init__(self, folder: str) -> None:
+        self._path: Final = os.path.join(folder, FILE)
+        self._writing: Final = threading.Lock()
+        self._reading: Final = threading.Lock()
+        try:
+            self._writer = self._connected()
+            # what is deleted leaves pages that are used again: the file does not shrink
+            self._writer.execute("PRAGMA journal_mode=WAL")
+            self._writer.execute("PRAGMA synchronous=OFF")
+            self._writer.execute(
+                "CREATE TABLE IF NOT EXISTS blobs "
+                "(number INTEGER PRIMARY KEY, blob BLOB NOT NULL)"
+            )
+            self._reader = self._connected()
+        except sqlite3.Error as error:
+            raise DurabilityError(f"{self._path} cannot be used: {error}") from error
+
+    def _connected(self) -> sqlite3.Connection:
+        return sqlite3.connect(self._path, isolation_level=None, check_same_thread=False)
+
+    @property
+    def engine(self) -> str:
+        return SQLITE
+
+    def write(self, blobs: Sequence[tuple[int, bytes]], deleted: Sequence[int]) -> None:
+        try:
+            with self._writing:
+                self._writer.execute("BEGIN")
+                try:
+                    self._writer.executemany("INSERT INTO blobs VALUES (?, ?)", blobs)
+                    self._writer.executemany(
+                        "DELETE FROM blobs WHERE number = ?", [(each,) for each in deleted]
+                    )
+                    self._writer.execute("COMMIT")
+                except BaseException:
+                    if self._writer.in_transaction:
+                        self._writer.execute("ROLLBACK")
+                    raise
+        except sqlite3.Error as error:
+            raise DurabilityError(f"{self._path} cannot be written: {error}") from error
+
+    def get(self, number: int) -> bytes | None:
+        try:
+            with self._reading:
+                rows = self._reader.execute(
+                    "SELECT blob FROM blobs WHERE number = ?", (number,)
+                ).fetchall()
+        except sqlite3.Error as error:
+            raise DurabilityError(f"{self._path} cannot be read: {error}") from error
+        return None if not rows else bytes(rows[0][0])
+
+    def numbers(self) -> Iterator[int]:
+        last = -1
+        while True:
+            try:
+                with self._reading:
+                    rows = self._reader.execute(
+                        "SELECT number FROM blobs WHERE number > ? ORDER BY number LIMIT ?",
+                        (last, PAGE),
+                    ).fetchall()
+            except sqlite3.Error as error:
+                raise DurabilityError(f"{self._path} cannot be read: {error}") from error
+            if not rows:
+                return
+            for row in rows:
+                last = int(row[0])
+                yield last
+
+    def size_bytes(self) -> int:
+        total = 0
+        for name in (self._path, self._path + "-wal"):
+            if os.path.exists(name):
+                total += os.path.getsize(name)
+        return total
+
+    def forked(self) -> None:
+        # never closed: that would give up the parent's locks
+        keep_for_ever(self._writer)
+        keep_for_ever(self._reader)
+
+    def close(self) -> None:
+        with self._writing, self._reading, closing(self._writer), closing(self._reader):
+            pass
