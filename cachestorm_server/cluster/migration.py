@@ -273,6 +273,7 @@ def _spelled(words: list[bytes]) -> bytes:
     complexity="O(N) in the size of the values, here and on the other server",
     writes=True,
     flags="no_multi noscript @keyspace @dangerous",
+    tips="nondeterministic_output",
     summary="Move keys to another server, with their tags.",
 )
 def migrate(

@@ -14,6 +14,7 @@ from real_servers import RealServer
 from test_binding import NEWER_REFUSALS, REFUSALS
 
 import cachestorm_server.clients
+import cachestorm_server.cluster.migration
 import cachestorm_server.configuration
 import cachestorm_server.connection
 import cachestorm_server.introspection  # noqa: F401  with cachestorm, they declare commands
