@@ -85,6 +85,10 @@ SETTINGS: Final = {
     "data_dir": ("persistence.data_dir", "--data-dir"),
     "aof_sync": ("persistence.aof_sync", "--aof-sync"),
     "replica_of": ("replication.replica_of", "--replica-of"),
+    "cluster": ("cluster.enabled", "--cluster"),
+    "cluster_port": ("cluster.bind_port", "--cluster-port"),
+    "seeds": ("cluster.seeds", "--seeds"),
+    "node_name": ("cluster.node_name", "--node-name"),
     "log_level": ("logging.level", "--log-level"),
     "log_format": ("logging.format", "--log-format"),
     "log_output": ("logging.output", "--log-output"),
@@ -231,6 +235,32 @@ def serve(
             metavar="WHEN",
             help=_by_default("everysec", "always, everysec or no: when writes reach the disk."),
         ),
+    ] = None,
+    cluster: Annotated[
+        bool | None,
+        typer.Option(
+            "--cluster/--no-cluster",
+            help=_by_default("--no-cluster", "Be a node of a cluster."),
+        ),
+    ] = None,
+    cluster_port: Annotated[
+        Text,
+        typer.Option(
+            "--cluster-port",
+            metavar="PORT",
+            help=_by_default("7946", "Where other nodes come in."),
+        ),
+    ] = None,
+    seeds: Annotated[
+        Text,
+        typer.Option(
+            "--seeds",
+            metavar="HOST:PORT,...",
+            help="Nodes of the cluster to join, by their cluster ports.",
+        ),
+    ] = None,
+    node_name: Annotated[
+        Text, typer.Option("--node-name", metavar="NAME", help="What people call this node.")
     ] = None,
     import_file: Annotated[
         Text,

@@ -23,6 +23,7 @@ import os
 import re
 from collections.abc import Mapping
 from dataclasses import is_dataclass, replace
+from ipaddress import ip_address
 from pathlib import Path
 from types import MappingProxyType
 from typing import Final, cast, get_type_hints
@@ -49,6 +50,7 @@ from cachestorm_server.settings import HTTP_PATHS
 FILES: Final = ("cachestorm.yaml", "/etc/cachestorm/cachestorm.yaml")
 
 _NAMESPACES: Final = "namespaces"
+WILDCARDS: Final = ("0.0.0.0", "::", "*")
 _PLUGINS: Final = "plugins"
 _ENV: Final = "CACHESTORM_"
 _PASSWORDS: Final = (f"{_ENV}AUTH_PASSWORD", f"{_ENV}AUTH_PASSWORD_FILE")
@@ -370,6 +372,7 @@ class _Loading:
                 f"the warning, at {warning}, comes before what is critical, at {critical}",
             )
         self._check_tls()
+        self._check_cluster()
         self._check_disabled()
         path = self._value("plugins.metrics.path")
         if path in HTTP_PATHS:
@@ -405,6 +408,33 @@ class _Loading:
             self._refuse(
                 self._where("acl.disabled_commands"), f"there is no command {name!r} anyway"
             )
+
+    def _check_cluster(self) -> None:
+        if not self._value("cluster.enabled"):
+            return
+        bind = cast(str, self._value("cluster.bind_addr"))
+        advertised = cast(str, self._value("cluster.advertise_addr"))
+        if bind in WILDCARDS and advertised in ("", *WILDCARDS):
+            self._refuse(
+                self._where("cluster.bind_addr"),
+                f"{bind!r} is no address that other nodes could reach: give "
+                "cluster.advertise_addr",
+            )
+        if not _is_loopback(bind) and not self._value("cluster.secret"):
+            self._refuse(
+                self._where("cluster.bind_addr"),
+                f"{bind!r} is reached from elsewhere, so cluster.secret is needed",
+            )
+        port = self._value("cluster.bind_port")
+        for other in ("server.port", "http.port"):
+            if port and port == self._value(other):
+                self._refuse(self._where("cluster.bind_port"), f"{port} is taken by {other}")
+        for seed in cast(tuple[str, ...], self._value("cluster.seeds")):
+            _, _, digits = seed.rpartition(":")
+            if ":" in seed and not (digits.isdecimal() and 0 < int(digits) < 65536):
+                self._refuse(
+                    self._where("cluster.seeds"), f"{seed!r} is refused: write host:port"
+                )
 
     def _check_tls(self) -> None:
         port = self._value("tls.port")
@@ -454,3 +484,10 @@ def _nearest(name: str, known: Mapping[str, object] | list[str]) -> str:
     found = [each for each in known if each.rpartition(".")[2] == last]
     found = found or get_close_matches(name, list(known), 1, 0.7)
     return f"; did you mean {found[0]}?" if found else ""
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

@@ -224,19 +224,29 @@ class HttpConfig:
 
 @dataclass(frozen=True, slots=True)
 class ClusterConfig:
-    """Many nodes. Read and checked; nothing of it has an effect while it is off."""
+    """Many nodes. Nothing of it has an effect while it is off."""
 
-    enabled: Annotated[bool, Spec(SWITCH, "joins other nodes", "the cluster")] = False
+    enabled: Annotated[bool, Spec(SWITCH, "joins other nodes")] = False
     node_name: Annotated[str, Spec(TEXT, "what other nodes call this one")] = ""
-    bind_addr: Annotated[str, Spec(TEXT, "where other nodes come in")] = "0.0.0.0"
+    bind_addr: Annotated[str, Spec(TEXT, "where other nodes come in")] = "127.0.0.1"
     bind_port: Annotated[int, Spec(PORT, "the port they come in at")] = 7946
     advertise_addr: Annotated[str, Spec(TEXT, "what others are told, if not `bind_addr`")] = ""
     advertise_port: Annotated[int, Spec(PORT, "likewise, if not `bind_port`; 0: the same")] = 0
     seeds: Annotated[tuple[str, ...], Spec(WORDS, "nodes that are asked first")] = ()
-    replicas: Annotated[int, Spec(LIMIT, "copies of each key besides the first")] = 1
-    replication_backlog: Annotated[int, Spec(LIMIT, "writes kept for a late replica")] = 10_000
-    migration_batch_size: Annotated[int, Spec(COUNT, "keys moved at a time")] = 100
-    gossip_interval: Annotated[int, Spec(DURATION_MS, "between two rounds of news")] = 200
+    secret: Annotated[str, Spec(SECRET, "what all nodes know, and nobody else")] = field(
+        default="", repr=False
+    )
+    authority: Annotated[
+        str, Spec(one_of(("static",)), "who decides which node has a slot")
+    ] = "static"
+    replicas: Annotated[int, Spec(LIMIT, "not yet: copies of each key besides the first")] = 1
+    replication_backlog: Annotated[
+        int, Spec(LIMIT, "not yet: writes kept for a late replica")
+    ] = 10_000
+    migration_batch_size: Annotated[int, Spec(COUNT, "not yet: keys moved at a time")] = 100
+    gossip_interval: Annotated[
+        int, Spec(DURATION_MS, "not yet: between two rounds of news")
+    ] = 200
     probe_interval: Annotated[int, Spec(DURATION_MS, "between two questions to a node")] = 1000
     probe_timeout: Annotated[int, Spec(DURATION_MS, "for the answer")] = 500
     suspicion_mult: Annotated[int, Spec(COUNT, "how patient others are with a silent node")] = 4
