@@ -85,8 +85,7 @@ class Following:
     def end(self) -> None:
         """Makes the store one that changes by itself again. What was copied in part goes."""
         store = self._store
-        if self.follower.state is State.SYNC:
-            self._clear()
+        self.drop_part()
         store.begin()
         try:
             for space in store.spaces():
@@ -95,6 +94,11 @@ class Following:
         finally:
             store.end()
         store.end_rest()
+
+    def drop_part(self) -> None:
+        """Has nothing left of a copy that is not complete."""
+        if self.follower.state is State.SYNC:
+            self._clear()
 
     # -- the connection
 
@@ -114,16 +118,13 @@ class Following:
                 why = "what came is damaged"
             except CacheStormError as error:
                 why = str(error)
-            except ExceptionGroup as errors:
-                why = str(errors.exceptions[0])
             self._failed(why)
 
     def _failed(self, why: str) -> None:
         follower = self.follower
         if why != follower.why:
             _log.warning("replica of %s: %s", self.primary, why)
-        if follower.state is State.SYNC:
-            self._clear()
+        self.drop_part()
         follower.failed(why, time.monotonic())
         self._replay = None
         self._changed()

@@ -65,6 +65,8 @@ class Replication:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        if self.following is not None:
+            self.following.drop_part()
         self.stream.end()
 
     async def _keep_looking(self) -> None:
