@@ -154,7 +154,7 @@ class WaitingForDisk(LongCommand):
     summary="Wait until what this connection has written is on the disk.",
 )
 def waitaof(session: Session, numlocal: int, numreplicas: int, timeout: int) -> object:
-    """Whether this server has it on disk, 1 or 0, and how many replicas have: there are none.
+    """Whether this server has it on disk, 1 or 0, and 0 for its replicas, which do not say so.
 
     Args:
         timeout: milliseconds; 0: for ever.
