@@ -373,6 +373,30 @@ def test_wait_counts_those_that_have_said_so() -> None:
     on_a_loop(scene)
 
 
+def test_waitaof_counts_the_replicas_that_have_it_on_their_disks(tmp_path: Path) -> None:
+    kept = {
+        "persistence__enabled": True,
+        "persistence__data_dir": str(tmp_path / "data"),
+        "persistence__aof_sync": "no",
+    }
+
+    async def scene() -> None:
+        async with node() as primary, node(primary, **kept) as one, node(primary) as two:
+            await caught_up(primary, one)
+            await caught_up(primary, two)
+            client = await Client.of(primary)
+            await client.ask("SET a 1")
+            assert await client.ask("WAITAOF 0 1 0") == [0, 1]
+            assert await client.ask("WAITAOF 0 2 20") == [0, 1]
+            client.close()
+            client = await Client.of(one)
+            refusal = await client.ask("WAITAOF 1 0 0")
+            assert refusal.startswith(b"-ERR WAITAOF cannot be used with replica instances")
+            client.close()
+
+    on_a_loop(scene)
+
+
 def test_the_stream_ends_when_no_replica_is_there_for_long() -> None:
     async def scene() -> None:
         async with node(replication__backlog_ttl="1s") as primary:
