@@ -14,7 +14,7 @@ from typing import Annotated, Final
 
 import typer
 
-from cachestorm_cli import config_commands, options, plugin_commands, tools
+from cachestorm_cli import config_commands, operator_commands, options, plugin_commands, tools
 from cachestorm_cli.groups import CommandGroup
 
 app = typer.Typer(
@@ -26,6 +26,7 @@ app = typer.Typer(
 )
 app.add_typer(config_commands.app)
 app.add_typer(plugin_commands.app)
+app.add_typer(operator_commands.app)
 
 
 def _print_version(wanted: bool) -> None:

@@ -64,7 +64,7 @@ class ServeError(CacheStormError):
 def make_cache(config: Config) -> Cache:
     """The cache that a configuration describes, its namespaces with their limits."""
     memory = config.memory
-    warm = config.tiers.warm
+    warm, cold = config.tiers.warm, config.tiers.cold
     cache = Cache(
         memory.max_memory,
         memory.max_entries or None,
@@ -77,6 +77,18 @@ def make_cache(config: Config) -> Cache:
             "engine": None if warm.engine == "auto" else warm.engine,
         }
         if warm.path
+        else None,
+        cold={
+            "url": cold.url,
+            "max_size": cold.max_size or None,
+            "endpoint": cold.endpoint,
+            "region": cold.region,
+            "allow_http": cold.allow_http,
+            "timeout": cold.timeout / 1000,
+            "credentials": cold.credentials,
+            "orphans_after": cold.orphans_after,
+        }
+        if cold.url
         else None,
     )
     set_namespaces(cache, config)

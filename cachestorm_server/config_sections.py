@@ -20,8 +20,9 @@ from typing import Annotated, Final, cast, get_args, get_type_hints
 from cachestorm.cache import DEFAULT_POLICY
 from cachestorm.errors import PluginError
 from cachestorm.eviction.sampled import SAMPLE_SIZE
-from cachestorm.tiers.blob_store import ENGINES
 from cachestorm_server.acl.logins import MOST_FAILURES
+from cachestorm_server.config_spec import Spec
+from cachestorm_server.config_tiers import TiersConfig
 from cachestorm_server.replication.limits import BACKLOG_BYTES, BACKLOG_TTL_S, TIMEOUT_S
 from cachestorm_server.setting_kinds import (
     ADDRESS,
@@ -69,23 +70,6 @@ ENABLED: Final = "enabled"
 PATH: Final = "path"
 
 Dotted = tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Spec:
-    """How a setting is read, and what it is for.
-
-    Attributes:
-        kind: what it may be.
-        meaning: one line for people, without a period.
-        awaits: what is missing before it may be anything but its default; or empty.
-        live: a reload changes it in the running server.
-    """
-
-    kind: Kind
-    meaning: str
-    awaits: str = ""
-    live: bool = False
 
 
 def _live(kind: Kind, meaning: str) -> Spec:
@@ -292,32 +276,6 @@ class ReplicationConfig:
     timeout: Annotated[
         int, _live(DURATION_S, "after that long a silent replica or primary is given up")
     ] = TIMEOUT_S
-
-
-@dataclass(frozen=True, slots=True)
-class WarmConfig:
-    """An SSD for values that do not fit into `memory.max_memory`: see [tiers](tiers.md)."""
-
-    path: Annotated[
-        str, Spec(TEXT, "a directory for this server alone; empty: there is no such tier")
-    ] = ""
-    max_size: Annotated[
-        int, Spec(SIZE, "what values may take there; 0: as much as the disk has")
-    ] = 0
-    engine: Annotated[
-        str,
-        Spec(
-            one_of(("auto", *ENGINES)),
-            "what keeps the values; `auto`: RocksDB where it is installed, else sqlite3",
-        ),
-    ] = "auto"
-
-
-@dataclass(frozen=True, slots=True)
-class TiersConfig:
-    """Where values go that do not fit in memory."""
-
-    warm: WarmConfig = field(default_factory=WarmConfig)
 
 
 @dataclass(frozen=True, slots=True)

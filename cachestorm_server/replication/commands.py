@@ -132,6 +132,8 @@ def replicaof(session: Session, host: str, port: str) -> str:
     complexity="O(1)",
     reply="status",
     flags="admin noscript stale no_async_loading",
+    deprecated="5.0.0",
+    instead="`REPLICAOF`",
     summary="As REPLICAOF.",
 )
 def slaveof(session: Session, host: str, port: str) -> str:
