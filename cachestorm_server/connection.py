@@ -196,7 +196,7 @@ def hello(
         "proto": version,
         "id": session.id,
         "mode": "standalone",
-        "role": "master",
+        "role": "replica" if session.endpoint.availability.is_replica else "master",
         "modules": [],
     }
 
