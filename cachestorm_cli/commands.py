@@ -84,6 +84,7 @@ SETTINGS: Final = {
     "policy": ("memory.eviction_policy", "--policy"),
     "data_dir": ("persistence.data_dir", "--data-dir"),
     "aof_sync": ("persistence.aof_sync", "--aof-sync"),
+    "replica_of": ("replication.replica_of", "--replica-of"),
     "log_level": ("logging.level", "--log-level"),
     "log_format": ("logging.format", "--log-format"),
     "log_output": ("logging.output", "--log-output"),
@@ -237,6 +238,15 @@ def serve(
             "--import",
             metavar="FILE",
             help="Begin with an RDB file or an AOF of Redis, where nothing is kept yet.",
+        ),
+    ] = None,
+    replica_of: Annotated[
+        Text,
+        typer.Option(
+            "--replica-of",
+            "--replicaof",
+            metavar="HOST:PORT",
+            help="Follow another server: a copy that is kept up to date, for reads.",
         ),
     ] = None,
     log_level: Annotated[

@@ -39,11 +39,11 @@ from cachestorm_server.config_sections import (
     Dotted,
     NamespaceConfig,
     PluginConfig,
-    Spec,
     keys,
     leaves,
     value_at,
 )
+from cachestorm_server.config_spec import Spec
 from cachestorm_server.settings import HTTP_PATHS
 
 FILES: Final = ("cachestorm.yaml", "/etc/cachestorm/cachestorm.yaml")
