@@ -236,6 +236,10 @@ class ClusterConfig:
     secret: Annotated[str, Spec(SECRET, "what all nodes know, and nobody else")] = field(
         default="", repr=False
     )
+    secret_file: Annotated[str, Spec(TEXT, "a file that holds it instead")] = ""
+    tls: Annotated[
+        bool, Spec(SWITCH, "nodes speak TLS, by the files of `tls`, each with a certificate")
+    ] = False
     authority: Annotated[
         str, Spec(one_of(("static",)), "who decides which node has a slot")
     ] = "static"

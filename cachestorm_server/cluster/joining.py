@@ -9,7 +9,7 @@ import time
 from random import SystemRandom
 from typing import TYPE_CHECKING, Final
 
-from cachestorm_server.cluster.bus import Bus
+from cachestorm_server.cluster.bus import Bus, bus_contexts
 from cachestorm_server.cluster.membership import Membership, monotonic_ms
 from cachestorm_server.cluster.messages import Member, MessageError
 from cachestorm_server.cluster.node import Node, new_id
@@ -18,6 +18,7 @@ from cachestorm_server.cluster.state_file import ClusterStateError, StateFile
 if TYPE_CHECKING:
     from cachestorm_server.config_sections import ClusterConfig
     from cachestorm_server.endpoint import Endpoint
+    from cachestorm_server.tls import TlsFiles
 
 DEFAULT_SEED_PORT: Final = 7946
 
@@ -28,9 +29,19 @@ def timeout_of(config: ClusterConfig) -> int:
 
 
 class Joining:
-    """One server's part in a cluster, from start to stop."""
+    """One server's part in a cluster, from start to stop.
 
-    def __init__(self, config: ClusterConfig, endpoint: Endpoint, folder: str) -> None:
+    Args:
+        files: by which nodes speak TLS; None: they do not.
+    """
+
+    def __init__(
+        self,
+        config: ClusterConfig,
+        endpoint: Endpoint,
+        folder: str,
+        files: TlsFiles | None = None,
+    ) -> None:
         """Reads what was kept, or begins anew. Nobody is told yet.
 
         Raises:
@@ -55,7 +66,8 @@ class Joining:
                     f"{file.path} holds no state of a node: {error}"
                 ) from error
         self.membership: Final = Membership(endpoint, node, file)
-        self.bus: Final = Bus(self.membership, config.secret, config.probe_interval / 1000)
+        tls = None if files is None else bus_contexts(files)
+        self.bus: Final = Bus(self.membership, config.secret, config.probe_interval / 1000, tls)
 
     async def start(self, port: int) -> None:
         """Speaks with others from now on, and asks the seeds.

@@ -29,7 +29,10 @@ MEANT = {
     "set": ({"tags"}, {"comparison-value"}),  # TAGS is ours; IFEQ is newer than 7.2
     "copy": ({"database"}, {"destination-db"}),  # redis-py's name of the parameter
     "restore": ({"idletime"}, {"seconds"}),
-    "restore-asking": ({"idletime", "seen"}, {"seconds"}),  # SEEN is ours
+    "restore-asking": (
+        {"idletime", "seen", "IDLE", "ends-in"},
+        {"seconds"},
+    ),  # SEEN and IDLE are ours
     # a port is a number; the empty key and the group of AUTH2 are written as they are used
     "migrate": ({"key", "password", "port"}, None),
     "lcs": ({"minmatchlen"}, {"min-match-len"}),
