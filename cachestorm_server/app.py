@@ -235,10 +235,10 @@ class Application:
                 await _open(self.http.start, "HTTP", bind, port, "--http-port or --no-http")
             if directory is not None or self._import_file:
                 await self._load(directory)
-            if self.joining is not None:
-                await self._join(self.joining)
             if self.replication is not None:
                 self.replication.start(self.config.replication.replica_of)
+            if self.joining is not None:
+                await self._join(self.joining)
         except BaseException:
             await self.stop()
             raise

@@ -412,6 +412,10 @@ class _Loading:
     def _check_cluster(self) -> None:
         if not self._value("cluster.enabled"):
             return
+        if self._value("replication.replica_of"):
+            self._refuse(
+                self._where("replication.replica_of"), "a node of a cluster follows no server"
+            )
         bind = cast(str, self._value("cluster.bind_addr"))
         advertised = cast(str, self._value("cluster.advertise_addr"))
         if bind in WILDCARDS and advertised in ("", *WILDCARDS):

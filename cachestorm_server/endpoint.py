@@ -199,8 +199,8 @@ class Endpoint:
         self.replication: Replication | None = None
         self.hooks: CommandHooks | None = None
         self.plugin_hooks: list[Hook] = []
-        self.settling: Final = Settling(self._write_all)
         self.cluster: Gate | None = None
+        self.settling: Final = Settling(self._write_all)
         self._posts: Final[deque[tuple[int, object]]] = deque()
         self._is_awake: bool = False
 

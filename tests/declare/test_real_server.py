@@ -30,7 +30,7 @@ MEANT = {
     "copy": ({"database"}, {"destination-db"}),  # redis-py's name of the parameter
     "restore": ({"idletime"}, {"seconds"}),
     "restore-asking": (
-        {"idletime", "seen", "IDLE", "ends-in"},
+        {"idletime", "seen", "IDLE", "idle", "ends-in"},
         {"seconds"},
     ),  # SEEN and IDLE are ours
     # a port is a number; the empty key and the group of AUTH2 are written as they are used
