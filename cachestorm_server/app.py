@@ -516,7 +516,9 @@ def _make_node(application: Application) -> Joining:
     except ImportError as error:
         raise ServeError("a cluster needs msgpack: pip install 'cachestorm[server]'") from error
     config = application.config
-    return Joining(config.cluster, application.resp.endpoint, config.persistence.data_dir)
+    folder = config.persistence.data_dir
+    files = tls_files(config) if config.cluster.tls else None
+    return Joining(config.cluster, application.resp.endpoint, folder, files)
 
 
 def _make_http(application: Application) -> HttpServer:

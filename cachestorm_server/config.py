@@ -477,7 +477,8 @@ class _Loading:
 
     def _check_tls(self) -> None:
         port = self._value("tls.port")
-        if not port and not self._value("tls.http"):
+        is_between_nodes = self._value("cluster.enabled") and self._value("cluster.tls")
+        if not (port or self._value("tls.http") or is_between_nodes):
             return
         for other in ("server.port", "http.port"):
             if port and port == self._value(other):
@@ -490,6 +491,9 @@ class _Loading:
                 for name in ("cert_file", "key_file", "ca_file", "client_auth")
             ]
         )
+        if is_between_nodes:
+            # nodes show each other certificates
+            files = replace(files, client_auth="required")
         for attribute, why in files.problems():
             self._refuse(self._where(f"tls.{attribute}"), why)
 

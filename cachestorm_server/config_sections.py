@@ -280,6 +280,10 @@ class ClusterConfig:
     secret: Annotated[str, Spec(SECRET, "what all nodes know, and nobody else")] = field(
         default="", repr=False
     )
+    secret_file: Annotated[str, Spec(TEXT, "a file that holds it instead")] = ""
+    tls: Annotated[
+        bool, Spec(SWITCH, "nodes speak TLS, by the files of `tls`, each with a certificate")
+    ] = False
     authority: Annotated[
         str,
         Spec(
@@ -302,7 +306,6 @@ class ClusterConfig:
     drain_timeout: Annotated[
         int, Spec(DURATION_MS, "how long a node that stops hands its slots over; 0: not")
     ] = 20_000
-    secret_file: Annotated[str, Spec(TEXT, "a file that holds `secret` instead")] = ""
     rebalance_slots: Annotated[
         int, Spec(COUNT, "how many slots are on their way to other nodes at a time")
     ] = 1024

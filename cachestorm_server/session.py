@@ -406,7 +406,7 @@ class Session(LongRunner):
             reply = self.answer_counted(plan, args)
         cluster = self.endpoint.cluster
         if cluster is not None:
-            cluster.router.tell_within(self, plan, args)
+            cluster.router.tell_within(self.cache, plan, args)
         return reply
 
     def answer_counted(self, plan: Plan, args: list[object]) -> object:

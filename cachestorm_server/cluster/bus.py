@@ -15,15 +15,19 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import ssl
 import time
 from contextlib import closing, suppress
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from cachestorm_server.cluster.membership import Membership
 from cachestorm_server.cluster.messages import Address, MessageError
 from cachestorm_server.cluster.node import Outgoing
 from cachestorm_server.cluster.state_file import ClusterStateError
 from cachestorm_server.cluster.wire import HEAD_BYTES, Wire
+
+if TYPE_CHECKING:
+    from cachestorm_server.tls import TlsFiles
 
 # how many frames wait for a connection
 MOST_WAITING: Final = 64
@@ -38,6 +42,23 @@ _log = logging.getLogger("cachestorm.cluster")
 
 def _wall_ms() -> int:
     return time.time_ns() // 1_000_000
+
+
+def bus_contexts(files: TlsFiles) -> tuple[ssl.SSLContext, ssl.SSLContext]:
+    """For what comes in and for what goes out: both sides show a certificate.
+
+    Whom it is made out to is not looked at: nodes have addresses that change, and who knows the
+    secret is one of them.
+    """
+    contexts = []
+    for protocol in (ssl.PROTOCOL_TLS_SERVER, ssl.PROTOCOL_TLS_CLIENT):
+        context = ssl.SSLContext(protocol)
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_REQUIRED
+        context.load_cert_chain(files.cert_file, files.key_file)
+        context.load_verify_locations(files.ca_file)
+        contexts.append(context)
+    return contexts[0], contexts[1]
 
 
 class _Line:
@@ -56,12 +77,21 @@ class Bus:
 
     Args:
         tick_s: how often the node is told that time has passed.
+        tls: for what comes in and for what goes out; None: it is not encrypted.
     """
 
-    def __init__(self, membership: Membership, secret: str, tick_s: float) -> None:
+    def __init__(
+        self,
+        membership: Membership,
+        secret: str,
+        tick_s: float,
+        tls: tuple[ssl.SSLContext, ssl.SSLContext] | None = None,
+    ) -> None:
         self._membership: Final = membership
         self._wire: Final = Wire(secret)
         self._tick_s: Final = tick_s
+        self._tls_in: Final = None if tls is None else tls[0]
+        self._tls_out: Final = None if tls is None else tls[1]
         self._lines: Final[dict[Address, _Line]] = {}
         self._server: asyncio.Server | None = None
         self._tasks: Final[set[asyncio.Task[None]]] = set()
@@ -77,7 +107,7 @@ class Bus:
         Raises:
             OSError: if the address cannot be bound.
         """
-        self._server = await asyncio.start_server(self._incoming, host, port)
+        self._server = await asyncio.start_server(self._incoming, host, port, ssl=self._tls_in)
         self._begin(self._keep_time())
 
     async def stop(self) -> None:
@@ -115,7 +145,7 @@ class Bus:
         try:
             # not `wait_for`, which loses a cancellation that comes with a result
             async with asyncio.timeout(CONNECT_TIMEOUT_S):
-                _, writer = await asyncio.open_connection(*line.address)
+                _, writer = await asyncio.open_connection(*line.address, ssl=self._tls_out)
             with closing(writer):
                 while not writer.is_closing():
                     async with asyncio.timeout(IDLE_S):

@@ -24,6 +24,10 @@ from cachestorm.operations.long_command import LongCommand
 OPERATIONS: Final = frozenset({"INVALIDATE", "TAGLINK", "TAGUNLINK"})
 # what every node is asked of its own keys; links are on all of them
 QUERIES: Final = frozenset({"TAGCOUNT", "TAGKEYS"})
+# of an operation: what follows are tags that are invalidated with the one that was named
+ALSO: Final = "ALSO"
+# an INVALIDATE with CASCADE names so many of them at most
+MOST_NAMED: Final = 10_000
 # how long an answer is waited for
 PATIENCE_MS: Final = 2000
 
@@ -37,12 +41,32 @@ class PartialError(CacheStormError):
 
 def is_query(plan: Plan, words: tuple[str, ...]) -> bool:
     """Whether a command only reads: INVALIDATE with DRYRUN does."""
-    return plan.name in QUERIES or any(word.upper() == "DRYRUN" for word in words[2:])
+    if plan.name in QUERIES:
+        return True
+    return plan.name == "INVALIDATE" and "DRYRUN" in named_by(words)[1]
+
+
+def with_descent(words: tuple[str, ...], descent: Iterable[str]) -> tuple[str, ...]:
+    """An INVALIDATE with CASCADE that names what it reaches, for nodes that lack a link."""
+    also = [name for name in descent if name != words[1]]
+    if not also or len(also) > MOST_NAMED:
+        return words
+    return (*words, ALSO, *also)
+
+
+def named_by(words: tuple[str, ...]) -> tuple[list[str], frozenset[str]]:
+    """The tags and the options of an INVALIDATE."""
+    options = words[2:]
+    also: tuple[str, ...] = ()
+    if ALSO in options:
+        at = options.index(ALSO)
+        options, also = options[:at], options[at + 1 :]
+    return [words[1], *also], frozenset(option.upper() for option in options)
 
 
 def words_of(args: list[object]) -> tuple[str, ...]:
     """The words of a request as text, from which they come back as they were."""
-    return tuple(text_of(arg) for arg in args if isinstance(arg, bytes))
+    return tuple(text_of(arg) if isinstance(arg, bytes) else str(arg) for arg in args)
 
 
 class FanOut(LongCommand):

@@ -15,6 +15,7 @@ from cachestorm.keyspace.slot_index import SLOTS, slot_of
 from cachestorm_server.cluster.clock import monotonic_ms
 
 if TYPE_CHECKING:
+    from cachestorm.cache import Cache
     from cachestorm_server.session import Session
 
 
@@ -29,7 +30,21 @@ class Router:
             CacheStormError: with Redis' text.
         """
 
-    def tell_within(self, session: Session, plan: Plan, args: list[object]) -> None:
+    def check_visitor(self, cache: Cache, plan: Plan, args: list[object]) -> None:
+        """As `check`, of a request without a session.
+
+        Raises:
+            CacheStormError: with Redis' text.
+        """
+
+    def check_visitors(self, requests: list[tuple[Cache, Plan, list[object]]]) -> None:
+        """As `check`, of what is to be done in one step.
+
+        Raises:
+            CacheStormError: with Redis' text.
+        """
+
+    def tell_within(self, cache: Cache, plan: Plan, args: list[object]) -> None:
         """Has other nodes do what a transaction or a script has just done here."""
 
     def seen(self) -> str:

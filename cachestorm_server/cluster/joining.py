@@ -10,7 +10,7 @@ from random import SystemRandom
 from typing import TYPE_CHECKING, Final
 
 from cachestorm_server.cluster.authorities import Chosen, choose
-from cachestorm_server.cluster.bus import Bus
+from cachestorm_server.cluster.bus import Bus, bus_contexts
 from cachestorm_server.cluster.clock import monotonic_ms
 from cachestorm_server.cluster.governing import Governing
 from cachestorm_server.cluster.membership import Membership
@@ -22,6 +22,7 @@ from cachestorm_server.cluster.state_file import ClusterStateError, StateFile
 if TYPE_CHECKING:
     from cachestorm_server.config_sections import ClusterConfig
     from cachestorm_server.endpoint import Endpoint
+    from cachestorm_server.tls import TlsFiles
 
 DEFAULT_SEED_PORT: Final = 7946
 
@@ -32,9 +33,19 @@ def timeout_of(config: ClusterConfig) -> int:
 
 
 class Joining:
-    """One server's part in a cluster, from start to stop."""
+    """One server's part in a cluster, from start to stop.
 
-    def __init__(self, config: ClusterConfig, endpoint: Endpoint, folder: str) -> None:
+    Args:
+        files: by which nodes speak TLS; None: they do not.
+    """
+
+    def __init__(
+        self,
+        config: ClusterConfig,
+        endpoint: Endpoint,
+        folder: str,
+        files: TlsFiles | None = None,
+    ) -> None:
         """Reads what was kept, or begins anew. Nobody is told yet.
 
         Raises:
@@ -62,7 +73,8 @@ class Joining:
                     f"{file.path} holds no state of a node: {error}"
                 ) from error
         self.membership: Final = Membership(endpoint, node, file)
-        self.bus: Final = Bus(self.membership, config.secret, config.probe_interval / 1000)
+        tls = None if files is None else bus_contexts(files)
+        self.bus: Final = Bus(self.membership, config.secret, config.probe_interval / 1000, tls)
         self._governing: Final = None if chosen is None else self._governed(chosen, endpoint)
 
     def _governed(self, chosen: Chosen, endpoint: Endpoint) -> Governing:

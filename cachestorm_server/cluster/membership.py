@@ -35,16 +35,21 @@ from cachestorm_server.cluster.fan_out import (
     QUERIES,
     FanOut,
     is_query,
+    named_by,
+    with_descent,
     words_of,
 )
 from cachestorm_server.cluster.gate import Gate, Router
-from cachestorm_server.cluster.messages import Result, operation_key
+from cachestorm_server.cluster.messages import MessageError, Result, operation_key
 from cachestorm_server.cluster.node import Node, Outgoing
 from cachestorm_server.cluster.redirect import CrossSlotError, refusal
 from cachestorm_server.cluster.reports import info_text
+from cachestorm_server.cluster.shared_links import LINKING, SharedLinks
 from cachestorm_server.cluster.state_file import ClusterStateError, StateFile
 
 if TYPE_CHECKING:
+    from cachestorm.cache import Cache
+    from cachestorm.keyspace.keyspace import Keyspace
     from cachestorm.keyspace.store import Store
     from cachestorm_server.endpoint import Endpoint
     from cachestorm_server.session import Session
@@ -82,6 +87,7 @@ class Membership(Router):
         self.links: Callable[[], list[object]] = list
         self._file: Final = file
         self._gate: Final = Gate(self)
+        self._links: Final = SharedLinks(node, endpoint.cache)
         self._was_serving = False
         # by key, who waits for results of other nodes
         self._waiting: Final[dict[str, FanOut]] = {}
@@ -116,6 +122,8 @@ class Membership(Router):
             ClusterStateError: if it cannot be saved. Nothing was sent.
         """
         node = self.node
+        if node.linked:
+            self._links.settle()
         if node.due or node.queries:
             self._do_due()
             outgoing = [*outgoing, *node.take_outbox()]
@@ -155,16 +163,46 @@ class Membership(Router):
             _log.warning("another node asks for %r, which is not for nodes to ask", words[:1])
             return 0
         try:
-            value = self._call(plan, namespace, argv)
-        except CacheStormError as error:
+            if plan.name in LINKING:
+                self._links.take(namespace, words)
+                return 0
+            if plan.name == "INVALIDATE":
+                value: object = self._invalidate(namespace, words)
+            else:
+                value = self._call(plan, namespace, argv)
+        except (CacheStormError, MessageError) as error:
             _log.warning("%s of another node is refused: %s", plan.name, error)
             return 0
         if isinstance(value, list):
             return tuple(str(each) for each in value)
         return value if isinstance(value, int) else 0
 
+    def _invalidate(self, namespace: str, words: tuple[str, ...]) -> object:
+        """What an INVALIDATE of another node comes to, of the keys that are here."""
+        self._links.hold()
+        tags, options = named_by(words)
+        try:
+            return self.endpoint.cache.namespace(namespace).invalidate(
+                tags,
+                cascade="CASCADE" in options,
+                soft="SOFT" in options,
+                dry_run="DRYRUN" in options,
+            )
+        except Unfinished as unfinished:
+            return finish(unfinished.long_command)
+
+    def _published(self, space: Keyspace, plan: Plan, args: list[object]) -> tuple[str, ...]:
+        """What other nodes are told of a command that was done here."""
+        words = words_of(args)
+        if plan.name in LINKING:
+            return self._links.decide(space.name, words)
+        if plan.name == "INVALIDATE" and "CASCADE" in named_by(words)[1]:
+            return with_descent(words, space.tags.hierarchy.descent([words[1]]))
+        return words
+
     def _call(self, plan: Plan, namespace: str, argv: list[object]) -> object:
         """The value of a command on tags, of the keys that are here."""
+        self._links.hold()
         try:
             return plan.call(self.endpoint.cache.namespace(namespace), argv)
         except Unfinished as unfinished:
@@ -195,6 +233,7 @@ class Membership(Router):
             if owner not in mine and slot not in node.importing
         )
         self._drop_lost()
+        self._links.hold()
 
     def _drop_lost(self) -> None:
         node, store = self.node, self.store
@@ -217,24 +256,37 @@ class Membership(Router):
         session.is_asking = False
         keys = self._keys_of(session, plan, args)
         session.slot_within = -1
-        if not keys:
-            if plan.name in OPERATIONS or plan.name in QUERIES:
-                self._fan_out(session, plan, args)
-            return
+        if keys:
+            session.slot_within = self._check_keys(plan, keys, asking)
+        elif session.transaction is None:
+            self._fan_out(session.cache, plan, args)
+
+    def check_visitor(self, cache: Cache, plan: Plan, args: list[object]) -> None:
+        keys = _keys_of(plan, args)
+        if keys:
+            self._check_keys(plan, keys, False)
+        else:
+            self._fan_out(cache, plan, args)
+
+    def check_visitors(self, requests: list[tuple[Cache, Plan, list[object]]]) -> None:
+        keys = [key for _, plan, args in requests for key in _keys_of(plan, args)]
+        if keys:
+            self._check_keys(requests[0][1], keys, False)
+
+    def _check_keys(self, plan: Plan, keys: list[bytes], asking: bool) -> int:
+        """Refuses what is asked of keys that are not all here. Returns their slot."""
         slots = {slot_of(key) for key in keys}
         if len(slots) > 1:
             raise CrossSlotError()
         slot = slots.pop()
-        session.slot_within = slot
-        if plan.name == "MIGRATE" and (
-            slot in self.node.migrating or slot in self.node.importing
-        ):
-            return
-        refused = self._refusal(slot, keys, asking)
-        if refused is not None:
-            raise refused
+        is_on_its_way = slot in self.node.migrating or slot in self.node.importing
+        if plan.name != "MIGRATE" or not is_on_its_way:
+            refused = self._refusal(slot, keys, asking)
+            if refused is not None:
+                raise refused
+        return slot
 
-    def _fan_out(self, session: Session, plan: Plan, args: list[object]) -> None:
+    def _fan_out(self, cache: Cache, plan: Plan, args: list[object]) -> None:
         """Has all nodes do what this one is asked to, and waits for what they say.
 
         Raises:
@@ -242,11 +294,14 @@ class Membership(Router):
             CacheStormError: what it is refused with here. Nobody else has heard of it.
         """
         node = self.node
-        if node.is_alone or session.transaction is not None:
+        if plan.name not in OPERATIONS and plan.name not in QUERIES:
             return
-        space, words = session.cache._space, words_of(args)
+        if node.is_alone and plan.name not in LINKING:
+            return
+        space = cache._space
         value = self._call(plan, space.name, args)
         now_ms = self.clock()
+        words = self._published(space, plan, args)
         reads = is_query(plan, words)
         operation = None if reads else node.publish(space.name, words, now_ms)
         key = node.ask_all(space.name, words) if operation is None else operation_key(operation)
@@ -269,13 +324,13 @@ class Membership(Router):
         self.settle(node.take_outbox())
         raise Unfinished(fan_out)
 
-    def tell_within(self, session: Session, plan: Plan, args: list[object]) -> None:
-        if plan.name not in OPERATIONS or self.node.is_alone:
+    def tell_within(self, cache: Cache, plan: Plan, args: list[object]) -> None:
+        if plan.name not in OPERATIONS:
             return
-        words = words_of(args)
-        if not is_query(plan, words):
+        words = self._published(cache._space, plan, args)
+        if not (self.node.is_alone or is_query(plan, words)):
             # in the midst of a transaction nobody is waited for: it is on disk instead
-            self.node.publish(session.cache.name, words, self.clock())
+            self.node.publish(cache.name, words, self.clock())
             self.node.is_dirty = True
             self.settle(self.node.take_outbox())
 
@@ -294,11 +349,13 @@ class Membership(Router):
         tags = set(cache.tags(key))
         hierarchy = cache._space.tags.hierarchy
         for operation in self.node.log.unseen_by(done):
-            name, tag, *options = operation.words
-            if name.upper() != "INVALIDATE" or operation.namespace != cache.name:
+            words = operation.words
+            if words[0].upper() != "INVALIDATE" or operation.namespace != cache.name:
                 continue
-            cascades = "CASCADE" in map(str.upper, options)
-            if not tags.isdisjoint(hierarchy.descent([tag]) if cascades else (tag,)):
+            named, options = named_by(words)
+            if "CASCADE" in options:
+                named = list(hierarchy.descent(named))
+            if not tags.isdisjoint(named):
                 cache.delete(key)
                 return
 
@@ -369,9 +426,9 @@ def _keys_of(plan: Plan, args: list[object]) -> list[bytes]:
     except CacheStormError:
         return []
     return [
-        bytes(raw)
+        raw if isinstance(raw, bytes) else bytes_of(raw)
         for raw, kind in named
-        if isinstance(raw, bytes)
+        if isinstance(raw, bytes | str)
         and isinstance(kind, Key)
         and kind.names in (KEY, CHANNEL)
         # the key of MIGRATE is empty if others are named behind KEYS

@@ -13,6 +13,7 @@ from dataclasses import astuple, dataclass
 from typing import Final, NamedTuple, cast
 
 from cachestorm.keyspace.slot_index import SLOTS
+from cachestorm_server.cluster.link_map import Link
 from cachestorm_server.cluster.op_log import Operation, Share
 from cachestorm_server.cluster.slot_map import Run
 
@@ -111,6 +112,8 @@ class Message:
         shares: operations that it believes the receiver has not done.
         queries: what it wants to know of the receiver's keys.
         results: of operations and queries of the receiver.
+        link_digest: of its link map.
+        links: of that: all, or nothing.
     """
 
     kind: str
@@ -126,6 +129,8 @@ class Message:
     shares: tuple[Share, ...] = ()
     queries: tuple[Query, ...] = ()
     results: tuple[Result, ...] = ()
+    link_digest: int = 0
+    links: tuple[Link, ...] = ()
 
     def to_plain(self) -> list[object]:
         """Lists, texts and numbers."""
@@ -153,6 +158,8 @@ class Message:
                 [each.key, list(each.value) if isinstance(each.value, tuple) else each.value]
                 for each in self.results
             ],
+            self.link_digest,
+            [list(each) for each in self.links],
         ]
 
 
@@ -162,7 +169,7 @@ def from_plain(plain: object) -> Message:
     Raises:
         MessageError: if they stand for none.
     """
-    parts = _list(plain, 13)
+    parts = _list(plain, 15)
     kind = _text(parts[0])
     if kind not in KINDS:
         raise MessageError(f"no kind of message: {kind!r}")
@@ -180,6 +187,8 @@ def from_plain(plain: object) -> Message:
         tuple(_share(each) for each in _list(parts[10])),
         tuple(_query(each) for each in _list(parts[11])),
         tuple(_result(each) for each in _list(parts[12])),
+        _number(parts[13]),
+        tuple(link_of(each) for each in _list(parts[14])),
     )
 
 
@@ -216,6 +225,19 @@ def _result(value: object) -> Result:
     if isinstance(result, list):
         return Result(_text(key), _words(result))
     return Result(_text(key), _number(result))
+
+
+def link_of(value: object) -> Link:
+    """The decision that texts and a number stand for.
+
+    Raises:
+        MessageError: if they stand for none.
+    """
+    namespace, parent, child, stamp, by, is_there = _list(value, 6)
+    names = _words([namespace, parent, child])
+    if not isinstance(is_there, bool):
+        raise MessageError("no link")
+    return Link(names[0], names[1], names[2], _number(stamp), _id(by), is_there)
 
 
 def _words(value: object) -> tuple[str, ...]:

@@ -28,6 +28,7 @@ from cachestorm.declare.wire_values import OK, Status
 from cachestorm.entry import HASH
 from cachestorm.errors import ArgumentError, CacheStormError
 from cachestorm.events import Cause
+from cachestorm.keyspace.expiry import Idle
 from cachestorm.keyspace.keyspace import Keyspace
 from cachestorm.keyspace.store import DEFAULT
 from cachestorm.keyspace.tag_nodes import tag_names_of
@@ -73,6 +74,7 @@ class _Copy:
     version: int
     ttl_ms: int
     snapshot: EntrySnapshot
+    idle: Idle | None
 
 
 class Migration(LongCommand):
@@ -139,7 +141,8 @@ class Migration(LongCommand):
             if entry.expires_at_ms:
                 ttl_ms = max(1, int(entry.expires_at_ms - space.shared.now_ms()))
             snapshot = snapshot_of(entry.kind, space.value(entry), 0, tag_names_of(entry))
-            found.append(_Copy(space, name, int(entry.version), ttl_ms, snapshot))
+            idle = space.idle_of(entry)
+            found.append(_Copy(space, name, int(entry.version), ttl_ms, snapshot, idle))
         return found
 
     def _requests(
@@ -179,6 +182,8 @@ class Migration(LongCommand):
                     words.append(b"REPLACE")
                 if seen:
                     words += [b"SEEN", bytes_of(seen)]
+                if copy.idle is not None and self._restores_by != b"RESTORE":
+                    words += [b"IDLE", *_idle_words(copy.space, copy.idle)]
                 add(name, self._restores_by, *words)
         return requests, about
 
@@ -260,6 +265,14 @@ class Migration(LongCommand):
         super()._drop()
 
 
+def _idle_words(space: Keyspace, idle: Idle) -> list[bytes]:
+    """How long a key outlives a hit, and how much longer it may live at all; 0 for ever."""
+    ends_in_ms = 0
+    if idle.ends_at_ms:
+        ends_in_ms = max(1, int(idle.ends_at_ms - space.shared.now_ms()))
+    return [b"%d" % idle.idle_ms, b"%d" % ends_in_ms]
+
+
 def _spelled(words: list[bytes]) -> bytes:
     parts = [b"*%d\r\n" % len(words)]
     parts.extend(b"$%d\r\n%s\r\n" % (len(word), word) for word in words)
@@ -273,6 +286,7 @@ def _spelled(words: list[bytes]) -> bytes:
     complexity="O(N) in the size of the values, here and on the other server",
     writes=True,
     flags="no_multi noscript @keyspace @dangerous",
+    tips="nondeterministic_output",
     summary="Move keys to another server, with their tags.",
 )
 def migrate(
@@ -329,7 +343,8 @@ def migrate(
 
 @command(
     "RESTORE-ASKING key:ow-update ttl:integer serialized-value:blob [REPLACE] [ABSTTL] "
-    "[IDLETIME idletime:idle-time] [FREQ frequency:hit-frequency] [SEEN seen:string]",
+    "[IDLETIME idletime:idle-time] [FREQ frequency:hit-frequency] [SEEN seen:string] "
+    "[IDLE idle:integer ends-in:integer]",
     complexity="O(N) in the size of the value",
     group="server",
     grows=True,
@@ -348,12 +363,15 @@ def restore_asking(
     idletime: int | None = None,
     frequency: int | None = None,
     seen: str = "",
+    idle: tuple[int, int] | None = None,
 ) -> None:
     """Does what RESTORE does, as if the client had said ASKING before.
 
     Args:
         seen: which invalidations the other node had done when it copied the key; those that
             this one has done beyond them take the key away at once.
+        idle: of a key that ends when nobody asks for it: how many milliseconds it outlives a
+            hit, and how many it may live at all; 0 for ever.
     """
     session.cache.restore(
         key,
@@ -364,6 +382,21 @@ def restore_asking(
         idletime=idletime,
         frequency=frequency,
     )
+    if idle is not None:
+        _keep_idle(session.cache._space, key, *idle)
     gate = session.endpoint.cluster
     if gate is not None and seen:
         gate.router.catch_escaped(session, key, seen)
+
+
+def _keep_idle(space: Keyspace, key: str, idle_ms: int, ends_in_ms: int) -> None:
+    """Has a key that has arrived with a deadline end when nobody asks for it."""
+    shared = space.shared
+    shared.enter()
+    try:
+        entry = space.peek(key)
+        if entry is not None and entry.expires_at_ms and idle_ms > 0:
+            ends_at_ms = shared.now_ms() + ends_in_ms if ends_in_ms > 0 else 0
+            space.set_idle(key, Idle(idle_ms, ends_at_ms, entry.expires_at_ms - idle_ms))
+    finally:
+        shared.leave()

@@ -27,6 +27,7 @@ from typing import Final
 
 from cachestorm.keyspace.slot_index import SLOTS
 from cachestorm_server.cluster.authority import Authority, Static
+from cachestorm_server.cluster.link_map import Link, LinkMap
 from cachestorm_server.cluster.messages import (
     MEET,
     PING,
@@ -100,6 +101,8 @@ class Node:
         lost: slots that were this node's, and are another's now: their keys are to go.
         refused: of which clusters messages came.
         log: the operations that all nodes are to do.
+        links: between tags.
+        linked: what others have decided about them that the driver has not seen yet.
         due: operations that the driver is to do now, each with who has told of it; queries
             that it is to answer, likewise; results of its own, each with whose they are.
         is_double: another process has the same id, and is to go on alone.
@@ -133,6 +136,9 @@ class Node:
         self.lost: Final[set[int]] = set()
         self.refused: Final[set[str]] = set()
         self.log: Final = OpLog(self.me.instance)
+        self.links: Final = LinkMap()
+        self.linked: Final[list[Link]] = []
+        self._saved_links = 0
         self.due: Final[list[tuple[Operation, Member]]] = []
         self.queries: Final[list[tuple[Query, Member]]] = []
         self.results: Final[list[tuple[Result, str]]] = []
@@ -158,6 +164,7 @@ class Node:
             "slots": [list(run) for run in self.slots.runs()],
             "migrating": sorted(self.migrating.items()),
             "importing": sorted(self.importing.items()),
+            "links": [list(each) for each in self.links.all()],
             "pending": [operation_plain(each) for each in self.log.pending(self.members)],
         }
 
@@ -206,6 +213,8 @@ class Node:
                 [],
                 kept.get("slots"),
                 *([], [], [], []),
+                0,
+                kept.get("links"),
             ]
         )
         pending = kept.get("pending")
@@ -219,6 +228,7 @@ class Node:
             node.members[member.id] = member
             node.heard_ms[member.id] = now_ms
         node.slots.merge(was.runs)
+        node.links.merge(was.links)
         node.log.restore(map(operation_of, pending), now_ms)
         node._caught_up_by_ms = now_ms + timeout_ms
         node.migrating.update(moves[0])
@@ -293,6 +303,10 @@ class Node:
         for member in self.members.values():
             self._send(member, self._message(PING, self._nonce()))
         return operation
+
+    def link(self, links: Iterable[Link]) -> None:
+        """Takes in what another node has decided about links between tags."""
+        self.linked.extend(self.links.merge(links))
 
     def ask_all(self, namespace: str, words: tuple[str, ...]) -> str:
         """Has all others answer a command of their own keys. Returns the key of the results."""
@@ -465,6 +479,10 @@ class Node:
             if now_ms > until_ms:
                 del self.forgotten[node_id]
         self.log.prune(self.members, now_ms)
+        if self.links.digest != self._saved_links:
+            # not with each of them: what is lost with this node, the others have
+            self._saved_links = self.links.digest
+            self.is_dirty = True
         suspects = tuple(id_ for id_ in self.members if self.is_suspected(id_, now_ms))
         asked = {
             node_id
@@ -522,6 +540,7 @@ class Node:
             self._merge(message.runs)
         elif message.digest != self.slots.digest:
             self.authority.hear_of_news()
+        self.link(message.links)
         if self.members[sender.id].version == sender.version:
             # else it speaks of an earlier life
             self.log.hear(sender.id, dict(message.done))
@@ -532,7 +551,7 @@ class Node:
             self._caught_up.add(sender.id)
         if message.kind != PONG:
             self._send(sender, self._answer(message, now_ms))
-        elif (message.digest != self.slots.digest and not message.runs) or message.shares:
+        elif message.shares or self._knows_more(message):
             self._send(sender, self._answer(message, now_ms, PING))
         return self.take_outbox()
 
@@ -542,7 +561,15 @@ class Node:
         answer = self._message(kind, nonce, suspects)
         if message.digest != self.slots.digest:
             answer = replace(answer, runs=tuple(self.slots.runs()))
+        if message.link_digest != self.links.digest:
+            answer = replace(answer, links=tuple(self.links.all()))
         return answer
+
+    def _knows_more(self, message: Message) -> bool:
+        """Whether a node that has just told nothing new may lack what is known here."""
+        return (message.digest != self.slots.digest and not message.runs) or (
+            message.link_digest != self.links.digest and not message.links
+        )
 
     # -- what a message brings
 
@@ -637,6 +664,7 @@ class Node:
         message = replace(
             message,
             done=tuple(self.log.done.items()),
+            link_digest=self.links.digest,
             shares=self.log.shares_for(member.id) if member.id in self.members else (),
         )
         self._outbox.append(Outgoing(member.address, member.id, message))

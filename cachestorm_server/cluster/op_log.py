@@ -18,8 +18,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final, NamedTuple
 
-# how long an operation is kept that all have done
-KEEP_MS: Final = 60_000
+# how long an operation is kept that all have done: longer than a key can be on its way
+KEEP_MS: Final = 180_000
 
 
 class Operation(NamedTuple):

@@ -32,6 +32,8 @@ MOST_BYTES: Final = 8 * 1024 * 1024
 FRESH_MS: Final = 60_000
 HEAD_BYTES: Final = 4
 _DIGEST_BYTES: Final = 32
+# tags are of any bytes
+_ANY_BYTES: Final = "surrogateescape"
 
 
 class FrameError(MessageError):
@@ -56,7 +58,8 @@ class Wire:
         Args:
             now_ms: since 1970.
         """
-        body: bytes = msgpack.packb([VERSION, now_ms, os.urandom(12), message.to_plain()])
+        parts = [VERSION, now_ms, os.urandom(12), message.to_plain()]
+        body: bytes = msgpack.packb(parts, unicode_errors=_ANY_BYTES)
         return (_DIGEST_BYTES + len(body)).to_bytes(HEAD_BYTES, "big") + self._sign(body) + body
 
     def length(self, head: bytes) -> int:
@@ -81,7 +84,7 @@ class Wire:
         if not hmac.compare_digest(digest, self._sign(body)):
             raise FrameError("a frame that is not signed with the secret of this cluster")
         try:
-            parts = msgpack.unpackb(body, raw=False, strict_map_key=True, use_list=True)
+            parts = msgpack.unpackb(body, raw=False, unicode_errors=_ANY_BYTES)
         except (ValueError, msgpack.UnpackException) as error:
             raise MessageError(f"no msgpack: {error}") from error
         if not isinstance(parts, list) or not parts or type(parts[0]) is not int:

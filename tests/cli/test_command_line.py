@@ -134,6 +134,7 @@ def test_help_of_serve_tells_the_defaults() -> None:
         "--log-format": config.logging.format,
         "--log-output": config.logging.output,
         "--aof-sync": config.persistence.aof_sync,
+        "--cluster-port": config.cluster.bind_port,
     }
     assert config.http.enabled and config.server.protected_mode
     found = {row.split()[0].rstrip(","): re.findall(r"default:\s+(\S+)\]", row) for row in rows}

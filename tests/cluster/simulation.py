@@ -7,6 +7,7 @@ simulated is what carries their messages, what keeps their state, and the operat
 from __future__ import annotations
 
 import heapq
+from collections.abc import Callable
 from itertools import count
 from random import Random
 
@@ -42,6 +43,9 @@ class Host:
         return Member(self.id, f"n{self.number}", self.host, 6380, 7946, 0, 0, instance)
 
 
+Event = Message | Callable[[], object] | None
+
+
 class Simulation:
     """Hosts, and what is on its way between them.
 
@@ -64,7 +68,8 @@ class Simulation:
         self.decided = SlotMap()
         self.published: list[Operation] = []
         self._order = count()
-        self._events: list[tuple[int, int, Host, int, Message | None]] = []
+        # what comes to a host: a message, None for a tick, or something that this life is to do
+        self._events: list[tuple[int, int, Host, int, Event]] = []
         for host in self.hosts:
             self.start(host)
 
@@ -100,6 +105,7 @@ class Simulation:
             assert operation not in host.done, "it is done twice"
             host.done.append(operation)
             host.ever_done.add(operation)
+            self.does(host, operation)
         node.due.clear()
         if node.is_dirty:
             host.disk = node.persisted()
@@ -108,9 +114,12 @@ class Simulation:
         for each in outgoing:
             self._send(host, each)
 
+    def does(self, host: Host, operation: Operation) -> None:
+        """What an operation does to the keys of a host; here there are none."""
+
     # -- the network
 
-    def _push(self, delay_ms: int, host: Host, message: Message | None) -> None:
+    def _push(self, delay_ms: int, host: Host, message: Event) -> None:
         event = (self.now_ms + delay_ms, next(self._order), host, host.lives, message)
         heapq.heappush(self._events, event)
 
@@ -137,6 +146,9 @@ class Simulation:
                 if node is not None and life == host.lives:
                     self.settle(host, node.tick(self.time_of(host)))
                     self._push(TICK_MS, host, None)
+            elif not isinstance(message, Message):
+                if node is not None and life == host.lives:
+                    message()
             elif node is not None:
                 self.settle(host, node.receive(message, self.time_of(host)))
         self.now_ms = until_ms

@@ -14,6 +14,7 @@ import pytest
 
 from cachestorm import Cache
 from cachestorm_server.cluster.joining import Joining
+from cachestorm_server.cluster.link_map import Link
 from cachestorm_server.cluster.messages import (
     PING,
     Member,
@@ -52,6 +53,8 @@ def a_message() -> Message:
         shares=(Share("o", 1, (Operation("o", 2, "default", ("INVALIDATE", "t")),)),),
         queries=(Query("k", "default", ("TAGKEYS", "t")),),
         results=(Result("k", 3), Result("k", ("a", "b"))),
+        link_digest=5,
+        links=(Link("default", "p", "tag of any bytes \udcff", 1, A, True),),
     )
 
 
@@ -93,7 +96,7 @@ def test_a_length_beyond_all_frames_is_refused_before_it_is_read() -> None:
         (msgpack.packb([2, NOW_MS, b"", []]), "version 2 of the bus; this node speaks 1"),
         (msgpack.packb("x"), "no message"),
         (b"\xc1", "no msgpack"),
-        (msgpack.packb([1, NOW_MS, b"", ["ping"]]), "no list of 13"),
+        (msgpack.packb([1, NOW_MS, b"", ["ping"]]), "no list of 15"),
     ],
 )
 def test_a_signed_body_that_is_no_message_is_refused(body: bytes, text: str) -> None:
@@ -119,7 +122,7 @@ def test_every_part_of_a_message_is_looked_at() -> None:
     refused = 0
     for bad in (None, -1, 1.5, [[]]):
         for each in broken(plain, bad):
-            body = msgpack.packb([1, NOW_MS, b"", each])
+            body = msgpack.packb([1, NOW_MS, b"", each], unicode_errors="surrogateescape")
             with pytest.raises(MessageError):
                 wire.read(wire._sign(body) + body, NOW_MS)
             refused += 1

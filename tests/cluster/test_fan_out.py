@@ -16,8 +16,11 @@ from cachestorm_server.cluster.membership import Membership
 from cachestorm_server.cluster.messages import Address, Member
 from cachestorm_server.cluster.node import Node, Outgoing
 from cachestorm_server.cluster.op_log import KEEP_MS, Operation, OpLog
+from cachestorm_server.cluster.redirect import MovedError
 from cachestorm_server.cluster.state_file import StateFile
 from cachestorm_server.endpoint import Endpoint
+from cachestorm_server.json_commands import JsonCommands, Pending
+from cachestorm_server.json_transactions import JsonTransactions, read_batch
 from cachestorm_server.session import Session
 from cachestorm_server.settings import Settings
 
@@ -273,3 +276,94 @@ def test_a_key_on_its_way_cannot_escape_an_invalidation(
     assert "{k1}old" not in two.cache
     assert restore(b"{k1}new", two.membership.seen()) == b"+OK\r\n"
     assert "{k1}new" in two.cache
+
+
+def links_of(place: Place) -> list[list[str]]:
+    return place.cache.taglinks()
+
+
+def test_links_are_on_every_node_also_on_one_that_was_away(cluster: Cluster) -> None:
+    one, two, three = cluster.places.values()
+    three.is_up = False
+    assert one.ask("TAGLINK above t") == b"+OK\r\n" or one.late().startswith(b"-PARTIAL")
+    assert two.ask("TAGLINK top above") == b"+OK\r\n" or two.late().startswith(b"-PARTIAL")
+    # whoever is back long after that has them too
+    cluster.pass_time(2 * KEEP_MS)
+    three = cluster.restart(3)
+    for _ in range(3):
+        cluster.pass_time(1000)
+    assert [links_of(place) for place in (one, two, three)] == 3 * [
+        [["above", "t"], ["top", "above"]]
+    ]
+    assert three.ask("TAGUNLINK top above") == b"+OK\r\n"
+    assert [links_of(place) for place in (one, two, three)] == 3 * [[["above", "t"]]]
+
+
+def test_links_that_would_close_a_cycle_together_are_left_out_alike(cluster: Cluster) -> None:
+    one, two, three = cluster.places.values()
+    for place, line in ((one, "TAGLINK a b"), (two, "TAGLINK b c"), (three, "TAGLINK c a")):
+        # nobody has heard of the others yet
+        place.session.receive(line.encode() + b"\r\n")
+    cluster.pump()
+    for _ in range(3):
+        cluster.pass_time(1000)
+    found = [links_of(place) for place in (one, two, three)]
+    assert (len(found[0]), found[1:]) == (2, [found[0], found[0]])
+    gone = found[0][0]
+    one.ask("")
+    assert one.ask(f"TAGUNLINK {gone[0]} {gone[1]}") == b"+OK\r\n"
+    assert [len(links_of(place)) for place in (one, two, three)] == [2, 2, 2]
+
+
+def test_a_flush_of_one_node_takes_no_link_from_the_cluster(cluster: Cluster) -> None:
+    one, two, _ = cluster.places.values()
+    assert one.ask("TAGLINK above t") == b"+OK\r\n"
+    assert two.ask("FLUSHALL") == b"+OK\r\n"
+    two.cache.set("k", 1, tags=["t"])
+    assert two.ask("INVALIDATE above CASCADE") == b":3\r\n"
+    assert len(two.cache) == 0
+
+
+def test_links_of_before_there_was_a_cluster_are_links_of_all(cluster: Cluster) -> None:
+    one, two, three = cluster.places.values()
+    one.cache.taglink("above", "t")
+    assert one.ask("INVALIDATE above CASCADE") == b":3\r\n"
+    cluster.pass_time(1000)
+    assert [links_of(place) for place in (two, three)] == 2 * [[["above", "t"]]]
+
+
+def test_a_tag_is_of_any_bytes(cluster: Cluster) -> None:
+    one, two, _ = cluster.places.values()
+    two.cache.set("k", 1, tags=["\udcff"])
+    one.session.receive(b"*2\r\n$10\r\nINVALIDATE\r\n$1\r\n\xff\r\n")
+    cluster.pump()
+    assert one.session.receive(b"") == b":1\r\n"
+
+
+def test_over_http_all_nodes_are_asked_and_a_key_of_another_is_refused(
+    cluster: Cluster,
+) -> None:
+    one, two, three = cluster.places.values()
+    commands = JsonCommands(one.cache, REGISTRY)
+    commands.router = one.membership
+    with pytest.raises(Pending) as pending:
+        commands.answer({"command": ["INVALIDATE", "t"]})
+    cluster.pump()
+    assert commands.go_on(pending.value) == (200, {"result": 3})
+    # the slot of k1 is 12706, which the third has
+    status, refused = commands.answer({"command": ["GET", "k1"]})
+    assert (status, refused["error"]["code"]) == (421, "MOVED")
+    batch = read_batch({"commands": [{"command": ["SET", "k1", 1]}], "atomic": True}, None)
+    with pytest.raises(MovedError):
+        JsonTransactions(one.cache, commands).run(batch)
+    assert len(one.cache) == 0
+    commands.router = three.membership
+    commands = JsonCommands(three.cache, REGISTRY)
+    commands.router = three.membership
+    body = [{"command": ["SETTAG", "k1", 1, "t"]}, {"command": ["INVALIDATE", "t1"]}]
+    batch = read_batch({"commands": body, "atomic": True}, None)
+    two.cache.set("x", 1, tags=["t1"])
+    answers = JsonTransactions(three.cache, commands).run(batch)
+    cluster.pump()
+    assert answers == [{"result": "OK"}, {"result": 0}]
+    assert "x" not in two.cache

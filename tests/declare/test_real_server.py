@@ -14,6 +14,7 @@ from real_servers import RealServer
 from test_binding import NEWER_REFUSALS, REFUSALS
 
 import cachestorm_server.clients
+import cachestorm_server.cluster.migration
 import cachestorm_server.configuration
 import cachestorm_server.connection
 import cachestorm_server.introspection  # noqa: F401  with cachestorm, they declare commands
@@ -32,7 +33,10 @@ MEANT = {
     "set": ({"tags"}, {"comparison-value"}),  # TAGS is ours; IFEQ is newer than 7.2
     "copy": ({"database"}, {"destination-db"}),  # redis-py's name of the parameter
     "restore": ({"idletime"}, {"seconds"}),
-    "restore-asking": ({"idletime", "seen"}, {"seconds"}),  # SEEN is ours
+    "restore-asking": (
+        {"idletime", "seen", "IDLE", "ends-in"},
+        {"seconds"},
+    ),  # SEEN and IDLE are ours
     # a port is a number; the empty key and the group of AUTH2 are written as they are used
     "migrate": ({"key", "password", "port"}, None),
     "lcs": ({"minmatchlen"}, {"min-match-len"}),
