@@ -111,6 +111,8 @@ class Assignment:
         try:
             unpacked = zlib.decompressobj()
             plain = json.loads(unpacked.decompress(value, _MOST_BYTES))
+            if not unpacked.eof:
+                raise MessageError("it is not whole, or too large")
             if plain["format"] != FORMAT:
                 raise MessageError(f"format {plain['format']!r} is not known")
             return cls._of(plain)

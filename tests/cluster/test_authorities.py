@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from random import Random
 
 import pytest
@@ -25,10 +24,10 @@ MakeStore = Callable[[], RecordStore]
 
 
 @pytest.fixture(scope="module")
-def etcd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Etcd]:
+def etcd() -> Iterator[Etcd]:
     if ETCD is None:
         pytest.skip(MISSING)
-    etcd = Etcd(tmp_path_factory.mktemp("etcd"), 1)
+    etcd = Etcd(1)
     try:
         etcd.start()
         yield etcd
@@ -276,12 +275,12 @@ def test_where_nobody_listens_it_is_said_who_was_asked() -> None:
         store.look()
 
 
-def test_a_node_goes_on_with_another_member_of_etcd(tmp_path: Path) -> None:
+def test_a_node_goes_on_with_another_member_of_etcd() -> None:
     if ETCD is None:
         pytest.skip(MISSING)
     from cachestorm_server.cluster.etcd_store import EtcdStore
 
-    etcd = Etcd(tmp_path, 3)
+    etcd = Etcd(3)
     try:
         etcd.start()
         store = EtcdStore(etcd.endpoints, "p", 2)
