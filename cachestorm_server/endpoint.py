@@ -36,7 +36,9 @@ from cachestorm_server.tracking import Tracking
 
 if TYPE_CHECKING:
     from cachestorm.durability.directory import DataDirectory
+    from cachestorm_server.cluster.gate import Gate
     from cachestorm_server.plugin_calls import CommandHooks
+    from cachestorm_server.replication.replication import Replication
     from cachestorm_server.session import Session
     from cachestorm_server.speaker import Speaker
 
@@ -122,8 +124,10 @@ class Endpoint:
         reaped_for_s: how long it took to free what had expired, between writes.
         settling: the carriers whose replies wait for the disk.
         is_reaping: what has expired is freed between writes, too.
+        replication: whom it follows, and who follows it; None where a program owns the cache.
         hooks: of plugins, around commands; None if there are none.
         plugin_hooks: these and those of the store.
+        cluster: knows what other nodes answer; None without a cluster.
     """
 
     def __init__(
@@ -192,8 +196,10 @@ class Endpoint:
         self.meanwhile: Callable[[bool], object] | None = None
         self.is_reaping: bool = True
         self.reaped_for_s: float = 0.0
+        self.replication: Replication | None = None
         self.hooks: CommandHooks | None = None
         self.plugin_hooks: list[Hook] = []
+        self.cluster: Gate | None = None
         self.settling: Final = Settling(self._write_all)
         self._posts: Final[deque[tuple[int, object]]] = deque()
         self._is_awake: bool = False
@@ -301,7 +307,7 @@ class Endpoint:
 
     def asks(self) -> bool:
         """Whether something is to be done before each command, whoever sends it."""
-        return self.hooks is not None or self.has_tiers
+        return self.hooks is not None or self.has_tiers or self.cluster is not None
 
     def is_unusual(self) -> bool:
         """Whether something is going on that all sessions have to look after."""

@@ -185,6 +185,7 @@ class JsonTransactions:
         except CacheStormError as error:
             self._is_touched(batch.token)
             raise ExecAbortError(f": {error}") from error
+        self._check_here(batch, requests)
         answers: list[dict[str, object]] = []
         times_ns: list[int] = []
         with self._cache.transaction():
@@ -197,6 +198,22 @@ class JsonTransactions:
         for call, answer, time_ns in zip(calls, answers, times_ns, strict=True):
             self._commands.tell_of(call, answer, time_ns)
         return answers
+
+    def _check_here(
+        self, batch: Batch, requests: list[tuple[Cache, Plan, list[object]]]
+    ) -> None:
+        """Refuses a transaction whose keys another node of a cluster has.
+
+        Raises:
+            CacheStormError: with Redis' text; none was run.
+        """
+        router = self._commands.router
+        if router is not None:
+            try:
+                router.check_visitors(requests)
+            except CacheStormError:
+                self._is_touched(batch.token)
+                raise
 
     def _queued(
         self, batch: Batch, visitor: Visitor | None

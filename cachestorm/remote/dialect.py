@@ -34,6 +34,9 @@ _AS_THEY_ARE: Final = ASKING | {"FLUSHALL", "FLUSHDB", "SWAPDB"}
 _SETTERS: Final = frozenset({"GETSET", "SET"})
 _TAGS: Final = b"TAGS"
 
+# words of a DEL that is one call of the script, at most
+DROPPED: Final = 300
+
 Read = Callable[[list[Any]], Any]
 
 
@@ -91,6 +94,8 @@ class Dialect:
             return [Watch(step.keys, looks)], list
         if len(step.commands) == 1 and step.commands[0][0] == "SET":
             return [Ask([self._set(step.commands[0])], step.atomic)], list
+        if step.removes and len(step.commands[1]) <= DROPPED:
+            return [Ask([self._drop(*step.commands)])], lambda replies: [0, *replies]
         said = [self.said(words, step.blocks) for words in step.commands]
         steps: list[Step] = [Ask([each.first]) for each in said if each.first is not None]
         commands = [words for each in said for words in each.commands]
@@ -158,9 +163,14 @@ class Dialect:
 
     def _set(self, words: Words) -> Words:
         key = self._checked(word_bytes(words[1]))
-        if words[0] == "SET" and (len(words) == 3 or (len(words) == 5 and words[3] == "PX")):
-            # nearly every SET
-            return self.scripted("put", [key], words[2], *words[4:])
+        if words[0] == "SET":
+            # nearly every one
+            if len(words) == 3:
+                return self.scripted("put", [key], words[2], b"")
+            if words[3] == "PX" and (len(words) == 5 or words[5] == "TAGS"):
+                return self.scripted("put", [key], words[2], words[4], *words[6:])
+            if words[3] == "TAGS":
+                return self.scripted("put", [key], words[2], b"", *words[4:])
         condition, tags = b"", list[bytes]()
         command = words
         if len(words) > 3:
@@ -174,6 +184,10 @@ class Dialect:
                 if flag in options:
                     condition = flag
         return self.scripted("set", [key], condition, len(tags), *tags, *command)
+
+    def _drop(self, beside: Words, words: Words) -> Words:
+        keys = [self._checked(word_bytes(word)) for word in words[1:]]
+        return self.scripted("drop", [*keys, *beside[1:]], len(keys), words[0])
 
     def _settag(self, words: Words) -> Said:
         return Said([self._set(["SET", words[1], words[2], "TAGS", *words[3:]])])

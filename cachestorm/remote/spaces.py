@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from typing import Any, Final
 from urllib.parse import quote
 
@@ -22,7 +23,7 @@ from cachestorm.declare.registry import REGISTRY
 from cachestorm.remote.arguments import Words
 from cachestorm.remote.dialect import ASKING, word_bytes
 from cachestorm.remote.refusals import BusySlotError
-from cachestorm.remote.steps import Ask, Step, Watch
+from cachestorm.remote.steps import Step, Watch
 from cachestorm.remote.tag_script import FLUSH, RESERVED, SPACES
 
 # of the keys alone, which are most of what is asked
@@ -67,7 +68,7 @@ class Space:
         if isinstance(step, Watch):
             keys = [self.prefix + word_bytes(key) for key in step.keys]
             return Watch(keys, commands, step.is_kept)
-        return Ask(commands, step.atomic, step.blocks, step.is_kept)
+        return replace(step, commands=commands)
 
     def words(self, words: Words) -> Words:
         """A command with its keys as they are stored."""

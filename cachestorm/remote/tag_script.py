@@ -37,31 +37,43 @@ local RESERVED, SAMPLE, WIDTH, MANY = '{RESERVED.decode()}', {SAMPLE}, {WIDTH}, 
 _LUA: Final = """
 -- nearly all calls end here, before the functions below are made
 
--- the plainest SET, without tags: the value, and milliseconds or nothing
-local put
-if ARGV[1] == 'put' then
-  if ARGV[4] then
-    put = pcall_command('SET', KEYS[1], ARGV[3], 'PX', ARGV[4])
-  else
-    put = pcall_command('SET', KEYS[1], ARGV[3])
-  end
-  if put.err or call('HEXISTS', ARGV[2] .. 'keys', KEYS[1]) == 0 then return put end
-end
-
--- a SET in any case: how many tags, the tags, the command
-local given, dead
-if ARGV[1] == 'set' and ARGV[3] == '' then
+-- a SET in any case. put: the value, milliseconds or nothing, the tags; set: nothing, how many
+-- tags, the tags, the command
+local put, given, stale
+if ARGV[1] == 'put' or (ARGV[1] == 'set' and ARGV[3] == '') then
   given = {}
-  for i = 5, 4 + tonumber(ARGV[4]) do given[#given + 1] = ARGV[i] end
-  put = pcall_command(unpack(ARGV, 5 + #given))
+  if ARGV[1] == 'put' then
+    if ARGV[4] == '' then
+      put = pcall_command('SET', KEYS[1], ARGV[3])
+    else
+      put = pcall_command('SET', KEYS[1], ARGV[3], 'PX', ARGV[4])
+    end
+    for i = 5, #ARGV do given[#given + 1] = ARGV[i] end
+  else
+    for i = 5, 4 + tonumber(ARGV[4]) do given[#given + 1] = ARGV[i] end
+    put = pcall_command(unpack(ARGV, 5 + #given))
+  end
   if type(put) == 'table' and put.err then return put end
   local had = call('HGET', ARGV[2] .. 'keys', KEYS[1])
   if (had or '') == (#given > 0 and cmsgpack.pack(given) or '') then
     -- those that it had before, alive or not: the index has them
     if not had then return put end
-    dead = call('HRANDFIELD', ARGV[2] .. 'keys')
-    if pcall_command('EXISTS', dead) ~= 0 then return put end
+    local other = call('HRANDFIELD', ARGV[2] .. 'keys')
+    if pcall_command('EXISTS', other) ~= 0 then return put end
+    stale = {other}
   end
+end
+
+-- DEL of keys, and before that of what is beside them: how many, the command
+if ARGV[1] == 'drop' then
+  local count = tonumber(ARGV[3])
+  call('DEL', unpack(KEYS, count + 1, 3 * count))
+  put = call(ARGV[4], unpack(KEYS, 1, count))
+  local had = call('HMGET', ARGV[2] .. 'keys', unpack(KEYS, 1, 3 * count))
+  for i = 1, #had do
+    if had[i] then stale = {unpack(KEYS, 1, 3 * count)} end
+  end
+  if not stale then return put end
 end
 
 local LINKS = ARGV[2] .. 'links'
@@ -239,24 +251,23 @@ function operations.settle()
   end
 end
 
--- what is left of it
+-- what is left of those
 function operations.put()
-  forget(KEYS[1])
+  if stale then
+    forget(unpack(stale))
+  else
+    forget(KEYS[1])
+    bear(KEYS[1], given)
+  end
   return put
 end
 
--- SET: the condition, how many tags, the tags, the command
+operations.drop = operations.put
+
+-- SET on a condition, and what is left of another: see above
 function operations.set()
   local key, condition, count = KEYS[1], ARGV[3], tonumber(ARGV[4])
-  if given then
-    if dead then
-      forget(dead)
-    else
-      forget(key)
-      bear(key, given)
-    end
-    return put
-  end
+  if given then return operations.put() end
   local existed = is_there(key)
   local reply, is_refused = command(5 + count)
   if is_refused then return reply end

@@ -65,6 +65,7 @@ class Commands:
             endpoint.cache, endpoint.registry, endpoint.pause, endpoint.availability
         )
         self.json.hooks = endpoint.hooks
+        self.json.router = None if endpoint.cluster is None else endpoint.cluster.router
         self._endpoint: Final = endpoint
         self._max_body_bytes: Final = max_body_bytes
         self._transactions: Final = JsonTransactions(endpoint.cache, self.json)

@@ -13,22 +13,20 @@ from differences import DIFFERENCES
 
 from cachestorm.declare.registry import REGISTRY
 
-CLUSTER: Final = "there is no cluster: each subcommand of `CLUSTER` is told so, in Redis' words"
-REPLICATION: Final = "there is no replication"
+CLUSTER: Final = "its subcommands are not listed one by one; its nodes have no replicas"
+REPLICATION: Final = "replicas are CacheStorm, and send `FOLLOW`"
 STREAMS: Final = "there are no streams"
 MODULES: Final = "there are no modules"
 INTERNAL: Final = "for those who work on Redis itself"
 # By group, and by name where a group is there.
 ABSENT: Final[dict[str, str]] = {
     "FAILOVER": REPLICATION,
-    "MIGRATE": "`DUMP` and `RESTORE` move a key",
     "MODULE LOAD": MODULES,
     "MODULE LOADEX": MODULES,
     "MODULE UNLOAD": MODULES,
     "PFSELFTEST": INTERNAL,
     "PSYNC": REPLICATION,
     "REPLCONF": REPLICATION,
-    "RESTORE-ASKING": "between the nodes of a cluster",
     "SCRIPT DEBUG": "there is no debugger of scripts",
     "SYNC": REPLICATION,
     **dict.fromkeys(
@@ -48,9 +46,9 @@ PARTIAL: Final[dict[str, str]] = {
     "LOLWUT": "the versions in words, and no picture",
     "MEMORY MALLOC-STATS": "Python has none of them",
     "MODULE LIST": MODULES,
-    "REPLICAOF": "`NO ONE` alone",
-    "SLAVEOF": "`NO ONE` alone",
-    "WAIT": "0, at once: there are no replicas",
+    "REPLICAOF": "another CacheStorm, and no Redis",
+    "SLAVEOF": "another CacheStorm, and no Redis",
+    "WAIT": "of what others had written as well",
 }
 
 
