@@ -1,6 +1,6 @@
 // The dashboard: views, the overview that follows the server, the slow log and the clients.
 
-import { byId, chart, count, make, percent, size, span, table } from "./drawing.js";
+import { byId, chart, count, counted, make, percent, size, span, table } from "./drawing.js";
 import { ask, follow, get, shown } from "./server.js";
 import { showKeys } from "./keys.js";
 import { showTags } from "./tags.js";
@@ -35,9 +35,9 @@ const takeStats = (stats) => {
     ["Hit ratio", reads ? percent(stats.hits / reads) : "no reads yet", `${count(stats.hits)} of ${count(reads)} reads`],
     ["Commands a second", count(history.ops.at(-1) ?? 0), `${count(stats.commands)} in all`],
     ["Memory", size(stats.memory), `${limit}, peak ${size(stats.peak_memory)}`],
-    ["Keys", count(stats.keys), `${count(stats.tags)} tags, ${count(stats.namespaces)} namespaces`],
+    ["Keys", count(stats.keys), `${counted(stats.tags, "tag")}, ${counted(stats.namespaces, "namespace")}`],
     ["Keys that left", count(stats.expired + stats.evicted + stats.invalidated), `${count(stats.expired)} expired, ${count(stats.evicted)} evicted, ${count(stats.invalidated)} invalidated`],
-    ["Clients", count(stats.clients), stats.refused ? `${count(stats.refused)} writes refused` : "no write refused"],
+    ["Clients", count(stats.clients), stats.refused ? `${counted(stats.refused, "write")} refused` : "no write refused"],
   ];
   byId("cards").replaceChildren(...cards.map(([title, value, more]) =>
     make("div", {}, make("dt", { textContent: title }), make("dd", {}, value, make("small", { textContent: more })))));

@@ -28,6 +28,7 @@ export const size = (bytes) => {
 };
 
 export const count = (number) => Math.round(number).toLocaleString("en");
+export const counted = (number, one) => `${count(number)} ${one}${number === 1 ? "" : "s"}`;
 export const percent = (ratio) => `${(100 * ratio).toFixed(1)} %`;
 export const span = (microseconds) => (microseconds >= 1000 ? `${(microseconds / 1000).toFixed(1)} ms` : `${Math.round(microseconds)} µs`);
 
@@ -44,7 +45,7 @@ export const table = (columns, rows, nothing) => {
 
 // Lines over time. `lines`: [label, numbers]. The text says what the picture shows.
 export const chart = (lines, spell, most) => {
-  const width = 360, height = 120, left = 52, bottom = 18;
+  const width = 360, height = 120, left = 64, bottom = 18, step = (width - left) / 3;
   const top = Math.max(most ?? 0, ...lines.flatMap(([, numbers]) => numbers), 1e-9);
   const length = Math.max(...lines.map(([, numbers]) => numbers.length), 2);
   const x = (place) => left + (width - left - 6) * (place / (length - 1));
@@ -60,8 +61,8 @@ export const chart = (lines, spell, most) => {
   lines.forEach(([label, numbers], place) => {
     const points = numbers.map((number, at) => `${x(at + length - numbers.length).toFixed(1)},${y(number).toFixed(1)}`);
     svg.append(drawn("polyline", { class: `line-${place}`, points: points.join(" ") }));
-    svg.append(drawn("line", { class: `line-${place}`, x1: left + place * 105, x2: left + place * 105 + 18, y1: height + 5, y2: height + 5 }));
-    const text = drawn("text", { x: left + place * 105 + 22, y: height + 9 });
+    svg.append(drawn("line", { class: `line-${place}`, x1: left + place * step, x2: left + place * step + 18, y1: height + 5, y2: height + 5 }));
+    const text = drawn("text", { x: left + place * step + 22, y: height + 9 });
     text.textContent = label;
     svg.append(text);
   });

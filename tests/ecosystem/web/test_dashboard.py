@@ -113,6 +113,8 @@ def test_the_overview_follows_the_server(dashboard, server) -> None:
     server.cache.invalidate("paper")
     page.wait_for_selector("#invalidations li:has-text('paper invalidated')")
     page.wait_for_selector("#cards dd:has-text('3 invalidated')")
+    page.wait_for_selector("#cards dd:has-text('1 namespace')")
+    assert "1 namespaces" not in page.inner_text("#cards")
 
 
 def test_a_value_is_edited_with_its_tags_and_time_to_live(dashboard, server) -> None:
