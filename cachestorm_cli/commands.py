@@ -15,11 +15,10 @@ from typing import Annotated, Final
 import typer
 
 from cachestorm_cli import config_commands, operator_commands, options, plugin_commands, tools
-from cachestorm_cli.groups import CommandGroup
+from cachestorm_cli.groups import make_late
 
 app = typer.Typer(
     name="cachestorm",
-    cls=CommandGroup,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
@@ -84,6 +83,10 @@ SETTINGS: Final = {
     "policy": ("memory.eviction_policy", "--policy"),
     "data_dir": ("persistence.data_dir", "--data-dir"),
     "aof_sync": ("persistence.aof_sync", "--aof-sync"),
+    "cluster": ("cluster.enabled", "--cluster"),
+    "cluster_port": ("cluster.bind_port", "--cluster-port"),
+    "seeds": ("cluster.seeds", "--seeds"),
+    "node_name": ("cluster.node_name", "--node-name"),
     "replica_of": ("replication.replica_of", "--replica-of"),
     "log_level": ("logging.level", "--log-level"),
     "log_format": ("logging.format", "--log-format"),
@@ -232,6 +235,32 @@ def serve(
             help=_by_default("everysec", "always, everysec or no: when writes reach the disk."),
         ),
     ] = None,
+    cluster: Annotated[
+        bool | None,
+        typer.Option(
+            "--cluster/--no-cluster",
+            help=_by_default("--no-cluster", "Be a node of a cluster."),
+        ),
+    ] = None,
+    cluster_port: Annotated[
+        Text,
+        typer.Option(
+            "--cluster-port",
+            metavar="PORT",
+            help=_by_default("7946", "Where other nodes come in."),
+        ),
+    ] = None,
+    seeds: Annotated[
+        Text,
+        typer.Option(
+            "--seeds",
+            metavar="HOST:PORT,...",
+            help="Nodes of the cluster to join, by their cluster ports.",
+        ),
+    ] = None,
+    node_name: Annotated[
+        Text, typer.Option("--node-name", metavar="NAME", help="What people call this node.")
+    ] = None,
     import_file: Annotated[
         Text,
         typer.Option(
@@ -352,3 +381,4 @@ def cli(
 
 
 tools.declare(app)
+make_late(app)

@@ -4,7 +4,7 @@ Called by `main` with the arguments before Typer sees them. `FLAGS` is the one t
 documentation of the command line is drawn from it.
 
 1. Flags without a command mean `serve`, or `cli` where `-cli` is among them.
-2. A flag whose feature is not there yet is refused, unless it says what is the case anyway.
+2. A flag that says nothing, as Go's empty defaults do, is dropped.
 3. Go takes one dash or two, `-flag value` or `-flag=value`, and stops at the first argument
    that is not a flag; so does this.
 
@@ -33,32 +33,28 @@ class OldFlag:
 
     Attributes:
         name: without its dash.
-        means: ours; empty where there is none.
+        means: ours.
         is_switch: takes no value but `=true` and `=false`.
-        awaits: the feature that is not there yet; or empty.
-        harmless: the values that may be given nevertheless.
+        may_be_empty: an empty value says nothing.
     """
 
     name: str
     means: str
     is_switch: bool = False
-    awaits: str = ""
-    harmless: tuple[str, ...] = ()
+    may_be_empty: bool = False
 
-
-_CLUSTER: Final = "the cluster"
 
 FLAGS: Final = (
     OldFlag("addr", "serve --bind HOST --port PORT (':6379' is every interface, as in Go)"),
     OldFlag("bind", "serve --bind"),
     OldFlag("port", "serve --port"),
     OldFlag("config", "serve --config"),
-    OldFlag("cluster-enabled", "", is_switch=True, awaits=_CLUSTER, harmless=("false",)),
-    OldFlag("cluster", "", is_switch=True, awaits=_CLUSTER, harmless=("false",)),
-    OldFlag("cluster-port", "", awaits=_CLUSTER, harmless=("16379",)),
-    OldFlag("cluster-seeds", "", awaits=_CLUSTER, harmless=("",)),
-    OldFlag("seeds", "", awaits=_CLUSTER, harmless=("",)),
-    OldFlag("node-id", "", awaits=_CLUSTER, harmless=("",)),
+    OldFlag("cluster-enabled", "serve --cluster", is_switch=True),
+    OldFlag("cluster", "serve --cluster", is_switch=True),
+    OldFlag("cluster-port", "serve --cluster-port"),
+    OldFlag("cluster-seeds", "serve --seeds", may_be_empty=True),
+    OldFlag("seeds", "serve --seeds", may_be_empty=True),
+    OldFlag("node-id", "serve --node-name", may_be_empty=True),
     OldFlag("data-dir", "serve --data-dir"),
     OldFlag("cli", "cli", is_switch=True),
     OldFlag("h", "cli --host"),
@@ -73,7 +69,7 @@ def translate(arguments: Sequence[str]) -> list[str]:
     """The arguments in our words; those that are ours already stay as they are.
 
     Raises:
-        FlagError: for a flag whose feature is not there yet, or that lacks its value.
+        FlagError: for a flag of another command, or that lacks its value.
 
     Example:
         >>> translate(["-addr", "127.0.0.1:7000"])
@@ -137,15 +133,15 @@ def _translated(argv: list[str], command: str) -> list[str]:
 
 
 def _meaning(flag: OldFlag, arg: str, value: str, command: str) -> list[str]:
-    if flag.awaits:
-        if value in flag.harmless:
-            return []
-        raise FlagError(f"{arg}: {flag.awaits} is not there yet; leave it out")
     if flag.name == "cli":
         return []
     target = flag.means.split()[0]
     if target != command:
         raise FlagError(f"{arg} belongs to 'cachestorm {flag.means}', not to '{command}'")
+    if flag.is_switch:
+        return [flag.means.split()[1]] if value == "true" else []
+    if not value and flag.may_be_empty:
+        return []
     if flag.name == "addr":
         host, colon, port = value.rpartition(":")
         if not colon:

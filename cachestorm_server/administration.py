@@ -81,16 +81,19 @@ def readwrite(session: Session) -> None:
     group="cluster",
     complexity="O(1)",
     fast=True,
+    reply="ok",
     flags="@connection",
-    summary="Refuse, as this server is not part of a cluster.",
+    summary="Have the next request answered here, though its slot is still on its way.",
 )
 def asking(session: Session) -> None:
-    """Says that there is no cluster.
+    """Has the next request answered, though its slot is still on its way here.
 
     Raises:
-        CacheStormError: always.
+        CacheStormError: without a cluster.
     """
-    raise CacheStormError(_NO_CLUSTER)
+    if session.endpoint.cluster is None:
+        raise CacheStormError(_NO_CLUSTER)
+    session.is_asking = True
 
 
 @command(

@@ -51,6 +51,7 @@ if TYPE_CHECKING:
     import socket
 
     from cachestorm.durability.directory import DataDirectory
+    from cachestorm_server.cluster.joining import Joining
     from cachestorm_server.tls import ServerContext
     from cachestorm_server.web.server import HttpServer
 
@@ -175,6 +176,7 @@ class Application:
         tls: the certificates of both endpoints; None where none are used.
         resp: the RESP endpoint.
         http: the HTTP endpoint, or None where it is switched off.
+        joining: the part in a cluster; None without one.
         plugins: those that do not come with the server.
     """
 
@@ -192,6 +194,7 @@ class Application:
         self.resp.endpoint.users.logins.most = config.acl.max_failures
         self.plugins.attach(self.cache, self.resp.endpoint)
         self.http: HttpServer | None = None
+        self.joining: Joining | None = None
         # of HTTP, if they are open already
         self.http_sockets: tuple[socket.socket, ...] = ()
         if config.parameters:
@@ -220,6 +223,9 @@ class Application:
         try:
             if users.file:
                 _load(users)
+            if self.config.cluster.enabled:
+                # before a client is let in: it is told from the first request on where keys are
+                self.joining = _make_node(self)
             await self.plugins.start(self.cache)
             await _open(self.resp.start, "RESP", server.bind, server.port, "--port")
             if http.enabled:
@@ -231,9 +237,24 @@ class Application:
                 await self._load(directory)
             if self.replication is not None:
                 self.replication.start(self.config.replication.replica_of)
+            if self.joining is not None:
+                await self._join(self.joining)
         except BaseException:
             await self.stop()
             raise
+
+    async def _join(self, joining: Joining) -> None:
+        """Speaks with other nodes, once what was kept is loaded."""
+        joining.membership.drop_foreign()
+        cluster = self.config.cluster
+        try:
+            await joining.start(self.resp.port)
+        except OSError as error:
+            raise ServeError(
+                f"cannot listen for other nodes on {cluster.bind_addr} port "
+                f"{cluster.bind_port}: {os.strerror(error.errno or 0)}; choose another "
+                "place with cluster.bind_addr, cluster.bind_port"
+            ) from error
 
     async def _load(self, directory: DataDirectory | None) -> None:
         from cachestorm_server.loading import fill_by, importing, load
@@ -254,6 +275,8 @@ class Application:
 
     async def stop(self) -> None:
         """Closes the endpoints, after the replies that clients wait for."""
+        if self.joining is not None:
+            await self.joining.stop()
         if self.http is not None:
             await self.http.stop()
         if self.replication is not None:
@@ -509,6 +532,22 @@ async def _open(
             f"cannot listen for {endpoint} on {', '.join(bind)} port {port}: {reason}; "
             f"choose another place with --bind, {flag}"
         ) from error
+
+
+def _make_node(application: Application) -> Joining:
+    """The server's part in a cluster.
+
+    Raises:
+        ClusterStateError: for a state on disk that cannot be read or written.
+    """
+    try:
+        from cachestorm_server.cluster.joining import Joining
+    except ImportError as error:
+        raise ServeError("a cluster needs msgpack: pip install 'cachestorm[server]'") from error
+    config = application.config
+    folder = config.persistence.data_dir
+    files = tls_files(config) if config.cluster.tls else None
+    return Joining(config.cluster, application.resp.endpoint, folder, files)
 
 
 def _make_http(application: Application) -> HttpServer:

@@ -101,8 +101,10 @@ def select(session: Session, index: int) -> None:
     """Moves to namespace `default` for 0, `db<n>` for n.
 
     Raises:
-        ArgumentError: for a number that is not a database.
+        ArgumentError: for a number that is not a database; in a cluster, for any but 0.
     """
+    if index != 0 and session.endpoint.cluster is not None:
+        raise ArgumentError("SELECT is not allowed in cluster mode")
     session.cache = session.endpoint.cache.database(index)
 
 
@@ -195,7 +197,7 @@ def hello(
         "version": REDIS_VERSION,
         "proto": version,
         "id": session.id,
-        "mode": "standalone",
+        "mode": "standalone" if session.endpoint.cluster is None else "cluster",
         "role": "replica" if session.endpoint.availability.is_replica else "master",
         "modules": [],
     }

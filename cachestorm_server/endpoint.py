@@ -36,6 +36,7 @@ from cachestorm_server.tracking import Tracking
 
 if TYPE_CHECKING:
     from cachestorm.durability.directory import DataDirectory
+    from cachestorm_server.cluster.gate import Gate
     from cachestorm_server.plugin_calls import CommandHooks
     from cachestorm_server.replication.replication import Replication
     from cachestorm_server.session import Session
@@ -126,6 +127,7 @@ class Endpoint:
         replication: whom it follows, and who follows it; None where a program owns the cache.
         hooks: of plugins, around commands; None if there are none.
         plugin_hooks: these and those of the store.
+        cluster: knows what other nodes answer; None without a cluster.
     """
 
     def __init__(
@@ -197,6 +199,7 @@ class Endpoint:
         self.replication: Replication | None = None
         self.hooks: CommandHooks | None = None
         self.plugin_hooks: list[Hook] = []
+        self.cluster: Gate | None = None
         self.settling: Final = Settling(self._write_all)
         self._posts: Final[deque[tuple[int, object]]] = deque()
         self._is_awake: bool = False
@@ -304,7 +307,7 @@ class Endpoint:
 
     def asks(self) -> bool:
         """Whether something is to be done before each command, whoever sends it."""
-        return self.hooks is not None or self.has_tiers
+        return self.hooks is not None or self.has_tiers or self.cluster is not None
 
     def is_unusual(self) -> bool:
         """Whether something is going on that all sessions have to look after."""

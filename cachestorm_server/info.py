@@ -53,7 +53,7 @@ def _server(endpoint: Endpoint) -> Fields:
         ("redis_git_sha1", "00000000"),
         ("redis_git_dirty", 0),
         ("redis_build_id", "0"),
-        ("redis_mode", "standalone"),
+        ("redis_mode", "standalone" if endpoint.cluster is None else "cluster"),
         ("os", f"{platform.system()} {platform.release()} {platform.machine()}"),
         ("arch_bits", 64 if sys.maxsize > 2**32 else 32),
         ("monotonic_clock", time.get_clock_info("monotonic").implementation),
@@ -332,7 +332,7 @@ def _tiers(endpoint: Endpoint) -> Fields:
 
 
 def _cluster(endpoint: Endpoint) -> Fields:
-    return [("cluster_enabled", 0)]
+    return [("cluster_enabled", int(endpoint.cluster is not None))]
 
 
 def _keyspace(endpoint: Endpoint) -> Fields:

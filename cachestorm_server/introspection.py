@@ -212,8 +212,7 @@ def time_(session: Session) -> list[str]:
 
 
 # The subcommands of CLUSTER in Redis 7.2, and how many arguments each takes, as COMMAND INFO
-# counts them. They are known, so that a client is told that there is no cluster and not that
-# it is mistaken.
+# counts them.
 NUL: Final = "\0"
 _OF_CLUSTER: Final = {
     **dict.fromkeys(("BUMPEPOCH", "FLUSHSLOTS", "HELP", "INFO", "LINKS", "MYID"), 2),
@@ -231,15 +230,15 @@ _OF_CLUSTER: Final = {
     "CLUSTER subcommand:string [argument:string [argument ...]]",
     group="cluster",
     complexity="O(1)",
-    summary="Refuse, as this server is not part of a cluster.",
+    summary="Ask or tell a node of a cluster; without one it is refused.",
 )
-def cluster(session: Session, subcommand: str, *argument: object) -> None:
-    """Says that there is no cluster.
+def cluster(session: Session, subcommand: str, *argument: str) -> object:
+    """Answers as a node of a cluster, or says that there is none.
 
     Raises:
         UnknownSubcommandError: for what Redis does not know.
         ArityError: for what it refuses for the number of arguments.
-        CacheStormError: else, always.
+        CacheStormError: without a cluster, and what the cluster refuses.
     """
     arity = _OF_CLUSTER.get(subcommand.upper())
     if arity is None:
@@ -250,4 +249,7 @@ def cluster(session: Session, subcommand: str, *argument: object) -> None:
     count = len(argument) + 2
     if count != arity if arity > 0 else count < -arity:
         raise ArityError(f"cluster|{subcommand.lower()}")
-    raise CacheStormError("This instance has cluster support disabled")
+    gate = session.endpoint.cluster
+    if gate is None:
+        raise CacheStormError("This instance has cluster support disabled")
+    return gate.router.command(session, subcommand.upper(), list(argument))

@@ -28,7 +28,7 @@ from binascii import Error as Base64Error
 from collections.abc import Iterator
 from math import isinf
 from time import perf_counter_ns
-from typing import Final, NoReturn
+from typing import TYPE_CHECKING, Final, NoReturn
 
 from cachestorm.cache import Cache
 from cachestorm.declare.plan import Plan
@@ -37,11 +37,15 @@ from cachestorm.declare.spelling import spell
 from cachestorm.declare.wire_values import to_json
 from cachestorm.errors import ArgumentError, CacheStormError, CommandSyntaxError
 from cachestorm.hooks import Call as HookCall
-from cachestorm.operations.long_command import LongCommand, Unfinished
+from cachestorm.operations.long_command import Away, LongCommand, Unfinished
 from cachestorm_server.acl.visitor import Visitor
 from cachestorm_server.availability import Availability
+from cachestorm_server.fetching import check_here
 from cachestorm_server.pause import Pause
 from cachestorm_server.plugin_calls import CommandHooks
+
+if TYPE_CHECKING:
+    from cachestorm_server.cluster.gate import Router
 
 OK_STATUS: Final = 200
 INTERNAL_STATUS: Final = 500
@@ -162,6 +166,7 @@ class JsonCommands:
     Attributes:
         commands, errors: totals.
         hooks: of plugins, around commands; None if there are none.
+        router: says what other nodes of a cluster are to answer; None without a cluster.
     """
 
     def __init__(
@@ -176,6 +181,7 @@ class JsonCommands:
         self._pause: Final = pause or Pause(cache)
         self._availability: Final = availability or Availability()
         self.hooks: CommandHooks | None = None
+        self.router: Router | None = None
         self.commands = 0
         self.errors = 0
 
@@ -198,13 +204,14 @@ class JsonCommands:
         Raises:
             Pending: if the command works in slices: `go_on` does the others.
             Held: while it is held back.
+            Away: where values are in a colder tier, and have not been read ahead.
         """
         self.commands += 1
         try:
             return OK_STATUS, {"result": to_json(self._run(request, namespace, visitor))}
         except Pending:
             raise
-        except Held:
+        except (Held, Away):
             self.commands -= 1
             raise
         except Exception as error:
@@ -254,16 +261,22 @@ class JsonCommands:
         """Runs a command that was read before, in a transaction: it has no slices there."""
         self.commands += 1
         try:
-            return {"result": to_json(plan.answer(cache, argv))}
+            reply = plan.answer(cache, argv)
+            if self.router is not None:
+                self.router.tell_within(cache, plan, argv)
+            return {"result": to_json(reply)}
         except Exception as error:
             return self._refusal(error)[1]
 
     def _run(self, request: object, namespace: str | None, visitor: Visitor | None) -> object:
         cache, plan, argv = self.read(request, namespace, visitor)
         self.check_held(plan)
+        check_here([(cache, plan, argv)])
         call = self.ask(cache, plan, argv, "" if visitor is None else visitor.user.name)
         began_ns = perf_counter_ns()
         try:
+            if self.router is not None:
+                self.router.check_visitor(cache, plan, argv)
             reply = plan.answer(cache, argv)
         except Unfinished as unfinished:
             raise Pending(unfinished.long_command, plan, argv, call, began_ns) from unfinished

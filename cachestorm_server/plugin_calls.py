@@ -71,7 +71,9 @@ def asked_from(session: Session, plan: Plan) -> i64:
 
 
 def admit(session: Session, plan: Plan, args: list[object]) -> None:
-    """Refuses what the user may not do, or a plugin refuses; and has values fetched.
+    """Refuses what the user may not do, another node is to answer, or a plugin refuses.
+
+    And has values fetched that are in a colder tier.
 
     Raises:
         CacheStormError: what it is refused with.
@@ -79,6 +81,9 @@ def admit(session: Session, plan: Plan, args: list[object]) -> None:
     """
     if session.limits is not None:
         check(session, plan, args)
+    cluster = session.endpoint.cluster
+    if cluster is not None:
+        cluster.check(session, plan, args)
     hooks = session.endpoint.hooks
     if hooks is not None:
         call = _call_of(session, plan, args)

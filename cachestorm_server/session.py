@@ -42,6 +42,7 @@ from cachestorm.operations.long_command import Unfinished
 from cachestorm_server.acl.enforcement import check_guarded
 from cachestorm_server.acl.user import User
 from cachestorm_server.admission import NEVER_QUEUED, SpeaksHttp, check_allowed, refuse_http
+from cachestorm_server.cluster.gate import Gate
 from cachestorm_server.endpoint import WAKE, Endpoint
 from cachestorm_server.fetching import Fetching, fetch
 from cachestorm_server.long_runner import LongRunner
@@ -77,6 +78,8 @@ class Session(LongRunner):
         transaction: what has been queued since MULTI; None outside of a transaction.
         watched: the keys that WATCH named; None when there are none.
         tracked: how the client is told of keys that change; None if it is not.
+        is_asking: it has said ASKING, which is good for its next request.
+        slot_within: of the keys of the script that it runs; -1 for none so far.
         call, calls_within: what plugins are to be told of, once it is answered.
     """
 
@@ -99,6 +102,8 @@ class Session(LongRunner):
         self.transaction: Transaction | None = None
         self.watched: WatchList | None = None
         self.tracked: Tracked | None = None
+        self.is_asking: bool = False
+        self.slot_within: int = -1
         self.call: Call | None = None
         self.calls_within: list[Call] = []
         self.start_over()
@@ -325,6 +330,8 @@ class Session(LongRunner):
             raise
         if self.endpoint.pause.is_on and self.endpoint.pause.holds_in(plan, transaction):
             raise Unfinished(Postponed(self.cache._space, self.endpoint.pause))
+        if self.endpoint.cluster is not None:
+            self._route(self.endpoint.cluster, plan, args)
         admit_guarded(self, plan, args)
         if self._queue(plan, args):
             return QUEUED
@@ -336,6 +343,21 @@ class Session(LongRunner):
             # CLIENT CACHING is said of the next command, or of the next transaction
             self.tracked.is_announced &= plan.declaration.container == "CLIENT"
         return reply
+
+    def _route(self, cluster: Gate, plan: Plan, args: list[object]) -> None:
+        """Refuses what is not to be answered here; a transaction is refused as a whole.
+
+        Raises:
+            CacheStormError: with Redis' text.
+        """
+        try:
+            cluster.check(self, plan, args)
+        except CacheStormError:
+            if plan.name == "EXEC":
+                self.end_transaction()
+            elif self.transaction is not None:
+                self.transaction.refuse()
+            raise
 
     def _queue(self, plan: Plan, args: list[object]) -> bool:
         """Keeps a request until EXEC, if it is one that waits for that."""
@@ -379,8 +401,13 @@ class Session(LongRunner):
         """
         hooks = self.endpoint.hooks
         if hooks is not None:
-            return answer_told(hooks, self, plan, args)
-        return self.answer_counted(plan, args)
+            reply = answer_told(hooks, self, plan, args)
+        else:
+            reply = self.answer_counted(plan, args)
+        cluster = self.endpoint.cluster
+        if cluster is not None:
+            cluster.router.tell_within(self.cache, plan, args)
+        return reply
 
     def answer_counted(self, plan: Plan, args: list[object]) -> object:
         """As `answer_within`, without the hooks of plugins."""

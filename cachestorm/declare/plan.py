@@ -24,7 +24,13 @@ from cachestorm.declare.binder import Binder
 from cachestorm.declare.bound import Bound, Slots
 from cachestorm.declare.declaration import STRAY_IS_ARITY, STRAY_IS_NOTHING, Declaration
 from cachestorm.declare.direct import MOST
-from cachestorm.declare.facts import arity_of, categories_of, most_argv_of
+from cachestorm.declare.facts import (
+    arity_of,
+    categories_of,
+    flags_of,
+    key_range_of,
+    most_argv_of,
+)
 from cachestorm.declare.kinds import AS_GIVEN, KEY, FoundKey, FoundName, Key
 from cachestorm.declare.matchers import One, Options, option_for, stray_error
 from cachestorm.declare.parameters import NO_SLOT, Parameters
@@ -62,6 +68,7 @@ class Plan:
         declaration: what it was made from.
         arity: as Redis counts it: with the name; negative for "at least".
         no_multi: it may not be queued in a transaction.
+        key_place: where its only key is among the words; 0 if it has none, or may have several.
 
     Raises:
         DeclarationError: when notation and method do not fit each other.
@@ -91,6 +98,7 @@ class Plan:
         self._reply = _converter_of(declaration)
         # asked of each command of a transaction
         self.no_multi: Final = "no_multi" in declaration.flags.split()
+        self.key_place: Final = _key_place_of(declaration)
         # what most calls of these converters would come to, without a call
         self._keeps_bytes = declaration.reply in KEEPS_BYTES
         self._true_is_ok = declaration.reply in TRUE_IS_OK
@@ -394,6 +402,12 @@ class Plan:
                 parts.append(value)
         function = f"t.{self.declaration.fetches}" if fetches else "f"
         return cast(Caller, eval(f"lambda f, t, b, d: {function}({', '.join(parts)})"))
+
+
+def _key_place_of(declaration: Declaration) -> int:
+    first, last, _ = key_range_of(declaration)
+    is_movable = "movablekeys" in flags_of(declaration)
+    return first if first == last and not is_movable else 0
 
 
 def _converter_of(declaration: Declaration) -> Converter | None:

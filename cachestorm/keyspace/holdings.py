@@ -28,6 +28,7 @@ from cachestorm.eviction.policy import NEVER_SHIFT, STAMP_MASK, Policy, Scales
 from cachestorm.keyspace.expiry import ExpiryIndex, Idle
 from cachestorm.keyspace.hot_keys import HotKeys
 from cachestorm.keyspace.shared_state import SharedState
+from cachestorm.keyspace.slot_index import SlotIndex
 from cachestorm.keyspace.tag_index import TagIndex
 from cachestorm.keyspace.telling import Telling
 from cachestorm.keyspace.tiering import DEMOTED_BYTES, Demoted
@@ -78,6 +79,8 @@ class Holdings(Telling, Scales):
         self.values: list[object] = []
         self.tags: TagIndex = TagIndex()
         self.expiry: ExpiryIndex = ExpiryIndex(shared.clock.now_ms())
+        # None without a cluster
+        self.slots: SlotIndex | None = SlotIndex() if shared.keeps_slots else None
         # under which number the ledger has the removals
         self.book: i64 = shared.ledger.open_book()
         # None while no key is watched
@@ -135,6 +138,7 @@ class Holdings(Telling, Scales):
         self.values, other.values = other.values, self.values
         self.tags, other.tags = other.tags, self.tags
         self.expiry, other.expiry = other.expiry, self.expiry
+        self.slots, other.slots = other.slots, self.slots
         self.book, other.book = other.book, self.book
         self.policy, other.policy = other.policy, self.policy
         self._field_rounds, other._field_rounds = other._field_rounds, self._field_rounds
@@ -501,4 +505,6 @@ class Holdings(Telling, Scales):
         self.expiry._check(self.entries)
         self.policy._check(self.dense)
         self.tags._check(self.entries)
+        if self.slots is not None:
+            self.slots._check(self.entries)
         assert charged + self.tags.size_bytes(self.dense) == self.used_bytes

@@ -44,6 +44,7 @@ from cachestorm.keyspace.holdings import (
     size_of,
 )
 from cachestorm.keyspace.shared_state import LOOK
+from cachestorm.keyspace.slot_index import SlotIndex
 from cachestorm.keyspace.tag_index import TagIndex
 from cachestorm.keyspace.tag_nodes import Doomed, Invalidation, TagMark
 from cachestorm.keyspace.tiering import Demoted
@@ -126,6 +127,8 @@ class Removals(Holdings):
             self._unname(entry, value)
         del self.entries[key]
         entry.index = -1
+        if self.slots is not None:
+            self.slots.remove(key)
         # a shell may stay in the lists of its tags for a while: the key need not
         entry.key = ""
         if cause is not _RENAMED:
@@ -236,6 +239,9 @@ class Removals(Holdings):
             self._touch_watched(self.watches)
         self._count_doomed()
         parts: list[object] = [self.entries, self.dense, self.values, self.tags, self.expiry]
+        if self.slots is not None:
+            parts.append(self.slots)
+            self.slots = SlotIndex()
         shared.lazy_free.add(parts, self.used_bytes)
         self.entries = {}
         self.dense = []

@@ -86,6 +86,8 @@ class SharedState:
         self._depth: i64 = 0
         # what is published of what happens, in Redis' letters, for the servers of this cache
         self.notified: str = ""
+        # whether a cluster wants to know which keys are in which slot
+        self.keeps_slots: bool = False
         # so many want no key removed for its time to live, or for a limit that is set
         self.resting: i64 = 0
         # whether listeners want to be told of reads

@@ -34,10 +34,10 @@ from typing import Final
 from mypy_extensions import i64
 
 from cachestorm.entry import Entry
+from cachestorm.keyspace.roster import SWEEP
 from cachestorm.keyspace.tag_hierarchy import HIERARCHY_BYTES, TagHierarchy
 from cachestorm.keyspace.tag_nodes import (
     COUNTED,
-    SWEEP,
     Doomed,
     Invalidation,
     Softening,

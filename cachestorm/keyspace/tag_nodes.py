@@ -11,12 +11,11 @@ from typing import Final
 from mypy_extensions import i64, mypyc_attr, u8
 
 from cachestorm.entry import Entry
+from cachestorm.keyspace.roster import Roster
 from cachestorm.values.bulk import Bulk
 
 # A removal that is remembered keeps the path of its cascade, if that had so many tags at most.
 MOST_TOLD: Final = 4096
-# Slots that the hand looks at for every entry that leaves.
-SWEEP: Final = 4
 # What `Entry.taps` is of a stale entry that has been counted: no access counts so far.
 COUNTED: Final[u8] = 255
 
@@ -82,14 +81,12 @@ class Softening:
         self.place: i64 = len(node.members)
 
 
-class TagNode(Bulk):
+class TagNode(Roster):
     """A tag that has keys.
 
     Attributes:
         mark: what its entries refer to.
-        members: its entries, and shells of such as have left.
-        size: how many of the members are not shells.
-        fresh: how many of those are not stale, but for such as another tag has made stale
+        fresh: how many of its entries are not stale, but for such as another tag has made stale
             and nobody has counted yet.
         uncounted: how many this tag has made stale and nobody has counted yet.
         unseen: below which place of the members those are; -1 while nobody looks for them.
@@ -98,39 +95,13 @@ class TagNode(Bulk):
     """
 
     def __init__(self, mark: TagMark, place: i64) -> None:
+        super().__init__()
         self.mark: Final = mark
         self.place: i64 = place
-        self.members: list[Entry] = []
-        self.size: i64 = 0
         self.fresh: i64 = 0
         self.uncounted: i64 = 0
         self.unseen: i64 = -1
         self.softening: Softening | None = None
-        self._hand: i64 = 0
-
-    def bulk(self) -> i64:
-        return len(self.members)
-
-    def take_apart(self) -> list[object]:
-        parts: list[object] = [self.members]
-        self.members = []
-        return parts
-
-    def sweep(self) -> None:
-        """Takes some shells out of the list. O(1)."""
-        members = self.members
-        hand = self._hand
-        for _ in range(SWEEP):
-            hand -= 1
-            if hand < 0 or hand >= len(members):
-                hand = len(members) - 1
-                if hand < 0:
-                    break
-            if members[hand].index < 0:
-                last = members.pop()
-                if hand < len(members):
-                    members[hand] = last
-        self._hand = hand
 
 
 class Doomed(Bulk):

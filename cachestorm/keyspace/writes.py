@@ -78,6 +78,8 @@ class Writes(Budget):
                 or (self.admitted + 1) & (WRITES_A_STEP - 1) == 0
                 or len(self.dense) >= self._policy_size
                 or not is_ascii(key)
+                # a roster that is made may run a finalizer
+                or (self.slots is not None and not is_latched)
             ):
                 return False
             letters: i64 = len(key)
@@ -376,6 +378,8 @@ class Writes(Budget):
             self.values[gap] = value
             self.dense[gap] = entry
         self.entries[key] = entry
+        if self.slots is not None:
+            self.slots.add(entry)
         self.listed = True
         self.admitted += 1
         shared.entry_count += 1
@@ -482,4 +486,6 @@ class Writes(Budget):
             assert isinstance(demoted, Demoted)
             demoted.entry = copy
         entry.index = -1
+        if self.slots is not None:
+            self.slots.replace(copy)
         return copy

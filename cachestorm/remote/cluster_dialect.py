@@ -81,7 +81,8 @@ class ClusterDialect(Dialect):
         home: see `Dialect`.
 
     Attributes:
-        has_script: tags are those of the script.
+        has_script: tags are those of the script; else the servers are ours, of which each does
+            with all others what concerns a tag.
     """
 
     def __init__(self, home: bytes = RESERVED) -> None:
@@ -154,12 +155,15 @@ class ClusterDialect(Dialect):
             return everywhere(self, words)
         if self.has_script and name in _OF_TAGS:
             return _OF_TAGS[name](self, words)
-        if slots or name in ("EVALSHA", *_OF_LINKS):
+        if slots or name == "EVALSHA" or (self.has_script and name in _OF_LINKS):
             return None
+        if name == "TAGSCAN":
+            return self._scan_all(words)
         return self._anywhere(words)
 
     def _anywhere(self, words: Words) -> Spread:
-        reply, _ = yield AtNode(0, words)
+        # not always the same: it may be the one that is down
+        reply, _ = yield AtNode(random.randrange(_NODES), words)
         return reply
 
     def _at_all(self, words: Words) -> Spread:

@@ -121,7 +121,7 @@ def replicaof(session: Session, host: str, port: str) -> str:
     """Becomes a replica of another CacheStorm, or a primary, with all that it has.
 
     Raises:
-        ArgumentError: for a port that is none.
+        ArgumentError: for a port that is none, and at a node of a cluster.
         CacheStormError: where the cache belongs to a program.
     """
     return _follow(session, host, port)
@@ -147,6 +147,8 @@ def slaveof(session: Session, host: str, port: str) -> str:
 
 
 def _follow(session: Session, host: str, port: str) -> str:
+    if session.endpoint.cluster is not None:
+        raise ArgumentError("REPLICAOF not allowed in cluster mode.")
     if (host.upper(), port.upper()) == ("NO", "ONE"):
         if session.endpoint.replication is not None:
             session.endpoint.replication.promote()

@@ -254,6 +254,9 @@ class Run(Runner, Occupant):
                     return False, _KILLED_TEXT
                 if stop == LATE:
                     return False, b"ERR " + self.late_text.encode("ascii")
+            cluster = session.endpoint.cluster
+            if cluster is not None:
+                cluster.router.check_scripted(session, plan, argv)
             reply = session.answer_within(plan, argv)
             if reply is NULL_ARRAY and plan.declaration.reply == "moved":
                 reply = None

@@ -13,6 +13,7 @@ from typing import Final
 
 from cachestorm_server.acl.denial import NoPermissionError
 from cachestorm_server.acl.visitor import Visitor
+from cachestorm_server.cluster.gate import Router
 from cachestorm_server.endpoint import Endpoint
 from cachestorm_server.settings import COMMANDS_PATH
 from cachestorm_server.web.commands import NAMESPACE_HEADER
@@ -81,6 +82,18 @@ def check(endpoint: Endpoint, visitor: Visitor, route: Route, call: Call) -> Non
         plan = endpoint.registry.resolve(argv)
         plan.check_size(argv)
         visitor.check(plan, argv, _namespace_of(endpoint, call))
+
+
+def check_place(router: Router, endpoint: Endpoint, call: Call) -> None:
+    """Refuses a request about a key that another node of a cluster has.
+
+    Raises:
+        CacheStormError: with the words of Redis, which name that node.
+    """
+    key = call.segments.get("key")
+    if key is not None:
+        argv: list[object] = ["GET", key]
+        router.check_visitor(endpoint.cache, endpoint.registry.resolve(argv), argv)
 
 
 def _namespace_of(endpoint: Endpoint, call: Call) -> str:

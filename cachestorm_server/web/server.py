@@ -257,6 +257,8 @@ class HttpServer:
             call = Call(request, segments, read_query(request, route.parameters), allowed)
             if not visitor.user.is_free:
                 permissions.check(endpoint, visitor, route, call)
+            if endpoint.cluster is not None and route.acts_as:
+                permissions.check_place(endpoint.cluster.router, endpoint, call)
             if (endpoint.pause.is_on or endpoint.availability.is_limited) and route.acts_as:
                 plan = endpoint.registry.resolve([route.acts_as])
                 if endpoint.availability.is_limited:

@@ -92,13 +92,24 @@ class Tags:
         tag = call.segments["tag"]
         query = call.query
         cache = asked_for(self._endpoint, call)
-        cursor, keys = cache.tag_key_scan(tag, query.number("cursor"), query.number("limit"))
+        cursor, limit = query.number("cursor"), query.number("limit")
+        if self._endpoint.cluster is None:
+            count = cache.tagcount(tag)
+            cursor, found = cache.tag_key_scan(tag, cursor, limit)
+            keys = to_json(found)
+        else:
+            status, answer = await self._asked(call, cache, ["TAGKEYS", wire_of(tag)])
+            every = answer.get("result")
+            if not isinstance(every, list):
+                return answered(status, answer)
+            count, keys = len(every), every[cursor : cursor + limit]
+            cursor = cursor + limit if cursor + limit < count else 0
         return json_response(
             dumped(
                 {
                     "tag": to_json(tag),
-                    "count": cache.tagcount(tag),
-                    "keys": to_json(keys),
+                    "count": count,
+                    "keys": keys,
                     "children": _counted(cache, cache.tagchildren(tag)),
                     "cursor": str(cursor) if cursor else None,
                 }
@@ -160,9 +171,7 @@ class Tags:
     )
     async def link(self, call: Call) -> web.Response:
         """Idempotent."""
-        cache = asked_for(self._endpoint, call)
-        cache.taglink(call.segments["tag"], call.segments["child"])
-        return web.Response(status=204)
+        return await self._linked(call, "TAGLINK")
 
     @serves(
         Route(
@@ -177,9 +186,19 @@ class Tags:
     )
     async def unlink(self, call: Call) -> web.Response:
         """Idempotent."""
+        return await self._linked(call, "TAGUNLINK")
+
+    async def _linked(self, call: Call, name: str) -> web.Response:
         cache = asked_for(self._endpoint, call)
-        cache.tagunlink(call.segments["tag"], call.segments["child"])
-        return web.Response(status=204)
+        words = [name, wire_of(call.segments["tag"]), wire_of(call.segments["child"])]
+        status, answer = await self._asked(call, cache, words)
+        return web.Response(status=204) if "result" in answer else answered(status, answer)
+
+    async def _asked(
+        self, call: Call, cache: Cache, words: list[object]
+    ) -> tuple[int, dict[str, object]]:
+        """What a command comes to, on all nodes if there is a cluster."""
+        return await self._commands.answer({"command": words}, cache.name, call.request)
 
     async def _invalidate(self, call: Call, tags: list[str], soft: bool) -> web.Response:
         query = call.query
@@ -191,15 +210,16 @@ class Tags:
         if dry_run:
             told |= _reached(cache, tags, cascade, query.number("limit"))
         count = 0
-        if dry_run and not soft:
+        if dry_run and not soft and self._endpoint.cluster is None:
             # in one: a key that bears two of the tags counts once
             count = cache.invalidate(tags, cascade=cascade, dry_run=True)
             tags_to_do: list[str] = []
         else:
             tags_to_do = tags
         for tag in tags_to_do:
-            command = {"command": ["INVALIDATE", wire_of(tag), *words]}
-            status, answer = await self._commands.answer(command, cache.name, call.request)
+            status, answer = await self._asked(
+                call, cache, ["INVALIDATE", wire_of(tag), *words]
+            )
             found = answer.get("result")
             if not isinstance(found, int):
                 return answered(status, answer)

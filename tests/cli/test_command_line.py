@@ -134,6 +134,7 @@ def test_help_of_serve_tells_the_defaults() -> None:
         "--log-format": config.logging.format,
         "--log-output": config.logging.output,
         "--aof-sync": config.persistence.aof_sync,
+        "--cluster-port": config.cluster.bind_port,
     }
     assert config.http.enabled and config.server.protected_mode
     found = {row.split()[0].rstrip(","): re.findall(r"default:\s+(\S+)\]", row) for row in rows}
@@ -297,6 +298,7 @@ def test_wrong_flags_are_all_listed() -> None:
         assert f"\n  {flag}: " in done.stderr
 
 
-def test_a_flag_that_awaits_its_feature_is_refused(capsys) -> None:
-    assert main(["-cluster-enabled"]) == 2
-    assert "not there yet" in capsys.readouterr().err
+def test_a_node_that_others_reach_needs_a_secret(tmp_path, monkeypatch, capsys) -> None:
+    monkeypatch.setenv("CACHESTORM_CLUSTER_BIND_ADDR", "10.0.0.1")
+    assert main(["-cluster-enabled", "-data-dir", str(tmp_path)]) == 2
+    assert "cluster.secret is needed" in capsys.readouterr().err

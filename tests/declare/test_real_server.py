@@ -29,6 +29,12 @@ MEANT = {
     "set": ({"tags"}, {"comparison-value"}),  # TAGS is ours; IFEQ is newer than 7.2
     "copy": ({"database"}, {"destination-db"}),  # redis-py's name of the parameter
     "restore": ({"idletime"}, {"seconds"}),
+    "restore-asking": (
+        {"idletime", "seen", "IDLE", "idle", "ends-in"},
+        {"seconds"},
+    ),  # SEEN and IDLE are ours
+    # a port is a number; the empty key and the group of AUTH2 are written as they are used
+    "migrate": ({"key", "password", "port"}, None),
     "lcs": ({"minmatchlen"}, {"min-match-len"}),
     "debug": ({"subcommand", "argument"}, set()),  # there it is said to have none
     "incrby": ({"amount"}, {"increment"}),
@@ -67,6 +73,8 @@ FLAGS = {"write", "readonly", "denyoom", "fast", "movablekeys", "blocking"}
 NASTY_FLAGS_MEANT = {"object|help", "ping", "eval"}
 # Flags and categories that differ on purpose: (only ours, only theirs).
 FACTS_MEANT = {
+    # it waits for another server, and a script waits for nobody
+    "migrate": ({"no_multi", "noscript"}, set()),
     "sort_ro": (set(), {"movablekeys"}),  # the server counts patterns as keys
     # newer than 7.2, which refuses them with texts of their own
     **{name: (set(), {"no_multi"}) for name in ("multi", "watch")},
@@ -75,9 +83,10 @@ FACTS_MEANT = {
     **{name: ({"@read"}, set()) for name in ("eval_ro", "evalsha_ro", "fcall_ro")},
     "exec": ({"skip_slowlog"}, {"skip_commandlog"}),  # Valkey's name of the log
 }
-# LCS' two keys are one spec there; SORT's patterns are specs that say nothing; Valkey says
-# of the destinations of GEORADIUS that options decide how they are accessed, Redis does not.
-SPECS_MEANT = {"lcs", "sort", "sort_ro", "georadius", "georadiusbymember"}
+# LCS' two keys are one spec there; KEYS of MIGRATE is looked for from the end; SORT's patterns
+# are specs that say nothing; Valkey says of the destinations of GEORADIUS that options decide
+# how they are accessed, Redis does not.
+SPECS_MEANT = {"lcs", "migrate", "sort", "sort_ro", "georadius", "georadiusbymember"}
 
 
 def connected(server: RealServer) -> Iterator[object]:

@@ -45,6 +45,7 @@ SOURCES: Final = (
     "cachestorm/commands",
     "cachestorm_server",
     "cachestorm_server/acl",
+    "cachestorm_server/cluster",
     "cachestorm_server/replication",
     "cachestorm_server/scripting",
 )

@@ -13,7 +13,7 @@ from differences import DIFFERENCES
 
 from cachestorm.declare.registry import REGISTRY
 
-CLUSTER: Final = "there is no cluster: each subcommand of `CLUSTER` is told so, in Redis' words"
+CLUSTER: Final = "its subcommands are not listed one by one; its nodes have no replicas"
 REPLICATION: Final = "replicas are CacheStorm, and send `FOLLOW`"
 STREAMS: Final = "there are no streams"
 MODULES: Final = "there are no modules"
@@ -21,14 +21,12 @@ INTERNAL: Final = "for those who work on Redis itself"
 # By group, and by name where a group is there.
 ABSENT: Final[dict[str, str]] = {
     "FAILOVER": REPLICATION,
-    "MIGRATE": "`DUMP` and `RESTORE` move a key",
     "MODULE LOAD": MODULES,
     "MODULE LOADEX": MODULES,
     "MODULE UNLOAD": MODULES,
     "PFSELFTEST": INTERNAL,
     "PSYNC": REPLICATION,
     "REPLCONF": REPLICATION,
-    "RESTORE-ASKING": "between the nodes of a cluster",
     "SCRIPT DEBUG": "there is no debugger of scripts",
     "SYNC": REPLICATION,
     **dict.fromkeys(

@@ -1,0 +1,103 @@
+"""The gate: whether this node answers a request itself. Sans-IO.
+
+Asked by sessions before each request, where there is a cluster; the common case is decided
+here, in compiled code, and all others by the router.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from mypy_extensions import mypyc_attr
+
+from cachestorm.declare.plan import Plan
+from cachestorm.keyspace.slot_index import SLOTS, slot_of
+from cachestorm_server.cluster.clock import monotonic_ms
+
+if TYPE_CHECKING:
+    from cachestorm.cache import Cache
+    from cachestorm_server.session import Session
+
+
+@mypyc_attr(allow_interpreted_subclasses=True)
+class Router:
+    """Decides about what the gate does not know at sight, and answers CLUSTER."""
+
+    def check(self, session: Session, plan: Plan, args: list[object]) -> None:
+        """Refuses what another node is to answer, and what none can.
+
+        Raises:
+            CacheStormError: with Redis' text.
+        """
+
+    def check_visitor(self, cache: Cache, plan: Plan, args: list[object]) -> None:
+        """As `check`, of a request without a session.
+
+        Raises:
+            CacheStormError: with Redis' text.
+        """
+
+    def check_visitors(self, requests: list[tuple[Cache, Plan, list[object]]]) -> None:
+        """As `check`, of what is to be done in one step.
+
+        Raises:
+            CacheStormError: with Redis' text.
+        """
+
+    def tell_within(self, cache: Cache, plan: Plan, args: list[object]) -> None:
+        """Has other nodes do what a transaction or a script has just done here."""
+
+    def seen(self) -> str:
+        """Which invalidations have been done here, for `catch_escaped` of another node."""
+        return ""
+
+    def catch_escaped(self, session: Session, key: str, seen: str) -> None:
+        """Removes a key that has just arrived if it was invalidated while it was on its way."""
+
+    def check_scripted(self, session: Session, plan: Plan, args: list[object]) -> None:
+        """Refuses what a script asks of keys that are not here.
+
+        Raises:
+            CacheStormError: with Redis' text.
+        """
+
+    def command(self, session: Session, subcommand: str, arguments: list[str]) -> object:
+        """The reply to CLUSTER."""
+        raise NotImplementedError
+
+    def lines(self) -> list[str]:
+        """What CLUSTER INFO says."""
+        raise NotImplementedError
+
+
+class Gate:
+    """Of one endpoint.
+
+    Attributes:
+        router: whom it asks.
+        served: of each slot, whether its keys are here, all of them, and stay.
+        held_until_ms: until when; looked at with each request, as the process may have been
+            stopped since. 0: for good.
+    """
+
+    def __init__(self, router: Router) -> None:
+        self.router: Final = router
+        self.served: Final = bytearray(SLOTS)
+        self.held_until_ms: int = 0
+
+    def check(self, session: Session, plan: Plan, args: list[object]) -> None:
+        """Refuses what is not to be answered here.
+
+        Raises:
+            CacheStormError: with Redis' text.
+        """
+        place = plan.key_place
+        if place != 0 and not session.is_asking and place < len(args):
+            key = args[place]
+            if (
+                isinstance(key, bytes)
+                and self.served[slot_of(key)] != 0
+                and (self.held_until_ms == 0 or monotonic_ms() < self.held_until_ms)
+            ):
+                return
+        self.router.check(session, plan, args)

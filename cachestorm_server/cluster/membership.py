@@ -1,0 +1,436 @@
+"""The membership: one server's part in a cluster, between its node, its keys and the bus.
+
+Made by the application; asked by the gate and by the command CLUSTER. It calls the node, which
+decides, the state file, which keeps what was decided, the bus, which carries what is said, and
+the store, whose keys it counts, lists and drops.
+
+1. `settle` is the only way from a change to the bus: what has changed is saved, then what the
+   gate knows is brought up to date, then others are told. What cannot be saved is not said, and
+   the command that would have changed it is refused.
+2. The keys of a slot that is another's by now are dropped at once.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import time
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING, Final
+
+from cachestorm.codec import bytes_of, text_of
+from cachestorm.declare.kinds import CHANNEL, KEY, Key
+from cachestorm.declare.plan import Plan
+from cachestorm.errors import CacheStormError
+from cachestorm.keyspace.slot_index import SLOTS, slot_of
+from cachestorm.keyspace.slot_keys import empty, keep_slots
+from cachestorm.operations.long_command import Unfinished, finish
+from cachestorm_server.admission import has_flag
+from cachestorm_server.cluster import commands
+from cachestorm_server.cluster.clock import monotonic_ms
+from cachestorm_server.cluster.fan_out import (
+    OPERATIONS,
+    PATIENCE_MS,
+    QUERIES,
+    FanOut,
+    is_query,
+    named_by,
+    with_descent,
+    words_of,
+)
+from cachestorm_server.cluster.gate import Gate, Router
+from cachestorm_server.cluster.messages import MessageError, Result, operation_key
+from cachestorm_server.cluster.node import Node, Outgoing
+from cachestorm_server.cluster.redirect import CrossSlotError, refusal
+from cachestorm_server.cluster.reports import info_text
+from cachestorm_server.cluster.shared_links import LINKING, SharedLinks
+from cachestorm_server.cluster.state_file import ClusterStateError, StateFile
+
+if TYPE_CHECKING:
+    from cachestorm.cache import Cache
+    from cachestorm.keyspace.keyspace import Keyspace
+    from cachestorm.keyspace.store import Store
+    from cachestorm_server.endpoint import Endpoint
+    from cachestorm_server.session import Session
+
+_log = logging.getLogger("cachestorm.cluster")
+
+# where Redis has the bus, as seen from the port of clients
+BUS_OFFSET: Final = 10_000
+_NOT_LOCAL: Final = "Script attempted to access a non local key in a cluster node"
+_SEVERAL_SLOTS: Final = "Script attempted to access keys that do not hash to the same slot"
+
+
+class Membership(Router):
+    """Of one server.
+
+    Attributes:
+        send: what carries messages to other nodes.
+        traffic: how much was carried, for CLUSTER INFO.
+        links: what CLUSTER LINKS says.
+    """
+
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        node: Node,
+        file: StateFile,
+        clock: Callable[[], int] = monotonic_ms,
+    ) -> None:
+        self.endpoint: Final = endpoint
+        self.node: Final = node
+        self.clock: Final = clock
+        self.store: Final[Store] = endpoint.cache._store
+        self.send: Callable[[Outgoing], object] | None = None
+        self.traffic: Callable[[], dict[str, int]] = dict
+        self.links: Callable[[], list[object]] = list
+        self._file: Final = file
+        self._gate: Final = Gate(self)
+        self._links: Final = SharedLinks(node, endpoint.cache)
+        self._was_serving = False
+        # by key, who waits for results of other nodes
+        self._waiting: Final[dict[str, FanOut]] = {}
+        self.store.enter()
+        try:
+            keep_slots(self.store)
+        finally:
+            self.store.leave()
+        self._save()
+        self._open_all()
+        endpoint.cluster = self._gate
+        endpoint.watch_over_all()
+
+    @property
+    def wall_ms(self) -> int:
+        """What is added to the time of the node to make it time since 1970."""
+        return time.time_ns() // 1_000_000 - self.clock()
+
+    def bus_port_of(self, host: str, port: int | None) -> int:
+        """Where a node is likely to take in others, if only its clients' port is known."""
+        me = self.node.me
+        if port is None or me.bus_port != me.port + BUS_OFFSET:
+            return me.bus_port
+        return port + BUS_OFFSET
+
+    # -- what changes
+
+    def settle(self, outgoing: list[Outgoing]) -> None:
+        """Saves what has changed, and sends what is to be said.
+
+        Raises:
+            ClusterStateError: if it cannot be saved. Nothing was sent.
+        """
+        node = self.node
+        if node.linked:
+            self._links.settle()
+        if node.due or node.queries:
+            self._do_due()
+            outgoing = [*outgoing, *node.take_outbox()]
+        for result, member in node.results:
+            waiting = self._waiting.get(result.key)
+            if waiting is not None:
+                waiting.hear(member, result.value)
+        node.results.clear()
+        if node.is_dirty:
+            self._save()
+        self._gate.held_until_ms = node.authority.held_until_ms
+        if node.touched or node.may_serve(self.clock()) != self._was_serving:
+            self._open_all()
+        if node.lost:
+            self._drop_lost()
+        if self.send is not None:
+            for each in outgoing:
+                self.send(each)
+
+    def _do_due(self) -> None:
+        """Does what others have told of, and answers what they ask."""
+        node = self.node
+        for operation, member in node.due:
+            value = self._do(operation.namespace, operation.words)
+            if member.instance == operation.origin:
+                node.answer(member, Result(operation_key(operation), value))
+        node.due.clear()
+        for query, member in node.queries:
+            node.answer(member, Result(query.key, self._do(query.namespace, query.words)))
+        node.queries.clear()
+
+    def _do(self, namespace: str, words: tuple[str, ...]) -> int | tuple[str, ...]:
+        """What a command of another node has come to here; 0 for one that is refused."""
+        argv: list[object] = [bytes_of(word) for word in words]
+        plan = self.endpoint.registry.plan(words[0].upper()) if words else None
+        if plan is None or plan.name not in OPERATIONS | QUERIES:
+            _log.warning("another node asks for %r, which is not for nodes to ask", words[:1])
+            return 0
+        try:
+            if plan.name in LINKING:
+                self._links.take(namespace, words)
+                return 0
+            if plan.name == "INVALIDATE":
+                value: object = self._invalidate(namespace, words)
+            else:
+                value = self._call(plan, namespace, argv)
+        except (CacheStormError, MessageError) as error:
+            _log.warning("%s of another node is refused: %s", plan.name, error)
+            return 0
+        if isinstance(value, list):
+            return tuple(str(each) for each in value)
+        return value if isinstance(value, int) else 0
+
+    def _invalidate(self, namespace: str, words: tuple[str, ...]) -> object:
+        """What an INVALIDATE of another node comes to, of the keys that are here."""
+        self._links.hold()
+        tags, options = named_by(words)
+        try:
+            return self.endpoint.cache.namespace(namespace).invalidate(
+                tags,
+                cascade="CASCADE" in options,
+                soft="SOFT" in options,
+                dry_run="DRYRUN" in options,
+            )
+        except Unfinished as unfinished:
+            return finish(unfinished.long_command)
+
+    def _published(self, space: Keyspace, plan: Plan, args: list[object]) -> tuple[str, ...]:
+        """What other nodes are told of a command that was done here."""
+        words = words_of(args)
+        if plan.name in LINKING:
+            return self._links.decide(space.name, words)
+        if plan.name == "INVALIDATE" and "CASCADE" in named_by(words)[1]:
+            return with_descent(words, space.tags.hierarchy.descent([words[1]]))
+        return words
+
+    def _call(self, plan: Plan, namespace: str, argv: list[object]) -> object:
+        """The value of a command on tags, of the keys that are here."""
+        self._links.hold()
+        try:
+            return plan.call(self.endpoint.cache.namespace(namespace), argv)
+        except Unfinished as unfinished:
+            return finish(unfinished.long_command)
+
+    def _save(self) -> None:
+        self._file.save(self.node.persisted())
+        self.node.is_dirty = False
+
+    def _open_all(self) -> None:
+        """Tells the gate which slots are answered for here, whatever the key."""
+        node, served = self.node, self._gate.served
+        is_serving = node.may_serve(self.clock())
+        slots = range(SLOTS) if is_serving != self._was_serving else node.touched
+        for slot in slots:
+            is_mine = node.slots.owners[slot] == node.me.id
+            served[slot] = is_serving and is_mine and slot not in node.migrating
+        self._was_serving = is_serving
+        node.touched.clear()
+
+    def drop_foreign(self) -> None:
+        """Drops what was loaded and is another node's: it was lost in an earlier life."""
+        node = self.node
+        mine = {"", node.me.id}
+        node.lost.update(
+            slot
+            for slot, owner in enumerate(node.slots.owners)
+            if owner not in mine and slot not in node.importing
+        )
+        self._drop_lost()
+        self._links.hold()
+
+    def _drop_lost(self) -> None:
+        node, store = self.node, self.store
+        slots = sorted(node.lost)
+        node.lost.clear()
+        dropped = 0
+        for slot in slots:
+            store.enter()
+            try:
+                dropped += empty(store, slot)
+            finally:
+                store.leave()
+        if dropped:
+            _log.warning("%d keys dropped: their slots are another node's by now", dropped)
+
+    # -- what clients ask
+
+    def check(self, session: Session, plan: Plan, args: list[object]) -> None:
+        asking = session.is_asking or has_flag(plan, "asking")
+        session.is_asking = False
+        keys = self._keys_of(session, plan, args)
+        session.slot_within = -1
+        if keys:
+            session.slot_within = self._check_keys(plan, keys, asking)
+        elif session.transaction is None:
+            self._fan_out(session.cache, plan, args)
+
+    def check_visitor(self, cache: Cache, plan: Plan, args: list[object]) -> None:
+        keys = _keys_of(plan, args)
+        if keys:
+            self._check_keys(plan, keys, False)
+        else:
+            self._fan_out(cache, plan, args)
+
+    def check_visitors(self, requests: list[tuple[Cache, Plan, list[object]]]) -> None:
+        keys = [key for _, plan, args in requests for key in _keys_of(plan, args)]
+        if keys:
+            self._check_keys(requests[0][1], keys, False)
+
+    def _check_keys(self, plan: Plan, keys: list[bytes], asking: bool) -> int:
+        """Refuses what is asked of keys that are not all here. Returns their slot."""
+        slots = {slot_of(key) for key in keys}
+        if len(slots) > 1:
+            raise CrossSlotError()
+        slot = slots.pop()
+        is_on_its_way = slot in self.node.migrating or slot in self.node.importing
+        if plan.name != "MIGRATE" or not is_on_its_way:
+            refused = self._refusal(slot, keys, asking)
+            if refused is not None:
+                raise refused
+        return slot
+
+    def _fan_out(self, cache: Cache, plan: Plan, args: list[object]) -> None:
+        """Has all nodes do what this one is asked to, and waits for what they say.
+
+        Raises:
+            Unfinished: with what waits; nobody else is to answer the request.
+            CacheStormError: what it is refused with here. Nobody else has heard of it.
+        """
+        node = self.node
+        if plan.name not in OPERATIONS and plan.name not in QUERIES:
+            return
+        if node.is_alone and plan.name not in LINKING:
+            return
+        space = cache._space
+        value = self._call(plan, space.name, args)
+        now_ms = self.clock()
+        words = self._published(space, plan, args)
+        reads = is_query(plan, words)
+        operation = None if reads else node.publish(space.name, words, now_ms)
+        key = node.ask_all(space.name, words) if operation is None else operation_key(operation)
+
+        def keep() -> None:
+            if operation is not None:
+                node.is_dirty = True
+                self.settle([])
+
+        fan_out = FanOut(
+            space,
+            value,
+            node.members,
+            [each for each in node.members if node.is_suspected(each, now_ms)],
+            time.monotonic() + min(PATIENCE_MS, node.timeout_ms) / 1000,
+            keep,
+            partial(self._waiting.pop, key, None),
+        )
+        self._waiting[key] = fan_out
+        self.settle(node.take_outbox())
+        raise Unfinished(fan_out)
+
+    def tell_within(self, cache: Cache, plan: Plan, args: list[object]) -> None:
+        if plan.name not in OPERATIONS:
+            return
+        words = self._published(cache._space, plan, args)
+        if not (self.node.is_alone or is_query(plan, words)):
+            # in the midst of a transaction nobody is waited for: it is on disk instead
+            self.node.publish(cache.name, words, self.clock())
+            self.node.is_dirty = True
+            self.settle(self.node.take_outbox())
+
+    def seen(self) -> str:
+        return json.dumps(self.node.log.done, separators=(",", ":"))
+
+    def catch_escaped(self, session: Session, key: str, seen: str) -> None:
+        try:
+            said = json.loads(seen)
+        except ValueError:
+            said = None
+        done: dict[str, int] = {}
+        if isinstance(said, dict):
+            done = {origin: each for origin, each in said.items() if type(each) is int}
+        cache = session.cache
+        tags = set(cache.tags(key))
+        hierarchy = cache._space.tags.hierarchy
+        for operation in self.node.log.unseen_by(done):
+            words = operation.words
+            if words[0].upper() != "INVALIDATE" or operation.namespace != cache.name:
+                continue
+            named, options = named_by(words)
+            if "CASCADE" in options:
+                named = list(hierarchy.descent(named))
+            if not tags.isdisjoint(named):
+                cache.delete(key)
+                return
+
+    def check_scripted(self, session: Session, plan: Plan, args: list[object]) -> None:
+        keys = _keys_of(plan, args)
+        if not keys:
+            return
+        slots = {slot_of(key) for key in keys}
+        slot = slots.pop()
+        if slots or self._refusal(slot, keys, False) is not None:
+            raise CacheStormError(_NOT_LOCAL)
+        if session.slot_within not in (-1, slot):
+            raise CacheStormError(_SEVERAL_SLOTS)
+        session.slot_within = slot
+
+    def _keys_of(self, session: Session, plan: Plan, args: list[object]) -> list[bytes]:
+        """The keys of a request; of EXEC, those of all that was queued."""
+        if plan.name == "EXEC" and session.transaction is not None:
+            return [
+                key
+                for queued, words in session.transaction.requests
+                for key in _keys_of(queued, words)
+            ]
+        return _keys_of(plan, args)
+
+    def _refusal(self, slot: int, keys: list[bytes], asking: bool) -> CacheStormError | None:
+        node = self.node
+        present = missing = 0
+        if slot in node.migrating or slot in node.importing:
+            for key in keys:
+                if self.has_key(key):
+                    present += 1
+                else:
+                    missing += 1
+        return refusal(node, slot, present, missing, asking, self.clock())
+
+    def has_key(self, key: bytes) -> bool:
+        """Whether there is a key of this name, in whichever namespace."""
+        name = text_of(key)
+        self.store.enter()
+        try:
+            return any(space.peek(name) is not None for space in self.store.spaces())
+        finally:
+            self.store.leave()
+
+    def command(self, session: Session, subcommand: str, arguments: list[str]) -> object:
+        """The reply to CLUSTER.
+
+        Raises:
+            CacheStormError: with Redis' text.
+        """
+        reply = commands.TABLE[subcommand](self, arguments)
+        try:
+            self.settle(self.node.take_outbox())
+        except ClusterStateError as error:
+            _log.error("%s", error)
+            raise
+        return reply
+
+    def lines(self) -> list[str]:
+        return info_text(self.node, self.clock(), self.traffic()).splitlines()
+
+
+def _keys_of(plan: Plan, args: list[object]) -> list[bytes]:
+    """The keys and shard channels of a request; none if its words are wrong."""
+    try:
+        named = plan.names(args)
+    except CacheStormError:
+        return []
+    return [
+        raw if isinstance(raw, bytes) else bytes_of(raw)
+        for raw, kind in named
+        if isinstance(raw, bytes | str)
+        and isinstance(kind, Key)
+        and kind.names in (KEY, CHANNEL)
+        # the key of MIGRATE is empty if others are named behind KEYS
+        and (raw or plan.name != "MIGRATE")
+    ]

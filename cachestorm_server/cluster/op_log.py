@@ -1,0 +1,162 @@
+"""The log of operations: what all nodes of a cluster are to do, each once. Pure.
+
+Part of a node's state. An invalidation and a link between tags concern keys on every node: the
+one that is asked appends an operation, all others hear of it, now or when they are back.
+
+1. Each life of a node numbers its operations from 1, under a name of its own: so a number is
+   never used twice, whatever was not saved in time.
+2. A node does the operations of one origin in their order, without a gap, and each once. Those
+   of two origins have no order: an invalidation that is late takes more away, never less.
+3. An operation is kept until every member has said that it has done it, and for `KEEP_MS`
+   beyond: who comes back with what its disk had a moment ago does the latest ones again.
+4. `pending` are those that some member has not done: they are on disk before a client is told
+   that they will be.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Final, NamedTuple
+
+# how long an operation is kept that all have done: longer than a key can be on its way
+KEEP_MS: Final = 180_000
+
+
+class Operation(NamedTuple):
+    """Something that every node is to do.
+
+    Attributes:
+        origin: the life of the node that was asked.
+        number: in that life, from 1.
+        namespace: where.
+        words: a command with its arguments.
+    """
+
+    origin: str
+    number: int
+    namespace: str
+    words: tuple[str, ...]
+
+
+class Share(NamedTuple):
+    """What one node knows of the operations of an origin.
+
+    Attributes:
+        floor: up to which number all have done them, so that they are not kept any more.
+        operations: those after it that the receiver has not done, in order.
+    """
+
+    origin: str
+    floor: int
+    operations: tuple[Operation, ...]
+
+
+class OpLog:
+    """What one node knows."""
+
+    def __init__(self, origin: str) -> None:
+        self.origin: Final = origin
+        # by origin: the number of the last one that was done
+        self.done: Final[dict[str, int]] = {}
+        self._floors: Final[dict[str, int]] = {}
+        self._kept: Final[dict[str, list[Operation]]] = {}
+        self._since_ms: Final[dict[tuple[str, int], int]] = {}
+        # by member, what it has said that it has done
+        self._done_by: Final[dict[str, dict[str, int]]] = {}
+
+    def append(self, namespace: str, words: tuple[str, ...], now_ms: int) -> Operation:
+        """A new operation, which the caller does at once."""
+        number = self.done.get(self.origin, 0) + 1
+        operation = Operation(self.origin, number, namespace, words)
+        self._keep(operation, now_ms)
+        return operation
+
+    def _keep(self, operation: Operation, now_ms: int) -> None:
+        self.done[operation.origin] = operation.number
+        self._floors.setdefault(operation.origin, operation.number - 1)
+        self._kept.setdefault(operation.origin, []).append(operation)
+        self._since_ms[operation.origin, operation.number] = now_ms
+
+    def restore(self, operations: Iterable[Operation], now_ms: int) -> None:
+        """Keeps what was pending in an earlier life; it has been done here."""
+        for operation in operations:
+            self._keep(operation, now_ms)
+
+    def take(self, shares: Iterable[Share], now_ms: int) -> list[Operation]:
+        """Takes in what another node knows. Returns what is to be done, in order."""
+        due: list[Operation] = []
+        for share in shares:
+            done = self.done.get(share.origin)
+            if done is None:
+                # whatever is not kept any more, this life does not need
+                done = share.floor
+                self._floors[share.origin] = done
+            for operation in share.operations:
+                if operation.number == done + 1:
+                    done = operation.number
+                    self._keep(operation, now_ms)
+                    due.append(operation)
+                elif operation.number > done:
+                    break
+        return due
+
+    def hear(self, member: str, done: dict[str, int]) -> None:
+        """What a member says that it has done."""
+        self._done_by[member] = done
+
+    def forget(self, member: str) -> None:
+        """A member is none any more: nobody waits for it."""
+        self._done_by.pop(member, None)
+
+    def shares_for(self, member: str) -> tuple[Share, ...]:
+        """What a member has not done, as far as is known here."""
+        done = self._done_by.get(member, {})
+        shares = []
+        for origin, operations in self._kept.items():
+            floor = self._floors[origin]
+            after = done.get(origin, 0)
+            missing = tuple(each for each in operations if each.number > after)
+            if missing:
+                shares.append(Share(origin, floor, missing))
+        return tuple(shares)
+
+    def has_done(self, member: str, operation: Operation) -> bool:
+        """Whether a member has said that it has done an operation."""
+        return self._done_by.get(member, {}).get(operation.origin, 0) >= operation.number
+
+    def pending(self, members: Iterable[str]) -> list[Operation]:
+        """Those that some of these members have not done, as far as is known here."""
+        others = list(members)
+        return [
+            operation
+            for operations in self._kept.values()
+            for operation in operations
+            if not all(self.has_done(member, operation) for member in others)
+        ]
+
+    def unseen_by(self, done: dict[str, int]) -> list[Operation]:
+        """Those that were kept here and that somebody who had done these had not."""
+        return [
+            operation
+            for origin, operations in self._kept.items()
+            for operation in operations
+            if operation.number > done.get(origin, 0)
+        ]
+
+    def prune(self, members: Iterable[str], now_ms: int) -> None:
+        """Lets go of what all members have done, once that is long ago."""
+        others = list(members)
+        for origin, operations in list(self._kept.items()):
+            while operations:
+                first = operations[0]
+                since_ms = self._since_ms[origin, first.number]
+                if now_ms - since_ms < KEEP_MS or not all(
+                    self.has_done(member, first) for member in others
+                ):
+                    break
+                operations.pop(0)
+                self._floors[origin] = first.number
+                del self._since_ms[origin, first.number]
+            if not operations:
+                # what was done stays known: else a node that keeps it still would send it again
+                del self._kept[origin]

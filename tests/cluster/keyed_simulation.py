@@ -1,0 +1,329 @@
+"""A simulated cluster with keys: clients that write, read and invalidate while slots move.
+
+What a node answers for is said by `redirect.refusal`, which invalidations a key has escaped by
+`OpLog.unseen_by`; the steps of a migration are those of MIGRATE and of `redis-cli --cluster
+reshard`, with a delay before each, and the end of either node in between.
+
+1. Keys are on the disk of their host, as with a journal that is written at once.
+2. Clients reach every host that is up. Each of their requests is over at once.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from simulation import FEW_SLOTS, TICK_MS, TIMEOUT_MS, Host, Simulation
+
+from cachestorm_server.cluster.op_log import Operation
+from cachestorm_server.cluster.redirect import AskError, MovedError, refusal
+
+# a tag that is never invalidated: its keys may not be lost
+KEPT = "kept"
+TAGS = (KEPT, "t1", "t2")
+NAMES_A_SLOT = 3
+KEYED_DEEDS = (
+    *("write",) * 8,
+    *("read",) * 6,
+    *("invalidate",) * 2,
+    *("move slot",) * 2,
+    *("crash", "start", "island", "join", "loss", "address"),
+)
+
+
+@dataclass
+class Value:
+    """What a key holds: the number of the write, which counts up, and its tag."""
+
+    number: int
+    tag: str
+
+
+@dataclass
+class Move:
+    """A slot on its way, and what the operator is about to do."""
+
+    slot: int
+    source: Host
+    target: Host
+    replaces: bool = False
+
+
+class KeyedSimulation(Simulation):
+    """Hosts with keys.
+
+    Attributes:
+        model: by key, the last write that was answered.
+        invalidated: by tag, the number up to which writes are gone everywhere, as a client was
+            told.
+        moves: by slot.
+        arrived, escaped: how many keys were sent, and how many of these an invalidation had
+            to be told of when they arrived.
+    """
+
+    def __init__(self, seed: int, size: int) -> None:
+        self.keys: dict[int, dict[tuple[int, int], Value]] = {n: {} for n in range(size)}
+        self.model: dict[tuple[int, int], Value] = {}
+        self.invalidated: dict[str, int] = dict.fromkeys(TAGS, 0)
+        self.moves: dict[int, Move] = {}
+        self.arrived = self.escaped = self.moved = self.redirected = 0
+        self._number = 0
+        # of each operation: the writes before it
+        self._before: dict[Operation, int] = {}
+        super().__init__(seed, size)
+
+    def next_number(self) -> int:
+        self._number += 1
+        return self._number
+
+    # -- what nodes do
+
+    def does(self, host: Host, operation: Operation) -> None:
+        keys = self.keys[host.number]
+        for key in [key for key, value in keys.items() if value.tag == operation.words[1]]:
+            del keys[key]
+
+    def settle(self, host: Host, outgoing: list, fails: bool = False) -> None:
+        super().settle(host, outgoing, fails)
+        node = host.node
+        if node is not None and node.lost:
+            # what another node has by now is dropped, as a server does
+            keys = self.keys[host.number]
+            for key in [key for key in keys if key[0] in node.lost]:
+                del keys[key]
+            node.lost.clear()
+
+    def answerer(self, key: tuple[int, int]) -> Host | None:
+        """The host that answers for a key, as a client finds it; None if none does."""
+        up = [host for host in self.hosts if host.node is not None]
+        host, asking = self.random.choice(up) if up else None, False
+        for _ in range(8):
+            if host is None or host.node is None:
+                return None
+            here = int(key in self.keys[host.number])
+            refused = refusal(host.node, key[0], here, 1 - here, asking, self.time_of(host))
+            if refused is None:
+                return host
+            if not isinstance(refused, MovedError | AskError):
+                return None
+            self.redirected += 1
+            asking = isinstance(refused, AskError)
+            address = str(refused).split()[1].rpartition(":")[0]
+            host = self._at((address, 0))
+        return None
+
+    # -- what clients do
+
+    def write(self) -> None:
+        key = (self.random.randrange(FEW_SLOTS), self.random.randrange(NAMES_A_SLOT))
+        host = self.answerer(key)
+        if host is not None:
+            value = Value(self.next_number(), TAGS[key[1] % len(TAGS)])
+            self.keys[host.number][key] = value
+            self.model[key] = value
+
+    def read(self, key: tuple[int, int] | None = None) -> bool:
+        """Reads a key, and compares. Returns whether anybody answered."""
+        if key is None:
+            key = (self.random.randrange(FEW_SLOTS), self.random.randrange(NAMES_A_SLOT))
+        host = self.answerer(key)
+        if host is None:
+            return False
+        found, expected = self.keys[host.number].get(key), self.model.get(key)
+        if found is None:
+            assert expected is None or expected.tag != KEPT, f"{key} is lost"
+        else:
+            assert found.number > self.invalidated[found.tag], f"{key} was invalidated"
+            assert found == expected, f"{key} is not what was written last"
+        return True
+
+    def invalidate(self) -> None:
+        """Has a tag invalidated by any node; who asks is told when all have done it."""
+        up = [host for host in self.hosts if host.node is not None]
+        if not up:
+            return
+        host = self.random.choice(up)
+        assert host.node is not None
+        tag = self.random.choice(TAGS[1:])
+        operation = host.node.publish("default", ("INVALIDATE", tag), self.time_of(host))
+        before = self.next_number()
+        self._before[operation] = before
+        host.done.append(operation)
+        host.ever_done.add(operation)
+        self.does(host, operation)
+        self.published.append(operation)
+        host.node.is_dirty = True
+        self.settle(host, host.node.take_outbox())
+        self._push(2 * self.slowest_ms, host, lambda: self.is_told(host, operation))
+
+    def is_told(self, host: Host, operation: Operation) -> None:
+        """The reply to an invalidation: without a word of PARTIAL, if all have done it."""
+        node = host.node
+        assert node is not None
+        if all(node.log.has_done(member, operation) for member in node.members):
+            tag = operation.words[1]
+            before = self._before[operation]
+            self.invalidated[tag] = max(self.invalidated[tag], before)
+
+    # -- what the operator does
+
+    def move_slot(self) -> None:
+        slot = self.random.randrange(FEW_SLOTS)
+        if slot in self.moves:
+            return
+        up = [host for host in self.hosts if host.node is not None]
+        source = next((h for h in up if h.node.slots.owners[slot] == h.node.me.id), None)
+        others = [host for host in up if host is not source]
+        if source is None or not others:
+            return
+        target = self.random.choice(others)
+        # nobody moves slots of a cluster that does not agree
+        if any(h.node.slots.owners[slot] != source.node.me.id for h in up):
+            return
+        self.moves[slot] = Move(slot, source, target)
+        self.begin(self.moves[slot])
+
+    def later(self, host: Host, deed: object) -> None:
+        self._push(self.random.randrange(1, 400), host, deed)
+
+    def begin(self, move: Move) -> None:
+        """IMPORTING, MIGRATING, and the first keys; again after either node has ended."""
+        source, target = move.source.node, move.target.node
+        if source is None or target is None:
+            return
+        target.import_from(move.slot, source.me.id)
+        self.settle(move.target, target.take_outbox())
+        source.migrate(move.slot, target.me.id)
+        self.settle(move.source, source.take_outbox())
+        self.later(move.source, lambda: self.send(move))
+
+    def send(self, move: Move) -> None:
+        """MIGRATE: copies of some keys, and what the source has done of all operations."""
+        source = move.source.node
+        assert source is not None
+        keys = self.keys[move.source.number]
+        names = [key for key in keys if key[0] == move.slot][: self.random.randrange(1, 4)]
+        if not names:
+            self.finish(move)
+            return
+        copies = {key: keys[key] for key in names}
+        done = dict(source.log.done)
+        # the connection is that of this life of the target
+        self.later(move.target, lambda: self.restore(move, copies, done))
+
+    def restore(
+        self, move: Move, copies: dict[tuple[int, int], Value], done: dict[str, int]
+    ) -> None:
+        """RESTORE-ASKING, and what an invalidation has missed."""
+        target = move.target.node
+        assert target is not None
+        taken = {}
+        keys = self.keys[move.target.number]
+        for key, copy in copies.items():
+            here = int(key in keys)
+            now_ms = self.time_of(move.target)
+            if refusal(target, move.slot, here, 1 - here, True, now_ms) is not None:
+                continue
+            if here and not move.replaces:
+                # BUSYKEY: the operator says REPLACE the next time
+                move.replaces = True
+                continue
+            keys[key] = copy
+            self.arrived += 1
+            for operation in target.log.unseen_by(done):
+                if operation.words[1] == copy.tag:
+                    self.escaped += 1
+                    del keys[key]
+                    break
+            taken[key] = copy
+        if move.source.node is not None:
+            self.later(move.source, lambda: self.taken(move, taken))
+
+    def taken(self, move: Move, copies: dict[tuple[int, int], Value]) -> None:
+        """The source deletes what the target has, if it is still what was sent."""
+        keys = self.keys[move.source.number]
+        for key, copy in copies.items():
+            if keys.get(key) is copy:
+                del keys[key]
+            else:
+                # written to, or gone by now: it is sent again, or deleted there
+                move.replaces = True
+                if key not in keys and move.target.node is not None:
+                    self.later(move.target, lambda key=key: self.delete(move, key))
+                    self.later(move.source, lambda: self.send(move))
+                    return
+        self.later(move.source, lambda: self.send(move))
+
+    def delete(self, move: Move, key: tuple[int, int]) -> None:
+        self.keys[move.target.number].pop(key, None)
+
+    def finish(self, move: Move) -> None:
+        """SETSLOT NODE, at the target first, and at the source if it has no keys left."""
+        target = move.target.node
+        if target is None:
+            return
+        target.assign([move.slot], target.me.id)
+        self.settle(move.target, target.take_outbox())
+        self.moves.pop(move.slot, None)
+        self.moved += 1
+
+    # -- what goes wrong
+
+    def disturb(self) -> None:
+        deed = self.random.choice(KEYED_DEEDS)
+        host = self.random.choice(self.hosts)
+        if deed == "write":
+            self.write()
+        elif deed == "read":
+            self.read()
+        elif deed == "invalidate":
+            self.invalidate()
+        elif deed == "move slot":
+            self.move_slot()
+        elif deed == "island":
+            self.islands[host.number] = self.random.randrange(2)
+        elif deed == "join":
+            self.islands.clear()
+        elif deed == "loss":
+            self.loss = self.random.choice((0, 0, 10, 40))
+        elif deed == "start" and host.node is None:
+            self.start(host)
+        elif deed == "crash" and host.node is not None:
+            self.crash(host)
+        elif deed == "address" and host.node is not None:
+            self.crash(host)
+            host.host = f"10.1.{host.number}.{host.lives}"
+            self.start(host)
+
+    def fix(self) -> None:
+        """`redis-cli --cluster fix`: what was cut off is gone on with."""
+        for move in list(self.moves.values()):
+            move.replaces = True
+            self.begin(move)
+
+
+def play_with_keys(seed: int, size: int, deeds: int) -> KeyedSimulation:
+    """Clients and an operator in a cluster that is disturbed; all that is read is checked."""
+    simulation = KeyedSimulation(seed, size)
+    share = FEW_SLOTS // size
+    for host in simulation.hosts:
+        assert host.node is not None
+        slots = range(host.number * share, (host.number + 1) * share)
+        host.node.assign(slots, host.id)
+        simulation.settle(host, host.node.take_outbox())
+    simulation.meet_all()
+    simulation.run(10 * TICK_MS)
+    for _ in range(2 * FEW_SLOTS * NAMES_A_SLOT):
+        simulation.write()
+    for _ in range(deeds):
+        simulation.disturb()
+        simulation.run(simulation.random.randrange(TICK_MS))
+    simulation.heal()
+    simulation.run(12 * TIMEOUT_MS)
+    simulation.fix()
+    simulation.run(12 * TIMEOUT_MS)
+    simulation.check_agreement()
+    assert simulation.moves == {}
+    for slot in range(share * size):
+        for name in range(NAMES_A_SLOT):
+            assert simulation.read((slot, name)), "nobody answers"
+    return simulation
