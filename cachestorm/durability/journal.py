@@ -6,8 +6,9 @@ what it does is mostly the system's, which it reaches through `disk.py`.
 1. Who has changed something returns when it is in the file, under `always` when it is on the
    disk. Who finds another one writing waits, and mostly finds its own written as well: so many
    threads share one `fsync`.
-2. Visits are written in the order in which they ended. A file ends with a whole frame, or the
-   process has died: what a failed write has left is taken off again.
+2. Visits are written in the order in which they ended, those of one moment as one frame. A
+   file ends with a whole frame, or the process has died: what a failed write has left is
+   taken off again.
 3. If nothing can be written, what was to be written is kept, and the write that found out
    raises a DurabilityError. Until it works again, writes that need room are refused before they
    change anything (`budget.py`), and every other one tries again. What leaves on its own, which
@@ -41,6 +42,8 @@ from cachestorm.errors import ConfigError, DurabilityError
 
 SYNCS: Final = ("always", "everysec", "no")
 MOST_UNSYNCED_BYTES: Final = 64 << 20
+# so many visits are one frame, if they are of the same millisecond and written at once
+MOST_TOGETHER: Final = 64
 
 _log = logging.getLogger("cachestorm")
 
@@ -153,20 +156,36 @@ class Journal(Recording):
 
     def _write_visits(self) -> None:
         unsaid: list[str] = []
-        while self.visits:
-            visit = self.visits[0]
+        visits = self.visits
+        while visits:
+            visit = visits[0]
+            count = 1
             if isinstance(visit, Switch):
                 self._switch(visit)
             elif isinstance(visit, Aside):
                 self._spell_aside(visit, unsaid)
             elif visit.records:
-                self._spell(visit, unsaid)
-            self.visits.popleft()
+                count = self._spell_some(visit, unsaid)
+            for _ in range(count):
+                visits.popleft()
         self._put_out()
         if self.sync == "always" or self._unsynced_bytes > MOST_UNSYNCED_BYTES:
             self._sync_file()
         if unsaid:
             self._tell_unsaid(unsaid)
+
+    def _spell_some(self, first: Visit, unsaid: list[str]) -> int:
+        """Spells the visits of one moment as one frame. Returns how many these were."""
+        visits, at_ms, records, count = self.visits, first.at_ms, [*first.records], 1
+        most = min(len(visits), MOST_TOGETHER)
+        while count < most:
+            visit = visits[count]
+            if type(visit) is not Visit or visit.at_ms != at_ms:
+                break
+            records += visit.records
+            count += 1
+        self._spell(first if count == 1 else Visit(at_ms, records), unsaid)
+        return count
 
     def _spell(self, visit: Visit, unsaid: list[str]) -> None:
         number = self.number + 1
