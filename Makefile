@@ -72,6 +72,7 @@ lint: $(VENV)/.dev ## check style, types and the direction of imports
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy --strict $(PACKAGES) compiling
 	PYTHONPATH=$(CURDIR) $(BIN)/lint-imports --no-logo
+	$(BIN)/python tests/face/type_completeness.py
 
 bench: $(COMPILED)/.built $(VENV)/.bench ## measure against the peers, write docs/benchmarks/
 	$(SOURCE_PATH) $(BIN)/python -m tests.benchmarks $(BENCH)

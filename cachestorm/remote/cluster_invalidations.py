@@ -60,7 +60,7 @@ class PrimaryConnections:
             raise redis.ConnectionError(CHANGED)
         self._heard_at: Final = dict.fromkeys(range(len(connections)), time.monotonic())
         self._looked_at = time.monotonic()
-        self._ready = 0
+        self._ready: int | None = None
 
     def can_read(self, timeout: float) -> bool:
         """Whether one of them has something to say, within seconds.
@@ -69,14 +69,14 @@ class PrimaryConnections:
             redis.RedisError: if one of them has said nothing for longer, also when it was
                 asked, and if the primaries are others by now.
         """
+        self._ready = None
         now = time.monotonic()
         if now - self._looked_at >= timeout:
             self._look()
             self._looked_at = now
         for index, connection in enumerate(self._connections):
             if now - self._heard_at[index] >= timeout:
-                connection.send_command("PING")
-                connection.read_response()
+                invalidations.ask_for_a_sign(connection)
                 self._heard_at[index] = time.monotonic()
         for index, connection in enumerate(self._connections):
             if connection.can_read(timeout=0):
@@ -87,11 +87,11 @@ class PrimaryConnections:
         return False
 
     def read_response(self, **options: Any) -> Any:
-        """What is there to be read; nothing, if nothing was found."""
-        if options.get("push_request"):
-            self._heard_at[self._ready] = time.monotonic()
-            return self._connections[self._ready].read_response(push_request=True)
-        return None
+        """What there is to be read; if `can_read` found nothing, the sign of life of all."""
+        if self._ready is None:
+            return b""
+        self._heard_at[self._ready] = time.monotonic()
+        return self._connections[self._ready].read_response(push_request=True)
 
     def send_command(self, *words: Any) -> None:
         """Nothing: each connection was asked for a sign of life when it was due."""
@@ -109,4 +109,6 @@ class PrimaryConnections:
         """Where the primaries are, as the first says."""
         first = self._connections[0]
         first.send_command("CLUSTER", "SLOTS")
-        return {b"%s:%d" % (place[0], place[1]) for _, _, place, *_ in first.read_response()}
+        return {
+            b"%s:%d" % (place[0], place[1]) for _, _, place, *_ in invalidations.reply_of(first)
+        }

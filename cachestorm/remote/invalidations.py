@@ -114,7 +114,7 @@ class Invalidations:
         connection._parser.set_invalidation_push_handler(hear)
         limit = ["PREFIX", prefix] if prefix else []
         connection.send_command("CLIENT", "TRACKING", "ON", "BCAST", *limit)
-        connection.read_response()
+        reply_of(connection)
         return connection
 
     def ready(self, stopped: threading.Event) -> None:
@@ -150,7 +150,8 @@ def _follow(mine: weakref.ref[Invalidations], stopped: threading.Event) -> None:
             del followed
             while not stopped.is_set():
                 _listen(connection)
-        except (redis.RedisError, OSError):
+        except Exception:
+            # whatever it is: what it would have told is lost, and it is connected to anew
             pass
         finally:
             followed = mine()
@@ -172,5 +173,26 @@ def _listen(connection: Any) -> None:
     if connection.can_read(timeout=HEARTBEAT_S):
         connection.read_response(push_request=True)
         return
+    ask_for_a_sign(connection)
+
+
+def ask_for_a_sign(connection: Any) -> None:
+    """Asks a connection whether it still tells.
+
+    Raises:
+        redis.RedisError: if it does not.
+    """
     connection.send_command("PING")
-    connection.read_response()
+    reply_of(connection)
+
+
+def reply_of(connection: Any) -> Any:
+    """The reply to a command, behind whatever is told before it.
+
+    redis-py would go one deeper into the stack for each message.
+    """
+    while True:
+        reply = connection.read_response(push_request=True)
+        # what `_hear` gives for a message
+        if reply is not None:
+            return reply
