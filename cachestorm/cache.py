@@ -196,6 +196,7 @@ class Cache(
         self._space = self._store.space(DEFAULT)
         self._reference = self._store.reference(self._space)
         self._serves_others = False
+        self._awaits = False
         self._forms = forms
         if forms is not None and forms.is_opening:
             self._store.open_values()
@@ -303,6 +304,7 @@ class Cache(
         view._space = space
         view._reference = reference
         view._serves_others = serves_others
+        view._awaits = False
         view._forms = self._forms
         return view
 

@@ -15,11 +15,10 @@ from typing import Annotated, Final
 import typer
 
 from cachestorm_cli import config_commands, operator_commands, options, plugin_commands, tools
-from cachestorm_cli.groups import CommandGroup
+from cachestorm_cli.groups import make_late
 
 app = typer.Typer(
     name="cachestorm",
-    cls=CommandGroup,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
@@ -382,3 +381,4 @@ def cli(
 
 
 tools.declare(app)
+make_late(app)

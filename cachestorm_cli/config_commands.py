@@ -11,14 +11,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cachestorm_cli.groups import CommandGroup
+from cachestorm_cli.groups import make_late, tools_of
 
 if TYPE_CHECKING:
     from cachestorm_server.config_sections import Config
 
 # also takes the subcommands of the server's CONFIG: `config get maxmemory`
 app = typer.Typer(
-    cls=CommandGroup,
     name="config",
     help="Check, show or begin a configuration.",
     no_args_is_help=True,
@@ -61,8 +60,7 @@ def config_of(flags: list[str] | None) -> Config:
     from cachestorm_cli import commands
     from cachestorm_server.config import load
 
-    group = typer.main.get_command(commands.app)
-    serve = getattr(group, "commands")["serve"]  # noqa: B009 - click.Group has it
+    serve = tools_of(commands.app)["serve"]
     params = serve.make_context("serve", list(flags or [])).params
     return load(params["config"], flags=commands.flags_given(params))
 
@@ -100,3 +98,6 @@ def schema() -> None:
     from cachestorm_server.config_output import schema as schema_of_file
 
     print(json.dumps(schema_of_file(), indent=2, ensure_ascii=False))
+
+
+make_late(app)

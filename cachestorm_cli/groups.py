@@ -5,22 +5,39 @@ Called by Typer; asks `calls`, which is imported only when a name is no tool's.
 1. A tool wins over a command of the same name; `cachestorm cli NAME` always sends it.
 2. A group of tools also takes the subcommands of the command of its name: `config get`.
 3. Help lists the tools; completion knows the commands too.
+4. A tool is made when it is run: Typer reads the annotations of each, which takes longer than
+   all else that help does.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from inspect import getdoc
+from typing import Any, ClassVar
 
 import typer
 from typer.core import TyperCommand, TyperGroup
 from typer.main import get_command
+from typer.models import CommandInfo
 
 # where the words of a command are kept until it runs
 _NAME = "words"
 
 
 class CommandGroup(TyperGroup):
-    """Tools, and commands of the server for every other name."""
+    """Tools, and commands of the server for every other name.
+
+    Attributes:
+        late: of each tool that is made when it is asked for, what it is made of.
+    """
+
+    late: ClassVar[dict[str, CommandInfo]] = {}
+
+    def __init__(self, *arguments: Any, **named: Any) -> None:
+        super().__init__(*arguments, **named)
+        self._unmade = dict(self.late)
+        # without options and arguments, for lists
+        listed = {name: _listed(name, info) for name, info in self.late.items()}
+        self.commands = {**listed, **self.commands}
 
     @property
     def _prefix(self) -> str:
@@ -29,6 +46,9 @@ class CommandGroup(TyperGroup):
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
         """A tool, else the command of that name, else None."""
+        unmade = self._unmade.pop(cmd_name, None)
+        if unmade is not None:
+            self.commands[cmd_name] = _made(unmade)
         tool = super().get_command(ctx, cmd_name)
         if tool is not None:
             return tool
@@ -46,6 +66,42 @@ class CommandGroup(TyperGroup):
 
         others = subcommands_of(self._prefix.strip()) if self._prefix else names()
         return [*tools, *(name for name in others if name not in tools)]
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        """Lists the tools for help."""
+        unmade, self._unmade = self._unmade, {}
+        super().format_commands(ctx, formatter)
+        self._unmade = unmade
+
+
+def make_late(app: typer.Typer) -> None:
+    """Has what is declared to an app by now made when it is asked for."""
+    late = {info.name or _name_of(info): info for info in app.registered_commands}
+    app.info.cls = type("LateGroup", (CommandGroup,), {"late": late})
+    app.registered_commands = []
+
+
+def tools_of(app: typer.Typer) -> dict[str, Any]:
+    """All tools of an app by name, made."""
+    group = get_command(app)
+    assert isinstance(group, CommandGroup)
+    context = typer.Context(group)
+    return {name: group.get_command(context, name) for name in group.commands}
+
+
+def _name_of(info: CommandInfo) -> str:
+    assert info.callback is not None
+    return info.callback.__name__.replace("_", "-")
+
+
+def _listed(name: str, info: CommandInfo) -> TyperCommand:
+    return TyperCommand(name, help=info.help or getdoc(info.callback))
+
+
+def _made(info: CommandInfo) -> Any:
+    app = typer.Typer(add_completion=False, rich_markup_mode=None)
+    app.registered_commands.append(info)
+    return get_command(app)
 
 
 class _Call(TyperCommand):

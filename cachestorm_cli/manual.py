@@ -16,6 +16,7 @@ import typer
 from typer.main import get_command
 
 from cachestorm.errors import CacheStormError
+from cachestorm_cli.groups import tools_of
 from cachestorm_cli.version import version_line
 
 _NAME: Final = "cachestorm"
@@ -60,7 +61,7 @@ def show_manual(app: typer.Typer, page: str | None, folder: str | None) -> int:
 def manual_pages(app: typer.Typer) -> Iterator[tuple[str, str]]:
     """Every page by name: that of the program, and one a tool."""
     program = get_command(app)
-    tools: dict[str, Any] = getattr(program, "commands", {})
+    tools = tools_of(app)
     yield _NAME, _page(_NAME, program, tools)
     for name, tool in tools.items():
         yield f"{_NAME}-{name}", _page(f"{_NAME} {name}", tool, getattr(tool, "commands", {}))

@@ -27,6 +27,7 @@ from ipaddress import ip_address
 from pathlib import Path
 from types import MappingProxyType
 from typing import Final, cast, get_type_hints
+from urllib.parse import urlsplit
 
 from cachestorm.cache import Cache
 from cachestorm.errors import CacheStormError, ConfigError, PluginError
@@ -51,6 +52,8 @@ FILES: Final = ("cachestorm.yaml", "/etc/cachestorm/cachestorm.yaml")
 
 _NAMESPACES: Final = "namespaces"
 WILDCARDS: Final = ("0.0.0.0", "::", "*")
+# shorter ones are lost whenever a machine is busy
+LEAST_LEASE_MS: Final = 1000
 _PLUGINS: Final = "plugins"
 _ENV: Final = "CACHESTORM_"
 _PASSWORDS: Final = (f"{_ENV}AUTH_PASSWORD", f"{_ENV}AUTH_PASSWORD_FILE")
@@ -433,12 +436,48 @@ class _Loading:
         for other in ("server.port", "http.port"):
             if port and port == self._value(other):
                 self._refuse(self._where("cluster.bind_port"), f"{port} is taken by {other}")
+        self._check_authority()
         for seed in cast(tuple[str, ...], self._value("cluster.seeds")):
             _, _, digits = seed.rpartition(":")
             if ":" in seed and not (digits.isdecimal() and 0 < int(digits) < 65536):
                 self._refuse(
                     self._where("cluster.seeds"), f"{seed!r} is refused: write host:port"
                 )
+
+    def _check_authority(self) -> None:
+        authority = self._value("cluster.authority")
+        if authority == "static":
+            return
+        ttl_ms = cast(int, self._value("cluster.lease_ttl"))
+        margin_ms = cast(int, self._value("cluster.lease_margin"))
+        if ttl_ms < LEAST_LEASE_MS:
+            self._refuse(
+                self._where("cluster.lease_ttl"), f"is too short: {LEAST_LEASE_MS} ms or more"
+            )
+        if not 0 < margin_ms <= ttl_ms // 2:
+            self._refuse(
+                self._where("cluster.lease_margin"),
+                f"more than 0, and at most half of cluster.lease_ttl: {ttl_ms // 2} ms",
+            )
+        if authority != "etcd":
+            return
+        endpoints = cast(tuple[str, ...], self._value("cluster.etcd.endpoints"))
+        where = self._where("cluster.etcd.endpoints")
+        if not endpoints:
+            self._refuse(where, "name a member at least: http://127.0.0.1:2379")
+        for endpoint in endpoints:
+            if not _is_endpoint(endpoint):
+                self._refuse(
+                    where, f"{endpoint!r} is refused: write http://host:port, or https"
+                )
+        for name in ("ca_file", "cert_file", "key_file"):
+            file = cast(str, self._value(f"cluster.etcd.{name}"))
+            if file and not Path(file).is_file():
+                self._refuse(self._where(f"cluster.etcd.{name}"), f"there is no file {file!r}")
+        pairs = (("cert_file", "key_file"), ("user", "password"))
+        for one, other in (*pairs, *(pair[::-1] for pair in pairs)):
+            if self._value(f"cluster.etcd.{one}") and not self._value(f"cluster.etcd.{other}"):
+                self._refuse(self._where(f"cluster.etcd.{one}"), f"needs cluster.etcd.{other}")
 
     def _check_tls(self) -> None:
         port = self._value("tls.port")
@@ -472,6 +511,17 @@ class _Loading:
                 reason = why_not_set(name, text)
                 if reason:
                     self._refuse(self._where(f"parameters.{name}"), reason)
+
+
+def _is_endpoint(text: str) -> bool:
+    """Whether a text is the URL of a server, and of nothing on it."""
+    try:
+        url = urlsplit(text)
+        port = url.port
+    except ValueError:
+        return False
+    named = (url.path in ("", "/"), not url.query, not url.username, port != 0)
+    return url.scheme in ("http", "https") and bool(url.hostname) and all(named)
 
 
 def _why_not_written(file: Path) -> str:

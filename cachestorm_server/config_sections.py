@@ -223,6 +223,36 @@ class HttpConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class EtcdConfig:
+    """Where `cluster.authority: etcd` keeps who has a slot."""
+
+    endpoints: Annotated[
+        tuple[str, ...], Spec(WORDS, "members of etcd: http://host:2379, or https")
+    ] = ("http://127.0.0.1:2379",)
+    prefix: Annotated[str, Spec(NAME, "before all keys; another cluster needs another")] = (
+        "cachestorm"
+    )
+    ca_file: Annotated[str, Spec(FILE, "what signed etcd's certificates, in PEM")] = ""
+    cert_file: Annotated[str, Spec(FILE, "a certificate that is shown to etcd")] = ""
+    key_file: Annotated[str, Spec(FILE, "its key")] = ""
+    user: Annotated[str, Spec(TEXT, "of etcd; empty: it asks for none")] = ""
+    password: Annotated[str, Spec(SECRET, "the user's password")] = field(
+        default="", repr=False
+    )
+    password_file: Annotated[str, Spec(TEXT, "a file that holds it instead")] = ""
+
+
+@dataclass(frozen=True, slots=True)
+class KubernetesConfig:
+    """Where `cluster.authority: kubernetes` keeps who has a slot: in Lease objects."""
+
+    name: Annotated[str, Spec(NAME, "of the cluster; the names of all objects begin so")] = (
+        "cachestorm"
+    )
+    namespace: Annotated[str, Spec(TEXT, "of the objects; empty: that of the pod")] = ""
+
+
+@dataclass(frozen=True, slots=True)
 class ClusterConfig:
     """Many nodes. Nothing of it has an effect while it is off."""
 
@@ -241,13 +271,35 @@ class ClusterConfig:
         bool, Spec(SWITCH, "nodes speak TLS, by the files of `tls`, each with a certificate")
     ] = False
     authority: Annotated[
-        str, Spec(one_of(("static",)), "who decides which node has a slot")
+        str,
+        Spec(
+            one_of(("static", "etcd", "kubernetes")),
+            "who decides which node has a slot: operators, or what keeps the nodes' leases",
+        ),
     ] = "static"
+    etcd: EtcdConfig = field(default_factory=EtcdConfig)
+    kubernetes: KubernetesConfig = field(default_factory=KubernetesConfig)
+    lease_ttl: Annotated[
+        int, Spec(DURATION_MS, "a node that is silent for longer has no slots any more")
+    ] = 10_000
+    lease_margin: Annotated[
+        int,
+        Spec(
+            DURATION_MS,
+            "so much earlier a node stops itself: what two clocks may differ by in that time",
+        ),
+    ] = 1000
+    drain_timeout: Annotated[
+        int, Spec(DURATION_MS, "how long a node that stops hands its slots over; 0: not")
+    ] = 20_000
+    rebalance_slots: Annotated[
+        int, Spec(COUNT, "how many slots are on their way to other nodes at a time")
+    ] = 1024
     replicas: Annotated[int, Spec(LIMIT, "not yet: copies of each key besides the first")] = 1
     replication_backlog: Annotated[
         int, Spec(LIMIT, "not yet: writes kept for a late replica")
     ] = 10_000
-    migration_batch_size: Annotated[int, Spec(COUNT, "not yet: keys moved at a time")] = 100
+    migration_batch_size: Annotated[int, Spec(COUNT, "keys sent at a time as slots move")] = 100
     gossip_interval: Annotated[
         int, Spec(DURATION_MS, "not yet: between two rounds of news")
     ] = 200

@@ -34,6 +34,16 @@ from cachestorm_server.idle_parameters import DEFAULTS, FIXED, checked
 from cachestorm_server.log_lines import LEVELS_OF_REDIS, log_from
 from cachestorm_server.notifications import normalize
 from cachestorm_server.output_limits import parse_limits, parse_memory, spell_limits
+from cachestorm_server.parameter_kinds import (
+    INT32_MOST,
+    INT64_MOST,
+    Read,
+    Write,
+    setting,
+    whole,
+    whole_number,
+)
+from cachestorm_server.replication import parameters as replication
 from cachestorm_server.session import Session
 from cachestorm_server.settings import Settings
 
@@ -46,10 +56,6 @@ command: Final = partial(Declaration, group="server", connection=True)
 
 Dotted = tuple[str, ...]
 
-Read = Callable[[Endpoint], str]
-# checks the text and sets the value, unless told to check only
-Write = Callable[[Endpoint, str, bool], None]
-
 
 def _always(text: str) -> Read:
     return lambda endpoint: text
@@ -57,32 +63,6 @@ def _always(text: str) -> Read:
 
 def _yes_or_no(answer: bool) -> str:
     return "yes" if answer else "no"
-
-
-def _number(text: str, least: int, most: int) -> int:
-    digits = text.removeprefix("-")
-    if not (digits.isascii() and digits.isdigit() and len(digits) < 20):
-        raise ArgumentError("argument couldn't be parsed into an integer")
-    number = int(text)
-    if not least <= number <= most:
-        raise ArgumentError(f"argument must be between {least} and {most} inclusive")
-    return number
-
-
-def _whole(least: int, most: int, take: Callable[[Endpoint, int], None]) -> Write:
-    """A whole number between two others, and what to do with it."""
-
-    def write(endpoint: Endpoint, text: str, check_only: bool) -> None:
-        number = _number(text, least, most)
-        if not check_only:
-            take(endpoint, number)
-
-    return write
-
-
-def _setting(name: str, most: int) -> Write:
-    """A setting that is a whole number."""
-    return _whole(0, most, lambda endpoint, number: setattr(endpoint.settings, name, number))
 
 
 def _set_password(endpoint: Endpoint, text: str, check_only: bool) -> None:
@@ -98,7 +78,7 @@ def _set_protected_mode(endpoint: Endpoint, text: str, check_only: bool) -> None
 
 
 def _set_max_clients(endpoint: Endpoint, text: str, check_only: bool) -> None:
-    number = _number(text, 1, 2**32 - 1)
+    number = whole_number(text, 1, 2**32 - 1)
     fit, _ = make_room(number, endpoint.settings.max_http_clients)
     if fit < number:
         raise ArgumentError(
@@ -223,37 +203,6 @@ def _save_points(endpoint: Endpoint) -> str:
     return f"{max(round(directory.interval_s), 1)} 1"
 
 
-def _text(name: str) -> Write:
-    """A text that is a limit of replication."""
-
-    def write(endpoint: Endpoint, text: str, check_only: bool) -> None:
-        if not check_only:
-            _limit(endpoint, name, text)
-
-    return write
-
-
-def _limit(endpoint: Endpoint, name: str, value: object) -> None:
-    setattr(endpoint.settings.replication, name, value)
-
-
-def _set_backlog(endpoint: Endpoint, text: str, check_only: bool) -> None:
-    size = parse_memory(text)
-    if size < 1:
-        raise ArgumentError("argument must be between 1 and 9223372036854775807 inclusive")
-    if not check_only:
-        _limit(endpoint, "backlog_bytes", size)
-
-
-def _primary_of(endpoint: Endpoint) -> str:
-    found = endpoint.replication
-    if found is None or found.following is None:
-        return ""
-    return f"{found.following.primary.host} {found.following.primary.port}"
-
-
-_INT32_MOST: Final = 2**31 - 1
-_INT64_MOST: Final = 2**63 - 1
 _REDIS_LEVELS: Final = {ours: name for name, ours in LEVELS_OF_REDIS.items()}
 _SYNCS: Final = ("everysec", "always", "no")
 # of the fixed ones: Redis would change them, and to what they are they may be set
@@ -269,14 +218,14 @@ PARAMETERS: Final[dict[str, tuple[Read, Write | None]]] = {
     "aclfile": (lambda endpoint: endpoint.users.file, None),
     "acllog-max-len": (
         lambda endpoint: str(endpoint.users.log.most),
-        _whole(0, _INT32_MOST, lambda endpoint, number: endpoint.users.log.keep(number)),
+        whole(0, INT32_MOST, lambda endpoint, number: endpoint.users.log.keep(number)),
     ),
     "appendfsync": (_sync_of, _set_sync),
     "appendonly": (lambda endpoint: _yes_or_no(_directory_sync(endpoint) != ""), None),
     "bind": (lambda endpoint: " ".join(endpoint.settings.bind), None),
     "busy-reply-threshold": (
         lambda endpoint: str(endpoint.settings.busy_reply_ms),
-        _setting("busy_reply_ms", _INT64_MOST),
+        setting("busy_reply_ms", INT64_MOST),
     ),
     "client-output-buffer-limit": (
         lambda endpoint: spell_limits(endpoint.settings.output_limits),
@@ -292,7 +241,7 @@ PARAMETERS: Final[dict[str, tuple[Read, Write | None]]] = {
     "enable-debug-command": (lambda endpoint: endpoint.settings.debug_command, None),
     "latency-monitor-threshold": (
         lambda endpoint: str(endpoint.statistics.threshold_ms),
-        _whole(0, 2**62, lambda endpoint, ms: endpoint.statistics.monitor_above(ms)),
+        whole(0, 2**62, lambda endpoint, ms: endpoint.statistics.monitor_above(ms)),
     ),
     "latency-tracking-info-percentiles": (
         lambda endpoint: b" ".join(map(format_float, endpoint.statistics.percentiles)).decode(),
@@ -302,14 +251,14 @@ PARAMETERS: Final[dict[str, tuple[Read, Write | None]]] = {
     # its name before Redis 7
     "lua-time-limit": (
         lambda endpoint: str(endpoint.settings.busy_reply_ms),
-        _setting("busy_reply_ms", _INT64_MOST),
+        setting("busy_reply_ms", INT64_MOST),
     ),
     "maxclients": (lambda endpoint: str(endpoint.settings.max_clients), _set_max_clients),
     "maxmemory": (lambda endpoint: str(endpoint.cache.max_memory or 0), _set_max_memory),
     "maxmemory-policy": (lambda endpoint: endpoint.cache.policy, _set_policy),
     "maxmemory-samples": (
         lambda endpoint: str(endpoint.cache.sample_size),
-        _whole(1, MOST_SAMPLES, _choose_samples),
+        whole(1, MOST_SAMPLES, _choose_samples),
     ),
     "notify-keyspace-events": (
         lambda endpoint: endpoint.notifications.letters,
@@ -325,19 +274,19 @@ PARAMETERS: Final[dict[str, tuple[Read, Write | None]]] = {
     "save": (_save_points, None),
     "slowlog-log-slower-than": (
         lambda endpoint: str(endpoint.statistics.slower_than_us),
-        _whole(-1, 2**62, lambda endpoint, us: endpoint.statistics.log_slower_than(us)),
+        whole(-1, 2**62, lambda endpoint, us: endpoint.statistics.log_slower_than(us)),
     ),
     "slowlog-max-len": (
         lambda endpoint: str(endpoint.statistics.slow_log.maxlen),
-        _whole(0, _INT32_MOST, lambda endpoint, most: endpoint.statistics.keep_slow(most)),
+        whole(0, INT32_MOST, lambda endpoint, most: endpoint.statistics.keep_slow(most)),
     ),
     "tcp-keepalive": (
         lambda endpoint: str(endpoint.settings.keepalive_s),
-        _setting("keepalive_s", _INT32_MOST),
+        setting("keepalive_s", INT32_MOST),
     ),
     "timeout": (
         lambda endpoint: str(endpoint.settings.timeout_s),
-        _setting("timeout_s", _INT32_MOST),
+        setting("timeout_s", INT32_MOST),
     ),
     "tls-auth-clients": (lambda endpoint: _auth_clients(endpoint.settings.tls), None),
     "tls-ca-cert-file": (lambda endpoint: _tls_file(endpoint, "ca_file"), None),
@@ -349,27 +298,11 @@ PARAMETERS: Final[dict[str, tuple[Read, Write | None]]] = {
     ),
     "tracking-table-max-keys": (
         lambda endpoint: str(endpoint.tracking.most_keys),
-        _whole(0, _INT64_MOST, _track_keys),
+        whole(0, INT64_MOST, _track_keys),
     ),
     "unixsocket": (lambda endpoint: endpoint.settings.unix_socket, None),
     "unixsocketperm": (lambda endpoint: f"{endpoint.settings.unix_socket_mode:o}", None),
-    "masterauth": (lambda endpoint: endpoint.settings.replication.password, _text("password")),
-    "masteruser": (lambda endpoint: endpoint.settings.replication.user, _text("user")),
-    "repl-backlog-size": (
-        lambda endpoint: str(endpoint.settings.replication.backlog_bytes),
-        _set_backlog,
-    ),
-    "repl-backlog-ttl": (
-        lambda endpoint: str(endpoint.settings.replication.backlog_ttl_s),
-        _whole(0, _INT32_MOST, lambda endpoint, s: _limit(endpoint, "backlog_ttl_s", s)),
-    ),
-    "repl-timeout": (
-        lambda endpoint: str(endpoint.settings.replication.timeout_s),
-        _whole(1, _INT32_MOST, lambda endpoint, s: _limit(endpoint, "timeout_s", s)),
-    ),
-    "replicaof": (_primary_of, None),
-    # its name before Redis 5
-    "slaveof": (_primary_of, None),
+    **replication.PARAMETERS,
     **{name: (_always(text), None) for name, text in FIXED.items()},
 }
 
@@ -381,12 +314,7 @@ SETTINGS_OF: Final[dict[str, Callable[[str], dict[Dotted, object]]]] = {
     "maxmemory": lambda text: {("memory", "max_memory"): int(text)},
     "maxmemory-policy": lambda text: {("memory", "eviction_policy"): text},
     "maxmemory-samples": lambda text: {("memory", "eviction_sample_size"): int(text)},
-    "masterauth": lambda text: {("replication", "primary_password"): text},
-    "masteruser": lambda text: {("replication", "primary_user"): text},
     "protected-mode": lambda text: {("server", "protected_mode"): text == "yes"},
-    "repl-backlog-size": lambda text: {("replication", "backlog_size"): int(text)},
-    "repl-backlog-ttl": lambda text: {("replication", "backlog_ttl"): int(text)},
-    "repl-timeout": lambda text: {("replication", "timeout"): int(text)},
     "requirepass": lambda text: (
         {("plugins", "auth", "enabled"): True, ("plugins", "auth", "password"): text}
         if text
@@ -403,6 +331,7 @@ SETTINGS_OF: Final[dict[str, Callable[[str], dict[Dotted, object]]]] = {
     "slowlog-max-len": lambda text: {("plugins", "slowlog", "max_entries"): int(text)},
     "tcp-keepalive": lambda text: {("server", "tcp_keepalive"): int(text)},
     "timeout": lambda text: {("server", "timeout"): int(text)},
+    **replication.SETTINGS_OF,
 }
 # Those that can be changed and have none: the section `parameters` of a file sets them.
 OWN_PARAMETERS: Final = frozenset(

@@ -1,7 +1,7 @@
 """Fetching: values in a colder tier, brought near before the command that asks for them runs.
 
-Called by sessions of a cache with tiers, which find it among what they are asked anyway; others
-never come here. Calls the tier, whose threads read the disk: other clients go on.
+Called by sessions of a cache with tiers, which find it among what they are asked anyway, and
+for HTTP; others never come here. Calls the tiers, whose threads read: other clients go on.
 
 1. Which keys a command names, and whether it looks at their values, its declaration says.
 2. What is fetched is kept for the command, by the number of the value. If an entry has another
@@ -12,15 +12,17 @@ never come here. Calls the tier, whose threads read the disk: other clients go o
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Final
 
 from cachestorm.declare.plan import Plan
 from cachestorm.errors import CacheStormError
 from cachestorm.keyspace.keyspace import Keyspace
 from cachestorm.keyspace.tiering import Demoted, Tiering
-from cachestorm.operations.long_command import LongCommand, Unfinished
+from cachestorm.operations.long_command import Away, LongCommand, Unfinished
 
 if TYPE_CHECKING:
+    from cachestorm.cache import Cache
     from cachestorm_server.session import Session
 
 # They look at keys, and at no value. The flags of a key do not tell these from STRLEN and HSET.
@@ -81,6 +83,24 @@ def fetch(session: Session, plan: Plan, args: list[object]) -> None:
         _find(space, plan, args, wanted)
     if wanted:
         raise Unfinished(Fetching(space, tiering, wanted))
+
+
+def check_here(requests: Iterable[tuple[Cache, Plan, list[object]]]) -> None:
+    """Makes sure that the values are there that some commands are going to look at.
+
+    Raises:
+        Away: if they are not.
+    """
+    wanted: list[Demoted] = []
+    for cache, plan, args in requests:
+        space = cache._space
+        tiering = space.shared.tiering
+        if tiering is not None and space.demoted_count != 0:
+            found: list[Demoted] = []
+            _find(space, plan, args, found)
+            wanted.extend([each for each in found if not tiering.has_read(each)])
+    if wanted:
+        raise Away(wanted)
 
 
 def _find(space: Keyspace, plan: Plan, args: list[object], wanted: list[Demoted]) -> None:

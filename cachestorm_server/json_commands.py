@@ -37,9 +37,10 @@ from cachestorm.declare.spelling import spell
 from cachestorm.declare.wire_values import to_json
 from cachestorm.errors import ArgumentError, CacheStormError, CommandSyntaxError
 from cachestorm.hooks import Call as HookCall
-from cachestorm.operations.long_command import LongCommand, Unfinished
+from cachestorm.operations.long_command import Away, LongCommand, Unfinished
 from cachestorm_server.acl.visitor import Visitor
 from cachestorm_server.availability import Availability
+from cachestorm_server.fetching import check_here
 from cachestorm_server.pause import Pause
 from cachestorm_server.plugin_calls import CommandHooks
 
@@ -203,13 +204,14 @@ class JsonCommands:
         Raises:
             Pending: if the command works in slices: `go_on` does the others.
             Held: while it is held back.
+            Away: where values are in a colder tier, and have not been read ahead.
         """
         self.commands += 1
         try:
             return OK_STATUS, {"result": to_json(self._run(request, namespace, visitor))}
         except Pending:
             raise
-        except Held:
+        except (Held, Away):
             self.commands -= 1
             raise
         except Exception as error:
@@ -269,6 +271,7 @@ class JsonCommands:
     def _run(self, request: object, namespace: str | None, visitor: Visitor | None) -> object:
         cache, plan, argv = self.read(request, namespace, visitor)
         self.check_held(plan)
+        check_here([(cache, plan, argv)])
         call = self.ask(cache, plan, argv, "" if visitor is None else visitor.user.name)
         began_ns = perf_counter_ns()
         try:

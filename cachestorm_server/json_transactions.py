@@ -30,6 +30,7 @@ from cachestorm.commands.watch_list import WatchList
 from cachestorm.declare.plan import Plan
 from cachestorm.errors import CacheStormError, WatchError
 from cachestorm_server.acl.visitor import Visitor
+from cachestorm_server.fetching import check_here
 from cachestorm_server.json_commands import BadJsonError, JsonCommands, value_of
 from cachestorm_server.transaction import ExecAbortError
 
@@ -168,6 +169,7 @@ class JsonTransactions:
             ExecAbortError: if one of them could not be queued; none was run.
             WatchError: if a watched key was touched; none was run.
             Held: while one of them is held back; the watches go on.
+            Away: where values are in a colder tier, and have not been read ahead.
         """
         try:
             requests = self._queued(batch, visitor)
@@ -176,6 +178,7 @@ class JsonTransactions:
             raise
         for _, plan, _ in requests:
             self._commands.check_held(plan)
+        check_here(requests)
         try:
             user = "" if visitor is None else visitor.user.name
             calls = [self._commands.ask(*request, user) for request in requests]

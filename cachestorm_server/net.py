@@ -13,7 +13,9 @@ at the names of the methods.
 4. What a session says unasked (`send`) goes behind what was written before.
 5. On `leave` nothing more is read. What was read is answered as far as the client takes it
    within `GRACE_S`, and then the connection is closed: never within a reply that is taken.
-6. Where replies wait for the disk (`settling.py`), nothing else of a connection is sent before
+6. A client from which much has come at once, as of a large value, is not read from for one
+   turn: uvloop would take up to 32 such pieces before it looked after others.
+7. Where replies wait for the disk (`settling.py`), nothing else of a connection is sent before
    they are.
 
     transport's buffer   session has a backlog   reading
@@ -35,6 +37,8 @@ from cachestorm.operations.long_command import LongCommand
 from cachestorm_server.endpoint import Carrier, Endpoint
 from cachestorm_server.session import Session
 
+# of a read buffer, which has 256 KB, so much is taken for a sign that more is there
+MUCH_BYTES: Final = 128 * 1024
 HIGH_WATER_BYTES: Final = 1024 * 1024
 LOW_WATER_BYTES: Final = 256 * 1024
 # how long a client that is being disconnected has to take its last replies
@@ -163,6 +167,8 @@ class Connection(Carrier):
                 transport.write(replies)
             if session.closing or session.backlog:
                 self._go_on()
+            elif len(data) >= MUCH_BYTES:
+                self._rest_a_turn(transport)
         finally:
             endpoint.deliver_rest()
 
@@ -246,6 +252,12 @@ class Connection(Carrier):
         elif self._resting:
             self._resting = False
             transport.resume_reading()
+
+    def _rest_a_turn(self, transport: asyncio.Transport) -> None:
+        if not self._resting and not transport.is_closing():
+            self._resting = True
+            transport.pause_reading()
+            asyncio.get_running_loop().call_soon(self._go_on)
 
     def _take_turn_soon(self) -> None:
         if not self._has_turn:

@@ -19,6 +19,8 @@ from cachestorm.errors import ArgumentError, CacheStormError
 from cachestorm.keyspace.keyspace import Keyspace
 from cachestorm.operations.long_command import LongCommand
 from cachestorm_server.persistence_info import last_save
+from cachestorm_server.replication.replication import refuse_replica
+from cachestorm_server.replication.stream import Stream
 from cachestorm_server.session import Session
 
 command: Final = partial(Declaration, group="server", connection=True)
@@ -112,33 +114,52 @@ def lastsave(session: Session) -> int:
 
 
 class WaitingForDisk(LongCommand):
-    """WAITAOF: sleeps until all that was written before is on the disk, or its time is up."""
+    """WAITAOF: sleeps until all that was written before is on the disks, or its time is up.
+
+    Args:
+        directory: of this server; None without a journal.
+        wants_disk: whether it is waited for.
+        stream: to the replicas; None if there are none.
+        replicas: how many of them are waited for.
+    """
 
     def __init__(
         self,
         space: Keyspace,
         directory: DataDirectory | None,
         wants_disk: bool,
-        wants_replicas: bool,
+        stream: Stream | None,
+        replicas: int,
         ends_at: float,
     ) -> None:
         super().__init__(space)
         self._directory: Final = directory
         self._wants_disk: Final = wants_disk
-        self._wants_replicas: Final = wants_replicas
+        self._stream: Final = stream
+        self._replicas: Final = replicas
         self._ends_at: Final = ends_at
+        self._offset: Final = 0 if stream is None else stream.flush()
         self._is_forced = directory is not None and directory.is_forced()
 
     def _work(self) -> Iterator[None]:
         if self._directory is not None and self._wants_disk and not self._is_forced:
             self._directory.when_forced(self._end)
+        if self._stream is not None and self._count() < self._replicas:
+            self._stream.ask_all(True)
         while not self.is_unblocked and self._is_short():
+            if self._stream is not None:
+                self._stream.waiting.append(self.wake)
             self._sleep(self._ends_at)
             yield
-        self._value = [int(self._is_forced), 0]
+        self._value = [int(self._is_forced), self._count()]
 
     def _is_short(self) -> bool:
-        return self._wants_replicas or (self._wants_disk and not self._is_forced)
+        is_awaited = self._wants_disk and not self._is_forced
+        return is_awaited or self._count() < self._replicas
+
+    def _count(self) -> int:
+        stream = self._stream
+        return 0 if stream is None else stream.followers.count_durable_at(self._offset)
 
     def _end(self) -> None:
         self._is_forced = True
@@ -154,14 +175,16 @@ class WaitingForDisk(LongCommand):
     summary="Wait until what this connection has written is on the disk.",
 )
 def waitaof(session: Session, numlocal: int, numreplicas: int, timeout: int) -> object:
-    """Whether this server has it on disk, 1 or 0, and how many replicas have: there are none.
+    """Whether this server has it on disk, 1 or 0, and how many of its replicas have.
 
     Args:
         timeout: milliseconds; 0: for ever.
 
     Raises:
-        ArgumentError: for `numlocal` where there is no journal.
+        ArgumentError: for `numlocal` where there is no journal, and at a replica.
     """
+    replication = session.endpoint.replication
+    refuse_replica(replication, "WAITAOF")
     directory = session.endpoint.availability.directory
     if directory is not None and directory.journal is None:
         directory = None
@@ -171,5 +194,6 @@ def waitaof(session: Session, numlocal: int, numreplicas: int, timeout: int) -> 
         )
     ends_at = time.monotonic() + timeout / 1000 if timeout else 0.0
     space = session.cache._space
-    waiting = WaitingForDisk(space, directory, numlocal > 0, numreplicas > 0, ends_at)
+    stream = None if replication is None else replication.stream
+    waiting = WaitingForDisk(space, directory, numlocal > 0, stream, numreplicas, ends_at)
     return session.cache._run(waiting)

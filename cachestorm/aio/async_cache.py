@@ -15,9 +15,11 @@ import functools
 import inspect
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from cachestorm.aio.effects import EffectStream
+from cachestorm.aio.values_away import with_values
 from cachestorm.cache_like import AsyncCacheLike
 from cachestorm.errors import ArgumentError
 from cachestorm.events import NAMED
@@ -26,6 +28,7 @@ from cachestorm.markers import UNSET
 from cachestorm.modifying import Attempt
 from cachestorm.operations.containers import SCAN_COUNT
 from cachestorm.operations.long_command import LongCommand, Unfinished
+from cachestorm.operations.names import exact_key
 from cachestorm.pipeline import AsyncPipeline, async_pipeline
 from cachestorm.typevars import V
 from cachestorm.values.forms import opened
@@ -82,6 +85,7 @@ class AsyncCache(AsyncCacheLike[V]):
         self._serving: Final = cache.serving_others()
         # not for the wire
         self._serving._forms = cache._forms
+        self._serving._awaits = True
 
     def __reduce__(self) -> Any:
         # what the cache says of itself
@@ -133,6 +137,7 @@ class AsyncCache(AsyncCacheLike[V]):
         self, key: str, loader: Callable[..., Any], *args: Any, **options: Any
     ) -> Any:
         """See `Cache.aget_or_set`."""
+        await self._near(key)
         return await self.cache.aget_or_set(key, loader, *args, **options)
 
     async def get_or_set_many(
@@ -143,6 +148,8 @@ class AsyncCache(AsyncCacheLike[V]):
         **options: Any,
     ) -> dict[str, Any]:
         """See `Cache.aget_or_set_many`."""
+        keys = [*keys] if not isinstance(keys, str) else keys
+        await self._near(*keys)
         return await self.cache.aget_or_set_many(keys, loader, *args, **options)
 
     async def modify(
@@ -179,12 +186,25 @@ class AsyncCache(AsyncCacheLike[V]):
         for key in self.cache.scan_iter(match, count, type):
             yield key
 
+    async def _near(self, *keys: str) -> None:
+        """Has values come to memory that are in a colder tier."""
+        if self._serving._store.tiering is not None:
+            ask = partial(self._serving._bring_home, [*map(exact_key, keys)])
+            await with_values(self._serving, ask)
+
     def __repr__(self) -> str:
         return f"<AsyncCache {self.name!r}: {len(self.cache)} keys>"
 
     if TYPE_CHECKING:
 
         def __getattr__(self, name: str) -> Callable[..., Awaitable[Any]]: ...
+
+
+def _called(serving: Cache[Any], name: str, args: Any, kwargs: dict[str, Any]) -> Any:
+    if name == "get":
+        # by itself it would read a tier in the loop
+        serving._near([exact_key(args[0] if args else kwargs["key"])])
+    return getattr(serving, name)(*args, **kwargs)
 
 
 async def _finished(long_command: LongCommand) -> object:
@@ -221,8 +241,11 @@ async def _woken(long_command: LongCommand) -> None:
 
 def _awaitable(name: str, method: Callable[..., Any]) -> Callable[..., Awaitable[Any]]:
     async def call(self: AsyncCache[Any], *args: Any, **kwargs: Any) -> Any:
+        serving = self._serving
         try:
-            return getattr(self._serving, name)(*args, **kwargs)
+            if serving._store.tiering is None:
+                return getattr(serving, name)(*args, **kwargs)
+            return await with_values(serving, partial(_called, serving, name, args, kwargs))
         except Unfinished as unfinished:
             found = await _finished(unfinished.long_command)
             return found if self.cache._forms is None else opened(found)

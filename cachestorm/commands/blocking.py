@@ -84,8 +84,9 @@ class Blocking(Edge):
         self, keys: str | Iterable[str], timeout: float | None, left: bool
     ) -> tuple[str, Any] | None:
         ends_at = wake_time(timeout)
-        popping = PoppingElements(self._space, _names(keys), ends_at, left, 0)
-        return cast("tuple[str, Any] | None", self._run(popping))
+        names = _names(keys)
+        popping = PoppingElements(self._space, names, ends_at, left, 0)
+        return cast("tuple[str, Any] | None", self._run_on(names, popping))
 
     @command(
         "BLMPOP timeout numkeys key:rw-access-delete [key ...] where:<LEFT | RIGHT> [COUNT "
@@ -115,8 +116,9 @@ class Blocking(Edge):
         """
         left = is_left(where)
         ends_at = wake_time(timeout)
-        popping = PoppingElements(self._space, _names(keys), ends_at, left, _counted(count))
-        return cast("tuple[str, list[Any]] | None", self._run(popping))
+        names = _names(keys)
+        popping = PoppingElements(self._space, names, ends_at, left, _counted(count))
+        return cast("tuple[str, list[Any]] | None", self._run_on(names, popping))
 
     @command(
         "BLMOVE source:rw-access-delete destination:rw-insert wherefrom:<LEFT | RIGHT> "
@@ -182,7 +184,7 @@ class Blocking(Edge):
         source = exact_key(source)
         destination = exact_key(destination)
         ends_at = wake_time(timeout)
-        space = self._enter()
+        space = self._enter_for_all([source, destination])
         try:
             space.make_room_for_growth()
         finally:
@@ -230,8 +232,9 @@ class Blocking(Edge):
         self, keys: str | Iterable[str], timeout: float | None, lowest: bool
     ) -> tuple[str, str, float] | None:
         ends_at = wake_time(timeout)
-        popping = PoppingRows(self._space, _names(keys), ends_at, lowest, 0)
-        return cast("tuple[str, str, float] | None", self._run(popping))
+        names = _names(keys)
+        popping = PoppingRows(self._space, names, ends_at, lowest, 0)
+        return cast("tuple[str, str, float] | None", self._run_on(names, popping))
 
     @command(
         "BZMPOP timeout numkeys key:rw-access-delete [key ...] where:<MIN | MAX> [COUNT "
@@ -264,10 +267,9 @@ class Blocking(Edge):
         if side not in ("MIN", "MAX"):
             raise CommandSyntaxError()
         ends_at = wake_time(timeout)
-        popping = PoppingRows(
-            self._space, _names(keys), ends_at, side == "MIN", _counted(count)
-        )
-        return cast("tuple[str, Scored] | None", self._run(popping))
+        names = _names(keys)
+        popping = PoppingRows(self._space, names, ends_at, side == "MIN", _counted(count))
+        return cast("tuple[str, Scored] | None", self._run_on(names, popping))
 
 
 def _names(keys: str | Iterable[str]) -> list[str]:

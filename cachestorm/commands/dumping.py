@@ -65,7 +65,7 @@ class Dumping(Edge):
             CodecError: for an object that the codec has no form for.
         """
         key = exact_key(key)
-        space = self._enter()
+        space = self._enter_for(key)
         try:
             entry = space.find(key)
             if entry is not None and entry.kind == HASH:
@@ -81,7 +81,7 @@ class Dumping(Edge):
     def _serialized_bytes(self, key: str) -> int | None:
         """How long a value is in the form of DUMP, without its frame; no access."""
         key = exact_key(key)
-        space = self._enter()
+        space = self._enter_for(key)
         try:
             entry = space.peek_value(key)
             if entry is None:

@@ -19,7 +19,7 @@ from mypy_extensions import mypyc_attr, trait
 
 from cachestorm.keyspace.keyspace import Keyspace
 from cachestorm.keyspace.store import NamespaceReference, Store
-from cachestorm.operations.long_command import LongCommand, Unfinished, finish
+from cachestorm.operations.long_command import Away, LongCommand, Unfinished, finish
 from cachestorm.values.forms import Forms
 from cachestorm.values.weights import box
 
@@ -35,6 +35,8 @@ class Edge:
     _reference: NamespaceReference
     # whether the caller does the slices of a long command himself
     _serves_others: bool
+    # whether the caller awaits what is in a colder tier
+    _awaits: bool
     # what is done with values as they come and go; None for nothing, and for the wire
     _forms: Forms | None
 
@@ -50,6 +52,57 @@ class Edge:
         space.shared.enter()
         return space
 
+    def _enter_for(self, key: str) -> Keyspace:
+        """As `_enter`, for a method that looks at the value of a key.
+
+        One that is in a colder tier is read before, without the latch, and comes to memory.
+
+        Raises:
+            Away: where a view waits for it in another way; nothing has happened.
+        """
+        space = self._space
+        space.shared.enter()
+        if space.demoted_count != 0:
+            self._bring([key])
+        return space
+
+    def _enter_for_all(self, keys: list[str]) -> Keyspace:
+        """As `_enter_for`, for several."""
+        space = self._space
+        space.shared.enter()
+        if space.demoted_count != 0:
+            self._bring(keys)
+        return space
+
+    def _near(self, keys: list[str]) -> None:
+        """What `_enter_for_all` does, for a caller who takes the latch later."""
+        self._enter_for_all(keys)
+        self._leave()
+
+    def _bring_home(self, keys: list[str]) -> None:
+        """As `_near`; what somebody has read ahead comes to memory now."""
+        space = self._enter_for_all(keys)
+        try:
+            space.bring(keys, [])
+        finally:
+            self._leave()
+
+    def _bring(self, keys: list[str]) -> None:
+        space = self._space
+        wanted = space.wanted_by(keys)
+        if not wanted:
+            return
+        space.shared.leave()
+        if self._awaits:
+            raise Away(wanted)
+        space.read_ahead(wanted)
+        space.shared.enter()
+        try:
+            space.bring(keys, wanted)
+        except BaseException:
+            space.shared.leave()
+            raise
+
     def _leave(self) -> None:
         self._store.leave()
 
@@ -62,6 +115,11 @@ class Edge:
         """A stored value as the caller gets it; after the lock has been given back."""
         forms = self._forms
         return value if forms is None or value is default else forms.give(value)
+
+    def _run_on(self, keys: list[str], long_command: LongCommand) -> object:
+        """As `_run`, for one that looks at the values of keys: see `_enter_for`."""
+        self._near(keys)
+        return self._run(long_command)
 
     def _run(self, long_command: LongCommand) -> object:
         """Runs a long command to its end; in a transaction, without a pause.

@@ -157,7 +157,7 @@ class FieldDeadlines(Edge):
         key = exact_key(key)
         names = names_of(fields)
         lifetime = lifetime_of(when, unit_ms, absolute, name)
-        space = self._enter()
+        space = self._enter_for(key)
         try:
             now_ms = space.shared.now_ms()
             deadline = by_the_clock(lifetime, space).expires_at_ms(now_ms, name, True)
@@ -199,7 +199,7 @@ class FieldDeadlines(Edge):
         """
         key = exact_key(key)
         names = names_of(fields)
-        space = self._enter()
+        space = self._enter_for(key)
         try:
             entry = entry_of(space, key, HASH)
             if entry is None:
@@ -263,7 +263,7 @@ class FieldDeadlines(Edge):
     ) -> list[int]:
         key = exact_key(key)
         names = names_of(fields)
-        space = self._enter()
+        space = self._enter_for(key)
         try:
             entry = entry_of(space, key, HASH)
             if entry is None:

@@ -92,7 +92,7 @@ class Geo(Edge):
         rows = _rows(mapping)
         if not rows:
             raise ArityError("geoadd")
-        space = self._enter()
+        space = self._enter_for(key)
         try:
             count = add_scores(space, key, rows, nx, xx, False, False, ch, False)
             return cast(int, count)
@@ -148,7 +148,7 @@ class Geo(Edge):
     def _scores(self, key: str, members: tuple[object, ...]) -> list[float | None]:
         key = exact_key(key)
         names = names_of(members)
-        space = self._enter()
+        space = self._enter_for(key)
         try:
             entry = entry_of(space, key, ZSET)
             if entry is None:
@@ -248,7 +248,7 @@ class Geo(Edge):
     ) -> Points:
         key = exact_key(key)
         searching = ReturningSearch(self._space, key, search, withcoord, withdist, withhash)
-        return cast("Points", self._run(searching))
+        return cast("Points", self._run_on([key], searching))
 
     def _store_around(
         self,
@@ -275,7 +275,7 @@ class Geo(Edge):
         source = exact_key(source)
         destination = exact_key(destination)
         storing = StoringSearch(self._space, source, search, destination, by_distance)
-        return cast(int, self._run(storing))
+        return cast(int, self._run_on([source], storing))
 
 
 @command(

@@ -74,7 +74,7 @@ class HashWalks(Edge):
         key = exact_key(key)
         if count is not None and abs(count) > (INT64_MAX // 2 if withvalues else INT64_MAX):
             raise ArgumentError(_out_of_range(withvalues))
-        space = self._enter()
+        space = self._enter_for(key)
         try:
             entry = entry_of(space, key, HASH)
             if entry is None:
@@ -144,7 +144,7 @@ class HashWalks(Edge):
         glob = None if match is None else bytes_of(match)
         pairs: dict[str, object] = {}
         stop: i64 = 0
-        space = self._enter()
+        space = self._enter_for(key)
         try:
             entry = entry_of(space, key, HASH)
             if entry is not None:

@@ -69,7 +69,7 @@ class Hashes(TimedFields, HashWalks):
     def _put_fields(self, key: str, rows: list[tuple[str, object]]) -> int:
         if type(key) is not str:
             key = exact_key(key)
-        space = self._enter()
+        space = self._enter_for(key)
         try:
             space.make_room_for_growth()
             entry = entry_of(space, key, HASH)
@@ -102,7 +102,7 @@ class Hashes(TimedFields, HashWalks):
         key = exact_key(key)
         name = name_of(field)
         held = box(value)
-        space = self._enter()
+        space = self._enter_for(key)
         try:
             space.make_room_for_growth()
             entry = entry_of(space, key, HASH)
@@ -132,7 +132,7 @@ class Hashes(TimedFields, HashWalks):
         if type(key) is not str:
             key = exact_key(key)
         name = name_of(field)
-        space = self._enter()
+        space = self._enter_for(key)
         try:
             entry = entry_of(space, key, HASH)
             return default if entry is None else hash_at(space, entry).get(name, default)
@@ -150,7 +150,7 @@ class Hashes(TimedFields, HashWalks):
         """The values of fields in order, `default` for each that is missing."""
         key = exact_key(key)
         names = names_of(fields)
-        space = self._enter()
+        space = self._enter_for(key)
         try:
             entry = entry_of(space, key, HASH)
             if entry is None:
@@ -176,7 +176,7 @@ class Hashes(TimedFields, HashWalks):
     def hgetall(self, key: str) -> dict[str, Any]:
         """All fields with their values; empty for a missing key."""
         key = exact_key(key)
-        space = self._enter()
+        space = self._enter_for(key)
         try:
             entry = entry_of(space, key, HASH)
             return {} if entry is None else hash_at(space, entry).items()
@@ -192,7 +192,7 @@ class Hashes(TimedFields, HashWalks):
     def hkeys(self, key: str) -> list[str]:
         """All fields; empty for a missing key."""
         key = exact_key(key)
-        space = self._enter()
+        space = self._enter_for(key)
         try:
             entry = entry_of(space, key, HASH)
             return [] if entry is None else hash_at(space, entry).fields()
@@ -209,7 +209,7 @@ class Hashes(TimedFields, HashWalks):
     def hvals(self, key: str) -> list[Any]:
         """All values; empty for a missing key."""
         key = exact_key(key)
-        space = self._enter()
+        space = self._enter_for(key)
         try:
             entry = entry_of(space, key, HASH)
             return [] if entry is None else hash_at(space, entry).values()
@@ -225,7 +225,7 @@ class Hashes(TimedFields, HashWalks):
     def hlen(self, key: str) -> int:
         """How many fields there are."""
         key = exact_key(key)
-        space = self._enter()
+        space = self._enter_for(key)
         try:
             entry = entry_of(space, key, HASH)
             return 0 if entry is None else len(hash_at(space, entry))
@@ -242,7 +242,7 @@ class Hashes(TimedFields, HashWalks):
         """Whether there is such a field."""
         key = exact_key(key)
         name = name_of(field)
-        space = self._enter()
+        space = self._enter_for(key)
         try:
             entry = entry_of(space, key, HASH)
             return entry is not None and name in hash_at(space, entry)
@@ -269,7 +269,7 @@ class Hashes(TimedFields, HashWalks):
         """Deletes fields. Returns how many there were."""
         key = exact_key(key)
         names = names_of(fields)
-        space = self._enter()
+        space = self._enter_for(key)
         try:
             entry = entry_of(space, key, HASH)
             if entry is None:
@@ -306,7 +306,7 @@ class Hashes(TimedFields, HashWalks):
         key = exact_key(key)
         name = name_of(field)
         increment = parse_int(increment)
-        space = self._enter()
+        space = self._enter_for(key)
         try:
             space.make_room_for_growth()
             entry = entry_of(space, key, HASH)
@@ -345,7 +345,7 @@ class Hashes(TimedFields, HashWalks):
         amount = parse_float(increment)
         if amount - amount != 0.0:
             raise ArgumentError("value is NaN or Infinity")
-        space = self._enter()
+        space = self._enter_for(key)
         try:
             space.make_room_for_growth()
             entry = entry_of(space, key, HASH)

@@ -199,7 +199,7 @@ class Keys(Edge):
     def touch(self, *keys: str | Iterable[str]) -> int:
         """How many of the named keys exist; each is accessed."""
         names = keys_of(keys)
-        space = self._enter()
+        space = self._enter_for_all(names)
         try:
             found = 0
             for name in names:
@@ -359,7 +359,7 @@ class Keys(Edge):
     def _rename(self, key: str, newkey: str, only_new: bool) -> bool:
         key = exact_key(key)
         newkey = exact_key(newkey)
-        space = self._enter()
+        space = self._enter_for(key)
         try:
             entry = space.peek_value(key)
             if entry is None:
@@ -403,7 +403,7 @@ class Keys(Edge):
         source = exact_key(source)
         destination = exact_key(destination)
         name = "" if database is None else database_name(database)
-        space = self._enter()
+        space = self._enter_for(source)
         try:
             target = space if database is None else self._store.space(name)
             if target is space and source == destination:
@@ -434,7 +434,7 @@ class Keys(Edge):
         """
         key = exact_key(key)
         name = database_name(db)
-        space = self._enter()
+        space = self._enter_for(key)
         try:
             target = self._store.space(name)
             if target is space:

@@ -84,7 +84,7 @@ class Lists(Edge):
         if type(key) is not str:
             key = exact_key(key)
         held = [box(element) for element in elements]
-        space = self._enter()
+        space = self._enter_for(key)
         try:
             space.make_room_for_growth()
             return push_held(space, key, held, left, create)
@@ -142,7 +142,7 @@ class Lists(Edge):
             key = exact_key(key)
         if count is not None and count < 0:
             raise ArgumentError("value is out of range, must be positive")
-        space = self._enter()
+        space = self._enter_for(key)
         try:
             entry = entry_of(space, key, LIST)
             if entry is None:
@@ -181,7 +181,7 @@ class Lists(Edge):
             raise ArgumentError("numkeys should be greater than 0")
         if count < 1:
             raise ArgumentError("count should be greater than 0")
-        space = self._enter()
+        space = self._enter_for_all(names)
         try:
             for name in names:
                 entry = entry_of(space, name, LIST)
@@ -200,7 +200,7 @@ class Lists(Edge):
     def llen(self, key: str) -> int:
         """How many elements there are."""
         key = exact_key(key)
-        space = self._enter()
+        space = self._enter_for(key)
         try:
             entry = entry_of(space, key, LIST)
             return 0 if entry is None else len(list_at(space, entry))
@@ -219,7 +219,7 @@ class Lists(Edge):
         stop = exact_int(stop)
         if type(key) is not str:
             key = exact_key(key)
-        space = self._enter()
+        space = self._enter_for(key)
         try:
             entry = entry_of(space, key, LIST)
             if entry is None:
@@ -244,7 +244,7 @@ class Lists(Edge):
         """
         index = exact_int(index)
         key = exact_key(key)
-        space = self._enter()
+        space = self._enter_for(key)
         try:
             entry = entry_of(space, key, LIST)
             if entry is None:
@@ -273,7 +273,7 @@ class Lists(Edge):
         index = exact_int(index)
         key = exact_key(key)
         held = box(element)
-        space = self._enter()
+        space = self._enter_for(key)
         try:
             space.make_room_for_growth()
             entry = entry_of(space, key, LIST)
@@ -310,7 +310,7 @@ class Lists(Edge):
         side = word_of(where, ("BEFORE", "AFTER"), "where")
         wire = to_wire(pivot)
         held = box(element)
-        space = self._enter()
+        space = self._enter_for(key)
         try:
             space.make_room_for_growth()
         finally:
@@ -336,7 +336,7 @@ class Lists(Edge):
         wire = to_wire(element)
         if not -INT64_MAX <= count <= INT64_MAX:
             raise ArgumentError(UNEVEN)
-        return cast(int, self._run(Sifting(self._space, key, wire, count)))
+        return cast(int, self._run_on([key], Sifting(self._space, key, wire, count)))
 
     @command(
         "LTRIM key:rw-delete start stop",
@@ -349,7 +349,7 @@ class Lists(Edge):
         start = exact_int(start)
         stop = exact_int(stop)
         key = exact_key(key)
-        space = self._enter()
+        space = self._enter_for(key)
         try:
             entry = entry_of(space, key, LIST)
             if entry is None:
@@ -429,7 +429,7 @@ class Lists(Edge):
         finding = Finding(
             self._space, key, wire, wanted * sign, looks, rank * sign, count is None
         )
-        return cast("int | list[int] | None", self._run(finding))
+        return cast("int | list[int] | None", self._run_on([key], finding))
 
     @command(
         "LMOVE source:rw-access-delete destination:rw-insert wherefrom:<LEFT | RIGHT> "
@@ -477,7 +477,7 @@ class Lists(Edge):
     ) -> object:
         source = exact_key(source)
         destination = exact_key(destination)
-        space = self._enter()
+        space = self._enter_for_all([source, destination])
         try:
             space.make_room_for_growth()
             entry = entry_of(space, source, LIST)

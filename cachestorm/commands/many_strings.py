@@ -50,7 +50,7 @@ class ManyStrings(Edge, Generic[V]):
         """The values of keys in order, `default` for each that is missing or a container."""
         names = keys_of(keys)
         found: list[Any] = []
-        space = self._enter()
+        space = self._enter_for_all(names)
         try:
             size = ReplySize(space)
             for name in names:

@@ -49,7 +49,7 @@ class Objects(Edge):
     def object_encoding(self, key: str) -> str | None:
         """What Redis calls the encoding of such a value; None for a missing key."""
         key = exact_key(key)
-        space = self._enter()
+        space = self._enter_for(key)
         try:
             entry = space.peek_value(key)
             return None if entry is None else _encoding(space, entry)

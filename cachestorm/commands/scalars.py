@@ -105,7 +105,7 @@ class Scalars(Edge):
         if type(key) is not str:
             key = exact_key(key)
         amount = _amount_of(given)
-        space = self._enter()
+        space = self._enter_for(key)
         try:
             entry = space.find(key)
             if entry is None:
@@ -143,7 +143,7 @@ class Scalars(Edge):
         """
         key = exact_key(key)
         tail = _bytes_to_write(value)
-        space = self._enter()
+        space = self._enter_for(key)
         try:
             entry = space.find(key)
             if entry is None:
@@ -165,7 +165,7 @@ class Scalars(Edge):
     def strlen(self, key: str) -> int:
         """The length of a value in bytes; 0 for a missing key."""
         key = exact_key(key)
-        space = self._enter()
+        space = self._enter_for(key)
         try:
             return length_of(space, space.find(key))
         finally:
@@ -188,7 +188,7 @@ class Scalars(Edge):
         start = exact_int(start)
         end = exact_int(end)
         key = exact_key(key)
-        space = self._enter()
+        space = self._enter_for(key)
         try:
             entry = space.find(key)
             size = length_of(space, entry)
@@ -221,7 +221,7 @@ class Scalars(Edge):
         patch = _bytes_to_write(value)
         if offset < 0:
             raise ArgumentError("offset is out of range")
-        space = self._enter()
+        space = self._enter_for(key)
         try:
             entry = space.find(key)
             size = length_of(space, entry)
@@ -253,7 +253,7 @@ class Scalars(Edge):
         """
         key = exact_key(key)
         amount = parse_float(increment)
-        space = self._enter()
+        space = self._enter_for(key)
         try:
             entry = space.find(key)
             if entry is None:
@@ -310,7 +310,7 @@ class Scalars(Edge):
 
     def _two_scalars(self, key1: str, key2: str) -> tuple[bytes, bytes] | None:
         """The bytes of two strings; None if they are too long to be compared."""
-        space = self._enter()
+        space = self._enter_for_all([key1, key2])
         try:
             first = space.find(key1)
             second = space.find(key2)

@@ -42,7 +42,8 @@ def _diff_in_order(cache: SetAlgebra, *keys: str) -> list[str]:
 
 
 def _in_order(cache: SetAlgebra, keys: tuple[object, ...], how: str) -> list[str]:
-    return cast("list[str]", cache._run(OrderedSets(cache._space, _sources(keys, how), how)))
+    names = _sources(keys, how)
+    return cast("list[str]", cache._run_on(names, OrderedSets(cache._space, names, how)))
 
 
 def _sources(keys: tuple[object, ...], how: str) -> list[str]:
@@ -94,8 +95,8 @@ class SetAlgebra(Edge):
         return self._combine_sets(keys, DIFFERENCE)
 
     def _combine_sets(self, keys: tuple[object, ...], how: str) -> set[str]:
-        combination = ReturningSets(self._space, _sources(keys, how), how)
-        return cast("set[str]", self._run(combination))
+        names = _sources(keys, how)
+        return cast("set[str]", self._run_on(names, ReturningSets(self._space, names, how)))
 
     @command(
         "SINTERCARD numkeys:card-keys key [key ...] [LIMIT limit]",
@@ -114,7 +115,9 @@ class SetAlgebra(Edge):
             raise ArityError("sintercard")
         if limit < 0:
             raise ArgumentError("LIMIT can't be negative")
-        return cast(int, self._run(CountingSets(self._space, names, limit or INT64_MAX)))
+        return cast(
+            int, self._run_on(names, CountingSets(self._space, names, limit or INT64_MAX))
+        )
 
     @command(
         "SUNIONSTORE destination:ow-update key [key ...]",
@@ -153,4 +156,4 @@ class SetAlgebra(Edge):
         names = keys_of(keys)
         if not names:
             raise ArityError(name)
-        return cast(int, self._run(StoringSets(self._space, names, how, destination)))
+        return cast(int, self._run_on(names, StoringSets(self._space, names, how, destination)))

@@ -62,7 +62,7 @@ class Sets(SetAlgebra):
         if type(key) is not str:
             key = exact_key(key)
         names = names_of(members)
-        space = self._enter()
+        space = self._enter_for(key)
         try:
             space.make_room_for_growth()
             entry = entry_of(space, key, SET)
@@ -94,7 +94,7 @@ class Sets(SetAlgebra):
         """Removes members. Returns how many there were."""
         key = exact_key(key)
         names = names_of(members)
-        space = self._enter()
+        space = self._enter_for(key)
         try:
             entry = entry_of(space, key, SET)
             if entry is None:
@@ -122,7 +122,7 @@ class Sets(SetAlgebra):
     def smembers(self, key: str) -> set[str]:
         """All members, as a Python set of their own."""
         key = exact_key(key)
-        space = self._enter()
+        space = self._enter_for(key)
         try:
             entry = entry_of(space, key, SET)
             return set() if entry is None else set(set_at(space, entry).members())
@@ -140,7 +140,7 @@ class Sets(SetAlgebra):
         if type(key) is not str:
             key = exact_key(key)
         name = name_of(member)
-        space = self._enter()
+        space = self._enter_for(key)
         try:
             entry = entry_of(space, key, SET)
             return entry is not None and name in set_at(space, entry)
@@ -157,7 +157,7 @@ class Sets(SetAlgebra):
         """Whether there is such a member, for each of them."""
         key = exact_key(key)
         names = names_of(members)
-        space = self._enter()
+        space = self._enter_for(key)
         try:
             entry = entry_of(space, key, SET)
             if entry is None:
@@ -176,7 +176,7 @@ class Sets(SetAlgebra):
     def scard(self, key: str) -> int:
         """How many members there are."""
         key = exact_key(key)
-        space = self._enter()
+        space = self._enter_for(key)
         try:
             entry = entry_of(space, key, SET)
             return 0 if entry is None else len(set_at(space, entry))
@@ -208,7 +208,7 @@ class Sets(SetAlgebra):
         key = exact_key(key)
         if count is not None and count < 0:
             raise ArgumentError("value is out of range, must be positive")
-        space = self._enter()
+        space = self._enter_for(key)
         try:
             entry = entry_of(space, key, SET)
             if entry is None:
@@ -251,7 +251,7 @@ class Sets(SetAlgebra):
         key = exact_key(key)
         if count is not None and abs(count) > INT64_MAX:
             raise ArgumentError(UNEVEN)
-        space = self._enter()
+        space = self._enter_for(key)
         try:
             entry = entry_of(space, key, SET)
             if entry is None:
@@ -276,7 +276,7 @@ class Sets(SetAlgebra):
         source = exact_key(source)
         destination = exact_key(destination)
         name = name_of(member)
-        space = self._enter()
+        space = self._enter_for_all([source, destination])
         try:
             entry = entry_of(space, source, SET)
             if entry is None:
@@ -330,7 +330,7 @@ class Sets(SetAlgebra):
         glob = None if match is None else bytes_of(match)
         members: list[str] = []
         stop: i64 = 0
-        space = self._enter()
+        space = self._enter_for(key)
         try:
             entry = entry_of(space, key, SET)
             if entry is not None:

@@ -222,15 +222,20 @@ class SortedSetAlgebra(Edge):
             raise ArgumentError("LIMIT can't be negative")
         combination = _combination("zintercard", keys, None, "SUM")
         counting = CountingScores(self._space, combination, limit or INT64_MAX)
-        return cast(int, self._run(counting))
+        return cast(int, self._run_on(combination.keys, counting))
 
     def _combine_scores(self, combination: Combination, withscores: bool) -> list[str] | Scored:
         returning = ReturningScores(self._space, combination, withscores)
-        return cast("list[str] | Scored", self._run(returning))
+        return cast("list[str] | Scored", self._run_on(combination.keys, returning))
 
     def _store_combined_scores(self, destination: str, combination: Combination) -> int:
         destination = exact_key(destination)
-        return cast(int, self._run(StoringScores(self._space, combination, destination)))
+        return cast(
+            int,
+            self._run_on(
+                combination.keys, StoringScores(self._space, combination, destination)
+            ),
+        )
 
 
 def _combination(name: str, keys: object, weights: object, aggregate: str) -> Combination:

@@ -68,7 +68,7 @@ class SortedSetPops(Edge):
         key = exact_key(key)
         if count is not None and count < 0:
             raise ArgumentError("value is out of range, must be positive")
-        space = self._enter()
+        space = self._enter_for(key)
         try:
             entry = entry_of(space, key, ZSET)
             if entry is None:
@@ -107,7 +107,7 @@ class SortedSetPops(Edge):
             raise ArgumentError("numkeys should be greater than 0")
         if count < 1:
             raise ArgumentError("count should be greater than 0")
-        space = self._enter()
+        space = self._enter_for_all(names)
         try:
             for name in names:
                 entry = entry_of(space, name, ZSET)

@@ -45,7 +45,7 @@ class SortedSetRanges(Edge):
         """
         within = score_range(min, max)
         key = exact_key(key)
-        space = self._enter()
+        space = self._enter_for(key)
         try:
             entry = entry_of(space, key, ZSET)
             if entry is None:
@@ -69,7 +69,7 @@ class SortedSetRanges(Edge):
         """
         within = lex_range(min, max)
         key = exact_key(key)
-        space = self._enter()
+        space = self._enter_for(key)
         try:
             entry = entry_of(space, key, ZSET)
             if entry is None:
@@ -150,7 +150,7 @@ class SortedSetRanges(Edge):
     def _slice_rows(self, key: str, within: Range) -> list[Row]:
         if type(key) is not str:
             key = exact_key(key)
-        space = self._enter()
+        space = self._enter_for(key)
         try:
             entry = entry_of(space, key, ZSET)
             return [] if entry is None else within.rows(sorted_set_at(space, entry))
@@ -182,7 +182,9 @@ class SortedSetRanges(Edge):
         within = range_of(min, max, byscore, bylex, rev, offset, count, False)
         source = exact_key(src)
         destination = exact_key(dst)
-        return cast(int, self._run(StoringRange(self._space, source, within, destination)))
+        return cast(
+            int, self._run_on([source], StoringRange(self._space, source, within, destination))
+        )
 
     @overload
     def zrevrange(
@@ -377,7 +379,7 @@ class SortedSetRanges(Edge):
 
     def _remove_rows(self, key: str, within: Range) -> int:
         key = exact_key(key)
-        space = self._enter()
+        space = self._enter_for(key)
         try:
             entry = entry_of(space, key, ZSET)
             if entry is None:

@@ -146,7 +146,7 @@ class SortedSets(SortedSetRanges, SortedSetAlgebra, SortedSetPops):
         ch: bool,
         incr: bool,
     ) -> int | float | None:
-        space = self._enter()
+        space = self._enter_for(key)
         try:
             return add_scores(space, key, rows, nx, xx, gt, lt, ch, incr)
         finally:
@@ -179,7 +179,7 @@ class SortedSets(SortedSetRanges, SortedSetAlgebra, SortedSetPops):
         """Removes members. Returns how many there were."""
         key = exact_key(key)
         names = names_of(members)
-        space = self._enter()
+        space = self._enter_for(key)
         try:
             entry = entry_of(space, key, ZSET)
             return 0 if entry is None else remove_members(space, entry, names)
@@ -195,7 +195,7 @@ class SortedSets(SortedSetRanges, SortedSetAlgebra, SortedSetPops):
     def zcard(self, key: str) -> int:
         """How many members there are."""
         key = exact_key(key)
-        space = self._enter()
+        space = self._enter_for(key)
         try:
             entry = entry_of(space, key, ZSET)
             return 0 if entry is None else len(sorted_set_at(space, entry))
@@ -213,7 +213,7 @@ class SortedSets(SortedSetRanges, SortedSetAlgebra, SortedSetPops):
         if type(key) is not str:
             key = exact_key(key)
         name = name_of(member)
-        space = self._enter()
+        space = self._enter_for(key)
         try:
             entry = entry_of(space, key, ZSET)
             return None if entry is None else sorted_set_at(space, entry).score(name)
@@ -230,7 +230,7 @@ class SortedSets(SortedSetRanges, SortedSetAlgebra, SortedSetPops):
         """The scores of members in order, None for each that is missing."""
         key = exact_key(key)
         names = names_of(members)
-        space = self._enter()
+        space = self._enter_for(key)
         try:
             entry = entry_of(space, key, ZSET)
             if entry is None:
@@ -297,7 +297,7 @@ class SortedSets(SortedSetRanges, SortedSetAlgebra, SortedSetPops):
     ) -> int | tuple[int, float] | None:
         key = exact_key(key)
         name = name_of(member)
-        space = self._enter()
+        space = self._enter_for(key)
         try:
             entry = entry_of(space, key, ZSET)
             if entry is None:
@@ -346,7 +346,7 @@ class SortedSets(SortedSetRanges, SortedSetAlgebra, SortedSetPops):
         key = exact_key(key)
         if count is not None and abs(count) > (INT64_MAX // 2 if withscores else INT64_MAX):
             raise ArgumentError("value is out of range" if withscores else UNEVEN)
-        space = self._enter()
+        space = self._enter_for(key)
         try:
             entry = entry_of(space, key, ZSET)
             if entry is None:
@@ -415,7 +415,7 @@ class SortedSets(SortedSetRanges, SortedSetAlgebra, SortedSetPops):
         glob = None if match is None else bytes_of(match)
         rows: list[Row] = []
         stop: i64 = 0
-        space = self._enter()
+        space = self._enter_for(key)
         try:
             entry = entry_of(space, key, ZSET)
             if entry is not None:

@@ -100,7 +100,7 @@ class Sorting(Edge):
         key = exact_key(key)
         target = None if destination is None else exact_key(destination)
         ordering = Ordering(self._space, key, wanted, patterns, offset, count, target)
-        found = cast("list[Any] | int", self._run(ordering))
+        found = cast("list[Any] | int", self._run_on([key], ordering))
         return found if self._forms is None else cast("list[Any] | int", opened(found))
 
 

@@ -283,7 +283,7 @@ class Strings(Edge, Generic[V]):
         kind = kind_of(value)
         held = value if kind == STRING else self._box(value)
         names = None if tags is _NO_TAGS else checked_tags(tags)
-        space = self._enter()
+        space = self._enter_for(key) if get else self._enter()
         try:
             if nx or xx or get or keepttl:
                 found = self._set_if(
@@ -432,7 +432,7 @@ class Strings(Edge, Generic[V]):
         key = exact_key(key)
         kind = kind_of(value)
         held = self._box(value)
-        self._enter()
+        self._enter_for(key)
         try:
             lasting = Lasting(_UNSET)
             found = self._set_if(

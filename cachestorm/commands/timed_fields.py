@@ -58,7 +58,7 @@ class TimedFields(FieldDeadlines):
         """
         key = exact_key(key)
         names = names_of(fields)
-        space = self._enter()
+        space = self._enter_for(key)
         try:
             entry = entry_of(space, key, HASH)
             if entry is None:
@@ -108,7 +108,7 @@ class TimedFields(FieldDeadlines):
         if persist and ttl is not _UNSET:
             raise CommandSyntaxError()
         lifetime = None if ttl is _UNSET else lifetime_of(ttl, 1000, False, "hgetex")
-        space = self._enter()
+        space = self._enter_for(key)
         try:
             now_ms = space.shared.now_ms()
             deadline = _deadline(lifetime, space, "hgetex")
@@ -180,7 +180,7 @@ class TimedFields(FieldDeadlines):
         if (nx and xx) or (fnx and fxx) or (keepttl and ttl is not None):
             raise CommandSyntaxError()
         lifetime = None if ttl is None else lifetime_of(ttl, 1000, False, "hsetex")
-        space = self._enter()
+        space = self._enter_for(key)
         try:
             now_ms = space.shared.now_ms()
             deadline = _deadline(lifetime, space, "hsetex")

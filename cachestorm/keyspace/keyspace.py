@@ -166,6 +166,48 @@ class Keyspace(Writes):
                 return [demoted]
         return []
 
+    def wanted_by(self, keys: list[str]) -> list[Demoted]:
+        """What is to be read without the latch for some keys. The caller holds it.
+
+        Nothing within a transaction, which does not give it back, nor what was read ahead.
+        """
+        wanted: list[Demoted] = []
+        tiering = self.shared.tiering
+        if tiering is None or self.shared.in_transaction():
+            return wanted
+        for key in keys:
+            for demoted in self.wanted(key):
+                if not tiering.has_read(demoted):
+                    wanted.append(demoted)
+        return wanted
+
+    def read_ahead(self, wanted: list[Demoted]) -> None:
+        """Reads what `wanted_by` gave. The caller does not hold the latch."""
+        tiering = self.shared.tiering
+        if tiering is None:
+            # it was closed meanwhile
+            return
+        try:
+            tiering.read_ahead(wanted)
+        except BaseException:
+            tiering.forget(wanted)
+            raise
+
+    def bring(self, keys: list[str], wanted: list[Demoted]) -> None:
+        """Has what was read ahead come to memory. The caller holds the latch."""
+        tiering = self.shared.tiering
+        if tiering is None:
+            return
+        for key in keys:
+            entry = self.entries.get(key)
+            if entry is not None and entry.kind >= DEMOTED and self.is_live(entry):
+                demoted = self.value(entry)
+                assert isinstance(demoted, Demoted)
+                # else it is another value by now, or went there just now
+                if tiering.has_read(demoted):
+                    self.brought(entry)
+        tiering.forget(wanted)
+
     def tier_of(self, entry: Entry) -> str:
         """Where an entry's value is: in `memory`, or in a tier."""
         value = self.value(entry)

@@ -136,6 +136,10 @@ class Tiering:
         """As `fetch`, in this thread."""
         raise NotImplementedError
 
+    def has_read(self, demoted: Demoted) -> bool:
+        """Whether `read` is going to give what was read ahead."""
+        raise NotImplementedError
+
     def forget(self, wanted: list[Demoted]) -> None:
         """Drops what was fetched and nobody has asked for, and empties the list."""
         raise NotImplementedError

@@ -43,6 +43,7 @@ from cachestorm.keyspace.keyspace import Keyspace
 from cachestorm.keyspace.latch import HAS_GLOBAL_LOCK
 from cachestorm.keyspace.shared_state import LOOK, PAUSE_S, SLICE
 from cachestorm.keyspace.store import NamespaceReference
+from cachestorm.keyspace.tiering import Demoted
 
 # A slice ends after so many seconds, looked at after each piece, or after so many pieces: it is
 # short also where a look or a hit is all that there is to a piece.
@@ -216,6 +217,19 @@ class Unfinished(Exception):
     def __init__(self, long_command: LongCommand) -> None:
         super().__init__()
         self.long_command: Final = long_command
+
+
+@mypyc_attr(native_class=False)
+class Away(Exception):
+    """Values are in a colder tier: whoever awaits them is to do so, and then to ask again.
+
+    Attributes:
+        wanted: what stands for them.
+    """
+
+    def __init__(self, wanted: list[Demoted]) -> None:
+        super().__init__()
+        self.wanted: Final = wanted
 
 
 def finish(long_command: LongCommand) -> object:

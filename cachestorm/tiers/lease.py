@@ -12,11 +12,14 @@ Made by `cold.py`. Calls an object store, from a thread of its own.
 from __future__ import annotations
 
 import logging
+import os
+import shutil
 import threading
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Final
 
 import obstore
+from obstore.store import LocalStore
 
 from cachestorm.tiers.object_store import DELETED, delete, told
 
@@ -77,6 +80,7 @@ class Lease:
             self._thread.join(PATIENCE_S)
         try:
             delete(self._bucket, [f"{self._run}/{ALIVE}"])
+            self._remove_folder(self._run)
         except Exception as error:
             _log.warning("%s cannot delete: %s", self._where, told(error))
 
@@ -115,6 +119,11 @@ class Lease:
         for part in obstore.list(self._bucket, run):
             yield from part
 
+    def _remove_folder(self, run: str) -> None:
+        """Deletes what a folder has beside objects: those that were being written at a kill."""
+        if isinstance(self._bucket, LocalStore) and self._bucket.prefix is not None:
+            shutil.rmtree(os.path.join(self._bucket.prefix, run), ignore_errors=True)
+
     def _delete_all(self, run: str) -> None:
         paths = [each["path"] for each in self._objects(run)]
         # last, as it says whose they are
@@ -125,4 +134,5 @@ class Lease:
             some = paths[first : first + DELETED]
             delete(self._bucket, some)
             self.orphans += len(some)
+        self._remove_folder(run)
         _log.info("%s: deleted %d objects that a run has left", self._where, len(paths))

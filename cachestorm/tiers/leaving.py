@@ -84,6 +84,13 @@ def evict_oldest(store: Store, level: Level) -> bool:
     return gone != 0
 
 
+def released_of(store: Store, level: Level) -> list[int]:
+    """Takes over what was released in a level. The caller does not hold the latch."""
+    with latched(store):
+        released, level.released = level.released, []
+    return released
+
+
 @contextmanager
 def latched(store: Store) -> Iterator[None]:
     """Holds the latch."""

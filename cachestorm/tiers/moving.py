@@ -25,7 +25,7 @@ from cachestorm.errors import DurabilityError, PayloadError
 from cachestorm.keyspace.store import Store
 from cachestorm.keyspace.tiering import PENDING, TIER_BITS, WARM, Demoted, tier_of
 from cachestorm.tiers.blobs import unsealed
-from cachestorm.tiers.leaving import evict, evict_oldest, latched
+from cachestorm.tiers.leaving import evict, evict_oldest, latched, released_of
 
 if TYPE_CHECKING:
     from cachestorm.tiers.cold import ColdLevel
@@ -140,7 +140,7 @@ class Mover:
         return bool(self._asked or self._is_warm_over()) and self._descend(store)
 
     def _delete(self, store: Store) -> None:
-        released, self._cold.released = self._cold.released, []
+        released = released_of(store, self._cold)
         if released:
             self._tiers.write(store, self._cold, [], released)
 
@@ -162,7 +162,7 @@ class Mover:
             else:
                 read.append((move, body))
         fits = [each for each in read if len(each[1]) <= self._cold.most_value_bytes]
-        places = self._write(fits)
+        places = self._write(store, fits)
         with latched(store):
             for demoted, place in lost:
                 if demoted.place == place and demoted.entry is not None:
@@ -178,8 +178,8 @@ class Mover:
             self._note(fits, places, True)
         return True
 
-    def _write(self, read: Sequence[tuple[Move, bytes]]) -> Sequence[int] | None:
-        released, self._cold.released = self._cold.released, []
+    def _write(self, store: Store, read: Sequence[tuple[Move, bytes]]) -> Sequence[int] | None:
+        released = released_of(store, self._cold)
         return self._cold.write([body for _, body in read], released)
 
     def _note(
@@ -290,7 +290,7 @@ class Mover:
     def _anew(self, store: Store, read: Sequence[tuple[Move, bytes]]) -> bool:
         if not read:
             return True
-        places = self._write(read)
+        places = self._write(store, read)
         if places is None:
             return False
         with latched(store):

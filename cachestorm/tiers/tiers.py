@@ -30,6 +30,7 @@ import weakref
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, wait
+from itertools import count
 from typing import Final, cast
 
 from cachestorm.entry import Entry
@@ -47,7 +48,7 @@ from cachestorm.keyspace.tiering import (
 from cachestorm.payload.entry_snapshot import EntrySnapshot, snapshot_of
 from cachestorm.tiers.blobs import body_of
 from cachestorm.tiers.cold import ColdLevel
-from cachestorm.tiers.leaving import evict, evict_oldest, evict_slice, latched
+from cachestorm.tiers.leaving import evict, evict_oldest, evict_slice, latched, released_of
 from cachestorm.tiers.level import RELEASED, Level
 from cachestorm.tiers.moving import Mover
 from cachestorm.tiers.tier_stats import TierStats
@@ -199,12 +200,27 @@ class Tiers(Tiering):
         return level.name
 
     def fetch(self, wanted: list[Demoted], done: Callable[[], object]) -> None:
-        is_cold = any(tier_of(each.place) == COLD for each in wanted)
-        try:
-            self._pool(is_cold).submit(self._fetch, wanted, done)
-        except RuntimeError:
-            # the interpreter ends, or the tiers have been closed: the command reads it itself
-            done()
+        cold = [each for each in wanted if tier_of(each.place) == COLD]
+        warm = [each for each in wanted if tier_of(each.place) != COLD]
+        # each read of a cold tier takes as long as all of them together
+        parts = [*([each] for each in cold), *([warm] if warm else ())]
+        left = count(len(parts) - 1, -1)
+
+        def read(part: list[Demoted]) -> None:
+            try:
+                for demoted in part:
+                    self._read_one_ahead(demoted, wanted)
+            finally:
+                if next(left) == 0:
+                    done()
+
+        for part in parts:
+            try:
+                self._pool(part is not warm).submit(read, part)
+            except RuntimeError:
+                # the interpreter ends, or the tiers have been closed: the command reads it
+                if next(left) == 0:
+                    done()
 
     def _pool(self, is_cold: bool) -> ThreadPoolExecutor:
         """The threads that read; those of a cold tier are others, as it may not answer."""
@@ -215,13 +231,6 @@ class Tiers(Tiering):
         if self._readers is None:
             self._readers = ThreadPoolExecutor(READERS, "cachestorm-tier-reader")
         return self._readers
-
-    def _fetch(self, wanted: list[Demoted], done: Callable[[], object]) -> None:
-        try:
-            for demoted in list(wanted):
-                self._read_one_ahead(demoted, wanted)
-        finally:
-            done()
 
     def read_ahead(self, wanted: list[Demoted]) -> None:
         cold = [each for each in wanted if tier_of(each.place) == COLD]
@@ -240,6 +249,9 @@ class Tiers(Tiering):
             # else the command has been given up
             if wanted:
                 self._fetched[id(demoted)] = Fetched(demoted, place, found)
+
+    def has_read(self, demoted: Demoted) -> bool:
+        return id(demoted) in self._fetched
 
     def forget(self, wanted: list[Demoted]) -> None:
         with self._fetching:
@@ -365,7 +377,7 @@ class Tiers(Tiering):
                 # what the cold tier takes, its mover writes
                 is_target = self.cold is None or self._target() is not self.cold
                 batch = self._next_batch(store, warm) if is_target else []
-                released, warm.released = warm.released, []
+                released = released_of(store, warm)
                 goes_on = bool(batch or released)
                 if goes_on and not self.write(store, warm, batch, released):
                     break
@@ -470,7 +482,7 @@ class Tiers(Tiering):
                     # none of them may be evicted
                     warm.is_full = True
                     return
-                released, warm.released = warm.released, []
+                released = released_of(store, warm)
                 if not self.write(store, warm, [], released):
                     return
 

@@ -19,6 +19,7 @@ import json
 from binascii import Error as Base64Error
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import count, repeat
 from typing import Any, BinaryIO, Final
 
 from cachestorm.errors import CacheStormError
@@ -34,6 +35,8 @@ TYPES: Final = (STRING, "hash", "list", "set", "zset", "dump")
 # of an import, acknowledged together
 BATCH: Final = 1000
 BATCH_BYTES: Final = 4 * 1024 * 1024
+
+_PLAIN: Final = frozenset({str, bytes})
 
 
 class RecordError(CacheStormError):
@@ -167,15 +170,20 @@ def read_batches(stream: BinaryIO, form: str) -> Iterator[tuple[list[Item], int]
         items: list[Item] = []
         try:
             for number, document, error in documents:
-                place = (unit, number)
                 if error is not None:
                     raise RecordError(f"{unit} {number} is no {form}: {error}")
                 if type(document) is not dict:
                     raise RecordError(f"{unit} {number} is no object")
+                if len(document) == 3 and document.get("type") == STRING:
+                    # most keys: what it does not have is not looked for
+                    key, value = document.get("key"), document.get("value")
+                    if type(key) in _PLAIN and type(value) in _PLAIN:
+                        items.append(Record(_raw(key), STRING, _raw(value)))
+                        continue
                 if "cachestorm" in document:
-                    _check_version(document["cachestorm"], place)
+                    _check_version(document["cachestorm"], (unit, number))
                 else:
-                    items.append(_item(document, place))
+                    items.append(_item(document, (unit, number)))
         except RecordError:
             # the offset is of no use: nothing goes on behind an error
             yield items, 0
@@ -217,7 +225,7 @@ def _parsed(lines: list[bytes], before: int) -> list[_Read]:
     except ValueError:
         documents = []
     if len(documents) == len(lines):
-        return [(number, one, None) for number, one in enumerate(documents, before + 1)]
+        return list(zip(count(before + 1), documents, repeat(None)))
     found: list[_Read] = []
     for number, line in enumerate(lines, before + 1):
         try:

@@ -10,9 +10,22 @@ from typing import Protocol
 
 
 class Authority(Protocol):
-    """Decides who may answer for slots."""
+    """Decides who may answer for slots.
 
-    name: str
+    Attributes:
+        name: as `cluster.authority` has it.
+        held_until_ms: when this node stops serving unless it hears more; 0: it does not.
+        is_sole: nobody hears of slots but from it: what gossip says of them is only news.
+    """
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def held_until_ms(self) -> int: ...
+
+    @property
+    def is_sole(self) -> bool: ...
 
     def may_serve(self, now_ms: int) -> bool:
         """Whether this node may answer for the slots that it owns, at this moment."""
@@ -20,6 +33,10 @@ class Authority(Protocol):
 
     def refusal(self, slot: int, owner: str) -> str:
         """Why an operator may not give a slot to a node; empty if that is fine."""
+        ...
+
+    def hear_of_news(self) -> None:
+        """Another node knows something else of slots."""
         ...
 
 
@@ -31,9 +48,14 @@ class Static:
     """
 
     name = "static"
+    held_until_ms = 0
+    is_sole = False
 
     def may_serve(self, now_ms: int) -> bool:
         return True
 
     def refusal(self, slot: int, owner: str) -> str:
         return ""
+
+    def hear_of_news(self) -> None:
+        pass

@@ -175,6 +175,9 @@ def setslot(membership: Membership, arguments: list[str]) -> object:
     node = membership.node
     slot = _slot(arguments[0])
     action = arguments[1].upper()
+    reason = node.authority.refusal(slot, arguments[-1])
+    if reason:
+        raise CacheStormError(reason)
     if action == "STABLE" and len(arguments) == 2:
         node.stabilize(slot)
         return OK
@@ -310,6 +313,9 @@ def reset(membership: Membership, arguments: list[str]) -> object:
     how = arguments[0].upper() if arguments else "SOFT"
     if how not in ("SOFT", "HARD") or len(arguments) > 1:
         raise CacheStormError("syntax error")
+    reason = membership.node.authority.refusal(0, NOBODY)
+    if reason:
+        raise CacheStormError(reason)
     if any(len(space.dense) for space in membership.store.spaces()):
         raise CacheStormError("CLUSTER RESET can't be called with master nodes containing keys")
     membership.node.reset(how == "HARD")

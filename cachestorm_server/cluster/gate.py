@@ -12,6 +12,7 @@ from mypy_extensions import mypyc_attr
 
 from cachestorm.declare.plan import Plan
 from cachestorm.keyspace.slot_index import SLOTS, slot_of
+from cachestorm_server.cluster.clock import monotonic_ms
 
 if TYPE_CHECKING:
     from cachestorm.cache import Cache
@@ -75,11 +76,14 @@ class Gate:
     Attributes:
         router: whom it asks.
         served: of each slot, whether its keys are here, all of them, and stay.
+        held_until_ms: until when; looked at with each request, as the process may have been
+            stopped since. 0: for good.
     """
 
     def __init__(self, router: Router) -> None:
         self.router: Final = router
         self.served: Final = bytearray(SLOTS)
+        self.held_until_ms: int = 0
 
     def check(self, session: Session, plan: Plan, args: list[object]) -> None:
         """Refuses what is not to be answered here.
@@ -90,6 +94,10 @@ class Gate:
         place = plan.key_place
         if place != 0 and not session.is_asking and place < len(args):
             key = args[place]
-            if isinstance(key, bytes) and self.served[slot_of(key)] != 0:
+            if (
+                isinstance(key, bytes)
+                and self.served[slot_of(key)] != 0
+                and (self.held_until_ms == 0 or monotonic_ms() < self.held_until_ms)
+            ):
                 return
         self.router.check(session, plan, args)

@@ -9,9 +9,13 @@ import time
 from random import SystemRandom
 from typing import TYPE_CHECKING, Final
 
+from cachestorm_server.cluster.authorities import Chosen, choose
 from cachestorm_server.cluster.bus import Bus, bus_contexts
-from cachestorm_server.cluster.membership import Membership, monotonic_ms
+from cachestorm_server.cluster.clock import monotonic_ms
+from cachestorm_server.cluster.governing import Governing
+from cachestorm_server.cluster.membership import Membership
 from cachestorm_server.cluster.messages import Member, MessageError
+from cachestorm_server.cluster.moving import Moving
 from cachestorm_server.cluster.node import Node, new_id
 from cachestorm_server.cluster.state_file import ClusterStateError, StateFile
 
@@ -56,11 +60,14 @@ class Joining:
         port = endpoint.settings.port
         me = Member(new_id(random), config.node_name, host, port, bus_port, 0, 0, instance)
         kept, timeout_ms = file.load(), timeout_of(config)
+        chosen = choose(config, random)
+        authority = None if chosen is None else chosen.leases
         if kept is None:
-            node = Node(me, random, timeout_ms)
+            node = Node(me, random, timeout_ms, (), authority)
         else:
             try:
-                node = Node.restored(kept, me, random, timeout_ms, monotonic_ms())
+                now_ms = monotonic_ms()
+                node = Node.restored(kept, me, random, timeout_ms, now_ms, authority)
             except MessageError as error:
                 raise ClusterStateError(
                     f"{file.path} holds no state of a node: {error}"
@@ -68,6 +75,16 @@ class Joining:
         self.membership: Final = Membership(endpoint, node, file)
         tls = None if files is None else bus_contexts(files)
         self.bus: Final = Bus(self.membership, config.secret, config.probe_interval / 1000, tls)
+        self._governing: Final = None if chosen is None else self._governed(chosen, endpoint)
+
+    def _governed(self, chosen: Chosen, endpoint: Endpoint) -> Governing:
+        membership, config = self.membership, self._config
+        chosen.leases.bind(membership.node)
+        password = endpoint.settings.password
+        auth = (password,) if password else ()
+        batch, timeout_ms = config.migration_batch_size, config.lease_ttl // 2
+        moving = Moving(membership, batch, timeout_ms, auth)
+        return Governing(chosen.leases, chosen.make_store, membership, moving)
 
     async def start(self, port: int) -> None:
         """Speaks with others from now on, and asks the seeds.
@@ -87,7 +104,11 @@ class Joining:
             if address != node.me.address:
                 node.meet(address, self.membership.clock())
         await self.bus.start(self._config.bind_addr, self._config.bind_port)
+        if self._governing is not None:
+            self._governing.start()
 
     async def stop(self) -> None:
-        """Says nothing any more."""
+        """Hands its slots over if an authority gives them to others; then says nothing more."""
+        if self._governing is not None:
+            await self._governing.stop(self._config.drain_timeout / 1000)
         await self.bus.stop()

@@ -28,6 +28,7 @@ from cachestorm.keyspace.slot_keys import empty, keep_slots
 from cachestorm.operations.long_command import Unfinished, finish
 from cachestorm_server.admission import has_flag
 from cachestorm_server.cluster import commands
+from cachestorm_server.cluster.clock import monotonic_ms
 from cachestorm_server.cluster.fan_out import (
     OPERATIONS,
     PATIENCE_MS,
@@ -59,11 +60,6 @@ _log = logging.getLogger("cachestorm.cluster")
 BUS_OFFSET: Final = 10_000
 _NOT_LOCAL: Final = "Script attempted to access a non local key in a cluster node"
 _SEVERAL_SLOTS: Final = "Script attempted to access keys that do not hash to the same slot"
-
-
-def monotonic_ms() -> int:
-    """The time that nodes count silence by."""
-    return time.monotonic_ns() // 1_000_000
 
 
 class Membership(Router):
@@ -138,6 +134,7 @@ class Membership(Router):
         node.results.clear()
         if node.is_dirty:
             self._save()
+        self._gate.held_until_ms = node.authority.held_until_ms
         if node.touched or node.may_serve(self.clock()) != self._was_serving:
             self._open_all()
         if node.lost:

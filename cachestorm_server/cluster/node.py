@@ -279,6 +279,10 @@ class Node:
             and self.has_caught_up(now_ms)
         )
 
+    def must_hand_over(self, slot: int) -> bool:
+        """Whether a slot goes to another node, whoever that is: it has been decided."""
+        return self.authority.is_sole and slot in self.migrating
+
     def has_caught_up(self, now_ms: int) -> bool:
         """Whether it has heard, in this life, what all were to do while it was away.
 
@@ -329,6 +333,46 @@ class Node:
                 self._news.add(slot)
         self.is_dirty = True
 
+    def adopt(
+        self,
+        epoch: int,
+        owners: list[str],
+        epochs: list[int],
+        moves: dict[int, str],
+        is_new: bool,
+    ) -> None:
+        """Takes in all that its authority has decided, whatever was known.
+
+        Args:
+            moves: slots that their owners are to hand over, and to whom.
+            is_new: it has not held what it holds since it heard of it last.
+        """
+        slots, me = self.slots, self.me.id
+        self.epoch = max(epoch, self.epoch if self.is_alone else 0)
+        for slot, owner in enumerate(owners):
+            former = slots.owners[slot]
+            if slots.epochs[slot] != epochs[slot] or former != owner:
+                slots.replace(slot, epochs[slot], owner)
+                self._moved(slot, former)
+                if former == me == owner:
+                    # another may have had it in between
+                    self.lost.add(slot)
+        leaving = {slot: to for slot, to in moves.items() if owners[slot] == me}
+        coming = {slot: owners[slot] for slot, to in moves.items() if to == me}
+        for known, now in ((self.migrating, leaving), (self.importing, coming)):
+            for slot in known.keys() - now.keys():
+                self.stabilize(slot)
+            if known.keys() != now.keys():
+                self.is_dirty = True
+            self.touched.update(now.keys() - known.keys())
+            if known is self.importing:
+                # what has come of a slot that stays away after all is not to be found again
+                gone = known.keys() - now.keys()
+                self.lost.update(slot for slot in gone if owners[slot] != me)
+            known.update(now)
+        if is_new:
+            self.lost.update(slot for slot, owner in enumerate(owners) if owner != me)
+
     def _moved(self, slot: int, former: str) -> None:
         """Sees to what depends on the owner of a slot."""
         owner = self.slots.owners[slot]
@@ -354,6 +398,11 @@ class Node:
         """Answers clients that say ASKING for a slot that is on its way here."""
         self.importing[slot] = source
         self.is_dirty = True
+
+    def spread(self) -> None:
+        """Has others look at what they know of slots."""
+        for member in self.members.values():
+            self._send(member, replace(self._message(PONG, 0), digest=0))
 
     def stabilize(self, slot: int) -> None:
         """Ends what `migrate` and `import_from` began."""
@@ -487,7 +536,10 @@ class Node:
             elif member.id not in self.forgotten:
                 self._learn(member, now_ms)
         self._hear_of_suspects(message, now_ms)
-        self._merge(message.runs)
+        if not self.authority.is_sole:
+            self._merge(message.runs)
+        elif message.digest != self.slots.digest:
+            self.authority.hear_of_news()
         self.link(message.links)
         if self.members[sender.id].version == sender.version:
             # else it speaks of an earlier life
@@ -532,7 +584,8 @@ class Node:
             return False
         if self.clusters[0] == theirs[0] and len(self.clusters) == len(theirs):
             return True
-        if is_meeting and self.slots.conflicts_with(message.runs):
+        decides = not self.authority.is_sole
+        if is_meeting and decides and self.slots.conflicts_with(message.runs):
             return False
         if not (is_meeting or self.clusters[0] in theirs or theirs[0] in self.clusters):
             return False

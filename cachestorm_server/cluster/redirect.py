@@ -83,8 +83,10 @@ def refusal(
         return ClusterDownError("The cluster is down")
     if owner == node.me.id:
         target = node.known(node.migrating.get(slot, ""))
-        if target is None or not missing:
+        if not missing or (target is None and not node.must_hand_over(slot)):
             return None
+        if target is None:
+            return TryAgainError()
         return TryAgainError() if present else AskError(place(slot, target))
     if slot in node.importing and asking:
         return TryAgainError() if missing and present + missing > 1 else None

@@ -48,18 +48,25 @@ class SlotMap:
 
     def assign(self, slot: int, epoch: int, owner: str) -> bool:
         """Takes a decision in, if it holds against what is known. Returns whether it does."""
-        former = self.owners[slot]
-        if (epoch, owner) <= (self.epochs[slot], former):
+        if (epoch, owner) <= (self.epochs[slot], self.owners[slot]):
             return False
+        self.replace(slot, epoch, owner)
+        return True
+
+    def replace(self, slot: int, epoch: int, owner: str) -> None:
+        """Takes a decision in, whatever is known."""
+        former = self.owners[slot]
         if former != owner:
             self._count(former, -1)
             self._count(owner, 1)
         self.digest ^= _digest(slot, self.epochs[slot], former) ^ _digest(slot, epoch, owner)
         self.owners[slot] = owner
         self.epochs[slot] = epoch
-        self._decided.add(slot)
+        if epoch:
+            self._decided.add(slot)
+        else:
+            self._decided.discard(slot)
         self._runs = None
-        return True
 
     def _count(self, owner: str, change: int) -> None:
         if owner != NOBODY:

@@ -27,6 +27,7 @@ FINALIZER: Final = f"{GROUP}/operator"
 # after which a resource is looked at, whatever has happened
 IDLE_S: Final = 30.0
 WAITING_S: Final = 5.0
+STOPPING_S: Final = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,9 +64,15 @@ class Operator:
         self._reconciler: Final = (
             Reconciler(self._api, check) if check is not None else Reconciler(self._api)
         )
+        self._is_closed = False
+        self._leading: asyncio.Task[None] | None = None
         self._woken: Final[defaultdict[tuple[str, str], asyncio.Event]] = defaultdict(
             asyncio.Event
         )
+
+    @property
+    def _acts(self) -> bool:
+        return self._lease is None or self._lease.is_held
 
     def registry(self) -> kopf.OperatorRegistry:
         """What kopf is to call when."""
@@ -73,7 +80,16 @@ class Operator:
         here = (GROUP, VERSION, PLURAL)
         kopf.on.startup(registry=registry)(self._configured)
         kopf.on.cleanup(registry=registry)(self._closed)
-        kopf.daemon(*here, registry=registry, cancellation_timeout=30.0)(self._kept)
+        # a step is finished before the end, if it can be
+        gently = kopf.daemon(
+            *here,
+            registry=registry,
+            cancellation_backoff=STOPPING_S,
+            cancellation_timeout=STOPPING_S,
+            cancellation_polling=1.0,
+            backoff=self._pace.waiting_s,
+        )
+        gently(self._kept)
         kopf.on.delete(*here, registry=registry)(self._deleted)
         kopf.on.event(*here, registry=registry)(self._changed)
         labels = {"app.kubernetes.io/managed-by": "cachestorm-operator"}
@@ -91,10 +107,16 @@ class Operator:
         # an event is for people; the log has what is beneath
         settings.posting.loggers = False
         if self._lease is not None:
-            await self._lease.acquire(self._api)
+            # meanwhile it watches, and says that it is alive
+            self._leading = asyncio.create_task(self._lease.acquire(self._api))
 
     async def _closed(self, **_: Any) -> None:
-        if self._lease is not None:
+        # daemons that kopf has not stopped
+        self._is_closed = True
+        for woken in self._woken.values():
+            woken.set()
+        if self._lease is not None and self._leading is not None:
+            self._leading.cancel()
             await self._lease.release(self._api)
         await self._api.close()
 
@@ -104,12 +126,12 @@ class Operator:
         """Looks after one resource for as long as there is one."""
         key = (namespace or "", name)
         woken = self._woken[key]
-        while not stopped:
+        while not stopped and not self._is_closed:
             woken.clear()
             pause = self._pace.waiting_s
-            if self._lease is None or self._lease.is_held:
+            if self._acts:
                 done = await self._reconciler.round(*key, _tell)
-                if done.has_acted:
+                if done.has_moved:
                     continue
                 if done.is_done or done.is_refused:
                     pause = self._pace.idle_s
@@ -117,6 +139,8 @@ class Operator:
         self._woken.pop(key, None)
 
     async def _deleted(self, body: kopf.Body, **_: Any) -> None:
+        if not self._acts:
+            raise kopf.TemporaryError("another operator acts", delay=self._pace.waiting_s)
         await self._reconciler.farewell({name: body[name] for name in body})
 
     async def _changed(self, name: str, namespace: str | None, **_: Any) -> None:

@@ -51,12 +51,12 @@ class Round:
     Attributes:
         is_done: all is as it is wanted.
         is_refused: the manifest cannot be done; only another one changes that.
-        has_acted: something was done, and there may be more at once.
+        has_moved: slots have moved, and more may at once; what else was done takes its time.
     """
 
     is_done: bool = False
     is_refused: bool = False
-    has_acted: bool = False
+    has_moved: bool = False
 
 
 def now_text() -> str:
@@ -147,7 +147,8 @@ class Reconciler:
         if retired:
             await self._write_secret(owner, _without_previous(wanted))
         is_done = not todo.actions and not todo.message and PREVIOUS not in held
-        return Round(is_done=is_done, has_acted=bool(todo.actions))
+        has_moved = any(isinstance(each, facts.Move) for each in todo.actions)
+        return Round(is_done=is_done, has_moved=has_moved)
 
     # -- secrets
 

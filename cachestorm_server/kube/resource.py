@@ -31,6 +31,7 @@ CLUSTER: Final = "cluster"
 STANDALONE: Final = "standalone"
 DRAIN: Final = "Drain"
 RESTART: Final = "Restart"
+_SPELLED: Final = {"ip": "IP", "id": "ID"}
 MOST_REPLICAS: Final = 1000
 # of the resource: those of its pods and services are longer, and Kubernetes takes 63
 LONGEST_NAME: Final = 45
@@ -269,7 +270,7 @@ RULES: Final[tuple[tuple[str, Callable[[Spec], bool], str], ...]] = (
 def camel(name: str) -> str:
     """The name in a manifest of an attribute."""
     first, *others = name.split("_")
-    return first + "".join(word.capitalize() for word in others)
+    return first + "".join(_SPELLED.get(word, word.capitalize()) for word in others)
 
 
 def bytes_of(quantity: str) -> int:

@@ -18,7 +18,7 @@ from cachestorm.errors import ArgumentError, CacheStormError
 from cachestorm.keyspace.keyspace import Keyspace
 from cachestorm.operations.long_command import LongCommand
 from cachestorm_server.replication.primary import Request
-from cachestorm_server.replication.replication import Replication
+from cachestorm_server.replication.replication import Replication, refuse_replica
 from cachestorm_server.replication.stream import Stream
 from cachestorm_server.replies import Several
 from cachestorm_server.session import Session
@@ -103,12 +103,7 @@ def wait(session: Session, numreplicas: int, timeout: int) -> object:
     found = session.endpoint.replication
     if found is None:
         return 0
-    if found.following is not None:
-        raise ArgumentError(
-            "WAIT cannot be used with replica instances. Please also note that since Redis 4.0 "
-            "if a replica is configured to be writable (which is not the default) writes to "
-            "replicas are just local and are not propagated."
-        )
+    refuse_replica(found, "WAIT")
     ends_at = time.monotonic() + timeout / 1000 if timeout else 0.0
     space = session.cache._space
     waiting = WaitingForReplicas(space, found.stream, numreplicas, ends_at)
@@ -198,22 +193,26 @@ def follow_from(
 
 
 @command(
-    "FOLLOW ACK offset:integer",
+    "FOLLOW ACK offset:integer durable:integer",
     own=True,
     complexity="O(1)",
     fast=True,
     flags="admin noscript no_multi loading stale @dangerous",
     summary="Say how far a replica is; other nodes send this.",
 )
-def follow_ack(session: Session, offset: int) -> Several:
+def follow_ack(session: Session, offset: int, durable: int) -> Several:
     """Has no reply.
+
+    Args:
+        offset: up to where the replica has all.
+        durable: up to where all is on its disk.
 
     Raises:
         ArgumentError: for a client that is no replica.
     """
     if not session.is_replica:
         raise ArgumentError("this connection is no replica's: FOLLOW FROM comes first")
-    _replication(session).stream.acknowledge(session.id, offset)
+    _replication(session).stream.acknowledge(session.id, offset, durable)
     return Several([])
 
 

@@ -17,6 +17,7 @@ import logging
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from functools import partial
 from typing import Final, NamedTuple
 
 from cachestorm.durability.replay import Replay, settle
@@ -80,13 +81,14 @@ class Following:
         self._limits: Final = limits
         self._writer: asyncio.StreamWriter | None = None
         self._replay: Replay | None = None
+        # up to where all is on the disk
+        self._durable = 0
         self._store.rest()
 
     def end(self) -> None:
         """Makes the store one that changes by itself again. What was copied in part goes."""
         store = self._store
-        if self.follower.state is State.SYNC:
-            self._clear()
+        self.drop_part()
         store.begin()
         try:
             for space in store.spaces():
@@ -95,6 +97,11 @@ class Following:
         finally:
             store.end()
         store.end_rest()
+
+    def drop_part(self) -> None:
+        """Has nothing left of a copy that is not complete."""
+        if self.follower.state is State.SYNC:
+            self._clear()
 
     # -- the connection
 
@@ -114,16 +121,13 @@ class Following:
                 why = "what came is damaged"
             except CacheStormError as error:
                 why = str(error)
-            except ExceptionGroup as errors:
-                why = str(errors.exceptions[0])
             self._failed(why)
 
     def _failed(self, why: str) -> None:
         follower = self.follower
         if why != follower.why:
             _log.warning("replica of %s: %s", self.primary, why)
-        if follower.state is State.SYNC:
-            self._clear()
+        self.drop_part()
         follower.failed(why, time.monotonic())
         self._replay = None
         self._changed()
@@ -183,13 +187,28 @@ class Following:
 
     def _acknowledge(self) -> None:
         if self._writer is not None and self.follower.state in (State.SYNC, State.CONNECTED):
-            self._writer.write(link.request(["FOLLOW", "ACK", str(self.follower.offset)]))
+            words = ["FOLLOW", "ACK", str(self.follower.offset), str(self._durable)]
+            self._writer.write(link.request(words))
+
+    def _force(self) -> None:
+        """Has what came so far forced to the disk, and says so then."""
+        directory = self._endpoint.availability.directory
+        if directory is not None and directory.journal is not None:
+            follower = self.follower
+            said = partial(self._forced, follower.history, follower.offset)
+            directory.when_forced(partial(_tell, asyncio.get_running_loop(), said))
+
+    def _forced(self, history: str, offset: int) -> None:
+        if history == self.follower.history:
+            self._durable = offset
+            self._acknowledge()
 
     # -- what comes
 
     async def _take(self, message: link.Message) -> None:
         deed = self.follower.hear(message, time.monotonic())
         if deed is Deed.CLEAR:
+            self._durable = 0
             _log.info("replica of %s: all keys are copied", self.primary)
             self._clear()
             self._changed()
@@ -200,6 +219,8 @@ class Following:
             self._complete()
         elif deed is Deed.TELL:
             self._acknowledge()
+            if message.body:
+                self._force()
 
     def _complete(self) -> None:
         _log.info("replica of %s: connected", self.primary)
@@ -243,3 +264,9 @@ class Following:
         # what its own journal cannot write is kept, and written when that works
         with suppress(DurabilityError):
             store.end()
+
+
+def _tell(loop: asyncio.AbstractEventLoop, call: Callable[[], object]) -> None:
+    # a loop that has ended is told nothing
+    with suppress(RuntimeError):
+        loop.call_soon_threadsafe(call)

@@ -11,7 +11,7 @@ has no reply:
     IMAGES    frames with images of keys; the offset stays
     COMPLETE  the images of all keys have come
     BEAT      offset, and whom the primary follows: run ids of 40 hex digits, the nearest first
-    ASK       the replica is to say at once how far it is
+    ASK       the replica is to say at once how far it is; with a byte, once that is on its disk
 
 An offset is 8 bytes, the low one first. A frame is what `durability/frames.py` says.
 """

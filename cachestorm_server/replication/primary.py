@@ -99,6 +99,7 @@ class Follower:
         node: its run id.
         state: how far it is.
         offset: up to where it has said that it has all.
+        durable: up to where it has said that all is on its disk.
         seen_s: when it said so last.
         is_fed: whether it gets what is added to the stream.
     """
@@ -108,7 +109,7 @@ class Follower:
         self.port: Final = port
         self.node: Final = node
         self.state = State.SYNCING
-        self.offset = 0
+        self.offset = self.durable = 0
         self.seen_s = now_s
         self.is_fed = False
 
@@ -119,17 +120,25 @@ class Followers:
     def __init__(self) -> None:
         self.by_id: Final[dict[int, Follower]] = {}
 
-    def acknowledge(self, session_id: int, offset: int, now_s: float) -> None:
-        """A replica has said how far it is."""
+    def acknowledge(self, session_id: int, offset: int, durable: int, now_s: float) -> None:
+        """A replica has said how far it is, and how far its disk."""
         follower = self.by_id.get(session_id)
         if follower is not None:
             follower.offset = max(follower.offset, offset)
+            follower.durable = max(follower.durable, durable)
             follower.seen_s = now_s
 
     def count_at(self, offset: int) -> int:
         """How many have all up to an offset."""
         return sum(
             each.state is State.ONLINE and each.offset >= offset for each in self.by_id.values()
+        )
+
+    def count_durable_at(self, offset: int) -> int:
+        """How many have all up to an offset on their disks."""
+        return sum(
+            each.state is State.ONLINE and each.durable >= offset
+            for each in self.by_id.values()
         )
 
     def silent(self, now_s: float, timeout_s: float) -> list[int]:

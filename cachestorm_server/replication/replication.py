@@ -16,7 +16,7 @@ import logging
 import time
 from typing import Final
 
-from cachestorm.errors import CacheStormError
+from cachestorm.errors import ArgumentError, CacheStormError
 from cachestorm_server.endpoint import Endpoint
 from cachestorm_server.replication import primary
 from cachestorm_server.replication.follower import State
@@ -65,6 +65,8 @@ class Replication:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        if self.following is not None:
+            self.following.drop_part()
         self.stream.end()
 
     async def _keep_looking(self) -> None:
@@ -158,6 +160,20 @@ class Replication:
         """The replicas that are there."""
         self.stream.forget_gone()
         return list(self.stream.followers.by_id.values())
+
+
+def refuse_replica(replication: Replication | None, name: str) -> None:
+    """Refuses a command that waits for replicas, at one.
+
+    Raises:
+        ArgumentError: with Redis' text.
+    """
+    if replication is not None and replication.following is not None:
+        raise ArgumentError(
+            f"{name} cannot be used with replica instances. Please also note that since Redis "
+            "4.0 if a replica is configured to be writable (which is not the default) writes "
+            "to replicas are just local and are not propagated."
+        )
 
 
 class ReplicaRefusedError(CacheStormError):

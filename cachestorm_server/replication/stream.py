@@ -212,18 +212,18 @@ class Stream:
         if missed:
             session.push_bytes_later(link.message(link.FRAMES, missed))
 
-    def acknowledge(self, session_id: int, offset: int) -> None:
-        """A replica has said how far it is."""
-        self.followers.acknowledge(session_id, offset, time.monotonic())
+    def acknowledge(self, session_id: int, offset: int, durable: int) -> None:
+        """A replica has said how far it is, and how far its disk."""
+        self.followers.acknowledge(session_id, offset, durable, time.monotonic())
         waiting, self.waiting = self.waiting, []
         for wake in waiting:
             wake()
 
-    def ask_all(self) -> None:
-        """Has the replicas say at once how far they are."""
+    def ask_all(self, forces: bool = False) -> None:
+        """Has the replicas say at once how far they are; or once that is on their disks."""
         for number, follower in self.followers.by_id.items():
             if follower.state is State.ONLINE:
-                self._send(number, link.message(link.ASK))
+                self._send(number, link.message(link.ASK, b"\x01" if forces else b""))
 
     def flush(self) -> int:
         """Has all fed that was changed so far. Returns how much that is."""

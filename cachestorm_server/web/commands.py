@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import asyncio
 from base64 import b64encode
+from functools import partial
 from typing import Final
 
 from aiohttp import web
 
+from cachestorm.aio.values_away import with_values
 from cachestorm.codec import bytes_of
 from cachestorm.errors import ArgumentError
 from cachestorm_server.acl.visitor import Visitor
@@ -122,7 +124,8 @@ class Commands:
         """Runs commands in one step, when they are not held back any more."""
         while True:
             try:
-                return self._transactions.run(batch, visitor)
+                ask = partial(self._transactions.run, batch, visitor)
+                return await with_values(self._endpoint.cache, ask)
             except Held:
                 await end_of(self._endpoint.pause)
 
@@ -149,7 +152,9 @@ class Commands:
         """Runs one command; other clients are served between the slices of a long one."""
         while True:
             try:
-                return self.json.answer(command, namespace, client_of(request).visitor)
+                visitor = client_of(request).visitor
+                ask = partial(self.json.answer, command, namespace, visitor)
+                return await with_values(self._endpoint.cache, ask)
             except Held:
                 await end_of(self._endpoint.pause)
             except Pending as unfinished:

@@ -16,11 +16,14 @@ Called by the endpoint; calls the cache.
 from __future__ import annotations
 
 import re
-from typing import Final
+from collections.abc import Callable
+from functools import partial
+from typing import Any, Final, TypeVar
 from urllib.parse import quote, unquote_to_bytes
 
 from aiohttp import web
 
+from cachestorm.aio.values_away import check_here, with_values
 from cachestorm.cache import Cache
 from cachestorm.codec import bytes_of, text_of, to_wire
 from cachestorm.declare.wire_values import to_json
@@ -40,6 +43,8 @@ from cachestorm_server.web.wire import (
     may_be_spelled,
     problem,
 )
+
+T = TypeVar("T")
 
 KEY_PATH: Final = "/v1/namespaces/{namespace}/keys/{key}"
 TYPE_TAG: Final = "content-type:"
@@ -121,7 +126,7 @@ class Entries:
         """The value of a key, or what has changed since."""
         key = call.segments["key"]
         cache = existing(self._cache, call.segments["namespace"])
-        entry = cache._read(key)
+        entry = await _with_value(cache, key, partial(cache._read, key))
         if entry is None:
             return self._missing(cache, key)
         kind, value, left_ms, tags, version = entry
@@ -172,11 +177,15 @@ class Entries:
         tags = tags_of(call)
         body = await body_of(call.request, self._max_body_bytes)
         cache = self._cache.namespace(call.segments["namespace"])
-        with cache.transaction():
-            former = cache.entry(key)
-            self._check(call, former)
-            cache.set(key, body, ttl, tags=tags)
-            entry = cache.entry(key)
+
+        def write() -> tuple[EntryInfo[object] | None, EntryInfo[object] | None]:
+            with cache.transaction():
+                former = cache.entry(key)
+                self._check(call, former)
+                cache.set(key, body, ttl, tags=tags)
+                return former, cache.entry(key)
+
+        former, entry = await _with_value(cache, key, write)
         headers = {} if entry is None else {"ETag": self._etag(entry.version)}
         return web.Response(status=204 if former is not None else 201, headers=headers)
 
@@ -210,12 +219,17 @@ class Entries:
         """Deletes a key."""
         key = call.segments["key"]
         cache = existing(self._cache, call.segments["namespace"])
-        with cache.transaction():
-            former = cache.entry(key)
-            if former is not None:
+
+        def remove() -> bool:
+            with cache.transaction():
+                former = cache.entry(key)
+                if former is None:
+                    return False
                 self._check(call, former)
                 cache.delete(key)
-        if former is None:
+                return True
+
+        if not await _with_value(cache, key, remove):
             return self._missing(cache, key)
         return web.Response(status=204)
 
@@ -251,6 +265,16 @@ class Entries:
         if "result" not in answer:
             return answered(status, answer)
         return web.Response(body=dumped(answer["result"]), headers=headers)
+
+
+async def _with_value(cache: Cache[Any], key: str, ask: Callable[[], T]) -> T:
+    """What a call gives that looks at the value of a key, once that is there."""
+
+    def asked() -> T:
+        check_here(cache, [key])
+        return ask()
+
+    return await with_values(cache, asked)
 
 
 def _headers_of(kind: str, left_ms: int, tags: tuple[str, ...], etag: str) -> dict[str, str]:

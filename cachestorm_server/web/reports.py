@@ -137,7 +137,7 @@ def configuration_report(endpoint: Endpoint) -> Document:
 def unready(endpoint: Endpoint) -> list[str]:
     """Why the server should not be sent any clients; empty if it should."""
     availability = endpoint.availability
-    if availability.is_loading:
+    if availability.is_loading or availability.is_syncing:
         return ["data is being loaded"]
     directory = availability.directory
     if directory is not None and directory.refusal():

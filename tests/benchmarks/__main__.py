@@ -40,6 +40,7 @@ CASES = (
     "plain_redis",
     "conversations",
     "persistence",
+    "replication",
     "operating",
     "django_cache",
     "django_page",

@@ -3,7 +3,8 @@
 Goals, compiled, each beside redis-server in the same run: under `everysec` no larger share of
 the throughput at -P 16 is lost than there; under `always` at least as many requests a second;
 a snapshot is loaded at a million keys a second, or at 0.8 of what redis-server loads its RDB
-file at. Without a data directory a write takes the test of a flag more.
+file at. While a snapshot is written no client waits for more than 10 ms, and memory does not
+grow by more than a twentieth. Without a data directory a write takes the test of a flag more.
 """
 
 from __future__ import annotations
@@ -19,12 +20,15 @@ from pathlib import Path
 from random import Random
 from time import perf_counter, sleep
 
+import redis
+
 from tests.benchmarks.builds import Build
-from tests.benchmarks.machine import redis_benchmark, redis_server
+from tests.benchmarks.machine import redis_benchmark, redis_server, resident_bytes
 from tests.benchmarks.page import Page, Table, Verdict, number, spread
 from tests.benchmarks.progress import Progress
 from tests.benchmarks.sample import Sample
 from tests.benchmarks.servers import Server, pipe_to_all
+from tests.benchmarks.stalls import Asker, Watcher
 from tests.benchmarks.worker import Worker, check_build
 
 DEPTH, CLIENTS, KEYS, VALUE_BYTES = 16, 50, 10_000, 100
@@ -37,6 +41,7 @@ QUICK_REQUESTS = {OFF: 50_000, EVERYSEC: 50_000, ALWAYS: 10_000}
 LOADED_KEYS, QUICK_LOADED_KEYS = 1_000_000, 50_000
 BATCH = 1000
 LOADED_A_SECOND, LOADED_SHARE = 1_000_000, 0.8
+LONGEST_WAIT_MS, MOST_GROWTH = 10.0, 0.05
 
 METHOD = f"""
 *Writes*: `redis-benchmark -c {CLIENTS} -r {KEYS} -d {VALUE_BYTES} -t set -P {DEPTH}`, requests
@@ -49,6 +54,10 @@ medians of a server with a journal and the same one without.
 *Loads*: a snapshot of {LOADED_KEYS:,} keys of {VALUE_BYTES} random bytes each, its file in the
 operating system's cache, read by `Cache.load` in a fresh process; and the RDB file of the same
 keys by redis-server as it starts, by the time that its log tells.
+
+*Snapshots*: `BGSAVE` of a server with these keys, while another client asks for one key again
+and again: the longest that it waits, and by how much the process grows meanwhile. The same
+client, as long without a snapshot, says what the machine itself does.
 """
 
 
@@ -217,6 +226,50 @@ def measure_loads(page: Page, progress: Progress, keys: int, rounds: int) -> Non
     )
 
 
+def measure_snapshot(page: Page, progress: Progress, keys: int) -> None:
+    """Adds what a snapshot costs those who are served meanwhile."""
+    with Server.of_cachestorm(Build.COMPILED, "--data-dir", "data") as server:
+        progress.step(f"{keys:,} keys are written")
+        pipe_to_all([server], batches(keys))
+        client = redis.Redis(port=server.port)
+        asker = Asker(server.port)
+        before = most = resident_bytes(server.process_id)
+        progress.step("a snapshot")
+        with Watcher(asker.ask) as watcher:
+            began = perf_counter()
+            client.bgsave()
+            while client.info("persistence")["rdb_bgsave_in_progress"]:
+                most = max(most, resident_bytes(server.process_id))
+                sleep(0.05)
+            took_s = perf_counter() - began
+            longest_ms = watcher.longest_ms()
+            progress.step("as long without")
+            watcher.begin()
+            sleep(took_s)
+            alone_ms = watcher.longest_ms()
+        asker.close()
+        client.close()
+    growth = most / before - 1
+    table = Table([f"a snapshot of {keys:,} keys", ""], title="Snapshots")
+    table.add("takes", f"{took_s:.1f} s")
+    table.add("longest wait of a client", f"{longest_ms:.1f} ms")
+    table.add("longest wait without a snapshot", f"{alone_ms:.1f} ms")
+    table.add("the process grows by", f"{100 * growth:.1f} %")
+    page.tables.append(table)
+    page.verdicts += [
+        Verdict(
+            f"a snapshot: no client waits for more than {LONGEST_WAIT_MS:.0f} ms",
+            f"{longest_ms:.1f} ms, {alone_ms:.1f} without",
+            longest_ms <= max(LONGEST_WAIT_MS, alone_ms),
+        ),
+        Verdict(
+            f"a snapshot: the process grows by {100 * MOST_GROWTH:.0f} % at most",
+            f"{100 * growth:.1f} %",
+            growth <= MOST_GROWTH,
+        ),
+    ]
+
+
 def measure(quick: bool, progress: Progress) -> Page:
     """Runs the case.
 
@@ -230,5 +283,7 @@ def measure(quick: bool, progress: Progress) -> Page:
         return page
     rounds = 1 if quick else 5
     measure_writes(page, progress, quick, rounds)
-    measure_loads(page, progress, QUICK_LOADED_KEYS if quick else LOADED_KEYS, rounds)
+    keys = QUICK_LOADED_KEYS if quick else LOADED_KEYS
+    measure_loads(page, progress, keys, rounds)
+    measure_snapshot(page, progress, keys)
     return page

@@ -11,6 +11,7 @@ from cachestorm.declare.registry import REGISTRY
 from cachestorm_cli.calls import FORMATS, PLACES, complete, read
 from cachestorm_cli.command_options import Option, UsageError, options_of
 from cachestorm_cli.commands import app
+from cachestorm_cli.groups import tools_of
 from cachestorm_cli.syntax import known
 
 ARGV = [
@@ -186,11 +187,10 @@ def test_a_group_of_tools_takes_the_subcommands_of_its_command(
 
 
 # Tools whose name a command has too: `cachestorm cli NAME` sends the command.
-COLLISIONS = {"hotkeys", "latency", "monitor", "ping"}
+COLLISIONS = {"config", "hotkeys", "latency", "monitor", "ping"}
 
 
 def test_these_tools_hide_a_command_of_the_same_name() -> None:
-    tools = {info.name or info.callback.__name__ for info in app.registered_commands}
-    tools |= {info.name for info in app.registered_groups}
+    tools = set(tools_of(app))
     names = {name.lower() for name in known()}
     assert tools & names == COLLISIONS

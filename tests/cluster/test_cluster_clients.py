@@ -8,7 +8,7 @@ import subprocess
 from collections.abc import Iterator
 
 import pytest
-from processes import HOST, PATIENCE_S, REDIS_CLI, ROOT, Node, cluster_of
+from node_processes import HOST, PATIENCE_S, REDIS_CLI, ROOT, Node, cluster_of
 from redis.asyncio.cluster import RedisCluster as AsyncCluster
 from redis.cluster import RedisCluster
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 import redis
-from processes import HOST, Node, cluster_of, join, started, until
+from node_processes import HOST, Node, cluster_of, join, started, until
 
 from tests.real_servers import free_port
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import redis
 import yaml
-from processes import PATIENCE_S, PROGRAM, REDIS_CLI, ROOT, until
+from node_processes import PATIENCE_S, PROGRAM, REDIS_CLI, ROOT, until
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import redis
-from processes import HOST, REDIS_CLI, Node, cluster_of, join, manage, started, until
+from node_processes import HOST, REDIS_CLI, Node, cluster_of, join, manage, started, until
 from redis.cluster import RedisCluster
 
 from tests.real_servers import redis_binary, running

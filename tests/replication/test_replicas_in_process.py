@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Callable, Coroutine
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ from vocabulary import random_command
 
 from cachestorm_server.app import Application
 from cachestorm_server.replication.follower import State
+from cachestorm_server.web.reports import unready
 
 Scene = Callable[[], Coroutine[Any, Any, None]]
 
@@ -339,6 +341,7 @@ def test_a_primary_that_ends_in_a_copy_leaves_nothing_behind() -> None:
                 await until(lambda: following.follower.state is State.SYNC)
                 client = await Client.of(replica)
                 assert (await client.ask("GET k1")).startswith(b"-LOADING")
+                assert unready(replica.resp.endpoint) == ["data is being loaded"]
                 of(replica).promote()
                 assert await client.ask("DBSIZE") == 0
                 client.close()
@@ -370,6 +373,30 @@ def test_wait_counts_those_that_have_said_so() -> None:
     on_a_loop(scene)
 
 
+def test_waitaof_counts_the_replicas_that_have_it_on_their_disks(tmp_path: Path) -> None:
+    kept = {
+        "persistence__enabled": True,
+        "persistence__data_dir": str(tmp_path / "data"),
+        "persistence__aof_sync": "no",
+    }
+
+    async def scene() -> None:
+        async with node() as primary, node(primary, **kept) as one, node(primary) as two:
+            await caught_up(primary, one)
+            await caught_up(primary, two)
+            client = await Client.of(primary)
+            await client.ask("SET a 1")
+            assert await client.ask("WAITAOF 0 1 0") == [0, 1]
+            assert await client.ask("WAITAOF 0 2 20") == [0, 1]
+            client.close()
+            client = await Client.of(one)
+            refusal = await client.ask("WAITAOF 1 0 0")
+            assert refusal.startswith(b"-ERR WAITAOF cannot be used with replica instances")
+            client.close()
+
+    on_a_loop(scene)
+
+
 def test_the_stream_ends_when_no_replica_is_there_for_long() -> None:
     async def scene() -> None:
         async with node(replication__backlog_ttl="1s") as primary:
@@ -383,5 +410,54 @@ def test_the_stream_ends_when_no_replica_is_there_for_long() -> None:
             async with node(primary) as replica:
                 await caught_up(primary, replica)
                 assert replica.cache.get("a") == 1
+
+    on_a_loop(scene)
+
+
+@pytest.mark.parametrize("aof", [True, False])
+def test_a_snapshot_on_disk_is_taken_beside_the_replicas_and_not_sent_to_them(
+    tmp_path: Path, aof: bool
+) -> None:
+    kept = {
+        "persistence__enabled": True,
+        "persistence__data_dir": str(tmp_path / "data"),
+        "persistence__aof": aof,
+    }
+
+    async def scene() -> None:
+        async with node(**kept) as primary, node(primary) as replica:
+            fill(primary)
+            for number in range(1000):
+                primary.cache.set(f"k{number}", "x" * 100)
+            await caught_up(primary, replica)
+            before = of(primary).stream.offset
+            await asyncio.to_thread(primary.cache.save)
+            change(primary)
+            await caught_up(primary, replica)
+            assert of(primary).stream.offset - before < 5000
+            held = contents(primary.cache)
+            assert contents(replica.cache) == held
+        async with node(**kept) as again:
+            assert contents(again.cache) == held
+            again.cache._check()
+
+    on_a_loop(scene)
+
+
+def test_a_server_that_ends_in_a_copy_keeps_nothing_of_it(tmp_path: Path) -> None:
+    kept = {"persistence__enabled": True, "persistence__data_dir": str(tmp_path / "data")}
+
+    async def scene() -> None:
+        async with node() as primary:
+            for number in range(5000):
+                primary.cache.set(f"k{number}", "x" * 1000)
+            async with node(primary, **kept) as replica:
+                following = of(replica).following
+                assert following is not None
+                await until(lambda: following.follower.state is State.SYNC)
+                await until(lambda: len(replica.cache) > 0)
+                assert following.follower.state is State.SYNC
+            async with node(**kept) as alone:
+                assert len(alone.cache) == 0
 
     on_a_loop(scene)

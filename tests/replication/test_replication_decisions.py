@@ -94,12 +94,13 @@ def test_a_replica_counts_where_it_has_said_that_it_has_all() -> None:
     for number in range(3):
         followers.by_id[number] = primary.Follower("host", 1, B, 0.0)
         followers.by_id[number].state = primary.State.ONLINE
-    followers.acknowledge(0, 10, 1.0)
-    followers.acknowledge(1, 20, 2.0)
+    followers.acknowledge(0, 10, 0, 1.0)
+    followers.acknowledge(1, 20, 10, 2.0)
     # what is said late takes nothing back
-    followers.acknowledge(1, 5, 3.0)
-    followers.acknowledge(7, 30, 3.0)
+    followers.acknowledge(1, 5, 0, 3.0)
+    followers.acknowledge(7, 30, 30, 3.0)
     assert [followers.count_at(offset) for offset in (0, 10, 11, 20, 21)] == [3, 2, 1, 1, 0]
+    assert [followers.count_durable_at(offset) for offset in (0, 10, 11)] == [3, 1, 0]
     followers.by_id[1].state = primary.State.SYNCING
     assert followers.count_at(10) == 1
     assert followers.silent(60.5, 60.0) == [2]

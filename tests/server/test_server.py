@@ -185,6 +185,24 @@ def test_a_client_that_takes_no_replies_is_not_read_from() -> None:
     assert len(transport.sent) == 20 * (500_000 + 11)
 
 
+def test_a_client_that_sends_much_at_once_lets_others_be_read_from_in_between() -> None:
+    protocol, transport, endpoint = connected(Settings())
+
+    async def send() -> None:
+        protocol.data_received(b"*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$400000\r\n")
+        assert transport.reading
+        for _ in range(2):
+            protocol.data_received(b"x" * 200_000)
+            assert not transport.reading
+            await asyncio.sleep(0)
+            assert transport.reading
+        protocol.data_received(b"\r\n")
+        assert transport.reading
+
+    asyncio.run(send())
+    assert (bytes(transport.sent), endpoint.cache.strlen("k")) == (b"+OK\r\n", 400_000)
+
+
 def test_a_memory_hungry_request_is_disconnected() -> None:
     protocol, transport, _ = connected(Settings(max_query_bytes=10_000))
     protocol.data_received(b"*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$100000\r\n")

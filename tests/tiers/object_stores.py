@@ -92,7 +92,9 @@ class Proxy:
             if self.mode == "drop":
                 return
             if self.mode == "hang":
-                self._is_over.wait(20)
+                # whoever asks is told of it when that is over
+                while self.mode == "hang" and not self._is_over.wait(0.005):
+                    pass
                 return
             if self.mode == "throttle":
                 client.sendall(

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import random
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -156,8 +159,8 @@ def test_a_value_goes_to_the_tier_that_is_chosen(tmp_path: Path) -> None:
         assert not cache.demote("a", "warm") and not cache.demote("none", "cold")
 
 
-def test_what_concerns_keys_asks_no_objects(where: dict[str, Any]) -> None:
-    with Cache(cold=where) as cache:
+def test_what_concerns_keys_asks_no_objects(tmp_path: Path) -> None:
+    with Cache(cold=f"file://{tmp_path}") as cache:
         for number in range(10):
             cache.set(f"k{number}", value(number), tags=["all", f"t{number % 2}"])
             cache.demote(f"k{number}")
@@ -188,8 +191,8 @@ def test_what_concerns_keys_asks_no_objects(where: dict[str, Any]) -> None:
         cache._check()
 
 
-def test_a_limit_evicts_what_went_to_the_objects_first(where: dict[str, Any]) -> None:
-    with Cache(cold={**where, "max_size": "64kb"}) as cache:
+def test_a_limit_evicts_what_went_to_the_objects_first(tmp_path: Path) -> None:
+    with Cache(cold={"url": f"file://{tmp_path}", "max_size": "64kb"}) as cache:
         for number in range(100):
             cache.set(f"k{number}", value(number))
             cache.demote(f"k{number}")
@@ -202,8 +205,8 @@ def test_a_limit_evicts_what_went_to_the_objects_first(where: dict[str, Any]) ->
         cache._check()
 
 
-def test_a_value_that_is_too_large_for_a_tier_is_evicted(where: dict[str, Any]) -> None:
-    with Cache(cold={**where, "max_size": "10kb"}) as cache:
+def test_a_value_that_is_too_large_for_a_tier_is_evicted(tmp_path: Path) -> None:
+    with Cache(cold={"url": f"file://{tmp_path}", "max_size": "10kb"}) as cache:
         cache.set("large", random.Random(1).randbytes(20_000))
         cache.demote("large")
         flush(cache)
@@ -238,9 +241,9 @@ def test_what_is_left_of_old_segments_is_written_anew(where: dict[str, Any]) -> 
 # -- faults
 
 
-def of_s3(proxy: Proxy, **settings: Any) -> Cache[Any]:
+def of_s3(proxy: Proxy, timeout: str = "500ms", **settings: Any) -> Cache[Any]:
     """A cache with a few values in an S3 behind a proxy."""
-    cache: Cache[Any] = Cache(cold=s3(proxy.endpoint), **settings)
+    cache: Cache[Any] = Cache(cold=s3(proxy.endpoint, timeout=timeout), **settings)
     for number in range(10):
         cache.set(f"k{number}", value(number))
         cache.demote(f"k{number}")
@@ -278,7 +281,7 @@ def test_a_request_that_is_dropped_now_and_then_is_tried_again(proxy: Proxy) -> 
 
 
 def test_values_in_memory_do_not_wait_for_objects_that_hang(proxy: Proxy) -> None:
-    with of_s3(proxy, max_memory="1mb") as cache:
+    with of_s3(proxy, "20s", max_memory="1mb") as cache:
         cache.set("here", KB)
         proxy.mode = "hang"
         asked = proxy.requests
@@ -296,8 +299,8 @@ def test_values_in_memory_do_not_wait_for_objects_that_hang(proxy: Proxy) -> Non
         assert cache.get("more2999") == KB
         proxy.mode = "pass"
         reader.join()
-        # the request was given up and tried again, or it was not: nothing is lost
-        assert found in ([None], [value(1)])
+        # it was tried again, or given up on a slow machine: nothing is lost
+        assert found in ([value(1)], [None])
         assert cache.tier_stats()["cold"].losses == 0
         cache._check()
 
@@ -366,6 +369,39 @@ def test_a_disk_that_is_full_is_a_tier_that_refuses(tmp_path: Path) -> None:
         assert not cache.set("k", KB) or not cache.demote("k")
         run.unlink()
         cache._check()
+
+
+FORKING = """
+import os, sys
+from cachestorm import Cache
+cache = Cache(max_memory="1mb", cold="file://" + sys.argv[1])
+cache.set("far", b"x" * 500, tags=["t"])
+cache.set("here", b"y" * 500)
+cache.demote("far")
+cache._store.tiering.flush()
+child = os.fork()
+found = [cache.get("here") == b"y" * 500, cache.get("far"), cache.set("k", b"z" * 500)]
+found.append(cache.demote("k"))
+cache._check()
+if child == 0:
+    # by the usual end of a process
+    sys.exit(0 if found == [True, None, True, False] else 1)
+assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+assert found == [True, b"x" * 500, True, True], found
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_a_forked_child_leaves_the_objects_to_its_parent(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", FORKING, str(tmp_path)],
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    # the parent has ended without closing it
+    assert objects_in(tmp_path) == []
 
 
 # -- what others have left

@@ -7,6 +7,7 @@ disk before any command. Replies and refusals are the same, and so is what they 
 from __future__ import annotations
 
 import random
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -30,9 +31,13 @@ NAMES = [
 ]
 
 
-def with_tier(folder: Path, **settings: Any) -> Cache[Any]:
+def with_tier(folder: Path, kinds: Sequence[str], **settings: Any) -> Cache[Any]:
     """A cache that finds every value worth its while."""
-    cache: Cache[Any] = Cache(warm={"path": folder, "engine": "sqlite"}, **settings)
+    if "warm" in kinds:
+        settings["warm"] = {"path": folder / "warm", "engine": "sqlite"}
+    if "cold" in kinds:
+        settings["cold"] = f"file://{folder}/cold"
+    cache: Cache[Any] = Cache(**settings)
     tiering = cache._store.tiering
     assert tiering is not None
     tiering.least_bytes = 0
@@ -72,18 +77,24 @@ def demoted_count(cache: Cache[Any]) -> int:
     return sum(space.demoted_count for space in cache._store.spaces())
 
 
-@pytest.mark.parametrize("seed", range(3))
-def test_nobody_sees_where_a_value_is(seed: int, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("seed", "kinds"), [(0, ("warm",)), (1, ("cold",)), (2, ("warm", "cold"))]
+)
+def test_nobody_sees_where_a_value_is(
+    seed: int, kinds: tuple[str, ...], tmp_path: Path
+) -> None:
+    if "cold" in kinds:
+        pytest.importorskip("obstore")
     chance = random.Random(seed)
     plain: Cache[Any] = Cache(clock=ManualClock())
-    tiered = with_tier(tmp_path, clock=ManualClock())
+    tiered = with_tier(tmp_path, kinds, clock=ManualClock())
     were_demoted = 0
     for _ in range(1000):
         argv = random_command(chance)
         # what stands for a value is as if it were there
         for name in NAMES:
             if chance.random() < 0.7:
-                tiered.demote(name)
+                tiered.demote(name, chance.choice(kinds))
         if chance.random() < 0.05:
             tiered._store.tiering.flush()  # type: ignore[union-attr]
         were_demoted = max(were_demoted, demoted_count(tiered))
@@ -96,6 +107,6 @@ def test_nobody_sees_where_a_value_is(seed: int, tmp_path: Path) -> None:
     assert contents(tiered) == contents(plain)
     tiered._check()
     assert were_demoted >= 3
-    assert tiered.tier_stats()["warm"].losses == 0
+    assert [told.losses for told in tiered.tier_stats().values()] == [0] * len(kinds)
     tiered.close()
     tiered._check()

@@ -1,0 +1,41 @@
+{{- define "operator.labels" -}}
+app.kubernetes.io/name: cachestorm-operator
+app.kubernetes.io/instance: {{ .Release.Name }}
+{{- end }}
+
+{{- /* what it does with the resources of the namespaces that it looks after */ -}}
+{{- define "operator.rules" -}}
+- apiGroups: [cachestorm.dev]
+  resources: [cachestorms]
+  verbs: [get, list, watch, patch]
+- apiGroups: [cachestorm.dev]
+  resources: [cachestorms/status]
+  verbs: [patch]
+- apiGroups: [cachestorm.dev]
+  resources: [cachestorms/finalizers]
+  verbs: [update]
+- apiGroups: [""]
+  resources: [configmaps, secrets, services]
+  verbs: [get, list, create, patch, delete]
+- apiGroups: [""]
+  resources: [pods]
+  verbs: [get, list, watch, delete]
+- apiGroups: [""]
+  resources: [persistentvolumeclaims]
+  verbs: [list, delete]
+- apiGroups: [""]
+  resources: [events]
+  verbs: [create]
+- apiGroups: [apps]
+  resources: [statefulsets]
+  verbs: [get, list, watch, create, patch, delete]
+- apiGroups: [policy]
+  resources: [poddisruptionbudgets]
+  verbs: [get, list, create, patch, delete]
+- apiGroups: [networking.k8s.io]
+  resources: [networkpolicies]
+  verbs: [get, list, create, patch, delete]
+- apiGroups: [monitoring.coreos.com]
+  resources: [servicemonitors]
+  verbs: [get, list, create, patch, delete]
+{{- end }}

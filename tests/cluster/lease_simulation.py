@@ -1,0 +1,404 @@
+"""A cluster under an authority in one thread: nodes, drifting clocks and a store, from a seed.
+
+The nodes and their leases are those of the server. Simulated are the store, which is slow, cut
+off and gone, the network, the clocks, the keys, and clients that follow redirects.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Callable, Iterable
+from itertools import count
+from random import Random
+
+from cachestorm_server.cluster.assignment import Assignment
+from cachestorm_server.cluster.leases import SLOTS_RECORD, Leases, Timing, lease_name
+from cachestorm_server.cluster.messages import Member
+from cachestorm_server.cluster.node import Node, Outgoing, new_id
+from cachestorm_server.cluster.records import ABSENT, Answer, Record, Remove, Request, do
+from cachestorm_server.cluster.redirect import refusal
+
+SIZE = 8
+KEYS = [(slot, name) for slot in range(SIZE) for name in "ab"]
+TIMING = Timing(ttl_ms=4_000, margin_ms=400, look_ms=400, most_moves=2)
+# what the margin is for
+DRIFT = TIMING.margin_ms / TIMING.ttl_ms / 2
+REQUEST_TIMEOUT_MS = 600
+TIMEOUT_MS = 2_000
+DEEDS = (*("crash", "start") * 3, "pause", "cut", "join", "gone", "slow", "island", "leave")
+
+
+class MemoryStore:
+    """Records in memory."""
+
+    def __init__(self) -> None:
+        self.records: dict[str, Record] = {}
+        self._versions = count(1)
+
+    def look(self) -> dict[str, Record]:
+        return dict(self.records)
+
+    def put(self, name: str, value: bytes, version: str) -> str:
+        known = self.records.get(name)
+        if (ABSENT if known is None else known.version) != version:
+            return ABSENT
+        self.records[name] = Record(str(next(self._versions)), value)
+        return self.records[name].version
+
+    def remove(self, name: str, version: str) -> bool:
+        known = self.records.get(name)
+        if known is None or known.version != version:
+            return False
+        del self.records[name]
+        return True
+
+    def close(self) -> None:
+        pass
+
+
+class Host:
+    """A process or its absence, a clock, and a disk."""
+
+    def __init__(self, number: int, random: Random, drift: float) -> None:
+        self.number = number
+        self.id = new_id(random)
+        self.rate = 1 + random.uniform(-drift, drift)
+        self.offset = random.randrange(1_000_000)
+        self.lives = 0
+        self.node: Node | None = None
+        self.leases: Leases | None = None
+        self.keys: dict[tuple[int, str], int] = {}
+        self.disk: dict[str, object] | None = None
+        self.paused_until = 0.0
+        self.is_asking = False
+        self.island = 0
+
+    def member(self) -> Member:
+        instance = f"{self.lives:08}-{self.number}"
+        return Member(self.id, f"n{self.number}", f"10.0.0.{self.number}", 1, 2, 0, 0, instance)
+
+
+class Simulation:
+    """Hosts, the store, and clients."""
+
+    def __init__(self, seed: int, hosts: int, drift: float = DRIFT) -> None:
+        self.random = Random(seed)
+        self.now = 1_000.0
+        self.store = MemoryStore()
+        self.cut: set[int] = set()
+        self.is_gone = False
+        self.slowest_ms = 40
+        self.hosts = [Host(number, self.random, drift) for number in range(hosts)]
+        self.written: dict[tuple[int, str], int] = {}
+        self.accepted = 0
+        self.refused = 0
+        self._numbers = count(1)
+        self._order = count()
+        self._events: list[tuple[float, int, Callable[[], None]]] = []
+        for host in self.hosts:
+            self.start(host)
+        self._later(10, self._client)
+
+    # -- processes
+
+    def time_of(self, host: Host) -> int:
+        return int(host.offset + self.now * host.rate)
+
+    def start(self, host: Host) -> None:
+        host.lives += 1
+        leases = Leases("etcd", TIMING, self.random, SIZE)
+        if host.disk is None:
+            node = Node(host.member(), self.random, TIMEOUT_MS, (), leases)
+        else:
+            node = Node.restored(
+                host.disk, host.member(), self.random, TIMEOUT_MS, self.time_of(host), leases
+            )
+        leases.bind(node)
+        host.node, host.leases, host.is_asking = node, leases, False
+        life = host.lives
+        self.settle(host)
+        self._later(self.random.randrange(200), lambda: self._turn(host, life))
+        self._later(self.random.randrange(500), lambda: self._tick(host, life))
+
+    def crash(self, host: Host) -> None:
+        host.node = host.leases = None
+        host.paused_until = 0
+        if self.random.randrange(2):
+            # what was in memory only
+            host.keys.clear()
+
+    def settle(self, host: Host, outgoing: list[Outgoing] | None = None) -> None:
+        node = host.node
+        assert node is not None
+        for slot, name in list(host.keys):
+            if slot in node.lost:
+                del host.keys[slot, name]
+        node.lost.clear()
+        node.touched.clear()
+        if node.is_dirty:
+            host.disk = node.persisted()
+            node.is_dirty = False
+        for each in [*(outgoing or []), *node.take_outbox()]:
+            self._send(host, each)
+
+    # -- time
+
+    def _later(self, ms: float, deed: Callable[[], None]) -> None:
+        heapq.heappush(self._events, (self.now + ms, next(self._order), deed))
+
+    def _when_awake(self, host: Host, life: int, deed: Callable[[], None]) -> None:
+        """Does it once the process is not stopped, if it is the same one."""
+        if host.node is None or host.lives != life:
+            return
+        if host.paused_until > self.now:
+            wait = host.paused_until - self.now
+            self._later(wait, lambda: self._when_awake(host, life, deed))
+            return
+        deed()
+
+    def run(self, ms: float) -> None:
+        until = self.now + ms
+        while self._events and self._events[0][0] <= until:
+            self.now, _, deed = heapq.heappop(self._events)
+            deed()
+        self.now = until
+
+    def _tick(self, host: Host, life: int) -> None:
+        def deed() -> None:
+            assert host.node is not None
+            self.settle(host, host.node.tick(self.time_of(host)))
+            self._later(500, lambda: self._tick(host, life))
+
+        self._when_awake(host, life, deed)
+
+    def _send(self, sender: Host, outgoing: Outgoing) -> None:
+        receiver = self.hosts[int(outgoing.address[0].rpartition(".")[2])]
+        if receiver.island != sender.island:
+            return
+        life = receiver.lives
+
+        def deed() -> None:
+            assert receiver.node is not None
+            message = outgoing.message
+            self.settle(receiver, receiver.node.receive(message, self.time_of(receiver)))
+
+        self._later(
+            self.random.randrange(1, 20), lambda: self._when_awake(receiver, life, deed)
+        )
+
+    # -- the leases
+
+    def _turn(self, host: Host, life: int) -> None:
+        def deed() -> None:
+            leases = host.leases
+            assert leases is not None and host.node is not None
+            if not host.is_asking:
+                now_ms = self.time_of(host)
+                request = leases.next(now_ms)
+                if request is not None:
+                    self._ask(host, life, leases, request)
+                else:
+                    wait = 50 if host.node.migrating else leases.wakes_at(now_ms) - now_ms
+                    self._later(max(wait, 10), lambda: self._turn(host, life))
+            self._move_keys(host)
+
+        self._when_awake(host, life, deed)
+
+    def _ask(self, host: Host, life: int, leases: Leases, request: Request) -> None:
+        sent_ms = self.time_of(host)
+        there, back = (self.random.uniform(1, self.slowest_ms) for _ in range(2))
+        host.is_asking = True
+        is_open = True
+
+        def hear(answer: Answer | None) -> None:
+            nonlocal is_open
+            if is_open:
+                is_open = False
+                host.is_asking = False
+                leases.hear(request, answer, sent_ms, self.time_of(host))
+                self.settle(host)
+                self._turn(host, life)
+
+        def arrive() -> None:
+            if self.is_gone or (host.number in self.cut and self.random.randrange(2)):
+                return
+            answer = do(self.store, request)
+            if isinstance(request, Remove) or getattr(request, "name", "") == SLOTS_RECORD:
+                self.check()
+            if host.number not in self.cut:
+                self._later(back, lambda: self._when_awake(host, life, lambda: hear(answer)))
+
+        self._later(there, arrive)
+        self._later(
+            REQUEST_TIMEOUT_MS, lambda: self._when_awake(host, life, lambda: hear(None))
+        )
+
+    def _host(self, node_id: str) -> Host:
+        return next(host for host in self.hosts if host.id == node_id)
+
+    def _move_keys(self, host: Host) -> None:
+        node, leases = host.node, host.leases
+        assert node is not None and leases is not None
+        for slot, to in node.migrating.items():
+            key = next((key for key in host.keys if key[0] == slot), None)
+            if key is None:
+                leases.moved.add(slot)
+                continue
+            other = self._host(to)
+            if node.known(to) is None:
+                continue
+            if (
+                other.node is None
+                or other.paused_until > self.now
+                or other.island != host.island
+                or not node.may_serve(self.time_of(host))
+            ):
+                continue
+            present = key in other.keys
+            if refusal(other.node, slot, present, not present, True, self.time_of(other)):
+                continue
+            other.keys.setdefault(key, host.keys.pop(key))
+
+    # -- clients
+
+    def _client(self) -> None:
+        self._request(self.random.choice(KEYS), bool(self.random.randrange(2)))
+        self._later(self.random.randrange(20, 120), self._client)
+
+    def _request(self, key: tuple[int, str], writes: bool) -> None:
+        host, asking = self.random.choice(self.hosts), False
+        for _ in range(6):
+            if host.node is None or host.paused_until > self.now:
+                break
+            present = key in host.keys
+            refused = refusal(
+                host.node, key[0], present, not present, asking, self.time_of(host)
+            )
+            if refused is None:
+                self._answer(host, key, writes)
+                return
+            if refused.code not in ("MOVED", "ASK"):
+                break
+            address = str(refused).split()[-1]
+            host = self.hosts[int(address.rpartition(":")[0].rpartition(".")[2])]
+            asking = refused.code == "ASK"
+        self.refused += 1
+
+    def _answer(self, host: Host, key: tuple[int, str], writes: bool) -> None:
+        self.accepted += 1
+        self.check([key])
+        if writes:
+            host.keys[key] = self.written[key] = next(self._numbers)
+        else:
+            got = host.keys.get(key)
+            assert got in (None, self.written.get(key)), f"{key} is answered as it was before"
+
+    # -- what must hold
+
+    def serving(self) -> list[Host]:
+        return [
+            host
+            for host in self.hosts
+            if host.node is not None and host.node.may_serve(self.time_of(host))
+        ]
+
+    def check(self, keys: Iterable[tuple[int, str]] = KEYS) -> None:
+        """No key is answered for by two, and nobody serves whose lease is not there."""
+        serving = self.serving()
+        for host in serving:
+            kept = self.store.records.get(lease_name(host.id))
+            assert host.leases is not None
+            assert kept is not None, f"{host.number} serves after its lease"
+            assert host.leases.term.encode() in kept.value, f"{host.number} serves in no term"
+        for key in keys:
+            by = set()
+            for host in serving:
+                assert host.node is not None
+                present = key in host.keys
+                at = self.time_of(host)
+                refused = refusal(host.node, key[0], present, not present, False, at)
+                if refused is None:
+                    by.add(host.number)
+                elif refused.code == "ASK":
+                    other = self._host(host.node.migrating[key[0]])
+                    there = key in other.keys
+                    if other in serving and other.node is not None:
+                        at = self.time_of(other)
+                        if not refusal(other.node, key[0], there, not there, True, at):
+                            by.add(other.number)
+            assert len(by) <= 1, f"{key} is written to on {sorted(by)}"
+
+    def disturb(self) -> None:
+        """One thing that goes wrong, or that an operator does."""
+        random = self.random
+        host = random.choice(self.hosts)
+        deed = random.choice(DEEDS)
+        if deed == "start":
+            if host.node is None:
+                self.start(host)
+        elif deed == "crash":
+            if host.node is not None:
+                self.crash(host)
+        elif deed == "pause":
+            host.paused_until = self.now + random.randrange(2 * TIMING.ttl_ms)
+        elif deed == "cut":
+            self.cut.add(host.number)
+        elif deed == "join":
+            self.cut.clear()
+            self.is_gone = False
+            for each in self.hosts:
+                each.island = 0
+        elif deed == "gone":
+            self.is_gone = not self.is_gone
+        elif deed == "slow":
+            self.slowest_ms = random.choice((10, 40, 300, 900))
+        elif deed == "island":
+            host.island = random.randrange(3)
+        elif host.leases is not None:
+            host.leases.leaves = True
+
+    def heal(self) -> None:
+        self.cut.clear()
+        self.is_gone = False
+        self.slowest_ms = 40
+        for host in self.hosts:
+            host.island = 0
+            if host.node is None:
+                self.start(host)
+            elif host.leases is not None:
+                host.leases.leaves = False
+
+    def check_agreement(self) -> None:
+        """All serve, agree on every slot, and have as many as the others."""
+        kept = Assignment.from_bytes(self.store.records[SLOTS_RECORD].value)
+        assert kept.nodes.keys() == {host.id for host in self.hosts}
+        assert kept.moves == {}
+        assert self.serving() == self.hosts
+        counts = [kept.owners.count(host.id) for host in self.hosts]
+        assert sum(counts) == SIZE
+        assert max(counts) - min(counts) <= 1
+        for host in self.hosts:
+            assert host.node is not None
+            assert host.node.slots.owners[:SIZE] == kept.owners
+            assert host.node.slots.epochs[:SIZE] == kept.epochs
+            assert len(host.node.members) == len(self.hosts) - 1
+
+
+def play(seed: int, hosts: int, deeds: int, drift: float = DRIFT) -> Simulation:
+    """A cluster that is disturbed so many times, and then left in peace."""
+    simulation = Simulation(seed, hosts, drift)
+    simulation.run(TIMING.ttl_ms)
+    for _ in range(deeds):
+        simulation.disturb()
+        simulation.run(simulation.random.randrange(TIMING.ttl_ms))
+        simulation.check()
+    simulation.heal()
+    for _ in range(11):
+        simulation.run(TIMING.ttl_ms)
+        try:
+            simulation.check_agreement()
+        except AssertionError:
+            continue
+        break
+    simulation.check_agreement()
+    return simulation

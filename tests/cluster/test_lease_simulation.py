@@ -1,0 +1,95 @@
+"""Clusters under an authority: whatever goes wrong, no two nodes answer for a key."""
+
+from __future__ import annotations
+
+import pytest
+from lease_simulation import DRIFT, TIMING, Simulation, play
+
+SEEDS = 40
+
+
+@pytest.mark.parametrize("part", range(2))
+def test_no_two_nodes_answer_for_a_key_and_all_agree_once_it_is_over(part: int) -> None:
+    for seed in range(part, SEEDS, 2):
+        play(seed, 2 + seed % 3, 12)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("part", range(10))
+def test_they_do_not_for_any_of_five_hundred_seeds(part: int) -> None:
+    for seed in range(1000 + part, 1500, 10):
+        play(seed, 2 + seed % 3, 12)
+
+
+def cut_off(rate: float, other_rate: float) -> Simulation:
+    """Two nodes whose clocks go at these rates, after the store was out of reach for one."""
+    simulation = Simulation(1, 2, drift=0)
+    for host, each in zip(simulation.hosts, (rate, other_rate)):
+        host.offset += simulation.now * (host.rate - each)
+        host.rate = each
+    simulation.run(4 * TIMING.ttl_ms)
+    assert len(simulation.serving()) == 2
+    simulation.cut.add(0)
+    for _ in range(40):
+        simulation.run(TIMING.ttl_ms / 20)
+        simulation.check()
+    return simulation
+
+
+def test_a_node_that_is_cut_off_stops_before_another_has_its_slots() -> None:
+    simulation = cut_off(1 - DRIFT, 1 + DRIFT)
+    assert [host.number for host in simulation.serving()] == [1]
+
+
+def test_clocks_that_differ_by_far_more_than_the_margin_are_found_out() -> None:
+    with pytest.raises(AssertionError, match="0 serves after its lease"):
+        cut_off(0.5, 1.5)
+
+
+def test_the_slots_of_a_dead_node_are_served_within_twice_the_lease() -> None:
+    simulation = Simulation(1, 3)
+    simulation.run(4 * TIMING.ttl_ms)
+    simulation.check_agreement()
+    gone = simulation.hosts[0]
+    simulation.crash(gone)
+    simulation.run(2 * TIMING.ttl_ms)
+    owned = [host.node.slots.counts.get(host.id, 0) for host in simulation.serving()]
+    assert owned == [4, 4]
+
+
+def test_without_the_store_nodes_serve_until_their_leases_end_and_go_on_after() -> None:
+    simulation = Simulation(2, 3)
+    simulation.run(4 * TIMING.ttl_ms)
+    before = [host.node.slots.owners[:8] for host in simulation.hosts if host.node]
+    simulation.is_gone = True
+    simulation.run(TIMING.ttl_ms // 4)
+    assert len(simulation.serving()) == 3
+    simulation.run(TIMING.ttl_ms)
+    assert simulation.serving() == []
+    simulation.is_gone = False
+    simulation.run(3 * TIMING.ttl_ms)
+    assert len(simulation.serving()) == 3
+    assert [host.node.slots.owners[:8] for host in simulation.hosts if host.node] == before
+
+
+def test_a_node_that_leaves_gives_its_slots_to_the_others_with_their_keys() -> None:
+    simulation = Simulation(3, 3)
+    simulation.run(5 * TIMING.ttl_ms)
+    leaving = simulation.hosts[1]
+    before = dict(simulation.written)
+    assert leaving.leases is not None
+    leaving.leases.leaves = True
+    simulation.run(2 * TIMING.ttl_ms)
+    assert leaving.node is not None
+    assert leaving.node.slots.counts.get(leaving.id, 0) == 0
+    kept = {key for host in simulation.hosts for key in host.keys}
+    assert kept >= before.keys()
+
+
+def test_two_simulations_of_a_seed_under_an_authority_are_the_same() -> None:
+    one, other = play(4, 3, 6), play(4, 3, 6)
+    assert (one.accepted, one.refused, one.written) == (
+        other.accepted,
+        other.refused,
+        other.written,
+    )

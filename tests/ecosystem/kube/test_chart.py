@@ -1,0 +1,105 @@
+"""The Helm chart, linted and rendered by Helm itself."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from processes import installed
+
+from cachestorm_server.kube import api, leading, objects, resource
+
+CHART = Path(__file__).resolve().parents[3] / "deploy" / "helm" / "cachestorm-operator"
+
+
+@pytest.fixture(scope="module")
+def chart() -> Any:
+    folder = str(installed("helm"))
+    if folder not in sys.path:
+        sys.path.append(folder)
+    import helm_python
+
+    return helm_python.Chart.load(CHART)
+
+
+def rendered(chart: Any, **values: object) -> list[dict[str, Any]]:
+    told = chart.render(values, name="storm", namespace="system")
+    return [each for text in told.values() for each in yaml.safe_load_all(text) if each]
+
+
+def rules(made: list[dict[str, Any]]) -> dict[tuple[str, str], set[str]]:
+    found: dict[tuple[str, str], set[str]] = {}
+    for each in made:
+        for rule in each.get("rules", []):
+            for group in rule["apiGroups"]:
+                for name in rule["resources"]:
+                    found.setdefault((group, name), set()).update(rule["verbs"])
+    return found
+
+
+def test_helm_finds_nothing_wrong_with_it(chart: Any) -> None:
+    import helm_python
+
+    told = helm_python.lint(CHART, strict=True)
+    assert told["errors"] == []
+
+
+@pytest.mark.parametrize("version", ["1.29", "1.37"])
+@pytest.mark.parametrize(
+    "values",
+    [{}, {"namespaces": ["a", "b"], "tolerations": [{"operator": "Exists"}], "replicas": 2}],
+    ids=["defaults", "namespaces"],
+)
+def test_what_it_renders_is_valid(chart: Any, values: dict[str, object], version: str) -> None:
+    validate = pytest.importorskip("kubernetes_validate")
+    made = rendered(chart, **values)
+    for each in made:
+        validate.validate(each, version, strict=True)
+    kinds = [each["kind"] for each in made]
+    assert kinds.count("Deployment") == 1
+    assert kinds.count("RoleBinding") == 1 + len(values.get("namespaces", []))
+
+
+def test_its_rights_are_those_that_the_operator_uses_and_no_others(chart: Any) -> None:
+    given = rules(rendered(chart))
+    assert not any("*" in verbs for verbs in given.values())
+    plurals = {
+        "Secret": "secrets",
+        "ConfigMap": "configmaps",
+        "Service": "services",
+        "PodDisruptionBudget": "poddisruptionbudgets",
+        "NetworkPolicy": "networkpolicies",
+        "StatefulSet": "statefulsets",
+        "ServiceMonitor": "servicemonitors",
+    }
+    owned = (*api.OWNED, (objects.SERVICE_MONITORS, "ServiceMonitor"))
+    for version, kind in owned:
+        group = version.partition("/")[0] if "/" in version else ""
+        assert {"get", "list", "create", "patch", "delete"} <= given[group, plurals[kind]]
+    others = {
+        ("", "pods"),
+        ("", "persistentvolumeclaims"),
+        ("", "events"),
+        ("", "namespaces"),
+        (resource.GROUP, resource.PLURAL),
+        (resource.GROUP, f"{resource.PLURAL}/status"),
+        (resource.GROUP, f"{resource.PLURAL}/finalizers"),
+        (leading.API_VERSION.partition("/")[0], "leases"),
+        ("apiextensions.k8s.io", "customresourcedefinitions"),
+    }
+    known = {(v.partition("/")[0] if "/" in v else "", plurals[k]) for v, k in owned}
+    assert set(given) == known | others
+
+
+def test_the_sample_is_a_resource_that_the_operator_takes(chart: Any) -> None:
+    assert not [each for each in rendered(chart) if each["kind"] == resource.KIND]
+    (sample,) = [
+        each
+        for each in rendered(chart, sample={"enabled": True})
+        if each["kind"] == resource.KIND
+    ]
+    assert resource.read(sample["spec"]).mode == resource.STANDALONE
+    assert sample["metadata"]["name"] == "storm-sample"
