@@ -39,17 +39,17 @@ def test_what_is_copied_into_the_build_is_what_it_needs() -> None:
 @pytest.mark.parametrize("path", COMPOSED, ids=lambda path: path.name)
 def test_a_compose_file_names_settings_files_and_volumes_that_are_there(path, tmp_path) -> None:
     document = yaml.safe_load(path.read_text())
-    secret = tmp_path / "password"
-    secret.write_text("secret\n")
+    for name in ("password", "secret"):
+        (tmp_path / name).write_text("secret\n")
     volumes = set(document.get("volumes") or {})
     for service in document["services"].values():
         given = {
-            name: str(value).replace("/run/secrets/password", str(secret))
+            name: str(value).replace("/run/secrets", str(tmp_path))
             for name, value in service.get("environment", {}).items()
             if name.startswith("CACHESTORM_")
         }
         assert load(None, variables_of_the_image() | given, {}).password == (
-            "secret" if given else ""
+            "secret" if "CACHESTORM_AUTH_PASSWORD_FILE" in given else ""
         )
         for mount in service.get("volumes", []):
             source = mount.partition(":")[0]
