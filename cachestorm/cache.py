@@ -137,6 +137,9 @@ class Cache(
             path of a directory on an SSD, or a dict of `path`, `max_size` (a size; None for
             what the disk has) and `engine` (`"rocksdb"` or `"sqlite"`; None for the former
             where it is installed). What is there ends with the cache.
+        cold: where values go that do not fit there either, or into memory where there is no
+            `warm`: the URL of an object store, such as `"s3://bucket/prefix"`, or a dict of
+            `url` and other settings. What is there ends with the cache.
         plugins: objects whose hooks `on_evict`, `on_expire` and `on_tag_invalidate` are called,
             in this order; see `cachestorm.plugins`.
 
@@ -178,6 +181,7 @@ class Cache(
         aof_sync: str = EVERYSEC,
         aof: bool = True,
         warm: str | PathLike[str] | Mapping[str, object] | None = None,
+        cold: str | Mapping[str, object] | None = None,
         plugins: Sequence[object] = (),
     ) -> None:
         forms = forms_of(codec, copy, decode, weigher, detect_mutation)
@@ -198,10 +202,10 @@ class Cache(
         default_ttl_ms = default_ttl_ms_of(default_ttl)
         self._store.max_reply_bytes = limit_bytes(max_reply)
         guard(self._store)
-        if warm is not None:
-            from cachestorm.tiers.settings import open_warm
+        if warm is not None or cold is not None:
+            from cachestorm.tiers.settings import open_tiers
 
-            self._store.tiering = open_warm(self._store, forms, warm)
+            self._store.tiering = open_tiers(self._store, forms, warm, cold)
         if data_dir is not None:
             # here, as few caches need any of it
             from cachestorm.durability.directory import DataDirectory

@@ -443,9 +443,9 @@ class WholeMapping(Edge, Generic[V]):
             cast(DataDirectory, directory).close(self._store)
         tiering = self._store.tiering
         if tiering is not None:
-            from cachestorm.tiers.warm import WarmTier
+            from cachestorm.tiers.tiers import Tiers
 
-            cast(WarmTier, tiering).close(self._store)
+            cast(Tiers, tiering).close(self._store)
 
     def __enter__(self) -> Self:
         return self

@@ -14,7 +14,7 @@ from typing import Annotated, Final
 
 import typer
 
-from cachestorm_cli import config_commands, options, plugin_commands, tools
+from cachestorm_cli import config_commands, operator_commands, options, plugin_commands, tools
 from cachestorm_cli.groups import CommandGroup
 
 app = typer.Typer(
@@ -26,6 +26,7 @@ app = typer.Typer(
 )
 app.add_typer(config_commands.app)
 app.add_typer(plugin_commands.app)
+app.add_typer(operator_commands.app)
 
 
 def _print_version(wanted: bool) -> None:
@@ -87,6 +88,7 @@ SETTINGS: Final = {
     "cluster_port": ("cluster.bind_port", "--cluster-port"),
     "seeds": ("cluster.seeds", "--seeds"),
     "node_name": ("cluster.node_name", "--node-name"),
+    "replica_of": ("replication.replica_of", "--replica-of"),
     "log_level": ("logging.level", "--log-level"),
     "log_format": ("logging.format", "--log-format"),
     "log_output": ("logging.output", "--log-output"),
@@ -266,6 +268,15 @@ def serve(
             "--import",
             metavar="FILE",
             help="Begin with an RDB file or an AOF of Redis, where nothing is kept yet.",
+        ),
+    ] = None,
+    replica_of: Annotated[
+        Text,
+        typer.Option(
+            "--replica-of",
+            "--replicaof",
+            metavar="HOST:PORT",
+            help="Follow another server: a copy that is kept up to date, for reads.",
         ),
     ] = None,
     log_level: Annotated[

@@ -1,4 +1,4 @@
-"""What tools ask a server that has no replicas, no modules and no cluster; SHUTDOWN.
+"""What tools ask a server that has no modules and no cluster; SHUTDOWN.
 
 Declared like all commands, with a session in the place of the cache. Called by plans. The
 answers are those of a Redis that does not use these features.
@@ -21,42 +21,9 @@ from cachestorm_server.replies import Several
 from cachestorm_server.saving import save
 from cachestorm_server.session import Session
 
-HIGHEST_PORT: Final = 65535
-
 command: Final = partial(Declaration, group="server", connection=True)
 
 _NO_CLUSTER: Final = "This instance has cluster support disabled"
-
-
-@command(
-    "ROLE",
-    complexity="O(1)",
-    fast=True,
-    flags="noscript loading stale @admin @dangerous",
-    summary="Return the role in a replication.",
-)
-def role(session: Session) -> list[object]:
-    """A master without replicas."""
-    return ["master", 0, []]
-
-
-@command(
-    "WAIT numreplicas:integer timeout:pause",
-    group="generic",
-    complexity="O(1)",
-    flags="blocking @connection",
-    tips="request_policy:all_shards response_policy:agg_min",
-    summary="Return how many replicas have the writes of this connection.",
-)
-def wait(session: Session, numreplicas: int, timeout: int) -> int:
-    """0, at once: there is no replica to wait for.
-
-    Raises:
-        ArgumentError: for a timeout below zero.
-    """
-    if timeout < 0:
-        raise ArgumentError("timeout is negative")
-    return 0
 
 
 @command(
@@ -127,46 +94,6 @@ def asking(session: Session) -> None:
     if session.endpoint.cluster is None:
         raise CacheStormError(_NO_CLUSTER)
     session.is_asking = True
-
-
-@command(
-    "REPLICAOF host:string port:string",
-    complexity="O(1)",
-    reply="ok",
-    flags="admin noscript stale no_async_loading",
-    summary="Be a master (NO ONE), which this server is.",
-)
-def replicaof(session: Session, host: str, port: str) -> None:
-    """Changes nothing for NO ONE.
-
-    Raises:
-        ArgumentError: for any other server: there is no replication.
-    """
-    _stay_master(host, port)
-
-
-@command(
-    "SLAVEOF host:string port:string",
-    complexity="O(1)",
-    reply="ok",
-    flags="admin noscript stale no_async_loading",
-    summary="As REPLICAOF.",
-)
-def slaveof(session: Session, host: str, port: str) -> None:
-    """Changes nothing for NO ONE.
-
-    Raises:
-        ArgumentError: for any other server: there is no replication.
-    """
-    _stay_master(host, port)
-
-
-def _stay_master(host: str, port: str) -> None:
-    if (host.upper(), port.upper()) == ("NO", "ONE"):
-        return
-    if not (port.isascii() and port.isdecimal() and int(port) <= HIGHEST_PORT):
-        raise ArgumentError("Invalid master port")
-    raise ArgumentError("there is no replication: only REPLICAOF NO ONE is accepted")
 
 
 @command(

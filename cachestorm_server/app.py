@@ -35,7 +35,14 @@ from cachestorm_server.config_sections import Config
 from cachestorm_server.configuration import set_parameters
 from cachestorm_server.net import is_loopback
 from cachestorm_server.plugins import Plugins
-from cachestorm_server.reloading import apply, limit_clients, limit_namespace, tls_files
+from cachestorm_server.reloading import (
+    apply,
+    follow_by,
+    limit_clients,
+    limit_namespace,
+    tls_files,
+)
+from cachestorm_server.replication.replication import Replication
 from cachestorm_server.server import RespServer
 from cachestorm_server.settings import Settings
 from cachestorm_server.systemd import READY, STOPPING, inherited_sockets, notify, reloading
@@ -58,7 +65,7 @@ class ServeError(CacheStormError):
 def make_cache(config: Config) -> Cache:
     """The cache that a configuration describes, its namespaces with their limits."""
     memory = config.memory
-    warm = config.tiers.warm
+    warm, cold = config.tiers.warm, config.tiers.cold
     cache = Cache(
         memory.max_memory,
         memory.max_entries or None,
@@ -71,6 +78,18 @@ def make_cache(config: Config) -> Cache:
             "engine": None if warm.engine == "auto" else warm.engine,
         }
         if warm.path
+        else None,
+        cold={
+            "url": cold.url,
+            "max_size": cold.max_size or None,
+            "endpoint": cold.endpoint,
+            "region": cold.region,
+            "allow_http": cold.allow_http,
+            "timeout": cold.timeout / 1000,
+            "credentials": cold.credentials,
+            "orphans_after": cold.orphans_after,
+        }
+        if cold.url
         else None,
     )
     set_namespaces(cache, config)
@@ -180,6 +199,12 @@ class Application:
         self.http_sockets: tuple[socket.socket, ...] = ()
         if config.parameters:
             set_parameters(self.resp.endpoint, config.parameters)
+        if cache is None:
+            self.replication: Replication | None = Replication(self.resp.endpoint)
+            self.resp.endpoint.replication = self.replication
+            follow_by(self, config)
+        else:
+            self.replication = None
         self._import_file: Final = import_file
         self._directory = open_directory(self.cache, config) if cache is None else None
 
@@ -210,6 +235,8 @@ class Application:
                 await _open(self.http.start, "HTTP", bind, port, "--http-port or --no-http")
             if directory is not None or self._import_file:
                 await self._load(directory)
+            if self.replication is not None:
+                self.replication.start(self.config.replication.replica_of)
             if self.joining is not None:
                 await self._join(self.joining)
         except BaseException:
@@ -252,6 +279,8 @@ class Application:
             await self.joining.stop()
         if self.http is not None:
             await self.http.stop()
+        if self.replication is not None:
+            await self.replication.stop()
         await self.resp.stop()
         await self.plugins.stop()
         if self._owns_cache:

@@ -8,6 +8,9 @@ that it loads, and once a second, and by connections, that the disk fails or wor
 2. While what is written cannot reach the disk, every command that writes is refused with
    MISCONF before it changes anything, and so is PING, by which tools ask. Reads go on.
 
+3. A replica refuses every command that writes with READONLY. While it has only a part of its
+   primary's keys, it is as if it loaded them.
+
 Source: `processCommand` in `server.c` of Redis 7.2, whose texts these are.
 """
 
@@ -33,6 +36,16 @@ class LoadingError(CacheStormError):
         super().__init__(text)
 
 
+class ReadOnlyError(CacheStormError):
+    """This server follows another one, which takes the writes."""
+
+    code = "READONLY"
+    http_status = 403
+
+    def __init__(self) -> None:
+        super().__init__("You can't write against a read only replica.")
+
+
 class Availability:
     """Of one cache.
 
@@ -40,6 +53,8 @@ class Availability:
         directory: what the cache is kept in; None for nothing.
         is_limited: whether anything at all is refused.
         is_loading: whether the directory is being loaded.
+        is_replica: whether writes are refused as another server takes them.
+        is_syncing: whether a copy of that one's keys is under way.
         failure: why writes are refused; empty if they are not.
         loading_since: when the load began, in seconds since 1970.
     """
@@ -48,6 +63,8 @@ class Availability:
         self.directory: DataDirectory | None = None
         self.is_limited = False
         self.is_loading = False
+        self.is_replica = False
+        self.is_syncing = False
         self.failure = ""
         self.loading_since = 0.0
 
@@ -60,7 +77,16 @@ class Availability:
     def end_loading(self) -> None:
         """Refuses nothing for it any more."""
         self.is_loading = False
-        self.is_limited = self.failure != ""
+        self._look_at_all()
+
+    def follow(self, is_replica: bool, is_syncing: bool) -> None:
+        """Refuses what a replica refuses, or no longer."""
+        self.is_replica = is_replica
+        self.is_syncing = is_syncing
+        self._look_at_all()
+
+    def _look_at_all(self) -> None:
+        self.is_limited = self.is_loading or self.is_replica or self.failure != ""
 
     def look(self) -> bool:
         """Looks whether the disk works. Returns whether that has changed."""
@@ -69,7 +95,7 @@ class Availability:
         if failure == self.failure:
             return False
         self.failure = failure
-        self.is_limited = self.is_loading or failure != ""
+        self._look_at_all()
         return True
 
     def check(self, plan: Plan, transaction: Transaction | None = None) -> None:
@@ -80,15 +106,19 @@ class Availability:
 
         Raises:
             LoadingError: while the keys are not all there.
+            ReadOnlyError: for a write, of a replica.
             DurabilityError: for a write that could not reach the disk.
         """
-        if self.failure and _writes(plan, transaction):
+        if self.failure and (plan.name == "PING" or _writes(plan, transaction)):
             raise DurabilityError(self.failure)
-        if self.is_loading and "loading" not in plan.declaration.flags.split():
+        if self.is_replica and _writes(plan, transaction):
+            raise ReadOnlyError()
+        is_partial = self.is_loading or self.is_syncing
+        if is_partial and "loading" not in plan.declaration.flags.split():
             raise LoadingError()
 
 
 def _writes(plan: Plan, transaction: Transaction | None) -> bool:
     if plan.name == "EXEC" and transaction is not None:
         return any(queued.declaration.writes for queued, _ in transaction.requests)
-    return plan.declaration.writes or plan.name == "PING"
+    return plan.declaration.writes

@@ -21,6 +21,7 @@ def describe(session: Session) -> str:
     """
     endpoint = session.endpoint
     states = {
+        "S": session.is_replica,
         "O": session.id in endpoint.monitors,
         "P": session.is_subscribed(),
         "b": session.is_blocked(),

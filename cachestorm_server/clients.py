@@ -18,7 +18,7 @@ from cachestorm.errors import ArgumentError, CacheStormError
 from cachestorm_server.client_lines import describe
 from cachestorm_server.connection import printable
 from cachestorm_server.fetching import Fetching
-from cachestorm_server.output_limits import NORMAL, PUBSUB
+from cachestorm_server.output_limits import NORMAL, PUBSUB, REPLICA
 from cachestorm_server.pause import Postponed
 from cachestorm_server.reply_mode import REPLIES_OFF, REPLIES_ON, REPLIES_SKIP_NEXT
 from cachestorm_server.session import Session
@@ -29,8 +29,8 @@ _REPLY_MODES: Final = {"ON": REPLIES_ON, "OFF": REPLIES_OFF, "SKIP": REPLIES_SKI
 _EXCESS: Final = (
     "unknown subcommand or wrong number of arguments for '{subcommand}'. Try CLIENT HELP."
 )
-# No client here is one of the others.
-_TYPES: Final = (NORMAL, "master", "replica", "slave", PUBSUB)
+# What this server follows is no client of it: nobody is a master.
+_TYPES: Final = (NORMAL, "master", "replica", REPLICA, PUBSUB)
 
 
 class UnblockedError(CacheStormError):
@@ -308,4 +308,5 @@ def client_help(session: Session) -> list[str]:
 def _type_of(text: str) -> str:
     if text.lower() not in _TYPES:
         raise ArgumentError(f"Unknown client type '{text}'")
-    return text.lower()
+    # its name since Redis 5, and before
+    return REPLICA if text.lower() == "replica" else text.lower()

@@ -41,11 +41,11 @@ from cachestorm_server.config_sections import (
     Dotted,
     NamespaceConfig,
     PluginConfig,
-    Spec,
     keys,
     leaves,
     value_at,
 )
+from cachestorm_server.config_spec import Spec
 from cachestorm_server.settings import HTTP_PATHS
 
 FILES: Final = ("cachestorm.yaml", "/etc/cachestorm/cachestorm.yaml")
@@ -415,6 +415,10 @@ class _Loading:
     def _check_cluster(self) -> None:
         if not self._value("cluster.enabled"):
             return
+        if self._value("replication.replica_of"):
+            self._refuse(
+                self._where("replication.replica_of"), "a node of a cluster follows no server"
+            )
         bind = cast(str, self._value("cluster.bind_addr"))
         advertised = cast(str, self._value("cluster.advertise_addr"))
         if bind in WILDCARDS and advertised in ("", *WILDCARDS):

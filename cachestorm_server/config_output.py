@@ -21,11 +21,11 @@ from cachestorm_server.config_sections import (
     Config,
     Dotted,
     NamespaceConfig,
-    Spec,
     keys,
     leaves,
     value_at,
 )
+from cachestorm_server.config_spec import Spec
 
 HIDDEN: Final = "(hidden)"
 DRAFT: Final = "https://json-schema.org/draft/2020-12/schema"

@@ -20,9 +20,12 @@ from typing import Annotated, Final, cast, get_args, get_type_hints
 from cachestorm.cache import DEFAULT_POLICY
 from cachestorm.errors import PluginError
 from cachestorm.eviction.sampled import SAMPLE_SIZE
-from cachestorm.tiers.blob_store import ENGINES
 from cachestorm_server.acl.logins import MOST_FAILURES
+from cachestorm_server.config_spec import Spec
+from cachestorm_server.config_tiers import TiersConfig
+from cachestorm_server.replication.limits import BACKLOG_BYTES, BACKLOG_TTL_S, TIMEOUT_S
 from cachestorm_server.setting_kinds import (
+    ADDRESS,
     ADDRESSES,
     COUNT,
     DURATION_MS,
@@ -67,23 +70,6 @@ ENABLED: Final = "enabled"
 PATH: Final = "path"
 
 Dotted = tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Spec:
-    """How a setting is read, and what it is for.
-
-    Attributes:
-        kind: what it may be.
-        meaning: one line for people, without a period.
-        awaits: what is missing before it may be anything but its default; or empty.
-        live: a reload changes it in the running server.
-    """
-
-    kind: Kind
-    meaning: str
-    awaits: str = ""
-    live: bool = False
 
 
 def _live(kind: Kind, meaning: str) -> Spec:
@@ -337,29 +323,25 @@ class PersistenceConfig:
 
 
 @dataclass(frozen=True, slots=True)
-class WarmConfig:
-    """An SSD for values that do not fit into `memory.max_memory`: see [tiers](tiers.md)."""
+class ReplicationConfig:
+    """A server that follows another one: see [replication](replication.md)."""
 
-    path: Annotated[
-        str, Spec(TEXT, "a directory for this server alone; empty: there is no such tier")
+    replica_of: Annotated[
+        str, Spec(ADDRESS, "the primary, as `host:port`; empty: this server is one itself")
     ] = ""
-    max_size: Annotated[
-        int, Spec(SIZE, "what values may take there; 0: as much as the disk has")
-    ] = 0
-    engine: Annotated[
-        str,
-        Spec(
-            one_of(("auto", *ENGINES)),
-            "what keeps the values; `auto`: RocksDB where it is installed, else sqlite3",
-        ),
-    ] = "auto"
-
-
-@dataclass(frozen=True, slots=True)
-class TiersConfig:
-    """Where values go that do not fit in memory."""
-
-    warm: WarmConfig = field(default_factory=WarmConfig)
+    primary_user: Annotated[str, _live(TEXT, "who we are at the primary; empty: default")] = ""
+    primary_password: Annotated[
+        str, _live(SECRET, "the password there; empty: none is asked for")
+    ] = field(default="", repr=False)
+    backlog_size: Annotated[
+        int, _live(SIZE, "what is kept for a replica that was away for a moment")
+    ] = BACKLOG_BYTES
+    backlog_ttl: Annotated[
+        int, _live(DURATION_S, "for how long, once no replica is there; 0: for ever")
+    ] = BACKLOG_TTL_S
+    timeout: Annotated[
+        int, _live(DURATION_S, "after that long a silent replica or primary is given up")
+    ] = TIMEOUT_S
 
 
 @dataclass(frozen=True, slots=True)
@@ -501,6 +483,7 @@ class Config:
     http: HttpConfig = field(default_factory=HttpConfig)
     cluster: ClusterConfig = field(default_factory=ClusterConfig)
     persistence: PersistenceConfig = field(default_factory=PersistenceConfig)
+    replication: ReplicationConfig = field(default_factory=ReplicationConfig)
     tiers: TiersConfig = field(default_factory=TiersConfig)
     plugins: PluginsConfig = field(default_factory=PluginsConfig)
     logging: LoggingConfig = field(default_factory=LoggingConfig)

@@ -223,15 +223,44 @@ def _save_points(endpoint: Endpoint) -> str:
     return f"{max(round(directory.interval_s), 1)} 1"
 
 
+def _text(name: str) -> Write:
+    """A text that is a limit of replication."""
+
+    def write(endpoint: Endpoint, text: str, check_only: bool) -> None:
+        if not check_only:
+            _limit(endpoint, name, text)
+
+    return write
+
+
+def _limit(endpoint: Endpoint, name: str, value: object) -> None:
+    setattr(endpoint.settings.replication, name, value)
+
+
+def _set_backlog(endpoint: Endpoint, text: str, check_only: bool) -> None:
+    size = parse_memory(text)
+    if size < 1:
+        raise ArgumentError("argument must be between 1 and 9223372036854775807 inclusive")
+    if not check_only:
+        _limit(endpoint, "backlog_bytes", size)
+
+
+def _primary_of(endpoint: Endpoint) -> str:
+    found = endpoint.replication
+    if found is None or found.following is None:
+        return ""
+    return f"{found.following.primary.host} {found.following.primary.port}"
+
+
 _INT32_MOST: Final = 2**31 - 1
 _INT64_MOST: Final = 2**63 - 1
 _REDIS_LEVELS: Final = {ours: name for name, ours in LEVELS_OF_REDIS.items()}
 _SYNCS: Final = ("everysec", "always", "no")
 # of the fixed ones: Redis would change them, and to what they are they may be set
-_FOREVER: Final = frozenset({"appendonly", "save", *FIXED})
+_FOREVER: Final = frozenset({"appendonly", "save", "replicaof", "slaveof", *FIXED})
 
 # never shown to anybody who does not ask by CONFIG GET
-SECRETS: Final = frozenset({"requirepass"})
+SECRETS: Final = frozenset({"requirepass", "masterauth"})
 HIDDEN: Final = "(not shown)"
 
 # In the order of their names. `None`: cannot be changed while the server runs.
@@ -324,6 +353,23 @@ PARAMETERS: Final[dict[str, tuple[Read, Write | None]]] = {
     ),
     "unixsocket": (lambda endpoint: endpoint.settings.unix_socket, None),
     "unixsocketperm": (lambda endpoint: f"{endpoint.settings.unix_socket_mode:o}", None),
+    "masterauth": (lambda endpoint: endpoint.settings.replication.password, _text("password")),
+    "masteruser": (lambda endpoint: endpoint.settings.replication.user, _text("user")),
+    "repl-backlog-size": (
+        lambda endpoint: str(endpoint.settings.replication.backlog_bytes),
+        _set_backlog,
+    ),
+    "repl-backlog-ttl": (
+        lambda endpoint: str(endpoint.settings.replication.backlog_ttl_s),
+        _whole(0, _INT32_MOST, lambda endpoint, s: _limit(endpoint, "backlog_ttl_s", s)),
+    ),
+    "repl-timeout": (
+        lambda endpoint: str(endpoint.settings.replication.timeout_s),
+        _whole(1, _INT32_MOST, lambda endpoint, s: _limit(endpoint, "timeout_s", s)),
+    ),
+    "replicaof": (_primary_of, None),
+    # its name before Redis 5
+    "slaveof": (_primary_of, None),
     **{name: (_always(text), None) for name, text in FIXED.items()},
 }
 
@@ -335,7 +381,12 @@ SETTINGS_OF: Final[dict[str, Callable[[str], dict[Dotted, object]]]] = {
     "maxmemory": lambda text: {("memory", "max_memory"): int(text)},
     "maxmemory-policy": lambda text: {("memory", "eviction_policy"): text},
     "maxmemory-samples": lambda text: {("memory", "eviction_sample_size"): int(text)},
+    "masterauth": lambda text: {("replication", "primary_password"): text},
+    "masteruser": lambda text: {("replication", "primary_user"): text},
     "protected-mode": lambda text: {("server", "protected_mode"): text == "yes"},
+    "repl-backlog-size": lambda text: {("replication", "backlog_size"): int(text)},
+    "repl-backlog-ttl": lambda text: {("replication", "backlog_ttl"): int(text)},
+    "repl-timeout": lambda text: {("replication", "timeout"): int(text)},
     "requirepass": lambda text: (
         {("plugins", "auth", "enabled"): True, ("plugins", "auth", "password"): text}
         if text

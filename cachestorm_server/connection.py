@@ -66,6 +66,8 @@ def echo(session: Session, message: bytes) -> bytes:
     reply="ok",
     stray=STRAY_IS_NOTHING,
     flags="no_auth allow_busy noscript loading stale",
+    deprecated="7.2.0",
+    instead="just closing the connection",
     summary="Close the connection.",
 )
 def quit_(session: Session) -> None:
@@ -196,7 +198,7 @@ def hello(
         "proto": version,
         "id": session.id,
         "mode": "standalone" if session.endpoint.cluster is None else "cluster",
-        "role": "master",
+        "role": "replica" if session.endpoint.availability.is_replica else "master",
         "modules": [],
     }
 

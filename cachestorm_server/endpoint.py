@@ -30,6 +30,7 @@ from cachestorm_server.handshakes import Handshakes
 from cachestorm_server.notifications import Notifications
 from cachestorm_server.pause import Pause
 from cachestorm_server.settings import Settings
+from cachestorm_server.settling import Settling
 from cachestorm_server.statistics import Statistics
 from cachestorm_server.tracking import Tracking
 
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from cachestorm.durability.directory import DataDirectory
     from cachestorm_server.cluster.gate import Gate
     from cachestorm_server.plugin_calls import CommandHooks
+    from cachestorm_server.replication.replication import Replication
     from cachestorm_server.session import Session
     from cachestorm_server.speaker import Speaker
 
@@ -120,8 +122,9 @@ class Endpoint:
             None where there are no others.
         users: who may do what.
         reaped_for_s: how long it took to free what had expired, between writes.
-        unsettled: the carriers whose replies wait for the disk.
+        settling: the carriers whose replies wait for the disk.
         is_reaping: what has expired is freed between writes, too.
+        replication: whom it follows, and who follows it; None where a program owns the cache.
         hooks: of plugins, around commands; None if there are none.
         plugin_hooks: these and those of the store.
         cluster: knows what other nodes answer; None without a cluster.
@@ -193,10 +196,11 @@ class Endpoint:
         self.meanwhile: Callable[[bool], object] | None = None
         self.is_reaping: bool = True
         self.reaped_for_s: float = 0.0
+        self.replication: Replication | None = None
         self.hooks: CommandHooks | None = None
         self.plugin_hooks: list[Hook] = []
         self.cluster: Gate | None = None
-        self.unsettled: list[Carrier] = []
+        self.settling: Final = Settling(self._write_all)
         self._posts: Final[deque[tuple[int, object]]] = deque()
         self._is_awake: bool = False
 
@@ -224,18 +228,10 @@ class Endpoint:
         self.availability.directory = directory
         self.journal = self.cache._store.recorder
 
-    def settle_later(self, carrier: Carrier) -> bool:
-        """Has a carrier go on by `settle_all`. Returns whether it is the first of its turn."""
-        self.unsettled.append(carrier)
-        return len(self.unsettled) == 1
-
-    def settle_all(self) -> None:
-        """Writes what was changed in this turn of the loop; whoever waits for that goes on."""
-        waiting, self.unsettled = self.unsettled, []
+    def _write_all(self) -> bool:
+        """Writes what was held back. Returns whether it is as safe as was promised."""
         journal = self.journal
-        is_written = journal is None or self.write(journal)
-        for carrier in waiting:
-            carrier.settle(is_written)
+        return journal is None or self.write(journal)
 
     def write(self, journal: Recorder) -> bool:
         """Writes what was held back. Returns whether it is as safe as was promised."""

@@ -3,7 +3,7 @@
 Asked by CONFIG.
 
 1. One of `DEFAULTS` that is set is checked and shown from then on, and changes nothing: there
-   are no listpacks, no other threads that free, no replicas and no cluster.
+   are no listpacks, no other threads that free and no cluster.
 2. One of `FIXED` has the value that is true here, and can be set to that alone: somebody who
    sets another relies on what is not there.
 
@@ -56,14 +56,11 @@ DEFAULTS: Final[dict[str, str]] = {
     "min-replicas-max-lag": "10",
     "min-slaves-max-lag": "10",
     "no-appendfsync-on-rewrite": "no",
-    "repl-backlog-size": "1048576",
-    "repl-backlog-ttl": "3600",
     "repl-disable-tcp-nodelay": "no",
     "repl-diskless-sync": "yes",
     "repl-diskless-sync-delay": "5",
     "repl-ping-replica-period": "10",
     "repl-ping-slave-period": "10",
-    "repl-timeout": "60",
     "replica-lazy-flush": "no",
     "replica-priority": "100",
     "replica-read-only": "yes",
@@ -83,9 +80,7 @@ DEFAULTS: Final[dict[str, str]] = {
     "zset-max-ziplist-entries": "128",
     "zset-max-ziplist-value": "64",
 }
-_SIZES: Final = frozenset(
-    {"active-defrag-ignore-bytes", "repl-backlog-size", "stream-node-max-bytes"}
-)
+_SIZES: Final = frozenset({"active-defrag-ignore-bytes", "stream-node-max-bytes"})
 FIXED: Final[dict[str, str]] = {
     "bind-source-addr": "",
     "daemonize": "no",
@@ -93,19 +88,15 @@ FIXED: Final[dict[str, str]] = {
     "enable-protected-configs": "no",
     "io-threads": "1",
     "io-threads-do-reads": "no",
-    "masterauth": "",
-    "masteruser": "",
     "min-replicas-to-write": "0",
     "min-slaves-to-write": "0",
     "oom-score-adj": "no",
     "pidfile": "",
     "replica-announce-ip": "",
     "replica-announce-port": "0",
-    "replicaof": "",
     "set-proc-title": "no",
     "slave-announce-ip": "",
     "slave-announce-port": "0",
-    "slaveof": "",
     "supervised": "no",
     "syslog-enabled": "no",
     "tls-cluster": "no",

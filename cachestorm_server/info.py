@@ -32,6 +32,7 @@ from cachestorm_server.endpoint import Endpoint
 from cachestorm_server.idle_parameters import DEFAULTS
 from cachestorm_server.memory_pressure import NAMES, pressure
 from cachestorm_server.persistence_info import persistence
+from cachestorm_server.replication.info import replication
 
 # What clients and tools take us for, and what our answers are compared with.
 # From 7.4 on redis-py keeps a near cache; of the commands that came with it those of deadlines
@@ -263,22 +264,6 @@ def _tracking(endpoint: Endpoint) -> Fields:
     return list(zip(names, endpoint.tracking.counts(), strict=True))
 
 
-def _replication(endpoint: Endpoint) -> Fields:
-    return [
-        ("role", "master"),
-        ("connected_slaves", 0),
-        ("master_failover_state", "no-failover"),
-        ("master_replid", endpoint.run_id),
-        ("master_replid2", "0" * 40),
-        ("master_repl_offset", 0),
-        ("second_repl_offset", -1),
-        ("repl_backlog_active", 0),
-        ("repl_backlog_size", 0),
-        ("repl_backlog_first_byte_offset", 0),
-        ("repl_backlog_histlen", 0),
-    ]
-
-
 def _cpu(endpoint: Endpoint) -> Fields:
     times = os.times()
     return [
@@ -433,7 +418,7 @@ SECTIONS: Final[dict[str, Callable[[Endpoint], Fields]]] = {
     "Persistence": persistence,
     "Tiers": _tiers,
     "Stats": _stats,
-    "Replication": _replication,
+    "Replication": replication,
     "CPU": _cpu,
     "Modules": _nothing,
     "Commandstats": _commandstats,

@@ -263,7 +263,7 @@ class Metrics:
                 ("used_bytes", "What the values in a tier take.", stats.used),
                 ("max_bytes", "What they may take, 0 for no limit.", stats.max_size),
                 ("pending_bytes", "What is on its way to a tier.", stats.pending),
-                ("disk_bytes", "What a tier takes on the disk.", stats.disk),
+                ("disk_bytes", "What a tier takes, with what is not deleted yet.", stats.disk),
                 ("read_seconds", "How long a read takes, on the average.", stats.read_us / 1e6),
             ):
                 gauge = GaugeMetricFamily(f"{PREFIX}tier_{what}", text, labels=["tier"])
@@ -273,10 +273,15 @@ class Metrics:
                 ("demotions", "Values that went to a tier.", stats.demotions),
                 ("promotions", "Values that came back into memory.", stats.promotions),
                 ("hits", "Reads that found a value in a tier.", stats.hits),
-                ("losses", "Values that could not be read.", stats.losses),
+                ("losses", "Values that were damaged or gone.", stats.losses),
+                ("unanswered", "Reads that a tier has not answered.", stats.unanswered),
                 ("unfit", "Values that were evicted as no tier takes such.", stats.unfit),
+                ("skipped", "Values that were evicted as a tier was slow.", stats.skipped),
                 ("failures", "Writes that a tier has refused.", stats.failures),
                 ("written_bytes", "What was written to a tier.", stats.written),
+                ("writes", "Requests that have written to it, or deleted.", stats.writes),
+                ("read_bytes", "What was read from a tier.", stats.read),
+                ("reads", "Requests that have read from it.", stats.reads),
             ):
                 counter = CounterMetricFamily(f"{PREFIX}tier_{what}", text, labels=["tier"])
                 counter.add_metric([name], value)

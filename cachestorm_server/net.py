@@ -13,8 +13,8 @@ at the names of the methods.
 4. What a session says unasked (`send`) goes behind what was written before.
 5. On `leave` nothing more is read. What was read is answered as far as the client takes it
    within `GRACE_S`, and then the connection is closed: never within a reply that is taken.
-6. Where replies wait for the disk, those to all clients of one turn of the loop wait together,
-   and nothing else of a connection happens before they are sent.
+6. Where replies wait for the disk (`settling.py`), nothing else of a connection is sent before
+   they are.
 
     transport's buffer   session has a backlog   reading
     ------------------   ---------------------   -------------------------------
@@ -170,7 +170,7 @@ class Connection(Carrier):
         """The replies of a session, once what it has changed is in the journal.
 
         Where that is on the disk for each reply, they are kept for `settle`: what all clients
-        have changed in this turn of the loop is forced to the disk together.
+        have changed is forced to the disk together.
         """
         endpoint = self._endpoint
         journal = endpoint.journal
@@ -183,7 +183,7 @@ class Connection(Carrier):
         finally:
             journal.let_go()
         # who only reads waits as well: it may have read what is not on the disk yet
-        if not is_strict or not (journal.is_owed or endpoint.unsettled):
+        if not is_strict or not (journal.is_owed or endpoint.settling.waiting):
             endpoint.write(journal)
             return replies
         self._is_owed = self._is_owed or journal.is_owed
@@ -195,8 +195,7 @@ class Connection(Carrier):
         self._kept += replies
         if not self._is_unsettled:
             self._is_unsettled = True
-            if self._endpoint.settle_later(self):
-                asyncio.get_running_loop().call_soon(self._endpoint.settle_all)
+            self._endpoint.settling.add(self)
 
     def settle(self, is_written: bool) -> None:
         kept, self._kept = self._kept, b""
@@ -358,7 +357,7 @@ class Connection(Carrier):
         """
         self._ended = True
         if self._is_unsettled:
-            self._endpoint.settle_all()
+            self._endpoint.settling.settle()
         return self._session is not None and self._session.backlog and not self._is_encrypted()
 
     def _is_encrypted(self) -> bool:

@@ -19,8 +19,9 @@ from cachestorm.errors import ArgumentError
 
 NORMAL: Final = "normal"
 PUBSUB: Final = "pubsub"
+REPLICA: Final = "slave"
 # in the order in which CONFIG GET shows them, by the name it gives them
-CLASSES: Final = (NORMAL, "slave", PUBSUB)
+CLASSES: Final = (NORMAL, REPLICA, PUBSUB)
 
 # as Redis reads them: k is a thousand, kb is 1024
 _MEMORY_UNITS: Final = {
@@ -73,7 +74,7 @@ def default_limits() -> dict[str, OutputLimit]:
     """The limits of Redis' own defaults, by class."""
     return {
         NORMAL: OutputLimit(0, 0, 0),
-        "slave": OutputLimit(256 << 20, 64 << 20, 60),
+        REPLICA: OutputLimit(256 << 20, 64 << 20, 60),
         PUBSUB: OutputLimit(32 << 20, 8 << 20, 60),
     }
 

@@ -17,7 +17,8 @@ from types import UnionType
 from typing import Any, Final, Literal, Union, cast, get_args, get_origin, get_type_hints
 
 from cachestorm.errors import PluginError
-from cachestorm_server.config_sections import ENABLED, PATH, PluginConfig, Spec
+from cachestorm_server.config_sections import ENABLED, PATH, PluginConfig
+from cachestorm_server.config_spec import Spec
 from cachestorm_server.setting_kinds import (
     FILE,
     INTEGER,

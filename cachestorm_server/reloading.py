@@ -114,6 +114,16 @@ def keep(application: Application, config: Config) -> None:
             directory.force_by(kept.aof_sync)
 
 
+def follow_by(application: Application, config: Config) -> None:
+    """Takes what is decided about replicas."""
+    given, limits = config.replication, application.resp.settings.replication
+    limits.backlog_bytes = max(given.backlog_size, 1)
+    limits.backlog_ttl_s = given.backlog_ttl
+    limits.timeout_s = max(given.timeout, 1)
+    limits.user = given.primary_user
+    limits.password = given.primary_password
+
+
 def _ask_for_password(application: Application, config: Config) -> None:
     application.resp.endpoint.users.set_password(config.password)
 
@@ -175,6 +185,11 @@ SETTERS: Final[dict[Dotted, Setter]] = {
     ("persistence", "aof_sync"): keep,
     ("persistence", "snapshot_interval"): keep,
     ("persistence", "max_aof_size"): keep,
+    ("replication", "primary_user"): follow_by,
+    ("replication", "primary_password"): follow_by,
+    ("replication", "backlog_size"): follow_by,
+    ("replication", "backlog_ttl"): follow_by,
+    ("replication", "timeout"): follow_by,
     ("plugins", "stats", "enabled"): _count,
     ("plugins", "auth", "enabled"): _ask_for_password,
     ("plugins", "auth", "password"): _ask_for_password,

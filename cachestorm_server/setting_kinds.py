@@ -200,6 +200,20 @@ def _addresses(raw: object) -> tuple[str, ...]:
     return addresses
 
 
+def _address(raw: object) -> str:
+    """A host and a port; nothing for none."""
+    text = _text(raw).strip()
+    if not text:
+        return ""
+    host, _, port = text.rpartition(" " if " " in text else ":")
+    bare = host.removeprefix("[").removesuffix("]") if host.startswith("[") else host
+    if not bare or (":" in bare and bare == host) or not port.isdecimal():
+        raise ValueError
+    if not 0 < int(port) <= 65535:
+        raise ValueError
+    return f"{host}:{port}"
+
+
 def _duration_us(raw: object) -> int:
     text = raw.strip().lower() if isinstance(raw, str) else ""
     if text.endswith(("us", "µs")) and text[:-2].strip().isdecimal():
@@ -273,6 +287,7 @@ DURATION_S: Final = Kind(
 ADDRESSES: Final = Kind(
     _addresses, "one or more addresses: 127.0.0.1, or [127.0.0.1, '::1']", _WORD_LIST
 )
+ADDRESS: Final = Kind(_address, "an address: host:port, or [v6]:port", _STRING)
 WORDS: Final = Kind(_words, "a list, or comma-separated words", _WORD_LIST)
 TEXT: Final = Kind(_text, _A_TEXT, _STRING)
 WORD: Final = Kind(

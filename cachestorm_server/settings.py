@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from cachestorm_server.output_limits import OutputLimit, default_limits
+from cachestorm_server.replication.limits import Limits
 from cachestorm_server.requests import MAX_BULK_BYTES
 
 if TYPE_CHECKING:
@@ -86,6 +87,7 @@ class Settings:
         max_bulk_bytes: the longest argument.
         max_query_bytes: the largest request; a client that sends more is disconnected.
         output_limits: how much may wait for a client, by class.
+        replication: what is decided about replicas.
         busy_reply_ms: others are answered while a script runs for longer than this, and where
             there are none it is ended; 0 for as long as it takes.
         slow_log_slower_than_us: what the slow log takes at first; negative for nothing.
@@ -151,3 +153,4 @@ class Settings:
         # parameters of Redis that mean nothing here, as somebody has set them
         self.idle: Final[dict[str, str]] = {}
         self.output_limits: dict[str, OutputLimit] = default_limits()
+        self.replication: Final = Limits()

@@ -19,7 +19,7 @@ from librt.strings import BytesWriter
 from mypy_extensions import i64
 
 from cachestorm_server.endpoint import Carrier, Endpoint
-from cachestorm_server.output_limits import NORMAL, PUBSUB
+from cachestorm_server.output_limits import NORMAL, PUBSUB, REPLICA
 from cachestorm_server.replies import write_reply
 from cachestorm_server.subscriptions import Subscriptions
 
@@ -36,6 +36,7 @@ class Speaker:
         guarded: something unusual is to be kept when the client asks.
         carrier: what carries the bytes; None when there is nothing.
         subscriptions: what the client listens to; None until it first does.
+        is_replica: whether it gets all that changes.
     """
 
     def __init__(self, endpoint: Endpoint) -> None:
@@ -47,6 +48,7 @@ class Speaker:
         self.closing: bool = False
         self.guarded: bool = False
         self.subscriptions: Subscriptions | None = None
+        self.is_replica: bool = False
         # what waits for the reply that is being made
         self._pushes: list[bytes] = []
         # what waits for the end of the delivery: sent in one piece, for a write is dear
@@ -106,6 +108,8 @@ class Speaker:
 
     def output_class(self) -> str:
         """By which of the output limits the client is measured."""
+        if self.is_replica:
+            return REPLICA
         return PUBSUB if self.is_subscribed() else NORMAL
 
     def check_output(self) -> None:

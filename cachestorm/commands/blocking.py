@@ -155,6 +155,8 @@ class Blocking(Edge):
         complexity="O(1)",
         grows=True,
         reply="moved",
+        deprecated="6.2.0",
+        instead="`BLMOVE` with the `RIGHT` and `LEFT` arguments",
         summary="Return the last element of a list after moving it to the front of another, "
         "and wait for one.",
     )

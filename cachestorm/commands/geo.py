@@ -283,6 +283,8 @@ class Geo(Edge):
     complexity=_SEARCHED,
     grows=True,
     reply="points",
+    deprecated="6.2.0",
+    instead="`GEOSEARCH` and `GEOSEARCHSTORE` with the `BYRADIUS` argument",
     summary="Return or store the members in a circle; an older form of GEOSEARCH.",
 )
 def georadius(
@@ -320,6 +322,8 @@ def georadius(
     "GEORADIUS_RO key longitude latitude radius " + _UNIT + _EXTRAS + _COUNT + _ORDER,
     complexity=_SEARCHED,
     reply="points",
+    deprecated="6.2.0",
+    instead="`GEOSEARCH` with the `BYRADIUS` argument",
     summary="Return the members in a circle; an older form of GEOSEARCH.",
 )
 def georadius_ro(
@@ -348,6 +352,8 @@ def georadius_ro(
     complexity=_SEARCHED,
     grows=True,
     reply="points",
+    deprecated="6.2.0",
+    instead="`GEOSEARCH` and `GEOSEARCHSTORE` with the `BYRADIUS` and `FROMMEMBER` arguments",
     summary="Return or store the members around one; an older form of GEOSEARCH.",
 )
 def georadiusbymember(
@@ -379,6 +385,8 @@ def georadiusbymember(
     "GEORADIUSBYMEMBER_RO key member radius " + _UNIT + _EXTRAS + _COUNT + _ORDER,
     complexity=_SEARCHED,
     reply="points",
+    deprecated="6.2.0",
+    instead="`GEOSEARCH` with the `BYRADIUS` and `FROMMEMBER` arguments",
     summary="Return the members around one; an older form of GEOSEARCH.",
 )
 def georadiusbymember_ro(

@@ -142,8 +142,7 @@ class HashWalks(Edge):
         count = exact_int(count)
         key = exact_key(key)
         glob = None if match is None else bytes_of(match)
-        fields: list[str] = []
-        values: list[object] = []
+        pairs: dict[str, object] = {}
         stop: i64 = 0
         space = self._enter()
         try:
@@ -153,19 +152,18 @@ class HashWalks(Edge):
                 length = i64(len(found))
                 start = walk_start(cursor, length, count)
                 stop = walk_stop(start, count, length)
-                place = start
-                while place > stop:
-                    place -= 1
-                    field = found.field_at(place)
-                    if glob is None or matches(glob, bytes_of(field)):
-                        fields.append(field)
-                        values.append(found.value_at(place))
                 if is_whole(start, stop, length):
-                    fields.reverse()
-                    values.reverse()
+                    pairs = found.items()
+                else:
+                    place = start
+                    while place > stop:
+                        place -= 1
+                        pairs[found.field_at(place)] = found.value_at(place)
         finally:
             self._leave()
-        return stop, fields if novalues else dict(zip(fields, values))
+        if glob is not None:
+            pairs = {name: pairs[name] for name in pairs if matches(glob, bytes_of(name))}
+        return stop, list(pairs) if novalues else pairs
 
 
 def _out_of_range(pairs: bool) -> str:

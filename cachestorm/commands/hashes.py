@@ -366,6 +366,8 @@ class Hashes(TimedFields, HashWalks):
     grows=True,
     fast=True,
     reply="ok",
+    deprecated="4.0.0",
+    instead="`HSET` with multiple field-value pairs",
     summary="Set the values of fields of a hash; an older name of HSET.",
 )
 def hmset(cache: Hashes, key: str, mapping: object) -> bool:

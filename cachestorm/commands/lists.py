@@ -464,6 +464,8 @@ class Lists(Edge):
         complexity="O(1)",
         grows=True,
         reply="stored",
+        deprecated="6.2.0",
+        instead="`LMOVE` with the `RIGHT` and `LEFT` arguments",
         summary="Return the last element of a list after moving it to the front of another.",
     )
     def rpoplpush(self, source: str, destination: str, default: object = None) -> Any:

@@ -14,7 +14,7 @@ from cachestorm.codec import INT64_MAX, INT64_MIN, to_wire
 from cachestorm.commands.edge import Edge
 from cachestorm.declare.declaration import Declaration
 from cachestorm.declare.facts import help_of
-from cachestorm.entry import DEMOTED, STRING, Entry
+from cachestorm.entry import STRING, Entry
 from cachestorm.errors import ArgumentError
 from cachestorm.keyspace.keyspace import Keyspace
 from cachestorm.operations.names import exact_key
@@ -63,12 +63,12 @@ class Objects(Edge):
         summary="Return where the value of a key is: memory, or a colder tier.",
     )
     def object_tier(self, key: str) -> str | None:
-        """Where the value of a key is, `memory` or `warm`; None for a missing key."""
+        """Where a value is, `memory`, `warm` or `cold`; None for a missing key."""
         key = exact_key(key)
         space = self._enter()
         try:
             entry = space.peek(key)
-            return None if entry is None else "memory" if entry.kind < DEMOTED else "warm"
+            return None if entry is None else space.tier_of(entry)
         finally:
             self._leave()
 

@@ -174,6 +174,8 @@ class Scalars(Edge):
     @command(
         "SUBSTR key start:integer end:integer",
         complexity="O(N) in the returned length",
+        deprecated="2.0.0",
+        instead="`GETRANGE`",
         summary="Return a part of a value; an older name of GETRANGE.",
     )
     @command(

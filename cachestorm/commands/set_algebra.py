@@ -21,11 +21,35 @@ from cachestorm.operations.set_combinations import (
     INTERSECTION,
     UNION,
     CountingSets,
+    OrderedSets,
     ReturningSets,
     StoringSets,
 )
 
 command: Final = partial(Declaration, group="set")
+
+
+def _union_in_order(cache: SetAlgebra, *keys: str) -> list[str]:
+    return _in_order(cache, keys, UNION)
+
+
+def _inter_in_order(cache: SetAlgebra, *keys: str) -> list[str]:
+    return _in_order(cache, keys, INTERSECTION)
+
+
+def _diff_in_order(cache: SetAlgebra, *keys: str) -> list[str]:
+    return _in_order(cache, keys, DIFFERENCE)
+
+
+def _in_order(cache: SetAlgebra, keys: tuple[object, ...], how: str) -> list[str]:
+    return cast("list[str]", cache._run(OrderedSets(cache._space, _sources(keys, how), how)))
+
+
+def _sources(keys: tuple[object, ...], how: str) -> list[str]:
+    names = keys_of(keys)
+    if not names:
+        raise ArityError(f"s{how}")
+    return names
 
 
 @mypyc_attr(allow_interpreted_subclasses=True)
@@ -37,40 +61,41 @@ class SetAlgebra(Edge):
         "SUNION key [key ...]",
         complexity="O(N) in all members of all sets",
         reply="members",
+        ordered=_union_in_order,
         tips="nondeterministic_output_order",
         summary="Return the union of many sets.",
     )
     def sunion(self, *keys: str) -> set[str]:
         """The members that are in any of the sets."""
-        return self._combine_sets(keys, UNION, "sunion")
+        return self._combine_sets(keys, UNION)
 
     @command(
         "SINTER key [key ...]",
         complexity="O(N*M) for the smallest set of N and M sets",
         reply="members",
+        ordered=_inter_in_order,
         tips="nondeterministic_output_order",
         summary="Return the intersection of many sets.",
     )
     def sinter(self, *keys: str) -> set[str]:
         """The members that are in all of the sets."""
-        return self._combine_sets(keys, INTERSECTION, "sinter")
+        return self._combine_sets(keys, INTERSECTION)
 
     @command(
         "SDIFF key [key ...]",
         complexity="O(N*M) for the first set of N and M sets",
         reply="members",
+        ordered=_diff_in_order,
         tips="nondeterministic_output_order",
         summary="Return the difference of many sets.",
     )
     def sdiff(self, *keys: str) -> set[str]:
         """The members of the first set that are in none of the others."""
-        return self._combine_sets(keys, DIFFERENCE, "sdiff")
+        return self._combine_sets(keys, DIFFERENCE)
 
-    def _combine_sets(self, keys: tuple[object, ...], how: str, name: str) -> set[str]:
-        names = keys_of(keys)
-        if not names:
-            raise ArityError(name)
-        return cast("set[str]", self._run(ReturningSets(self._space, names, how)))
+    def _combine_sets(self, keys: tuple[object, ...], how: str) -> set[str]:
+        combination = ReturningSets(self._space, _sources(keys, how), how)
+        return cast("set[str]", self._run(combination))
 
     @command(
         "SINTERCARD numkeys:card-keys key [key ...] [LIMIT limit]",

@@ -24,7 +24,6 @@ from cachestorm.operations.containers import (
     drawn,
     drawn_places,
     entry_of,
-    is_whole,
     set_at,
     settle,
     walk_start,
@@ -339,7 +338,8 @@ class Sets(SetAlgebra):
                 length = i64(len(found))
                 start = walk_start(cursor, length, count)
                 stop = walk_stop(start, count, length)
-                if is_whole(start, stop, length):
+                if start == length and found.is_told_whole():
+                    stop = 0
                     members = found.in_order()
                 else:
                     members = found.some(stop, start)

@@ -206,6 +206,8 @@ class SortedSetRanges(Edge):
         "ZREVRANGE key start stop [WITHSCORES]",
         complexity="O(log N + M) for M returned members",
         reply="scored",
+        deprecated="6.2.0",
+        instead="`ZRANGE` with the `REV` argument",
         summary="Return the members of a sorted set in a range of ranks, highest first.",
     )
     def zrevrange(
@@ -243,6 +245,8 @@ class SortedSetRanges(Edge):
         "ZRANGEBYSCORE key min:score-bound max:score-bound [WITHSCORES] [LIMIT offset count]",
         complexity="O(log N + M) for M returned members",
         reply="scored",
+        deprecated="6.2.0",
+        instead="`ZRANGE` with the `BYSCORE` argument",
         summary="Return the members of a sorted set in a range of scores.",
     )
     def zrangebyscore(
@@ -289,6 +293,8 @@ class SortedSetRanges(Edge):
         "offset count]",
         complexity="O(log N + M) for M returned members",
         reply="scored",
+        deprecated="6.2.0",
+        instead="`ZRANGE` with the `REV` and `BYSCORE` arguments",
         summary="Return the members of a sorted set in a range of scores, highest first.",
     )
     def zrevrangebyscore(
@@ -311,6 +317,8 @@ class SortedSetRanges(Edge):
     @command(
         "ZRANGEBYLEX key min:lex-bound max:lex-bound [LIMIT offset count]",
         complexity="O(log N + M) for M returned members",
+        deprecated="6.2.0",
+        instead="`ZRANGE` with the `BYLEX` argument",
         summary="Return the members of a sorted set in a range of bytes.",
     )
     def zrangebylex(
@@ -324,6 +332,8 @@ class SortedSetRanges(Edge):
     @command(
         "ZREVRANGEBYLEX key max:lex-bound min:lex-bound [LIMIT offset count]",
         complexity="O(log N + M) for M returned members",
+        deprecated="6.2.0",
+        instead="`ZRANGE` with the `REV` and `BYLEX` arguments",
         summary="Return the members of a sorted set in a range of bytes, last first.",
     )
     def zrevrangebylex(

@@ -368,6 +368,8 @@ class Strings(Edge, Generic[V]):
         complexity="O(1)",
         grows=True,
         fast=True,
+        deprecated="2.6.12",
+        instead="`SET` with the `NX` argument",
         summary="Set the value of a key only when the key doesn't exist.",
     )
     def setnx(self, key: str, value: V) -> bool:
@@ -379,6 +381,8 @@ class Strings(Edge, Generic[V]):
         complexity="O(1)",
         grows=True,
         reply="ok",
+        deprecated="2.6.12",
+        instead="`SET` with the `EX` argument",
         summary="Set the value and the time to live of a key in seconds.",
     )
     def setex(self, key: str, ttl: object, value: V) -> bool:
@@ -412,6 +416,8 @@ class Strings(Edge, Generic[V]):
         grows=True,
         fast=True,
         reply="stored",
+        deprecated="6.2.0",
+        instead="`SET` with the `!GET` argument",
         summary="Return the former value of a key after setting it to a new one.",
     )
     def getset(self, key: str, value: object, default: object = None) -> object:
@@ -442,6 +448,8 @@ class Strings(Edge, Generic[V]):
     complexity="O(1)",
     grows=True,
     reply="ok",
+    deprecated="2.6.12",
+    instead="`SET` with the `PX` argument",
     summary="Set the value and the time to live of a key in milliseconds.",
 )
 def psetex(cache: Strings, key: str, ttl: object, value: object) -> bool:

@@ -63,6 +63,8 @@ class Declaration:
         tips: Redis' hints to clients and proxies, separated by spaces:
             `nondeterministic_output`.
         note: why the first key is accessed as it is, where that is not plain.
+        deprecated: the release of Redis that deprecated it; or empty.
+        instead: what Redis says is to be used then.
 
     Example:
         >>> from functools import partial
@@ -98,6 +100,8 @@ class Declaration:
         flags: str = "",
         tips: str = "",
         note: str = "",
+        deprecated: str = "",
+        instead: str = "",
         declarations: Declarations | None = None,
     ) -> None:
         self.spec = spec
@@ -123,6 +127,8 @@ class Declaration:
         self.flags = flags
         self.tips = tips
         self.note = note
+        self.deprecated = deprecated
+        self.instead = instead
         self._declarations = DECLARATIONS if declarations is None else declarations
         self._notation: Notation | None = None
 

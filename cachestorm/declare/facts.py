@@ -127,6 +127,10 @@ def docs_of(declaration: Declaration) -> dict[str, object]:
         "group": declaration.group,
         "complexity": declaration.complexity,
     }
+    if declaration.deprecated:
+        docs["doc_flags"] = Members([Status("deprecated")])
+        docs["deprecated_since"] = declaration.deprecated
+        docs["replaced_by"] = declaration.instead
     arguments = declaration.notation.arguments
     if arguments:
         keys = key_nodes(arguments)

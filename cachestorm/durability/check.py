@@ -42,6 +42,8 @@ def check(path: str, repair: bool) -> tuple[list[str], bool]:
         folder.lock()
         try:
             found = folder.found()
+            if not found.current:
+                return [f"{path}: no file of CacheStorm is there"], True
             return _check(found.current, found.torn, repair)
         finally:
             folder.give_back()

@@ -19,6 +19,7 @@ journal, the snapshot and the store; `folder.py` has the names of the files.
 from __future__ import annotations
 
 import logging
+import os
 import threading
 import time
 import weakref
@@ -161,6 +162,8 @@ class DataDirectory:
         store = cast(Store, keeper.store)
         is_loaded = False
         try:
+            if fill is None:
+                self._check_whose()
             for progress in recover(self.folder, loading, store, self._disk):
                 self.progress = progress
                 yield progress
@@ -180,6 +183,17 @@ class DataDirectory:
         finally:
             if not is_loaded:
                 self.folder.give_back()
+
+    def _check_whose(self) -> None:
+        """Refuses to begin with nothing beside data of Redis, which were to be read."""
+        theirs = self.folder.files_of_redis()
+        if theirs and not self.folder.found().current:
+            path = self.folder.path
+            raise DurabilityError(
+                f"{path} holds data of Redis ({', '.join(theirs)}) and none of CacheStorm: "
+                f"read it once by `cachestorm serve --data-dir {path} --import "
+                f"{os.path.join(path, theirs[0])}`, or use another directory"
+            )
 
     def _attach(self, loading: Loading, store: Store) -> None:
         """Has what comes written, and looks after it."""
@@ -322,7 +336,7 @@ class DataDirectory:
         store.enter()
         try:
             # before any change of this visit is recorded
-            journal.is_walked = True
+            journal.walkers += 1
             journal.switch(begun)
         finally:
             store.leave()

@@ -25,6 +25,7 @@ JOURNAL: Final = "journal"
 COPIED_BYTES: Final = 1 << 20
 
 _NAME: Final = re.compile(rf"\d{{8,}}\.({BASE}|{JOURNAL})")
+_OF_REDIS: Final = re.compile(r"appendonlydir|.+\.(aof|rdb)")
 
 
 class Found(NamedTuple):
@@ -127,6 +128,10 @@ class Folder:
             self._paths([name for number, name in files if number < base]),
             sum(sizes[name] for name in current),
         )
+
+    def files_of_redis(self) -> list[str]:
+        """The names of what Redis or Valkey may have left there. O(files)."""
+        return sorted(filter(_OF_REDIS.fullmatch, self._disk.names(self.path)))
 
     def path_of(self, number: int, kind: str) -> str:
         """The path of a file by its number: a BASE or a JOURNAL."""

@@ -46,6 +46,7 @@ from cachestorm.durability.recording import (
     DELTA,
     FLUSHED,
     GONE,
+    IMAGE,
     LINKED,
     SETTINGS,
     SPACE_IS,
@@ -64,6 +65,7 @@ from cachestorm.payload.records import (
     read_text,
     write_count,
     write_element,
+    write_plain,
     write_text,
     write_value,
 )
@@ -172,6 +174,9 @@ def _write_record(out: BytesWriter, record: Record) -> None:
     if image is not None:
         _write_extras(out, record)
         write_value(out, image, True)
+    elif what == IMAGE:
+        _write_extras(out, record)
+        write_plain(out, unbox(record.value), record.number)
     elif what == VALUE:
         write_element(out, unbox(record.value), True)
     elif what == DELTA:

@@ -18,7 +18,8 @@ what it does is mostly the system's, which it reaches through `disk.py`.
 5. A server that answers many requests at once has them written together: within `hold` nothing
    of its thread is written, `flush` does it; or it lets go, and has those of many connections
    written by one `flush`.
-6. A process that was forked has its parent's file, and never writes to it.
+6. Replicas are fed what is written, as it is spelled. One without a file is for them alone.
+7. A process that was forked has its parent's file, and never writes to it.
 """
 
 from __future__ import annotations
@@ -29,12 +30,13 @@ import os
 import threading
 import time
 from _thread import get_ident
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Final, NoReturn
 
 from cachestorm.durability.disk import DISK, Disk
 from cachestorm.durability.frames import HEADER, frame_of
-from cachestorm.durability.recording import Recording, Visit
+from cachestorm.durability.recording import Aside, Recording, Visit
 from cachestorm.errors import ConfigError, DurabilityError
 
 SYNCS: Final = ("always", "everysec", "no")
@@ -55,13 +57,14 @@ class Journal(Recording):
     """A recording that is written.
 
     Attributes:
-        path: of the file that is written to.
+        path: of the file that is written to; empty for none.
         sync: when it is forced to the disk, one of SYNCS.
         size: of the file.
         number: of the last frame.
         synced: that of the last frame that is known to be on the disk.
         error: why nothing could be written at the last attempt; None if it could.
         unsaid: how many values were left out because nothing can spell them.
+        feed: is called with each frame that is not for one alone, by whoever writes.
     """
 
     def __init__(self, path: str, number: int, sync: str, disk: Disk = DISK) -> None:
@@ -75,6 +78,7 @@ class Journal(Recording):
         self.synced = number
         self.error: OSError | None = None
         self.unsaid = 0
+        self.feed: Callable[[bytes], object] | None = None
         self._disk: Final = disk
         self._pid = os.getpid()
         self._writing: Final = threading.Lock()
@@ -153,6 +157,8 @@ class Journal(Recording):
             visit = self.visits[0]
             if isinstance(visit, Switch):
                 self._switch(visit)
+            elif isinstance(visit, Aside):
+                self._spell_aside(visit, unsaid)
             elif visit.records:
                 self._spell(visit, unsaid)
             self.visits.popleft()
@@ -164,8 +170,17 @@ class Journal(Recording):
 
     def _spell(self, visit: Visit, unsaid: list[str]) -> None:
         number = self.number + 1
-        self._unwritten += frame_of(number, self.synced, visit, unsaid)
+        frame = frame_of(number, self.synced, visit, unsaid)
+        self._unwritten += frame
         self.number = number
+        if self.feed is not None and not isinstance(visit, Aside):
+            self.feed(frame)
+
+    def _spell_aside(self, visit: Aside, unsaid: list[str]) -> None:
+        if visit.take is None:
+            self._spell(visit, unsaid)
+        else:
+            visit.take(frame_of(0, 0, visit, unsaid) if visit.records else b"")
 
     def _switch(self, switch: Switch) -> None:
         self._put_out()
@@ -178,7 +193,8 @@ class Journal(Recording):
             _log.error("%s cannot be written: %s", switch.path, error.strerror)
             return
         self.path = switch.path
-        self._disk.close(former)
+        if former >= 0:
+            self._disk.close(former)
 
     def _put_out(self) -> None:
         """Writes the frames that are ready."""
@@ -186,6 +202,10 @@ class Journal(Recording):
         if not data:
             return
         number = self.number
+        if not self.path:
+            self._unwritten = bytearray()
+            self._written = self.synced = number
+            return
         try:
             self._write_at(data, self.size)
         except OSError as error:
@@ -277,7 +297,7 @@ class Journal(Recording):
             DurabilityError: if it cannot be written.
         """
         with self._writing:
-            if self._witness == self.number or self.synced != self.number:
+            if not self.path or self._witness == self.number or self.synced != self.number:
                 return
             if os.getpid() != self._pid:
                 return
@@ -326,6 +346,10 @@ class Journal(Recording):
         All that is in it is on the disk, and so is its name.
         """
         disk = self._disk
+        if not path:
+            self._file = -1
+            self.size = 0
+            return
         file = disk.open(path)
         try:
             size = disk.size(file)

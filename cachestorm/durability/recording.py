@@ -10,7 +10,7 @@ them. Nothing here calls the store.
    and the two sides of RENAME, are not torn apart.
 3. A record shares nothing that the store changes. So it is made into bytes later, without the
    latch, where the codecs and objects of a user may run.
-4. A key that moves is recorded by its names, and its value is not. While a snapshot walks over
+4. A key that moves is recorded by its names, and its value is not. While somebody walks over
    the store it is, as the walk may have met neither of them.
 5. Keys that an invalidation or a flush takes along have no record of their own.
 """
@@ -18,6 +18,7 @@ them. Nothing here calls the store.
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 from typing import Final
 
 from mypy_extensions import i64, mypyc_attr, u8
@@ -70,8 +71,9 @@ class Record:
         space: the namespace.
         key: the key or the tag; of a swap the other namespace.
         other: the child of a link.
-        kind: of the container whose delta it is.
-        image: an entry as it is now.
+        kind: of the entry in an image, of the container whose delta it is.
+        image: an entry as it is now; None for a scalar or an object without tags, which has
+            `value` and `number`.
         value: a scalar or an object; of a delta the records of the diary.
         idle: what the entry has for an idle time.
         number: a deadline, a default time to live, the generation of a list.
@@ -91,6 +93,7 @@ class Record:
         self.second: i64 = 0
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class Visit:
     """All that one visit has changed, and when it was."""
 
@@ -99,20 +102,35 @@ class Visit:
         self.records: Final = records
 
 
+class Aside(Visit):
+    """What is not for all who get the visits.
+
+    Attributes:
+        take: is called with the frame, in its turn, or with nothing where there are no records;
+            None: it is for the file alone.
+    """
+
+    def __init__(
+        self, at_ms: i64, records: list[Record], take: Callable[[bytes], object] | None
+    ) -> None:
+        super().__init__(at_ms, records)
+        self.take: Final = take
+
+
 @mypyc_attr(allow_interpreted_subclasses=True)
 class Recording(Recorder):
     """The records of the visit that is under way, and the visits that nobody has written yet.
 
     Attributes:
-        is_walked: whether a snapshot walks over the store.
-        is_disturbed: whether a swap has come in the way of the walk.
+        walkers: how many snapshots walk over the store.
+        swaps: how many exchanges of namespaces have come in their way, ever.
         visits: what is to be written, the oldest first.
     """
 
     def __init__(self) -> None:
         super().__init__()
-        self.is_walked: bool = False
-        self.is_disturbed: bool = False
+        self.walkers: i64 = 0
+        self.swaps: i64 = 0
         self.visits: Final[deque[Visit]] = deque()
         self._records: list[Record] = []
         # of those, whether any is of what somebody has asked for
@@ -129,6 +147,13 @@ class Recording(Recorder):
             self._records = []
             self.visits.append(Visit(now_ms, records))
         return owes
+
+    def set_aside(self, now_ms: i64, take: Callable[[bytes], object] | None) -> None:
+        """Has what this visit has recorded so far given to one alone: see `Aside`."""
+        self.visits.append(Aside(now_ms, self._records, take))
+        self._records = []
+        if take is not None:
+            self._owes = False
 
     def add(self, what: u8, space: str, key: str) -> Record:
         """Records a change. The caller says more about it in what it gets."""
@@ -152,7 +177,7 @@ class Recording(Recorder):
     ) -> None:
         if kind == PUT:
             is_moved = event == "rename_to" or event == "move_to"
-            if is_moved and not self.is_walked:
+            if is_moved and self.walkers == 0:
                 record = self.add(GIVEN, space, entry.key)
                 record.image = snapshot_of(OBJECT, None, entry.expires_at_ms, _tags(entry))
                 record.idle = idle
@@ -162,8 +187,8 @@ class Recording(Recorder):
             self._changed(space, entry, held, delta, idle)
         elif kind == EXPIRY:
             if self._records:
-                last = self._records[-1].image
-                if last is not None and self._records[-1].key == entry.key:
+                last = self._records[-1]
+                if (last.what == IMAGE or last.what == GIVEN) and last.key == entry.key:
                     # it was put with this deadline
                     return
             record = self.add(DEADLINE, space, entry.key)
@@ -192,9 +217,13 @@ class Recording(Recorder):
         record = self.add(IMAGE, space, entry.key)
         # from a colder tier it is recorded as if it were in memory
         kind = entry.kind & KIND_MASK
-        record.image = snapshot_of(kind, held, entry.expires_at_ms, _tags(entry))
         record.idle = idle
         record.kind = kind
+        if kind <= OBJECT and entry.tags is None:
+            record.value = held
+            record.number = entry.expires_at_ms
+            return
+        record.image = snapshot_of(kind, held, entry.expires_at_ms, _tags(entry))
         if isinstance(held, Container):
             if held.diary is None:
                 held.diary = []
@@ -203,7 +232,7 @@ class Recording(Recorder):
                 record.second = held.first()
 
     def removed(self, space: str, kind: i64, key: str) -> None:
-        if kind & LEAVES != 0 or (kind == RENAMED and self.is_walked):
+        if kind & LEAVES != 0 or (kind == RENAMED and self.walkers != 0):
             owes = self._owes
             self.add(GONE, space, key)
             if kind & (EXPIRED | EVICTED) != 0:
@@ -219,7 +248,7 @@ class Recording(Recorder):
                 self.add(FLUSHED, space, "")
             else:
                 self.add(SWAPPED, space, key)
-                self.is_disturbed = True
+                self.swaps += 1
 
     def linked(self, space: str, event: str, parent: str, child: str) -> None:
         self.add(LINKED if event == "linked" else UNLINKED, space, parent).other = child

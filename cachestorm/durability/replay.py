@@ -1,6 +1,7 @@
 """Replaying: does again, in a store, what frames say.
 
-Called as a cache is made, before anybody else knows its store. Calls the keyspaces.
+Called as a cache is made, before anybody else knows its store, and by a replica all the time.
+Calls the keyspaces.
 
 1. All of it is done in transactions, in which the time is that of the frame: what had expired
    then expires again, and what had not does not, however long ago it was. Between them nobody
@@ -49,7 +50,13 @@ from cachestorm.events import Cause
 from cachestorm.keyspace.keyspace import Keyspace
 from cachestorm.keyspace.store import DEFAULT, Store
 from cachestorm.payload.reader import Reader
-from cachestorm.payload.records import read_held, read_text, read_value
+from cachestorm.payload.records import (
+    kind_of,
+    read_held,
+    read_plain_head,
+    read_text,
+    read_value,
+)
 from cachestorm.values.container import Container
 from cachestorm.values.forms import Forms
 from cachestorm.values.list import ListValue
@@ -65,8 +72,10 @@ class Replay:
         completed: how many snapshots have ended among the frames.
     """
 
-    def __init__(self, store: Store, forms: Forms | None) -> None:
+    def __init__(self, store: Store, forms: Forms | None, is_live: bool = False) -> None:
         self._store: Final = store
+        # whether what is invalidated is left to be reaped, as others are served meanwhile
+        self._is_live: Final = is_live
         # without any, what a codec has made is refused, and said to be that
         self._forms: Final = forms or Forms(None, False, None, None, False)
         self.completed: i64 = 0
@@ -93,7 +102,8 @@ class Replay:
         space = self._space
         if what == IMAGE:
             key = read_text(reader)
-            self._put(key, Extras(reader), reader)
+            if not self._put_plain(key, reader):
+                self._put(key, Extras(reader), reader)
         elif what == VALUE:
             entry = space.peek(read_text(reader))
             held = read_held(reader)
@@ -142,8 +152,8 @@ class Replay:
         space = self._space
         if what == INVALIDATED:
             job = space.doom([read_text(reader)])
-            while not space.reap_doomed(job.sequence):
-                pass
+            if not self._is_live:
+                _reap(space, job.sequence)
         elif what == SOFTENED:
             space.soften({read_text(reader): ""})
         elif what == LINKED:
@@ -157,12 +167,31 @@ class Replay:
         elif what == SWAPPED:
             other = self._store.space(read_text(reader))
             other.suspend_limits()
+            _reap(space, self._store.sequence)
+            _reap(other, self._store.sequence)
             space.swap(other)
         elif what == SETTINGS:
             ttl_ms = reader.count()
             space.configure(ttl_ms, reader.count())
         else:
             raise PayloadError()
+
+    def _put_plain(self, key: str, reader: Reader) -> bool:
+        """Puts a scalar or an object without tags. Returns whether it was one."""
+        at = reader.at
+        # mostly there are no extras
+        if reader.byte() == 0:
+            deadline = read_plain_head(reader)
+            if deadline >= 0:
+                held = read_held(reader)
+                kind = kind_of(held)
+                space = self._space
+                now = self._store.now_ms()
+                if not space.put_plain(key, held, kind, deadline, now, True):
+                    space.put(key, held, kind, deadline, None, None, "restore")
+                return True
+        reader.at = at
+        return False
 
     def _put(self, key: str, extras: Extras, reader: Reader) -> None:
         loaded = read_value(reader)
@@ -204,6 +233,11 @@ class Replay:
             self._space.put(
                 key, moved, self._kind, image.expires_at_ms, image.tags, idle, "restore"
             )
+
+
+def _reap(space: Keyspace, sequence: i64) -> None:
+    while not space.reap_doomed(sequence):
+        pass
 
 
 def settle(store: Store, now_ms: i64) -> None:

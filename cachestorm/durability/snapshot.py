@@ -16,9 +16,10 @@ one. Calls the store, a slice at a time, and the journal.
 
 from __future__ import annotations
 
+import gc
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import suppress
 from typing import Final
 
@@ -49,7 +50,7 @@ _ENDS_EARLY: Final = "it ends before the snapshot does"
 def record_all(store: Store, journal: Journal, path: str) -> None:
     """Records images of all that is there, and that they are complete.
 
-    The caller has set `is_walked`, in the visit in which the journal began.
+    The caller has become one of the `walkers`, in the visit in which the journal began.
 
     Args:
         path: of the file that the journal is to be in by now.
@@ -63,19 +64,43 @@ def record_all(store: Store, journal: Journal, path: str) -> None:
         journal.flush()
         if journal.path != path:
             raise DurabilityError(f"{path} cannot be written")
-        for _ in range(MOST_WALKS):
-            if _walk(store, journal):
-                return
+        for _ in walk(store, journal, None):
+            if not store.in_transaction():
+                time.sleep(PAUSE_S)
     finally:
-        _visit(store, journal, is_walked=False)
+        store.enter()
+        try:
+            journal.walkers -= 1
+        finally:
+            store.leave()
+
+
+def walk(
+    store: Store, journal: Journal, take: Callable[[bytes], object] | None
+) -> Iterator[None]:
+    """Records images of all that is there, a slice at a time, and that they are complete.
+
+    The caller is one of the `walkers` all the while.
+
+    Args:
+        take: gets the frames, as of an `Aside`.
+
+    Raises:
+        DurabilityError: if namespaces are exchanged again and again meanwhile.
+    """
+    for _ in range(MOST_WALKS):
+        if (yield from _walk(store, journal, take)):
+            return
     raise DurabilityError("namespaces are exchanged too often to take a snapshot")
 
 
-def _walk(store: Store, journal: Journal) -> bool:
+def _walk(
+    store: Store, journal: Journal, take: Callable[[bytes], object] | None
+) -> Generator[None, None, bool]:
     """One walk. Returns whether it is complete: nothing has come in its way."""
     store.enter()
     try:
-        journal.is_disturbed = False
+        swaps = journal.swaps
         names = [space.name for space in store.spaces()]
     finally:
         store.leave()
@@ -84,32 +109,32 @@ def _walk(store: Store, journal: Journal) -> bool:
         while place != 0:
             store.enter()
             try:
-                if journal.is_disturbed:
+                if journal.swaps != swaps:
                     return False
                 space = store.space(name)
                 if place < 0:
                     _record_settings(space, journal)
                     place = len(space.dense)
                 place = _record_slice(space, journal, min(place, len(space.dense)))
+                _set_aside(store, journal, take)
             finally:
                 store.leave()
-            if not store.in_transaction():
-                time.sleep(PAUSE_S)
+            yield
     store.enter()
     try:
-        if not journal.is_disturbed:
-            journal.add(COMPLETE, "", "")
-        return not journal.is_disturbed
+        if journal.swaps != swaps:
+            return False
+        journal.add(COMPLETE, "", "")
+        _set_aside(store, journal, take)
+        return True
     finally:
         store.leave()
 
 
-def _visit(store: Store, journal: Journal, is_walked: bool) -> None:
-    store.enter()
-    try:
-        journal.is_walked = is_walked
-    finally:
-        store.leave()
+def _set_aside(store: Store, journal: Journal, take: Callable[[bytes], object] | None) -> None:
+    # in a transaction it is a part of that, which is not torn apart
+    if not store.in_transaction():
+        journal.set_aside(store.now_ms(), take)
 
 
 def _record_settings(space: Keyspace, journal: Journal) -> None:
@@ -148,22 +173,22 @@ def save(store: Store, path: str, disk: Disk = DISK) -> tuple[int, int]:
     try:
         with suppress(FileNotFoundError):
             disk.remove(unfinished)
-        journal = Journal(unfinished, 0, "no", disk)
+        journal = _attach(store, unfinished, disk)
     except OSError as error:
         raise DurabilityError(f"{path} cannot be written: {error.strerror}") from error
     try:
         try:
-            _attach(store, journal)
             try:
                 record_all(store, journal, unfinished)
+                journal.force()
+                size, number = journal.size, journal.number
             finally:
-                _detach(store)
-            journal.force()
+                _detach(store, journal)
         finally:
             journal.abandon()
         disk.rename(unfinished, path)
         disk.sync_folder(path)
-        return journal.size, journal.number
+        return size, number
     except BaseException as error:
         with suppress(OSError):
             disk.remove(unfinished)
@@ -172,23 +197,44 @@ def save(store: Store, path: str, disk: Disk = DISK) -> tuple[int, int]:
         raise
 
 
-def _attach(store: Store, journal: Journal) -> None:
+def _attach(store: Store, path: str, disk: Disk) -> Journal:
+    """A journal for a file; where replicas are fed, theirs."""
+    feeding = store.recorder
+    is_own = not isinstance(feeding, Journal) or feeding.path != ""
+    if isinstance(feeding, Journal) and not is_own:
+        journal = feeding
+    else:
+        journal = Journal(path, 0, "no", disk)
     store.enter()
     try:
-        if store.recorder is not None:
+        if store.recorder is not (None if is_own else journal):
             raise DurabilityError("another snapshot is being written")
-        journal.is_walked = True
-        store.record_by(journal)
+        if is_own:
+            store.record_by(journal)
+        else:
+            journal.switch(path)
+        journal.walkers += 1
+        return journal
+    except DurabilityError:
+        if is_own:
+            journal.abandon()
+        raise
     finally:
         store.leave()
 
 
-def _detach(store: Store) -> None:
+def _detach(store: Store, journal: Journal) -> None:
     store.enter()
     try:
-        store.record_by(None)
+        if journal.feed is None:
+            store.record_by(None)
+        else:
+            journal.switch("")
     finally:
         store.leave()
+    if journal.feed is not None:
+        journal.flush()
+        return
     for space in store.spaces():
         place = len(space.values)
         while place > 0:
@@ -262,6 +308,9 @@ class Loading:
         """Does again what some frames say. Returns whether there may be more."""
         ends_at = time.monotonic() + LOAD_SLICE_S
         apply = self._replay.apply
+        # all that is made stays: to look for circles in it would be most of the work
+        is_collecting = gc.isenabled()
+        gc.disable()
         # what is replaced is let go as the transaction ends
         self._store.begin()
         try:
@@ -273,6 +322,8 @@ class Loading:
             return False
         finally:
             self._store.end()
+            if is_collecting:
+                gc.enable()
 
     def finish(self) -> None:
         """Ends the load of all files: from now on what is not asked for is idle."""

@@ -288,8 +288,6 @@ class Budget(Removals):
     def oldest_demoted(self) -> Entry | None:
         """Of those that may be evicted, the entry whose value was the first to leave memory."""
         line = self.demoted_line
-        is_volatile = self.policy.hears_deadlines
-        # a plain one is `noeviction`
         if not line or type(self.policy) is Policy:
             return None
         for _time in range(LOOK):
@@ -298,12 +296,19 @@ class Budget(Removals):
             if not line:
                 return None
             entry = line[0].entry
-            if entry is not self.shared.pinned and not (
-                is_volatile and entry is not None and entry.expires_at_ms == 0
-            ):
+            if entry is not None and self.is_evictable(entry):
                 return entry
             line.rotate(-1)
         return None
+
+    def is_evictable(self, entry: Entry) -> bool:
+        """Whether an entry whose value is in a colder tier may be evicted."""
+        # a plain policy is `noeviction`
+        return (
+            entry is not self.shared.pinned
+            and type(self.policy) is not Policy
+            and not (self.policy.hears_deadlines and entry.expires_at_ms == 0)
+        )
 
     def brought(self, entry: Entry) -> Entry | None:
         """An entry with its value in memory; None if that is lost: then the entry has left.
@@ -324,7 +329,9 @@ class Budget(Removals):
         return entry
 
     def _lose(self, entry: Entry, tiering: Tiering) -> None:
-        tiering.lost()
+        demoted = self.value(entry)
+        assert isinstance(demoted, Demoted)
+        tiering.lost(demoted)
         self.remove(entry, self.fate(entry) or _EVICTED)
 
     def _promote(self, entry: Entry, demoted: Demoted, kind: u8, held: object) -> None:

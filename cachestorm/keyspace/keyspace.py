@@ -23,7 +23,14 @@ from cachestorm.keyspace.hot_keys import CAPACITY
 from cachestorm.keyspace.misses import EVERY
 from cachestorm.keyspace.tag_hierarchy import HIERARCHY_BYTES
 from cachestorm.keyspace.tag_nodes import Invalidation
-from cachestorm.keyspace.tiering import PENDING, PROMOTING_HITS, Demoted, Held
+from cachestorm.keyspace.tiering import (
+    COLD,
+    PENDING,
+    PROMOTING_HITS,
+    Demoted,
+    Held,
+    tier_of,
+)
 from cachestorm.keyspace.waiting import Waiter, Waiting
 from cachestorm.keyspace.watches import Watch, Watches
 from cachestorm.keyspace.writes import Writes
@@ -77,8 +84,9 @@ class Keyspace(Writes):
     ) -> object:
         """What a key stores in a colder tier, with the latch or without it.
 
-        It stays there until it is hit for the second time: what is asked for once would drive
-        something out of memory that is asked for more often.
+        On an SSD it stays until it is hit for the second time: what is asked for once would
+        drive something out of memory that is asked for more often. From beyond it comes back at
+        once, as a read of it takes longer than all that could gain.
         """
         shared = self.shared
         tiering = shared.tiering
@@ -92,11 +100,13 @@ class Keyspace(Writes):
             # else it was written to, deleted, or moved to memory in the meantime
             if 0 <= index < len(self.values) and self.values[index] is demoted:
                 if found is None:
-                    self._lose(entry, tiering)
+                    if not tiering.keeps(demoted):
+                        self._lose(entry, tiering)
                 else:
                     demoted.hits += 1
-                    if demoted.hits >= PROMOTING_HITS:
-                        self.brought(entry)
+                    if demoted.hits >= PROMOTING_HITS or tier_of(demoted.place) == COLD:
+                        tiering.returned(demoted)
+                        self._promote(entry, demoted, found.kind, found.value)
             elif found is None and not is_latched:
                 self.hits -= 1
                 return self.read(key, default)
@@ -152,9 +162,17 @@ class Keyspace(Writes):
         ):
             demoted = self.value(entry)
             assert isinstance(demoted, Demoted)
-            if demoted.tier != PENDING:
+            if tier_of(demoted.place) != PENDING:
                 return [demoted]
         return []
+
+    def tier_of(self, entry: Entry) -> str:
+        """Where an entry's value is: in `memory`, or in a tier."""
+        value = self.value(entry)
+        tiering = self.shared.tiering
+        if not isinstance(value, Demoted) or tiering is None:
+            return "memory"
+        return tiering.name_of(value)
 
     def demote(self, entry: Entry) -> bool:
         """Has a live entry's value go to a colder tier. Returns whether it is in one now."""

@@ -4,9 +4,9 @@ The namespaces call `Tiering`, which `cachestorm/tiers/` implements; a store wit
 none. The entry of such a value stays where it is, with its deadline and its tags: its kind has
 the bit DEMOTED, and in the dense array there is a `Demoted` in place of the value.
 
-1. A value is known by a number that is given once. So what is found under the number of an
-   entry is its value, whatever was renamed, swapped, flushed or overwritten meanwhile; and what
-   no entry names any more is garbage, and nothing else.
+1. A value is known by its place, which is given once. So what is found at the place that an
+   entry names is its value, whatever was renamed, swapped, flushed or overwritten meanwhile;
+   and what no entry names any more is garbage, and nothing else.
 2. What changes what an entry holds happens under the latch; a disk is read without it where a
    caller can, and written without it always.
 3. The version of an entry does not change when its value moves: nobody sees a difference.
@@ -22,16 +22,19 @@ from mypy_extensions import i32, i64, mypyc_attr, u8
 
 from cachestorm.entry import Entry
 
-# A `Demoted`, and its place in the line of its namespace.
+# A `Demoted`, and its places in the lines of its namespace and of its tier.
 DEMOTED_BYTES: Final = 64
 # A value must be larger by as much than what stands for it.
 LEAST_GAIN: Final = 64
-# How many hits by GET bring a value back into memory.
+# How many hits by GET bring a value back into memory from an SSD; from beyond it one does.
 PROMOTING_HITS: Final = 2
 
 # where a value is
 PENDING: Final = 0
 WARM: Final = 1
+COLD: Final = 2
+TIER_BITS: Final = 2
+TIER_MASK: Final = 3
 
 
 @mypyc_attr(acyclic=True)
@@ -39,19 +42,28 @@ class Demoted:
     """What stands for a value.
 
     Attributes:
-        number: of the value; never given to another one.
         entry: whose value it is; None once it is not any more.
+        place: in which tier it is, and where in that: see `place_in`. One number, so that who
+            reads it without the latch never sees half of a move; never given to another value.
         size_bytes: what the tier keeps for it; 0 while it is on its way there.
-        tier: where it is.
         hits: reads that have left it there.
     """
 
-    def __init__(self, number: i64, entry: Entry) -> None:
-        self.number: Final[i64] = number
+    def __init__(self, place: i64, entry: Entry) -> None:
         self.entry: Entry | None = entry
+        self.place: i64 = place
         self.size_bytes: i32 = 0
-        self.tier: u8 = PENDING
         self.hits: u8 = 0
+
+
+def place_in(tier: i64, place: i64) -> i64:
+    """What `Demoted.place` is for a place of a tier."""
+    return place << TIER_BITS | tier
+
+
+def tier_of(place: i64) -> i64:
+    """Which tier a `Demoted.place` is in."""
+    return place & TIER_MASK
 
 
 class Held:
@@ -98,6 +110,18 @@ class Tiering:
         """As `read`, for an entry that gets its value back. The caller holds the latch."""
         raise NotImplementedError
 
+    def returned(self, demoted: Demoted) -> None:
+        """An entry gets a value back that was read. The caller holds the latch."""
+        raise NotImplementedError
+
+    def keeps(self, demoted: Demoted) -> bool:
+        """Whether a value that could not be read may be there another time."""
+        raise NotImplementedError
+
+    def name_of(self, demoted: Demoted) -> str:
+        """What the tier is called where a value is, or is going to be."""
+        raise NotImplementedError
+
     def fetch(self, wanted: list[Demoted], done: Callable[[], object]) -> None:
         """Has values read by another thread, and kept until `forget`. Without the latch.
 
@@ -124,7 +148,7 @@ class Tiering:
         """So are all of a namespace that have an entry. The caller holds the latch."""
         raise NotImplementedError
 
-    def lost(self) -> None:
+    def lost(self, demoted: Demoted) -> None:
         """The value of an entry could not be read: it is counted, and the entry goes."""
         raise NotImplementedError
 

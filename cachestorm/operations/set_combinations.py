@@ -3,7 +3,8 @@
 Long commands, made by the algebra of sets.
 
 1. The members of a union come in the order of the sets, those of an intersection in that of
-   its smallest set, those of a difference in that of the first.
+   its smallest set, those of a difference in that of the first. The order of small sets is
+   Redis'.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from cachestorm.errors import WrongTypeError
 from cachestorm.keyspace.keyspace import Keyspace
 from cachestorm.operations.containers import replace, set_at
 from cachestorm.operations.optimistic_result import PIECE, OptimisticResult
-from cachestorm.values.set import SetValue
+from cachestorm.values.set import SetValue, in_order_of_redis
 from cachestorm.values.wide_dict import WideDict
 
 UNION: Final = "union"
@@ -77,8 +78,12 @@ class _Combination(OptimisticResult):
         for source in sources:
             left -= 1
             start = 0
-            while wants_more and start < len(source):
-                members = source.some(start, start + step)
+            few = source.in_order() if len(source) <= PIECE else None
+            while wants_more:
+                stop = start + step
+                members = source.some(start, stop) if few is None else few[start:stop]
+                if not members:
+                    break
                 left -= len(members)
                 start += len(members)
                 wants_more = self._take(_kept(sets, self._how, source, members))
@@ -159,6 +164,17 @@ class ReturningSets(_Combination):
 
     def result(self) -> object:
         return set(self._found)
+
+
+class OrderedSets(ReturningSets):
+    """The same for a reply. Its result: a list, of few members in Redis' order.
+
+    Redis makes a set of a union or a difference, and tells an intersection as it finds it.
+    """
+
+    def result(self) -> object:
+        found = list(self._found)
+        return found if self._how == INTERSECTION else in_order_of_redis(found)
 
 
 class CountingSets(_Combination):

@@ -76,7 +76,7 @@ def snapshot_of(kind: u8, value: object, expires_at_ms: i64, tags: list[str]) ->
     elif isinstance(value, ListValue):
         values = value.slice(0, len(value))
     elif isinstance(value, SetValue):
-        names = value.members()
+        names = value.in_order()
     elif isinstance(value, SortedSet):
         rows = value.rows()
     elif isinstance(value, Buffer):

@@ -25,7 +25,7 @@ from __future__ import annotations
 from typing import Final
 
 from librt.strings import BytesWriter, write_f64_le, write_i64_le
-from mypy_extensions import i64
+from mypy_extensions import i64, u8
 
 from cachestorm.codec import Stored, bytes_of, is_ascii, json_of, object_of, text_of
 from cachestorm.entry import HASH, LIST, OBJECT, SET, STRING, ZSET
@@ -117,6 +117,42 @@ def write_value(out: BytesWriter, snapshot: EntrySnapshot, is_own: bool = False)
             write_f64_le(out, row[0])
     else:
         write_element(out, snapshot.values[0], is_own)
+
+
+def write_plain(out: BytesWriter, value: object, expires_at_ms: i64) -> None:
+    """Writes a scalar or an object without tags as `write_value` does, for the same cache.
+
+    Raises:
+        CodecError: for an object that the codec has no form for; then `out` holds a part.
+    """
+    if expires_at_ms == 0:
+        out.append(_FORM_SCALAR)
+    else:
+        out.append(_FORM_SCALAR | _HAS_DEADLINE)
+        write_i64_le(out, expires_at_ms)
+    write_element(out, value, True)
+
+
+def read_plain_head(reader: Reader) -> i64:
+    """Begins to read what `write_plain` wrote: the deadline, 0 for never; the element follows.
+
+    Returns:
+        -1 if it is another value.
+
+    Raises:
+        PayloadError: for what is no value at all.
+    """
+    head = reader.byte()
+    if head == _FORM_SCALAR:
+        return 0
+    return _deadline(reader) if head == _FORM_SCALAR | _HAS_DEADLINE else -1
+
+
+def kind_of(held: object) -> u8:
+    """The kind of a scalar or an object that was read."""
+    if isinstance(held, (bytes, str, int, float)) and not isinstance(held, bool):
+        return STRING
+    return OBJECT
 
 
 def read_value(reader: Reader) -> Loaded:
@@ -231,9 +267,7 @@ def _read_sorted_set(reader: Reader) -> Loaded:
 
 def _read_scalar(reader: Reader) -> Loaded:
     held = read_held(reader)
-    if isinstance(held, (bytes, str, int, float)) and not isinstance(held, bool):
-        return Loaded(STRING, held)
-    return Loaded(OBJECT, held)
+    return Loaded(kind_of(held), held)
 
 
 # -- elements

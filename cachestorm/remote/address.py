@@ -85,7 +85,14 @@ class Address:
 
         node: Any = ClusterNode
         nodes = [node(host, port) for host, port in self.nodes]
-        return RedisCluster(startup_nodes=nodes, **{**self.options, **options})
+
+        class Client(RedisCluster):
+            def __del__(self) -> None:
+                # its own takes a lock, which in the child of a fork nobody may ever give back;
+                # connections that are used up close themselves
+                pass
+
+        return Client(startup_nodes=nodes, **{**self.options, **options})
 
     def async_cluster_client(self, **options: Any) -> Any:
         """The same for tasks of asyncio; it connects when it is first used."""

@@ -32,6 +32,7 @@ class AsyncClusterWire(AsyncWire):
     def __init__(self, wire: Wire, dialect: ClusterDialect) -> None:
         super().__init__(wire)
         self.dialect = self.cluster = dialect
+        self.space = wire.space
 
     def _made(self, options: dict[str, Any]) -> Any:
         client = self.address.async_cluster_client(protocol=3, **options)

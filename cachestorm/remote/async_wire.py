@@ -10,7 +10,8 @@ from redis.exceptions import NoScriptError
 
 from cachestorm.remote.dialect import LOADING, Dialect
 from cachestorm.remote.recovery import AsyncRecovery
-from cachestorm.remote.refusals import UnreachableError, refusal
+from cachestorm.remote.refusals import UnreachableError, is_unknown, refusal
+from cachestorm.remote.spaces import Space
 from cachestorm.remote.steps import Ask, Await, Course, Step, Watch
 from cachestorm.remote.wire import After, Wire, checked
 
@@ -33,6 +34,7 @@ class AsyncWire:
         self.after: After | None = None
         self.asking: Courses | None = None
         self.dialect: Dialect | None = None
+        self.space: Space | None = None
         # of each loop a client, and one for commands that wait for others
         self._clients: dict[tuple[asyncio.AbstractEventLoop, bool], Any] = {}
 
@@ -68,9 +70,7 @@ class AsyncWire:
                 await self._learn(self.asking)
             if self._recovery.is_waiting and not is_asking:
                 await self._telling.apply()
-            if self.dialect is None:
-                return await self._sent(step, pinned)
-            return await self._said(self.dialect, step, pinned)
+            return await self._answered(step, pinned)
         except BaseException as error:
             self._recovery.failed(step.writes, error)
             raise
@@ -84,7 +84,16 @@ class AsyncWire:
         except UnreachableError as error:
             raise error.__cause__ or error from None
         self.dialect = self.dialect or courses.dialect
+        self.space = self.space or courses.space
         self.asking = None
+
+    async def _answered(self, step: Step, pinned: Any) -> list[Any]:
+        sent = step if self.space is None else self.space.named(step)
+        if self.dialect is None:
+            replies = await self._sent(sent, pinned)
+        else:
+            replies = await self._said(self.dialect, sent, pinned)
+        return replies if self.space is None else self.space.read(step.commands, replies)
 
     async def _said(self, dialect: Dialect, step: Step, pinned: Any) -> list[Any]:
         steps, read = dialect.steps(step)
@@ -145,8 +154,14 @@ class AsyncWire:
 
     async def _enter(self, connection: Any) -> None:
         await connection.on_connect()
+        if self.space is not None:
+            return
         await connection.send_command("NAMESPACE", self.namespace)
-        await connection.read_response()
+        try:
+            await connection.read_response()
+        except redis.ResponseError as error:
+            if not is_unknown(error):
+                raise
 
 
 async def _executed(pipe: Any, step: Ask) -> list[Any]:

@@ -24,7 +24,10 @@ class Capabilities:
         stale: whether `invalidate(soft=True)` leaves the value for whoever may read it stale;
             where not, it deletes it.
         no_tags: why tags do not work there; empty if they do.
-        namespaces: whether it knows namespaces by name.
+        namespaces: whether `namespace(name)` works there.
+        namespaces_apart: whether the server itself keeps them apart. Not on Redis and Valkey,
+            where one is the beginning of its keys: `flushdb`, `clear` and `len` of the cache
+            without a name concern all of them, and these of one with a name look at every key.
         near: whether a near cache can be told what changes there.
         cluster: whether it is a cluster, where what concerns several keys is one step only if
             they are in one slot.
@@ -38,6 +41,7 @@ class Capabilities:
     stale: bool
     no_tags: str
     namespaces: bool
+    namespaces_apart: bool
     near: bool
     cluster: bool
     missing: frozenset[str] = field(repr=False, default=frozenset())
@@ -52,6 +56,7 @@ ASSUMED = Capabilities(
     stale=True,
     no_tags="",
     namespaces=True,
+    namespaces_apart=True,
     near=True,
     cluster=False,
 )
@@ -91,7 +96,8 @@ def capabilities_of(replies: list[Any], is_cluster: bool = False) -> Capabilitie
         tags_follow=is_ours,
         stale=is_ours,
         no_tags=why,
-        namespaces=is_ours and not is_cluster,
+        namespaces=not (is_ours and is_cluster),
+        namespaces_apart=is_ours,
         near=has_tracking,
         cluster=is_cluster,
         missing=missing,

@@ -22,7 +22,6 @@ from cachestorm.declare.registry import REGISTRY
 from cachestorm.remote.arguments import Words
 from cachestorm.remote.dialect import (
     ASKING,
-    LINKS,
     Dialect,
     Said,
     others,
@@ -32,7 +31,7 @@ from cachestorm.remote.dialect import (
 from cachestorm.remote.refusals import BusySlotError, UnsupportedError
 from cachestorm.remote.slots import WIDTH, marks, slot_of
 from cachestorm.remote.steps import Ask, Step, Watch
-from cachestorm.remote.tag_script import RESERVED
+from cachestorm.remote.tag_script import FLUSH, RESERVED
 
 PATIENCE_S: Final = 5.0
 PAUSE_S: Final = 0.05
@@ -78,18 +77,21 @@ Spread = Generator[Part, list[Any], Any]
 class ClusterDialect(Dialect):
     """The commands for a cluster.
 
+    Args:
+        home: see `Dialect`.
+
     Attributes:
         has_script: tags are those of the script; else the servers are ours, of which each does
             with all others what concerns a tag.
     """
 
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, home: bytes = RESERVED) -> None:
+        super().__init__(home=home)
         self.has_script = False
 
     def scripted(self, operation: str, keys: list[bytes], *rest: Any) -> Words:
         """A call of the script for some keys of one slot."""
-        home = RESERVED + b"{" + marks()[slot_of(keys[0])] + b"}:"
+        home = self._home + b"{" + marks()[slot_of(keys[0])] + b"}:"
         return script(operation, [*keys, home + b"keys", home + b"index"], home, *rest)
 
     def said(self, words: Words, blocks: bool = False) -> Said:
@@ -108,7 +110,8 @@ class ClusterDialect(Dialect):
             steps, read = self.steps(step)
             return read((yield steps[0]))
         slots = [_slots(words) for words in step.commands]
-        if step.atomic and len(set().union(*slots)) == 1 and all(slots):
+        is_one = len(set().union(*slots)) == 1 and all(slots)
+        if is_one and (step.atomic or (step.removes and self.has_script)):
             steps, read = self.steps(step)
             yield from steps[:-1]
             return read((yield steps[-1]))
@@ -145,6 +148,8 @@ class ClusterDialect(Dialect):
     def _course(self, words: Words, slots: set[int]) -> Spread | None:
         """What is asked of several nodes; None for what the node of its keys answers."""
         name = words[0]
+        if words[:2] == ["EVAL", FLUSH]:
+            return self._flush(words)
         everywhere = _EVERYWHERE.get(name)
         if everywhere is not None:
             return everywhere(self, words)
@@ -164,6 +169,9 @@ class ClusterDialect(Dialect):
     def _at_all(self, words: Words) -> Spread:
         return (yield Everywhere(lambda _: words))[0]
 
+    def _flush(self, words: Words) -> Spread:
+        return sum((yield Everywhere(lambda _: words)))
+
     def _all_keys(self, words: Words) -> Spread:
         replies = yield Everywhere(lambda _: words)
         return others(key for reply in replies for key in reply)
@@ -180,7 +188,7 @@ class ClusterDialect(Dialect):
         if not self.has_script:
             return sum(sizes)
         ours = yield from self._total("ours")
-        (links,) = yield Ask([["EXISTS", LINKS]])
+        (links,) = yield Ask([["EXISTS", self._links]])
         return sum(sizes) - ours - links
 
     def _any_key(self, words: Words) -> Spread:
@@ -228,7 +236,9 @@ class ClusterDialect(Dialect):
     ) -> Callable[[list[bytes]], Words | None]:
         def words_of(here: list[bytes]) -> Words | None:
             chosen = here if wanted is None else [mark for mark in here if mark in wanted]
-            return script(operation, [], RESERVED, b"".join(chosen), *rest) if chosen else None
+            return (
+                script(operation, [], self._home, b"".join(chosen), *rest) if chosen else None
+            )
 
         return words_of
 
@@ -239,7 +249,7 @@ class ClusterDialect(Dialect):
         options = {word_bytes(word) for word in commands[0][2:]}
         tags = [words[1] for words in commands]
         if b"CASCADE" in options:
-            (tags,) = yield Ask([script("descent", [LINKS], RESERVED, *tags)])
+            (tags,) = yield Ask([script("descent", [self._links], self._home, *tags)])
         flags = "d" if b"DRYRUN" in options else ""
         return (yield from self._total("invalidate", flags, *tags))
 

@@ -25,9 +25,11 @@ from cachestorm.remote.cluster_dialect import (
     Pause,
 )
 from cachestorm.remote.dialect import LOADING, Dialect
+from cachestorm.remote.forks import tell_of_forks
 from cachestorm.remote.refusals import BusySlotError
 from cachestorm.remote.slots import marks
 from cachestorm.remote.steps import Ask, Step, Watch
+from cachestorm.remote.tag_script import RESERVED
 from cachestorm.remote.wire import Wire, checked
 
 
@@ -38,12 +40,18 @@ class Unconnected:
         self._connect = connect
         self._lock = threading.Lock()
         self._client: Any = None
+        tell_of_forks(self)
 
     def __getattr__(self, name: str) -> Any:
         with self._lock:
             if self._client is None:
                 self._client = self._connect()
         return getattr(self._client, name)
+
+    def forked(self) -> None:
+        """In the child of a fork: another thread may have had this lock, or the client's."""
+        self._lock = threading.Lock()
+        self._client = None
 
     def close(self) -> None:
         """Closes what has been opened; it connects anew when it is used again."""
@@ -56,9 +64,14 @@ class Unconnected:
 class ClusterWire(Wire):
     """The connections of threads to the nodes of one cluster."""
 
-    def __init__(self, address: Address, max_pending: int, keeps_refused: bool) -> None:
-        super().__init__(address, None, max_pending, keeps_refused)
-        self.dialect = self.cluster = ClusterDialect()
+    def __init__(
+        self, address: Address, namespace: str | None, max_pending: int, keeps_refused: bool
+    ) -> None:
+        super().__init__(address, namespace, max_pending, keeps_refused)
+        # no cluster has namespaces
+        self.space = self.named
+        home = RESERVED if self.space is None else self.space.home
+        self.dialect = self.cluster = ClusterDialect(home)
 
     def made(self, **options: Any) -> Any:
         """A client that connects when it is first used."""

@@ -6,36 +6,43 @@ that none can be forgotten; what a server cannot answer is an UnsupportedError t
 
 from __future__ import annotations
 
-import functools
 import inspect
+import re
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from typing import Any, Final, ParamSpec, TypeVar, cast, overload
 
 from cachestorm.cache import Cache
 from cachestorm.cache_like import AsyncCacheLike, CacheLike
-from cachestorm.codec import bytes_of
 from cachestorm.errors import CacheStormError, InvalidKeyError
 from cachestorm.loading import calls
 from cachestorm.locks.lock import Lock
 from cachestorm.markers import MISSING, UNSET
 from cachestorm.memoizing.decorator import memoize
 from cachestorm.memoizing.memoized import Memoized
-from cachestorm.operations.lifetimes import milliseconds_of
 from cachestorm.operations.names import exact_key
 from cachestorm.remote.absence import RAISE, Absence
 from cachestorm.remote.address import Address
-from cachestorm.remote.capabilities import Capabilities
-from cachestorm.remote.commands import REMOTE
+from cachestorm.remote.capabilities import ASSUMED, Capabilities
 from cachestorm.remote.connected_lock import ConnectedLock
 from cachestorm.remote.connected_stats import ConnectedStats, stats_of
 from cachestorm.remote.courses import Courses
 from cachestorm.remote.envelope import Envelope
 from cachestorm.remote.loading import RemoteLoading
+from cachestorm.remote.made_methods import (
+    awaited,
+    complete,
+    course_of,
+    dressed,
+    set_plainly,
+    threaded,
+)
 from cachestorm.remote.recovery import LIMIT
 from cachestorm.remote.steps import Course
 from cachestorm.remote.wires import async_wire_to, wire_to
 
 PAGE: Final = 256
+# what a `Cache` calls its databases
+_DATABASE: Final = re.compile("default|db[0-9]+")
 
 T = TypeVar("T")
 P = ParamSpec("P")
@@ -62,7 +69,9 @@ class ConnectedCache(CacheLike[Any]):
         self._absence: Final = Absence(on_error, address.shown)
         self._max_pending: Final = max_pending
         self._wire: Final = wire_to(address, namespace, max_pending, self._absence.is_ignored)
-        self._courses: Final = Courses(envelope, address.shown, self._wire.cluster)
+        self._courses: Final = Courses(
+            envelope, address.shown, self._wire.cluster, self._wire.named
+        )
         self._wire.asking = self._courses
         self._wire.recovery.beside = self._courses.beside
         self._aio: AsyncConnectedCache | None = None
@@ -92,11 +101,27 @@ class ConnectedCache(CacheLike[Any]):
         return AsyncConnectedCache(self)
 
     def namespace(self, name: str) -> ConnectedCache:
-        """The same of another namespace of a CacheStorm server."""
+        """The same of another namespace: see `Cache.namespace`.
+
+        On Redis, Valkey and their clusters it is the beginning of its keys, which
+        `capabilities.namespaces_apart` tells.
+
+        Raises:
+            NamespaceError: for a name that a `Cache` refuses, too.
+            UnsupportedError: for that of a database, such as `db1`, if the server has none.
+        """
+        Cache().namespace(name)
         known = self._run(self._courses.asked(assumes=self._absence.is_ignored))
         if not known.namespaces:
             raise self._courses.refused("namespace")
-        return self._sibling(name)
+        if not known.namespaces_apart and _DATABASE.fullmatch(name):
+            raise self._courses.unsupported(
+                f"namespace({name!r})", "name a database by its number in the address"
+            )
+        sibling = self._sibling(str.__str__(name))
+        if known is not ASSUMED:
+            sibling._courses.learn(known)
+        return sibling
 
     def _sibling(self, name: str) -> ConnectedCache:
         return ConnectedCache(
@@ -412,83 +437,6 @@ class AsyncConnectedCache(AsyncCacheLike[Any]):
                 return
 
 
-# -- the methods that are made
-
-# beside the declared ones
-COMPOSED: Final = tuple(
-    name
-    for name, value in vars(Courses).items()
-    if not name.startswith("_")
-    and callable(value)
-    and name not in ("asked", "call", "refused", "watched", "write")
-)
-
-
-def course_of(name: str, courses: Courses, args: Any, options: Any) -> Course:
-    """The course of a method, from its arguments."""
-    if name in COMPOSED:
-        course: Course = getattr(courses, name)(*args, **options)
-        return course
-    return courses.call(name, *args, **options)
-
-
-def _threaded(name: str) -> Callable[..., Any]:
-    def method(self: ConnectedCache, *args: Any, **options: Any) -> Any:
-        return self._call(name, *args, **options)
-
-    return _dressed(method, name, "ConnectedCache")
-
-
-def _awaited(name: str) -> Callable[..., Any]:
-    async def method(self: AsyncConnectedCache, *args: Any, **options: Any) -> Any:
-        return await self._call(name, *args, **options)
-
-    return _dressed(method, name, "AsyncConnectedCache")
-
-
-def _refused(name: str) -> Callable[..., Any]:
-    def method(self: Any, *args: Any, **options: Any) -> Any:
-        raise self._courses.refused(name)
-
-    method.is_refusal = True  # type: ignore[attr-defined]
-    return _dressed(method, name, "ConnectedCache")
-
-
-def _set(
-    self: ConnectedCache, key: str, value: Any, ttl: object = UNSET, **options: Any
-) -> Any:
-    """What is asked most but `get`: without a course, where there is nothing to think about."""
-    is_span = type(ttl) in (int, float) and ttl > 0  # type: ignore[operator]
-    is_said_otherwise = self._wire.asking is not None or self._wire.dialect is not None
-    if options or is_said_otherwise or not (is_span or ttl is UNSET):
-        return self._call("set", key, value, ttl, **options)
-    words: list[Any] = ["SET", bytes_of(exact_key(key)), self._envelope.dumps(value)]
-    if is_span:
-        words += ["PX", milliseconds_of(ttl)]
-    try:
-        return self._wire.write(words) is not None
-    except CacheStormError as error:
-        return self._absence.answer(error, "set", (key, value, ttl), {})
-
-
-def _dressed(method: Callable[..., Any], name: str, owner: str) -> Callable[..., Any]:
-    """A method that looks like the one of `Cache`."""
-    functools.update_wrapper(method, getattr(Cache, name), updated=())
-    method.__qualname__ = f"{owner}.{name}"
-    method.__module__ = __name__
-    return method
-
-
-def _complete(kind: type, maker: Callable[[str], Callable[..., Any]]) -> None:
-    for name in dir(Cache):
-        if name.startswith("_") or name in vars(kind):
-            continue
-        if not callable(inspect.getattr_static(Cache, name)):
-            continue
-        is_known = name in REMOTE or name in COMPOSED
-        setattr(kind, name, maker(name) if is_known else _refused(name))
-
-
-ConnectedCache.set = _dressed(_set, "set", "ConnectedCache")  # type: ignore[method-assign]
-_complete(ConnectedCache, _threaded)
-_complete(AsyncConnectedCache, _awaited)
+ConnectedCache.set = dressed(set_plainly, "set", "ConnectedCache")  # type: ignore[method-assign]
+complete(ConnectedCache, threaded)
+complete(AsyncConnectedCache, awaited)

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import replace
 from typing import Any, Final
 
 from cachestorm.cache import Cache
@@ -21,21 +20,19 @@ from cachestorm.codec import bytes_of
 from cachestorm.errors import (
     ArgumentError,
     ArityError,
-    CacheStormError,
     WatchError,
     WrongTypeError,
 )
 from cachestorm.markers import MISSING, UNSET
 from cachestorm.operations.names import checked_tags, exact_key, key_values, keys_of
 from cachestorm.remote.arguments import Words, lifetime_ms
-from cachestorm.remote.capabilities import ASSUMED, QUESTIONS, Capabilities, capabilities_of
 from cachestorm.remote.cluster_dialect import ClusterDialect
-from cachestorm.remote.commands import LOCAL, Call, Commands
-from cachestorm.remote.dialect import LOADING, PROBE, Dialect
+from cachestorm.remote.commands import Call, Commands
 from cachestorm.remote.envelope import MARK, Envelope
-from cachestorm.remote.leases import LEASES, SHADOWS, is_beside
-from cachestorm.remote.refusals import UnreachableError, UnsupportedError
-from cachestorm.remote.slots import marks, slot_of
+from cachestorm.remote.leases import is_hidden
+from cachestorm.remote.refusals import UnsupportedError
+from cachestorm.remote.server_facts import ServerFacts
+from cachestorm.remote.spaces import Space
 from cachestorm.remote.steps import Ask, Await, Course, Watch
 
 _LOOK: Final = len(MARK) - 1
@@ -43,7 +40,7 @@ _LOOK: Final = len(MARK) - 1
 _READ_PARTS: Final = frozenset({"bitcount", "bitpos", "getbit", "getrange", "strlen"})
 _WRITE_PARTS: Final = frozenset({"append", "bitfield", "setbit", "setrange"})
 # commands of keys alone, which end the loads of these keys
-_REMOVALS: Final = frozenset({"delete", "getdel", "unlink"})
+_REMOVALS: Final = frozenset({"delete", "getdel"})
 # commands whose reply is keys, or a cursor and keys
 _LISTS_KEYS: Final = frozenset({"keys", "scan", "tagkeys"})
 # how often a key at random may be a lease
@@ -51,48 +48,24 @@ _TRIES: Final = 16
 _NEEDS: Final = "needs a CacheStorm server"
 
 
-class Courses:
+class Courses(ServerFacts):
     """The methods of a cache, as steps for a server.
 
     Args:
         envelope: for values.
-        shown: the address of the server, for messages.
-        cluster: how commands are said in a cluster, if the server is one.
-
-    Attributes:
-        capabilities: of the server, once they were asked for.
-        dialect: how its commands are said, if not as they are.
+        shown, cluster, space: see `ServerFacts`.
     """
 
     def __init__(
-        self, envelope: Envelope, shown: str, cluster: ClusterDialect | None = None
+        self,
+        envelope: Envelope,
+        shown: str,
+        cluster: ClusterDialect | None = None,
+        space: Space | None = None,
     ) -> None:
+        super().__init__(shown, cluster, space)
         self._envelope: Final = envelope
-        self._shown: Final = shown
         self.commands: Final = Commands(envelope)
-        self.capabilities: Capabilities | None = None
-        self.dialect: Dialect | None = cluster
-
-    def lease_key(self, key: str | bytes) -> bytes:
-        """The key of the lease of a key: beside it, in a cluster too."""
-        return self._key_beside(LEASES, key)
-
-    def shadow_key(self, key: str | bytes) -> bytes:
-        """The key of the shadow of a key (`shadows.py`), in the same way."""
-        return self._key_beside(SHADOWS, key)
-
-    def _key_beside(self, prefix: bytes, key: str | bytes) -> bytes:
-        name = key if isinstance(key, bytes) else bytes_of(key)
-        if not isinstance(self.dialect, ClusterDialect):
-            return prefix + name
-        return prefix + b"{" + marks()[slot_of(name)] + b"}:" + name
-
-    def beside(self, keys: Iterable[bytes]) -> Words:
-        """The command that removes what there is beside keys."""
-        words: Words = ["DEL"]
-        for key in keys:
-            words += [self.lease_key(key), self.shadow_key(key)]
-        return words
 
     # -- declared commands
 
@@ -113,19 +86,16 @@ class Courses:
             # first: a load must not land between the two
             words.insert(0, self.beside(call.words[1:]))
         try:
-            replies = yield Ask(words, blocks=command.blocks, is_kept=not command.blocks)
+            replies = yield Ask(
+                words,
+                blocks=command.blocks,
+                is_kept=not command.blocks,
+                removes=method == "delete",
+            )
         except UnsupportedError as error:
-            raise self._unsupported(method, str(error)) from error
+            raise self.unsupported(method, str(error)) from error
         found = call.read(replies[-1])
         return _without_ours(found) if method in _LISTS_KEYS else found
-
-    def refused(self, method: str) -> UnsupportedError:
-        """Why a method cannot be called here."""
-        reason = LOCAL.get(method, "it belongs to a cache in this process")
-        return self._unsupported(method, reason)
-
-    def _unsupported(self, method: str, reason: str) -> UnsupportedError:
-        return UnsupportedError(f"{method}() cannot be answered by {self._shown}: {reason}")
 
     def _read_part(
         self, method: str, call: Call, args: tuple[Any, ...], options: dict[str, Any]
@@ -157,48 +127,6 @@ class Courses:
                 continue
             return call.read(reply)
 
-    def asked(self, assumes: bool = True) -> Course:
-        """The capabilities of the server; it is asked once.
-
-        Args:
-            assumes: whether one that cannot be reached is taken for one of ours. The step
-                that follows fails then, and what it would have done is kept (`recovery.py`).
-        """
-        if self.capabilities is None:
-            is_cluster = isinstance(self.dialect, ClusterDialect)
-            try:
-                replies = yield Ask(QUESTIONS, is_kept=False)
-            except UnreachableError:
-                if not assumes:
-                    raise
-                return ASSUMED
-            known = capabilities_of(replies, is_cluster)
-            if known.tags and known.server != "cachestorm":
-                known = yield from self._tried(known)
-            self.capabilities = known
-        return self.capabilities
-
-    def _tried(self, known: Capabilities) -> Course:
-        """Whether tags do work on a server that has none itself."""
-        try:
-            yield Ask([LOADING], is_kept=False)
-            yield Ask([PROBE], is_kept=False)
-        except CacheStormError as error:
-            return replace(known, tags=False, no_tags=str(error))
-        if isinstance(self.dialect, ClusterDialect):
-            self.dialect.has_script = True
-        else:
-            self.dialect = Dialect(known.missing)
-        return known
-
-    def _needs_tags(self, what: str) -> Course:
-        known = yield from self.asked()
-        if not known.tags:
-            raise UnsupportedError(
-                f"{what}: {self._shown} is {known.server} {known.version}, which has no "
-                f"tags: {known.no_tags}"
-            )
-
     # -- values
 
     def get(self, key: str, default: Any = None) -> Course:
@@ -221,12 +149,12 @@ class Courses:
         """See `Cache.set`; an idle time, a jitter and a version belong to one process."""
         for name, given in (("idle", idle), ("ttl_jitter", ttl_jitter)):
             if given is not None:
-                raise self._unsupported(f"set({name}=...)", f"it {_NEEDS} in this process")
+                raise self.unsupported(f"set({name}=...)", f"it {_NEEDS} in this process")
         if if_unchanged is not None:
-            raise self._unsupported("set(if_unchanged=...)", "versions belong to one process")
+            raise self.unsupported("set(if_unchanged=...)", "versions belong to one process")
         names = checked_tags(tags)
         if names:
-            yield from self._needs_tags("set(tags=...)")
+            yield from self.needs_tags("set(tags=...)")
         if not options:
             # nearly every call: what follows says the same, and reads the declaration for it
             plain: Words = ["SET", bytes_of(exact_key(key)), self._envelope.dumps(value)]
@@ -234,14 +162,14 @@ class Courses:
                 plain += ["PX", lifetime_ms(ttl, "set")]
             if names:
                 plain += ["TAGS", *map(bytes_of, names)]
-            if ttl is not None or not self._may_have_default_ttl():
+            if ttl is not None or not self.may_have_default_ttl():
                 yield Ask([plain])
                 return True
         if names:
             options["tags"] = names
         call = self.commands["set"].prepared((key, value, ttl), options)
         words = [call.words]
-        if ttl is None and not options.get("keepttl") and self._may_have_default_ttl():
+        if ttl is None and not options.get("keepttl") and self.may_have_default_ttl():
             # a time to live that is left out is the namespace's default
             words.append(["PERSIST", exact_key(key)])
         reply = (yield Ask(words, atomic=len(words) > 1))[0]
@@ -250,10 +178,10 @@ class Courses:
     def set_words(self, key: str, value: Any, ttl: object, tags: list[str]) -> Course:
         """The commands that set a key, for a transaction."""
         if tags:
-            yield from self._needs_tags("tags")
+            yield from self.needs_tags("tags")
         options = {"tags": tags} if tags else {}
         words = [self.commands["set"].prepared((key, value, ttl), options).words]
-        if ttl is None and self._may_have_default_ttl():
+        if ttl is None and self.may_have_default_ttl():
             words.append(["PERSIST", exact_key(key)])
         return words
 
@@ -261,7 +189,7 @@ class Courses:
         """A SET with tags, if there are any."""
         names = list(tags)
         if names:
-            yield from self._needs_tags("tags")
+            yield from self.needs_tags("tags")
         return [*words, "TAGS", *map(bytes_of, names)] if names else words
 
     def known_tags(self, key: str) -> Course:
@@ -270,16 +198,12 @@ class Courses:
             return []
         return (yield from self.call("tags", key))
 
-    def _may_have_default_ttl(self) -> bool:
-        known = self.capabilities
-        return known is None or known.namespaces
-
     def add(
         self, key: str, value: Any, ttl: object = UNSET, *, tags: Iterable[str] = ()
     ) -> Course:
         """See `Cache.add`."""
         # PERSIST behind a SET that did nothing would change what is there
-        if ttl is None and (yield from self.asked()).namespaces:
+        if ttl is None and (yield from self.asked()).namespaces_apart:
             return (yield from self._add_forever(key, value, tags))
         return (yield from self.set(key, value, ttl, nx=True, tags=tags))
 
@@ -303,8 +227,8 @@ class Courses:
         """See `Cache.setdefault`."""
         names = checked_tags(tags)
         if names:
-            yield from self._needs_tags("setdefault(tags=...)")
-        if ttl is None and (yield from self.asked()).namespaces:
+            yield from self.needs_tags("setdefault(tags=...)")
+        if ttl is None and (yield from self.asked()).namespaces_apart:
             is_new = yield from self._add_forever(key, default, names)
             return default if is_new else (yield from self.get(key, default))
         options = {"nx": True, "get": True, **({"tags": names} if names else {})}
@@ -325,9 +249,9 @@ class Courses:
         """See `Cache.randomkey`."""
         for _ in range(_TRIES):
             key = yield from self.call("randomkey")
-            if key is None or not is_beside(key):
+            if key is None or not is_hidden(key):
                 return key
-        # nearly all of them are leases
+        # nearly all of them are leases, or of namespaces
         return next(iter((yield from self.call("keys"))), None)
 
     def popitem(self) -> Course:
@@ -358,12 +282,12 @@ class Courses:
         """See `Cache.set_many`."""
         names = checked_tags(tags)
         if names:
-            yield from self._needs_tags("set_many(tags=...)")
+            yield from self.needs_tags("set_many(tags=...)")
         options = {"tags": names} if names else {}
         words = []
         for key, value in key_values(mapping):
             words.append(self.commands["set"].prepared((key, value, ttl), options).words)
-            if ttl is None and self._may_have_default_ttl():
+            if ttl is None and self.may_have_default_ttl():
                 words.append(["PERSIST", key])
         if words:
             yield Ask(words, atomic=True)
@@ -375,10 +299,18 @@ class Courses:
         """See `Cache.update`."""
         yield from self.set_many({**dict(key_values(mapping)), **values})
 
+    def delete(self, *keys: Any) -> Course:
+        """See `Cache.delete`."""
+        if not keys or any(type(key) is not str for key in keys):
+            return (yield from self.call("delete", *keys))
+        # nearly every call: the same, without reading the declaration for it
+        words: Words = ["DEL", *[bytes_of(exact_key(key)) for key in keys]]
+        return (yield Ask([self.beside(words[1:]), words], removes=True))[1]
+
     def delete_many(self, keys: Iterable[str]) -> Course:
         """See `Cache.delete_many`."""
         names = keys_of(keys)
-        return (yield from self.call("delete", *names)) if names else 0
+        return (yield from self.delete(*names)) if names else 0
 
     def clear(self) -> Course:
         """See `Cache.clear`."""
@@ -411,7 +343,7 @@ class Courses:
         key = exact_key(key)
         knows_tags = (yield from self.asked()).tags
         if tags and not knows_tags:
-            yield from self._needs_tags("tags")
+            yield from self.needs_tags("tags")
         looks = [["GET", key]]
         if knows_tags and tags is None:
             looks.append(["TAGS", key])
@@ -426,7 +358,7 @@ class Courses:
         if ttl is UNSET and found.value is not MISSING:
             options["keepttl"] = True
         words = [self.commands["set"].prepared((key, value, ttl), options).words]
-        if ttl is None and self._may_have_default_ttl():
+        if ttl is None and self.may_have_default_ttl():
             words.append(["PERSIST", exact_key(key)])
         yield Ask(words, atomic=True)
 
@@ -473,7 +405,7 @@ class Courses:
         dry_run: bool = False,
     ) -> Course:
         """See `Cache.invalidate`; several tags are one step, too."""
-        yield from self._needs_tags("invalidate()")
+        yield from self.needs_tags("invalidate()")
         names = checked_tags([tag, *tags] if isinstance(tag, str) else [*tag, *tags])
         if dry_run and not soft and len(names) > 1:
             if cascade:
@@ -513,4 +445,4 @@ def _without_ours(found: Any) -> Any:
     if isinstance(found, tuple):
         cursor, keys = found
         return cursor, _without_ours(keys)
-    return type(found)(key for key in found if not is_beside(key))
+    return type(found)(key for key in found if not is_hidden(key))

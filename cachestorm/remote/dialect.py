@@ -23,7 +23,7 @@ from cachestorm.errors import InvalidKeyError
 from cachestorm.patterns import matches
 from cachestorm.remote.arguments import Words
 from cachestorm.remote.steps import Ask, Step, Watch
-from cachestorm.remote.tag_script import RESERVED, SHA, TEXT, UNPACKED
+from cachestorm.remote.tag_script import RESERVED, SHA, SPACES, TEXT, UNPACKED
 
 LOADING: Final[Words] = ["SCRIPT", "LOAD", TEXT]
 # what the capabilities are asked with, which are no commands of a cache
@@ -33,7 +33,9 @@ _AS_THEY_ARE: Final = ASKING | {"FLUSHALL", "FLUSHDB", "SWAPDB"}
 # replaced like SET, although the earlier value is looked at
 _SETTERS: Final = frozenset({"GETSET", "SET"})
 _TAGS: Final = b"TAGS"
-LINKS: Final = RESERVED + b"links"
+
+# words of a DEL that is one call of the script, at most
+DROPPED: Final = 300
 
 Read = Callable[[list[Any]], Any]
 
@@ -68,14 +70,17 @@ class Dialect:
 
     Args:
         missing: commands that the server lacks; it says so itself.
+        home: what the names of our keys begin with.
     """
 
-    def __init__(self, missing: frozenset[str] = frozenset()) -> None:
+    def __init__(self, missing: frozenset[str] = frozenset(), home: bytes = RESERVED) -> None:
         self._missing: Final = missing
+        self._home: Final = home
+        self._links: Final = home + b"links"
 
     def scripted(self, operation: str, keys: list[bytes], *rest: Any) -> Words:
         """A call of the script for some keys, at least one."""
-        return script(operation, keys, RESERVED, *rest)
+        return script(operation, keys, self._home, *rest)
 
     def steps(self, step: Step) -> tuple[list[Step], Read]:
         """A step as this server understands it, and how the replies to the last are read.
@@ -89,6 +94,8 @@ class Dialect:
             return [Watch(step.keys, looks)], list
         if len(step.commands) == 1 and step.commands[0][0] == "SET":
             return [Ask([self._set(step.commands[0])], step.atomic)], list
+        if step.removes and len(step.commands[1]) <= DROPPED:
+            return [Ask([self._drop(*step.commands)])], lambda replies: [0, *replies]
         said = [self.said(words, step.blocks) for words in step.commands]
         steps: list[Step] = [Ask([each.first]) for each in said if each.first is not None]
         commands = [words for each in said for words in each.commands]
@@ -124,13 +131,24 @@ class Dialect:
             return Said([words])
         return self._write(plan, words, blocks)
 
+    def _checked(self, key: bytes) -> bytes:
+        if key.startswith(RESERVED):
+            raise InvalidKeyError(
+                f"keys that begin with {RESERVED.decode()} hold the tags on this server"
+            )
+        if key.startswith(SPACES) and self._home == RESERVED:
+            raise InvalidKeyError(
+                f"keys that begin with {SPACES.decode()} are those of namespaces on this server"
+            )
+        return key
+
     # -- writes
 
     def _write(self, plan: Plan, words: Words, blocks: bool) -> Said:
         keys, kinds = [], []
         for name, access in plan.keys(words):
             if access.writes:
-                keys.append(_checked(bytes_of(name)))
+                keys.append(self._checked(bytes_of(name)))
                 kinds.append(_kind(access, words[0]))
         if not keys:
             return Said([words])
@@ -144,10 +162,15 @@ class Dialect:
         return Said([before, words, after], lambda replies: replies[1])
 
     def _set(self, words: Words) -> Words:
-        key = _checked(word_bytes(words[1]))
-        if words[0] == "SET" and (len(words) == 3 or (len(words) == 5 and words[3] == "PX")):
-            # nearly every SET
-            return self.scripted("put", [key], words[2], *words[4:])
+        key = self._checked(word_bytes(words[1]))
+        if words[0] == "SET":
+            # nearly every one
+            if len(words) == 3:
+                return self.scripted("put", [key], words[2], b"")
+            if words[3] == "PX" and (len(words) == 5 or words[5] == "TAGS"):
+                return self.scripted("put", [key], words[2], words[4], *words[6:])
+            if words[3] == "TAGS":
+                return self.scripted("put", [key], words[2], b"", *words[4:])
         condition, tags = b"", list[bytes]()
         command = words
         if len(words) > 3:
@@ -162,37 +185,41 @@ class Dialect:
                     condition = flag
         return self.scripted("set", [key], condition, len(tags), *tags, *command)
 
+    def _drop(self, beside: Words, words: Words) -> Words:
+        keys = [self._checked(word_bytes(word)) for word in words[1:]]
+        return self.scripted("drop", [*keys, *beside[1:]], len(keys), words[0])
+
     def _settag(self, words: Words) -> Said:
         return Said([self._set(["SET", words[1], words[2], "TAGS", *words[3:]])])
 
     def _rename(self, words: Words) -> Said:
-        keys = [_checked(word_bytes(word)) for word in words[1:3]]
+        keys = [self._checked(word_bytes(word)) for word in words[1:3]]
         return Said([self.scripted("rename", keys, *words)])
 
     def _copy(self, words: Words) -> Said:
-        keys = [_checked(word_bytes(word)) for word in words[1:3]]
+        keys = [self._checked(word_bytes(word)) for word in words[1:3]]
         if any(word_bytes(word) == b"DB" for word in words[3:]):
             return Said([self.scripted("leave", keys[:1], *words)])
         return Said([self.scripted("copy", keys, *words)])
 
     def _move(self, words: Words) -> Said:
-        key = _checked(word_bytes(words[1]))
+        key = self._checked(word_bytes(words[1]))
         return Said([self.scripted("leave", [key], *words)])
 
     # -- tags
 
     def _of_key(self, words: Words) -> Said:
-        key = _checked(word_bytes(words[1]))
+        key = self._checked(word_bytes(words[1]))
         return Said([self.scripted(words[0].lower(), [key], *words[2:])])
 
     def _of_tag(self, words: Words) -> Said:
-        return Said([script(words[0].lower(), [], RESERVED, b"", *words[1:])], _total)
+        return Said([script(words[0].lower(), [], self._home, b"", *words[1:])], _total)
 
     def _invalidate(self, words: Words) -> Said:
         options = {word_bytes(word) for word in words[2:]}
         # nobody reads what is stale there: soft is as good as gone
         flags = ("c" if b"CASCADE" in options else "") + ("d" if b"DRYRUN" in options else "")
-        return Said([script("invalidate", [], RESERVED, b"", flags, words[1])], _total)
+        return Said([script("invalidate", [], self._home, b"", flags, words[1])], _total)
 
     def _tagscan(self, words: Words) -> Said:
         options = [word_bytes(word) for word in words[2:]]
@@ -202,10 +229,10 @@ class Dialect:
             tags = _total(replies)
             return [0, [tag for tag in tags if matches(pattern, tag)]]
 
-        return Said([script("tagscan", [], RESERVED, b"")], read)
+        return Said([script("tagscan", [], self._home, b"")], read)
 
     def _of_links(self, words: Words) -> Said:
-        return Said([script(words[0].lower(), [LINKS], RESERVED, *words[1:])])
+        return Said([script(words[0].lower(), [self._links], self._home, *words[1:])])
 
     # -- names
 
@@ -216,8 +243,8 @@ class Dialect:
         return Said([words], lambda replies: [replies[0][0], others(replies[0][1])])
 
     def _dbsize(self, words: Words) -> Said:
-        ours = script("ours", [], RESERVED, b"")
-        links: Words = ["EXISTS", LINKS]
+        ours = script("ours", [], self._home, b"")
+        links: Words = ["EXISTS", self._links]
         return Said(
             [words, ours, links], lambda replies: replies[0] - replies[1][0] - replies[2]
         )
@@ -266,14 +293,6 @@ def word_bytes(word: object) -> bytes:
     if isinstance(word, bytes):
         return word
     return bytes_of(word) if isinstance(word, str) else str(word).encode()
-
-
-def _checked(key: bytes) -> bytes:
-    if key.startswith(RESERVED):
-        raise InvalidKeyError(
-            f"keys that begin with {RESERVED.decode()} hold the tags on this server"
-        )
-    return key
 
 
 def _kind(access: Key, name: str) -> str:

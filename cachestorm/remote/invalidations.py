@@ -50,11 +50,15 @@ class Invalidations:
     Args:
         near: the near cache.
         client_of: makes a client of redis-py with more options than usual.
+        prefix_of: tells what the keys begin with on the server, if with anything.
     """
 
-    def __init__(self, near: Near, client_of: Callable[..., Any]) -> None:
+    def __init__(
+        self, near: Near, client_of: Callable[..., Any], prefix_of: Callable[[], bytes]
+    ) -> None:
         self._near: Final = near
         self._client_of: Final = client_of
+        self._prefix_of: Final = prefix_of
         self._lock = threading.Lock()
         self._stopped = threading.Event()
         self.is_running = False
@@ -104,10 +108,12 @@ class Invalidations:
     def tracking(self, connection: Any) -> Any:
         """Connects, and asks for all that changes. Returns the connection."""
         connection.connect()
+        prefix = self._prefix_of()
         # of the near cache alone: nothing that is used up may be kept alive from here
-        hear = partial(_hear, self._near)
+        hear = partial(_hear, self._near, prefix)
         connection._parser.set_invalidation_push_handler(hear)
-        connection.send_command("CLIENT", "TRACKING", "ON", "BCAST")
+        limit = ["PREFIX", prefix] if prefix else []
+        connection.send_command("CLIENT", "TRACKING", "ON", "BCAST", *limit)
         connection.read_response()
         return connection
 
@@ -124,9 +130,10 @@ class Invalidations:
                 self._near.lost()
 
 
-def _hear(near: Near, message: list[Any]) -> None:
+def _hear(near: Near, prefix: bytes, message: list[Any]) -> None:
     keys = message[1]
-    near.forget(None if keys is None else [text_of(bytes(key)) for key in keys])
+    start = len(prefix)
+    near.forget(None if keys is None else [text_of(bytes(key[start:])) for key in keys])
 
 
 def _follow(mine: weakref.ref[Invalidations], stopped: threading.Event) -> None:

@@ -20,6 +20,7 @@ from cachestorm.errors import OutOfMemoryError, WatchError, WrongTypeError
 from cachestorm.remote.forks import tell_of_forks
 from cachestorm.remote.shadows import HEADER_BYTES, Shadow, packed, unpacked
 from cachestorm.remote.steps import Ask, Course, Watch
+from cachestorm.remote.tag_script import SPACES
 
 if TYPE_CHECKING:
     from cachestorm.remote.arguments import Words
@@ -30,6 +31,7 @@ LEASE_S: Final = 5.0
 LEASES: Final = b"cachestorm:lease:"
 SHADOWS: Final = b"cachestorm:stale:"
 _OURS: Final = (LEASES.decode(), SHADOWS.decode())
+_HIDDEN: Final = (*_OURS, SPACES.decode())
 # who holds the lease of a key whose source has failed, and is not to be asked for a while
 FAILED: Final = b"failed"
 
@@ -37,6 +39,11 @@ FAILED: Final = b"failed"
 def is_beside(key: str) -> bool:
     """Whether a key is the lease or the shadow of another."""
     return key.startswith(_OURS)
+
+
+def is_hidden(key: str) -> bool:
+    """Whether a key is none of the caller's: beside another, or of a namespace by name."""
+    return key.startswith(_HIDDEN)
 
 
 class Asked(NamedTuple):

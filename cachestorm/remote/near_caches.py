@@ -53,7 +53,7 @@ class NearCache(ConnectedCache):
         self.near: Final = Near({"max_entries": ENTRIES, **settings})
         self._wire.after = self.near.after
         kind = ClusterInvalidations if address.nodes else Invalidations
-        self._invalidations: Final = kind(self.near, self._wire.made)
+        self._invalidations: Final = kind(self.near, self._wire.made, self._wire.prefix)
         self._read: Final = self.near.values.get
         # in front of the method, which is called for what is not at hand
         reader = NearReader(self.near.values, self.get)

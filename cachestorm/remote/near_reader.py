@@ -9,7 +9,9 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from cachestorm.cache import Cache
+from cachestorm.keyspace.latch import FINALIZERS_INTERRUPT
 from cachestorm.markers import MISSING
+from cachestorm.operations.names import exact_key
 
 _MISSING: Final = MISSING
 
@@ -28,7 +30,17 @@ class NearReader:
 
     def get(self, key: str, default: object = None) -> object:
         """The value of a key."""
-        value: object = self._values.get(key, _MISSING)
+        values = self._values
+        store = values._store
+        # as `Cache.get` does; a declared method is looked up by name, even from here
+        if (
+            type(key) is not str
+            or store.guarded
+            or (FINALIZERS_INTERRUPT and store.latch.is_noted())
+        ):
+            value = values._get_locked(exact_key(key), _MISSING)
+        else:
+            value = values._space.read(key, _MISSING)
         if value is _MISSING:
             return self._far(key, default)
         return value

@@ -133,7 +133,8 @@ class Recovery:
             self._replace_by(name if is_wider or self._flush is None else self._flush[0])
         elif name in _AS_THEY_ARE:
             if b"DRYRUN" not in words and self._flush is None:
-                self._commands[tuple(words)] = self._failures
+                # the dialect knows it by its name as text
+                self._commands[name, *words[1:]] = self._failures
         elif not _only_adds(name, words):
             is_write, keys = written_by(words)
             if is_write and self._flush is None:

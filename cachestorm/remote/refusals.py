@@ -128,6 +128,11 @@ def refusal(error: redis.RedisError, shown: str) -> CacheStormError:
     return _of_reply(code, rest)
 
 
+def is_unknown(error: redis.ResponseError) -> bool:
+    """Whether a server says that it does not know a command."""
+    return "unknown command" in str(error).lower()
+
+
 def is_away(error: CacheStormError) -> bool:
     """Whether the fault is with the server, and not with what it was asked for."""
     if isinstance(error, RefusedError):

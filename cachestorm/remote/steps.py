@@ -24,6 +24,8 @@ class Ask:
         commands: each with its words.
         atomic: whether they are one step for everybody else.
         blocks: whether the only one may wait for somebody else.
+        removes: whether there are two: one that removes what is beside keys, and one that
+            removes these.
         is_kept: whether the server is told later of what it has missed (`recovery.py`).
     """
 
@@ -31,6 +33,7 @@ class Ask:
     atomic: bool = False
     blocks: bool = False
     is_kept: bool = True
+    removes: bool = False
 
     @property
     def writes(self) -> list[Words]:

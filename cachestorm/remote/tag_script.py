@@ -7,8 +7,9 @@ Called by `Dialect`, which writes the calls; a call is one step for everybody el
    is the inverse of the other at any moment.
 2. A tag counts while its key is there. So a key that expires or is deleted by whomever has
    none. What creates a key, or overwrites it, drops what is left of an earlier one first.
-3. What others have deleted is swept out by the writes that follow: each looks at `SAMPLE` keys.
-4. `ARGV` is the operation, the prefix of our two keys, and what the operation takes. In a
+3. What others have deleted is swept out by the writes that follow: each looks at `SAMPLE` keys,
+   or at one if it leaves the index as it was.
+4. `ARGV` is the operation, the prefix of our keys, and what the operation takes. In a
    cluster there are two keys a slot, and an operation of a tag takes the slots of one node, by
    their hash tags: `slots.py`. A slot that is on its way to another node is told, not guessed.
 """
@@ -22,6 +23,8 @@ from cachestorm.remote.slots import WIDTH
 
 # what our keys begin with, and no other may
 RESERVED: Final = b"cachestorm:tags:"
+# what the keys of a namespace by name begin with, before the name: `spaces.py`
+SPACES: Final = b"cachestorm:in:"
 # how many arguments Lua passes on, well below its limit
 UNPACKED: Final = 4000
 SAMPLE: Final = 3
@@ -32,19 +35,48 @@ local RESERVED, SAMPLE, WIDTH, MANY = '{RESERVED.decode()}', {SAMPLE}, {WIDTH}, 
 """
 
 _LUA: Final = """
--- the plainest SET, without tags: the value, and milliseconds or nothing. Nearly all calls end
--- here, before the functions below are made
-local put
-if ARGV[1] == 'put' then
-  if ARGV[4] then
-    put = pcall_command('SET', KEYS[1], ARGV[3], 'PX', ARGV[4])
+-- nearly all calls end here, before the functions below are made
+
+-- a SET in any case. put: the value, milliseconds or nothing, the tags; set: nothing, how many
+-- tags, the tags, the command
+local put, given, stale
+if ARGV[1] == 'put' or (ARGV[1] == 'set' and ARGV[3] == '') then
+  given = {}
+  if ARGV[1] == 'put' then
+    if ARGV[4] == '' then
+      put = pcall_command('SET', KEYS[1], ARGV[3])
+    else
+      put = pcall_command('SET', KEYS[1], ARGV[3], 'PX', ARGV[4])
+    end
+    for i = 5, #ARGV do given[#given + 1] = ARGV[i] end
   else
-    put = pcall_command('SET', KEYS[1], ARGV[3])
+    for i = 5, 4 + tonumber(ARGV[4]) do given[#given + 1] = ARGV[i] end
+    put = pcall_command(unpack(ARGV, 5 + #given))
   end
-  if put.err or call('HEXISTS', ARGV[2] .. 'keys', KEYS[1]) == 0 then return put end
+  if type(put) == 'table' and put.err then return put end
+  local had = call('HGET', ARGV[2] .. 'keys', KEYS[1])
+  if (had or '') == (#given > 0 and cmsgpack.pack(given) or '') then
+    -- those that it had before, alive or not: the index has them
+    if not had then return put end
+    local other = call('HRANDFIELD', ARGV[2] .. 'keys')
+    if pcall_command('EXISTS', other) ~= 0 then return put end
+    stale = {other}
+  end
 end
 
-local LINKS = RESERVED .. 'links'
+-- DEL of keys, and before that of what is beside them: how many, the command
+if ARGV[1] == 'drop' then
+  local count = tonumber(ARGV[3])
+  call('DEL', unpack(KEYS, count + 1, 3 * count))
+  put = call(ARGV[4], unpack(KEYS, 1, count))
+  local had = call('HMGET', ARGV[2] .. 'keys', unpack(KEYS, 1, 3 * count))
+  for i = 1, #had do
+    if had[i] then stale = {unpack(KEYS, 1, 3 * count)} end
+  end
+  if not stale then return put end
+end
+
+local LINKS = ARGV[2] .. 'links'
 local OWNERS, INDEX
 
 local function at(home)
@@ -129,7 +161,10 @@ local function bear(key, tags)
   if #tags == 0 then return end
   call('HSET', OWNERS, key, cmsgpack.pack(tags))
   index(key, tags)
-  for _, other in ipairs(call('HRANDFIELD', OWNERS, SAMPLE)) do settle(other) end
+  for _, other in ipairs(call('HRANDFIELD', OWNERS, SAMPLE)) do
+    -- an error, if it is on its way to another node of a cluster
+    if pcall_command('EXISTS', other) == 0 then forget(other) end
+  end
 end
 
 -- so that whoever watches the key hears of its tags
@@ -216,15 +251,23 @@ function operations.settle()
   end
 end
 
--- what is left of it
+-- what is left of those
 function operations.put()
-  forget(KEYS[1])
+  if stale then
+    forget(unpack(stale))
+  else
+    forget(KEYS[1])
+    bear(KEYS[1], given)
+  end
   return put
 end
 
--- SET: the condition, how many tags, the tags, the command
+operations.drop = operations.put
+
+-- SET on a condition, and what is left of another: see above
 function operations.set()
   local key, condition, count = KEYS[1], ARGV[3], tonumber(ARGV[4])
+  if given then return operations.put() end
   local existed = is_there(key)
   local reply, is_refused = command(5 + count)
   if is_refused then return reply end
@@ -444,6 +487,17 @@ if totals[name] then
 end
 at(ARGV[2])
 return operations[name]()
+"""
+
+# keys by their patterns; one by one, as in a cluster they are in many slots
+FLUSH: Final = """
+local failed = 0
+for _, pattern in ipairs(ARGV) do
+  for _, key in ipairs(redis.call('KEYS', pattern)) do
+    if redis.pcall('UNLINK', key) ~= 1 then failed = failed + 1 end
+  end
+end
+return failed
 """
 
 TEXT: Final = _COMMON + _LUA

@@ -15,9 +15,10 @@ from redis.exceptions import NoScriptError
 
 from cachestorm.remote.address import Address
 from cachestorm.remote.arguments import Words
-from cachestorm.remote.dialect import LOADING, Dialect
+from cachestorm.remote.dialect import LOADING, Dialect, word_bytes
 from cachestorm.remote.recovery import Recovery
-from cachestorm.remote.refusals import UnreachableError, refusal
+from cachestorm.remote.refusals import UnreachableError, is_unknown, refusal
+from cachestorm.remote.spaces import Space
 from cachestorm.remote.steps import Ask, Await, Course, Step, Watch
 
 if TYPE_CHECKING:
@@ -40,6 +41,10 @@ class Wire:
         after: called with the commands that the server has answered, or failed to; or None.
         asking: whose server has yet to be asked what it is.
         dialect: how commands are said there, if not as they are.
+        named: the namespace, if there is one by name.
+        space: the same, if the server has none; known once it was asked what it is.
+        is_direct: whether a command is sent as it is.
+        sets_at_once: whether a plain SET is one command, whatever it is called there.
     """
 
     # how commands are said in a cluster, if this is the wire to one
@@ -55,6 +60,10 @@ class Wire:
         self.after: After | None = None
         self.asking: Courses | None = None
         self.dialect: Dialect | None = None
+        self.named: Final = None if namespace is None else Space(namespace)
+        self.space: Space | None = None
+        self.is_direct = False
+        self.sets_at_once = False
         self.client = self.made()
         self._patient: Any = None
 
@@ -95,9 +104,7 @@ class Wire:
             # which asks itself, before it tells
             if self.recovery.is_waiting and not is_asking:
                 self.recovery.apply()
-            if self.dialect is None:
-                return self._sent(step, pinned)
-            return self._said(self.dialect, step, pinned)
+            return self._answered(step, pinned)
         except BaseException as error:
             self.recovery.failed(step.writes, error)
             raise
@@ -115,9 +122,31 @@ class Wire:
             self.run(courses.asked(assumes=False), True)
         except UnreachableError as error:
             raise error.__cause__ or error from None
-        # that of a cluster is there from the beginning
+        # those of a cluster are there from the beginning
         self.dialect = self.dialect or courses.dialect
+        self.space = self.space or courses.space
+        self.is_direct = self.dialect is None and self.space is None
+        self.sets_at_once = self.cluster is None
         self.asking = None
+
+    def prefix(self) -> bytes:
+        """What the keys of the namespace begin with on the server; it may have to be asked.
+
+        Raises:
+            redis.RedisError: if it cannot be reached.
+        """
+        if self.named is not None and self.asking is not None:
+            self._learn(self.asking)
+        return b"" if self.space is None else self.space.prefix
+
+    def _answered(self, step: Step, pinned: Any) -> list[Any]:
+        """The replies to a step, as the server is spoken to."""
+        sent = step if self.space is None else self.space.named(step)
+        if self.dialect is None:
+            replies = self._sent(sent, pinned)
+        else:
+            replies = self._said(self.dialect, sent, pinned)
+        return replies if self.space is None else self.space.read(step.commands, replies)
 
     def _said(self, dialect: Dialect, step: Step, pinned: Any) -> list[Any]:
         steps, read = dialect.steps(step)
@@ -132,9 +161,9 @@ class Wire:
         found: list[Any] = read(replies[-1])
         return found
 
-    def _said_alone(self, dialect: Dialect, words: Words) -> Any:
+    def _answered_alone(self, words: Words) -> Any:
         try:
-            return self._said(dialect, Ask([words]), None)[0]
+            return self._answered(Ask([words]), None)[0]
         except redis.ResponseError as error:
             return error
 
@@ -159,20 +188,22 @@ class Wire:
             return _executed(pipe, step)
 
     def send(self, *words: Any) -> Any:
-        """The reply to one command, which writes nothing that others wait for.
+        """The reply to one command of one key, which writes nothing that others wait for.
 
         Raises:
             CacheStormError: as `run`.
         """
         try:
+            if self.named is not None:
+                words = (words[0], self.prefix() + word_bytes(words[1]), *words[2:])
             if self.recovery.is_waiting:
                 self.recovery.apply()
             return self.client.execute_command(*words)
         except redis.RedisError as error:
             raise refusal(error, self.address.shown) from error
 
-    def write(self, words: Words) -> Any:
-        """The reply to one command that writes.
+    def set_at_once(self, words: Words) -> Any:
+        """The reply to a SET that is no step with others; for a wire that `sets_at_once`.
 
         Raises:
             CacheStormError: as `run`.
@@ -180,7 +211,9 @@ class Wire:
         try:
             if self.recovery.is_waiting:
                 self.recovery.apply()
-            return self.client.execute_command(*words)
+            if self.is_direct:
+                return self.client.execute_command(*words)
+            return self._set_otherwise(words)
         except BaseException as error:
             self.recovery.failed([words], error)
             if isinstance(error, redis.RedisError):
@@ -190,12 +223,23 @@ class Wire:
             if self.after is not None:
                 self.after([words])
 
+    def _set_otherwise(self, words: Words) -> Any:
+        if self.space is not None:
+            words = self.space.words(words)
+        if self.dialect is not None:
+            (words,) = self.dialect.said(words).commands
+        try:
+            return self.client.execute_command(*words)
+        except NoScriptError:
+            self.client.execute_command(*LOADING)
+            return self.client.execute_command(*words)
+
     def _told(self, commands: list[Words]) -> list[Any]:
         """The replies to commands, errors among them."""
         if self.asking is not None:
             self._learn(self.asking)
-        if self.dialect is not None:
-            return [self._said_alone(self.dialect, words) for words in commands]
+        if not self.is_direct:
+            return [self._answered_alone(words) for words in commands]
         with self.client.pipeline(transaction=False) as pipe:
             for words in commands:
                 pipe.execute_command(*words)
@@ -228,8 +272,14 @@ class Wire:
 
     def _enter(self, connection: Any) -> None:
         connection.on_connect()
+        if self.space is not None:
+            return
         connection.send_command("NAMESPACE", self.namespace)
-        connection.read_response()
+        try:
+            connection.read_response()
+        except redis.ResponseError as error:
+            if not is_unknown(error):
+                raise
 
 
 def _executed(pipe: Any, step: Ask) -> list[Any]:

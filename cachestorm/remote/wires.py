@@ -18,7 +18,7 @@ def wire_to(
         max_pending, keeps_refused: see `Recovery`.
     """
     if address.nodes:
-        return ClusterWire(address, max_pending, keeps_refused)
+        return ClusterWire(address, namespace, max_pending, keeps_refused)
     return Wire(address, namespace, max_pending, keeps_refused)
 
 

@@ -1,19 +1,19 @@
-"""The blob store: what a warm tier asks of an engine, and the choice of one.
+"""The blob store: what a tier asks of an engine, and the choice of one.
 
 Called from any thread, and never with the latch held but to read what a command asks for. An
-engine keeps bytes by number, and knows nothing of keys, of versions or of the store.
+engine keeps bytes by places, and knows nothing of keys, of versions or of the store.
 
-1. A number is given to one value and never again. So an engine never has two values of a
-   number, and there is none that is out of date.
+1. A place is given to one value and never again. So an engine never has two values of one, and
+   there is none that is out of date.
 2. What `write` was given is found by `get` as soon as it has returned; it need not survive a
-   crash, since a warm tier begins empty.
+   crash, since a tier begins empty.
 3. Whatever an engine raises leaves here as a DurabilityError.
 """
 
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Final, Protocol
 
 from cachestorm.errors import ConfigError
@@ -24,37 +24,48 @@ ENGINES: Final = (ROCKSDB, SQLITE)
 
 
 class BlobStore(Protocol):
-    """Bytes by number, in a folder of its own. Every method may be called by any thread."""
+    """Bytes, where nothing else is. Every method may be called by any thread.
+
+    Attributes:
+        writes: how many requests have written or deleted.
+    """
+
+    writes: int
 
     @property
     def engine(self) -> str:
-        """Its name, one of ENGINES."""
+        """Its name."""
+
+    def places(self, sizes: Sequence[int]) -> Sequence[int]:
+        """Where blobs of so many bytes are to be, that one `write` is going to be given."""
 
     def write(self, blobs: Sequence[tuple[int, bytes]], deleted: Sequence[int]) -> None:
-        """Keeps some and deletes others, all or nothing; to delete a missing one is fine.
+        """Keeps some at their places, and deletes others.
+
+        All or nothing, but that what is deleted may stay until a later call.
+
+        Args:
+            blobs: all that `places` was asked about at once, in that order.
 
         Raises:
             DurabilityError: if it cannot be written.
         """
 
-    def get(self, number: int) -> bytes | None:
-        """What is kept under a number, or None.
+    def get(self, place: int) -> bytes | None:
+        """What is kept at a place. Of one that was deleted, None or what was there.
 
         Raises:
             DurabilityError: if it cannot be read.
         """
 
-    def numbers(self) -> Iterator[int]:
-        """All that are kept, ascending; of those that are written meanwhile some or none."""
-
     def size_bytes(self) -> int:
-        """About what it takes on the disk."""
+        """About what it takes."""
 
     def forked(self) -> None:
         """In a child process, which uses it no more: its end must not harm the parent."""
 
     def close(self) -> None:
-        """Lets go of the folder. Whatever is called afterwards raises DurabilityError."""
+        """Lets go of what it has. Whatever is called afterwards raises DurabilityError."""
 
 
 def keep_for_ever(held: object) -> None:

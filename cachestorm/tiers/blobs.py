@@ -3,10 +3,10 @@
 Pure functions of bytes, called by whoever writes or reads a tier.
 
     form      1 byte: PLAIN or ZSTD
-    checksum  4 bytes, the low one first: CRC-32 of all that follows, the form and the number
+    checksum  4 bytes, the low one first: CRC-32 of all that follows, the form and the place
     content   what `payload/records.py` makes of the value
 
-1. A blob is of one number: found under another one it is damaged.
+1. A blob is of one place: found at another one it is damaged.
 2. A value that would come back as something else is not written: see `is_exact`.
 3. It is compressed where that saves an eighth. Without a library for zstd nothing is.
 """
@@ -58,8 +58,8 @@ def _zstd() -> tuple[Packer, Packer] | None:
 _ZSTD: Final = _zstd()
 
 
-def blob_of(number: int, snapshot: EntrySnapshot, compresses: bool = True) -> bytes | None:
-    """The blob of a value, or None if it would not come back as it is.
+def body_of(snapshot: EntrySnapshot, compresses: bool = True) -> bytes | None:
+    """The form and the content of a value, or None if it would not come back as it is.
 
     May run a user's code. The caller does not hold the latch.
     """
@@ -77,24 +77,40 @@ def blob_of(number: int, snapshot: EntrySnapshot, compresses: bool = True) -> by
         packed = _ZSTD[0](content)
         if len(packed) <= len(content) - len(content) // SAVING:
             form, content = ZSTD, packed
-    return bytes((form,)) + _checksum(number, form, content) + content
+    return bytes((form,)) + content
 
 
-def value_of(number: int, blob: bytes, forms: Forms | None) -> Loaded:
-    """The value of a blob. May run a user's code: the weigher of a cache.
+def sealed(place: int, body: bytes) -> bytes:
+    """The blob of a body that is to be at a place; HEADER - 1 bytes longer."""
+    return body[:1] + _checksum(place, body[0], body[1:]) + body[1:]
+
+
+def unsealed(place: int, blob: bytes) -> bytes:
+    """The body of a blob that was found at a place.
+
+    Raises:
+        PayloadError: if it is damaged, or of another place.
+    """
+    content = blob[HEADER:]
+    if len(blob) < HEADER or blob[1:HEADER] != _checksum(place, blob[0], content):
+        raise PayloadError()
+    return blob[:1] + content
+
+
+def value_of(place: int, blob: bytes, forms: Forms | None) -> Loaded:
+    """The value of a blob that was found at a place. May run a user's code: a weigher.
 
     Raises:
         PayloadError: if it is damaged.
     """
-    content = blob[HEADER:]
-    if len(blob) < HEADER or blob[1:HEADER] != _checksum(number, blob[0], content):
-        raise PayloadError()
-    if blob[0] == ZSTD and _ZSTD is not None:
+    body = unsealed(place, blob)
+    content = body[1:]
+    if body[0] == ZSTD and _ZSTD is not None:
         try:
             content = _ZSTD[1](content)
         except Exception as error:  # each library has a class of its own
             raise PayloadError() from error
-    elif blob[0] != PLAIN:
+    elif body[0] != PLAIN:
         raise PayloadError()
     reader = Reader(content, 0, len(content))
     reader.forms = forms
@@ -139,6 +155,6 @@ def _is_json(value: object, depth: int) -> bool:
     return False
 
 
-def _checksum(number: int, form: int, content: bytes) -> bytes:
-    found = zlib.crc32(number.to_bytes(8, "little") + bytes((form,)), zlib.crc32(content))
+def _checksum(place: int, form: int, content: bytes) -> bytes:
+    found = zlib.crc32(place.to_bytes(8, "little") + bytes((form,)), zlib.crc32(content))
     return found.to_bytes(4, "little")

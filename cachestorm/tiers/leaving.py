@@ -1,25 +1,24 @@
-"""The leaving: entries go whose values cannot stay in a tier, and the tier itself.
+"""The leaving: entries go whose values cannot stay in a tier.
 
-Called by `warm.py`. Calls the store.
+Called by `tiers.py` and `moving.py`. Calls the store.
 """
 
 from __future__ import annotations
 
-import os
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
 
-from cachestorm.durability.folder import Folder
 from cachestorm.entry import DEMOTED
 from cachestorm.events import Cause
 from cachestorm.keyspace.keyspace import Keyspace
 from cachestorm.keyspace.store import Store
 from cachestorm.keyspace.tiering import Demoted
-from cachestorm.tiers.blob_store import BlobStore
+from cachestorm.tiers.level import Level
 
 SLICE: Final = 1024
+# how many are evicted at a time, and how many are looked at for them
+EVICTED: Final = 128
 
 
 def evict_slice(space: Keyspace, place: int) -> int:
@@ -40,29 +39,49 @@ def evict_slice(space: Keyspace, place: int) -> int:
     return place
 
 
-def evict(store: Store, demoted: Demoted) -> None:
-    """Evicts the entry of a value, if it has one. The caller holds the latch."""
+def evict(store: Store, demoted: Demoted, is_asked: bool = False) -> bool:
+    """Evicts the entry of a value, if it has one. The caller holds the latch.
+
+    Args:
+        is_asked: whether the policy may say no.
+
+    Returns:
+        Whether the value is nobody's now.
+    """
     entry = demoted.entry
     if entry is None:
-        return
+        return True
     for space in store.spaces():
         if space.entries.get(entry.key) is entry:
+            if is_asked and not space.is_evictable(entry):
+                return False
             space.remove(entry, space.fate(entry) or Cause.EVICTED)
-            return
+            return True
     # its namespace was flushed, and it is among those that are abandoned
-    demoted.entry = None
+    return True
 
 
-def oldest(store: Store) -> Keyspace | None:
-    """The namespace of the value that was the first to come, of those that may be evicted."""
-    found: Keyspace | None = None
-    first = 0
-    for space in store.spaces():
-        if space.demoted_count and space.oldest_demoted() is not None:
-            number = space.demoted_line[0].number
-            if found is None or number < first:
-                found, first = space, number
-    return found
+def evict_oldest(store: Store, level: Level) -> bool:
+    """Evicts the entries whose values were the first to come to a level, until it holds enough.
+
+    Returns:
+        Whether any has left, of the first that there are.
+    """
+    kept: list[Demoted] = []
+    gone = 0
+    with latched(store):
+        for _ in range(2 * EVICTED):
+            if not level.queue or gone >= EVICTED or level.used_bytes <= level.max_bytes:
+                break
+            demoted = level.queue.popleft()
+            if not level.holds(demoted):
+                continue
+            if evict(store, demoted, True):
+                gone += 1
+            else:
+                kept.append(demoted)
+        level.queue.extend(kept)
+    return gone != 0
 
 
 @contextmanager
@@ -73,13 +92,3 @@ def latched(store: Store) -> Iterator[None]:
         yield
     finally:
         store.leave()
-
-
-def end(blobs: BlobStore, folder: str, directory: Folder, pid: int) -> None:
-    """Gives the directory of a tier back, in the process that has it."""
-    if os.getpid() != pid:
-        # in a child process it is all the parent's
-        return
-    blobs.close()
-    shutil.rmtree(folder, ignore_errors=True)
-    directory.give_back()

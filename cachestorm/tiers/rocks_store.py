@@ -3,14 +3,13 @@
 1. No write-ahead log: a warm tier begins empty. So a value is written to the SSD once, and once
    more where it outlives a compaction.
 2. Blobs arrive compressed where it pays, so RocksDB compresses nothing.
-3. An iterator keeps the folder locked for as long as it is alive: none leaves a method here but
-   in a generator, which its caller closes.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import Final, cast
+from collections.abc import Sequence
+from itertools import count
+from typing import Final
 
 from rocksdict import (
     BlockBasedOptions,
@@ -33,10 +32,12 @@ BLOOM_BITS: Final = 10
 
 
 class RocksStore:
-    """Blobs under their numbers, the high byte first."""
+    """Blobs under their places, the high byte first."""
 
     def __init__(self, folder: str) -> None:
         self._folder: Final = folder
+        self.writes = 0
+        self._numbers: Final = count(1)
         options = Options(raw_mode=True)
         options.create_if_missing(True)
         options.set_write_buffer_size(WRITE_BUFFER_BYTES)
@@ -59,30 +60,27 @@ class RocksStore:
     def engine(self) -> str:
         return ROCKSDB
 
+    def places(self, sizes: Sequence[int]) -> Sequence[int]:
+        return [next(self._numbers) for _ in sizes]
+
     def write(self, blobs: Sequence[tuple[int, bytes]], deleted: Sequence[int]) -> None:
         batch = WriteBatch(raw_mode=True)
-        for number, blob in blobs:
-            batch.put(_name(number), blob)
-        for number in deleted:
-            batch.delete(_name(number))
+        for place, blob in blobs:
+            batch.put(_name(place), blob)
+        for place in deleted:
+            batch.delete(_name(place))
         try:
             self._db.write(batch, self._unlogged)
         except Exception as error:
             raise DurabilityError(f"{self._folder} cannot be written: {error}") from error
+        self.writes += 1
 
-    def get(self, number: int) -> bytes | None:
+    def get(self, place: int) -> bytes | None:
         try:
-            found: bytes | None = self._db.get(_name(number))
+            found: bytes | None = self._db.get(_name(place))
         except Exception as error:
             raise DurabilityError(f"{self._folder} cannot be read: {error}") from error
         return found
-
-    def numbers(self) -> Iterator[int]:
-        try:
-            for name in self._db.keys():  # noqa: SIM118
-                yield int.from_bytes(cast(bytes, name), "big")
-        except Exception as error:
-            raise DurabilityError(f"{self._folder} cannot be read: {error}") from error
 
     def size_bytes(self) -> int:
         try:
@@ -105,5 +103,5 @@ class RocksStore:
             return
 
 
-def _name(number: int) -> bytes:
-    return number.to_bytes(8, "big")
+def _name(place: int) -> bytes:
+    return place.to_bytes(8, "big")

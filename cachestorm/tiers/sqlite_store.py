@@ -10,22 +10,24 @@ from __future__ import annotations
 import os
 import sqlite3
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import closing
+from itertools import count
 from typing import Final
 
 from cachestorm.errors import DurabilityError
 from cachestorm.tiers.blob_store import SQLITE, keep_for_ever
 
 FILE: Final = "values.sqlite3"
-PAGE: Final = 1024
 
 
 class SqliteStore:
-    """Blobs in one table."""
+    """Blobs in one table, by their places."""
 
     def __init__(self, folder: str) -> None:
         self._path: Final = os.path.join(folder, FILE)
+        self.writes = 0
+        self._numbers: Final = count(1)
         self._writing: Final = threading.Lock()
         self._reading: Final = threading.Lock()
         try:
@@ -48,6 +50,9 @@ class SqliteStore:
     def engine(self) -> str:
         return SQLITE
 
+    def places(self, sizes: Sequence[int]) -> Sequence[int]:
+        return [next(self._numbers) for _ in sizes]
+
     def write(self, blobs: Sequence[tuple[int, bytes]], deleted: Sequence[int]) -> None:
         try:
             with self._writing:
@@ -64,33 +69,17 @@ class SqliteStore:
                     raise
         except sqlite3.Error as error:
             raise DurabilityError(f"{self._path} cannot be written: {error}") from error
+        self.writes += 1
 
-    def get(self, number: int) -> bytes | None:
+    def get(self, place: int) -> bytes | None:
         try:
             with self._reading:
                 rows = self._reader.execute(
-                    "SELECT blob FROM blobs WHERE number = ?", (number,)
+                    "SELECT blob FROM blobs WHERE number = ?", (place,)
                 ).fetchall()
         except sqlite3.Error as error:
             raise DurabilityError(f"{self._path} cannot be read: {error}") from error
         return None if not rows else bytes(rows[0][0])
-
-    def numbers(self) -> Iterator[int]:
-        last = -1
-        while True:
-            try:
-                with self._reading:
-                    rows = self._reader.execute(
-                        "SELECT number FROM blobs WHERE number > ? ORDER BY number LIMIT ?",
-                        (last, PAGE),
-                    ).fetchall()
-            except sqlite3.Error as error:
-                raise DurabilityError(f"{self._path} cannot be read: {error}") from error
-            if not rows:
-                return
-            for row in rows:
-                last = int(row[0])
-                yield last
 
     def size_bytes(self) -> int:
         total = 0

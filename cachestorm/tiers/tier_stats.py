@@ -16,14 +16,19 @@ class TierStats:
         used: what these values take there, in bytes, compressed.
         max_size: the most that they may; 0 for no limit.
         pending: bytes of values that are on their way there, and still in memory.
-        disk: about what the engine takes on the disk.
-        demotions: values that went there.
-        promotions: values that came back into memory.
+        disk: about what the engine takes for them, with what is not deleted yet.
+        demotions: values that came there.
+        promotions: values that went from there back into memory.
         hits: reads that found a value there.
-        losses: values that were damaged, or could not be read; their keys are gone.
-        unfit: values without an exact form in bytes, which were evicted instead.
+        losses: values that were damaged or gone; their keys are gone, too.
+        unanswered: reads that got no answer; they were misses.
+        unfit: values that were evicted, as they have no exact form in bytes or are too large.
+        skipped: values that were evicted, as the tier could not keep up.
         failures: writes that the engine has refused.
         written: bytes that were written to the engine.
+        writes: requests that wrote them, or deleted others.
+        read: bytes that were read from the engine.
+        reads: requests that read them.
         read_us: microseconds that a read from the engine has taken, on the average.
     """
 
@@ -38,9 +43,14 @@ class TierStats:
     promotions: int
     hits: int
     losses: int
+    unanswered: int
     unfit: int
+    skipped: int
     failures: int
     written: int
+    writes: int
+    read: int
+    reads: int
     read_us: float
 
     def as_dict(self) -> dict[str, object]:

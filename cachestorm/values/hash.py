@@ -107,18 +107,20 @@ class Hash(Placed):
         return unbox(self._values[place])
 
     def fields(self) -> list[str]:
-        """All fields, as a list of its own. O(n)."""
-        return self._fields.copy()
+        """All fields, as a list of its own, in Redis' order where they are few. O(n)."""
+        return list(self._near) if self._is_mixed() else self._fields.copy()
 
     def values(self) -> list[object]:
         """All values, parallel to `fields`. O(n)."""
+        if self._is_mixed():
+            return [unbox(self._values[place]) for place in self._near.values()]
         if self._boxes == 0:
             return self._values.copy()
         return [unbox(held) for held in self._values]
 
     def items(self) -> dict[str, object]:
         """All fields with their values, as a dict of its own. O(n)."""
-        return dict(zip(self._fields, self.values()))
+        return dict(zip(self.fields(), self.values()))
 
     def deadline_ms(self, field: str) -> int:
         """When a field is due; 0 for never, or when there is no such field. O(1)."""
@@ -302,7 +304,7 @@ class Hash(Placed):
         if place < len(self._fields):
             self._fields[place] = last
             self._values[place] = last_held
-            self._put_place(last, place)
+            self._move_place(last, place)
         if isinstance(held, Boxed):
             self._boxes -= 1
         self.size_bytes -= weigh(field) + self._release(held) + SLOT_BYTES

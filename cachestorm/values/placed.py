@@ -7,6 +7,7 @@ name. Knows where a name lies, and nothing of what lies there.
 2. A follower is told of each name that is put, that moves or that is taken out.
 3. Beyond `NEAR` names they are in a `WideDict`, and stay there: with fewer, one dict is
    smaller and faster, and never takes longer than a millisecond to grow.
+4. That one dict has the names in the order in which they came, wherever their places are.
 """
 
 from __future__ import annotations
@@ -19,6 +20,8 @@ from cachestorm.values.container import Container
 from cachestorm.values.wide_dict import MEAN, WideDict
 
 NEAR: Final = 2 * MEAN
+# Redis keeps so many names in the order in which they came.
+SHORT: Final = 128
 # Who is told of more names than this had better look at all.
 MOST_TOUCHED: Final = 65_536
 
@@ -56,6 +59,8 @@ class Placed(Container):
         self._followers: list[Touched] | None = None
         self._near: dict[str, int] = {}
         self._wide: WideDict[int] | None = None
+        # a name has gone to the place of another, so that places are in no order
+        self._has_moved: bool = False
 
     def follow(self, touched: Touched) -> None:
         """From now on, has each name noted that is touched."""
@@ -113,6 +118,15 @@ class Placed(Container):
             return self._near.pop(name, -1)
         return self._wide.pop(name, -1)
 
+    def _move_place(self, name: str, place: i64) -> None:
+        """Gives a name that has a place another one. O(1)."""
+        self._has_moved = True
+        self._put_place(name, place)
+
+    def _is_mixed(self) -> bool:
+        """Whether places are not in the order in which the names came, and Redis is."""
+        return self._has_moved and self._wide is None and len(self._near) <= SHORT
+
     def _take_places(self) -> list[object]:
         """Empties it of names. Returns what held them, for lazy freeing."""
         self._touch_all()
@@ -121,18 +135,21 @@ class Placed(Container):
             parts += self._wide.parts()
         self._near = {}
         self._wide = None
+        self._has_moved = False
         return parts
 
     def _copy_places(self, twin: Placed) -> None:
         """Gives a twin that has no names the same, at the same places. O(n)."""
         twin._near = self._near.copy()
         twin._wide = None if self._wide is None else self._wide.copy()
+        twin._has_moved = self._has_moved
 
     def _exchange_places(self, other: Placed) -> None:
         """Exchanges the names with those of another. O(1)."""
         self._touch_all()
         self._near, other._near = other._near, self._near
         self._wide, other._wide = other._wide, self._wide
+        self._has_moved, other._has_moved = other._has_moved, self._has_moved
 
     def _check_places(self, names: list[str]) -> None:
         """Asserts that these are the names, in the order of their places."""
@@ -143,3 +160,4 @@ class Placed(Container):
             self._wide._check()
         for place, name in enumerate(names):
             assert self._place(name) == place
+        assert self._has_moved or self._wide is not None or list(self._near) == names

@@ -61,7 +61,7 @@ class SetValue(Placed):
         last = self._members.pop()
         if place < len(self._members):
             self._members[place] = last
-            self._put_place(last, place)
+            self._move_place(last, place)
         self.size_bytes -= weigh(member) + SLOT_BYTES
         return True
 
@@ -74,27 +74,14 @@ class SetValue(Placed):
         return self._members.copy()
 
     def in_order(self) -> list[str]:
-        """All members, in Redis' order where they are few: integers by value, others as added.
+        """All members, few in Redis' order: integers by value, others as they were added."""
+        members = list(self._near) if self._is_mixed() else self._members.copy()
+        return in_order_of_redis(members)
 
-        After a removal the last one added is in the gap.
-        """
-        members = self._members
-        count = len(members)
-        if not 1 < count <= INTSET_ENTRIES or members[0][0:1] not in _FIRST_OF_INTEGERS:
-            return members.copy()
-        joined = "".join(members)
-        if joined.isascii() and joined.isdigit():
-            # far cheaper than to make numbers of them; what has a needless zero is at the front
-            ordered = sorted(members)
-            is_canonical = ordered[0][0:1] != "0" or (
-                ordered[0] == "0" and ordered[1][0:1] != "0"
-            )
-            ordered.sort(key=len)
-            if is_canonical and len(ordered[-1]) < _LONGEST_INTEGER:
-                return ordered
-        if all(_is_integer(each) for each in members):
-            return sorted(members, key=int)
-        return members.copy()
+    def is_told_whole(self) -> bool:
+        """Whether Redis tells all of it in one step of a scan."""
+        count = len(self._members)
+        return count <= LISTPACK_ENTRIES or (count <= INTSET_ENTRIES and self._is_of_integers())
 
     def some(self, start: i64, stop: i64) -> list[str]:
         """The members at the places from `start` up to `stop`. O(stop - start)."""
@@ -102,7 +89,7 @@ class SetValue(Placed):
 
     def encoding(self) -> str:
         count = len(self._members)
-        if count <= INTSET_ENTRIES and all(_is_integer(each) for each in self._members):
+        if count <= INTSET_ENTRIES and self._is_of_integers():
             return "intset"
         if count <= LISTPACK_ENTRIES and all(
             len(each.encode("utf-8", "surrogateescape")) <= LISTPACK_MEMBER
@@ -147,10 +134,37 @@ class SetValue(Placed):
         else:
             self.remove(member)
 
+    def _is_of_integers(self) -> bool:
+        return all(_is_integer(each) for each in self._members)
+
     def _check(self) -> None:
         self._check_places(self._members)
         weight = sum(weigh(member) + SLOT_BYTES for member in self._members)
         assert self.size_bytes == SET_BYTES + weight
+
+
+def in_order_of_redis(members: list[str]) -> list[str]:
+    """Members of a set in the order of an intset or, where there are others, of a listpack.
+
+    Args:
+        members: in the order in which they were added; it may be returned.
+    """
+    count = len(members)
+    if not 1 < count <= INTSET_ENTRIES or members[0][0:1] not in _FIRST_OF_INTEGERS:
+        return members
+    joined = "".join(members)
+    if joined.isascii() and joined.isdigit():
+        # far cheaper than to make numbers of them; what has a needless zero is at the front
+        ordered = sorted(members)
+        is_canonical = ordered[0][0:1] != "0" or (ordered[0] == "0" and ordered[1][0:1] != "0")
+        ordered.sort(key=len)
+        if is_canonical and len(ordered[-1]) < _LONGEST_INTEGER:
+            return ordered
+    # it was an intset until the first of the others came
+    integers = 0
+    while integers < count and _is_integer(members[integers]):
+        integers += 1
+    return sorted(members[:integers], key=int) + members[integers:]
 
 
 def _is_integer(member: str) -> bool:

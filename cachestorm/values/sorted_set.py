@@ -142,7 +142,7 @@ class SortedSet(Placed):
         last = self._rows.pop()
         if place < len(self._rows):
             self._rows[place] = last
-            self._put_place(member_of(last), place)
+            self._move_place(member_of(last), place)
         self._ranking.remove(row)
         self.size_bytes -= _weight(member)
         return True
@@ -163,7 +163,7 @@ class SortedSet(Placed):
             last = self._rows.pop()
             if place < len(self._rows):
                 self._rows[place] = last
-                self._put_place(member_of(last), place)
+                self._move_place(member_of(last), place)
             self.size_bytes -= _weight(member)
         return gone
 

@@ -14,7 +14,7 @@ import os
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import BinaryIO, Final
 
 from cachestorm.errors import CacheStormError
@@ -63,17 +63,20 @@ def import_file(
             stream.seek(offset)
         size = os.fstat(stream.fileno()).st_size - offset if is_file else 0
         progress = Progress(size)
-        done_to = offset
+        sent_to = done_to = offset
         try:
             for batch, behind in read_batches(stream, format_name):
                 target.write(batch, _now_ms())
-                if not behind:
-                    continue
-                progress.add(offset + behind - done_to)
-                done_to = offset + behind
-                if state is not None:
+                # all before this batch is acknowledged
+                progress.add(sent_to - done_to)
+                done_to = sent_to
+                if state is not None and done_to > offset:
                     state.write(offset=done_to)
+                sent_to = offset + behind
+            target.settle()
+            progress.add(sent_to - done_to)
         except (CacheStormError, KeyboardInterrupt) as error:
+            _settle(target)
             progress.end()
             why = str(error) or "interrupted"
             hint = "; --resume goes on from there" if state is not None else ""
@@ -109,7 +112,9 @@ def import_server(
             for page in source.pages():
                 target.write(page.items, _now_ms())
                 progress.add(len(page.items))
+            target.settle()
         except (CacheStormError, KeyboardInterrupt) as error:
+            _settle(target)
             progress.end()
             why = str(error) or "interrupted"
             raise CacheStormError(
@@ -120,6 +125,12 @@ def import_server(
     finally:
         other.close()
     return report(target.tally, dry_run, output)
+
+
+def _settle(target: Target) -> None:
+    """Has what was sent before an error counted, if the server is there to say what it did."""
+    with suppress(CacheStormError):
+        target.settle()
 
 
 @contextmanager

@@ -1,6 +1,7 @@
 """Writing records to a server, many at a time.
 
-Called by import. What a batch needs is sent in one piece, and its replies are read together.
+Called by import. What a batch needs is sent in one piece, and its replies are read together:
+those to strings just before the next batch is sent: the server works while that is read.
 
 1. Without `replace`, a key that is there stays as it is and is counted as kept.
 2. A string with its deadline and tags is one command, all others are one MULTI each: nobody
@@ -73,11 +74,13 @@ class Target:
         self._replace: Final = replace
         self._dry_run: Final = dry_run
         self.tally: Final = Tally()
+        # strings that were sent and whose replies are yet to be read
+        self._unanswered: Sequence[Record] = ()
         refusal = client.ask([b"TAGCOUNT", b"x"])
         self._has_tags: Final = not isinstance(refusal, ServerError)
 
     def write(self, items: Sequence[Item], now_ms: int) -> None:
-        """Writes records.
+        """Writes records. Those of the call before are acknowledged when it returns.
 
         Raises:
             ConnectError: when the server goes away; what it answered until then is counted.
@@ -99,12 +102,36 @@ class Target:
         if self._dry_run:
             self._count_only(strings + others, links)
             return
+        raw = self._spelled(strings)
+        self.settle()
         if strings:
-            self._write_strings(strings)
+            self._client.send(raw)
+            self._unanswered = strings
+        if others or links:
+            self.settle()
         if others:
             self._write_others(others)
         if links and self._has_tags:
             self._write_links(links)
+
+    def settle(self) -> None:
+        """Waits until all that was written is acknowledged.
+
+        Raises:
+            ConnectError: as `write`.
+        """
+        # none of them any more, whatever happens: a new connection has no replies to them
+        sent, self._unanswered = self._unanswered, ()
+        if not sent:
+            return
+        tally = self.tally
+        for record, reply in zip(sent, self._client.read_many(len(sent))):
+            if reply is OK:
+                tally.written += 1
+            elif reply is None:
+                tally.kept += 1
+            else:
+                tally.refuse(record.key, reply)
 
     def _count_only(self, records: Sequence[Record], links: Sequence[Link]) -> None:
         self.tally.links += len(links) if self._has_tags else 0
@@ -121,7 +148,8 @@ class Target:
         replies = self._client.ask_many([[b"EXISTS", record.key] for record in records])
         return [reply == 1 for reply in replies]
 
-    def _write_strings(self, records: Sequence[Record]) -> None:
+    def _spelled(self, records: Sequence[Record]) -> bytes:
+        """The commands that write strings."""
         keeps = not self._replace
         has_tags = self._has_tags
         parts: list[bytes] = []
@@ -149,15 +177,7 @@ class Target:
             if record.tags and has_tags:
                 argv += [b"TAGS", *record.tags]
             parts.append(spell(argv))
-        client, tally = self._client, self.tally
-        client.send(b"".join(parts))
-        for record, reply in zip(records, client.read_many(len(records))):
-            if reply is OK:
-                tally.written += 1
-            elif reply is None:
-                tally.kept += 1
-            else:
-                tally.refuse(record.key, reply)
+        return b"".join(parts)
 
     def _write_others(self, records: Sequence[Record]) -> None:
         due: Sequence[Record] = records

@@ -34,8 +34,10 @@ from cachestorm_server.web.routes import Call, Parameter, Route, serves
 from cachestorm_server.web.tags import CDN_TAGS, cdn_tags
 from cachestorm_server.web.wire import (
     HttpError,
+    SpelledResponse,
     body_of,
     dumped,
+    may_be_spelled,
     problem,
 )
 
@@ -115,7 +117,7 @@ class Entries:
             acts_as="GET",
         )
     )
-    async def get(self, call: Call) -> web.Response:
+    async def get(self, call: Call) -> web.StreamResponse:
         """The value of a key, or what has changed since."""
         key = call.segments["key"]
         cache = existing(self._cache, call.segments["namespace"])
@@ -136,6 +138,9 @@ class Entries:
             return await self._container(call, cache, key, kind, headers)
         body = to_wire(value)
         headers["Accept-Ranges"] = "bytes"
+        if not query and not call.headers and may_be_spelled(call.request):
+            lines = "".join([f"{name}: {text}\r\n" for name, text in headers.items()])
+            return SpelledResponse(lines, body)
         wanted = query.text("Range")
         if wanted is not None and query.text("If-Range") in (None, etag):
             return _part_of(body, wanted, headers)

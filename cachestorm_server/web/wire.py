@@ -27,6 +27,8 @@ from typing import Final, cast
 
 from aiohttp import HttpVersion11, web
 from aiohttp.abc import AbstractStreamWriter
+from aiohttp.helpers import rfc822_formatted_time
+from aiohttp.http import SERVER_SOFTWARE
 from aiohttp.http_parser import RawRequestMessage
 from aiohttp.streams import StreamReader
 
@@ -47,6 +49,8 @@ LONGEST_REASON: Final = 200
 # past this many bytes of answers the rest of a pipeline is not run
 LARGEST_ANSWER: Final = 16 * 1024 * 1024
 PROBLEM: Final = "application/problem+json"
+# it is not copied to stand behind its header
+_LARGE_BODY: Final = 64 * 1024
 
 Answering = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 
@@ -284,6 +288,49 @@ def dumped(document: object) -> bytes:
     text = json.dumps(document, ensure_ascii=False, separators=(",", ":"))
     # a refusal may repeat a word of the client that is not UTF-8
     return text.encode("utf-8", "backslashreplace")
+
+
+class SpelledResponse(web.StreamResponse):
+    """An answer whose header is one string already, which takes less time than aiohttp's own.
+
+    Only where `may_be_spelled` says so.
+
+    Args:
+        lines: of the header, each with its end; aiohttp's own are added.
+    """
+
+    def __init__(self, lines: str, body: bytes) -> None:
+        super().__init__()
+        self._lines: Final = lines
+        self._whole_body: Final = body
+
+    @property
+    def keep_alive(self) -> bool:
+        """The client stays."""
+        return True
+
+    async def prepare(self, request: web.BaseRequest) -> AbstractStreamWriter:
+        """Sends all of it."""
+        writer = request.writer
+        body = self._whole_body
+        head = (
+            f"HTTP/1.1 200 OK\r\n{self._lines}Content-Length: {len(body)}\r\n"
+            f"Date: {rfc822_formatted_time()}\r\nServer: {SERVER_SOFTWARE}\r\n\r\n"
+        ).encode()
+        if len(body) <= _LARGE_BODY:
+            await writer.write(head + body)
+        else:
+            await writer.write(head)
+            await writer.write(body)
+        return writer
+
+    async def write_eof(self, data: bytes = b"") -> None:
+        """Nothing is left to be sent."""
+
+
+def may_be_spelled(request: web.BaseRequest) -> bool:
+    """Whether the answer has a body, and the client need not be told that it may stay."""
+    return request.method == "GET" and request.version == HttpVersion11 and request.keep_alive
 
 
 def json_response(body: bytes, status: int = 200, **headers: str) -> web.Response:

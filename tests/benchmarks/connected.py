@@ -2,7 +2,7 @@
 
 Goals, compiled: a hit of a near cache within 1.5 times of a local get; gets of `local://` by
 all workers at once at least as many as redis-py's of redis-server by a socket of Unix; gets and
-sets of a server no slower than redis-py's own.
+sets of a server no slower than redis-py's own; `cache.redis()` faster than fakeredis.
 """
 
 from __future__ import annotations
@@ -28,6 +28,9 @@ VALUE = b"v" * 100
 KEYS = [f"key:{number:04d}" for number in range(CALLS)]
 MOST_NEAR = 1.5
 CROWD = "redis-py by a socket"
+FAKE = "fakeredis"
+METHODS = ("get", "set")
+PLACES = ("CacheStorm", "redis-server")
 
 METHOD = f"""
 Gets and sets of {CALLS:,} keys with values of {len(VALUE)} bytes, one after the other, in
@@ -36,8 +39,12 @@ passes that take turns between the subjects.
 *Hits*: processor time in nanoseconds a call, in one process: of a `Cache`, and of
 `connect(url, near=True)` whose values are all at hand.
 
+*Without a socket*: the same, of `Redis.get` and `Redis.set` of the clients that `cache.redis()`
+and `fakeredis.FakeRedis()` give.
+
 *One client*: microseconds a call, of `connect` and of redis-py's `Redis.get` and `Redis.set`,
-to one and the same redis-server on the loopback interface: what differs is the client alone.
+to one and the same server on the loopback interface, a CacheStorm server (of this build) and
+redis-server: what differs is the client alone.
 
 *All workers*: gets a second of {WORKERS} processes at once, of `local://` and of redis-py with
 redis-server by a socket of Unix.
@@ -48,8 +55,8 @@ class Measurer:
     """Measures in a process of its own.
 
     Args:
-        subject: `cache`, `near`, `connect`, `redis-py` or `local`.
-        url: where, for all but a `cache`.
+        subject: `cache`, `near`, `embedded`, `fakeredis`, `connect`, `redis-py` or `local`.
+        url: where, for those that connect.
     """
 
     def __init__(self, subject: str, url: str = "") -> None:
@@ -84,10 +91,16 @@ def _client(subject: str, url: str) -> Any:
         import redis
 
         return redis.Redis.from_url(url)
+    if subject == FAKE:
+        import fakeredis
+
+        return fakeredis.FakeRedis()
     from cachestorm import Cache, connect
 
     if subject == "cache":
         return Cache()
+    if subject == "embedded":
+        return Cache().redis()
     return connect(url, near={"max_entries": 2 * CALLS} if subject == "near" else False)
 
 
@@ -126,16 +139,18 @@ def measure(quick: bool, progress: Progress) -> Page:
     for build in builds():
         with ExitStack() as stack:
             server = stack.enter_context(Server.of_redis(Path(redis_server)))
-            url = f"redis://127.0.0.1:{server.port}"
+            ours = stack.enter_context(Server.of_cachestorm(build))
+            ports = (ours.port, server.port)
+            urls = {place: f"redis://127.0.0.1:{port}" for place, port in zip(PLACES, ports)}
             socket_url = stack.enter_context(unix_server(redis_server))
-            _measure_build(page, build, url, socket_url, rounds, at_least_ms, progress)
+            _measure_build(page, build, urls, socket_url, rounds, at_least_ms, progress)
     return page
 
 
 def _measure_build(
     page: Page,
     build: Build,
-    url: str,
+    urls: dict[str, str],
     socket_url: str,
     rounds: int,
     at_least_ms: float,
@@ -151,19 +166,28 @@ def _measure_build(
         def worker(subject: str, where: str = "") -> Worker:
             return stack.enter_context(Worker("connected", build, subject=subject, url=where))
 
-        alone = {name: worker(name, url) for name in ("cache", "near", "connect", "redis-py")}
+        alone = {"cache": worker("cache"), "near": worker("near", urls[PLACES[0]])}
+        bare = {name: worker(name) for name in ("embedded", FAKE)}
+        clients = {
+            f"{name} to {place}": worker(name, url)
+            for place, url in urls.items()
+            for name in ("connect", "redis-py")
+        }
         crowds = {
             "local": [worker("local", "local://benchmark") for _ in range(WORKERS)],
             CROWD: [worker("redis-py", socket_url) for _ in range(WORKERS)],
         }
         for turn in range(rounds):
             progress.step(f"round {turn + 1} of {rounds}, {build.value}")
-            for name in ("cache", "near"):
-                found = alone[name].measure(method="get", at_least_ms=at_least_ms)
+            for name, each in alone.items():
+                found = each.measure(method="get", at_least_ms=at_least_ms)
                 note(name, found["cpu"] * 1e9)
-            for method in ("get", "set"):
-                for name in ("connect", "redis-py"):
-                    found = alone[name].measure(method=method, at_least_ms=at_least_ms)
+            for method in METHODS:
+                for name, each in bare.items():
+                    found = each.measure(method=method, at_least_ms=at_least_ms)
+                    note(f"{name} {method}", found["cpu"] * 1e6)
+                for name, each in clients.items():
+                    found = each.measure(method=method, at_least_ms=at_least_ms)
                     note(f"{name} {method}", found["clock"] * 1e6)
             for name, crowd in crowds.items():
                 for each in crowd:
@@ -188,8 +212,18 @@ def tell(page: Page, build: Build, samples: dict[str, Sample]) -> None:
         return
     goals = [("near", "cache", MOST_NEAR, "a near hit, beside a local get")]
     goals += [
-        (f"connect {each}", f"redis-py {each}", 1.0, f"connect, {each}, beside redis-py")
-        for each in ("get", "set")
+        (f"embedded {each}", f"{FAKE} {each}", 1.0, f"cache.redis(), {each}, beside {FAKE}")
+        for each in METHODS
+    ]
+    goals += [
+        (
+            f"connect to {place} {each}",
+            f"redis-py to {place} {each}",
+            1.0,
+            f"connect to {place}, {each}, beside redis-py",
+        )
+        for place in PLACES
+        for each in METHODS
     ]
     for mine, theirs, most, what in goals:
         ratio = samples[mine].median / samples[theirs].median

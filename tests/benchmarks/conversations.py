@@ -1,7 +1,8 @@
-"""Conversations: transactions, messages and waiting, beside redis-server and Valkey.
+"""Conversations: what takes several commands or clients, beside redis-server and Valkey.
 
 Goals, compiled, of what redis-server does in a second: 0.7 of the transactions, 0.8 of the
-messages, 0.9 of the elements that are handed to a client that waits.
+messages, 0.9 of the elements that are handed to a client that waits, 0.5 of the scripts, 0.7 of
+the SETs of keys that somebody tracks.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ VALUE = b"x" * 100
 MESSAGE = b"m" * 100
 # so many transactions or messages are sent in one piece
 PIECE = 16
+TRACKED = 10_000
 
 METHOD = f"""
 What happens in a second. All servers run at the same time, on this machine, without
@@ -40,10 +42,31 @@ it costs little, and the same for every server; it takes one processor and the s
   arrive: with 100 subscribers, 100 for each PUBLISH.
 * *hand-over*: of two connections one waits in BLPOP, the other pushes by RPUSH; then they
   change places.
+* *script*: EVAL of a script with two calls, by one connection; *{PIECE} at once*: in one piece.
+* *tracked SET*: one connection has read {TRACKED:,} keys under CLIENT TRACKING; another sets
+  each of them once, {PIECE} in a piece, and the first is told of all before the next piece. The
+  reading does not count.
 
 *server CPU* is the processor time of the server process for each of what is counted, system
 calls included. The ratio is that of the medians.
 """
+
+
+class Watch:
+    """Adds up the time that is spent in its block, and the server's processor time."""
+
+    def __init__(self, server: Server) -> None:
+        self._server = server
+        self.seconds = 0.0
+        self.cpu_seconds = 0.0
+
+    def __enter__(self) -> None:
+        self.cpu_seconds -= cpu_seconds(self._server.process_id)
+        self.seconds -= perf_counter()
+
+    def __exit__(self, *error: object) -> None:
+        self.seconds += perf_counter()
+        self.cpu_seconds += cpu_seconds(self._server.process_id)
 
 
 @dataclass(frozen=True)
@@ -52,14 +75,14 @@ class Case:
 
     Attributes:
         name: in the tables.
-        run: has the conversation so many times; returns how many things happened, for each
-            of which a rate is told.
+        run: has the conversation so many times, under the watch what counts; returns how many
+            things happened, for each of which a rate is told.
         times: of one round; the pure build has a quarter of them.
         goal: what part of redis-server's rate is to be reached.
     """
 
     name: str
-    run: Callable[[Server, int], int]
+    run: Callable[[Server, int, Watch], int]
     times: int
     goal: float
 
@@ -99,21 +122,27 @@ class Client:
             size -= self.receive()
         assert size == 0, "the server sent more than was expected"
 
+    def take_until(self, end: bytes) -> None:
+        """Waits until what has come ends so."""
+        come = b""
+        while not come.endswith(end):
+            come += bytes(self._buffer[: self.receive()])
 
-def transactions(server: Server, times: int, at_once: int) -> int:
+
+def transactions(server: Server, times: int, watch: Watch, at_once: int) -> int:
     """Transactions, so many in a piece."""
     writes = [(b"SET", b"key:%d" % number, VALUE) for number in range(WRITES)]
     piece = spelled([(b"MULTI",), *writes, (b"EXEC",)] * at_once)
     queued = b"+OK\r\n" + b"+QUEUED\r\n" * WRITES
     done = b"*%d\r\n" % WRITES + b"+OK\r\n" * WRITES
-    with Client(server) as client:
+    with Client(server) as client, watch:
         for _ in range(times):
             client.send(piece)
             client.take(at_once * len(queued + done))
     return times * at_once
 
 
-def messages(server: Server, times: int, subscribers: int) -> int:
+def messages(server: Server, times: int, watch: Watch, subscribers: int) -> int:
     """Pieces of messages from one publisher to so many subscribers."""
     piece = spelled([(b"PUBLISH", b"news", MESSAGE)] * PIECE)
     replies = PIECE * len(b":%d\r\n" % subscribers)
@@ -126,6 +155,7 @@ def messages(server: Server, times: int, subscribers: int) -> int:
             listener.take(begun)
             ready.register(listener.socket, selectors.EVENT_READ, listener)
         publisher = stack.enter_context(Client(server))
+        stack.enter_context(watch)
         for _ in range(times):
             publisher.send(piece)
             missing = subscribers * told
@@ -137,12 +167,12 @@ def messages(server: Server, times: int, subscribers: int) -> int:
     return times * PIECE * subscribers
 
 
-def hand_overs(server: Server, times: int) -> int:
+def hand_overs(server: Server, times: int, watch: Watch) -> int:
     """Elements that are pushed to a connection that waits, there and back."""
     push = spelled([(b"RPUSH", b"queue", VALUE)])
     wait = spelled([(b"BLPOP", b"queue", b"0")])
     given = len(spelled([(b"queue", VALUE)]))
-    with Client(server) as one, Client(server) as other:
+    with Client(server) as one, Client(server) as other, watch:
         waiting, pushing = one, other
         for _ in range(times):
             waiting.send(wait)
@@ -153,22 +183,82 @@ def hand_overs(server: Server, times: int) -> int:
     return times
 
 
+SCRIPT = b"redis.call('SET', KEYS[1], ARGV[1]) return redis.call('GET', KEYS[1])"
+
+
+def scripts(server: Server, times: int, watch: Watch, at_once: int) -> int:
+    """Scripts of two calls, so many in a piece."""
+    piece = spelled([(b"EVAL", SCRIPT, b"1", b"key", VALUE)] * at_once)
+    answers = at_once * (len(spelled([(VALUE,)])) - len(b"*1\r\n"))
+    with Client(server) as client, watch:
+        for _ in range(times):
+            client.send(piece)
+            client.take(answers)
+    return times * at_once
+
+
+def tracked_sets(server: Server, times: int, watch: Watch) -> int:
+    """SETs of keys that another connection has read, so many rounds of all of them."""
+    keys = [b"key:%05d" % number for number in range(TRACKED)]
+    pieces = [keys[at : at + PIECE] for at in range(0, TRACKED, PIECE)]
+    got = len(spelled([(VALUE,)])) - len(b"*1\r\n")
+    told = len(b">2\r\n$10\r\ninvalidate\r\n" + spelled([(keys[0],)]))
+    done = len(b"+OK\r\n")
+    with Client(server) as near, Client(server) as writer:
+        server.pipeline([(b"SET", key, VALUE) for key in keys])
+        near.send(
+            spelled([(b"HELLO", b"3"), (b"CLIENT", b"TRACKING", b"ON"), (b"ECHO", b"end")])
+        )
+        near.take_until(b"$3\r\nend\r\n")
+        writes = [
+            (len(piece), spelled([(b"SET", key, VALUE) for key in piece])) for piece in pieces
+        ]
+        for _ in range(times):
+            for piece in pieces:
+                near.send(spelled([(b"GET", key) for key in piece]))
+                near.take(len(piece) * got)
+            with watch:
+                for count, write in writes:
+                    writer.send(write)
+                    writer.take(count * done)
+                    near.take(count * told)
+    return times * TRACKED
+
+
 CASES = (
-    Case("transaction", lambda server, times: transactions(server, times, 1), 6_000, 0.7),
+    Case(
+        "transaction",
+        lambda server, times, watch: transactions(server, times, watch, 1),
+        6_000,
+        0.7,
+    ),
     Case(
         f"transaction, {PIECE} at once",
-        lambda server, times: transactions(server, times, PIECE),
+        lambda server, times, watch: transactions(server, times, watch, PIECE),
         800,
         0.7,
     ),
-    Case("messages, 1 subscriber", lambda server, times: messages(server, times, 1), 4000, 0.8),
+    Case(
+        "messages, 1 subscriber",
+        lambda server, times, watch: messages(server, times, watch, 1),
+        4000,
+        0.8,
+    ),
     Case(
         "messages, 100 subscribers",
-        lambda server, times: messages(server, times, 100),
+        lambda server, times, watch: messages(server, times, watch, 100),
         300,
         0.8,
     ),
     Case("hand-over", hand_overs, 12_000, 0.9),
+    Case("script", lambda server, times, watch: scripts(server, times, watch, 1), 12_000, 0.5),
+    Case(
+        f"script, {PIECE} at once",
+        lambda server, times, watch: scripts(server, times, watch, PIECE),
+        2_000,
+        0.5,
+    ),
+    Case("tracked SET", tracked_sets, 8, 0.7),
 )
 
 
@@ -180,7 +270,9 @@ def measure(quick: bool, progress: Progress) -> Page:
         progress: told of each step.
     """
     rounds, share = (1, 8) if quick else (7, 1)
-    page = Page("conversations", "Transactions, messages and waiting", METHOD)
+    page = Page(
+        "conversations", "Transactions, messages, waiting, scripts and tracking", METHOD
+    )
     with ExitStack() as stack:
         servers = start_servers(stack, page)
         rates = {name: {case: Sample() for case in CASES} for name in servers}
@@ -190,13 +282,10 @@ def measure(quick: bool, progress: Progress) -> Page:
                 for name, server in servers.items():
                     progress.step(f"round {turn + 1} of {rounds}, {case.name}, {name}")
                     times = case.times // share // (4 if name == Build.PURE.subject else 1)
-                    before, start = cpu_seconds(server.process_id), perf_counter()
-                    count = case.run(server, times)
-                    spent_s = perf_counter() - start
-                    rates[name][case].add(count / spent_s)
-                    cpu_us[name][case].add(
-                        (cpu_seconds(server.process_id) - before) / count * 1e6
-                    )
+                    watch = Watch(server)
+                    count = case.run(server, max(times, 1), watch)
+                    rates[name][case].add(count / watch.seconds)
+                    cpu_us[name][case].add(watch.cpu_seconds / count * 1e6)
     tell(page, rates, cpu_us)
     return page
 

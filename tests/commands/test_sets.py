@@ -165,18 +165,85 @@ SMALL_SETS = [
     "3 x 1",
     " ".join(str(number * 7919 % 400) for number in range(400)),
     " ".join(f"m{number}" for number in range(128)),
+    "10 9 11 x 3",
 ]
+
+
+def assert_told_in_the_order_of_redis(valkey: RealServer, *lines: str) -> None:
+    """Each line is answered in the same bytes."""
+    session = Session(Endpoint(Cache(), REGISTRY, Settings()))
+    theirs = raw_replies(valkey.port, [b"FLUSHALL", *map(str.encode, lines)])
+    ours = [session.receive(f"{line}\r\n".encode()) for line in lines]
+    assert ours == theirs[1:]
 
 
 @pytest.mark.parametrize("members", SMALL_SETS, ids=range(len(SMALL_SETS)))
 def test_a_small_set_is_told_in_the_order_of_redis(valkey: RealServer, members: str) -> None:
-    session = Session(Endpoint(Cache(), REGISTRY, Settings()))
-    lines = [b"DEL small", f"SADD small {members}".encode(), b"SMEMBERS small"]
-    if len(members.split()) <= 128:
-        lines += [b"SSCAN small 0", b"SSCAN small 0 MATCH *1*"]
-    theirs = raw_replies(valkey.port, lines)
-    ours = [session.receive(line + b"\r\n") for line in lines]
-    assert theirs[1:] == ours[1:]
+    assert_told_in_the_order_of_redis(
+        valkey,
+        f"SADD small {members}",
+        "SMEMBERS small",
+        "SSCAN small 0",
+        "SSCAN small 0 MATCH *1*",
+        "COPY small twin",
+        "SMEMBERS twin",
+    )
+
+
+def test_a_small_set_keeps_the_order_of_redis_when_members_leave(valkey: RealServer) -> None:
+    assert_told_in_the_order_of_redis(
+        valkey,
+        "SADD letters c a b z y",
+        "SREM letters a",
+        "SMEMBERS letters",
+        "SADD letters a",
+        "SREM letters y z",
+        "SSCAN letters 0",
+        "COPY letters twin",
+        "SMEMBERS twin",
+        "SADD mixed 5 3 x 1",
+        "SREM mixed 3",
+        "SMEMBERS mixed",
+    )
+
+
+def test_combined_sets_are_told_in_the_order_of_redis(valkey: RealServer) -> None:
+    assert_told_in_the_order_of_redis(
+        valkey,
+        "SADD a 30 4 5 100 -7",
+        "SADD b 5 1000 30 2",
+        "SADD words x 30 c 5 b a",
+        "SADD more d a b 30 5 x 4 -7",
+        "SUNION a b",
+        "SDIFF a b",
+        "SINTER a b",
+        "SINTER words more",
+        "SINTER more words",
+        "SREM more d",
+        "SINTER more words a",
+        "SUNIONSTORE stored words more",
+        "SMEMBERS stored",
+        "SDIFFSTORE stored more a",
+        "SMEMBERS stored",
+        "SINTERSTORE stored more words",
+        "SMEMBERS stored",
+    )
+
+
+def test_a_small_hash_keeps_the_order_of_redis_when_fields_leave(valkey: RealServer) -> None:
+    assert_told_in_the_order_of_redis(
+        valkey,
+        "HSET h a 1 b 2 c 3 d 4 e 5",
+        "HDEL h b",
+        "HGETALL h",
+        "HSET h b 6 a 7",
+        "HDEL h c",
+        "HKEYS h",
+        "HVALS h",
+        "HSCAN h 0",
+        "COPY h twin",
+        "HGETALL twin",
+    )
 
 
 def test_members_come_to_python_as_a_set(cache: Cache) -> None:

@@ -13,11 +13,7 @@ from nasty import NASTY, TABLE
 from real_servers import RealServer
 from test_binding import NEWER_REFUSALS, REFUSALS
 
-import cachestorm_server.clients
-import cachestorm_server.cluster.migration
-import cachestorm_server.configuration
-import cachestorm_server.connection
-import cachestorm_server.introspection  # noqa: F401  with cachestorm, they declare commands
+import cachestorm_server.bound_commands  # noqa: F401  with cachestorm, it declares commands
 from cachestorm.declare.declaration import Declaration
 from cachestorm.declare.facts import docs_of, info_of
 from cachestorm.declare.registry import REGISTRY
@@ -34,7 +30,7 @@ MEANT = {
     "copy": ({"database"}, {"destination-db"}),  # redis-py's name of the parameter
     "restore": ({"idletime"}, {"seconds"}),
     "restore-asking": (
-        {"idletime", "seen", "IDLE", "ends-in"},
+        {"idletime", "seen", "IDLE", "idle", "ends-in"},
         {"seconds"},
     ),  # SEEN and IDLE are ours
     # a port is a number; the empty key and the group of AUTH2 are written as they are used
@@ -192,6 +188,21 @@ def test_a_declared_tree_is_that_of_the_real_server(
     if expected_theirs is not None:
         assert expected_theirs == only_theirs
     assert docs[name]["group"] == docs_of(declaration)["group"] or declaration in NASTY
+
+
+def test_what_redis_deprecates_is_deprecated_here(to_redis) -> None:
+    def said(entry: dict[str, object]) -> list[object]:
+        flags = list(entry.get("doc_flags", ()))
+        return [flags, entry.get("deprecated_since"), entry.get("replaced_by")]
+
+    theirs = {name: said(entry) for name, entry in ask(to_redis, "COMMAND", "DOCS").items()}
+    ours = {each.full_name: said(plain(docs_of(each))) for each in REGISTRY}
+    told = {name: facts for name, facts in theirs.items() if facts[1]}
+    assert told
+    # Redis 7.2 deprecates these too
+    newer = {"quit", "setex", "psetex", "setnx"}
+    deprecated = {name: facts for name, facts in ours.items() if facts[0]}
+    assert deprecated == told | {name: ours[name] for name in newer}
 
 
 @pytest.mark.parametrize(

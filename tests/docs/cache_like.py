@@ -20,7 +20,8 @@ TARGET: Final = ROOT / "cachestorm" / "cache_like.pyi"
 
 from cachestorm.cache import Cache  # noqa: E402
 from cachestorm.remote.commands import REMOTE  # noqa: E402
-from cachestorm.remote.connected import COMPOSED, AsyncConnectedCache, ConnectedCache  # noqa: E402
+from cachestorm.remote.connected import AsyncConnectedCache, ConnectedCache  # noqa: E402
+from cachestorm.remote.made_methods import COMPOSED  # noqa: E402
 
 # written below by hand, as near and far they have something in common and no more
 OWN: Final = frozenset({"aio", "close", "name", "namespace", "stats", "__enter__", "__exit__"})

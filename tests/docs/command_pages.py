@@ -46,6 +46,7 @@ SOURCES: Final = (
     "cachestorm_server",
     "cachestorm_server/acl",
     "cachestorm_server/cluster",
+    "cachestorm_server/replication",
     "cachestorm_server/scripting",
 )
 LONGEST_CELL: Final = 160
@@ -186,6 +187,7 @@ def _facts(declaration: Declaration) -> str:
     rows = [
         ("Complexity", declaration.complexity),
         ("Since", declaration.since),
+        ("Deprecated", _deprecated(declaration)),
         ("Flags", ", ".join(flags_of(declaration))),
         ("Categories", ", ".join(categories_of(declaration))),
     ]
@@ -194,6 +196,12 @@ def _facts(declaration: Declaration) -> str:
     elif not declaration.method:
         rows.append(("Protocols", "RESP, HTTP and `execute`: no method of `Cache`"))
     return _table(["", ""], [[name, text] for name, text in rows if text])
+
+
+def _deprecated(declaration: Declaration) -> str:
+    if not declaration.deprecated:
+        return ""
+    return f"in Redis, since {declaration.deprecated}, for {declaration.instead}"
 
 
 def _arguments(declaration: Declaration) -> str:

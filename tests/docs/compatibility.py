@@ -13,8 +13,8 @@ from differences import DIFFERENCES
 
 from cachestorm.declare.registry import REGISTRY
 
-CLUSTER: Final = "its subcommands are not listed one by one; there are no replicas"
-REPLICATION: Final = "there is no replication"
+CLUSTER: Final = "its subcommands are not listed one by one; its nodes have no replicas"
+REPLICATION: Final = "replicas are CacheStorm, and send `FOLLOW`"
 STREAMS: Final = "there are no streams"
 MODULES: Final = "there are no modules"
 INTERNAL: Final = "for those who work on Redis itself"
@@ -46,9 +46,9 @@ PARTIAL: Final[dict[str, str]] = {
     "LOLWUT": "the versions in words, and no picture",
     "MEMORY MALLOC-STATS": "Python has none of them",
     "MODULE LIST": MODULES,
-    "REPLICAOF": "`NO ONE` alone",
-    "SLAVEOF": "`NO ONE` alone",
-    "WAIT": "0, at once: there are no replicas",
+    "REPLICAOF": "another CacheStorm, and no Redis",
+    "SLAVEOF": "another CacheStorm, and no Redis",
+    "WAIT": "of what others had written as well",
 }
 
 

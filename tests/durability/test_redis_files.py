@@ -240,6 +240,27 @@ def test_a_server_begins_with_a_file_of_redis(tmp_path: Path) -> None:
         assert "holds keys already" in refused.stderr + refused.stdout
 
 
+def test_a_directory_of_redis_is_refused_until_it_is_imported(tmp_path: Path) -> None:
+    with theirs("redis") as (client, folder):
+        fill(client)
+        client.save()
+        given = ("--port", "0", "--no-http", "--data-dir", str(folder))
+        path = str(folder / "appendonlydir")
+        for _ in range(2):
+            refused = run("serve", *given)
+            assert refused.returncode == 1
+            assert f"{folder} holds data of Redis (appendonlydir, dump.rdb)" in refused.stderr
+            assert f"serve --data-dir {folder} --import {path}`" in refused.stderr
+        with pytest.raises(DurabilityError, match="holds data of Redis"):
+            Cache(data_dir=folder)
+        assert run("check", str(folder)).stdout == f"{folder}: no file of CacheStorm is there\n"
+        for options in (("--import", path), ()):
+            server = Running("serve", *given, *options)
+            with redis.Redis(port=int(server.port), protocol=2) as ours:
+                assert of_server(ours) == of_server(client)
+            assert server.end() == 0
+
+
 def test_an_import_that_fails_leaves_nothing_in_the_data_directory(tmp_path: Path) -> None:
     path, folder = tmp_path / "a.aof", tmp_path / "data"
     good = words("SET", "a", "1") + words("RPUSH", "l", "1", "2")

@@ -97,6 +97,30 @@ def test_head_tells_what_get_would_without_the_value(endpoint) -> None:
     assert endpoint.request("HEAD", KEYS + "none").status == 404
 
 
+@pytest.mark.parametrize("size", [0, 5, 300_000])
+def test_a_value_is_whole_for_clients_that_stay_and_that_go(endpoint, size: int) -> None:
+    put(endpoint, "k", b"x" * size)
+    request = f"GET {KEYS}k HTTP/1.1\r\nHost: localhost\r\n"
+    with socket.create_connection(("127.0.0.1", endpoint.port), 10) as client:
+        for more in ("\r\n", "\r\n", "Connection: close\r\n\r\n"):
+            client.sendall((request + more).encode())
+            response = HTTPResponse(client)
+            response.begin()
+            assert response.read() == b"x" * size
+            assert (response.getheader("Connection") == "close") == ("close" in more)
+        assert client.recv(10) == b""
+
+
+def test_a_client_of_http_1_0_is_answered_in_its_version(endpoint) -> None:
+    put(endpoint, "k", b"12345")
+    with socket.create_connection(("127.0.0.1", endpoint.port), 10) as client:
+        client.sendall(f"GET {KEYS}k HTTP/1.0\r\nConnection: keep-alive\r\n\r\n".encode())
+        response = HTTPResponse(client)
+        response.begin()
+        assert (response.version, response.read()) == (10, b"12345")
+        assert response.getheader("Connection") == "keep-alive"
+
+
 def test_reads_are_hits_and_misses(endpoint) -> None:
     put(endpoint, "k")
     before = endpoint.cache.stats()

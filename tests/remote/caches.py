@@ -14,6 +14,8 @@ from cachestorm import connect
 
 SERVERS = ("local", "cachestorm", "redis", "valkey", "cluster")
 PLACES = ("memory", *SERVERS)
+# by name, where the server has none
+NAMESPACES = ("redis namespace", "valkey namespace", "cluster namespace")
 
 
 def address(place: str, request: pytest.FixtureRequest) -> str:
@@ -27,6 +29,14 @@ def address(place: str, request: pytest.FixtureRequest) -> str:
 @contextmanager
 def cache_at(place: str, request: pytest.FixtureRequest, **options: Any) -> Iterator[Any]:
     """An empty cache there."""
+    if place in NAMESPACES:
+        with cache_at(place.partition(" ")[0], request, **options) as all_of_it:
+            # what must not be seen, nor deleted
+            all_of_it.set("k", "another's", tags=["t"])
+            with all_of_it.namespace("a:b*{c}é") as cache:
+                yield cache
+            assert (all_of_it.get("k"), all_of_it.tagkeys("t")) == ("another's", ["k"])
+        return
     if place == "memory":
         yield connect("memory://")
         return

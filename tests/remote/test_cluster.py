@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
 import subprocess
 import sys
 import threading
@@ -20,6 +22,8 @@ from cachestorm.remote import async_cluster_wire, cluster_dialect, cluster_wire
 from cachestorm.remote.cluster_invalidations import PrimaryConnections
 from cachestorm.remote.refusals import BusySlotError, UnreachableError, UnsupportedError
 from cachestorm.remote.slots import marks, slot_of
+
+PATIENCE_S = 20.0
 
 
 @pytest.fixture(scope="module")
@@ -305,3 +309,36 @@ def test_a_cluster_that_is_not_there_is_named_without_its_password() -> None:
     with pytest.raises(UnreachableError):
         asyncio.run(cache.aio.get("k"))
     cache.close()
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="the system does not fork")
+def test_the_child_of_a_fork_does_not_wait_for_what_another_thread_had_in_hand(
+    cache: Any,
+) -> None:
+    cache.set("k", 1)
+    read, write = os.pipe()
+    held, is_over = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        client = cache._wire.client
+        with client._lock, client._client.nodes_manager._lock, client._client._lock:
+            held.set()
+            is_over.wait(PATIENCE_S)
+
+    thread = threading.Thread(target=hold)
+    thread.start()
+    held.wait(PATIENCE_S)
+    child = os.fork()
+    if child == 0:
+        try:
+            signal.alarm(round(PATIENCE_S))
+            os.write(write, b"%d" % cache.get("k"))
+        finally:
+            os._exit(0)
+    is_over.set()
+    thread.join()
+    os.waitpid(child, 0)
+    os.close(write)
+    assert os.read(read, 10) == b"1"
+    os.close(read)
+    assert cache.get("k") == 1

@@ -55,17 +55,12 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(params=["cachestorm", "redis"])
 def scene(request: pytest.FixtureRequest) -> Iterator[Scene]:
+    """Each kind of server, which has tags of its own, or those of the script."""
     if request.param == "redis":
         port = int(address("redis", request).rpartition(":")[2])
         with partition(port) as proxy:
             yield Scene(port, proxy)
         return
-    with our_server() as server, partition(server.port) as proxy:
-        yield Scene(server.port, proxy)
-
-
-@pytest.fixture
-def tagged() -> Iterator[Scene]:
     with our_server() as server, partition(server.port) as proxy:
         yield Scene(server.port, proxy)
 
@@ -133,21 +128,21 @@ def test_a_server_that_is_back_is_told_without_being_asked_for_more(scene: Scene
     [({}, False), ({}, True), ({"cascade": True}, False), ({"soft": True}, False)],
 )
 def test_an_invalidation_that_failed_is_done_when_the_server_is_back(
-    tagged: Scene, options: dict[str, bool], near: bool
+    scene: Scene, options: dict[str, bool], near: bool
 ) -> None:
-    cache = tagged.cache(near=near)
-    tagged.other.set("k", 1, tags=["t"])
+    cache = scene.cache(near=near)
+    scene.other.set("k", 1, tags=["t"])
     assert cache.get("k") == 1
-    tagged.proxy.cut(LOST)
+    scene.proxy.cut(LOST)
     # its first call that needs to know what the server can do
     with pytest.raises(UnreachableError):
         cache.invalidate("t", **options)
     with pytest.raises(UnreachableError):
         cache.invalidate("u", dry_run=True)
     assert cache.stats().pending == 1
-    tagged.other.set("since", 1, tags=["t"])
-    tagged.proxy.mend()
-    until(lambda: tagged.other.get("k") is None)
+    scene.other.set("since", 1, tags=["t"])
+    scene.proxy.mend()
+    until(lambda: scene.other.get("k") is None)
     assert cache.get_many(["k", "since"]) == {}
     cache.close()
 
@@ -451,9 +446,9 @@ def test_threads_load_once_though_the_server_is_away() -> None:
     cache.close()
 
 
-def test_a_load_whose_inner_tags_are_not_known_is_not_kept(tagged: Scene) -> None:
-    cache = tagged.cache(on_error="miss")
-    tagged.other.set("inner", 1, tags=["t"])
+def test_a_load_whose_inner_tags_are_not_known_is_not_kept(scene: Scene) -> None:
+    cache = scene.cache(on_error="miss")
+    scene.other.set("inner", 1, tags=["t"])
     assert cache.get("inner") == 1
     reads = cache.get
 
@@ -468,14 +463,14 @@ def test_a_load_whose_inner_tags_are_not_known_is_not_kept(tagged: Scene) -> Non
         def __call__(self, key: str, default: Any) -> Any:
             found = reads(key, default)
             if key == "inner":
-                tagged.proxy.cut(LOST)
+                scene.proxy.cut(LOST)
             return found
 
     cache.get = Cutting()
     assert cache.get_or_set("outer", loader) == 1
-    tagged.proxy.mend()
+    scene.proxy.mend()
     until(lambda: cache.stats().pending == 0)
-    assert tagged.other.get("outer") is None
+    assert scene.other.get("outer") is None
     cache.close()
 
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
+from itertools import count
 from typing import Any
 
 from cachestorm import Cache
 from cachestorm.errors import DurabilityError
-from cachestorm.tiers.warm import WarmTier
+from cachestorm.tiers.tiers import Tiers
+from cachestorm.tiers.warm import WarmLevel
 
 
 class MemoryStore:
@@ -28,12 +30,17 @@ class MemoryStore:
     def __init__(self) -> None:
         self.blobs: dict[int, bytes] = {}
         self.reads = 0
+        self.writes = 0
+        self._numbers = count(1)
         self.damage: Callable[[bytes], bytes] = bytes
         self.gate = threading.Event()
         self.gate.set()
         self.refuses = False
         self.is_unreadable = False
         self.on_write: Callable[[], object] = int
+
+    def places(self, sizes: Sequence[int]) -> Sequence[int]:
+        return [next(self._numbers) for _ in sizes]
 
     def write(self, blobs: Sequence[tuple[int, bytes]], deleted: Sequence[int]) -> None:
         self.on_write()
@@ -44,6 +51,7 @@ class MemoryStore:
             self.blobs[number] = blob
         for number in deleted:
             self.blobs.pop(number, None)
+        self.writes += 1
 
     def get(self, number: int) -> bytes | None:
         self.reads += 1
@@ -52,9 +60,6 @@ class MemoryStore:
             raise DurabilityError("the disk does not answer")
         blob = self.blobs.get(number)
         return None if blob is None else self.damage(blob)
-
-    def numbers(self) -> Iterator[int]:
-        return iter(sorted(self.blobs))
 
     def size_bytes(self) -> int:
         return sum(map(len, self.blobs.values()))
@@ -66,10 +71,22 @@ class MemoryStore:
         pass
 
 
-def on_memory(folder: object, **settings: Any) -> tuple[Cache[Any], WarmTier, MemoryStore]:
-    """A cache with a warm tier on a `MemoryStore`, to which it writes each value at once."""
+def on_memory(folder: object, **settings: Any) -> tuple[Cache[Any], WarmLevel, MemoryStore]:
+    """A cache with a warm tier on a `MemoryStore`; what is in that tier, and its engine."""
     cache: Cache[Any] = Cache(**settings)
     store = MemoryStore()
-    tier = WarmTier(cache._store, cache._forms, str(folder), opener=lambda *_: store)
-    cache._store.tiering = tier
-    return cache, tier, store
+    warm = WarmLevel(cache._store, str(folder), opener=lambda *_: store)
+    cache._store.tiering = Tiers(cache._store, cache._forms, warm)
+    return cache, warm, store
+
+
+def tiers_of(cache: Cache[Any]) -> Tiers:
+    """The tiers of a cache."""
+    tiers = cache._store.tiering
+    assert isinstance(tiers, Tiers)
+    return tiers
+
+
+def flush(cache: Cache[Any]) -> None:
+    """Has a cache write all that is on its way to a tier."""
+    tiers_of(cache).flush()

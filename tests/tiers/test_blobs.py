@@ -11,12 +11,17 @@ from cachestorm import Cache
 from cachestorm.entry import OBJECT, STRING
 from cachestorm.errors import PayloadError
 from cachestorm.payload.entry_snapshot import EntrySnapshot, snapshot_of
-from cachestorm.tiers.blobs import HEADER, PLAIN, ZSTD, blob_of, value_of
+from cachestorm.tiers.blobs import HEADER, PLAIN, ZSTD, body_of, sealed, value_of
 from cachestorm.values.weights import box, unbox
 
 
 def snapshot(value: object, kind: int = OBJECT) -> EntrySnapshot:
     return snapshot_of(kind, box(value), 0, [])
+
+
+def blob_of(place: int, held: EntrySnapshot) -> bytes | None:
+    body = body_of(held)
+    return None if body is None else sealed(place, body)
 
 
 def round_trip(value: object) -> object:
@@ -95,7 +100,7 @@ def test_each_cut_is_noticed() -> None:
             value_of(7, blob[:size], None)
 
 
-def test_a_blob_that_is_found_under_another_number_is_damaged() -> None:
+def test_a_blob_that_is_found_at_another_place_is_damaged() -> None:
     blob = blob_of(7, snapshot("value"))
     assert blob is not None
     with pytest.raises(PayloadError):

@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import redis
-from broken_stores import MemoryStore, on_memory
+from broken_stores import MemoryStore, on_memory, tiers_of
 
 from cachestorm import Cache
 from cachestorm.declare.registry import REGISTRY
-from cachestorm.tiers.warm import WarmTier
+from cachestorm.tiers.tiers import Tiers
+from cachestorm.tiers.warm import WarmLevel
 from cachestorm_server.app import make_cache
 from cachestorm_server.config import load
 from cachestorm_server.endpoint import Endpoint
@@ -36,9 +37,10 @@ class Served:
 
     def __init__(self, folder: Path) -> None:
         self.cache: Cache[Any]
-        self.tier: WarmTier
+        self.warm: WarmLevel
         self.disk: MemoryStore
-        self.cache, self.tier, self.disk = on_memory(folder)
+        self.cache, self.warm, self.disk = on_memory(folder)
+        self.tier: Tiers = tiers_of(self.cache)
         self.endpoint = Endpoint(self.cache, REGISTRY, Settings())
         for number in range(10):
             self.cache.set(f"k{number}", b"%d:" % number + KB)
@@ -156,7 +158,7 @@ def test_who_waits_gets_what_is_there_when_its_turn_comes(tmp_path: Path) -> Non
         assert one.receive(b"GET k1\r\n") == b""
         other.receive(line + b"\r\n")
         assert served.start_disk(one) == reply
-        assert served.tier.losses == 0
+        assert served.warm.losses == 0
         served.cache._check()
 
 
@@ -181,7 +183,7 @@ def test_a_damaged_value_is_a_miss_of_its_client(tmp_path: Path) -> None:
     served.stop_disk()
     assert session.receive(b"GET k1\r\n") == b""
     assert served.start_disk(session) == b"$-1\r\n"
-    assert (served.tier.losses, served.cache.exists("k1")) == (1, 0)
+    assert (served.warm.losses, served.cache.exists("k1")) == (1, 0)
 
 
 def test_what_waits_is_not_unblocked_by_another_client(tmp_path: Path) -> None:

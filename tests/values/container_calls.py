@@ -215,6 +215,7 @@ CALLS: dict[type[Container], dict[str, Call]] = {
         "member_at": lambda each, chance: len(each) and each.member_at(index(each, chance)),
         "members": lambda each, chance: each.members(),
         "in_order": lambda each, chance: each.in_order(),
+        "is_told_whole": lambda each, chance: each.is_told_whole(),
         "some": lambda each, chance: each.some(*span(each, chance)),
     },
     SortedSet: {
@@ -285,7 +286,8 @@ def state_of(container: Container) -> object:
     """The same, and in which order."""
     order: object = None
     if isinstance(container, Hash):
-        order = container.fields()
+        # by their places, not as they came
+        order = [container.field_at(place) for place in range(len(container))]
     elif isinstance(container, SetValue):
         order = container.members()
     elif isinstance(container, SortedSet):

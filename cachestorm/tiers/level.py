@@ -1,0 +1,277 @@
+"""The level: one tier, with its engine, what lies in it, and what it has done.
+
+Made by `warm.py` and `cold.py`, called by `tiers.py` and `moving.py`. Calls an engine
+(`blob_store.py`) and makes values of bytes (`blobs.py`). It knows nothing of namespaces.
+
+1. What it counts and what lies in it changes under the latch; the engine is called without it,
+   but to read what a command asks for.
+2. After a refused write nothing is to be written for RETRY_S, and after FAILED_READS reads in a
+   row that got no answer none is tried: what is asked for then is a miss at once.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from cachestorm.errors import CodecError, DurabilityError, PayloadError
+from cachestorm.keyspace.tiering import (
+    COLD,
+    TIER_BITS,
+    Demoted,
+    Held,
+    place_in,
+    tier_of,
+)
+from cachestorm.tiers.blob_store import BlobStore
+from cachestorm.tiers.blobs import HEADER, sealed, unsealed, value_of
+from cachestorm.tiers.tier_stats import TierStats
+from cachestorm.values.forms import Forms
+
+# How long nothing goes to an engine after it has refused a write, or has not answered.
+RETRY_S: Final = 5.0
+FAILED_READS: Final = 3
+# So much that was released is worth a write.
+RELEASED: Final = 1024
+# A larger value stays out of every tier.
+MOST_VALUE_BYTES: Final = 1 << 30
+# How much of the queue may be nobody's any more, beside half of it.
+SLACK: Final = 1024
+QUEUE_STEP: Final = 4
+
+_log = logging.getLogger("cachestorm")
+
+
+class Level:
+    """One tier.
+
+    Args:
+        name, tier: what it is called, and by which number.
+        blobs: its engine.
+        path: where that is.
+        max_bytes: what the values may take; 0 for no limit.
+        batch_bytes: how much is worth a write.
+        give_back: ends it.
+
+    Attributes:
+        demotions, promotions: values that came here, and that went back into memory.
+        hits: reads that found a value here.
+        losses: values that were damaged or gone; their entries went.
+        unanswered: reads that got no answer.
+        unfit: values that have no exact form in bytes, or are too large, and were evicted.
+        skipped: values that were evicted as it could not keep up.
+        failures: writes that the engine has refused.
+        used_bytes: what the values that are named take.
+        count: how many there are.
+        written_bytes: what was written so far.
+        queue: what is here, the first to come first; in there may be some that are not any
+        more. released: places whose values are nobody's any more.
+        is_full: whether nothing more fits.
+        retry_at: when something may be written again, as `time.monotonic` counts.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        tier: int,
+        blobs: BlobStore,
+        path: str,
+        max_bytes: int,
+        batch_bytes: int,
+        give_back: Callable[[], object],
+    ) -> None:
+        self.name: Final = name
+        self.tier: Final = tier
+        self.blobs: Final = blobs
+        self.path: Final = path
+        self.max_bytes: Final = max_bytes
+        self.batch_bytes: Final = batch_bytes
+        self.give_back: Final = give_back
+        self.most_value_bytes: Final = min(max_bytes or MOST_VALUE_BYTES, MOST_VALUE_BYTES)
+        self.demotions = 0
+        self.promotions = 0
+        self.hits = 0
+        self.losses = 0
+        self.unanswered = 0
+        self.unfit = 0
+        self.skipped = 0
+        self.failures = 0
+        self.used_bytes = 0
+        self.count = 0
+        self.written_bytes = 0
+        self.queue: Final[deque[Demoted]] = deque()
+        self.released: list[int] = []
+        self.is_full = False
+        self.retry_at = 0.0
+        self._turns = 0
+        # reads of the engine, and what they took
+        self._reads = 0
+        self._read_s = 0.0
+        self._read_bytes = 0
+        self._unanswered_in_a_row = 0
+        self.reads_again_at = 0.0
+
+    def accepts(self) -> bool:
+        """Whether something may be written."""
+        return not self.is_full and (self.retry_at == 0.0 or time.monotonic() >= self.retry_at)
+
+    # -- without the latch
+
+    def read(self, demoted: Demoted, place: int, forms: Forms | None) -> Held | None:
+        """What is at a place, or None: it is damaged, or not here, or there is no answer."""
+        blob = self.blob_of(place)
+        if blob is None:
+            return None
+        try:
+            found = value_of(place >> TIER_BITS, blob, forms)
+        except (PayloadError, CodecError) as error:
+            if demoted.entry is not None and demoted.place == place:
+                _log.warning(
+                    "a value in the %s tier %s is lost: %s", self.name, self.path, error
+                )
+            # else `keeps` would take it for one that got no answer
+            self._unanswered_in_a_row = 0
+            return None
+        self.hits += 1
+        return Held(found.kind, found.value)
+
+    def blob_of(self, place: int) -> bytes | None:
+        """The bytes of a value, or None."""
+        if self.reads_again_at != 0.0 and time.monotonic() < self.reads_again_at:
+            self.unanswered += 1
+            return None
+        began = time.perf_counter()
+        try:
+            blob = self.blobs.get(place >> TIER_BITS)
+        except DurabilityError as error:
+            self._note_unanswered(error)
+            return None
+        self._unanswered_in_a_row = 0
+        self.reads_again_at = 0.0
+        if blob is not None:
+            self._reads += 1
+            self._read_s += time.perf_counter() - began
+            self._read_bytes += len(blob)
+        return blob
+
+    def body_at(self, place: int) -> bytes | None:
+        """The body of a value, as another level takes it; None if it cannot be read."""
+        blob = self.blob_of(place)
+        try:
+            return None if blob is None else unsealed(place >> TIER_BITS, blob)
+        except PayloadError:
+            self._unanswered_in_a_row = 0
+            return None
+
+    def _note_unanswered(self, error: DurabilityError) -> None:
+        self.unanswered += 1
+        self._unanswered_in_a_row += 1
+        if self._unanswered_in_a_row >= FAILED_READS:
+            self.reads_again_at = time.monotonic() + RETRY_S
+        _log.warning("the %s tier %s does not answer: %s", self.name, self.path, error)
+
+    def keeps(self) -> bool:
+        """Whether a value that could not be read just now may be there another time."""
+        return self.tier == COLD and self._unanswered_in_a_row != 0
+
+    def write(self, bodies: Sequence[bytes], released: list[int]) -> Sequence[int] | None:
+        """Writes some values and deletes others.
+
+        Returns:
+            Where they are; None if it was refused. What was released is kept then, to be
+            deleted when something is written again.
+        """
+        places = self.blobs.places([len(body) + HEADER - 1 for body in bodies])
+        blobs = [
+            (place, sealed(place, body)) for place, body in zip(places, bodies, strict=True)
+        ]
+        try:
+            self.blobs.write(blobs, released)
+        except DurabilityError as error:
+            _log.error("the %s tier %s refuses to write: %s", self.name, self.path, error)
+            self.failures += 1
+            self.retry_at = time.monotonic() + RETRY_S
+            self.released.extend(released)
+            return None
+        self.retry_at = 0.0
+        self.written_bytes += sum(len(blob) for _, blob in blobs)
+        return places
+
+    # -- with it
+
+    def keep(self, demoted: Demoted, place: int, size: int, is_new: bool = True) -> None:
+        """A value is here from now on; or at another place, if it is not new."""
+        self.demotions += is_new
+        self.used_bytes += size
+        self.count += 1
+        demoted.size_bytes = size
+        demoted.place = place_in(self.tier, place)
+        if demoted.entry is None:
+            self.forget(demoted)
+        elif is_new:
+            self.queue.append(demoted)
+
+    def forget(self, demoted: Demoted) -> None:
+        """A value that is here is nobody's any more, or has gone to another tier."""
+        self.used_bytes -= demoted.size_bytes
+        self.count -= 1
+        self.is_full = False
+        self.released.append(demoted.place >> TIER_BITS)
+        self._tidy()
+
+    def _tidy(self) -> None:
+        """Takes what is not here any more out of the queue, a few at a time.
+
+        One full turn leaves it in order.
+        """
+        if self._turns == 0 and len(self.queue) > 2 * self.count + SLACK:
+            self._turns = len(self.queue)
+        for _ in range(QUEUE_STEP):
+            if self._turns == 0 or not self.queue:
+                self._turns = 0
+                return
+            self._turns -= 1
+            first = self.queue.popleft()
+            if self.holds(first):
+                self.queue.append(first)
+
+    def holds(self, demoted: Demoted) -> bool:
+        """Whether a value is somebody's, and here."""
+        return demoted.entry is not None and tier_of(demoted.place) == self.tier
+
+    def is_worth_a_write(self) -> bool:
+        """Whether so much was released that it is to be deleted."""
+        return len(self.released) >= RELEASED
+
+    def stats(self, pending: int = 0, waiting: int = 0) -> TierStats:
+        """What it holds and has done.
+
+        Args:
+            pending: bytes that are on their way here.
+            waiting: of so many values.
+        """
+        return TierStats(
+            engine=self.blobs.engine,
+            path=self.path,
+            values=self.count + waiting,
+            used=self.used_bytes,
+            max_size=self.max_bytes,
+            pending=pending,
+            disk=self.blobs.size_bytes(),
+            demotions=self.demotions,
+            promotions=self.promotions,
+            hits=self.hits,
+            losses=self.losses,
+            unanswered=self.unanswered,
+            unfit=self.unfit,
+            skipped=self.skipped,
+            failures=self.failures,
+            written=self.written_bytes,
+            writes=self.blobs.writes,
+            read=self._read_bytes,
+            reads=self._reads,
+            read_us=round(self._read_s / max(self._reads, 1) * 1e6, 1),
+        )

@@ -1,0 +1,497 @@
+"""The tiers of a cache: take the values that it demotes, and fetch them again.
+
+Made by `settings.py`, called by the namespaces and, as the latch is given back, by the shared
+state. Calls the levels (`level.py`), makes bytes of values (`blobs.py`), and has `moving.py`
+carry values from one level to the next.
+
+    namespace --take--> pending --settle--> on its way --> warm --> cold
+                           |                    |            |       |
+                           +------ read, withdraw, release --+-------+
+
+1. Demoting a value is a matter of memory: it is `pending`, and nothing waits for a disk. Who
+   gives the latch back when enough is pending writes a batch of that, without the latch, before
+   the call returns. So nothing can run away: who fills a cache also empties it.
+2. What is pending or on its way is found there. A container is copied into a snapshot under the
+   latch before it is on its way, since its entry may get it back meanwhile.
+3. A value that has no form in bytes, or that an engine refuses, is evicted after all. After a
+   refusal the next level takes what comes, and where there is none it is evicted.
+4. For a server other threads do it: one writes, as long as no more than MOST_PENDING_BYTES are
+   pending, and a few of them fetch what commands are going to ask for.
+5. Nobody waits for a cold tier but who asks for what is there: another thread writes to it, and
+   when it cannot keep up what is demoted is evicted.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+import weakref
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor, wait
+from typing import Final, cast
+
+from cachestorm.entry import Entry
+from cachestorm.keyspace.forks import Keeper
+from cachestorm.keyspace.store import Store
+from cachestorm.keyspace.tiering import (
+    COLD,
+    PENDING,
+    Demoted,
+    Held,
+    Tiering,
+    place_in,
+    tier_of,
+)
+from cachestorm.payload.entry_snapshot import EntrySnapshot, snapshot_of
+from cachestorm.tiers.blobs import body_of
+from cachestorm.tiers.cold import ColdLevel
+from cachestorm.tiers.leaving import evict, evict_oldest, evict_slice, latched
+from cachestorm.tiers.level import RELEASED, Level
+from cachestorm.tiers.moving import Mover
+from cachestorm.tiers.tier_stats import TierStats
+from cachestorm.tiers.waiting import Fetched, Pending
+from cachestorm.tiers.warm import WarmLevel
+from cachestorm.values.forms import Forms
+
+# So many values that are pending are worth a write to an SSD.
+BATCH: Final = 128
+# How many threads read for a server, and from a cold tier.
+READERS: Final = 4
+COLD_READERS: Final = 16
+# With so much pending nobody goes on before it is less; and nothing more goes to a cold tier.
+MOST_PENDING_BYTES: Final = 8 << 20
+
+_log = logging.getLogger("cachestorm")
+
+
+class Tiers(Tiering):
+    """The colder tiers of one cache.
+
+    Args:
+        store: whose values they are.
+        forms: what the cache does with objects.
+        warm, cold: one of them at least.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        forms: Forms | None,
+        warm: WarmLevel | None = None,
+        cold: ColdLevel | None = None,
+    ) -> None:
+        super().__init__()
+        self.levels: Final[list[Level]] = [each for each in (warm, cold) if each is not None]
+        self.warm: Final = warm
+        self.cold: Final = cold
+        self._by_tier: Final = {level.tier: level for level in self.levels}
+        self._forms: Final = forms
+        # a compiled object takes no weak reference, so what keeps it does
+        self._keeper: Final = weakref.ref(cast(Keeper, store.latch.keeper))
+        self._number = 0
+        # by place, the oldest first; changed under the latch
+        self._pending: dict[int, Pending] = {}
+        self.pending_bytes = 0
+        # what a thread writes at the moment; found there until the engine has it
+        self._on_its_way: dict[int, Pending] = {}
+        # what commands have had fetched that have not run yet, by the id of what stands for it
+        self._fetched: Final[dict[int, Fetched]] = {}
+        self._fetching: threading.Lock = threading.Lock()
+        self._readers: ThreadPoolExecutor | None = None
+        self._cold_readers: ThreadPoolExecutor | None = None
+        self._writer: ThreadPoolExecutor | None = None
+        self._abandoned: Final[list[deque[Demoted]]] = []
+        self._settling: threading.Lock = threading.Lock()
+        self._settler = 0
+        self._is_flushing = False
+        # whether the writer's thread is going to settle
+        self._is_asked_for = False
+        self.is_open = True
+        self._pid = os.getpid()
+        self.mover: Final = (
+            None if cold is None else Mover(self, warm, cold, self._take_cold_batch)
+        )
+
+    def stats(self) -> dict[str, TierStats]:
+        """What each holds and has done, by its name. The caller holds the latch."""
+        target = self._target() or self.levels[0]
+        waiting = len(self._pending) + len(self._on_its_way)
+        return {
+            level.name: level.stats(self.pending_bytes, waiting)
+            if level is target
+            else level.stats()
+            for level in self.levels
+        }
+
+    # -- what the namespaces ask, with the latch held but for `read`
+
+    def _target(self) -> Level | None:
+        """Where a value goes that is demoted now; None if nothing takes it."""
+        for level in self.levels:
+            if level.accepts():
+                return level
+        return None
+
+    def takes(self, kind: int, held: object) -> bool:
+        if not self.is_open or self._pid != os.getpid():
+            return False
+        level = self._target()
+        if level is not None and level.tier == COLD and self.pending_bytes > MOST_PENDING_BYTES:
+            level.skipped += 1
+            return False
+        return level is not None
+
+    def take(self, entry: Entry, kind: int, held: object, size: int) -> Demoted:
+        self._number += 1
+        place = place_in(PENDING, self._number)
+        demoted = Demoted(place, entry)
+        self._pending[place] = Pending(demoted, place, kind, held, size)
+        self.pending_bytes += size
+        if self._is_worth_a_write(self._target()):
+            self.is_due = True
+        return demoted
+
+    def _is_worth_a_write(self, level: Level | None) -> bool:
+        if self._is_flushing or level is None:
+            return True
+        return self.pending_bytes >= level.batch_bytes or (
+            level is self.warm and len(self._pending) >= BATCH
+        )
+
+    def read(self, demoted: Demoted) -> Held | None:
+        fetched = self._fetched.get(id(demoted))
+        if fetched is not None and (fetched.held is not None or fetched.place == demoted.place):
+            return fetched.held
+        while True:
+            place = demoted.place
+            # in the order in which a value goes: it is never between two of them
+            waiting = self._pending.get(place) or self._on_its_way.get(place)
+            if waiting is not None:
+                return Held(waiting.kind, waiting.value)
+            level = self._by_tier.get(tier_of(place))
+            found = None
+            # an engine survives no fork: in the child its values are lost
+            if level is not None and self._pid == os.getpid():
+                found = level.read(demoted, place, self._forms)
+            if found is not None or demoted.place == place:
+                return found
+
+    def withdraw(self, demoted: Demoted) -> Held | None:
+        found = self.read(demoted)
+        if found is not None:
+            self.returned(demoted)
+        return found
+
+    def returned(self, demoted: Demoted) -> None:
+        # a container changes from now on
+        self._fetched.pop(id(demoted), None)
+        level = self._by_tier.get(tier_of(demoted.place)) or self.levels[0]
+        level.promotions += 1
+
+    def keeps(self, demoted: Demoted) -> bool:
+        level = self._by_tier.get(tier_of(demoted.place))
+        return level is not None and level.keeps()
+
+    def name_of(self, demoted: Demoted) -> str:
+        level = self._by_tier.get(tier_of(demoted.place)) or self._target() or self.levels[0]
+        return level.name
+
+    def fetch(self, wanted: list[Demoted], done: Callable[[], object]) -> None:
+        is_cold = any(tier_of(each.place) == COLD for each in wanted)
+        try:
+            self._pool(is_cold).submit(self._fetch, wanted, done)
+        except RuntimeError:
+            # the interpreter ends, or the tiers have been closed: the command reads it itself
+            done()
+
+    def _pool(self, is_cold: bool) -> ThreadPoolExecutor:
+        """The threads that read; those of a cold tier are others, as it may not answer."""
+        if is_cold:
+            if self._cold_readers is None:
+                self._cold_readers = ThreadPoolExecutor(COLD_READERS, "cachestorm-cold-reader")
+            return self._cold_readers
+        if self._readers is None:
+            self._readers = ThreadPoolExecutor(READERS, "cachestorm-tier-reader")
+        return self._readers
+
+    def _fetch(self, wanted: list[Demoted], done: Callable[[], object]) -> None:
+        try:
+            for demoted in list(wanted):
+                self._read_one_ahead(demoted, wanted)
+        finally:
+            done()
+
+    def read_ahead(self, wanted: list[Demoted]) -> None:
+        cold = [each for each in wanted if tier_of(each.place) == COLD]
+        for demoted in list(wanted):
+            if len(cold) < 2 or demoted not in cold:
+                self._read_one_ahead(demoted, wanted)
+        if len(cold) >= 2:
+            # each takes as long as all of them together
+            pool = self._pool(True)
+            wait([pool.submit(self._read_one_ahead, each, wanted) for each in cold])
+
+    def _read_one_ahead(self, demoted: Demoted, wanted: list[Demoted]) -> None:
+        place = demoted.place
+        found = self.read(demoted)
+        with self._fetching:
+            # else the command has been given up
+            if wanted:
+                self._fetched[id(demoted)] = Fetched(demoted, place, found)
+
+    def forget(self, wanted: list[Demoted]) -> None:
+        with self._fetching:
+            for demoted in wanted:
+                self._fetched.pop(id(demoted), None)
+            wanted.clear()
+
+    def release(self, demoted: Demoted) -> None:
+        waiting = self._pending.pop(demoted.place, None)
+        if waiting is not None:
+            self.pending_bytes -= waiting.size
+            return
+        level = self._by_tier.get(tier_of(demoted.place))
+        if level is not None:
+            level.forget(demoted)
+            if level.is_worth_a_write():
+                self.is_due = True
+        # of what is on its way, its writer sees that it has no entry any more
+
+    def abandon(self, line: deque[Demoted]) -> None:
+        # taken over as it is: a flush takes no time
+        self._abandoned.append(line)
+        self.is_due = True
+
+    def lost(self, demoted: Demoted) -> None:
+        level = self._by_tier.get(tier_of(demoted.place)) or self.levels[0]
+        level.losses += 1
+
+    def has(self, tier: str) -> bool:
+        """Whether there is such a tier."""
+        return any(level.name == tier for level in self.levels)
+
+    def send(self, demoted: Demoted, tier: str) -> bool:
+        """Has a value go to a tier that is chosen. The caller holds the latch.
+
+        Returns:
+            Whether it is there, or on its way there.
+        """
+        if tier == "cold" and self.mover is not None:
+            self.mover.ask(demoted)
+            self.is_due = True
+            return True
+        return self.name_of(demoted) == tier
+
+    def forked(self) -> None:
+        self._settling = threading.Lock()
+        self._settler = 0
+        self._fetching = threading.Lock()
+        self._readers = self._cold_readers = self._writer = None
+        self._is_asked_for = False
+        self._abandoned.clear()
+        for level in self.levels:
+            level.released = []
+            level.blobs.forked()
+        if self.mover is not None:
+            self.mover.forked()
+
+    # -- without the latch
+
+    def flush(self) -> None:
+        """Writes all that is pending, however little it is. The caller holds no latch."""
+        self._is_flushing = True
+        try:
+            self.is_due = True
+            self._settle_here(threading.get_ident(), True)
+            store = self._store()
+            if self.mover is not None and store is not None:
+                self.mover.work(store, True)
+        finally:
+            self._is_flushing = False
+
+    def _store(self) -> Store | None:
+        keeper = self._keeper()
+        return None if keeper is None else cast(Store, keeper.store)
+
+    def settle(self) -> None:
+        thread = threading.get_ident()
+        if self._settler == thread or not self.is_open or self._pid != os.getpid():
+            # within it: what a codec or a listener does with the cache
+            return
+        if self.warm is None or (
+            self.is_background and self.pending_bytes <= MOST_PENDING_BYTES
+        ):
+            self._settle_elsewhere()
+            return
+        self._settle_here(thread, self.pending_bytes > MOST_PENDING_BYTES)
+
+    def _settle_elsewhere(self) -> None:
+        if self._is_asked_for:
+            return
+        self._is_asked_for = True
+        try:
+            if self._writer is None:
+                self._writer = ThreadPoolExecutor(1, "cachestorm-tier-writer")
+            self._writer.submit(self._settle_for_another)
+        except RuntimeError:
+            # the interpreter ends
+            self._is_asked_for = False
+
+    def _settle_for_another(self) -> None:
+        self._is_asked_for = False
+        self._settle_here(threading.get_ident(), True)
+
+    def _settle_here(self, thread: int, waits: bool) -> None:
+        if not self._settling.acquire(blocking=waits):
+            return
+        try:
+            self._settler = thread
+            store = self._store()
+            while store is not None and self.is_due and self.is_open:
+                self._settle(store)
+        finally:
+            self._settler = 0
+            self._settling.release()
+
+    def _settle(self, store: Store) -> None:
+        self.is_due = False
+        self._release_abandoned(store)
+        warm = self.warm
+        if warm is not None:
+            goes_on = True
+            while goes_on:
+                # what the cold tier takes, its mover writes
+                is_target = self.cold is None or self._target() is not self.cold
+                batch = self._next_batch(store, warm) if is_target else []
+                released, warm.released = warm.released, []
+                goes_on = bool(batch or released)
+                if goes_on and not self.write(store, warm, batch, released):
+                    break
+            self._fit(store, warm)
+        if self.mover is not None:
+            self.mover.call(store)
+        with latched(store):
+            if store.max_bytes != 0 and store.used_bytes > store.max_bytes:
+                store.limit(store.max_bytes, store.max_entries)
+
+    def _release_abandoned(self, store: Store) -> None:
+        while self._abandoned:
+            with latched(store):
+                line = self._abandoned[-1]
+                for _ in range(min(RELEASED, len(line))):
+                    demoted = line.popleft()
+                    if demoted.entry is not None:
+                        demoted.entry = None
+                        self.release(demoted)
+                if not line:
+                    self._abandoned.pop()
+
+    def is_worth_a_cold_write(self) -> bool:
+        """Whether so much is pending that it is to go to the cold tier."""
+        return self._target() is self.cold and self._is_worth_a_write(self.cold)
+
+    def _take_cold_batch(self, store: Store) -> bool:
+        """Writes a batch of what is pending to the cold tier. Returns whether there was one."""
+        cold = self.cold
+        assert cold is not None
+        if self._target() is not cold:
+            return False
+        batch = self._next_batch(store, cold)
+        return bool(batch) and self.write(store, cold, batch, [])
+
+    def _next_batch(self, store: Store, level: Level) -> list[tuple[Pending, EntrySnapshot]]:
+        """Puts the oldest that are pending on their way, if they are worth it."""
+        batch: list[tuple[Pending, EntrySnapshot]] = []
+        size = 0
+        most = BATCH if level is self.warm else 1 << 20
+        with latched(store):
+            if not self._is_worth_a_write(level):
+                return batch
+            while self._pending and size < level.batch_bytes and len(batch) < most:
+                waiting = next(iter(self._pending.values()))
+                self._on_its_way[waiting.place] = waiting
+                del self._pending[waiting.place]
+                self.pending_bytes -= waiting.size
+                size += waiting.size
+                batch.append((waiting, snapshot_of(waiting.kind, waiting.value, 0, [])))
+        return batch
+
+    def write(
+        self,
+        store: Store,
+        level: Level,
+        batch: list[tuple[Pending, EntrySnapshot]],
+        released: list[int],
+    ) -> bool:
+        """Writes a batch and deletes what was released. Returns whether that could be done."""
+        bodies: list[bytes] = []
+        written: list[Pending] = []
+        leaving: list[Pending] = []
+        for waiting, snapshot in batch:
+            body = self._body_of(snapshot)
+            if body is None or len(body) > level.most_value_bytes:
+                leaving.append(waiting)
+            else:
+                bodies.append(body)
+                written.append(waiting)
+        places = level.write(bodies, released)
+        with latched(store):
+            level.unfit += len(leaving)
+            if places is None:
+                # what cannot go anywhere is evicted
+                leaving = [waiting for waiting, _ in batch]
+                if self._target() is None:
+                    leaving += self._pending.values()
+            else:
+                for waiting, body, place in zip(written, bodies, places, strict=True):
+                    level.keep(waiting.demoted, place, len(body))
+            for waiting in leaving:
+                evict(store, waiting.demoted)
+            for waiting, _ in batch:
+                del self._on_its_way[waiting.place]
+        return places is not None
+
+    def _body_of(self, snapshot: EntrySnapshot) -> bytes | None:
+        try:
+            return body_of(snapshot)
+        except Exception:  # a user's code: a codec, a copy
+            _log.exception("a value cannot go to a colder tier")
+            return None
+
+    def _fit(self, store: Store, warm: WarmLevel) -> None:
+        """Evicts the entries whose values were the first to come, if they take too much."""
+        if self.mover is None and warm.is_short_of_disk():
+            warm.is_full = True
+        if warm.max_bytes != 0:
+            while warm.used_bytes > warm.max_bytes:
+                if not evict_oldest(store, warm):
+                    # none of them may be evicted
+                    warm.is_full = True
+                    return
+                released, warm.released = warm.released, []
+                if not self.write(store, warm, [], released):
+                    return
+
+    # -- the end
+
+    def close(self, store: Store) -> None:
+        """Gives all back; what is there is evicted. Nothing if that has happened."""
+        with self._settling:
+            if not self.is_open:
+                return
+            self.is_open = False
+        for pool in (self._readers, self._cold_readers, self._writer):
+            if pool is not None:
+                pool.shutdown()
+        if self.mover is not None:
+            self.mover.close()
+        for space in store.spaces():
+            place = len(space.dense)
+            while place > 0:
+                with latched(store):
+                    place = evict_slice(space, min(place, len(space.dense)))
+        store.tiering = None
+        for level in self.levels:
+            level.give_back()

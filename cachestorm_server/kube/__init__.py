@@ -1,0 +1,1 @@
+"""The operator: what makes a `CacheStorm` resource of Kubernetes into running servers."""

@@ -1,0 +1,1 @@
+"""Replication: a server that follows another one's changes."""

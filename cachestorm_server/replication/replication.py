@@ -1,0 +1,168 @@
+"""Replication: whether a server is a primary or a replica, and who follows whom.
+
+One for each endpoint, made by the application; asked by the commands and by INFO. Calls the
+stream (to the replicas) and the following (of a primary).
+
+1. A replica refuses writes of its clients; it goes on to serve its own replicas, by a stream of
+   its own.
+2. What it becomes by REPLICAOF lasts until the end of the process; a start goes by the
+   configuration.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from typing import Final
+
+from cachestorm.errors import CacheStormError
+from cachestorm_server.endpoint import Endpoint
+from cachestorm_server.replication import primary
+from cachestorm_server.replication.follower import State
+from cachestorm_server.replication.following import Following, Primary
+from cachestorm_server.replication.limits import Limits
+from cachestorm_server.replication.stream import Stream
+from cachestorm_server.session import Session
+
+LOOK_S: Final = 1.0
+
+_log = logging.getLogger("cachestorm")
+
+
+class Replication:
+    """That of one endpoint.
+
+    Attributes:
+        limits: as they are set.
+        stream: to the replicas.
+        following: of a primary; None of a primary itself.
+    """
+
+    def __init__(self, endpoint: Endpoint) -> None:
+        self.limits: Final[Limits] = endpoint.settings.replication
+        self.stream: Final = Stream(endpoint)
+        self.following: Following | None = None
+        self._endpoint: Final = endpoint
+        self._task: asyncio.Task[None] | None = None
+        self._timer: asyncio.Task[None] | None = None
+
+    def start(self, address: str) -> None:
+        """Begins to look after the replicas. Within a running loop.
+
+        Args:
+            address: of the primary, with its port; empty for none.
+        """
+        self._timer = asyncio.get_running_loop().create_task(self._keep_looking())
+        if address:
+            host, _, port = address.rpartition(":")
+            self.follow(host.strip("[]"), int(port))
+
+    async def stop(self) -> None:
+        """Follows nobody, and has nobody follow any more."""
+        tasks = [each for each in (self._task, self._timer) if each is not None]
+        self._task = self._timer = None
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        self.stream.end()
+
+    async def _keep_looking(self) -> None:
+        while True:
+            await asyncio.sleep(LOOK_S)
+            try:
+                self.stream.look()
+                if self.following is not None:
+                    self.following.look()
+                    self.stream.followed = self.following.follower.followed
+            except Exception:
+                _log.exception("replication is not looked after")
+
+    # -- a replica
+
+    def follow(self, host: str, port: int) -> bool:
+        """Becomes a replica. Returns whether it was none of that server already."""
+        limits = self.limits
+        wanted = Primary(host, port, limits.user, limits.password)
+        if self.following is not None:
+            if self.following.primary[:2] == wanted[:2]:
+                return False
+            self._leave()
+        self._begin(wanted)
+        return True
+
+    def _begin(self, wanted: Primary) -> None:
+        _log.info("replica of %s from now on", wanted)
+        following = Following(self._endpoint, wanted, self.limits, self._look_at_following)
+        self.following = following
+        self._task = asyncio.get_running_loop().create_task(following.run())
+        self._look_at_following()
+
+    def promote(self) -> bool:
+        """Becomes a primary. Returns whether it was none."""
+        if self.following is None:
+            return False
+        self._leave()
+        _log.info("no replica any more: writes are taken")
+        self._look_at_following()
+        return True
+
+    def _leave(self) -> None:
+        task, self._task = self._task, None
+        if task is not None:
+            task.cancel()
+        following, self.following = self.following, None
+        if following is not None:
+            following.end()
+        self.stream.followed = ()
+
+    def _look_at_following(self) -> None:
+        """Has clients refused what a replica does not do."""
+        availability = self._endpoint.availability
+        following = self.following
+        availability.follow(
+            following is not None,
+            following is not None and following.follower.state is State.SYNC,
+        )
+        self._endpoint.watch_over_all()
+
+    # -- a primary
+
+    def accept(self, session: Session, request: primary.Request, port: int) -> None:
+        """Takes a client for a replica.
+
+        Raises:
+            CacheStormError: if it may not be one.
+        """
+        stream, following = self.stream, self.following
+        standing = primary.Standing(
+            self._endpoint.run_id,
+            () if following is None else following.follower.followed,
+            following is None or following.follower.state is State.CONNECTED,
+            stream.history,
+            stream.backlog,
+        )
+        # what was changed so far is in the backlog by then
+        stream.flush()
+        answer = primary.decide(request, standing)
+        if answer.refusal:
+            raise ReplicaRefusedError(answer.refusal)
+        address = session.address.rpartition(":")[0]
+        follower = primary.Follower(address, port, request.node, time.monotonic())
+        what = "all keys" if answer.missed is None else f"{len(answer.missed)} bytes"
+        _log.info("replica %s:%d: it gets %s", address, port, what)
+        session.is_replica = True
+        stream.accept(session, follower, answer.missed)
+
+    def followers(self) -> list[primary.Follower]:
+        """The replicas that are there."""
+        self.stream.forget_gone()
+        return list(self.stream.followers.by_id.values())
+
+
+class ReplicaRefusedError(CacheStormError):
+    """A client that may not be a replica."""
+
+    @property
+    def resp(self) -> str:
+        return str(self)
