@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from lease_simulation import DRIFT, TIMING, Simulation, play
 
-SEEDS = 40
+SEEDS = 24
 
 
 @pytest.mark.parametrize("part", range(2))

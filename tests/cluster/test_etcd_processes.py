@@ -1,0 +1,229 @@
+"""Nodes and members of etcd as processes that are stopped and killed, while a client writes."""
+
+from __future__ import annotations
+
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from random import Random
+
+import pytest
+import redis
+from etcd_processes import ETCD, MISSING, Etcd
+from processes import SLOTS, Node, until
+from redis.cluster import ClusterNode, RedisCluster
+
+pytest.importorskip("etcd3gw")
+pytestmark = pytest.mark.skipif(ETCD is None, reason=MISSING)
+
+LEASE_S = 4.0
+KEYS = 40
+# how long a client is without an answer before it gives one up
+TIMEOUT_S = 3.0
+
+
+class Checker:
+    """Clients that write ever greater numbers, and look at what they read.
+
+    A number that was answered for may be lost with its node. What is read is the latest that
+    was answered for, or one whose answer never came since; never an earlier one.
+    """
+
+    def __init__(self, nodes: list[Node]) -> None:
+        self._nodes = nodes
+        self._known: dict[str, int] = {}
+        self._maybe: dict[str, set[int]] = {}
+        self._thread = threading.Thread(target=self._work)
+        self._ends = threading.Event()
+        self.answered = 0
+        self.faults: list[str] = []
+
+    def __enter__(self) -> Checker:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._ends.set()
+        self._thread.join()
+
+    def _connected(self) -> RedisCluster:
+        places = [ClusterNode("127.0.0.1", node.port) for node in self._nodes]
+        return RedisCluster(startup_nodes=places, socket_timeout=TIMEOUT_S)
+
+    def _work(self) -> None:
+        random, number, client = Random(1), 0, None
+        while not self._ends.is_set():
+            key = f"k{random.randrange(KEYS)}"
+            number += 1
+            self._maybe.setdefault(key, set()).add(number)
+            try:
+                client = client or self._connected()
+                client.set(key, number)
+                self._known[key] = number
+                self._maybe[key] = {number}
+                self.answered += 1
+                self._read(client, f"k{random.randrange(KEYS)}")
+            except (redis.RedisError, OSError):
+                client = None
+                self._ends.wait(0.02)
+
+    def _read(self, client: RedisCluster, key: str) -> None:
+        got = client.get(key)
+        if got is not None and int(got) not in self._maybe.get(key, set()):
+            self.faults.append(f"{key}: {int(got)} after {self._known.get(key)}")
+
+    def wait(self) -> None:
+        """Until something more has been answered."""
+        before = self.answered
+        until(lambda: self.answered > before + 5)
+
+
+@pytest.fixture
+def etcd() -> Iterator[Etcd]:
+    etcd = Etcd(3)
+    try:
+        etcd.start()
+        yield etcd
+    finally:
+        etcd.stop()
+
+
+@pytest.fixture
+def nodes(etcd: Etcd, tmp_path: Path) -> Iterator[list[Node]]:
+    settings = {
+        "CACHESTORM_CLUSTER_AUTHORITY": "etcd",
+        "CACHESTORM_CLUSTER_ETCD_ENDPOINTS": ",".join(etcd.endpoints),
+        "CACHESTORM_CLUSTER_LEASE_TTL": f"{LEASE_S * 1000:.0f}ms",
+        "CACHESTORM_CLUSTER_LEASE_MARGIN": "500ms",
+        # empty slots move in one step
+        "CACHESTORM_CLUSTER_REBALANCE_SLOTS": str(SLOTS),
+    }
+    nodes: list[Node] = []
+    try:
+        nodes += [Node(tmp_path / str(number), **settings) for number in range(3)]
+        for node in nodes:
+            until(node.is_up)
+        until(lambda: is_even(nodes))
+        yield nodes
+    finally:
+        for node in nodes:
+            node.process.send_signal(signal.SIGCONT)
+            node.kill()
+
+
+def owned(node: Node) -> list[int]:
+    """How many slots each node has, as one says."""
+    counts = []
+    for line in str(node.ask("CLUSTER", "NODES")).splitlines():
+        ranges = [each.partition("-") for each in line.split()[8:] if each[0] != "["]
+        counts.append(sum(int(last or first) - int(first) + 1 for first, _, last in ranges))
+    return sorted(count for count in counts if count)
+
+
+def is_even(nodes: list[Node]) -> bool:
+    """Whether all serve, and have as many slots as the others."""
+    share = SLOTS // len(nodes)
+    return all(
+        node.is_ok() and len(counts := owned(node)) == len(nodes) and counts[0] >= share
+        for node in nodes
+    )
+
+
+@pytest.mark.slow
+def test_slots_of_a_node_that_is_killed_are_served_and_it_gets_some_when_it_is_back(
+    etcd: Etcd, nodes: list[Node]
+) -> None:
+    with pytest.raises(redis.ResponseError, match="etcd decides which node has a slot"):
+        nodes[0].ask("CLUSTER", "SETSLOT", 0, "NODE", nodes[1].id)
+    with Checker(nodes) as checker:
+        checker.wait()
+        nodes[0].kill()
+        etcd.members[0].kill()
+        until(lambda: is_even(nodes[1:]))
+        checker.wait()
+        etcd.members[0].restart()
+        nodes[0].restart()
+        until(lambda: is_even(nodes))
+        checker.wait()
+    assert checker.faults == []
+
+
+@pytest.mark.slow
+def test_keys_of_a_node_that_is_stopped_are_on_the_others(nodes: list[Node]) -> None:
+    client = RedisCluster(host="127.0.0.1", port=nodes[0].port)
+    for number in range(200):
+        client.execute_command("SETTAG", f"k{number}", number, "all")
+    nodes[2].process.terminate()
+    assert nodes[2].process.wait() == 0
+    until(lambda: is_even(nodes[:2]))
+    client = RedisCluster(host="127.0.0.1", port=nodes[0].port)
+    values = [client.get(f"k{number}") for number in range(200)]
+    assert values == [str(number).encode() for number in range(200)]
+
+
+@pytest.mark.slow
+def test_without_a_majority_of_etcd_nothing_is_served_until_it_is_back(
+    etcd: Etcd, nodes: list[Node]
+) -> None:
+    before = owned(nodes[0])
+    nodes[0].ask("CLUSTER", "INFO")
+    for member in etcd.members[:2]:
+        member.send(signal.SIGSTOP)
+    until(lambda: not any(node.is_ok() for node in nodes))
+    with pytest.raises(redis.RedisError, match=r"The cluster is down"):
+        for node in nodes:
+            node.ask("SET", "k", "v")
+    for member in etcd.members[:2]:
+        member.send(signal.SIGCONT)
+    until(lambda: is_even(nodes))
+    assert owned(nodes[0]) == before
+
+
+@pytest.mark.slow
+def test_a_client_reads_nothing_old_whatever_is_stopped_and_killed(
+    etcd: Etcd, nodes: list[Node]
+) -> None:
+    random = Random(23)
+    stopped: list[Node] = []
+    with Checker(nodes) as checker:
+        for _ in range(25):
+            node, member = random.choice(nodes), random.choice(etcd.members)
+            deed = random.choice(("kill", "stop", "member", "freeze", "wait"))
+            if deed == "kill":
+                node.kill()
+                time.sleep(random.uniform(0, 2 * LEASE_S))
+                node.restart()
+            elif deed == "stop":
+                node.process.send_signal(signal.SIGSTOP)
+                stopped.append(node)
+            elif deed == "member":
+                member.kill()
+                time.sleep(random.uniform(0, LEASE_S))
+                member.restart()
+            elif deed == "freeze":
+                member.send(signal.SIGSTOP)
+                time.sleep(random.uniform(0, 2 * LEASE_S))
+                member.send(signal.SIGCONT)
+            time.sleep(random.uniform(0, LEASE_S))
+            if len(stopped) > 1 or deed == "wait":
+                for each in stopped:
+                    each.process.send_signal(signal.SIGCONT)
+                stopped.clear()
+        for each in stopped:
+            each.process.send_signal(signal.SIGCONT)
+        until(lambda: is_even(nodes))
+        checker.wait()
+    assert checker.faults == []
+    assert checker.answered > 100
+
+
+@pytest.mark.slow
+def test_slots_of_a_node_that_is_killed_are_served_within_twice_the_lease(
+    nodes: list[Node],
+) -> None:
+    nodes[0].kill()
+    began_at = time.monotonic()
+    until(lambda: is_even(nodes[1:]))
+    assert time.monotonic() - began_at < 2 * LEASE_S
