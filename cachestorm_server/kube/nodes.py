@@ -10,6 +10,7 @@ every server that speaks it.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Final, cast
@@ -148,7 +149,9 @@ class Nodes:
         await self._pipeline(source, commands)
         for pod in pods:
             if pod not in (source, target):
-                await self._pipeline(pod, commands)
+                # who is not reached hears of it from the target
+                with contextlib.suppress(NodeError):
+                    await self._pipeline(pod, commands)
         return moved
 
     # -- how it is said

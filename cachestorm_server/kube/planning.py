@@ -25,6 +25,8 @@ from cachestorm_server.kube.slots import SLOTS, Transfer, drained, evened, first
 
 # that one action moves; between two of them the status is written, and a kill costs no more
 BATCH: Final = 128
+# in one plan: to look at everything takes longer than to move a few slots
+MOST_MOVED: Final = 8 * BATCH
 
 CREATING: Final = "Creating"
 SCALING: Final = "Scaling"
@@ -383,11 +385,12 @@ class _Planning:
     def _moving(self, moves: list[Transfer], why: str, before: Sequence[Action] = ()) -> Plan:
         left = sum(len(move.slots) for move in moves)
         actions = list(before)
-        room = BATCH
+        room = MOST_MOVED
         for move in moves:
-            if room:
-                part = move.slots[:room]
-                room -= len(part)
+            slots = move.slots[:room]
+            room -= len(slots)
+            for at in range(0, len(slots), BATCH):
+                part = slots[at : at + BATCH]
                 actions.append(facts.Move(Transfer(part, move.source, move.target)))
         ends = "; ".join(
             f"{len(move.slots)} slots from {move.source} to {move.target}" for move in moves[:3]

@@ -14,7 +14,6 @@ ROOT = Path(__file__).resolve().parents[2]
 DEPLOY = ROOT / "deploy"
 DOCKERFILE = (DEPLOY / "Dockerfile").read_text()
 COMPOSED = sorted(DEPLOY.glob("compose*.yaml"))
-MOST_BYTES = 90 << 20
 
 
 def variables_of_the_image() -> dict[str, str]:

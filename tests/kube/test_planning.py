@@ -240,6 +240,7 @@ def few_slots(monkeypatch: pytest.MonkeyPatch) -> int:
     for module in (planning, slots, simulated_cluster):
         monkeypatch.setattr(module, "SLOTS", 96)
     monkeypatch.setattr(planning, "BATCH", 8)
+    monkeypatch.setattr(planning, "MOST_MOVED", 12)
     return 96
 
 

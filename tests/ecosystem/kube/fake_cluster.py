@@ -350,6 +350,8 @@ def valkey(binary: str) -> Start:
         argv = [binary, "--port", ports["resp"], "--cluster-port", ports["cluster"]]
         argv += ["--bind", pod.address, "--save", "", "--dir", str(pod.folder / "data")]
         argv += ["--cluster-enabled", "yes", "--cluster-require-full-coverage", "no"]
+        # a node without slots stays what it is
+        argv += ["--cluster-allow-replica-migration", "no"]
         argv += ["--bind-source-addr", pod.address, "--cluster-announce-ip", pod.address]
         password = pod.environment.get("CACHESTORM_AUTH_PASSWORD_FILE")
         if password:
@@ -424,7 +426,7 @@ async def cluster_running(start: Start) -> AsyncIterator[FakeCluster]:
 async def until(holds: Callable[[], bool], cluster: FakeCluster, name: str = "demo") -> None:
     """Waits for something to come true, and tells what there is if it does not."""
     try:
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(120):
             while not holds():
                 assert cluster.task is not None
                 if cluster.task.done():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -28,23 +29,34 @@ def anything_goes(owner: Owner, spec: Spec) -> None:
 @asynccontextmanager
 async def operator_running(
     cluster: FakeCluster, check: Check = objects.check, lease: Lease | None = None
-) -> AsyncIterator[asyncio.Event]:
-    """An operator for as long as the block lasts."""
+) -> AsyncIterator[None]:
+    """An operator for as long as the block lasts.
+
+    In a thread with a loop of its own: at its end kopf waits for whatever runs in the loop.
+    """
     config = KubeConfig.from_one(
         cluster=Cluster(server=cluster.url), user=User(), context_name="fake"
     )
-    operator = Operator(config, FAST, lease, check)
-    registry = operator.registry()
+    is_up, is_over = threading.Event(), asyncio.Event()
+    loops: list[asyncio.AbstractEventLoop] = []
 
-    @kopf.on.login(registry=registry)
-    def login(**_: object) -> kopf.ConnectionInfo:
-        return kopf.ConnectionInfo(server=cluster.url)
+    async def operate() -> None:
+        loops.append(asyncio.get_running_loop())
+        operator = Operator(config, FAST, lease, check)
+        registry = operator.registry()
 
-    operator.registry = lambda: registry  # type: ignore[method-assign]
-    stop, ready = asyncio.Event(), asyncio.Event()
-    task = asyncio.create_task(run(operator, stop=stop, ready=ready))
+        @kopf.on.login(registry=registry)
+        def login(**_: object) -> kopf.ConnectionInfo:
+            return kopf.ConnectionInfo(server=cluster.url)
+
+        operator.registry = lambda: registry  # type: ignore[method-assign]
+        is_up.set()
+        await run(operator, stop=is_over)
+
+    task = asyncio.create_task(asyncio.to_thread(lambda: asyncio.run(operate())))
+    await asyncio.to_thread(is_up.wait, 30)
     try:
-        yield ready
+        yield
     finally:
-        stop.set()
+        loops[0].call_soon_threadsafe(is_over.set)
         await asyncio.wait_for(task, 30)
