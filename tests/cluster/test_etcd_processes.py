@@ -12,7 +12,7 @@ from random import Random
 import pytest
 import redis
 from etcd_processes import ETCD, MISSING, Etcd
-from processes import SLOTS, Node, until
+from node_processes import SLOTS, Node, until
 from redis.cluster import ClusterNode, RedisCluster
 
 pytest.importorskip("etcd3gw")

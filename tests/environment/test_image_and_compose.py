@@ -41,6 +41,8 @@ def test_a_compose_file_names_settings_files_and_volumes_that_are_there(path, tm
     for name in document.get("secrets") or {}:
         (tmp_path / name).write_text("secret\n")
     volumes = set(document.get("volumes") or {})
+    # what lies over another file leaves the password to that one
+    is_overlay = path.name == "compose.etcd.yaml"
     for service in document["services"].values():
         given = {
             name: str(value).replace("/run/secrets", str(tmp_path))
@@ -48,7 +50,7 @@ def test_a_compose_file_names_settings_files_and_volumes_that_are_there(path, tm
             if name.startswith("CACHESTORM_")
         }
         assert load(None, variables_of_the_image() | given, {}).password == (
-            "secret" if given else ""
+            "secret" if given and not is_overlay else ""
         )
         for mount in service.get("volumes", []):
             source = mount.partition(":")[0]
