@@ -1,7 +1,7 @@
 """The journal: writes what is recorded into a file.
 
-Called by the store as it gives its latch back, and by whoever writes a snapshot. Not compiled:
-what it does is mostly the system's, which it reaches through `disk.py`.
+Called by the store as it gives its latch back, and by whoever writes a snapshot. It reaches the
+system through `disk.py`. Compiled, for it derives from what is told of every change.
 
 1. Who has changed something returns when it is in the file, under `always` when it is on the
    disk. Who finds another one writing waits, and mostly finds its own written as well: so many

@@ -21,7 +21,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Final
 
-from mypy_extensions import i64, mypyc_attr, u8
+from mypy_extensions import i64, u8
 
 from cachestorm.entry import BUFFER, KIND_MASK, OBJECT, Entry
 from cachestorm.events import (
@@ -93,7 +93,6 @@ class Record:
         self.second: i64 = 0
 
 
-@mypyc_attr(allow_interpreted_subclasses=True)
 class Visit:
     """All that one visit has changed, and when it was."""
 
@@ -117,7 +116,6 @@ class Aside(Visit):
         self.take: Final = take
 
 
-@mypyc_attr(allow_interpreted_subclasses=True)
 class Recording(Recorder):
     """The records of the visit that is under way, and the visits that nobody has written yet.
 

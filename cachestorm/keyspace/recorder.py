@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from mypy_extensions import i64, mypyc_attr
+from mypy_extensions import i64
 
 from cachestorm.entry import Entry
 from cachestorm.events import (
@@ -32,7 +32,6 @@ GONE: Final = DELETED | EXPIRED | EVICTED | EMPTIED
 RECORDED: Final = PUT | CHANGED | EXPIRY | TAGS | TAG_EVENTS | SPACE | GONE | RENAMED
 
 
-@mypyc_attr(allow_interpreted_subclasses=True)
 class Recorder:
     """What is told of every change. No method but `commit` is called without the latch.
 
