@@ -119,9 +119,12 @@ def test_the_overview_follows_the_server(dashboard, server) -> None:
 
 def test_a_value_is_edited_with_its_tags_and_time_to_live(dashboard, server) -> None:
     page = dashboard.find_key("book:1")
-    page.fill("#key-detail textarea", "another title")
+    area = page.wait_for_selector("#key-detail textarea")
+    area.fill("another title")
     page.click("#key-detail >> text=Save")
-    _wait(page, lambda: server.cache.get("book:1") == b"another title")
+    # the key is shown anew, and what is typed before that is lost
+    area.wait_for_element_state("hidden")
+    assert server.cache.get("book:1") == b"another title"
     assert server.cache.tags("book:1") == ["crime", "paper"]
     assert server.result("TTL", "book:1") > 900
     page.fill("#key-detail label:has-text('Tag') input", "new")
@@ -351,11 +354,3 @@ def _check_by_axe(page: Any, view: str) -> None:
         tags,
     )
     assert (view, found) == (view, [])
-
-
-def _wait(page: Any, is_so: Any) -> None:
-    for _ in range(200):
-        if is_so():
-            return
-        page.wait_for_timeout(50)
-    raise AssertionError("it did not come to be so")
