@@ -304,14 +304,7 @@ class KeyedSimulation(Simulation):
 def play_with_keys(seed: int, size: int, deeds: int) -> KeyedSimulation:
     """Clients and an operator in a cluster that is disturbed; all that is read is checked."""
     simulation = KeyedSimulation(seed, size)
-    share = FEW_SLOTS // size
-    for host in simulation.hosts:
-        assert host.node is not None
-        slots = range(host.number * share, (host.number + 1) * share)
-        host.node.assign(slots, host.id)
-        simulation.settle(host, host.node.take_outbox())
-    simulation.meet_all()
-    simulation.run(10 * TICK_MS)
+    simulation.come_together()
     for _ in range(2 * FEW_SLOTS * NAMES_A_SLOT):
         simulation.write()
     for _ in range(deeds):
@@ -323,7 +316,7 @@ def play_with_keys(seed: int, size: int, deeds: int) -> KeyedSimulation:
     simulation.run(12 * TIMEOUT_MS)
     simulation.check_agreement()
     assert simulation.moves == {}
-    for slot in range(share * size):
+    for slot in range(FEW_SLOTS // size * size):
         for name in range(NAMES_A_SLOT):
             assert simulation.read((slot, name)), "nobody answers"
     return simulation

@@ -237,18 +237,22 @@ class Simulation:
             assert host.node.log.pending(host.node.members) == []
             assert host.ever_done >= set(self.published), "an operation was lost"
 
+    def come_together(self) -> None:
+        """Shares the slots out, has the nodes meet, and gives them time for it."""
+        share = FEW_SLOTS // len(self.hosts)
+        for host in self.hosts:
+            assert host.node is not None
+            slots = range(host.number * share, (host.number + 1) * share)
+            host.node.assign(slots, host.id)
+            self.settle(host, host.node.take_outbox())
+        self.meet_all()
+        self.run(10 * TICK_MS)
+
 
 def joined(seed: int, size: int) -> Simulation:
     """A cluster that has come together, with the slots shared out before it did."""
     simulation = Simulation(seed, size)
-    share = FEW_SLOTS // size
-    for host in simulation.hosts:
-        assert host.node is not None
-        slots = range(host.number * share, (host.number + 1) * share)
-        host.node.assign(slots, host.id)
-        simulation.settle(host, host.node.take_outbox())
-    simulation.meet_all()
-    simulation.run(10 * TICK_MS)
+    simulation.come_together()
     simulation.check_agreement()
     return simulation
 
