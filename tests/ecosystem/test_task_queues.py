@@ -194,8 +194,9 @@ RQ = """if True:
     from rq import Queue
     import rq_tasks
     queue = Queue(connection=Redis.from_url(os.environ["BROKER"]))
-    def ended(job):
-        while job.get_status(refresh=True) not in ("finished", "failed"):
+    def ended(job):  # a job that ended is in a registry after its result is kept
+        ends = queue.finished_job_registry, queue.failed_job_registry
+        while not any(job.id in registry for registry in ends):
             time.sleep(0.01)
         job.refresh()
         return job
