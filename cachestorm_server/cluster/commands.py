@@ -17,8 +17,9 @@ from cachestorm.declare.wire_values import OK, Status
 from cachestorm.errors import ArityError, CacheStormError
 from cachestorm.keyspace.slot_index import SLOTS, slot_of
 from cachestorm.keyspace.slot_keys import count_keys, keys_in
-from cachestorm_server.cluster import reports
+from cachestorm_server.cluster import reports, roles
 from cachestorm_server.cluster.messages import Member
+from cachestorm_server.cluster.replicas import MASTER_IS_DOWN
 from cachestorm_server.cluster.slot_map import NOBODY
 
 if TYPE_CHECKING:
@@ -44,6 +45,8 @@ FORGET <node-id>
     Remove a node from the cluster.
 GETKEYSINSLOT <slot> <count>
     Return key names stored by current node in a slot.
+FAILOVER [FORCE|TAKEOVER]
+    Promote current replica node to being a master.
 FLUSHSLOTS
     Delete current node own slots information.
 INFO
@@ -63,7 +66,9 @@ RESET [HARD|SOFT]
 SETSLOT <slot> (IMPORTING <node-id>|MIGRATING <node-id>|STABLE|NODE <node-id>)
     Set slot state.
 REPLICAS <node-id>
-    Return <node-id> replicas: always none.
+    Return <node-id> replicas.
+REPLICATE <node-id>
+    Configure current node as replica to <node-id>.
 SAVECONFIG
     Force saving cluster configuration on disk.
 SET-CONFIG-EPOCH <epoch>
@@ -173,6 +178,8 @@ def flushslots(membership: Membership, arguments: list[str]) -> object:
 
 def setslot(membership: Membership, arguments: list[str]) -> object:
     node = membership.node
+    if node.me.primary:
+        raise CacheStormError("You can use SETSLOT only with masters.")
     slot = _slot(arguments[0])
     action = arguments[1].upper()
     reason = node.authority.refusal(slot, arguments[-1])
@@ -188,7 +195,8 @@ def setslot(membership: Membership, arguments: list[str]) -> object:
     other = arguments[2]
     is_mine = node.slots.owners[slot] == node.me.id
     if action == "NODE":
-        _known(membership, other)
+        if _known(membership, other).primary:
+            raise CacheStormError("Target node is not a master")
         if is_mine and other != node.me.id and _count(membership, slot):
             raise CacheStormError(
                 f"Can't assign hashslot {slot} to a different node while I still hold keys "
@@ -261,7 +269,7 @@ def nodes(membership: Membership, arguments: list[str]) -> object:
 
 
 def slots(membership: Membership, arguments: list[str]) -> object:
-    return reports.slots_reply(membership.node)
+    return reports.slots_reply(membership.node, membership.clock())
 
 
 def shards(membership: Membership, arguments: list[str]) -> object:
@@ -305,6 +313,8 @@ def forget(membership: Membership, arguments: list[str]) -> object:
     if arguments[0] == node.me.id:
         raise CacheStormError("I tried hard but I can't forget myself...")
     _known(membership, arguments[0])
+    if arguments[0] == node.me.primary:
+        raise CacheStormError("Can't forget my master!")
     node.forget(arguments[0], membership.clock())
     return OK
 
@@ -316,25 +326,66 @@ def reset(membership: Membership, arguments: list[str]) -> object:
     reason = membership.node.authority.refusal(0, NOBODY)
     if reason:
         raise CacheStormError(reason)
-    if any(len(space.dense) for space in membership.store.spaces()):
+    if not membership.node.me.primary and any(
+        len(space.dense) for space in membership.store.spaces()
+    ):
         raise CacheStormError("CLUSTER RESET can't be called with master nodes containing keys")
     membership.node.reset(how == "HARD")
     return OK
 
 
 def replicate(membership: Membership, arguments: list[str]) -> object:
-    if _known(membership, arguments[0]) is membership.node.me:
+    node = membership.node
+    primary = _known(membership, arguments[0])
+    if primary is node.me:
         raise CacheStormError("Can't replicate myself")
-    raise CacheStormError("a node of this cluster has no replicas")
+    if primary.primary:
+        raise CacheStormError("I can only replicate a master, not a replica.")
+    reason = node.authority.refusal(0, NOBODY)
+    if reason:
+        raise CacheStormError(reason)
+    has_keys = any(len(space.dense) for space in membership.store.spaces())
+    if not node.me.primary and (has_keys or node.slots.counts.get(node.me.id, 0)):
+        raise CacheStormError(
+            "To set a master the node must be empty and without assigned slots."
+        )
+    roles.become(node, primary.id)
+    return OK
 
 
 def replicas(membership: Membership, arguments: list[str]) -> object:
-    _known(membership, arguments[0])
-    return []
+    if _known(membership, arguments[0]).primary:
+        raise CacheStormError("The specified node is not a master")
+    now_ms, wall_ms = membership.clock(), membership.wall_ms
+    return reports.replica_lines(membership.node, arguments[0], now_ms, wall_ms)
 
 
 def failover(membership: Membership, arguments: list[str]) -> object:
-    raise CacheStormError("You should send CLUSTER FAILOVER to a replica")
+    node = membership.node
+    how = arguments[0].upper() if arguments else ""
+    if how not in ("", "FORCE", "TAKEOVER") or len(arguments) > 1:
+        raise CacheStormError("syntax error")
+    if not node.me.primary:
+        raise CacheStormError("You should send CLUSTER FAILOVER to a replica")
+    primary = node.known(node.me.primary)
+    if primary is None:
+        raise CacheStormError("I'm a replica but my master is unknown to me")
+    if not how:
+        if node.has_failed(primary.id, membership.clock()):
+            raise CacheStormError(MASTER_IS_DOWN)
+        membership.replicas.ask_to_take_over()
+        return OK
+    reason = node.authority.refusal(0, NOBODY)
+    if reason:
+        raise CacheStormError(f"{reason}; CLUSTER FAILOVER asks the primary that lives")
+    if how == "FORCE" and not node.has_failed(primary.id, membership.clock()):
+        raise CacheStormError(
+            "the other nodes do not agree that the master is down; TAKEOVER does not ask them"
+        )
+    if not node.copies.copied[0]:
+        raise CacheStormError("this replica has only a part of the keys of its master")
+    roles.take_over(node)
+    return OK
 
 
 def count_failure_reports(membership: Membership, arguments: list[str]) -> object:

@@ -110,6 +110,7 @@ class Joining:
 
     async def stop(self) -> None:
         """Hands its slots over if an authority gives them to others; then says nothing more."""
+        await self.membership.replicas.stop()
         if self._governing is not None:
             await self._governing.stop(self._config.drain_timeout / 1000)
         await self.bus.stop()

@@ -26,14 +26,16 @@ from cachestorm.keyspace.slot_index import SLOTS, slot_of
 from cachestorm.keyspace.slot_keys import empty, keep_slots
 from cachestorm.operations.long_command import LongCommand
 from cachestorm_server.admission import has_flag
+from cachestorm_server.availability import writes
 from cachestorm_server.cluster import commands
 from cachestorm_server.cluster.clock import monotonic_ms
-from cachestorm_server.cluster.fan_out import named_by
+from cachestorm_server.cluster.fan_out import OPERATIONS, named_by
 from cachestorm_server.cluster.gate import Gate, Router
 from cachestorm_server.cluster.node import Node, Outgoing
 from cachestorm_server.cluster.node_state import persisted
 from cachestorm_server.cluster.over_nodes import OverNodes
 from cachestorm_server.cluster.redirect import CrossSlotError, refusal, refusal_of_waiting
+from cachestorm_server.cluster.replicas import Replicas
 from cachestorm_server.cluster.reports import info_text
 from cachestorm_server.cluster.shared_links import SharedLinks
 from cachestorm_server.cluster.state_file import ClusterStateError, StateFile
@@ -59,6 +61,7 @@ class Membership(Router):
         send: what carries messages to other nodes.
         traffic: how much was carried, for CLUSTER INFO.
         links: what CLUSTER LINKS says.
+        replicas: what sees to it that this server follows whom its node says.
     """
 
     def __init__(
@@ -80,6 +83,8 @@ class Membership(Router):
         self._links: Final = SharedLinks(node, endpoint.cache)
         self._over_nodes: Final = OverNodes(endpoint, node, self._links, clock, self.settle)
         self._was_serving = False
+        self.replicas: Final = Replicas(self)
+        node.copies = self.replicas
         self.store.enter()
         try:
             keep_slots(self.store)
@@ -119,6 +124,7 @@ class Membership(Router):
         self._over_nodes.take_results()
         if node.is_dirty:
             self._save()
+        self.replicas.settle()
         self._gate.held_until_ms = node.authority.held_until_ms
         if node.touched or node.may_serve(self.clock()) != self._was_serving:
             self._open_all()
@@ -173,7 +179,8 @@ class Membership(Router):
 
     def _drop_lost(self) -> None:
         node, store = self.node, self.store
-        slots = sorted(node.lost)
+        # a replica has what its primary has
+        slots = [] if node.me.primary else sorted(node.lost)
         node.lost.clear()
         dropped = 0
         for slot in slots:
@@ -193,8 +200,11 @@ class Membership(Router):
         keys = self._keys_of(session, plan, args)
         session.slot_within = -1
         if keys:
-            session.slot_within = self._check_keys(plan, keys, asking)
-        elif session.transaction is None:
+            reads = session.reads_replicas and not writes(plan, session.transaction)
+            session.slot_within = self._check_keys(plan, keys, asking, reads)
+        if self.node.me.primary and plan.name not in OPERATIONS:
+            self.endpoint.availability.check(plan, session.transaction)
+        if not keys and session.transaction is None:
             self._over_nodes.fan_out(session.cache, plan, args)
 
     def check_visitor(self, cache: Cache, plan: Plan, args: list[object]) -> None:
@@ -209,7 +219,9 @@ class Membership(Router):
         if keys:
             self._check_keys(requests[0][1], keys, False)
 
-    def _check_keys(self, plan: Plan, keys: list[bytes], asking: bool) -> int:
+    def _check_keys(
+        self, plan: Plan, keys: list[bytes], asking: bool, reads: bool = False
+    ) -> int:
         """Refuses what is asked of keys that are not all here. Returns their slot."""
         slots = {slot_of(key) for key in keys}
         if len(slots) > 1:
@@ -217,7 +229,7 @@ class Membership(Router):
         slot = slots.pop()
         is_on_its_way = slot in self.node.migrating or slot in self.node.importing
         if plan.name != "MIGRATE" or not is_on_its_way:
-            refused = self._refusal(slot, keys, asking)
+            refused = self._refusal(slot, keys, asking, reads)
             if refused is not None:
                 raise refused
         return slot
@@ -264,7 +276,8 @@ class Membership(Router):
             return
         slots = {slot_of(key) for key in keys}
         slot = slots.pop()
-        if slots or self._refusal(slot, keys, False) is not None:
+        reads = session.reads_replicas and not plan.declaration.writes
+        if slots or self._refusal(slot, keys, False, reads) is not None:
             raise CacheStormError(_NOT_LOCAL)
         if session.slot_within not in (-1, slot):
             raise CacheStormError(_SEVERAL_SLOTS)
@@ -280,7 +293,9 @@ class Membership(Router):
             ]
         return _keys_of(plan, args)
 
-    def _refusal(self, slot: int, keys: list[bytes], asking: bool) -> CacheStormError | None:
+    def _refusal(
+        self, slot: int, keys: list[bytes], asking: bool, reads: bool
+    ) -> CacheStormError | None:
         node = self.node
         present = missing = 0
         if slot in node.migrating or slot in node.importing:
@@ -289,7 +304,7 @@ class Membership(Router):
                     present += 1
                 else:
                     missing += 1
-        return refusal(node, slot, present, missing, asking, self.clock())
+        return refusal(node, slot, present, missing, asking, self.clock(), reads)
 
     def has_key(self, key: bytes) -> bool:
         """Whether there is a key of this name, in whichever namespace."""

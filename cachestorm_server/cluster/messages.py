@@ -46,6 +46,7 @@ class Member:
         config_epoch: what CLUSTER SET-CONFIG-EPOCH and BUMPEPOCH say.
         version: raised with every change; the higher one is the newer one.
         instance: of the process, drawn anew with each start.
+        primary: whose replica it is; empty for none.
     """
 
     id: str
@@ -56,6 +57,7 @@ class Member:
     config_epoch: int
     version: int
     instance: str
+    primary: str = ""
 
     @property
     def address(self) -> Address:
@@ -318,7 +320,7 @@ def _id(value: object) -> str:
 
 
 def _member(value: object) -> Member:
-    parts = _list(value, 8)
+    parts = _list(value, 9)
     return Member(
         _id(parts[0]),
         _text(parts[1]),
@@ -328,6 +330,7 @@ def _member(value: object) -> Member:
         _number(parts[5]),
         _number(parts[6]),
         _text(parts[7]),
+        _id(parts[8]) if _text(parts[8]) else "",
     )
 
 

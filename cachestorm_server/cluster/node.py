@@ -26,6 +26,7 @@ from dataclasses import dataclass, replace
 from random import Random
 from typing import Final
 
+from cachestorm_server.cluster import roles
 from cachestorm_server.cluster.authority import Authority, Static
 from cachestorm_server.cluster.link_map import Link, LinkMap
 from cachestorm_server.cluster.messages import (
@@ -98,6 +99,8 @@ class Node(SlotHolder):
         due: operations that the driver is to do now, each with who has told of it; queries
             that it is to answer, likewise; results of its own, each with whose they are.
         is_double: another process has the same id, and is to go on alone.
+        copies: what it has of its primary, and its replicas of it.
+        follows: whether it is to follow its primary now, if it is a replica.
     """
 
     def __init__(
@@ -130,6 +133,8 @@ class Node(SlotHolder):
         # of other instances with this id, the version that their record was outbid with
         self._rivals: Final[dict[str, int]] = {}
         self._outbox: list[Outgoing] = []
+        self.copies: roles.Copies = roles.NoCopies()
+        self.follows = True
 
     def resume(
         self,
@@ -264,6 +269,7 @@ class Node(SlotHolder):
         self.forgotten.clear()
         self.meetings.clear()
         self.clusters = [new_id(self._random)]
+        roles.become(self, "")
         if hard:
             self.epoch = 0
             self.change_me(id=new_id(self._random), config_epoch=0)
@@ -343,6 +349,7 @@ class Node(SlotHolder):
                 self._send(sender, self._answer(message, now_ms))
             return self.take_outbox()
         self.forgotten.pop(sender.id, None)
+        heirs = roles.heirs(self)
         self._learn(sender, now_ms)
         self.suspicion.hear_from(sender.id, now_ms)
         if message.epoch > self.epoch:
@@ -356,6 +363,7 @@ class Node(SlotHolder):
         self.suspicion.hear_of(self.members, message.suspects, sender.id, now_ms)
         if not self.authority.is_sole:
             self.merge(message.runs)
+            roles.settle(self, heirs)
         elif message.digest != self.slots.digest:
             self.authority.hear_of_news()
         self.link(message.links)

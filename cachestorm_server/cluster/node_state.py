@@ -80,7 +80,13 @@ def restored(
     if not isinstance(pending, list):
         raise MessageError("no operations that are pending")
     former = was.sender
-    me = replace(me, id=former.id, version=former.version, config_epoch=former.config_epoch)
+    me = replace(
+        me,
+        id=former.id,
+        version=former.version,
+        config_epoch=former.config_epoch,
+        primary=former.primary,
+    )
     node = Node(me, random, timeout_ms, was.clusters, authority)
     node.resume(was, migrating, importing, map(operation_of, pending), now_ms)
     return node

@@ -93,7 +93,20 @@ class OverNodes:
         self.node.results.clear()
 
     def _do(self, namespace: str, words: tuple[str, ...]) -> int | tuple[str, ...]:
-        """What a command of another node has come to here; 0 for one that is refused."""
+        """What a command of another node has come to here; 0 for one that is refused.
+
+        A replica does what its primary does, and has no keys that are not counted there.
+        """
+        value = self._done(namespace, words)
+        if not self.node.me.primary:
+            return value
+        if not isinstance(value, tuple):
+            return 0
+        if words[0] == TAG_COUNTS:
+            return ("0",) * len(value)
+        return ("0",) if words[0].upper() in WALKS else ()
+
+    def _done(self, namespace: str, words: tuple[str, ...]) -> int | tuple[str, ...]:
         if words and words[0] == TAG_COUNTS:
             return self._tag_counts(namespace, words[1:])
         argv: list[object] = [bytes_of(word) for word in words]
@@ -175,6 +188,8 @@ class OverNodes:
             return
         space = cache._space
         value = self._call(plan, space.name, args)
+        if node.me.primary:
+            value = [] if isinstance(value, list) else 0
         now_ms = self.clock()
         words = self._published(space, plan, args)
         reads = is_query(plan, words)
