@@ -25,6 +25,8 @@ KINDS: Final = (MEET, PING, PONG)
 ID_LENGTH: Final = 40
 MOST_TEXT: Final = 255
 MOST_MEMBERS: Final = 100_000
+# of a result in one message; a key may be far larger than that only by itself
+MOST_PART_BYTES: Final = 4 * 1024 * 1024
 
 Address = tuple[str, int]
 
@@ -78,10 +80,32 @@ class Result(NamedTuple):
 
     Attributes:
         key: of the query, or `operation_key` of the operation.
+        left: how many parts are still to come, where it is too long for one message.
     """
 
     key: str
     value: int | tuple[str, ...]
+    left: int = 0
+
+
+def parts_of(result: Result) -> list[Result]:
+    """A result as one message or several can carry it."""
+    words = result.value
+    if not isinstance(words, tuple):
+        return [result]
+    parts: list[tuple[str, ...]] = []
+    start = size = 0
+    for at, word in enumerate(words):
+        if at - start == MOST_MEMBERS or size > MOST_PART_BYTES:
+            parts.append(words[start:at])
+            start, size = at, 0
+        # of UTF-8, and what msgpack adds
+        size += 4 * len(word) + 5
+    parts.append(words[start:])
+    return [
+        Result(result.key, part, len(parts) - number)
+        for number, part in enumerate(parts, start=1)
+    ]
 
 
 def operation_key(operation: Operation) -> str:
@@ -114,6 +138,7 @@ class Message:
         results: of operations and queries of the receiver.
         link_digest: of its link map.
         links: of that: all, or nothing.
+        ended: of which origins it keeps no operation, and will get none.
     """
 
     kind: str
@@ -131,6 +156,7 @@ class Message:
     results: tuple[Result, ...] = ()
     link_digest: int = 0
     links: tuple[Link, ...] = ()
+    ended: tuple[str, ...] = ()
 
     def to_plain(self) -> list[object]:
         """Lists, texts and numbers."""
@@ -155,11 +181,16 @@ class Message:
             ],
             [[each.key, each.namespace, list(each.words)] for each in self.queries],
             [
-                [each.key, list(each.value) if isinstance(each.value, tuple) else each.value]
+                [
+                    each.key,
+                    list(each.value) if isinstance(each.value, tuple) else each.value,
+                    each.left,
+                ]
                 for each in self.results
             ],
             self.link_digest,
             [list(each) for each in self.links],
+            list(self.ended),
         ]
 
 
@@ -169,7 +200,7 @@ def from_plain(plain: object) -> Message:
     Raises:
         MessageError: if they stand for none.
     """
-    parts = _list(plain, 15)
+    parts = _list(plain, 16)
     kind = _text(parts[0])
     if kind not in KINDS:
         raise MessageError(f"no kind of message: {kind!r}")
@@ -189,6 +220,7 @@ def from_plain(plain: object) -> Message:
         tuple(_result(each) for each in _list(parts[12])),
         _number(parts[13]),
         tuple(link_of(each) for each in _list(parts[14])),
+        tuple(_text(each) for each in _list(parts[15])),
     )
 
 
@@ -221,10 +253,10 @@ def _query(value: object) -> Query:
 
 
 def _result(value: object) -> Result:
-    key, result = _list(value, 2)
+    key, result, left = _list(value, 3)
     if isinstance(result, list):
-        return Result(_text(key), _words(result))
-    return Result(_text(key), _number(result))
+        return Result(_text(key), _words(_list(result)), _number(left))
+    return Result(_text(key), _number(result), _number(left))
 
 
 def link_of(value: object) -> Link:

@@ -9,7 +9,10 @@ one that is asked appends an operation, all others hear of it, now or when they 
    of two origins have no order: an invalidation that is late takes more away, never less.
 3. An operation is kept until every member has said that it has done it, and for `KEEP_MS`
    beyond: who comes back with what its disk had a moment ago does the latest ones again.
-4. `pending` are those that some member has not done: they are on disk before a client is told
+4. An origin has ended when that life is over and nothing of it is kept. It is forgotten once
+   all members have said so: what they said is on their disks, so that nobody can come back with
+   an operation of it. So what is known does not grow with each life of a node.
+5. `pending` are those that some member has not done: they are on disk before a client is told
    that they will be.
 """
 
@@ -61,8 +64,11 @@ class OpLog:
         self._floors: Final[dict[str, int]] = {}
         self._kept: Final[dict[str, list[Operation]]] = {}
         self._since_ms: Final[dict[tuple[str, int], int]] = {}
-        # by member, what it has said that it has done
+        # by member, what it has said that it has done, and which origins have ended for it
         self._done_by: Final[dict[str, dict[str, int]]] = {}
+        self._ended_by: Final[dict[str, frozenset[str]]] = {}
+        # by origin, since when it has ended here
+        self._ended_ms: Final[dict[str, int]] = {}
 
     def append(self, namespace: str, words: tuple[str, ...], now_ms: int) -> Operation:
         """A new operation, which the caller does at once."""
@@ -73,6 +79,7 @@ class OpLog:
 
     def _keep(self, operation: Operation, now_ms: int) -> None:
         self.done[operation.origin] = operation.number
+        self._ended_ms.pop(operation.origin, None)
         self._floors.setdefault(operation.origin, operation.number - 1)
         self._kept.setdefault(operation.origin, []).append(operation)
         self._since_ms[operation.origin, operation.number] = now_ms
@@ -100,13 +107,20 @@ class OpLog:
                     break
         return due
 
-    def hear(self, member: str, done: dict[str, int]) -> None:
-        """What a member says that it has done."""
+    @property
+    def ended(self) -> tuple[str, ...]:
+        """The origins that have ended here."""
+        return tuple(self._ended_ms)
+
+    def hear(self, member: str, done: dict[str, int], ended: Iterable[str] = ()) -> None:
+        """What a member says that it has done, and which origins have ended for it."""
         self._done_by[member] = done
+        self._ended_by[member] = frozenset(ended)
 
     def forget(self, member: str) -> None:
         """A member is none any more: nobody waits for it."""
         self._done_by.pop(member, None)
+        self._ended_by.pop(member, None)
 
     def shares_for(self, member: str) -> tuple[Share, ...]:
         """What a member has not done, as far as is known here."""
@@ -160,3 +174,33 @@ class OpLog:
             if not operations:
                 # what was done stays known: else a node that keeps it still would send it again
                 del self._kept[origin]
+
+    def end(self, members: Iterable[str], lives: Iterable[str], now_ms: int) -> bool:
+        """Lets go of origins that have ended.
+
+        Args:
+            members: all others.
+            lives: those that all nodes lead now.
+
+        Returns:
+            Whether one has ended that had not: that is to be on disk before it is said.
+        """
+        others = list(members)
+        going_on = {self.origin, *lives, *self._kept}
+        for origin in going_on & self._ended_ms.keys():
+            del self._ended_ms[origin]
+        ended = self.done.keys() - going_on
+        new = ended - self._ended_ms.keys()
+        self._ended_ms.update(dict.fromkeys(new, now_ms))
+        for origin in ended - new:
+            # what was said before it ended has arrived by then, or never will
+            if now_ms - self._ended_ms[origin] >= KEEP_MS and all(
+                self._has_ended_for(member, origin) for member in others
+            ):
+                del self._ended_ms[origin], self.done[origin], self._floors[origin]
+        return bool(new)
+
+    def _has_ended_for(self, member: str, origin: str) -> bool:
+        """Whether a member keeps nothing of an origin, as it said."""
+        done = self._done_by.get(member)
+        return done is not None and (origin not in done or origin in self._ended_by[member])

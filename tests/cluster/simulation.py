@@ -13,6 +13,7 @@ from random import Random
 
 from cachestorm_server.cluster.messages import Address, Member, Message
 from cachestorm_server.cluster.node import Node, Outgoing, new_id
+from cachestorm_server.cluster.node_state import persisted, restored
 from cachestorm_server.cluster.op_log import Operation
 from cachestorm_server.cluster.slot_map import SlotMap
 
@@ -57,6 +58,9 @@ class Simulation:
         published: what all are to do.
     """
 
+    timeout_ms = TIMEOUT_MS
+    tick_ms = TICK_MS
+
     def __init__(self, seed: int, size: int) -> None:
         self.random = Random(seed)
         self.now_ms = 1_000_000
@@ -83,13 +87,13 @@ class Simulation:
         host.lives += 1
         host.done = []
         if host.disk is None:
-            host.node = Node(host.member(), self.random, TIMEOUT_MS)
+            host.node = Node(host.member(), self.random, self.timeout_ms)
         else:
-            host.node = Node.restored(
-                host.disk, host.member(), self.random, TIMEOUT_MS, self.time_of(host)
+            host.node = restored(
+                host.disk, host.member(), self.random, self.timeout_ms, self.time_of(host)
             )
         self.settle(host, [])
-        self._push(self.random.randrange(TICK_MS), host, None)
+        self._push(self.random.randrange(self.tick_ms), host, None)
 
     def crash(self, host: Host) -> None:
         host.node = None
@@ -108,7 +112,7 @@ class Simulation:
             self.does(host, operation)
         node.due.clear()
         if node.is_dirty:
-            host.disk = node.persisted()
+            host.disk = persisted(node)
             node.is_dirty = False
             self.decided.merge(node.slots.runs())
         for each in outgoing:
@@ -145,7 +149,7 @@ class Simulation:
             if message is None:
                 if node is not None and life == host.lives:
                     self.settle(host, node.tick(self.time_of(host)))
-                    self._push(TICK_MS, host, None)
+                    self._push(self.tick_ms, host, None)
             elif not isinstance(message, Message):
                 if node is not None and life == host.lives:
                     message()

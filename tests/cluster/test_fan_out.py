@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import deque
+from collections.abc import Callable
 from pathlib import Path
 from random import Random
 
@@ -12,9 +13,11 @@ import pytest
 from cachestorm import Cache
 from cachestorm.declare.registry import REGISTRY
 from cachestorm_server import bound_commands as bound_commands
+from cachestorm_server.cluster import messages
 from cachestorm_server.cluster.membership import Membership
 from cachestorm_server.cluster.messages import Address, Member
 from cachestorm_server.cluster.node import Node, Outgoing
+from cachestorm_server.cluster.node_state import restored
 from cachestorm_server.cluster.op_log import KEEP_MS, Operation, OpLog
 from cachestorm_server.cluster.redirect import MovedError
 from cachestorm_server.cluster.state_file import StateFile
@@ -41,7 +44,7 @@ class Place:
         if kept is None:
             node = Node(me, random, TIMEOUT_MS)
         else:
-            node = Node.restored(kept, me, random, TIMEOUT_MS, cluster.now_ms)
+            node = restored(kept, me, random, TIMEOUT_MS, cluster.now_ms)
         self.node = node
         self.membership = Membership(self.endpoint, node, file, lambda: cluster.now_ms)
         self.membership.send = cluster.post
@@ -133,6 +136,69 @@ def test_counts_and_keys_of_a_tag_are_those_of_all_nodes(cluster: Cluster) -> No
     assert cluster.places[3].ask("TAGKEYS t") == keys
     assert cluster.places[3].ask("INVALIDATE t DRYRUN") == b":3\r\n"
     assert [len(place.cache) for place in cluster.places.values()] == [1, 1, 1]
+
+
+def walked(ask: Callable[[str], bytes], options: str = "") -> list[list[bytes]]:
+    """The pages of a walk."""
+    pages, cursor = [], b"0"
+    while not pages or cursor != b"0":
+        reply = ask(f"TAGSCAN {cursor.decode()}{options}")
+        words = reply.split(b"\r\n")
+        cursor = words[2]
+        pages.append(words[5::2])
+    return pages
+
+
+def test_the_tags_of_all_nodes_are_walked_whichever_is_asked(cluster: Cluster) -> None:
+    _, two, three = cluster.places.values()
+    expected = [b"t", b"t", b"t", b"t1", b"t2", b"t3"]
+    assert sorted(tag for page in walked(two.ask) for tag in page) == expected
+    pages = walked(two.ask, " COUNT 1")
+    assert sorted(tag for page in pages for tag in page) == expected
+    assert [len(page) for page in pages] == 6 * [1]
+    assert walked(three.ask, " MATCH t2") == [[], [b"t2"], []]
+    asked = [place.ask for place in cluster.places.values()]
+    # another node for each page
+    pages = walked(lambda line: asked[(len(line) + int(line.split()[1])) % 3](line))
+    assert sorted(tag for page in pages for tag in page) == expected
+
+
+def test_a_walk_is_refused_as_on_one_node(cluster: Cluster) -> None:
+    one = cluster.places[1]
+    assert one.ask("TAGSCAN x") == b"-ERR invalid cursor\r\n"
+    assert one.ask("TAGSCAN 0 COUNT 0") == b"-ERR syntax error\r\n"
+    assert b"wrong number of arguments" in one.ask("TAGSCAN")
+
+
+def test_a_walk_leaves_out_a_node_that_is_away_if_it_is_told_to(cluster: Cluster) -> None:
+    one, two, _ = cluster.places.values()
+    two.is_up = False
+    cluster.pass_time(TIMEOUT_MS + 1)
+    cursor = one.ask("TAGSCAN 0").split(b"\r\n")[2].decode()
+    refused = one.ask(f"TAGSCAN {cursor}")
+    assert refused.startswith(b"-PARTIAL h:1 does not answer; what it has is left out from ")
+    after = refused.split()[-2].decode()
+    assert one.ask(f"TAGSCAN {after}").split(b"\r\n")[2] == b"0"
+
+
+def test_a_count_that_lacks_a_node_says_nothing_of_deleted_keys(cluster: Cluster) -> None:
+    one, two, _ = cluster.places.values()
+    two.is_up = False
+    cluster.pass_time(TIMEOUT_MS + 1)
+    assert one.ask("TAGCOUNT t") == b"-PARTIAL 2 of 3 nodes answered\r\n"
+    assert one.ask("INVALIDATE t DRYRUN") == b"-PARTIAL 2 of 3 nodes answered\r\n"
+
+
+def test_a_long_list_of_keys_comes_in_several_messages(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(messages, "MOST_MEMBERS", 100)
+    one, two, _ = cluster.places.values()
+    names = [f"key:{number:04}" for number in range(1050)]
+    for name in names:
+        two.cache.set(name, 1, tags=["many"])
+    words = one.ask("TAGKEYS many").split(b"\r\n")
+    assert words[2::2] == [name.encode() for name in names]
 
 
 def test_links_are_on_every_node(cluster: Cluster) -> None:
@@ -241,6 +307,49 @@ def test_an_operation_is_let_go_once_all_have_done_it_long_ago(cluster: Cluster)
     assert one.node.log.done[one.node.me.instance] == 2
 
 
+def test_what_a_life_has_told_is_forgotten_once_it_is_over_for_all(cluster: Cluster) -> None:
+    cluster.places[1].ask("INVALIDATE t1")
+    former = cluster.places[1].node.me.instance
+    back = cluster.restart(1)
+    back.ask("INVALIDATE t2")
+    for _ in range(2 * KEEP_MS // 1000 + 5):
+        cluster.pass_time(1000)
+    back.ask("INVALIDATE t3")
+    cluster.pass_time(1000)
+    origins = [set(place.node.log.done) for place in cluster.places.values()]
+    assert former != back.node.me.instance
+    assert origins == 3 * [{back.node.me.instance}]
+    assert back.node.log.done == {back.node.me.instance: 2}
+
+
+def test_an_origin_is_known_as_long_as_somebody_keeps_an_operation_of_it() -> None:
+    ended = OpLog("a life")
+    ended.append("default", ("INVALIDATE", "t"), 0)
+    (share,) = ended.shares_for("x")
+    log = OpLog("another")
+    log.take([share], 0)
+    log.hear("m", {"a life": 1})
+    log.prune(["m"], KEEP_MS)
+    assert log.end(["m"], [], KEEP_MS) is True
+    assert log.ended == ("a life",)
+    # the member has not said yet that it keeps nothing
+    assert log.end(["m"], [], 3 * KEEP_MS) is False
+    assert log.done == {"a life": 1}
+    assert log.take([share], 3 * KEEP_MS) == []
+    log.hear("m", {"a life": 1}, ["a life"])
+    assert log.end(["m"], [], 3 * KEEP_MS) is False
+    assert (log.done, log.ended) == ({}, ())
+
+
+def test_the_origin_of_a_life_that_goes_on_never_ends() -> None:
+    log = OpLog("mine")
+    log.append("default", ("INVALIDATE", "t"), 0)
+    log.prune([], KEEP_MS)
+    assert log.end([], [], KEEP_MS) is False
+    assert log.end([], [], 9 * KEEP_MS) is False
+    assert log.append("default", ("INVALIDATE", "t"), 9 * KEEP_MS).number == 2
+
+
 def test_operations_with_a_gap_wait_for_what_is_missing() -> None:
     writer, reader = OpLog("w"), OpLog("r")
     first, second = (writer.append("default", ("INVALIDATE", t), 0) for t in "ab")
@@ -313,6 +422,17 @@ def test_links_that_would_close_a_cycle_together_are_left_out_alike(cluster: Clu
     one.ask("")
     assert one.ask(f"TAGUNLINK {gone[0]} {gone[1]}") == b"+OK\r\n"
     assert [len(links_of(place)) for place in (one, two, three)] == [2, 2, 2]
+
+
+def test_a_link_is_on_disk_before_others_hear_of_it(cluster: Cluster) -> None:
+    one = cluster.places[1]
+    one.session.receive(b"TAGLINK above t\r\n")
+    kept = json.loads((cluster.folder / "1" / "cluster.json").read_bytes())
+    assert [link[1:3] for link in kept["links"]] == [["above", "t"]]
+    cluster.pump()
+    cluster.pass_time(1000)
+    kept = json.loads((cluster.folder / "2" / "cluster.json").read_bytes())
+    assert [link[1:3] for link in kept["links"]] == [["above", "t"]]
 
 
 def test_a_flush_of_one_node_takes_no_link_from_the_cluster(cluster: Cluster) -> None:
