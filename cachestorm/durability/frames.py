@@ -54,6 +54,7 @@ from cachestorm.durability.recording import (
     UNLINKED,
     VALUE,
     Record,
+    Spelled,
     Visit,
 )
 from cachestorm.entry import BUFFER, HASH, LIST, SET, ZSET
@@ -130,7 +131,36 @@ def frame_of(number: int, synced: int, visit: Visit, unsaid: list[str]) -> bytes
         out = BytesWriter()
         _begin(out, number, visit.at_ms, lag)
         _write_records(out, [_sayable(record, unsaid) for record in visit.records])
-    body = out.getvalue()
+    return _framed(out.getvalue())
+
+
+def spelled_frame_of(number: int, synced: int, visits: list[Spelled]) -> bytes:
+    """Visits of one moment, each of which is spelled already, as a frame."""
+    out = BytesWriter()
+    lag = min(number - synced, LONGEST_LAG).to_bytes(BODY_HEAD - LAG_AT, "little")
+    _begin(out, number, visits[0].at_ms, lag)
+    space = ""
+    for visit in visits:
+        if visit.space != space:
+            space = visit.space
+            out.append(SPACE_IS)
+            write_text(out, space)
+        out.write(visit.raw)
+    return _framed(out.getvalue())
+
+
+def plain_record(key: str, value: object, expires_at_ms: i64) -> bytes:
+    """The IMAGE of a scalar without tags and idle time."""
+    out = BytesWriter()
+    out.append(IMAGE)
+    write_text(out, key)
+    # no extras
+    out.append(0)
+    write_plain(out, value, expires_at_ms)
+    return out.getvalue()
+
+
+def _framed(body: bytes) -> bytes:
     head = len(body).to_bytes(4, "little") + crc32(body).to_bytes(4, "little")
     return head + body
 

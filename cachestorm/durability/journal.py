@@ -35,9 +35,11 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Final, NoReturn
 
+from mypy_extensions import i64
+
 from cachestorm.durability.disk import DISK, Disk
-from cachestorm.durability.frames import HEADER, frame_of
-from cachestorm.durability.recording import Aside, Recording, Visit
+from cachestorm.durability.frames import HEADER, frame_of, plain_record, spelled_frame_of
+from cachestorm.durability.recording import Aside, Recording, Spelled, Visit
 from cachestorm.errors import ConfigError, DurabilityError
 
 SYNCS: Final = ("always", "everysec", "no")
@@ -162,6 +164,8 @@ class Journal(Recording):
             count = 1
             if isinstance(visit, Switch):
                 self._switch(visit)
+            elif isinstance(visit, Spelled):
+                count = self._frame_spelled(visit)
             elif isinstance(visit, Aside):
                 self._spell_aside(visit, unsaid)
             elif visit.records:
@@ -187,13 +191,31 @@ class Journal(Recording):
         self._spell(first if count == 1 else Visit(at_ms, records), unsaid)
         return count
 
+    def _frame_spelled(self, first: Spelled) -> int:
+        """Makes one frame of those of one moment. Returns how many these were."""
+        visits, at_ms, some = self.visits, first.at_ms, [first]
+        most = min(len(visits), MOST_TOGETHER)
+        while len(some) < most:
+            visit = visits[len(some)]
+            if not isinstance(visit, Spelled) or visit.at_ms != at_ms:
+                break
+            some.append(visit)
+        self._add(spelled_frame_of(self.number + 1, self.synced, some), True)
+        return len(some)
+
     def _spell(self, visit: Visit, unsaid: list[str]) -> None:
-        number = self.number + 1
-        frame = frame_of(number, self.synced, visit, unsaid)
+        frame = frame_of(self.number + 1, self.synced, visit, unsaid)
+        self._add(frame, not isinstance(visit, Aside))
+
+    def _add(self, frame: bytes, is_for_all: bool) -> None:
+        """Adds a frame to what is to be written."""
         self._unwritten += frame
-        self.number = number
-        if self.feed is not None and not isinstance(visit, Aside):
+        self.number += 1
+        if self.feed is not None and is_for_all:
             self.feed(frame)
+
+    def spell_plain(self, key: str, value: object, expires_at_ms: i64) -> bytes:
+        return plain_record(key, value, expires_at_ms)
 
     def _spell_aside(self, visit: Aside, unsaid: list[str]) -> None:
         if visit.take is None:
