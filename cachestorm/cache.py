@@ -211,8 +211,12 @@ class Cache(
             # here, as few caches need any of it
             from cachestorm.durability.directory import DataDirectory
 
-            directory = DataDirectory(self._store, forms, fspath(data_dir), aof_sync, aof)
-            directory.load()
+            try:
+                directory = DataDirectory(self._store, forms, fspath(data_dir), aof_sync, aof)
+                directory.load()
+            except BaseException:
+                self.close()
+                raise
             self._store.directory = directory
         if default_ttl_ms != 0:
             self._set_default_ttl(default_ttl_ms)

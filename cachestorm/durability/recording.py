@@ -41,6 +41,7 @@ from cachestorm.keyspace.expiry import Idle
 from cachestorm.keyspace.recorder import GONE as LEAVES
 from cachestorm.keyspace.recorder import Recorder
 from cachestorm.keyspace.tag_nodes import tag_names_of
+from cachestorm.keyspace.tiering import Reference
 from cachestorm.payload.entry_snapshot import EntrySnapshot, snapshot_of
 from cachestorm.values.container import Container
 from cachestorm.values.list import ListValue
@@ -63,6 +64,7 @@ FLUSHED: Final = 14
 SWAPPED: Final = 15
 SETTINGS: Final = 16
 COMPLETE: Final = 17
+REFERS: Final = 18
 
 # What is longer is not spelled while the latch is held.
 SHORT_BYTES: Final = 1 << 12
@@ -72,14 +74,15 @@ class Record:
     """One change.
 
     Attributes:
-        what: which, IMAGE to COMPLETE.
+        what: which, IMAGE to REFERS.
         space: the namespace.
         key: the key or the tag; of a swap the other namespace.
         other: the child of a link.
         kind: of the entry in an image, of the container whose delta it is.
         image: an entry as it is now; None for a scalar or an object without tags, which has
             `value` and `number`.
-        value: a scalar or an object; of a delta the records of the diary.
+        value: a scalar or an object; of a delta the records of the diary; of a value in a
+            colder tier its `Reference`.
         idle: what the entry has for an idle time.
         number: a deadline, a default time to live, the generation of a list.
         second: a quota, the position of the first element of a list.
@@ -305,6 +308,14 @@ class Recording(Recorder):
             if isinstance(held, ListValue):
                 record.number = held.generation
                 record.second = held.first()
+
+    def refer(self, space: str, entry: Entry, reference: Reference, idle: Idle | None) -> None:
+        """Records all of an entry but its value, which is in a colder tier, and where."""
+        record = self.add(REFERS, space, entry.key)
+        record.idle = idle
+        record.kind = entry.kind & KIND_MASK
+        record.image = snapshot_of(OBJECT, None, entry.expires_at_ms, _tags(entry))
+        record.value = reference
 
     def removed(self, space: str, kind: i64, key: str) -> None:
         if kind & LEAVES != 0 or (kind == RENAMED and self.walkers != 0):

@@ -5,7 +5,9 @@ Made by `warm.py` and `cold.py`, called by `tiers.py` and `moving.py`. Calls an 
 
 1. What it counts and what lies in it changes under the latch; the engine is called without it,
    but to read what a command asks for.
-2. After a refused write nothing is to be written for RETRY_S, and after FAILED_READS reads in a
+2. Where a data directory names values, what it may name is not deleted but `held`, until files
+   are complete that do not: see `keeping.py`.
+3. After a refused write nothing is to be written for RETRY_S, and after FAILED_READS reads in a
    row that got no answer none is tried: what is asked for then is a miss at once.
 """
 
@@ -17,12 +19,14 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Final
 
+from cachestorm.entry import Entry
 from cachestorm.errors import CodecError, DurabilityError, PayloadError
 from cachestorm.keyspace.tiering import (
     COLD,
     TIER_BITS,
     Demoted,
     Held,
+    Reference,
     place_in,
     tier_of,
 )
@@ -38,6 +42,8 @@ FAILED_READS: Final = 3
 RELEASED: Final = 1024
 # A larger value stays out of every tier.
 MOST_VALUE_BYTES: Final = 1 << 30
+# more than any place
+ALL: Final = 1 << 62
 # How much of the queue may be nobody's any more, beside half of it.
 SLACK: Final = 1024
 QUEUE_STEP: Final = 4
@@ -70,6 +76,11 @@ class Level:
         queue: what is here, the first to come first; in there may be some that are not any
         more. released: places whose values are nobody's any more.
         is_full: whether nothing more fits.
+        written_until, synced_until: up to which place all was written, and is on the disk.
+        named_until: up to which place files may name values; 0 for none.
+        complete_until: up to which they name all.
+        is_kept: whether it outlives the process, by a data directory.
+        held: what is nobody's any more, but may be named: bytes by place. held_bytes: of all.
         retry_at: when something may be written again, as `time.monotonic` counts.
     """
 
@@ -85,11 +96,11 @@ class Level:
     ) -> None:
         self.name: Final = name
         self.tier: Final = tier
-        self.blobs: Final = blobs
+        self.blobs = blobs
         self.path: Final = path
         self.max_bytes: Final = max_bytes
         self.batch_bytes: Final = batch_bytes
-        self.give_back: Final = give_back
+        self.give_back = give_back
         self.most_value_bytes: Final = min(max_bytes or MOST_VALUE_BYTES, MOST_VALUE_BYTES)
         self.demotions = 0
         self.promotions = 0
@@ -105,6 +116,15 @@ class Level:
         self.queue: Final[deque[Demoted]] = deque()
         self.released: list[int] = []
         self.is_full = False
+        self.written_until = 0
+        self.synced_until = 0
+        self.named_until = 0
+        self.complete_until = 0
+        self.held: dict[int, int] = {}
+        self.held_bytes = 0
+        self.is_kept = False
+        # whether former runs may have left something that no file names
+        self.has_others = True
         self.retry_at = 0.0
         self._turns = 0
         # reads of the engine, and what they took
@@ -117,6 +137,14 @@ class Level:
     def accepts(self) -> bool:
         """Whether something may be written."""
         return not self.is_full and (self.retry_at == 0.0 or time.monotonic() >= self.retry_at)
+
+    def be_kept(self, name: str) -> None:
+        """What was kept under a name is here. All of it is taken for named until `end_load`."""
+        self.is_kept = True
+        self.synced_until = self.named_until = ALL
+
+    def end(self) -> None:
+        """All that is here is named, and it is about to be closed."""
 
     # -- without the latch
 
@@ -198,7 +226,21 @@ class Level:
             return None
         self.retry_at = 0.0
         self.written_bytes += sum(len(blob) for _, blob in blobs)
+        if places:
+            self.written_until = places[-1]
+            if self.blobs.is_synced:
+                self.synced_until = places[-1]
         return places
+
+    def sync(self) -> None:
+        """Has what was written be on the disk. If that fails, files name no more of it."""
+        until = self.written_until
+        try:
+            self.blobs.sync()
+        except DurabilityError as error:
+            _log.error("the %s tier %s cannot be synced: %s", self.name, self.path, error)
+        else:
+            self.synced_until = max(self.synced_until, until)
 
     # -- with it
 
@@ -219,8 +261,36 @@ class Level:
         self.used_bytes -= demoted.size_bytes
         self.count -= 1
         self.is_full = False
-        self.released.append(demoted.place >> TIER_BITS)
+        place = int(demoted.place >> TIER_BITS)
+        if place <= self.named_until:
+            self.held[place] = int(demoted.size_bytes)
+            self.held_bytes += demoted.size_bytes
+        else:
+            self.released.append(place)
         self._tidy()
+
+    def adopt(self, entry: Entry, reference: Reference) -> Demoted:
+        """Stands for a value that is here from a former run."""
+        place, size = int(reference.place), int(reference.size_bytes)
+        if place in self.held:
+            # another file names it, or it goes by another name
+            self.held_bytes -= self.held.pop(place)
+        else:
+            self.blobs.adopt(place, size + HEADER - 1, int(reference.offset))
+        demoted = Demoted(place_in(self.tier, place), entry)
+        demoted.size_bytes = size
+        self.used_bytes += size
+        self.count += 1
+        self.queue.append(demoted)
+        return demoted
+
+    def reference_of(self, demoted: Demoted) -> Reference | None:
+        """By what a file is to name a value that is here; None if it may not be on the disk."""
+        place = int(demoted.place >> TIER_BITS)
+        if place > self.synced_until:
+            return None
+        self.named_until = max(self.named_until, place)
+        return Reference(self.tier, place, int(demoted.size_bytes), self.blobs.offset_of(place))
 
     def _tidy(self) -> None:
         """Takes what is not here any more out of the queue, a few at a time.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import count
 from typing import Any
 
@@ -31,6 +31,7 @@ class MemoryStore:
         self.blobs: dict[int, bytes] = {}
         self.reads = 0
         self.writes = 0
+        self.is_synced = True
         self._numbers = count(1)
         self.damage: Callable[[bytes], bytes] = bytes
         self.gate = threading.Event()
@@ -63,6 +64,18 @@ class MemoryStore:
 
     def size_bytes(self) -> int:
         return sum(map(len, self.blobs.values()))
+
+    def sync(self) -> None:
+        pass
+
+    def offset_of(self, place: int) -> int:
+        return 0
+
+    def adopt(self, place: int, size: int, offset: int) -> None:
+        pass
+
+    def discard_others(self, adopted: Sequence[int]) -> Iterator[int]:
+        yield from ()
 
     def forked(self) -> None:
         pass

@@ -482,7 +482,7 @@ def test_nobody_waits_for_the_disk_that_a_get_reads(codec: str | None, tmp_path:
     store.gate.set()
     reader.join()
     assert found == [["x" * 300]]
-    assert (store.reads, tiers_of(cache)._fetched) == (1, {})
+    assert (store.reads, tiers_of(cache).ahead.fetched) == (1, {})
     cache._check()
 
 
