@@ -12,7 +12,7 @@ import pytest
 import redis
 from caches import NAMESPACES, address, cache_at
 from partitions import LOST, OPEN, partition
-from real_servers import HOST, RealServer, free_port, redis_binary, running
+from real_servers import HOST, free_port, redis_binary, running
 from workers import until
 
 from cachestorm import Cache, connect
@@ -251,8 +251,8 @@ with connect(sys.argv[1]) as cache, cache.namespace("blog") as blog:
 """
 
 
-def test_a_program_without_the_server_empties_a_namespace(redis_server: RealServer) -> None:
-    argv = [sys.executable, "-c", ALONE, f"redis://{HOST}:{redis_server.port}"]
+def test_a_program_without_the_server_empties_a_namespace(far: Any) -> None:
+    argv = [sys.executable, "-c", ALONE, far.address.url]
     done = subprocess.run(argv, capture_output=True, text=True)
     assert (done.stdout, done.stderr) == ("0 [] True True None\n", "")
 
