@@ -247,8 +247,11 @@ class Budget(Removals):
             victim = self.oldest_demoted()
         if victim is None:
             return False
-        if shared.tiering is not None and not is_for_places and self._demote(victim):
-            return True
+        tiering = shared.tiering
+        if tiering is not None and not is_for_places and victim.kind < DEMOTED:
+            is_over = tiering.is_full and tiering.passes_over(self.policy.is_wonder(victim))
+            if not is_over and self._demote(victim):
+                return True
         self.remove(victim, self.fate(victim) or _EVICTED)
         return True
 

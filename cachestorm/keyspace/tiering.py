@@ -100,16 +100,28 @@ class Tiering:
     Attributes:
         is_due: whether `settle` has something to do.
         is_background: whether `settle` has another thread do it, as the caller serves others.
+        is_full: whether what comes drives something out that is there.
         least_bytes: what a value is charged at, at least, that is worth it.
     """
 
     def __init__(self) -> None:
         self.is_due: bool = False
         self.is_background: bool = False
+        self.is_full: bool = False
         self.least_bytes: i64 = DEMOTED_BYTES + LEAST_GAIN
 
     def takes(self, kind: u8, held: object) -> bool:
         """Whether a value may go to a tier. The caller holds the latch."""
+        raise NotImplementedError
+
+    def passes_over(self, is_wonder: bool) -> bool:
+        """Whether a value is to be evicted rather than demoted, as the tiers are full.
+
+        Then it is counted; else another one is going to be for it. The caller holds the latch.
+
+        Args:
+            is_wonder: whether nobody has asked for it but who wrote it.
+        """
         raise NotImplementedError
 
     def take(self, entry: Entry, kind: u8, held: object, size: i64) -> Demoted:

@@ -50,7 +50,7 @@ class Keeping:
         for level in self._levels:
             level.released.extend(level.held)
             level.held, level.held_bytes = {}, 0
-            places = array("q", sorted(each.place >> TIER_BITS for each in level.queue))
+            places = array("q", sorted(each.place >> TIER_BITS for each in level.here()))
             last = places[-1] if places else 0
             level.named_until = level.complete_until = last
             level.synced_until = level.written_until = last

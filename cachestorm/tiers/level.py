@@ -42,11 +42,15 @@ FAILED_READS: Final = 3
 RELEASED: Final = 1024
 # A larger value stays out of every tier.
 MOST_VALUE_BYTES: Final = 1 << 30
+# A level is nearly full with less than one in so many bytes left, or two batches.
+NEARLY: Final = 16
 # more than any place
 ALL: Final = 1 << 62
 # How much of the queue may be nobody's any more, beside half of it.
 SLACK: Final = 1024
 QUEUE_STEP: Final = 4
+# of so many the next one is chosen that is driven out
+LOOKED: Final = 8
 
 _log = logging.getLogger("cachestorm")
 
@@ -69,12 +73,14 @@ class Level:
         unanswered: reads that got no answer.
         unfit: values that have no exact form in bytes, or are too large, and were evicted.
         skipped: values that were evicted as it could not keep up.
+        passed_over: values nobody had asked for, evicted for what is here and was asked for.
         failures: writes that the engine has refused.
         used_bytes: what the values that are named take.
         count: how many there are.
         written_bytes: what was written so far.
         queue: what is here, the first to come first; in there may be some that are not any
-        more. released: places whose values are nobody's any more.
+        more. condemned: those that go next, before these. released: places whose values are
+        nobody's any more.
         is_full: whether nothing more fits.
         written_until, synced_until: up to which place all was written, and is on the disk.
         named_until: up to which place files may name values; 0 for none.
@@ -109,11 +115,13 @@ class Level:
         self.unanswered = 0
         self.unfit = 0
         self.skipped = 0
+        self.passed_over = 0
         self.failures = 0
         self.used_bytes = 0
         self.count = 0
         self.written_bytes = 0
         self.queue: Final[deque[Demoted]] = deque()
+        self.condemned: Final[deque[Demoted]] = deque()
         self.released: list[int] = []
         self.is_full = False
         self.written_until = 0
@@ -316,6 +324,41 @@ class Level:
         """Whether so much was released that it is to be deleted."""
         return len(self.released) >= RELEASED
 
+    def is_nearly_full(self) -> bool:
+        """Whether the next batch or two drive out what is here."""
+        room = min(2 * self.batch_bytes, self.max_bytes // NEARLY)
+        return self.max_bytes != 0 and self.used_bytes > self.max_bytes - room
+
+    def passes_over(self, is_wonder: bool) -> bool:
+        """Whether a value is not to come here, which is full; else the first to come is to go.
+
+        What was read since it came, or since it was looked at, has another turn, and drives out
+        a newcomer that nobody has asked for.
+        """
+        for _ in range(LOOKED):
+            if not self.queue:
+                return False
+            first = self.queue.popleft()
+            if not self.holds(first):
+                continue
+            if first.hits == 0:
+                self.condemned.append(first)
+                return False
+            first.hits = 0
+            self.queue.append(first)
+            if is_wonder:
+                self.passed_over += 1
+                return True
+        return False
+
+    def first_to_go(self) -> deque[Demoted]:
+        """The line in which the next one is that is to be evicted."""
+        return self.condemned or self.queue
+
+    def here(self) -> list[Demoted]:
+        """All that is somebody's, and here. O(n)."""
+        return [each for each in (*self.condemned, *self.queue) if self.holds(each)]
+
     def stats(self, pending: int = 0, waiting: int = 0) -> TierStats:
         """What it holds and has done.
 
@@ -338,6 +381,7 @@ class Level:
             unanswered=self.unanswered,
             unfit=self.unfit,
             skipped=self.skipped,
+            passed_over=self.passed_over,
             failures=self.failures,
             written=self.written_bytes,
             writes=self.blobs.writes,

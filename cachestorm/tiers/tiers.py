@@ -33,7 +33,9 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Final, cast
 
 from cachestorm.entry import Entry
+from cachestorm.errors import of_a_parent
 from cachestorm.keyspace.forks import Keeper
+from cachestorm.keyspace.recorder import Refusing
 from cachestorm.keyspace.store import Store
 from cachestorm.keyspace.tiering import (
     COLD,
@@ -50,7 +52,7 @@ from cachestorm.payload.entry_snapshot import EntrySnapshot, snapshot_of
 from cachestorm.tiers.blobs import body_of
 from cachestorm.tiers.cold import ColdLevel
 from cachestorm.tiers.keeping import Keeping
-from cachestorm.tiers.leaving import evict, evict_oldest, evict_slice, latched, released_of
+from cachestorm.tiers.leaving import evict, evict_all, fit, latched, released_of
 from cachestorm.tiers.level import RELEASED, Level
 from cachestorm.tiers.moving import Mover
 from cachestorm.tiers.reading_ahead import ReadingAhead
@@ -142,6 +144,9 @@ class Tiers(Tiering):
             level.skipped += 1
             return False
         return level is not None
+
+    def passes_over(self, is_wonder: bool) -> bool:
+        return self.levels[-1].passes_over(is_wonder)
 
     def take(self, entry: Entry, kind: int, held: object, size: int) -> Demoted:
         self._number += 1
@@ -259,6 +264,9 @@ class Tiers(Tiering):
             level.blobs.forked()
         if self.mover is not None:
             self.mover.forked()
+        store = self._store()
+        if store is not None and store.recorder is None:
+            store.record_by(Refusing(of_a_parent(self.levels[0].path)))
 
     # -- what a data directory asks
 
@@ -369,10 +377,14 @@ class Tiers(Tiering):
                 goes_on = bool(batch or released)
                 if goes_on and not self.write(store, warm, batch, released):
                     break
-            self._fit(store, warm)
+            if self.mover is None and warm.is_short_of_disk():
+                warm.is_full = True
+            fit(store, warm)
         if self.mover is not None:
             self.mover.call(store)
+        coldest = self.levels[-1]
         with latched(store):
+            self.is_full = coldest.is_nearly_full()
             if store.max_bytes != 0 and store.used_bytes > store.max_bytes:
                 store.limit(store.max_bytes, store.max_entries)
 
@@ -460,20 +472,6 @@ class Tiers(Tiering):
             _log.exception("a value cannot go to a colder tier")
             return None
 
-    def _fit(self, store: Store, warm: WarmLevel) -> None:
-        """Evicts the entries whose values were the first to come, if they take too much."""
-        if self.mover is None and warm.is_short_of_disk():
-            warm.is_full = True
-        if warm.max_bytes != 0:
-            while warm.used_bytes > warm.max_bytes:
-                if not evict_oldest(store, warm):
-                    # none of them may be evicted
-                    warm.is_full = True
-                    return
-                released = released_of(store, warm)
-                if not self.write(store, warm, [], released):
-                    return
-
     # -- the end
 
     def close(self, store: Store) -> None:
@@ -488,11 +486,10 @@ class Tiers(Tiering):
         if self.mover is not None:
             self.mover.close()
         self._keeping.end()
-        for space in store.spaces():
-            place = len(space.dense)
-            while place > 0:
-                with latched(store):
-                    place = evict_slice(space, min(place, len(space.dense)))
+        evict_all(store)
         store.tiering = None
+        if isinstance(store.recorder, Refusing):
+            with latched(store):
+                store.record_by(None)
         for level in self.levels:
             level.give_back()

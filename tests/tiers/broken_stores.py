@@ -22,7 +22,8 @@ class MemoryStore:
         gate: reads wait for it.
         refuses: whether writes fail.
         is_unreadable: whether reads do.
-        on_write: called in the middle of a write.
+        on_write, on_read: called in the middle of a write, or a read.
+        held: for a test to note something of each read.
     """
 
     engine = "memory"
@@ -39,6 +40,8 @@ class MemoryStore:
         self.refuses = False
         self.is_unreadable = False
         self.on_write: Callable[[], object] = int
+        self.on_read: Callable[[], object] = int
+        self.held: list[bool] = []
 
     def places(self, sizes: Sequence[int]) -> Sequence[int]:
         return [next(self._numbers) for _ in sizes]
@@ -56,6 +59,7 @@ class MemoryStore:
 
     def get(self, number: int) -> bytes | None:
         self.reads += 1
+        self.on_read()
         assert self.gate.wait(20)
         if self.is_unreadable:
             raise DurabilityError("the disk does not answer")

@@ -162,7 +162,7 @@ def test_orphans_of_a_crash_are_deleted(kind: str, tmp_path: Path) -> None:
         assert thread is not None
         thread.join()
         level = levels(again)
-        named = {int(each.place) >> 2 for each in level.queue if each.entry is not None}
+        named = {int(each.place) >> 2 for each in level.here()}
         if kind == FILE:
             objects = {each.name for each in (left / "cold").glob("kept-*/*")} - {"alive"}
             assert objects == {f"{number:012x}" for number in level.blobs._segments}

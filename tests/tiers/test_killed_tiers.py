@@ -123,7 +123,7 @@ def look_for_orphans(cache: Cache[Any], level: Level) -> None:
     if discarding is not None:
         discarding.join()
     flush(cache)
-    named = sorted(int(each.place) >> TIER_BITS for each in level.queue if level.holds(each))
+    named = sorted(int(each.place) >> TIER_BITS for each in level.here())
     assert sum(level.blobs.discard_others(named)) == 0
 
 
