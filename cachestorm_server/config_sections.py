@@ -336,6 +336,10 @@ class ReplicationConfig:
     primary_password: Annotated[
         str, _live(SECRET, "the password there; empty: none is asked for")
     ] = field(default="", repr=False)
+    tls: Annotated[
+        bool,
+        Spec(SWITCH, "speaks TLS to the primary, whose certificate `tls.ca_file` has signed"),
+    ] = False
     backlog_size: Annotated[
         int, _live(SIZE, "what is kept for a replica that was away for a moment")
     ] = BACKLOG_BYTES

@@ -35,6 +35,7 @@ KEY_COUNT: Final = "DBSIZE"
 ALSO: Final = "ALSO"
 # an INVALIDATE with CASCADE names so many of them at most
 MOST_NAMED: Final = 10_000
+MOST_NAMED_LETTERS: Final = 250_000
 # how long an answer is waited for
 PATIENCE_MS: Final = 2000
 
@@ -56,7 +57,7 @@ def is_query(plan: Plan, words: tuple[str, ...]) -> bool:
 def with_descent(words: tuple[str, ...], descent: Iterable[str]) -> tuple[str, ...]:
     """An INVALIDATE with CASCADE that names what it reaches, for nodes that lack a link."""
     also = [name for name in descent if name != words[1]]
-    if not also or len(also) > MOST_NAMED:
+    if not also or len(also) > MOST_NAMED or sum(map(len, also)) > MOST_NAMED_LETTERS:
         return words
     return (*words, ALSO, *also)
 

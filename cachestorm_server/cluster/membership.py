@@ -32,13 +32,14 @@ from cachestorm_server.cluster.clock import monotonic_ms
 from cachestorm_server.cluster.fan_out import OPERATIONS, named_by
 from cachestorm_server.cluster.gate import Gate, Router
 from cachestorm_server.cluster.node import Node, Outgoing
-from cachestorm_server.cluster.node_state import persisted
+from cachestorm_server.cluster.node_state import added, persisted
+from cachestorm_server.cluster.op_log import FORGET_ALL
 from cachestorm_server.cluster.over_nodes import OverNodes
 from cachestorm_server.cluster.redirect import CrossSlotError, refusal, refusal_of_waiting
 from cachestorm_server.cluster.replicas import Replicas
 from cachestorm_server.cluster.reports import info_text
 from cachestorm_server.cluster.shared_links import SharedLinks
-from cachestorm_server.cluster.state_file import ClusterStateError, StateFile
+from cachestorm_server.cluster.state_file import MOST_LINES, ClusterStateError, StateFile
 
 if TYPE_CHECKING:
     from cachestorm.cache import Cache
@@ -122,8 +123,7 @@ class Membership(Router):
             self._over_nodes.do_due()
             outgoing = [*outgoing, *node.take_outbox()]
         self._over_nodes.take_results()
-        if node.is_dirty:
-            self._save()
+        self._save_news()
         self.replicas.settle()
         self._gate.held_until_ms = node.authority.held_until_ms
         if node.touched or node.may_serve(self.clock()) != self._was_serving:
@@ -134,8 +134,23 @@ class Membership(Router):
             for each in outgoing:
                 self.send(each)
 
+    def _save_news(self) -> None:
+        node = self.node
+        if not node.is_dirty:
+            lines = added(node)
+            if not lines:
+                return
+            # unless it can be appended
+            node.is_dirty = True
+            if self._file.lines < MOST_LINES:
+                self._file.append(lines)
+                node.is_dirty = False
+        if node.is_dirty:
+            self._save()
+
     def _save(self) -> None:
         self._file.save(persisted(self.node))
+        self.node.take_added()
         self.node.is_dirty = False
 
     def _open_all(self) -> None:
@@ -261,6 +276,9 @@ class Membership(Router):
         hierarchy = cache._space.tags.hierarchy
         for operation in self.node.log.unseen_by(done):
             words = operation.words
+            if words[0] == FORGET_ALL and tags:
+                cache.delete(key)
+                return
             if words[0].upper() != "INVALIDATE" or operation.namespace != cache.name:
                 continue
             named, options = named_by(words)

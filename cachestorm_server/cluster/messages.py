@@ -140,6 +140,7 @@ class Message:
         results: of operations and queries of the receiver.
         link_digest: of its link map.
         links: of that: all, or nothing.
+        is_cut: there are more shares than these.
         ended: of which origins it keeps no operation, and will get none.
     """
 
@@ -159,6 +160,7 @@ class Message:
     link_digest: int = 0
     links: tuple[Link, ...] = ()
     ended: tuple[str, ...] = ()
+    is_cut: bool = False
 
     def to_plain(self) -> list[object]:
         """Lists, texts and numbers."""
@@ -177,6 +179,7 @@ class Message:
                 [
                     share.origin,
                     share.floor,
+                    share.lost,
                     [operation_plain(each) for each in share.operations],
                 ]
                 for share in self.shares
@@ -193,6 +196,7 @@ class Message:
             self.link_digest,
             [list(each) for each in self.links],
             list(self.ended),
+            self.is_cut,
         ]
 
 
@@ -202,7 +206,7 @@ def from_plain(plain: object) -> Message:
     Raises:
         MessageError: if they stand for none.
     """
-    parts = _list(plain, 16)
+    parts = _list(plain, 17)
     kind = _text(parts[0])
     if kind not in KINDS:
         raise MessageError(f"no kind of message: {kind!r}")
@@ -223,6 +227,7 @@ def from_plain(plain: object) -> Message:
         _number(parts[13]),
         tuple(link_of(each) for each in _list(parts[14])),
         tuple(_text(each) for each in _list(parts[15])),
+        _flag(parts[16]),
     )
 
 
@@ -242,11 +247,11 @@ def operation_of(value: object) -> Operation:
 
 
 def _share(value: object) -> Share:
-    origin, floor, operations = _list(value, 3)
+    origin, floor, lost, operations = _list(value, 4)
     kept = tuple(operation_of(each) for each in _list(operations))
     if any(each.origin != origin for each in kept):
         raise MessageError("operations of two origins")
-    return Share(_text(origin), _number(floor), kept)
+    return Share(_text(origin), _number(floor), _number(lost), kept)
 
 
 def _query(value: object) -> Query:
@@ -269,9 +274,7 @@ def link_of(value: object) -> Link:
     """
     namespace, parent, child, stamp, by, is_there = _list(value, 6)
     names = _words([namespace, parent, child])
-    if not isinstance(is_there, bool):
-        raise MessageError("no link")
-    return Link(names[0], names[1], names[2], _number(stamp), _id(by), is_there)
+    return Link(names[0], names[1], names[2], _number(stamp), _id(by), _flag(is_there))
 
 
 def _words(value: object) -> tuple[str, ...]:
@@ -297,6 +300,12 @@ def _text(value: object) -> str:
 def _number(value: object) -> int:
     if type(value) is not int or not 0 <= value < 1 << 63:
         raise MessageError("no number")
+    return value
+
+
+def _flag(value: object) -> bool:
+    if not isinstance(value, bool):
+        raise MessageError("no flag")
     return value
 
 

@@ -4,8 +4,8 @@ Driven by the bus, or by the simulator of the tests: each `receive` and `tick` g
 be sent. What it knows of slots is in `slot_holder.py`, of whom it hears in `suspicion.py`, of
 what all are to do in `op_log.py` and `link_map.py`.
 
-1. What has changed is on disk before it is spoken of: a driver that finds `is_dirty` saves
-   what `node_state.persisted` gives before it sends anything.
+1. What has changed is on disk before it is spoken of: before a driver sends anything it saves
+   what `node_state.persisted` gives, if it finds `is_dirty`, and what `take_added` gives else.
 2. Gossip spreads members, slots and suspicion. It never moves a slot: a map changes by
    `assign`, which an operator or an authority calls, and else by what others have assigned.
 3. Two clusters stay two. A message of another cluster is refused, whoever sends it; only MEET,
@@ -40,7 +40,7 @@ from cachestorm_server.cluster.messages import (
     Result,
     parts_of,
 )
-from cachestorm_server.cluster.op_log import Operation, OpLog
+from cachestorm_server.cluster.op_log import Operation, OpLog, Share
 from cachestorm_server.cluster.slot_holder import SlotHolder
 from cachestorm_server.cluster.slot_map import NOBODY
 from cachestorm_server.cluster.suspicion import Suspicion
@@ -123,7 +123,10 @@ class Node(SlotHolder):
         self.log: Final = OpLog(self.me.instance)
         self.links: Final = LinkMap()
         self.linked: Final[list[Link]] = []
-        self._saved_links = 0
+        # operations that are to be on disk before anything is said
+        self._kept: list[Operation] = []
+        # who was suspected at the last tick: it is not told of operations until it speaks
+        self._silent: frozenset[str] = frozenset()
         self.due: Final[list[tuple[Operation, Member]]] = []
         self.queries: Final[list[tuple[Query, Member]]] = []
         self.results: Final[list[tuple[Result, str]]] = []
@@ -156,7 +159,7 @@ class Node(SlotHolder):
             self.suspicion.hear_from(member.id, now_ms)
         self.slots.merge(was.runs)
         self.links.merge(was.links)
-        self.log.restore(pending, now_ms)
+        self.log.restore(pending, dict(was.done), now_ms)
         self._caught_up_by_ms = now_ms + self.timeout_ms
         self.migrating.update(migrating)
         self.importing.update(importing)
@@ -218,6 +221,16 @@ class Node(SlotHolder):
         for member in self.members.values():
             self._send(member, self._message(PING, self._nonce()))
         return operation
+
+    def keep(self, operation: Operation) -> None:
+        """Has an operation on disk before anything is said."""
+        self._kept.append(operation)
+
+    def take_added(self) -> tuple[list[Link], list[Operation]]:
+        """What has come to links and operations; it is to be on disk before more is said."""
+        added = self.links.news, self._kept
+        self.links.news, self._kept = [], []
+        return added
 
     def link(self, links: Iterable[Link]) -> None:
         """Takes in what another node has decided about links between tags."""
@@ -288,9 +301,6 @@ class Node(SlotHolder):
         if runs:
             for member in self.members.values():
                 self._send(member, replace(self._message(PONG, 0), runs=runs))
-        if self._outbox and self.links.digest != self._saved_links:
-            self._saved_links = self.links.digest
-            self.is_dirty = True
         outbox = self._outbox
         self._outbox = []
         return outbox
@@ -315,6 +325,7 @@ class Node(SlotHolder):
             for node_id in self.members
             if self.suspicion.is_to_be_asked(node_id, now_ms)
         }
+        self._silent = frozenset(suspects)
         others = sorted(self.members)
         asked.update(self._random.sample(others, min(FEW_ASKED, len(others))))
         for node_id in sorted(asked):
@@ -352,6 +363,7 @@ class Node(SlotHolder):
         heirs = roles.heirs(self)
         self._learn(sender, now_ms)
         self.suspicion.hear_from(sender.id, now_ms)
+        self._silent -= {sender.id}
         if message.epoch > self.epoch:
             self.epoch = message.epoch
             self.is_dirty = True
@@ -373,11 +385,13 @@ class Node(SlotHolder):
         self.due.extend((each, sender) for each in self.log.take(message.shares, now_ms))
         self.queries.extend((each, sender) for each in message.queries)
         self.results.extend((each, sender.id) for each in message.results)
-        if message.kind == PONG:
-            self._caught_up.add(sender.id)
         if message.kind != PONG:
             self._send(sender, self._answer(message, now_ms))
-        elif message.shares or self._knows_more(message):
+        elif not message.is_cut:
+            self._caught_up.add(sender.id)
+        if message.is_cut or (
+            message.kind == PONG and (message.shares or self._knows_more(message))
+        ):
             self._send(sender, self._answer(message, now_ms, PING))
         return self.take_outbox()
 
@@ -469,12 +483,17 @@ class Node(SlotHolder):
         )
 
     def _send(self, member: Member, message: Message) -> None:
+        shares: tuple[Share, ...] = ()
+        is_cut = False
+        if member.id in self.members and member.id not in self._silent:
+            shares, is_cut = self.log.shares_for(member.id)
         message = replace(
             message,
             done=tuple(self.log.done.items()),
             ended=self.log.ended,
             link_digest=self.links.digest,
-            shares=self.log.shares_for(member.id) if member.id in self.members else (),
+            shares=shares,
+            is_cut=is_cut,
         )
         self._outbox.append(Outgoing(member.address, member.id, message))
 

@@ -36,7 +36,16 @@ def persisted(node: Node) -> dict[str, object]:
         "importing": sorted(node.importing.items()),
         "links": [list(each) for each in node.links.all()],
         "pending": [operation_plain(each) for each in node.log.pending(node.members)],
+        "done": [list(each) for each in node.log.all_done().items()],
     }
+
+
+def added(node: Node) -> list[tuple[str, object]]:
+    """What is to be added to lists of what was kept; asked for once."""
+    links, operations = node.take_added()
+    lines: list[tuple[str, object]] = [("links", list(each)) for each in links]
+    lines += [("pending", operation_plain(each)) for each in operations]
+    return lines
 
 
 def restored(
@@ -70,10 +79,12 @@ def restored(
             kept.get("members"),
             [],
             kept.get("slots"),
-            *([], [], [], []),
+            kept.get("done"),
+            *([], [], []),
             0,
             kept.get("links"),
             [],
+            False,
         ]
     )
     pending = kept.get("pending")

@@ -34,6 +34,7 @@ from cachestorm_server.cluster.fan_out import (
 from cachestorm_server.cluster.listing import begin
 from cachestorm_server.cluster.messages import MessageError, Result, operation_key
 from cachestorm_server.cluster.node import Node, Outgoing
+from cachestorm_server.cluster.op_log import FORGET_ALL
 from cachestorm_server.cluster.shared_links import LINKING, SharedLinks
 
 if TYPE_CHECKING:
@@ -107,6 +108,9 @@ class OverNodes:
         return ("0",) if words[0].upper() in WALKS else ()
 
     def _done(self, namespace: str, words: tuple[str, ...]) -> int | tuple[str, ...]:
+        """What a command of another node has come to here; 0 for one that is refused."""
+        if words == (FORGET_ALL,):
+            return self._forget_all()
         if words and words[0] == TAG_COUNTS:
             return self._tag_counts(namespace, words[1:])
         argv: list[object] = [bytes_of(word) for word in words]
@@ -132,6 +136,20 @@ class OverNodes:
         if isinstance(value, list):
             return tuple(str(each) for each in value)
         return value if isinstance(value, int) else 0
+
+    def _forget_all(self) -> int:
+        """Takes away all that has tags: it is not known any more which of it is to go."""
+        _log.warning("this node was away for too long: all its keys with tags are dropped")
+        count = 0
+        for space in self.endpoint.cache._store.spaces():
+            cache = self.endpoint.cache.namespace(space.name)
+            names = cache.tag_scan(0, len(space.tags.dense) + 1)[1]
+            if names:
+                try:
+                    count += cache.invalidate(names)
+                except Unfinished as unfinished:
+                    finish(unfinished.long_command)
+        return count
 
     def _tag_counts(self, namespace: str, names: tuple[str, ...]) -> tuple[str, ...]:
         plan = self.endpoint.registry.resolve([b"TAGCOUNT"])
@@ -200,7 +218,8 @@ class OverNodes:
             key = operation_key(operation)
 
         def keep() -> None:
-            node.is_dirty = True
+            assert operation is not None
+            node.keep(operation)
             self.settle([])
 
         fan_out = FanOut(
@@ -278,6 +297,5 @@ class OverNodes:
         words = self._published(cache._space, plan, args)
         if not (self.node.is_alone or is_query(plan, words)):
             # in the midst of a transaction nobody is waited for: it is on disk instead
-            self.node.publish(cache.name, words, self.clock())
-            self.node.is_dirty = True
+            self.node.keep(self.node.publish(cache.name, words, self.clock()))
             self.settle(self.node.take_outbox())

@@ -89,6 +89,7 @@ class Replicas:
             return
         primary = node.me.primary
         if not primary:
+            found.place = None
             found.promote()
             return
         member = node.members.get(primary)

@@ -174,8 +174,10 @@ class Following:
     async def _follow(self) -> None:
         primary, follower = self.primary, self.follower
         async with asyncio.timeout(CONNECT_S):
+            # nodes of a cluster tell each other a port without TLS
+            tls = None if primary.meant else self._limits.tls
             reader, writer = await asyncio.open_connection(
-                primary.host, primary.port, limit=LINE_BYTES
+                primary.host, primary.port, limit=LINE_BYTES, ssl=tls
             )
         self._writer = writer
         try:

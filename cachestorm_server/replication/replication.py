@@ -22,6 +22,7 @@ from cachestorm_server.replication import primary
 from cachestorm_server.replication.backlog import Backlog
 from cachestorm_server.replication.follower import State
 from cachestorm_server.replication.following import Following, Primary
+from cachestorm_server.replication.kept_place import Place
 from cachestorm_server.replication.limits import Limits
 from cachestorm_server.replication.stream import Stream
 from cachestorm_server.session import Session
@@ -50,6 +51,8 @@ class Replication:
     Attributes:
         limits: as they are set.
         director: decides who follows whom; None where operators do.
+        place: as the server starts, what is loaded of a primary's stream; once it has been
+            stopped, what is there; None for nothing.
         stream: to the replicas.
         following: of a primary; None of a primary itself.
     """
@@ -59,6 +62,7 @@ class Replication:
         self.stream: Final = Stream(endpoint)
         self.following: Following | None = None
         self.director: Director | None = None
+        self.place: Place | None = None
         self._endpoint: Final = endpoint
         self._task: asyncio.Task[None] | None = None
         self._timer: asyncio.Task[None] | None = None
@@ -81,8 +85,12 @@ class Replication:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        if self.following is not None:
-            self.following.drop_part()
+        following = self.following
+        if following is not None:
+            following.finish()
+            following.drop_part()
+            if following.follower.is_whole:
+                self.place = Place(following.follower.history, following.follower.offset)
         self.stream.end()
 
     async def _keep_looking(self) -> None:
@@ -145,6 +153,11 @@ class Replication:
         elif stream.backlog is not None:
             # who takes over from this server may have just what it has
             following.has(stream.history, Backlog(stream.backlog.size, stream.flush()))
+        elif self.place is not None:
+            # nothing has changed since it was loaded
+            backlog = Backlog(self.limits.backlog_bytes, self.place.offset)
+            following.has(self.place.history, backlog)
+        self.place = None
         self._look_at_following()
 
     def promote(self) -> bool:

@@ -55,7 +55,7 @@ def a_message() -> Message:
         (B,),
         (Run(0, 5, 1, A),),
         done=(("now", 3),),
-        shares=(Share("o", 1, (Operation("o", 2, "default", ("INVALIDATE", "t")),)),),
+        shares=(Share("o", 1, 0, (Operation("o", 2, "default", ("INVALIDATE", "t")),)),),
         queries=(Query("k", "default", ("TAGKEYS", "t")),),
         results=(Result("k", 3), Result("k", ("a", "b"), 1)),
         link_digest=5,
@@ -102,7 +102,7 @@ def test_a_length_beyond_all_frames_is_refused_before_it_is_read() -> None:
         (msgpack.packb([2, NOW_MS, b"", []]), "version 2 of the bus; this node speaks 1"),
         (msgpack.packb("x"), "no message"),
         (b"\xc1", "no msgpack"),
-        (msgpack.packb([1, NOW_MS, b"", ["ping"]]), "no list of 16"),
+        (msgpack.packb([1, NOW_MS, b"", ["ping"]]), "no list of 17"),
     ],
 )
 def test_a_signed_body_that_is_no_message_is_refused(body: bytes, text: str) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import deque
 from collections.abc import Callable
 from pathlib import Path
@@ -13,7 +12,7 @@ import pytest
 from cachestorm import Cache
 from cachestorm.declare.registry import REGISTRY
 from cachestorm_server import bound_commands as bound_commands
-from cachestorm_server.cluster import messages
+from cachestorm_server.cluster import messages, op_log
 from cachestorm_server.cluster.membership import Membership
 from cachestorm_server.cluster.messages import Address, Member
 from cachestorm_server.cluster.node import Node, Outgoing
@@ -28,6 +27,7 @@ from cachestorm_server.session import Session
 from cachestorm_server.settings import Settings
 
 TIMEOUT_MS = 5000
+FORGETS = {(op_log.FORGET_ALL,)}
 SIZE = 3
 
 
@@ -264,7 +264,8 @@ def test_what_is_kept_survives_the_node_that_was_asked(cluster: Cluster) -> None
     cluster.places[2].is_up = cluster.places[3].is_up = False
     cluster.places[1].ask("INVALIDATE t")
     assert cluster.places[1].late().startswith(b"-PARTIAL 1 of 3 nodes answered, 1 keys")
-    kept = json.loads((cluster.folder / "1" / "cluster.json").read_bytes())
+    kept = StateFile(str(cluster.folder / "1")).load()
+    assert kept is not None
     assert [words for *_, words in kept["pending"]] == [["INVALIDATE", "t"]]
     cluster.restart(1)
     cluster.places[2].is_up = cluster.places[3].is_up = True
@@ -299,10 +300,10 @@ def test_an_operation_is_let_go_once_all_have_done_it_long_ago(cluster: Cluster)
     one = cluster.places[1]
     one.ask("INVALIDATE t")
     cluster.pass_time(1000)
-    assert one.node.log.shares_for("x" * 40) != ()
+    assert one.node.log.shares_for("x" * 40)[0] != ()
     for _ in range(KEEP_MS // 1000 + 1):
         cluster.pass_time(1000)
-    assert one.node.log.shares_for("x" * 40) == ()
+    assert one.node.log.shares_for("x" * 40) == ((), False)
     assert one.ask("INVALIDATE t") == b":0\r\n"
     assert one.node.log.done[one.node.me.instance] == 2
 
@@ -325,7 +326,7 @@ def test_what_a_life_has_told_is_forgotten_once_it_is_over_for_all(cluster: Clus
 def test_an_origin_is_known_as_long_as_somebody_keeps_an_operation_of_it() -> None:
     ended = OpLog("a life")
     ended.append("default", ("INVALIDATE", "t"), 0)
-    (share,) = ended.shares_for("x")
+    (share,), _ = ended.shares_for("x")
     log = OpLog("another")
     log.take([share], 0)
     log.hear("m", {"a life": 1})
@@ -341,6 +342,108 @@ def test_an_origin_is_known_as_long_as_somebody_keeps_an_operation_of_it() -> No
     assert (log.done, log.ended) == ({}, ())
 
 
+def told(writer: OpLog, reader: OpLog, now_ms: int = 0) -> list[Operation]:
+    """What a log has another one do until nothing is left."""
+    due: list[Operation] = []
+    is_cut = True
+    while is_cut:
+        writer.hear("r", dict(reader.done))
+        shares, is_cut = writer.shares_for("r")
+        due += reader.take(shares, now_ms)
+    return due
+
+
+def test_more_operations_than_a_message_can_carry_come_one_part_after_the_other(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(op_log, "MOST_SHARED_BYTES", 1000)
+    writer, reader = OpLog("w"), OpLog("r")
+    written = [writer.append("default", ("INVALIDATE", str(n)), 0) for n in range(100)]
+    shares, is_cut = writer.shares_for("r")
+    assert (len(shares[0].operations) < 10, is_cut) == (True, True)
+    assert told(writer, reader) == written
+
+
+def test_who_was_away_for_too_long_takes_away_whatever_has_a_tag(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(op_log, "MOST_KEPT", 10)
+    writer, reader, third = OpLog("w"), OpLog("r"), OpLog("t")
+    for n in range(5):
+        writer.append("default", ("INVALIDATE", str(n)), 0)
+    told(writer, reader)
+    for n in range(5, 30):
+        writer.append("default", ("INVALIDATE", str(n)), 0)
+    writer.prune(["r"], 0)
+    due = told(writer, reader)
+    assert due[0] == Operation("w", 20, "", (op_log.FORGET_ALL,))
+    assert [each.number for each in due[1:]] == list(range(21, 31))
+    assert told(writer, reader) == []
+    # whoever hears of it from there knows as well
+    shares, _ = reader.shares_for("t")
+    assert third.take(shares, 0)[0].words == (op_log.FORGET_ALL,)
+    # a key on its way from one that had not done them is taken away
+    assert writer.unseen_by({"w": 19})[-1].words == (op_log.FORGET_ALL,)
+    assert writer.unseen_by({"w": 30}) == []
+
+
+def test_what_was_let_go_though_all_had_done_it_makes_nobody_forget_all(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(op_log, "MOST_KEPT", 10)
+    writer, reader = OpLog("w"), OpLog("r")
+    for n in range(30):
+        writer.append("default", ("INVALIDATE", str(n)), 0)
+    told(writer, reader)
+    writer.hear("r", dict(reader.done))
+    writer.prune(["r"], 0)
+    writer.append("default", ("INVALIDATE", "last"), 0)
+    newcomer = OpLog("n")
+    shares, _ = writer.shares_for("n")
+    assert FORGETS.isdisjoint(each.words for each in newcomer.take(shares, 0))
+    # but a key that was on its way may have missed one
+    assert FORGETS & {each.words for each in writer.unseen_by({"w": 3})} == FORGETS
+
+
+def test_a_life_goes_on_behind_what_the_one_before_had_done(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(op_log, "MOST_KEPT", 10)
+    writer, former = OpLog("w"), OpLog("f")
+    for n in range(30):
+        writer.append("default", ("INVALIDATE", str(n)), 0)
+    told(writer, former)
+    for n in range(3):
+        writer.append("default", ("INVALIDATE", str(n)), 0)
+    writer.prune(["r", "x"], 0)
+    # it is back: what it had done it does again, as its keys may be older
+    later = OpLog("l")
+    later.restore([Operation("w", 3, "default", ("INVALIDATE", "3"))], former.all_done(), 0)
+    writer.forget("r")
+    due = told(writer, later)
+    assert [each.number for each in due] == list(range(24, 34))
+    unknown = OpLog("u")
+    assert told(writer, unknown)[0].words == (op_log.FORGET_ALL,)
+
+
+def test_a_node_that_was_away_for_too_long_has_no_key_with_a_tag(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(op_log, "MOST_KEPT", 3)
+    one, two, _ = cluster.places.values()
+    two.cache.set("plain", 1)
+    two.is_up = False
+    cluster.pass_time(TIMEOUT_MS + 1)
+    for n in range(6):
+        assert one.ask(f"INVALIDATE other{n}").startswith(b"-PARTIAL")
+    cluster.pass_time(1000)
+    two.is_up = True
+    cluster.pass_time(1000)
+    cluster.pass_time(1000)
+    assert two.cache.keys() == ["plain"]
+    assert [place.node.log.pending(place.node.members) for place in (one, two)] == [[], []]
+
+
 def test_the_origin_of_a_life_that_goes_on_never_ends() -> None:
     log = OpLog("mine")
     log.append("default", ("INVALIDATE", "t"), 0)
@@ -353,7 +456,7 @@ def test_the_origin_of_a_life_that_goes_on_never_ends() -> None:
 def test_operations_with_a_gap_wait_for_what_is_missing() -> None:
     writer, reader = OpLog("w"), OpLog("r")
     first, second = (writer.append("default", ("INVALIDATE", t), 0) for t in "ab")
-    (share,) = writer.shares_for("r")
+    (share,), _ = writer.shares_for("r")
     assert reader.take([share._replace(operations=(second,))], 0) == []
     assert reader.take([share], 0) == [first, second]
     assert reader.take([share], 0) == []
@@ -427,11 +530,12 @@ def test_links_that_would_close_a_cycle_together_are_left_out_alike(cluster: Clu
 def test_a_link_is_on_disk_before_others_hear_of_it(cluster: Cluster) -> None:
     one = cluster.places[1]
     one.session.receive(b"TAGLINK above t\r\n")
-    kept = json.loads((cluster.folder / "1" / "cluster.json").read_bytes())
+    kept = StateFile(str(cluster.folder / "1")).load()
+    assert kept is not None
     assert [link[1:3] for link in kept["links"]] == [["above", "t"]]
     cluster.pump()
-    cluster.pass_time(1000)
-    kept = json.loads((cluster.folder / "2" / "cluster.json").read_bytes())
+    kept = StateFile(str(cluster.folder / "2")).load()
+    assert kept is not None
     assert [link[1:3] for link in kept["links"]] == [["above", "t"]]
 
 

@@ -154,6 +154,37 @@ def test_of_a_migrating_slot_what_is_here_is_answered_and_else_asked_for(scene: 
     assert scene.ask("SET {bar}3 v") == b"+OK\r\n"
 
 
+def test_a_range_of_slots_is_set_in_one_step_or_not_at_all(scene: Scene) -> None:
+    scene.ask("SET bar v")
+    assert scene.ask(f"CLUSTER SETSLOT 5060-5061 MIGRATING {OTHER}") == b"+OK\r\n"
+    assert f"[5060->-{OTHER}] [5061->-{OTHER}]".encode() in scene.ask("CLUSTER NODES")
+    refused = scene.ask(f"CLUSTER SETSLOT 8191-8192 MIGRATING {OTHER}")
+    assert refused == b"-ERR I'm not the owner of hash slot 8192\r\n"
+    assert b"[8191" not in scene.ask("CLUSTER NODES")
+    refused = scene.ask(f"CLUSTER SETSLOT 5060-5061 NODE {OTHER}")
+    assert refused.startswith(b"-ERR Can't assign hashslot 5061 to a different node")
+    assert scene.ask("CLUSTER SETSLOT 5060-5061 STABLE") == b"+OK\r\n"
+    assert b"->-" not in scene.ask("CLUSTER NODES")
+    scene.ask("DEL bar")
+    assert scene.ask(f"CLUSTER SETSLOT 5060-5061 NODE {OTHER}") == b"+OK\r\n"
+    assert scene.ask("GET bar") == b"-MOVED 5061 127.0.0.1:17102\r\n"
+    assert scene.ask(f"CLUSTER SETSLOT 5059-5061 NODE {OTHER}") == b"+OK\r\n"
+    assert len({scene.node.slots.owners[slot] for slot in (5059, 5060, 5061)}) == 1
+
+
+@pytest.mark.parametrize(
+    ("slots", "text"),
+    [
+        ("-1", "Invalid or out of range slot"),
+        ("5-", "Invalid or out of range slot"),
+        ("5-16384", "Invalid or out of range slot"),
+        ("6-5", "start slot number 6 is greater than end slot number 5"),
+    ],
+)
+def test_slots_that_are_none_are_refused(scene: Scene, slots: str, text: str) -> None:
+    assert scene.ask(f"CLUSTER SETSLOT {slots} STABLE") == f"-ERR {text}\r\n".encode()
+
+
 def test_a_name_that_another_namespace_has_is_still_here(scene: Scene) -> None:
     scene.cache.namespace("n").set("bar", "v")
     scene.ask(f"CLUSTER SETSLOT 5061 MIGRATING {OTHER}")
