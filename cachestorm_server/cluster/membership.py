@@ -31,6 +31,7 @@ from cachestorm_server.cluster import commands
 from cachestorm_server.cluster.clock import monotonic_ms
 from cachestorm_server.cluster.fan_out import OPERATIONS, named_by
 from cachestorm_server.cluster.gate import Gate, Router
+from cachestorm_server.cluster.migration import is_under_way
 from cachestorm_server.cluster.node import Node, Outgoing
 from cachestorm_server.cluster.node_state import added, persisted
 from cachestorm_server.cluster.op_log import FORGET_ALL
@@ -325,8 +326,10 @@ class Membership(Router):
         return refusal(node, slot, present, missing, asking, self.clock(), reads)
 
     def has_key(self, key: bytes) -> bool:
-        """Whether there is a key of this name, in whichever namespace."""
+        """Whether there is a key of this name, in whichever namespace, or it is being sent."""
         name = text_of(key)
+        if is_under_way(self.store, name):
+            return True
         self.store.enter()
         try:
             return any(space.peek(name) is not None for space in self.store.spaces())

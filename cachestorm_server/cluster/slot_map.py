@@ -94,15 +94,15 @@ class SlotMap:
     def runs_of(self, slots: Iterable[int]) -> list[Run]:
         """What is known of some slots that were decided, in ascending order."""
         found: list[Run] = []
-        first = last = epoch = -1
-        owner = NOBODY
+        first, last, epoch, owner = -1, -2, 0, NOBODY
         for slot in slots:
-            if slot != last + 1 or self.epochs[slot] != epoch or self.owners[slot] != owner:
-                if last >= 0:
-                    found.append(Run(first, last, epoch, owner))
-                first, epoch, owner = slot, self.epochs[slot], self.owners[slot]
-            last = slot
-        if last >= 0:
+            if slot == last + 1 and self.epochs[slot] == epoch and self.owners[slot] == owner:
+                last = slot
+                continue
+            if first >= 0:
+                found.append(Run(first, last, epoch, owner))
+            first, last, epoch, owner = slot, slot, self.epochs[slot], self.owners[slot]
+        if first >= 0:
             found.append(Run(first, last, epoch, owner))
         return found
 

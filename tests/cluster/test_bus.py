@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import msgpack
 import pytest
@@ -26,6 +27,7 @@ from cachestorm_server.cluster.messages import (
     Query,
     Result,
 )
+from cachestorm_server.cluster.migration import Migration
 from cachestorm_server.cluster.node import Node
 from cachestorm_server.cluster.op_log import Operation, Share
 from cachestorm_server.cluster.slot_map import Run
@@ -266,6 +268,20 @@ def trusting(ca: trustme.CA) -> ssl.SSLContext:
     return context
 
 
+async def on_its_way(cluster: Running, slot: int) -> tuple[Node, Node]:
+    """Has the first node give a slot to the second, which both know."""
+    source, target = cluster.joinings
+    mine, other = cluster.nodes()
+    mine.assign([slot], mine.me.id)
+    source.membership.settle(mine.take_outbox())
+    await until(lambda: other.slots.owners[slot] == mine.me.id)
+    other.import_from(slot, mine.me.id)
+    target.membership.settle(other.take_outbox())
+    mine.migrate(slot, other.me.id)
+    source.membership.settle(mine.take_outbox())
+    return mine, other
+
+
 def test_a_key_that_moves_keeps_its_idle_time_and_its_time_to_live(tmp_path: Path) -> None:
     async def story(cluster: Running) -> None:
         source = await cluster.add()
@@ -273,10 +289,7 @@ def test_a_key_that_moves_keeps_its_idle_time_and_its_time_to_live(tmp_path: Pat
         await until(lambda: [len(node.members) for node in cluster.nodes()] == [1, 1])
         here, there = (each.membership.endpoint.cache for each in (source, target))
         here.set("k", 1, ttl=3600, idle=60, tags=["t"])
-        slot, (mine, other) = 7629, cluster.nodes()
-        mine.assign([slot], mine.me.id)
-        target.membership.node.import_from(slot, mine.me.id)
-        source.membership.node.migrate(slot, other.me.id)
+        mine, other = await on_its_way(cluster, 7629)
         async with Redis(port=mine.me.port) as client:
             words = ["MIGRATE", "127.0.0.1", other.me.port, "k", 0, 5000]
             assert await client.execute_command(*words) == b"OK"
@@ -290,5 +303,47 @@ def test_a_key_that_moves_keeps_its_idle_time_and_its_time_to_live(tmp_path: Pat
         assert idle is not None
         # how long it may live, however often it is hit
         assert 3_590_000 < idle.ends_at_ms - there._space.shared.now_ms() <= 3_600_000
+
+    running(tmp_path, story)
+
+
+def test_a_key_that_is_deleted_and_set_while_it_is_sent_is_answered_for_by_the_source(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def story(cluster: Running) -> None:
+        source = await cluster.add()
+        await cluster.add(source.membership.node.me.bus_port)
+        await until(lambda: [len(node.members) for node in cluster.nodes()] == [1, 1])
+        mine, other = await on_its_way(cluster, 7629)
+        took_away = Migration._taken_away
+        sent, written = asyncio.Event(), asyncio.Event()
+
+        def looked(self: Migration, copies: Any, about: list[str]) -> list[str]:
+            again = took_away(self, copies, about)
+            sent.set()
+            return again
+
+        monkeypatch.setattr(Migration, "_taken_away", looked)
+        here, there = (each.membership.endpoint.cache for each in cluster.joinings)
+        here.set("k", "old")
+        async with Redis(port=mine.me.port) as mover, Redis(port=mine.me.port) as client:
+            words = ["MIGRATE", "127.0.0.1", other.me.port, "k", 0, 5000]
+            send = Migration._send
+
+            async def delete_then_send(self: Migration, requests: list[list[bytes]]) -> None:
+                if not sent.is_set():
+                    here.delete("k")
+                elif not written.is_set():
+                    await written.wait()
+                await send(self, requests)
+
+            monkeypatch.setattr(Migration, "_send", delete_then_send)
+            moving = asyncio.create_task(mover.execute_command(*words))
+            await sent.wait()
+            # the removal is on its way: who sets the key now is not sent to the other node
+            await client.set("k", "new")
+            written.set()
+            assert await moving == b"OK"
+        assert (here.get("k"), there.get("k")) == (None, b"new")
 
     running(tmp_path, story)
