@@ -34,6 +34,7 @@ class Address:
         options: further arguments of redis-py's client, such as `socket_timeout`.
         threaded, awaited: more of them, for a client of threads and for one of tasks.
         nodes: of a cluster, those that are asked first; others are found by them.
+        gone: errors after which a command is sent again.
     """
 
     url: str = field(repr=False)
@@ -42,6 +43,7 @@ class Address:
     threaded: dict[str, Any] = field(repr=False, default_factory=dict)
     awaited: dict[str, Any] = field(repr=False, default_factory=dict)
     nodes: tuple[tuple[str, int], ...] = ()
+    gone: tuple[type[Exception], ...] = ()
 
     @classmethod
     def read(cls, url: str, options: Mapping[str, Any] | None = None) -> Address:

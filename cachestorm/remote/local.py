@@ -178,6 +178,7 @@ def local_address(url: str, options: Mapping[str, Any]) -> Address:
     plain = Address.parse(f"unix://{quote(owner.path)}", given)
     retrying: dict[str, Any] = {}
     awaited: dict[str, Any] = {}
+    gone: tuple[type[Exception], ...] = ()
     if "retry" not in given:
         # with redis-py's defaults, a client that is made of a URL does not try again
         gone = (OwnerGoneError,)
@@ -197,6 +198,7 @@ def local_address(url: str, options: Mapping[str, Any]) -> Address:
             "owner": owner,
             "path": owner.path,
         },
+        gone=gone,
     )
 
 
