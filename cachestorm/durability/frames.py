@@ -24,6 +24,9 @@ Pure functions of bytes; the only place that knows the layout, which is version 
     SWAPPED   text                            the other namespace
     SETTINGS  count, count                    default time to live in ms, quota in bytes
     COMPLETE                                  the images of all keys are before this
+    REFERS    text, byte: kind, byte: tier, count, count, count, extras, value
+                                              a key whose value is in a colder tier: place,
+                                              bytes and offset there; the value is None
 
     extras    byte: 1 with idle time, 2 with positions of a list;
               [count, count: idle time and latest deadline in ms]; [count, signed 8 bytes]
@@ -48,17 +51,20 @@ from cachestorm.durability.recording import (
     GONE,
     IMAGE,
     LINKED,
+    REFERS,
     SETTINGS,
     SPACE_IS,
     TAGS_ARE,
     UNLINKED,
     VALUE,
     Record,
+    Spelled,
     Visit,
 )
 from cachestorm.entry import BUFFER, HASH, LIST, SET, ZSET
 from cachestorm.errors import PayloadError
 from cachestorm.keyspace.expiry import Idle
+from cachestorm.keyspace.tiering import Reference
 from cachestorm.payload.reader import Reader
 from cachestorm.payload.records import (
     read_element,
@@ -130,7 +136,36 @@ def frame_of(number: int, synced: int, visit: Visit, unsaid: list[str]) -> bytes
         out = BytesWriter()
         _begin(out, number, visit.at_ms, lag)
         _write_records(out, [_sayable(record, unsaid) for record in visit.records])
-    body = out.getvalue()
+    return _framed(out.getvalue())
+
+
+def spelled_frame_of(number: int, synced: int, visits: list[Spelled]) -> bytes:
+    """Visits of one moment, each of which is spelled already, as a frame."""
+    out = BytesWriter()
+    lag = min(number - synced, LONGEST_LAG).to_bytes(BODY_HEAD - LAG_AT, "little")
+    _begin(out, number, visits[0].at_ms, lag)
+    space = ""
+    for visit in visits:
+        if visit.space != space:
+            space = visit.space
+            out.append(SPACE_IS)
+            write_text(out, space)
+        out.write(visit.raw)
+    return _framed(out.getvalue())
+
+
+def plain_record(key: str, value: object, expires_at_ms: i64) -> bytes:
+    """The IMAGE of a scalar without tags and idle time."""
+    out = BytesWriter()
+    out.append(IMAGE)
+    write_text(out, key)
+    # no extras
+    out.append(0)
+    write_plain(out, value, expires_at_ms)
+    return out.getvalue()
+
+
+def _framed(body: bytes) -> bytes:
     head = len(body).to_bytes(4, "little") + crc32(body).to_bytes(4, "little")
     return head + body
 
@@ -171,6 +206,14 @@ def _write_record(out: BytesWriter, record: Record) -> None:
         return
     write_text(out, record.key)
     image = record.image
+    if what == REFERS:
+        reference = record.value
+        assert isinstance(reference, Reference)
+        out.append(record.kind)
+        out.append(u8(reference.tier))
+        write_count(out, reference.place)
+        write_count(out, reference.size_bytes)
+        write_count(out, reference.offset)
     if image is not None:
         _write_extras(out, record)
         write_value(out, image, True)
@@ -202,13 +245,13 @@ def _write_extras(out: BytesWriter, record: Record) -> None:
     flags: i64 = 0
     if idle is not None:
         flags |= _HAS_IDLE
-    if record.kind == LIST:
+    if record.kind == LIST and record.what != REFERS:
         flags |= _HAS_POSITIONS
     out.append(flags)
     if idle is not None:
         write_count(out, idle.idle_ms)
         write_count(out, idle.ends_at_ms)
-    if record.kind == LIST:
+    if flags & _HAS_POSITIONS:
         write_count(out, record.number)
         write_i64_le(out, record.second)
 

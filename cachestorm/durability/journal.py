@@ -35,10 +35,12 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Final, NoReturn
 
+from mypy_extensions import i64
+
 from cachestorm.durability.disk import DISK, Disk
-from cachestorm.durability.frames import HEADER, frame_of
-from cachestorm.durability.recording import Aside, Recording, Visit
-from cachestorm.errors import ConfigError, DurabilityError
+from cachestorm.durability.frames import HEADER, frame_of, plain_record, spelled_frame_of
+from cachestorm.durability.recording import Aside, Recording, Spelled, Visit
+from cachestorm.errors import ConfigError, DurabilityError, of_a_parent
 
 SYNCS: Final = ("always", "everysec", "no")
 MOST_UNSYNCED_BYTES: Final = 64 << 20
@@ -143,10 +145,7 @@ class Journal(Recording):
             return
         if os.getpid() != self._pid:
             self.visits.clear()
-            raise DurabilityError(
-                f"a forked process does not write to {self.path}, which belongs to its parent: "
-                f"make a cache of its own after the fork, or connect to a server"
-            )
+            raise DurabilityError(of_a_parent(self.path))
         with self._writing:
             self._writer = get_ident()
             try:
@@ -162,6 +161,8 @@ class Journal(Recording):
             count = 1
             if isinstance(visit, Switch):
                 self._switch(visit)
+            elif isinstance(visit, Spelled):
+                count = self._frame_spelled(visit)
             elif isinstance(visit, Aside):
                 self._spell_aside(visit, unsaid)
             elif visit.records:
@@ -187,13 +188,31 @@ class Journal(Recording):
         self._spell(first if count == 1 else Visit(at_ms, records), unsaid)
         return count
 
+    def _frame_spelled(self, first: Spelled) -> int:
+        """Makes one frame of those of one moment. Returns how many these were."""
+        visits, at_ms, some = self.visits, first.at_ms, [first]
+        most = min(len(visits), MOST_TOGETHER)
+        while len(some) < most:
+            visit = visits[len(some)]
+            if not isinstance(visit, Spelled) or visit.at_ms != at_ms:
+                break
+            some.append(visit)
+        self._add(spelled_frame_of(self.number + 1, self.synced, some), True)
+        return len(some)
+
     def _spell(self, visit: Visit, unsaid: list[str]) -> None:
-        number = self.number + 1
-        frame = frame_of(number, self.synced, visit, unsaid)
+        frame = frame_of(self.number + 1, self.synced, visit, unsaid)
+        self._add(frame, not isinstance(visit, Aside))
+
+    def _add(self, frame: bytes, is_for_all: bool) -> None:
+        """Adds a frame to what is to be written."""
         self._unwritten += frame
-        self.number = number
-        if self.feed is not None and not isinstance(visit, Aside):
+        self.number += 1
+        if self.feed is not None and is_for_all:
             self.feed(frame)
+
+    def spell_plain(self, key: str, value: object, expires_at_ms: i64) -> bytes:
+        return plain_record(key, value, expires_at_ms)
 
     def _spell_aside(self, visit: Aside, unsaid: list[str]) -> None:
         if visit.take is None:
@@ -388,6 +407,11 @@ class Journal(Recording):
             self._unsynced = []
             self._unsynced_bytes = 0
             self._is_doubtful = False
+
+    def forked(self) -> None:
+        # one without a file has nobody to feed in a child, and nobody to tell
+        if self.path:
+            self.failure = of_a_parent(self.path)
 
     def __del__(self) -> None:
         if getattr(self, "_file", -1) >= 0:

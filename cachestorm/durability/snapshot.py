@@ -12,6 +12,8 @@ one. Calls the store, a slice at a time, and the journal.
    that stays. A key that moves is recorded with its value meanwhile. SWAPDB would carry keys
    past the walk, so the walk begins anew.
 4. A slice holds the latch for SLICE keys, or for one that is larger than SLICE_BYTES.
+5. In the files of a data directory a value that is in a colder tier is named, and not written
+   again. Any other snapshot has all values.
 """
 
 from __future__ import annotations
@@ -20,7 +22,7 @@ import gc
 import os
 import time
 from collections.abc import Callable, Generator, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from typing import Final
 
 from cachestorm.durability.disk import DISK, Disk
@@ -34,6 +36,7 @@ from cachestorm.keyspace.holdings import size_of
 from cachestorm.keyspace.keyspace import Keyspace
 from cachestorm.keyspace.shared_state import PAUSE_S
 from cachestorm.keyspace.store import Store
+from cachestorm.keyspace.tiering import COLD, WARM, Demoted
 from cachestorm.values.container import Container
 from cachestorm.values.forms import Forms
 
@@ -44,16 +47,19 @@ MOST_WALKS: Final = 100
 LOAD_LOOK: Final = 16
 LOAD_SLICE_S: Final = 0.01
 
+TIER_NAMES: Final = {WARM: "warm", COLD: "cold"}
+
 _ENDS_EARLY: Final = "it ends before the snapshot does"
 
 
-def record_all(store: Store, journal: Journal, path: str) -> None:
+def record_all(store: Store, journal: Journal, path: str, refers: bool = False) -> None:
     """Records images of all that is there, and that they are complete.
 
     The caller has become one of the `walkers`, in the visit in which the journal began.
 
     Args:
         path: of the file that the journal is to be in by now.
+        refers: whether values in colder tiers are named only.
 
     Raises:
         DurabilityError: if they cannot be written; or if namespaces were exchanged again and
@@ -64,7 +70,7 @@ def record_all(store: Store, journal: Journal, path: str) -> None:
         journal.flush()
         if journal.path != path:
             raise DurabilityError(f"{path} cannot be written")
-        for _ in walk(store, journal, None):
+        for _ in walk(store, journal, None, refers):
             if not store.in_transaction():
                 time.sleep(PAUSE_S)
     finally:
@@ -76,7 +82,10 @@ def record_all(store: Store, journal: Journal, path: str) -> None:
 
 
 def walk(
-    store: Store, journal: Journal, take: Callable[[bytes], object] | None
+    store: Store,
+    journal: Journal,
+    take: Callable[[bytes], object] | None,
+    refers: bool = False,
 ) -> Iterator[None]:
     """Records images of all that is there, a slice at a time, and that they are complete.
 
@@ -84,18 +93,19 @@ def walk(
 
     Args:
         take: gets the frames, as of an `Aside`.
+        refers: as of `record_all`.
 
     Raises:
         DurabilityError: if namespaces are exchanged again and again meanwhile.
     """
     for _ in range(MOST_WALKS):
-        if (yield from _walk(store, journal, take)):
+        if (yield from _walk(store, journal, take, refers)):
             return
     raise DurabilityError("namespaces are exchanged too often to take a snapshot")
 
 
 def _walk(
-    store: Store, journal: Journal, take: Callable[[bytes], object] | None
+    store: Store, journal: Journal, take: Callable[[bytes], object] | None, refers: bool
 ) -> Generator[None, None, bool]:
     """One walk. Returns whether it is complete: nothing has come in its way."""
     store.enter()
@@ -115,7 +125,7 @@ def _walk(
                 if place < 0:
                     _record_settings(space, journal)
                     place = len(space.dense)
-                place = _record_slice(space, journal, min(place, len(space.dense)))
+                place = _record_slice(space, journal, min(place, len(space.dense)), refers)
                 _set_aside(store, journal, take)
             finally:
                 store.leave()
@@ -143,25 +153,90 @@ def _record_settings(space: Keyspace, journal: Journal) -> None:
         journal.add(LINKED, space.name, parent).other = child
 
 
-def _record_slice(space: Keyspace, journal: Journal, place: int) -> int:
+def _record_slice(space: Keyspace, journal: Journal, place: int, refers: bool) -> int:
     stop = max(place - SLICE, 0)
     left = SLICE_BYTES
     while place > stop and left > 0:
         place -= 1
         entry = space.dense[place]
         if space.is_live(entry):
+            idle = None if entry.expires_at_ms == 0 else space.idle_of(entry)
+            reference = space.reference_of(entry) if refers else None
+            if reference is not None:
+                journal.refer(space.name, entry, reference, idle)
+                continue
             held = space.look(entry)
             if held is None:
                 # it was in a colder tier, and is lost
                 continue
-            idle = None if entry.expires_at_ms == 0 else space.idle_of(entry)
             journal.image(space.name, entry, held.value, idle)
             left -= size_of(held.kind, held.value)
     return place
 
 
-def save(store: Store, path: str, disk: Disk = DISK) -> tuple[int, int]:
+def record_places(store: Store, journal: Journal) -> None:
+    """Records where values are that no file names yet, as a journal is about to be closed."""
+    if store.tiering is None:
+        return
+    store.tiering.sync()
+    for space in store.spaces():
+        place = len(space.dense)
+        while place > 0:
+            store.enter()
+            try:
+                place = min(place, len(space.dense))
+                stop = max(place - SLICE, 0)
+                while place > stop:
+                    place -= 1
+                    _record_place(space, journal, place)
+            finally:
+                store.leave()
+
+
+def _record_place(space: Keyspace, journal: Journal, place: int) -> None:
+    entry, demoted, tiering = space.dense[place], space.values[place], space.shared.tiering
+    if not isinstance(demoted, Demoted) or tiering is None or tiering.is_named(demoted):
+        return
+    reference = space.reference_of(entry)
+    if reference is not None and space.is_live(entry):
+        idle = None if entry.expires_at_ms == 0 else space.idle_of(entry)
+        journal.refer(space.name, entry, reference, idle)
+
+
+@contextmanager
+def naming(store: Store, refers: bool) -> Iterator[None]:
+    """While files are begun anew that name values in colder tiers.
+
+    Args:
+        refers: whether they do; else nothing happens.
+    """
+    tiering = store.tiering
+    if tiering is None or not refers:
+        yield
+        return
+    tiering.sync()
+    is_complete = False
+    store.enter()
+    try:
+        tiering.begin_naming()
+    finally:
+        store.leave()
+    try:
+        yield
+        is_complete = True
+    finally:
+        store.enter()
+        try:
+            tiering.end_naming(is_complete)
+        finally:
+            store.leave()
+
+
+def save(store: Store, path: str, disk: Disk = DISK, refers: bool = False) -> tuple[int, int]:
     """Writes a snapshot into a file, which is there whole or not at all.
+
+    Args:
+        refers: as of `record_all`; within `naming`.
 
     Returns:
         How many bytes it has, and the number of its last frame.
@@ -179,7 +254,7 @@ def save(store: Store, path: str, disk: Disk = DISK) -> tuple[int, int]:
     try:
         try:
             try:
-                record_all(store, journal, unfinished)
+                record_all(store, journal, unfinished, refers)
                 journal.force()
                 size, number = journal.size, journal.number
             finally:
@@ -270,6 +345,11 @@ class Loading:
     @property
     def is_complete(self) -> bool:
         return self._replay.completed != 0
+
+    @property
+    def unknown_tier(self) -> str:
+        """The tier that values are in, and the store has not; empty for none."""
+        return TIER_NAMES.get(self._replay.unknown_tier, "")
 
     def read(self, path: str, may_be_torn: bool) -> Segment:
         """Does again what a file says, all of it.

@@ -351,7 +351,7 @@ def failover(membership: Membership, arguments: list[str]) -> object:
 
 def count_failure_reports(membership: Membership, arguments: list[str]) -> object:
     _known(membership, arguments[0])
-    return len(membership.node.reporting(arguments[0], membership.clock()))
+    return len(membership.node.suspicion.reporting(arguments[0], membership.clock()))
 
 
 def set_config_epoch(membership: Membership, arguments: list[str]) -> object:

@@ -16,6 +16,7 @@ from cachestorm_server import bound_commands as bound_commands
 from cachestorm_server.cluster.membership import Membership
 from cachestorm_server.cluster.messages import MEET, PING, Member, Message
 from cachestorm_server.cluster.node import Node
+from cachestorm_server.cluster.node_state import restored
 from cachestorm_server.cluster.slot_map import Run
 from cachestorm_server.cluster.state_file import StateFile
 from cachestorm_server.endpoint import Endpoint
@@ -227,6 +228,28 @@ def test_a_transaction_whose_slot_has_moved_by_exec_is_moved(scene: Scene) -> No
     assert scene.ask("EXEC") == b"-MOVED 5061 127.0.0.1:17102\r\n"
 
 
+def test_who_waits_for_a_key_is_moved_when_its_slot_has_gone(scene: Scene) -> None:
+    popping, moving, staying = scene.client(), scene.client(), scene.client()
+    assert scene.ask("BLPOP bar 0", popping) == b""
+    assert scene.ask("BRPOPLPUSH {bar}1 {bar}2 0", moving) == b""
+    assert scene.ask("BZPOPMIN hello 0", staying) == b""
+    scene.ask(f"CLUSTER SETSLOT 5061 MIGRATING {OTHER}")
+    assert popping.receive(b"") == b""
+    scene.ask(f"CLUSTER SETSLOT 5061 NODE {OTHER}")
+    moved = b"-MOVED 5061 127.0.0.1:17102\r\n"
+    assert [client.receive(b"") for client in (popping, moving, staying)] == [moved, moved, b""]
+    assert scene.ask("ZADD hello 1 m") == b":1\r\n"
+    assert staying.receive(b"") == b"*3\r\n$5\r\nhello\r\n$1\r\nm\r\n$1\r\n1\r\n"
+
+
+def test_who_waits_is_told_when_the_node_stops_serving(scene: Scene) -> None:
+    waiting = scene.client()
+    assert scene.ask("BLPOP bar 0", waiting) == b""
+    scene.node.is_double = True
+    scene.membership.settle([])
+    assert waiting.receive(b"") == b"-CLUSTERDOWN The cluster is down\r\n"
+
+
 def test_a_script_reaches_the_keys_of_its_slot_and_no_others(scene: Scene) -> None:
     pytest.importorskip("lupa")
     script = b"return redis.call('SET', ARGV[1], 'v')"
@@ -329,6 +352,9 @@ def test_the_server_says_that_it_is_of_a_cluster(scene: Scene) -> None:
     assert b"cluster_enabled:1\r\n" in info
     assert b"redis_mode:cluster\r\n" in info
     assert scene.ask("SELECT 1") == b"-ERR SELECT is not allowed in cluster mode\r\n"
+    refused = b"-ERR REPLICAOF not allowed in cluster mode.\r\n"
+    for line in ("REPLICAOF h 1", "REPLICAOF NO ONE", "SLAVEOF h 1"):
+        assert scene.ask(line) == refused
     assert scene.ask("SELECT 0") == b"+OK\r\n"
 
 
@@ -336,7 +362,7 @@ def test_what_was_decided_is_on_disk_when_it_is_answered(scene: Scene) -> None:
     scene.ask(f"CLUSTER SETSLOT 42 MIGRATING {OTHER}")
     kept = json.loads((scene.folder / "cluster.json").read_bytes())
     assert kept["migrating"] == [[42, OTHER]]
-    again = Node.restored(kept, member(THIRD, 1), Random(2), 5000, 0)
+    again = restored(kept, member(THIRD, 1), Random(2), 5000, 0)
     assert again.me.id == ME
     assert again.slots.runs() == scene.node.slots.runs()
     assert again.migrating == {42: OTHER}

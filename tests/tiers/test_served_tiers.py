@@ -88,7 +88,7 @@ def test_a_client_waits_for_its_value_and_nobody_else_does(tmp_path: Path) -> No
         assert other.receive(line + b"\r\n") == reply + b"\r\n"
     assert served.disk.reads == 1
     assert served.start_disk(one) == b"$1026\r\n1:" + KB + b"\r\n"
-    assert served.tier._fetched == {}
+    assert served.tier.ahead.fetched == {}
     served.cache._check()
 
 
@@ -172,7 +172,7 @@ def test_a_client_that_goes_while_it_waits_leaves_nothing_behind(tmp_path: Path)
     session.close()
     served.disk.gate.set()
     served.cache.close()
-    assert served.tier._fetched == {}
+    assert served.tier.ahead.fetched == {}
     served.cache._check()
 
 
