@@ -10,8 +10,7 @@ every server that speaks it.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final, cast
 
 from redis.asyncio import Redis
@@ -34,7 +33,7 @@ class NodeError(CacheStormError):
 
 
 class Nodes:
-    """The nodes of one resource.
+    """The nodes of one resource; `aclose` when they are not needed any more.
 
     Args:
         addresses: host by name of the pod.
@@ -54,6 +53,12 @@ class Nodes:
         self._cluster_port: Final = cluster_port
         self._passwords: Final = {CURRENT: current, PREVIOUS: previous}
         self._logins: Final[dict[str, str]] = {}
+        self._clients: Final[dict[tuple[str, str], Redis]] = {}
+
+    async def aclose(self) -> None:
+        for client in self._clients.values():
+            await client.aclose()
+        self._clients.clear()
 
     @property
     def answering(self) -> list[str]:
@@ -66,10 +71,10 @@ class Nodes:
             if login == PREVIOUS and not self._passwords[PREVIOUS]:
                 continue
             try:
-                async with self._client(pod, login) as client:
-                    await client.ping()
-                    self._logins[pod] = login
-                    return await _seen(client, login) if is_cluster else Node(pod, login=login)
+                client = self._client(pod, login)
+                await client.ping()
+                self._logins[pod] = login
+                return await _seen(client, login) if is_cluster else Node(pod, login=login)
             except AuthenticationError:
                 continue
             except ResponseError as error:
@@ -121,11 +126,14 @@ class Nodes:
         )
         await self._set_slots(source, slots, "MIGRATING", target_id, ignoring="not the owner")
         moved = 0
-        async with self._client(source) as client:
+        client = self._client(source)
+        try:
             for slot, keys in zip(slots, await self._keys(client, slots)):
                 while keys:
                     moved += await self._migrate(client, target, keys)
                     keys = (await self._keys(client, [slot]))[0]
+        except (RedisError, OSError, TimeoutError) as error:
+            raise NodeError(f"{source}: {error}") from error
         # the target first: were it the source, nobody would answer for a moment
         await self._set_slots(target, slots, "NODE", target_id)
         await self._set_slots(source, slots, "NODE", target_id)
@@ -133,26 +141,23 @@ class Nodes:
 
     # -- how it is said
 
-    @asynccontextmanager
-    async def _client(self, pod: str, login: str = "") -> AsyncIterator[Redis]:
-        password = self._passwords[login or self._logins.get(pod, CURRENT)]
-        client = Redis(
-            host=self._addresses[pod],
-            port=self._port,
-            password=password or None,
-            socket_timeout=TIMEOUT_S + MIGRATE_TIMEOUT_MS / 1000,
-            socket_connect_timeout=TIMEOUT_S,
-            protocol=2,
-        )
-        try:
-            yield client
-        finally:
-            await client.aclose()
+    def _client(self, pod: str, login: str = "") -> Redis:
+        login = login or self._logins.get(pod, CURRENT)
+        client = self._clients.get((pod, login))
+        if client is None:
+            client = self._clients[pod, login] = Redis(
+                host=self._addresses[pod],
+                port=self._port,
+                password=self._passwords[login] or None,
+                socket_timeout=TIMEOUT_S + MIGRATE_TIMEOUT_MS / 1000,
+                socket_connect_timeout=TIMEOUT_S,
+                protocol=2,
+            )
+        return client
 
     async def _call(self, pod: str, *words: object, ignoring: str = "") -> Any:
         try:
-            async with self._client(pod) as client:
-                return await cast(Any, client).execute_command(*words)
+            return await cast(Any, self._client(pod)).execute_command(*words)
         except (RedisError, OSError, TimeoutError) as error:
             if ignoring and ignoring in str(error):
                 return None
@@ -187,11 +192,10 @@ class Nodes:
         if not commands:
             return []
         try:
-            async with self._client(pod) as client:
-                pipe = client.pipeline(transaction=False)
-                for words in commands:
-                    pipe.execute_command(*words)
-                return cast("list[object]", await pipe.execute(raise_on_error=False))
+            pipe = self._client(pod).pipeline(transaction=False)
+            for words in commands:
+                pipe.execute_command(*words)
+            return cast("list[object]", await pipe.execute(raise_on_error=False))
         except (RedisError, OSError, TimeoutError) as error:
             raise NodeError(f"{pod}: {error}") from error
 

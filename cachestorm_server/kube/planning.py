@@ -26,7 +26,7 @@ from cachestorm_server.kube.resource import DRAIN
 from cachestorm_server.kube.slots import SLOTS, Transfer, drained, evened, first_shares
 
 # that one action moves; between two of them the status is written, and a kill costs no more
-BATCH: Final = 128
+BATCH: Final = 512
 # in one plan: to look at everything takes longer than to move a few slots
 MOST_MOVED: Final = 8 * BATCH
 
@@ -93,7 +93,7 @@ def replicas_now(observed: Observed, desired: Desired) -> int:
     wanted = desired.spec.replicas
     if observed.replicas is None or observed.replicas <= wanted:
         return wanted
-    if not desired.spec.is_cluster:
+    if not desired.spec.is_cluster or desired.spec.nodes_decide:
         return wanted
     claims = _claims(observed.nodes)
     ids = {node.id for node in observed.nodes.values()}
@@ -182,7 +182,11 @@ class _Planning:
 
     def _restart(self, pod: Pod) -> Plan:
         node = self.observed.nodes.get(pod.name)
-        action = facts.RestartPod(pod.name, keeps_slots=node is not None and bool(node.own))
+        keeps_slots = node is not None and bool(node.own)
+        if self.desired.spec.nodes_decide:
+            # it hands them over as it ends
+            keeps_slots = False
+        action = facts.RestartPod(pod.name, keeps_slots)
         return self._plan([action], "Upgrading", f"restarting {pod.name}")
 
     def _passwords(self) -> Plan | None:
@@ -238,6 +242,8 @@ class _Planning:
         absent = self._absent()
         if not self.observed.nodes:
             return self._wait("PodsAwaited", absent)
+        if self.desired.spec.nodes_decide:
+            return self._watched(absent)
         meets = self._meets()
         if meets:
             return self._plan(meets, "Joining", "nodes get to know each other")
@@ -248,6 +254,23 @@ class _Planning:
             or self._left(absent)
             or self._ended(absent)
         )
+
+    def _watched(self, absent: list[str]) -> Plan:
+        """What is done where nodes decide by themselves: one restarts when all is well."""
+        awaited = absent or self._unready()
+        if awaited:
+            return self._wait("PodsAwaited", awaited)
+        unsure = self._unsure()
+        if unsure:
+            return unsure
+        nodes = [self.node(pod) for pod in self.staying]
+        left = sum(len(node.moving) for node in self.observed.nodes.values())
+        counts = [len(node.own) for node in nodes]
+        if left or max(counts) - min(counts) > 1:
+            return self._plan((), "Moving", "the nodes share the slots out", max(left, 1))
+        if self.outdated:
+            return self._restart(self.outdated[0])
+        return Plan((), RUNNING, "Serving")
 
     # -- one step each; None: there is nothing to do
 
@@ -369,11 +392,9 @@ class _Planning:
         awaited = absent or self._unready()
         if awaited:
             return self._wait("PodsAwaited", awaited)
-        unsure = sorted(pod.name for pod in self.answering if not self.node(pod).is_ok)
+        unsure = self._unsure()
         if unsure:
-            return self._wait(
-                "Converging", [f"{name} does not see all slots" for name in unsure]
-            )
+            return unsure
         outdated = self.outdated
         if outdated:
             first = outdated[0]
@@ -386,6 +407,12 @@ class _Planning:
         if moves:
             return self._moving(moves, "evening out:")
         return Plan((), RUNNING, "Serving")
+
+    def _unsure(self) -> Plan | None:
+        names = sorted(pod.name for pod in self.answering if not self.node(pod).is_ok)
+        if not names:
+            return None
+        return self._wait("Converging", [f"{name} does not see all slots" for name in names])
 
     def _moving(self, moves: list[Transfer], why: str, before: Sequence[Action] = ()) -> Plan:
         left = sum(len(move.slots) for move in moves)

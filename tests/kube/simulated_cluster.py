@@ -11,7 +11,7 @@ from random import Random
 
 from cachestorm_server.kube import facts, objects
 from cachestorm_server.kube.facts import Desired, Node, Observed, Plan, Pod, Ref
-from cachestorm_server.kube.objects import Owner
+from cachestorm_server.kube.owner import Owner
 from cachestorm_server.kube.resource import Spec
 from cachestorm_server.kube.slots import SLOTS
 

@@ -12,7 +12,7 @@ from simulated_cluster import OWNER, Killed, SimulatedCluster, desired, merged
 from cachestorm_server.kube import facts, planning, slots
 from cachestorm_server.kube.facts import Node, Observed, Pod, Ref
 from cachestorm_server.kube.planning import plan, replicas_now
-from cachestorm_server.kube.resource import Spec, Storage, WarmTier
+from cachestorm_server.kube.resource import Cluster, Spec, Storage, WarmTier
 from cachestorm_server.kube.slots import SLOTS, Transfer, drained, evened, first_shares, ranges
 
 SPEC = Spec(replicas=3)
@@ -188,6 +188,39 @@ def test_a_pod_that_restarts_with_its_slots_is_not_to_wait_until_it_has_none() -
         patched[action.ref] = merged(patched[action.ref], action.change)
     done = plan(replace(alone, objects=patched), newer)
     assert done.actions == (facts.RestartPod("demo-0", keeps_slots=True),)
+
+
+BY_LEASES = Spec(replicas=3, cluster=Cluster("kubernetes"))
+
+
+def test_where_nodes_decide_the_operator_moves_nothing_and_waits_for_them() -> None:
+    wanted = desired(BY_LEASES)
+    assert plan(settled(BY_LEASES, shares(3)), wanted).message == ""
+    uneven = settled(BY_LEASES, [range(8000), range(8000, SLOTS), range(0)])
+    waiting = plan(uneven, wanted)
+    assert (waiting.actions, waiting.reason) == ((), "Moving")
+    none = settled(BY_LEASES, [range(0), range(0), range(0)])
+    assert plan(none, wanted).actions == ()
+    strangers = {**uneven.nodes, "demo-2": Node("new")}
+    assert plan(replace(uneven, nodes=strangers), wanted).actions == ()
+
+
+def test_where_nodes_decide_pods_go_at_once_as_they_hand_over_themselves() -> None:
+    two = desired(replace(BY_LEASES, replicas=2))
+    (action,) = plan(settled(BY_LEASES, shares(3)), two).actions
+    assert action.change["spec"] == {"replicas": 2}
+
+
+def test_where_nodes_decide_one_restarts_at_a_time_and_has_time_for_its_slots() -> None:
+    newer = desired(replace(BY_LEASES, image="cachestorm:2"))
+    seen = settled(BY_LEASES, shares(3))
+    patched = dict(seen.objects)
+    for action in plan(seen, newer).actions:
+        patched[action.ref] = merged(patched[action.ref], action.change)
+    seen = replace(seen, objects=patched)
+    assert plan(seen, newer).actions == (facts.RestartPod("demo-2"),)
+    leaving = replace(seen, pods=(*seen.pods[:2], replace(seen.pods[2], is_leaving=True)))
+    assert plan(leaving, newer).actions == ()
 
 
 def test_a_node_that_is_gone_for_good_loses_its_slots_when_every_pod_answers() -> None:

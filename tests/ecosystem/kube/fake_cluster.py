@@ -41,6 +41,8 @@ RESOURCES = (
     ("", "v1", "secrets", "Secret"),
     ("", "v1", "configmaps", "ConfigMap"),
     ("", "v1", "events", "Event"),
+    ("", "v1", "serviceaccounts", "ServiceAccount"),
+    ("rbac.authorization.k8s.io", "v1", "rolebindings", "RoleBinding"),
     ("", "v1", "persistentvolumeclaims", "PersistentVolumeClaim"),
     ("apps", "v1", "statefulsets", "StatefulSet"),
     ("policy", "v1", "poddisruptionbudgets", "PodDisruptionBudget"),
@@ -90,6 +92,8 @@ class FakeCluster:
         self.url = url
         self.pods: dict[str, FakePod] = {}
         self.task: asyncio.Task[None] | None = None
+        # for pods that have an account
+        self.kubeconfig = ""
         # those that have ended
         self.former: list[FakePod] = []
         self._start = start
@@ -245,6 +249,8 @@ class FakeCluster:
 
     def _variables(self, pod: FakePod) -> dict[str, str]:
         found = {}
+        if "serviceAccountName" in pod.manifest["spec"]:
+            found["KUBECONFIG"] = self.kubeconfig
         facts = {"metadata.name": pod.name, "status.podIP": pod.address}
         for each in pod.manifest["spec"]["containers"][0]["env"]:
             source = each.get("valueFrom", {})

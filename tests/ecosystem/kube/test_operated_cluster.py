@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import pytest
 from fake_cluster import (
@@ -26,6 +27,7 @@ from redis.asyncio.cluster import RedisCluster
 from redis.exceptions import RedisError
 
 from cachestorm_server.kube.objects import check
+from tests.cluster.fake_api_server import FakeApiServer
 
 SLOTS = 16384
 KEYS = 300
@@ -62,6 +64,8 @@ class Load:
 
     async def __aexit__(self, *_: object) -> None:
         assert self._task is not None
+        # the client may swallow it that it is cancelled
+        self._is_over = True
         self._task.cancel()
         await asyncio.gather(self._task, return_exceptions=True)
         await self._client.aclose()
@@ -100,12 +104,13 @@ class Load:
 
 @asynccontextmanager
 async def loaded(
-    start: Start, replicas: int, **others: object
+    start: Start, replicas: int, kubeconfig: str = "", **others: object
 ) -> AsyncIterator[tuple[FakeCluster, Load]]:
     """A cluster with an operator, and a client that writes all the time."""
     spec = clustered(replicas, **others)
     what = check if start is cachestorm else anything_goes
     async with cluster_running(start) as cluster, operator_running(cluster, what):
+        cluster.kubeconfig = kubeconfig
         await cluster.create("demo", spec)
         await until(lambda: ready(cluster), cluster)
         assert cluster.status("demo")["slotsAssigned"] == SLOTS
@@ -136,8 +141,9 @@ def test_a_cluster_grows_and_shrinks_under_load_and_loses_nothing(start: Start) 
             )
             assert cluster.status("demo")["migration"]["slotsMoved"] > 6000
             await cluster.change("demo", {"replicas": 2})
-            await until(lambda: ready(cluster) and len(cluster.pods) == 2, cluster)
-            assert shares(cluster) == [SLOTS // 2, SLOTS // 2]
+            halves = [SLOTS // 2, SLOTS // 2]
+            await until(lambda: ready(cluster) and shares(cluster) == halves, cluster)
+            assert sorted(cluster.pods) == ["demo-0", "demo-1"]
             assert await load.lost() == {}
 
     asyncio.run(story())
@@ -240,3 +246,38 @@ def test_with_storage_an_upgrade_may_restart_pods_that_keep_their_slots() -> Non
             assert await load.lost() == {}
 
     asyncio.run(story())
+
+
+@pytest.mark.slow
+def test_nodes_that_decide_by_leases_hand_their_slots_over_themselves(tmp_path: Path) -> None:
+    async def story(kubeconfig: str) -> None:
+        # on a busy machine a lease is easily late
+        custom = {"cluster.lease_ttl": "60s", "cluster.lease_margin": "5s"}
+        async with loaded(
+            cachestorm,
+            2,
+            kubeconfig,
+            cluster={"authority": "kubernetes"},
+            config={"custom": custom},
+        ) as (cluster, load):
+            await cluster.change("demo", {"replicas": 3})
+            await until(lambda: ready(cluster) and len(cluster.pods) == 3, cluster)
+            assert (sum(shares(cluster)), max(shares(cluster)) - min(shares(cluster))) == (
+                SLOTS,
+                1,
+            )
+            before = dict(cluster.pods)
+            await cluster.change("demo", {"podAnnotations": {"restart": "now"}, "replicas": 2})
+            halves = [SLOTS // 2, SLOTS // 2]
+            await until(
+                lambda: (
+                    ready(cluster)
+                    and shares(cluster) == halves
+                    and all(cluster.pods.get(name) is not pod for name, pod in before.items())
+                ),
+                cluster,
+            )
+            assert await load.lost() == {}
+
+    with FakeApiServer() as leases:
+        asyncio.run(story(leases.kubeconfig(tmp_path)))
