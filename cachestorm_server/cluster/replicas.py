@@ -17,7 +17,7 @@ import time
 from typing import TYPE_CHECKING, Final
 
 from cachestorm.errors import CacheStormError
-from cachestorm_server.cluster.roles import replicas_of, succeed
+from cachestorm_server.cluster.roles import succeed
 from cachestorm_server.replication.follower import State
 
 if TYPE_CHECKING:
@@ -129,10 +129,9 @@ class Replicas:
 
     def hand_over(self, follower: Follower) -> None:
         """Begins to give all slots to a replica that has asked for it."""
-        node = self._membership.node
-        known = {each.id for each in replicas_of(node, node.me.id)}
-        if follower.cluster_id not in known:
-            _log.warning("a server that is no replica of this node is not given its slots")
+        # that it is a replica of this node it has said as it came; gossip may be later
+        if follower.cluster_id not in self._membership.node.members:
+            _log.warning("a server that is no node of this cluster is not given any slots")
         elif self._switch is None or self._switch.done():
             loop = asyncio.get_running_loop()
             self._switch = loop.create_task(self._hand_over(follower))

@@ -76,6 +76,8 @@ def become(node: Node, primary: str, is_heir: bool = False) -> None:
     if primary == former:
         return
     node.change_me(primary=primary)
+    # others are to hear of it before it is their turn
+    node.spread()
     if not primary:
         me, owners = node.me.id, node.slots.owners
         node.lost.update(slot for slot in range(SLOTS) if not is_heir or owners[slot] != me)

@@ -9,6 +9,9 @@ import redis
 from node_processes import HOST, SLOTS, Node, join, started, until
 from redis.cluster import RedisCluster
 
+# the same on one event loop is in tests/replication
+pytestmark = pytest.mark.slow
+
 
 def line_of(asked: Node, node_id: str) -> list[str]:
     """What CLUSTER NODES of one node says of another."""
