@@ -24,6 +24,8 @@ Pure functions of bytes; the only place that knows the layout, which is version 
     SWAPPED   text                            the other namespace
     SETTINGS  count, count                    default time to live in ms, quota in bytes
     COMPLETE                                  the images of all keys are before this
+    PARTS     text, extras, value             a key, unless it is there: a container with one of
+                                              its elements; DELTAs with the others follow
 
     extras    byte: 1 with idle time, 2 with positions of a list;
               [count, count: idle time and latest deadline in ms]; [count, signed 8 bytes]

@@ -110,6 +110,11 @@ class Journal(Recording):
         return len(self._unwritten)
 
     @property
+    def unsynced_bytes(self) -> int:
+        """How much is kept that is not known to be on the disk."""
+        return self._unsynced_bytes
+
+    @property
     def is_forced(self) -> bool:
         """Whether all that was recorded is on the disk, but for what only says so."""
         changed = self.number - 1 if self._witness == self.number else self.number

@@ -14,7 +14,10 @@ them. Nothing here calls the store.
    to make a record of it.
 4. A key that moves is recorded by its names, and its value is not. While somebody walks over
    the store it is, as the walk may have met neither of them.
-5. Keys that an invalidation or a flush takes along have no record of their own.
+5. A large container is recorded in parts by who walks over the store, in several visits: first
+   that it is there, then its elements, as what is put into it. Whoever replays that has all of
+   it already, from what came before, or none: so nothing is lost where the parts break off.
+6. Keys that an invalidation or a flush takes along have no record of their own.
 """
 
 from __future__ import annotations
@@ -63,6 +66,7 @@ FLUSHED: Final = 14
 SWAPPED: Final = 15
 SETTINGS: Final = 16
 COMPLETE: Final = 17
+PARTS: Final = 18
 
 # What is longer is not spelled while the latch is held.
 SHORT_BYTES: Final = 1 << 12
@@ -72,7 +76,7 @@ class Record:
     """One change.
 
     Attributes:
-        what: which, IMAGE to COMPLETE.
+        what: which, IMAGE to PARTS.
         space: the namespace.
         key: the key or the tag; of a swap the other namespace.
         other: the child of a link.
@@ -305,6 +309,32 @@ class Recording(Recorder):
             if isinstance(held, ListValue):
                 record.number = held.generation
                 record.second = held.first()
+
+    def begin_parts(
+        self, space: str, entry: Entry, held: Container, place: i64, idle: Idle | None
+    ) -> None:
+        """Records all of an entry, but of its elements only the one at a place.
+
+        The others are to come, by `part`. Where it is replayed and the key is there already, it
+        does nothing.
+        """
+        some = held.twin()
+        some.replay(held.records_of(place, place + 1))
+        record = self.add(PARTS, space, entry.key)
+        record.idle = idle
+        record.kind = entry.kind
+        record.image = snapshot_of(entry.kind, some, entry.expires_at_ms, _tags(entry))
+        if held.diary is None:
+            held.diary = []
+        if isinstance(some, ListValue):
+            record.number = some.generation
+            record.second = some.first()
+
+    def part(self, space: str, entry: Entry, held: Container, start: i64, stop: i64) -> None:
+        """Records the elements at the places from `start` up to `stop`. O(stop - start)."""
+        record = self.add(DELTA, space, entry.key)
+        record.kind = entry.kind
+        record.value = held.records_of(start, stop)
 
     def removed(self, space: str, kind: i64, key: str) -> None:
         if kind & LEAVES != 0 or (kind == RENAMED and self.walkers != 0):

@@ -11,7 +11,11 @@ one. Calls the store, a slice at a time, and the journal.
 3. The walk goes over the dense arrays from their end down, as SCAN does, and misses no key
    that stays. A key that moves is recorded with its value meanwhile. SWAPDB would carry keys
    past the walk, so the walk begins anew.
-4. A slice holds the latch for SLICE keys, or for one that is larger than SLICE_BYTES.
+4. A slice holds the latch for SLICE keys, or fewer that have SLICE_BYTES. A container that has
+   more is recorded in parts: the dense list of its elements is walked over like that of the
+   keys. Should the positions of a list change meanwhile, all of it is recorded at once.
+5. What is written of it is forced to the disk every HELD_BYTES, as it is kept in memory until
+   then.
 """
 
 from __future__ import annotations
@@ -29,16 +33,24 @@ from cachestorm.durability.journal import Journal
 from cachestorm.durability.recording import COMPLETE, LINKED
 from cachestorm.durability.replay import Replay, arm, settle
 from cachestorm.durability.segments import Segment
+from cachestorm.entry import Entry
 from cachestorm.errors import CodecError, DurabilityError, PayloadError
 from cachestorm.keyspace.holdings import size_of
 from cachestorm.keyspace.keyspace import Keyspace
 from cachestorm.keyspace.shared_state import PAUSE_S
 from cachestorm.keyspace.store import Store
+from cachestorm.keyspace.tiering import Held
+from cachestorm.values.buffer import Buffer
 from cachestorm.values.container import Container
 from cachestorm.values.forms import Forms
+from cachestorm.values.list import ListValue
 
 SLICE: Final = 256
 SLICE_BYTES: Final = 1 << 20
+# so many elements are a part of a large container, or fewer that have so many bytes
+PART: Final = 2048
+PART_BYTES: Final = 1 << 18
+HELD_BYTES: Final = 8 << 20
 MOST_WALKS: Final = 100
 # A load looks at the clock after so many frames, and lets others in after so long.
 LOAD_LOOK: Final = 16
@@ -66,6 +78,8 @@ def record_all(store: Store, journal: Journal, path: str) -> None:
             raise DurabilityError(f"{path} cannot be written")
         for _ in walk(store, journal, None):
             if not store.in_transaction():
+                if journal.unsynced_bytes > HELD_BYTES:
+                    journal.force()
                 time.sleep(PAUSE_S)
     finally:
         store.enter()
@@ -115,11 +129,21 @@ def _walk(
                 if place < 0:
                     _record_settings(space, journal)
                     place = len(space.dense)
-                place = _record_slice(space, journal, min(place, len(space.dense)))
+                place, parts = _record_slice(space, journal, min(place, len(space.dense)))
                 _set_aside(store, journal, take)
             finally:
                 store.leave()
             yield
+            while parts is not None and not parts.is_done:
+                store.enter()
+                try:
+                    if journal.swaps != swaps:
+                        return False
+                    parts.record(store.space(name), journal)
+                    _set_aside(store, journal, take)
+                finally:
+                    store.leave()
+                yield
     store.enter()
     try:
         if journal.swaps != swaps:
@@ -143,7 +167,56 @@ def _record_settings(space: Keyspace, journal: Journal) -> None:
         journal.add(LINKED, space.name, parent).other = child
 
 
-def _record_slice(space: Keyspace, journal: Journal, place: int) -> int:
+class Parts:
+    """A large container that is recorded in parts, from the end of its places down.
+
+    Attributes:
+        is_done: whether all of it is recorded.
+    """
+
+    def __init__(self, key: str, held: Container) -> None:
+        self.is_done = False
+        self._key: Final = key
+        self._held: Final = held
+        self._place = int(held.end_place())
+        self._generation = _generation_of(held)
+        share = held.size_bytes // len(held)
+        self._count: Final = max(min(PART, PART_BYTES // share), 1)
+
+    def record(self, space: Keyspace, journal: Journal) -> None:
+        """Records the next part, with the latch held."""
+        self.is_done = True
+        entry = space.peek(self._key)
+        if entry is None:
+            return
+        found = space.look(entry)
+        if found is None:
+            return
+        held = self._held
+        if found.value is not held or _generation_of(held) != self._generation:
+            # another one, or the same from a colder tier; or places are not what they were
+            _record_image(space, journal, entry, found)
+            return
+        first = int(held.first_place())
+        stop = min(self._place, int(held.end_place()))
+        start = max(stop - self._count, first)
+        if start < stop:
+            journal.part(space.name, entry, held, start, stop)
+        self._place = start
+        self.is_done = start <= first
+
+
+def _generation_of(held: Container) -> int:
+    return int(held.generation) if isinstance(held, ListValue) else 0
+
+
+def _record_image(space: Keyspace, journal: Journal, entry: Entry, held: Held) -> None:
+    idle = None if entry.expires_at_ms == 0 else space.idle_of(entry)
+    journal.image(space.name, entry, held.value, idle)
+
+
+def _record_slice(space: Keyspace, journal: Journal, place: int) -> tuple[int, Parts | None]:
+    """Records some keys; the last one maybe only as a beginning, to go on with."""
     stop = max(place - SLICE, 0)
     left = SLICE_BYTES
     while place > stop and left > 0:
@@ -154,10 +227,21 @@ def _record_slice(space: Keyspace, journal: Journal, place: int) -> int:
             if held is None:
                 # it was in a colder tier, and is lost
                 continue
-            idle = None if entry.expires_at_ms == 0 else space.idle_of(entry)
-            journal.image(space.name, entry, held.value, idle)
-            left -= size_of(held.kind, held.value)
-    return place
+            size = size_of(held.kind, held.value)
+            value = held.value
+            if (
+                size > SLICE_BYTES
+                and isinstance(value, Container)
+                and not isinstance(value, Buffer)
+                and held.kind == entry.kind
+            ):
+                idle = None if entry.expires_at_ms == 0 else space.idle_of(entry)
+                parts = Parts(entry.key, value)
+                journal.begin_parts(space.name, entry, value, value.end_place() - 1, idle)
+                return place, parts
+            _record_image(space, journal, entry, held)
+            left -= size
+    return place, None
 
 
 def save(store: Store, path: str, disk: Disk = DISK) -> tuple[int, int]:
