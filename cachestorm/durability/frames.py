@@ -55,8 +55,8 @@ from cachestorm.durability.recording import (
     TAGS_ARE,
     UNLINKED,
     VALUE,
+    Moment,
     Record,
-    Spelled,
     Visit,
 )
 from cachestorm.entry import BUFFER, HASH, LIST, SET, ZSET
@@ -136,18 +136,15 @@ def frame_of(number: int, synced: int, visit: Visit, unsaid: list[str]) -> bytes
     return _framed(out.getvalue())
 
 
-def spelled_frame_of(number: int, synced: int, visits: list[Spelled]) -> bytes:
-    """Visits of one moment, each of which is spelled already, as a frame."""
+def spelled_frame_of(number: int, synced: int, moment: Moment, records: list[bytes]) -> bytes:
+    """Visits of one moment, the one record of each of which is spelled already, as a frame."""
     out = BytesWriter()
     lag = min(number - synced, LONGEST_LAG).to_bytes(BODY_HEAD - LAG_AT, "little")
-    _begin(out, number, visits[0].at_ms, lag)
-    space = ""
-    for visit in visits:
-        if visit.space != space:
-            space = visit.space
-            out.append(SPACE_IS)
-            write_text(out, space)
-        out.write(visit.raw)
+    _begin(out, number, moment.at_ms, lag)
+    out.append(SPACE_IS)
+    write_text(out, moment.space)
+    for record in records:
+        out.write(record)
     return _framed(out.getvalue())
 
 

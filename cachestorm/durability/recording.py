@@ -129,18 +129,16 @@ class Aside(Visit):
         self.take: Final = take
 
 
-class Spelled(Visit):
-    """A visit in which one scalar was put, and nothing else happened.
+class Moment(Visit):
+    """When what is spelled after it has happened, and in which namespace.
 
     Attributes:
         space: the namespace.
-        raw: the record, in bytes.
     """
 
-    def __init__(self, at_ms: i64, space: str, raw: bytes) -> None:
+    def __init__(self, at_ms: i64, space: str) -> None:
         super().__init__(at_ms, _NO_RECORDS)
         self.space: Final = space
-        self.raw: Final = raw
 
 
 class Recording(Recorder):
@@ -149,14 +147,18 @@ class Recording(Recorder):
     Attributes:
         walkers: how many snapshots walk over the store.
         swaps: how many exchanges of namespaces have come in their way, ever.
-        visits: what is to be written, the oldest first.
+        visits: what is to be written, the oldest first: each a `Visit`; or in bytes the one
+            record of one, which was at the `Moment` that is the last one before it. Bytes are
+            nothing that the garbage collector would have to look at.
     """
 
     def __init__(self) -> None:
         super().__init__()
         self.walkers: i64 = 0
         self.swaps: i64 = 0
-        self.visits: Final[deque[Visit]] = deque()
+        self.visits: Final[deque[object]] = deque()
+        # the last one among them, ever
+        self._moment: Moment | None = None
         self._records: list[Record] = []
         # the first record, while it is the only one and can be spelled at once
         self._has_plain: bool = False
@@ -179,7 +181,11 @@ class Recording(Recorder):
             value = self._plain_value
             self._plain_value = None
             raw = self.spell_plain(self._plain_key, value, self._plain_deadline_ms)
-            self.visits.append(Spelled(now_ms, self._plain_space, raw))
+            moment = self._moment
+            if moment is None or moment.at_ms != now_ms or moment.space != self._plain_space:
+                moment = self._moment = Moment(now_ms, self._plain_space)
+                self.visits.append(moment)
+            self.visits.append(raw)
         elif records:
             self._records = []
             self.visits.append(Visit(now_ms, records))

@@ -3,8 +3,8 @@
 Run by hand, once for each version of the format, from the source and not from a compiled build:
 `PYTHONPATH=$PWD python tests/durability/make_format_files.py`. It makes what is missing, and
 never writes over what is there, for these files are what former versions have written:
-`test_formats.py` reads them for ever. Beside each is what a cache must hold that has read it, as
-`contents.py` tells it.
+`test_formats.py` reads them for ever. Beside each is what a cache must hold that has read it,
+as `contents.py` tells it.
 
     data/              a base, changed meanwhile; a journal with every kind of record and note
                        after it, and a torn end
@@ -204,11 +204,11 @@ def make_parts(folder: Path) -> str:
     fill(cache)
     cache.delete("gone soon")
     bytes_before, part_before = snapshot.SLICE_BYTES, snapshot.PART
-    snapshot.SLICE_BYTES, snapshot.PART = 100, 3  # type: ignore[misc]
+    snapshot.SLICE_BYTES, snapshot.PART = 100, 3
     try:
         cache.save()
     finally:
-        snapshot.SLICE_BYTES, snapshot.PART = bytes_before, part_before  # type: ignore[misc]
+        snapshot.SLICE_BYTES, snapshot.PART = bytes_before, part_before
     told = spelled(cache)
     cache.close()
     (folder / "lock").unlink()
