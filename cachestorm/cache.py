@@ -12,7 +12,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from os import PathLike, fspath
-from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Generic, Literal, Self, cast
 
 from mypy_extensions import i64, mypyc_attr
@@ -63,6 +62,7 @@ from cachestorm.settings import (
 )
 from cachestorm.sizes import human_bytes
 from cachestorm.tiered import Tiered
+from cachestorm.transaction import Transaction
 from cachestorm.typevars import V
 from cachestorm.values.forms import forms_of
 
@@ -211,8 +211,12 @@ class Cache(
             # here, as few caches need any of it
             from cachestorm.durability.directory import DataDirectory
 
-            directory = DataDirectory(self._store, forms, fspath(data_dir), aof_sync, aof)
-            directory.load()
+            try:
+                directory = DataDirectory(self._store, forms, fspath(data_dir), aof_sync, aof)
+                directory.load()
+            except BaseException:
+                self.close()
+                raise
             self._store.directory = directory
         if default_ttl_ms != 0:
             self._set_default_ttl(default_ttl_ms)
@@ -363,8 +367,12 @@ class Cache(
 
     # -- many commands in one step
 
-    def transaction(self) -> Transaction:
+    def transaction(self, *keys: str) -> Transaction:
         """Holds the lock for many commands, so that nobody sees half of them.
+
+        Args:
+            keys: whose values are brought to memory before, where they are in a colder tier:
+                others would wait while the transaction reads them.
 
         Example:
             >>> cache = Cache()
@@ -374,7 +382,7 @@ class Cache(
             True
             True
         """
-        return Transaction(self._store)
+        return Transaction(self, keys)
 
     def execute(self, *argv: object) -> object:
         """Runs a declared command by its name, as a client would.
@@ -487,25 +495,6 @@ class Cache(
             self._store._check()
         finally:
             self._leave()
-
-
-class Transaction:
-    """The lock of a cache, held from entering to leaving a `with` block."""
-
-    def __init__(self, store: Store) -> None:
-        self._store: Final = store
-
-    def __enter__(self) -> Transaction:
-        self._store.begin()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self._store.end()
 
 
 def _clock_of(clock: object) -> Clock:

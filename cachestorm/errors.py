@@ -335,3 +335,11 @@ class DamagedFileError(DurabilityError):
         )
         self.path = path
         self.offset = offset
+
+
+def of_a_parent(path: str) -> str:
+    """Why a forked process may not write."""
+    return (
+        f"a forked process does not write to {path}, which belongs to its parent: make a cache "
+        "of its own after the fork, or connect to a server"
+    )

@@ -22,6 +22,7 @@ from cachestorm.entry import kind_name
 from cachestorm.entry_info import EntryInfo
 from cachestorm.errors import WrongTypeError
 from cachestorm.keyspace.tag_nodes import tag_names_of
+from cachestorm.keyspace.tiering import Demoted
 from cachestorm.markers import MISSING, UNSET
 from cachestorm.operations.lifetimes import Lasting
 from cachestorm.operations.names import checked_tags, exact_key, key_values, keys_of
@@ -178,7 +179,8 @@ class WholeMapping(Edge, Generic[V]):
     def _page(self, keys: list[str]) -> list[tuple[str, V]]:
         """Those of the keys that are there and hold no container, with their values."""
         found: list[tuple[str, V]] = []
-        space = self._enter()
+        wanted: list[Demoted] = []
+        space = self._enter_to_see(keys, wanted)
         try:
             for key in keys:
                 entry = space.peek(key)
@@ -187,7 +189,7 @@ class WholeMapping(Edge, Generic[V]):
                     if value is not _MISSING:
                         found.append((key, cast(V, value)))
         finally:
-            self._leave()
+            self._leave_seen(wanted)
         if self._forms is not None:
             return [(key, cast(V, self._give(value, _MISSING))) for key, value in found]
         return found
@@ -372,7 +374,8 @@ class WholeMapping(Edge, Generic[V]):
         return self._entry(exact_key(key))
 
     def _entry(self, key: str) -> EntryInfo[V] | None:
-        space = self._enter()
+        wanted: list[Demoted] = []
+        space = self._enter_to_see([key], wanted)
         try:
             entry = space.peek(key)
             if entry is None:
@@ -395,7 +398,7 @@ class WholeMapping(Edge, Generic[V]):
                 None if idle is None else int(idle.idle_ms) / 1000,
             )
         finally:
-            self._leave()
+            self._leave_seen(wanted)
         if self._forms is not None:
             return info._replace(value=cast("V | None", self._give(info.value, None)))
         return info

@@ -41,7 +41,7 @@ class Persistence(Edge):
 
         directory = self._directory()
         if directory is not None:
-            directory.rewrite()
+            directory.rewrite(path is None)
             if path is not None:
                 directory.copy_to(fspath(path))
         elif path is None:

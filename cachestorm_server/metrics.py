@@ -277,6 +277,11 @@ class Metrics:
                 ("unanswered", "Reads that a tier has not answered.", stats.unanswered),
                 ("unfit", "Values that were evicted as no tier takes such.", stats.unfit),
                 ("skipped", "Values that were evicted as a tier was slow.", stats.skipped),
+                (
+                    "passed_over",
+                    "Values that nobody had asked for, evicted as the tiers are full.",
+                    stats.passed_over,
+                ),
                 ("failures", "Writes that a tier has refused.", stats.failures),
                 ("written_bytes", "What was written to a tier.", stats.written),
                 ("writes", "Requests that have written to it, or deleted.", stats.writes),

@@ -19,6 +19,7 @@ from mypy_extensions import mypyc_attr, trait
 
 from cachestorm.keyspace.keyspace import Keyspace
 from cachestorm.keyspace.store import NamespaceReference, Store
+from cachestorm.keyspace.tiering import Demoted
 from cachestorm.operations.long_command import Away, LongCommand, Unfinished, finish
 from cachestorm.values.forms import Forms
 from cachestorm.values.weights import box
@@ -73,6 +74,29 @@ class Edge:
         if space.demoted_count != 0:
             self._bring(keys)
         return space
+
+    def _enter_to_see(self, keys: list[str], wanted: list[Demoted]) -> Keyspace:
+        """As `_enter_for_all`, for a method that leaves values where they are.
+
+        Args:
+            wanted: gets what was read ahead; `_leave_seen` drops that.
+        """
+        space = self._space
+        space.shared.enter()
+        if space.demoted_count != 0:
+            wanted.extend(space.wanted_by(keys, True))
+            if wanted:
+                space.shared.leave()
+                space.read_ahead(wanted)
+                space.shared.enter()
+        return space
+
+    def _leave_seen(self, wanted: list[Demoted]) -> None:
+        """Gives the latch back that `_enter_to_see` took."""
+        shared = self._space.shared
+        if wanted and shared.tiering is not None:
+            shared.tiering.forget(wanted)
+        shared.leave()
 
     def _near(self, keys: list[str]) -> None:
         """What `_enter_for_all` does, for a caller who takes the latch later."""

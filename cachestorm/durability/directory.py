@@ -34,7 +34,7 @@ from cachestorm.durability.disk import DISK, Disk
 from cachestorm.durability.folder import BASE, JOURNAL, Folder
 from cachestorm.durability.journal import SYNCS, Journal
 from cachestorm.durability.recovery import Progress, recover
-from cachestorm.durability.snapshot import Loading, record_all, save
+from cachestorm.durability.snapshot import Loading, naming, record_all, record_places, save
 from cachestorm.errors import ConfigError, DurabilityError
 from cachestorm.keyspace.forks import Keeper
 from cachestorm.keyspace.store import Store
@@ -131,6 +131,8 @@ class DataDirectory:
         try:
             self.folder: Final = Folder(path, disk)
             self.folder.lock()
+            if store.tiering is not None:
+                store.tiering.be_kept(self.folder.tiers_name())
         except OSError as error:
             raise _unusable(path, error) from error
         self._loading = Loading(store, forms, disk)
@@ -207,6 +209,8 @@ class DataDirectory:
             if self._aof:
                 store.record_by(self.journal)
             self.saved_sequence = int(store.sequence)
+            if store.tiering is not None:
+                store.tiering.end_load()
         finally:
             store.leave()
         # what is evicted is recorded
@@ -281,8 +285,11 @@ class DataDirectory:
         for _ in range(waiting):
             self._waiting.popleft()()
 
-    def rewrite(self) -> None:
+    def rewrite(self, refers: bool = True) -> None:
         """Begins the journal anew with a snapshot, while others go on writing.
+
+        Args:
+            refers: whether values in colder tiers are named only.
 
         Raises:
             DurabilityError: if it is being done already, or fails. Nothing is lost then.
@@ -299,9 +306,12 @@ class DataDirectory:
             # no more than that is certain to be in it
             sequence = int(store.sequence)
             if self.journal is None:
-                self._rewrite_whole(store)
+                self._rewrite_whole(store, refers)
             else:
-                self._rewrite(store, self.journal)
+                self._rewrite(store, self.journal, refers)
+            if store.tiering is not None and not refers:
+                # what has all values is read through at a start
+                self.is_scheduled = True
         except OSError as error:
             self.save_error = DurabilityError(f"{self.folder.path}: {error.strerror}")
             raise self.save_error from error
@@ -330,30 +340,32 @@ class DataDirectory:
                 f"{self.folder.path}: a snapshot takes up to {need} bytes, and {free} are free"
             )
 
-    def _rewrite(self, store: Store, journal: Journal) -> None:
+    def _rewrite(self, store: Store, journal: Journal, refers: bool) -> None:
         number = self.folder.found().last + 1
         begun = self.folder.path_of(number, JOURNAL)
-        store.enter()
-        try:
-            # before any change of this visit is recorded
-            journal.walkers += 1
-            journal.switch(begun)
-        finally:
-            store.leave()
-        record_all(store, journal, begun)
-        journal.force()
-        # others may have written after the end of the snapshot: whole frames
-        self._complete_bytes = journal.size
-        complete = self.folder.path_of(number, BASE)
-        self._disk.rename(begun, complete)
-        journal.path = complete
-        self._begin_with(complete)
+        with naming(store, refers):
+            store.enter()
+            try:
+                # before any change of this visit is recorded
+                journal.walkers += 1
+                journal.switch(begun)
+            finally:
+                store.leave()
+            record_all(store, journal, begun, refers)
+            journal.force()
+            # others may have written after the end of the snapshot: whole frames
+            self._complete_bytes = journal.size
+            complete = self.folder.path_of(number, BASE)
+            self._disk.rename(begun, complete)
+            journal.path = complete
+            self._begin_with(complete)
 
-    def _rewrite_whole(self, store: Store) -> int:
+    def _rewrite_whole(self, store: Store, refers: bool = True) -> int:
         """Returns the number of the last frame of the snapshot."""
         complete = self.folder.path_of(self.folder.found().last + 1, BASE)
-        self._complete_bytes, number = save(store, complete, self._disk)
-        self._begin_with(complete)
+        with naming(store, refers):
+            self._complete_bytes, number = save(store, complete, self._disk, refers)
+            self._begin_with(complete)
         return number
 
     def _begin_with(self, base: str) -> None:
@@ -394,6 +406,10 @@ class DataDirectory:
         if self.save_error is not None and time.monotonic() < self._tried_at + RETRY_S:
             return False
         is_late = 0 < self.interval_s <= time.time() - self.saved_at and self.changes > 0
+        keeper = self._keeper()
+        tiering = None if keeper is None else keeper.store.tiering
+        if tiering is not None and tiering.wants_naming():
+            return True
         if self.journal is None:
             return is_late
         size = self.folder.size()
@@ -450,6 +466,7 @@ class DataDirectory:
 
     def _close_journal(self, store: Store, journal: Journal) -> None:
         with self._rewriting:
+            record_places(store, journal)
             store.enter()
             try:
                 store.record_by(None)

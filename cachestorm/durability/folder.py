@@ -6,14 +6,17 @@ child lets go of what its parent has open: it never writes there, and may live l
     lock               held by the process that has the directory open
     00000007.base      a journal that begins with the images of all keys
     00000008.journal   what came after it
+    tiers              under which name colder tiers keep values for it
 """
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 from contextlib import suppress
 from typing import Final, NamedTuple
+from uuid import uuid4
 from weakref import WeakSet
 
 from cachestorm.durability.disk import DISK, Disk
@@ -22,9 +25,11 @@ from cachestorm.errors import DurabilityError
 
 BASE: Final = "base"
 JOURNAL: Final = "journal"
+TIERS: Final = "tiers"
 COPIED_BYTES: Final = 1 << 20
 
 _NAME: Final = re.compile(rf"\d{{8,}}\.({BASE}|{JOURNAL})")
+_TIERS_NAME: Final = re.compile("[0-9a-f]{32}")
 _OF_REDIS: Final = re.compile(r"appendonlydir|.+\.(aof|rdb)")
 
 
@@ -132,6 +137,29 @@ class Folder:
     def files_of_redis(self) -> list[str]:
         """The names of what Redis or Valkey may have left there. O(files)."""
         return sorted(filter(_OF_REDIS.fullmatch, self._disk.names(self.path)))
+
+    def tiers_name(self) -> str:
+        """Under which name colder tiers keep values for this directory; made the first time.
+
+        Raises:
+            OSError: if it cannot be read or written.
+        """
+        path = os.path.join(self.path, TIERS)
+        if TIERS not in self._disk.names(self.path):
+            unfinished = path + ".tmp"
+            file = self._disk.open(unfinished)
+            try:
+                self._disk.write(file, uuid4().hex.encode(), 0)
+                self._disk.sync(file)
+            finally:
+                self._disk.close(file)
+            self._disk.rename(unfinished, path)
+            self._disk.sync_folder(path)
+        with self._disk.reader(path) as found:
+            name = found.read().decode("ascii", "replace")
+        if not _TIERS_NAME.fullmatch(name):
+            raise OSError(errno.EINVAL, f"{path} is damaged: put the one back that it had")
+        return name
 
     def path_of(self, number: int, kind: str) -> str:
         """The path of a file by its number: a BASE or a JOURNAL."""

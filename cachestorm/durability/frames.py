@@ -24,6 +24,9 @@ Pure functions of bytes; the only place that knows the layout, which is version 
     SWAPPED   text                            the other namespace
     SETTINGS  count, count                    default time to live in ms, quota in bytes
     COMPLETE                                  the images of all keys are before this
+    REFERS    text, byte: kind, byte: tier, count, count, count, extras, value
+                                              a key whose value is in a colder tier: place,
+                                              bytes and offset there; the value is None
     PARTS     text, extras, value             a key, unless it is there: a container with one of
                                               its elements; DELTAs with the others follow
 
@@ -50,6 +53,7 @@ from cachestorm.durability.recording import (
     GONE,
     IMAGE,
     LINKED,
+    REFERS,
     SETTINGS,
     SPACE_IS,
     TAGS_ARE,
@@ -62,6 +66,7 @@ from cachestorm.durability.recording import (
 from cachestorm.entry import BUFFER, HASH, LIST, SET, ZSET
 from cachestorm.errors import PayloadError
 from cachestorm.keyspace.expiry import Idle
+from cachestorm.keyspace.tiering import Reference
 from cachestorm.payload.reader import Reader
 from cachestorm.payload.records import (
     read_element,
@@ -200,6 +205,14 @@ def _write_record(out: BytesWriter, record: Record) -> None:
         return
     write_text(out, record.key)
     image = record.image
+    if what == REFERS:
+        reference = record.value
+        assert isinstance(reference, Reference)
+        out.append(record.kind)
+        out.append(u8(reference.tier))
+        write_count(out, reference.place)
+        write_count(out, reference.size_bytes)
+        write_count(out, reference.offset)
     if image is not None:
         _write_extras(out, record)
         write_value(out, image, True)
@@ -231,13 +244,13 @@ def _write_extras(out: BytesWriter, record: Record) -> None:
     flags: i64 = 0
     if idle is not None:
         flags |= _HAS_IDLE
-    if record.kind == LIST:
+    if record.kind == LIST and record.what != REFERS:
         flags |= _HAS_POSITIONS
     out.append(flags)
     if idle is not None:
         write_count(out, idle.idle_ms)
         write_count(out, idle.ends_at_ms)
-    if record.kind == LIST:
+    if flags & _HAS_POSITIONS:
         write_count(out, record.number)
         write_i64_le(out, record.second)
 

@@ -40,7 +40,7 @@ from mypy_extensions import i64
 from cachestorm.durability.disk import DISK, Disk
 from cachestorm.durability.frames import HEADER, frame_of, plain_record, spelled_frame_of
 from cachestorm.durability.recording import Aside, Moment, Recording, Visit
-from cachestorm.errors import ConfigError, DurabilityError
+from cachestorm.errors import ConfigError, DurabilityError, of_a_parent
 
 SYNCS: Final = ("always", "everysec", "no")
 MOST_UNSYNCED_BYTES: Final = 64 << 20
@@ -152,10 +152,7 @@ class Journal(Recording):
             return
         if os.getpid() != self._pid:
             self.visits.clear()
-            raise DurabilityError(
-                f"a forked process does not write to {self.path}, which belongs to its parent: "
-                f"make a cache of its own after the fork, or connect to a server"
-            )
+            raise DurabilityError(of_a_parent(self.path))
         with self._writing:
             self._writer = get_ident()
             try:
@@ -421,6 +418,11 @@ class Journal(Recording):
             self._unsynced = []
             self._unsynced_bytes = 0
             self._is_doubtful = False
+
+    def forked(self) -> None:
+        # one without a file has nobody to feed in a child, and nobody to tell
+        if self.path:
+            self.failure = of_a_parent(self.path)
 
     def __del__(self) -> None:
         if getattr(self, "_file", -1) >= 0:

@@ -44,6 +44,7 @@ from cachestorm.keyspace.expiry import Idle
 from cachestorm.keyspace.recorder import GONE as LEAVES
 from cachestorm.keyspace.recorder import Recorder
 from cachestorm.keyspace.tag_nodes import tag_names_of
+from cachestorm.keyspace.tiering import Reference
 from cachestorm.payload.entry_snapshot import EntrySnapshot, snapshot_of
 from cachestorm.values.container import Container
 from cachestorm.values.list import ListValue
@@ -66,7 +67,8 @@ FLUSHED: Final = 14
 SWAPPED: Final = 15
 SETTINGS: Final = 16
 COMPLETE: Final = 17
-PARTS: Final = 18
+REFERS: Final = 18
+PARTS: Final = 19
 
 # What is longer is not spelled while the latch is held.
 SHORT_BYTES: Final = 1 << 12
@@ -83,7 +85,8 @@ class Record:
         kind: of the entry in an image, of the container whose delta it is.
         image: an entry as it is now; None for a scalar or an object without tags, which has
             `value` and `number`.
-        value: a scalar or an object; of a delta the records of the diary.
+        value: a scalar or an object; of a delta the records of the diary; of a value in a
+            colder tier its `Reference`.
         idle: what the entry has for an idle time.
         number: a deadline, a default time to live, the generation of a list.
         second: a quota, the position of the first element of a list.
@@ -341,6 +344,14 @@ class Recording(Recorder):
         record = self.add(DELTA, space, entry.key)
         record.kind = entry.kind
         record.value = held.records_of(start, stop)
+
+    def refer(self, space: str, entry: Entry, reference: Reference, idle: Idle | None) -> None:
+        """Records all of an entry but its value, which is in a colder tier, and where."""
+        record = self.add(REFERS, space, entry.key)
+        record.idle = idle
+        record.kind = entry.kind & KIND_MASK
+        record.image = snapshot_of(OBJECT, None, entry.expires_at_ms, _tags(entry))
+        record.value = reference
 
     def removed(self, space: str, kind: i64, key: str) -> None:
         if kind & LEAVES != 0 or (kind == RENAMED and self.walkers != 0):

@@ -20,6 +20,7 @@ from cachestorm.durability.disk import Disk
 from cachestorm.durability.folder import Folder
 from cachestorm.durability.segments import Segment, Tail
 from cachestorm.durability.snapshot import Loading
+from cachestorm.errors import DurabilityError
 from cachestorm.keyspace.store import Store
 
 _log = logging.getLogger("cachestorm")
@@ -55,6 +56,12 @@ def recover(folder: Folder, loading: Loading, store: Store, disk: Disk) -> Itera
             yield Progress(done + segment.offset, found.total, int(store.entry_count))
         done += segment.offset
         read.append(segment)
+    if loading.unknown_tier:
+        name = loading.unknown_tier
+        raise DurabilityError(
+            f"{folder.path} names values in a {name} tier, and this cache has none: give it "
+            f"the `{name}` that it had. Values that are not there any more are misses then"
+        )
     for segment in read:
         if segment.tail is not None:
             _cut(folder, segment.path, segment.tail)

@@ -36,6 +36,7 @@ from cachestorm.durability.recording import (
     INVALIDATED,
     LINKED,
     PARTS,
+    REFERS,
     SETTINGS,
     SOFTENED,
     SPACE_IS,
@@ -45,11 +46,12 @@ from cachestorm.durability.recording import (
     UNLINKED,
     VALUE,
 )
-from cachestorm.entry import BUFFER, Entry
+from cachestorm.entry import BUFFER, DEMOTED, KIND_MASK, STRING, Entry
 from cachestorm.errors import PayloadError
 from cachestorm.events import Cause
 from cachestorm.keyspace.keyspace import Keyspace
 from cachestorm.keyspace.store import DEFAULT, Store
+from cachestorm.keyspace.tiering import Reference
 from cachestorm.payload.reader import Reader
 from cachestorm.payload.records import (
     kind_of,
@@ -71,6 +73,8 @@ class Replay:
 
     Attributes:
         completed: how many snapshots have ended among the frames.
+        references: how many values were in colder tiers.
+        unknown_tier: one that values are in, and the store has not; 0 for none.
     """
 
     def __init__(self, store: Store, forms: Forms | None, is_live: bool = False) -> None:
@@ -80,12 +84,15 @@ class Replay:
         # without any, what a codec has made is refused, and said to be that
         self._forms: Final = forms or Forms(None, False, None, None, False)
         self.completed: i64 = 0
+        self.references: i64 = 0
+        self.unknown_tier: i64 = 0
         self._space: Keyspace = store.space(DEFAULT)
         self._space.suspend_limits()
-        # what a key that moves had: its kind and its value
+        # what a key that moves had: its kind and its value, or where that is
         self._has_moved: bool = False
         self._kind: u8 = 0
         self._moved: object = None
+        self._reference: Reference | None = None
 
     def apply(self, body: bytes) -> None:
         """Does what a frame says.
@@ -109,6 +116,7 @@ class Replay:
             entry = space.peek(read_text(reader))
             held = read_held(reader)
             if entry is not None:
+                space.forgo(entry)
                 space.change(entry, held, "set")
         elif what == DELTA:
             entry = space.peek(read_text(reader))
@@ -143,6 +151,8 @@ class Replay:
         elif what == GIVEN:
             key = read_text(reader)
             self._give(key, Extras(reader), reader)
+        elif what == REFERS:
+            self._refer(read_text(reader), reader)
         elif what == COMPLETE:
             self.completed += 1
         elif what == PARTS:
@@ -212,6 +222,8 @@ class Replay:
 
     def _change(self, entry: Entry, kind: i64, notes: list[object]) -> None:
         space = self._space
+        if space.brought(entry) is None:
+            return
         value = space.value(entry)
         if kind == BUFFER and not isinstance(value, Container):
             if not isinstance(value, bytes):
@@ -224,22 +236,58 @@ class Replay:
         space.changed(entry, value.size_bytes - before, "restore")
 
     def _take(self, entry: Entry | None) -> None:
-        self._has_moved = entry is not None
+        self._has_moved = False
         if entry is not None:
-            self._kind = entry.kind
-            self._moved = self._space.value(entry)
-            self._space.remove(entry, _RENAMED)
+            space = self._space
+            self._kind = entry.kind & KIND_MASK
+            if entry.kind >= DEMOTED and not self._is_live:
+                self._reference = space.reference_of(entry)
+                space.forgo(entry)
+            else:
+                space.brought(entry)
+            self._has_moved = entry.index >= 0
+            if self._has_moved:
+                self._moved = space.value(entry)
+                space.remove(entry, _RENAMED)
 
     def _give(self, key: str, extras: Extras, reader: Reader) -> None:
         image = read_value(reader)
-        moved = self._moved
-        self._moved = None
+        moved, reference = self._moved, self._reference
+        self._moved = self._reference = None
         if self._has_moved:
             self._has_moved = False
             idle = extras.idle()
-            self._space.put(
-                key, moved, self._kind, image.expires_at_ms, image.tags, idle, "restore"
+            kind = STRING if reference is not None else self._kind
+            entry = self._space.put(
+                key, moved, kind, image.expires_at_ms, image.tags, idle, "restore"
             )
+            if reference is not None:
+                self._point(entry, self._kind, reference)
+
+    def _refer(self, key: str, reader: Reader) -> None:
+        kind = u8(reader.byte())
+        tier = reader.byte()
+        place = reader.count()
+        size = reader.count()
+        reference = Reference(tier, place, size, reader.count())
+        extras = Extras(reader)
+        image = read_value(reader)
+        idle = extras.idle()
+        entry = self._space.put(
+            key, b"", STRING, image.expires_at_ms, image.tags, idle, "restore"
+        )
+        self.references += 1
+        self._point(entry, kind, reference)
+
+    def _point(self, entry: Entry, kind: u8, reference: Reference) -> None:
+        if entry.index < 0:
+            # it has expired meanwhile
+            return
+        try:
+            self._space.refer(entry, kind, reference)
+        except KeyError:
+            # who only looks at files has no tiers, and needs no value
+            self.unknown_tier = reference.tier
 
 
 def _reap(space: Keyspace, sequence: i64) -> None:

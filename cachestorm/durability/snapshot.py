@@ -14,7 +14,9 @@ one. Calls the store, a slice at a time, and the journal.
 4. A slice holds the latch for SLICE keys, or fewer that have SLICE_BYTES. A container that has
    more is recorded in parts: the dense list of its elements is walked over like that of the
    keys. Should the positions of a list change meanwhile, all of it is recorded at once.
-5. What is written of it is forced to the disk every HELD_BYTES, as it is kept in memory until
+5. In the files of a data directory a value that is in a colder tier is named, and not written
+   again. Any other snapshot has all values.
+6. What is written of it is forced to the disk every HELD_BYTES, as it is kept in memory until
    then.
 """
 
@@ -24,48 +26,46 @@ import gc
 import os
 import time
 from collections.abc import Callable, Generator, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from typing import Final
 
 from cachestorm.durability.disk import DISK, Disk
 from cachestorm.durability.folder import JOURNAL
 from cachestorm.durability.journal import Journal
+from cachestorm.durability.parts import Parts, begin
 from cachestorm.durability.recording import COMPLETE, LINKED
 from cachestorm.durability.replay import Replay, arm, settle
 from cachestorm.durability.segments import Segment
-from cachestorm.entry import Entry
 from cachestorm.errors import CodecError, DurabilityError, PayloadError
 from cachestorm.keyspace.holdings import size_of
 from cachestorm.keyspace.keyspace import Keyspace
 from cachestorm.keyspace.shared_state import PAUSE_S
 from cachestorm.keyspace.store import Store
-from cachestorm.keyspace.tiering import Held
-from cachestorm.values.buffer import Buffer
+from cachestorm.keyspace.tiering import COLD, WARM, Demoted
 from cachestorm.values.container import Container
 from cachestorm.values.forms import Forms
-from cachestorm.values.list import ListValue
 
 SLICE: Final = 256
 SLICE_BYTES: Final = 1 << 20
-# so many elements are a part of a large container, or fewer that have so many bytes
-PART: Final = 2048
-PART_BYTES: Final = 1 << 18
 HELD_BYTES: Final = 8 << 20
 MOST_WALKS: Final = 100
 # A load looks at the clock after so many frames, and lets others in after so long.
 LOAD_LOOK: Final = 16
 LOAD_SLICE_S: Final = 0.01
 
+TIER_NAMES: Final = {WARM: "warm", COLD: "cold"}
+
 _ENDS_EARLY: Final = "it ends before the snapshot does"
 
 
-def record_all(store: Store, journal: Journal, path: str) -> None:
+def record_all(store: Store, journal: Journal, path: str, refers: bool = False) -> None:
     """Records images of all that is there, and that they are complete.
 
     The caller has become one of the `walkers`, in the visit in which the journal began.
 
     Args:
         path: of the file that the journal is to be in by now.
+        refers: whether values in colder tiers are named only.
 
     Raises:
         DurabilityError: if they cannot be written; or if namespaces were exchanged again and
@@ -76,7 +76,7 @@ def record_all(store: Store, journal: Journal, path: str) -> None:
         journal.flush()
         if journal.path != path:
             raise DurabilityError(f"{path} cannot be written")
-        for _ in walk(store, journal, None):
+        for _ in walk(store, journal, None, refers):
             if not store.in_transaction():
                 if journal.unsynced_bytes > HELD_BYTES:
                     journal.force()
@@ -90,7 +90,10 @@ def record_all(store: Store, journal: Journal, path: str) -> None:
 
 
 def walk(
-    store: Store, journal: Journal, take: Callable[[bytes], object] | None
+    store: Store,
+    journal: Journal,
+    take: Callable[[bytes], object] | None,
+    refers: bool = False,
 ) -> Iterator[None]:
     """Records images of all that is there, a slice at a time, and that they are complete.
 
@@ -98,18 +101,19 @@ def walk(
 
     Args:
         take: gets the frames, as of an `Aside`.
+        refers: as of `record_all`.
 
     Raises:
         DurabilityError: if namespaces are exchanged again and again meanwhile.
     """
     for _ in range(MOST_WALKS):
-        if (yield from _walk(store, journal, take)):
+        if (yield from _walk(store, journal, take, refers)):
             return
     raise DurabilityError("namespaces are exchanged too often to take a snapshot")
 
 
 def _walk(
-    store: Store, journal: Journal, take: Callable[[bytes], object] | None
+    store: Store, journal: Journal, take: Callable[[bytes], object] | None, refers: bool
 ) -> Generator[None, None, bool]:
     """One walk. Returns whether it is complete: nothing has come in its way."""
     store.enter()
@@ -129,7 +133,9 @@ def _walk(
                 if place < 0:
                     _record_settings(space, journal)
                     place = len(space.dense)
-                place, parts = _record_slice(space, journal, min(place, len(space.dense)))
+                place, parts = _record_slice(
+                    space, journal, min(place, len(space.dense)), refers
+                )
                 _set_aside(store, journal, take)
             finally:
                 store.leave()
@@ -167,55 +173,9 @@ def _record_settings(space: Keyspace, journal: Journal) -> None:
         journal.add(LINKED, space.name, parent).other = child
 
 
-class Parts:
-    """A large container that is recorded in parts, from the end of its places down.
-
-    Attributes:
-        is_done: whether all of it is recorded.
-    """
-
-    def __init__(self, key: str, held: Container) -> None:
-        self.is_done = False
-        self._key: Final = key
-        self._held: Final = held
-        self._place = int(held.end_place())
-        self._generation = _generation_of(held)
-        share = held.size_bytes // len(held)
-        self._count: Final = max(min(PART, PART_BYTES // share), 1)
-
-    def record(self, space: Keyspace, journal: Journal) -> None:
-        """Records the next part, with the latch held."""
-        self.is_done = True
-        entry = space.peek(self._key)
-        if entry is None:
-            return
-        found = space.look(entry)
-        if found is None:
-            return
-        held = self._held
-        if found.value is not held or _generation_of(held) != self._generation:
-            # another one, or the same from a colder tier; or places are not what they were
-            _record_image(space, journal, entry, found)
-            return
-        first = int(held.first_place())
-        stop = min(self._place, int(held.end_place()))
-        start = max(stop - self._count, first)
-        if start < stop:
-            journal.part(space.name, entry, held, start, stop)
-        self._place = start
-        self.is_done = start <= first
-
-
-def _generation_of(held: Container) -> int:
-    return int(held.generation) if isinstance(held, ListValue) else 0
-
-
-def _record_image(space: Keyspace, journal: Journal, entry: Entry, held: Held) -> None:
-    idle = None if entry.expires_at_ms == 0 else space.idle_of(entry)
-    journal.image(space.name, entry, held.value, idle)
-
-
-def _record_slice(space: Keyspace, journal: Journal, place: int) -> tuple[int, Parts | None]:
+def _record_slice(
+    space: Keyspace, journal: Journal, place: int, refers: bool
+) -> tuple[int, Parts | None]:
     """Records some keys; the last one maybe only as a beginning, to go on with."""
     stop = max(place - SLICE, 0)
     left = SLICE_BYTES
@@ -223,29 +183,88 @@ def _record_slice(space: Keyspace, journal: Journal, place: int) -> tuple[int, P
         place -= 1
         entry = space.dense[place]
         if space.is_live(entry):
+            idle = None if entry.expires_at_ms == 0 else space.idle_of(entry)
+            reference = space.reference_of(entry) if refers else None
+            if reference is not None:
+                journal.refer(space.name, entry, reference, idle)
+                continue
             held = space.look(entry)
             if held is None:
                 # it was in a colder tier, and is lost
                 continue
             size = size_of(held.kind, held.value)
-            value = held.value
-            if (
-                size > SLICE_BYTES
-                and isinstance(value, Container)
-                and not isinstance(value, Buffer)
-                and held.kind == entry.kind
-            ):
-                idle = None if entry.expires_at_ms == 0 else space.idle_of(entry)
-                parts = Parts(entry.key, value)
-                journal.begin_parts(space.name, entry, value, value.end_place() - 1, idle)
-                return place, parts
-            _record_image(space, journal, entry, held)
+            if size > SLICE_BYTES and held.kind == entry.kind:
+                parts = begin(space, journal, entry, held, idle)
+                if parts is not None:
+                    return place, parts
+            journal.image(space.name, entry, held.value, idle)
             left -= size
     return place, None
 
 
-def save(store: Store, path: str, disk: Disk = DISK) -> tuple[int, int]:
+def record_places(store: Store, journal: Journal) -> None:
+    """Records where values are that no file names yet, as a journal is about to be closed."""
+    if store.tiering is None:
+        return
+    store.tiering.sync()
+    for space in store.spaces():
+        place = len(space.dense)
+        while place > 0:
+            store.enter()
+            try:
+                place = min(place, len(space.dense))
+                stop = max(place - SLICE, 0)
+                while place > stop:
+                    place -= 1
+                    _record_place(space, journal, place)
+            finally:
+                store.leave()
+
+
+def _record_place(space: Keyspace, journal: Journal, place: int) -> None:
+    entry, demoted, tiering = space.dense[place], space.values[place], space.shared.tiering
+    if not isinstance(demoted, Demoted) or tiering is None or tiering.is_named(demoted):
+        return
+    reference = space.reference_of(entry)
+    if reference is not None and space.is_live(entry):
+        idle = None if entry.expires_at_ms == 0 else space.idle_of(entry)
+        journal.refer(space.name, entry, reference, idle)
+
+
+@contextmanager
+def naming(store: Store, refers: bool) -> Iterator[None]:
+    """While files are begun anew that name values in colder tiers.
+
+    Args:
+        refers: whether they do; else nothing happens.
+    """
+    tiering = store.tiering
+    if tiering is None or not refers:
+        yield
+        return
+    tiering.sync()
+    is_complete = False
+    store.enter()
+    try:
+        tiering.begin_naming()
+    finally:
+        store.leave()
+    try:
+        yield
+        is_complete = True
+    finally:
+        store.enter()
+        try:
+            tiering.end_naming(is_complete)
+        finally:
+            store.leave()
+
+
+def save(store: Store, path: str, disk: Disk = DISK, refers: bool = False) -> tuple[int, int]:
     """Writes a snapshot into a file, which is there whole or not at all.
+
+    Args:
+        refers: as of `record_all`; within `naming`.
 
     Returns:
         How many bytes it has, and the number of its last frame.
@@ -263,7 +282,7 @@ def save(store: Store, path: str, disk: Disk = DISK) -> tuple[int, int]:
     try:
         try:
             try:
-                record_all(store, journal, unfinished)
+                record_all(store, journal, unfinished, refers)
                 journal.force()
                 size, number = journal.size, journal.number
             finally:
@@ -354,6 +373,11 @@ class Loading:
     @property
     def is_complete(self) -> bool:
         return self._replay.completed != 0
+
+    @property
+    def unknown_tier(self) -> str:
+        """The tier that values are in, and the store has not; empty for none."""
+        return TIER_NAMES.get(self._replay.unknown_tier, "")
 
     def read(self, path: str, may_be_torn: bool) -> Segment:
         """Does again what a file says, all of it.

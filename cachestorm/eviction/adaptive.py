@@ -367,6 +367,15 @@ class Adaptive(Policy):
             return dense[0]
         return dense[1] if size > 1 else None
 
+    def is_wonder(self, entry: Entry) -> bool:
+        queues = self._queues
+        index: i64 = int(entry.index)
+        node = index + FIRST
+        if queues is None or not queues.is_in(node) or queues.hits(node) != 0:
+            return False
+        # it was counted as it came
+        return queues.sketch.estimate(queues.hashed(node)) <= 1
+
     def is_settled(self, size: i64) -> bool:
         queues = self._queues
         if queues is None or self._taken_in < size:

@@ -133,6 +133,10 @@ class Policy:
         """What OBJECT FREQ tells of an entry, or -1 where frequency is not what counts."""
         return -1
 
+    def is_wonder(self, entry: Entry) -> bool:
+        """Whether nobody has asked for an entry but who wrote it, as far as is known."""
+        return False
+
     def hit_ratios(self) -> dict[float, float]:
         """About the hit ratio, lately, at parts and multiples of the present capacity.
 

@@ -24,7 +24,7 @@ from cachestorm.eviction.policy import Policy
 from cachestorm.keyspace.holdings import ENTRY_BYTES, demoted_charge, size_of
 from cachestorm.keyspace.removals import Removals
 from cachestorm.keyspace.shared_state import LOOK
-from cachestorm.keyspace.tiering import DEMOTED_BYTES, Demoted, Tiering
+from cachestorm.keyspace.tiering import DEMOTED_BYTES, Demoted, Reference, Tiering
 from cachestorm.values.weights import is_shared, weigh
 
 # How often the policy is asked when it names an entry whose deadline a hit has put off.
@@ -247,8 +247,11 @@ class Budget(Removals):
             victim = self.oldest_demoted()
         if victim is None:
             return False
-        if shared.tiering is not None and not is_for_places and self._demote(victim):
-            return True
+        tiering = shared.tiering
+        if tiering is not None and not is_for_places and victim.kind < DEMOTED:
+            is_over = tiering.is_full and tiering.passes_over(self.policy.is_wonder(victim))
+            if not is_over and self._demote(victim):
+                return True
         self.remove(victim, self.fate(victim) or _EVICTED)
         return True
 
@@ -273,7 +276,12 @@ class Budget(Removals):
         if kind == BUFFER:
             # a string all the same
             kind = STRING
-        demoted = tiering.take(entry, kind, held, size)
+        self._stand_in(entry, kind, tiering.take(entry, kind, held, size), size)
+        return True
+
+    def _stand_in(self, entry: Entry, kind: u8, demoted: Demoted, size: i64) -> None:
+        """From now on something stands for the value, which was charged at a size."""
+        index: int = entry.index
         self.values[index] = demoted
         entry.kind = kind | DEMOTED
         entry.access = 0
@@ -283,7 +291,41 @@ class Budget(Removals):
         self.charge(DEMOTED_BYTES - size)
         # what was worked out before about what entries take does not hold any more
         self.shared.sequence += 1
+
+    def refer(self, entry: Entry, kind: u8, reference: Reference) -> bool:
+        """An entry has the value that a file names, in place of an empty one.
+
+        Returns:
+            Whether that is there; else the entry has left.
+
+        Raises:
+            KeyError: if there is no such tier; nothing has changed.
+        """
+        tiering = self.shared.tiering
+        if tiering is None:
+            raise KeyError()
+        demoted = tiering.adopt(entry, reference)
+        if demoted is None:
+            self.remove(entry, _EVICTED)
+            return False
+        if self.policy.hears:
+            self.policy.demoted(entry)
+        self._stand_in(entry, kind, demoted, size_of(entry.kind, self.value(entry)))
         return True
+
+    def reference_of(self, entry: Entry) -> Reference | None:
+        """By what a file is to name an entry's value; None if it has to have that itself."""
+        demoted = self.value(entry)
+        tiering = self.shared.tiering
+        if not isinstance(demoted, Demoted) or tiering is None:
+            return None
+        return tiering.reference_of(demoted)
+
+    def forgo(self, entry: Entry) -> None:
+        """An entry gives up its value, if that is in a colder tier, for an empty one."""
+        demoted = self.value(entry)
+        if isinstance(demoted, Demoted):
+            self._promote(entry, demoted, STRING, b"")
 
     def oldest_demoted(self) -> Entry | None:
         """Of those that may be evicted, the entry whose value was the first to leave memory."""

@@ -166,17 +166,20 @@ class Keyspace(Writes):
                 return [demoted]
         return []
 
-    def wanted_by(self, keys: list[str]) -> list[Demoted]:
+    def wanted_by(self, keys: list[str], is_whole: bool = False) -> list[Demoted]:
         """What is to be read without the latch for some keys. The caller holds it.
 
         Nothing within a transaction, which does not give it back, nor what was read ahead.
+
+        Args:
+            is_whole: as of `wanted`.
         """
         wanted: list[Demoted] = []
         tiering = self.shared.tiering
         if tiering is None or self.shared.in_transaction():
             return wanted
         for key in keys:
-            for demoted in self.wanted(key):
+            for demoted in self.wanted(key, is_whole):
                 if not tiering.has_read(demoted):
                     wanted.append(demoted)
         return wanted

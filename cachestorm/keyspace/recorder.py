@@ -11,6 +11,7 @@ from typing import Final
 from mypy_extensions import i64
 
 from cachestorm.entry import Entry
+from cachestorm.errors import DurabilityError
 from cachestorm.events import (
     CHANGED,
     DELETED,
@@ -112,3 +113,73 @@ class Recorder:
     def configured(self, space: str, default_ttl_ms: i64, max_bytes: i64) -> None:
         """A namespace was given other settings."""
         raise NotImplementedError
+
+    def forked(self) -> None:
+        """In a child process, which is refused what needs room from now on."""
+        raise NotImplementedError
+
+
+class Refusing(Recorder):
+    """In a child process of one with colder tiers: writes are refused, and nothing is kept.
+
+    As with a journal, what needs no room has happened, in the child's memory, when it is told.
+
+    Args:
+        failure: why.
+    """
+
+    def __init__(self, failure: str) -> None:
+        super().__init__()
+        self.failure = failure
+        self._owes: bool = False
+
+    def _note(self) -> None:
+        self.is_dirty = True
+        self._owes = True
+
+    def end_visit(self, now_ms: i64) -> bool:
+        owes = self._owes
+        self.is_dirty = self._owes = False
+        return owes
+
+    def commit(self, is_owed: bool) -> None:
+        if is_owed:
+            raise DurabilityError(self.failure)
+
+    def hold(self) -> None:
+        self.is_owed = False
+
+    def let_go(self) -> None:
+        return
+
+    def flush(self) -> None:
+        return
+
+    def told(
+        self,
+        space: str,
+        kind: i64,
+        event: str,
+        entry: Entry,
+        held: object,
+        delta: object,
+        idle: Idle | None,
+    ) -> None:
+        self._note()
+
+    def removed(self, space: str, kind: i64, key: str) -> None:
+        # what leaves on its own is nobody's write
+        if kind & (EXPIRED | EVICTED) == 0:
+            self._note()
+
+    def emitted(self, space: str, kind: i64, event: str, key: str) -> None:
+        self._note()
+
+    def linked(self, space: str, event: str, parent: str, child: str) -> None:
+        self._note()
+
+    def configured(self, space: str, default_ttl_ms: i64, max_bytes: i64) -> None:
+        self._note()
+
+    def forked(self) -> None:
+        return

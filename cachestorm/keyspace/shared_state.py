@@ -289,6 +289,8 @@ class SharedState:
         self.lazy_free.forked()
         self.ready.clear()
         self.broker.forked()
+        if self.recorder is not None:
+            self.recorder.forked()
         if self.tiering is not None:
             self.tiering.forked()
 

@@ -10,6 +10,8 @@ the bit DEMOTED, and in the dense array there is a `Demoted` in place of the val
 2. What changes what an entry holds happens under the latch; a disk is read without it where a
    caller can, and written without it always.
 3. The version of an entry does not change when its value moves: nobody sees a difference.
+4. With a data directory the tiers outlive the process. Its files name values by a `Reference`,
+   and what they name stays where it is until files that do not name it have taken their place.
 """
 
 from __future__ import annotations
@@ -74,6 +76,23 @@ class Held:
         self.value: Final = value
 
 
+class Reference:
+    """Where a value is, as the files of a data directory say it.
+
+    Attributes:
+        tier: WARM or COLD.
+        place: as the engine counts.
+        size_bytes: what the tier keeps for it.
+        offset: where it begins in what the engine keeps it in.
+    """
+
+    def __init__(self, tier: i64, place: i64, size_bytes: i64, offset: i64) -> None:
+        self.tier: Final[i64] = tier
+        self.place: Final[i64] = place
+        self.size_bytes: Final[i64] = size_bytes
+        self.offset: Final[i64] = offset
+
+
 @mypyc_attr(allow_interpreted_subclasses=True)
 class Tiering:
     """Who takes values and fetches them.
@@ -81,16 +100,28 @@ class Tiering:
     Attributes:
         is_due: whether `settle` has something to do.
         is_background: whether `settle` has another thread do it, as the caller serves others.
+        is_full: whether what comes drives something out that is there.
         least_bytes: what a value is charged at, at least, that is worth it.
     """
 
     def __init__(self) -> None:
         self.is_due: bool = False
         self.is_background: bool = False
+        self.is_full: bool = False
         self.least_bytes: i64 = DEMOTED_BYTES + LEAST_GAIN
 
     def takes(self, kind: u8, held: object) -> bool:
         """Whether a value may go to a tier. The caller holds the latch."""
+        raise NotImplementedError
+
+    def passes_over(self, is_wonder: bool) -> bool:
+        """Whether a value is to be evicted rather than demoted, as the tiers are full.
+
+        Then it is counted; else another one is going to be for it. The caller holds the latch.
+
+        Args:
+            is_wonder: whether nobody has asked for it but who wrote it.
+        """
         raise NotImplementedError
 
     def take(self, entry: Entry, kind: u8, held: object, size: i64) -> Demoted:
@@ -162,4 +193,55 @@ class Tiering:
 
     def forked(self) -> None:
         """In a child process."""
+        raise NotImplementedError
+
+    # -- what a data directory asks
+
+    def be_kept(self, name: str) -> None:
+        """Values are to outlive the process: those are found that it left under a name.
+
+        Called before anything is in a tier. Until `end_load` nothing is deleted.
+
+        Raises:
+            DurabilityError: if they cannot be used.
+        """
+        raise NotImplementedError
+
+    def adopt(self, entry: Entry, reference: Reference) -> Demoted | None:
+        """Stands for a value that a file names. The caller holds the latch.
+
+        Returns:
+            None if it is lost, which is counted.
+
+        Raises:
+            KeyError: if there is no such tier.
+        """
+        raise NotImplementedError
+
+    def end_load(self) -> None:
+        """All files have been read; what none of them names may be deleted."""
+        raise NotImplementedError
+
+    def sync(self) -> None:
+        """Has what was written be on the disk, so that it can be named. Without the latch."""
+        raise NotImplementedError
+
+    def begin_naming(self) -> None:
+        """Files are begun that are to say all there is. The caller holds the latch."""
+        raise NotImplementedError
+
+    def end_naming(self, is_complete: bool) -> None:
+        """They are complete and those before them are gone, or it was given up."""
+        raise NotImplementedError
+
+    def reference_of(self, demoted: Demoted) -> Reference | None:
+        """By what a file is to name a value; None if that has to be in the file itself."""
+        raise NotImplementedError
+
+    def is_named(self, demoted: Demoted) -> bool:
+        """Whether a file may name it already."""
+        raise NotImplementedError
+
+    def wants_naming(self) -> bool:
+        """Whether much is only kept because files name it."""
         raise NotImplementedError

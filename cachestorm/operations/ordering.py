@@ -18,10 +18,11 @@ from cachestorm.codec import bytes_of, parse_float, text_of, to_wire
 from cachestorm.entry import BUFFER, HASH, KIND_MASK, LIST, OBJECT, SET, STRING, ZSET, Entry
 from cachestorm.errors import NotAFloatError, WrongTypeError
 from cachestorm.keyspace.keyspace import Keyspace
+from cachestorm.keyspace.tiering import Demoted
 from cachestorm.markers import MISSING
 from cachestorm.operations.containers import entry_of, hash_at, replace
 from cachestorm.operations.names import word_of
-from cachestorm.operations.optimistic_result import PIECE, OptimisticResult
+from cachestorm.operations.optimistic_result import ATTEMPTS, PIECE, OptimisticResult
 from cachestorm.operations.reply_size import ReplySize
 from cachestorm.operations.sample_sort import SampleSort
 from cachestorm.operations.string_values import scalar
@@ -121,7 +122,8 @@ class Ordering(OptimisticResult):
     """SORT and SORT_RO. Its result: elements, or how many were stored.
 
     A million keys that are looked up cannot be looked at again before every slice: what depends
-    on other keys is one step.
+    on other keys is one step. Values of theirs in a colder tier are read before it: which these
+    are is worked out, the command sleeps, and then looks again.
 
     Args:
         patterns: what to return in place of each element.
@@ -146,13 +148,67 @@ class Ordering(OptimisticResult):
         self._count: Final = count
         self._target: Final = target
         self._is_one_step: Final = wanted.looks_up or any([b"*" in each for each in patterns])
+        # whether values of other keys may be in a colder tier; and what was read of them
+        self._reads: bool = self._is_one_step and space.demoted_count != 0
+        self._read: list[list[Demoted]] = []
 
     def _pauses(self) -> bool:
-        return not self._is_one_step and super()._pauses()
+        return self._reads if self._is_one_step else super()._pauses()
 
     def _work(self) -> Iterator[None]:
+        if self._reads:
+            for _time in range(ATTEMPTS):
+                away = self._away()
+                if not away:
+                    break
+                self._read_ahead(away)
+                yield
+            self._reads = False
+            # in one step with the last look
+            for _ in self._result():
+                pass
+            return
+        for _ in self._result():
+            yield
+
+    def _read_ahead(self, away: list[Demoted]) -> None:
+        tiering = self._space.shared.tiering
+        if tiering is not None:
+            self._read.append(away)
+            self._sleep()
+            tiering.fetch(away, self.wake)
+
+    def _away(self) -> list[Demoted]:
+        """What is to be read first of the values of other keys."""
         space = self._space
         wanted = self._wanted
+        entry = self._seen[0]
+        if entry is None:
+            return []
+        elements = _some(space, entry, 0, len(_container(space, entry)))
+        if wanted.looks_up and wanted.by is not None:
+            away = space.wanted_by(_names([wanted.by], elements))
+            if away:
+                return away
+        if not any([b"*" in each for each in self._patterns]):
+            return []
+        in_order: list[object] = []
+        for _ in self._order(entry, elements, in_order):
+            pass
+        first = max(self._offset, 0)
+        last = len(in_order) if self._count < 0 else first + self._count
+        return space.wanted_by(_names(self._patterns, in_order[first:last]))
+
+    def _drop(self) -> None:
+        super()._drop()
+        tiering = self._space.shared.tiering
+        for away in self._read:
+            if tiering is not None:
+                tiering.forget(away)
+        self._read = []
+
+    def _result(self) -> Iterator[None]:
+        space = self._space
         made = ListValue()
         if self._target is not None:
             self._made = made
@@ -166,14 +222,11 @@ class Ordering(OptimisticResult):
             start = len(elements)
             elements.extend(_some(space, entry, start, min(start + PIECE, length)))
             yield
-        in_order: list[object] = elements
-        if not wanted.is_kept or (entry is not None and _is_lent(entry, wanted)):
-            in_order = []
-            self._keep_values(in_order)
-            for _ in self._sort(elements, in_order):
+        in_order: list[object] = []
+        self._keep_values(in_order)
+        if entry is not None:
+            for _ in self._order(entry, elements, in_order):
                 yield
-        elif entry is not None and entry.kind != SET and wanted.is_descending:
-            elements.reverse()
         first = max(self._offset, 0)
         last = length if self._count < 0 else min(first + self._count, length)
         size = ReplySize(space)
@@ -195,6 +248,19 @@ class Ordering(OptimisticResult):
         self._value = len(made)
         replace(space, self._target, made, LIST, "sortstore")
         self._give_away()
+
+    def _order(
+        self, entry: Entry, elements: list[object], in_order: list[object]
+    ) -> Iterator[None]:
+        """Puts the elements of an entry into another list, in their order."""
+        wanted = self._wanted
+        if not wanted.is_kept or _is_lent(entry, wanted):
+            for _ in self._sort(elements, in_order):
+                yield
+            return
+        in_order.extend(elements)
+        if entry.kind != SET and wanted.is_descending:
+            in_order.reverse()
 
     def _sort(self, elements: list[object], in_order: list[object]) -> Iterator[None]:
         wanted = self._wanted
@@ -241,15 +307,30 @@ def _looked_up(space: Keyspace, pattern: bytes, element: object) -> object:
     """What a pattern stands for, or MISSING."""
     if pattern == b"#":
         return element
-    star = pattern.find(b"*")
-    if star < 0:
+    if b"*" not in pattern:
         return _MISSING
+    key, field = _name(pattern, element)
+    return _scalar_at(space, key) if field is None else _field_at(space, key, field)
+
+
+def _name(pattern: bytes, element: object) -> tuple[str, str | None]:
+    """The key that a pattern with a star names for an element, and the field."""
+    star = pattern.find(b"*")
     head = pattern[:star] + to_wire(element)
     arrow = pattern.find(b"->", star + 1)
     if arrow < 0 or arrow + 2 == len(pattern):
-        return _scalar_at(space, text_of(head + pattern[star + 1 :]))
-    key = text_of(head + pattern[star + 1 : arrow])
-    return _field_at(space, key, text_of(pattern[arrow + 2 :]))
+        return text_of(head + pattern[star + 1 :]), None
+    return text_of(head + pattern[star + 1 : arrow]), text_of(pattern[arrow + 2 :])
+
+
+def _names(patterns: list[bytes], elements: list[object]) -> list[str]:
+    """The keys that patterns name for some elements, each once."""
+    found: dict[str, None] = {}
+    for pattern in patterns:
+        if b"*" in pattern:
+            for element in elements:
+                found[_name(pattern, element)[0]] = None
+    return list(found)
 
 
 def _scalar_at(space: Keyspace, key: str) -> object:

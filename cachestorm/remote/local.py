@@ -52,6 +52,7 @@ class LocalConnection(redis.connection.UnixDomainSocketConnection):
         self._owner_pid: int | None = None
 
     def _connect(self) -> Any:
+        self.path = self._owner.place()
         try:
             made = super()._connect()  # type: ignore[no-untyped-call]
         except NOBODY:
@@ -103,6 +104,7 @@ class AsyncLocalConnection(redis.asyncio.connection.UnixDomainSocketConnection):
         self._owner_pid: int | None = None
 
     async def _connect(self) -> None:
+        self.path = self._owner.place()
         try:
             await super()._connect()  # type: ignore[no-untyped-call]
         except NOBODY:

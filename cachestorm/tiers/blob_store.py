@@ -3,17 +3,19 @@
 Called from any thread, and never with the latch held but to read what a command asks for. An
 engine keeps bytes by places, and knows nothing of keys, of versions or of the store.
 
-1. A place is given to one value and never again. So an engine never has two values of one, and
-   there is none that is out of date.
+1. A place is given to one value and never again, and places ascend, from one run to the next as
+   well. So an engine never has two values of one, and there is none that is out of date.
 2. What `write` was given is found by `get` as soon as it has returned; it need not survive a
-   crash, since a tier begins empty.
+   crash before `sync` has returned.
 3. Whatever an engine raises leaves here as a DurabilityError.
 """
 
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Sequence
+import time
+from bisect import bisect_left
+from collections.abc import Iterator, Sequence
 from typing import Final, Protocol
 
 from cachestorm.errors import ConfigError
@@ -21,6 +23,10 @@ from cachestorm.errors import ConfigError
 ROCKSDB: Final = "rocksdb"
 SQLITE: Final = "sqlite"
 ENGINES: Final = (ROCKSDB, SQLITE)
+# 2020: the places of all tiers are to fit into 63 bits for a long time
+EPOCH_US: Final = 1_577_836_800_000_000
+# so many places are looked at at a time, for those that nobody has adopted
+SCANNED: Final = 1024
 
 
 class BlobStore(Protocol):
@@ -28,9 +34,11 @@ class BlobStore(Protocol):
 
     Attributes:
         writes: how many requests have written or deleted.
+        is_synced: whether all is on the disk as soon as it is written.
     """
 
     writes: int
+    is_synced: bool
 
     @property
     def engine(self) -> str:
@@ -61,6 +69,31 @@ class BlobStore(Protocol):
     def size_bytes(self) -> int:
         """About what it takes."""
 
+    def sync(self) -> None:
+        """Returns when all that was written before is on the disk.
+
+        Raises:
+            DurabilityError: if that fails.
+        """
+
+    def offset_of(self, place: int) -> int:
+        """What `adopt` has to be told of a place beside its size."""
+
+    def adopt(self, place: int, size: int, offset: int) -> None:
+        """Is told, before anything is written, that a blob of a former run is somebody's."""
+
+    def discard_others(self, adopted: Sequence[int]) -> Iterator[int]:
+        """Deletes what former runs have left but for what was adopted, some at a time.
+
+        Gives how many these were. While others read and write; may be given up.
+
+        Args:
+            adopted: ascending.
+
+        Raises:
+            DurabilityError: if that fails.
+        """
+
     def forked(self) -> None:
         """In a child process, which uses it no more: its end must not harm the parent."""
 
@@ -73,11 +106,31 @@ def keep_for_ever(held: object) -> None:
     ctypes.pythonapi.Py_IncRef(ctypes.py_object(held))
 
 
-def open_store(engine: str | None, folder: str) -> BlobStore:
-    """A store in a folder that is there and empty.
+def first_number() -> int:
+    """From where a run counts its places: beyond all that former runs have given.
+
+    By the clock, and no counter that is kept: it may be an old copy of the files, or of the
+    store, that is put back. A run gives fewer than a million a second.
+    """
+    return time.time_ns() // 1000 - EPOCH_US
+
+
+def among_others(found: Sequence[int], adopted: Sequence[int]) -> list[int]:
+    """Of some places, those that were not adopted; both ascend."""
+    return [each for each in found if not _is_in(each, adopted)]
+
+
+def _is_in(place: int, places: Sequence[int]) -> bool:
+    at = bisect_left(places, place)
+    return at < len(places) and places[at] == place
+
+
+def open_store(engine: str | None, folder: str, is_kept: bool = False) -> BlobStore:
+    """A store in a folder that is there, and empty or of a store of this engine.
 
     Args:
         engine: which; None for RocksDB where `rocksdict` is installed, else sqlite3.
+        is_kept: whether it is to survive a crash of the machine, as far as it was synced.
 
     Raises:
         ConfigError: for an engine that there is not, or that is not installed.
@@ -99,4 +152,4 @@ def open_store(engine: str | None, folder: str) -> BlobStore:
                 ) from error
     from cachestorm.tiers.sqlite_store import SqliteStore
 
-    return SqliteStore(folder)
+    return SqliteStore(folder, is_kept)

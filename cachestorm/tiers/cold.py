@@ -3,7 +3,8 @@
 Called by `settings.py`.
 
 1. What a run has written is its own, under a name that no other run has. Nothing is read that
-   another one has left; it is deleted when that goes on no more: see `lease.py`.
+   another one has left; it is deleted when that goes on no more: see `lease.py`. With a data
+   directory all runs have one name, and find what was left.
 2. Credentials come from the environment or from a file, as for any tool, and are shown nowhere.
 3. A request that gets no answer is given up and tried again, RETRIES times at most, and all of
    them together take no longer than twice `timeout_s`.
@@ -88,14 +89,32 @@ class ColdLevel(Level):
             config["endpoint"] = endpoint
         if region:
             config["region"] = region
+        where = f"the cold tier {url}"
         bucket = _bucket(url, config, allow_http, timeout_s, credentials)
         run = f"run-{uuid.uuid4().hex}"
-        blobs = ObjectStore(bucket, f"the cold tier {url}", run)
-        self.lease: Final = Lease(bucket, f"the cold tier {url}", run, lease_s)
+        blobs = ObjectStore(bucket, where, run)
+        self.lease = Lease(bucket, where, run, lease_s)
         _begin(self.lease, url)
+        self._keeper: Final = weakref.ref(store.latch.keeper)
+        self._lease_s: Final = lease_s
         give_back = weakref.finalize(store.latch.keeper, _end, blobs, self.lease, os.getpid())
-        self.objects: Final = blobs
+        self.objects = blobs
         super().__init__("cold", COLD, blobs, url, max_bytes, BATCH_BYTES, give_back)
+
+    def be_kept(self, name: str) -> None:
+        from cachestorm.tiers.lease import KEPT, Lease
+        from cachestorm.tiers.object_store import ObjectStore
+
+        bucket, where, run = self.objects.bucket, self.objects.where, KEPT + name
+        # what was begun before anybody knew: there is nothing in it
+        self.give_back()
+        self.blobs = self.objects = ObjectStore(bucket, where, run, True)
+        self.lease = Lease(bucket, where, run, self._lease_s)
+        _begin(self.lease, self.path)
+        self.give_back = weakref.finalize(
+            self._keeper(), _end, self.objects, self.lease, os.getpid()
+        )
+        super().be_kept(name)
 
 
 def check_url(url: object) -> str:

@@ -5,7 +5,8 @@ Made by `cold.py`. Calls an object store, from a thread of its own.
 1. A run keeps an object `alive` that it writes again four times in a lease.
 2. A run whose `alive` has not been written for a lease has ended without deleting what it had:
    whoever looks deletes that. By the clock of the object store, which wrote both times down.
-3. So several caches may share a prefix, on several machines: none reads what another one has
+3. What a data directory keeps (KEPT) is nobody's orphan: the process may be down for a while.
+4. So several caches may share a prefix, on several machines: none reads what another one has
    written, or deletes it while that one is alive. One that has slept for a lease finds misses.
 """
 
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
     from obstore.store import ObjectStore as Bucket
 
 ALIVE: Final = "alive"
+# how the name begins of a run that another one goes on with
+KEPT: Final = "kept-"
 # how long closing waits for a request of the thread
 PATIENCE_S: Final = 5.0
 
@@ -78,6 +81,8 @@ class Lease:
         self._is_over.set()
         if self._thread is not None:
             self._thread.join(PATIENCE_S)
+        if self._run.startswith(KEPT):
+            return
         try:
             delete(self._bucket, [f"{self._run}/{ALIVE}"])
             self._remove_folder(self._run)
@@ -101,7 +106,9 @@ class Lease:
         now = obstore.head(self._bucket, f"{self._run}/{ALIVE}")["last_modified"]
         found = obstore.list_with_delimiter(self._bucket)["common_prefixes"]
         for run in found:
-            if run != self._run and not self._goes_on(run, now):
+            if run == self._run or run.startswith(KEPT):
+                continue
+            if not self._goes_on(run, now):
                 self._delete_all(run)
 
     def _goes_on(self, run: str, now: datetime) -> bool:

@@ -64,24 +64,51 @@ def evict(store: Store, demoted: Demoted, is_asked: bool = False) -> bool:
 def evict_oldest(store: Store, level: Level) -> bool:
     """Evicts the entries whose values were the first to come to a level, until it holds enough.
 
+    What was read since it came, or since it was looked at, has another turn.
+
     Returns:
-        Whether any has left, of the first that there are.
+        Whether any has left, of the first that there are, or is going to the next time.
     """
     kept: list[Demoted] = []
-    gone = 0
+    gone = spared = 0
     with latched(store):
         for _ in range(2 * EVICTED):
-            if not level.queue or gone >= EVICTED or level.used_bytes <= level.max_bytes:
+            line = level.first_to_go()
+            if not line or gone >= EVICTED or level.used_bytes <= level.max_bytes:
                 break
-            demoted = level.queue.popleft()
+            demoted = line.popleft()
             if not level.holds(demoted):
                 continue
-            if evict(store, demoted, True):
+            if demoted.hits != 0:
+                demoted.hits = 0
+                spared += 1
+                kept.append(demoted)
+            elif evict(store, demoted, True):
                 gone += 1
             else:
                 kept.append(demoted)
         level.queue.extend(kept)
-    return gone != 0
+    return gone + spared != 0
+
+
+def fit(store: Store, level: Level) -> None:
+    """Evicts the entries whose values were the first to come to a level that holds too much."""
+    while level.max_bytes != 0 and level.used_bytes > level.max_bytes:
+        if not evict_oldest(store, level):
+            # none of them may be evicted
+            level.is_full = True
+            return
+        if level.write([], released_of(store, level)) is None:
+            return
+
+
+def evict_all(store: Store) -> None:
+    """Evicts all entries whose values are elsewhere. The caller does not hold the latch."""
+    for space in store.spaces():
+        place = len(space.dense)
+        while place > 0:
+            with latched(store):
+                place = evict_slice(space, min(place, len(space.dense)))
 
 
 def released_of(store: Store, level: Level) -> list[int]:

@@ -5,7 +5,9 @@ Made by `warm.py` and `cold.py`, called by `tiers.py` and `moving.py`. Calls an 
 
 1. What it counts and what lies in it changes under the latch; the engine is called without it,
    but to read what a command asks for.
-2. After a refused write nothing is to be written for RETRY_S, and after FAILED_READS reads in a
+2. Where a data directory names values, what it may name is not deleted but `held`, until files
+   are complete that do not: see `keeping.py`.
+3. After a refused write nothing is to be written for RETRY_S, and after FAILED_READS reads in a
    row that got no answer none is tried: what is asked for then is a miss at once.
 """
 
@@ -17,12 +19,14 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Final
 
+from cachestorm.entry import Entry
 from cachestorm.errors import CodecError, DurabilityError, PayloadError
 from cachestorm.keyspace.tiering import (
     COLD,
     TIER_BITS,
     Demoted,
     Held,
+    Reference,
     place_in,
     tier_of,
 )
@@ -38,9 +42,15 @@ FAILED_READS: Final = 3
 RELEASED: Final = 1024
 # A larger value stays out of every tier.
 MOST_VALUE_BYTES: Final = 1 << 30
+# A level is nearly full with less than one in so many bytes left, or two batches.
+NEARLY: Final = 16
+# more than any place
+ALL: Final = 1 << 62
 # How much of the queue may be nobody's any more, beside half of it.
 SLACK: Final = 1024
 QUEUE_STEP: Final = 4
+# of so many the next one is chosen that is driven out
+LOOKED: Final = 8
 
 _log = logging.getLogger("cachestorm")
 
@@ -63,13 +73,20 @@ class Level:
         unanswered: reads that got no answer.
         unfit: values that have no exact form in bytes, or are too large, and were evicted.
         skipped: values that were evicted as it could not keep up.
+        passed_over: values nobody had asked for, evicted for what is here and was asked for.
         failures: writes that the engine has refused.
         used_bytes: what the values that are named take.
         count: how many there are.
         written_bytes: what was written so far.
         queue: what is here, the first to come first; in there may be some that are not any
-        more. released: places whose values are nobody's any more.
+        more. condemned: those that go next, before these. released: places whose values are
+        nobody's any more.
         is_full: whether nothing more fits.
+        written_until, synced_until: up to which place all was written, and is on the disk.
+        named_until: up to which place files may name values; 0 for none.
+        complete_until: up to which they name all.
+        is_kept: whether it outlives the process, by a data directory.
+        held: what is nobody's any more, but may be named: bytes by place. held_bytes: of all.
         retry_at: when something may be written again, as `time.monotonic` counts.
     """
 
@@ -85,11 +102,11 @@ class Level:
     ) -> None:
         self.name: Final = name
         self.tier: Final = tier
-        self.blobs: Final = blobs
+        self.blobs = blobs
         self.path: Final = path
         self.max_bytes: Final = max_bytes
         self.batch_bytes: Final = batch_bytes
-        self.give_back: Final = give_back
+        self.give_back = give_back
         self.most_value_bytes: Final = min(max_bytes or MOST_VALUE_BYTES, MOST_VALUE_BYTES)
         self.demotions = 0
         self.promotions = 0
@@ -98,13 +115,24 @@ class Level:
         self.unanswered = 0
         self.unfit = 0
         self.skipped = 0
+        self.passed_over = 0
         self.failures = 0
         self.used_bytes = 0
         self.count = 0
         self.written_bytes = 0
         self.queue: Final[deque[Demoted]] = deque()
+        self.condemned: Final[deque[Demoted]] = deque()
         self.released: list[int] = []
         self.is_full = False
+        self.written_until = 0
+        self.synced_until = 0
+        self.named_until = 0
+        self.complete_until = 0
+        self.held: dict[int, int] = {}
+        self.held_bytes = 0
+        self.is_kept = False
+        # whether former runs may have left something that no file names
+        self.has_others = True
         self.retry_at = 0.0
         self._turns = 0
         # reads of the engine, and what they took
@@ -117,6 +145,14 @@ class Level:
     def accepts(self) -> bool:
         """Whether something may be written."""
         return not self.is_full and (self.retry_at == 0.0 or time.monotonic() >= self.retry_at)
+
+    def be_kept(self, name: str) -> None:
+        """What was kept under a name is here. All of it is taken for named until `end_load`."""
+        self.is_kept = True
+        self.synced_until = self.named_until = ALL
+
+    def end(self) -> None:
+        """All that is here is named, and it is about to be closed."""
 
     # -- without the latch
 
@@ -198,7 +234,21 @@ class Level:
             return None
         self.retry_at = 0.0
         self.written_bytes += sum(len(blob) for _, blob in blobs)
+        if places:
+            self.written_until = places[-1]
+            if self.blobs.is_synced:
+                self.synced_until = places[-1]
         return places
+
+    def sync(self) -> None:
+        """Has what was written be on the disk. If that fails, files name no more of it."""
+        until = self.written_until
+        try:
+            self.blobs.sync()
+        except DurabilityError as error:
+            _log.error("the %s tier %s cannot be synced: %s", self.name, self.path, error)
+        else:
+            self.synced_until = max(self.synced_until, until)
 
     # -- with it
 
@@ -219,8 +269,36 @@ class Level:
         self.used_bytes -= demoted.size_bytes
         self.count -= 1
         self.is_full = False
-        self.released.append(demoted.place >> TIER_BITS)
+        place = int(demoted.place >> TIER_BITS)
+        if place <= self.named_until:
+            self.held[place] = int(demoted.size_bytes)
+            self.held_bytes += demoted.size_bytes
+        else:
+            self.released.append(place)
         self._tidy()
+
+    def adopt(self, entry: Entry, reference: Reference) -> Demoted:
+        """Stands for a value that is here from a former run."""
+        place, size = int(reference.place), int(reference.size_bytes)
+        if place in self.held:
+            # another file names it, or it goes by another name
+            self.held_bytes -= self.held.pop(place)
+        else:
+            self.blobs.adopt(place, size + HEADER - 1, int(reference.offset))
+        demoted = Demoted(place_in(self.tier, place), entry)
+        demoted.size_bytes = size
+        self.used_bytes += size
+        self.count += 1
+        self.queue.append(demoted)
+        return demoted
+
+    def reference_of(self, demoted: Demoted) -> Reference | None:
+        """By what a file is to name a value that is here; None if it may not be on the disk."""
+        place = int(demoted.place >> TIER_BITS)
+        if place > self.synced_until:
+            return None
+        self.named_until = max(self.named_until, place)
+        return Reference(self.tier, place, int(demoted.size_bytes), self.blobs.offset_of(place))
 
     def _tidy(self) -> None:
         """Takes what is not here any more out of the queue, a few at a time.
@@ -246,6 +324,41 @@ class Level:
         """Whether so much was released that it is to be deleted."""
         return len(self.released) >= RELEASED
 
+    def is_nearly_full(self) -> bool:
+        """Whether the next batch or two drive out what is here."""
+        room = min(2 * self.batch_bytes, self.max_bytes // NEARLY)
+        return self.max_bytes != 0 and self.used_bytes > self.max_bytes - room
+
+    def passes_over(self, is_wonder: bool) -> bool:
+        """Whether a value is not to come here, which is full; else the first to come is to go.
+
+        What was read since it came, or since it was looked at, has another turn, and drives out
+        a newcomer that nobody has asked for.
+        """
+        for _ in range(LOOKED):
+            if not self.queue:
+                return False
+            first = self.queue.popleft()
+            if not self.holds(first):
+                continue
+            if first.hits == 0:
+                self.condemned.append(first)
+                return False
+            first.hits = 0
+            self.queue.append(first)
+            if is_wonder:
+                self.passed_over += 1
+                return True
+        return False
+
+    def first_to_go(self) -> deque[Demoted]:
+        """The line in which the next one is that is to be evicted."""
+        return self.condemned or self.queue
+
+    def here(self) -> list[Demoted]:
+        """All that is somebody's, and here. O(n)."""
+        return [each for each in (*self.condemned, *self.queue) if self.holds(each)]
+
     def stats(self, pending: int = 0, waiting: int = 0) -> TierStats:
         """What it holds and has done.
 
@@ -268,6 +381,7 @@ class Level:
             unanswered=self.unanswered,
             unfit=self.unfit,
             skipped=self.skipped,
+            passed_over=self.passed_over,
             failures=self.failures,
             written=self.written_bytes,
             writes=self.blobs.writes,

@@ -19,15 +19,17 @@ import logging
 import os
 import threading
 from array import array
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from itertools import count, groupby
 from typing import TYPE_CHECKING, Final
 
 import obstore
+from obstore.store import LocalStore
 
+from cachestorm.durability.disk import DISK
 from cachestorm.errors import DurabilityError
-from cachestorm.tiers.blob_store import keep_for_ever
+from cachestorm.tiers.blob_store import first_number, keep_for_ever
 
 if TYPE_CHECKING:
     from obstore.store import ObjectStore as Bucket
@@ -36,6 +38,8 @@ SEGMENT_BYTES: Final = 1 << 20
 LARGE_BYTES: Final = 256 << 10
 INDEX_BITS: Final = 20
 INDEX_MASK: Final = (1 << INDEX_BITS) - 1
+# a run makes fewer segments than one in so many microseconds
+US_A_SEGMENT: Final = 1000
 # so many objects are deleted by one request
 DELETED: Final = 500
 
@@ -66,7 +70,17 @@ class Segment:
         return (0 if index == 0 else self.ends[index - 1]), self.ends[index]
 
     def size_bytes(self) -> int:
-        return self.ends[-1]
+        return self.ends[-1] if self.ends else 0
+
+    def adopt(self, index: int, start: int, end: int) -> None:
+        """Somebody's value is at an index. What lies between such ones is nobody's."""
+        while len(self.ends) <= index:
+            self.ends.append(self.size_bytes())
+        if index != 0:
+            self.ends[index - 1] = start
+        self.ends[index] = end
+        self.live += 1
+        self.live_bytes += end - start
 
 
 class ObjectStore:
@@ -76,14 +90,21 @@ class ObjectStore:
         bucket: of `obstore`, with the prefix of the tier.
         where: what it is called in errors.
         run: the name of the run.
+        is_kept: whether another run of that name is to find what this one leaves.
     """
 
-    def __init__(self, bucket: Bucket, where: str, run: str) -> None:
+    def __init__(self, bucket: Bucket, where: str, run: str, is_kept: bool = False) -> None:
         self.bucket: Final = bucket
         self.where: Final = where
         self.run: Final = run
         self.writes = 0
-        self._numbers: Final = count(1)
+        # of a service: it has answered when it was
+        self.is_synced = not isinstance(bucket, LocalStore)
+        self._is_kept: Final = is_kept
+        self._first: Final = first_number() // US_A_SEGMENT
+        self._numbers: Final = count(self._first)
+        # of a folder, what the system may still have in memory only
+        self._unsynced: list[int] = []
         self._segments: Final[dict[int, Segment]] = {}
         self._doomed: list[str] = []
         self._lock = threading.Lock()
@@ -129,6 +150,64 @@ class ObjectStore:
             self._segments[number] = segment
             self._size_bytes += segment.size_bytes()
             self._live_bytes += segment.live_bytes
+        if self._is_kept and not self.is_synced:
+            self._unsynced.append(number)
+
+    def sync(self) -> None:
+        while self._unsynced:
+            assert isinstance(self.bucket, LocalStore)
+            path = os.path.join(str(self.bucket.prefix), self._path(self._unsynced[-1]))
+            try:
+                # else it is deleted by now
+                if os.path.exists(path):
+                    file = DISK.open(path)
+                    try:
+                        DISK.sync(file)
+                    finally:
+                        DISK.close(file)
+                    DISK.sync_folder(path)
+            except OSError as error:
+                raise DurabilityError(f"{path} cannot be written: {error.strerror}") from error
+            self._unsynced.pop()
+
+    def offset_of(self, place: int) -> int:
+        return self._segments[place >> INDEX_BITS].bounds(place & INDEX_MASK)[0]
+
+    def adopt(self, place: int, size: int, offset: int) -> None:
+        number = place >> INDEX_BITS
+        with self._lock:
+            segment = self._segments.setdefault(number, Segment([]))
+            before = segment.size_bytes()
+            segment.adopt(place & INDEX_MASK, offset, offset + size)
+            self._size_bytes += segment.size_bytes() - before
+            self._live_bytes += size
+
+    def discard_others(self, adopted: Sequence[int]) -> Iterator[int]:
+        if not self._is_kept:
+            return
+        try:
+            parts = obstore.list(self.bucket, self.run)
+            for part in parts:
+                yield self._discard_of([each["path"] for each in part])
+        except DurabilityError:
+            raise
+        except Exception as error:
+            raise DurabilityError(f"{self.where} cannot be read: {told(error)}") from error
+
+    def _discard_of(self, paths: Sequence[str]) -> int:
+        """Deletes those of some objects that former runs have left and nobody has adopted."""
+        self._check_usable("written")
+        others: list[str] = []
+        for path in paths:
+            try:
+                number = int(path.rpartition("/")[2], 16)
+            except ValueError:
+                continue
+            if number < self._first and number not in self._segments:
+                others.append(self._path(number))
+        if others:
+            self._delete(others)
+        return len(others)
 
     def _path(self, number: int) -> str:
         return f"{self.run}/{number:012x}"
@@ -233,11 +312,12 @@ class ObjectStore:
             raise DurabilityError(f"{self.where} cannot be {what}: it is closed")
 
     def close(self) -> None:
-        """Deletes what it has. What cannot be deleted is an orphan, see `lease.py`."""
+        """Deletes what it has, unless that is kept. What cannot be deleted is an orphan."""
         if not self._is_open or self._pid != os.getpid():
             return
         self._is_open = False
-        self._delete([*self._doomed, *map(self._path, self._segments)])
+        left = [] if self._is_kept else map(self._path, self._segments)
+        self._delete([*self._doomed, *left])
         self._segments.clear()
 
 

@@ -1,14 +1,14 @@
 """A blob store in RocksDB, by `rocksdict`: see `blob_store.py` for what it owes.
 
-1. No write-ahead log: a warm tier begins empty. So a value is written to the SSD once, and once
-   more where it outlives a compaction.
+1. No write-ahead log: what has to survive a crash is flushed by `sync`. So a value is written
+   to the SSD once, and once more where it outlives a compaction.
 2. Blobs arrive compressed where it pays, so RocksDB compresses nothing.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from itertools import count
+from collections.abc import Iterator, Sequence
+from itertools import count, islice
 from typing import Final
 
 from rocksdict import (
@@ -23,7 +23,13 @@ from rocksdict import (
 )
 
 from cachestorm.errors import DurabilityError
-from cachestorm.tiers.blob_store import ROCKSDB, keep_for_ever
+from cachestorm.tiers.blob_store import (
+    ROCKSDB,
+    SCANNED,
+    among_others,
+    first_number,
+    keep_for_ever,
+)
 
 WRITE_BUFFER_BYTES: Final = 16 << 20
 # the values that are asked for again go to memory: there is little to gain from more of it here
@@ -37,7 +43,7 @@ class RocksStore:
     def __init__(self, folder: str) -> None:
         self._folder: Final = folder
         self.writes = 0
-        self._numbers: Final = count(1)
+        self.is_synced = False
         options = Options(raw_mode=True)
         options.create_if_missing(True)
         options.set_write_buffer_size(WRITE_BUFFER_BYTES)
@@ -52,6 +58,10 @@ class RocksStore:
             self._db = Rdict(folder, options)
         except Exception as error:  # it has no class of its own for most of what may go wrong
             raise DurabilityError(f"{folder} cannot be used: {error}") from error
+        last = self._last()
+        self._first: Final = max(first_number(), last + 1)
+        self._numbers: Final = count(self._first)
+        self._is_new: Final = last == 0
         self._unlogged: Final = WriteOptions()
         # its stub takes the property for a method
         setattr(self._unlogged, "disable_wal", True)  # noqa: B010
@@ -92,6 +102,48 @@ class RocksStore:
             raise DurabilityError(f"{self._folder} is closed") from error
         return sum(parts)
 
+    def sync(self) -> None:
+        try:
+            self._db.flush()
+        except Exception as error:
+            raise DurabilityError(f"{self._folder} cannot be written: {error}") from error
+
+    def offset_of(self, place: int) -> int:
+        return 0
+
+    def adopt(self, place: int, size: int, offset: int) -> None:
+        # it is there, or it will be missed when it is asked for
+        return
+
+    def discard_others(self, adopted: Sequence[int]) -> Iterator[int]:
+        after = 0
+        while not self._is_new:
+            found = self._places_after(after)
+            if not found:
+                return
+            others = among_others(found, adopted)
+            if others:
+                self.write([], others)
+            after = found[-1]
+            yield len(others)
+
+    def _last(self) -> int:
+        """The last place that there is; 0 for none."""
+        try:
+            names = self._db.keys(backwards=True)
+            return next((_place(name) for name in names), 0)
+        except Exception as error:
+            raise DurabilityError(f"{self._folder} cannot be read: {error}") from error
+
+    def _places_after(self, place: int) -> list[int]:
+        """The next places of former runs."""
+        try:
+            # not kept: while there is an iterator, it cannot be closed
+            names = islice(self._db.keys(from_key=_name(place + 1)), SCANNED)
+            return [each for each in map(_place, names) if each < self._first]
+        except Exception as error:
+            raise DurabilityError(f"{self._folder} cannot be read: {error}") from error
+
     def forked(self) -> None:
         # never closed: it would wait for threads that stayed behind
         keep_for_ever(self._db)
@@ -105,3 +157,8 @@ class RocksStore:
 
 def _name(place: int) -> bytes:
     return place.to_bytes(8, "big")
+
+
+def _place(name: object) -> int:
+    assert isinstance(name, bytes)
+    return int.from_bytes(name, "big")

@@ -24,6 +24,7 @@ class TierStats:
         unanswered: reads that got no answer; they were misses.
         unfit: values that were evicted, as they have no exact form in bytes or are too large.
         skipped: values that were evicted, as the tier could not keep up.
+        passed_over: values that were evicted, as nobody had asked for them and all is full.
         failures: writes that the engine has refused.
         written: bytes that were written to the engine.
         writes: requests that wrote them, or deleted others.
@@ -46,6 +47,7 @@ class TierStats:
     unanswered: int
     unfit: int
     skipped: int
+    passed_over: int
     failures: int
     written: int
     writes: int

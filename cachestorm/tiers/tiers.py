@@ -2,7 +2,7 @@
 
 Made by `settings.py`, called by the namespaces and, as the latch is given back, by the shared
 state. Calls the levels (`level.py`), makes bytes of values (`blobs.py`), and has `moving.py`
-carry values from one level to the next.
+carry values from one level to the next. `reading_ahead.py` and `keeping.py` are parts of it.
 
     namespace --take--> pending --settle--> on its way --> warm --> cold
                            |                    |            |       |
@@ -29,18 +29,21 @@ import threading
 import weakref
 from collections import deque
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor, wait
-from itertools import count
+from concurrent.futures import ThreadPoolExecutor
 from typing import Final, cast
 
 from cachestorm.entry import Entry
+from cachestorm.errors import of_a_parent
 from cachestorm.keyspace.forks import Keeper
+from cachestorm.keyspace.recorder import Refusing
 from cachestorm.keyspace.store import Store
 from cachestorm.keyspace.tiering import (
     COLD,
     PENDING,
+    TIER_BITS,
     Demoted,
     Held,
+    Reference,
     Tiering,
     place_in,
     tier_of,
@@ -48,19 +51,18 @@ from cachestorm.keyspace.tiering import (
 from cachestorm.payload.entry_snapshot import EntrySnapshot, snapshot_of
 from cachestorm.tiers.blobs import body_of
 from cachestorm.tiers.cold import ColdLevel
-from cachestorm.tiers.leaving import evict, evict_oldest, evict_slice, latched, released_of
+from cachestorm.tiers.keeping import Keeping
+from cachestorm.tiers.leaving import evict, evict_all, fit, latched, released_of
 from cachestorm.tiers.level import RELEASED, Level
 from cachestorm.tiers.moving import Mover
+from cachestorm.tiers.reading_ahead import ReadingAhead
 from cachestorm.tiers.tier_stats import TierStats
-from cachestorm.tiers.waiting import Fetched, Pending
+from cachestorm.tiers.waiting import Pending
 from cachestorm.tiers.warm import WarmLevel
 from cachestorm.values.forms import Forms
 
 # So many values that are pending are worth a write to an SSD.
 BATCH: Final = 128
-# How many threads read for a server, and from a cold tier.
-READERS: Final = 4
-COLD_READERS: Final = 16
 # With so much pending nobody goes on before it is less; and nothing more goes to a cold tier.
 MOST_PENDING_BYTES: Final = 8 << 20
 
@@ -97,11 +99,10 @@ class Tiers(Tiering):
         self.pending_bytes = 0
         # what a thread writes at the moment; found there until the engine has it
         self._on_its_way: dict[int, Pending] = {}
-        # what commands have had fetched that have not run yet, by the id of what stands for it
-        self._fetched: Final[dict[int, Fetched]] = {}
-        self._fetching: threading.Lock = threading.Lock()
-        self._readers: ThreadPoolExecutor | None = None
-        self._cold_readers: ThreadPoolExecutor | None = None
+        # what commands have had fetched that have not run yet
+        self.ahead: Final = ReadingAhead(self.read)
+        self._keeping: Final = Keeping(self.levels)
+        self._is_loading = False
         self._writer: ThreadPoolExecutor | None = None
         self._abandoned: Final[list[deque[Demoted]]] = []
         self._settling: threading.Lock = threading.Lock()
@@ -144,6 +145,9 @@ class Tiers(Tiering):
             return False
         return level is not None
 
+    def passes_over(self, is_wonder: bool) -> bool:
+        return self.levels[-1].passes_over(is_wonder)
+
     def take(self, entry: Entry, kind: int, held: object, size: int) -> Demoted:
         self._number += 1
         place = place_in(PENDING, self._number)
@@ -162,7 +166,7 @@ class Tiers(Tiering):
         )
 
     def read(self, demoted: Demoted) -> Held | None:
-        fetched = self._fetched.get(id(demoted))
+        fetched = self.ahead.fetched.get(id(demoted))
         if fetched is not None and (fetched.held is not None or fetched.place == demoted.place):
             return fetched.held
         while True:
@@ -187,7 +191,7 @@ class Tiers(Tiering):
 
     def returned(self, demoted: Demoted) -> None:
         # a container changes from now on
-        self._fetched.pop(id(demoted), None)
+        self.ahead.fetched.pop(id(demoted), None)
         level = self._by_tier.get(tier_of(demoted.place)) or self.levels[0]
         level.promotions += 1
 
@@ -200,64 +204,16 @@ class Tiers(Tiering):
         return level.name
 
     def fetch(self, wanted: list[Demoted], done: Callable[[], object]) -> None:
-        cold = [each for each in wanted if tier_of(each.place) == COLD]
-        warm = [each for each in wanted if tier_of(each.place) != COLD]
-        # each read of a cold tier takes as long as all of them together
-        parts = [*([each] for each in cold), *([warm] if warm else ())]
-        left = count(len(parts) - 1, -1)
-
-        def read(part: list[Demoted]) -> None:
-            try:
-                for demoted in part:
-                    self._read_one_ahead(demoted, wanted)
-            finally:
-                if next(left) == 0:
-                    done()
-
-        for part in parts:
-            try:
-                self._pool(part is not warm).submit(read, part)
-            except RuntimeError:
-                # the interpreter ends, or the tiers have been closed: the command reads it
-                if next(left) == 0:
-                    done()
-
-    def _pool(self, is_cold: bool) -> ThreadPoolExecutor:
-        """The threads that read; those of a cold tier are others, as it may not answer."""
-        if is_cold:
-            if self._cold_readers is None:
-                self._cold_readers = ThreadPoolExecutor(COLD_READERS, "cachestorm-cold-reader")
-            return self._cold_readers
-        if self._readers is None:
-            self._readers = ThreadPoolExecutor(READERS, "cachestorm-tier-reader")
-        return self._readers
+        self.ahead.fetch(wanted, done)
 
     def read_ahead(self, wanted: list[Demoted]) -> None:
-        cold = [each for each in wanted if tier_of(each.place) == COLD]
-        for demoted in list(wanted):
-            if len(cold) < 2 or demoted not in cold:
-                self._read_one_ahead(demoted, wanted)
-        if len(cold) >= 2:
-            # each takes as long as all of them together
-            pool = self._pool(True)
-            wait([pool.submit(self._read_one_ahead, each, wanted) for each in cold])
-
-    def _read_one_ahead(self, demoted: Demoted, wanted: list[Demoted]) -> None:
-        place = demoted.place
-        found = self.read(demoted)
-        with self._fetching:
-            # else the command has been given up
-            if wanted:
-                self._fetched[id(demoted)] = Fetched(demoted, place, found)
+        self.ahead.read_ahead(wanted)
 
     def has_read(self, demoted: Demoted) -> bool:
-        return id(demoted) in self._fetched
+        return id(demoted) in self.ahead.fetched
 
     def forget(self, wanted: list[Demoted]) -> None:
-        with self._fetching:
-            for demoted in wanted:
-                self._fetched.pop(id(demoted), None)
-            wanted.clear()
+        self.ahead.forget(wanted)
 
     def release(self, demoted: Demoted) -> None:
         waiting = self._pending.pop(demoted.place, None)
@@ -299,8 +255,8 @@ class Tiers(Tiering):
     def forked(self) -> None:
         self._settling = threading.Lock()
         self._settler = 0
-        self._fetching = threading.Lock()
-        self._readers = self._cold_readers = self._writer = None
+        self.ahead.forked()
+        self._writer = None
         self._is_asked_for = False
         self._abandoned.clear()
         for level in self.levels:
@@ -308,6 +264,45 @@ class Tiers(Tiering):
             level.blobs.forked()
         if self.mover is not None:
             self.mover.forked()
+        store = self._store()
+        if store is not None and store.recorder is None:
+            store.record_by(Refusing(of_a_parent(self.levels[0].path)))
+
+    # -- what a data directory asks
+
+    def be_kept(self, name: str) -> None:
+        self._is_loading = True
+        for level in self.levels:
+            level.be_kept(name)
+
+    def adopt(self, entry: Entry, reference: Reference) -> Demoted | None:
+        return self._by_tier[reference.tier].adopt(entry, reference)
+
+    def end_load(self) -> None:
+        self._keeping.end_load()
+        self._is_loading = False
+        self.is_due = True
+
+    def sync(self) -> None:
+        self._keeping.sync()
+
+    def begin_naming(self) -> None:
+        self._keeping.begin_naming()
+
+    def end_naming(self, is_complete: bool) -> None:
+        self._keeping.end_naming(is_complete)
+        self.is_due = True
+
+    def reference_of(self, demoted: Demoted) -> Reference | None:
+        level = self._by_tier.get(tier_of(demoted.place))
+        return None if level is None or not level.is_kept else level.reference_of(demoted)
+
+    def is_named(self, demoted: Demoted) -> bool:
+        level = self._by_tier.get(tier_of(demoted.place))
+        return level is not None and demoted.place >> TIER_BITS <= level.complete_until
+
+    def wants_naming(self) -> bool:
+        return self._keeping.wants_naming()
 
     # -- without the latch
 
@@ -329,7 +324,8 @@ class Tiers(Tiering):
 
     def settle(self) -> None:
         thread = threading.get_ident()
-        if self._settler == thread or not self.is_open or self._pid != os.getpid():
+        is_idle = self._is_loading or not self.is_open or self._pid != os.getpid()
+        if is_idle or self._settler == thread:
             # within it: what a codec or a listener does with the cache
             return
         if self.warm is None or (
@@ -381,10 +377,14 @@ class Tiers(Tiering):
                 goes_on = bool(batch or released)
                 if goes_on and not self.write(store, warm, batch, released):
                     break
-            self._fit(store, warm)
+            if self.mover is None and warm.is_short_of_disk():
+                warm.is_full = True
+            fit(store, warm)
         if self.mover is not None:
             self.mover.call(store)
+        coldest = self.levels[-1]
         with latched(store):
+            self.is_full = coldest.is_nearly_full()
             if store.max_bytes != 0 and store.used_bytes > store.max_bytes:
                 store.limit(store.max_bytes, store.max_entries)
 
@@ -472,20 +472,6 @@ class Tiers(Tiering):
             _log.exception("a value cannot go to a colder tier")
             return None
 
-    def _fit(self, store: Store, warm: WarmLevel) -> None:
-        """Evicts the entries whose values were the first to come, if they take too much."""
-        if self.mover is None and warm.is_short_of_disk():
-            warm.is_full = True
-        if warm.max_bytes != 0:
-            while warm.used_bytes > warm.max_bytes:
-                if not evict_oldest(store, warm):
-                    # none of them may be evicted
-                    warm.is_full = True
-                    return
-                released = released_of(store, warm)
-                if not self.write(store, warm, [], released):
-                    return
-
     # -- the end
 
     def close(self, store: Store) -> None:
@@ -494,16 +480,16 @@ class Tiers(Tiering):
             if not self.is_open:
                 return
             self.is_open = False
-        for pool in (self._readers, self._cold_readers, self._writer):
-            if pool is not None:
-                pool.shutdown()
+        self.ahead.close()
+        if self._writer is not None:
+            self._writer.shutdown()
         if self.mover is not None:
             self.mover.close()
-        for space in store.spaces():
-            place = len(space.dense)
-            while place > 0:
-                with latched(store):
-                    place = evict_slice(space, min(place, len(space.dense)))
+        self._keeping.end()
+        evict_all(store)
         store.tiering = None
+        if isinstance(store.recorder, Refusing):
+            with latched(store):
+                store.record_by(None)
         for level in self.levels:
             level.give_back()

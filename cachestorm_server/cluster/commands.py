@@ -60,8 +60,8 @@ NODES
     Return cluster configuration seen by node.
 RESET [HARD|SOFT]
     Reset current node (default: soft).
-SETSLOT <slot> (IMPORTING <node-id>|MIGRATING <node-id>|STABLE|NODE <node-id>)
-    Set slot state.
+SETSLOT <slot>[-<end slot>] (IMPORTING <node-id>|MIGRATING <node-id>|STABLE|NODE <node-id>)
+    Set slot state, of a range of slots in one step.
 REPLICAS <node-id>
     Return <node-id> replicas: always none.
 SAVECONFIG
@@ -90,6 +90,12 @@ def _slot(text: str) -> int:
     if slot is None or not 0 <= slot < SLOTS:
         raise CacheStormError("Invalid or out of range slot")
     return slot
+
+
+def _slots(text: str) -> list[int]:
+    """One slot, or those of a range: both ends belong to it."""
+    first, dash, last = text.partition("-")
+    return _in_ranges("setslot", [first, last]) if first and dash else [_slot(text)]
 
 
 def _known(membership: Membership, node_id: str, text: str = "Unknown node {}") -> Member:
@@ -173,41 +179,47 @@ def flushslots(membership: Membership, arguments: list[str]) -> object:
 
 def setslot(membership: Membership, arguments: list[str]) -> object:
     node = membership.node
-    slot = _slot(arguments[0])
+    slots = _slots(arguments[0])
     action = arguments[1].upper()
-    reason = node.authority.refusal(slot, arguments[-1])
-    if reason:
-        raise CacheStormError(reason)
+    for slot in slots:
+        reason = node.authority.refusal(slot, arguments[-1])
+        if reason:
+            raise CacheStormError(reason)
     if action == "STABLE" and len(arguments) == 2:
-        node.stabilize(slot)
+        for slot in slots:
+            node.stabilize(slot)
         return OK
     if len(arguments) != 3 or action not in ("MIGRATING", "IMPORTING", "NODE"):
         raise CacheStormError(
             "Invalid CLUSTER SETSLOT action or number of arguments. Try CLUSTER HELP"
         )
     other = arguments[2]
-    is_mine = node.slots.owners[slot] == node.me.id
+    mine = {slot for slot in slots if node.slots.owners[slot] == node.me.id}
     if action == "NODE":
         _known(membership, other)
-        if is_mine and other != node.me.id and _count(membership, slot):
-            raise CacheStormError(
-                f"Can't assign hashslot {slot} to a different node while I still hold keys "
-                "for this hash slot."
-            )
-        if node.slots.owners[slot] == other:
+        for slot in sorted(mine):
+            if other != node.me.id and _count(membership, slot):
+                raise CacheStormError(
+                    f"Can't assign hashslot {slot} to a different node while I still hold keys "
+                    "for this hash slot."
+                )
+        theirs = {slot for slot in slots if node.slots.owners[slot] == other}
+        for slot in theirs:
             node.stabilize(slot)
+        if len(theirs) == len(slots):
             return OK
-        return _give(membership, [slot], other)
-    if action == "MIGRATING":
-        if not is_mine:
+        return _give(membership, [slot for slot in slots if slot not in theirs], other)
+    for slot in slots:
+        if action == "MIGRATING" and slot not in mine:
             raise CacheStormError(f"I'm not the owner of hash slot {slot}")
-        _known(membership, other, "I don't know about node {}")
-        node.migrate(slot, other)
-    else:
-        if is_mine:
+        if action == "IMPORTING" and slot in mine:
             raise CacheStormError(f"I'm already the owner of hash slot {slot}")
-        _known(membership, other, "I don't know about node {}")
-        node.import_from(slot, other)
+    _known(membership, other, "I don't know about node {}")
+    for slot in slots:
+        if action == "MIGRATING":
+            node.migrate(slot, other)
+        else:
+            node.import_from(slot, other)
     return OK
 
 
@@ -339,7 +351,7 @@ def failover(membership: Membership, arguments: list[str]) -> object:
 
 def count_failure_reports(membership: Membership, arguments: list[str]) -> object:
     _known(membership, arguments[0])
-    return len(membership.node.reporting(arguments[0], membership.clock()))
+    return len(membership.node.suspicion.reporting(arguments[0], membership.clock()))
 
 
 def set_config_epoch(membership: Membership, arguments: list[str]) -> object:

@@ -98,3 +98,16 @@ def refusal(
 def place(slot: int, member: Member) -> str:
     """A slot and where clients reach the node that has it."""
     return f"{slot} {member.host}:{member.port}"
+
+
+def refusal_of_waiting(node: Node, slot: int, now_ms: int) -> CacheStormError | None:
+    """What a client is refused with that waits for a key to come; None: it goes on waiting.
+
+    While a slot is on its way whoever puts the key is sent to the other node, and who waits
+    here waits until the slot has gone: as in Redis.
+    """
+    if node.may_serve(now_ms) and (
+        node.slots.owners[slot] == node.me.id or slot in node.importing
+    ):
+        return None
+    return refusal(node, slot, 0, 1, False, now_ms)

@@ -33,8 +33,8 @@ def nodes_text(node: Node, now_ms: int, wall_ms: int) -> str:
     for member in (node.me, *node.members.values()):
         is_me = member is node.me
         flags = "myself,master" if is_me else "master" + _health(node, member.id, now_ms)
-        sent_ms = node.asked_ms.get(member.id, 0)
-        heard_ms = node.heard_ms.get(member.id, 0)
+        sent_ms = node.suspicion.asked_ms.get(member.id, 0)
+        heard_ms = node.suspicion.heard_ms.get(member.id, 0)
         is_up = is_me or not node.is_suspected(member.id, now_ms)
         parts = [
             member.id,

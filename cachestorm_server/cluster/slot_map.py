@@ -94,13 +94,16 @@ class SlotMap:
     def runs_of(self, slots: Iterable[int]) -> list[Run]:
         """What is known of some slots that were decided, in ascending order."""
         found: list[Run] = []
+        first = last = epoch = -1
+        owner = NOBODY
         for slot in slots:
-            epoch, owner = self.epochs[slot], self.owners[slot]
-            last = found[-1] if found else None
-            if last is not None and last[1:] == (slot - 1, epoch, owner):
-                found[-1] = last._replace(last=slot)
-            else:
-                found.append(Run(slot, slot, epoch, owner))
+            if slot != last + 1 or self.epochs[slot] != epoch or self.owners[slot] != owner:
+                if last >= 0:
+                    found.append(Run(first, last, epoch, owner))
+                first, epoch, owner = slot, self.epochs[slot], self.owners[slot]
+            last = slot
+        if last >= 0:
+            found.append(Run(first, last, epoch, owner))
         return found
 
     def slots_of(self, owner: str) -> list[int]:

@@ -47,11 +47,6 @@ _USER: Final = 6380
 _WARM: Final = "/warm"
 _ZONE: Final = "topology.kubernetes.io/zone"
 _HOST: Final = "kubernetes.io/hostname"
-# Slots that a node has stand behind its line's last word; the operator moves them away. What
-# ends the wait when nobody does is the grace period.
-_UNTIL_DRAINED: Final = (
-    "while cachestorm cli cluster nodes | grep myself | grep -q 'connected .'; do sleep 1; done"
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,8 +152,14 @@ def check(owner: Owner, spec: Spec) -> None:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, CONFIG_FILE)
         path.write_text(yaml.safe_dump(whole))
+        # what each pod is told of itself
+        told = {
+            str(each["name"]): owner.name
+            for each in _environment(owner, spec)
+            if "valueFrom" in each
+        }
         try:
-            load(str(path), {}, {})
+            load(str(path), told, {})
         except CacheStormError as error:
             lines = str(error).replace(str(path), "spec.config").splitlines()
             problems += [line.strip() for line in lines[1:] or lines]
@@ -314,7 +315,7 @@ def pod_template(owner: Owner, spec: Spec) -> Manifest:
     if spec.resources:
         container["resources"] = dict(spec.resources)
     if spec.is_cluster and not spec.storage.enabled:
-        wait = {"exec": {"command": ["sh", "-c", _UNTIL_DRAINED]}}
+        wait = {"exec": {"command": ["sh", "-c", _until_drained(spec)]}}
         container["lifecycle"] = {"preStop": wait}
     body: Manifest = {
         "containers": [container],
@@ -376,6 +377,17 @@ def _environment(owner: Owner, spec: Spec) -> list[Manifest]:
             ),
         ]
     return found
+
+
+def _until_drained(spec: Spec) -> str:
+    """What a pod does before it ends: it waits until its node has no slots.
+
+    They stand behind the last word of its line; the operator moves them away. A server that
+    does not answer may have some. The grace period ends the wait when nobody takes them.
+    """
+    login = 'CACHESTORM_AUTH_PASSWORD="$(cat "$CACHESTORM_AUTH_PASSWORD_FILE")" '
+    nodes = f"{login if spec.auth.enabled else ''}cachestorm cli -p {spec.port} cluster nodes"
+    return f"until {nodes} | grep myself | grep -q 'connected$'; do sleep 1; done"
 
 
 def _from(name: str, **source: object) -> Manifest:

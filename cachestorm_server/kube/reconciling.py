@@ -31,6 +31,8 @@ Object = Mapping[str, object]
 # in the Secret: when the password was replaced, and for which `auth.rotation` it was made
 ROTATED_AT: Final = "rotated-at"
 ROTATION: Final = "rotation"
+# for what is on its way to the disk
+RESTART_GRACE_S: Final = 30
 
 Check = Callable[[Owner, Spec], None]
 
@@ -238,14 +240,13 @@ class Reconciler:
                 await api.patch(namespace, ref, change)
             case facts.Delete(ref):
                 await api.delete(namespace, ref)
-            case facts.RestartPod(pod):
-                await api.delete(namespace, Ref("v1", "Pod", pod))
+            case facts.RestartPod(pod, keeps_slots):
+                grace_s = RESTART_GRACE_S if keeps_slots else None
+                await api.delete(namespace, Ref("v1", "Pod", pod), grace_s)
             case facts.Meet(pod, other):
                 await nodes.meet(pod, other)
             case facts.Assign(pod, slots):
                 await nodes.assign(pod, slots)
-            case facts.TakeOver(pod, slots, _):
-                await nodes.take_over(pod, slots, answered)
             case facts.Forget(node_id):
                 await nodes.forget(node_id, answered)
             case facts.Settle(pod, slots):
@@ -255,7 +256,7 @@ class Reconciler:
             case facts.RetirePassword(pod):
                 await nodes.retire_password(pod)
             case facts.Move(transfer):
-                keys = await nodes.move(transfer, answered)
+                keys = await nodes.move(transfer)
                 change = answering.counted(told, len(transfer.slots), keys)
                 await api.patch_status(namespace, owner.name, change)
                 return {**told, **change}

@@ -311,11 +311,13 @@ def play_with_keys(seed: int, size: int, deeds: int) -> KeyedSimulation:
         simulation.disturb()
         simulation.run(simulation.random.randrange(TICK_MS))
     simulation.heal()
-    simulation.run(12 * TIMEOUT_MS)
+    simulation.settle_down()
     simulation.fix()
-    simulation.run(12 * TIMEOUT_MS)
-    simulation.check_agreement()
+    ends_at_ms = simulation.now_ms + 12 * TIMEOUT_MS
+    while simulation.moves and simulation.now_ms < ends_at_ms:
+        simulation.run(TICK_MS)
     assert simulation.moves == {}
+    simulation.settle_down()
     for slot in range(FEW_SLOTS // size * size):
         for name in range(NAMES_A_SLOT):
             assert simulation.read((slot, name)), "nobody answers"

@@ -15,6 +15,7 @@ from cachestorm_server.cluster.assignment import Assignment
 from cachestorm_server.cluster.leases import SLOTS_RECORD, Leases, Timing, lease_name
 from cachestorm_server.cluster.messages import Member
 from cachestorm_server.cluster.node import Node, Outgoing, new_id
+from cachestorm_server.cluster.node_state import persisted, restored
 from cachestorm_server.cluster.records import ABSENT, Answer, Record, Remove, Request, do
 from cachestorm_server.cluster.redirect import refusal
 
@@ -110,7 +111,7 @@ class Simulation:
         if host.disk is None:
             node = Node(host.member(), self.random, TIMEOUT_MS, (), leases)
         else:
-            node = Node.restored(
+            node = restored(
                 host.disk, host.member(), self.random, TIMEOUT_MS, self.time_of(host), leases
             )
         leases.bind(node)
@@ -136,7 +137,7 @@ class Simulation:
         node.lost.clear()
         node.touched.clear()
         if node.is_dirty:
-            host.disk = node.persisted()
+            host.disk = persisted(node)
             node.is_dirty = False
         for each in [*(outgoing or []), *node.take_outbox()]:
             self._send(host, each)

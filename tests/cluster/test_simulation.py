@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 from simulation import FEW_SLOTS, TICK_MS, TIMEOUT_MS, Simulation, joined, play
 
+from cachestorm_server.cluster.node_state import persisted
+
 SEEDS = 40
 
 
@@ -23,10 +25,10 @@ def test_two_simulations_of_a_seed_are_the_same() -> None:
 def test_a_message_of_another_cluster_changes_nothing() -> None:
     one, other = joined(3, 3), joined(4, 3)
     node, stranger = one.nodes()[0], other.nodes()[0]
-    before = node.persisted()
+    before = persisted(node)
     for outgoing in stranger.tick(other.now_ms):
         assert node.receive(outgoing.message, one.now_ms) == []
-    assert node.persisted() == before
+    assert persisted(node) == before
     assert node.refused == {stranger.clusters[0]}
 
 

@@ -13,7 +13,7 @@ import pytest
 from contents import contents
 
 from cachestorm import Cache, ManualClock
-from cachestorm.durability import snapshot
+from cachestorm.durability import parts, snapshot
 from cachestorm.durability.segments import Segment
 from cachestorm.errors import CacheStormError
 
@@ -23,7 +23,7 @@ KEYS = ("hash", "list", "set", "zset")
 @pytest.fixture(autouse=True)
 def _parts_are_small(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(snapshot, "SLICE_BYTES", 2000)
-    monkeypatch.setattr(snapshot, "PART", 3)
+    monkeypatch.setattr(parts, "PART", 3)
 
 
 class Meanwhile:

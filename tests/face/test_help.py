@@ -17,7 +17,8 @@ from pathlib import Path
 import pytest
 
 import cachestorm
-from cachestorm.cache import Cache, Transaction
+from cachestorm.cache import Cache
+from cachestorm.transaction import Transaction
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 # what is exported, and what its methods hand out

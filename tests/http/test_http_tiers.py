@@ -74,7 +74,7 @@ def test_a_client_waits_for_its_value_and_nobody_else_does(
         gate.set()
         reader.join()
     assert found == [wanted]
-    assert endpoint.cache._store.tiering._fetched == {}
+    assert endpoint.cache._store.tiering.ahead.fetched == {}
     assert endpoint.cache.tier_stats()["cold"].losses == 0
     endpoint.cache._check()
 

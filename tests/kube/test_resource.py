@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import base64
+import os
+import shutil
+import subprocess
 from dataclasses import replace
 from pathlib import Path
 
@@ -142,6 +145,7 @@ def test_a_setting_that_the_server_refuses_is_refused_with_its_name() -> None:
 
 def test_every_setting_of_the_file_is_one_that_the_server_has() -> None:
     objects.check(OWNER, EVERYTHING)
+    objects.check(OWNER, Spec())
     with pytest.raises(SpecError, match=r"metadata\.name: at most 45 characters"):
         objects.check(replace(OWNER, name="n" * 46), EVERYTHING)
 
@@ -231,3 +235,39 @@ def test_what_a_node_says_of_the_cluster_is_read() -> None:
     assert node.shares["bb"] == {8, 9}
     assert node.known == {"bb"}
     assert (node.moving, node.coming, node.is_ok) == ({2: "bb"}, {9: "bb"}, True)
+
+
+@pytest.mark.skipif(shutil.which("sh") is None, reason="there is no shell")
+@pytest.mark.parametrize(
+    ("said", "is_empty"),
+    [
+        ("aa 10.0.0.1:6380@7946 myself,master - 0 0 1 connected", True),
+        ("aa 10.0.0.1:6380@7946 myself,master - 0 0 1 connected 0-2", False),
+        ("aa 10.0.0.1:6380@7946 myself,master - 0 0 1 connected [2->-bb]", False),
+        ("bb 10.0.0.1:6380@7946 master - 0 0 1 connected", False),
+    ],
+)
+def test_a_pod_waits_before_it_ends_until_its_node_has_said_that_it_has_no_slots(
+    tmp_path, said, is_empty
+) -> None:
+    container = objects.pod_template(OWNER, Spec(port=7001))["spec"]["containers"][0]
+    (tmp_path / "password").write_text("s3cret")
+    program = tmp_path / "cachestorm"
+    program.write_text(
+        f'#!/bin/sh\n[ "$CACHESTORM_AUTH_PASSWORD $*" = "s3cret cli -p 7001 cluster nodes" ] '
+        f"&& echo '{said}'\n"
+    )
+    program.chmod(0o755)
+    # what it does before it looks again
+    sleep = tmp_path / "sleep"
+    sleep.write_text("#!/bin/sh\nkill -9 $PPID\n")
+    sleep.chmod(0o755)
+    done = subprocess.run(
+        container["lifecycle"]["preStop"]["exec"]["command"],
+        env={
+            "PATH": f"{tmp_path}:{os.environ['PATH']}",
+            "CACHESTORM_AUTH_PASSWORD_FILE": str(tmp_path / "password"),
+        },
+        check=False,
+    )
+    assert (done.returncode == 0) is is_empty

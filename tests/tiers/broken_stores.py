@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import count
 from typing import Any
 
@@ -22,7 +22,8 @@ class MemoryStore:
         gate: reads wait for it.
         refuses: whether writes fail.
         is_unreadable: whether reads do.
-        on_write: called in the middle of a write.
+        on_write, on_read: called in the middle of a write, or a read.
+        held: for a test to note something of each read.
     """
 
     engine = "memory"
@@ -31,6 +32,7 @@ class MemoryStore:
         self.blobs: dict[int, bytes] = {}
         self.reads = 0
         self.writes = 0
+        self.is_synced = True
         self._numbers = count(1)
         self.damage: Callable[[bytes], bytes] = bytes
         self.gate = threading.Event()
@@ -38,6 +40,8 @@ class MemoryStore:
         self.refuses = False
         self.is_unreadable = False
         self.on_write: Callable[[], object] = int
+        self.on_read: Callable[[], object] = int
+        self.held: list[bool] = []
 
     def places(self, sizes: Sequence[int]) -> Sequence[int]:
         return [next(self._numbers) for _ in sizes]
@@ -55,6 +59,7 @@ class MemoryStore:
 
     def get(self, number: int) -> bytes | None:
         self.reads += 1
+        self.on_read()
         assert self.gate.wait(20)
         if self.is_unreadable:
             raise DurabilityError("the disk does not answer")
@@ -63,6 +68,18 @@ class MemoryStore:
 
     def size_bytes(self) -> int:
         return sum(map(len, self.blobs.values()))
+
+    def sync(self) -> None:
+        pass
+
+    def offset_of(self, place: int) -> int:
+        return 0
+
+    def adopt(self, place: int, size: int, offset: int) -> None:
+        pass
+
+    def discard_others(self, adopted: Sequence[int]) -> Iterator[int]:
+        yield from ()
 
     def forked(self) -> None:
         pass

@@ -49,7 +49,7 @@ def test_no_command_holds_the_lock_while_it_reads_a_tier(tmp_path: Path) -> None
             pass
     assert reads[True] == set()
     assert len(reads[False]) > 80
-    assert tiers_of(cache)._fetched == {}
+    assert tiers_of(cache).ahead.fetched == {}
     cache._check()
 
 
@@ -89,7 +89,7 @@ def test_other_threads_go_on_while_one_reads(
     store.gate.set()
     reader.join()
     assert len(found) == 1
-    assert tiers_of(cache)._fetched == {}
+    assert tiers_of(cache).ahead.fetched == {}
     cache._check()
 
 
@@ -120,7 +120,7 @@ def test_other_tasks_go_on_while_one_reads(
         return await reader
 
     assert asyncio.run(main()) == wanted
-    assert (store.reads, tiers_of(cache)._fetched) == (1, {})
+    assert (store.reads, tiers_of(cache).ahead.fetched) == (1, {})
     cache._check()
 
 
@@ -136,8 +136,8 @@ def test_a_task_that_is_cancelled_leaves_nothing_behind(tmp_path: Path) -> None:
 
     asyncio.run(main())
     store.gate.set()
-    tiers_of(cache)._pool(False).shutdown()
-    assert tiers_of(cache)._fetched == {}
+    tiers_of(cache).ahead.close()
+    assert tiers_of(cache).ahead.fetched == {}
     assert cache.object_tier("h") == "warm"
 
 

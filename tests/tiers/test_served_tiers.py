@@ -16,8 +16,8 @@ from cachestorm import Cache
 from cachestorm.declare.registry import REGISTRY
 from cachestorm.tiers.tiers import Tiers
 from cachestorm.tiers.warm import WarmLevel
-from cachestorm_server.app import make_cache
 from cachestorm_server.config import load
+from cachestorm_server.described import make_cache
 from cachestorm_server.endpoint import Endpoint
 from cachestorm_server.fetching import OF_KEYS, Fetching
 from cachestorm_server.info import info_text
@@ -88,7 +88,7 @@ def test_a_client_waits_for_its_value_and_nobody_else_does(tmp_path: Path) -> No
         assert other.receive(line + b"\r\n") == reply + b"\r\n"
     assert served.disk.reads == 1
     assert served.start_disk(one) == b"$1026\r\n1:" + KB + b"\r\n"
-    assert served.tier._fetched == {}
+    assert served.tier.ahead.fetched == {}
     served.cache._check()
 
 
@@ -172,7 +172,7 @@ def test_a_client_that_goes_while_it_waits_leaves_nothing_behind(tmp_path: Path)
     session.close()
     served.disk.gate.set()
     served.cache.close()
-    assert served.tier._fetched == {}
+    assert served.tier.ahead.fetched == {}
     served.cache._check()
 
 

@@ -2,40 +2,18 @@
 
 from __future__ import annotations
 
-import gc
-import os
 import random
-import threading
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 import pytest
-from broken_stores import flush, on_memory, tiers_of
+from broken_stores import flush, on_memory
+from overfull import KB, filled, tiers, value
 
 from cachestorm import Cache, Cause, ManualClock
-from cachestorm.errors import ConfigError, DurabilityError, OutOfMemoryError, WrongTypeError
+from cachestorm.errors import OutOfMemoryError, WrongTypeError
 from cachestorm.eviction.policies import POLICIES
-
-KB = b"0123456789abcdef" * 64
-
-
-def value(number: int) -> bytes:
-    return b"%d:" % number + KB
-
-
-def filled(folder: Path, count: int = 600, **settings: Any) -> Cache[Any]:
-    """A cache of 256 KiB that has been given more than that."""
-    settings.setdefault("max_memory", "256kb")
-    cache: Cache[Any] = Cache(warm={"path": folder, "engine": "sqlite"}, **settings)
-    for number in range(count):
-        cache.set(f"k{number}", value(number))
-    return cache
-
-
-def tiers(cache: Cache[Any], count: int) -> list[str | None]:
-    return [cache.object_tier(f"k{number}") for number in range(count)]
-
 
 # -- moving
 
@@ -182,6 +160,27 @@ def test_a_tier_keeps_to_its_size(tmp_path: Path) -> None:
     assert 150_000 < stats.used <= 200 << 10
     assert cache.stats().evicted > 0
     assert [cache.object_tier(f"k{number}") for number in (0, 599)] == [None, "memory"]
+    cache._check()
+
+
+def test_a_full_tier_keeps_what_was_asked_for_and_not_what_nobody_asked_for(
+    tmp_path: Path,
+) -> None:
+    warm = {"path": tmp_path, "max_size": "200kb", "engine": "sqlite"}
+    cache: Cache[Any] = Cache(max_memory="256kb", warm=warm)
+    noise = random.Random(3)
+    asked = [f"k{number}" for number in range(50)]
+    for number in range(1500):
+        cache.set(f"k{number}", noise.randbytes(1000))
+        # once a round of the tier, as a hit there; the second one would bring it to memory
+        if number % 100 == 0:
+            for key in asked:
+                if cache.object_tier(key) == "warm":
+                    cache.get(key)
+    stats = cache.tier_stats()["warm"]
+    assert stats.passed_over > 20
+    assert all(cache.exists(key) for key in asked)
+    assert stats.used <= 200 << 10
     cache._check()
 
 
@@ -338,265 +337,3 @@ def test_a_walk_over_all_values_leaves_them_where_they_are(tmp_path: Path) -> No
     before = tiers(cache, 600)
     assert dict(cache.items()) == {f"k{number}": value(number) for number in range(600)}
     assert tiers(cache, 600) == before
-
-
-# -- faults
-
-
-@pytest.mark.parametrize("read", ["get", "strlen", "getdel", "entry"])
-def test_a_damaged_value_is_a_miss_that_is_counted(read: str, tmp_path: Path) -> None:
-    cache, tier, store = on_memory(tmp_path)
-    cache.set("k", value(1), tags=["t"])
-    cache.demote("k")
-    flush(cache)
-    store.damage = lambda blob: blob[:-1] + bytes([blob[-1] ^ 1])
-    assert getattr(cache, read)("k") in (None, 0)
-    assert (cache.exists("k"), tier.losses, cache.tagkeys("t")) == (0, 1, [])
-    cache._check()
-
-
-def test_a_disk_that_does_not_answer_costs_the_value_and_nothing_else(tmp_path: Path) -> None:
-    cache, tier, store = on_memory(tmp_path)
-    cache.set("k", value(1))
-    cache.demote("k")
-    flush(cache)
-    store.is_unreadable = True
-    assert cache.incr("k") == 1
-    assert tier.losses == 1
-    cache._check()
-
-
-def test_a_disk_that_refuses_makes_eviction_what_it_was(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    cache, tier, store = on_memory(tmp_path, max_memory="256kb")
-    store.refuses = True
-    for number in range(1000):
-        cache.set(f"k{number}", value(number))
-    cache._check()
-    assert tier.failures == 1 and cache.stats().evicted > 700
-    assert cache.get("k999") == value(999)
-    # some time later it takes values again
-    store.refuses = False
-    tier.retry_at = 1e-9
-    for number in range(1000, 1500):
-        cache.set(f"k{number}", value(number))
-    assert len(store.blobs) > 200
-    cache._check()
-
-
-def test_a_key_may_be_written_while_its_value_is_on_its_way(tmp_path: Path) -> None:
-    cache, _, store = on_memory(tmp_path)
-    for key in "abc":
-        cache.set(key, value(1))
-        cache.demote(key)
-    cache.rpush("l", *range(100))
-    cache.demote("l")
-
-    def meddle() -> None:
-        store.on_write = int
-        cache.set("a", "new")
-        cache.delete("b")
-        cache.rpush("l", "more")
-
-    store.on_write = meddle
-    flush(cache)
-    assert (cache.get("a"), cache.get("b"), cache.get("c")) == ("new", None, value(1))
-    assert cache.lrange("l", -2, -1) == [99, "more"] and cache.llen("l") == 101
-    cache._check()
-    flush(cache)
-    assert len(store.blobs) == 1
-
-
-def test_a_codec_that_uses_the_cache_is_no_deadlock(tmp_path: Path) -> None:
-    class Codec:
-        cache: Cache[Any] | None = None
-
-        def encode(self, given: object) -> bytes:
-            return repr(given).encode()
-
-        def decode(self, raw: bytes) -> object:
-            if self.cache is not None:
-                self.cache.set("decoded", 1)
-            return eval(raw)
-
-    codec = Codec()
-    cache, _, _ = on_memory(tmp_path, codec=codec)
-    codec.cache = cache
-    cache.set("k", [1] * 100)
-    cache.demote("k")
-    flush(cache)
-    assert cache.get("k") == [1] * 100
-
-
-# -- threads, transactions, forks
-
-
-def test_threads_read_what_was_written_last(tmp_path: Path) -> None:
-    cache: Cache[Any] = Cache(max_memory="256kb", warm=tmp_path)
-    wrong: list[object] = []
-
-    def work(name: int) -> None:
-        chance = random.Random(name)
-        own: dict[str, bytes] = {}
-        for step in range(600):
-            key = f"{name}:{chance.randrange(150)}"
-            draw = chance.random()
-            if draw < 0.4:
-                own[key] = value(step)
-                cache.set(key, own[key])
-            elif draw < 0.45:
-                own.pop(key, None)
-                cache.delete(key)
-            else:
-                found = cache.get(key)
-                if found is not None and found != own.get(key):
-                    wrong.append((key, found, own.get(key)))
-
-    threads = [threading.Thread(target=work, args=(name,)) for name in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert wrong == []
-    assert cache.tier_stats()["warm"].losses == 0
-    cache._check()
-
-
-@pytest.mark.parametrize("codec", [None, "json"])
-def test_nobody_waits_for_the_disk_that_a_get_reads(codec: str | None, tmp_path: Path) -> None:
-    cache, _, store = on_memory(tmp_path, codec=codec)
-    cache.set("k", ["x" * 300])
-    cache.set("other", ["y" * 300])
-    cache.demote("k")
-    flush(cache)
-    store.gate.clear()
-    found: list[object] = []
-    reader = threading.Thread(target=lambda: found.append(cache.get("k")))
-    reader.start()
-    while store.reads == 0:
-        reader.join(0.001)
-    # under the lock these would wait for ever
-    assert cache.get("other") == ["y" * 300]
-    assert cache.set("k2", 1) and cache.hset("h", "f", 1) == 1
-    store.gate.set()
-    reader.join()
-    assert found == [["x" * 300]]
-    assert (store.reads, tiers_of(cache)._fetched) == (1, {})
-    cache._check()
-
-
-def test_a_transaction_sees_what_is_on_the_disk(tmp_path: Path) -> None:
-    cache = filled(tmp_path)
-    with cache.transaction():
-        assert [cache.get(f"k{number}") for number in range(50)] == [*map(value, range(50))]
-        for number in range(600, 900):
-            cache.set(f"k{number}", value(number))
-    assert cache.store_stats().used_memory <= 256 << 10
-    assert cache.get("k750") == value(750)
-    cache._check()
-
-
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
-def test_a_forked_child_goes_on_without_the_disk(tmp_path: Path) -> None:
-    cache = filled(tmp_path)
-    child = os.fork()
-    if child == 0:
-        code = 1
-        try:
-            assert cache.get("k0") is None
-            assert cache.get("k599") == value(599)
-            for number in range(1000):
-                cache.set(f"c{number}", value(number))
-            cache._check()
-            code = 0
-        finally:
-            os._exit(code)
-    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
-    assert [cache.get(f"k{number}") for number in range(600)] == [*map(value, range(600))]
-    cache.close()
-
-
-# -- the directory
-
-
-def test_closing_gives_the_directory_back_and_keeps_what_is_in_memory(tmp_path: Path) -> None:
-    cache = filled(tmp_path)
-    kept = tiers(cache, 600).count("memory")
-    cache.close()
-    cache.close()
-    assert len(cache) == kept
-    cache._check()
-    cache.set("k", value(1))
-    assert not cache.demote("k") and cache.tier_stats() == {}
-    assert [each.name for each in tmp_path.iterdir()] == ["lock"]
-    with filled(tmp_path, 10) as other:
-        assert other.get("k1") == value(1)
-
-
-def test_what_a_crash_has_left_is_neither_read_nor_kept(tmp_path: Path) -> None:
-    left = tmp_path / "values-0123"
-    left.mkdir()
-    (left / "000012.sst").write_bytes(b"old")
-    (tmp_path / "mine").write_text("a file of somebody else")
-    with filled(tmp_path, 10):
-        names = {each.name for each in tmp_path.iterdir()}
-    assert not left.exists()
-    assert "mine" in names
-
-
-def test_one_directory_is_for_one_cache(tmp_path: Path) -> None:
-    with filled(tmp_path, 10), pytest.raises(DurabilityError, match="open in another cache"):
-        Cache(warm=tmp_path)
-    with Cache(warm=tmp_path):
-        pass
-
-
-def test_a_cache_that_is_dropped_gives_its_directory_back(tmp_path: Path) -> None:
-    cache = filled(tmp_path)
-    del cache
-    gc.collect()
-    with Cache(warm=tmp_path):
-        pass
-
-
-def test_a_directory_that_cannot_be_used_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "file").write_text("")
-    with pytest.raises(DurabilityError, match="cannot be used as a warm tier"):
-        Cache(warm=tmp_path / "file")
-
-
-def test_all_that_is_wrong_with_the_settings_is_said_at_once() -> None:
-    with pytest.raises(ConfigError) as refused:
-        Cache(warm={"paht": "x", "max_size": "much", "engine": "paper"})
-    assert str(refused.value) == (
-        "warm takes path, max_size, engine, not 'paht'; "
-        "the path of warm is that of a directory, not None; "
-        "the max_size of warm: 'much' is not a size: write bytes, or 64kb, 256mb, 2gb, 1tb; "
-        "the engine of warm is one of rocksdb, sqlite, not 'paper'"
-    )
-    with pytest.raises(TypeError, match="warm is a path"):
-        Cache(warm=7)  # type: ignore[arg-type]
-
-
-# -- with a data directory
-
-
-def test_a_restart_finds_what_was_on_the_disk(tmp_path: Path) -> None:
-    for aof in (True, False):
-        where = {"data_dir": tmp_path / f"data{aof}", "aof": aof}
-        with filled(tmp_path / "warm", **where) as cache:
-            cache.rename("k3", "renamed")
-            cache.demote("renamed")
-            cache.set("k5", "new")
-            cache.delete("k6")
-            cache.save()
-            cache.rpush("l", *range(100))
-            cache.demote("l")
-            cache.rpush("l", "more")
-        with Cache(max_memory="256kb", warm=tmp_path / "warm", **where) as again:  # type: ignore[arg-type]
-            assert len(again) == 600
-            assert again.lrange("l", 98, -1) == [98, 99, "more"]
-            assert again.get("renamed") == value(3) and again.get("k5") == "new"
-            assert again.get("k432") == value(432) and again.get("k6") is None
-            again._check()
