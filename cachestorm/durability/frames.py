@@ -27,6 +27,8 @@ Pure functions of bytes; the only place that knows the layout, which is version 
     REFERS    text, byte: kind, byte: tier, count, count, count, extras, value
                                               a key whose value is in a colder tier: place,
                                               bytes and offset there; the value is None
+    PARTS     text, extras, value             a key, unless it is there: a container with one of
+                                              its elements; DELTAs with the others follow
 
     extras    byte: 1 with idle time, 2 with positions of a list;
               [count, count: idle time and latest deadline in ms]; [count, signed 8 bytes]
@@ -57,8 +59,8 @@ from cachestorm.durability.recording import (
     TAGS_ARE,
     UNLINKED,
     VALUE,
+    Moment,
     Record,
-    Spelled,
     Visit,
 )
 from cachestorm.entry import BUFFER, HASH, LIST, SET, ZSET
@@ -139,18 +141,15 @@ def frame_of(number: int, synced: int, visit: Visit, unsaid: list[str]) -> bytes
     return _framed(out.getvalue())
 
 
-def spelled_frame_of(number: int, synced: int, visits: list[Spelled]) -> bytes:
-    """Visits of one moment, each of which is spelled already, as a frame."""
+def spelled_frame_of(number: int, synced: int, moment: Moment, records: list[bytes]) -> bytes:
+    """Visits of one moment, the one record of each of which is spelled already, as a frame."""
     out = BytesWriter()
     lag = min(number - synced, LONGEST_LAG).to_bytes(BODY_HEAD - LAG_AT, "little")
-    _begin(out, number, visits[0].at_ms, lag)
-    space = ""
-    for visit in visits:
-        if visit.space != space:
-            space = visit.space
-            out.append(SPACE_IS)
-            write_text(out, space)
-        out.write(visit.raw)
+    _begin(out, number, moment.at_ms, lag)
+    out.append(SPACE_IS)
+    write_text(out, moment.space)
+    for record in records:
+        out.write(record)
     return _framed(out.getvalue())
 
 

@@ -14,7 +14,10 @@ them. Nothing here calls the store.
    to make a record of it.
 4. A key that moves is recorded by its names, and its value is not. While somebody walks over
    the store it is, as the walk may have met neither of them.
-5. Keys that an invalidation or a flush takes along have no record of their own.
+5. A large container is recorded in parts by who walks over the store, in several visits: first
+   that it is there, then its elements, as what is put into it. Whoever replays that has all of
+   it already, from what came before, or none: so nothing is lost where the parts break off.
+6. Keys that an invalidation or a flush takes along have no record of their own.
 """
 
 from __future__ import annotations
@@ -65,6 +68,7 @@ SWAPPED: Final = 15
 SETTINGS: Final = 16
 COMPLETE: Final = 17
 REFERS: Final = 18
+PARTS: Final = 19
 
 # What is longer is not spelled while the latch is held.
 SHORT_BYTES: Final = 1 << 12
@@ -74,7 +78,7 @@ class Record:
     """One change.
 
     Attributes:
-        what: which, IMAGE to REFERS.
+        what: which, IMAGE to PARTS.
         space: the namespace.
         key: the key or the tag; of a swap the other namespace.
         other: the child of a link.
@@ -128,18 +132,16 @@ class Aside(Visit):
         self.take: Final = take
 
 
-class Spelled(Visit):
-    """A visit in which one scalar was put, and nothing else happened.
+class Moment(Visit):
+    """When what is spelled after it has happened, and in which namespace.
 
     Attributes:
         space: the namespace.
-        raw: the record, in bytes.
     """
 
-    def __init__(self, at_ms: i64, space: str, raw: bytes) -> None:
+    def __init__(self, at_ms: i64, space: str) -> None:
         super().__init__(at_ms, _NO_RECORDS)
         self.space: Final = space
-        self.raw: Final = raw
 
 
 class Recording(Recorder):
@@ -148,14 +150,18 @@ class Recording(Recorder):
     Attributes:
         walkers: how many snapshots walk over the store.
         swaps: how many exchanges of namespaces have come in their way, ever.
-        visits: what is to be written, the oldest first.
+        visits: what is to be written, the oldest first: each a `Visit`; or in bytes the one
+            record of one, which was at the `Moment` that is the last one before it. Bytes are
+            nothing that the garbage collector would have to look at.
     """
 
     def __init__(self) -> None:
         super().__init__()
         self.walkers: i64 = 0
         self.swaps: i64 = 0
-        self.visits: Final[deque[Visit]] = deque()
+        self.visits: Final[deque[object]] = deque()
+        # the last one among them, ever
+        self._moment: Moment | None = None
         self._records: list[Record] = []
         # the first record, while it is the only one and can be spelled at once
         self._has_plain: bool = False
@@ -178,7 +184,11 @@ class Recording(Recorder):
             value = self._plain_value
             self._plain_value = None
             raw = self.spell_plain(self._plain_key, value, self._plain_deadline_ms)
-            self.visits.append(Spelled(now_ms, self._plain_space, raw))
+            moment = self._moment
+            if moment is None or moment.at_ms != now_ms or moment.space != self._plain_space:
+                moment = self._moment = Moment(now_ms, self._plain_space)
+                self.visits.append(moment)
+            self.visits.append(raw)
         elif records:
             self._records = []
             self.visits.append(Visit(now_ms, records))
@@ -308,6 +318,32 @@ class Recording(Recorder):
             if isinstance(held, ListValue):
                 record.number = held.generation
                 record.second = held.first()
+
+    def begin_parts(
+        self, space: str, entry: Entry, held: Container, place: i64, idle: Idle | None
+    ) -> None:
+        """Records all of an entry, but of its elements only the one at a place.
+
+        The others are to come, by `part`. Where it is replayed and the key is there already, it
+        does nothing.
+        """
+        some = held.twin()
+        some.replay(held.records_of(place, place + 1))
+        record = self.add(PARTS, space, entry.key)
+        record.idle = idle
+        record.kind = entry.kind
+        record.image = snapshot_of(entry.kind, some, entry.expires_at_ms, _tags(entry))
+        if held.diary is None:
+            held.diary = []
+        if isinstance(some, ListValue):
+            record.number = some.generation
+            record.second = some.first()
+
+    def part(self, space: str, entry: Entry, held: Container, start: i64, stop: i64) -> None:
+        """Records the elements at the places from `start` up to `stop`. O(stop - start)."""
+        record = self.add(DELTA, space, entry.key)
+        record.kind = entry.kind
+        record.value = held.records_of(start, stop)
 
     def refer(self, space: str, entry: Entry, reference: Reference, idle: Idle | None) -> None:
         """Records all of an entry but its value, which is in a colder tier, and where."""
