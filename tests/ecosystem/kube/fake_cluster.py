@@ -92,6 +92,8 @@ class FakeCluster:
         self.url = url
         self.pods: dict[str, FakePod] = {}
         self.task: asyncio.Task[None] | None = None
+        # beside cancelling: what it waits for may swallow that
+        self.is_over = False
         # for pods that have an account
         self.kubeconfig = ""
         # those that have ended
@@ -186,7 +188,7 @@ class FakeCluster:
     # -- controllers
 
     async def run(self) -> None:
-        while True:
+        while not self.is_over:
             await self._control()
             await self._keep()
             await asyncio.sleep(TICK_S)
@@ -344,7 +346,8 @@ async def _answers(pod: FakePod) -> bool:
         return False
     try:
         writer.write(b"PING\r\n")
-        return (await asyncio.wait_for(reader.readline(), 5))[:7] in (b"+PONG\r\n", b"-NOAUTH")
+        async with asyncio.timeout(5):
+            return (await reader.readline())[:7] in (b"+PONG\r\n", b"-NOAUTH")
     except (OSError, TimeoutError):
         return False
     finally:
@@ -452,6 +455,7 @@ async def cluster_running(start: Start) -> AsyncIterator[FakeCluster]:
             try:
                 yield cluster
             finally:
+                cluster.is_over = True
                 task.cancel()
                 with contextlib.suppress(asyncio.CancelledError):
                     await task
