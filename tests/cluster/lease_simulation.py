@@ -29,9 +29,10 @@ DRIFT = TIMING.margin_ms / TIMING.ttl_ms / 2
 REQUEST_TIMEOUT_MS = 600
 TIMEOUT_MS = 2_000
 DEEDS = (*("crash", "start") * 3, "pause", "cut", "join", "gone", "slow", "island", "leave")
-# how far a replica is behind, at most, and how often it is fed
-LAG_MS = 400
+# how far replicas are behind, each as it is drawn, and how often they are fed
+LAGS_MS = (20, 400, 1500)
 FEED_MS = 120
+SOON_MS = 20
 
 Key = tuple[int, str]
 
@@ -72,6 +73,7 @@ class Host:
         copied: of which history its keys are, and up to where.
         is_following: whether anything more comes of its primary.
         link: a number of the connection to that.
+        lag_ms: how late it gets what it is fed, at most.
         acknowledged: by replica, how much of `said` that has, as it has told.
     """
 
@@ -88,6 +90,7 @@ class Host:
         self.copied = ("", 0)
         self.is_following = False
         self.link = 0
+        self.lag_ms = 0
         self.acknowledged: dict[int, int] = {}
         self.disk: dict[str, object] | None = None
         self.paused_until = 0.0
@@ -155,6 +158,7 @@ class Simulation:
         host.said, host.copied, host.acknowledged = [], ("", 0), {}
         host.is_following = False
         host.link += 1
+        host.lag_ms = self.random.choice(LAGS_MS)
         leases = Leases("etcd", self.timing, self.random, SIZE)
         if host.disk is None:
             node = Node(host.member(), self.random, TIMEOUT_MS, (), leases)
@@ -314,7 +318,7 @@ class Simulation:
                 said = tuple(primary.said)
                 keys = dict(primary.keys)
                 arrival = (host, host.link, primary, primary.history, said, keys)
-                lag = self.random.randrange(1, LAG_MS)
+                lag = self.random.randrange(1, host.lag_ms)
                 self._later(lag, lambda: self._when_awake(host, life, lambda: fed(*arrival)))
 
         def fed(
@@ -338,7 +342,7 @@ class Simulation:
                         host.keys[key] = value
                 host.copied = (history, upto)
             offset = host.copied[1]
-            lag = self.random.randrange(1, LAG_MS)
+            lag = self.random.randrange(1, SOON_MS)
             self._later(lag, lambda: acknowledged(primary, history, offset))
 
         def acknowledged(primary: Host, history: str, offset: int) -> None:
@@ -554,7 +558,7 @@ class Simulation:
     def check_copies(self) -> None:
         """Replicas have what their primaries have, once nobody writes."""
         self.has_clients = False
-        self.run(8 * LAG_MS)
+        self.run(4 * max(LAGS_MS))
         for host in self.hosts:
             if host.is_following:
                 assert host.node is not None
