@@ -44,6 +44,7 @@ from cachestorm_server.parameter_kinds import (
     whole_number,
 )
 from cachestorm_server.replication import parameters as replication
+from cachestorm_server.requests import MAX_BULK_BYTES
 from cachestorm_server.session import Session
 from cachestorm_server.settings import Settings
 
@@ -124,6 +125,17 @@ def _set_query_limit(endpoint: Endpoint, text: str, check_only: bool) -> None:
         )
     if not check_only:
         endpoint.settings.max_query_bytes = size
+
+
+def _set_longest(endpoint: Endpoint, text: str, check_only: bool) -> None:
+    size = parse_memory(text)
+    if not 1024 * 1024 <= size <= MAX_BULK_BYTES:
+        raise ArgumentError(f"argument must be between 1048576 and {MAX_BULK_BYTES} inclusive")
+    if check_only:
+        return
+    endpoint.settings.max_bulk_bytes = size
+    for session in endpoint.sessions.values():
+        session.reader.max_bulk_bytes = size
 
 
 def _track_keys(endpoint: Endpoint, number: int) -> None:
@@ -265,7 +277,10 @@ PARAMETERS: Final[dict[str, tuple[Read, Write | None]]] = {
         _set_notifications,
     ),
     "port": (lambda endpoint: str(endpoint.settings.port), None),
-    "proto-max-bulk-len": (lambda endpoint: str(endpoint.settings.max_bulk_bytes), None),
+    "proto-max-bulk-len": (
+        lambda endpoint: str(endpoint.settings.max_bulk_bytes),
+        _set_longest,
+    ),
     "protected-mode": (
         lambda endpoint: _yes_or_no(endpoint.settings.protected_mode),
         _set_protected_mode,

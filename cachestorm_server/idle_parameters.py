@@ -80,6 +80,8 @@ DEFAULTS: Final[dict[str, str]] = {
     "zset-max-ziplist-entries": "128",
     "zset-max-ziplist-value": "64",
 }
+# a size, or a percentage of `maxmemory`
+_SHARE: Final = "maxmemory-clients"
 _SIZES: Final = frozenset({"active-defrag-ignore-bytes", "stream-node-max-bytes"})
 FIXED: Final[dict[str, str]] = {
     "bind-source-addr": "",
@@ -115,7 +117,11 @@ def checked(name: str, text: str) -> str:
         if text.lower() in _SWITCHES:
             return text.lower()
         raise ArgumentError("argument must be 'yes' or 'no'")
-    if name in _SIZES:
+    if name == _SHARE and text.endswith("%"):
+        if text[:-1].isdecimal() and 1 <= int(text[:-1]) <= 100:
+            return text
+        raise ArgumentError("percentage argument must be less or equal to 100")
+    if name in _SIZES or name == _SHARE:
         return str(parse_memory(text))
     if not text.removeprefix("-").isdecimal():
         raise ArgumentError("argument couldn't be parsed into an integer")

@@ -192,7 +192,7 @@ class RequestReader:
         self._lines: list[bytes] | None = None
         self._line_at: int = 0
         self._max_arguments: i64 = MAX_ARGUMENTS
-        self._max_bulk_bytes: i64 = max_bulk_bytes
+        self.max_bulk_bytes: i64 = max_bulk_bytes
         self.unauthenticated: bool = False
 
     @property
@@ -399,7 +399,7 @@ class RequestReader:
                 raise ProtocolError(
                     f"expected '$', got '{got.decode('utf-8', 'surrogateescape')}'"
                 )
-            size = _parse_length(line[1:], int(self._max_bulk_bytes), "invalid bulk length")
+            size = _parse_length(line[1:], int(self.max_bulk_bytes), "invalid bulk length")
             if size < 0:
                 raise ProtocolError("invalid bulk length")
             if self.unauthenticated and size > UNAUTHENTICATED_MAX_BULK_BYTES:

@@ -36,6 +36,8 @@ def session() -> Session:
         (b"CONFIG SET appendonly no", b"+OK\r\n"),
         (b"CONFIG SET hz 50 activedefrag yes", b"+OK\r\n"),
         (b"CONFIG SET zset-max-listpack-entries 64", b"+OK\r\n"),
+        (b"CONFIG SET maxmemory-clients 5%", b"+OK\r\n"),
+        (b"CONFIG SET maxmemory-clients 1mb", b"+OK\r\n"),
         (b"COMMAND LIST FILTERBY PATTERN role", b"*1\r\n$4\r\nrole\r\n"),
         (b"COMMAND LIST FILTERBY PATTERN module|l*", b"*1\r\n$11\r\nmodule|list\r\n"),
         (
@@ -57,6 +59,10 @@ def test_a_tool_is_answered_as_by_a_redis_without_the_feature(
         b"CONFIG SET appendonly yes",
         b"CONFIG SET hz often",
         b"CONFIG SET loglevel loud",
+        b"CONFIG SET maxmemory-clients 101%",
+        b"CONFIG SET maxmemory-clients many",
+        b"CONFIG SET proto-max-bulk-len 1023kb",
+        b"CONFIG SET proto-max-bulk-len 513mb",
         b"SHUTDOWN SAVE",
         b"SHUTDOWN",
     ],
@@ -174,3 +180,12 @@ def test_fragmentation_is_reckoned_with_what_the_interpreter_takes(session: Sess
     text = session.receive(b"INFO memory\r\n").decode()
     ratio = float(text.partition("mem_fragmentation_ratio:")[2].partition("\r\n")[0])
     assert 0.5 < ratio < 10
+
+
+def test_the_longest_argument_is_changed_for_all_who_are_connected() -> None:
+    endpoint = Endpoint(Cache(), REGISTRY, Settings())
+    session, other = session_of(endpoint)[0], session_of(endpoint)[0]
+    assert session.receive(b"CONFIG SET proto-max-bulk-len 1mb\r\n") == b"+OK\r\n"
+    assert other.receive(b"CONFIG GET proto-max-bulk-len\r\n").endswith(b"$7\r\n1048576\r\n")
+    too_long = b"*2\r\n$4\r\nECHO\r\n$1048577\r\n"
+    assert other.receive(too_long) == b"-ERR Protocol error: invalid bulk length\r\n"
