@@ -309,8 +309,9 @@ class DataDirectory:
                 self._rewrite_whole(store, refers)
             else:
                 self._rewrite(store, self.journal, refers)
-            # what has all values is read through at a start
-            self.is_scheduled = store.tiering is not None and not refers
+            if store.tiering is not None and not refers:
+                # what has all values is read through at a start
+                self.is_scheduled = True
         except OSError as error:
             self.save_error = DurabilityError(f"{self.folder.path}: {error.strerror}")
             raise self.save_error from error
