@@ -8,15 +8,13 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from cachestorm.cache import Cache
 from cachestorm.errors import ConfigError
 
 if TYPE_CHECKING:
     from cachestorm.cache_like import CacheLike
-
-MEMORY: Final = "memory"
 
 
 def connect(
@@ -47,6 +45,9 @@ def connect(
             connections, such as `socket_timeout`; of `local://` both, and `linger`, how long
             the values stay when nobody is connected.
 
+    All of these can stand in the address instead, and count before those of the call:
+    `memory://?max_entries=1000`, `redis://host:6380?near=true&socket_timeout=1`.
+
     Raises:
         ConfigError: for an address or an option that is wrong. Nothing connects before the
             first call.
@@ -58,8 +59,17 @@ def connect(
         >>> cache.get("greeting")
         'hello'
     """
-    if url.partition("://")[0] == MEMORY:
-        return _in_memory(url, codec, options)
+    from cachestorm.remote.address import MEMORY, options_in
+
+    given = {"codec": codec, "near": near, "on_error": on_error, "max_pending": max_pending}
+    place, told = options_in(url)
+    make = _in_memory if place.partition("://")[0] == MEMORY else _elsewhere
+    return make(place, **{**given, **options, **told})
+
+
+def _elsewhere(
+    url: str, *, codec: object, near: Any, on_error: Any, max_pending: object, **options: Any
+) -> CacheLike[Any]:
     from cachestorm.remote.address import Address
     from cachestorm.remote.connected import ConnectedCache
     from cachestorm.remote.envelope import envelope_of
@@ -67,13 +77,26 @@ def connect(
     address = Address.read(url, options)
     envelope = envelope_of(codec)
     limit = _limit(max_pending)
-    if near is False:
+    settings = _near_settings(near)
+    if settings is None:
         return ConnectedCache(address, envelope, on_error=on_error, max_pending=limit)
     from cachestorm.remote.near_caches import NearCache
 
-    settings = {} if near is True else dict(near)
-    _refuse_unknown(settings, "near")
     return NearCache(address, envelope, settings=settings, on_error=on_error, max_pending=limit)
+
+
+def _near_settings(near: object) -> dict[str, Any] | None:
+    """The settings of a near cache; None for none."""
+    if isinstance(near, bool):
+        return {} if near else None
+    if not isinstance(near, Mapping):
+        raise ConfigError(
+            "near is True, False, or settings of a Cache such as {'max_entries': 1000}, not "
+            f"{near!r}"
+        )
+    settings = dict(near)
+    _refuse_unknown(settings, "near")
+    return settings
 
 
 def _limit(max_pending: object) -> int:
@@ -97,8 +120,19 @@ def _refuse_unknown(settings: Mapping[str, Any], shown: str) -> None:
         )
 
 
-def _in_memory(url: str, codec: object, options: dict[str, Any]) -> Cache[Any]:
+def _in_memory(
+    url: str, *, codec: object, near: Any, on_error: Any, max_pending: object, **options: Any
+) -> Cache[Any]:
+    from cachestorm.remote.absence import check_on_error
+
     if url != "memory://":
-        raise ConfigError(f"memory:// takes no more in its address: {url}")
+        raise ConfigError(
+            f"{url}: memory:// has no name, and its settings behind a question mark: "
+            "memory://?max_entries=1000"
+        )
+    # without a meaning here; with one when the address is another
+    _limit(max_pending)
+    _near_settings(near)
+    check_on_error(on_error)
     _refuse_unknown(options, url)
     return Cache(codec=codec, **options)

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from cachestorm.aio import AsyncCache
     from cachestorm.cache import Cache
+    from cachestorm.capabilities import Capabilities
     from cachestorm.handles import (
         Counter,
         HashHandle,
@@ -484,6 +485,20 @@ class Face(Edge, Generic[V]):
         from cachestorm.providers import provider
 
         return cast("Redis", provider("redis", "Cache.redis()")(self, **settings))
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """What it can do, as `cachestorm.connect` tells of caches elsewhere: everything.
+
+        Example:
+            >>> from cachestorm import Cache
+            >>> cache = Cache()
+            >>> cache.capabilities.server, cache.capabilities.tags
+            ('memory', True)
+        """
+        from cachestorm.capabilities import IN_PROCESS
+
+        return IN_PROCESS
 
     @property
     def aio(self) -> AsyncCache[V]:

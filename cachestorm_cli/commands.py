@@ -311,8 +311,8 @@ def serve(
     over the file. Set a password in the file or by CACHESTORM_AUTH_PASSWORD, where no other
     user can see it.
     """
-    from cachestorm_server.app import serve as serve_until_stopped
     from cachestorm_server.config import load
+    from cachestorm_server.running import serve as serve_until_stopped
 
     given = flags_given(context.params)
     again = partial(load, config, flags=given)

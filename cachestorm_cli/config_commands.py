@@ -31,8 +31,8 @@ def check(
     """Check a file as a start would, with the environment; print all that is wrong."""
     # these declare the commands that rules of users may name
     from cachestorm_server import bound_commands as bound_commands
-    from cachestorm_server.app import check_files
     from cachestorm_server.config import load
+    from cachestorm_server.described import check_files
 
     check_files(load(file))
     print(f"{file} is valid")

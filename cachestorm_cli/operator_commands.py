@@ -37,6 +37,14 @@ def run(
             envvar="POD_NAMESPACE",
         ),
     ] = None,
+    node_role: Annotated[
+        str | None,
+        typer.Option(
+            "--node-role",
+            help="The ClusterRole of nodes that share slots by Leases.",
+            envvar="CACHESTORM_NODE_ROLE",
+        ),
+    ] = None,
 ) -> None:
     """Look after the CacheStorm resources of a cluster, until it is stopped.
 
@@ -46,6 +54,7 @@ def run(
     import logging
 
     try:
+        from cachestorm_server.kube.access import NODE_ROLE
         from cachestorm_server.kube.leading import Lease
         from cachestorm_server.kube.operator import Operator
         from cachestorm_server.kube.operator import run as run_operator
@@ -65,7 +74,8 @@ def run(
         if lease_namespace:
             identity = f"{os.environ.get('HOSTNAME') or socket.gethostname()}-{os.getpid()}"
             lease = Lease(lease_namespace, identity, lost=stop.set)
-        await run_operator(Operator(lease=lease), tuple(namespace or ()), liveness, stop)
+        operator = Operator(lease=lease, node_role=node_role or NODE_ROLE)
+        await run_operator(operator, tuple(namespace or ()), liveness, stop)
         return stop.is_set()
 
     if asyncio.run(until_stopped()):

@@ -57,10 +57,14 @@ def module_help(session: Session) -> list[str]:
     fast=True,
     reply="ok",
     flags="loading stale @connection",
-    summary="Let reads be answered by this server, as they are in any case.",
+    summary="Let reads be answered by a replica of a cluster.",
 )
 def readonly(session: Session) -> None:
-    """Changes nothing: there is no cluster, and this server answers everything."""
+    """In a cluster, a replica answers from now on what reads keys of its primary.
+
+    Anywhere else it changes nothing: this server answers everything.
+    """
+    session.reads_replicas = session.endpoint.cluster is not None
 
 
 @command(
@@ -73,7 +77,8 @@ def readonly(session: Session) -> None:
     summary="Undo READONLY.",
 )
 def readwrite(session: Session) -> None:
-    """Changes nothing: there is no cluster, and this server answers everything."""
+    """In a cluster, a replica names its primary from now on."""
+    session.reads_replicas = False
 
 
 @command(

@@ -9,7 +9,8 @@ that it loads, and once a second, and by connections, that the disk fails or wor
    MISCONF before it changes anything, and so is PING, by which tools ask. Reads go on.
 
 3. A replica refuses every command that writes with READONLY. While it has only a part of its
-   primary's keys, it is as if it loaded them.
+   primary's keys, it is as if it loaded them. One of a cluster does so once it is clear that no
+   other node is to be asked: the router sees to that.
 
 Source: `processCommand` in `server.c` of Redis 7.2, whose texts these are.
 """
@@ -98,27 +99,31 @@ class Availability:
         self._look_at_all()
         return True
 
-    def check(self, plan: Plan, transaction: Transaction | None = None) -> None:
+    def check(
+        self, plan: Plan, transaction: Transaction | None = None, is_routed: bool = False
+    ) -> None:
         """Refuses a request that cannot be answered now.
 
         Args:
             transaction: what EXEC would run.
+            is_routed: what a replica refuses is left to the router.
 
         Raises:
             LoadingError: while the keys are not all there.
             ReadOnlyError: for a write, of a replica.
             DurabilityError: for a write that could not reach the disk.
         """
-        if self.failure and (plan.name == "PING" or _writes(plan, transaction)):
+        if self.failure and (plan.name == "PING" or writes(plan, transaction)):
             raise DurabilityError(self.failure)
-        if self.is_replica and _writes(plan, transaction):
+        if self.is_replica and not is_routed and writes(plan, transaction):
             raise ReadOnlyError()
-        is_partial = self.is_loading or self.is_syncing
+        is_partial = self.is_loading or (self.is_syncing and not is_routed)
         if is_partial and "loading" not in plan.declaration.flags.split():
             raise LoadingError()
 
 
-def _writes(plan: Plan, transaction: Transaction | None) -> bool:
+def writes(plan: Plan, transaction: Transaction | None) -> bool:
+    """Whether a request changes keys; EXEC, whether anything does that it would run."""
     if plan.name == "EXEC" and transaction is not None:
         return any(queued.declaration.writes for queued, _ in transaction.requests)
     return plan.declaration.writes

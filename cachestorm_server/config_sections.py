@@ -295,9 +295,12 @@ class ClusterConfig:
     rebalance_slots: Annotated[
         int, Spec(COUNT, "how many slots are on their way to other nodes at a time")
     ] = 1024
-    replicas: Annotated[int, Spec(LIMIT, "not yet: copies of each key besides the first")] = 1
+    replicas: Annotated[
+        int,
+        Spec(LIMIT, "under `etcd` and `kubernetes`, how many replicas a node with slots has"),
+    ] = 0
     replication_backlog: Annotated[
-        int, Spec(LIMIT, "not yet: writes kept for a late replica")
+        int, Spec(LIMIT, "not yet: `replication.backlog_size` is what is kept for a replica")
     ] = 10_000
     migration_batch_size: Annotated[int, Spec(COUNT, "keys sent at a time as slots move")] = 100
     gossip_interval: Annotated[
@@ -333,6 +336,10 @@ class ReplicationConfig:
     primary_password: Annotated[
         str, _live(SECRET, "the password there; empty: none is asked for")
     ] = field(default="", repr=False)
+    tls: Annotated[
+        bool,
+        Spec(SWITCH, "speaks TLS to the primary, whose certificate `tls.ca_file` has signed"),
+    ] = False
     backlog_size: Annotated[
         int, _live(SIZE, "what is kept for a replica that was away for a moment")
     ] = BACKLOG_BYTES

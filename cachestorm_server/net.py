@@ -15,8 +15,8 @@ at the names of the methods.
    within `GRACE_S`, and then the connection is closed: never within a reply that is taken.
 6. A client from which much has come at once, as of a large value, is not read from for one
    turn: uvloop would take up to 32 such pieces before it looked after others.
-7. Where replies wait for the disk (`settling.py`), nothing else of a connection is sent before
-   they are.
+7. Where replies wait for the journal (`settling.py`), nothing else of a connection is sent
+   before they are.
 
     transport's buffer   session has a backlog   reading
     ------------------   ---------------------   -------------------------------
@@ -109,7 +109,7 @@ class Connection(Carrier):
         self._has_turn: bool = False
         self._leaving: bool = False
         self._resumes: bool = False
-        # replies that wait for the disk, and whether any of them tells of a change
+        # replies that wait for the file, and whether what they tell has to be on the disk
         self._kept: bytes = b""
         self._is_unsettled: bool = False
         self._is_owed: bool = False
@@ -173,35 +173,35 @@ class Connection(Carrier):
             endpoint.deliver_rest()
 
     def _receive(self, session: Session, data: bytes) -> bytes:
-        """The replies of a session, once what it has changed is in the journal.
+        """The replies of a session; none yet if it has changed anything.
 
-        Where that is on the disk for each reply, they are kept for `settle`: what all clients
-        have changed is forced to the disk together.
+        Then they are kept for `settle`: what all clients have changed in a turn of the loop is
+        written together, and under `always` forced to the disk.
         """
         endpoint = self._endpoint
         journal = endpoint.journal
         if journal is None:
             return session.receive(data)
-        is_strict = journal.is_strict
         journal.hold()
         try:
             replies = session.receive(data)
         finally:
             journal.let_go()
-        # who only reads waits as well: it may have read what is not on the disk yet
-        if not is_strict or not (journal.is_owed or endpoint.settling.waiting):
+        is_strict, is_owed = journal.is_strict, journal.is_owed
+        # who only reads waits as well: it may have read what is not in the file yet
+        if not is_owed and not endpoint.settling.waiting:
             endpoint.write(journal)
             return replies
-        self._is_owed = self._is_owed or journal.is_owed
-        self._keep(replies)
+        self._is_owed = self._is_owed or (is_strict and is_owed)
+        self._keep(replies, is_strict)
         return b""
 
-    def _keep(self, replies: bytes) -> None:
+    def _keep(self, replies: bytes, is_strict: bool) -> None:
         """Has replies sent by `settle`."""
         self._kept += replies
         if not self._is_unsettled:
             self._is_unsettled = True
-            self._endpoint.settling.add(self)
+            self._endpoint.settling.add(self, is_strict)
 
     def settle(self, is_written: bool) -> None:
         kept, self._kept = self._kept, b""

@@ -122,6 +122,10 @@ def follow_by(application: Application, config: Config) -> None:
     limits.timeout_s = max(given.timeout, 1)
     limits.user = given.primary_user
     limits.password = given.primary_password
+    if given.tls:
+        from cachestorm_server.tls import trusting
+
+        limits.tls = trusting(tls_files(config))
 
 
 def _ask_for_password(application: Application, config: Config) -> None:

@@ -79,6 +79,7 @@ class Session(LongRunner):
         watched: the keys that WATCH named; None when there are none.
         tracked: how the client is told of keys that change; None if it is not.
         is_asking: it has said ASKING, which is good for its next request.
+        reads_replicas: it has said READONLY: a replica of a cluster may answer what reads.
         slot_within: of the keys of the script that it runs; -1 for none so far.
         call, calls_within: what plugins are to be told of, once it is answered.
     """
@@ -114,6 +115,7 @@ class Session(LongRunner):
         self._end_all()
         self.cache: Cache = self.endpoint.cache
         self.resp3 = False
+        self.reads_replicas: bool = False
         self.name: str = ""
         self.library_name: str = ""
         self.library_version: str = ""
@@ -320,7 +322,8 @@ class Session(LongRunner):
                 check_guarded(self, plan, args)
             self.endpoint.check_free(plan, self.id)
             if self.endpoint.availability.is_limited:
-                self.endpoint.availability.check(plan, transaction)
+                is_routed = self.endpoint.cluster is not None
+                self.endpoint.availability.check(plan, transaction, is_routed)
         except CacheStormError as error:
             if transaction is not None:
                 transaction.refuse()

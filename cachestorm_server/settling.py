@@ -1,12 +1,13 @@
-"""Settling: the replies that wait for the disk, and when it is asked to take what they tell of.
+"""Settling: the replies that wait for the journal, and when what they tell of is written.
 
-Asked by the connections where a reply goes when it is safe (`aof_sync: always`). Has the
-endpoint write, and the connections go on.
+Asked by the connections where a journal is kept. Has the endpoint write, and the connections
+go on.
 
-1. What all clients have changed in one turn of the loop is forced to the disk together.
-2. Those who were answered together mostly ask again together, but not in one turn. So as many
-   as there were the last time are waited for, if that takes no longer than a share of what the
-   disk took. Who is alone waits for nobody.
+1. What all clients have changed in one turn of the loop is written together, and forced to the
+   disk together where a reply goes when it is safe (`aof_sync: always`).
+2. Those who were answered together mostly ask again together, but not in one turn. So where it
+   is forced, as many as there were the last time are waited for, if that takes no longer than a
+   share of what the disk took. Who is alone waits for nobody.
 
 Source: `commit_siblings` and `commit_delay` of PostgreSQL.
 """
@@ -42,12 +43,18 @@ class Settling:
         self._write: Final = write
         self._clock: Final = clock
         self._expected = 1
+        self._is_forced = False
         self._write_s = 0.0
         self._timer: asyncio.TimerHandle | None = None
 
-    def add(self, carrier: Carrier) -> None:
-        """Has a carrier go on once what was changed so far is safe."""
+    def add(self, carrier: Carrier, is_forced: bool) -> None:
+        """Has a carrier go on once what was changed so far is as safe as was promised.
+
+        Args:
+            is_forced: whether it is forced to the disk.
+        """
         self.waiting.append(carrier)
+        self._is_forced = is_forced
         count = len(self.waiting)
         if count == 1:
             asyncio.get_running_loop().call_soon(self._end_turn)
@@ -59,7 +66,7 @@ class Settling:
         if not self.waiting or self._timer is not None:
             # they were settled meanwhile, and others have come since
             return
-        patience_s = self._write_s * PATIENCE
+        patience_s = self._write_s * PATIENCE if self._is_forced else 0.0
         if len(self.waiting) < self._expected and patience_s > 0:
             self._timer = asyncio.get_running_loop().call_later(patience_s, self.settle)
         else:

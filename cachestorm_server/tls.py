@@ -71,6 +71,23 @@ class TlsFiles:
         return found
 
 
+def trusting(files: TlsFiles) -> ssl.SSLContext:
+    """What this server trusts as a client, and shows if it is asked to.
+
+    Raises:
+        ConfigError: for files that are of no use.
+    """
+    try:
+        context = ssl.create_default_context(cafile=files.ca_file or None)
+        if files.cert_file and files.key_file:
+            context.load_cert_chain(files.cert_file, files.key_file, _no_password)
+    except (OSError, ValueError, _Refused) as error:
+        raise ConfigError(
+            f"replication.tls: the files of tls are of no use: {error}"
+        ) from error
+    return context
+
+
 class _Refused(Exception):
     def __init__(self, attribute: str, text: str) -> None:
         super().__init__(text)

@@ -26,7 +26,7 @@ from librt.strings import BytesWriter
 from mypy_extensions import i64
 
 from cachestorm.cache import Cache
-from cachestorm.codec import text_of
+from cachestorm.codec import bytes_of, text_of
 from cachestorm.declare.facts import flags_of, key_range_of
 from cachestorm.declare.plan import Plan
 from cachestorm.errors import CacheStormError
@@ -45,7 +45,7 @@ from cachestorm.events import (
     is_invalidation,
 )
 from cachestorm.keyspace.effects import Listening
-from cachestorm_server.replies import Push, write_reply
+from cachestorm_server.replies import Push, write_bulk, write_reply
 
 if TYPE_CHECKING:
     from cachestorm_server.endpoint import Endpoint
@@ -55,6 +55,7 @@ MOST_KEYS: Final = 1_000_000
 # how many keys are noted before it is looked whether there are too many
 _LOOK: Final = 1024
 _CHANNEL: Final = b"__redis__:invalidate"
+_OF_ONE_KEY: Final = b">2\r\n$10\r\ninvalidate\r\n*1\r\n"
 _INTEREST: Final = (
     PUT | CHANGED | EXPIRY | TAGS | TAG_EVENTS | SPACE | (REMOVED ^ FLUSHED ^ REPLACED)
 )
@@ -124,13 +125,17 @@ class Invalidation:
     """What is posted to a session: keys that its client must not use any longer.
 
     Attributes:
-        keys: in the order of the changes; None for all that it has.
+        key: the only one of them, if there is never another.
+        keys: in the order of the changes; None for all that it has, or if there is `key`.
         is_redirected: they are those of another client.
         is_taken: it is about to be sent, and no further key can be added.
     """
 
-    def __init__(self, tracked: Tracked, keys: dict[str, None] | None) -> None:
+    def __init__(
+        self, tracked: Tracked, key: str | None, keys: dict[str, None] | None = None
+    ) -> None:
         self.tracked: Final = tracked
+        self.key: Final = key
         self.keys: Final = keys
         self.is_redirected: Final = tracked.redirect != 0
         self.is_taken = False
@@ -138,13 +143,19 @@ class Invalidation:
     def encoded(self, resp3: bool, is_subscribed: bool) -> bytes:
         """The message in RESP; empty for a client that would take it for a reply."""
         self.is_taken = True
+        out = BytesWriter()
+        if self.key is not None and resp3:
+            out.write(_OF_ONE_KEY)
+            write_bulk(out, bytes_of(self.key))
+            return out.getvalue()
         keys: object = None
-        if self.keys is None:
+        if self.key is not None:
+            keys = [self.key]
+        elif self.keys is None:
             self.tracked.flush_posted = False
         else:
             # a batch of a broadcasting client comes as Redis sends it
             keys = sorted(self.keys)
-        out = BytesWriter()
         if resp3:
             write_reply(out, Push([b"invalidate", keys]), True)
         elif self.is_redirected and is_subscribed:
@@ -352,7 +363,7 @@ class Tracking:
             tracked = self.clients.get(session_id)
             if tracked is None or tracked.broadcasts or _is_own(tracked, origin):
                 continue
-            self._send(tracked, Invalidation(tracked, {key: None}))
+            self._send(tracked, Invalidation(tracked, key))
 
     def _add(self, tracked: Tracked, prefix: str, key: str) -> None:
         """Adds a key to what a broadcasting client is told next."""
@@ -362,7 +373,7 @@ class Tracking:
             # taken meanwhile, it may have been sent without this key
             if not batch.is_taken:
                 return
-        batch = tracked.batches[prefix] = Invalidation(tracked, {key: None})
+        batch = tracked.batches[prefix] = Invalidation(tracked, None, {key: None})
         self._send(tracked, batch)
 
     def _send(self, tracked: Tracked, invalidation: Invalidation) -> None:

@@ -16,7 +16,7 @@ import inspect
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import TYPE_CHECKING, Any, Final, Self, cast
 
 from cachestorm.aio.effects import EffectStream
 from cachestorm.aio.values_away import with_values
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from redis.asyncio import Redis
 
     from cachestorm.cache import Cache
+    from cachestorm.capabilities import Capabilities
     from cachestorm.locks import Lock
 
 # what holds the lock between two calls, does nothing yet, or has another form here
@@ -95,6 +96,16 @@ class AsyncCache(AsyncCacheLike[V]):
     def name(self) -> str:
         """The namespace."""
         return self.cache.name
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *exc_info: object) -> None:
+        self.cache.close()
+
+    async def capabilities(self) -> Capabilities:
+        """What it can do: see `Cache.capabilities`."""
+        return self.cache.capabilities
 
     def namespace(self, name: str, **settings: Any) -> AsyncCache[V]:
         """The same of another namespace: see `Cache.namespace`."""

@@ -15,16 +15,17 @@ from cachestorm.errors import ConfigError
 from cachestorm.remote.address import (
     CLUSTER,
     LOCAL,
+    MEMORY,
     SCHEMES,
     Address,
     cache_settings,
     connection_options,
+    options_in,
 )
 
 if TYPE_CHECKING:
     from cachestorm.remote.remote_cache import RemoteCache
 
-MEMORY = "memory"
 ADDRESSES = (
     "memory://name for a cache in this process, local://name for one that the processes of "
     "this machine share, redis://, rediss:// or unix:// for one on a server, or "
@@ -57,12 +58,14 @@ class Place:
                 the processes of this machine; `redis://`, `rediss://` or `unix://` for a
                 server; `cluster://` for a cluster.
             options: settings of `Cache`, or of redis-py's connections; for `local://` both,
-                and `linger`.
+                and `linger`. Those of the address count before them.
             others: what else the framework lets its user write, for the message.
 
         Raises:
             ConfigError: for what is wrong with them.
         """
+        location, told = options_in(location)
+        options = {**options, **told}
         scheme, separator, name = location.partition("://")
         if not separator and (":" in location or "/" in location):
             # a typing error must not become a cache of one process

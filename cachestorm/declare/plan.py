@@ -68,6 +68,7 @@ class Plan:
         declaration: what it was made from.
         arity: as Redis counts it: with the name; negative for "at least".
         no_multi: it may not be queued in a transaction.
+        no_script: a script may not ask for it.
         key_place: where its only key is among the words; 0 if it has none, or may have several.
 
     Raises:
@@ -98,6 +99,8 @@ class Plan:
         self._reply = _converter_of(declaration)
         # asked of each command of a transaction
         self.no_multi: Final = "no_multi" in declaration.flags.split()
+        # and of a script
+        self.no_script: Final = "noscript" in declaration.flags.split()
         self.key_place: Final = _key_place_of(declaration)
         # what most calls of these converters would come to, without a call
         self._keeps_bytes = declaration.reply in KEEPS_BYTES

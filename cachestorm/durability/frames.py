@@ -27,6 +27,8 @@ Pure functions of bytes; the only place that knows the layout, which is version 
     REFERS    text, byte: kind, byte: tier, count, count, count, extras, value
                                               a key whose value is in a colder tier: place,
                                               bytes and offset there; the value is None
+    PARTS     text, extras, value             a key, unless it is there: a container with one of
+                                              its elements; DELTAs with the others follow
 
     extras    byte: 1 with idle time, 2 with positions of a list;
               [count, count: idle time and latest deadline in ms]; [count, signed 8 bytes]
@@ -57,6 +59,7 @@ from cachestorm.durability.recording import (
     TAGS_ARE,
     UNLINKED,
     VALUE,
+    Moment,
     Record,
     Visit,
 )
@@ -135,7 +138,33 @@ def frame_of(number: int, synced: int, visit: Visit, unsaid: list[str]) -> bytes
         out = BytesWriter()
         _begin(out, number, visit.at_ms, lag)
         _write_records(out, [_sayable(record, unsaid) for record in visit.records])
-    body = out.getvalue()
+    return _framed(out.getvalue())
+
+
+def spelled_frame_of(number: int, synced: int, moment: Moment, records: list[bytes]) -> bytes:
+    """Visits of one moment, the one record of each of which is spelled already, as a frame."""
+    out = BytesWriter()
+    lag = min(number - synced, LONGEST_LAG).to_bytes(BODY_HEAD - LAG_AT, "little")
+    _begin(out, number, moment.at_ms, lag)
+    out.append(SPACE_IS)
+    write_text(out, moment.space)
+    for record in records:
+        out.write(record)
+    return _framed(out.getvalue())
+
+
+def plain_record(key: str, value: object, expires_at_ms: i64) -> bytes:
+    """The IMAGE of a scalar without tags and idle time."""
+    out = BytesWriter()
+    out.append(IMAGE)
+    write_text(out, key)
+    # no extras
+    out.append(0)
+    write_plain(out, value, expires_at_ms)
+    return out.getvalue()
+
+
+def _framed(body: bytes) -> bytes:
     head = len(body).to_bytes(4, "little") + crc32(body).to_bytes(4, "little")
     return head + body
 

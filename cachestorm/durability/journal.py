@@ -35,9 +35,11 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Final, NoReturn
 
+from mypy_extensions import i64
+
 from cachestorm.durability.disk import DISK, Disk
-from cachestorm.durability.frames import HEADER, frame_of
-from cachestorm.durability.recording import Aside, Recording, Visit
+from cachestorm.durability.frames import HEADER, frame_of, plain_record, spelled_frame_of
+from cachestorm.durability.recording import Aside, Moment, Recording, Visit
 from cachestorm.errors import ConfigError, DurabilityError, of_a_parent
 
 SYNCS: Final = ("always", "everysec", "no")
@@ -95,6 +97,8 @@ class Journal(Recording):
         self._unsynced_bytes = 0
         self._synced_bytes = 0
         self._written = number
+        # when what is spelled and comes next has happened
+        self._spelled_at = Moment(0, "")
         # it may have lost what is not synced
         self._is_doubtful = False
         # the last frame that says so of those before it
@@ -106,6 +110,11 @@ class Journal(Recording):
     def unwritten_bytes(self) -> int:
         """How much is kept that could not be written."""
         return len(self._unwritten)
+
+    @property
+    def unsynced_bytes(self) -> int:
+        """How much is kept that is not known to be on the disk."""
+        return self._unsynced_bytes
 
     @property
     def is_forced(self) -> bool:
@@ -157,11 +166,15 @@ class Journal(Recording):
         while visits:
             visit = visits[0]
             count = 1
-            if isinstance(visit, Switch):
+            if isinstance(visit, bytes):
+                count = self._frame_spelled()
+            elif isinstance(visit, Moment):
+                self._spelled_at = visit
+            elif isinstance(visit, Switch):
                 self._switch(visit)
             elif isinstance(visit, Aside):
                 self._spell_aside(visit, unsaid)
-            elif visit.records:
+            elif isinstance(visit, Visit) and visit.records:
                 count = self._spell_some(visit, unsaid)
             for _ in range(count):
                 visits.popleft()
@@ -184,13 +197,33 @@ class Journal(Recording):
         self._spell(first if count == 1 else Visit(at_ms, records), unsaid)
         return count
 
+    def _frame_spelled(self) -> int:
+        """Makes one frame of the records of one moment. Returns how many these were."""
+        visits = self.visits
+        records: list[bytes] = []
+        most = min(len(visits), MOST_TOGETHER)
+        while len(records) < most:
+            record = visits[len(records)]
+            if not isinstance(record, bytes):
+                break
+            records.append(record)
+        frame = spelled_frame_of(self.number + 1, self.synced, self._spelled_at, records)
+        self._add(frame, True)
+        return len(records)
+
     def _spell(self, visit: Visit, unsaid: list[str]) -> None:
-        number = self.number + 1
-        frame = frame_of(number, self.synced, visit, unsaid)
+        frame = frame_of(self.number + 1, self.synced, visit, unsaid)
+        self._add(frame, not isinstance(visit, Aside))
+
+    def _add(self, frame: bytes, is_for_all: bool) -> None:
+        """Adds a frame to what is to be written."""
         self._unwritten += frame
-        self.number = number
-        if self.feed is not None and not isinstance(visit, Aside):
+        self.number += 1
+        if self.feed is not None and is_for_all:
             self.feed(frame)
+
+    def spell_plain(self, key: str, value: object, expires_at_ms: i64) -> bytes:
+        return plain_record(key, value, expires_at_ms)
 
     def _spell_aside(self, visit: Aside, unsaid: list[str]) -> None:
         if visit.take is None:

@@ -9,17 +9,22 @@ them. Nothing here calls the store.
 2. The records of one visit are one `Visit`. It is replayed whole or not at all: a transaction,
    and the two sides of RENAME, are not torn apart.
 3. A record shares nothing that the store changes. So it is made into bytes later, without the
-   latch, where the codecs and objects of a user may run.
+   latch, where the codecs and objects of a user may run. A visit that has put a short scalar
+   and done nothing else, which is the commonest, is spelled as it ends: that takes less than
+   to make a record of it.
 4. A key that moves is recorded by its names, and its value is not. While somebody walks over
    the store it is, as the walk may have met neither of them.
-5. Keys that an invalidation or a flush takes along have no record of their own.
+5. A large container is recorded in parts by who walks over the store, in several visits: first
+   that it is there, then its elements, as what is put into it. Whoever replays that has all of
+   it already, from what came before, or none: so nothing is lost where the parts break off.
+6. Keys that an invalidation or a flush takes along have no record of their own.
 """
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from typing import Final
+from typing import Final, cast
 
 from mypy_extensions import i64, u8
 
@@ -63,13 +68,17 @@ SWAPPED: Final = 15
 SETTINGS: Final = 16
 COMPLETE: Final = 17
 REFERS: Final = 18
+PARTS: Final = 19
+
+# What is longer is not spelled while the latch is held.
+SHORT_BYTES: Final = 1 << 12
 
 
 class Record:
     """One change.
 
     Attributes:
-        what: which, IMAGE to REFERS.
+        what: which, IMAGE to PARTS.
         space: the namespace.
         key: the key or the tag; of a swap the other namespace.
         other: the child of a link.
@@ -104,6 +113,10 @@ class Visit:
         self.records: Final = records
 
 
+# of a visit that has no others; nobody adds to it
+_NO_RECORDS: Final[list[Record]] = []
+
+
 class Aside(Visit):
     """What is not for all who get the visits.
 
@@ -119,21 +132,43 @@ class Aside(Visit):
         self.take: Final = take
 
 
+class Moment(Visit):
+    """When what is spelled after it has happened, and in which namespace.
+
+    Attributes:
+        space: the namespace.
+    """
+
+    def __init__(self, at_ms: i64, space: str) -> None:
+        super().__init__(at_ms, _NO_RECORDS)
+        self.space: Final = space
+
+
 class Recording(Recorder):
     """The records of the visit that is under way, and the visits that nobody has written yet.
 
     Attributes:
         walkers: how many snapshots walk over the store.
         swaps: how many exchanges of namespaces have come in their way, ever.
-        visits: what is to be written, the oldest first.
+        visits: what is to be written, the oldest first: each a `Visit`; or in bytes the one
+            record of one, which was at the `Moment` that is the last one before it. Bytes are
+            nothing that the garbage collector would have to look at.
     """
 
     def __init__(self) -> None:
         super().__init__()
         self.walkers: i64 = 0
         self.swaps: i64 = 0
-        self.visits: Final[deque[Visit]] = deque()
+        self.visits: Final[deque[object]] = deque()
+        # the last one among them, ever
+        self._moment: Moment | None = None
         self._records: list[Record] = []
+        # the first record, while it is the only one and can be spelled at once
+        self._has_plain: bool = False
+        self._plain_space: str = ""
+        self._plain_key: str = ""
+        self._plain_value: object = None
+        self._plain_deadline_ms: i64 = 0
         # of those, whether any is of what somebody has asked for
         self._owes: bool = False
 
@@ -144,13 +179,24 @@ class Recording(Recorder):
         if owes:
             self.is_owed = True
         records = self._records
-        if records:
+        if self._has_plain:
+            self._has_plain = False
+            value = self._plain_value
+            self._plain_value = None
+            raw = self.spell_plain(self._plain_key, value, self._plain_deadline_ms)
+            moment = self._moment
+            if moment is None or moment.at_ms != now_ms or moment.space != self._plain_space:
+                moment = self._moment = Moment(now_ms, self._plain_space)
+                self.visits.append(moment)
+            self.visits.append(raw)
+        elif records:
             self._records = []
             self.visits.append(Visit(now_ms, records))
         return owes
 
     def set_aside(self, now_ms: i64, take: Callable[[bytes], object] | None) -> None:
         """Has what this visit has recorded so far given to one alone: see `Aside`."""
+        self._unfold()
         self.visits.append(Aside(now_ms, self._records, take))
         self._records = []
         if take is not None:
@@ -158,11 +204,26 @@ class Recording(Recorder):
 
     def add(self, what: u8, space: str, key: str) -> Record:
         """Records a change. The caller says more about it in what it gets."""
+        self._unfold()
         record = Record(what, space, key)
         self._records.append(record)
         self.is_dirty = True
         self._owes = True
         return record
+
+    def spell_plain(self, key: str, value: object, expires_at_ms: i64) -> bytes:
+        """The record of a scalar that was put. It runs no code of a user's."""
+        raise NotImplementedError
+
+    def _unfold(self) -> None:
+        """Has the first record be one like all others."""
+        if self._has_plain:
+            self._has_plain = False
+            record = Record(IMAGE, self._plain_space, self._plain_key)
+            record.value = self._plain_value
+            record.number = self._plain_deadline_ms
+            self._records.append(record)
+            self._plain_value = None
 
     # -- what has happened
 
@@ -187,17 +248,43 @@ class Recording(Recorder):
         elif kind == CHANGED:
             self._changed(space, entry, held, delta, idle)
         elif kind == EXPIRY:
-            if self._records:
-                last = self._records[-1]
-                if (last.what == IMAGE or last.what == GIVEN) and last.key == entry.key:
-                    # it was put with this deadline
-                    return
-            record = self.add(DEADLINE, space, entry.key)
-            record.number = entry.expires_at_ms
-            record.idle = idle
+            if not self._is_put_with(space, entry, idle):
+                record = self.add(DEADLINE, space, entry.key)
+                record.number = entry.expires_at_ms
+                record.idle = idle
         elif kind == TAGS:
             record = self.add(TAGS_ARE, space, entry.key)
             record.value = _tags(entry)
+
+    def put_plain(self, space: str, key: str, value: object, expires_at_ms: i64) -> None:
+        if self._records or self._has_plain or not _is_short_scalar(value):
+            record = self.add(IMAGE, space, key)
+            record.value = value
+            record.number = expires_at_ms
+            return
+        self._has_plain = True
+        self._plain_space = space
+        self._plain_key = key
+        self._plain_value = value
+        self._plain_deadline_ms = expires_at_ms
+        self.is_dirty = True
+        self._owes = True
+
+    def _is_put_with(self, space: str, entry: Entry, idle: Idle | None) -> bool:
+        """Whether the last record is that a key was put, with the deadline that it has."""
+        self._unfold()
+        if not self._records:
+            return False
+        last = self._records[-1]
+        if (last.what != IMAGE and last.what != GIVEN) or last.key != entry.key:
+            return False
+        image, former = last.image, last.idle
+        deadline = last.number if image is None else image.expires_at_ms
+        if deadline != entry.expires_at_ms or last.space != space:
+            return False
+        if idle is None or former is None:
+            return idle is former
+        return idle.idle_ms == former.idle_ms and idle.ends_at_ms == former.ends_at_ms
 
     def _changed(
         self, space: str, entry: Entry, held: object, delta: object, idle: Idle | None
@@ -231,6 +318,32 @@ class Recording(Recorder):
             if isinstance(held, ListValue):
                 record.number = held.generation
                 record.second = held.first()
+
+    def begin_parts(
+        self, space: str, entry: Entry, held: Container, place: i64, idle: Idle | None
+    ) -> None:
+        """Records all of an entry, but of its elements only the one at a place.
+
+        The others are to come, by `part`. Where it is replayed and the key is there already, it
+        does nothing.
+        """
+        some = held.twin()
+        some.replay(held.records_of(place, place + 1))
+        record = self.add(PARTS, space, entry.key)
+        record.idle = idle
+        record.kind = entry.kind
+        record.image = snapshot_of(entry.kind, some, entry.expires_at_ms, _tags(entry))
+        if held.diary is None:
+            held.diary = []
+        if isinstance(some, ListValue):
+            record.number = some.generation
+            record.second = some.first()
+
+    def part(self, space: str, entry: Entry, held: Container, start: i64, stop: i64) -> None:
+        """Records the elements at the places from `start` up to `stop`. O(stop - start)."""
+        record = self.add(DELTA, space, entry.key)
+        record.kind = entry.kind
+        record.value = held.records_of(start, stop)
 
     def refer(self, space: str, entry: Entry, reference: Reference, idle: Idle | None) -> None:
         """Records all of an entry but its value, which is in a colder tier, and where."""
@@ -266,6 +379,15 @@ class Recording(Recorder):
         record = self.add(SETTINGS, space, "")
         record.number = default_ttl_ms
         record.second = max_bytes
+
+
+def _is_short_scalar(value: object) -> bool:
+    kind = type(value)
+    if kind is bytes:
+        return len(cast(bytes, value)) <= SHORT_BYTES
+    if kind is str:
+        return len(cast(str, value)) <= SHORT_BYTES
+    return kind is int or kind is float
 
 
 def _tags(entry: Entry) -> list[str]:

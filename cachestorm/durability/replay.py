@@ -35,6 +35,7 @@ from cachestorm.durability.recording import (
     IMAGE,
     INVALIDATED,
     LINKED,
+    PARTS,
     REFERS,
     SETTINGS,
     SOFTENED,
@@ -154,6 +155,9 @@ class Replay:
             self._refer(read_text(reader), reader)
         elif what == COMPLETE:
             self.completed += 1
+        elif what == PARTS:
+            key = read_text(reader)
+            self._put(key, Extras(reader), reader, space.peek(key) is not None)
         else:
             self._apply_to_tags(what, reader)
 
@@ -203,8 +207,11 @@ class Replay:
         reader.at = at
         return False
 
-    def _put(self, key: str, extras: Extras, reader: Reader) -> None:
+    def _put(self, key: str, extras: Extras, reader: Reader, is_there: bool = False) -> None:
+        """Puts an image; does nothing but to read it where the key is there."""
         loaded = read_value(reader)
+        if is_there:
+            return
         value = loaded.value
         if isinstance(value, ListValue) and extras.is_placed:
             value.place_at(extras.generation, extras.first)

@@ -11,9 +11,13 @@ one. Calls the store, a slice at a time, and the journal.
 3. The walk goes over the dense arrays from their end down, as SCAN does, and misses no key
    that stays. A key that moves is recorded with its value meanwhile. SWAPDB would carry keys
    past the walk, so the walk begins anew.
-4. A slice holds the latch for SLICE keys, or for one that is larger than SLICE_BYTES.
+4. A slice holds the latch for SLICE keys, or fewer that have SLICE_BYTES. A container that has
+   more is recorded in parts: the dense list of its elements is walked over like that of the
+   keys. Should the positions of a list change meanwhile, all of it is recorded at once.
 5. In the files of a data directory a value that is in a colder tier is named, and not written
    again. Any other snapshot has all values.
+6. What is written of it is forced to the disk every HELD_BYTES, as it is kept in memory until
+   then.
 """
 
 from __future__ import annotations
@@ -28,6 +32,7 @@ from typing import Final
 from cachestorm.durability.disk import DISK, Disk
 from cachestorm.durability.folder import JOURNAL
 from cachestorm.durability.journal import Journal
+from cachestorm.durability.parts import Parts, begin
 from cachestorm.durability.recording import COMPLETE, LINKED
 from cachestorm.durability.replay import Replay, arm, settle
 from cachestorm.durability.segments import Segment
@@ -42,6 +47,7 @@ from cachestorm.values.forms import Forms
 
 SLICE: Final = 256
 SLICE_BYTES: Final = 1 << 20
+HELD_BYTES: Final = 8 << 20
 MOST_WALKS: Final = 100
 # A load looks at the clock after so many frames, and lets others in after so long.
 LOAD_LOOK: Final = 16
@@ -72,6 +78,8 @@ def record_all(store: Store, journal: Journal, path: str, refers: bool = False) 
             raise DurabilityError(f"{path} cannot be written")
         for _ in walk(store, journal, None, refers):
             if not store.in_transaction():
+                if journal.unsynced_bytes > HELD_BYTES:
+                    journal.force()
                 time.sleep(PAUSE_S)
     finally:
         store.enter()
@@ -125,11 +133,23 @@ def _walk(
                 if place < 0:
                     _record_settings(space, journal)
                     place = len(space.dense)
-                place = _record_slice(space, journal, min(place, len(space.dense)), refers)
+                place, parts = _record_slice(
+                    space, journal, min(place, len(space.dense)), refers
+                )
                 _set_aside(store, journal, take)
             finally:
                 store.leave()
             yield
+            while parts is not None and not parts.is_done:
+                store.enter()
+                try:
+                    if journal.swaps != swaps:
+                        return False
+                    parts.record(store.space(name), journal)
+                    _set_aside(store, journal, take)
+                finally:
+                    store.leave()
+                yield
     store.enter()
     try:
         if journal.swaps != swaps:
@@ -153,7 +173,10 @@ def _record_settings(space: Keyspace, journal: Journal) -> None:
         journal.add(LINKED, space.name, parent).other = child
 
 
-def _record_slice(space: Keyspace, journal: Journal, place: int, refers: bool) -> int:
+def _record_slice(
+    space: Keyspace, journal: Journal, place: int, refers: bool
+) -> tuple[int, Parts | None]:
+    """Records some keys; the last one maybe only as a beginning, to go on with."""
     stop = max(place - SLICE, 0)
     left = SLICE_BYTES
     while place > stop and left > 0:
@@ -169,9 +192,14 @@ def _record_slice(space: Keyspace, journal: Journal, place: int, refers: bool) -
             if held is None:
                 # it was in a colder tier, and is lost
                 continue
+            size = size_of(held.kind, held.value)
+            if size > SLICE_BYTES and held.kind == entry.kind:
+                parts = begin(space, journal, entry, held, idle)
+                if parts is not None:
+                    return place, parts
             journal.image(space.name, entry, held.value, idle)
-            left -= size_of(held.kind, held.value)
-    return place
+            left -= size
+    return place, None
 
 
 def record_places(store: Store, journal: Journal) -> None:

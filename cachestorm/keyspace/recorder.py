@@ -94,6 +94,10 @@ class Recorder:
         """An entry was put or changed, or its deadline or its tags were."""
         raise NotImplementedError
 
+    def put_plain(self, space: str, key: str, value: object, expires_at_ms: i64) -> None:
+        """A scalar or a `Boxed` value was put, which has neither tags nor an idle time."""
+        raise NotImplementedError
+
     def removed(self, space: str, kind: i64, key: str) -> None:
         """An entry has left."""
         raise NotImplementedError

@@ -69,6 +69,17 @@ class Telling:
             self.interest |= RECORDED
         self._valued = effects.values_of(self.name)
 
+    def is_told_recorder_only(self, kinds: i64) -> bool:
+        """Whether the recorder alone is to be told of these, and can write what comes."""
+        recorder = self.shared.recorder
+        return recorder is not None and self._heard & kinds == 0 and recorder.failure == ""
+
+    def record_plain(self, key: str, value: object, expires_at_ms: i64) -> None:
+        """Has the recorder know that a plain value was put."""
+        recorder = self.shared.recorder
+        if recorder is not None:
+            recorder.put_plain(self.name, key, value, expires_at_ms)
+
     def emit(self, kind: i64, event: str, key: str) -> None:
         """Queues an effect that is not about an entry. The caller has asked `interest`."""
         recorder = self.shared.recorder

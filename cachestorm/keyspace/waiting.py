@@ -20,6 +20,8 @@ from typing import Final
 
 from mypy_extensions import i64, u8
 
+from cachestorm.errors import CacheStormError
+
 # Of fewer that have left nobody sweeps a line.
 _FEW: Final = 8
 
@@ -31,6 +33,7 @@ class Waiter:
         serve: takes what there is, under the latch; whether the waiting is over. It may not
             raise.
         wake: passes the word on when that is so, after the latch has been given back.
+        refuse: ends the waiting with an error; under the latch.
 
     Attributes:
         kind: of what is waited for: LIST or ZSET.
@@ -39,12 +42,18 @@ class Waiter:
     """
 
     def __init__(
-        self, kind: u8, keys: list[str], serve: Callable[[], bool], wake: Callable[[], None]
+        self,
+        kind: u8,
+        keys: list[str],
+        serve: Callable[[], bool],
+        wake: Callable[[], None],
+        refuse: Callable[[CacheStormError], None],
     ) -> None:
         self.kind: Final[u8] = kind
         self.keys: Final = list(dict.fromkeys(keys))
         self.serve: Final = serve
         self.wake: Final = wake
+        self.refuse: Final = refuse
         self.lines: list[Line] = []
 
 
@@ -115,6 +124,15 @@ class Waiting:
             line.waiters.append(waiter)
             line.count += 1
             waiter.lines.append(line)
+
+    def refuse(self, refusal_of: Callable[[str], CacheStormError | None]) -> None:
+        """Ends the waiting for keys that are refused from now on. O(N) in those who wait."""
+        for (_, key), line in list(self.lines.items()):
+            error = refusal_of(key)
+            if error is not None:
+                for waiter in line.waiters:
+                    if waiter.lines:
+                        waiter.refuse(error)
 
     def discard(self, waiter: Waiter) -> None:
         """Ends the waiting of one; nothing if it does not wait. O(1) a key, amortised."""

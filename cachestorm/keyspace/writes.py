@@ -71,10 +71,13 @@ class Writes(Budget):
         shared = self.shared
         if expires_at_ms != 0 and expires_at_ms <= now_ms:
             return False
+        is_recorded = self.interest & (PUT | EXPIRY) != 0
+        if is_recorded and not (is_latched and self.is_told_recorder_only(PUT | EXPIRY)):
+            return False
         entry = self.entries.get(key)
         if entry is None:
             if (
-                self.interest & (PUT | NEW | EXPIRY) != 0
+                self.interest & NEW != 0
                 or (self.admitted + 1) & (WRITES_A_STEP - 1) == 0
                 or len(self.dense) >= self._policy_size
                 or not is_ascii(key)
@@ -98,8 +101,10 @@ class Writes(Budget):
             entry = self._admit(key, value, kind, charge, place)
             if expires_at_ms != 0:
                 self._file(entry, expires_at_ms)
+            if is_recorded:
+                self.record_plain(key, value, expires_at_ms)
             return True
-        if entry.kind > OBJECT or entry.tags is not None or self.interest & (PUT | EXPIRY) != 0:
+        if entry.kind > OBJECT or entry.tags is not None:
             return False
         deadline = entry.expires_at_ms
         if deadline != 0:
@@ -134,6 +139,8 @@ class Writes(Budget):
         self._count_access(entry)
         shared.sequence += 1
         entry.version = shared.sequence
+        if is_recorded:
+            self.record_plain(key, value, expires_at_ms)
         return True
 
     def put(

@@ -101,7 +101,7 @@ class BlockingPop(LongCommand):
     def _work(self) -> Iterator[None]:
         if self._take():
             return
-        waiter = Waiter(self._kind, self._keys, self._serve, self.wake)
+        waiter = Waiter(self._kind, self._keys, self._serve, self.wake, self.unblock)
         self._waiter = waiter
         self._space.wait(waiter)
         while waiter.lines and not self.is_unblocked:

@@ -36,6 +36,16 @@ def is_ignorable(error: Exception) -> bool:
     )
 
 
+def check_on_error(on_error: object) -> None:
+    """Refuses another word than these two.
+
+    Raises:
+        ConfigError: for it.
+    """
+    if on_error not in (RAISE, MISS):
+        raise ConfigError(f"on_error is {RAISE!r} or {MISS!r}, not {on_error!r}")
+
+
 class Absence:
     """How the absence of one server is dealt with.
 
@@ -52,8 +62,7 @@ class Absence:
     """
 
     def __init__(self, on_error: object, shown: str) -> None:
-        if on_error not in (RAISE, MISS):
-            raise ConfigError(f"on_error is {RAISE!r} or {MISS!r}, not {on_error!r}")
+        check_on_error(on_error)
         self.on_error: Final = on_error
         self.is_ignored: Final = on_error == MISS
         self._shown: Final = shown

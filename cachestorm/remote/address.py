@@ -7,14 +7,21 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import parse_qsl, unquote, urlencode, urlsplit
 
 from cachestorm.cache import Cache
 from cachestorm.errors import ConfigError
 
 SCHEMES = ("redis", "rediss", "unix")
+MEMORY = "memory"
 LOCAL = "local"
 CLUSTER = "cluster"
+# options of redis-py that cannot be had: what is read are bytes, by several connections
+_OF_TEXT = frozenset(
+    {"decode_responses", "encoding", "encoding_errors", "single_connection_client"}
+)
+# options of `connect` itself
+OWN = frozenset({"codec", "max_pending", "near", "on_error"})
 
 
 @dataclass(frozen=True)
@@ -27,6 +34,7 @@ class Address:
         options: further arguments of redis-py's client, such as `socket_timeout`.
         threaded, awaited: more of them, for a client of threads and for one of tasks.
         nodes: of a cluster, those that are asked first; others are found by them.
+        gone: errors after which a command is sent again.
     """
 
     url: str = field(repr=False)
@@ -35,6 +43,7 @@ class Address:
     threaded: dict[str, Any] = field(repr=False, default_factory=dict)
     awaited: dict[str, Any] = field(repr=False, default_factory=dict)
     nodes: tuple[tuple[str, int], ...] = ()
+    gone: tuple[type[Exception], ...] = ()
 
     @classmethod
     def read(cls, url: str, options: Mapping[str, Any] | None = None) -> Address:
@@ -140,10 +149,10 @@ class Address:
         parts = urlsplit(url)
         if parts.scheme not in SCHEMES:
             raise ConfigError(
-                f"cannot connect to a {parts.scheme or '(missing)'}:// address: use "
-                "redis://host:6380/0, rediss:// for TLS, unix:///path/to/socket, "
-                "cluster://host:6379,host:6379, or local://name for what the processes of this "
-                "machine share"
+                f"cannot connect to a {parts.scheme or '(missing)'}:// address: use memory:// "
+                "for this process, local://name for what the processes of this machine share, "
+                "redis://host:6380/0, rediss:// for TLS, unix:///path/to/socket, or "
+                "cluster://host:6379,host:6379"
             )
         shown = _shown(url)
         try:
@@ -152,12 +161,13 @@ class Address:
             raise ConfigError(f"{shown}: the port must be a number from 1 to 65535") from None
         database = unquote(parts.path).strip("/")
         if parts.scheme == "unix":
-            if not database:
+            if not database or parts.hostname:
                 raise ConfigError("a unix:// address needs a path: unix:///path/to/socket")
         elif database and not (database.isascii() and database.isdecimal()):
             raise ConfigError(f"{shown}: the database must be a number, as in redis://host/0")
         given = dict(options or {})
-        unknown = sorted(given.keys() - connection_options())
+        named = {name for name, _ in parse_qsl(parts.query, keep_blank_values=True)}
+        unknown = sorted((given.keys() - connection_options()) | (named & _OF_TEXT))
         if unknown:
             raise ConfigError(
                 f"{', '.join(unknown)}: not an option of a connection to {shown}; use "
@@ -165,6 +175,38 @@ class Address:
             )
         _try_options(url, shown, given)
         return cls(url, shown, given)
+
+
+def options_in(url: object) -> tuple[str, dict[str, Any]]:
+    """An address without the options behind its question mark, and these.
+
+    Those of redis-py stay in the address of a server, which redis-py reads itself.
+
+    Raises:
+        ConfigError: for what is no text.
+    """
+    if not isinstance(url, str):
+        raise ConfigError(
+            f"an address is text, such as redis://host:6380, not {type(url).__name__}"
+        )
+    scheme, separator, rest = url.partition("://")
+    url = f"{scheme.lower()}{separator}{rest}"
+    place, mark, query = url.partition("?")
+    if not mark:
+        return url, {}
+    pairs = parse_qsl(query, keep_blank_values=True)
+    is_ours = scheme.lower() in (MEMORY, LOCAL, CLUSTER)
+    found = {name: _value(text) for name, text in pairs if is_ours or name in OWN}
+    if not found and not is_ours:
+        return url, {}
+    left = [] if is_ours else [pair for pair in pairs if pair[0] not in OWN]
+    return f"{place}?{urlencode(left)}" if left else place, found
+
+
+def _value(text: str) -> bool | int | str:
+    if text.lower() in ("true", "false"):
+        return text.lower() == "true"
+    return int(text) if text.isascii() and text.isdecimal() else text
 
 
 def _shown(url: str) -> str:
@@ -204,9 +246,7 @@ def connection_options() -> frozenset[str]:
     kinds: tuple[Any, Any] = (redis.Redis, redis.asyncio.Redis)
     sync, aio = (set(inspect.signature(kind.__init__).parameters) for kind in kinds)
     of_url = {"self", "host", "port", "db", "unix_socket_path", "connection_pool"}
-    # the codec needs bytes
-    ours = {"decode_responses", "encoding", "encoding_errors", "single_connection_client"}
-    return frozenset((sync & aio) - of_url - ours)
+    return frozenset((sync & aio) - of_url - _OF_TEXT)
 
 
 def _cluster_options() -> frozenset[str]:

@@ -10,7 +10,12 @@ from redis.exceptions import NoScriptError
 
 from cachestorm.remote.dialect import LOADING, Dialect
 from cachestorm.remote.recovery import AsyncRecovery
-from cachestorm.remote.refusals import UnreachableError, is_unknown, refusal
+from cachestorm.remote.refusals import (
+    UnreachableError,
+    UnsupportedError,
+    is_unknown,
+    refusal,
+)
 from cachestorm.remote.spaces import Space
 from cachestorm.remote.steps import Ask, Await, Course, Step, Watch
 from cachestorm.remote.wire import After, Wire, checked
@@ -123,8 +128,17 @@ class AsyncWire:
             return await _executed(pipe, step)
 
     def client(self, is_patient: bool = False) -> Any:
-        """The client of the running loop."""
-        loop = asyncio.get_running_loop()
+        """The client of the running loop.
+
+        Raises:
+            UnsupportedError: where there is none of asyncio.
+        """
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError:
+            raise UnsupportedError(
+                f"cache.aio of {self.address.shown} needs a running event loop of asyncio"
+            ) from None
         client = self._clients.get((loop, is_patient))
         if client is None:
             client = self._made({"socket_timeout": None} if is_patient else {})

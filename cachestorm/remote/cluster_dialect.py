@@ -157,8 +157,6 @@ class ClusterDialect(Dialect):
             return _OF_TAGS[name](self, words)
         if slots or name == "EVALSHA" or (self.has_script and name in _OF_LINKS):
             return None
-        if name == "TAGSCAN":
-            return self._scan_all(words)
         return self._anywhere(words)
 
     def _anywhere(self, words: Words) -> Spread:

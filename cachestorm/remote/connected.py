@@ -7,12 +7,12 @@ that none can be forgotten; what a server cannot answer is an UnsupportedError t
 from __future__ import annotations
 
 import inspect
-import re
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from typing import Any, Final, ParamSpec, TypeVar, cast, overload
 
 from cachestorm.cache import Cache
 from cachestorm.cache_like import AsyncCacheLike, CacheLike
+from cachestorm.capabilities import Capabilities
 from cachestorm.errors import CacheStormError, InvalidKeyError
 from cachestorm.loading import calls
 from cachestorm.locks.lock import Lock
@@ -22,7 +22,6 @@ from cachestorm.memoizing.memoized import Memoized
 from cachestorm.operations.names import exact_key
 from cachestorm.remote.absence import RAISE, Absence
 from cachestorm.remote.address import Address
-from cachestorm.remote.capabilities import ASSUMED, Capabilities
 from cachestorm.remote.connected_lock import ConnectedLock
 from cachestorm.remote.connected_stats import ConnectedStats, stats_of
 from cachestorm.remote.courses import Courses
@@ -41,8 +40,6 @@ from cachestorm.remote.steps import Course
 from cachestorm.remote.wires import async_wire_to, wire_to
 
 PAGE: Final = 256
-# what a `Cache` calls its databases
-_DATABASE: Final = re.compile("default|db[0-9]+")
 
 T = TypeVar("T")
 P = ParamSpec("P")
@@ -110,16 +107,15 @@ class ConnectedCache(CacheLike[Any]):
             NamespaceError: for a name that a `Cache` refuses, too.
             UnsupportedError: for that of a database, such as `db1`, if the server has none.
         """
+        self._run(self._courses.asked(assumes=self._absence.is_ignored))
+        return self._space(name)
+
+    def _space(self, name: str) -> ConnectedCache:
+        """The same, without asking the server whether it has one."""
         Cache().namespace(name)
-        known = self._run(self._courses.asked(assumes=self._absence.is_ignored))
-        if not known.namespaces:
-            raise self._courses.refused("namespace")
-        if not known.namespaces_apart and _DATABASE.fullmatch(name):
-            raise self._courses.unsupported(
-                f"namespace({name!r})", "name a database by its number in the address"
-            )
         sibling = self._sibling(str.__str__(name))
-        if known is not ASSUMED:
+        known = self._courses.capabilities
+        if known is not None:
             sibling._courses.learn(known)
         return sibling
 
@@ -343,6 +339,13 @@ class AsyncConnectedCache(AsyncCacheLike[Any]):
     def name(self) -> str:
         """The namespace: see `ConnectedCache.name`."""
         return self.cache.name
+
+    def namespace(self, name: str) -> AsyncConnectedCache:
+        """The same of another namespace: see `ConnectedCache.namespace`.
+
+        Nothing is asked of the server yet: what it cannot do is raised by the first call.
+        """
+        return self.cache._space(name).aio
 
     async def capabilities(self) -> Capabilities:
         """What the server can do; it is asked once."""

@@ -26,8 +26,8 @@ from cachestorm.remote.steps import Ask, Step, Watch
 from cachestorm.remote.tag_script import RESERVED, SHA, SPACES, TEXT, UNPACKED
 
 LOADING: Final[Words] = ["SCRIPT", "LOAD", TEXT]
-# what the capabilities are asked with, which are no commands of a cache
-ASKING: Final = frozenset({"COMMAND INFO", "EVALSHA", "INFO", "SCRIPT"})
+# what the capabilities are asked with, and a namespace is emptied with: no commands of a cache
+ASKING: Final = frozenset({"COMMAND INFO", "EVAL", "EVALSHA", "INFO", "SCRIPT"})
 # they take everything with them, ours too
 _AS_THEY_ARE: Final = ASKING | {"FLUSHALL", "FLUSHDB", "SWAPDB"}
 # replaced like SET, although the earlier value is looked at

@@ -52,6 +52,7 @@ class LocalConnection(redis.connection.UnixDomainSocketConnection):
         self._owner_pid: int | None = None
 
     def _connect(self) -> Any:
+        self.path = self._owner.place()
         try:
             made = super()._connect()  # type: ignore[no-untyped-call]
         except NOBODY:
@@ -103,6 +104,7 @@ class AsyncLocalConnection(redis.asyncio.connection.UnixDomainSocketConnection):
         self._owner_pid: int | None = None
 
     async def _connect(self) -> None:
+        self.path = self._owner.place()
         try:
             await super()._connect()  # type: ignore[no-untyped-call]
         except NOBODY:
@@ -176,6 +178,7 @@ def local_address(url: str, options: Mapping[str, Any]) -> Address:
     plain = Address.parse(f"unix://{quote(owner.path)}", given)
     retrying: dict[str, Any] = {}
     awaited: dict[str, Any] = {}
+    gone: tuple[type[Exception], ...] = ()
     if "retry" not in given:
         # with redis-py's defaults, a client that is made of a URL does not try again
         gone = (OwnerGoneError,)
@@ -195,6 +198,7 @@ def local_address(url: str, options: Mapping[str, Any]) -> Address:
             "owner": owner,
             "path": owner.path,
         },
+        gone=gone,
     )
 
 

@@ -18,7 +18,11 @@ from cachestorm.remote.cluster_invalidations import ClusterInvalidations
 from cachestorm.remote.connected import AsyncConnectedCache, ConnectedCache
 from cachestorm.remote.connected_stats import ConnectedStats, stats_of
 from cachestorm.remote.envelope import Envelope
-from cachestorm.remote.invalidations import Invalidations, refuse_old_client
+from cachestorm.remote.invalidations import (
+    Invalidations,
+    refuse_old_client,
+    refuse_old_protocol,
+)
 from cachestorm.remote.near import Fill, Near
 from cachestorm.remote.near_reader import NearReader
 from cachestorm.remote.recovery import LIMIT
@@ -46,6 +50,7 @@ class NearCache(ConnectedCache):
         max_pending: int = LIMIT,
     ) -> None:
         refuse_old_client()
+        refuse_old_protocol(address)
         super().__init__(
             address, envelope, namespace, on_error=on_error, max_pending=max_pending
         )

@@ -97,21 +97,37 @@ class Owner:
             raise ConfigError(
                 f"local://{name}: use local://name, with letters, digits, '-', '_' and '.'"
             )
-        self._folder: Final = _folder()
-        _make_private(self._folder)
-        base = os.path.join(self._folder, name)
-        self.path: Final = f"{base}.sock"
-        self._lock_path: Final = f"{base}.lock"
-        self._log_path: Final = f"{base}.log"
-        if len(os.fsencode(self.path)) > _LONGEST_PATH:
-            raise ConfigError(
-                f"local://{name}: {self.path} is too long for a socket: use a shorter name, or "
-                "set XDG_RUNTIME_DIR to a shorter path"
-            )
         self._name: Final = name
         self._linger_s: Final = linger_s
         self._settings: Final = settings
+        self._settle()
+
+    def _settle(self) -> None:
+        self._uid = os.getuid()
+        self._folder = _folder()
+        _make_private(self._folder)
+        base = os.path.join(self._folder, self._name)
+        self.path = f"{base}.sock"
+        self._lock_path = f"{base}.lock"
+        self._log_path = f"{base}.log"
         self.pid: int | None = None
+        if len(os.fsencode(self.path)) > _LONGEST_PATH:
+            raise ConfigError(
+                f"local://{self._name}: {self.path} is too long for a socket: use a shorter "
+                "name, or set XDG_RUNTIME_DIR to a shorter path"
+            )
+
+    def place(self) -> str:
+        """The path of the socket, for the user that this process runs as by now.
+
+        A server that begins as root gives its workers another user when it has forked them.
+
+        Raises:
+            ConfigError: if that user has no folder for it.
+        """
+        if os.getuid() != self._uid:
+            self._settle()
+        return self.path
 
     def ensure(self) -> None:
         """Starts an owner, unless somebody else has by now.

@@ -6,14 +6,16 @@ said: by a dialect, within a space, with leases beside their keys.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import replace
 from typing import Final
 
+from cachestorm.capabilities import Capabilities
 from cachestorm.codec import bytes_of
 from cachestorm.errors import CacheStormError
 from cachestorm.remote.arguments import Words
-from cachestorm.remote.capabilities import ASSUMED, QUESTIONS, Capabilities, capabilities_of
+from cachestorm.remote.capabilities import ASSUMED, QUESTIONS, capabilities_of
 from cachestorm.remote.cluster_dialect import ClusterDialect
 from cachestorm.remote.commands import LOCAL
 from cachestorm.remote.dialect import LOADING, PROBE, Dialect
@@ -22,6 +24,9 @@ from cachestorm.remote.refusals import UnreachableError, UnsupportedError
 from cachestorm.remote.slots import marks, slot_of
 from cachestorm.remote.spaces import Space
 from cachestorm.remote.steps import Ask, Course
+
+# what a `Cache` calls its databases
+_DATABASE: Final = re.compile("default|db[0-9]+")
 
 
 class ServerFacts:
@@ -100,7 +105,13 @@ class ServerFacts:
         return self.capabilities
 
     def learn(self, known: Capabilities) -> None:
-        """Knows from here on what the server can do."""
+        """Knows from here on what the server can do.
+
+        Raises:
+            UnsupportedError: if it cannot have this namespace.
+        """
+        if self._named is not None:
+            self._check_name(self._named.name, known)
         if not known.namespaces_apart:
             self.space = self._named
         if known.tags and known.server != "cachestorm":
@@ -111,6 +122,14 @@ class ServerFacts:
             else:
                 self.dialect = Dialect(known.missing, self.space.home)
         self.capabilities = known
+
+    def _check_name(self, name: str, known: Capabilities) -> None:
+        if not known.namespaces:
+            raise self.refused("namespace")
+        if not known.namespaces_apart and _DATABASE.fullmatch(name):
+            raise self.unsupported(
+                f"namespace({name!r})", "name a database by its number in the address"
+            )
 
     def _tried(self, known: Capabilities) -> Course:
         """Whether tags do work on a server that has none itself."""

@@ -49,12 +49,14 @@ class Space:
         name: as the caller gave it.
 
     Attributes:
+        name: the same.
         prefix: what its keys begin with.
         home: what the names of its index of tags begin with.
         flushing: the command that empties it.
     """
 
     def __init__(self, name: str) -> None:
+        self.name: Final = name
         quoted = quote(name, safe="", errors="surrogateescape").encode() + b":"
         self.prefix: Final = SPACES + quoted
         self.home: Final = RESERVED + quoted

@@ -16,6 +16,7 @@ from redis.exceptions import NoScriptError
 from cachestorm.remote.address import Address
 from cachestorm.remote.arguments import Words
 from cachestorm.remote.dialect import LOADING, Dialect, word_bytes
+from cachestorm.remote.quick import asked, is_quick
 from cachestorm.remote.recovery import Recovery
 from cachestorm.remote.refusals import UnreachableError, is_unknown, refusal
 from cachestorm.remote.spaces import Space
@@ -64,8 +65,15 @@ class Wire:
         self.space: Space | None = None
         self.is_direct = False
         self.sets_at_once = False
+        self._is_quick: Final = not address.nodes and is_quick(address)
         self.client = self.made()
         self._patient: Any = None
+
+    def _ask(self, words: Any) -> Any:
+        """The reply to one command, in the words of the server."""
+        if self._is_quick:
+            return asked(self.client, words, self.address.gone)
+        return self.client.execute_command(*words)
 
     def run(self, course: Course, is_asking: bool = False) -> Any:
         """Sends the steps of a course. Returns what it returns.
@@ -182,8 +190,10 @@ class Wire:
             pinned.multi()
             return _executed(pinned, step)
         if len(step.commands) == 1:
-            client = self._patient_client() if step.blocks else self.client
-            return [client.execute_command(*step.commands[0])]
+            words = step.commands[0]
+            if step.blocks:
+                return [self._patient_client().execute_command(*words)]
+            return [self._ask(words)]
         with self.client.pipeline(transaction=step.atomic) as pipe:
             return _executed(pipe, step)
 
@@ -198,7 +208,7 @@ class Wire:
                 words = (words[0], self.prefix() + word_bytes(words[1]), *words[2:])
             if self.recovery.is_waiting:
                 self.recovery.apply()
-            return self.client.execute_command(*words)
+            return self._ask(words)
         except redis.RedisError as error:
             raise refusal(error, self.address.shown) from error
 
@@ -212,7 +222,7 @@ class Wire:
             if self.recovery.is_waiting:
                 self.recovery.apply()
             if self.is_direct:
-                return self.client.execute_command(*words)
+                return self._ask(words)
             return self._set_otherwise(words)
         except BaseException as error:
             self.recovery.failed([words], error)
@@ -229,10 +239,10 @@ class Wire:
         if self.dialect is not None:
             (words,) = self.dialect.said(words).commands
         try:
-            return self.client.execute_command(*words)
+            return self._ask(words)
         except NoScriptError:
             self.client.execute_command(*LOADING)
-            return self.client.execute_command(*words)
+            return self._ask(words)
 
     def _told(self, commands: list[Words]) -> list[Any]:
         """The replies to commands, errors among them."""

@@ -65,6 +65,21 @@ class Container(Bulk):
         """
         raise NotImplementedError
 
+    def first_place(self) -> i64:
+        """The place of the first element, for `records_of`."""
+        return 0
+
+    def end_place(self) -> i64:
+        """The place behind the last element. An element only ever moves to a lower one."""
+        return len(self)
+
+    def records_of(self, start: i64, stop: i64) -> list[object]:
+        """What a diary says when the elements at the places from `start` to `stop` are put.
+
+        O(stop - start). Buffers have none.
+        """
+        raise NotImplementedError
+
     def replay(self, records: list[object]) -> None:
         """Does again, in order, what another container of its kind wrote in its diary."""
         for record in records:

@@ -244,6 +244,14 @@ class Hash(Placed):
     def twin(self) -> Container:
         return Hash()
 
+    def records_of(self, start: i64, stop: i64) -> list[object]:
+        found: list[object] = []
+        place = start
+        for field in self._fields[start:stop]:
+            found.append((PUT, field, self._values[place], self.deadline_ms(field)))
+            place += 1
+        return found
+
     def copy_some(self, twin: Container, start: i64, stop: i64) -> None:
         assert isinstance(twin, Hash)
         place = start

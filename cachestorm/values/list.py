@@ -275,6 +275,22 @@ class ListValue(Container):
         twin.generation = self.generation
         return twin
 
+    def first_place(self) -> i64:
+        return self.first()
+
+    def end_place(self) -> i64:
+        """The position behind the last element. It is for one generation only."""
+        return self.first() + len(self)
+
+    def records_of(self, start: i64, stop: i64) -> list[object]:
+        found: list[object] = []
+        place = start
+        first = self.first()
+        for held in self._slice(start - first, stop - first):
+            found.append((PUT, self.generation, place, held))
+            place += 1
+        return found
+
     def copy_some(self, twin: Container, start: i64, stop: i64) -> None:
         assert isinstance(twin, ListValue)
         for held in self._slice(start, stop):
@@ -307,7 +323,10 @@ class ListValue(Container):
                 self.insert(cast(int, record[2]), record[3])
         elif kind == PLUCK:
             if generation > self.generation:
-                self.pluck(cast("list[int]", record[2]))
+                # what a part is made of, or an older copy, may be shorter
+                length = len(self)
+                places = cast("list[int]", record[2])
+                self.pluck([place for place in places if place < length])
         elif generation == self.generation:
             index = cast(int, record[2]) - self.first()
             if kind == PUT:

@@ -107,6 +107,12 @@ class SetValue(Placed):
     def twin(self) -> Container:
         return SetValue()
 
+    def records_of(self, start: i64, stop: i64) -> list[object]:
+        found: list[object] = []
+        for member in self._members[start:stop]:
+            found.append((PUT, member))
+        return found
+
     def copy_some(self, twin: Container, start: i64, stop: i64) -> None:
         assert isinstance(twin, SetValue)
         for member in self._members[start:stop]:

@@ -235,6 +235,12 @@ class SortedSet(Placed):
     def twin(self) -> Container:
         return SortedSet()
 
+    def records_of(self, start: i64, stop: i64) -> list[object]:
+        found: list[object] = []
+        for row in self._rows[start:stop]:
+            found.append((PUT, member_of(row), row[0]))
+        return found
+
     def copy_some(self, twin: Container, start: i64, stop: i64) -> None:
         assert isinstance(twin, SortedSet)
         twin.place(self._rows[start:stop])

@@ -7,21 +7,26 @@ One value, replaced as a whole by whoever was first. Pure: made, changed and rea
    registered term has ended, and a term that has ended never begins again.
 2. A slot that changes hands is stamped with a new epoch. So a node that finds a slot of its own
    with another epoch than it knows has not had it all the time.
+3. A replica has no slots. It is one of a node until its primary's slots are given to it, or
+   until it registers as none: that of a node that is gone has nothing of use.
+4. Whoever is given the slots of its primary is registered with the history of that one, until
+   it says what its own is. So it knows that it is to keep what it has.
 """
 
 from __future__ import annotations
 
 import json
 import zlib
-from collections.abc import Collection, Iterable
-from dataclasses import astuple, dataclass
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import astuple, dataclass, replace
+from types import MappingProxyType
 from typing import Any, Final
 
 from cachestorm.keyspace.slot_index import SLOTS
 from cachestorm_server.cluster.messages import MessageError, is_id
 from cachestorm_server.cluster.slot_map import NOBODY
 
-FORMAT: Final = 1
+FORMAT: Final = 2
 _MOST_BYTES: Final = 16 * 1024 * 1024
 
 
@@ -33,12 +38,16 @@ class Registered:
         term: of its lease; it owns slots only as long as that lasts.
         host, bus_port: where other nodes reach it.
         leaves: its slots are to go elsewhere.
+        primary: whose replica it is; empty for none.
+        history: by which its replicas know what they have of it; empty for none.
     """
 
     term: str
     host: str
     bus_port: int
     leaves: bool = False
+    primary: str = ""
+    history: str = ""
 
 
 class Assignment:
@@ -131,9 +140,10 @@ class Assignment:
         if not 0 < size <= SLOTS:
             raise MessageError(f"{size} slots are not as many as there can be")
         found = cls(int(plain["epoch"]), size)
-        for number, term, host, port, leaves in plain["nodes"]:
-            registered = Registered(str(term), str(host), int(port), bool(leaves))
-            found.nodes[by_number[number]] = registered
+        for number, term, host, port, leaves, primary, history in plain["nodes"]:
+            found.nodes[by_number[number]] = Registered(
+                str(term), str(host), int(port), bool(leaves), str(primary), str(history)
+            )
         ends = [*(run[0] for run in plain["runs"][1:]), size]
         for (first, epoch, number), end in zip(plain["runs"], ends):
             for slot in range(first, end):
@@ -177,24 +187,63 @@ class Assignment:
         self.owners[slot] = owner
         self.epochs[slot] = self.epoch
 
-    def plan(self, living: Collection[str], dead: Collection[str], most_moves: int) -> bool:
+    def succeed(self, node_id: str, heir: str) -> None:
+        """Gives all slots of a node to a replica of it that has all its keys."""
+        self.epoch += 1
+        history = self.nodes[node_id].history
+        self.nodes[heir] = replace(self.nodes[heir], primary="", history=history)
+        for slot, owner in enumerate(self.owners):
+            if owner == node_id:
+                self.moves.pop(slot, None)
+                self._give(slot, heir)
+        for each, registered in self.nodes.items():
+            if registered.primary == node_id:
+                self.nodes[each] = replace(registered, primary=heir)
+
+    def replicas_of(self, node_id: str) -> list[str]:
+        """Who follows a node."""
+        return [each for each, known in self.nodes.items() if known.primary == node_id]
+
+    def plan(
+        self,
+        living: Collection[str],
+        dead: Collection[str],
+        most_moves: int,
+        replicas: int = 0,
+        heirs: Mapping[str, str] = MappingProxyType({}),
+    ) -> bool:
         """Gives the slots of the dead to the living, and evens out what those have.
 
         Args:
             living: nodes whose registered term lasts.
             dead: those of which it has ended for good. Others are waited for.
             most_moves: how many slots may be on their way at a time.
+            replicas: how many of them each node that has slots is to have.
+            heirs: which replica is to have the slots of a dead node.
 
         Returns:
             Whether anything is to change.
         """
         before = (dict(self.nodes), dict(self.moves))
-        stay = sorted(each for each in living if not self.nodes[each].leaves)
         self.epoch += 1
         for slot, to in list(self.moves.items()):
             if to not in living or self.owners[slot] == to:
                 del self.moves[slot]
-        has_given = bool(stay) and self._take_from(dead, stay)
+        for slot, to in list(self.moves.items()):
+            if self.owners[slot] in heirs:
+                # of what has arrived already there is no newer copy
+                self._give(slot, to)
+                del self.moves[slot]
+        for node_id, heir in heirs.items():
+            self.succeed(node_id, heir)
+        if replicas:
+            self._place_replicas(living, replicas)
+        stay = sorted(
+            each
+            for each in living
+            if not self.nodes[each].leaves and not self.nodes[each].primary
+        )
+        has_given = (bool(stay) and self._take_from(dead, stay)) or bool(heirs)
         if stay:
             for node_id in dead:
                 self.nodes.pop(node_id, None)
@@ -203,6 +252,23 @@ class Assignment:
             self.epoch -= 1
             return False
         return True
+
+    def _place_replicas(self, living: Collection[str], replicas: int) -> None:
+        """Has nodes without slots follow those that have too few replicas."""
+        present = sorted(each for each in living if not self.nodes[each].leaves)
+        busy = {*self.owners, *self.moves.values()}
+        busy.update(known.primary for known in self.nodes.values())
+        primaries = [each for each in present if not self.nodes[each].primary]
+        settled = [each for each in primaries if each in busy]
+        wanted = -(-len(present) // (1 + replicas))
+        for node_id in primaries:
+            if node_id in busy:
+                continue
+            fewest = min(settled, key=lambda each: len(self.replicas_of(each)), default="")
+            if len(settled) < wanted or len(self.replicas_of(fewest)) >= replicas:
+                settled.append(node_id)
+            else:
+                self.nodes[node_id] = replace(self.nodes[node_id], primary=fewest)
 
     def _loads(self, stay: list[str]) -> dict[str, int]:
         """How many slots each has, once all moves are done."""

@@ -9,7 +9,8 @@ from collections.abc import Callable
 from random import Random
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from cachestorm_server.cluster.leases import Leases, Timing
+from cachestorm_server.cluster.lease import Timing
+from cachestorm_server.cluster.leases import Leases
 from cachestorm_server.cluster.records import RecordStore
 from cachestorm_server.cluster.state_file import ClusterStateError
 
@@ -32,7 +33,8 @@ class Chosen(NamedTuple):
 def timing_of(config: ClusterConfig) -> Timing:
     """How patient the nodes are."""
     look_ms = min(config.lease_ttl // 10, LONGEST_LOOK_MS)
-    return Timing(config.lease_ttl, config.lease_margin, look_ms, config.rebalance_slots)
+    moves, replicas = config.rebalance_slots, config.replicas
+    return Timing(config.lease_ttl, config.lease_margin, look_ms, moves, replicas)
 
 
 def choose(config: ClusterConfig, random: Random) -> Chosen | None:

@@ -35,6 +35,19 @@ class Authority(Protocol):
         """Why an operator may not give a slot to a node; empty if that is fine."""
         ...
 
+    def refuses_replica(self, member: str, history: str) -> str:
+        """Why a node may not follow this one, in this history; empty if it may."""
+        ...
+
+    @property
+    def is_handing_over(self) -> bool:
+        """Whether this node has stopped serving, and all its slots go to a replica."""
+        ...
+
+    def hand_over(self, heir: str) -> bool:
+        """Has all slots of this node given to a replica; or says that it may do so itself."""
+        ...
+
     def hear_of_news(self) -> None:
         """Another node knows something else of slots."""
         ...
@@ -50,12 +63,19 @@ class Static:
     name = "static"
     held_until_ms = 0
     is_sole = False
+    is_handing_over = False
 
     def may_serve(self, now_ms: int) -> bool:
         return True
 
     def refusal(self, slot: int, owner: str) -> str:
         return ""
+
+    def refuses_replica(self, member: str, history: str) -> str:
+        return ""
+
+    def hand_over(self, heir: str) -> bool:
+        return True
 
     def hear_of_news(self) -> None:
         pass

@@ -17,8 +17,9 @@ from cachestorm.declare.wire_values import OK, Status
 from cachestorm.errors import ArityError, CacheStormError
 from cachestorm.keyspace.slot_index import SLOTS, slot_of
 from cachestorm.keyspace.slot_keys import count_keys, keys_in
-from cachestorm_server.cluster import reports
+from cachestorm_server.cluster import reports, roles
 from cachestorm_server.cluster.messages import Member
+from cachestorm_server.cluster.replicas import MASTER_IS_DOWN
 from cachestorm_server.cluster.slot_map import NOBODY
 
 if TYPE_CHECKING:
@@ -44,6 +45,8 @@ FORGET <node-id>
     Remove a node from the cluster.
 GETKEYSINSLOT <slot> <count>
     Return key names stored by current node in a slot.
+FAILOVER [FORCE|TAKEOVER]
+    Promote current replica node to being a master.
 FLUSHSLOTS
     Delete current node own slots information.
 INFO
@@ -60,10 +63,12 @@ NODES
     Return cluster configuration seen by node.
 RESET [HARD|SOFT]
     Reset current node (default: soft).
-SETSLOT <slot> (IMPORTING <node-id>|MIGRATING <node-id>|STABLE|NODE <node-id>)
-    Set slot state.
+SETSLOT <slot>[-<end slot>] (IMPORTING <node-id>|MIGRATING <node-id>|STABLE|NODE <node-id>)
+    Set slot state, of a range of slots in one step.
 REPLICAS <node-id>
-    Return <node-id> replicas: always none.
+    Return <node-id> replicas.
+REPLICATE <node-id>
+    Configure current node as replica to <node-id>.
 SAVECONFIG
     Force saving cluster configuration on disk.
 SET-CONFIG-EPOCH <epoch>
@@ -90,6 +95,12 @@ def _slot(text: str) -> int:
     if slot is None or not 0 <= slot < SLOTS:
         raise CacheStormError("Invalid or out of range slot")
     return slot
+
+
+def _slots(text: str) -> list[int]:
+    """One slot, or those of a range: both ends belong to it."""
+    first, dash, last = text.partition("-")
+    return _in_ranges("setslot", [first, last]) if first and dash else [_slot(text)]
 
 
 def _known(membership: Membership, node_id: str, text: str = "Unknown node {}") -> Member:
@@ -173,41 +184,50 @@ def flushslots(membership: Membership, arguments: list[str]) -> object:
 
 def setslot(membership: Membership, arguments: list[str]) -> object:
     node = membership.node
-    slot = _slot(arguments[0])
+    if node.me.primary:
+        raise CacheStormError("You can use SETSLOT only with masters.")
+    slots = _slots(arguments[0])
     action = arguments[1].upper()
-    reason = node.authority.refusal(slot, arguments[-1])
-    if reason:
-        raise CacheStormError(reason)
+    for slot in slots:
+        reason = node.authority.refusal(slot, arguments[-1])
+        if reason:
+            raise CacheStormError(reason)
     if action == "STABLE" and len(arguments) == 2:
-        node.stabilize(slot)
+        for slot in slots:
+            node.stabilize(slot)
         return OK
     if len(arguments) != 3 or action not in ("MIGRATING", "IMPORTING", "NODE"):
         raise CacheStormError(
             "Invalid CLUSTER SETSLOT action or number of arguments. Try CLUSTER HELP"
         )
     other = arguments[2]
-    is_mine = node.slots.owners[slot] == node.me.id
+    mine = {slot for slot in slots if node.slots.owners[slot] == node.me.id}
     if action == "NODE":
-        _known(membership, other)
-        if is_mine and other != node.me.id and _count(membership, slot):
-            raise CacheStormError(
-                f"Can't assign hashslot {slot} to a different node while I still hold keys "
-                "for this hash slot."
-            )
-        if node.slots.owners[slot] == other:
+        if _known(membership, other).primary:
+            raise CacheStormError("Target node is not a master")
+        for slot in sorted(mine):
+            if other != node.me.id and _count(membership, slot):
+                raise CacheStormError(
+                    f"Can't assign hashslot {slot} to a different node while I still hold keys "
+                    "for this hash slot."
+                )
+        theirs = {slot for slot in slots if node.slots.owners[slot] == other}
+        for slot in theirs:
             node.stabilize(slot)
+        if len(theirs) == len(slots):
             return OK
-        return _give(membership, [slot], other)
-    if action == "MIGRATING":
-        if not is_mine:
+        return _give(membership, [slot for slot in slots if slot not in theirs], other)
+    for slot in slots:
+        if action == "MIGRATING" and slot not in mine:
             raise CacheStormError(f"I'm not the owner of hash slot {slot}")
-        _known(membership, other, "I don't know about node {}")
-        node.migrate(slot, other)
-    else:
-        if is_mine:
+        if action == "IMPORTING" and slot in mine:
             raise CacheStormError(f"I'm already the owner of hash slot {slot}")
-        _known(membership, other, "I don't know about node {}")
-        node.import_from(slot, other)
+    _known(membership, other, "I don't know about node {}")
+    for slot in slots:
+        if action == "MIGRATING":
+            node.migrate(slot, other)
+        else:
+            node.import_from(slot, other)
     return OK
 
 
@@ -261,7 +281,7 @@ def nodes(membership: Membership, arguments: list[str]) -> object:
 
 
 def slots(membership: Membership, arguments: list[str]) -> object:
-    return reports.slots_reply(membership.node)
+    return reports.slots_reply(membership.node, membership.clock())
 
 
 def shards(membership: Membership, arguments: list[str]) -> object:
@@ -305,6 +325,8 @@ def forget(membership: Membership, arguments: list[str]) -> object:
     if arguments[0] == node.me.id:
         raise CacheStormError("I tried hard but I can't forget myself...")
     _known(membership, arguments[0])
+    if arguments[0] == node.me.primary:
+        raise CacheStormError("Can't forget my master!")
     node.forget(arguments[0], membership.clock())
     return OK
 
@@ -316,30 +338,71 @@ def reset(membership: Membership, arguments: list[str]) -> object:
     reason = membership.node.authority.refusal(0, NOBODY)
     if reason:
         raise CacheStormError(reason)
-    if any(len(space.dense) for space in membership.store.spaces()):
+    if not membership.node.me.primary and any(
+        len(space.dense) for space in membership.store.spaces()
+    ):
         raise CacheStormError("CLUSTER RESET can't be called with master nodes containing keys")
     membership.node.reset(how == "HARD")
     return OK
 
 
 def replicate(membership: Membership, arguments: list[str]) -> object:
-    if _known(membership, arguments[0]) is membership.node.me:
+    node = membership.node
+    primary = _known(membership, arguments[0])
+    if primary is node.me:
         raise CacheStormError("Can't replicate myself")
-    raise CacheStormError("a node of this cluster has no replicas")
+    if primary.primary:
+        raise CacheStormError("I can only replicate a master, not a replica.")
+    reason = node.authority.refusal(0, NOBODY)
+    if reason:
+        raise CacheStormError(reason)
+    has_keys = any(len(space.dense) for space in membership.store.spaces())
+    if not node.me.primary and (has_keys or node.slots.counts.get(node.me.id, 0)):
+        raise CacheStormError(
+            "To set a master the node must be empty and without assigned slots."
+        )
+    roles.become(node, primary.id)
+    return OK
 
 
 def replicas(membership: Membership, arguments: list[str]) -> object:
-    _known(membership, arguments[0])
-    return []
+    if _known(membership, arguments[0]).primary:
+        raise CacheStormError("The specified node is not a master")
+    now_ms, wall_ms = membership.clock(), membership.wall_ms
+    return reports.replica_lines(membership.node, arguments[0], now_ms, wall_ms)
 
 
 def failover(membership: Membership, arguments: list[str]) -> object:
-    raise CacheStormError("You should send CLUSTER FAILOVER to a replica")
+    node = membership.node
+    how = arguments[0].upper() if arguments else ""
+    if how not in ("", "FORCE", "TAKEOVER") or len(arguments) > 1:
+        raise CacheStormError("syntax error")
+    if not node.me.primary:
+        raise CacheStormError("You should send CLUSTER FAILOVER to a replica")
+    primary = node.known(node.me.primary)
+    if primary is None:
+        raise CacheStormError("I'm a replica but my master is unknown to me")
+    if not how:
+        if node.has_failed(primary.id, membership.clock()):
+            raise CacheStormError(MASTER_IS_DOWN)
+        membership.replicas.ask_to_take_over()
+        return OK
+    reason = node.authority.refusal(0, NOBODY)
+    if reason:
+        raise CacheStormError(f"{reason}; CLUSTER FAILOVER asks the primary that lives")
+    if how == "FORCE" and not node.has_failed(primary.id, membership.clock()):
+        raise CacheStormError(
+            "the other nodes do not agree that the master is down; TAKEOVER does not ask them"
+        )
+    if not node.copies.copied[0]:
+        raise CacheStormError("this replica has only a part of the keys of its master")
+    roles.take_over(node)
+    return OK
 
 
 def count_failure_reports(membership: Membership, arguments: list[str]) -> object:
     _known(membership, arguments[0])
-    return len(membership.node.reporting(arguments[0], membership.clock()))
+    return len(membership.node.suspicion.reporting(arguments[0], membership.clock()))
 
 
 def set_config_epoch(membership: Membership, arguments: list[str]) -> object:

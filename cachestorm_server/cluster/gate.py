@@ -16,6 +16,7 @@ from cachestorm_server.cluster.clock import monotonic_ms
 
 if TYPE_CHECKING:
     from cachestorm.cache import Cache
+    from cachestorm.operations.long_command import LongCommand
     from cachestorm_server.session import Session
 
 
@@ -43,6 +44,16 @@ class Router:
         Raises:
             CacheStormError: with Redis' text.
         """
+
+    def page(
+        self, cache: Cache, name: str, cursor: int, options: tuple[str, ...]
+    ) -> LongCommand:
+        """A page of a walk over all nodes, SCAN or TAGSCAN: the next cursor and some names."""
+        raise NotImplementedError
+
+    def everywhere(self, cache: Cache, words: tuple[str, ...]) -> LongCommand:
+        """What a command that reads comes to on each node, by the id of the node."""
+        raise NotImplementedError
 
     def tell_within(self, cache: Cache, plan: Plan, args: list[object]) -> None:
         """Has other nodes do what a transaction or a script has just done here."""

@@ -17,6 +17,7 @@ from cachestorm_server.cluster.membership import Membership
 from cachestorm_server.cluster.messages import Member, MessageError
 from cachestorm_server.cluster.moving import Moving
 from cachestorm_server.cluster.node import Node, new_id
+from cachestorm_server.cluster.node_state import restored
 from cachestorm_server.cluster.state_file import ClusterStateError, StateFile
 
 if TYPE_CHECKING:
@@ -67,7 +68,7 @@ class Joining:
         else:
             try:
                 now_ms = monotonic_ms()
-                node = Node.restored(kept, me, random, timeout_ms, now_ms, authority)
+                node = restored(kept, me, random, timeout_ms, now_ms, authority)
             except MessageError as error:
                 raise ClusterStateError(
                     f"{file.path} holds no state of a node: {error}"
@@ -109,6 +110,7 @@ class Joining:
 
     async def stop(self) -> None:
         """Hands its slots over if an authority gives them to others; then says nothing more."""
+        await self.membership.replicas.stop()
         if self._governing is not None:
             await self._governing.stop(self._config.drain_timeout / 1000)
         await self.bus.stop()

@@ -16,18 +16,33 @@ keeps a record for each node, its lease, and one with the assignment of slots.
 4. What it is not known of whether it has happened is looked at before anything else is tried.
 5. The node of the lowest id of those that live evens out what all have. Slots of the dead are
    given away by whoever is first; all others look again.
+6. A replica follows its primary only while both hold their leases. Once that of the primary has
+   ended, each replica that lives stops following and says in its own lease what it has; nobody
+   gives the slots away before all have. So nothing comes to any of them that the others do not
+   know of, and the one that has most is given the slots.
+7. A node that has been started anew, and has replicas that live, has forgotten what they know:
+   it waits until its slots have been given to one of them.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import replace
 from random import Random
 from typing import Final
 
 from cachestorm.keyspace.slot_index import SLOTS
 from cachestorm_server.cluster.assignment import Assignment, Registered
+from cachestorm_server.cluster.lease import (
+    LEASE_PREFIX,
+    NOTHING,
+    Copied,
+    Seen,
+    Timing,
+    lease_bytes,
+    lease_name,
+    lease_of,
+)
 from cachestorm_server.cluster.messages import MessageError
 from cachestorm_server.cluster.node import Node
 from cachestorm_server.cluster.records import (
@@ -39,53 +54,11 @@ from cachestorm_server.cluster.records import (
     Remove,
     Request,
 )
+from cachestorm_server.cluster.roles import become
 
 SLOTS_RECORD: Final = "slots"
-LEASE_PREFIX: Final = "node-"
 # the least time between two looks, whatever there is to hear of
 SHORTEST_LOOK_MS: Final = 50
-
-
-@dataclass(frozen=True, slots=True)
-class Timing:
-    """How patient nodes are.
-
-    Attributes:
-        ttl_ms: how long a lease lasts.
-        margin_ms: how much earlier its holder stops.
-        look_ms: between two looks at the records.
-        most_moves: slots on their way at a time.
-    """
-
-    ttl_ms: int
-    margin_ms: int
-    look_ms: int
-    most_moves: int
-
-    @property
-    def renew_ms(self) -> int:
-        """Between two renewals."""
-        return self.ttl_ms // 4
-
-    @property
-    def grace_ms(self) -> int:
-        """For how long others wait for a node whose lease has ended to take it up again."""
-        return 3 * self.look_ms
-
-
-def lease_name(node_id: str) -> str:
-    """The record of the lease of a node."""
-    return LEASE_PREFIX + node_id
-
-
-@dataclass(slots=True)
-class _Seen:
-    """A lease as another node sees it: since when it has been the same, by its own clock."""
-
-    version: str
-    since_ms: int
-    term: str
-    ttl_ms: int
 
 
 class Leases:
@@ -106,6 +79,8 @@ class Leases:
         problem: why the records cannot be read; or empty.
         notifier: called when there is something to see.
         is_cut_off: the store did not answer when it was looked at last.
+        heir: the replica that is to have all slots of this node, which has stopped serving for
+            it; empty for none.
     """
 
     is_sole = True
@@ -132,7 +107,7 @@ class Leases:
         self._renews_at_ms = 0
         self._registered_ms = 0
         self._looked_ms: int | None = None
-        self._seen: Final[dict[str, _Seen]] = {}
+        self._seen: Final[dict[str, Seen]] = {}
         # what the node has taken in: a version of the assignment
         self._adopted = ABSENT
         # for which version and whom nothing was to be planned
@@ -140,6 +115,11 @@ class Leases:
         # the assignment that was asked for
         self._proposal: Assignment | None = None
         self._hands_over = False
+        self.heir = ""
+        # what is known to be in the own lease, and what was asked to be
+        self._said = self._saying = NOTHING
+        # until when a node that was started anew lets its replicas have its slots
+        self._yields_until_ms = 0
         # no term of this process has been registered yet
         self._is_fresh = True
 
@@ -156,7 +136,7 @@ class Leases:
     # -- what the node asks
 
     def may_serve(self, now_ms: int) -> bool:
-        return self.is_registered and now_ms < self.held_until_ms
+        return self.is_registered and now_ms < self.held_until_ms and not self.heir
 
     def refusal(self, slot: int, owner: str) -> str:
         return f"{self.name} decides which node has a slot, and moves slots by itself"
@@ -177,10 +157,37 @@ class Leases:
         """Whether another node lives that would take this one's slots."""
         if self.assignment is None:
             return False
-        me = self.node.me.id
+        me, nodes = self.node.me.id, self.assignment.nodes
         return any(
-            each != me and not self.assignment.nodes[each].leaves for each in self._living()
+            each != me and not nodes[each].leaves and not nodes[each].primary
+            for each in self._living()
         )
+
+    def refuses_replica(self, member: str, history: str) -> str:
+        assignment, me = self.assignment, self.node.me.id
+        mine = self._registered()
+        if not self.is_registered or assignment is None or mine is None:
+            return f"ERR this node has no lease of {self.name}"
+        if member not in assignment.replicas_of(me):
+            return f"ERR {self.name} knows of no such replica of this node"
+        if mine.history != history:
+            return f"ERR {self.name} does not know of this history yet"
+        return ""
+
+    @property
+    def is_handing_over(self) -> bool:
+        return bool(self.heir)
+
+    def hand_over(self, heir: str) -> bool:
+        if self.is_registered and heir in (self.assignment or Assignment(0, 0)).replicas_of(
+            self.node.me.id
+        ):
+            self.heir = heir
+            self.hear_of_news()
+        return False
+
+    def _registered(self) -> Registered | None:
+        return None if self.assignment is None else self.assignment.nodes.get(self.node.me.id)
 
     # -- what drives it
 
@@ -239,6 +246,7 @@ class Leases:
         if version == ABSENT:
             # somebody else was first, or an earlier request of this node that had been given up
             self.wants_look = True
+            self._said = NOTHING
             self._renews_at_ms = now_ms + self.timing.look_ms
             return
         if put.name == SLOTS_RECORD:
@@ -254,6 +262,7 @@ class Leases:
                 self._adopt()
         else:
             self._lease = version
+            self._said = self._saying
             self._renews_at_ms = sent_ms + self.timing.renew_ms
             self.held_until_ms = sent_ms + self.timing.ttl_ms - self.timing.margin_ms
 
@@ -264,6 +273,8 @@ class Leases:
         self.is_registered = False
         self._adopted = ABSENT
         self.moved.clear()
+        self.heir = ""
+        self._see_primary()
 
     # -- what is seen
 
@@ -278,8 +289,8 @@ class Leases:
             if name.startswith(LEASE_PREFIX):
                 known = self._seen.get(name)
                 if known is None or known.version != record.version:
-                    term, ttl_ms = _lease_of(record.value, self.timing.ttl_ms)
-                    self._seen[name] = _Seen(record.version, now_ms, term, ttl_ms)
+                    lease = lease_of(record.value, self.timing.ttl_ms)
+                    self._seen[name] = Seen(record.version, now_ms, *lease)
         for name in self._seen.keys() - records.keys():
             del self._seen[name]
         self._see_own_lease()
@@ -296,7 +307,15 @@ class Leases:
                 return
             self._read(assignment, kept.version, now_ms)
         self._adopt()
+        self._see_primary()
         self._know_each_other(now_ms)
+
+    def _see_primary(self) -> None:
+        """Has a replica follow, or stop to, as the lease of its primary does."""
+        node = self.node
+        node.follows = (
+            bool(node.me.primary) and self.is_registered and (node.me.primary in self._living())
+        )
 
     def _know_each_other(self, now_ms: int) -> None:
         """Has the node speak with those that have a part in the cluster, and with no others."""
@@ -338,9 +357,15 @@ class Leases:
             return
         is_new = self._adopted == ABSENT
         self._adopted = self._version
+        mine = assignment.nodes[self.node.me.id]
+        # it is a replica's history only until it says its own
+        is_heir = bool(mine.history) and mine.history == self.node.copies.copied[0]
         self.node.adopt(
             assignment.epoch, assignment.owners, assignment.epochs, assignment.moves, is_new
         )
+        become(self.node, mine.primary, is_heir)
+        if mine.primary or self.heir not in assignment.replicas_of(self.node.me.id):
+            self.heir = ""
         self.moved.intersection_update(self.node.migrating)
 
     # -- what is wanted
@@ -349,6 +374,10 @@ class Leases:
         name = lease_name(self.node.me.id)
         if self._lease == ABSENT:
             own = self._seen.get(name)
+            if self._yields(now_ms):
+                if own is not None and now_ms - own.since_ms >= own.ttl_ms:
+                    return Remove(name, own.version)
+                return None
             if own is None or now_ms - own.since_ms >= own.ttl_ms:
                 self.term = self.term or f"{self._random.getrandbits(64):016x}"
                 return self._own_lease(ABSENT if own is None else own.version)
@@ -357,6 +386,8 @@ class Leases:
             patience_ms = seen.ttl_ms + self.timing.grace_ms
             if other != name and now_ms - seen.since_ms >= patience_ms:
                 return Remove(other, seen.version)
+        if self.is_registered and self._copied() != self._said:
+            return self._own_lease()
         proposal = self._proposed(now_ms)
         if proposal is None:
             return None
@@ -365,17 +396,74 @@ class Leases:
         return Put(SLOTS_RECORD, proposal.to_bytes(), self._version)
 
     def _own_lease(self, version: str | None = None) -> Put:
-        plain = [self.term, self.timing.ttl_ms, self._random.getrandbits(32)]
-        value = json.dumps(plain).encode("ascii")
+        self._saying = self._copied()
+        salt = self._random.getrandbits(32)
+        value = lease_bytes(self.term, self.timing.ttl_ms, salt, self._saying)
         return Put(
             lease_name(self.node.me.id), value, self._lease if version is None else version
         )
+
+    def _copied(self) -> Copied:
+        """What is to be said of a primary whose lease has ended."""
+        node, assignment = self.node, self.assignment
+        primary = None if assignment is None else assignment.nodes.get(node.me.primary)
+        if primary is None or node.follows or node.copies.is_following:
+            return NOTHING
+        return Copied(primary.term, *node.copies.copied)
+
+    def _yields(self, now_ms: int) -> bool:
+        """Whether replicas of this node are to have its slots, as it has been started anew."""
+        known, me = self.assignment, self.node.me.id
+        if not self._is_fresh or known is None or me not in known.owners:
+            return False
+        living = self._living()
+        replicas = [each for each in known.replicas_of(me) if each in living]
+        if not any(self._may_succeed(me, each) for each in replicas):
+            return False
+        self._yields_until_ms = self._yields_until_ms or now_ms + 3 * self.timing.ttl_ms
+        return now_ms < self._yields_until_ms
+
+    def _may_succeed(self, node_id: str, replica: str) -> bool:
+        """Whether a replica has what it takes to have a node's slots, or has not said."""
+        assert self.assignment is not None
+        known = self.assignment.nodes[node_id]
+        copied = self._seen[lease_name(replica)].copied
+        return copied.term != known.term or copied.history == known.history != ""
+
+    def _heirs(self, dead: list[str]) -> tuple[dict[str, str], list[str]]:
+        """Which replica is to have the slots of which dead node, and of whom that is known.
+
+        A dead node of which some replica that lives has not said what it has is left out.
+        """
+        assert self.assignment is not None
+        nodes, living = self.assignment.nodes, self._living()
+        heirs: dict[str, str] = {}
+        decided = []
+        for node_id in dead:
+            best = (-1, "")
+            replicas = [each for each in living if nodes[each].primary == node_id]
+            said = {each: self._seen[lease_name(each)].copied for each in replicas}
+            if any(each.term != nodes[node_id].term for each in said.values()):
+                continue
+            decided.append(node_id)
+            for each, copied in said.items():
+                if copied.history and copied.history == nodes[node_id].history:
+                    best = max(best, (copied.offset, each))
+            if best[1]:
+                heirs[node_id] = best[1]
+        return heirs, decided
 
     def _proposed(self, now_ms: int) -> Assignment | None:
         """An assignment that is to be in the place of the one that was read."""
         me = self.node.me
         known = self.assignment
-        mine = Registered(self.term, me.host, me.bus_port, self.leaves)
+        was = None if known is None else known.nodes.get(me.id)
+        primary = "" if known is None or was is None else was.primary
+        if known is not None and primary not in known.nodes:
+            # it is gone, and so is all that was copied of it
+            primary = ""
+        history = self.node.copies.history
+        mine = Registered(self.term, me.host, me.bus_port, self.leaves, primary, history)
         if known is None or known.nodes.get(me.id) != mine:
             # epochs of an assignment that was lost are not to come again
             new = Assignment(self._random.getrandbits(40) + 1, self._size)
@@ -386,16 +474,23 @@ class Leases:
             proposal = known.copy()
             proposal.hand_over(me.id, self.moved)
             return proposal
+        if self.heir:
+            proposal = known.copy()
+            proposal.succeed(me.id, self.heir)
+            if not self.leaves:
+                proposal.nodes[me.id] = replace(mine, primary=self.heir)
+            return proposal
         living = self._living()
-        dead = [] if self._is_too_new(now_ms) else self._dead()
+        heirs, dead = self._heirs([] if self._is_too_new(now_ms) else self._dead())
         if not dead and min(living, default="") != me.id:
             return None
-        if self._planned == (self._version, living, dead):
+        if self._planned == (self._version, living, dead, heirs):
             return None
         proposal = known.copy()
-        if proposal.plan(living, dead, self.timing.most_moves):
+        timing = self.timing
+        if proposal.plan(living, dead, timing.most_moves, timing.replicas, heirs):
             return proposal
-        self._planned = (self._version, living, dead)
+        self._planned = (self._version, living, dead, heirs)
         return None
 
     def _living(self) -> list[str]:
@@ -422,12 +517,3 @@ class Leases:
         """Whether others may just be starting, as this node has: all after a loss of power."""
         assert self.assignment is not None
         return now_ms - self._registered_ms < self.timing.ttl_ms and any(self.assignment.owners)
-
-
-def _lease_of(value: bytes, ttl_ms: int) -> tuple[str, int]:
-    """The term and the length of a lease; of one that cannot be read, none and as usual."""
-    try:
-        term, length, _ = json.loads(value)
-    except (ValueError, TypeError):
-        return "", ttl_ms
-    return str(term), length if type(length) is int and length > 0 else ttl_ms

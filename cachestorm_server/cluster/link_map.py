@@ -43,10 +43,16 @@ _in_order: Final = attrgetter("stamp", "by")
 
 
 class LinkMap:
-    """The latest decision about each link of all namespaces."""
+    """The latest decision about each link of all namespaces.
+
+    Attributes:
+        digest: equal for equal maps.
+        news: decisions that are to be on disk before anything is said.
+    """
 
     def __init__(self) -> None:
         self.digest = 0
+        self.news: list[Link] = []
         self._stamp = 0
         self._links: Final[dict[tuple[str, str, str], Link]] = {}
 
@@ -64,6 +70,7 @@ class LinkMap:
             self.digest ^= _digest(former)
         self.digest ^= _digest(link)
         self._links[link[:3]] = link
+        self.news.append(link)
         self._stamp = max(self._stamp, link.stamp)
         return True
 

@@ -16,7 +16,6 @@ import json
 import logging
 import time
 from collections.abc import Callable
-from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from cachestorm.codec import bytes_of, text_of
@@ -25,31 +24,26 @@ from cachestorm.declare.plan import Plan
 from cachestorm.errors import CacheStormError
 from cachestorm.keyspace.slot_index import SLOTS, slot_of
 from cachestorm.keyspace.slot_keys import empty, keep_slots
-from cachestorm.operations.long_command import Unfinished, finish
+from cachestorm.operations.long_command import LongCommand
 from cachestorm_server.admission import has_flag
+from cachestorm_server.availability import writes
 from cachestorm_server.cluster import commands
 from cachestorm_server.cluster.clock import monotonic_ms
-from cachestorm_server.cluster.fan_out import (
-    OPERATIONS,
-    PATIENCE_MS,
-    QUERIES,
-    FanOut,
-    is_query,
-    named_by,
-    with_descent,
-    words_of,
-)
+from cachestorm_server.cluster.fan_out import OPERATIONS, named_by
 from cachestorm_server.cluster.gate import Gate, Router
-from cachestorm_server.cluster.messages import MessageError, Result, operation_key
+from cachestorm_server.cluster.migration import is_under_way
 from cachestorm_server.cluster.node import Node, Outgoing
-from cachestorm_server.cluster.redirect import CrossSlotError, refusal
+from cachestorm_server.cluster.node_state import added, persisted
+from cachestorm_server.cluster.op_log import FORGET_ALL
+from cachestorm_server.cluster.over_nodes import OverNodes
+from cachestorm_server.cluster.redirect import CrossSlotError, refusal, refusal_of_waiting
+from cachestorm_server.cluster.replicas import Replicas
 from cachestorm_server.cluster.reports import info_text
-from cachestorm_server.cluster.shared_links import LINKING, SharedLinks
-from cachestorm_server.cluster.state_file import ClusterStateError, StateFile
+from cachestorm_server.cluster.shared_links import SharedLinks
+from cachestorm_server.cluster.state_file import MOST_LINES, ClusterStateError, StateFile
 
 if TYPE_CHECKING:
     from cachestorm.cache import Cache
-    from cachestorm.keyspace.keyspace import Keyspace
     from cachestorm.keyspace.store import Store
     from cachestorm_server.endpoint import Endpoint
     from cachestorm_server.session import Session
@@ -69,6 +63,7 @@ class Membership(Router):
         send: what carries messages to other nodes.
         traffic: how much was carried, for CLUSTER INFO.
         links: what CLUSTER LINKS says.
+        replicas: what sees to it that this server follows whom its node says.
     """
 
     def __init__(
@@ -88,9 +83,10 @@ class Membership(Router):
         self._file: Final = file
         self._gate: Final = Gate(self)
         self._links: Final = SharedLinks(node, endpoint.cache)
+        self._over_nodes: Final = OverNodes(endpoint, node, self._links, clock, self.settle)
         self._was_serving = False
-        # by key, who waits for results of other nodes
-        self._waiting: Final[dict[str, FanOut]] = {}
+        self.replicas: Final = Replicas(self)
+        node.copies = self.replicas
         self.store.enter()
         try:
             keep_slots(self.store)
@@ -125,15 +121,11 @@ class Membership(Router):
         if node.linked:
             self._links.settle()
         if node.due or node.queries:
-            self._do_due()
+            self._over_nodes.do_due()
             outgoing = [*outgoing, *node.take_outbox()]
-        for result, member in node.results:
-            waiting = self._waiting.get(result.key)
-            if waiting is not None:
-                waiting.hear(member, result.value)
-        node.results.clear()
-        if node.is_dirty:
-            self._save()
+        self._over_nodes.take_results()
+        self._save_news()
+        self.replicas.settle()
         self._gate.held_until_ms = node.authority.held_until_ms
         if node.touched or node.may_serve(self.clock()) != self._was_serving:
             self._open_all()
@@ -143,73 +135,23 @@ class Membership(Router):
             for each in outgoing:
                 self.send(each)
 
-    def _do_due(self) -> None:
-        """Does what others have told of, and answers what they ask."""
+    def _save_news(self) -> None:
         node = self.node
-        for operation, member in node.due:
-            value = self._do(operation.namespace, operation.words)
-            if member.instance == operation.origin:
-                node.answer(member, Result(operation_key(operation), value))
-        node.due.clear()
-        for query, member in node.queries:
-            node.answer(member, Result(query.key, self._do(query.namespace, query.words)))
-        node.queries.clear()
-
-    def _do(self, namespace: str, words: tuple[str, ...]) -> int | tuple[str, ...]:
-        """What a command of another node has come to here; 0 for one that is refused."""
-        argv: list[object] = [bytes_of(word) for word in words]
-        plan = self.endpoint.registry.plan(words[0].upper()) if words else None
-        if plan is None or plan.name not in OPERATIONS | QUERIES:
-            _log.warning("another node asks for %r, which is not for nodes to ask", words[:1])
-            return 0
-        try:
-            if plan.name in LINKING:
-                self._links.take(namespace, words)
-                return 0
-            if plan.name == "INVALIDATE":
-                value: object = self._invalidate(namespace, words)
-            else:
-                value = self._call(plan, namespace, argv)
-        except (CacheStormError, MessageError) as error:
-            _log.warning("%s of another node is refused: %s", plan.name, error)
-            return 0
-        if isinstance(value, list):
-            return tuple(str(each) for each in value)
-        return value if isinstance(value, int) else 0
-
-    def _invalidate(self, namespace: str, words: tuple[str, ...]) -> object:
-        """What an INVALIDATE of another node comes to, of the keys that are here."""
-        self._links.hold()
-        tags, options = named_by(words)
-        try:
-            return self.endpoint.cache.namespace(namespace).invalidate(
-                tags,
-                cascade="CASCADE" in options,
-                soft="SOFT" in options,
-                dry_run="DRYRUN" in options,
-            )
-        except Unfinished as unfinished:
-            return finish(unfinished.long_command)
-
-    def _published(self, space: Keyspace, plan: Plan, args: list[object]) -> tuple[str, ...]:
-        """What other nodes are told of a command that was done here."""
-        words = words_of(args)
-        if plan.name in LINKING:
-            return self._links.decide(space.name, words)
-        if plan.name == "INVALIDATE" and "CASCADE" in named_by(words)[1]:
-            return with_descent(words, space.tags.hierarchy.descent([words[1]]))
-        return words
-
-    def _call(self, plan: Plan, namespace: str, argv: list[object]) -> object:
-        """The value of a command on tags, of the keys that are here."""
-        self._links.hold()
-        try:
-            return plan.call(self.endpoint.cache.namespace(namespace), argv)
-        except Unfinished as unfinished:
-            return finish(unfinished.long_command)
+        if not node.is_dirty:
+            lines = added(node)
+            if not lines:
+                return
+            # unless it can be appended
+            node.is_dirty = True
+            if self._file.lines < MOST_LINES:
+                self._file.append(lines)
+                node.is_dirty = False
+        if node.is_dirty:
+            self._save()
 
     def _save(self) -> None:
-        self._file.save(self.node.persisted())
+        self._file.save(persisted(self.node))
+        self.node.take_added()
         self.node.is_dirty = False
 
     def _open_all(self) -> None:
@@ -222,6 +164,22 @@ class Membership(Router):
             served[slot] = is_serving and is_mine and slot not in node.migrating
         self._was_serving = is_serving
         node.touched.clear()
+        self._redirect_waiting()
+
+    def _redirect_waiting(self) -> None:
+        """Tells those who wait for a key of a slot that has gone where it is."""
+        node, now_ms = self.node, self.clock()
+
+        def refusal_of(key: str) -> CacheStormError | None:
+            return refusal_of_waiting(node, slot_of(bytes_of(key)), now_ms)
+
+        self.store.enter()
+        try:
+            for space in self.store.spaces():
+                if space.waiting is not None:
+                    space.waiting.refuse(refusal_of)
+        finally:
+            self.store.leave()
 
     def drop_foreign(self) -> None:
         """Drops what was loaded and is another node's: it was lost in an earlier life."""
@@ -237,7 +195,8 @@ class Membership(Router):
 
     def _drop_lost(self) -> None:
         node, store = self.node, self.store
-        slots = sorted(node.lost)
+        # a replica has what its primary has
+        slots = [] if node.me.primary else sorted(node.lost)
         node.lost.clear()
         dropped = 0
         for slot in slots:
@@ -257,23 +216,28 @@ class Membership(Router):
         keys = self._keys_of(session, plan, args)
         session.slot_within = -1
         if keys:
-            session.slot_within = self._check_keys(plan, keys, asking)
-        elif session.transaction is None:
-            self._fan_out(session.cache, plan, args)
+            reads = session.reads_replicas and not writes(plan, session.transaction)
+            session.slot_within = self._check_keys(plan, keys, asking, reads)
+        if self.node.me.primary and plan.name not in OPERATIONS:
+            self.endpoint.availability.check(plan, session.transaction)
+        if not keys and session.transaction is None:
+            self._over_nodes.fan_out(session.cache, plan, args)
 
     def check_visitor(self, cache: Cache, plan: Plan, args: list[object]) -> None:
         keys = _keys_of(plan, args)
         if keys:
             self._check_keys(plan, keys, False)
         else:
-            self._fan_out(cache, plan, args)
+            self._over_nodes.fan_out(cache, plan, args)
 
     def check_visitors(self, requests: list[tuple[Cache, Plan, list[object]]]) -> None:
         keys = [key for _, plan, args in requests for key in _keys_of(plan, args)]
         if keys:
             self._check_keys(requests[0][1], keys, False)
 
-    def _check_keys(self, plan: Plan, keys: list[bytes], asking: bool) -> int:
+    def _check_keys(
+        self, plan: Plan, keys: list[bytes], asking: bool, reads: bool = False
+    ) -> int:
         """Refuses what is asked of keys that are not all here. Returns their slot."""
         slots = {slot_of(key) for key in keys}
         if len(slots) > 1:
@@ -281,58 +245,21 @@ class Membership(Router):
         slot = slots.pop()
         is_on_its_way = slot in self.node.migrating or slot in self.node.importing
         if plan.name != "MIGRATE" or not is_on_its_way:
-            refused = self._refusal(slot, keys, asking)
+            refused = self._refusal(slot, keys, asking, reads)
             if refused is not None:
                 raise refused
         return slot
 
-    def _fan_out(self, cache: Cache, plan: Plan, args: list[object]) -> None:
-        """Has all nodes do what this one is asked to, and waits for what they say.
+    def page(
+        self, cache: Cache, name: str, cursor: int, options: tuple[str, ...]
+    ) -> LongCommand:
+        return self._over_nodes.page(cache, name, cursor, options)
 
-        Raises:
-            Unfinished: with what waits; nobody else is to answer the request.
-            CacheStormError: what it is refused with here. Nobody else has heard of it.
-        """
-        node = self.node
-        if plan.name not in OPERATIONS and plan.name not in QUERIES:
-            return
-        if node.is_alone and plan.name not in LINKING:
-            return
-        space = cache._space
-        value = self._call(plan, space.name, args)
-        now_ms = self.clock()
-        words = self._published(space, plan, args)
-        reads = is_query(plan, words)
-        operation = None if reads else node.publish(space.name, words, now_ms)
-        key = node.ask_all(space.name, words) if operation is None else operation_key(operation)
-
-        def keep() -> None:
-            if operation is not None:
-                node.is_dirty = True
-                self.settle([])
-
-        fan_out = FanOut(
-            space,
-            value,
-            node.members,
-            [each for each in node.members if node.is_suspected(each, now_ms)],
-            time.monotonic() + min(PATIENCE_MS, node.timeout_ms) / 1000,
-            keep,
-            partial(self._waiting.pop, key, None),
-        )
-        self._waiting[key] = fan_out
-        self.settle(node.take_outbox())
-        raise Unfinished(fan_out)
+    def everywhere(self, cache: Cache, words: tuple[str, ...]) -> LongCommand:
+        return self._over_nodes.everywhere(cache, words)
 
     def tell_within(self, cache: Cache, plan: Plan, args: list[object]) -> None:
-        if plan.name not in OPERATIONS:
-            return
-        words = self._published(cache._space, plan, args)
-        if not (self.node.is_alone or is_query(plan, words)):
-            # in the midst of a transaction nobody is waited for: it is on disk instead
-            self.node.publish(cache.name, words, self.clock())
-            self.node.is_dirty = True
-            self.settle(self.node.take_outbox())
+        self._over_nodes.tell_within(cache, plan, args)
 
     def seen(self) -> str:
         return json.dumps(self.node.log.done, separators=(",", ":"))
@@ -350,6 +277,9 @@ class Membership(Router):
         hierarchy = cache._space.tags.hierarchy
         for operation in self.node.log.unseen_by(done):
             words = operation.words
+            if words[0] == FORGET_ALL and tags:
+                cache.delete(key)
+                return
             if words[0].upper() != "INVALIDATE" or operation.namespace != cache.name:
                 continue
             named, options = named_by(words)
@@ -365,7 +295,8 @@ class Membership(Router):
             return
         slots = {slot_of(key) for key in keys}
         slot = slots.pop()
-        if slots or self._refusal(slot, keys, False) is not None:
+        reads = session.reads_replicas and not plan.declaration.writes
+        if slots or self._refusal(slot, keys, False, reads) is not None:
             raise CacheStormError(_NOT_LOCAL)
         if session.slot_within not in (-1, slot):
             raise CacheStormError(_SEVERAL_SLOTS)
@@ -381,7 +312,9 @@ class Membership(Router):
             ]
         return _keys_of(plan, args)
 
-    def _refusal(self, slot: int, keys: list[bytes], asking: bool) -> CacheStormError | None:
+    def _refusal(
+        self, slot: int, keys: list[bytes], asking: bool, reads: bool
+    ) -> CacheStormError | None:
         node = self.node
         present = missing = 0
         if slot in node.migrating or slot in node.importing:
@@ -390,11 +323,13 @@ class Membership(Router):
                     present += 1
                 else:
                     missing += 1
-        return refusal(node, slot, present, missing, asking, self.clock())
+        return refusal(node, slot, present, missing, asking, self.clock(), reads)
 
     def has_key(self, key: bytes) -> bool:
-        """Whether there is a key of this name, in whichever namespace."""
+        """Whether there is a key of this name, in whichever namespace, or it is being sent."""
         name = text_of(key)
+        if is_under_way(self.store, name):
+            return True
         self.store.enter()
         try:
             return any(space.peek(name) is not None for space in self.store.spaces())

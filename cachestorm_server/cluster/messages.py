@@ -25,6 +25,8 @@ KINDS: Final = (MEET, PING, PONG)
 ID_LENGTH: Final = 40
 MOST_TEXT: Final = 255
 MOST_MEMBERS: Final = 100_000
+# of a result in one message; a key may be far larger than that only by itself
+MOST_PART_BYTES: Final = 4 * 1024 * 1024
 
 Address = tuple[str, int]
 
@@ -44,6 +46,7 @@ class Member:
         config_epoch: what CLUSTER SET-CONFIG-EPOCH and BUMPEPOCH say.
         version: raised with every change; the higher one is the newer one.
         instance: of the process, drawn anew with each start.
+        primary: whose replica it is; empty for none.
     """
 
     id: str
@@ -54,6 +57,7 @@ class Member:
     config_epoch: int
     version: int
     instance: str
+    primary: str = ""
 
     @property
     def address(self) -> Address:
@@ -78,10 +82,32 @@ class Result(NamedTuple):
 
     Attributes:
         key: of the query, or `operation_key` of the operation.
+        left: how many parts are still to come, where it is too long for one message.
     """
 
     key: str
     value: int | tuple[str, ...]
+    left: int = 0
+
+
+def parts_of(result: Result) -> list[Result]:
+    """A result as one message or several can carry it."""
+    words = result.value
+    if not isinstance(words, tuple):
+        return [result]
+    parts: list[tuple[str, ...]] = []
+    start = size = 0
+    for at, word in enumerate(words):
+        if at - start == MOST_MEMBERS or size > MOST_PART_BYTES:
+            parts.append(words[start:at])
+            start, size = at, 0
+        # of UTF-8, and what msgpack adds
+        size += 4 * len(word) + 5
+    parts.append(words[start:])
+    return [
+        Result(result.key, part, len(parts) - number)
+        for number, part in enumerate(parts, start=1)
+    ]
 
 
 def operation_key(operation: Operation) -> str:
@@ -114,6 +140,8 @@ class Message:
         results: of operations and queries of the receiver.
         link_digest: of its link map.
         links: of that: all, or nothing.
+        is_cut: there are more shares than these.
+        ended: of which origins it keeps no operation, and will get none.
     """
 
     kind: str
@@ -131,6 +159,8 @@ class Message:
     results: tuple[Result, ...] = ()
     link_digest: int = 0
     links: tuple[Link, ...] = ()
+    ended: tuple[str, ...] = ()
+    is_cut: bool = False
 
     def to_plain(self) -> list[object]:
         """Lists, texts and numbers."""
@@ -149,17 +179,24 @@ class Message:
                 [
                     share.origin,
                     share.floor,
+                    share.lost,
                     [operation_plain(each) for each in share.operations],
                 ]
                 for share in self.shares
             ],
             [[each.key, each.namespace, list(each.words)] for each in self.queries],
             [
-                [each.key, list(each.value) if isinstance(each.value, tuple) else each.value]
+                [
+                    each.key,
+                    list(each.value) if isinstance(each.value, tuple) else each.value,
+                    each.left,
+                ]
                 for each in self.results
             ],
             self.link_digest,
             [list(each) for each in self.links],
+            list(self.ended),
+            self.is_cut,
         ]
 
 
@@ -169,7 +206,7 @@ def from_plain(plain: object) -> Message:
     Raises:
         MessageError: if they stand for none.
     """
-    parts = _list(plain, 15)
+    parts = _list(plain, 17)
     kind = _text(parts[0])
     if kind not in KINDS:
         raise MessageError(f"no kind of message: {kind!r}")
@@ -189,6 +226,8 @@ def from_plain(plain: object) -> Message:
         tuple(_result(each) for each in _list(parts[12])),
         _number(parts[13]),
         tuple(link_of(each) for each in _list(parts[14])),
+        tuple(_text(each) for each in _list(parts[15])),
+        _flag(parts[16]),
     )
 
 
@@ -208,11 +247,11 @@ def operation_of(value: object) -> Operation:
 
 
 def _share(value: object) -> Share:
-    origin, floor, operations = _list(value, 3)
+    origin, floor, lost, operations = _list(value, 4)
     kept = tuple(operation_of(each) for each in _list(operations))
     if any(each.origin != origin for each in kept):
         raise MessageError("operations of two origins")
-    return Share(_text(origin), _number(floor), kept)
+    return Share(_text(origin), _number(floor), _number(lost), kept)
 
 
 def _query(value: object) -> Query:
@@ -221,10 +260,10 @@ def _query(value: object) -> Query:
 
 
 def _result(value: object) -> Result:
-    key, result = _list(value, 2)
+    key, result, left = _list(value, 3)
     if isinstance(result, list):
-        return Result(_text(key), _words(result))
-    return Result(_text(key), _number(result))
+        return Result(_text(key), _words(_list(result)), _number(left))
+    return Result(_text(key), _number(result), _number(left))
 
 
 def link_of(value: object) -> Link:
@@ -235,9 +274,7 @@ def link_of(value: object) -> Link:
     """
     namespace, parent, child, stamp, by, is_there = _list(value, 6)
     names = _words([namespace, parent, child])
-    if not isinstance(is_there, bool):
-        raise MessageError("no link")
-    return Link(names[0], names[1], names[2], _number(stamp), _id(by), is_there)
+    return Link(names[0], names[1], names[2], _number(stamp), _id(by), _flag(is_there))
 
 
 def _words(value: object) -> tuple[str, ...]:
@@ -266,6 +303,12 @@ def _number(value: object) -> int:
     return value
 
 
+def _flag(value: object) -> bool:
+    if not isinstance(value, bool):
+        raise MessageError("no flag")
+    return value
+
+
 def _port(value: object) -> int:
     port = _number(value)
     if port > 65535:
@@ -286,7 +329,7 @@ def _id(value: object) -> str:
 
 
 def _member(value: object) -> Member:
-    parts = _list(value, 8)
+    parts = _list(value, 9)
     return Member(
         _id(parts[0]),
         _text(parts[1]),
@@ -296,6 +339,7 @@ def _member(value: object) -> Member:
         _number(parts[5]),
         _number(parts[6]),
         _text(parts[7]),
+        _id(parts[8]) if _text(parts[8]) else "",
     )
 
 

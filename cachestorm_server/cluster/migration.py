@@ -8,7 +8,10 @@ Declared like all commands, with a session in the place of the cache. Called by 
 2. In a cluster a name moves in all namespaces that have it, and leaves here in one step.
 3. An invalidation that the other node has done and this one has not yet would miss a key that
    is on its way: the other one takes it away as it arrives, by what this one says it has done.
-4. Other clients are served while the keys are on their way.
+4. Other clients are served while the keys are on their way. A name counts as being here until
+   all that is to be sent of it has arrived, also if its key is deleted meanwhile: else a client
+   would be sent to where the old copy is yet to be deleted.
+5. A name is on one way at a time: a second MIGRATE of it waits for the first.
 
 Source: https://redis.io/docs/latest/commands/migrate/, and `migrateCommand` in `cluster.c` of
 Redis 7.2, whose texts these are.
@@ -17,7 +20,7 @@ Redis 7.2, whose texts these are.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from typing import Final
@@ -30,7 +33,7 @@ from cachestorm.errors import ArgumentError, CacheStormError
 from cachestorm.events import Cause
 from cachestorm.keyspace.expiry import Idle
 from cachestorm.keyspace.keyspace import Keyspace
-from cachestorm.keyspace.store import DEFAULT
+from cachestorm.keyspace.store import DEFAULT, Store
 from cachestorm.keyspace.tag_nodes import tag_names_of
 from cachestorm.operations.containers import entry_of
 from cachestorm.operations.long_command import LongCommand, Unfinished
@@ -45,6 +48,15 @@ _DELETED: Final = Cause.DELETED
 MOST_ROUNDS: Final = 100
 # where the client says 0
 DEFAULT_TIMEOUT_MS: Final = 1000
+
+
+# by store and name, what has it on its way
+_under_way: Final[dict[tuple[int, str], Migration]] = {}
+
+
+def is_under_way(store: Store, name: str) -> bool:
+    """Whether a key is being sent, or its removal."""
+    return bool(_under_way) and (id(store), name) in _under_way
 
 
 class MigrationError(CacheStormError):
@@ -102,11 +114,16 @@ class Migration(LongCommand):
         self._task: asyncio.Task[None] | None = None
         self._replies: list[bytes] = []
         self._failure: CacheStormError | None = None
+        self._followers: Final[list[Callable[[], None]]] = []
 
     def _work(self) -> Iterator[None]:
         left = list(dict.fromkeys(self._names))
         replaces = self._replaces
         is_first = True
+        while (other := self._ahead_of(left)) is not None:
+            other._followers.append(self.wake)
+            self._sleep()
+            yield
         for _ in range(MOST_ROUNDS):
             copies = {name: self._copies_of(name) for name in left}
             if is_first:
@@ -114,6 +131,7 @@ class Migration(LongCommand):
                 if not copies:
                     self._value = Status("NOKEY")
                     return
+                _under_way.update({(id(self._space.shared), name): self for name in copies})
             requests, of_name = self._requests(copies, replaces)
             self._begin_sending(requests)
             while self._task is not None:
@@ -127,6 +145,20 @@ class Migration(LongCommand):
                 return
             is_first, replaces = False, True
         raise MigrationError("a key is written to faster than it can be sent")
+
+    def _ahead_of(self, names: list[str]) -> Migration | None:
+        """Another one that has one of these names on its way."""
+        shared = id(self._space.shared)
+        return next(
+            (_under_way[shared, name] for name in names if (shared, name) in _under_way), None
+        )
+
+    def _release(self, names: Iterable[str]) -> None:
+        """Names that are not on their way any more."""
+        for name in names:
+            key = id(self._space.shared), name
+            if _under_way.get(key) is self:
+                del _under_way[key]
 
     def _copies_of(self, name: str) -> list[_Copy]:
         found = []
@@ -255,9 +287,14 @@ class Migration(LongCommand):
                 continue
             for space, entry in present:
                 space.remove(entry, _DELETED)
+        self._release(copies.keys() - set(again))
         return again
 
     def _drop(self) -> None:
+        self._release(self._names)
+        for wake in self._followers:
+            wake()
+        self._followers.clear()
         task = self._task
         self._task = None
         if task is not None:

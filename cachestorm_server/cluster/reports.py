@@ -13,6 +13,7 @@ from hashlib import sha1
 from cachestorm.keyspace.slot_index import SLOTS
 from cachestorm_server.cluster.messages import Member
 from cachestorm_server.cluster.node import Node
+from cachestorm_server.cluster.roles import replicas_of
 
 
 def nodes_text(node: Node, now_ms: int, wall_ms: int) -> str:
@@ -29,26 +30,36 @@ def nodes_text(node: Node, now_ms: int, wall_ms: int) -> str:
         slots.setdefault(node.me.id, []).append(f"[{slot}->-{other}]")
     for slot, other in sorted(node.importing.items()):
         slots.setdefault(node.me.id, []).append(f"[{slot}-<-{other}]")
-    lines = []
-    for member in (node.me, *node.members.values()):
-        is_me = member is node.me
-        flags = "myself,master" if is_me else "master" + _health(node, member.id, now_ms)
-        sent_ms = node.asked_ms.get(member.id, 0)
-        heard_ms = node.heard_ms.get(member.id, 0)
-        is_up = is_me or not node.is_suspected(member.id, now_ms)
-        parts = [
-            member.id,
-            f"{member.host}:{member.port}@{member.bus_port}",
-            flags,
-            "-",
-            str(sent_ms + wall_ms if sent_ms else 0),
-            str(heard_ms + wall_ms if heard_ms else 0),
-            str(member.config_epoch),
-            "connected" if is_up else "disconnected",
-            *slots.get(member.id, []),
-        ]
-        lines.append(" ".join(parts) + "\n")
-    return "".join(lines)
+    return "".join(
+        _line(node, member, now_ms, wall_ms, slots.get(member.id, [])) + "\n"
+        for member in (node.me, *node.members.values())
+    )
+
+
+def replica_lines(node: Node, node_id: str, now_ms: int, wall_ms: int) -> list[object]:
+    """What CLUSTER REPLICAS says: a line for each."""
+    return [_line(node, member, now_ms, wall_ms, []) for member in replicas_of(node, node_id)]
+
+
+def _line(node: Node, member: Member, now_ms: int, wall_ms: int, slots: list[str]) -> str:
+    is_me = member is node.me
+    role = "slave" if member.primary else "master"
+    flags = f"myself,{role}" if is_me else role + _health(node, member.id, now_ms)
+    sent_ms = node.suspicion.asked_ms.get(member.id, 0)
+    heard_ms = node.suspicion.heard_ms.get(member.id, 0)
+    is_up = is_me or not node.is_suspected(member.id, now_ms)
+    parts = [
+        member.id,
+        f"{member.host}:{member.port}@{member.bus_port}",
+        flags,
+        member.primary or "-",
+        str(sent_ms + wall_ms if sent_ms else 0),
+        str(heard_ms + wall_ms if heard_ms else 0),
+        str(member.config_epoch),
+        "connected" if is_up else "disconnected",
+        *slots,
+    ]
+    return " ".join(parts)
 
 
 def _health(node: Node, node_id: str, now_ms: int) -> str:
@@ -97,40 +108,58 @@ def _reached(node: Node) -> dict[str, Member]:
     return {node.me.id: node.me, **node.members}
 
 
-def slots_reply(node: Node) -> list[object]:
-    """What CLUSTER SLOTS says: ranges, each with who has it."""
+def slots_reply(node: Node, now_ms: int) -> list[object]:
+    """What CLUSTER SLOTS says: ranges, each with who has it and who has a copy."""
     members = _reached(node)
+    places: dict[str, list[object]] = {}
+    for member in members.values():
+        if member.primary and not node.is_suspected(member.id, now_ms):
+            places.setdefault(member.primary, []).append(_place(member))
     return [
-        [first, last, [members[owner].host, members[owner].port, owner, {}]]
+        [first, last, _place(members[owner]), *places.get(owner, [])]
         for first, last, owner in node.slots.ranges()
         if owner in members
     ]
 
 
+def _place(member: Member) -> list[object]:
+    return [member.host, member.port, member.id, {}]
+
+
 def shards_reply(node: Node, now_ms: int) -> list[object]:
-    """What CLUSTER SHARDS says: each node is a shard, as there are no replicas."""
+    """What CLUSTER SHARDS says: each node that is no replica, with its replicas."""
     ranges: dict[str, list[int]] = {}
     for first, last, owner in node.slots.ranges():
         ranges.setdefault(owner, []).extend((first, last))
+    members = _reached(node)
     return [
         {
             "slots": list(ranges.get(member.id, [])),
             "nodes": [
-                {
-                    "id": member.id,
-                    "port": member.port,
-                    "ip": member.host,
-                    "endpoint": member.host,
-                    "role": "master",
-                    "replication-offset": 0,
-                    "health": "fail" if node.has_failed(member.id, now_ms) else "online",
-                }
+                _in_shard(node, each, now_ms)
+                for each in (member, *replicas_of(node, member.id))
             ],
         }
-        for member in _reached(node).values()
+        for member in members.values()
+        if member.primary not in members
     ]
 
 
+def _in_shard(node: Node, member: Member, now_ms: int) -> dict[str, object]:
+    health = "fail" if node.has_failed(member.id, now_ms) else "online"
+    if member is node.me and member.primary and not node.copies.copied[0]:
+        health = "loading"
+    return {
+        "id": member.id,
+        "port": member.port,
+        "ip": member.host,
+        "endpoint": member.host,
+        "role": "replica" if member.primary else "master",
+        "replication-offset": node.copies.offset_of(member.id),
+        "health": health,
+    }
+
+
 def shard_id(node: Node) -> str:
-    """What CLUSTER MYSHARDID says. A node without replicas is a shard of its own."""
-    return sha1(node.me.id.encode() + b" shard").hexdigest()
+    """What CLUSTER MYSHARDID says. A replica is of the shard of its primary."""
+    return sha1((node.me.primary or node.me.id).encode() + b" shard").hexdigest()

@@ -94,13 +94,16 @@ class SlotMap:
     def runs_of(self, slots: Iterable[int]) -> list[Run]:
         """What is known of some slots that were decided, in ascending order."""
         found: list[Run] = []
+        first, last, epoch, owner = -1, -2, 0, NOBODY
         for slot in slots:
-            epoch, owner = self.epochs[slot], self.owners[slot]
-            last = found[-1] if found else None
-            if last is not None and last[1:] == (slot - 1, epoch, owner):
-                found[-1] = last._replace(last=slot)
-            else:
-                found.append(Run(slot, slot, epoch, owner))
+            if slot == last + 1 and self.epochs[slot] == epoch and self.owners[slot] == owner:
+                last = slot
+                continue
+            if first >= 0:
+                found.append(Run(first, last, epoch, owner))
+            first, last, epoch, owner = slot, slot, self.epochs[slot], self.owners[slot]
+        if first >= 0:
+            found.append(Run(first, last, epoch, owner))
         return found
 
     def slots_of(self, owner: str) -> list[int]:

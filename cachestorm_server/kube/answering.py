@@ -11,7 +11,7 @@ from typing import Final, cast
 
 from cachestorm_server.kube import resource
 from cachestorm_server.kube.facts import Desired, Observed, Plan
-from cachestorm_server.kube.objects import Owner
+from cachestorm_server.kube.owner import Owner
 from cachestorm_server.kube.resource import Condition, MigrationStatus, NodeStatus, Status
 
 Object = Mapping[str, object]

@@ -16,6 +16,7 @@ from lightkube.generic_resource import create_namespaced_resource
 from lightkube.types import PatchType
 
 from cachestorm.errors import CacheStormError
+from cachestorm_server.kube.access import RIGHTS
 from cachestorm_server.kube.facts import Ref
 from cachestorm_server.kube.objects import SERVICE_MONITORS
 from cachestorm_server.kube.resource import GROUP, KIND, PLURAL, VERSION
@@ -29,6 +30,8 @@ OWNED: Final = (
     ("v1", "Service"),
     ("policy/v1", "PodDisruptionBudget"),
     ("networking.k8s.io/v1", "NetworkPolicy"),
+    ("v1", "ServiceAccount"),
+    (f"{RIGHTS}/v1", "RoleBinding"),
     ("apps/v1", "StatefulSet"),
 )
 _RESOURCE: Final = create_namespaced_resource(GROUP, VERSION, KIND, PLURAL)

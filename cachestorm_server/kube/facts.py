@@ -62,6 +62,7 @@ class Node:
     Attributes:
         shares: the slots of each node, itself included, as it sees them.
         known: the ids of the others.
+        reached: those of them that it hears of at the address that it knows.
         moving: slots that are to go to another node, by its id; `coming`: from it.
         is_ok: every slot is served, as far as it knows.
         login: which password it has taken.
@@ -70,6 +71,7 @@ class Node:
     id: str
     shares: Mapping[str, frozenset[int]] = field(default_factory=dict)
     known: frozenset[str] = frozenset()
+    reached: frozenset[str] = frozenset()
     moving: Mapping[int, str] = field(default_factory=dict)
     coming: Mapping[int, str] = field(default_factory=dict)
     is_ok: bool = False
@@ -132,9 +134,14 @@ class Delete:
 
 @dataclass(frozen=True, slots=True)
 class RestartPod:
-    """Deletes a pod; the StatefulSet makes it again, as it is to be by now."""
+    """Deletes a pod; the StatefulSet makes it again, as it is to be by now.
+
+    Attributes:
+        keeps_slots: nobody is to have its slots, so it need not wait until it has none.
+    """
 
     pod: str
+    keeps_slots: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,17 +161,8 @@ class Assign:
 
 
 @dataclass(frozen=True, slots=True)
-class TakeOver:
-    """Gives the slots of a node that is gone for good to another."""
-
-    pod: str
-    slots: tuple[int, ...]
-    gone: str
-
-
-@dataclass(frozen=True, slots=True)
 class Forget:
-    """Has all nodes forget one that is gone."""
+    """Has all nodes forget one that is gone; nobody has its slots then."""
 
     node_id: str
 
@@ -205,7 +203,6 @@ Action = (
     | RestartPod
     | Meet
     | Assign
-    | TakeOver
     | Forget
     | Settle
     | Move

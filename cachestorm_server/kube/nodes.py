@@ -10,9 +10,7 @@ every server that speaks it.
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final, cast
 
 from redis.asyncio import Redis
@@ -35,7 +33,7 @@ class NodeError(CacheStormError):
 
 
 class Nodes:
-    """The nodes of one resource.
+    """The nodes of one resource; `aclose` when they are not needed any more.
 
     Args:
         addresses: host by name of the pod.
@@ -55,6 +53,12 @@ class Nodes:
         self._cluster_port: Final = cluster_port
         self._passwords: Final = {CURRENT: current, PREVIOUS: previous}
         self._logins: Final[dict[str, str]] = {}
+        self._clients: Final[dict[tuple[str, str], Redis]] = {}
+
+    async def aclose(self) -> None:
+        for client in self._clients.values():
+            await client.aclose()
+        self._clients.clear()
 
     @property
     def answering(self) -> list[str]:
@@ -67,10 +71,10 @@ class Nodes:
             if login == PREVIOUS and not self._passwords[PREVIOUS]:
                 continue
             try:
-                async with self._client(pod, login) as client:
-                    await client.ping()
-                    self._logins[pod] = login
-                    return await _seen(client, login) if is_cluster else Node(pod, login=login)
+                client = self._client(pod, login)
+                await client.ping()
+                self._logins[pod] = login
+                return await _seen(client, login) if is_cluster else Node(pod, login=login)
             except AuthenticationError:
                 continue
             except ResponseError as error:
@@ -93,19 +97,12 @@ class Nodes:
             words = [bound for pair in pairs[at : at + _MOST_RANGES] for bound in pair]
             await self._call(pod, "CLUSTER", "ADDSLOTSRANGE", *words)
 
-    async def take_over(self, pod: str, slots: Iterable[int], pods: Iterable[str]) -> None:
-        """Tells all nodes that a node has slots whose owner is gone."""
-        node_id = await self._id(pod)
-        commands = [("CLUSTER", "SETSLOT", slot, "NODE", node_id) for slot in slots]
-        for each in sorted(pods, key=lambda name: name != pod):
-            await self._pipeline(each, commands)
-
     async def forget(self, node_id: str, pods: Iterable[str]) -> None:
         for pod in pods:
             await self._call(pod, "CLUSTER", "FORGET", node_id, ignoring="Unknown node")
 
     async def settle(self, pod: str, slots: Iterable[int]) -> None:
-        await self._pipeline(pod, [("CLUSTER", "SETSLOT", slot, "STABLE") for slot in slots])
+        await self._set_slots(pod, slots, "STABLE")
 
     async def admit_password(self, pod: str) -> None:
         await self._call(pod, "ACL", "SETUSER", "default", f">{self._passwords[CURRENT]}")
@@ -114,11 +111,8 @@ class Nodes:
         current = self._passwords[CURRENT]
         await self._call(pod, "ACL", "SETUSER", "default", "resetpass", f">{current}")
 
-    async def move(self, transfer: Transfer, pods: Iterable[str]) -> int:
-        """Moves slots from one node to another.
-
-        Args:
-            pods: all that answer, which are told in the end.
+    async def move(self, transfer: Transfer) -> int:
+        """Moves slots from one node to another; the others hear of it from these two.
 
         Returns:
             How many keys have moved with them.
@@ -127,74 +121,83 @@ class Nodes:
         source_id, target_id = await self._id(source), await self._id(target)
         slots = transfer.slots
         # so says the owner of a slot that was given away just before a kill
-        await self._pipeline(
-            target,
-            [("CLUSTER", "SETSLOT", slot, "IMPORTING", source_id) for slot in slots],
-            ignoring="already the owner",
+        await self._set_slots(
+            target, slots, "IMPORTING", source_id, ignoring="already the owner"
         )
-        await self._pipeline(
-            source,
-            [("CLUSTER", "SETSLOT", slot, "MIGRATING", target_id) for slot in slots],
-            ignoring="not the owner",
-        )
+        await self._set_slots(source, slots, "MIGRATING", target_id, ignoring="not the owner")
         moved = 0
-        async with self._client(source) as client:
+        client = self._client(source)
+        try:
             for slot, keys in zip(slots, await self._keys(client, slots)):
                 while keys:
                     moved += await self._migrate(client, target, keys)
                     keys = (await self._keys(client, [slot]))[0]
-        commands = [("CLUSTER", "SETSLOT", slot, "NODE", target_id) for slot in slots]
+        except (RedisError, OSError, TimeoutError) as error:
+            raise NodeError(f"{source}: {error}") from error
         # the target first: were it the source, nobody would answer for a moment
-        await self._pipeline(target, commands)
-        await self._pipeline(source, commands)
-        for pod in pods:
-            if pod not in (source, target):
-                # who is not reached hears of it from the target
-                with contextlib.suppress(NodeError):
-                    await self._pipeline(pod, commands)
+        await self._set_slots(target, slots, "NODE", target_id)
+        await self._set_slots(source, slots, "NODE", target_id)
         return moved
 
     # -- how it is said
 
-    @asynccontextmanager
-    async def _client(self, pod: str, login: str = "") -> AsyncIterator[Redis]:
-        password = self._passwords[login or self._logins.get(pod, CURRENT)]
-        client = Redis(
-            host=self._addresses[pod],
-            port=self._port,
-            password=password or None,
-            socket_timeout=TIMEOUT_S + MIGRATE_TIMEOUT_MS / 1000,
-            socket_connect_timeout=TIMEOUT_S,
-            protocol=2,
-        )
-        try:
-            yield client
-        finally:
-            await client.aclose()
+    def _client(self, pod: str, login: str = "") -> Redis:
+        login = login or self._logins.get(pod, CURRENT)
+        client = self._clients.get((pod, login))
+        if client is None:
+            client = self._clients[pod, login] = Redis(
+                host=self._addresses[pod],
+                port=self._port,
+                password=self._passwords[login] or None,
+                socket_timeout=TIMEOUT_S + MIGRATE_TIMEOUT_MS / 1000,
+                socket_connect_timeout=TIMEOUT_S,
+                protocol=2,
+            )
+        return client
 
     async def _call(self, pod: str, *words: object, ignoring: str = "") -> Any:
         try:
-            async with self._client(pod) as client:
-                return await cast(Any, client).execute_command(*words)
+            return await cast(Any, self._client(pod)).execute_command(*words)
         except (RedisError, OSError, TimeoutError) as error:
             if ignoring and ignoring in str(error):
                 return None
             raise NodeError(f"{pod}: {' '.join(map(str, words[:2]))}: {error}") from error
 
-    async def _pipeline(
-        self, pod: str, commands: Sequence[tuple[object, ...]], ignoring: str = ""
+    async def _set_slots(
+        self, pod: str, slots: Iterable[int], *words: str, ignoring: str = ""
     ) -> None:
+        """CLUSTER SETSLOT for some slots.
+
+        A node of CacheStorm takes a range, in one step and with one write to its disk. One that
+        is refused, by another server or for one of its slots, is said slot by slot.
+        """
+        pairs = ranges(slots)
+        spelled = [f"{first}-{last}" if first < last else str(first) for first, last in pairs]
+        replies = await self._pipeline(
+            pod, [("CLUSTER", "SETSLOT", text, *words) for text in spelled]
+        )
+        single = [
+            slot
+            for (first, last), reply in zip(pairs, replies)
+            if isinstance(reply, Exception)
+            for slot in range(first, last + 1)
+        ]
+        commands = [("CLUSTER", "SETSLOT", str(slot), *words) for slot in single]
+        for command, reply in zip(commands, await self._pipeline(pod, commands)):
+            if isinstance(reply, Exception) and not (ignoring and ignoring in str(reply)):
+                raise NodeError(f"{pod}: {' '.join(command)}: {reply}")
+
+    async def _pipeline(self, pod: str, commands: Sequence[tuple[str, ...]]) -> list[object]:
+        """The replies, with the errors among them."""
+        if not commands:
+            return []
         try:
-            async with self._client(pod) as client:
-                pipe = client.pipeline(transaction=False)
-                for words in commands:
-                    pipe.execute_command(*words)
-                replies = await pipe.execute(raise_on_error=False)
+            pipe = self._client(pod).pipeline(transaction=False)
+            for words in commands:
+                pipe.execute_command(*words)
+            return cast("list[object]", await pipe.execute(raise_on_error=False))
         except (RedisError, OSError, TimeoutError) as error:
             raise NodeError(f"{pod}: {error}") from error
-        for words, reply in zip(commands, replies):
-            if isinstance(reply, Exception) and not (ignoring and ignoring in str(reply)):
-                raise NodeError(f"{pod}: {' '.join(map(str, words))}: {reply}")
 
     async def _id(self, pod: str) -> str:
         return cast(bytes, await self._call(pod, "CLUSTER", "MYID")).decode()
@@ -231,13 +234,14 @@ def seen(nodes: str, info: str, login: str = CURRENT) -> Node:
     """A node, from what it says to CLUSTER NODES and CLUSTER INFO."""
     me = ""
     known = set()
+    reached = set()
     shares: dict[str, frozenset[int]] = {}
     moving: dict[int, str] = {}
     coming: dict[int, str] = {}
     for line in nodes.splitlines():
-        node_id, _, flags, *_rest = line.split(" ")
+        node_id, _, flags, _, _, _, _, link, *words = line.split(" ")
         slots: set[int] = set()
-        for word in line.split(" ")[8:]:
+        for word in words:
             if word.startswith("["):
                 slot, arrow, other = word[1:-1].partition("->-" if "->-" in word else "-<-")
                 (moving if arrow == "->-" else coming)[int(slot)] = other
@@ -248,7 +252,9 @@ def seen(nodes: str, info: str, login: str = CURRENT) -> Node:
             me = node_id
         elif not {"handshake", "noaddr"} & set(flags.split(",")):
             known.add(node_id)
+            if link == "connected":
+                reached.add(node_id)
         if slots:
             shares[node_id] = frozenset(slots)
     is_ok = "cluster_state:ok" in info.split()
-    return Node(me, shares, frozenset(known), moving, coming, is_ok, login)
+    return Node(me, shares, frozenset(known), frozenset(reached), moving, coming, is_ok, login)

@@ -14,95 +14,31 @@ import json
 import tempfile
 from base64 import b64encode
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, cast
 
 import yaml
 
 from cachestorm.errors import CacheStormError
-from cachestorm_server.kube.resource import (
-    API_VERSION,
-    GROUP,
-    KIND,
-    LONGEST_NAME,
-    Spec,
-    SpecError,
-    bytes_of,
-)
-
-Manifest = dict[str, object]
+from cachestorm_server.kube.access import NODE_ROLE, network_policy, rights
+from cachestorm_server.kube.owner import Manifest, Owner
+from cachestorm_server.kube.resource import GROUP, LONGEST_NAME, Spec, SpecError, bytes_of
 
 REVISION: Final = f"{GROUP}/revision"
 CONFIG_FILE: Final = "cachestorm.yaml"
 PASSWORD: Final = "password"
 PREVIOUS: Final = "previous-password"
 CLUSTER_SECRET: Final = "cluster-secret"
-OPERATOR_LABELS: Final = {"app.kubernetes.io/name": "cachestorm-operator"}
 # both services have the pods, and to scrape one of them is enough
 _OF_NODES: Final = {"app.kubernetes.io/component": "nodes"}
 SERVICE_MONITORS: Final = "monitoring.coreos.com/v1"
+# of the grace period: for what is not about slots
+_LAST_S: Final = 10
 # the user of the image
 _USER: Final = 6380
 _WARM: Final = "/warm"
 _ZONE: Final = "topology.kubernetes.io/zone"
 _HOST: Final = "kubernetes.io/hostname"
-# Slots that a node has stand behind its line's last word; the operator moves them away. What
-# ends the wait when nobody does is the grace period.
-_UNTIL_DRAINED: Final = (
-    "while cachestorm cli cluster nodes | grep myself | grep -q 'connected .'; do sleep 1; done"
-)
-
-
-@dataclass(frozen=True, slots=True)
-class Owner:
-    """The resource that objects are made for."""
-
-    name: str
-    namespace: str
-    uid: str
-
-    @property
-    def labels(self) -> dict[str, str]:
-        """What selects the pods."""
-        return {
-            "app.kubernetes.io/name": "cachestorm",
-            "app.kubernetes.io/instance": self.name,
-        }
-
-    @property
-    def selector(self) -> str:
-        return ",".join(f"{name}={value}" for name, value in sorted(self.labels.items()))
-
-    @property
-    def headless(self) -> str:
-        return f"{self.name}-headless"
-
-    @property
-    def secret(self) -> str:
-        return f"{self.name}-auth"
-
-    def pod(self, ordinal: int) -> str:
-        return f"{self.name}-{ordinal}"
-
-    def metadata(self, name: str, **others: object) -> Manifest:
-        """Of an object that goes when the resource goes."""
-        return {
-            "name": name,
-            "namespace": self.namespace,
-            "labels": self.labels | {"app.kubernetes.io/managed-by": "cachestorm-operator"},
-            "ownerReferences": [
-                {
-                    "apiVersion": API_VERSION,
-                    "kind": KIND,
-                    "name": self.name,
-                    "uid": self.uid,
-                    "controller": True,
-                    "blockOwnerDeletion": True,
-                }
-            ],
-            **others,
-        }
 
 
 def settings(spec: Spec) -> Manifest:
@@ -134,6 +70,10 @@ def settings(spec: Spec) -> Manifest:
         put("cluster.enabled", True)
         put("cluster.bind_addr", "0.0.0.0")
         put("cluster.bind_port", spec.cluster_port)
+        put("cluster.authority", spec.cluster.authority)
+    if spec.nodes_decide:
+        grace_s = spec.termination_grace_period_seconds
+        put("cluster.drain_timeout", f"{max(grace_s - _LAST_S, 1)}s")
     for dotted, value in spec.config.custom.items():
         put(dotted, yaml.safe_load(value))
     return whole
@@ -157,8 +97,14 @@ def check(owner: Owner, spec: Spec) -> None:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, CONFIG_FILE)
         path.write_text(yaml.safe_dump(whole))
+        # what each pod is told of itself
+        told = {
+            str(each["name"]): owner.name
+            for each in _environment(owner, spec)
+            if "valueFrom" in each
+        }
         try:
-            load(str(path), {}, {})
+            load(str(path), told, {})
         except CacheStormError as error:
             lines = str(error).replace(str(path), "spec.config").splitlines()
             problems += [line.strip() for line in lines[1:] or lines]
@@ -222,38 +168,6 @@ def disruption_budget(owner: Owner) -> Manifest:
     }
 
 
-def network_policy(owner: Owner, spec: Spec) -> Manifest:
-    """Clients reach RESP and HTTP, the operator RESP, nodes each other."""
-    clients = [dict(peer) for peer in spec.network_policy.peers] or [{"podSelector": {}}]
-    rules: list[Manifest] = [
-        {"from": clients, "ports": _ports(spec.port, spec.http_port)},
-        {
-            "from": [
-                {"namespaceSelector": {}, "podSelector": {"matchLabels": OPERATOR_LABELS}}
-            ],
-            "ports": _ports(spec.port),
-        },
-    ]
-    if spec.is_cluster:
-        nodes: Manifest = {"podSelector": {"matchLabels": owner.labels}}
-        # MIGRATE speaks RESP
-        rules.append({"from": [nodes], "ports": _ports(spec.port, spec.cluster_port)})
-    return {
-        "apiVersion": "networking.k8s.io/v1",
-        "kind": "NetworkPolicy",
-        "metadata": owner.metadata(owner.name),
-        "spec": {
-            "podSelector": {"matchLabels": owner.labels},
-            "policyTypes": ["Ingress"],
-            "ingress": rules,
-        },
-    }
-
-
-def _ports(*numbers: int) -> list[Manifest]:
-    return [{"port": number, "protocol": "TCP"} for number in numbers]
-
-
 def service_monitor(owner: Owner, spec: Spec) -> Manifest:
     """For Prometheus' operator."""
     endpoint: Manifest = {"port": "http", "path": "/metrics"}
@@ -313,14 +227,14 @@ def pod_template(owner: Owner, spec: Spec) -> Manifest:
     }
     if spec.resources:
         container["resources"] = dict(spec.resources)
-    if spec.is_cluster and not spec.storage.enabled:
-        wait = {"exec": {"command": ["sh", "-c", _UNTIL_DRAINED]}}
+    if spec.is_cluster and not spec.storage.enabled and not spec.nodes_decide:
+        wait = {"exec": {"command": ["sh", "-c", _until_drained(spec)]}}
         container["lifecycle"] = {"preStop": wait}
     body: Manifest = {
         "containers": [container],
         "volumes": volumes,
         "terminationGracePeriodSeconds": spec.termination_grace_period_seconds,
-        "automountServiceAccountToken": False,
+        "automountServiceAccountToken": spec.nodes_decide,
         "securityContext": {
             "runAsNonRoot": True,
             "runAsUser": _USER,
@@ -338,6 +252,8 @@ def pod_template(owner: Owner, spec: Spec) -> Manifest:
         "schedulerName": spec.scheduler_name,
         "priorityClassName": spec.priority_class_name,
     }
+    if spec.nodes_decide:
+        body["serviceAccountName"] = owner.service_account
     body |= {name: wish for name, wish in wishes.items() if wish}
     read_at_start = [body, settings(spec), dict(spec.pod_annotations)]
     text = json.dumps(read_at_start, sort_keys=True)
@@ -375,7 +291,21 @@ def _environment(owner: Owner, spec: Spec) -> list[Manifest]:
                 secretKeyRef={"name": owner.secret, "key": CLUSTER_SECRET},
             ),
         ]
+    if spec.nodes_decide:
+        # Leases of several clusters may be in one namespace
+        found.append({"name": "CACHESTORM_CLUSTER_KUBERNETES_NAME", "value": owner.name})
     return found
+
+
+def _until_drained(spec: Spec) -> str:
+    """What a pod does before it ends: it waits until its node has no slots.
+
+    They stand behind the last word of its line; the operator moves them away. A server that
+    does not answer may have some. The grace period ends the wait when nobody takes them.
+    """
+    login = 'CACHESTORM_AUTH_PASSWORD="$(cat "$CACHESTORM_AUTH_PASSWORD_FILE")" '
+    nodes = f"{login if spec.auth.enabled else ''}cachestorm cli -p {spec.port} cluster nodes"
+    return f"until {nodes} | grep myself | grep -q 'connected$'; do sleep 1; done"
 
 
 def _from(name: str, **source: object) -> Manifest:
@@ -442,13 +372,19 @@ def _claim(owner: Owner, name: str, size: str, storage_class: str) -> Manifest:
 
 
 def all_of(
-    owner: Owner, spec: Spec, replicas: int, secrets: Mapping[str, str], kinds: frozenset[str]
+    owner: Owner,
+    spec: Spec,
+    replicas: int,
+    secrets: Mapping[str, str],
+    kinds: frozenset[str],
+    node_role: str = NODE_ROLE,
 ) -> list[Manifest]:
     """Every object, in the order that they are to be made.
 
     Args:
         secrets: what the Secret holds.
         kinds: the groups of resources, beyond Kubernetes' own, that there are.
+        node_role: the ClusterRole that lets nodes have Leases.
     """
     found = [secret(owner, secrets)] if secrets else []
     found += [config_map(owner, spec), *services(owner, spec), disruption_budget(owner)]
@@ -456,4 +392,6 @@ def all_of(
         found.append(network_policy(owner, spec))
     if spec.monitoring.service_monitor and SERVICE_MONITORS in kinds:
         found.append(service_monitor(owner, spec))
+    if spec.nodes_decide:
+        found += rights(owner, node_role)
     return [*found, stateful_set(owner, spec, replicas)]

@@ -18,6 +18,8 @@ from typing import Any, Final, cast
 import kopf
 from lightkube.config.kubeconfig import KubeConfig
 
+from cachestorm_server.kube import objects
+from cachestorm_server.kube.access import NODE_ROLE
 from cachestorm_server.kube.api import Api
 from cachestorm_server.kube.leading import Lease
 from cachestorm_server.kube.reconciling import Check, Reconciler
@@ -49,6 +51,8 @@ class Operator:
     Args:
         config: how the API server is reached; None: as in a pod, or by the user's own file.
         lease: which of several operators acts; None: this one.
+        check: refuses what a server would refuse.
+        node_role: the ClusterRole that lets nodes have Leases.
     """
 
     def __init__(
@@ -56,14 +60,13 @@ class Operator:
         config: KubeConfig | None = None,
         pace: Pace | None = None,
         lease: Lease | None = None,
-        check: Check | None = None,
+        check: Check = objects.check,
+        node_role: str = NODE_ROLE,
     ) -> None:
         self._api: Final = Api(config)
         self._pace: Final = pace or Pace()
         self._lease: Final = lease
-        self._reconciler: Final = (
-            Reconciler(self._api, check) if check is not None else Reconciler(self._api)
-        )
+        self._reconciler: Final = Reconciler(self._api, check, node_role=node_role)
         self._is_closed = False
         self._leading: asyncio.Task[None] | None = None
         self._woken: Final[defaultdict[tuple[str, str], asyncio.Event]] = defaultdict(

@@ -9,6 +9,8 @@ Called by the reconciling, again and again, until there is nothing left to do.
 3. No pod that has slots is removed or restarted, unless it keeps its keys or has nobody to give
    them to. No more than one is restarted at a time, and only when all others serve.
 4. Half-done moves are finished before anything else moves.
+5. A slot moves only once the node that it goes to knows whose it is: its word that it has the
+   slot is then the latest one, and no older news takes it away again.
 """
 
 from __future__ import annotations
@@ -24,7 +26,7 @@ from cachestorm_server.kube.resource import DRAIN
 from cachestorm_server.kube.slots import SLOTS, Transfer, drained, evened, first_shares
 
 # that one action moves; between two of them the status is written, and a kill costs no more
-BATCH: Final = 128
+BATCH: Final = 512
 # in one plan: to look at everything takes longer than to move a few slots
 MOST_MOVED: Final = 8 * BATCH
 
@@ -91,7 +93,7 @@ def replicas_now(observed: Observed, desired: Desired) -> int:
     wanted = desired.spec.replicas
     if observed.replicas is None or observed.replicas <= wanted:
         return wanted
-    if not desired.spec.is_cluster:
+    if not desired.spec.is_cluster or desired.spec.nodes_decide:
         return wanted
     claims = _claims(observed.nodes)
     ids = {node.id for node in observed.nodes.values()}
@@ -165,9 +167,7 @@ class _Planning:
         stuck = [pod for pod in outdated if not pod.is_ready and pod not in self.answering]
         if stuck:
             # it serves nobody, and what it waits for may be what has changed since
-            return self._plan(
-                [facts.RestartPod(stuck[0].name)], "Upgrading", f"restarting {stuck[0].name}"
-            )
+            return self._restart(stuck[0])
         return self._passwords() or (
             self._clustered() if self.desired.spec.is_cluster else self._single()
         )
@@ -179,6 +179,15 @@ class _Planning:
         if phase == RUNNING and slots_left:
             phase = SCALING
         return Plan(tuple(actions), phase, reason, message, slots_left)
+
+    def _restart(self, pod: Pod) -> Plan:
+        node = self.observed.nodes.get(pod.name)
+        keeps_slots = node is not None and bool(node.own)
+        if self.desired.spec.nodes_decide:
+            # it hands them over as it ends
+            keeps_slots = False
+        action = facts.RestartPod(pod.name, keeps_slots)
+        return self._plan([action], "Upgrading", f"restarting {pod.name}")
 
     def _passwords(self) -> Plan | None:
         nodes = self.observed.nodes
@@ -226,14 +235,15 @@ class _Planning:
         if absent:
             return self._wait("PodsAwaited", absent)
         if self.outdated:
-            name = self.outdated[0].name
-            return self._plan([facts.RestartPod(name)], "Upgrading", f"restarting {name}")
+            return self._restart(self.outdated[0])
         return Plan((), RUNNING, "Serving")
 
     def _clustered(self) -> Plan:
         absent = self._absent()
         if not self.observed.nodes:
             return self._wait("PodsAwaited", absent)
+        if self.desired.spec.nodes_decide:
+            return self._watched(absent)
         meets = self._meets()
         if meets:
             return self._plan(meets, "Joining", "nodes get to know each other")
@@ -245,6 +255,23 @@ class _Planning:
             or self._ended(absent)
         )
 
+    def _watched(self, absent: list[str]) -> Plan:
+        """What is done where nodes decide by themselves: one restarts when all is well."""
+        awaited = absent or self._unready()
+        if awaited:
+            return self._wait("PodsAwaited", awaited)
+        unsure = self._unsure()
+        if unsure:
+            return unsure
+        nodes = [self.node(pod) for pod in self.staying]
+        left = sum(len(node.moving) for node in self.observed.nodes.values())
+        counts = [len(node.own) for node in nodes]
+        if left or max(counts) - min(counts) > 1:
+            return self._plan((), "Moving", "the nodes share the slots out", max(left, 1))
+        if self.outdated:
+            return self._restart(self.outdated[0])
+        return Plan((), RUNNING, "Serving")
+
     # -- one step each; None: there is nothing to do
 
     def _meets(self) -> list[Action]:
@@ -253,7 +280,7 @@ class _Planning:
             pods,
             key=lambda pod: (
                 len(self.node(pod).own) > 0,
-                len(self.node(pod).known),
+                len(self.node(pod).reached),
                 -pod.ordinal,
             ),
         )
@@ -262,7 +289,10 @@ class _Planning:
             facts.Meet(hub.name, pod.name)
             for pod in pods
             if pod is not hub
-            and (self.node(pod).id not in center.known or center.id not in self.node(pod).known)
+            and (
+                self.node(pod).id not in center.reached
+                or center.id not in self.node(pod).reached
+            )
         ]
 
     def _settled(self) -> Plan | None:
@@ -305,12 +335,12 @@ class _Planning:
         actions: list[Action] = []
         shares = {pod.name: len(self.node(pod).own) for pod in self.staying}
         for node_id in gone:
+            actions.append(facts.Forget(node_id))
             slots = claims.get(node_id)
             if slots:
                 fewest = min(shares, key=lambda name: (shares[name], name))
                 shares[fewest] += len(slots)
-                actions.append(facts.TakeOver(fewest, tuple(sorted(slots)), node_id))
-            actions.append(facts.Forget(node_id))
+                actions.append(facts.Assign(fewest, tuple(sorted(slots))))
         return self._plan(actions, "Repairing", f"nodes that are gone: {', '.join(gone)}")
 
     def _assigned(self, absent: list[str]) -> Plan | None:
@@ -362,11 +392,9 @@ class _Planning:
         awaited = absent or self._unready()
         if awaited:
             return self._wait("PodsAwaited", awaited)
-        unsure = sorted(pod.name for pod in self.answering if not self.node(pod).is_ok)
+        unsure = self._unsure()
         if unsure:
-            return self._wait(
-                "Converging", [f"{name} does not see all slots" for name in unsure]
-            )
+            return unsure
         outdated = self.outdated
         if outdated:
             first = outdated[0]
@@ -374,20 +402,24 @@ class _Planning:
             if self.desired.spec.upgrade_policy == DRAIN and others and self.node(first).own:
                 moves = drained([first.name], self._shares(), self._targets(others))
                 return self._moving(moves, f"draining {first.name} for its upgrade:")
-            return self._plan(
-                [facts.RestartPod(first.name)], "Upgrading", f"restarting {first.name}"
-            )
+            return self._restart(first)
         moves = evened({pod.name: self.node(pod).own for pod in self.staying})
         if moves:
             return self._moving(moves, "evening out:")
         return Plan((), RUNNING, "Serving")
+
+    def _unsure(self) -> Plan | None:
+        names = sorted(pod.name for pod in self.answering if not self.node(pod).is_ok)
+        if not names:
+            return None
+        return self._wait("Converging", [f"{name} does not see all slots" for name in names])
 
     def _moving(self, moves: list[Transfer], why: str, before: Sequence[Action] = ()) -> Plan:
         left = sum(len(move.slots) for move in moves)
         actions = list(before)
         room = MOST_MOVED
         for move in moves:
-            slots = move.slots[:room]
+            slots = self._agreed(move)[:room]
             room -= len(slots)
             for at in range(0, len(slots), BATCH):
                 part = slots[at : at + BATCH]
@@ -395,4 +427,15 @@ class _Planning:
         ends = "; ".join(
             f"{len(move.slots)} slots from {move.source} to {move.target}" for move in moves[:3]
         )
+        if not actions:
+            return self._plan(
+                (), "Converging", f"{why} {ends}: they do not agree yet on whose they are", left
+            )
         return self._plan(actions, "Moving", f"{why} {ends}".rstrip(), left)
+
+    def _agreed(self, move: Transfer) -> tuple[int, ...]:
+        """The slots of which the target knows whose they are."""
+        nodes = self.observed.nodes
+        source, target = nodes[move.source], nodes[move.target]
+        known = target.shares.get(source.id, frozenset()) | target.own
+        return tuple(slot for slot in move.slots if slot in known)

@@ -13,16 +13,19 @@ from __future__ import annotations
 import secrets
 from base64 import b64decode
 from collections.abc import Callable, Mapping
+from contextlib import aclosing
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from typing import Final, Protocol, cast
 
 from cachestorm_server.kube import answering, facts, objects, resource
+from cachestorm_server.kube.access import NODE_ROLE
 from cachestorm_server.kube.api import Api, KubeError, labels_of
 from cachestorm_server.kube.facts import Action, Desired, Observed, Pod, Ref
 from cachestorm_server.kube.nodes import NodeError, Nodes
-from cachestorm_server.kube.objects import CLUSTER_SECRET, PASSWORD, PREVIOUS, Owner
+from cachestorm_server.kube.objects import CLUSTER_SECRET, PASSWORD, PREVIOUS
+from cachestorm_server.kube.owner import Owner
 from cachestorm_server.kube.planning import plan
 from cachestorm_server.kube.resource import API_VERSION, KIND, Spec, SpecError
 
@@ -31,6 +34,8 @@ Object = Mapping[str, object]
 # in the Secret: when the password was replaced, and for which `auth.rotation` it was made
 ROTATED_AT: Final = "rotated-at"
 ROTATION: Final = "rotation"
+# for what is on its way to the disk
+RESTART_GRACE_S: Final = 30
 
 Check = Callable[[Owner, Spec], None]
 
@@ -70,6 +75,7 @@ class Reconciler:
     Args:
         check: refuses what a server would refuse.
         now: seconds since 1970.
+        node_role: the ClusterRole that lets nodes have Leases.
     """
 
     def __init__(
@@ -77,10 +83,12 @@ class Reconciler:
         api: Api,
         check: Check = objects.check,
         now: Callable[[], float] = lambda: datetime.now(UTC).timestamp(),
+        node_role: str = NODE_ROLE,
     ) -> None:
         self._api: Final = api
         self._check: Final = check
         self._now: Final = now
+        self._node_role: Final = node_role
 
     async def round(self, namespace: str, name: str, tell: Tell) -> Round:
         """Brings a resource one step further."""
@@ -125,27 +133,30 @@ class Reconciler:
         monitors = await self._api.has_monitors(owner.namespace)
         kinds = frozenset({objects.SERVICE_MONITORS} if monitors else ())
         nodes, observed = await self._look(owner, spec, held, monitors)
-        retires = PREVIOUS in held and self._now() >= (
-            float(held.get(ROTATED_AT) or 0) + spec.auth.grace_seconds
-        )
-        manifests = objects.all_of(owner, spec, spec.replicas, wanted, kinds)
-        *others, stateful_set = manifests
-        template = cast("dict[str, Object]", stateful_set["spec"])["template"]
-        desired = Desired(
-            spec, tuple(others), stateful_set, objects.revision_of(template), retires
-        )
-        todo = plan(observed, desired)
-        status = answering.status_of(
-            owner, observed, desired, todo, before, generation, now_text()
-        )
-        told = cast(Object, resource.plain(status))
-        if await self._answer(owner, before, told):
-            say("Normal", todo.reason, todo.message or "all is as it is wanted")
-        for action in todo.actions:
-            told = await self._do(owner, action, nodes, told)
-        retired = [each for each in todo.actions if isinstance(each, facts.RetirePassword)]
-        if retired:
-            await self._write_secret(owner, _without_previous(wanted))
+        async with aclosing(nodes):
+            retires = PREVIOUS in held and self._now() >= (
+                float(held.get(ROTATED_AT) or 0) + spec.auth.grace_seconds
+            )
+            manifests = objects.all_of(
+                owner, spec, spec.replicas, wanted, kinds, self._node_role
+            )
+            *others, stateful_set = manifests
+            template = cast("dict[str, Object]", stateful_set["spec"])["template"]
+            desired = Desired(
+                spec, tuple(others), stateful_set, objects.revision_of(template), retires
+            )
+            todo = plan(observed, desired)
+            status = answering.status_of(
+                owner, observed, desired, todo, before, generation, now_text()
+            )
+            told = cast(Object, resource.plain(status))
+            if await self._answer(owner, before, told):
+                say("Normal", todo.reason, todo.message or "all is as it is wanted")
+            for action in todo.actions:
+                told = await self._do(owner, action, nodes, told)
+            retired = [each for each in todo.actions if isinstance(each, facts.RetirePassword)]
+            if retired:
+                await self._write_secret(owner, _without_previous(wanted))
         is_done = not todo.actions and not todo.message and PREVIOUS not in held
         has_moved = any(isinstance(each, facts.Move) for each in todo.actions)
         return Round(is_done=is_done, has_moved=has_moved)
@@ -238,14 +249,13 @@ class Reconciler:
                 await api.patch(namespace, ref, change)
             case facts.Delete(ref):
                 await api.delete(namespace, ref)
-            case facts.RestartPod(pod):
-                await api.delete(namespace, Ref("v1", "Pod", pod))
+            case facts.RestartPod(pod, keeps_slots):
+                grace_s = RESTART_GRACE_S if keeps_slots else None
+                await api.delete(namespace, Ref("v1", "Pod", pod), grace_s)
             case facts.Meet(pod, other):
                 await nodes.meet(pod, other)
             case facts.Assign(pod, slots):
                 await nodes.assign(pod, slots)
-            case facts.TakeOver(pod, slots, _):
-                await nodes.take_over(pod, slots, answered)
             case facts.Forget(node_id):
                 await nodes.forget(node_id, answered)
             case facts.Settle(pod, slots):
@@ -255,7 +265,7 @@ class Reconciler:
             case facts.RetirePassword(pod):
                 await nodes.retire_password(pod)
             case facts.Move(transfer):
-                keys = await nodes.move(transfer, answered)
+                keys = await nodes.move(transfer)
                 change = answering.counted(told, len(transfer.slots), keys)
                 await api.patch_status(namespace, owner.name, change)
                 return {**told, **change}

@@ -29,6 +29,9 @@ API_VERSION: Final = f"{GROUP}/{VERSION}"
 
 CLUSTER: Final = "cluster"
 STANDALONE: Final = "standalone"
+# who decides which node has a slot
+STATIC: Final = "static"
+KUBERNETES: Final = "kubernetes"
 DRAIN: Final = "Drain"
 RESTART: Final = "Restart"
 _SPELLED: Final = {"ip": "IP", "id": "ID"}
@@ -159,6 +162,21 @@ class TieredStorage:
 
 
 @dataclass(frozen=True, slots=True)
+class Cluster:
+    """How nodes share the slots."""
+
+    authority: Annotated[
+        str,
+        Field(
+            "static: the operator moves slots; kubernetes: nodes agree on them by Leases, also "
+            "while no operator runs",
+            one_of=(STATIC, KUBERNETES),
+            fixed=True,
+        ),
+    ] = STATIC
+
+
+@dataclass(frozen=True, slots=True)
 class Access:
     """Who reaches the pods."""
 
@@ -209,6 +227,9 @@ class Spec:
     http_port: Annotated[int, _port("of HTTP: dashboard, metrics, health")] = 9090
     cluster_port: Annotated[int, _port("where nodes speak to each other")] = 7946
     storage: Annotated[Storage, Field("volumes for keys")] = field(default_factory=Storage)
+    cluster: Annotated[Cluster, Field("how nodes share the slots")] = field(
+        default_factory=Cluster
+    )
     config: Annotated[ServerSettings, Field("settings of each server")] = field(
         default_factory=ServerSettings
     )
@@ -252,9 +273,18 @@ class Spec:
     def is_cluster(self) -> bool:
         return self.mode == CLUSTER
 
+    @property
+    def nodes_decide(self) -> bool:
+        """Whether slots move without the operator."""
+        return self.cluster.authority == KUBERNETES
+
 
 def _is_alone(spec: Spec) -> bool:
     return spec.is_cluster or spec.replicas == 1
+
+
+def _shares_slots(spec: Spec) -> bool:
+    return spec.is_cluster or not spec.nodes_decide
 
 
 # what no single field can say: in CEL, in Python, and in words
@@ -263,6 +293,11 @@ RULES: Final[tuple[tuple[str, Callable[[Spec], bool], str], ...]] = (
         "self.mode == 'cluster' || self.replicas == 1",
         _is_alone,
         "replicas: a standalone server is one; give 1, or mode: cluster",
+    ),
+    (
+        "self.mode == 'cluster' || self.cluster.authority == 'static'",
+        _shares_slots,
+        "cluster.authority: a standalone server has all slots; leave it out, or mode: cluster",
     ),
 )
 

@@ -57,17 +57,20 @@ def evened(shares: Mapping[str, Set[int]]) -> list[Transfer]:
 def drained(
     leaving: Collection[str], shares: Mapping[str, Set[int]], targets: Collection[str]
 ) -> list[Transfer]:
-    """What empties some nodes, each slot to the target that has fewest by then."""
+    """What empties some nodes, so that the targets have as even shares as can be.
+
+    Each target gets slots that lie side by side, where there are such.
+    """
     if not targets:
         return []
     counts = {node: len(shares[node]) for node in targets}
-    moves = []
-    for source in leaving:
-        for slot in sorted(shares[source]):
-            target = min(counts, key=lambda node: (counts[node], node))
-            counts[target] += 1
-            moves.append((slot, source, target))
-    return _joined(moves)
+    spare = [(slot, source) for source in leaving for slot in sorted(shares[source])]
+    wanted = []
+    for _ in spare:
+        target = min(counts, key=lambda node: (counts[node], node))
+        counts[target] += 1
+        wanted.append(target)
+    return _joined((slot, source, to) for (slot, source), to in zip(spare, sorted(wanted)))
 
 
 def _joined(moves: Iterable[tuple[int, str, str]]) -> list[Transfer]:

@@ -163,7 +163,8 @@ def _follow(session: Session, host: str, port: str) -> str:
 
 
 @command(
-    "FOLLOW FROM version:integer node:string history:string offset:integer port:integer",
+    "FOLLOW FROM version:integer node:string history:string offset:integer port:integer "
+    "[meant:string [member:string]]",
     own=True,
     complexity="O(N) in the keys, or in what was missed",
     reply="status",
@@ -171,7 +172,14 @@ def _follow(session: Session, host: str, port: str) -> str:
     summary="Become a replica; other nodes send this.",
 )
 def follow_from(
-    session: Session, version: int, node: str, history: str, offset: int, port: int
+    session: Session,
+    version: int,
+    node: str,
+    history: str,
+    offset: int,
+    port: int,
+    meant: str = "",
+    member: str = "",
 ) -> str:
     """From the reply on messages come as `replication/link.py` says.
 
@@ -181,13 +189,15 @@ def follow_from(
         history: the stream that it has something of; `?` for none.
         offset: how much of it.
         port: where it listens itself.
+        meant, member: in a cluster, the node that it means to follow, and which one it is.
 
     Raises:
         CacheStormError: if it may not follow.
     """
     if session.is_replica:
         raise ArgumentError("this connection is a replica's already")
-    request = Request(version, node, "" if history == "?" else history, offset)
+    known = "" if history == "?" else history
+    request = Request(version, node, known, offset, meant, member)
     _replication(session).accept(session, request, port)
     return "FOLLOW"
 
@@ -213,6 +223,25 @@ def follow_ack(session: Session, offset: int, durable: int) -> Several:
     if not session.is_replica:
         raise ArgumentError("this connection is no replica's: FOLLOW FROM comes first")
     _replication(session).stream.acknowledge(session.id, offset, durable)
+    return Several([])
+
+
+@command(
+    "FOLLOW TAKEOVER",
+    own=True,
+    complexity="O(N) in the slots",
+    flags="admin noscript no_multi @dangerous",
+    summary="Ask a primary for its slots; other nodes send this.",
+)
+def follow_takeover(session: Session) -> Several:
+    """Has no reply: the slots are given, once the replica has all that the primary has.
+
+    Raises:
+        ArgumentError: for a client that is no replica.
+    """
+    if not session.is_replica:
+        raise ArgumentError("this connection is no replica's: FOLLOW FROM comes first")
+    _replication(session).hand_over(session)
     return Several([])
 
 

@@ -160,9 +160,13 @@ class Follower:
             self.primary_offset = self.offset
             self.state = State.SYNC
             return Deed.CLEAR
-        if message.kind == CONTINUE and read_place(message.body) == (self.history, self.offset):
-            self._go_on()
-            return Deed.OPEN
+        if message.kind == CONTINUE:
+            history, offset = read_place(message.body)
+            if self.history and offset == self.offset:
+                # by another name, if what it follows has been a replica of the same primary
+                self.history = history
+                self._go_on()
+                return Deed.OPEN
         raise LinkError("it goes on from another place than this replica has")
 
     def _go_on(self) -> None:

@@ -26,6 +26,7 @@ from cachestorm.keyspace.store import Store
 from cachestorm_server.endpoint import Endpoint
 from cachestorm_server.net import spell_address
 from cachestorm_server.replication import link
+from cachestorm_server.replication.backlog import Backlog
 from cachestorm_server.replication.follower import Deed, Follower, LinkError, State
 from cachestorm_server.replication.limits import Limits
 
@@ -44,12 +45,15 @@ class Primary(NamedTuple):
     Attributes:
         host, port: where it listens.
         user, password: whom to say we are; without a password nothing is said.
+        meant, member: the ids of that node of a cluster, and of this one; empty for none.
     """
 
     host: str
     port: int
     user: str = ""
     password: str = ""
+    meant: str = ""
+    member: str = ""
 
     def __str__(self) -> str:
         return spell_address((self.host, self.port))
@@ -64,6 +68,7 @@ class Following:
     Attributes:
         primary: whom it follows.
         follower: how far it is.
+        backlog: what came last, for replicas of this server once it is a primary.
     """
 
     def __init__(
@@ -81,9 +86,29 @@ class Following:
         self._limits: Final = limits
         self._writer: asyncio.StreamWriter | None = None
         self._replay: Replay | None = None
+        self.backlog = Backlog(limits.backlog_bytes)
+        # what is being applied, until all of it is
+        self._underway: tuple[link.Message, Iterator[bytes]] | None = None
         # up to where all is on the disk
         self._durable = 0
         self._store.rest()
+
+    def has(self, history: str, backlog: Backlog) -> None:
+        """Says that the store holds all of a history, up to the end of this."""
+        self.follower.history, self.follower.offset = history, backlog.offset
+        self.backlog = backlog
+
+    def finish(self) -> None:
+        """Applies what has come in part."""
+        if self._underway is not None:
+            message, bodies = self._underway
+            try:
+                while self._slice(bodies):
+                    pass
+            except CacheStormError as error:
+                _log.error("what came of %s is not all applied: %s", self.primary, error)
+                self.follower.history = ""
+            self._applied(message)
 
     def end(self) -> None:
         """Makes the store one that changes by itself again. What was copied in part goes."""
@@ -97,6 +122,16 @@ class Following:
         finally:
             store.end()
         store.end_rest()
+
+    def let_go(self) -> None:
+        """Has nothing more come, once the task has been cancelled."""
+        self.finish()
+        self._failed("")
+
+    def ask_to_take_over(self) -> None:
+        """Has the primary hand over what it has."""
+        if self._writer is not None:
+            self._writer.write(link.request(["FOLLOW", "TAKEOVER"]))
 
     def drop_part(self) -> None:
         """Has nothing left of a copy that is not complete."""
@@ -125,8 +160,12 @@ class Following:
 
     def _failed(self, why: str) -> None:
         follower = self.follower
-        if why != follower.why:
+        if why not in ("", follower.why):
             _log.warning("replica of %s: %s", self.primary, why)
+        if self._underway is not None:
+            # a part of it is there
+            self._underway = None
+            follower.history = ""
         self.drop_part()
         follower.failed(why, time.monotonic())
         self._replay = None
@@ -135,8 +174,10 @@ class Following:
     async def _follow(self) -> None:
         primary, follower = self.primary, self.follower
         async with asyncio.timeout(CONNECT_S):
+            # nodes of a cluster tell each other a port without TLS
+            tls = None if primary.meant else self._limits.tls
             reader, writer = await asyncio.open_connection(
-                primary.host, primary.port, limit=LINE_BYTES
+                primary.host, primary.port, limit=LINE_BYTES, ssl=tls
             )
         self._writer = writer
         try:
@@ -161,6 +202,8 @@ class Following:
         port = self._endpoint.settings.port
         words = ["FOLLOW", "FROM", str(link.VERSION), follower.node]
         words += [follower.history or "?", str(follower.offset), str(port)]
+        if primary.meant:
+            words += [primary.meant, primary.member]
         await self._say(reader, writer, words)
 
     async def _say(
@@ -209,12 +252,12 @@ class Following:
         deed = self.follower.hear(message, time.monotonic())
         if deed is Deed.CLEAR:
             self._durable = 0
+            self.backlog = Backlog(self._limits.backlog_bytes, self.follower.offset)
             _log.info("replica of %s: all keys are copied", self.primary)
             self._clear()
             self._changed()
         elif deed is Deed.APPLY:
             await self._apply(message)
-            self.follower.applied(message)
         elif deed is Deed.OPEN:
             self._complete()
         elif deed is Deed.TELL:
@@ -239,8 +282,16 @@ class Following:
 
     async def _apply(self, message: link.Message) -> None:
         bodies = link.bodies(message.body)
+        self._underway = (message, bodies)
         while self._slice(bodies):
             await asyncio.sleep(0)
+        self._applied(message)
+
+    def _applied(self, message: link.Message) -> None:
+        self._underway = None
+        self.follower.applied(message)
+        if message.kind == link.FRAMES:
+            self.backlog.add(message.body)
 
     def _slice(self, bodies: Iterator[bytes]) -> bool:
         """Does again what some frames say. Returns whether there may be more."""

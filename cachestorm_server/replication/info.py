@@ -6,7 +6,7 @@ Source: `genRedisInfoString` in `server.c`.
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from cachestorm_server.endpoint import Endpoint
 from cachestorm_server.replication.follower import State
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from cachestorm_server.replication.following import Following
 
 Fields = list[tuple[str, object]]
+NONE: Final = ("", 0)
 
 
 def replication(endpoint: Endpoint) -> Fields:
@@ -22,7 +23,7 @@ def replication(endpoint: Endpoint) -> Fields:
     found = endpoint.replication
     fields: Fields = [("role", "master")]
     if found is None:
-        return [*fields, ("connected_slaves", 0), *_history(endpoint.run_id, 0, 0, 0, 0)]
+        return [*fields, ("connected_slaves", 0), *_history(endpoint.run_id, NONE, 0, 0, 0, 0)]
     if found.following is not None:
         fields = [("role", "slave"), *_following(found.following)]
     replicas = found.followers()
@@ -42,20 +43,28 @@ def replication(endpoint: Endpoint) -> Fields:
         # what it has of its primary's; its own, for replicas of its own, is another one
         history = found.following.follower.history or history
         offset = found.following.follower.offset
+    former = found.stream.former
     if backlog is None:
-        return fields + _history(history, offset, 0, found.limits.backlog_bytes, 0)
-    return fields + _history(history, offset, 1, backlog.size, len(backlog), backlog.first + 1)
+        return fields + _history(history, former, offset, 0, found.limits.backlog_bytes, 0)
+    first = backlog.first + 1
+    return fields + _history(history, former, offset, 1, backlog.size, len(backlog), first)
 
 
 def _history(
-    history: str, offset: int, is_active: int, size: int, kept: int, first: int = 0
+    history: str,
+    former: tuple[str, int],
+    offset: int,
+    is_active: int,
+    size: int,
+    kept: int,
+    first: int = 0,
 ) -> Fields:
     return [
         ("master_failover_state", "no-failover"),
         ("master_replid", history),
-        ("master_replid2", "0" * 40),
+        ("master_replid2", former[0] or "0" * 40),
         ("master_repl_offset", offset),
-        ("second_repl_offset", -1),
+        ("second_repl_offset", former[1] + 1 if former[0] else -1),
         ("repl_backlog_active", is_active),
         ("repl_backlog_size", size),
         ("repl_backlog_first_byte_offset", first),

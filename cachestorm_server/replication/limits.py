@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 from dataclasses import dataclass
 
 BACKLOG_BYTES = 1 << 20
@@ -19,6 +20,7 @@ class Limits:
         timeout_s: who says nothing for so long is disconnected.
         user, password: whom this server says to its primary that it is; without a password it
             says nothing.
+        tls: by what the primary is trusted; None: what goes between them is not encrypted.
     """
 
     backlog_bytes: int = BACKLOG_BYTES
@@ -26,3 +28,4 @@ class Limits:
     timeout_s: int = TIMEOUT_S
     user: str = ""
     password: str = ""
+    tls: ssl.SSLContext | None = None

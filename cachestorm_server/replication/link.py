@@ -6,7 +6,7 @@ has no reply:
 
     message   byte: kind; length of the body in 4 bytes, the low one first; the body
     FULL      history (40 hex digits), offset: all that the replica has goes; images come
-    CONTINUE  history, offset: what it has is good up to there
+    CONTINUE  history, offset: what it has is good up to there, and goes on by that name
     FRAMES    frames of the journal; the offset grows by their length
     IMAGES    frames with images of keys; the offset stays
     COMPLETE  the images of all keys have come

@@ -2,8 +2,8 @@
 
 Asked with what a replica said and with the time; decides, and keeps the table of replicas.
 
-1. Who asks for what the backlog still has of this history goes on from there; anybody else gets
-   all of it.
+1. Who asks for what the backlog still has of this history, or of the one that it has followed
+   from, goes on from there; anybody else gets all of it.
 2. A circle is refused: of who asks to follow itself, and of who is followed already, at
    whatever distance.
 3. A replica of an older version is refused: it could not read what it gets. A newer one reads
@@ -26,12 +26,16 @@ class Request(NamedTuple):
         version: the latest of the link that it speaks.
         node: its run id.
         history, offset: what it has; an empty history for nothing.
+        meant: the node of a cluster that it means to follow; empty for none.
+        member: which node of it the replica is.
     """
 
     version: int
     node: str
     history: str
     offset: int
+    meant: str = ""
+    member: str = ""
 
 
 class Standing(NamedTuple):
@@ -44,6 +48,8 @@ class Standing(NamedTuple):
         history: of its stream.
         backlog: the end of that; None if nothing was kept so far.
         version: of the link.
+        former: the history that this one goes on from, and up to which offset; as of a replica
+            that has become a primary. Empty for none.
     """
 
     node: str
@@ -52,6 +58,7 @@ class Standing(NamedTuple):
     history: str
     backlog: Backlog | None
     version: int = VERSION
+    former: tuple[str, int] = ("", 0)
 
 
 class Answer(NamedTuple):
@@ -79,7 +86,11 @@ def decide(request: Request, standing: Standing) -> Answer:
         return Answer("ERR this server follows that one already: replicas in a circle")
     if not standing.is_whole:
         return Answer("NOMASTERLINK Can't SYNC while not connected with my master")
-    if standing.backlog is None or request.history != standing.history:
+    former, until = standing.former
+    has_some = request.history == standing.history or (
+        request.history == former and request.offset <= until
+    )
+    if standing.backlog is None or not request.history or not has_some:
         return Answer()
     return Answer(missed=standing.backlog.since(request.offset))
 
@@ -102,9 +113,12 @@ class Follower:
         durable: up to where it has said that all is on its disk.
         seen_s: when it said so last.
         is_fed: whether it gets what is added to the stream.
+        cluster_id: which node of a cluster it is; empty for none.
     """
 
-    def __init__(self, address: str, port: int, node: str, now_s: float) -> None:
+    def __init__(
+        self, address: str, port: int, node: str, now_s: float, cluster_id: str = ""
+    ) -> None:
         self.address: Final = address
         self.port: Final = port
         self.node: Final = node
@@ -112,6 +126,7 @@ class Follower:
         self.offset = self.durable = 0
         self.seen_s = now_s
         self.is_fed = False
+        self.cluster_id: Final = cluster_id
 
 
 class Followers:

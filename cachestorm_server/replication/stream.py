@@ -53,6 +53,7 @@ class Stream:
 
     Attributes:
         history: its name; another one each time it begins.
+        former: the history that it goes on from, and up to which offset; empty for none.
         backlog: its end; None while there is no stream.
         followers: the replicas.
         waiting: called when a replica has said how far it is.
@@ -62,6 +63,7 @@ class Stream:
     def __init__(self, endpoint: Endpoint) -> None:
         self._limits: Final[Limits] = endpoint.settings.replication
         self.history = new_history()
+        self.former = ("", 0)
         self.backlog: Backlog | None = None
         self.followers: Final = Followers()
         self.waiting: list[Callable[[], object]] = []
@@ -79,8 +81,14 @@ class Stream:
 
     # -- begin and end
 
-    def begin(self) -> None:
-        """Has all that changes fed from now on."""
+    def begin(self, former: str = "", backlog: Backlog | None = None) -> None:
+        """Has all that changes fed from now on.
+
+        Args:
+            former: the history that what the store holds is of, up to the end of the backlog;
+                empty for none.
+            backlog: the end of that.
+        """
         if self.backlog is not None:
             return
         self._loop = asyncio.get_running_loop()
@@ -92,13 +100,20 @@ class Stream:
                 journal = Journal("", 0, "no")
                 store.record_by(journal)
             assert isinstance(journal, Journal)
-            self._journal = journal
-            journal.feed = self._feed_all
+            # what was changed before is written by then, and not fed
+            journal.visits.append(Aside(0, [], partial(self._begin_feed, journal)))
         finally:
             store.leave()
-        self._endpoint.journal = journal
+        self._journal = self._endpoint.journal = journal
         self.history = new_history()
-        self.backlog = Backlog(self._limits.backlog_bytes)
+        self.former = (former, backlog.offset) if former and backlog is not None else ("", 0)
+        self.backlog = backlog or Backlog(self._limits.backlog_bytes)
+        self.last_follower_s = time.monotonic()
+        with suppress(DurabilityError):
+            journal.flush()
+
+    def _begin_feed(self, journal: Journal, _: bytes) -> None:
+        journal.feed = self._feed_all
 
     def end(self) -> None:
         """Feeds nobody any more."""

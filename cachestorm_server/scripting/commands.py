@@ -10,6 +10,7 @@ Source: https://redis.io/docs/latest/commands/?group=scripting, and `eval.c` of 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 from typing import Final
 
@@ -40,8 +41,8 @@ def run(
     session: Session,
     runnable: Runnable,
     command: list[bytes],
-    key: tuple[str, ...],
-    arg: tuple[bytes, ...],
+    key: Sequence[str],
+    arg: Sequence[bytes],
     read_only: bool,
 ) -> Encoded:
     """Runs a script or a function.
@@ -62,7 +63,7 @@ def run(
     summary="Run a script in Lua.",
 )
 def eval_(
-    session: Session, script: bytes, key: tuple[str, ...] = (), arg: tuple[bytes, ...] = ()
+    session: Session, script: bytes, key: Sequence[str] = (), arg: Sequence[bytes] = ()
 ) -> Encoded:
     """Runs a script, which is kept for EVALSHA."""
     with session.cache.transaction():
@@ -77,7 +78,7 @@ def eval_(
     summary="Run a script that is known, by its digest.",
 )
 def evalsha(
-    session: Session, sha1: bytes, key: tuple[str, ...] = (), arg: tuple[bytes, ...] = ()
+    session: Session, sha1: bytes, key: Sequence[str] = (), arg: Sequence[bytes] = ()
 ) -> Encoded:
     """Runs a script.
 
@@ -97,7 +98,7 @@ def evalsha(
     summary="Run a script in Lua that may not write.",
 )
 def eval_ro(
-    session: Session, script: bytes, key: tuple[str, ...] = (), arg: tuple[bytes, ...] = ()
+    session: Session, script: bytes, key: Sequence[str] = (), arg: Sequence[bytes] = ()
 ) -> Encoded:
     """As EVAL, but commands that write are refused."""
     with session.cache.transaction():
@@ -112,7 +113,7 @@ def eval_ro(
     summary="Run a script that is known and may not write, by its digest.",
 )
 def evalsha_ro(
-    session: Session, sha1: bytes, key: tuple[str, ...] = (), arg: tuple[bytes, ...] = ()
+    session: Session, sha1: bytes, key: Sequence[str] = (), arg: Sequence[bytes] = ()
 ) -> Encoded:
     """As EVALSHA, but commands that write are refused."""
     with session.cache.transaction():

@@ -21,18 +21,21 @@ import logging
 import time
 from typing import Any, Final
 
+from mypy_extensions import mypyc_attr
+
 from cachestorm.codec import bytes_of
 from cachestorm.declare.plan import Plan
-from cachestorm.declare.wire_values import NULL_ARRAY
+from cachestorm.declare.wire_values import NULL_ARRAY, Status
 from cachestorm.errors import ArityError, CacheStormError, UnknownCommandError
 from cachestorm_server.acl.enforcement import check_scripted, denied
-from cachestorm_server.admission import Occupant, has_flag
+from cachestorm_server.admission import Occupant
 from cachestorm_server.scripting.conversions import BAD_ARGUMENT, to_lua, words
 from cachestorm_server.scripting.libraries import Libraries
 from cachestorm_server.scripting.sandbox import (
     GO_ON,
     KILLED,
     LATE,
+    STATUS,
     Answer,
     Runner,
     Sandbox,
@@ -47,11 +50,15 @@ NO_ARGUMENT: Final = "ERR Please specify at least one argument for this redis li
 _BUSY: Final = (
     "BUSY Redis is busy running a script. You can only call {} KILL or SHUTDOWN NOSAVE."
 )
+_BUSY_SCRIPT: Final = _BUSY.format("SCRIPT")
+_BUSY_FUNCTION: Final = _BUSY.format("FUNCTION")
+_LATE_TEXT: Final = b"Script killed: it ran for longer than busy-reply-threshold allows."
 _KILLED_TEXT: Final = b"ERR Script killed by user with SCRIPT KILL."
 
 _log = logging.getLogger("cachestorm.scripts")
 
 
+@mypyc_attr(native_class=False)
 class UnkillableError(ScriptError):
     """The script that runs has written already."""
 
@@ -63,6 +70,7 @@ class UnkillableError(ScriptError):
         )
 
 
+@mypyc_attr(native_class=False)
 class NotBusyError(ScriptError):
     """There is no script to be killed."""
 
@@ -124,6 +132,7 @@ class Engine:
                 argv,
                 session.resp3,
                 runnable.is_script,
+                _LATE_TEXT,
             )
         except SandboxFullError:
             if runnable.is_script:
@@ -179,7 +188,7 @@ def _is_full(session: Session) -> bool:
     return is_over and session.cache.policy == "noeviction"
 
 
-class Run(Runner, Occupant):
+class Run(Occupant, Runner):
     """One run of a script: answers what it asks for, and decides how long it runs.
 
     Attributes:
@@ -187,8 +196,6 @@ class Run(Runner, Occupant):
         began_at: as `time.monotonic` counts.
         refusal: what others are told while it keeps them waiting.
     """
-
-    late_text = "Script killed: it ran for longer than busy-reply-threshold allows."
 
     def __init__(
         self,
@@ -198,9 +205,7 @@ class Run(Runner, Occupant):
         command: list[bytes],
         read_only: bool,
     ) -> None:
-        super().__init__(
-            session.id, _BUSY.format("SCRIPT" if runnable.is_script else "FUNCTION")
-        )
+        super().__init__(session.id, _BUSY_SCRIPT if runnable.is_script else _BUSY_FUNCTION)
         self.runnable: Final = runnable
         self.command: Final = command
         self.began_at: Final = time.monotonic()
@@ -253,11 +258,13 @@ class Run(Runner, Occupant):
                 if stop == KILLED:
                     return False, _KILLED_TEXT
                 if stop == LATE:
-                    return False, b"ERR " + self.late_text.encode("ascii")
+                    return False, b"ERR " + _LATE_TEXT
             cluster = session.endpoint.cluster
             if cluster is not None:
                 cluster.router.check_scripted(session, plan, argv)
             reply = session.answer_within(plan, argv)
+            if type(reply) is Status:
+                return STATUS, bytes_of(reply.text)
             if reply is NULL_ARRAY and plan.declaration.reply == "moved":
                 reply = None
             return True, to_lua(reply, self._resp3, self._table)
@@ -289,7 +296,7 @@ class Run(Runner, Occupant):
             ) from error
         except UnknownCommandError as error:
             raise ScriptError("ERR Unknown Redis command called from script") from error
-        if has_flag(plan, "noscript"):
+        if plan.no_script:
             raise ScriptError("ERR This Redis command is not allowed from script")
         check_scripted(self._session, plan, argv)
         if self._read_only and plan.declaration.writes:

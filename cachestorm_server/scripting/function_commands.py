@@ -10,6 +10,7 @@ Source: https://redis.io/docs/latest/commands/?group=scripting, and `functions.c
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from functools import partial
 from typing import Final
 
@@ -43,7 +44,7 @@ _ENGINE: Final = "LUA"
     summary="Call a function of a library.",
 )
 def fcall(
-    session: Session, function: bytes, key: tuple[str, ...] = (), arg: tuple[bytes, ...] = ()
+    session: Session, function: bytes, key: Sequence[str] = (), arg: Sequence[bytes] = ()
 ) -> Encoded:
     """Calls a function that FUNCTION LOAD has registered.
 
@@ -63,7 +64,7 @@ def fcall(
     summary="Call a function that does not write.",
 )
 def fcall_ro(
-    session: Session, function: bytes, key: tuple[str, ...] = (), arg: tuple[bytes, ...] = ()
+    session: Session, function: bytes, key: Sequence[str] = (), arg: Sequence[bytes] = ()
 ) -> Encoded:
     """As FCALL; the function must be registered with the flag `no-writes`."""
     with session.cache.transaction():

@@ -33,6 +33,7 @@ from cachestorm_server.scripting.services import serve
 CHUNK: Final = b"@user_function"
 # how long a library may take to say what it has
 _LOAD_S: Final = 0.5
+_LATE_TEXT: Final = b"FUNCTION LOAD timeout"
 _NAMES: Final = (
     "Library names can only contain letters, numbers, or underscores(_) and must be at least "
     "one character long"
@@ -69,8 +70,6 @@ class Library:
 
 class _Loading(Runner):
     """Looks after a library while it is loaded: it may do no more than write to the log."""
-
-    late_text = "FUNCTION LOAD timeout"
 
     def __init__(self) -> None:
         self._ends_at: Final = time.monotonic() + _LOAD_S
@@ -240,7 +239,7 @@ class Libraries:
         except ScriptError as error:
             raise CacheStormError(f"Error compiling function: {error}") from error
         try:
-            tables = sandbox.load(_Loading(), library)
+            tables = sandbox.load(_Loading(), library, _LATE_TEXT)
         except SandboxFullError:
             self._sandbox = None
             raise

@@ -5,17 +5,17 @@ Called by those who keep scripts and run them. What happens inside is written in
 
 1. What is given to Lua is bytes, numbers, booleans, None and tables of these: anything else
    would be reachable from a script as the object that it is.
-2. A script runs as a coroutine. Whatever it asks for is yielded here, and answered.
+2. A script runs as a coroutine. What it asks for is yielded to Lua of ours, which asks Python.
 3. `lupa` is imported when the first script is met: a server without it serves all else.
 """
 
 from __future__ import annotations
 
-import weakref
-from collections.abc import Callable
 from functools import cache
 from importlib.resources import files
 from typing import Any, Final, NoReturn
+
+from mypy_extensions import mypyc_attr, trait
 
 from cachestorm.errors import CacheStormError, MissingExtraError
 from cachestorm_server.info import REDIS_VERSION
@@ -32,11 +32,16 @@ GO_ON: Final = 0
 KILLED: Final = 1
 LATE: Final = 2
 
+# How a request was answered, beside True and False; as in prelude.lua.
+STATUS: Final = 2
+
 # Lua counts what it uses only while there is a limit.
 _UNLIMITED: Final = 1 << 62
-# What must be left when a script stops: for what it asks, and when it goes on: for an answer.
+# What must be left when Python is asked: for the request, and afterwards: for the answer.
 _HEADROOM: Final = 1024 * 1024
 _SLACK: Final = _HEADROOM // 2
+# So many keys and arguments at most are handed over by themselves: they come upon Lua's stack.
+_MOST_WORDS: Final = 200
 _MODULES: Final = ("binary", "bit", "cjson", "cmsgpack", "struct")
 # By its name the frames of the sandbox are told from those of a script.
 _LOAD: Final = b"""
@@ -46,19 +51,14 @@ mended()
 return prelude()
 """
 
-# A reply to a request: whether it was granted, and what is given, or the text of the refusal.
-Answer = tuple[bool, object]
-Ask = Callable[[tuple[Any, ...]], Answer]
+# A reply to a request: True and what is given, False and the text of the refusal, or STATUS and
+# the text of a status.
+Answer = tuple[object, object]
 
 
+@trait
 class Runner:
-    """What answers a script, and decides how long it runs.
-
-    Attributes:
-        late_text: what a script is told that has run for too long.
-    """
-
-    late_text = ""
+    """What answers a script, and decides how long it runs."""
 
     def ask(self, request: tuple[Any, ...]) -> Answer:
         """The reply to what was given to `redis.call`, which begins at index 1."""
@@ -73,6 +73,7 @@ class Runner:
         raise NotImplementedError
 
 
+@mypyc_attr(native_class=False)
 class ScriptError(CacheStormError):
     """A script that failed, or that could not be run; the text has a code of its own."""
 
@@ -81,6 +82,7 @@ class ScriptError(CacheStormError):
         return str(self)
 
 
+@mypyc_attr(native_class=False)
 class SandboxFullError(ScriptError):
     """Scripts have used all memory that they may."""
 
@@ -98,14 +100,23 @@ def _unpacked(told: tuple[Any, ...]) -> tuple[Any, ...]:
     return (REQUEST, *arguments) if len(arguments) == told[2] else (REQUEST, b"", None)
 
 
-def _look_of(sandbox: weakref.ref[Sandbox]) -> Callable[[], int]:
-    """What Lua calls; it must not keep the sandbox, which keeps it."""
+class _Callee:
+    """What Lua calls. It knows the sandbox only while that is entered, since Lua keeps it.
 
-    def look() -> int:
-        found = sandbox()
-        return GO_ON if found is None else found.look()
+    Attributes:
+        sandbox: None while nothing runs.
+    """
 
-    return look
+    def __init__(self) -> None:
+        self.sandbox: Sandbox | None = None
+
+    def look(self) -> int:
+        """Whether the script is to go on."""
+        return GO_ON if self.sandbox is None else self.sandbox.look()
+
+    def answer(self, *told: Any) -> object:
+        """The answer to what a script asks for."""
+        return None if self.sandbox is None else self.sandbox.answer(told)
 
 
 @cache
@@ -116,9 +127,9 @@ def _source(name: str) -> bytes:
 class Sandbox:
     """One state of Lua.
 
-    1. Lua ends the process when memory runs out outside of a protected call, as it is while
-       something is handed over. So the limit holds while a script runs, and is lifted for what
-       is prepared meanwhile; a script goes on only while there is room for what it is given.
+    1. Where memory runs out while something is handed over, Lua ends the process, or leaves
+       Python's frames behind. So the limit holds while a script runs, and is lifted for what is
+       prepared meanwhile; a script goes on only while there is room for what it is given.
 
     Args:
         max_memory: how many bytes all that it holds may take.
@@ -143,8 +154,9 @@ class Sandbox:
         self._error: Final[type[Exception]] = lua51.LuaError
         self._max_memory: Final = max_memory
         self._is_limited = False
+        self._callee: Final = _Callee()
         self._runner: Runner | None = None
-        # what was raised by a look, such as KeyboardInterrupt
+        # what was raised while Lua was running, such as KeyboardInterrupt
         self._raised: BaseException | None = None
         exports = self._lua.execute(_LOAD, _source("mended"), _source("prelude"))
         self._compile: Final = exports[b"compile"]
@@ -152,7 +164,7 @@ class Sandbox:
         self._call: Final = exports[b"call"]
         self._load: Final = exports[b"load"]
         self._loaded: Final = exports[b"loaded"]
-        exports[b"watch"](_look_of(weakref.ref(self)))
+        exports[b"connect"](self._callee.look, self._callee.answer)
         self.set_resp: Final = exports[b"setresp"]
         major, minor, patch = REDIS_VERSION.split(".")
         number = int(major) << 16 | int(minor) << 8 | int(patch)
@@ -192,12 +204,14 @@ class Sandbox:
         argv: list[bytes],
         resp3: bool,
         is_script: bool,
+        late_text: bytes,
     ) -> bytes:
         """Runs a script that was compiled, or a function that a library has registered.
 
         Args:
             name: what an error says of it.
             resp3: how the reply is spelled.
+            late_text: what it is told when it has run for too long.
 
         Returns:
             The reply, in RESP.
@@ -206,21 +220,19 @@ class Sandbox:
             ScriptError: if it failed.
             SandboxFullError: if memory has run out, so that this Lua is of no more use.
         """
-        main = self._run if is_script else self._call
         if self._lua.get_memory_used() > self._max_memory // 2:
             self._lua.gccollect()
-        coroutine = main.coroutine(
-            function,
-            name,
-            self.table(keys),
-            self.table(argv),
-            resp3,
-            runner.late_text.encode("ascii"),
-        )
-        text: bytes = self._drive(runner, coroutine)
+        args: list[object] = [function, name, resp3, late_text]
+        if len(keys) + len(argv) <= _MOST_WORDS:
+            args.append(len(keys))
+            args.extend(keys)
+            args.extend(argv)
+        else:
+            args += [None, self.table(keys), self.table(argv)]
+        text: bytes = self._enter(runner, self._run if is_script else self._call, args)
         return text
 
-    def load(self, runner: Runner, library: Any) -> list[Any]:
+    def load(self, runner: Runner, library: Any, late_text: bytes) -> list[Any]:
         """Runs a library that was compiled.
 
         Returns:
@@ -230,42 +242,54 @@ class Sandbox:
             ScriptError, SandboxFullError: as `run`.
         """
         try:
-            found = self._drive(
-                runner, self._load.coroutine(library, runner.late_text.encode("ascii"))
-            )
-            return list(found.values())
+            return list(self._enter(runner, self._load, [library, late_text]).values())
         finally:
             self._loaded()
 
-    def _drive(self, runner: Runner, coroutine: Any) -> Any:
+    def _enter(self, runner: Runner, main: Any, args: list[object]) -> Any:
         self._runner = runner
+        self._callee.sandbox = self
+        told: Any = None
+        failed: Exception | None = None
         try:
-            told = self._go_on(coroutine, None, 0)
-            while True:
-                kind = told[0]
-                if kind == REQUEST:
-                    answer = runner.ask(told)
-                elif kind == SERVICE:
-                    answer = runner.serve(told)
-                elif kind == LONG_REQUEST:
-                    answer = runner.ask(_unpacked(told))
-                else:
-                    break
-                value = answer[1]
-                size = len(value) if type(value) is bytes else 0
-                told = self._go_on(coroutine, answer, size)
+            self._check_room(0)
+            self._limit(True)
+            told = main(*args)
         except self._error as error:
-            raise SandboxFullError(self._max_memory) from error
+            failed = error
         finally:
             self._runner = None
+            self._callee.sandbox = None
             if self._is_limited:
                 self._limit(False)
-            raised, self._raised = self._raised, None
-            if raised is not None:
-                raise raised
-        if kind == FAILURE:
+        raised, self._raised = self._raised, None
+        if raised is not None:
+            raise raised
+        if failed is not None:
+            raise SandboxFullError(self._max_memory) from failed
+        if told[0] == FAILURE:
             raise ScriptError(told[1].decode("utf-8", "surrogateescape"))
         return told[1]
+
+    def answer(self, told: tuple[Any, ...]) -> Answer:
+        """Called by Lua, for what a script asks. What is raised must not get there."""
+        try:
+            runner = self._runner
+            assert runner is not None
+            kind = told[0]
+            if kind == REQUEST:
+                granted, value = runner.ask(told)
+            elif kind == SERVICE:
+                granted, value = runner.serve(told)
+            else:
+                granted, value = runner.ask(_unpacked(told))
+            self._check_room(len(value) if isinstance(value, bytes) else 0)
+        except BaseException as error:
+            self._raised = error
+            return None, None
+        if not self._is_limited:
+            self._limit(True)
+        return granted, value
 
     def look(self) -> int:
         """Called by Lua. An exception must not get there: it would be an object of Python."""
@@ -275,13 +299,10 @@ class Sandbox:
             self._raised = error
             return KILLED
 
-    def _go_on(self, coroutine: Any, answer: Answer | None, size: int) -> tuple[Any, ...]:
+    def _check_room(self, size: int) -> None:
+        """Refuses to go on where what is handed over has no room."""
         if self._lua.get_memory_used() + size + _SLACK > self._max_memory:
             raise SandboxFullError(self._max_memory)
-        if not self._is_limited:
-            self._limit(True)
-        told: tuple[Any, ...] = coroutine.send(answer)
-        return told
 
     def _limit(self, is_limited: bool) -> None:
         self._is_limited = is_limited

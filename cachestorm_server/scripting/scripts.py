@@ -13,6 +13,8 @@ import hashlib
 from collections import OrderedDict
 from typing import Any, Final
 
+from mypy_extensions import mypyc_attr
+
 from cachestorm_server.scripting.sandbox import Sandbox, ScriptError
 
 # What all scripts of an endpoint may hold in Lua, with what is being worked on; and as much its
@@ -24,6 +26,7 @@ CHUNK: Final = b"@user_script"
 FLAGS: Final = ("no-writes", "allow-oom", "allow-stale", "no-cluster", "allow-cross-slot-keys")
 
 
+@mypyc_attr(native_class=False)
 class NoScriptError(ScriptError):
     """A script is asked for by a digest that is not known."""
 

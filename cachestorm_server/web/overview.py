@@ -19,10 +19,8 @@ from librt.time import time as wall_time
 
 from cachestorm import COMPILED, __version__
 from cachestorm.cache import Cache
-from cachestorm.codec import bytes_of
 from cachestorm.declare.wire_values import to_json
 from cachestorm.keyspace.store import rss_bytes
-from cachestorm.patterns import matches
 from cachestorm_server.endpoint import Endpoint
 from cachestorm_server.settings import (
     HEALTH_PATH,
@@ -32,6 +30,7 @@ from cachestorm_server.settings import (
     TAGS_PATH,
 )
 from cachestorm_server.web.commands import NAMESPACE, NAMESPACE_HEADER
+from cachestorm_server.web.over_nodes import OverNodes
 from cachestorm_server.web.routes import INTEGER, Call, Parameter, Route, serves
 from cachestorm_server.web.wire import dumped, json_response
 
@@ -99,13 +98,22 @@ class Overview:
         """A page of keys, in no order."""
         query = call.query
         cache = asked_for(self._endpoint, call)
-        cursor, names = cache.scan(
-            query.number("cursor"), query.text("match"), query.number("limit")
+        cursor, limit, match = (
+            query.number("cursor"),
+            query.number("limit"),
+            query.text("match"),
         )
+        if self._endpoint.cluster is None:
+            count = cache.namespace_stats()["keys"]
+            cursor, names = cache.scan(cursor, match, limit)
+        else:
+            nodes = OverNodes(self._endpoint.cluster.router, cache, call)
+            count = await nodes.key_count()
+            cursor, names = await nodes.page("SCAN", cursor, limit, match)
         return json_response(
             dumped(
                 {
-                    "count": cache.namespace_stats()["keys"],
+                    "count": count,
                     "keys": to_json(names),
                     "cursor": str(cursor) if cursor else None,
                 }
@@ -126,18 +134,31 @@ class Overview:
         """A page of tags, in no order."""
         query = call.query
         cache = asked_for(self._endpoint, call)
-        count = cache.namespace_stats()["tags"]
-        cursor, names = cache.tag_scan(query.number("cursor"), query.number("limit"))
-        match = query.text("match")
-        if match is not None:
-            pattern = bytes_of(match)
-            names = [name for name in names if matches(pattern, bytes_of(name))]
-        rows = [{"name": to_json(name), "count": cache.tagcount(name)} for name in names]
+        cursor, limit, match = (
+            query.number("cursor"),
+            query.number("limit"),
+            query.text("match"),
+        )
+        count: int | None = None
+        if self._endpoint.cluster is None:
+            count = cache.namespace_stats()["tags"]
+            cursor, names = cache.tag_scan(cursor, limit, match)
+            counts = {name: cache.tagcount(name) for name in names}
+        else:
+            # how many there are nobody knows: several nodes have the same ones
+            nodes = OverNodes(self._endpoint.cluster.router, cache, call)
+            after, names = await nodes.page("TAGSCAN", cursor, limit, match)
+            counts = await nodes.tag_counts(names, cursor)
+            cursor = after
         return json_response(
             dumped(
                 {
                     "count": count,
-                    "tags": [row for row in rows if row["count"]],
+                    "tags": [
+                        {"name": to_json(name), "count": of_tag}
+                        for name, of_tag in counts.items()
+                        if of_tag
+                    ],
                     "cursor": str(cursor) if cursor else None,
                 }
             )

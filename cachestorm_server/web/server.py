@@ -261,10 +261,13 @@ class HttpServer:
                 permissions.check_place(endpoint.cluster.router, endpoint, call)
             if (endpoint.pause.is_on or endpoint.availability.is_limited) and route.acts_as:
                 plan = endpoint.registry.resolve([route.acts_as])
-                if endpoint.availability.is_limited:
-                    endpoint.availability.check(plan)
+                endpoint.availability.check(plan)
                 while endpoint.pause.holds(plan):
                     await end_of(endpoint.pause)
+                    # in a cluster another node may have taken over meanwhile
+                    if endpoint.cluster is not None:
+                        permissions.check_place(endpoint.cluster.router, endpoint, call)
+                    endpoint.availability.check(plan)
             return await handler(call)
         except HttpError as error:
             return problem(error.status, error)

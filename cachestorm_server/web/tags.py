@@ -25,6 +25,7 @@ from cachestorm.declare.wire_values import to_json
 from cachestorm.errors import ArgumentError
 from cachestorm_server.endpoint import Endpoint
 from cachestorm_server.web.commands import NAMESPACE, Commands, answered, wire_of
+from cachestorm_server.web.over_nodes import OverNodes
 from cachestorm_server.web.overview import CURSOR, IN_QUERY, LIMIT, asked_for
 from cachestorm_server.web.routes import BOOLEAN, Call, Parameter, Query, Route, serves
 from cachestorm_server.web.wire import dumped, json_response
@@ -72,7 +73,7 @@ class Tags:
                         {"parent": to_json(parent), "child": to_json(child)}
                         for parent, child in shown
                     ],
-                    "tags": _counted(cache, names),
+                    "tags": await self._counted(call, cache, list(names)),
                 }
             )
         )
@@ -110,7 +111,7 @@ class Tags:
                     "tag": to_json(tag),
                     "count": count,
                     "keys": keys,
-                    "children": _counted(cache, cache.tagchildren(tag)),
+                    "children": await self._counted(call, cache, cache.tagchildren(tag)),
                     "cursor": str(cursor) if cursor else None,
                 }
             )
@@ -194,6 +195,30 @@ class Tags:
         status, answer = await self._asked(call, cache, words)
         return web.Response(status=204) if "result" in answer else answered(status, answer)
 
+    async def _counted(
+        self, call: Call, cache: Cache, names: list[str]
+    ) -> list[dict[str, object]]:
+        """Tags with their counts, of all nodes if there is a cluster."""
+        if self._endpoint.cluster is None:
+            counts = {name: cache.tagcount(name) for name in names}
+        else:
+            nodes = OverNodes(self._endpoint.cluster.router, cache, call)
+            counts = await nodes.tag_counts(names)
+        return [{"name": to_json(name), "count": counts[name]} for name in names]
+
+    async def _keys_of(self, call: Call, cache: Cache, tags: list[str], limit: int) -> object:
+        """The first keys of some tags, in JSON."""
+        keys: dict[str, None] = {}
+        for tag in tags:
+            if len(keys) >= limit:
+                break
+            if self._endpoint.cluster is None:
+                keys |= dict.fromkeys(cache.tag_key_scan(tag, 0, limit)[1])
+            else:
+                nodes = OverNodes(self._endpoint.cluster.router, cache, call)
+                keys |= dict.fromkeys(await nodes.keys_of(tag))
+        return to_json(list(keys)[:limit])
+
     async def _asked(
         self, call: Call, cache: Cache, words: list[object]
     ) -> tuple[int, dict[str, object]]:
@@ -208,7 +233,10 @@ class Tags:
         words = [word for word, is_given in options if is_given]
         told: dict[str, object] = {"soft": soft, "cascade": cascade, "dry_run": dry_run}
         if dry_run:
-            told |= _reached(cache, tags, cascade, query.number("limit"))
+            limit = query.number("limit")
+            reached = _reached(cache, tags, cascade)
+            told["reached"] = await self._counted(call, cache, reached)
+            told["keys"] = await self._keys_of(call, cache, reached, limit)
         count = 0
         if dry_run and not soft and self._endpoint.cluster is None:
             # in one: a key that bears two of the tags counts once
@@ -240,13 +268,8 @@ def cdn_tags(query: Query) -> list[str]:
     )
 
 
-def _counted(cache: Cache, names: object) -> list[dict[str, object]]:
-    assert isinstance(names, (list, dict))
-    return [{"name": to_json(name), "count": cache.tagcount(name)} for name in names]
-
-
-def _reached(cache: Cache, tags: list[str], cascade: bool, limit: int) -> dict[str, object]:
-    """What an invalidation would reach: the first of its tags, and of their keys."""
+def _reached(cache: Cache, tags: list[str], cascade: bool) -> list[str]:
+    """What an invalidation would reach: the first of its tags."""
     reached = dict.fromkeys(tags)
     if cascade:
         waiting = list(tags)
@@ -255,8 +278,4 @@ def _reached(cache: Cache, tags: list[str], cascade: bool, limit: int) -> dict[s
                 if child not in reached:
                     reached[child] = None
                     waiting.append(child)
-    keys: dict[str, None] = {}
-    for tag in reached:
-        if len(keys) < limit:
-            keys |= dict.fromkeys(cache.tag_key_scan(tag, 0, limit)[1])
-    return {"reached": _counted(cache, reached), "keys": to_json(list(keys)[:limit])}
+    return list(reached)

@@ -108,6 +108,8 @@ def other_scores() -> Callable[[], object]:
 
 NAMES = 10_000
 WRITE = (b"SET", b"key", VALUE)
+# of two calls
+SCRIPT = b"redis.call('SET', KEYS[1], ARGV[1]) return redis.call('GET', KEYS[1])"
 TEN = [b"key:%012d" % at for at in range(10)]
 
 OPERATIONS = {
@@ -127,6 +129,7 @@ OPERATIONS = {
     "SET EX": many(*WRITE, b"EX", b"100"),
     "SETTAG of three": many(b"SETTAG", b"tagged", VALUE, b"one", b"two", b"three"),
     "LRANGE of ten": many(b"LRANGE", b"list", b"0", b"9"),
+    "EVAL of two": many(b"EVAL", SCRIPT, b"1", b"key", VALUE),
 }
 
 

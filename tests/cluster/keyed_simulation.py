@@ -38,6 +38,10 @@ class Value:
     tag: str
 
 
+# how often the source was started, which host the target is, and how often that was
+Lives = tuple[int, int, int]
+
+
 @dataclass
 class Move:
     """A slot on its way, and what the operator is about to do."""
@@ -65,6 +69,10 @@ class KeyedSimulation(Simulation):
         self.model: dict[tuple[int, int], Value] = {}
         self.invalidated: dict[str, int] = dict.fromkeys(TAGS, 0)
         self.moves: dict[int, Move] = {}
+        # the numbers of what an invalidation has taken away somewhere
+        self.taken_away: set[int] = set()
+        # by host, the keys that it has on their way, and for which lives of the two
+        self.under_way: dict[int, dict[tuple[int, int], Lives]] = {n: {} for n in range(size)}
         self.arrived = self.escaped = self.moved = self.redirected = 0
         self._number = 0
         # of each operation: the writes before it
@@ -80,7 +88,7 @@ class KeyedSimulation(Simulation):
     def does(self, host: Host, operation: Operation) -> None:
         keys = self.keys[host.number]
         for key in [key for key, value in keys.items() if value.tag == operation.words[1]]:
-            del keys[key]
+            self.taken_away.add(keys.pop(key).number)
 
     def settle(self, host: Host, outgoing: list, fails: bool = False) -> None:
         super().settle(host, outgoing, fails)
@@ -99,7 +107,7 @@ class KeyedSimulation(Simulation):
         for _ in range(8):
             if host is None or host.node is None:
                 return None
-            here = int(key in self.keys[host.number])
+            here = int(key in self.keys[host.number] or self.is_under_way(host, key))
             refused = refusal(host.node, key[0], here, 1 - here, asking, self.time_of(host))
             if refused is None:
                 return host
@@ -130,7 +138,8 @@ class KeyedSimulation(Simulation):
             return False
         found, expected = self.keys[host.number].get(key), self.model.get(key)
         if found is None:
-            assert expected is None or expected.tag != KEPT, f"{key} is lost"
+            is_gone = expected is None or expected.number in self.taken_away
+            assert is_gone, f"{key} is lost"
         else:
             assert found.number > self.invalidated[found.tag], f"{key} was invalidated"
             assert found == expected, f"{key} is not what was written last"
@@ -196,73 +205,104 @@ class KeyedSimulation(Simulation):
         self.settle(move.source, source.take_outbox())
         self.later(move.source, lambda: self.send(move))
 
+    def is_under_way(self, host: Host, key: tuple[int, int]) -> bool:
+        """Whether a host is sending a key, or its removal, and neither node has ended since."""
+        if key not in self.under_way[host.number]:
+            return False
+        lives, number, other_lives = self.under_way[host.number][key]
+        other = self.hosts[number]
+        return other.node is not None and (host.lives, other.lives) == (lives, other_lives)
+
     def send(self, move: Move) -> None:
-        """MIGRATE: copies of some keys, and what the source has done of all operations."""
-        source = move.source.node
-        assert source is not None
+        """MIGRATE: of some keys, when none of them is on its way already."""
         keys = self.keys[move.source.number]
-        names = [key for key in keys if key[0] == move.slot][: self.random.randrange(1, 4)]
-        if not names:
-            self.finish(move)
+        if any(
+            self.is_under_way(move.source, (move.slot, name)) for name in range(NAMES_A_SLOT)
+        ):
+            self.later(move.source, lambda: self.send(move))
             return
-        copies = {key: keys[key] for key in names}
+        names = [key for key in keys if key[0] == move.slot][: self.random.randrange(1, 4)]
+        if names:
+            self.send_these(move, names)
+        else:
+            self.finish(move)
+
+    def send_these(self, move: Move, names: list[tuple[int, int]]) -> None:
+        """Copies, or removals, and what the source has done of all operations."""
+        source, number = move.source.node, move.source.number
+        assert source is not None
+        copies = {key: self.keys[number].get(key) for key in names}
+        lives = move.source.lives, move.target.number, move.target.lives
+        self.under_way[number].update(dict.fromkeys(names, lives))
         done = dict(source.log.done)
         # the connection is that of this life of the target
         self.later(move.target, lambda: self.restore(move, copies, done))
 
     def restore(
-        self, move: Move, copies: dict[tuple[int, int], Value], done: dict[str, int]
+        self, move: Move, copies: dict[tuple[int, int], Value | None], done: dict[str, int]
     ) -> None:
-        """RESTORE-ASKING, and what an invalidation has missed."""
+        """RESTORE-ASKING, and what an invalidation has missed; DEL of what has gone."""
         target = move.target.node
         assert target is not None
-        taken = {}
+        taken: dict[tuple[int, int], Value | None] = {}
         keys = self.keys[move.target.number]
         for key, copy in copies.items():
             here = int(key in keys)
             now_ms = self.time_of(move.target)
             if refusal(target, move.slot, here, 1 - here, True, now_ms) is not None:
                 continue
-            if here and not move.replaces:
+            if copy is None:
+                keys.pop(key, None)
+            elif here and not move.replaces:
                 # BUSYKEY: the operator says REPLACE the next time
                 move.replaces = True
                 continue
-            keys[key] = copy
-            self.arrived += 1
-            for operation in target.log.unseen_by(done):
-                if operation.words[1] == copy.tag:
-                    self.escaped += 1
-                    del keys[key]
-                    break
+            else:
+                keys[key] = copy
+                self.arrived += 1
+                for operation in target.log.unseen_by(done):
+                    if operation.words[1] == copy.tag:
+                        self.escaped += 1
+                        self.taken_away.add(keys.pop(key).number)
+                        break
             taken[key] = copy
         if move.source.node is not None:
-            self.later(move.source, lambda: self.taken(move, taken))
+            names = list(copies)
+            self.later(move.source, lambda: self.taken(move, names, taken))
 
-    def taken(self, move: Move, copies: dict[tuple[int, int], Value]) -> None:
+    def taken(
+        self,
+        move: Move,
+        names: list[tuple[int, int]],
+        copies: dict[tuple[int, int], Value | None],
+    ) -> None:
         """The source deletes what the target has, if it is still what was sent."""
         keys = self.keys[move.source.number]
-        for key, copy in copies.items():
-            if keys.get(key) is copy:
-                del keys[key]
-            else:
-                # written to, or gone by now: it is sent again, or deleted there
-                move.replaces = True
-                if key not in keys and move.target.node is not None:
-                    self.later(move.target, lambda key=key: self.delete(move, key))
-                    self.later(move.source, lambda: self.send(move))
-                    return
-        self.later(move.source, lambda: self.send(move))
-
-    def delete(self, move: Move, key: tuple[int, int]) -> None:
-        self.keys[move.target.number].pop(key, None)
+        again = []
+        for key in names:
+            if key in copies and keys.get(key) is not copies[key]:
+                # written to, or gone by now
+                again.append(key)
+                continue
+            if key in copies:
+                keys.pop(key, None)
+            self.under_way[move.source.number].pop(key, None)
+        if again:
+            move.replaces = True
+            self.send_these(move, again)
+        else:
+            self.later(move.source, lambda: self.send(move))
 
     def finish(self, move: Move) -> None:
         """SETSLOT NODE, at the target first, and at the source if it has no keys left."""
-        target = move.target.node
+        source, target = move.source.node, move.target.node
+        assert source is not None
         if target is None:
             return
-        target.assign([move.slot], target.me.id)
-        self.settle(move.target, target.take_outbox())
+        for host, node in ((move.target, target), (move.source, source)):
+            if node.slots.owners[move.slot] != target.me.id:
+                node.assign([move.slot], target.me.id)
+                self.settle(host, node.take_outbox())
         self.moves.pop(move.slot, None)
         self.moved += 1
 
@@ -311,11 +351,13 @@ def play_with_keys(seed: int, size: int, deeds: int) -> KeyedSimulation:
         simulation.disturb()
         simulation.run(simulation.random.randrange(TICK_MS))
     simulation.heal()
-    simulation.run(12 * TIMEOUT_MS)
+    simulation.settle_down()
     simulation.fix()
-    simulation.run(12 * TIMEOUT_MS)
-    simulation.check_agreement()
+    ends_at_ms = simulation.now_ms + 12 * TIMEOUT_MS
+    while simulation.moves and simulation.now_ms < ends_at_ms:
+        simulation.run(TICK_MS)
     assert simulation.moves == {}
+    simulation.settle_down()
     for slot in range(FEW_SLOTS // size * size):
         for name in range(NAMES_A_SLOT):
             assert simulation.read((slot, name)), "nobody answers"

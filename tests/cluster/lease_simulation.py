@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from itertools import count
 from random import Random
 
 from cachestorm_server.cluster.assignment import Assignment
-from cachestorm_server.cluster.leases import SLOTS_RECORD, Leases, Timing, lease_name
+from cachestorm_server.cluster.lease import Timing, lease_name
+from cachestorm_server.cluster.leases import SLOTS_RECORD, Leases
 from cachestorm_server.cluster.messages import Member
 from cachestorm_server.cluster.node import Node, Outgoing, new_id
+from cachestorm_server.cluster.node_state import persisted, restored
 from cachestorm_server.cluster.records import ABSENT, Answer, Record, Remove, Request, do
 from cachestorm_server.cluster.redirect import refusal
 
@@ -26,6 +29,11 @@ DRIFT = TIMING.margin_ms / TIMING.ttl_ms / 2
 REQUEST_TIMEOUT_MS = 600
 TIMEOUT_MS = 2_000
 DEEDS = (*("crash", "start") * 3, "pause", "cut", "join", "gone", "slow", "island", "leave")
+# how far a replica is behind, at most, and how often it is fed
+LAG_MS = 400
+FEED_MS = 120
+
+Key = tuple[int, str]
 
 
 class MemoryStore:
@@ -57,7 +65,15 @@ class MemoryStore:
 
 
 class Host:
-    """A process or its absence, a clock, and a disk."""
+    """A process or its absence, a clock, and a disk; and what its node asks of replication.
+
+    Attributes:
+        said: what has changed in its keys, in this life: what its replicas are to have.
+        copied: of which history its keys are, and up to where.
+        is_following: whether anything more comes of its primary.
+        link: a number of the connection to that.
+        acknowledged: by replica, how much of `said` that has, as it has told.
+    """
 
     def __init__(self, number: int, random: Random, drift: float) -> None:
         self.number = number
@@ -67,11 +83,31 @@ class Host:
         self.lives = 0
         self.node: Node | None = None
         self.leases: Leases | None = None
-        self.keys: dict[tuple[int, str], int] = {}
+        self.keys: dict[Key, int] = {}
+        self.said: list[tuple[Key, int | None]] = []
+        self.copied = ("", 0)
+        self.is_following = False
+        self.link = 0
+        self.acknowledged: dict[int, int] = {}
         self.disk: dict[str, object] | None = None
         self.paused_until = 0.0
         self.is_asking = False
         self.island = 0
+
+    @property
+    def history(self) -> str:
+        return f"{self.number}-{self.lives}"
+
+    def offset_of(self, node_id: str) -> int:
+        return 0
+
+    def put(self, key: Key, value: int | None) -> None:
+        """Changes a key, or with None removes it, as its replicas are to."""
+        self.said.append((key, value))
+        if value is None:
+            self.keys.pop(key, None)
+        else:
+            self.keys[key] = value
 
     def member(self) -> Member:
         instance = f"{self.lives:08}-{self.number}"
@@ -79,9 +115,19 @@ class Host:
 
 
 class Simulation:
-    """Hosts, the store, and clients."""
+    """Hosts, the store, and clients.
 
-    def __init__(self, seed: int, hosts: int, drift: float = DRIFT) -> None:
+    Attributes:
+        written: by key, what its owner holds; after a replica has taken over, what that does.
+        waited: what WAIT has said: that those replicas have so much of a history.
+        warm: how often a replica has taken over.
+    """
+
+    def __init__(self, seed: int, hosts: int, drift: float = DRIFT, replicas: int = 0) -> None:
+        self.timing = replace(TIMING, replicas=replicas)
+        self.waited: list[tuple[str, int, frozenset[str]]] = []
+        self.warm = 0
+        self.has_clients = True
         self.random = Random(seed)
         self.now = 1_000.0
         self.store = MemoryStore()
@@ -89,7 +135,7 @@ class Simulation:
         self.is_gone = False
         self.slowest_ms = 40
         self.hosts = [Host(number, self.random, drift) for number in range(hosts)]
-        self.written: dict[tuple[int, str], int] = {}
+        self.written: dict[Key, int | None] = {}
         self.accepted = 0
         self.refused = 0
         self._numbers = count(1)
@@ -106,23 +152,30 @@ class Simulation:
 
     def start(self, host: Host) -> None:
         host.lives += 1
-        leases = Leases("etcd", TIMING, self.random, SIZE)
+        host.said, host.copied, host.acknowledged = [], ("", 0), {}
+        host.is_following = False
+        host.link += 1
+        leases = Leases("etcd", self.timing, self.random, SIZE)
         if host.disk is None:
             node = Node(host.member(), self.random, TIMEOUT_MS, (), leases)
         else:
-            node = Node.restored(
+            node = restored(
                 host.disk, host.member(), self.random, TIMEOUT_MS, self.time_of(host), leases
             )
         leases.bind(node)
+        node.copies = host
         host.node, host.leases, host.is_asking = node, leases, False
         life = host.lives
         self.settle(host)
         self._later(self.random.randrange(200), lambda: self._turn(host, life))
         self._later(self.random.randrange(500), lambda: self._tick(host, life))
+        if self.timing.replicas:
+            self._later(self.random.randrange(FEED_MS), lambda: self._feed(host, life))
 
     def crash(self, host: Host) -> None:
         host.node = host.leases = None
         host.paused_until = 0
+        host.is_following = False
         if self.random.randrange(2):
             # what was in memory only
             host.keys.clear()
@@ -130,13 +183,20 @@ class Simulation:
     def settle(self, host: Host, outgoing: list[Outgoing] | None = None) -> None:
         node = host.node
         assert node is not None
-        for slot, name in list(host.keys):
-            if slot in node.lost:
-                del host.keys[slot, name]
+        follows = node.follows and node.authority.may_serve(self.time_of(host))
+        is_following = bool(node.me.primary) and follows
+        if host.is_following != is_following:
+            host.is_following = is_following
+            host.link += 1
+        if not node.me.primary:
+            host.copied = ("", 0)
+            for key in list(host.keys):
+                if key[0] in node.lost:
+                    host.put(key, None)
         node.lost.clear()
         node.touched.clear()
         if node.is_dirty:
-            host.disk = node.persisted()
+            host.disk = persisted(node)
             node.is_dirty = False
         for each in [*(outgoing or []), *node.take_outbox()]:
             self._send(host, each)
@@ -222,7 +282,10 @@ class Simulation:
         def arrive() -> None:
             if self.is_gone or (host.number in self.cut and self.random.randrange(2)):
                 return
+            before = self.store.records.get(SLOTS_RECORD)
             answer = do(self.store, request)
+            if getattr(request, "name", "") == SLOTS_RECORD and answer:
+                self._check_heirs(before)
             if isinstance(request, Remove) or getattr(request, "name", "") == SLOTS_RECORD:
                 self.check()
             if host.number not in self.cut:
@@ -232,6 +295,91 @@ class Simulation:
         self._later(
             REQUEST_TIMEOUT_MS, lambda: self._when_awake(host, life, lambda: hear(None))
         )
+
+    # -- replicas
+
+    def _feed(self, host: Host, life: int) -> None:
+        """A replica asks its primary for what it has not, and gets it a while later."""
+
+        def deed() -> None:
+            assert host.node is not None
+            self.settle(host)
+            self._later(self.random.randrange(1, FEED_MS), lambda: self._feed(host, life))
+            if not host.is_following:
+                return
+            primary = self._host(host.node.me.primary)
+            if self._is_reached(host, primary) and primary.leases is not None:
+                if primary.leases.refuses_replica(host.id, primary.history):
+                    return
+                said = tuple(primary.said)
+                keys = dict(primary.keys)
+                arrival = (host, host.link, primary, primary.history, said, keys)
+                lag = self.random.randrange(1, LAG_MS)
+                self._later(lag, lambda: self._when_awake(host, life, lambda: fed(*arrival)))
+
+        def fed(
+            host: Host,
+            link: int,
+            primary: Host,
+            history: str,
+            said: tuple[tuple[Key, int | None], ...],
+            keys: dict[Key, int],
+        ) -> None:
+            if host.link != link or not host.is_following:
+                return
+            if host.copied[0] != history:
+                host.keys, host.copied = keys, (history, len(said))
+            elif host.copied[1] < len(said):
+                upto = self.random.randint(host.copied[1], len(said))
+                for key, value in said[host.copied[1] : upto]:
+                    if value is None:
+                        host.keys.pop(key, None)
+                    else:
+                        host.keys[key] = value
+                host.copied = (history, upto)
+            offset = host.copied[1]
+            lag = self.random.randrange(1, LAG_MS)
+            self._later(lag, lambda: acknowledged(primary, history, offset))
+
+        def acknowledged(primary: Host, history: str, offset: int) -> None:
+            if primary.node is not None and primary.history == history:
+                known = primary.acknowledged.get(host.number, 0)
+                primary.acknowledged[host.number] = max(known, offset)
+                has = [n for n, at in primary.acknowledged.items() if at >= offset]
+                self.waited.append((history, offset, frozenset(self.hosts[n].id for n in has)))
+
+        self._when_awake(host, life, deed)
+
+    def _is_reached(self, host: Host, other: Host) -> bool:
+        is_up = other.node is not None and other.paused_until <= self.now
+        return is_up and other.island == host.island
+
+    def _check_heirs(self, before: Record | None) -> None:
+        """Who has just been given slots of its primary has all that WAIT has promised of it."""
+        if before is None:
+            return
+        was = Assignment.from_bytes(before.value)
+        now = Assignment.from_bytes(self.store.records[SLOTS_RECORD].value)
+        for slot, (former, owner) in enumerate(zip(was.owners, now.owners)):
+            if former not in was.nodes or owner not in was.replicas_of(former):
+                continue
+            heir = self._host(owner)
+            assert not now.nodes[owner].primary
+            living = {
+                each
+                for each in was.replicas_of(former)
+                if (kept := self.store.records.get(lease_name(each))) is not None
+                and was.nodes[each].term.encode() in kept.value
+            }
+            history = was.nodes[former].history
+            assert heir.copied[0] == history
+            for of, offset, by in self.waited:
+                if of == history and by & living:
+                    assert heir.copied[1] >= offset, f"{offset} of {of} is lost"
+            self.warm += 1
+            for key in KEYS:
+                if key[0] == slot:
+                    self.written[key] = heir.keys.get(key)
 
     def _host(self, node_id: str) -> Host:
         return next(host for host in self.hosts if host.id == node_id)
@@ -257,11 +405,15 @@ class Simulation:
             present = key in other.keys
             if refusal(other.node, slot, present, not present, True, self.time_of(other)):
                 continue
-            other.keys.setdefault(key, host.keys.pop(key))
+            if key not in other.keys:
+                other.put(key, host.keys[key])
+            host.put(key, None)
 
     # -- clients
 
     def _client(self) -> None:
+        if not self.has_clients:
+            return
         self._request(self.random.choice(KEYS), bool(self.random.randrange(2)))
         self._later(self.random.randrange(20, 120), self._client)
 
@@ -288,7 +440,8 @@ class Simulation:
         self.accepted += 1
         self.check([key])
         if writes:
-            host.keys[key] = self.written[key] = next(self._numbers)
+            number = self.written[key] = next(self._numbers)
+            host.put(key, number)
         else:
             got = host.keys.get(key)
             assert got in (None, self.written.get(key)), f"{key} is answered as it was before"
@@ -332,7 +485,7 @@ class Simulation:
         """One thing that goes wrong, or that an operator does."""
         random = self.random
         host = random.choice(self.hosts)
-        deed = random.choice(DEEDS)
+        deed = random.choice((*DEEDS, "switch") if self.timing.replicas else DEEDS)
         if deed == "start":
             if host.node is None:
                 self.start(host)
@@ -354,8 +507,14 @@ class Simulation:
             self.slowest_ms = random.choice((10, 40, 300, 900))
         elif deed == "island":
             host.island = random.randrange(3)
-        elif host.leases is not None:
+        elif deed == "leave" and host.leases is not None:
             host.leases.leaves = True
+        elif deed == "switch" and host.is_following:
+            assert host.node is not None
+            primary = self._host(host.node.me.primary)
+            has_all = host.copied == (primary.history, len(primary.said))
+            if has_all and self._is_reached(host, primary) and primary.leases is not None:
+                primary.leases.hand_over(host.id)
 
     def heal(self) -> None:
         self.cut.clear()
@@ -374,7 +533,16 @@ class Simulation:
         assert kept.nodes.keys() == {host.id for host in self.hosts}
         assert kept.moves == {}
         assert self.serving() == self.hosts
-        counts = [kept.owners.count(host.id) for host in self.hosts]
+        for host in self.hosts:
+            assert host.node is not None
+            primary = kept.nodes[host.id].primary
+            assert host.node.me.primary == primary
+            if primary:
+                assert not kept.nodes[primary].primary
+                assert host.copied[0] == self._host(primary).history
+        counts = [
+            kept.owners.count(host.id) for host in self.hosts if not kept.nodes[host.id].primary
+        ]
         assert sum(counts) == SIZE
         assert max(counts) - min(counts) <= 1
         for host in self.hosts:
@@ -383,10 +551,21 @@ class Simulation:
             assert host.node.slots.epochs[:SIZE] == kept.epochs
             assert len(host.node.members) == len(self.hosts) - 1
 
+    def check_copies(self) -> None:
+        """Replicas have what their primaries have, once nobody writes."""
+        self.has_clients = False
+        self.run(8 * LAG_MS)
+        for host in self.hosts:
+            if host.is_following:
+                assert host.node is not None
+                assert host.keys == self._host(host.node.me.primary).keys
 
-def play(seed: int, hosts: int, deeds: int, drift: float = DRIFT) -> Simulation:
+
+def play(
+    seed: int, hosts: int, deeds: int, drift: float = DRIFT, replicas: int = 0
+) -> Simulation:
     """A cluster that is disturbed so many times, and then left in peace."""
-    simulation = Simulation(seed, hosts, drift)
+    simulation = Simulation(seed, hosts, drift, replicas)
     simulation.run(TIMING.ttl_ms)
     for _ in range(deeds):
         simulation.disturb()
@@ -401,4 +580,5 @@ def play(seed: int, hosts: int, deeds: int, drift: float = DRIFT) -> Simulation:
             continue
         break
     simulation.check_agreement()
+    simulation.check_copies()
     return simulation

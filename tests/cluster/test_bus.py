@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import ssl
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import msgpack
 import pytest
+import trustme
+from redis.asyncio import Redis
 
 from cachestorm import Cache
 from cachestorm_server.cluster.joining import Joining
@@ -23,6 +27,7 @@ from cachestorm_server.cluster.messages import (
     Query,
     Result,
 )
+from cachestorm_server.cluster.migration import Migration
 from cachestorm_server.cluster.node import Node
 from cachestorm_server.cluster.op_log import Operation, Share
 from cachestorm_server.cluster.slot_map import Run
@@ -30,10 +35,12 @@ from cachestorm_server.cluster.wire import HEAD_BYTES, FrameError, Wire
 from cachestorm_server.config_sections import ClusterConfig
 from cachestorm_server.server import RespServer
 from cachestorm_server.settings import Settings
+from cachestorm_server.tls import TlsFiles
 from tests.real_servers import free_port
 
 NOW_MS = 1_800_000_000_000
 A, B = "a" * 40, "b" * 40
+SENT = "cluster_stats_messages_sent"
 
 
 def a_message() -> Message:
@@ -50,11 +57,12 @@ def a_message() -> Message:
         (B,),
         (Run(0, 5, 1, A),),
         done=(("now", 3),),
-        shares=(Share("o", 1, (Operation("o", 2, "default", ("INVALIDATE", "t")),)),),
+        shares=(Share("o", 1, 0, (Operation("o", 2, "default", ("INVALIDATE", "t")),)),),
         queries=(Query("k", "default", ("TAGKEYS", "t")),),
-        results=(Result("k", 3), Result("k", ("a", "b"))),
+        results=(Result("k", 3), Result("k", ("a", "b"), 1)),
         link_digest=5,
         links=(Link("default", "p", "tag of any bytes \udcff", 1, A, True),),
+        ended=("then",),
     )
 
 
@@ -96,7 +104,7 @@ def test_a_length_beyond_all_frames_is_refused_before_it_is_read() -> None:
         (msgpack.packb([2, NOW_MS, b"", []]), "version 2 of the bus; this node speaks 1"),
         (msgpack.packb("x"), "no message"),
         (b"\xc1", "no msgpack"),
-        (msgpack.packb([1, NOW_MS, b"", ["ping"]]), "no list of 15"),
+        (msgpack.packb([1, NOW_MS, b"", ["ping"]]), "no list of 17"),
     ],
 )
 def test_a_signed_body_that_is_no_message_is_refused(body: bytes, text: str) -> None:
@@ -133,7 +141,7 @@ def test_every_part_of_a_message_is_looked_at() -> None:
 
 
 async def until(holds: Callable[[], object]) -> None:
-    for _ in range(1000):
+    for _ in range(6000):
         if holds():
             return
         await asyncio.sleep(0.01)
@@ -148,7 +156,9 @@ class Running:
         self._stack = stack
         self.joinings: list[Joining] = []
 
-    async def add(self, *seeds: int, secret: str = "s") -> Joining:
+    async def add(
+        self, *seeds: int, secret: str = "s", files: TlsFiles | None = None
+    ) -> Joining:
         port = free_port()
         server = await self._stack.enter_async_context(RespServer(Cache(), Settings(port=0)))
         config = replace(
@@ -161,7 +171,7 @@ class Running:
             probe_timeout=300,
         )
         folder = str(self._folder / str(len(self.joinings)))
-        joining = Joining(config, server.endpoint, folder)
+        joining = Joining(config, server.endpoint, folder, files)
         await joining.start(server.port)
         self._stack.push_async_callback(joining.stop)
         self.joinings.append(joining)
@@ -213,3 +223,127 @@ def test_a_node_that_does_not_know_the_secret_stays_alone_and_the_log_says_why(
     with caplog.at_level(logging.WARNING, "cachestorm.cluster"):
         running(tmp_path, story)
     assert caplog.text.count("not signed") == 1
+
+
+def issued(folder: Path, name: str, ca: trustme.CA) -> TlsFiles:
+    """A certificate of a node, in files."""
+    made = ca.issue_cert(name)
+    cert, key, signer = (str(folder / f"{name}.{suffix}") for suffix in ("pem", "key", "ca"))
+    made.cert_chain_pems[0].write_to_path(cert)
+    made.private_key_pem.write_to_path(key)
+    ca.cert_pem.write_to_path(signer)
+    return TlsFiles(cert, key, signer)
+
+
+def test_nodes_speak_tls_with_those_whose_certificate_is_signed_by_the_same(
+    tmp_path: Path,
+) -> None:
+    ca, other = trustme.CA(), trustme.CA()
+
+    async def story(cluster: Running) -> None:
+        first = await cluster.add(files=issued(tmp_path, "one", ca))
+        seed = first.membership.node.me.bus_port
+        await cluster.add(seed, files=issued(tmp_path, "two", ca))
+        stranger = await cluster.add(seed, files=issued(tmp_path, "three", other))
+        plain = await cluster.add(seed)
+        await until(lambda: [len(node.members) for node in cluster.nodes()][:2] == [1, 1])
+        for outsider in (stranger, plain):
+            # it has tried
+            await until(lambda outsider=outsider: outsider.bus.traffic()[SENT] > 2)
+            assert outsider.membership.node.members == {}
+        assert [len(node.members) for node in cluster.nodes()] == [1, 1, 0, 0]
+        # who shows no certificate learns nothing
+        with pytest.raises((OSError, asyncio.IncompleteReadError)):
+            reader, writer = await asyncio.open_connection("127.0.0.1", seed, ssl=trusting(ca))
+            writer.write(bytes(100))
+            await reader.readexactly(1)
+
+    running(tmp_path, story)
+
+
+def trusting(ca: trustme.CA) -> ssl.SSLContext:
+    context = ssl.create_default_context()
+    context.check_hostname = False
+    ca.configure_trust(context)
+    return context
+
+
+async def on_its_way(cluster: Running, slot: int) -> tuple[Node, Node]:
+    """Has the first node give a slot to the second, which both know."""
+    source, target = cluster.joinings
+    mine, other = cluster.nodes()
+    mine.assign([slot], mine.me.id)
+    source.membership.settle(mine.take_outbox())
+    await until(lambda: other.slots.owners[slot] == mine.me.id)
+    other.import_from(slot, mine.me.id)
+    target.membership.settle(other.take_outbox())
+    mine.migrate(slot, other.me.id)
+    source.membership.settle(mine.take_outbox())
+    return mine, other
+
+
+def test_a_key_that_moves_keeps_its_idle_time_and_its_time_to_live(tmp_path: Path) -> None:
+    async def story(cluster: Running) -> None:
+        source = await cluster.add()
+        target = await cluster.add(source.membership.node.me.bus_port)
+        await until(lambda: [len(node.members) for node in cluster.nodes()] == [1, 1])
+        here, there = (each.membership.endpoint.cache for each in (source, target))
+        here.set("k", 1, ttl=3600, idle=60, tags=["t"])
+        mine, other = await on_its_way(cluster, 7629)
+        async with Redis(port=mine.me.port) as client:
+            words = ["MIGRATE", "127.0.0.1", other.me.port, "k", 0, 5000]
+            assert await client.execute_command(*words) == b"OK"
+        assert here.entry("k") is None
+        arrived = there.entry("k")
+        assert arrived is not None
+        assert (arrived.value, arrived.tags, arrived.idle) == (1, ("t",), 60)
+        entry = there._space.peek("k")
+        assert entry is not None
+        idle = there._space.idle_of(entry)
+        assert idle is not None
+        # how long it may live, however often it is hit
+        assert 3_590_000 < idle.ends_at_ms - there._space.shared.now_ms() <= 3_600_000
+
+    running(tmp_path, story)
+
+
+def test_a_key_that_is_deleted_and_set_while_it_is_sent_is_answered_for_by_the_source(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def story(cluster: Running) -> None:
+        source = await cluster.add()
+        await cluster.add(source.membership.node.me.bus_port)
+        await until(lambda: [len(node.members) for node in cluster.nodes()] == [1, 1])
+        mine, other = await on_its_way(cluster, 7629)
+        took_away = Migration._taken_away
+        sent, written = asyncio.Event(), asyncio.Event()
+
+        def looked(self: Migration, copies: Any, about: list[str]) -> list[str]:
+            again = took_away(self, copies, about)
+            sent.set()
+            return again
+
+        monkeypatch.setattr(Migration, "_taken_away", looked)
+        here, there = (each.membership.endpoint.cache for each in cluster.joinings)
+        here.set("k", "old")
+        async with Redis(port=mine.me.port) as mover, Redis(port=mine.me.port) as client:
+            words = ["MIGRATE", "127.0.0.1", other.me.port, "k", 0, 5000]
+            send = Migration._send
+
+            async def delete_then_send(self: Migration, requests: list[list[bytes]]) -> None:
+                if not sent.is_set():
+                    here.delete("k")
+                elif not written.is_set():
+                    await written.wait()
+                await send(self, requests)
+
+            monkeypatch.setattr(Migration, "_send", delete_then_send)
+            moving = asyncio.create_task(mover.execute_command(*words))
+            await sent.wait()
+            # the removal is on its way: who sets the key now is not sent to the other node
+            await client.set("k", "new")
+            written.set()
+            assert await moving == b"OK"
+        assert (here.get("k"), there.get("k")) == (None, b"new")
+
+    running(tmp_path, story)

@@ -1,4 +1,7 @@
-"""Clients that people have, as they are, with a cluster of three nodes."""
+"""Clients that people have, as they are, with a cluster of three nodes.
+
+ioredis and valkey-glide, which are installed elsewhere: tests/ecosystem.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,7 @@ import subprocess
 from collections.abc import Iterator
 
 import pytest
-from node_processes import HOST, PATIENCE_S, REDIS_CLI, ROOT, Node, cluster_of
+from node_processes import HOST, PATIENCE_S, REDIS_CLI, Node, cluster_of
 from redis.asyncio.cluster import RedisCluster as AsyncCluster
 from redis.cluster import RedisCluster
 
@@ -16,8 +19,6 @@ from cachestorm import connect
 
 KEYS = [f"k{number}" for number in range(50)]
 BENCHMARK = shutil.which("redis-benchmark")
-NODE = shutil.which("node")
-IOREDIS = ROOT / "build" / "ecosystem" / "node"
 
 
 @pytest.fixture(scope="module")
@@ -90,56 +91,6 @@ def test_redis_benchmark(nodes: list[Node]) -> None:
     assert (done.returncode, done.stderr) == (0, ""), done.stdout
     assert "Cluster has 3 master nodes" in done.stdout
     assert sum(int(str(node.ask("DBSIZE"))) for node in nodes) > 0
-
-
-@pytest.mark.skipif(
-    NODE is None or not (IOREDIS / "node_modules" / "ioredis").is_dir(),
-    reason="ioredis is not installed: make test-ecosystem",
-)
-def test_ioredis(nodes: list[Node]) -> None:
-    program = """
-const Redis = require("ioredis");
-const cluster = new Redis.Cluster([{host: "127.0.0.1", port: Number(process.argv[1])}]);
-(async () => {
-  const keys = [...Array(50).keys()].map((n) => `k${n}`);
-  for (const key of keys) await cluster.call("SETTAG", key, key.toUpperCase(), "t");
-  const values = await Promise.all(keys.map((key) => cluster.get(key)));
-  console.log(values.join(" "));
-  console.log(await cluster.call("INVALIDATE", "t"));
-  cluster.disconnect();
-})().catch((error) => { console.log(String(error)); process.exit(1); });
-"""
-    done = subprocess.run(
-        [NODE, "-e", program, str(nodes[0].port)],
-        cwd=IOREDIS,
-        capture_output=True,
-        text=True,
-        timeout=PATIENCE_S,
-        check=False,
-    )
-    assert done.stdout.splitlines() == [" ".join(key.upper() for key in KEYS), "50"], (
-        done.stderr
-    )
-
-
-def test_valkey_glide(nodes: list[Node]) -> None:
-    glide = pytest.importorskip("glide")
-
-    async def course() -> tuple[object, ...]:
-        addresses = [glide.NodeAddress(HOST, nodes[0].port)]
-        client = await glide.GlideClusterClient.create(
-            glide.GlideClusterClientConfiguration(addresses)
-        )
-        try:
-            await client.mset({key: key.upper() for key in KEYS})
-            values = await client.mget(KEYS)
-            await client.custom_command(["ADDTAG", "k3", "t"])
-            return values, await client.custom_command(["INVALIDATE", "t"])
-        finally:
-            await client.close()
-
-    values, count = asyncio.run(course())
-    assert (values, count) == ([key.upper().encode() for key in KEYS], 1)
 
 
 def test_our_own_client_has_the_tags_of_the_servers(nodes: list[Node]) -> None:

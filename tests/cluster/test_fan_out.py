@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import json
 from collections import deque
+from collections.abc import Callable
 from pathlib import Path
 from random import Random
 
@@ -12,9 +12,11 @@ import pytest
 from cachestorm import Cache
 from cachestorm.declare.registry import REGISTRY
 from cachestorm_server import bound_commands as bound_commands
+from cachestorm_server.cluster import messages, op_log
 from cachestorm_server.cluster.membership import Membership
 from cachestorm_server.cluster.messages import Address, Member
 from cachestorm_server.cluster.node import Node, Outgoing
+from cachestorm_server.cluster.node_state import restored
 from cachestorm_server.cluster.op_log import KEEP_MS, Operation, OpLog
 from cachestorm_server.cluster.redirect import MovedError
 from cachestorm_server.cluster.state_file import StateFile
@@ -25,6 +27,7 @@ from cachestorm_server.session import Session
 from cachestorm_server.settings import Settings
 
 TIMEOUT_MS = 5000
+FORGETS = {(op_log.FORGET_ALL,)}
 SIZE = 3
 
 
@@ -41,7 +44,7 @@ class Place:
         if kept is None:
             node = Node(me, random, TIMEOUT_MS)
         else:
-            node = Node.restored(kept, me, random, TIMEOUT_MS, cluster.now_ms)
+            node = restored(kept, me, random, TIMEOUT_MS, cluster.now_ms)
         self.node = node
         self.membership = Membership(self.endpoint, node, file, lambda: cluster.now_ms)
         self.membership.send = cluster.post
@@ -135,6 +138,69 @@ def test_counts_and_keys_of_a_tag_are_those_of_all_nodes(cluster: Cluster) -> No
     assert [len(place.cache) for place in cluster.places.values()] == [1, 1, 1]
 
 
+def walked(ask: Callable[[str], bytes], options: str = "") -> list[list[bytes]]:
+    """The pages of a walk."""
+    pages, cursor = [], b"0"
+    while not pages or cursor != b"0":
+        reply = ask(f"TAGSCAN {cursor.decode()}{options}")
+        words = reply.split(b"\r\n")
+        cursor = words[2]
+        pages.append(words[5::2])
+    return pages
+
+
+def test_the_tags_of_all_nodes_are_walked_whichever_is_asked(cluster: Cluster) -> None:
+    _, two, three = cluster.places.values()
+    expected = [b"t", b"t", b"t", b"t1", b"t2", b"t3"]
+    assert sorted(tag for page in walked(two.ask) for tag in page) == expected
+    pages = walked(two.ask, " COUNT 1")
+    assert sorted(tag for page in pages for tag in page) == expected
+    assert [len(page) for page in pages] == 6 * [1]
+    assert walked(three.ask, " MATCH t2") == [[], [b"t2"], []]
+    asked = [place.ask for place in cluster.places.values()]
+    # another node for each page
+    pages = walked(lambda line: asked[(len(line) + int(line.split()[1])) % 3](line))
+    assert sorted(tag for page in pages for tag in page) == expected
+
+
+def test_a_walk_is_refused_as_on_one_node(cluster: Cluster) -> None:
+    one = cluster.places[1]
+    assert one.ask("TAGSCAN x") == b"-ERR invalid cursor\r\n"
+    assert one.ask("TAGSCAN 0 COUNT 0") == b"-ERR syntax error\r\n"
+    assert b"wrong number of arguments" in one.ask("TAGSCAN")
+
+
+def test_a_walk_leaves_out_a_node_that_is_away_if_it_is_told_to(cluster: Cluster) -> None:
+    one, two, _ = cluster.places.values()
+    two.is_up = False
+    cluster.pass_time(TIMEOUT_MS + 1)
+    cursor = one.ask("TAGSCAN 0").split(b"\r\n")[2].decode()
+    refused = one.ask(f"TAGSCAN {cursor}")
+    assert refused.startswith(b"-PARTIAL h:1 does not answer; what it has is left out from ")
+    after = refused.split()[-2].decode()
+    assert one.ask(f"TAGSCAN {after}").split(b"\r\n")[2] == b"0"
+
+
+def test_a_count_that_lacks_a_node_says_nothing_of_deleted_keys(cluster: Cluster) -> None:
+    one, two, _ = cluster.places.values()
+    two.is_up = False
+    cluster.pass_time(TIMEOUT_MS + 1)
+    assert one.ask("TAGCOUNT t") == b"-PARTIAL 2 of 3 nodes answered\r\n"
+    assert one.ask("INVALIDATE t DRYRUN") == b"-PARTIAL 2 of 3 nodes answered\r\n"
+
+
+def test_a_long_list_of_keys_comes_in_several_messages(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(messages, "MOST_MEMBERS", 100)
+    one, two, _ = cluster.places.values()
+    names = [f"key:{number:04}" for number in range(1050)]
+    for name in names:
+        two.cache.set(name, 1, tags=["many"])
+    words = one.ask("TAGKEYS many").split(b"\r\n")
+    assert words[2::2] == [name.encode() for name in names]
+
+
 def test_links_are_on_every_node(cluster: Cluster) -> None:
     assert cluster.places[1].ask("TAGLINK all t") == b"+OK\r\n"
     assert cluster.places[3].ask("TAGCHILDREN all") == b"*1\r\n$1\r\nt\r\n"
@@ -198,7 +264,8 @@ def test_what_is_kept_survives_the_node_that_was_asked(cluster: Cluster) -> None
     cluster.places[2].is_up = cluster.places[3].is_up = False
     cluster.places[1].ask("INVALIDATE t")
     assert cluster.places[1].late().startswith(b"-PARTIAL 1 of 3 nodes answered, 1 keys")
-    kept = json.loads((cluster.folder / "1" / "cluster.json").read_bytes())
+    kept = StateFile(str(cluster.folder / "1")).load()
+    assert kept is not None
     assert [words for *_, words in kept["pending"]] == [["INVALIDATE", "t"]]
     cluster.restart(1)
     cluster.places[2].is_up = cluster.places[3].is_up = True
@@ -233,18 +300,163 @@ def test_an_operation_is_let_go_once_all_have_done_it_long_ago(cluster: Cluster)
     one = cluster.places[1]
     one.ask("INVALIDATE t")
     cluster.pass_time(1000)
-    assert one.node.log.shares_for("x" * 40) != ()
+    assert one.node.log.shares_for("x" * 40)[0] != ()
     for _ in range(KEEP_MS // 1000 + 1):
         cluster.pass_time(1000)
-    assert one.node.log.shares_for("x" * 40) == ()
+    assert one.node.log.shares_for("x" * 40) == ((), False)
     assert one.ask("INVALIDATE t") == b":0\r\n"
     assert one.node.log.done[one.node.me.instance] == 2
+
+
+def test_what_a_life_has_told_is_forgotten_once_it_is_over_for_all(cluster: Cluster) -> None:
+    cluster.places[1].ask("INVALIDATE t1")
+    former = cluster.places[1].node.me.instance
+    back = cluster.restart(1)
+    back.ask("INVALIDATE t2")
+    for _ in range(2 * KEEP_MS // 1000 + 5):
+        cluster.pass_time(1000)
+    back.ask("INVALIDATE t3")
+    cluster.pass_time(1000)
+    origins = [set(place.node.log.done) for place in cluster.places.values()]
+    assert former != back.node.me.instance
+    assert origins == 3 * [{back.node.me.instance}]
+    assert back.node.log.done == {back.node.me.instance: 2}
+
+
+def test_an_origin_is_known_as_long_as_somebody_keeps_an_operation_of_it() -> None:
+    ended = OpLog("a life")
+    ended.append("default", ("INVALIDATE", "t"), 0)
+    (share,), _ = ended.shares_for("x")
+    log = OpLog("another")
+    log.take([share], 0)
+    log.hear("m", {"a life": 1})
+    log.prune(["m"], KEEP_MS)
+    assert log.end(["m"], [], KEEP_MS) is True
+    assert log.ended == ("a life",)
+    # the member has not said yet that it keeps nothing
+    assert log.end(["m"], [], 3 * KEEP_MS) is False
+    assert log.done == {"a life": 1}
+    assert log.take([share], 3 * KEEP_MS) == []
+    log.hear("m", {"a life": 1}, ["a life"])
+    assert log.end(["m"], [], 3 * KEEP_MS) is False
+    assert (log.done, log.ended) == ({}, ())
+
+
+def told(writer: OpLog, reader: OpLog, now_ms: int = 0) -> list[Operation]:
+    """What a log has another one do until nothing is left."""
+    due: list[Operation] = []
+    is_cut = True
+    while is_cut:
+        writer.hear("r", dict(reader.done))
+        shares, is_cut = writer.shares_for("r")
+        due += reader.take(shares, now_ms)
+    return due
+
+
+def test_more_operations_than_a_message_can_carry_come_one_part_after_the_other(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(op_log, "MOST_SHARED_BYTES", 1000)
+    writer, reader = OpLog("w"), OpLog("r")
+    written = [writer.append("default", ("INVALIDATE", str(n)), 0) for n in range(100)]
+    shares, is_cut = writer.shares_for("r")
+    assert (len(shares[0].operations) < 10, is_cut) == (True, True)
+    assert told(writer, reader) == written
+
+
+def test_who_was_away_for_too_long_takes_away_whatever_has_a_tag(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(op_log, "MOST_KEPT", 10)
+    writer, reader, third = OpLog("w"), OpLog("r"), OpLog("t")
+    for n in range(5):
+        writer.append("default", ("INVALIDATE", str(n)), 0)
+    told(writer, reader)
+    for n in range(5, 30):
+        writer.append("default", ("INVALIDATE", str(n)), 0)
+    writer.prune(["r"], 0)
+    due = told(writer, reader)
+    assert due[0] == Operation("w", 20, "", (op_log.FORGET_ALL,))
+    assert [each.number for each in due[1:]] == list(range(21, 31))
+    assert told(writer, reader) == []
+    # whoever hears of it from there knows as well
+    shares, _ = reader.shares_for("t")
+    assert third.take(shares, 0)[0].words == (op_log.FORGET_ALL,)
+    # a key on its way from one that had not done them is taken away
+    assert writer.unseen_by({"w": 19})[-1].words == (op_log.FORGET_ALL,)
+    assert writer.unseen_by({"w": 30}) == []
+
+
+def test_what_was_let_go_though_all_had_done_it_makes_nobody_forget_all(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(op_log, "MOST_KEPT", 10)
+    writer, reader = OpLog("w"), OpLog("r")
+    for n in range(30):
+        writer.append("default", ("INVALIDATE", str(n)), 0)
+    told(writer, reader)
+    writer.hear("r", dict(reader.done))
+    writer.prune(["r"], 0)
+    writer.append("default", ("INVALIDATE", "last"), 0)
+    newcomer = OpLog("n")
+    shares, _ = writer.shares_for("n")
+    assert FORGETS.isdisjoint(each.words for each in newcomer.take(shares, 0))
+    # but a key that was on its way may have missed one
+    assert FORGETS & {each.words for each in writer.unseen_by({"w": 3})} == FORGETS
+
+
+def test_a_life_goes_on_behind_what_the_one_before_had_done(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(op_log, "MOST_KEPT", 10)
+    writer, former = OpLog("w"), OpLog("f")
+    for n in range(30):
+        writer.append("default", ("INVALIDATE", str(n)), 0)
+    told(writer, former)
+    for n in range(3):
+        writer.append("default", ("INVALIDATE", str(n)), 0)
+    writer.prune(["r", "x"], 0)
+    # it is back: what it had done it does again, as its keys may be older
+    later = OpLog("l")
+    later.restore([Operation("w", 3, "default", ("INVALIDATE", "3"))], former.all_done(), 0)
+    writer.forget("r")
+    due = told(writer, later)
+    assert [each.number for each in due] == list(range(24, 34))
+    unknown = OpLog("u")
+    assert told(writer, unknown)[0].words == (op_log.FORGET_ALL,)
+
+
+def test_a_node_that_was_away_for_too_long_has_no_key_with_a_tag(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(op_log, "MOST_KEPT", 3)
+    one, two, _ = cluster.places.values()
+    two.cache.set("plain", 1)
+    two.is_up = False
+    cluster.pass_time(TIMEOUT_MS + 1)
+    for n in range(6):
+        assert one.ask(f"INVALIDATE other{n}").startswith(b"-PARTIAL")
+    cluster.pass_time(1000)
+    two.is_up = True
+    cluster.pass_time(1000)
+    cluster.pass_time(1000)
+    assert two.cache.keys() == ["plain"]
+    assert [place.node.log.pending(place.node.members) for place in (one, two)] == [[], []]
+
+
+def test_the_origin_of_a_life_that_goes_on_never_ends() -> None:
+    log = OpLog("mine")
+    log.append("default", ("INVALIDATE", "t"), 0)
+    log.prune([], KEEP_MS)
+    assert log.end([], [], KEEP_MS) is False
+    assert log.end([], [], 9 * KEEP_MS) is False
+    assert log.append("default", ("INVALIDATE", "t"), 9 * KEEP_MS).number == 2
 
 
 def test_operations_with_a_gap_wait_for_what_is_missing() -> None:
     writer, reader = OpLog("w"), OpLog("r")
     first, second = (writer.append("default", ("INVALIDATE", t), 0) for t in "ab")
-    (share,) = writer.shares_for("r")
+    (share,), _ = writer.shares_for("r")
     assert reader.take([share._replace(operations=(second,))], 0) == []
     assert reader.take([share], 0) == [first, second]
     assert reader.take([share], 0) == []
@@ -313,6 +525,18 @@ def test_links_that_would_close_a_cycle_together_are_left_out_alike(cluster: Clu
     one.ask("")
     assert one.ask(f"TAGUNLINK {gone[0]} {gone[1]}") == b"+OK\r\n"
     assert [len(links_of(place)) for place in (one, two, three)] == [2, 2, 2]
+
+
+def test_a_link_is_on_disk_before_others_hear_of_it(cluster: Cluster) -> None:
+    one = cluster.places[1]
+    one.session.receive(b"TAGLINK above t\r\n")
+    kept = StateFile(str(cluster.folder / "1")).load()
+    assert kept is not None
+    assert [link[1:3] for link in kept["links"]] == [["above", "t"]]
+    cluster.pump()
+    kept = StateFile(str(cluster.folder / "2")).load()
+    assert kept is not None
+    assert [link[1:3] for link in kept["links"]] == [["above", "t"]]
 
 
 def test_a_flush_of_one_node_takes_no_link_from_the_cluster(cluster: Cluster) -> None:

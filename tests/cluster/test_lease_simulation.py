@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from lease_simulation import DRIFT, TIMING, Simulation, play
+from lease_simulation import DRIFT, SIZE, TIMING, Host, Simulation, play
 
 SEEDS = 24
 
@@ -93,3 +93,78 @@ def test_two_simulations_of_a_seed_under_an_authority_are_the_same() -> None:
         other.refused,
         other.written,
     )
+
+
+@pytest.mark.parametrize("part", range(2))
+def test_a_replica_that_takes_over_has_all_that_wait_has_promised(part: int) -> None:
+    warm = sum(
+        play(seed, 2 + seed % 4, 12, replicas=1 + seed % 2).warm
+        for seed in range(part, SEEDS // 3, 2)
+    )
+    assert warm > 0
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("part", range(10))
+def test_it_has_for_any_of_five_hundred_seeds(part: int) -> None:
+    for seed in range(2000 + part, 2500, 10):
+        play(seed, 2 + seed % 4, 12, replicas=1 + seed % 2)
+
+
+def with_replica() -> tuple[Simulation, Host, Host]:
+    """Two nodes, of which one is the primary of the other."""
+    simulation = Simulation(5, 2, replicas=1)
+    simulation.run(5 * TIMING.ttl_ms)
+    simulation.check_agreement()
+    replica = next(host for host in simulation.hosts if host.is_following)
+    primary = next(host for host in simulation.hosts if host is not replica)
+    return simulation, primary, replica
+
+
+def test_a_primary_that_is_started_anew_lets_its_replica_take_over() -> None:
+    simulation, primary, replica = with_replica()
+    before = dict(replica.keys)
+    assert before
+    simulation.crash(primary)
+    primary.keys.clear()
+    simulation.start(primary)
+    simulation.run(3 * TIMING.ttl_ms)
+    assert [simulation.warm > 0, primary.is_following, replica.is_following] == [
+        True,
+        True,
+        False,
+    ]
+    assert replica.keys.keys() >= before.keys()
+
+
+def test_a_primary_and_its_replica_that_are_both_started_anew_keep_their_parts() -> None:
+    simulation, primary, replica = with_replica()
+    for host in (primary, replica):
+        simulation.crash(host)
+    for host in (primary, replica):
+        simulation.start(host)
+    simulation.run(4 * TIMING.ttl_ms)
+    assert simulation.warm == 0
+    assert replica.is_following
+
+
+def test_slots_of_a_dead_node_are_its_replicas_within_twice_the_lease() -> None:
+    simulation, primary, replica = with_replica()
+    simulation.crash(primary)
+    simulation.run(2 * TIMING.ttl_ms)
+    assert simulation.serving() == [replica]
+    assert simulation.warm > 0
+
+
+def test_a_replica_takes_over_from_a_primary_that_hands_its_slots_over() -> None:
+    simulation, primary, replica = with_replica()
+    simulation.has_clients = False
+    simulation.run(TIMING.ttl_ms)
+    before = dict(primary.keys)
+    assert primary.leases is not None
+    primary.leases.hand_over(replica.id)
+    assert primary not in simulation.serving()
+    simulation.run(TIMING.ttl_ms)
+    assert (primary.is_following, replica.keys) == (True, before)
+    assert replica.node is not None
+    assert replica.node.slots.counts == {replica.id: SIZE}

@@ -146,3 +146,40 @@ def test_a_key_that_is_written_to_or_deleted_on_its_way_arrives_as_it_is_then() 
         assert await there.get("written") == b"3"
 
     between_two(story)
+
+
+def held(monkeypatch: pytest.MonkeyPatch) -> tuple[asyncio.Event, asyncio.Event]:
+    """Has migrations wait before they send; set when one does, and to be set to let them go."""
+    began, goes_on = asyncio.Event(), asyncio.Event()
+    send = Migration._send
+
+    async def slow(self: Migration, requests: list[list[bytes]]) -> None:
+        began.set()
+        await goes_on.wait()
+        await send(self, requests)
+
+    monkeypatch.setattr(Migration, "_send", slow)
+    return began, goes_on
+
+
+def test_a_key_that_two_move_at_once_is_not_lost(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def story(here: Redis, there: Redis, port: int) -> None:
+        await here.mset({"k": 1, "other": 2})
+        began, goes_on = held(monkeypatch)
+        words = ["MIGRATE", "127.0.0.1", port, "", 0, 5000, "REPLACE", "KEYS"]
+        first = asyncio.create_task(here.execute_command(*words, "k"))
+        await began.wait()
+        began.clear()
+        second = asyncio.create_task(here.execute_command(*words, "k"))
+        third = asyncio.create_task(here.execute_command(*words, "other", "k"))
+        # the others do not send anything before the first has ended
+        while int((await here.info("clients"))["blocked_clients"]) < 3:
+            await asyncio.sleep(0)
+        assert not began.is_set()
+        goes_on.set()
+        assert await first == b"OK"
+        assert {await second, await third} == {b"NOKEY", b"OK"}
+        assert await here.dbsize() == 0
+        assert await there.mget("k", "other") == [b"1", b"2"]
+
+    between_two(story)

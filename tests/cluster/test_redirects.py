@@ -16,6 +16,7 @@ from cachestorm_server import bound_commands as bound_commands
 from cachestorm_server.cluster.membership import Membership
 from cachestorm_server.cluster.messages import MEET, PING, Member, Message
 from cachestorm_server.cluster.node import Node
+from cachestorm_server.cluster.node_state import restored
 from cachestorm_server.cluster.slot_map import Run
 from cachestorm_server.cluster.state_file import StateFile
 from cachestorm_server.endpoint import Endpoint
@@ -153,6 +154,37 @@ def test_of_a_migrating_slot_what_is_here_is_answered_and_else_asked_for(scene: 
     assert scene.ask("SET {bar}3 v") == b"+OK\r\n"
 
 
+def test_a_range_of_slots_is_set_in_one_step_or_not_at_all(scene: Scene) -> None:
+    scene.ask("SET bar v")
+    assert scene.ask(f"CLUSTER SETSLOT 5060-5061 MIGRATING {OTHER}") == b"+OK\r\n"
+    assert f"[5060->-{OTHER}] [5061->-{OTHER}]".encode() in scene.ask("CLUSTER NODES")
+    refused = scene.ask(f"CLUSTER SETSLOT 8191-8192 MIGRATING {OTHER}")
+    assert refused == b"-ERR I'm not the owner of hash slot 8192\r\n"
+    assert b"[8191" not in scene.ask("CLUSTER NODES")
+    refused = scene.ask(f"CLUSTER SETSLOT 5060-5061 NODE {OTHER}")
+    assert refused.startswith(b"-ERR Can't assign hashslot 5061 to a different node")
+    assert scene.ask("CLUSTER SETSLOT 5060-5061 STABLE") == b"+OK\r\n"
+    assert b"->-" not in scene.ask("CLUSTER NODES")
+    scene.ask("DEL bar")
+    assert scene.ask(f"CLUSTER SETSLOT 5060-5061 NODE {OTHER}") == b"+OK\r\n"
+    assert scene.ask("GET bar") == b"-MOVED 5061 127.0.0.1:17102\r\n"
+    assert scene.ask(f"CLUSTER SETSLOT 5059-5061 NODE {OTHER}") == b"+OK\r\n"
+    assert len({scene.node.slots.owners[slot] for slot in (5059, 5060, 5061)}) == 1
+
+
+@pytest.mark.parametrize(
+    ("slots", "text"),
+    [
+        ("-1", "Invalid or out of range slot"),
+        ("5-", "Invalid or out of range slot"),
+        ("5-16384", "Invalid or out of range slot"),
+        ("6-5", "start slot number 6 is greater than end slot number 5"),
+    ],
+)
+def test_slots_that_are_none_are_refused(scene: Scene, slots: str, text: str) -> None:
+    assert scene.ask(f"CLUSTER SETSLOT {slots} STABLE") == f"-ERR {text}\r\n".encode()
+
+
 def test_a_name_that_another_namespace_has_is_still_here(scene: Scene) -> None:
     scene.cache.namespace("n").set("bar", "v")
     scene.ask(f"CLUSTER SETSLOT 5061 MIGRATING {OTHER}")
@@ -194,6 +226,28 @@ def test_a_transaction_whose_slot_has_moved_by_exec_is_moved(scene: Scene) -> No
     scene.ask("SET bar v")
     scene.ask(f"CLUSTER SETSLOT 5061 NODE {OTHER}", scene.client())
     assert scene.ask("EXEC") == b"-MOVED 5061 127.0.0.1:17102\r\n"
+
+
+def test_who_waits_for_a_key_is_moved_when_its_slot_has_gone(scene: Scene) -> None:
+    popping, moving, staying = scene.client(), scene.client(), scene.client()
+    assert scene.ask("BLPOP bar 0", popping) == b""
+    assert scene.ask("BRPOPLPUSH {bar}1 {bar}2 0", moving) == b""
+    assert scene.ask("BZPOPMIN hello 0", staying) == b""
+    scene.ask(f"CLUSTER SETSLOT 5061 MIGRATING {OTHER}")
+    assert popping.receive(b"") == b""
+    scene.ask(f"CLUSTER SETSLOT 5061 NODE {OTHER}")
+    moved = b"-MOVED 5061 127.0.0.1:17102\r\n"
+    assert [client.receive(b"") for client in (popping, moving, staying)] == [moved, moved, b""]
+    assert scene.ask("ZADD hello 1 m") == b":1\r\n"
+    assert staying.receive(b"") == b"*3\r\n$5\r\nhello\r\n$1\r\nm\r\n$1\r\n1\r\n"
+
+
+def test_who_waits_is_told_when_the_node_stops_serving(scene: Scene) -> None:
+    waiting = scene.client()
+    assert scene.ask("BLPOP bar 0", waiting) == b""
+    scene.node.is_double = True
+    scene.membership.settle([])
+    assert waiting.receive(b"") == b"-CLUSTERDOWN The cluster is down\r\n"
 
 
 def test_a_script_reaches_the_keys_of_its_slot_and_no_others(scene: Scene) -> None:
@@ -298,6 +352,9 @@ def test_the_server_says_that_it_is_of_a_cluster(scene: Scene) -> None:
     assert b"cluster_enabled:1\r\n" in info
     assert b"redis_mode:cluster\r\n" in info
     assert scene.ask("SELECT 1") == b"-ERR SELECT is not allowed in cluster mode\r\n"
+    refused = b"-ERR REPLICAOF not allowed in cluster mode.\r\n"
+    for line in ("REPLICAOF h 1", "REPLICAOF NO ONE", "SLAVEOF h 1"):
+        assert scene.ask(line) == refused
     assert scene.ask("SELECT 0") == b"+OK\r\n"
 
 
@@ -305,7 +362,7 @@ def test_what_was_decided_is_on_disk_when_it_is_answered(scene: Scene) -> None:
     scene.ask(f"CLUSTER SETSLOT 42 MIGRATING {OTHER}")
     kept = json.loads((scene.folder / "cluster.json").read_bytes())
     assert kept["migrating"] == [[42, OTHER]]
-    again = Node.restored(kept, member(THIRD, 1), Random(2), 5000, 0)
+    again = restored(kept, member(THIRD, 1), Random(2), 5000, 0)
     assert again.me.id == ME
     assert again.slots.runs() == scene.node.slots.runs()
     assert again.migrating == {42: OTHER}

@@ -14,9 +14,10 @@ from cachestorm.cache import Cache
 from cachestorm.clock import ManualClock
 from cachestorm.declare.registry import REGISTRY
 from cachestorm.errors import ConfigError
-from cachestorm_server.app import Application, ServeError, make_cache
+from cachestorm_server.app import Application
 from cachestorm_server.config import load
 from cachestorm_server.config_sections import Config, LoggingConfig
+from cachestorm_server.described import ServeError, make_cache
 from cachestorm_server.endpoint import Endpoint
 from cachestorm_server.log_lines import JsonLines, set_up
 from cachestorm_server.settings import HTTP_PATHS, Settings

@@ -12,10 +12,10 @@ from cachestorm.cache import Cache
 from cachestorm.declare.registry import REGISTRY
 from cachestorm.errors import ConfigError
 from cachestorm_server import bound_commands as bound_commands
-from cachestorm_server.app import resp_settings
 from cachestorm_server.config import load
 from cachestorm_server.config_edit import edited
 from cachestorm_server.config_output import in_yaml
+from cachestorm_server.described import resp_settings
 from cachestorm_server.endpoint import Endpoint
 from cachestorm_server.session import Session
 

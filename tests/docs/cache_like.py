@@ -24,7 +24,9 @@ from cachestorm.remote.connected import AsyncConnectedCache, ConnectedCache  # n
 from cachestorm.remote.made_methods import COMPOSED  # noqa: E402
 
 # written below by hand, as near and far they have something in common and no more
-OWN: Final = frozenset({"aio", "close", "name", "namespace", "stats", "__enter__", "__exit__"})
+OWN: Final = frozenset(
+    {"aio", "capabilities", "close", "name", "namespace", "stats", "__enter__", "__exit__"}
+)
 # with a form of their own where they are awaited
 ASYNC_OWN: Final = frozenset(
     {"aget_or_set", "aget_or_set_many", "get_or_set", "get_or_set_many", "lock", "memoize"}
@@ -61,6 +63,8 @@ class CacheLike(Protocol[V]):
     def name(self) -> str: ...
     @property
     def aio(self) -> AsyncCacheLike[V]: ...
+    @property
+    def capabilities(self) -> Capabilities: ...
     def namespace(self, name: str) -> CacheLike[V]: ...
     def stats(self) -> Stats: ...
     def close(self) -> None: ...
@@ -79,8 +83,17 @@ class AsyncCacheLike(Protocol[V]):
 
     @property
     def name(self) -> str: ...
+    async def capabilities(self) -> Capabilities: ...
+    def namespace(self, name: str) -> AsyncCacheLike[V]: ...
     async def stats(self) -> Stats: ...
     async def close(self) -> None: ...
+    async def __aenter__(self) -> Self: ...
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None: ...
     async def get_or_set(
         self,
         key: str,
@@ -200,6 +213,7 @@ class Written:
                 *("Any", "ParamSpec", "Protocol", "Self", "TypeVar"),
                 *("overload", "runtime_checkable"),
             },
+            "cachestorm.capabilities": {"Capabilities"},
             "cachestorm.locks.lock": {"Lock"},
             "cachestorm.stats": {"Stats"},
             "cachestorm.typevars": {"V"},

@@ -13,7 +13,7 @@ from differences import DIFFERENCES
 
 from cachestorm.declare.registry import REGISTRY
 
-CLUSTER: Final = "its subcommands are not listed one by one; its nodes have no replicas"
+CLUSTER: Final = "its subcommands are not listed one by one"
 REPLICATION: Final = "replicas are CacheStorm, and send `FOLLOW`"
 STREAMS: Final = "there are no streams"
 MODULES: Final = "there are no modules"

@@ -1,14 +1,16 @@
 """Makes the files of this version's format that are checked in: in `formats/`, by its number.
 
 Run by hand, once for each version of the format, from the source and not from a compiled build:
-`PYTHONPATH=$PWD python tests/durability/make_format_files.py`. It refuses to write over what is
-there, for these files are what former versions have written: `test_formats.py` reads them for
-ever. Beside each is what a cache must hold that has read it, as `contents.py` tells it.
+`PYTHONPATH=$PWD python tests/durability/make_format_files.py`. It makes what is missing, and
+never writes over what is there, for these files are what former versions have written:
+`test_formats.py` reads them for ever. Beside each is what a cache must hold that has read it,
+as `contents.py` tells it.
 
     data/              a base, changed meanwhile; a journal with every kind of record and note
                        after it, and a torn end
     cache.snapshot     what `Cache.save` has written
     pickle/            a journal of a cache with `codec="pickle"`
+    parts/             a base with large containers, in parts
     *.contents         what is to be found in them
 """
 
@@ -23,7 +25,7 @@ from typing import Any, cast
 from contents import contents
 
 from cachestorm import Cache, ManualClock
-from cachestorm.durability import frames, recording
+from cachestorm.durability import frames, parts, recording, snapshot
 from cachestorm.durability.frames import HEADER, MAGIC
 from cachestorm.durability.recording import Record
 from cachestorm.entry import BUFFER, HASH, LIST, SET, ZSET
@@ -31,7 +33,8 @@ from cachestorm.values import diary
 
 FORMATS = Path(__file__).parent / "formats"
 TORN_BYTES = 7
-RECORDS = set(range(recording.SPACE_IS, recording.COMPLETE + 1))
+# without what names a place in a colder tier
+RECORDS = {*range(recording.SPACE_IS, recording.PARTS + 1)} - {recording.REFERS}
 NOTES = {
     *((HASH, name) for name in (diary.PUT, diary.DROP, diary.DUE)),
     *((SET, name) for name in (diary.PUT, diary.DROP)),
@@ -196,26 +199,46 @@ def make_pickles(folder: Path) -> str:
     return told
 
 
+def make_parts(folder: Path) -> str:
+    """A base in which no container is small. Returns what is in it."""
+    cache = Cache(data_dir=folder, clock=at_the_time())
+    fill(cache)
+    cache.delete("gone soon")
+    bytes_before, part_before = snapshot.SLICE_BYTES, parts.PART
+    snapshot.SLICE_BYTES, parts.PART = 100, 3  # type: ignore[misc]
+    try:
+        cache.save()
+    finally:
+        snapshot.SLICE_BYTES, parts.PART = bytes_before, part_before  # type: ignore[misc]
+    told = spelled(cache)
+    cache.close()
+    (folder / "lock").unlink()
+    return told
+
+
 def main() -> int:
-    """Makes them all; 1 if they are there."""
+    """Makes what is missing; 1 if nothing is."""
     if not frames.__file__.endswith(".py"):
         print("only the source can be watched: set PYTHONPATH to it", file=sys.stderr)
         return 1
     folder = FORMATS / str(HEADER[len(MAGIC)])
-    if folder.exists():
-        print(f"{folder} is there, and stays as it was released", file=sys.stderr)
+    folder.mkdir(parents=True, exist_ok=True)
+    makers = {
+        "data": make_data,
+        "cache.snapshot": make_snapshot,
+        "pickle": make_pickles,
+        "parts": make_parts,
+    }
+    missing = [name for name in makers if not (folder / f"{name}.contents").exists()]
+    if not missing:
+        print(f"all of {folder} is there, and stays as it was released", file=sys.stderr)
         return 1
-    FORMATS.mkdir(exist_ok=True)
-    folder.mkdir()
     seen = Seen()
-    for name, make in (
-        ("data", make_data),
-        ("cache.snapshot", make_snapshot),
-        ("pickle", make_pickles),
-    ):
-        (folder / f"{name}.contents").write_text(make(folder / name), "utf-8")
-    missing = [RECORDS - seen.records, NOTES - seen.notes]
-    assert missing == [set(), set()], missing
+    for name in missing:
+        (folder / f"{name}.contents").write_text(makers[name](folder / name), "utf-8")
+    if len(missing) == len(makers):
+        unseen = [RECORDS - seen.records, NOTES - seen.notes]
+        assert unseen == [set(), set()], unseen
     return 0
 
 

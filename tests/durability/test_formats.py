@@ -20,7 +20,7 @@ sys.path.append(str(Path(__file__).parent.parent / "cli"))
 from processes import run
 
 VERSIONS = sorted(each.name for each in FORMATS.iterdir())
-CODECS = {"data": None, "pickle": "pickle"}
+CODECS = {"data": None, "pickle": "pickle", "parts": None}
 # how much later than the last write they are read
 LATER_S = 5.0
 

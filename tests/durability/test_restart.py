@@ -69,8 +69,11 @@ def random_step(cache: Cache[Any], clock: ManualClock, chance: Chance) -> None:
         space.hpexpire(key, chance.choice([10, 100_000]), "1", "2", "3")
     elif draw < 0.24:
         with cache.transaction():
-            cache.set("a", chance.randrange(99))
-            cache.set("b", chance.randrange(99))
+            for _ in range(chance.randrange(2, 6)):
+                try:
+                    random_step(cache, clock, chance)
+                except (CacheStormError, TypeError, ValueError, OverflowError):
+                    pass
     else:
         space.execute(*random_command(chance))
 
@@ -251,6 +254,29 @@ def test_a_transaction_is_kept_whole_or_not_at_all(folder: Path) -> None:
         seen.add((cache.get("a"), cache.get("b")))
         cache.close()
     assert seen == {(None, None), (1, 1)}
+
+
+def test_what_a_transaction_does_to_a_key_that_it_has_put_is_kept(
+    folder: Path, clock: ManualClock
+) -> None:
+    cache = Cache(data_dir=folder, clock=clock)
+    with cache.transaction():
+        for key, tags in (("a", []), ("b", ["t"])):
+            cache.set(key, "text", tags=tags)
+            cache.expire(key, 100)
+        cache.rpush("l", 1)
+        cache.expire("l", 100)
+        cache.set("idle", "text", ttl=50)
+        cache.set("idle", "text", ttl=50, idle=20)
+        cache.set("for ever", "text", ttl=50)
+        cache.persist("for ever")
+        cache.rename("a", "moved")
+        cache.expire("moved", 70)
+    before = contents(cache)
+    assert [cache.ttl(key) for key in ("moved", "b", "l")] == [70, 100, 100]
+    cache = reopened(cache, folder, clock=clock)
+    assert contents(cache) == before
+    cache.close()
 
 
 def test_limits_evict_when_all_is_there(folder: Path) -> None:

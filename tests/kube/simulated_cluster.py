@@ -11,7 +11,7 @@ from random import Random
 
 from cachestorm_server.kube import facts, objects
 from cachestorm_server.kube.facts import Desired, Node, Observed, Plan, Pod, Ref
-from cachestorm_server.kube.objects import Owner
+from cachestorm_server.kube.owner import Owner
 from cachestorm_server.kube.resource import Spec
 from cachestorm_server.kube.slots import SLOTS
 
@@ -47,6 +47,7 @@ class SimulatedCluster:
         self._kept: dict[int, SimulatedNode] = {}
         self.born = 0
         self.restarts: list[int] = []
+        self.written: set[int] = set()
         # after how many steps the operator is killed
         self.fuse: int | None = None
 
@@ -85,10 +86,9 @@ class SimulatedCluster:
                 for slot in slots:
                     assert all(slot not in each.own for each in self.nodes.values())
                 node.own.update(slots)
-                node.keys.update(slots)
-            case facts.TakeOver(name, slots, gone):
-                assert all(node.id != gone for node in self.nodes.values())
-                self._node(name).own.update(slots)
+                # they come with the first client
+                node.keys.update(set(slots) - self.written)
+                self.written.update(slots)
             case facts.Forget(node_id):
                 assert all(node.id != node_id for node in self.nodes.values())
                 for node in self.nodes.values():
@@ -191,6 +191,7 @@ class SimulatedCluster:
             seen[OWNER.pod(ordinal)] = Node(
                 node.id,
                 shares,
+                frozenset(node.known),
                 frozenset(node.known),
                 dict(node.moving),
                 dict(node.coming),

@@ -11,7 +11,7 @@ import yaml
 
 from cachestorm_server.config import load
 from cachestorm_server.kube import objects, resource
-from cachestorm_server.kube.objects import Owner
+from cachestorm_server.kube.owner import Owner
 from cachestorm_server.kube.schema import crd
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -7,12 +7,12 @@ from random import Random
 
 import pytest
 import simulated_cluster
-from simulated_cluster import OWNER, Killed, SimulatedCluster, desired
+from simulated_cluster import OWNER, Killed, SimulatedCluster, desired, merged
 
 from cachestorm_server.kube import facts, planning, slots
 from cachestorm_server.kube.facts import Node, Observed, Pod, Ref
 from cachestorm_server.kube.planning import plan, replicas_now
-from cachestorm_server.kube.resource import Spec, Storage, WarmTier
+from cachestorm_server.kube.resource import Cluster, Spec, Storage, WarmTier
 from cachestorm_server.kube.slots import SLOTS, Transfer, drained, evened, first_shares, ranges
 
 SPEC = Spec(replicas=3)
@@ -116,8 +116,6 @@ def test_one_pod_restarts_at_a_time_and_only_when_it_has_no_slots() -> None:
     objects_done = {**seen.objects, **{Ref.of(o): o for o in seen.objects.values()}}
     patched = plan(replace(seen, objects=objects_done), newer)
     world_objects = dict(seen.objects)
-    from simulated_cluster import merged
-
     for action in patched.actions:
         world_objects[action.ref] = merged(world_objects[action.ref], action.change)
     seen = replace(seen, objects=world_objects)
@@ -140,8 +138,6 @@ def test_slots_of_an_upgraded_pod_come_from_the_next_one() -> None:
     objects = {**seen.objects, **{Ref.of(o): o for o in newer.objects}}
     objects[Ref.of(newer.stateful_set)] = newer.stateful_set
     marked = plan(replace(seen, pods=pods, objects=objects), newer)
-    from simulated_cluster import merged
-
     for action in marked.actions:
         objects[action.ref] = merged(objects[action.ref], action.change)
     done = plan(replace(seen, pods=pods, objects=objects), newer)
@@ -164,17 +160,82 @@ def test_a_slot_that_was_moving_is_finished_before_anything_else() -> None:
     assert plan(replace(seen, nodes=gone), WANTED).actions == (facts.Settle("demo-0", (5,)),)
 
 
+def test_nodes_that_know_each_other_at_another_address_are_made_to_meet() -> None:
+    seen = settled(SPEC, shares(3))
+    lost = {**seen.nodes, "demo-2": replace(seen.nodes["demo-2"], reached=frozenset())}
+    done = plan(replace(seen, nodes=lost), WANTED)
+    assert done.actions == (facts.Meet("demo-0", "demo-2"),)
+
+
+def test_a_slot_waits_until_the_node_that_it_goes_to_knows_whose_it_is() -> None:
+    seen = settled(SPEC, [range(8000), range(8000, SLOTS), range(0)])
+    late = seen.nodes["demo-2"]
+    stale = {id_: slots for id_, slots in late.shares.items() if id_ != seen.nodes["demo-0"].id}
+    nodes = {**seen.nodes, "demo-2": replace(late, shares=stale)}
+    done = plan(replace(seen, nodes=nodes), WANTED)
+    assert {action.transfer.source for action in done.actions} == {"demo-1"}
+    nobody = {**seen.nodes, "demo-2": replace(late, shares={})}
+    waiting = plan(replace(seen, nodes=nobody), WANTED)
+    assert (waiting.actions, waiting.reason) == ((), "Converging")
+    assert "do not agree yet" in waiting.message
+
+
+def test_a_pod_that_restarts_with_its_slots_is_not_to_wait_until_it_has_none() -> None:
+    alone = settled(replace(SPEC, replicas=1), shares(1))
+    newer = desired(replace(SPEC, replicas=1, image="cachestorm:2"))
+    patched = dict(alone.objects)
+    for action in plan(alone, newer).actions:
+        patched[action.ref] = merged(patched[action.ref], action.change)
+    done = plan(replace(alone, objects=patched), newer)
+    assert done.actions == (facts.RestartPod("demo-0", keeps_slots=True),)
+
+
+BY_LEASES = Spec(replicas=3, cluster=Cluster("kubernetes"))
+
+
+def test_where_nodes_decide_the_operator_moves_nothing_and_waits_for_them() -> None:
+    wanted = desired(BY_LEASES)
+    assert plan(settled(BY_LEASES, shares(3)), wanted).message == ""
+    uneven = settled(BY_LEASES, [range(8000), range(8000, SLOTS), range(0)])
+    waiting = plan(uneven, wanted)
+    assert (waiting.actions, waiting.reason) == ((), "Moving")
+    none = settled(BY_LEASES, [range(0), range(0), range(0)])
+    assert plan(none, wanted).actions == ()
+    strangers = {**uneven.nodes, "demo-2": Node("new")}
+    assert plan(replace(uneven, nodes=strangers), wanted).actions == ()
+
+
+def test_where_nodes_decide_pods_go_at_once_as_they_hand_over_themselves() -> None:
+    two = desired(replace(BY_LEASES, replicas=2))
+    (action,) = plan(settled(BY_LEASES, shares(3)), two).actions
+    assert action.change["spec"] == {"replicas": 2}
+
+
+def test_where_nodes_decide_one_restarts_at_a_time_and_has_time_for_its_slots() -> None:
+    newer = desired(replace(BY_LEASES, image="cachestorm:2"))
+    seen = settled(BY_LEASES, shares(3))
+    patched = dict(seen.objects)
+    for action in plan(seen, newer).actions:
+        patched[action.ref] = merged(patched[action.ref], action.change)
+    seen = replace(seen, objects=patched)
+    assert plan(seen, newer).actions == (facts.RestartPod("demo-2"),)
+    leaving = replace(seen, pods=(*seen.pods[:2], replace(seen.pods[2], is_leaving=True)))
+    assert plan(leaving, newer).actions == ()
+
+
 def test_a_node_that_is_gone_for_good_loses_its_slots_when_every_pod_answers() -> None:
     seen = settled(SPEC, shares(3))
     former = seen.nodes["demo-2"]
     others = {
-        name: replace(node, known=node.known | {"new"}) for name, node in seen.nodes.items()
+        name: replace(node, known=node.known | {"new"}, reached=node.reached | {"new"})
+        for name, node in seen.nodes.items()
     }
-    young = Node("new", {}, frozenset(node.id for node in seen.nodes.values()))
+    everybody = frozenset(node.id for node in seen.nodes.values())
+    young = Node("new", {}, everybody, everybody)
     done = plan(replace(seen, nodes={**others, "demo-2": young}), WANTED)
     assert done.actions == (
-        facts.TakeOver("demo-2", tuple(sorted(former.own)), former.id),
         facts.Forget(former.id),
+        facts.Assign("demo-2", tuple(sorted(former.own))),
     )
     two_answer = {name: others[name] for name in ("demo-0", "demo-1")}
     assert plan(replace(seen, nodes=two_answer), WANTED).actions == ()
@@ -228,6 +289,12 @@ def test_draining_fills_the_emptiest_first() -> None:
         move.target: len(move.slots) for move in moves
     } == {"c": 3, "b": 1}
     assert drained(["a"], now, []) == []
+
+
+def test_what_is_drained_stays_side_by_side() -> None:
+    shares_now = {"a": frozenset(range(100)), "b": frozenset(), "c": frozenset()}
+    moves = drained(["a"], shares_now, ["b", "c"])
+    assert [ranges(move.slots) for move in moves] == [[(0, 49)], [(50, 99)]]
 
 
 def test_ranges_join_what_lies_side_by_side() -> None:

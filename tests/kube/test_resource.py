@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import base64
+import os
+import shutil
+import subprocess
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import jsonschema
 import pytest
@@ -41,6 +45,12 @@ EVERYTHING = Spec(
     pod_annotations={"team": "x"},
     service_annotations={"lb": "internal"},
 )
+BY_LEASES = Spec(cluster=resource.Cluster("kubernetes"))
+SPECS = [
+    pytest.param(Spec(), id="defaults"),
+    pytest.param(EVERYTHING, id="everything"),
+    pytest.param(BY_LEASES, id="by leases"),
+]
 MONITORS = frozenset({objects.SERVICE_MONITORS})
 
 
@@ -60,7 +70,7 @@ def test_an_empty_spec_is_given_the_defaults_of_the_dataclasses() -> None:
     assert resource.read(filled) == Spec() == resource.read({})
 
 
-@pytest.mark.parametrize("spec", [Spec(), EVERYTHING], ids=["defaults", "everything"])
+@pytest.mark.parametrize("spec", SPECS)
 def test_what_is_read_is_what_was_written_and_the_schema_takes_it(spec: Spec) -> None:
     written = resource.plain(spec)
     jsonschema.validate({"spec": written}, SCHEMA)
@@ -114,8 +124,15 @@ def test_the_schema_and_the_operator_refuse_the_same(given, is_taken) -> None:
 def test_a_rule_of_two_fields_is_in_the_schema_too() -> None:
     with pytest.raises(SpecError, match="a standalone server is one"):
         resource.read({"mode": "standalone", "replicas": 2})
-    (rule,) = SCHEMA["properties"]["spec"]["x-kubernetes-validations"]
-    assert rule["rule"] == "self.mode == 'cluster' || self.replicas == 1"
+    with pytest.raises(SpecError, match="a standalone server has all slots"):
+        resource.read(
+            {"mode": "standalone", "replicas": 1, "cluster": {"authority": "kubernetes"}}
+        )
+    rules = SCHEMA["properties"]["spec"]["x-kubernetes-validations"]
+    assert [rule["rule"] for rule in rules] == [
+        "self.mode == 'cluster' || self.replicas == 1",
+        "self.mode == 'cluster' || self.cluster.authority == 'static'",
+    ]
 
 
 def test_what_is_fixed_cannot_change() -> None:
@@ -141,13 +158,14 @@ def test_a_setting_that_the_server_refuses_is_refused_with_its_name() -> None:
 
 
 def test_every_setting_of_the_file_is_one_that_the_server_has() -> None:
-    objects.check(OWNER, EVERYTHING)
+    for spec in (EVERYTHING, Spec(), BY_LEASES):
+        objects.check(OWNER, spec)
     with pytest.raises(SpecError, match=r"metadata\.name: at most 45 characters"):
         objects.check(replace(OWNER, name="n" * 46), EVERYTHING)
 
 
 @pytest.mark.parametrize("version", ["1.29", "1.37"])
-@pytest.mark.parametrize("spec", [Spec(), EVERYTHING], ids=["defaults", "everything"])
+@pytest.mark.parametrize("spec", SPECS)
 def test_the_objects_are_valid_from_the_oldest_to_the_newest_kubernetes(version, spec) -> None:
     validate = pytest.importorskip("kubernetes_validate")
     made = objects.all_of(OWNER, spec, 3, {"password": "x"}, MONITORS)
@@ -178,6 +196,29 @@ def test_pods_restart_for_what_they_read_at_their_start_alone() -> None:
     assert revision(image="cachestorm:2") != same
     assert revision(config=resource.ServerSettings("1Gi")) != same
     assert revision(pod_annotations={"restart": "today"}) != same
+
+
+def test_nodes_that_decide_by_leases_may_ask_for_them_and_others_ask_for_nothing() -> None:
+    def pod(spec: Spec) -> dict[str, Any]:
+        return objects.pod_template(OWNER, spec)["spec"]
+
+    made = objects.all_of(OWNER, BY_LEASES, 3, {}, frozenset(), "their-role")
+    (binding,) = [each for each in made if each["kind"] == "RoleBinding"]
+    assert binding["roleRef"]["name"] == "their-role"
+    account = pod(BY_LEASES)["serviceAccountName"]
+    assert [each["name"] for each in binding["subjects"]] == [account]
+    assert [each["metadata"]["name"] for each in made if each["kind"] == "ServiceAccount"] == [
+        account
+    ]
+    assert pod(BY_LEASES)["automountServiceAccountToken"] is True
+    # it hands its slots over as it ends
+    assert "lifecycle" not in pod(BY_LEASES)["containers"][0]
+    told = objects.settings(BY_LEASES)["cluster"]
+    assert (told["authority"], told["drain_timeout"]) == ("kubernetes", "290s")
+    assert pod(Spec())["automountServiceAccountToken"] is False
+    assert "serviceAccountName" not in pod(Spec())
+    kinds = {each["kind"] for each in objects.all_of(OWNER, Spec(), 3, {}, frozenset())}
+    assert not kinds & {"ServiceAccount", "RoleBinding"}
 
 
 def test_secrets_are_in_the_secret_alone() -> None:
@@ -231,3 +272,39 @@ def test_what_a_node_says_of_the_cluster_is_read() -> None:
     assert node.shares["bb"] == {8, 9}
     assert node.known == {"bb"}
     assert (node.moving, node.coming, node.is_ok) == ({2: "bb"}, {9: "bb"}, True)
+
+
+@pytest.mark.skipif(shutil.which("sh") is None, reason="there is no shell")
+@pytest.mark.parametrize(
+    ("said", "is_empty"),
+    [
+        ("aa 10.0.0.1:6380@7946 myself,master - 0 0 1 connected", True),
+        ("aa 10.0.0.1:6380@7946 myself,master - 0 0 1 connected 0-2", False),
+        ("aa 10.0.0.1:6380@7946 myself,master - 0 0 1 connected [2->-bb]", False),
+        ("bb 10.0.0.1:6380@7946 master - 0 0 1 connected", False),
+    ],
+)
+def test_a_pod_waits_before_it_ends_until_its_node_has_said_that_it_has_no_slots(
+    tmp_path, said, is_empty
+) -> None:
+    container = objects.pod_template(OWNER, Spec(port=7001))["spec"]["containers"][0]
+    (tmp_path / "password").write_text("s3cret")
+    program = tmp_path / "cachestorm"
+    program.write_text(
+        f'#!/bin/sh\n[ "$CACHESTORM_AUTH_PASSWORD $*" = "s3cret cli -p 7001 cluster nodes" ] '
+        f"&& echo '{said}'\n"
+    )
+    program.chmod(0o755)
+    # what it does before it looks again
+    sleep = tmp_path / "sleep"
+    sleep.write_text("#!/bin/sh\nkill -9 $PPID\n")
+    sleep.chmod(0o755)
+    done = subprocess.run(
+        container["lifecycle"]["preStop"]["exec"]["command"],
+        env={
+            "PATH": f"{tmp_path}:{os.environ['PATH']}",
+            "CACHESTORM_AUTH_PASSWORD_FILE": str(tmp_path / "password"),
+        },
+        check=False,
+    )
+    assert (done.returncode == 0) is is_empty

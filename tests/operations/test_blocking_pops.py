@@ -459,10 +459,10 @@ def test_each_element_comes_to_exactly_one_of_many_threads() -> None:
 
 def test_a_line_forgets_those_who_have_left() -> None:
     cache = Cache()
-    stays = Waiter(LIST, ["q"], lambda: False, lambda: None)
+    stays = Waiter(LIST, ["q"], lambda: False, lambda: None, lambda error: None)
     cache._space.wait(stays)
     for _ in range(1000):
-        leaves = Waiter(LIST, ["q", "q", "r"], lambda: False, lambda: None)
+        leaves = Waiter(LIST, ["q", "q", "r"], lambda: False, lambda: None, lambda error: None)
         cache._space.wait(leaves)
         cache._space.end_wait(leaves)
         cache._space.end_wait(leaves)

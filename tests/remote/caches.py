@@ -16,6 +16,9 @@ SERVERS = ("local", "cachestorm", "redis", "valkey", "cluster")
 PLACES = ("memory", *SERVERS)
 # by name, where the server has none
 NAMESPACES = ("redis namespace", "valkey namespace", "cluster namespace")
+# with a near cache in front
+NEAR = tuple(f"near {place}" for place in SERVERS)
+LIVE_WITHIN_S = 30.0
 
 
 def address(place: str, request: pytest.FixtureRequest) -> str:
@@ -29,6 +32,13 @@ def address(place: str, request: pytest.FixtureRequest) -> str:
 @contextmanager
 def cache_at(place: str, request: pytest.FixtureRequest, **options: Any) -> Iterator[Any]:
     """An empty cache there."""
+    if place in NEAR:
+        with cache_at(place.removeprefix("near "), request, near=True, **options) as cache:
+            # it begins with the first read
+            cache.get("none")
+            assert cache.near.wait_until_live(LIVE_WITHIN_S)
+            yield cache
+        return
     if place in NAMESPACES:
         with cache_at(place.partition(" ")[0], request, **options) as all_of_it:
             # what must not be seen, nor deleted

@@ -40,6 +40,9 @@ async def tasks(aio: AsyncCacheLike[User]) -> None:
     await aio.set("k", 5)  # refused
     async for key in aio.scan_iter():
         reveal_type(key)  # str
+    async with aio.namespace("n") as space:
+        reveal_type(await space.get("k"))  # User | None
+        reveal_type((await space.capabilities()).tags)  # bool
 
 
 def near_or_far(cache: CacheLike[User]) -> None:
@@ -51,6 +54,7 @@ def near_or_far(cache: CacheLike[User]) -> None:
     reveal_type(cache.smembers("s"))  # set[str]
     reveal_type(cache.namespace("n").ttl("k"))  # float | None
     reveal_type(cache.invalidate("t", "u", soft=True))  # int
+    reveal_type(cache.capabilities.near)  # bool
     cache.set("k", 5)  # refused
     cache.set("k", User(), colour="red")  # refused
     cache.transaction()  # refused

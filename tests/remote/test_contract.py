@@ -10,14 +10,14 @@ from typing import Any
 
 import pytest
 import redis
-from caches import NAMESPACES, SERVERS, cache_at
+from caches import NAMESPACES, NEAR, PLACES, SERVERS, cache_at
 from real_servers import HOST, RealServer, free_port, redis_binary, running
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 from servers import our_server
 
 from cachestorm import MISSING, Cache, CacheStormError, connect
-from cachestorm.errors import CodecError, ConfigError, WrongTypeError
+from cachestorm.errors import CodecError, WrongTypeError
 from cachestorm.remote.commands import LOCAL
 from cachestorm.remote.refusals import UnreachableError, UnsupportedError
 
@@ -308,7 +308,7 @@ def outcome(cache: Any, run: Callable[[Any], Any]) -> Any:
 
 
 @pytest.mark.parametrize("script", SCRIPTS)
-@pytest.mark.parametrize("place", [*SERVERS, *NAMESPACES])
+@pytest.mark.parametrize("place", [*SERVERS, *NAMESPACES, *NEAR])
 def test_a_server_answers_as_a_process_does(
     place: str, script: str, request: pytest.FixtureRequest
 ) -> None:
@@ -329,13 +329,17 @@ def test_a_server_answers_as_a_process_does(
     assert refused == (OF_ONE_SLOT.get(script, []) if "cluster" in place else [])
 
 
-@pytest.mark.parametrize("value", VALUES, ids=repr)
-def test_a_value_comes_back_as_it_was(cache: Any, value: Any) -> None:
-    cache.set("k", value)
-    cache.rpush("l", value)
-    cache.hset("h", "f", value)
-    found = [cache.get("k"), cache.lpop("l"), cache.hget("h", "f"), *cache.mget("k")]
-    assert [(repr(each), type(each)) for each in found] == [(repr(value), type(value))] * 4
+@pytest.mark.parametrize("place", [*PLACES, *NEAR])
+def test_a_value_comes_back_as_it_was(place: str, request: pytest.FixtureRequest) -> None:
+    with cache_at(place, request) as cache:
+        for value in VALUES:
+            cache.set("k", value)
+            cache.rpush("l", value)
+            cache.hset("h", "f", value)
+            found = [cache.get("k"), cache["k"], *cache.get_many(["k"]).values()]
+            found += [cache.lpop("l"), cache.hget("h", "f"), *cache.mget("k")]
+            told = [(repr(each), type(each)) for each in found]
+            assert told == [(repr(value), type(value))] * 6
 
 
 def test_an_object_without_a_form_is_refused_before_anything_is_sent() -> None:
@@ -368,35 +372,6 @@ def test_a_server_that_is_not_there_is_named_without_its_password() -> None:
         cache.get("k")
     assert HOST in str(caught.value) and "secret" not in str(caught.value)
     assert "secret" not in repr(cache)
-
-
-@pytest.mark.parametrize(
-    ("url", "options", "part"),
-    [
-        ("http://here", {}, "http:// address"),
-        ("http://here", {}, "local://name"),
-        ("local://", {}, "use local://name"),
-        ("local://a/b", {}, "letters, digits"),
-        ("local://" + "n" * 100, {}, "too long"),
-        ("local://n", {"colour": "red"}, "colour"),
-        ("local://n", {"linger": 0}, "above zero"),
-        ("local://n", {"linger": "soon"}, "above zero"),
-        ("local://n", {"data_dir": "here"}, "as long as somebody uses them"),
-        ("local://n", {"weigher": len}, "travel to another process"),
-        ("local://n", {"max_entries": -1}, "max_entries"),
-        ("local://n", {"codec": "xml"}, "codec is one of"),
-        ("redis://here:port", {}, "port"),
-        ("redis://here", {"colour": "red"}, "colour"),
-        ("memory://name", {}, "memory:// takes no more"),
-        ("memory://", {"colour": "red"}, "colour"),
-        ("redis://here", {"codec": "xml"}, "codec is one of"),
-    ],
-)
-def test_a_wrong_address_is_refused_before_anything_connects(
-    url: str, options: dict[str, Any], part: str
-) -> None:
-    with pytest.raises(ConfigError, match=part):
-        connect(url, **options)
 
 
 def test_what_a_server_without_tags_cannot_do_is_an_error_and_a_capability() -> None:
@@ -470,7 +445,7 @@ def test_a_time_to_live_of_none_is_for_ever_also_where_there_is_a_default() -> N
         ] * 4
 
 
-@pytest.mark.parametrize("place", [*SERVERS, *NAMESPACES])
+@pytest.mark.parametrize("place", [*SERVERS, *NAMESPACES, *NEAR])
 def test_what_is_awaited_is_the_same(place: str, request: pytest.FixtureRequest) -> None:
     async def course(cache: Any) -> list[Any]:
         async with cache:

@@ -8,17 +8,20 @@ import os
 import signal
 import socket
 import sys
+import tempfile
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
 import pytest
+import redis
 from shared_owners import kill_owner
 from workers import NAME, asked
 
 from cachestorm import connect
 from cachestorm.errors import ConfigError
 from cachestorm.remote import owners
+from cachestorm.remote.connected import ConnectedCache
 from cachestorm.remote.refusals import UnreachableError
 
 # there is none where there are no such sockets
@@ -26,6 +29,9 @@ fcntl = pytest.importorskip("fcntl")
 pytestmark = pytest.mark.skipif(
     not hasattr(socket, "SO_PEERCRED"), reason="who answers is told by Linux"
 )
+
+
+_NOBODY = 65534
 
 
 # -- the socket and its folder
@@ -126,9 +132,9 @@ def test_an_owner_of_another_user_is_refused(
 
     with connect(NAME) as first, connect(NAME) as cache:
         first.set("k", 1)
-        mine = os.getuid()
-        monkeypatch.setattr("os.getuid", lambda: mine + 1)
-        with pytest.raises(UnreachableError, match=f"answered by user {mine}, not by this"):
+        theirs = os.getuid() + 1
+        monkeypatch.setattr(owners, "peer_of", lambda peer: (1, theirs))
+        with pytest.raises(UnreachableError, match=f"answered by user {theirs}, not by this"):
             asyncio.run(ask(cache)) if is_task else cache.get("k")
 
 
@@ -224,6 +230,38 @@ def test_the_child_of_a_fork_shares_the_owner(folder: Path, is_used: bool, near:
         assert {json.loads(line)[0] for line in replies} == {1 if is_used else None}
         # the connection of the parent has no reply of a child's in it
         assert cache.get("n") == 8
+
+
+def test_a_worker_that_becomes_another_user_has_a_place_of_that_user(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    if os.getuid() != 0:
+        pytest.skip("only root becomes another user")
+    monkeypatch.delenv("XDG_RUNTIME_DIR")
+    with tempfile.TemporaryDirectory(prefix="cs-", ignore_cleanup_errors=True) as folder:
+        os.chmod(folder, 0o1777)
+        monkeypatch.setattr(tempfile, "tempdir", folder)
+        with connect(NAME) as cache:
+            assert isinstance(cache, ConnectedCache)
+            client = cache.address.client()
+            read, write = os.pipe()
+            child = os.fork()
+            if child == 0:
+                try:
+                    signal.alarm(60)
+                    os.setuid(_NOBODY)
+                    # an owner could not be started, as the test's Python may be of root alone
+                    monkeypatch.setattr(owners.Owner, "ensure", lambda owner: None)
+                    with pytest.raises(redis.ConnectionError):
+                        client.get("k")
+                    facts = os.stat(os.path.dirname(cache.address.threaded["owner"].path))
+                    os.write(write, f"{facts.st_uid} {facts.st_mode & 0o777:o}".encode())
+                finally:
+                    os._exit(0)
+            os.waitpid(child, 0)
+            os.close(write)
+            with os.fdopen(read) as file:
+                assert file.read() == f"{_NOBODY} 700"
 
 
 def test_a_fork_while_an_owner_is_started_does_not_keep_its_lock(

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import os
 import signal
+import socket
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import pytest
+import redis
 from caches import SERVERS, cache_at
 from real_servers import HOST, RealServer, free_port, redis_binary, running
 from servers import our_server
@@ -17,10 +20,12 @@ from servers import our_server
 from cachestorm import connect
 from cachestorm.errors import ConfigError
 from cachestorm.remote import invalidations
+from cachestorm.remote.invalidations import HEARTBEAT_S, Telling
 from cachestorm.remote.near import Near
 from cachestorm.remote.refusals import UnreachableError
 
 PATIENCE_S = 20.0
+NEVER = 1e9
 
 
 def until(is_so: Callable[[], bool]) -> None:
@@ -223,6 +228,100 @@ def test_a_server_that_falls_silent_is_noticed(monkeypatch: pytest.MonkeyPatch) 
         cache.close()
 
 
+class Talking:
+    """A connection that tells of a change every so often, and answers until it falls silent."""
+
+    def __init__(self, scene: Scene, every_s: float, silent_at: float, behind_s: float) -> None:
+        self.scene = scene
+        self.every_s, self.silent_at, self.behind_s = every_s, silent_at, behind_s
+        self.told_at = 0.0
+        self.answers: list[float] = []
+        self._sock = self
+
+    def send_command(self, *words: str) -> None:
+        if self.scene.now < self.silent_at:
+            self.answers.append(self.scene.now + self.behind_s)
+
+    def next_at(self) -> float:
+        tells_at = self.told_at + self.every_s
+        return min(tells_at if tells_at < self.silent_at else math.inf, *self.answers, math.inf)
+
+    def can_read(self, timeout: float) -> bool:
+        assert timeout == 0
+        return self.next_at() <= self.scene.now
+
+    def read_response(self, *, push_request: bool) -> Any:
+        assert push_request
+        if self.answers and self.answers[0] <= self.scene.now:
+            self.answers.pop(0)
+            return b"PONG"
+        self.told_at = self.scene.now
+        return None
+
+
+class Scene:
+    """Connections under a clock that goes on only while something is waited for."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def wait(self, connections: Sequence[Talking], timeout_s: float) -> None:
+        until = min(each.next_at() for each in connections)
+        self.now = min(until, self.now + timeout_s)
+
+    def lost_after(self, *talking: Talking) -> float:
+        """Seconds from the first silence, or from the beginning, until one is lost."""
+        told = Telling(talking, now=lambda: self.now, wait=self.wait)
+        with pytest.raises(redis.TimeoutError):
+            while self.now < 100:
+                told.hear()
+        silent_at = min(each.silent_at for each in talking)
+        return self.now - (silent_at if silent_at < NEVER else 0)
+
+
+@pytest.mark.parametrize("silent_at", [0.0, 0.001, 0.7, 1.0, 1.5, 3.999])
+@pytest.mark.parametrize("every_s", [0.3, 0.9, 0.99, 7.0])
+@pytest.mark.parametrize("place", [0, 1])
+def test_of_several_one_that_falls_silent_is_noticed_in_time(
+    silent_at: float, every_s: float, place: int
+) -> None:
+    scene = Scene()
+    dying = Talking(scene, 0.4, silent_at, 0.01)
+    others = [Talking(scene, every_s, NEVER, 0.01), Talking(scene, 5.0, NEVER, 0.5)]
+    others.insert(place, dying)
+    assert scene.lost_after(*others) <= HEARTBEAT_S
+
+
+def test_one_that_tells_without_end_and_is_behind_is_lost_too() -> None:
+    scene = Scene()
+    assert scene.lost_after(Talking(scene, 0.001, NEVER, 1.6)) <= HEARTBEAT_S
+    # in time, however much it tells
+    scene = Scene()
+    told = Telling([Talking(scene, 0.01, NEVER, 1.4)], now=lambda: scene.now, wait=scene.wait)
+    while scene.now < 20:
+        told.hear()
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="the limit is another one there")
+def test_it_hears_by_any_descriptor(redis_server: RealServer) -> None:
+    resource = pytest.importorskip("resource")
+    fcntl = pytest.importorskip("fcntl")
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if limits[1] != resource.RLIM_INFINITY and limits[1] < 2048:
+        pytest.skip("the system allows no descriptor so high")
+    resource.setrlimit(resource.RLIMIT_NOFILE, (2048, limits[1]))
+    try:
+        with (
+            socket.create_connection((HOST, redis_server.port)) as low,
+            socket.socket(fileno=fcntl.fcntl(low, fcntl.F_DUPFD, 1500)) as high,
+        ):
+            high.sendall(b"PING\r\n")
+            invalidations._wait([high], PATIENCE_S)
+            assert high.recv(100, socket.MSG_DONTWAIT) == b"+PONG\r\n"
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+
+
 def test_it_holds_no_more_than_it_may() -> None:
     with our_server() as server:
         url = f"redis://{HOST}:{server.port}"
@@ -287,13 +386,14 @@ def test_more_is_heard_before_a_sign_of_life_than_the_stack_is_deep(
     with connect(far, near=True) as near, connect(far) as other:
         live(near)
         fill = near.near.begin("last")
-        connection = near._invalidations.connect()
+        (connection,) = near._invalidations.connect()._connections
         try:
             # each a message of its own, and none of them read
             for number in range(1200):
                 other.set("k", number)
             other.set("last", 1)
-            invalidations.ask_for_a_sign(connection)
+            connection.send_command("PING")
+            assert invalidations.reply_of(connection) == b"PONG"
         finally:
             connection.disconnect()
         until(lambda: fill.is_void)
@@ -303,15 +403,15 @@ def test_whatever_ends_the_thread_that_listens_another_connection_follows(
     monkeypatch: pytest.MonkeyPatch, redis_server: RealServer
 ) -> None:
     heard: list[int] = []
-    listen = invalidations._listen
+    hear = Telling.hear
 
-    def failing(connection: Any) -> None:
+    def failing(self: Telling) -> None:
         heard.append(1)
         if len(heard) == 1:
             raise RecursionError
-        listen(connection)
+        hear(self)
 
-    monkeypatch.setattr(invalidations, "_listen", failing)
+    monkeypatch.setattr(Telling, "hear", failing)
     with connect(f"redis://{HOST}:{redis_server.port}", near=True) as near:
         near.get("none")
         until(lambda: len(heard) > 1 and near.near.is_live)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -232,3 +234,48 @@ def test_what_names_its_key_names_it_as_the_caller_does(space: Any, method: str)
 def test_a_server_that_is_away_is_an_error() -> None:
     with connect(f"redis://{HOST}:{free_port()}") as cache, pytest.raises(UnreachableError):
         cache.namespace("blog")
+
+
+ALONE = """
+import sys
+class Refused:
+    def find_spec(self, name, *args):
+        if name.partition(".")[0] in ("cachestorm_server", "cachestorm_cli"):
+            raise ModuleNotFoundError(name)
+sys.meta_path.insert(0, Refused())
+from cachestorm import connect
+with connect(sys.argv[1]) as cache, cache.namespace("blog") as blog:
+    blog.set("k", 1, tags=["t"])
+    blog.clear()
+    print(len(blog), blog.tagkeys("t"), blog.set("k", 1), blog.flushdb(), blog.get("k"))
+"""
+
+
+def test_a_program_without_the_server_empties_a_namespace(far: Any) -> None:
+    argv = [sys.executable, "-c", ALONE, far.address.url]
+    done = subprocess.run(argv, capture_output=True, text=True)
+    assert (done.stdout, done.stderr) == ("0 [] True True None\n", "")
+
+
+def test_tasks_ask_for_a_namespace_without_waiting(far: Any) -> None:
+    async def course() -> list[Any]:
+        fresh: Any = connect(far.address.url)
+        async with fresh.aio as tasks, tasks.namespace("blog") as blog:
+            await blog.set("k", 1)
+            found = [blog.name, await blog.get("k"), await tasks.get("k")]
+            with pytest.raises(UnsupportedError, match="by its number in the address"):
+                await tasks.namespace("db3").get("k")
+        return found
+
+    assert asyncio.run(course()) == ["blog", 1, None]
+    assert far.namespace("blog").get("k") == 1
+
+
+def test_tasks_of_another_kind_of_loop_are_told_what_is_needed() -> None:
+    trio = pytest.importorskip("trio")
+
+    async def course() -> None:
+        with pytest.raises(UnsupportedError, match="event loop of asyncio"):
+            await connect(f"redis://{HOST}:{free_port()}").aio.get("k")
+
+    trio.run(course)

@@ -184,13 +184,33 @@ def test_a_connection_that_goes_later_leaves_the_offset() -> None:
 
 
 def test_to_go_on_from_another_place_is_refused() -> None:
-    for history, offset in ((C, 99), (A, 100)):
-        follower = whole()
-        follower.failed("gone", 2.0)
-        follower.connecting()
-        follower.connected(3.0)
+    for history, offset in ((C, 99), (A, 101)):
         with pytest.raises(LinkError, match="another place"):
-            follower.hear(link.Message(link.CONTINUE, link.place(history, offset)), 3.0)
+            back().hear(link.Message(link.CONTINUE, link.place(history, offset)), 3.0)
+
+
+def back() -> Follower:
+    """A replica that was away, and asks to go on."""
+    follower = whole()
+    follower.failed("gone", 2.0)
+    follower.connecting()
+    follower.connected(3.0)
+    return follower
+
+
+def test_a_replica_goes_on_by_the_name_that_the_history_has_at_another_primary() -> None:
+    follower = back()
+    assert follower.hear(link.Message(link.CONTINUE, link.place(C, 100)), 3.0) is Deed.OPEN
+    assert (follower.history, follower.offset) == (C, 100)
+
+
+def test_who_has_more_of_the_former_history_than_the_new_primary_gets_all_keys() -> None:
+    backlog = Backlog(1000, 50)
+    backlog.add(b"x" * 10)
+    standing = primary.Standing(A, (), True, C, backlog, former=(B, 60))
+    for history, offset, missed in ((B, 60, b""), (B, 50, b"x" * 10), (B, 61, None)):
+        request = primary.Request(link.VERSION, "d" * 40, history, offset)
+        assert primary.decide(request, standing) == primary.Answer(missed=missed)
 
 
 def test_failures_in_a_row_are_waited_for_longer_and_a_success_ends_that() -> None:

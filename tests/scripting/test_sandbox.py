@@ -16,11 +16,11 @@ assert Theirs
 
 # With a `debug` that only the test has: everything that can be reached from a script's globals.
 WALK = rb"""
-local mended, prelude, modules, getinfo, getupvalue, getmetatable, getfenv, look = ...
+local mended, prelude, modules, getinfo, getupvalue, getmetatable, getfenv, look, answer = ...
 prelude = assert(loadstring(prelude, '=redis'))
 assert(loadstring(mended, '=redis'))()
 local exports = prelude()
-exports.watch(look)
+exports.connect(look, answer)
 for _, module in ipairs(modules) do exports.provide(module[1], module[2]) end
 local start = exports.compile('return 1', '@user_script')
 local userdata, functions, seen, queue = {}, 0, {}, {{start, 'script'}}
@@ -72,6 +72,7 @@ def test_nothing_that_a_script_can_reach_is_an_object_of_python() -> None:
         debug[b"getupvalue"],
         debug[b"getmetatable"],
         debug[b"getfenv"],
+        print,
         print,
     )
     assert userdata == b""
@@ -396,3 +397,30 @@ def test_a_coroutine_that_a_library_keeps_is_ended_too() -> None:
         ours.ask(b"FCALL", b"fill", b"0")
     ours.session.endpoint.settings.busy_reply_ms = 50
     assert ours.ask(b"FCALL", b"go_on", b"0").startswith(b"-ERR Script killed")
+
+
+def test_a_call_of_nothing_is_refused_by_name() -> None:
+    text = b"-ERR Please specify at least one argument for this redis lib call"
+    for call in ("redis.call()", "redis.pcall()"):
+        assert Ours().eval(f"return {call}").startswith(text), call
+
+
+@pytest.mark.parametrize("count", [0, 1, 199, 200, 201, 400])
+def test_keys_and_arguments_come_in_order_however_many(count: int) -> None:
+    ours = Ours()
+    words = [b"%d" % at for at in range(count)]
+    for keys in {0, 1, 2, count // 2, count} & set(range(count + 1)):
+        script = "return {KEYS, ARGV}"
+        assert ours.eval(script, b"%d" % keys, *words) == b"*2\r\n" + encode(
+            *words[:keys]
+        ) + encode(*words[keys:])
+
+
+@pytest.mark.parametrize("count", [1, 31, 32, 33, 400])
+def test_a_command_of_many_words_is_asked_for_whole(count: int) -> None:
+    ours = Ours()
+    words = [b"%d" % at for at in range(count)]
+    script = (
+        "redis.call('RPUSH', 'list', unpack(ARGV)) return redis.call('LRANGE', 'list', 0, -1)"
+    )
+    assert ours.eval(script, b"0", *words) == encode(*words)

@@ -12,7 +12,7 @@ from asking import Client, an_endpoint, the_admin
 from security_servers import application
 
 from cachestorm.errors import ConfigError
-from cachestorm_server.app import ServeError
+from cachestorm_server.described import ServeError
 
 OK = b"+OK\r\n"
 

@@ -11,7 +11,7 @@ import redis
 from security_servers import application
 
 from cachestorm.errors import ConfigError
-from cachestorm_server.app import ServeError
+from cachestorm_server.described import ServeError
 
 pytestmark = pytest.mark.skipif(not hasattr(socket, "AF_UNIX"), reason="no such sockets here")
 

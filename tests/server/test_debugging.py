@@ -10,9 +10,9 @@ from real_servers import RealServer, raw_replies, redis_binary, running
 
 from cachestorm import Cache, ManualClock
 from cachestorm.declare.registry import REGISTRY
-from cachestorm_server.app import resp_settings
 from cachestorm_server.config import load
 from cachestorm_server.debugging import is_local
+from cachestorm_server.described import resp_settings
 from cachestorm_server.endpoint import Endpoint
 from cachestorm_server.session import Session
 from cachestorm_server.settings import Settings

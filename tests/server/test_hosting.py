@@ -11,7 +11,7 @@ import pytest
 import redis
 
 from cachestorm.cache import Cache
-from cachestorm_server.app import ServeError
+from cachestorm_server.described import ServeError
 from cachestorm_server.hosting import serve
 
 

@@ -50,11 +50,11 @@ def test_all_of_one_turn_are_written_together_and_told_how_it_went() -> None:
         disk = Disk(0.0)
         clients = [Client() for _ in range(3)]
         for client in clients:
-            disk.settling.add(client)
+            disk.settling.add(client, True)
         await turns()
         assert (disk.writes, [client.told for client in clients]) == (1, [[True]] * 3)
         disk.works = False
-        disk.settling.add(clients[0])
+        disk.settling.add(clients[0], True)
         await turns()
         assert [client.told for client in clients] == [[True, False], [True], [True]]
 
@@ -67,15 +67,29 @@ def test_as_many_as_came_the_last_time_are_waited_for() -> None:
         disk = Disk(1000.0)
         clients = [Client() for _ in range(3)]
         for client in clients:
-            disk.settling.add(client)
+            disk.settling.add(client, True)
         await turns()
         for client in clients[:2]:
-            disk.settling.add(client)
+            disk.settling.add(client, True)
             await turns()
         assert disk.writes == 1
-        disk.settling.add(clients[2])
+        disk.settling.add(clients[2], True)
         await turns()
         assert (disk.writes, [client.told for client in clients]) == (2, [[True] * 2] * 3)
+
+    on_a_loop(scene)
+
+
+def test_where_nothing_is_forced_nobody_is_waited_for() -> None:
+    async def scene() -> None:
+        disk = Disk(1000.0)
+        clients = [Client() for _ in range(3)]
+        for client in clients:
+            disk.settling.add(client, False)
+        await turns()
+        disk.settling.add(clients[0], False)
+        await turns()
+        assert (disk.writes, [len(client.told) for client in clients]) == (2, [2, 1, 1])
 
     on_a_loop(scene)
 
@@ -84,7 +98,7 @@ def test_who_is_alone_waits_for_nobody() -> None:
     async def scene() -> None:
         disk, client = Disk(1000.0), Client()
         for count in range(1, 4):
-            disk.settling.add(client)
+            disk.settling.add(client, True)
             await turns()
             assert (disk.writes, len(client.told)) == (count, count)
 
@@ -95,15 +109,15 @@ def test_who_does_not_come_again_is_waited_for_once_and_not_for_long() -> None:
     async def scene() -> None:
         disk = Disk(0.01)
         stays, goes = Client(), Client()
-        disk.settling.add(stays)
-        disk.settling.add(goes)
+        disk.settling.add(stays, True)
+        disk.settling.add(goes, True)
         await turns()
-        disk.settling.add(stays)
+        disk.settling.add(stays, True)
         await turns()
         assert disk.writes == 1
         while len(stays.told) < 2:
             await asyncio.sleep(0.001)
-        disk.settling.add(stays)
+        disk.settling.add(stays, True)
         await turns()
         assert (disk.writes, len(stays.told), len(goes.told)) == (3, 3, 1)
 
@@ -115,9 +129,9 @@ def test_who_must_not_wait_has_all_written_at_once() -> None:
         disk = Disk(1000.0)
         clients = [Client() for _ in range(2)]
         for client in clients:
-            disk.settling.add(client)
+            disk.settling.add(client, True)
         await turns()
-        disk.settling.add(clients[0])
+        disk.settling.add(clients[0], True)
         await turns()
         disk.settling.settle()
         assert (disk.writes, len(clients[0].told)) == (2, 2)

@@ -16,8 +16,8 @@ from cachestorm import Cache
 from cachestorm.declare.registry import REGISTRY
 from cachestorm.tiers.tiers import Tiers
 from cachestorm.tiers.warm import WarmLevel
-from cachestorm_server.app import make_cache
 from cachestorm_server.config import load
+from cachestorm_server.described import make_cache
 from cachestorm_server.endpoint import Endpoint
 from cachestorm_server.fetching import OF_KEYS, Fetching
 from cachestorm_server.info import info_text

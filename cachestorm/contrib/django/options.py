@@ -11,10 +11,10 @@ from typing import Any
 
 from django.conf import settings
 
-from cachestorm.contrib.places import MEMORY, Place
+from cachestorm.contrib.places import Place
 from cachestorm.contrib.serializers import Serializer, serializer_of
 from cachestorm.errors import ConfigError
-from cachestorm.remote.address import cache_settings
+from cachestorm.remote.address import MEMORY, cache_settings, options_in
 
 # what OPTIONS has beside the settings of a cache or a connection; BaseCache reads the first two
 OTHERS = ("MAX_ENTRIES", "CULL_FREQUENCY", "serializer", "IGNORE_ERRORS")
@@ -72,12 +72,12 @@ def settings_of_name(name: str, own: Mapping[str, Any]) -> dict[str, Any]:
     """
     gathered = dict(own)
     for alias, entry in getattr(settings, "CACHES", {}).items():
-        location = str(entry.get("LOCATION", ""))
+        location, told = options_in(str(entry.get("LOCATION", "")))
         if "://" in location and not location.startswith(f"{MEMORY}://"):
             continue
         if (location.removeprefix(f"{MEMORY}://") or "default") != name:
             continue
-        for option, value in (entry.get("OPTIONS") or {}).items():
+        for option, value in {**(entry.get("OPTIONS") or {}), **told}.items():
             if option not in cache_settings():
                 continue
             if gathered.setdefault(option, value) != value:

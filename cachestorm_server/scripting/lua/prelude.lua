@@ -2,17 +2,19 @@
 --
 -- 1. A script sees what is put into `builtins` and nothing else. It runs in the environment
 --    `globals`, an empty table that reads through to them and refuses to be written.
--- 2. A script runs in a coroutine of its own. What it asks the server for it yields, so that no
---    object of Python is ever within its reach. `redis.call` is the bare `yield`: a refusal
---    ends the coroutine, where its stack still says in which line it was.
+-- 2. A script runs in a coroutine of its own. What it asks the server for it yields to `drive`,
+--    which asks Python: so no object of Python is ever within its reach. `redis.call` is the
+--    bare `yield`: a refusal ends the coroutine, where its stack still says in which line it was.
 -- 3. Lua 5.1 cannot yield across `pcall`: ours run their function in a coroutine and pass on
 --    what it yields. So do the functions that resume the coroutines of a script.
--- 4. Between two steps of a script Lua is used outside of any protected call, where it would end
---    the process if memory ran out: so a script stops for Python only while some is left.
+-- 4. While Python is asked, memory must not run out, as the error would jump across its frames:
+--    so a script stops for Python only while some is left.
 -- 5. Each of these coroutines has a hook, which has Python look now and then whether the script
---    is to go on. Once it is not, no `pcall` holds the error. `look` is the one object of Python
---    in here: it is known to the hook alone, and the hook to `exports` and to Lua's registry.
--- 6. One state runs either scripts (`exports.run`) or the functions of libraries (`exports.load`,
+--    is to go on. Once it is not, no `pcall` holds the error.
+-- 6. `look` and `answer` are the only objects of Python in here. The former is known to the hook
+--    alone, and the hook to `exports` and to Lua's registry; the latter to `drive` and what it
+--    calls, which are known to `exports`.
+-- 7. One state runs either scripts (`exports.run`) or the functions of libraries (`exports.load`,
 --    `exports.call`). What a library finds while it is loaded is little: see `loading`.
 
 local create, resume, status = coroutine.create, coroutine.resume, coroutine.status
@@ -42,12 +44,16 @@ local LOOK_EVERY = 0.01
 -- what `look` says: go on, or why not
 local IS_KILLED, IS_LATE = 1, 2
 
--- `ended` is why the script must not go on; `late` what is said when its time is up
+-- `ended` is why the script must not go on; `late` what is said when its time is up; `looks_at`
+-- is nil until it has run for a while, since to ask for the time is a call of the system
 local look, looks_at, ended, late
 
 local function hook()
-  if not ended and clock() > looks_at then
-    looks_at = clock() + LOOK_EVERY
+  local now = clock()
+  if not looks_at then
+    looks_at = now + LOOK_EVERY
+  elseif not ended and now > looks_at then
+    looks_at = now + LOOK_EVERY
     local ok, verdict = real_pcall(look)
     if not ok or verdict == IS_KILLED then
       ended = KILLED
@@ -656,8 +662,8 @@ end
 -- What Python is told: 0 and a request, 1 and a name and arguments for `serve`, 2 and a reply in
 -- RESP, 3 and the text of an error, 4 and a request as a table, 5 and what was registered.
 local REQUEST, SERVICE, REPLY, FAILURE, LONG_REQUEST, REGISTERED = 0, 1, 2, 3, 4, 5
--- lupa makes no room on its stack for more values than this and a few
-local MOST_VALUES = 8
+-- lupa copies all arguments before it for each; more than this are handed over in a table
+local MOST_VALUES = 32
 local to3, in3 = false, false
 
 local function failure(co, err, name)
@@ -688,21 +694,40 @@ local function finished(value)
   return REPLY, concat(out)
 end
 
--- Stops for Python, with what `redis.call` was given.
+-- Python's answer: true and what is given, false and why not, STATUS and the text of a status;
+-- nil if the script is not to go on, for a reason that Python knows.
+local answer
+local STATUS = 2
+
+local function given(ok, value)
+  if ok == STATUS then return true, {ok = value} end
+  return ok, value
+end
+
+-- Asks for what `redis.call` was given.
 local function ask(...)
   local count = select('#', ...)
-  if count <= MOST_VALUES then return yield(REQUEST, ...) end
-  return yield(LONG_REQUEST, {...}, count)
+  -- as `redis.call()` comes here, which yields nothing
+  if count == 0 then return given(answer(REQUEST, nil)) end
+  if count <= MOST_VALUES then return given(answer(REQUEST, ...)) end
+  return given(answer(LONG_REQUEST, {...}, count))
 end
 
 local drive
 
 local function driven(co, name, ok, value)
   if ok then return drive(co, name, resume(co, value)) end
+  if ok == nil then return FAILURE, '' end
   return failure(co, {err = value}, name)
 end
 
--- In kilobytes: what must not be exceeded when a script stops for Python.
+-- For what looks at refusals itself.
+local function told(co, name, ok, value)
+  if ok == nil then return FAILURE, '' end
+  return drive(co, name, resume(co, ok, value))
+end
+
+-- In kilobytes: what must not be exceeded when Python is asked.
 local most_memory = 0
 
 local function is_full()
@@ -715,8 +740,8 @@ drive = function(co, name, ok, first, ...)
   if not ok then return failure(co, first, name) end
   if status(co) == 'dead' then return finished(first) end
   if is_full() then return failure(co, NO_MEMORY, name) end
-  if first == ASK then return drive(co, name, resume(co, ask(...))) end
-  if first == SERVE then return drive(co, name, resume(co, yield(SERVICE, ...))) end
+  if first == ASK then return told(co, name, ask(...)) end
+  if first == SERVE then return told(co, name, answer(SERVICE, ...)) end
   if first == OWN then return failure(co, ACROSS, name) end
   return driven(co, name, ask(first, ...))
 end
@@ -724,26 +749,40 @@ end
 local function begin_run(resp3, late_text)
   if hooked_count > FORGET_EVERY then forget_hooks() end
   to3, in3 = resp3, false
-  looks_at, ended, late = clock() + LOOK_EVERY, nil, late_text
+  looks_at, ended, late = nil, nil, late_text
+end
+
+-- The keys and the arguments, from the number of the keys and all of them.
+local function split(count, ...)
+  if count == 0 then return {}, {...} end
+  if count == 1 then return {(...)}, {select(2, ...)} end
+  local keys = {...}
+  for at = #keys, count + 1, -1 do keys[at] = nil end
+  return keys, {select(count + 1, ...)}
 end
 
 local exports = {}
 
-function exports.watch(f) look = f end
+function exports.connect(f, g) look, answer = f, g end
 
--- A script.
-function exports.run(f, name, keys, argv, resp3, late_text)
+-- A script, with the number of its keys, its keys and its arguments, or two tables of them.
+function exports.run(f, name, resp3, late_text, count, ...)
   begin_run(resp3, late_text)
-  builtins.KEYS, builtins.ARGV = keys, argv
+  if count then
+    builtins.KEYS, builtins.ARGV = split(count, ...)
+  else
+    builtins.KEYS, builtins.ARGV = ...
+  end
   local co = hooked(f, hook)
   return drive(co, name, resume(co))
 end
 
--- A function of a library.
-function exports.call(f, name, keys, argv, resp3, late_text)
+-- A function of a library, with the same.
+function exports.call(f, name, resp3, late_text, count, ...)
   begin_run(resp3, late_text)
   local co = hooked(f, hook)
-  return drive(co, name, resume(co, keys, argv))
+  if count then return drive(co, name, resume(co, split(count, ...))) end
+  return drive(co, name, resume(co, ...))
 end
 
 -- A library.

@@ -2,7 +2,8 @@
 
 Each pod of a StatefulSet is a process at an address of its own within 127.0.0.0/8, so all pods
 have the same port, as in a real cluster. What a pod is given, it gets: variables, the files
-of ConfigMaps and Secrets, time to end.
+of ConfigMaps and Secrets, what it is to run before it ends, and time for that. A process that
+has died starts again in its pod; a pod that is gone is made again, elsewhere and empty.
 """
 
 from __future__ import annotations
@@ -12,25 +13,26 @@ import base64
 import contextlib
 import itertools
 import os
+import shlex
 import shutil
 import socket
 import subprocess
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
-from processes import installed
-from redis.asyncio import Redis
-from redis.exceptions import RedisError
+from processes import environment, installed
 
 START = "import sys; from cachestorm_cli.app import main; sys.exit(main())"
 NAMESPACE = "default"
 FINALIZER = "fake/kubelet"
 TICK_S = 0.05
+# the longest that tests wait for a state: a few thousand slots move on two busy cores
+PATIENCE_S = 600
 NUMBERS = itertools.count()
 RESOURCES = (
     ("", "v1", "namespaces", "Namespace"),
@@ -39,6 +41,8 @@ RESOURCES = (
     ("", "v1", "secrets", "Secret"),
     ("", "v1", "configmaps", "ConfigMap"),
     ("", "v1", "events", "Event"),
+    ("", "v1", "serviceaccounts", "ServiceAccount"),
+    ("rbac.authorization.k8s.io", "v1", "rolebindings", "RoleBinding"),
     ("", "v1", "persistentvolumeclaims", "PersistentVolumeClaim"),
     ("apps", "v1", "statefulsets", "StatefulSet"),
     ("policy", "v1", "poddisruptionbudgets", "PodDisruptionBudget"),
@@ -73,8 +77,11 @@ class FakePod:
         self.folder = folder
         self.environment: dict[str, str] = {}
         self.process: subprocess.Popen[bytes] | None = None
+        self.pre_stop: subprocess.Popen[bytes] | None = None
         self.is_ready = False
         self.left_at: float | None = None
+        # whether it had no slots when it ended
+        self.was_waited_for = False
 
 
 class FakeCluster:
@@ -84,9 +91,11 @@ class FakeCluster:
         self.kmock = kmock
         self.url = url
         self.pods: dict[str, FakePod] = {}
-        self.grace_s = 30.0
         self.task: asyncio.Task[None] | None = None
-        self.holds: Callable[[FakePod], Awaitable[bool]] | None = None
+        # for pods that have an account
+        self.kubeconfig = ""
+        # those that have ended
+        self.former: list[FakePod] = []
         self._start = start
         self._folder = folder
         self._addresses = (f"127.77.{os.getpid() % 250}.{number}" for number in range(1, 250))
@@ -240,6 +249,8 @@ class FakeCluster:
 
     def _variables(self, pod: FakePod) -> dict[str, str]:
         found = {}
+        if "serviceAccountName" in pod.manifest["spec"]:
+            found["KUBECONFIG"] = self.kubeconfig
         facts = {"metadata.name": pod.name, "status.podIP": pod.address}
         for each in pod.manifest["spec"]["containers"][0]["env"]:
             source = each.get("valueFrom", {})
@@ -265,10 +276,18 @@ class FakeCluster:
             if live is None or live["metadata"].get("deletionTimestamp"):
                 if pod.left_at is None:
                     pod.left_at = loop.time()
-                held = self.holds is not None and pod.is_ready and await self.holds(pod)
-                if not held or loop.time() > pod.left_at + self.grace_s:
+                    pod.pre_stop = pre_stop(pod) if pod.is_ready else None
+                pod.was_waited_for = pod.pre_stop is not None and pod.pre_stop.poll() == 0
+                grace_s = pod.manifest["spec"]["terminationGracePeriodSeconds"]
+                if (
+                    pod.pre_stop is None
+                    or pod.was_waited_for
+                    or loop.time() > pod.left_at + grace_s
+                ):
                     await self._end(pod, is_there=live is not None)
                 continue
+            if pod.process is not None and pod.process.poll() is not None:
+                pod.process = self._start(pod)
             is_ready = await _answers(pod)
             if is_ready != pod.is_ready:
                 pod.is_ready = is_ready
@@ -280,8 +299,10 @@ class FakeCluster:
         await self.send("PATCH", self.path_of("v1", "pods", pod.name), {"status": status})
 
     async def _end(self, pod: FakePod, is_there: bool) -> None:
+        stop(pod.pre_stop)
         stop(pod.process)
         del self.pods[pod.name]
+        self.former.append(pod)
         if is_there:
             change = {"metadata": {"finalizers": []}}
             await self.send("PATCH", self.path_of("v1", "pods", pod.name), change)
@@ -289,6 +310,16 @@ class FakeCluster:
 
     async def evict(self, name: str) -> None:
         await self.send("DELETE", self.path_of("v1", "pods", name))
+
+    async def lose(self, name: str) -> FakePod:
+        """Takes a pod away as if its machine had burnt."""
+        pod = self.pods[name]
+        assert pod.process is not None
+        pod.process.kill()
+        pod.process.wait()
+        pod.is_ready = False
+        await self.evict(name)
+        return pod
 
 
 def stop(process: subprocess.Popen[bytes] | None) -> None:
@@ -322,7 +353,6 @@ async def _answers(pod: FakePod) -> bool:
 
 def cachestorm(pod: FakePod) -> subprocess.Popen[bytes]:
     """What the image runs, from this source, at the pod's address."""
-    kept = {name: text for name, text in os.environ.items() if "CACHESTORM_" not in name}
     of_image = {
         "CACHESTORM_BIND": pod.address,
         "CACHESTORM_PROTECTED_MODE": "false",
@@ -330,10 +360,10 @@ def cachestorm(pod: FakePod) -> subprocess.Popen[bytes]:
     }
     if "CACHESTORM_CLUSTER_ADVERTISE_ADDR" in pod.environment:
         of_image["CACHESTORM_CLUSTER_BIND_ADDR"] = pod.address
-    log = (pod.folder / "log").open("wb")
+    log = (pod.folder / "log").open("ab")
     return subprocess.Popen(
         [sys.executable, "-c", START, "serve"],
-        env={**kept, "PYTHONPATH": os.pathsep.join(sys.path), **of_image, **pod.environment},
+        env={**environment(), **of_image, **pod.environment},
         stdout=log,
         stderr=log,
     )
@@ -362,17 +392,23 @@ def valkey(binary: str) -> Start:
     return start
 
 
-async def has_slots(pod: FakePod) -> bool:
-    """What preStop waits for: that the node has no slots any more."""
-    password = pod.environment.get("CACHESTORM_AUTH_PASSWORD_FILE")
-    text = Path(password).read_text() if password else None
-    try:
-        async with Redis(host=pod.address, port=port_of(pod), password=text) as client:
-            told = await client.execute_command("CLUSTER", "NODES")
-    except RedisError:
-        return False
-    (mine,) = [line for line in told.decode().splitlines() if "myself" in line]
-    return len(mine.split(" ")) > 8
+def pre_stop(pod: FakePod) -> subprocess.Popen[bytes] | None:
+    """What the pod is to run before it ends, with a `cachestorm` that looks at its address."""
+    hook = pod.manifest["spec"]["containers"][0].get("lifecycle", {}).get("preStop")
+    if hook is None:
+        return None
+    place = pod.folder / "bin" / "cachestorm"
+    place.parent.mkdir()
+    python = f"{shlex.quote(sys.executable)} -c {shlex.quote(START)}"
+    # the command begins with `cli`
+    place.write_text(f'#!/bin/sh\nshift\nexec {python} cli -h {pod.address} "$@"\n')
+    place.chmod(0o755)
+    path = f"{place.parent}{os.pathsep}{os.environ['PATH']}"
+    return subprocess.Popen(
+        hook["exec"]["command"],
+        env={**environment(), **pod.environment, "PATH": path},
+        stdin=subprocess.DEVNULL,
+    )
 
 
 def emulator(library: Any) -> Any:
@@ -420,13 +456,14 @@ async def cluster_running(start: Start) -> AsyncIterator[FakeCluster]:
                 with contextlib.suppress(asyncio.CancelledError):
                     await task
                 for pod in cluster.pods.values():
+                    stop(pod.pre_stop)
                     stop(pod.process)
 
 
 async def until(holds: Callable[[], bool], cluster: FakeCluster, name: str = "demo") -> None:
     """Waits for something to come true, and tells what there is if it does not."""
     try:
-        async with asyncio.timeout(120):
+        async with asyncio.timeout(PATIENCE_S):
             while not holds():
                 assert cluster.task is not None
                 if cluster.task.done():

@@ -14,8 +14,8 @@ from lightkube.config.models import Cluster, User
 
 from cachestorm_server.kube import objects
 from cachestorm_server.kube.leading import Lease
-from cachestorm_server.kube.objects import Owner
 from cachestorm_server.kube.operator import Operator, Pace, run
+from cachestorm_server.kube.owner import Owner
 from cachestorm_server.kube.reconciling import Check
 from cachestorm_server.kube.resource import Spec
 

@@ -10,7 +10,7 @@ import pytest
 import yaml
 from processes import installed
 
-from cachestorm_server.kube import api, leading, objects, resource
+from cachestorm_server.kube import access, api, leading, objects, resource
 
 CHART = Path(__file__).resolve().parents[3] / "deploy" / "helm" / "cachestorm-operator"
 
@@ -60,6 +60,7 @@ def test_what_it_renders_is_valid(chart: Any, values: dict[str, object], version
         validate.validate(each, version, strict=True)
     kinds = [each["kind"] for each in made]
     assert kinds.count("Deployment") == 1
+    assert kinds.count("ClusterRole") == 3 - bool(values.get("namespaces"))
     assert kinds.count("RoleBinding") == 1 + len(values.get("namespaces", []))
 
 
@@ -73,6 +74,8 @@ def test_its_rights_are_those_that_the_operator_uses_and_no_others(chart: Any) -
         "PodDisruptionBudget": "poddisruptionbudgets",
         "NetworkPolicy": "networkpolicies",
         "StatefulSet": "statefulsets",
+        "ServiceAccount": "serviceaccounts",
+        "RoleBinding": "rolebindings",
         "ServiceMonitor": "servicemonitors",
     }
     owned = (*api.OWNED, (objects.SERVICE_MONITORS, "ServiceMonitor"))
@@ -89,6 +92,7 @@ def test_its_rights_are_those_that_the_operator_uses_and_no_others(chart: Any) -
         (resource.GROUP, f"{resource.PLURAL}/finalizers"),
         (leading.API_VERSION.partition("/")[0], "leases"),
         ("apiextensions.k8s.io", "customresourcedefinitions"),
+        (access.RIGHTS, "clusterroles"),
     }
     known = {(v.partition("/")[0] if "/" in v else "", plurals[k]) for v, k in owned}
     assert set(given) == known | others
@@ -103,3 +107,30 @@ def test_the_sample_is_a_resource_that_the_operator_takes(chart: Any) -> None:
     ]
     assert resource.read(sample["spec"]).mode == resource.STANDALONE
     assert sample["metadata"]["name"] == "storm-sample"
+
+
+def test_nodes_that_decide_by_leases_get_the_role_that_the_operator_may_give(
+    chart: Any,
+) -> None:
+    made = rendered(chart)
+    (role,) = [each for each in made if each["metadata"]["name"] == "storm-nodes"]
+    assert (role["kind"], role["rules"]) == (
+        "ClusterRole",
+        [
+            {
+                "apiGroups": ["coordination.k8s.io"],
+                "resources": ["leases"],
+                "verbs": ["get", "list", "create", "update"],
+            }
+        ],
+    )
+    (binds,) = [
+        rule
+        for each in made
+        for rule in each.get("rules", [])
+        if rule["resources"] == ["clusterroles"]
+    ]
+    assert (binds["resourceNames"], binds["verbs"]) == (["storm-nodes"], ["bind"])
+    (deployment,) = [each for each in made if each["kind"] == "Deployment"]
+    environment = deployment["spec"]["template"]["spec"]["containers"][0]["env"]
+    assert {"name": "CACHESTORM_NODE_ROLE", "value": "storm-nodes"} in environment
