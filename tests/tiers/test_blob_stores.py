@@ -13,7 +13,7 @@ from object_stores import ACCESS, BUCKET, SECRET, moto_server
 from cachestorm.errors import ConfigError, DurabilityError
 from cachestorm.tiers.blob_store import ENGINES, ROCKSDB, SQLITE, BlobStore, open_store
 
-FILE, S3 = "file", "s3"
+FILE, S3, CEPH = "file", "s3", "ceph"
 
 
 @pytest.fixture(scope="module")
@@ -23,11 +23,11 @@ def endpoint() -> Iterator[str]:
         yield found
 
 
-@pytest.fixture(params=[*ENGINES, FILE, S3])
+@pytest.fixture(params=[*ENGINES, FILE, S3, pytest.param(CEPH, marks=pytest.mark.slow)])
 def engine(request: pytest.FixtureRequest) -> str:
     if request.param == ROCKSDB:
         pytest.importorskip("rocksdict")
-    if request.param in (FILE, S3):
+    if request.param in (FILE, S3, CEPH):
         pytest.importorskip("obstore")
     return str(request.param)
 
@@ -47,7 +47,7 @@ def opener(
     bucket = S3Store(
         BUCKET,
         prefix=tmp_path.name,
-        endpoint=request.getfixturevalue("endpoint"),
+        endpoint=request.getfixturevalue("ceph_endpoint" if engine == CEPH else "endpoint"),
         region="us-east-1",
         access_key_id=ACCESS,
         secret_access_key=SECRET,
