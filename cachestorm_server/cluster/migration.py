@@ -46,6 +46,8 @@ command: Final = partial(Declaration, group="generic", connection=True)
 _DELETED: Final = Cause.DELETED
 # how often a key is sent that somebody writes to all the time
 MOST_ROUNDS: Final = 100
+# what is sent, and read, at a time
+PIECE_BYTES: Final = 64 * 1024
 # where the client says 0
 DEFAULT_TIMEOUT_MS: Final = 1000
 
@@ -237,14 +239,26 @@ class Migration(LongCommand):
         try:
             async with asyncio.timeout(timeout_s):
                 text = "error or timeout writing to target instance"
+                parts: list[bytes] = []
+                size = 0
                 for words in requests:
-                    writer.write(_spelled(words))
-                    await writer.drain()
+                    parts.append(_spelled(words))
+                    size += len(parts[-1])
+                    if size >= PIECE_BYTES:
+                        writer.write(b"".join(parts))
+                        parts, size = [], 0
+                        await writer.drain()
+                writer.write(b"".join(parts))
+                await writer.drain()
                 text = "error or timeout reading from target instance"
-                for _ in requests:
-                    line = await reader.readuntil(b"\r\n")
-                    self._replies.append(line[:-2])
-        except (OSError, TimeoutError, asyncio.IncompleteReadError) as error:
+                begun = b""
+                while len(self._replies) < len(requests):
+                    data = await reader.read(PIECE_BYTES)
+                    if not data:
+                        raise ConnectionError("the other server has ended")
+                    *lines, begun = (begun + data).split(b"\r\n")
+                    self._replies += lines
+        except (OSError, TimeoutError) as error:
             raise MigrationError(text) from error
         finally:
             writer.close()

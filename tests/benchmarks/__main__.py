@@ -42,6 +42,7 @@ CASES = (
     "conversations",
     "persistence",
     "replication",
+    "cluster",
     "operating",
     "django_cache",
     "django_page",

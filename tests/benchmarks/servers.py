@@ -55,11 +55,17 @@ class Server:
         return cls([str(path), *IN_MEMORY, "--port"])
 
     @classmethod
-    def of_cachestorm(cls, build: Build, *options: str) -> Server:
-        """`cachestorm serve` of this build."""
+    def of_cachestorm(
+        cls, build: Build, *options: str, settings: dict[str, str] | None = None
+    ) -> Server:
+        """`cachestorm serve` of this build.
+
+        Args:
+            settings: more of its environment.
+        """
         start = "import sys; from cachestorm_cli.app import main; sys.exit(main())"
         command = [sys.executable, "-c", start, "serve", "--no-http", *options, "--port"]
-        return cls(command, build.environment())
+        return cls(command, build.environment() | (settings or {}))
 
     @property
     def process_id(self) -> int:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -97,18 +96,5 @@ def test_a_list_that_lacks_a_node_is_an_error(tmp_path: Path) -> None:
         assert (status, problem["error"]["code"]) == (504, "PARTIAL")
         status, problem = await get("/tags")
         assert (status, problem["error"]["code"]) == (504, "PARTIAL")
-
-    listed(tmp_path, story)
-
-
-def test_a_request_that_is_given_up_leaves_nothing(tmp_path: Path) -> None:
-    async def story(cluster: Running, get: Get) -> None:
-        over_nodes = cluster.joinings[0].membership._over_nodes
-        for joining in cluster.joinings[1:]:
-            await joining.bus.stop()
-        asking = asyncio.ensure_future(get("/keys"))
-        await until(lambda: over_nodes._waiting)
-        asking.cancel()
-        await until(lambda: not over_nodes._waiting)
 
     listed(tmp_path, story)
