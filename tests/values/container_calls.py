@@ -86,6 +86,14 @@ def revised(each: Container, chance: Chance) -> None:
     other.revise(each, name(chance))
 
 
+def record_some(container: Container, chance: Chance) -> None:
+    """Spells some of its elements; buffers have none."""
+    if not isinstance(container, Buffer):
+        first, end = container.first_place(), container.end_place()
+        start = chance.randint(first, end)
+        assert container.records_of(start, chance.randint(start, end)) is not None
+
+
 COMMON: dict[str, Call] = {
     "apply": apply,
     "replay": lambda each, chance: each.replay(records_of_another(each, chance)),
@@ -94,6 +102,9 @@ COMMON: dict[str, Call] = {
     "copy": lambda each, chance: each.copy(),
     "twin": lambda each, chance: each.twin(),
     "copy_some": copy_some,
+    "first_place": lambda each, chance: each.first_place(),
+    "end_place": lambda each, chance: each.end_place(),
+    "records_of": record_some,
 }
 
 
