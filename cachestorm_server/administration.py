@@ -138,7 +138,7 @@ def shutdown(
     if abort:
         raise ArgumentError("No shutdown in progress.")
     occupant = session.endpoint.occupant
-    if occupant is not None and save_selector == "SAVE":
+    if occupant is not None and save_selector != "NOSAVE":
         raise BusyError(occupant.refusal)
     if save_selector == "SAVE":
         save(session)

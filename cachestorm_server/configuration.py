@@ -187,7 +187,9 @@ def _directory_sync(endpoint: Endpoint) -> str:
 
 
 def _sync_of(endpoint: Endpoint) -> str:
-    return _directory_sync(endpoint) or endpoint.settings.idle.get("appendfsync", EVERYSEC)
+    config = endpoint.settings.config
+    said = EVERYSEC if config is None else config.persistence.aof_sync
+    return _directory_sync(endpoint) or endpoint.settings.idle.get("appendfsync", said)
 
 
 def _set_sync(endpoint: Endpoint, text: str, check_only: bool) -> None:
@@ -324,6 +326,7 @@ PARAMETERS: Final[dict[str, tuple[Read, Write | None]]] = {
 
 # Of a parameter that has a setting: what the setting would say.
 SETTINGS_OF: Final[dict[str, Callable[[str], dict[Dotted, object]]]] = {
+    "appendfsync": lambda text: {("persistence", "aof_sync"): text},
     "loglevel": lambda text: {("logging", "level"): LEVELS_OF_REDIS[text]},
     "maxclients": lambda text: {("server", "max_connections"): int(text)},
     "maxmemory": lambda text: {("memory", "max_memory"): int(text)},

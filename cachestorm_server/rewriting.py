@@ -112,7 +112,7 @@ def _changes(endpoint: Endpoint, config: Config, of_file: Config) -> dict[Dotted
         elif name in OWN_PARAMETERS and text != of_file.parameters.get(name, read(fresh)):
             changes["parameters", name] = text
     for name, text in endpoint.settings.idle.items():
-        if of_file.parameters.get(name, DEFAULTS[name]) != text:
+        if name not in SETTINGS_OF and of_file.parameters.get(name, DEFAULTS[name]) != text:
             changes["parameters", name] = text
     if ("plugins", "auth", "password") in changes and config.plugins.auth.password_file:
         raise ConfigError(

@@ -25,7 +25,7 @@ def check(path: str, repair: bool) -> tuple[list[str], bool]:
 
     Args:
         repair: whether to cut off what is damaged. What is cut, and the files behind it, are
-            kept beside with the suffix KEPT.
+            kept beside with the suffix KEPT, and a number if that is taken.
 
     Returns:
         What was found, a line each; and whether all is sound now.
@@ -81,8 +81,9 @@ def _cut(error: DamagedFileError, later: list[str]) -> list[str]:
 
     What is left of a snapshot goes under the name of a journal, which may end anywhere.
     """
-    path, kept = error.path, error.path + KEPT
-    shutil.copyfile(path, kept)
+    path, kept = error.path, _kept_name(error.path)
+    # with its permissions: what is in it is as secret as before
+    shutil.copy(path, kept)
     os.truncate(path, error.offset)
     lines = [f"{path}: cut at {error.offset}; as it was, it is {kept}"]
     if not path.endswith(JOURNAL):
@@ -90,6 +91,16 @@ def _cut(error: DamagedFileError, later: list[str]) -> list[str]:
         os.rename(path, name)
         lines.append(f"{path}: what is left is no whole snapshot; it is {name}")
     for each in later:
-        os.rename(each, each + KEPT)
-        lines.append(f"{each}: not used any more; it is {each}{KEPT}")
+        kept = _kept_name(each)
+        os.rename(each, kept)
+        lines.append(f"{each}: not used any more; it is {kept}")
     return lines
+
+
+def _kept_name(path: str) -> str:
+    """Where a file is kept beside: what was cut off before stays, too."""
+    name, number = path + KEPT, 1
+    while os.path.exists(name):
+        number += 1
+        name = f"{path}{KEPT}.{number}"
+    return name

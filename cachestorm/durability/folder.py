@@ -15,6 +15,7 @@ import errno
 import os
 import re
 from contextlib import suppress
+from functools import partial
 from typing import Final, NamedTuple
 from uuid import uuid4
 from weakref import WeakSet
@@ -195,7 +196,10 @@ class Folder:
         """
         unfinished = f"{path}.{os.getpid()}.tmp"
         try:
-            with open(source, "rb") as whole, open(unfinished, "wb") as copy:
+            with (
+                open(source, "rb") as whole,
+                open(unfinished, "wb", opener=partial(os.open, mode=0o600)) as copy,
+            ):
                 while size > 0:
                     piece = whole.read(min(size, COPIED_BYTES))
                     copy.write(piece)

@@ -3,7 +3,8 @@
 Called by whoever loads or checks; knows files, and of frames only where they begin and end, and
 what each says of those before it.
 
-1. A frame counts if its checksum is right and its number is the next one.
+1. A frame counts if its checksum is right and its number is the next one. A right checksum
+   with another number is no torn write: a file is missing, or is of another directory.
 2. Every frame says which was the last one that was on the disk when it was written. A frame
    that is wrong although a later one says that it was on the disk is damaged: nothing is
    guessed, and nothing behind it is used.
@@ -87,21 +88,22 @@ class Segment:
                 # a damaged length may say gigabytes
                 if BODY_HEAD <= length <= size - self.offset - FRAME_HEAD:
                     body = file.read(length)
-                if not self._is_whole(head, body):
+                if len(body) < BODY_HEAD or crc32(body) != int.from_bytes(head[4:], "little"):
                     self._end_here(file, size)
                     return
-                self.number = int.from_bytes(body[:8], "little")
+                number = int.from_bytes(body[:8], "little")
+                if self.number not in (0, number - 1):
+                    raise self.damaged(
+                        f"frame {number} comes after frame {self.number}: a file between them "
+                        "is missing, or this one is of another directory"
+                    )
+                self.number = number
                 yield body
                 self.offset += FRAME_HEAD + length
 
     def damaged(self, reason: str) -> DamagedFileError:
         """What there is to say of a frame that cannot be used: the one read last."""
         return DamagedFileError(self.path, self.offset, reason)
-
-    def _is_whole(self, head: bytes, body: bytes) -> bool:
-        if len(body) < BODY_HEAD or crc32(body) != int.from_bytes(head[4:], "little"):
-            return False
-        return self.number == 0 or int.from_bytes(body[:8], "little") == self.number + 1
 
     def _end_here(self, file: BinaryIO, size: int) -> None:
         reason = "a frame is not what its checksum says"

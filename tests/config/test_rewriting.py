@@ -52,6 +52,19 @@ def file(tmp_path: Path) -> Path:
     return path
 
 
+def test_when_a_journal_is_forced_is_written_under_its_own_setting(file: Path) -> None:
+    session = session_of(file)
+    assert ask(session, "CONFIG", "SET", "appendfsync", "always") == b"+OK\r\n"
+    assert ask(session, "CONFIG", "REWRITE") == b"+OK\r\n"
+    assert load(str(file), {}).persistence.aof_sync == "always"
+    assert load(str(file), {}).parameters == {}
+    again = session_of(file)
+    assert b"always" in ask(again, "CONFIG", "GET", "appendfsync")
+    written = file.read_text()
+    assert ask(again, "CONFIG", "REWRITE") == b"+OK\r\n"
+    assert file.read_text() == written
+
+
 def test_only_what_has_changed_is_written(file: Path) -> None:
     session = session_of(file)
     assert ask(session, "CONFIG", "REWRITE") == b"+OK\r\n"

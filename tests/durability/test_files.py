@@ -58,6 +58,31 @@ def test_damage_of_any_byte_is_refused_where_it_is_or_cut_at_the_end(folder: Pat
                 assert "version" in str(caught.value)
 
 
+def test_a_file_that_is_missing_between_two_is_said_and_nothing_is_cut(folder: Path) -> None:
+    path, ends = written(folder)
+    whole = path.read_bytes()
+    files = {}
+    for number, (start, end) in enumerate(
+        ((len(HEADER), ends[1]), (ends[1], ends[2]), (ends[2], len(whole))), 1
+    ):
+        files[folder / f"{number:08}.journal"] = HEADER + whole[start:end]
+    for each, content in files.items():
+        each.write_bytes(content)
+    assert check(str(folder), False)[1]
+    first, second, third = files
+    second.unlink()
+    with pytest.raises(DamagedFileError, match=r"comes after frame \d+: a file between"):
+        Cache(data_dir=folder)
+    assert not check(str(folder), False)[1]
+    assert {each: each.read_bytes() for each in (first, third)} == {
+        each: files[each] for each in (first, third)
+    }
+    second.write_bytes(files[second])
+    cache = Cache(data_dir=folder)
+    assert sorted(cache) == ["key0", "key1", "key2", "key3"]
+    cache.close()
+
+
 def test_a_file_that_ends_at_any_byte_keeps_every_whole_write(folder: Path) -> None:
     path, ends = written(folder)
     whole = path.read_bytes()
@@ -73,6 +98,11 @@ def test_a_file_that_ends_at_any_byte_keeps_every_whole_write(folder: Path) -> N
         cache.close()
 
 
+def kept(folder: Path) -> dict[str, int]:
+    """The files that a repair has kept, and their permissions."""
+    return {each.name: each.stat().st_mode & 0o777 for each in folder.glob("*.damaged*")}
+
+
 def test_check_repairs_what_it_refuses(folder: Path) -> None:
     path, ends = written(folder)
     assert check(str(folder), False)[1]
@@ -84,6 +114,11 @@ def test_check_repairs_what_it_refuses(folder: Path) -> None:
     assert check(str(folder), True)[1]
     assert path.read_bytes() == whole[: ends[1]]
     assert check(str(folder), False)[1]
+    assert kept(folder) == {f"{path.name}.damaged": 0o600}
+    path.write_bytes(path.read_bytes() + b"!" * 200 + whole[ends[1] :])
+    assert check(str(folder), True)[1]
+    # what was cut off first is still there
+    assert kept(folder) == {f"{path.name}.damaged{n}": 0o600 for n in ("", ".2")}
     cache = Cache(data_dir=folder)
     assert sorted(cache) == ["key0"]
     with pytest.raises(DurabilityError, match="is open in another cache"):

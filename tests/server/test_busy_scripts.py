@@ -6,6 +6,7 @@ import socket
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 
 import pytest
 import redis
@@ -102,6 +103,9 @@ def test_others_are_told_and_kill_it(port: int, script: str) -> None:
                 # who comes now is let in, and served
                 assert refusal(late.dbsize) == BUSY.format("SCRIPT")
                 assert refusal(late.function_kill) == BUSY.format("SCRIPT")
+                assert refusal(partial(late.execute_command, "SHUTDOWN")) == BUSY.format(
+                    "SCRIPT"
+                )
                 assert late.script_kill()
                 runner.join()
                 assert late.set("k", 2)
