@@ -21,8 +21,6 @@ import logging
 import time
 from typing import Any, Final
 
-from mypy_extensions import mypyc_attr
-
 from cachestorm.codec import bytes_of
 from cachestorm.declare.plan import Plan
 from cachestorm.declare.wire_values import NULL_ARRAY, Status
@@ -39,8 +37,12 @@ from cachestorm_server.scripting.sandbox import (
     Answer,
     Runner,
     Sandbox,
+)
+from cachestorm_server.scripting.script_errors import (
+    NotBusyError,
     SandboxFullError,
     ScriptError,
+    UnkillableError,
 )
 from cachestorm_server.scripting.scripts import Runnable, Script, Scripts
 from cachestorm_server.scripting.services import serve
@@ -56,26 +58,6 @@ _LATE_TEXT: Final = b"Script killed: it ran for longer than busy-reply-threshold
 _KILLED_TEXT: Final = b"ERR Script killed by user with SCRIPT KILL."
 
 _log = logging.getLogger("cachestorm.scripts")
-
-
-@mypyc_attr(native_class=False)
-class UnkillableError(ScriptError):
-    """The script that runs has written already."""
-
-    def __init__(self) -> None:
-        super().__init__(
-            "UNKILLABLE Sorry the script already executed write commands against the dataset. "
-            "You can either wait the script termination or kill the server in a hard way using "
-            "the SHUTDOWN NOSAVE command."
-        )
-
-
-@mypyc_attr(native_class=False)
-class NotBusyError(ScriptError):
-    """There is no script to be killed."""
-
-    def __init__(self) -> None:
-        super().__init__("NOTBUSY No scripts in execution right now.")
 
 
 class Engine:

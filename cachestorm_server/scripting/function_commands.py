@@ -23,7 +23,7 @@ from cachestorm.payload.libraries import dump_libraries, read_libraries
 from cachestorm_server.replies import Encoded
 from cachestorm_server.scripting.commands import engine_of, run
 from cachestorm_server.scripting.libraries import Library
-from cachestorm_server.scripting.sandbox import ScriptError
+from cachestorm_server.scripting.script_errors import ScriptError
 from cachestorm_server.session import Session
 
 command: Final = partial(Declaration, group="scripting", connection=True, writes=False)

@@ -24,9 +24,8 @@ from cachestorm_server.scripting.sandbox import (
     Answer,
     Runner,
     Sandbox,
-    SandboxFullError,
-    ScriptError,
 )
+from cachestorm_server.scripting.script_errors import SandboxFullError, ScriptError
 from cachestorm_server.scripting.scripts import MAX_MEMORY, Runnable
 from cachestorm_server.scripting.services import serve
 

@@ -15,10 +15,11 @@ from functools import cache
 from importlib.resources import files
 from typing import Any, Final, NoReturn
 
-from mypy_extensions import mypyc_attr, trait
+from mypy_extensions import trait
 
-from cachestorm.errors import CacheStormError, MissingExtraError
+from cachestorm.errors import MissingExtraError
 from cachestorm_server.info import REDIS_VERSION
+from cachestorm_server.scripting.script_errors import SandboxFullError, ScriptError
 
 # What a script tells of when it stops; as in prelude.lua.
 REQUEST: Final = 0
@@ -71,23 +72,6 @@ class Runner:
     def look(self) -> int:
         """GO_ON, KILLED or LATE. Asked while Lua runs: it must not use the sandbox."""
         raise NotImplementedError
-
-
-@mypyc_attr(native_class=False)
-class ScriptError(CacheStormError):
-    """A script that failed, or that could not be run; the text has a code of its own."""
-
-    @property
-    def resp(self) -> str:
-        return str(self)
-
-
-@mypyc_attr(native_class=False)
-class SandboxFullError(ScriptError):
-    """Scripts have used all memory that they may."""
-
-    def __init__(self, max_memory: int) -> None:
-        super().__init__(f"ERR not enough memory: scripts may hold {max_memory} bytes")
 
 
 def _refuse(*access: object) -> NoReturn:

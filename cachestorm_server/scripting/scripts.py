@@ -13,9 +13,8 @@ import hashlib
 from collections import OrderedDict
 from typing import Any, Final
 
-from mypy_extensions import mypyc_attr
-
-from cachestorm_server.scripting.sandbox import Sandbox, ScriptError
+from cachestorm_server.scripting.sandbox import Sandbox
+from cachestorm_server.scripting.script_errors import NoScriptError, ScriptError
 
 # What all scripts of an endpoint may hold in Lua, with what is being worked on; and as much its
 # libraries.
@@ -24,14 +23,6 @@ MAX_MEMORY: Final = 256 * 1024 * 1024
 KEPT: Final = 500
 CHUNK: Final = b"@user_script"
 FLAGS: Final = ("no-writes", "allow-oom", "allow-stale", "no-cluster", "allow-cross-slot-keys")
-
-
-@mypyc_attr(native_class=False)
-class NoScriptError(ScriptError):
-    """A script is asked for by a digest that is not known."""
-
-    def __init__(self) -> None:
-        super().__init__("NOSCRIPT No matching script. Please use EVAL.")
 
 
 class Runnable:
