@@ -20,6 +20,8 @@ CLUSTER = "cluster"
 _OF_TEXT = frozenset(
     {"decode_responses", "encoding", "encoding_errors", "single_connection_client"}
 )
+# what is text even where it looks like a number
+_SECRETS = frozenset({"username", "password"})
 # options of `connect` itself
 OWN = frozenset({"codec", "max_pending", "near", "on_error"})
 
@@ -196,7 +198,11 @@ def options_in(url: object) -> tuple[str, dict[str, Any]]:
         return url, {}
     pairs = parse_qsl(query, keep_blank_values=True)
     is_ours = scheme.lower() in (MEMORY, LOCAL, CLUSTER)
-    found = {name: _value(text) for name, text in pairs if is_ours or name in OWN}
+    found = {
+        name: text if name in _SECRETS else _value(text)
+        for name, text in pairs
+        if is_ours or name in OWN
+    }
     if not found and not is_ours:
         return url, {}
     left = [] if is_ours else [pair for pair in pairs if pair[0] not in OWN]

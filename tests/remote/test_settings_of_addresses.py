@@ -9,6 +9,7 @@ import pytest
 from cachestorm import Cache, connect
 from cachestorm.contrib.places import Place
 from cachestorm.errors import ConfigError
+from cachestorm.remote.address import options_in
 from cachestorm.remote.connected import ConnectedCache
 from cachestorm.remote.near_caches import NearCache
 
@@ -110,3 +111,8 @@ def test_a_framework_takes_the_same_addresses() -> None:
     )
     with pytest.raises(ConfigError, match="no option 'near'"):
         Place.read("redis://here?near=true", {})
+
+
+def test_a_password_that_looks_like_a_number_is_text() -> None:
+    _, told = options_in("cluster://here:7000?password=1234&username=true&socket_timeout=3")
+    assert told == {"password": "1234", "username": "true", "socket_timeout": 3}
