@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 from cachestorm_server.app import Application
@@ -85,3 +85,44 @@ class Client:
 
     def close(self) -> None:
         self.writer.close()
+
+
+Scene = Callable[[], Coroutine[Any, Any, None]]
+
+
+def on_a_loop(scene: Scene) -> None:
+    asyncio.run(scene())
+
+
+def fill(served: Application) -> None:
+    cache = served.cache
+    cache.set("a", "text", tags=["t", "u"])
+    cache.set("n", 12, ttl=1000)
+    cache.set("o", {"x": [1, None]})
+    cache.hset("h", mapping={"f": 1, "g": b"\xff"})
+    cache.rpush("l", 1, 2, 3)
+    cache.sadd("s", "x", "y")
+    cache.zadd("z", {"m": 1.5})
+    cache.set("idle", "x", idle=100)
+    cache.taglink("parent", "t")
+    cache.namespace("other", default_ttl=50, max_memory=1 << 20).set("k", "v")
+
+
+def change(served: Application) -> None:
+    cache = served.cache
+    cache.hset("h", "f", 2)
+    cache.lpush("l", 0)
+    cache.rename("a", "b")
+    cache.persist("n")
+    cache.srem("s", "x")
+    cache.zincrby("z", 1, "m")
+    cache.set("c", 1, tags=["v"])
+    cache.invalidate("v")
+    cache.append("p", "q")
+    cache.setbit("p", 100, 1)
+    cache.swapdb(0, 1)
+    cache.swapdb(0, 1)
+    cache.namespace("other").flushdb()
+    with cache.transaction():
+        cache.set("x", 1)
+        cache.set("y", 2)
