@@ -48,7 +48,7 @@ class Keeping:
         """All files have been read. The caller holds the latch."""
         adopted: list[tuple[Level, Sequence[int]]] = []
         for level in self._levels:
-            level.released.extend(level.held)
+            level.release(level.held, level.held_bytes)
             level.held, level.held_bytes = {}, 0
             places = array("q", sorted(each.place >> TIER_BITS for each in level.here()))
             last = places[-1] if places else 0
@@ -99,7 +99,7 @@ class Keeping:
         """They are complete, and alone; or it was given up. The caller holds the latch."""
         for level, going in zip(self._levels, self._going):
             if is_complete:
-                level.released.extend(going)
+                level.release(going, sum(going.values()))
             else:
                 level.held = {**going, **level.held}
                 level.held_bytes += sum(going.values())
@@ -120,6 +120,5 @@ class Keeping:
         for level in self._levels:
             if not level.is_kept or level.named_until == ALL:
                 continue
-            released, level.released = level.released, []
-            if level.write([], released) is not None and not level.has_others:
+            if level.write([], level.take_released()) is not None and not level.has_others:
                 level.end()

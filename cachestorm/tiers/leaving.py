@@ -114,8 +114,7 @@ def evict_all(store: Store) -> None:
 def released_of(store: Store, level: Level) -> list[int]:
     """Takes over what was released in a level. The caller does not hold the latch."""
     with latched(store):
-        released, level.released = level.released, []
-    return released
+        return level.take_released()
 
 
 @contextmanager

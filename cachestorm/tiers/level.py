@@ -16,7 +16,7 @@ from __future__ import annotations
 import logging
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
 from cachestorm.entry import Entry
@@ -38,8 +38,10 @@ from cachestorm.values.forms import Forms
 # How long nothing goes to an engine after it has refused a write, or has not answered.
 RETRY_S: Final = 5.0
 FAILED_READS: Final = 3
-# So much that was released is worth a write.
+# So many values that were released are worth a write, or as many bytes as so many batches have;
+# before that they are deleted with the next batch.
 RELEASED: Final = 1024
+RELEASED_BATCHES: Final = 4
 # A larger value stays out of every tier.
 MOST_VALUE_BYTES: Final = 1 << 30
 # A level is nearly full with less than one in so many bytes left, or two batches.
@@ -80,7 +82,7 @@ class Level:
         written_bytes: what was written so far.
         queue: what is here, the first to come first; in there may be some that are not any
         more. condemned: those that go next, before these. released: places whose values are
-        nobody's any more.
+        nobody's any more. released_bytes: of these.
         is_full: whether nothing more fits.
         written_until, synced_until: up to which place all was written, and is on the disk.
         named_until: up to which place files may name values; 0 for none.
@@ -123,6 +125,7 @@ class Level:
         self.queue: Final[deque[Demoted]] = deque()
         self.condemned: Final[deque[Demoted]] = deque()
         self.released: list[int] = []
+        self.released_bytes = 0
         self.is_full = False
         self.written_until = 0
         self.synced_until = 0
@@ -274,8 +277,19 @@ class Level:
             self.held[place] = int(demoted.size_bytes)
             self.held_bytes += demoted.size_bytes
         else:
-            self.released.append(place)
+            self.release([place], int(demoted.size_bytes))
         self._tidy()
+
+    def release(self, places: Iterable[int], size_bytes: int) -> None:
+        """What is at some places is nobody's any more, and no file names it."""
+        self.released.extend(places)
+        self.released_bytes += size_bytes
+
+    def take_released(self) -> list[int]:
+        """What was released so far, for who deletes it."""
+        released, self.released = self.released, []
+        self.released_bytes = 0
+        return released
 
     def adopt(self, entry: Entry, reference: Reference) -> Demoted:
         """Stands for a value that is here from a former run."""
@@ -322,7 +336,10 @@ class Level:
 
     def is_worth_a_write(self) -> bool:
         """Whether so much was released that it is to be deleted."""
-        return len(self.released) >= RELEASED
+        return (
+            len(self.released) >= RELEASED
+            or self.released_bytes >= RELEASED_BATCHES * self.batch_bytes
+        )
 
     def is_nearly_full(self) -> bool:
         """Whether the next batch or two drive out what is here."""

@@ -77,10 +77,13 @@ class Mover:
         """Has a value go to the cold tier before others. The caller holds the latch."""
         self._asked.append(demoted)
 
-    def call(self, store: Store) -> None:
-        """Has what is due done by the thread. Without the latch."""
-        warm = self._warm
-        if warm is not None and self._cold.accepts() and warm.is_short_of_disk():
+    def call(self, store: Store, is_short_of_disk: bool) -> None:
+        """Has what is due done by the thread. Without the latch.
+
+        Args:
+            is_short_of_disk: whether others need what is left of the warm tier's disk.
+        """
+        if is_short_of_disk and self._cold.accepts():
             self._is_short_of_disk = True
         if self._is_called or not self._is_due():
             return
@@ -190,7 +193,7 @@ class Mover:
         for ((demoted, former), body), place in zip(read, places, strict=True):
             if demoted.entry is None or demoted.place != former:
                 # it was overwritten, or is in memory again
-                cold.released.append(place)
+                cold.release([place], len(body))
                 continue
             if self._warm is not None and tier_of(former) == WARM:
                 self._warm.forget(demoted)

@@ -260,7 +260,7 @@ class Tiers(Tiering):
         self._is_asked_for = False
         self._abandoned.clear()
         for level in self.levels:
-            level.released = []
+            level.take_released()
             level.blobs.forked()
         if self.mover is not None:
             self.mover.forked()
@@ -367,21 +367,26 @@ class Tiers(Tiering):
         self.is_due = False
         self._release_abandoned(store)
         warm = self.warm
+        is_short = False
         if warm is not None:
+            written = warm.written_bytes
             goes_on = True
             while goes_on:
                 # what the cold tier takes, its mover writes
                 is_target = self.cold is None or self._target() is not self.cold
                 batch = self._next_batch(store, warm) if is_target else []
-                released = released_of(store, warm)
+                # a value that goes back to memory is no reason for a write of its own
+                is_worth_it = batch or self._is_flushing or warm.is_worth_a_write()
+                released = released_of(store, warm) if is_worth_it else []
                 goes_on = bool(batch or released)
                 if goes_on and not self.write(store, warm, batch, released):
                     break
-            if self.mover is None and warm.is_short_of_disk():
+            is_short = warm.written_bytes != written and warm.is_short_of_disk()
+            if self.mover is None and is_short:
                 warm.is_full = True
             fit(store, warm)
         if self.mover is not None:
-            self.mover.call(store)
+            self.mover.call(store, is_short)
         coldest = self.levels[-1]
         with latched(store):
             self.is_full = coldest.is_nearly_full()

@@ -39,6 +39,21 @@ def test_the_second_hit_brings_a_value_back(tmp_path: Path) -> None:
     cache._check()
 
 
+def test_values_that_come_back_are_deleted_many_at_a_time(tmp_path: Path) -> None:
+    with filled(tmp_path) as cache:
+        level = cache._store.tiering.warm
+        before = level.blobs.writes
+        for number in range(200):
+            cache.get(f"k{number}")
+            cache.get(f"k{number}")
+        assert level.promotions == 200
+        # as many values go as come, in batches of 128 or 256 KiB
+        assert 0 < level.blobs.writes - before <= 4
+        flush(cache)
+        assert level.released == []
+        cache._check()
+
+
 def test_a_value_that_is_changed_is_in_memory_first(tmp_path: Path) -> None:
     cache: Cache[Any] = Cache(max_memory="1mb", warm=tmp_path)
     cache.rpush("l", *[f"element {number}" for number in range(50)])
