@@ -3,6 +3,9 @@
 1. No write-ahead log: what has to survive a crash is flushed by `sync`. So a value is written
    to the SSD once, and once more where it outlives a compaction.
 2. Blobs arrive compressed where it pays, so RocksDB compresses nothing.
+3. `Rdict.write` keeps the interpreter's lock, also while RocksDB makes room for it; `flush`
+   gives that lock back. So a buffer is handed over by `flush` before it is full: who writes
+   faster than the disk takes waits there, and other threads go on.
 """
 
 from __future__ import annotations
@@ -32,6 +35,9 @@ from cachestorm.tiers.blob_store import (
 )
 
 WRITE_BUFFER_BYTES: Final = 16 << 20
+WRITE_BUFFERS: Final = 4
+# with so much in a buffer it is handed over to be written to the disk
+HANDED_OVER_BYTES: Final = 12 << 20
 # the values that are asked for again go to memory: there is little to gain from more of it here
 BLOCK_CACHE_BYTES: Final = 8 << 20
 BLOOM_BITS: Final = 10
@@ -44,10 +50,12 @@ class RocksStore:
         self._folder: Final = folder
         self.writes = 0
         self.is_synced = False
+        # since a buffer was handed over
+        self._buffered_bytes = 0
         options = Options(raw_mode=True)
         options.create_if_missing(True)
         options.set_write_buffer_size(WRITE_BUFFER_BYTES)
-        options.set_max_write_buffer_number(3)
+        options.set_max_write_buffer_number(WRITE_BUFFERS)
         options.set_keep_log_file_num(1)
         options.set_compression_type(DBCompressionType.none())
         table = BlockBasedOptions()
@@ -81,6 +89,10 @@ class RocksStore:
             batch.delete(_name(place))
         try:
             self._db.write(batch, self._unlogged)
+            self._buffered_bytes += sum(len(blob) for _, blob in blobs)
+            if self._buffered_bytes >= HANDED_OVER_BYTES:
+                self._buffered_bytes = 0
+                self._db.flush(False)
         except Exception as error:
             raise DurabilityError(f"{self._folder} cannot be written: {error}") from error
         self.writes += 1
