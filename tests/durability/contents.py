@@ -8,6 +8,7 @@ from cachestorm import Cache
 from cachestorm.entry import Entry, kind_name
 from cachestorm.keyspace.keyspace import Keyspace
 from cachestorm.keyspace.tag_nodes import tag_names_of
+from cachestorm.keyspace.tiering import Demoted
 from cachestorm.values.container import Container
 from cachestorm.values.forms import Encoded
 from cachestorm.values.hash import Hash
@@ -29,7 +30,7 @@ def contents(cache: Cache[Any]) -> dict[str, object]:
                     {
                         entry.key: (
                             kind_name(entry),
-                            content_of(space.value(entry)),
+                            content_of(held_by(space, entry)),
                             deadline_of(space, entry),
                             tag_names_of(entry),
                         )
@@ -51,6 +52,18 @@ def deadline_of(space: Keyspace, entry: Entry) -> object:
     """When it ends; of what ends when it is idle, how long that takes: hits are not kept."""
     idle = space.idle_of(entry)
     return entry.expires_at_ms if idle is None else ("idle", idle.idle_ms, idle.ends_at_ms)
+
+
+def held_by(space: Keyspace, entry: Entry) -> object:
+    """The value, wherever it is."""
+    value = space.value(entry)
+    if not isinstance(value, Demoted):
+        return value
+    tiering = space.shared.tiering
+    assert tiering is not None
+    held = tiering.read(value)
+    assert held is not None
+    return held.value
 
 
 def content_of(held: object) -> object:

@@ -11,6 +11,7 @@ as `contents.py` tells it.
     cache.snapshot     what `Cache.save` has written
     pickle/            a journal of a cache with `codec="pickle"`
     parts/             a base with large containers, in parts
+    tiers/             a data directory, and the tiers that have its values: sqlite and files
     *.contents         what is to be found in them
 """
 
@@ -29,12 +30,12 @@ from cachestorm.durability import frames, parts, recording, snapshot
 from cachestorm.durability.frames import HEADER, MAGIC
 from cachestorm.durability.recording import Record
 from cachestorm.entry import BUFFER, HASH, LIST, SET, ZSET
+from cachestorm.tiers.tiers import Tiers
 from cachestorm.values import diary
 
 FORMATS = Path(__file__).parent / "formats"
 TORN_BYTES = 7
-# without what names a place in a colder tier
-RECORDS = {*range(recording.SPACE_IS, recording.PARTS + 1)} - {recording.REFERS}
+RECORDS = {*range(recording.SPACE_IS, recording.PARTS + 1)}
 NOTES = {
     *((HASH, name) for name in (diary.PUT, diary.DROP, diary.DUE)),
     *((SET, name) for name in (diary.PUT, diary.DROP)),
@@ -216,6 +217,51 @@ def make_parts(folder: Path) -> str:
     return told
 
 
+def tiered(folder: Path, **settings: Any) -> Cache[Any]:
+    """A cache whose data directory and tiers are in a folder."""
+    tiers = {
+        "warm": {"path": folder / "warm", "engine": "sqlite"},
+        "cold": f"file://{folder}/cold",
+    }
+    return Cache(max_memory="1mb", data_dir=folder / "data", **tiers, **settings)
+
+
+def make_tiers(folder: Path) -> str:
+    """Values of each kind in each tier, named by a base and by a journal."""
+    cache = tiered(folder, clock=at_the_time())
+    for tier in ("warm", "cold"):
+        for chapter in ("base", "journal"):
+            start = f"{tier}:{chapter}:"
+            cache.set(f"{start}bytes", b"\x00\xff" * 300, ttl=3600, tags=["t1", "t2"])
+            cache.set(f"{start}text", "\u00e4" * 300)
+            cache.set(f"{start}object", {"a": [1, None, "x" * 300]})
+            cache.hset(f"{start}hash", mapping={f"f{number}": number for number in range(90)})
+            cache.rpush(f"{start}list", *range(90))
+            cache.sadd(f"{start}set", *(f"m{number}" for number in range(90)))
+            cache.zadd(f"{start}zset", {f"m{number}": number * 0.5 for number in range(90)})
+            cache.namespace("other").set(f"{start}bytes", b"o" * 300)
+            if chapter == "base":
+                send_all(cache, tier, start)
+    cache.save()
+    for tier in ("warm", "cold"):
+        send_all(cache, tier, f"{tier}:journal:")
+    told = spelled(cache)
+    cache.close()
+    for each in ("data", "warm"):
+        (folder / each / "lock").unlink()
+    return told
+
+
+def send_all(cache: Cache[Any], tier: str, start: str) -> None:
+    """Has all values whose keys begin so go to a tier, and waits until they are there."""
+    for space in (cache, cache.namespace("other")):
+        for key in [each for each in space if each.startswith(start)]:
+            assert space.demote(key, tier), key
+    tiering = cache._store.tiering
+    assert isinstance(tiering, Tiers)
+    tiering.flush()
+
+
 def main() -> int:
     """Makes what is missing; 1 if nothing is."""
     if not frames.__file__.endswith(".py"):
@@ -228,6 +274,7 @@ def main() -> int:
         "cache.snapshot": make_snapshot,
         "pickle": make_pickles,
         "parts": make_parts,
+        "tiers": make_tiers,
     }
     missing = [name for name in makers if not (folder / f"{name}.contents").exists()]
     if not missing:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from contents import contents
-from make_format_files import FORMATS, at_the_time, spelled
+from make_format_files import FORMATS, at_the_time, spelled, tiered
 
 from cachestorm import Cache
 from cachestorm.durability.check import check
@@ -61,6 +61,26 @@ def test_a_directory_of_every_version_is_read_and_gone_on_with(
     assert contents(cache) == before
     cache._check()
     cache.close()
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_tiers_of_every_version_are_read(version: str, folder: Path) -> None:
+    shutil.copytree(FORMATS / version / "tiers", folder)
+    clock = at_the_time(LATER_S)
+    for _ in range(2):
+        with tiered(folder, clock=clock) as cache:
+            tiers = {key: cache.object_tier(key) for key in cache}
+            assert tiers == {key: key.partition(":")[0] for key in cache}
+            assert spelled(cache) == told("tiers", version)
+            assert all(each.losses == 0 for each in cache.tier_stats().values())
+            cache._check()
+    with tiered(folder, clock=clock) as cache:
+        # what changes a value brings it back
+        for key in [*cache]:
+            if key.endswith(":hash"):
+                cache.hset(key, "more", 1)
+        assert {cache.object_tier(key) for key in cache} == {"warm", "cold", "memory"}
+        cache._check()
 
 
 @pytest.mark.parametrize("version", VERSIONS)
