@@ -52,6 +52,8 @@ def buildah(*arguments: object) -> str:
 @contextmanager
 def container_of(image: str) -> Iterator[str]:
     container = buildah("from", "--pull-never", image)
+    # buildah would keep what is written to a volume of the image where nobody finds it
+    buildah("config", "--volume", "/data-", container)
     try:
         yield container
     finally:
