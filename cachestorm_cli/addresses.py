@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Final
 from urllib.parse import parse_qsl, unquote, urlsplit
 
@@ -24,9 +25,14 @@ from cachestorm.errors import ConfigError
 SCHEMES: Final = ("redis", "rediss", "unix", "http", "https")
 DEFAULT_HOST: Final = "127.0.0.1"
 DEFAULT_PORT: Final = 6380
+HIGHEST_PORT: Final = 65535
 _DEFAULT_PORTS: Final = {"http": 9090, "https": 9090}
 _TLS_OPTIONS: Final = ("ca", "cert", "key", "verify")
 URL_VARIABLE: Final = "CACHESTORM_URL"
+# of the server's own settings: where it has them in the environment, its neighbour finds it
+PORT_VARIABLE: Final = "CACHESTORM_PORT"
+PASSWORD_VARIABLE: Final = "CACHESTORM_AUTH_PASSWORD"
+PASSWORD_FILE_VARIABLE: Final = "CACHESTORM_AUTH_PASSWORD_FILE"
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +103,7 @@ def parse(url: str) -> Address:
         host = parts.hostname or DEFAULT_HOST
         port = parts.port if parts.port is not None else port
     except ValueError:
-        wrong.append("the port is a number from 1 to 65535")
+        wrong.append(f"the port is a number from 1 to {HIGHEST_PORT}")
     place = unquote(parts.path)
     path = ""
     if parts.scheme == "unix":
@@ -142,21 +148,48 @@ def resolve(
 
     Args:
         url: taken first; host and port must not be given beside it.
-        environment: CACHESTORM_URL counts unless a URL, a host or a port is given, and
-            CACHESTORM_AUTH_PASSWORD where there is no other password.
+        environment: CACHESTORM_URL counts unless a URL, a host or a port is given;
+            CACHESTORM_PORT unless the port is said otherwise; CACHESTORM_AUTH_PASSWORD, or the
+            file that CACHESTORM_AUTH_PASSWORD_FILE names, where there is no other password.
 
     Raises:
-        ConfigError: for a URL that is wrong, or given beside host or port.
+        ConfigError: for a URL that is wrong, or given beside host or port; for a port of the
+            environment that is none, and a file of a password that cannot be read.
     """
     variables = environment if environment is not None else {}
     if url is not None and (host is not None or port is not None):
         raise ConfigError("--url says where the server is: leave out --host and --port")
     by_place = host is not None or port is not None
     text = url if url is not None else "" if by_place else variables.get(URL_VARIABLE, "")
-    address = parse(text) if text else Address()
-    if by_place:
-        address = Address(host=host or DEFAULT_HOST, port=port or DEFAULT_PORT)
-    secret = password or address.password or variables.get("CACHESTORM_AUTH_PASSWORD", "")
+    if text:
+        address = parse(text)
+    else:
+        address = Address(host=host or DEFAULT_HOST, port=port or _port_of(variables))
+    secret = password or address.password or _password_of(variables)
     if namespace:
         address = replace(address, namespace=namespace, database=0)
     return replace(address, password=secret)
+
+
+def _port_of(variables: Mapping[str, str]) -> int:
+    text = variables.get(PORT_VARIABLE, "")
+    if not text or text == "0":
+        # 0: whichever is free, which nobody else knows
+        return DEFAULT_PORT
+    if not text.isascii() or not text.isdecimal() or int(text) > HIGHEST_PORT:
+        raise ConfigError(f"{PORT_VARIABLE}: {text!r} is no port; 1 to {HIGHEST_PORT} are")
+    return int(text)
+
+
+def _password_of(variables: Mapping[str, str]) -> str:
+    said = variables.get(PASSWORD_VARIABLE, "")
+    path = variables.get(PASSWORD_FILE_VARIABLE, "")
+    if said or not path:
+        return said
+    try:
+        # as the server reads it
+        return Path(path).read_text("utf-8").removesuffix("\n").removesuffix("\r")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(
+            f"{PASSWORD_FILE_VARIABLE}: {path!r} cannot be read: {error}"
+        ) from error

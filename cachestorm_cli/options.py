@@ -24,7 +24,9 @@ Url = Annotated[
 Host = Annotated[str | None, typer.Option("--host", help="Host of the server.")]
 Port = Annotated[
     int | None,
-    typer.Option("-p", "--port", min=1, max=65535, help="Its port; 6380 by default."),
+    typer.Option(
+        "-p", "--port", min=1, max=65535, help="Its port; left out: CACHESTORM_PORT, or 6380."
+    ),
 ]
 Namespace = Annotated[
     str | None, typer.Option("-n", "--namespace", help="Namespace to work in.")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from cachestorm.errors import ConfigError
@@ -56,6 +58,26 @@ def test_options_come_before_the_environment() -> None:
     assert resolve(url="redis://near", environment=variables).url == "redis://near:6380"
     assert resolve(environment=variables).password == "sesame"
     assert resolve(namespace="blog", environment=variables).url == "redis://far:1/blog"
+
+
+def test_what_the_server_has_in_the_environment_is_where_it_is_found(tmp_path: Path) -> None:
+    secret = tmp_path / "secret"
+    secret.write_text(" sesame \n")
+    variables = {"CACHESTORM_PORT": "7000", "CACHESTORM_AUTH_PASSWORD_FILE": str(secret)}
+    found = resolve(environment=variables)
+    assert (found.port, found.password) == (7000, " sesame ")
+    assert resolve(host="far", environment=variables).url == "redis://far:7000"
+    assert resolve(port=7, environment=variables).port == 7
+    assert resolve(url="redis://near", environment=variables).port == 6380
+    assert resolve(environment={"CACHESTORM_PORT": "0"}).port == 6380
+    both = variables | {"CACHESTORM_AUTH_PASSWORD": "word"}
+    assert resolve(environment=both).password == "word"
+    for wrong in ("x", "-1", "70000"):
+        with pytest.raises(ConfigError, match=f"CACHESTORM_PORT: '{wrong}' is no port"):
+            resolve(environment={"CACHESTORM_PORT": wrong})
+    secret.unlink()
+    with pytest.raises(ConfigError, match=r"PASSWORD_FILE: .*secret' cannot be read"):
+        resolve(environment=variables)
 
 
 def test_a_url_beside_a_host_is_refused() -> None:

@@ -207,6 +207,11 @@ def test_every_variable_is_taken_and_a_password_from_a_file(image: str) -> None:
             redis.Redis(port=port, password="from a file") as client,
         ):
             assert client.ping()
+            found = {name: text for name, text in given.items() if "PASSWORD" in name}
+            told = [f"--env={name}={text}" for name, text in found.items()]
+            asked = [*BUILDAH, "run", "--isolation", "chroot", *told]
+            asked += [f"--env=CACHESTORM_PORT={port}", container, "--", "cachestorm", "ping"]
+            assert subprocess.run(asked, check=False).returncode == 0
 
 
 def test_it_has_the_operator_and_no_tools_to_build(image: str) -> None:
