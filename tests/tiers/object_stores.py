@@ -48,7 +48,8 @@ def s3(endpoint: str, **settings: Any) -> dict[str, Any]:
         "endpoint": endpoint,
         "region": "us-east-1",
         "allow_http": True,
-        "timeout": "500ms",
+        # of a machine that is busy with other things
+        "timeout": "30s",
         **settings,
     }
 
@@ -59,6 +60,7 @@ class Proxy:
     Attributes:
         requests: how many came.
         mode: what happens to the next ones: `pass`, `drop`, `throttle`, or `hang`.
+        drops: how many of them are dropped before that.
     """
 
     def __init__(self, endpoint: str) -> None:
@@ -68,6 +70,7 @@ class Proxy:
         self.endpoint = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
         self.requests = 0
         self.mode = "pass"
+        self.drops = 0
         self._is_over = threading.Event()
         threading.Thread(target=self._accept, daemon=True).start()
 
@@ -89,6 +92,9 @@ class Proxy:
                     return
                 head += got
             self.requests += 1
+            if self.drops > 0:
+                self.drops -= 1
+                return
             if self.mode == "drop":
                 return
             if self.mode == "hang":
