@@ -51,7 +51,7 @@ class Client:
         self, method: str, path: str, body: bytes | None = None, **headers: str
     ) -> Answer:
         """One request; an underscore in a header's name stands for a dash."""
-        connection = HTTPConnection("127.0.0.1", self.port, timeout=10)
+        connection = HTTPConnection("127.0.0.1", self.port, timeout=60)
         try:
             spelled = {name.replace("_", "-"): value for name, value in headers.items()}
             connection.request(method, path, body, spelled)
@@ -103,9 +103,9 @@ def running(settings: dict[str, object], file: str | None = None) -> Iterator[Cl
     thread = threading.Thread(target=serve)
     thread.start()
     try:
-        assert up.wait(20)
+        assert up.wait(60)
         yield Client(started[0])
     finally:
         if not loop.is_closed():
             loop.call_soon_threadsafe(stop.set)
-        thread.join(20)
+        thread.join(60)

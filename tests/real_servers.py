@@ -22,7 +22,7 @@ from contextlib import contextmanager
 import pytest
 
 HOST = "127.0.0.1"
-START_TIMEOUT_S = 20.0
+START_TIMEOUT_S = 60.0
 PORTS_TRIED = 5
 
 
@@ -99,7 +99,7 @@ def stop(process: subprocess.Popen[bytes]) -> None:
     """Ends a server that was started here."""
     process.terminate()
     try:
-        process.wait(10)
+        process.wait(60)
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait()

@@ -10,7 +10,7 @@ from typing import Any
 from cachestorm import Cache
 from cachestorm.loading.engine import Loading, loading_of
 
-PATIENCE_S = 20.0
+PATIENCE_S = 60.0
 
 
 def until(holds: Callable[[], object]) -> None:

@@ -57,4 +57,4 @@ class Running:
         # not `communicate`, which knows nothing of what was read ahead of the last line
         assert self.process.stdout is not None
         self.lines.append(self.process.stdout.read())
-        return self.process.wait(timeout=20)
+        return self.process.wait(timeout=60)

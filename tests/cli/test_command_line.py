@@ -57,7 +57,7 @@ def test_no_more_clients_are_let_in_than_there_are_descriptors() -> None:
         assert "not able to handle the specified number of clients, try with 24" in refused
         for _ in range(25):
             client = socket.create_connection(("127.0.0.1", int(running.port)))
-            client.settimeout(10)
+            client.settimeout(60)
             clients.append(client)
         for client in clients[:24]:
             client.sendall(b"PING\r\n")
@@ -244,7 +244,7 @@ def test_a_signal_ends_gracefully_as_soon_as_the_first_endpoint_answers() -> Non
                 break
         time.sleep(0.005)
     process.send_signal(signal.SIGTERM)
-    output, _ = process.communicate(timeout=20)
+    output, _ = process.communicate(timeout=60)
     assert process.returncode == 0
     assert "stopped" in output
     assert "Traceback" not in output

@@ -19,7 +19,7 @@ from processes import Running
 CLI = shutil.which("redis-cli")
 BENCHMARK = shutil.which("redis-benchmark")
 PROMTOOL = shutil.which("promtool")
-PATIENCE_S = 30
+PATIENCE_S = 60
 
 pytestmark = pytest.mark.skipif(CLI is None, reason="redis-cli is not installed")
 
@@ -209,7 +209,7 @@ def test_promtool_is_content_with_the_metrics_of_a_server_at_work(filled: Runnin
     with urllib.request.urlopen(f"{address}/metrics", timeout=PATIENCE_S) as answer:
         scrape = answer.read()
     check = subprocess.run(
-        [str(PROMTOOL), "check", "metrics"], input=scrape, capture_output=True, timeout=20
+        [str(PROMTOOL), "check", "metrics"], input=scrape, capture_output=True, timeout=120
     )
     assert (check.returncode, check.stdout, check.stderr) == (0, b"", b"")
     with urllib.request.urlopen(f"{address}/health", timeout=PATIENCE_S) as answer:

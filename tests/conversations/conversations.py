@@ -187,7 +187,7 @@ class Theirs:
             except BlockingIOError:
                 continue
             finally:
-                sock.settimeout(5)
+                sock.settimeout(60)
         return heard
 
     def _id(self, client: str) -> int:

@@ -72,7 +72,7 @@ def serving() -> Iterator[Running]:
             yield Running(found[1], found[2], folder)
     finally:
         process.terminate()
-        process.communicate(timeout=10)
+        process.communicate(timeout=60)
 
 
 def printed(command: list[str] | str, server: Running, given: str = "") -> str:

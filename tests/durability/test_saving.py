@@ -98,7 +98,7 @@ class Slow:
         rewrite = DataDirectory._rewrite
 
         def held(directory: DataDirectory, *given: Any) -> None:
-            self.go_on.wait(20)
+            self.go_on.wait(60)
             rewrite(directory, *given)
 
         monkeypatch.setattr(DataDirectory, "_rewrite", held)
@@ -213,7 +213,7 @@ def test_without_a_journal_the_end_and_the_snapshots_are_kept(folder: Path) -> N
     client.set("c", 3)
     with pytest.raises(redis.ConnectionError):
         client.execute_command("SHUTDOWN", "NOSAVE")
-    assert server.process.wait(20) == 0
+    assert server.process.wait(60) == 0
     # and back to a journal, which goes on from the last snapshot
     server, client = serving(folder)
     assert client.mget("a", "b", "c") == ["1", "2", None]

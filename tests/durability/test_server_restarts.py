@@ -73,7 +73,7 @@ def kill_and_look(folder: Path, sync: str, seed: int) -> None:
     time.sleep(chance.uniform(0, 0.05))
     server.end(signal.SIGKILL)
     for writer in writers:
-        writer.thread.join(20)
+        writer.thread.join(60)
     cache: Cache[Any] = Cache(data_dir=folder)
     cache._check()
     for writer in writers:

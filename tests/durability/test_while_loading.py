@@ -225,7 +225,7 @@ def test_a_terminal_shows_a_bar(tmp_path: Path) -> None:
     while b"is ready" not in shown:
         shown += os.read(ours, 65536)
     server.send_signal(signal.SIGTERM)
-    assert server.wait(20) == 0
+    assert server.wait(60) == 0
     os.close(ours)
     assert b"loading" in shown
     assert "━".encode() in shown

@@ -26,7 +26,7 @@ def elsewhere(function: Any) -> None:
     """Runs a function in another thread."""
     thread = threading.Thread(target=function)
     thread.start()
-    thread.join(10)
+    thread.join(60)
 
 
 def test_the_results_come_as_a_list_in_the_order_of_the_calls() -> None:

@@ -22,7 +22,7 @@ SHORT = {"http.header_timeout": 1, "http.keepalive_timeout": 1}
 
 def connected(port: int) -> socket.socket:
     opened = socket.create_connection(("127.0.0.1", port), 10)
-    opened.settimeout(10)
+    opened.settimeout(60)
     return opened
 
 
@@ -44,7 +44,7 @@ def info(endpoint: Client, field: str) -> int:
 
 def until(wanted: int, asked: Callable[[], int]) -> None:
     """Waits for what another thread does."""
-    ends = time.monotonic() + 10
+    ends = time.monotonic() + 60
     while asked() != wanted and time.monotonic() < ends:
         time.sleep(0.01)
     assert asked() == wanted

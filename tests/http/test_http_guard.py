@@ -190,7 +190,7 @@ def address_of_this_host() -> str:
 
 
 def ask(address: str, client, method: str, path: str, **headers: str) -> int:
-    connection = HTTPConnection(address, client.port, timeout=10)
+    connection = HTTPConnection(address, client.port, timeout=60)
     try:
         connection.request(method, path, headers=headers)
         return connection.getresponse().status

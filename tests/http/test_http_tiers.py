@@ -59,7 +59,7 @@ def test_a_client_waits_for_its_value_and_nobody_else_does(
 
     def slow(place: int) -> bytes | None:
         began.set()
-        assert gate.wait(20)
+        assert gate.wait(60)
         return get(place)
 
     blobs.get = slow
@@ -67,7 +67,7 @@ def test_a_client_waits_for_its_value_and_nobody_else_does(
     reader = threading.Thread(target=lambda: found.append(ask(endpoint)))
     reader.start()
     try:
-        assert began.wait(20)
+        assert began.wait(60)
         assert endpoint.result("EXISTS", "k") == 1
         assert found == []
     finally:

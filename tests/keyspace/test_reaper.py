@@ -57,7 +57,7 @@ def test_a_task_lets_go_of_what_is_due_and_lets_others_run() -> None:
             assert reaper.is_running
         assert not reaper.is_running
 
-    asyncio.run(asyncio.wait_for(watch(), 30))
+    asyncio.run(asyncio.wait_for(watch(), 60))
     assert turns > 2
     cache._check()
 

@@ -148,20 +148,24 @@ class TestThreads:
 
 def test_other_threads_go_on_while_a_large_tag_is_reaped() -> None:
     cache = Cache()
-    for n in range(100_000):
-        cache.set(f"k{n}", n, tags=["big"])
     cache.set("other", 1)
     turns = 0
     stop = threading.Event()
 
+    def has_reaped_alone() -> bool:
+        """Whether the other thread stood still: on a busy machine it may for a while."""
+        cache.set_many({f"k{n}": n for n in range(100_000)}, tags=["big"])
+        before = turns
+        assert cache.invalidate("big") == 100_000
+        return turns == before
+
     def work(number: int) -> None:
         nonlocal turns
         if number == 0:
-            time.sleep(0.02)
-            before = turns
-            assert cache.invalidate("big") == 100_000
-            assert turns > before, "the other thread stood still"
-            stop.set()
+            try:
+                assert not all(has_reaped_alone() for _ in range(10))
+            finally:
+                stop.set()
         else:
             while not stop.is_set():
                 cache.incr("other")
@@ -346,7 +350,7 @@ def test_a_fork_in_the_middle_of_writes_leaves_a_usable_cache_in_the_child() -> 
                         os._exit(0)
                     except BaseException:
                         os._exit(1)
-                deadline = time.monotonic() + 20
+                deadline = time.monotonic() + 60
                 while time.monotonic() < deadline:
                     done, status = os.waitpid(child, os.WNOHANG)
                     if done:

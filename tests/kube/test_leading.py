@@ -75,7 +75,7 @@ def test_another_waits_and_takes_over_what_is_released() -> None:
         await asyncio.sleep(0.05)
         assert (first.is_held, second.is_held) == (True, False)
         await first.release(api)
-        await asyncio.wait_for(waiting, 10)
+        await asyncio.wait_for(waiting, 60)
         assert (first.is_held, second.is_held) == (False, True)
         await second.release(api)
 
@@ -89,9 +89,9 @@ def test_a_lease_that_nobody_renews_is_taken_over_and_its_holder_is_told() -> No
         first = Lease("default", "first", lost=lost.set, lease_s=0.2, retry_s=0.01)
         await first.acquire(api)
         api.is_down = True
-        await asyncio.wait_for(lost.wait(), 10)
+        await asyncio.wait_for(lost.wait(), 60)
         assert not first.is_held
         api.is_down = False
-        await asyncio.wait_for(lease("second").acquire(api), 10)
+        await asyncio.wait_for(lease("second").acquire(api), 60)
 
     asyncio.run(story())

@@ -87,7 +87,7 @@ def test_two_threads_that_load_what_the_other_is_loading_both_come_back() -> Non
 
     def load(other: str) -> Callable[[], str]:
         def run() -> str:
-            both.wait(10)
+            both.wait(60)
             return cache.get_or_set(other, lambda: f"{other} alone")
 
         return run
@@ -111,7 +111,7 @@ def test_a_cycle_of_waits_through_a_third_is_seen() -> None:
 
     def load(other: str) -> Callable[[], str]:
         def run() -> str:
-            ring.wait(10)
+            ring.wait(60)
             return cache.get_or_set(other, lambda: "alone")
 
         return run
@@ -174,7 +174,7 @@ def test_two_loops_that_block_on_each_others_tasks_both_come_back() -> None:
 
         leader = asyncio.create_task(_await(cache.aget_or_set(mine, load)))
         await asyncio.sleep(0)
-        both.wait(10)
+        both.wait(60)
         blocking = cache.get_or_set(other, lambda: "alone")
         go.set()
         return [blocking, await leader]
@@ -489,7 +489,7 @@ def test_batches_that_overlap_load_each_key_once() -> None:
 
     def load(keys: list[str]) -> dict[str, str]:
         calls.extend(keys)
-        assert go.wait(10)
+        assert go.wait(60)
         return dict.fromkeys(keys, "v")
 
     first = Caller(lambda: cache.get_or_set_many(["a", "b"], load))
@@ -509,7 +509,7 @@ def test_whoever_waits_for_a_key_that_a_batch_does_not_find_loads_it() -> None:
     cache, go = Cache(), threading.Event()
 
     def load(keys: list[str]) -> dict[str, str]:
-        assert go.wait(10)
+        assert go.wait(60)
         return {}
 
     batch = Caller(lambda: cache.get_or_set_many(["a"], load))

@@ -361,12 +361,12 @@ def test_cache_clear_ends_loads_that_are_under_way(cache: Cache) -> None:
     @cache.memoize
     def f(x: int) -> str:
         began.set()
-        assert go.wait(10)
+        assert go.wait(60)
         return "old"
 
     thread = threading.Thread(target=f, args=(1,))
     thread.start()
-    assert began.wait(10)
+    assert began.wait(60)
     f.cache_clear()
     go.set()
     thread.join()
@@ -382,7 +382,7 @@ def test_threads_that_miss_together_call_once(cache: Cache) -> None:
         return x
 
     def run() -> None:
-        both.wait(10)
+        both.wait(60)
         f(1)
 
     threads = [threading.Thread(target=run) for _ in range(8)]
@@ -446,12 +446,12 @@ def test_cache_clear_removes_the_result_of_a_load_that_outlasts_many_calls(
     def f(x: int) -> int:
         if x == 1:
             began.set()
-            assert go.wait(10)
+            assert go.wait(60)
         return x == 1
 
     thread = threading.Thread(target=f, args=(1,))
     thread.start()
-    assert began.wait(10)
+    assert began.wait(60)
     for x in range(2, 2000):
         f(x)
     go.set()

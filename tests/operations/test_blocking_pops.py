@@ -19,7 +19,7 @@ from cachestorm.operations.blocking import BlockingPop, PoppingElements, Popping
 from cachestorm.operations.long_command import Unfinished
 
 # how long a test waits for what must come
-SOON_S = 30.0
+SOON_S = 60.0
 
 
 def begun(cache: Cache, call: Callable[[Cache], object]) -> BlockingPop:

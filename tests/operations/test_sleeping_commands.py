@@ -19,7 +19,7 @@ from cachestorm.operations.long_command import LongCommand, Unfinished
 from cachestorm_server.turns import next_turn
 
 # how long a test waits for what must come
-SOON_S = 30.0
+SOON_S = 60.0
 
 
 class Depot:

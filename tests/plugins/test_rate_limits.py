@@ -73,7 +73,7 @@ def test_it_limits_shows_and_counts(file: str, variables: dict[str, str]) -> Non
         assert running.cli("SET", "other", "1").stdout == "OK\n"
         assert running.cli("RATELIMIT", "login:").stdout.strip() == "2"
         url = f"http://127.0.0.1:{running.http_port}/rate-limits"
-        with urllib.request.urlopen(url, timeout=20) as answer:
+        with urllib.request.urlopen(url, timeout=60) as answer:
             shown = json.load(answer)
         assert shown == [{"prefix": "login:", "address": "127.0.0.1", "calls": 2}]
     finally:

@@ -18,7 +18,7 @@ PLACES = ("memory", *SERVERS)
 NAMESPACES = ("redis namespace", "valkey namespace", "cluster namespace")
 # with a near cache in front
 NEAR = tuple(f"near {place}" for place in SERVERS)
-LIVE_WITHIN_S = 30.0
+LIVE_WITHIN_S = 60.0
 
 
 def address(place: str, request: pytest.FixtureRequest) -> str:

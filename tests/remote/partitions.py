@@ -71,11 +71,11 @@ class Partition:
     def close(self) -> None:
         with contextlib.suppress(OSError):
             self._listener.shutdown(socket.SHUT_RDWR)
-        self._threads[0].join(10)  # first, or it adds a connection that nobody drops
+        self._threads[0].join(60)  # first, or it adds a connection that nobody drops
         self._listener.close()
         self._drop()
         for thread in self._threads:
-            thread.join(10)
+            thread.join(60)
             assert not thread.is_alive()
         for each in self._sockets:
             each.close()

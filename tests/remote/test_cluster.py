@@ -23,7 +23,7 @@ from cachestorm.remote.cluster_invalidations import PrimaryConnections
 from cachestorm.remote.refusals import BusySlotError, UnreachableError, UnsupportedError
 from cachestorm.remote.slots import marks, slot_of
 
-PATIENCE_S = 20.0
+PATIENCE_S = 60.0
 
 
 @pytest.fixture(scope="module")

@@ -22,7 +22,7 @@ from cachestorm.memoizing import keys
 from cachestorm.remote import leases
 from cachestorm.remote.refusals import UnsupportedError
 
-PATIENCE_S = 20.0
+PATIENCE_S = 60.0
 
 
 def until(is_so: Callable[[], bool]) -> None:

@@ -24,7 +24,7 @@ from cachestorm.remote.invalidations import HEARTBEAT_S, Telling
 from cachestorm.remote.near import Near
 from cachestorm.remote.refusals import UnreachableError
 
-PATIENCE_S = 20.0
+PATIENCE_S = 60.0
 NEVER = 1e9
 
 

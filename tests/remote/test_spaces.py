@@ -22,7 +22,7 @@ from cachestorm.remote.refusals import UnreachableError, UnsupportedError
 from cachestorm.remote.spaces import Space
 
 PREFIX = b"cachestorm:in:blog:"
-PATIENCE_S = 20.0
+PATIENCE_S = 60.0
 
 
 @pytest.fixture(params=["redis", "cluster"])

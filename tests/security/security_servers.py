@@ -43,4 +43,4 @@ def application(given: dict[str, object]) -> Iterator[Application]:
         finally:
             loop.call_soon_threadsafe(over.set)
     finally:
-        thread.join(20)
+        thread.join(60)

@@ -38,7 +38,7 @@ def ask(
 ) -> tuple[int, object]:
     """The status, and the code of a refusal or what was answered."""
     assert server.http is not None
-    connection = HTTPConnection("127.0.0.1", server.http.port, timeout=20)
+    connection = HTTPConnection("127.0.0.1", server.http.port, timeout=60)
     try:
         given = {name.replace("_", "-"): value for name, value in headers.items()}
         if who:

@@ -45,12 +45,12 @@ def our_server(
     thread = threading.Thread(target=lambda: run(serve()))
     thread.start()
     try:
-        assert ready.wait(10)
+        assert ready.wait(60)
         yield server
     finally:
         with suppress(RuntimeError):  # stopped already: its loop is closed
             server.stop_soon()
-        thread.join(10)
+        thread.join(60)
         assert not thread.is_alive()
 
 

@@ -68,7 +68,7 @@ class Runner:
 
     def join(self) -> None:
         """Waits for the reply."""
-        self._thread.join(20)
+        self._thread.join(60)
 
     def __exit__(self, *exc_info: object) -> None:
         self.join()
@@ -251,7 +251,7 @@ def test_in_process_another_thread_may_kill_a_script() -> None:
             break
         except redis.RedisError as error:
             assert str(error) == "NOTBUSY No scripts in execution right now."
-    thread.join(20)
+    thread.join(60)
     assert replies[0].startswith(KILLED)
 
 
@@ -271,6 +271,6 @@ def test_a_script_that_was_killed_writes_no_more() -> None:
             break
         except redis.RedisError:
             pass
-    thread.join(20)
+    thread.join(60)
     assert replies[0].startswith(KILLED)
     assert cache.get("late") is None

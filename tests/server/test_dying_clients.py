@@ -17,7 +17,7 @@ from servers import RunningServer, our_server
 from cachestorm import Cache
 from cachestorm_server.session import Session
 
-SOON_S = 30
+SOON_S = 60
 MANY = 10_000
 
 STATES = {

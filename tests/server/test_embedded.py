@@ -87,7 +87,7 @@ def test_a_thread_that_listens_hears_of_a_subscription_that_another_begins(
 ) -> None:
     with client.pubsub() as listening:
         listening.subscribe("first")
-        assert listening.get_message(timeout=10)["channel"] == "first"
+        assert listening.get_message(timeout=60)["channel"] == "first"
         timer = in_a_moment(listening.subscribe, "second")
         assert next(listening.listen())["channel"] == "second"
         timer.join()
@@ -111,9 +111,9 @@ def test_a_subscriber_hears_clients_and_the_process(cache: Cache, client: redis.
         listening.subscribe("news")
         assert listening.get_message(timeout=1) is None
         assert client.publish("news", "of a client") == 1
-        assert listening.get_message(timeout=10)["data"] == "of a client"
+        assert listening.get_message(timeout=60)["data"] == "of a client"
         timer = in_a_moment(cache.publish, "news", "of the process")
-        assert listening.get_message(timeout=10)["data"] == "of the process"
+        assert listening.get_message(timeout=60)["data"] == "of the process"
         timer.join()
         assert listening.get_message(timeout=0) is None
         assert listening.get_message(timeout=0.01) is None
@@ -222,7 +222,7 @@ def test_tasks_are_served_as_threads_are(cache: Cache) -> None:
             async with client.pubsub(ignore_subscribe_messages=True) as listening:
                 await listening.subscribe("news")
                 timer = in_a_moment(cache.publish, "news", "hello")
-                while (message := await listening.get_message(timeout=10)) is None:
+                while (message := await listening.get_message(timeout=60)) is None:
                     pass
                 assert message["data"] == "hello"
                 timer.join()
@@ -251,8 +251,9 @@ def test_a_task_that_is_cancelled_while_it_waits_leaves_nobody_waiting(cache: Ca
     async def main() -> None:
         async with cache.aio.redis() as client:
             waiting = asyncio.create_task(client.blpop("jobs"))
-            await asyncio.sleep(0.02)
-            assert cache._space.waiting is not None
+            async with asyncio.timeout(60):
+                while cache._space.waiting is None:
+                    await asyncio.sleep(0.001)
             waiting.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await waiting

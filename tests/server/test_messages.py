@@ -196,7 +196,7 @@ def test_a_thread_takes_messages_until_the_subscription_is_closed() -> None:
         thread = threading.Thread(target=take)
         thread.start()
         assert [cache.publish(name, "x") for name in ("a", "b1", "c")] == [1, 1, 0]
-    thread.join(10)
+    thread.join(60)
     assert taken == [(b"x", "a"), (b"x", "b1")]
     assert cache.publish("a", "x") == 0
 
@@ -281,7 +281,7 @@ def test_two_tasks_take_messages_in_turn_and_both_notice_the_end() -> None:
             for number in range(10):
                 cache.publish("c", number)
             await asyncio.sleep(0.01)
-        await asyncio.wait_for(asyncio.gather(*tasks), 10)
+        await asyncio.wait_for(asyncio.gather(*tasks), 60)
         return taken
 
     assert sorted(asyncio.run(converse())) == [b"%d" % number for number in range(10)]
@@ -421,7 +421,7 @@ def test_redis_py_publishes_and_subscribes(protocol: int) -> None:
         pubsub.subscribe("a")
         pubsub.psubscribe("b*")
         pubsub.ssubscribe("s")
-        told = [pubsub.get_message(timeout=5) for _ in range(3)]
+        told = [pubsub.get_message(timeout=60) for _ in range(3)]
         assert [each and each["type"] for each in told] == [
             "subscribe",
             "psubscribe",
@@ -430,7 +430,7 @@ def test_redis_py_publishes_and_subscribes(protocol: int) -> None:
         assert client.publish("a", "1") == 1
         assert server.endpoint.cache.publish("b2", "2") == 1
         assert client.spublish("s", "3") == 1
-        told = [pubsub.get_message(timeout=5) for _ in range(3)]
+        told = [pubsub.get_message(timeout=60) for _ in range(3)]
         assert [each and (each["type"], each["data"]) for each in told] == [
             ("message", b"1"),
             ("pmessage", b"2"),
@@ -440,7 +440,7 @@ def test_redis_py_publishes_and_subscribes(protocol: int) -> None:
         assert client.pubsub_numsub("a") == [(b"a", 1)]
         assert client.pubsub_numpat() == 1
         pubsub.ping()
-        pong = pubsub.get_message(timeout=5)
+        pong = pubsub.get_message(timeout=60)
         assert pong and pong["type"] == "pong"
         pubsub.unsubscribe()
         pubsub.close()

@@ -19,7 +19,7 @@ from cachestorm_server import server as declares_commands
 assert declares_commands
 
 # how long a test waits for what must come
-SOON_S = 30
+SOON_S = 60
 
 
 def client_of(server: RunningServer, protocol: int = 2) -> redis.Redis:

@@ -60,7 +60,7 @@ class MemoryStore:
     def get(self, number: int) -> bytes | None:
         self.reads += 1
         self.on_read()
-        assert self.gate.wait(20)
+        assert self.gate.wait(60)
         if self.is_unreadable:
             raise DurabilityError("the disk does not answer")
         blob = self.blobs.get(number)

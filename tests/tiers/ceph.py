@@ -83,7 +83,7 @@ def rgw_server() -> Iterator[str]:
             process.terminate()
         for process in running:
             try:
-                process.wait(20)
+                process.wait(60)
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
@@ -139,7 +139,7 @@ def _wait_for(endpoint: str, running: list[subprocess.Popen[bytes]]) -> None:
     while True:
         assert all(process.poll() is None for process in running)
         try:
-            with urllib.request.urlopen(endpoint, timeout=5):
+            with urllib.request.urlopen(endpoint, timeout=60):
                 return
         except OSError:
             assert time.monotonic() < gives_up_at

@@ -64,7 +64,7 @@ class Served:
         waiting.notifier = awake.set
         self.disk.gate.set()
         if waiting.sleeps:
-            assert awake.wait(20)
+            assert awake.wait(60)
         return session.receive(b"")
 
 

@@ -328,7 +328,7 @@ def stop(process: subprocess.Popen[bytes] | None) -> None:
     if process is not None:
         process.terminate()
         try:
-            process.wait(10)
+            process.wait(60)
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()

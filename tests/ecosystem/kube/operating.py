@@ -59,4 +59,4 @@ async def operator_running(
         yield
     finally:
         loops[0].call_soon_threadsafe(is_over.set)
-        await asyncio.wait_for(task, 30)
+        await asyncio.wait_for(task, 60)

@@ -13,7 +13,7 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 from redis_clients import Clients
 
-WAIT_S = 20
+WAIT_S = 60
 
 
 def later(call: Callable[[], object]) -> Callable[[], Any]:

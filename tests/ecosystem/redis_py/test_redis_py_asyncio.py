@@ -11,7 +11,7 @@ import pytest
 import redis.asyncio
 from redis_clients import Clients
 
-WAIT_S = 20
+WAIT_S = 60
 
 
 @asynccontextmanager

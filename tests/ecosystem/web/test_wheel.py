@@ -40,11 +40,11 @@ def test_the_dashboard_is_served_from_an_installed_wheel(tmp_path) -> None:
     serve = [sys.executable, "-c", START, "serve", "--port", "0", "--http-port", "0"]
     with running(serve, environment(installed)) as output:
         port = output.wait_for(r"HTTP on \S+ port (\d+)")[1]
-        page = urlopen(f"http://127.0.0.1:{port}/", timeout=20).read().decode()
+        page = urlopen(f"http://127.0.0.1:{port}/", timeout=60).read().decode()
         links = [link for link in re.findall(r'(?:src|href)="(/static/[^"]*)"', page)]
         assert len(links) >= 3
         for link in links:
-            answer = urlopen(f"http://127.0.0.1:{port}{link}", timeout=20)
+            answer = urlopen(f"http://127.0.0.1:{port}{link}", timeout=60)
             assert (
                 answer.read() == (installed / "cachestorm_server/web" / link[1:]).read_bytes()
             )
