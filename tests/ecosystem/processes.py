@@ -30,6 +30,15 @@ def installed(name: str) -> Path:
     return folder
 
 
+def make_importable(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Has a test import a package that has others of its own.
+
+    They are found after those of this process: the redis-py of a package would take the place
+    of the one that a cache makes its clients of.
+    """
+    monkeypatch.setattr(sys, "path", [*sys.path, str(installed(name))])
+
+
 def environment(*folders: Path, **variables: str) -> dict[str, str]:
     """The environment of a process.
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import importlib
 import sys
 import types
 from typing import Any
 
 import pytest
+from processes import make_importable
 
 from cachestorm import Cache
 
@@ -69,8 +71,9 @@ def test_walrus(cache: Cache[Any]) -> None:
     assert [user.name for user in User.query(User.age > 4)] == ["bob"]
 
 
-def test_rq(cache: Cache[Any]) -> None:
-    rq = pytest.importorskip("rq")
+def test_rq(cache: Cache[Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    make_importable("rq", monkeypatch)
+    rq = importlib.import_module("rq")
     client = cache.redis()
     queue = rq.Queue(connection=client)
     done, failed = queue.enqueue(len, [1, 2, 3]), queue.enqueue(len, 5)
@@ -78,8 +81,9 @@ def test_rq(cache: Cache[Any]) -> None:
     assert (done.result, done.get_status(), failed.get_status()) == (3, "finished", "failed")
 
 
-def test_django_redis(cache: Cache[Any]) -> None:
-    pool = pytest.importorskip("django_redis.pool")
+def test_django_redis(cache: Cache[Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    make_importable("django-redis", monkeypatch)
+    pool = importlib.import_module("django_redis.pool")
     client = cache.redis()
 
     class Factory(pool.ConnectionFactory):  # type: ignore[misc,name-defined]
