@@ -19,6 +19,18 @@ NOTEBOOKS = pytest.mark.parametrize("path", FOUND, ids=lambda path: path.name)
 # how many each of them draws, at least
 PLOTS = {"django_page.ipynb": 3, "eviction.ipynb": 4, "quickstart.ipynb": 0, "tiers.ipynb": 3}
 LONGEST_CELL_S = 240
+# what computes for long computes less of it as source, and all of it compiled
+LESS_AS_SOURCE = {"eviction.ipynb": ("REQUESTS = 8_000", "REQUESTS = 4_000")}
+
+
+def opened(path: Path) -> Any:
+    """A notebook, as it runs with the build under test."""
+    notebook = nbformat.read(path, as_version=4)
+    if path.name in LESS_AS_SOURCE and not cachestorm.COMPILED:
+        whole, less = LESS_AS_SOURCE[path.name]
+        (cell,) = (each for each in notebook.cells if whole in each.source)
+        cell.source = cell.source.replace(whole, less)
+    return notebook
 
 
 def run(notebook: Any) -> Any:
@@ -85,7 +97,7 @@ def test_a_comment_tells_what_a_cell_shows() -> None:
 def test_it_runs_and_shows_what_it_says(path: Path) -> None:
     if path.name == "django_page.ipynb":
         pytest.importorskip("django", reason="`make test-ecosystem` installs it")
-    notebook = run(nbformat.read(path, as_version=4))
+    notebook = run(opened(path))
     assert len(outputs(notebook, "image/svg+xml")) >= PLOTS[path.name]
     for said, shown in results(notebook):
         assert said == shown

@@ -246,12 +246,12 @@ def test_an_owner_that_dies_in_the_middle_of_commands_loses_nothing_that_came_la
     """Killed again and again, at whatever point; each value is that of one owner."""
     with connect(NAME) as cache, Worker() as worker:
         for turn in range(5):
-            for number in range(200):
+            for _ in range(60):
                 worker.say(NAME, "incr", "n")
-                if number == 20 * turn:
-                    kill_owner(path)
             last = 0
-            for _ in range(200):
+            for number in range(60):
+                if number == 12 * turn:
+                    kill_owner(path)
                 reply = worker.reply()
                 assert reply in (1, last + 1)
                 last = reply
