@@ -110,7 +110,7 @@ def test_django_redis(cache: Cache[Any], monkeypatch: pytest.MonkeyPatch) -> Non
         with backend.lock("lock", timeout=5):
             assert backend.get("k") == {"a": 1}
         assert (backend.get_many(["x", "y"]), backend.incr("x")) == ({"x": 1, "y": 2}, 2)
-        assert backend.ttl("k") in (59, 60)
+        assert 50 < backend.ttl("k") <= 60
         assert backend.delete_pattern("*") == 3
 
 

@@ -47,10 +47,10 @@ def test_the_type_is_that_of_the_value_it_came_with(endpoint) -> None:
 @pytest.mark.parametrize("spelled", ["60", "60s", "1m", "60.0"])
 def test_a_time_to_live_and_tags_come_in_the_query(endpoint, spelled) -> None:
     assert put(endpoint, f"k?ttl={spelled}&tags=a,+b%2Fc&tag=d%2Ce").status == 201
-    assert endpoint.result("TTL", "k") == 60
+    assert 50 < endpoint.result("TTL", "k") <= 60
     assert endpoint.cache.tags("k") == ["a", "b/c", "d,e"]
     answer = endpoint.get(KEYS + "k")
-    assert 59 < float(answer.headers["x-cachestorm-ttl"]) <= 60
+    assert 50 < float(answer.headers["x-cachestorm-ttl"]) <= 60
     assert answer.headers["x-cachestorm-tags"] == "a,b/c,d%2Ce"
 
 
@@ -60,10 +60,8 @@ def test_a_time_to_live_and_tags_come_in_headers(endpoint) -> None:
         "X_CacheStorm_Tags": "a, b%2Cc,\u00fc".encode().decode("latin-1"),
     }
     assert put(endpoint, "k", **headers).status == 201
-    assert (endpoint.result("TTL", "k"), endpoint.cache.tags("k")) == (
-        60,
-        ["a", "b,c", "\u00fc"],
-    )
+    assert 50 < endpoint.result("TTL", "k") <= 60
+    assert endpoint.cache.tags("k") == ["a", "b,c", "\u00fc"]
 
 
 def test_none_is_no_end_where_the_namespace_has_one(endpoint) -> None:

@@ -173,7 +173,9 @@ def test_what_concerns_keys_asks_no_objects(tmp_path: Path) -> None:
             cache.demote(f"k{number}")
         flush(cache)
         assert cache.exists("k0") == 1 and cache.type("k1") == "string"
-        assert len(cache.keys()) == 10 and cache.expire("k0", 100) and cache.ttl("k0") == 100
+        assert (
+            len(cache.keys()) == 10 and cache.expire("k0", 100) and 50 < cache.ttl("k0") <= 100
+        )
         cache.database(1).set("x", 1)
         cache.swapdb(0, 1)
         cache.swapdb(0, 1)
