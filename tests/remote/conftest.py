@@ -15,6 +15,8 @@ for folder in ("face", "server", "remote"):
 from caches import PLACES, cache_at  # noqa: E402
 from shared_owners import owners_folder  # noqa: E402
 
+from cachestorm.remote import invalidations  # noqa: E402
+
 
 @pytest.fixture(scope="session")
 def shared_folder() -> Iterator[Path]:
@@ -27,6 +29,12 @@ def shared_folder() -> Iterator[Path]:
 def runtime_folder(shared_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Has `local://` put its sockets there."""
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(shared_folder))
+
+
+@pytest.fixture(autouse=True)
+def patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Has a near cache take no machine that stands still for a server that is lost."""
+    monkeypatch.setattr(invalidations, "HEARTBEAT_S", 10.0)
 
 
 @pytest.fixture(params=PLACES)

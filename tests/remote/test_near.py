@@ -279,6 +279,13 @@ class Scene:
         return self.now - (silent_at if silent_at < NEVER else 0)
 
 
+@pytest.fixture
+def usual(patience: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Has a connection be asked as often as it is for users."""
+    monkeypatch.setattr(invalidations, "HEARTBEAT_S", HEARTBEAT_S)
+
+
+@pytest.mark.usefixtures("usual")
 @pytest.mark.parametrize("silent_at", [0.0, 0.001, 0.7, 1.0, 1.5, 3.999])
 @pytest.mark.parametrize("every_s", [0.3, 0.9, 0.99, 7.0])
 @pytest.mark.parametrize("place", [0, 1])
@@ -292,6 +299,7 @@ def test_of_several_one_that_falls_silent_is_noticed_in_time(
     assert scene.lost_after(*others) <= HEARTBEAT_S
 
 
+@pytest.mark.usefixtures("usual")
 def test_one_that_tells_without_end_and_is_behind_is_lost_too() -> None:
     scene = Scene()
     assert scene.lost_after(Talking(scene, 0.001, NEVER, 1.6)) <= HEARTBEAT_S
