@@ -145,7 +145,7 @@ def free_port() -> int:
 def raw_replies(port: int, lines: list[bytes]) -> list[bytes]:
     """What a server replies to requests, each a line, of one client: byte for byte."""
     found = []
-    with socket.create_connection((HOST, port), 5) as connection:
+    with socket.create_connection((HOST, port), 60) as connection:
         for line in lines:
             connection.sendall(line + b"\r\nECHO <end>\r\n")
             reply = b""

@@ -25,7 +25,7 @@ TICKS = os.sysconf("SC_CLK_TCK")
 
 
 def connected(port: str) -> socket.socket:
-    client = socket.create_connection(("127.0.0.1", int(port)), 10)
+    client = socket.create_connection(("127.0.0.1", int(port)), 60)
     client.settimeout(60)
     return client
 

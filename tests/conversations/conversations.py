@@ -153,7 +153,7 @@ class Theirs:
         self._resp3 = resp3
         self._sockets: dict[str, socket.socket] = {}
         self._ids: dict[str, int] = {}
-        self._asker = socket.create_connection((HOST, server.port), 5)
+        self._asker = socket.create_connection((HOST, server.port), 60)
         self._ask(b"FLUSHALL\r\n", b"+OK\r\n")
 
     def _ask(self, wire: bytes, expected: bytes) -> None:
@@ -162,7 +162,7 @@ class Theirs:
 
     def _socket(self, client: str) -> socket.socket:
         if client not in self._sockets:
-            made = socket.create_connection((HOST, self._server.port), 5)
+            made = socket.create_connection((HOST, self._server.port), 60)
             self._sockets[client] = made
             made.sendall(b"CLIENT ID\r\n")
             self._ids[client] = int(made.recv(100)[1:])

@@ -87,7 +87,7 @@ def test_a_task_of_huey_can_be_locked_and_revoked(huey: dict[str, str]) -> None:
 def test_huey_runs_a_task_later(huey: dict[str, str]) -> None:
     code = """if True:
         from huey_tasks import add
-        print(add.schedule((1, 2), delay=1).get(blocking=True, timeout=5))
+        print(add.schedule((1, 2), delay=1).get(blocking=True, timeout=60))
     """
     assert called(code, huey) == "3"
 
@@ -158,7 +158,7 @@ def test_celery_calls_a_task_after_a_group(celery: dict[str, str]) -> None:
     code = """if True:
         from celery import chord
         from celery_tasks import add, total
-        print(chord([add.s(1, 1), add.s(2, 2)])(total.s()).get(timeout=5))
+        print(chord([add.s(1, 1), add.s(2, 2)])(total.s()).get(timeout=60))
     """
     assert called(code, celery) == "6"
 

@@ -86,7 +86,7 @@ def test_a_write_is_answered_when_a_pause_is_over(serve) -> None:
 
 def test_what_comes_for_a_client_that_has_gone_stays_for_others(endpoint) -> None:
     body = json.dumps({"command": ["BLPOP", "q", 0]}).encode()
-    with socket.create_connection(("127.0.0.1", endpoint.port), 20) as connection:
+    with socket.create_connection(("127.0.0.1", endpoint.port), 60) as connection:
         connection.sendall(
             b"POST /v1/commands HTTP/1.1\r\nHost: localhost\r\n"
             b"Content-Type: application/json\r\nContent-Length: %d\r\n\r\n%b"

@@ -21,7 +21,7 @@ SHORT = {"http.header_timeout": 1, "http.keepalive_timeout": 1}
 
 
 def connected(port: int) -> socket.socket:
-    opened = socket.create_connection(("127.0.0.1", port), 10)
+    opened = socket.create_connection(("127.0.0.1", port), 60)
     opened.settimeout(60)
     return opened
 

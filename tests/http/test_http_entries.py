@@ -99,7 +99,7 @@ def test_head_tells_what_get_would_without_the_value(endpoint) -> None:
 def test_a_value_is_whole_for_clients_that_stay_and_that_go(endpoint, size: int) -> None:
     put(endpoint, "k", b"x" * size)
     request = f"GET {KEYS}k HTTP/1.1\r\nHost: localhost\r\n"
-    with socket.create_connection(("127.0.0.1", endpoint.port), 10) as client:
+    with socket.create_connection(("127.0.0.1", endpoint.port), 60) as client:
         for more in ("\r\n", "\r\n", "Connection: close\r\n\r\n"):
             client.sendall((request + more).encode())
             response = HTTPResponse(client)
@@ -111,7 +111,7 @@ def test_a_value_is_whole_for_clients_that_stay_and_that_go(endpoint, size: int)
 
 def test_a_client_of_http_1_0_is_answered_in_its_version(endpoint) -> None:
     put(endpoint, "k", b"12345")
-    with socket.create_connection(("127.0.0.1", endpoint.port), 10) as client:
+    with socket.create_connection(("127.0.0.1", endpoint.port), 60) as client:
         client.sendall(f"GET {KEYS}k HTTP/1.0\r\nConnection: keep-alive\r\n\r\n".encode())
         response = HTTPResponse(client)
         response.begin()
@@ -211,7 +211,7 @@ def test_a_key_is_of_any_bytes(endpoint, path, key) -> None:
 @pytest.mark.parametrize("path", ["a/b", "../default/keys/a", "a/", "./a", "/a"])
 def test_a_slash_that_is_not_encoded_is_another_path(endpoint, path) -> None:
     request = f"PUT {KEYS}{path} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1\r\n\r\n1"
-    with socket.create_connection(("127.0.0.1", endpoint.port), 10) as connection:
+    with socket.create_connection(("127.0.0.1", endpoint.port), 60) as connection:
         connection.sendall(request.encode())
         response = HTTPResponse(connection)
         response.begin()
@@ -316,7 +316,7 @@ def test_a_type_that_is_not_fit_for_a_header_is_not_in_one(endpoint, tag) -> Non
 
 def test_a_key_may_come_in_bytes_that_are_not_encoded(endpoint) -> None:
     head = b"PUT " + KEYS.encode() + b"\xff%2Fa HTTP/1.1\r\nHost: localhost\r\n"
-    with socket.create_connection(("127.0.0.1", endpoint.port), 10) as connection:
+    with socket.create_connection(("127.0.0.1", endpoint.port), 60) as connection:
         connection.sendall(head + b"Content-Length: 1\r\n\r\n1")
         response = HTTPResponse(connection)
         response.begin()

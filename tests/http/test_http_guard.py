@@ -100,7 +100,7 @@ def test_a_preflight_is_not_answered_with_a_welcome(endpoint) -> None:
     ],
 )
 def test_whatever_is_refused_is_refused_by_a_problem(endpoint, head, status) -> None:
-    with socket.create_connection(("127.0.0.1", endpoint.port), 10) as connection:
+    with socket.create_connection(("127.0.0.1", endpoint.port), 60) as connection:
         connection.sendall(head)
         response = HTTPResponse(connection)
         response.begin()
@@ -116,7 +116,7 @@ def test_whatever_is_refused_is_refused_by_a_problem(endpoint, head, status) -> 
 
 def test_a_client_that_waits_to_be_asked_for_its_body_is_asked(endpoint) -> None:
     body = b'{"command": ["DBSIZE"]}'
-    with socket.create_connection(("127.0.0.1", endpoint.port), 10) as connection:
+    with socket.create_connection(("127.0.0.1", endpoint.port), 60) as connection:
         connection.sendall(
             b"POST /v1/commands HTTP/1.1\r\nHost: localhost\r\nExpect: 100-Continue\r\n"
             b"Content-Type: application/json\r\nContent-Length: %d\r\n\r\n" % len(body)

@@ -288,7 +288,7 @@ def test_promtool_takes_the_configuration() -> None:
         cwd=DEPLOY / "prometheus",
         capture_output=True,
         text=True,
-        timeout=20,
+        timeout=120,
     )
     assert check.returncode == 0, check.stdout + check.stderr
 

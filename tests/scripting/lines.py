@@ -60,7 +60,7 @@ class Theirs:
     """A connection to a real server."""
 
     def __init__(self, port: int) -> None:
-        self.socket = socket.create_connection((HOST, port), 10)
+        self.socket = socket.create_connection((HOST, port), 60)
         self._file = self.socket.makefile("rb")
 
     def ask(self, *argv: bytes) -> bytes:

@@ -19,7 +19,7 @@ HOST = "127.0.0.1"
 
 def came(stack: ExitStack, port: int) -> socket.socket:
     """One that has connected, and says nothing."""
-    return stack.enter_context(socket.create_connection((HOST, port), 10))
+    return stack.enter_context(socket.create_connection((HOST, port), 60))
 
 
 def until(count: int, handshakes: Handshakes) -> bool:

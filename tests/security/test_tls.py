@@ -262,7 +262,7 @@ def test_blocking_commands_and_messages_come_over_tls(papers, server_files) -> N
         async with one, other, other.pubsub() as heard:
             await heard.subscribe("c")
             assert (await heard.get_message(timeout=60))["type"] == "subscribe"
-            waiting = asyncio.create_task(one.blpop(["q"], timeout=10))
+            waiting = asyncio.create_task(one.blpop(["q"], timeout=60))
             while (await other.info("clients"))["blocked_clients"] != 1:
                 await asyncio.sleep(0)
             await other.rpush("q", "x")

@@ -58,7 +58,7 @@ class Client:
     """A socket that sends bytes and reads bytes."""
 
     def __init__(self, port: int) -> None:
-        self.socket = socket.create_connection((HOST, port), 5)
+        self.socket = socket.create_connection((HOST, port), 60)
 
     def __enter__(self) -> Client:
         return self

@@ -43,7 +43,7 @@ def port(request: pytest.FixtureRequest) -> Iterator[int]:
 
 @contextmanager
 def client(port: int) -> Iterator[redis.Redis]:
-    with redis.Redis(HOST, port, socket_timeout=20, decode_responses=True) as one:
+    with redis.Redis(HOST, port, socket_timeout=60, decode_responses=True) as one:
         yield one
 
 
@@ -52,7 +52,7 @@ class Runner:
 
     def __init__(self, port: int, ask: Callable[[redis.Redis], object]) -> None:
         self.reply: object = None
-        self._client = redis.Redis(HOST, port, socket_timeout=20, decode_responses=True)
+        self._client = redis.Redis(HOST, port, socket_timeout=60, decode_responses=True)
         self._ask = ask
         self._thread = threading.Thread(target=self._run)
 
@@ -164,7 +164,7 @@ def test_a_transaction_is_queued_meanwhile_and_refused(port: int) -> None:
 
 
 def test_what_is_sent_in_pieces_is_put_together(port: int) -> None:
-    with client(port) as one, socket.create_connection((HOST, port), 20) as raw:
+    with client(port) as one, socket.create_connection((HOST, port), 60) as raw:
         one.config_set("busy-reply-threshold", 20)
         raw.sendall(b"PING\r\n")
         assert raw.recv(100) == b"+PONG\r\n"
@@ -212,7 +212,7 @@ def test_a_password_is_asked_for_also_while_a_script_runs() -> None:
         with Runner(server.port, lambda each: each.eval(LOOP, 0)):
             until_busy(one)
             server.endpoint.users.set_password("secret")
-            with socket.create_connection((HOST, server.port), 20) as late:
+            with socket.create_connection((HOST, server.port), 60) as late:
                 late.sendall(b"SCRIPT KILL\r\n")
                 assert late.recv(100) == b"-NOAUTH Authentication required.\r\n"
                 late.sendall(b"AUTH secret\r\nSCRIPT KILL\r\n")

@@ -53,7 +53,7 @@ def test_a_client_that_dies_leaves_nothing_behind(
 ) -> None:
     endpoint = server.endpoint
     cache = endpoint.cache
-    dying = socket.create_connection((HOST, server.port), 10)
+    dying = socket.create_connection((HOST, server.port), 60)
     dying.sendall(STATES[state])
     received = len(STATES[state])
     wait_for(lambda: endpoint.net_in_bytes >= received)
@@ -66,7 +66,7 @@ def test_a_client_that_dies_leaves_nothing_behind(
     assert endpoint.pause.waiting == {}
     endpoint.pause.end()
     assert cache.exists("k") == 0
-    with socket.create_connection((HOST, server.port), 10) as other:
+    with socket.create_connection((HOST, server.port), 60) as other:
         other.sendall(b"RPUSH k x\r\nPUBLISH a x\r\n")
         heard = b""
         while heard.count(b"\r\n") < 2:
@@ -177,8 +177,8 @@ def test_a_listener_that_raises_harms_no_client_that_waits(
     cache.listen(breaks)
     with (
         caplog.at_level(logging.CRITICAL, "cachestorm"),
-        socket.create_connection((HOST, server.port), 10) as waiting,
-        socket.create_connection((HOST, server.port), 10) as pusher,
+        socket.create_connection((HOST, server.port), 60) as waiting,
+        socket.create_connection((HOST, server.port), 60) as pusher,
     ):
         waiting.sendall(b"BLPOP q 0\r\n")
         wait_for(lambda: any(each.is_blocked() for each in server.endpoint.sessions.values()))

@@ -78,7 +78,7 @@ def test_a_thread_that_waits_gets_what_the_process_pushes(
     cache: Cache, client: redis.Redis
 ) -> None:
     timer = in_a_moment(cache.rpush, "jobs", "one")
-    assert tuple(client.blpop("jobs", timeout=10)) == ("jobs", "one")
+    assert tuple(client.blpop("jobs", timeout=60)) == ("jobs", "one")
     timer.join()
 
 
@@ -101,7 +101,7 @@ def test_a_wait_ends_when_its_time_is_up(client: redis.Redis) -> None:
 def test_a_read_ends_at_the_timeout_of_the_socket(cache: Cache) -> None:
     client = cache.redis(socket_timeout=0.02)
     with pytest.raises(redis.TimeoutError):
-        client.blpop("jobs", timeout=10)
+        client.blpop("jobs", timeout=60)
     assert cache._space.waiting is None
     assert client.ping() is True
 
@@ -212,7 +212,7 @@ def test_tasks_are_served_as_threads_are(cache: Cache) -> None:
         async with cache.aio.redis(decode_responses=True) as client:
             assert await client.set("k", "v") is True
             assert cache.get("k") == b"v"
-            waiting = asyncio.create_task(client.blpop("jobs", timeout=10))
+            waiting = asyncio.create_task(client.blpop("jobs", timeout=60))
             await asyncio.sleep(0.02)
             cache.rpush("jobs", "one")
             assert tuple(await waiting) == ("jobs", "one")

@@ -29,7 +29,7 @@ def a_session(cache: Cache | None = None) -> Session:
 
 @pytest.fixture
 def connection() -> Iterator[socket.socket]:
-    with our_server() as server, socket.create_connection((HOST, server.port), 20) as made:
+    with our_server() as server, socket.create_connection((HOST, server.port), 60) as made:
         yield made
 
 
@@ -46,7 +46,7 @@ def test_a_pause_ends_by_itself_after_its_time(connection: socket.socket, mode: 
 
 
 def test_a_pause_that_is_prolonged_holds_until_its_new_end(connection: socket.socket) -> None:
-    with socket.create_connection(connection.getpeername(), 20) as other:
+    with socket.create_connection(connection.getpeername(), 60) as other:
         began_s = time.monotonic()
         connection.sendall(b"CLIENT PAUSE 50 WRITE\r\n")
         assert connection.recv(100) == b"+OK\r\n"

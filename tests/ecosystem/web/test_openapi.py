@@ -36,7 +36,7 @@ def ask(operation) -> int:
         database=None,
     )
     def check(case) -> None:
-        answer = case.call(timeout=20)
+        answer = case.call(timeout=60)
         sent.append(answer.status_code)
         assert answer.status_code < 500, (case.method, case.path, answer.text)
         if answer.status_code >= 400 and case.method != "HEAD":
