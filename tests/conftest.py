@@ -9,11 +9,22 @@ from hypothesis import HealthCheck, settings
 from real_clusters import RealCluster, cluster_running
 from real_servers import RealServer, redis_binary, running, valkey_binary
 
+import cachestorm
+
 # how fast the machine is, is nothing that a test of behaviour may depend on
 settings.register_profile(
     "any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow]
 )
 settings.load_profile("any machine")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Leaves what both builds have in common to the run of the source."""
+    if not cachestorm.COMPILED:
+        return
+    for item in items:
+        if item.get_closest_marker("either_build") is not None:
+            item.add_marker(pytest.mark.skip(reason="the run of the source says it"))
 
 
 @pytest.fixture(scope="session")

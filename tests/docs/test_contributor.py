@@ -14,8 +14,6 @@ from pathlib import Path
 
 import pytest
 
-import cachestorm
-
 ROOT = Path(__file__).resolve().parent.parent.parent
 COPIED = ("cachestorm", "cachestorm_server", "cachestorm_cli", "tests", "docs", "compiling")
 FILES = ("pyproject.toml", "mkdocs.yml", "README.md", "CONTRIBUTING.md", "CHANGELOG.md")
@@ -72,9 +70,8 @@ assert cache.execute("SHOUT", "k", "TIMES", "3") == b"VVV"
 assert cache.shout("missing") is None
 """
 
-pytestmark = pytest.mark.skipif(
-    cachestorm.COMPILED, reason="it is the source that is copied, as in the other run"
-)
+# it is the source that is copied
+pytestmark = pytest.mark.either_build
 
 
 @pytest.fixture(scope="module")

@@ -7,6 +7,8 @@ import sys
 import pytest
 from third_party import BEGIN, END, PAGE, packages, table
 
+pytestmark = pytest.mark.either_build
+
 
 def rows(text: str) -> set[str]:
     return {line for line in text.splitlines() if line.startswith("| ")}

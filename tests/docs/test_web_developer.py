@@ -22,6 +22,10 @@ PAGES = ("README.md", "docs/guide.md", "docs/tags.md", "docs/eviction.md", "docs
 PACKAGES = Path(cachestorm.__file__).resolve().parent.parent
 
 
+# sources are read, and they are installed with either build
+pytestmark = pytest.mark.either_build
+
+
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a module for each page."""

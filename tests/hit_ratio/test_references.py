@@ -14,6 +14,7 @@ from tests.benchmarks.hit_ratio.references import FIXED
 from tests.benchmarks.hit_ratio.references.optimum import Optimum
 from tests.benchmarks.hit_ratio.traces import Trace, trace
 
+pytestmark = pytest.mark.either_build
 EVERY = pytest.mark.parametrize("name", FIXED)
 KEYS = st.integers(0, 12)
 TRACES = st.one_of(
