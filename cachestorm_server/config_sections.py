@@ -308,6 +308,9 @@ class ClusterConfig:
     ] = 200
     probe_interval: Annotated[int, Spec(DURATION_MS, "between two questions to a node")] = 1000
     probe_timeout: Annotated[int, Spec(DURATION_MS, "for the answer")] = 500
+    answer_timeout: Annotated[
+        int, Spec(DURATION_MS, "how long a command on tags waits for other nodes")
+    ] = 2000
     suspicion_mult: Annotated[int, Spec(COUNT, "how patient others are with a silent node")] = 4
 
 

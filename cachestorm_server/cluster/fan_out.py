@@ -36,8 +36,6 @@ ALSO: Final = "ALSO"
 # an INVALIDATE with CASCADE names so many of them at most
 MOST_NAMED: Final = 10_000
 MOST_NAMED_LETTERS: Final = 250_000
-# how long an answer is waited for
-PATIENCE_MS: Final = 2000
 
 
 class PartialError(CacheStormError):
@@ -82,8 +80,8 @@ class Gathering(LongCommand):
 
     Args:
         parts: what it has come to already, by the id of the node.
-        others: the nodes that are asked; those that are silent for long are not waited for.
-        silent: those.
+        others: the nodes that are asked.
+        given_up: those of them that are not waited for.
         ends_at: until when they are waited for, as `time.monotonic` counts.
         end: forgets that results are waited for.
     """
@@ -93,14 +91,14 @@ class Gathering(LongCommand):
         space: Keyspace,
         parts: dict[str, object],
         others: Iterable[str],
-        silent: Iterable[str],
+        given_up: Iterable[str],
         ends_at: float,
         end: Callable[[], object],
     ) -> None:
         super().__init__(space)
         self._parts: Final = parts
         self._others: Final = set(others)
-        self._missing: Final = self._others - set(silent)
+        self._missing: Final = self._others - set(given_up)
         self._begun: Final[dict[str, list[str]]] = {}
         self._ends_at: Final = ends_at
         self._end: Final = end
@@ -160,12 +158,12 @@ class FanOut(Gathering):
         space: Keyspace,
         parts: dict[str, object],
         others: Iterable[str],
-        silent: Iterable[str],
+        given_up: Iterable[str],
         ends_at: float,
         end: Callable[[], object],
         keep: Callable[[], object] | None,
     ) -> None:
-        super().__init__(space, parts, others, silent, ends_at, end)
+        super().__init__(space, parts, others, given_up, ends_at, end)
         self._keep: Final = keep
 
     def _made(self) -> object:
@@ -209,7 +207,7 @@ class PageFrom(Gathering):
         self,
         space: Keyspace,
         parts: dict[str, object],
-        silent: Iterable[str],
+        given_up: Iterable[str],
         ends_at: float,
         end: Callable[[], object],
         node_id: str,
@@ -217,7 +215,7 @@ class PageFrom(Gathering):
         name: str,
     ) -> None:
         others = () if node_id in parts else (node_id,)
-        super().__init__(space, parts, others, silent, ends_at, end)
+        super().__init__(space, parts, others, given_up, ends_at, end)
         self._node_id: Final = node_id
         self._node_ids: Final = node_ids
         self._name: Final = name

@@ -73,7 +73,7 @@ class Joining:
                 raise ClusterStateError(
                     f"{file.path} holds no state of a node: {error}"
                 ) from error
-        self.membership: Final = Membership(endpoint, node, file)
+        self.membership: Final = Membership(endpoint, node, file, config.answer_timeout)
         tls = None if files is None else bus_contexts(files)
         self.bus: Final = Bus(self.membership, config.secret, config.probe_interval / 1000, tls)
         self._governing: Final = None if chosen is None else self._governed(chosen, endpoint)

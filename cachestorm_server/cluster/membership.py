@@ -59,6 +59,9 @@ _SEVERAL_SLOTS: Final = "Script attempted to access keys that do not hash to the
 class Membership(Router):
     """Of one server.
 
+    Args:
+        patience_ms: how long a command on tags waits for other nodes.
+
     Attributes:
         send: what carries messages to other nodes.
         traffic: how much was carried, for CLUSTER INFO.
@@ -71,6 +74,7 @@ class Membership(Router):
         endpoint: Endpoint,
         node: Node,
         file: StateFile,
+        patience_ms: int,
         clock: Callable[[], int] = monotonic_ms,
     ) -> None:
         self.endpoint: Final = endpoint
@@ -83,7 +87,9 @@ class Membership(Router):
         self._file: Final = file
         self._gate: Final = Gate(self)
         self._links: Final = SharedLinks(node, endpoint.cache)
-        self._over_nodes: Final = OverNodes(endpoint, node, self._links, clock, self.settle)
+        self._over_nodes: Final = OverNodes(
+            endpoint, node, self._links, clock, self.settle, patience_ms
+        )
         self._was_serving = False
         self.replicas: Final = Replicas(self)
         node.copies = self.replicas

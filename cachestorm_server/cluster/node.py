@@ -132,6 +132,8 @@ class Node(SlotHolder):
         self.results: Final[list[tuple[Result, str]]] = []
         self._caught_up: Final[set[str]] = set()
         self._caught_up_by_ms = 0
+        # whether it has heard, in this life, what all were to do while it was away
+        self._has_caught_up = True
         self.is_double = False
         # of other instances with this id, the version that their record was outbid with
         self._rivals: Final[dict[str, int]] = {}
@@ -161,6 +163,7 @@ class Node(SlotHolder):
         self.links.merge(was.links)
         self.log.restore(pending, dict(was.done), now_ms)
         self._caught_up_by_ms = now_ms + self.timeout_ms
+        self._has_caught_up = not self.members
         self.migrating.update(migrating)
         self.importing.update(importing)
 
@@ -183,6 +186,10 @@ class Node(SlotHolder):
         """Whether a member has been silent for too long, as seen from here."""
         return node_id != self.me.id and self.suspicion.is_silent(node_id, now_ms)
 
+    def is_given_up(self, node_id: str, now_ms: int) -> bool:
+        """Whether nobody waits for the answer of a member any more, as seen from here."""
+        return self.suspicion.is_given_up(node_id, now_ms)
+
     def has_failed(self, node_id: str, now_ms: int) -> bool:
         """Whether a majority of the owners of slots suspects a member, this node among them."""
         if not self.is_suspected(node_id, now_ms):
@@ -195,23 +202,7 @@ class Node(SlotHolder):
 
     def may_serve(self, now_ms: int) -> bool:
         """Whether it may answer for its slots at all, at this moment."""
-        return (
-            not self.is_double
-            and self.authority.may_serve(now_ms)
-            and self.has_caught_up(now_ms)
-        )
-
-    def has_caught_up(self, now_ms: int) -> bool:
-        """Whether it has heard, in this life, what all were to do while it was away.
-
-        Of those that are silent it waits for nobody, for longer than it takes to suspect them.
-        """
-        if not self._caught_up_by_ms:
-            return True
-        if now_ms >= self._caught_up_by_ms or self.members.keys() <= self._caught_up:
-            self._caught_up_by_ms = 0
-            return True
-        return False
+        return not self.is_double and self.authority.may_serve(now_ms) and self._has_caught_up
 
     # -- what all are to do
 
@@ -307,6 +298,11 @@ class Node(SlotHolder):
 
     def tick(self, now_ms: int) -> list[Outgoing]:
         """What is to be sent as time has passed. Called a few times in `timeout_ms`."""
+        if self.suspicion.pass_time(now_ms):
+            self._caught_up_by_ms = now_ms + self.timeout_ms
+        # of those that are silent it waits for nobody, for longer than it takes to suspect them
+        if now_ms >= self._caught_up_by_ms or self.members.keys() <= self._caught_up:
+            self._has_caught_up = True
         for address, meeting in list(self.meetings.items()):
             if now_ms > meeting.until_ms:
                 del self.meetings[address]
@@ -363,6 +359,7 @@ class Node(SlotHolder):
         heirs = roles.heirs(self)
         self._learn(sender, now_ms)
         self.suspicion.hear_from(sender.id, now_ms)
+        was_silent = sender.id in self._silent
         self._silent -= {sender.id}
         if message.epoch > self.epoch:
             self.epoch = message.epoch
@@ -389,8 +386,10 @@ class Node(SlotHolder):
             self._send(sender, self._answer(message, now_ms))
         elif not message.is_cut:
             self._caught_up.add(sender.id)
+            if self.members.keys() <= self._caught_up:
+                self._has_caught_up = True
         if message.is_cut or (
-            message.kind == PONG and (message.shares or self._knows_more(message))
+            message.kind == PONG and (message.shares or was_silent or self._knows_more(message))
         ):
             self._send(sender, self._answer(message, now_ms, PING))
         return self.take_outbox()

@@ -19,7 +19,6 @@ from cachestorm.operations.long_command import LongCommand, Unfinished, finish
 from cachestorm_server.cluster.fan_out import (
     KEY_COUNT,
     OPERATIONS,
-    PATIENCE_MS,
     QUERIES,
     TAG_COUNTS,
     WALKS,
@@ -53,6 +52,7 @@ class OverNodes:
 
     Args:
         settle: saves what has changed, and sends what is to be said.
+        patience_ms: how long an answer of another node is waited for.
     """
 
     def __init__(
@@ -62,12 +62,14 @@ class OverNodes:
         links: SharedLinks,
         clock: Callable[[], int],
         settle: Callable[[list[Outgoing]], None],
+        patience_ms: int,
     ) -> None:
         self.endpoint: Final = endpoint
         self.node: Final = node
         self.clock: Final = clock
         self.settle: Final = settle
         self._links: Final = links
+        self._patience_ms: Final = patience_ms
         # by key, who waits for results of other nodes
         self._waiting: Final[dict[str, Gathering]] = {}
 
@@ -226,19 +228,19 @@ class OverNodes:
             space,
             {node.me.id: value},
             node.members,
-            self._silent(),
+            self._given_up(),
             self._patience(),
             partial(self._waiting.pop, key, None),
             None if reads else keep,
         )
         raise Unfinished(self._awaited(key, fan_out))
 
-    def _silent(self) -> list[str]:
+    def _given_up(self) -> list[str]:
         now_ms = self.clock()
-        return [each for each in self.node.members if self.node.is_suspected(each, now_ms)]
+        return [each for each in self.node.members if self.node.is_given_up(each, now_ms)]
 
     def _patience(self) -> float:
-        return time.monotonic() + min(PATIENCE_MS, self.node.timeout_ms) / 1000
+        return time.monotonic() + self._patience_ms / 1000
 
     def _awaited(self, key: str, gathering: Gathering) -> Gathering:
         """Sends what was asked; what is answered is given to this one."""
@@ -277,7 +279,7 @@ class OverNodes:
         called = "" if member is None else f"{member.host}:{member.port}"
         end = partial(self._waiting.pop, key, None)
         page = PageFrom(
-            space, parts, self._silent(), self._patience(), end, node_id, node_ids, called
+            space, parts, self._given_up(), self._patience(), end, node_id, node_ids, called
         )
         return page if member is None else self._awaited(key, page)
 
@@ -287,7 +289,9 @@ class OverNodes:
         parts: dict[str, object] = {node.me.id: self._do(space.name, words)}
         key = node.ask(node.members.values(), space.name, words)
         end = partial(self._waiting.pop, key, None)
-        gathering = Gathering(space, parts, node.members, self._silent(), self._patience(), end)
+        gathering = Gathering(
+            space, parts, node.members, self._given_up(), self._patience(), end
+        )
         return self._awaited(key, gathering)
 
     def tell_within(self, cache: Cache, plan: Plan, args: list[object]) -> None:

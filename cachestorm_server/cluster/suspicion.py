@@ -24,6 +24,7 @@ class Suspicion:
         self.timeout_ms: Final = timeout_ms
         self.heard_ms: Final[dict[str, int]] = {}
         self.asked_ms: Final[dict[str, int]] = {}
+        self._ran_ms = 0
         # by whom is suspected: who suspects it, and when that was said
         self._reports: Final[dict[str, dict[str, int]]] = {}
 
@@ -32,9 +33,26 @@ class Suspicion:
         self.heard_ms[node_id] = now_ms
         self.asked_ms.pop(node_id, None)
 
+    def pass_time(self, now_ms: int) -> bool:
+        """Has time pass. Returns whether this node itself did not run for much of it.
+
+        What others said meanwhile has not been read yet, so that it is no silence of theirs.
+        """
+        slept_ms = now_ms - self._ran_ms
+        self._ran_ms = now_ms
+        if slept_ms <= self.timeout_ms // 2:
+            return False
+        for node_id, heard_ms in self.heard_ms.items():
+            self.heard_ms[node_id] = min(heard_ms + slept_ms, now_ms)
+        return True
+
     def is_silent(self, node_id: str, now_ms: int) -> bool:
         """Whether nothing was heard from a member for too long."""
         return now_ms - self.heard_ms.get(node_id, 0) > self.timeout_ms
+
+    def is_given_up(self, node_id: str, now_ms: int) -> bool:
+        """Whether a member is silent for so long that it is not merely busy."""
+        return now_ms - self.heard_ms.get(node_id, 0) > 2 * self.timeout_ms
 
     def is_to_be_asked(self, node_id: str, now_ms: int) -> bool:
         """Whether a member will be silent for too long unless it is asked."""

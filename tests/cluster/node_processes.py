@@ -18,10 +18,15 @@ from redis.retry import Retry
 from tests.real_servers import free_port
 
 ROOT = Path(__file__).parents[2]
-PATIENCE_S = 60.0
+PATIENCE_S = 180.0
 REDIS_CLI = shutil.which("redis-cli")
 HOST = "127.0.0.1"
 SLOTS = 16384
+# of nodes none of which is to be missed
+PATIENT = {
+    "CACHESTORM_CLUSTER_SUSPICION_MULT": "600",
+    "CACHESTORM_CLUSTER_ANSWER_TIMEOUT": "120s",
+}
 PROGRAM = "import sys; from cachestorm_cli.app import main; sys.exit(main())"
 
 
@@ -43,6 +48,9 @@ class Node:
             "CACHESTORM_CLUSTER_BIND_PORT": str(self.bus_port),
             "CACHESTORM_CLUSTER_ADVERTISE_PORT": str(advertised),
             "CACHESTORM_CLUSTER_PROBE_INTERVAL": "100ms",
+            # a node that is busy with others' work is not taken for one that is gone
+            "CACHESTORM_CLUSTER_SUSPICION_MULT": "30",
+            "CACHESTORM_CLUSTER_ANSWER_TIMEOUT": "10s",
             "CACHESTORM_PERSISTENCE_DATA_DIR": str(folder),
             **settings,
         }
@@ -68,7 +76,10 @@ class Node:
     def ask(self, *words: object) -> object:
         """A reply as it is, which redis-py has not read."""
         connection = redis.Connection(
-            port=self.port, decode_responses=True, retry=Retry(NoBackoff(), 0)
+            port=self.port,
+            decode_responses=True,
+            retry=Retry(NoBackoff(), 0),
+            socket_timeout=PATIENCE_S,
         )
         try:
             connection.send_command(*words)

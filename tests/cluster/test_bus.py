@@ -169,6 +169,7 @@ class Running:
             secret=secret,
             probe_interval=150,
             probe_timeout=300,
+            answer_timeout=10_000,
         )
         folder = str(self._folder / str(len(self.joinings)))
         joining = Joining(config, server.endpoint, folder, files)

@@ -11,7 +11,7 @@ import subprocess
 from collections.abc import Iterator
 
 import pytest
-from node_processes import HOST, PATIENCE_S, REDIS_CLI, Node, cluster_of
+from node_processes import HOST, PATIENCE_S, PATIENT, REDIS_CLI, Node, cluster_of
 from redis.asyncio.cluster import RedisCluster as AsyncCluster
 from redis.cluster import RedisCluster
 
@@ -23,7 +23,7 @@ BENCHMARK = shutil.which("redis-benchmark")
 
 @pytest.fixture(scope="module")
 def nodes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Node]]:
-    with cluster_of(tmp_path_factory.mktemp("nodes")) as nodes:
+    with cluster_of(tmp_path_factory.mktemp("nodes"), **PATIENT) as nodes:
         yield nodes
 
 

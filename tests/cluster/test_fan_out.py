@@ -27,6 +27,10 @@ from cachestorm_server.session import Session
 from cachestorm_server.settings import Settings
 
 TIMEOUT_MS = 5000
+TICK_MS = 1000
+PATIENCE_MS = 60_000
+# after so long nobody waits for a silent node
+GIVEN_UP_MS = 2 * TIMEOUT_MS + TICK_MS
 SIZE = 3
 
 
@@ -45,7 +49,9 @@ class Place:
         else:
             node = restored(kept, me, random, TIMEOUT_MS, cluster.now_ms)
         self.node = node
-        self.membership = Membership(self.endpoint, node, file, lambda: cluster.now_ms)
+        self.membership = Membership(
+            self.endpoint, node, file, PATIENCE_MS, lambda: cluster.now_ms
+        )
         self.membership.send = cluster.post
         self.session = Session(self.endpoint)
         self.is_up = True
@@ -101,7 +107,11 @@ class Cluster:
                 place.membership.settle(answers)
 
     def pass_time(self, ms: int) -> None:
-        self.now_ms += ms
+        for passed in range(0, ms, TICK_MS):
+            self.now_ms += min(TICK_MS, ms - passed)
+            self._tick()
+
+    def _tick(self) -> None:
         for place in self.places.values():
             if place.is_up:
                 place.membership.settle(place.node.tick(self.now_ms))
@@ -172,7 +182,7 @@ def test_a_walk_is_refused_as_on_one_node(cluster: Cluster) -> None:
 def test_a_walk_leaves_out_a_node_that_is_away_if_it_is_told_to(cluster: Cluster) -> None:
     one, two, _ = cluster.places.values()
     two.is_up = False
-    cluster.pass_time(TIMEOUT_MS + 1)
+    cluster.pass_time(GIVEN_UP_MS)
     cursor = one.ask("TAGSCAN 0").split(b"\r\n")[2].decode()
     refused = one.ask(f"TAGSCAN {cursor}")
     assert refused.startswith(b"-PARTIAL h:1 does not answer; what it has is left out from ")
@@ -183,7 +193,7 @@ def test_a_walk_leaves_out_a_node_that_is_away_if_it_is_told_to(cluster: Cluster
 def test_a_count_that_lacks_a_node_says_nothing_of_deleted_keys(cluster: Cluster) -> None:
     one, two, _ = cluster.places.values()
     two.is_up = False
-    cluster.pass_time(TIMEOUT_MS + 1)
+    cluster.pass_time(GIVEN_UP_MS)
     assert one.ask("TAGCOUNT t") == b"-PARTIAL 2 of 3 nodes answered\r\n"
     assert one.ask("INVALIDATE t DRYRUN") == b"-PARTIAL 2 of 3 nodes answered\r\n"
 
@@ -255,8 +265,27 @@ def test_a_node_that_does_not_answer_makes_the_reply_partial_and_does_it_later(
 
 def test_a_node_that_is_known_to_be_away_is_not_waited_for(cluster: Cluster) -> None:
     cluster.places[3].is_up = False
-    cluster.pass_time(TIMEOUT_MS + 1)
+    cluster.pass_time(GIVEN_UP_MS)
     assert cluster.places[1].ask("INVALIDATE t").startswith(b"-PARTIAL 2 of 3")
+
+
+def test_a_node_that_is_merely_slow_is_waited_for(cluster: Cluster) -> None:
+    one, three = cluster.places[1], cluster.places[3]
+    three.is_up = False
+    cluster.pass_time(TIMEOUT_MS + 1)
+    assert one.node.is_suspected(three.node.me.id, cluster.now_ms)
+    assert one.ask("INVALIDATE t") == b""
+    three.is_up = True
+    cluster.pass_time(1)
+    assert one.session.receive(b"") == b":3\r\n"
+
+
+def test_a_node_that_was_stopped_suspects_nobody_for_it(cluster: Cluster) -> None:
+    one = cluster.places[1]
+    cluster.now_ms += 10 * TIMEOUT_MS
+    one.membership.settle(one.node.tick(cluster.now_ms))
+    assert not any(one.node.is_suspected(each, cluster.now_ms) for each in one.node.members)
+    assert one.ask("INVALIDATE t") == b":3\r\n"
 
 
 def test_what_is_kept_survives_the_node_that_was_asked(cluster: Cluster) -> None:
@@ -291,7 +320,20 @@ def test_a_node_that_nobody_answers_serves_after_a_while(cluster: Cluster) -> No
         place.is_up = False
     back = cluster.restart(3)
     assert back.ask("GET foo").startswith(b"-CLUSTERDOWN")
-    cluster.pass_time(TIMEOUT_MS + 1)
+    cluster.pass_time(GIVEN_UP_MS)
+    assert back.ask("GET foo") == b"$-1\r\n"
+
+
+def test_a_node_that_is_stopped_as_it_comes_back_serves_nothing_before_it_has_caught_up(
+    cluster: Cluster,
+) -> None:
+    cluster.places[1].is_up = cluster.places[2].is_up = False
+    back = cluster.restart(3)
+    cluster.pass_time(TICK_MS)
+    cluster.now_ms += 10 * TIMEOUT_MS
+    cluster.pass_time(TICK_MS)
+    assert back.ask("GET foo").startswith(b"-CLUSTERDOWN")
+    cluster.pass_time(GIVEN_UP_MS)
     assert back.ask("GET foo") == b"$-1\r\n"
 
 
@@ -329,7 +371,7 @@ def test_a_node_that_was_away_for_too_long_has_no_key_with_a_tag(
     one, two, _ = cluster.places.values()
     two.cache.set("plain", 1)
     two.is_up = False
-    cluster.pass_time(TIMEOUT_MS + 1)
+    cluster.pass_time(GIVEN_UP_MS)
     for n in range(6):
         assert one.ask(f"INVALIDATE other{n}").startswith(b"-PARTIAL")
     cluster.pass_time(1000)

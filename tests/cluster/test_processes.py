@@ -7,7 +7,17 @@ from pathlib import Path
 
 import pytest
 import redis
-from node_processes import HOST, REDIS_CLI, Node, cluster_of, join, manage, started, until
+from node_processes import (
+    HOST,
+    PATIENT,
+    REDIS_CLI,
+    Node,
+    cluster_of,
+    join,
+    manage,
+    started,
+    until,
+)
 from redis.cluster import RedisCluster
 
 from tests.real_servers import redis_binary, running
@@ -52,7 +62,7 @@ def test_a_cluster_is_made_resharded_and_takes_a_node_back_that_was_killed(
 
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Node]]:
-    with cluster_of(tmp_path_factory.mktemp("nodes")) as nodes:
+    with cluster_of(tmp_path_factory.mktemp("nodes"), **PATIENT) as nodes:
         yield nodes
 
 

@@ -47,7 +47,7 @@ class Scene:
         self.other = member(OTHER, 2)
         self.hear(kind=MEET, runs=(Run(8192, 16383, 1, OTHER),), members=(member(THIRD, 3),))
         self.membership = Membership(
-            self.endpoint, node, StateFile(str(folder)), lambda: self.now_ms
+            self.endpoint, node, StateFile(str(folder)), 2000, lambda: self.now_ms
         )
         self.session = self.client()
 

@@ -11,14 +11,14 @@ from pathlib import Path
 import pytest
 from processes import environment, installed
 
-from tests.cluster.node_processes import Node, cluster_of
+from tests.cluster.node_processes import PATIENT, Node, cluster_of
 
 FOLDER = Path(__file__).parent
 
 
 @pytest.fixture(scope="module")
 def nodes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Node]]:
-    with cluster_of(tmp_path_factory.mktemp("nodes")) as nodes:
+    with cluster_of(tmp_path_factory.mktemp("nodes"), **PATIENT) as nodes:
         yield nodes
 
 
