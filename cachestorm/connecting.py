@@ -24,6 +24,7 @@ def connect(
     near: bool | Mapping[str, Any] = False,
     on_error: Literal["raise", "miss"] = "raise",
     max_pending: int | None = None,
+    typed: bool = False,
     **options: Any,
 ) -> CacheLike[Any]:
     """A cache at an address, with the methods of `Cache`.
@@ -41,6 +42,9 @@ def connect(
         max_pending: how many keys and tags that were written or invalidated meanwhile are kept,
             to tell the server when it is back: 100,000 unless given, 0 for none. If there are
             more, it is emptied then.
+        typed: whether a CacheStorm server, or the owner of `local://`, is to keep values as
+            what they are, and not in an envelope: other clients, and the process that serves
+            them, then see text, numbers and objects.
         options: in this process settings of `Cache`, on a server those of redis-py's
             connections, such as `socket_timeout`; of `local://` both, and `linger`, how long
             the values stay when nobody is connected.
@@ -61,20 +65,35 @@ def connect(
     """
     from cachestorm.remote.address import MEMORY, options_in
 
-    given = {"codec": codec, "near": near, "on_error": on_error, "max_pending": max_pending}
+    given = {
+        "codec": codec,
+        "near": near,
+        "on_error": on_error,
+        "max_pending": max_pending,
+        "typed": typed,
+    }
     place, told = options_in(url)
     make = _in_memory if place.partition("://")[0] == MEMORY else _elsewhere
     return make(place, **{**given, **options, **told})
 
 
 def _elsewhere(
-    url: str, *, codec: object, near: Any, on_error: Any, max_pending: object, **options: Any
+    url: str,
+    *,
+    codec: object,
+    near: Any,
+    on_error: Any,
+    max_pending: object,
+    typed: object,
+    **options: Any,
 ) -> CacheLike[Any]:
     from cachestorm.remote.address import Address
+    from cachestorm.remote.codecs import envelope_of
     from cachestorm.remote.connected import ConnectedCache
-    from cachestorm.remote.envelope import envelope_of
 
     address = Address.read(url, options)
+    if _is_typed(typed, codec):
+        address = address.typed()
     envelope = envelope_of(codec)
     limit = _limit(max_pending)
     settings = _near_settings(near)
@@ -83,6 +102,16 @@ def _elsewhere(
     from cachestorm.remote.near_caches import NearCache
 
     return NearCache(address, envelope, settings=settings, on_error=on_error, max_pending=limit)
+
+
+def _is_typed(typed: object, codec: object) -> bool:
+    if not isinstance(typed, bool):
+        raise ConfigError(f"typed is True or False, not {typed!r}")
+    if typed and codec is not None:
+        raise ConfigError(
+            "typed=True has the server read objects, which it can in JSON: no codec"
+        )
+    return typed
 
 
 def _near_settings(near: object) -> dict[str, Any] | None:
@@ -121,7 +150,14 @@ def _refuse_unknown(settings: Mapping[str, Any], shown: str) -> None:
 
 
 def _in_memory(
-    url: str, *, codec: object, near: Any, on_error: Any, max_pending: object, **options: Any
+    url: str,
+    *,
+    codec: object,
+    near: Any,
+    on_error: Any,
+    max_pending: object,
+    typed: object,
+    **options: Any,
 ) -> Cache[Any]:
     from cachestorm.remote.absence import check_on_error
 
@@ -134,5 +170,6 @@ def _in_memory(
     _limit(max_pending)
     _near_settings(near)
     check_on_error(on_error)
+    _is_typed(typed, None)
     _refuse_unknown(options, url)
     return Cache(codec=codec, **options)

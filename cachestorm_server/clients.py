@@ -182,6 +182,19 @@ def client_no_touch(session: Session, enabled: str) -> None:
 
 
 @command(
+    "CLIENT TYPED enabled:<ON | OFF>",
+    own=True,
+    complexity="O(1)",
+    reply="ok",
+    flags="allow_busy noscript loading stale",
+    summary="Let values of this connection say what they are, and be stored as that.",
+)
+def client_typed(session: Session, enabled: str) -> None:
+    """From the next request on values come and go in envelopes: see `declare/typed.py`."""
+    session.is_typed = enabled == "ON"
+
+
+@command(
     "CLIENT KILL filter:<old-format:string | "
     "new-format:<[ID client-id] | [TYPE client-type:string] | "
     "[USER username:string] | [ADDR addr:string] | [LADDR laddr:string] | "

@@ -79,6 +79,7 @@ class Session(LongRunner):
         watched: the keys that WATCH named; None when there are none.
         tracked: how the client is told of keys that change; None if it is not.
         is_asking: it has said ASKING, which is good for its next request.
+        is_typed: its values come and go in envelopes.
         reads_replicas: it has said READONLY: a replica of a cluster may answer what reads.
         slot_within: of the keys of the script that it runs; -1 for none so far.
         call, calls_within: what plugins are to be told of, once it is answered.
@@ -121,6 +122,7 @@ class Session(LongRunner):
         self.library_version: str = ""
         self.no_evict: bool = False
         self.no_touch: bool = False
+        self.is_typed: bool = False
         self.reply_mode: i64 = REPLIES_ON
         self.user: User = self.endpoint.users.default
         self.authenticated: bool = self.user.is_open()
@@ -246,6 +248,8 @@ class Session(LongRunner):
                         admit(self, plan, args)
                     if plan.declaration.connection:
                         reply = plan.answer(self, args)
+                    elif self.is_typed:
+                        reply = plan.typed().answer(self.cache, args)
                     else:
                         reply = plan.answer(self.cache, args)
             if isinstance(reply, bytes) and len(reply) >= LARGE_BYTES:
@@ -381,20 +385,23 @@ class Session(LongRunner):
     def run(self, plan: Plan, args: list[object]) -> object:
         """The reply to a request that may be run now."""
         if self.tracked is None and not self.endpoint.monitors:
-            return plan.answer(self if plan.declaration.connection else self.cache, args)
+            return self._answered(plan, args)
         tracking = self.endpoint.tracking
         is_own = self.tracked is not None and tracking.begin(
             self.tracked, self.cache, plan, args
         )
         try:
-            if plan.declaration.connection:
-                return plan.answer(self, args)
-            return plan.answer(self.cache, args)
+            return self._answered(plan, args)
         finally:
             if is_own:
                 tracking.end()
             if self.endpoint.monitors:
                 show(self, plan, args)
+
+    def _answered(self, plan: Plan, args: list[object]) -> object:
+        if plan.declaration.connection:
+            return plan.answer(self, args)
+        return (plan.typed() if self.is_typed else plan).answer(self.cache, args)
 
     def answer_within(self, plan: Plan, args: list[object]) -> object:
         """The reply to a request of a transaction or a script: counted and noted as others are.
@@ -542,6 +549,8 @@ class Session(LongRunner):
             return long_command.run(self, plan, args)
         if not long_command.step():
             raise Unfinished(long_command)
+        if self.is_typed:
+            plan = plan.typed()
         return plan.reply(long_command.result(), args)
 
     def _find(self, args: list[object]) -> Plan:

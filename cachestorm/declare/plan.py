@@ -33,8 +33,10 @@ from cachestorm.declare.facts import (
 )
 from cachestorm.declare.kinds import AS_GIVEN, KEY, FoundKey, FoundName, Key
 from cachestorm.declare.matchers import One, Options, option_for, stray_error
+from cachestorm.declare.notation import parse
 from cachestorm.declare.parameters import NO_SLOT, Parameters
 from cachestorm.declare.replies import KEEPS_BYTES, TRUE_IS_OK, Converter, converter_named
+from cachestorm.declare.typed import RAW, enclosing, give_types
 from cachestorm.declare.wire_values import OK
 from cachestorm.errors import (
     ArityError,
@@ -71,11 +73,15 @@ class Plan:
         no_script: a script may not ask for it.
         key_place: where its only key is among the words; 0 if it has none, or may have several.
 
+    Args:
+        declaration: of the command.
+        is_typed: for clients whose values are in envelopes.
+
     Raises:
         DeclarationError: when notation and method do not fit each other.
     """
 
-    def __init__(self, declaration: Declaration) -> None:
+    def __init__(self, declaration: Declaration, is_typed: bool = False) -> None:
         self.name = declaration.name
         self.declaration = declaration
         self.arity = arity_of(declaration)
@@ -89,7 +95,13 @@ class Plan:
         self._answering = declaration.ordered or declaration.function
         self._first = 2 if declaration.subcommand else 1
         self._parameters = Parameters(declaration.function)
-        arguments = declaration.notation.arguments
+        notation = declaration.notation
+        # made when it is first asked for
+        self._typed: Plan | None = self if is_typed else None
+        if is_typed and declaration.method not in RAW:
+            notation = parse(declaration.spec)
+            give_types(notation)
+        arguments = notation.arguments
         self._slots = Slots(self._command, self._parameters.names)
         binder = Binder(
             self.name, arguments, self._parameters, declaration.stray, declaration.once.split()
@@ -97,13 +109,15 @@ class Plan:
         self._matcher = binder.matcher
         self._has_default = binder.has_default
         self._reply = _converter_of(declaration)
+        if is_typed:
+            self._reply = enclosing(declaration.reply, self._reply)
         # asked of each command of a transaction
         self.no_multi: Final = "no_multi" in declaration.flags.split()
         # and of a script
         self.no_script: Final = "noscript" in declaration.flags.split()
         self.key_place: Final = _key_place_of(declaration)
         # what most calls of these converters would come to, without a call
-        self._keeps_bytes = declaration.reply in KEEPS_BYTES
+        self._keeps_bytes = declaration.reply in KEEPS_BYTES and not is_typed
         self._true_is_ok = declaration.reply in TRUE_IS_OK
         self._callers: dict[int, Caller] = {}
         direct = binder.direct()
@@ -193,6 +207,13 @@ class Plan:
         if len(argv) == self._direct_size:
             return self._reply(value, _NOTHING)
         return self._reply(value, self.bind(argv))
+
+    def typed(self) -> Plan:
+        """The same for a client whose values are in envelopes: see `typed.py`."""
+        found = self._typed
+        if found is None:
+            found = self._typed = Plan(self.declaration, is_typed=True)
+        return found
 
     def refuse_connection(self) -> None:
         """For endpoints without one.

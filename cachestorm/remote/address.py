@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlencode, urlsplit
@@ -23,7 +23,7 @@ _OF_TEXT = frozenset(
 # what is text even where it looks like a number
 _SECRETS = frozenset({"username", "password"})
 # options of `connect` itself
-OWN = frozenset({"codec", "max_pending", "near", "on_error"})
+OWN = frozenset({"codec", "max_pending", "near", "on_error", "typed"})
 
 
 @dataclass(frozen=True)
@@ -37,6 +37,7 @@ class Address:
         threaded, awaited: more of them, for a client of threads and for one of tasks.
         nodes: of a cluster, those that are asked first; others are found by them.
         gone: errors after which a command is sent again.
+        is_typed: the server is to keep values as what they are.
     """
 
     url: str = field(repr=False)
@@ -46,6 +47,7 @@ class Address:
     awaited: dict[str, Any] = field(repr=False, default_factory=dict)
     nodes: tuple[tuple[str, int], ...] = ()
     gone: tuple[type[Exception], ...] = ()
+    is_typed: bool = False
 
     @classmethod
     def read(cls, url: str, options: Mapping[str, Any] | None = None) -> Address:
@@ -89,6 +91,16 @@ class Address:
         # from_url has the class of connections from the URL
         pool: Any = redis.asyncio.ConnectionPool(**settings)
         return redis.asyncio.Redis.from_pool(pool)
+
+    def typed(self) -> Address:
+        """The same with connections that say what their values are.
+
+        Raises:
+            ConfigError: for a cluster.
+        """
+        if self.nodes:
+            raise ConfigError(f"{self.shown}: typed=True is for one server, not for a cluster")
+        return replace(self, is_typed=True)
 
     def cluster_client(self, **options: Any) -> Any:
         """A client of redis-py for the threads that use a cluster; it connects at once."""

@@ -20,6 +20,8 @@ from cachestorm.declare.kinds import Blob, Double, Key, Tally, Timeout, Ttl
 from cachestorm.declare.notation import BLOCK, ONEOF, TOKEN, Argument
 from cachestorm.declare.parameters import NO_SLOT, Parameters, defaults_of
 from cachestorm.declare.spans import Lifetime
+from cachestorm.declare.typed import RAW
+from cachestorm.envelope import Envelope
 from cachestorm.errors import ArityError, CommandSyntaxError, InvalidTtlError
 from cachestorm.markers import UNSET
 from cachestorm.operations.lifetimes import in_milliseconds, milliseconds_of, moment_of
@@ -32,7 +34,6 @@ from cachestorm.operations.names import (
     names_of,
     pairs_of,
 )
-from cachestorm.remote.envelope import Envelope
 
 Words = list[Any]
 # what counts in milliseconds instead
@@ -43,8 +44,6 @@ IN_MILLISECONDS: Final = {
     "HEXPIREAT": "HPEXPIREAT",
     "SETEX": "PSETEX",
 }
-# their values are appended to what is there: no envelope has a place in it
-RAW: Final = frozenset({"append", "setrange"})
 _NAMES: Final = frozenset({"field", "member"})
 
 

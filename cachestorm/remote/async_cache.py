@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
+from cachestorm.envelope import Envelope
 from cachestorm.remote.address import Address
 from cachestorm.remote.courses import Courses
-from cachestorm.remote.envelope import Envelope
 from cachestorm.remote.failures import Failures
 from cachestorm.remote.requests import (
     Codec,

@@ -9,11 +9,11 @@ import redis
 from redis.exceptions import NoScriptError
 
 from cachestorm.remote.dialect import LOADING, Dialect
+from cachestorm.remote.introducing import Introduction
 from cachestorm.remote.recovery import AsyncRecovery
 from cachestorm.remote.refusals import (
     UnreachableError,
     UnsupportedError,
-    is_unknown,
     refusal,
 )
 from cachestorm.remote.spaces import Space
@@ -160,22 +160,12 @@ class AsyncWire:
 
     def _made(self, options: dict[str, Any]) -> Any:
         settings = {"protocol": 3, **self.address.options, **options}
-        if self.namespace is not None:
-            settings["redis_connect_func"] = self._enter
+        introduction = Introduction(self.address, self.namespace, lambda: self.space is None)
+        if introduction.is_needed:
+            settings["redis_connect_func"] = introduction.awaited
         client = self.address.async_client(**settings)
         client.response_callbacks.clear()
         return client
-
-    async def _enter(self, connection: Any) -> None:
-        await connection.on_connect()
-        if self.space is not None:
-            return
-        await connection.send_command("NAMESPACE", self.namespace)
-        try:
-            await connection.read_response()
-        except redis.ResponseError as error:
-            if not is_unknown(error):
-                raise
 
 
 async def _executed(pipe: Any, step: Ask) -> list[Any]:

@@ -22,9 +22,9 @@ from cachestorm.declare.kinds import Timeout
 from cachestorm.declare.notation import Argument
 from cachestorm.declare.registry import REGISTRY
 from cachestorm.declare.returns import Returns
+from cachestorm.envelope import Envelope
 from cachestorm.remote.arguments import Arguments, Words
 from cachestorm.remote.dialect import ASKING
-from cachestorm.remote.envelope import Envelope
 
 # importing it has declared them
 _OWNER: Final = Cache

@@ -13,6 +13,7 @@ from typing import Any, Final, ParamSpec, TypeVar, cast, overload
 from cachestorm.cache import Cache
 from cachestorm.cache_like import AsyncCacheLike, CacheLike
 from cachestorm.capabilities import Capabilities
+from cachestorm.envelope import Envelope
 from cachestorm.errors import CacheStormError, InvalidKeyError
 from cachestorm.loading import calls
 from cachestorm.locks.lock import Lock
@@ -25,7 +26,6 @@ from cachestorm.remote.address import Address
 from cachestorm.remote.connected_lock import ConnectedLock
 from cachestorm.remote.connected_stats import ConnectedStats, stats_of
 from cachestorm.remote.courses import Courses
-from cachestorm.remote.envelope import Envelope
 from cachestorm.remote.loading import RemoteLoading
 from cachestorm.remote.made_methods import (
     awaited,

@@ -17,6 +17,7 @@ from typing import Any, Final
 
 from cachestorm.cache import Cache
 from cachestorm.codec import bytes_of
+from cachestorm.envelope import MARK, Envelope
 from cachestorm.errors import (
     ArgumentError,
     ArityError,
@@ -28,7 +29,6 @@ from cachestorm.operations.names import checked_tags, exact_key, key_values, key
 from cachestorm.remote.arguments import Words, lifetime_ms
 from cachestorm.remote.cluster_dialect import ClusterDialect
 from cachestorm.remote.commands import Call, Commands
-from cachestorm.remote.envelope import MARK, Envelope
 from cachestorm.remote.leases import is_hidden
 from cachestorm.remote.refusals import UnsupportedError
 from cachestorm.remote.server_facts import ServerFacts

@@ -23,9 +23,9 @@ from cachestorm.remote.steps import Ask, Course, Watch
 from cachestorm.remote.tag_script import SPACES
 
 if TYPE_CHECKING:
+    from cachestorm.envelope import Envelope
     from cachestorm.remote.arguments import Words
     from cachestorm.remote.courses import Courses
-    from cachestorm.remote.envelope import Envelope
 
 LEASE_S: Final = 5.0
 LEASES: Final = b"cachestorm:lease:"

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, Final
 
+from cachestorm.envelope import Envelope
 from cachestorm.errors import CacheStormError
 from cachestorm.markers import MISSING
 from cachestorm.operations.names import exact_key, keys_of
@@ -17,7 +18,6 @@ from cachestorm.remote.address import Address
 from cachestorm.remote.cluster_invalidations import ClusterInvalidations
 from cachestorm.remote.connected import AsyncConnectedCache, ConnectedCache
 from cachestorm.remote.connected_stats import ConnectedStats, stats_of
-from cachestorm.remote.envelope import Envelope
 from cachestorm.remote.invalidations import (
     Invalidations,
     refuse_old_client,

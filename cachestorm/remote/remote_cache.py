@@ -7,9 +7,9 @@ from typing import Any, Final
 
 from redis._parsers.helpers import parse_info
 
+from cachestorm.envelope import Envelope
 from cachestorm.remote.address import Address
 from cachestorm.remote.courses import Courses
-from cachestorm.remote.envelope import Envelope
 from cachestorm.remote.failures import Failures
 from cachestorm.remote.lock import RemoteLock
 from cachestorm.remote.requests import (

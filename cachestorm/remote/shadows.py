@@ -18,11 +18,11 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from cachestorm.declare.kinds import Lifetime
+from cachestorm.envelope import Envelope
 from cachestorm.loading.context import LoadContext
 from cachestorm.loading.notes import Note
 from cachestorm.loading.options import LoadTimeoutError, Options
 from cachestorm.markers import MISSING
-from cachestorm.remote.envelope import Envelope
 
 _HEADER: Final = b"%d %d %d %d\n"
 # of the header, at most

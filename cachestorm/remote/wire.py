@@ -16,9 +16,10 @@ from redis.exceptions import NoScriptError
 from cachestorm.remote.address import Address
 from cachestorm.remote.arguments import Words
 from cachestorm.remote.dialect import LOADING, Dialect, word_bytes
+from cachestorm.remote.introducing import Introduction
 from cachestorm.remote.quick import asked, is_quick
 from cachestorm.remote.recovery import Recovery
-from cachestorm.remote.refusals import UnreachableError, is_unknown, refusal
+from cachestorm.remote.refusals import UnreachableError, refusal
 from cachestorm.remote.spaces import Space
 from cachestorm.remote.steps import Ask, Await, Course, Step, Watch
 
@@ -273,23 +274,13 @@ class Wire:
     def made(self, **options: Any) -> Any:
         """A client of redis-py, with more options than the address has."""
         settings = {"protocol": 3, **self.address.options, **options}
-        if self.namespace is not None:
-            settings["redis_connect_func"] = self._enter
+        introduction = Introduction(self.address, self.namespace, lambda: self.space is None)
+        if introduction.is_needed:
+            settings["redis_connect_func"] = introduction.threaded
         client = self.address.client(**settings)
         # replies are read by the declarations
         client.response_callbacks.clear()
         return client
-
-    def _enter(self, connection: Any) -> None:
-        connection.on_connect()
-        if self.space is not None:
-            return
-        connection.send_command("NAMESPACE", self.namespace)
-        try:
-            connection.read_response()
-        except redis.ResponseError as error:
-            if not is_unknown(error):
-                raise
 
 
 def _executed(pipe: Any, step: Ask) -> list[Any]:

@@ -103,7 +103,9 @@ class Engine:
         else:
             sandbox = self.libraries.sandbox()
         run = Run(session, sandbox, runnable, command, read_only)
-        before = session.cache
+        before, is_typed = session.cache, session.is_typed
+        # scripts are in the language of all clients
+        session.is_typed = False
         self.running = run
         try:
             return sandbox.run(
@@ -127,7 +129,7 @@ class Engine:
             if session.endpoint.occupant is not None:
                 session.endpoint.set_free()
             # SELECT within a script ends with it
-            session.cache = before
+            session.cache, session.is_typed = before, is_typed
 
     def kill(self, is_script: bool) -> None:
         """Ends what is being run.

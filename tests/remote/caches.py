@@ -13,11 +13,12 @@ from servers import our_server
 from cachestorm import connect
 
 SERVERS = ("local", "cachestorm", "redis", "valkey", "cluster")
-PLACES = ("memory", *SERVERS)
+TYPED = ("typed local", "typed cachestorm")
+PLACES = ("memory", *SERVERS, *TYPED)
 # by name, where the server has none
 NAMESPACES = ("redis namespace", "valkey namespace", "cluster namespace")
 # with a near cache in front
-NEAR = tuple(f"near {place}" for place in SERVERS)
+NEAR = tuple(f"near {place}" for place in (*SERVERS, *TYPED))
 LIVE_WITHIN_S = 60.0
 
 
@@ -37,6 +38,11 @@ def cache_at(place: str, request: pytest.FixtureRequest, **options: Any) -> Iter
             # it begins with the first read
             cache.get("none")
             assert cache.near.wait_until_live(LIVE_WITHIN_S)
+            yield cache
+        return
+    if place in TYPED:
+        place = place.removeprefix("typed ")
+        with cache_at(place, request, typed=True, **options) as cache:
             yield cache
         return
     if place in NAMESPACES:

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 import redis
-from caches import NAMESPACES, NEAR, PLACES, SERVERS, cache_at
+from caches import NAMESPACES, NEAR, PLACES, SERVERS, TYPED, cache_at
 from real_servers import HOST, RealServer, free_port, redis_binary, running
 from redis.backoff import NoBackoff
 from redis.retry import Retry
@@ -308,7 +308,7 @@ def outcome(cache: Any, run: Callable[[Any], Any]) -> Any:
 
 
 @pytest.mark.parametrize("script", SCRIPTS)
-@pytest.mark.parametrize("place", [*SERVERS, *NAMESPACES, *NEAR])
+@pytest.mark.parametrize("place", [*SERVERS, *TYPED, *NAMESPACES, *NEAR])
 def test_a_server_answers_as_a_process_does(
     place: str, script: str, request: pytest.FixtureRequest
 ) -> None:
@@ -445,7 +445,7 @@ def test_a_time_to_live_of_none_is_for_ever_also_where_there_is_a_default() -> N
         ] * 4
 
 
-@pytest.mark.parametrize("place", [*SERVERS, *NAMESPACES, *NEAR])
+@pytest.mark.parametrize("place", [*SERVERS, *TYPED, *NAMESPACES, *NEAR])
 def test_what_is_awaited_is_the_same(place: str, request: pytest.FixtureRequest) -> None:
     async def course(cache: Any) -> list[Any]:
         async with cache:

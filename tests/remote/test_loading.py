@@ -76,7 +76,7 @@ class Caller(threading.Thread):
         return self.result
 
 
-@pytest.fixture(params=["memory", *SERVERS, "near"])
+@pytest.fixture(params=["memory", *SERVERS, "typed cachestorm", "near"])
 def cache(request: pytest.FixtureRequest) -> Any:
     place = "cachestorm" if request.param == "near" else request.param
     options = {"near": True} if request.param == "near" else {}

@@ -1,6 +1,7 @@
 """The envelope: how values travel to a server and come back as what they were.
 
-Called for each value that a connected cache sends or receives.
+Called for each value that a connected cache sends or receives, and by a server for those of
+a client that has asked for it (`declare/typed.py`).
 
 1. Bytes are stored as they are, integers and plain floats as their digits, so that INCR and
    INCRBYFLOAT work and all other clients read them.
@@ -18,7 +19,6 @@ from typing import Any, Final, Protocol
 
 from cachestorm.codec import bytes_of, json_of, object_of, text_of
 from cachestorm.errors import CodecError
-from cachestorm.values.forms import codec_of
 
 MARK: Final = b"\xc5\x01"
 _HEADER: Final = len(MARK) + 1
@@ -134,28 +134,3 @@ class Envelope:
             raise CodecError(f"a stored value cannot be decoded: {error}") from error
         # another program's bytes that happen to begin so
         return stored
-
-
-class _Given:
-    """A codec by its name or as a user's object."""
-
-    def __init__(self, codec: object) -> None:
-        self._encode, self._decode = codec_of(codec)
-
-    def encode(self, value: Any) -> bytes:
-        encoded = self._encode(value)
-        if not isinstance(encoded, bytes):
-            raise CodecError(f"encode of the codec gives bytes, not {encoded!r}")
-        return encoded
-
-    def decode(self, data: bytes) -> Any:
-        return self._decode(data)
-
-
-def envelope_of(codec: object) -> Envelope:
-    """An envelope with a codec, given as to `Cache`; None for JSON.
-
-    Raises:
-        ConfigError: for what is no codec.
-    """
-    return Envelope(None if codec is None else _Given(codec))
