@@ -297,7 +297,7 @@ class Run(Occupant, Runner):
             return serve(request)
         argv = words(request[1:])
         if not argv:
-            return False, b"ERR redis.acl_check_cmd() require all arguments to be strings"
+            return False, BAD_ARGUMENT
         try:
             plan = self._session.endpoint.registry.resolve(argv)
         except CacheStormError:

@@ -43,13 +43,15 @@ _HEADROOM: Final = 1024 * 1024
 _SLACK: Final = _HEADROOM // 2
 # So many keys and arguments at most are handed over by themselves: they come upon Lua's stack.
 _MOST_WORDS: Final = 200
+# what is loaded first, one after the other
+LAYERS: Final = ("bytecode", "varargs", "mended", "prelude")
 _MODULES: Final = ("binary", "bit", "cjson", "cmsgpack", "struct")
 # By its name the frames of the sandbox are told from those of a script.
 _LOAD: Final = b"""
-local mended, prelude = ...
-mended, prelude = assert(loadstring(mended, '=redis')), assert(loadstring(prelude, '=redis'))
-mended()
-return prelude()
+local bytecode, varargs, mended, prelude = ...
+local function load(text) return assert(loadstring(text, '=redis')) end
+bytecode, varargs, mended, prelude = load(bytecode), load(varargs), load(mended), load(prelude)
+return prelude(mended(bytecode(), varargs))
 """
 
 # A reply to a request: True and what is given, False and the text of the refusal, or STATUS and
@@ -142,7 +144,7 @@ class Sandbox:
         self._runner: Runner | None = None
         # what was raised while Lua was running, such as KeyboardInterrupt
         self._raised: BaseException | None = None
-        exports = self._lua.execute(_LOAD, _source("mended"), _source("prelude"))
+        exports = self._lua.execute(_LOAD, *[_source(name) for name in LAYERS])
         self._compile: Final = exports[b"compile"]
         self._run: Final = exports[b"run"]
         self._call: Final = exports[b"call"]

@@ -10,16 +10,14 @@ from lines import Ours, Theirs, encode
 from cachestorm.cache import Cache
 from cachestorm_server.scripting import scripts as scripts_module
 from cachestorm_server.scripting.engine import Engine
-from cachestorm_server.scripting.sandbox import _MODULES, Sandbox, _source
+from cachestorm_server.scripting.sandbox import _LOAD, _MODULES, LAYERS, Sandbox, _source
 
 assert Theirs
 
 # With a `debug` that only the test has: everything that can be reached from a script's globals.
 WALK = rb"""
-local mended, prelude, modules, getinfo, getupvalue, getmetatable, getfenv, look, answer = ...
-prelude = assert(loadstring(prelude, '=redis'))
-assert(loadstring(mended, '=redis'))()
-local exports = prelude()
+local load, layers, modules, getinfo, getupvalue, getmetatable, getfenv, look, answer = ...
+local exports = assert(loadstring(load))(unpack(layers))
 exports.connect(look, answer)
 for _, module in ipairs(modules) do exports.provide(module[1], module[2]) end
 local start = exports.compile('return 1', '@user_script')
@@ -65,8 +63,8 @@ def test_nothing_that_a_script_can_reach_is_an_object_of_python() -> None:
     walk = lua.execute(b"return assert(loadstring(...))", WALK)
     debug = lua.globals()[b"debug"]
     functions, userdata = walk(
-        _source("mended"),
-        _source("prelude"),
+        _LOAD,
+        lua.table_from([_source(name) for name in LAYERS]),
         lua.table_from([[name.encode(), _source(name)] for name in _MODULES], recursive=True),
         debug[b"getinfo"],
         debug[b"getupvalue"],
@@ -292,11 +290,12 @@ def test_unpack_finds_room_for_what_it_returns() -> None:
     assert ours.eval("return {unpack({1, 2, 3}, '2')}") == b"*2\r\n:2\r\n:3\r\n"
 
 
-def test_a_function_names_few_parameters_before_dots() -> None:
+def test_a_function_names_few_parameters_before_the_table_of_the_others() -> None:
     ours = Ours()
     text = b"function names more than 3 parameters before '...'"
     named = ", ".join(f"p{at}" for at in range(60))
-    for source in (f"local function f({named}, ...) end", "function t.a.b:f(a, b, c, ...) end"):
+    for head in (f"local function f({named}, ...)", "function t.a.b:f(a, b, c, ...)"):
+        source = f"{head} return arg end"
         nested = (
             f"local s, x = '...', 1\nlocal function g(a) return function()\n{source} end end"
         )
@@ -304,9 +303,15 @@ def test_a_function_names_few_parameters_before_dots() -> None:
         assert b"user_script:3: " + text in ours.eval(nested)
         told = ours.eval("local _, err = loadstring(ARGV[1]) return err", b"0", nested.encode())
         assert text in told
-    for fine in ("a, b, c, ...", "..."):
-        script = f"local function f({fine}) return select('#', ...) end return f(1, 2, 3, 4)"
-        assert ours.eval(script).startswith(b":")
+
+
+def test_what_is_written_anew_for_what_it_names_is_safe() -> None:
+    ours = Ours()
+    named = ",".join(f"p{at}" for at in range(150))
+    script = f"local function f({named}, ...) return select('#', ...), p149 end "
+    assert ours.eval(script + "return {f()}") == b"*1\r\n:0\r\n"
+    given = ",".join(str(at) for at in range(152))
+    assert ours.eval(script + f"return {{f({given})}}") == b"*2\r\n:2\r\n:149\r\n"
 
 
 def test_a_pattern_has_not_too_many_repetitions() -> None:

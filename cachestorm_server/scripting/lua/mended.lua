@@ -3,20 +3,26 @@
 --
 -- 1. `unpack` counts in 32 bits, so that it may make room for fewer values than it returns.
 -- 2. A function with `...` that is given fewer arguments than it names is given too small a
---    stack (CVE-2014-5461): what lacks must fit into what Lua keeps free beyond each stack.
+--    stack (CVE-2014-5461): what lacks must fit into what Lua keeps free beyond each stack. So
+--    what names more is written anew: see varargs.lua.
 -- 3. Each repetition in a pattern, such as `a*`, is a call in C, and nothing bounds them.
+-- 4. What is compiled leaves traces where it calls functions of ours: see bytecode.lua.
 --
 -- Source: lua.org/bugs.html, CVE-2025-46817; the texts are those of later versions of Lua.
 
 local unpack, real_loadstring, string = unpack, loadstring, string
-local byte, dump, find, gsub, sub = string.byte, string.dump, string.find, string.gsub, string.sub
+local dump, find, gsub, sub = string.dump, string.find, string.gsub, string.sub
 local error, next, tonumber, type = error, next, tonumber, type
+local bytecode, varargs = ...
 
 local MOST_RESULTS = 8000
 local MOST_NAMED = 3
 local MOST_REPETITIONS = 1000
+-- by this name sources that were written anew find `select`
+local REST = '__select'
 
-function _G.unpack(t, first, last)
+function _G.unpack(...)
+  local t, first, last = ...
   if type(t) == 'table' and (first or last) then
     local from, to = tonumber(first or 1), tonumber(last or #t)
     if from and to then
@@ -24,7 +30,7 @@ function _G.unpack(t, first, last)
       if to - from >= MOST_RESULTS then error('too many results to unpack', 2) end
     end
   end
-  return unpack(t, first, last)
+  return unpack(...)
 end
 
 local function is_too_complex(pattern)
@@ -50,70 +56,29 @@ for _, name in next, {'find', 'match', 'gmatch', 'gsub'} do
 end
 string.gfind = string.gmatch
 
--- The line of the first function in a compiled chunk that names too much before `...`; nil for
--- none. See `ldump.c` and `lundump.c`.
-local function unsafe_line(chunk)
-  local is_little = byte(chunk, 7) == 1
-  local int, size_t, instruction, number = byte(chunk, 8, 11)
-  local at = 13
+varargs = varargs(REST, MOST_NAMED)
 
-  local function integer(size)
-    local value = 0
-    for i = 0, size - 1 do
-      value = value * 256 + byte(chunk, is_little and at + size - 1 - i or at + i)
-    end
-    at = at + size
-    return value
-  end
-
-  local function skip_string()
-    local size = integer(size_t)
-    at = at + size
-  end
-
-  local function line_in_function()
-    skip_string()
-    local line = integer(int)
-    local named, flags = byte(chunk, at + int + 1, at + int + 2)
-    at = at + int + 4
-    -- 2: it has `...`; 4: it is given the table `arg` too
-    if flags >= 2 and named + (flags >= 4 and 1 or 0) > MOST_NAMED then return line end
-    local instructions = integer(int)
-    at = at + instructions * instruction
-    for _ = 1, integer(int) do
-      local kind = byte(chunk, at)
-      at = at + 1
-      if kind == 1 then
-        at = at + 1
-      elseif kind == 3 then
-        at = at + number
-      elseif kind == 4 then
-        skip_string()
-      end
-    end
-    for _ = 1, integer(int) do
-      local found = line_in_function()
-      if found then return found end
-    end
-    local lines = integer(int)
-    at = at + lines * int
-    for _ = 1, integer(int) do
-      skip_string()
-      at = at + 2 * int
-    end
-    for _ = 1, integer(int) do skip_string() end
-  end
-
-  return line_in_function()
+-- What names too much before `...`, written anew; nil where that cannot be.
+local function without_names(text, name)
+  local safer = varargs(text)
+  local f = safer and real_loadstring(safer, name)
+  return f and not bytecode.unsafe_line(dump(f), MOST_NAMED) and f or nil
 end
 
 function _G.loadstring(text, name)
   local f, err = real_loadstring(text, name)
   if not f then return nil, err end
-  if not find(text, '...', 1, true) then return f end
-  local line = unsafe_line(dump(f))
-  if not line then return f end
-  local source = find(name, '^[@=]') and sub(name, 2) or '[string "' .. name .. '"]'
-  return nil, source .. ':' .. line .. ": function names more than " .. MOST_NAMED
-    .. " parameters before '...'"
+  local line = find(text, '...', 1, true) and bytecode.unsafe_line(dump(f), MOST_NAMED)
+  if line then
+    f = without_names(text, name)
+    if not f then
+      local source = find(name, '^[@=]') and sub(name, 2) or '[string "' .. name .. '"]'
+      return nil, source .. ':' .. line .. ': function names more than ' .. MOST_NAMED
+        .. " parameters before '...', and uses 'arg'"
+    end
+  end
+  local traced = bytecode.with_traces(dump(f))
+  return traced and real_loadstring(traced) or f
 end
+
+return REST

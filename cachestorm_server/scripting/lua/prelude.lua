@@ -29,6 +29,8 @@ local clock, concat, byte, sub = os.clock, table.concat, string.byte, string.sub
 local find, gsub, format, lower = string.find, string.gsub, string.format, string.lower
 local count_memory = collectgarbage
 
+-- By this name sources that were written anew find `select`: see mended.lua.
+local REST = ...
 -- What is yielded begins with one of these, except for what `redis.call` yields.
 local OWN, ASK, SERVE = {}, {}, {}
 local PREFIX = '=redis'
@@ -144,6 +146,7 @@ hidden[nothing], hidden[null] = {}, {}
 
 local strict = {
   __index = function(_, name)
+    if name == REST then return select end
     error("Script attempted to access nonexistent global variable '" .. tostring(name) .. "'", 2)
   end,
 }
@@ -227,7 +230,9 @@ function builtins.pcall(f, ...)
   return go_on(co, caught, resume(co, ...))
 end
 
-function builtins.xpcall(f, handler)
+function builtins.xpcall(...)
+  if select('#', ...) < 2 then error("bad argument #2 to 'xpcall' (value expected)", 2) end
+  local f, handler = ...
   local function raised(err)
     if ended then error(err, 0) end
     local _, value = real_pcall(handler, err)
@@ -265,8 +270,9 @@ local function resume_own(co, ...)
   return own(co, resume(co, ...))
 end
 
+-- Called at the end of what `wrap` gives, whose caller is so two levels up.
 local function unwrap(ok, ...)
-  if not ok then error((...), 0) end
+  if not ok then error((...), 3) end
   return ...
 end
 
@@ -291,29 +297,42 @@ for _, name in real_next, {
   builtins[name] = _G[name]
 end
 
-function builtins.next(t, key) return real_next(hidden[t] and copy(hidden[t]) or t, key) end
+-- The real functions keep their names, which are in what they say of bad arguments.
+local next, pairs, rawget, rawset = next, pairs, rawget, rawset
 
-function builtins.pairs(t)
+function builtins.next(...)
+  local t, key = ...
   local real = hidden[t]
-  if real then return real_next, copy(real), nil end
-  if type(t) ~= 'table' then
-    error("bad argument #1 to 'pairs' (table expected, got " .. (t == nil and 'nil' or type(t)) .. ')', 2)
-  end
-  return real_next, t, nil
+  if real then return next(copy(real), key) end
+  return next(...)
 end
 
-function builtins.rawget(t, key) return real_rawget(hidden[t] or t, key) end
-
-function builtins.rawset(t, key, value)
-  if hidden[t] then error(READONLY, 0) end
-  return real_rawset(t, key, value)
+function builtins.pairs(...)
+  local real = hidden[(...)]
+  if real then return next, copy(real), nil end
+  return pairs(...)
 end
+
+function builtins.rawget(...)
+  local t, key = ...
+  local real = hidden[t]
+  if real then return rawget(real, key) end
+  return rawget(...)
+end
+
+function builtins.rawset(...)
+  if hidden[(...)] then error(READONLY, 0) end
+  return rawset(...)
+end
+
+local function type_of(...) return select('#', ...) == 0 and 'no value' or type((...)) end
 
 -- Bytecode can do what source cannot: what begins as it does is not loaded.
-function builtins.loadstring(text, name)
+function builtins.loadstring(...)
+  local text, name = ...
   if type(text) == 'number' then text = tostring(text) end
   if type(text) ~= 'string' then
-    error("bad argument #1 to 'loadstring' (string expected, got " .. type(text) .. ')', 2)
+    error("bad argument #1 to 'loadstring' (string expected, got " .. type_of(...) .. ')', 2)
   end
   if byte(text) == 27 then return nil, 'bytecode is not loaded' end
   local f, err = real_loadstring(text, name or text)
@@ -321,7 +340,11 @@ function builtins.loadstring(text, name)
   return setfenv(f, globals)
 end
 
-function builtins.load(piece, name)
+function builtins.load(...)
+  local piece, name = ...
+  if type(piece) ~= 'function' then
+    error("bad argument #1 to 'load' (function expected, got " .. type_of(...) .. ')', 2)
+  end
   local text = {}
   while true do
     local more = piece()
@@ -408,7 +431,7 @@ end
 
 function redis.acl_check_cmd(...)
   if select('#', ...) == 0 then
-    fail('Please specify at least one argument for this redis.acl_check_cmd() call')
+    fail('Please specify at least one argument for this redis lib call')
   end
   -- what matters is the command, and its subcommand
   local command, subcommand = ...
@@ -438,7 +461,15 @@ end
 function redis.breakpoint() return false end
 function redis.debug() end
 function redis.replicate_commands() return true end
-function redis.set_repl() end
+function redis.set_repl(...)
+  if select('#', ...) ~= 1 then fail('redis.set_repl() requires two arguments.') end
+  local flags = ...
+  flags = type(flags) == 'string' and tonumber(flags) or flags
+  if type(flags) ~= 'number' then return end
+  if flags < 0 or flags >= 4 then
+    fail('Invalid replication flags. Use REPL_AOF, REPL_REPLICA, REPL_ALL or REPL_NONE.')
+  end
+end
 
 builtins.redis = protect(redis)
 

@@ -163,9 +163,9 @@ local function measure(format)
   while true do
     local letter, size, padding = next_option(total)
     if not letter then return total end
-    if letter == 's' then refuse(1, 'size', 'variable-size format in struct.size') end
+    if letter == 's' then refuse(1, 'size', "option 's' has no fixed size") end
     if letter == 'c' and size == 0 then
-      refuse(1, 'size', 'variable-length format in struct.size')
+      refuse(1, 'size', "option 'c0' has no fixed size")
     end
     total = total + padding + size
   end
