@@ -82,6 +82,8 @@ class Budget(Removals):
         if shared.recorder is not None and shared.recorder.failure != "":
             # it would be lost at a restart
             raise DurabilityError(shared.recorder.failure)
+        if shared.has_room:
+            return
         if (
             (self.max_bytes != 0 and need + kept > self.max_bytes)
             or (shared.max_bytes != 0 and need + kept > shared.max_bytes)
@@ -159,6 +161,7 @@ class Budget(Removals):
             or len(self.tags.softened) != 0
             # what is evicted may go to a colder tier instead, which takes more than a step
             or shared.tiering is not None
+            or shared.has_room
             or (not is_latched and self.interest & (EVICTED | EXPIRED) != 0)
             or (self.max_bytes != 0 and need > self.max_bytes)
             or (shared.max_bytes != 0 and need > shared.max_bytes)

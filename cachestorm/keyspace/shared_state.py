@@ -90,6 +90,8 @@ class SharedState:
         self.keeps_slots: bool = False
         # so many want no key removed for its time to live, or for a limit that is set
         self.resting: i64 = 0
+        # whether what is written fits in any case
+        self.has_room: bool = False
         # whether listeners want to be told of reads
         self._tells_reads: bool = False
         # whether what is read is given in another form, see `values/forms.py`
@@ -285,6 +287,7 @@ class SharedState:
 
     def forked(self) -> None:
         """In a child process: whatever other threads were about, they stayed behind."""
+        self.has_room = False
         self.effects.forked()
         self.lazy_free.forked()
         self.ready.clear()
@@ -315,6 +318,18 @@ class SharedState:
         Raises:
             OutOfMemoryError: if there is no victim.
         """
+        raise NotImplementedError
+
+    def suspend_limits(self) -> bool:
+        """Has what is written fit, whatever the limits, until `resume_limits`.
+
+        Returns:
+            Whether there was room before: what was beyond the limits could be evicted.
+        """
+        raise NotImplementedError
+
+    def resume_limits(self) -> None:
+        """Ends `suspend_limits`, and evicts what is beyond the limits by now."""
         raise NotImplementedError
 
     def evict(self, is_for_places: bool = False) -> None:

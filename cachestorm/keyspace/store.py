@@ -383,6 +383,15 @@ class Store(SharedState):
             if evicted % REAP_STEP == 0 and not self.transaction:
                 self.breathe()
 
+    def suspend_limits(self) -> bool:
+        self.limit(self.max_bytes, self.max_entries)
+        self.has_room = True
+        return not self._is_beyond_limits()
+
+    def resume_limits(self) -> None:
+        self.has_room = False
+        self.limit(self.max_bytes, self.max_entries)
+
     def rest(self) -> None:
         """Has no key removed for its time to live, nor because of a limit that is set anew."""
         self.enter()

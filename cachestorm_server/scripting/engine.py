@@ -11,6 +11,8 @@ are changed by the commands directly.
    others meanwhile. They may end it by SCRIPT KILL unless it has written. In process it is
    ended.
 4. A Lua that has run out of memory is given up; the next script is run in a new one.
+5. A script is refused for want of memory where it begins, or at its first write; once it has
+   written it goes on, whatever the limit, and what is beyond that is evicted at its end.
 
 Source: `script.c` and `script_lua.c` of Redis 7.2.
 """
@@ -24,7 +26,12 @@ from typing import Any, Final
 from cachestorm.codec import bytes_of
 from cachestorm.declare.plan import Plan
 from cachestorm.declare.wire_values import NULL_ARRAY, Status
-from cachestorm.errors import ArityError, CacheStormError, UnknownCommandError
+from cachestorm.errors import (
+    ArityError,
+    CacheStormError,
+    OutOfMemoryError,
+    UnknownCommandError,
+)
 from cachestorm_server.acl.enforcement import check_scripted, denied
 from cachestorm_server.admission import Occupant
 from cachestorm_server.scripting.conversions import BAD_ARGUMENT, to_lua, words
@@ -93,16 +100,34 @@ class Engine:
         Raises:
             ScriptError: if it failed.
         """
+        shared = session.cache._space.shared
+        has_room = shared.suspend_limits()
+        try:
+            return self._run(session, runnable, command, keys, argv, read_only, has_room)
+        finally:
+            shared.resume_limits()
+
+    def _run(
+        self,
+        session: Session,
+        runnable: Runnable,
+        command: list[bytes],
+        keys: list[bytes],
+        argv: list[bytes],
+        read_only: bool,
+        has_room: bool,
+    ) -> bytes:
         flags = runnable.flags
         if flags is not None:
-            _check_flags(session, flags, read_only)
+            _check_flags(flags, read_only, has_room)
             read_only = read_only or "no-writes" in flags
+            has_room = True
         if isinstance(runnable, Script):
             self.scripts.used(runnable)
             sandbox = self.scripts.sandbox()
         else:
             sandbox = self.libraries.sandbox()
-        run = Run(session, sandbox, runnable, command, read_only)
+        run = Run(session, sandbox, runnable, command, read_only, has_room)
         before, is_typed = session.cache, session.is_typed
         # scripts are in the language of all clients
         session.is_typed = False
@@ -152,24 +177,14 @@ class Engine:
             raise UnkillableError()
 
 
-def _check_flags(session: Session, flags: tuple[str, ...], read_only: bool) -> None:
+def _check_flags(flags: tuple[str, ...], read_only: bool, has_room: bool) -> None:
     """Refuses what says of itself that it cannot be run now."""
     if "no-writes" in flags:
         return
     if read_only:
         raise ScriptError("ERR Can not execute a script with write flag using *_ro command.")
-    if "allow-oom" not in flags and _is_full(session):
-        raise ScriptError(
-            "OOM allow-oom flag is not set on the script, can not run it when used memory > "
-            "'maxmemory'"
-        )
-
-
-def _is_full(session: Session) -> bool:
-    """Whether there is more than there may be, and nothing that is evicted for it."""
-    shared = session.cache._space.shared
-    is_over = shared.max_bytes != 0 and shared.used_bytes > shared.max_bytes
-    return is_over and session.cache.policy == "noeviction"
+    if "allow-oom" not in flags and not has_room:
+        raise OutOfMemoryError()
 
 
 class Run(Occupant, Runner):
@@ -188,6 +203,7 @@ class Run(Occupant, Runner):
         runnable: Runnable,
         command: list[bytes],
         read_only: bool,
+        has_room: bool,
     ) -> None:
         super().__init__(session.id, _BUSY_SCRIPT if runnable.is_script else _BUSY_FUNCTION)
         self.runnable: Final = runnable
@@ -197,6 +213,7 @@ class Run(Occupant, Runner):
         self._table: Final = sandbox.table
         self._set_resp: Final = sandbox.set_resp
         self._read_only: Final = read_only
+        self._has_room: Final = has_room
         self._resp3 = False
         limit_ms = session.endpoint.settings.busy_reply_ms
         self._late_at: Final = self.began_at + limit_ms / 1000 if limit_ms else float("inf")
@@ -285,6 +302,8 @@ class Run(Occupant, Runner):
         check_scripted(self._session, plan, argv)
         if self._read_only and plan.declaration.writes:
             raise ScriptError("ERR Write commands are not allowed from read-only scripts.")
+        if not self._has_room and plan.declaration.grows and not self.has_written():
+            raise self._session.cache._space.shared.refusal()
         return plan
 
     def serve(self, request: tuple[Any, ...]) -> Answer:
