@@ -4,6 +4,7 @@ Called by the session that answers a request, and by MONITOR; calls the sessions
 it.
 
 1. Passwords are not shown.
+2. What a script asks for is shown after the command that runs it.
 
 Source: `replicationFeedMonitors` and `sdscatrepr` of Redis.
 """
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from cachestorm_server.session import Session
 
 _REDACTED: Final = b"(redacted)"
+# what is shown in the place of an address
+_OF_SCRIPTS: Final = "lua"
 _ESCAPES: Final = {
     34: '\\"',
     92: "\\\\",
@@ -44,13 +47,17 @@ def set_monitor(session: Session, shown: bool) -> None:
         each.watch_over()
 
 
+def is_shown_first(plan: Plan) -> bool:
+    """Whether a command is shown before it is run, and not after: one that runs a script."""
+    return has_flag(plan, "skip_monitor")
+
+
 def show(session: Session, plan: Plan, args: list[object]) -> None:
     """Shows a session's request to those who monitor."""
-    if has_flag(plan, "admin"):
+    if not session.endpoint.monitors or has_flag(plan, "admin"):
         return
-    line = monitor_line(
-        wall_time(), max(database_of(session.cache.name), 0), session.address, args
-    )
+    address = _OF_SCRIPTS if session.runs_script else session.address
+    line = monitor_line(wall_time(), max(database_of(session.cache.name), 0), address, args)
     for other in list(session.endpoint.monitors.values()):
         if other is session:
             other.push_bytes_later(line)

@@ -46,7 +46,7 @@ from cachestorm_server.cluster.gate import Gate
 from cachestorm_server.endpoint import WAKE, Endpoint
 from cachestorm_server.fetching import Fetching, fetch
 from cachestorm_server.long_runner import LongRunner
-from cachestorm_server.monitoring import set_monitor, show
+from cachestorm_server.monitoring import is_shown_first, set_monitor, show
 from cachestorm_server.pause import Postponed
 from cachestorm_server.plugin_calls import admit, admit_guarded, answer_told, asked_from, finish
 from cachestorm_server.replies import write_bulk, write_error, write_reply
@@ -81,6 +81,7 @@ class Session(LongRunner):
         is_asking: it has said ASKING, which is good for its next request.
         is_typed: its values come and go in envelopes.
         reads_replicas: it has said READONLY: a replica of a cluster may answer what reads.
+        runs_script: what it asks is what a script asks for it.
         slot_within: of the keys of the script that it runs; -1 for none so far.
         call, calls_within: what plugins are to be told of, once it is answered.
     """
@@ -105,6 +106,7 @@ class Session(LongRunner):
         self.watched: WatchList | None = None
         self.tracked: Tracked | None = None
         self.is_asking: bool = False
+        self.runs_script: bool = False
         self.slot_within: int = -1
         self.call: Call | None = None
         self.calls_within: list[Call] = []
@@ -390,12 +392,15 @@ class Session(LongRunner):
         is_own = self.tracked is not None and tracking.begin(
             self.tracked, self.cache, plan, args
         )
+        shown_first = is_shown_first(plan)
+        if shown_first:
+            show(self, plan, args)
         try:
             return self._answered(plan, args)
         finally:
             if is_own:
                 tracking.end()
-            if self.endpoint.monitors:
+            if not shown_first:
                 show(self, plan, args)
 
     def _answered(self, plan: Plan, args: list[object]) -> object:

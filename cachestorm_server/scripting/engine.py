@@ -132,6 +132,7 @@ class Engine:
         # scripts are in the language of all clients
         session.is_typed = False
         self.running = run
+        session.runs_script = True
         try:
             return sandbox.run(
                 run,
@@ -151,6 +152,7 @@ class Engine:
             raise
         finally:
             self.running = None
+            session.runs_script = False
             if session.endpoint.occupant is not None:
                 session.endpoint.set_free()
             # SELECT within a script ends with it

@@ -10,7 +10,7 @@ import threading
 
 import pytest
 import redis
-from real_servers import HOST
+from real_servers import HOST, RealServer
 from servers import Client, our_server
 
 from cachestorm import Cache
@@ -476,3 +476,47 @@ def test_redis_py_monitors() -> None:
             while "SET k v" not in seen:
                 seen.append(monitor.next_command()["command"])
         client.close()
+
+
+LIBRARY = (
+    "#!lua name=l\nredis.register_function('f', function() return redis.call('GET', 'q') end)"
+)
+MONITORED = (
+    ("EVAL", "redis.call('SET', 'a', '1') return redis.pcall('NOPE')", "0"),
+    ("EVAL", "redis.call('SELECT', '3') return redis.call('INCR', 'a')", "0"),
+    ("EVAL", "not Lua", "0"),
+    ("EVAL_RO", "return redis.call('GET', 'a')", "0"),
+    ("EVALSHA", "0" * 40, "0"),
+    ("FUNCTION", "LOAD", "REPLACE", LIBRARY),
+    ("FCALL", "f", "0"),
+    ("SCRIPT", "LOAD", "return 1"),
+    ("MULTI",),
+    ("EVAL", "return redis.call('GET', 'y')", "0"),
+    ("GET", "a"),
+    ("EXEC",),
+    ("ECHO", "end"),
+)
+
+
+def monitored(port: int) -> list[tuple[object, object, object]]:
+    """What MONITOR shows of `MONITORED`: the database, the kind of client and the request."""
+    client = redis.Redis(HOST, port, single_connection_client=True)
+    other = redis.Redis(HOST, port)
+    with other.monitor() as monitor:
+        for request in MONITORED:
+            try:
+                client.execute_command(*request)
+            except redis.ResponseError:
+                pass
+        seen = []
+        while not seen or seen[-1][2] != "ECHO end":
+            shown = monitor.next_command()
+            seen.append((shown["db"], shown["client_type"], shown["command"]))
+    client.close()
+    other.close()
+    return seen
+
+
+def test_monitor_shows_what_scripts_ask_for_as_redis_does(redis_server: RealServer) -> None:
+    with our_server() as server:
+        assert monitored(server.port) == monitored(redis_server.port)
