@@ -45,7 +45,7 @@ class UnblockedError(CacheStormError):
 @command(
     "CLIENT ID",
     complexity="O(1)",
-    flags="allow_busy noscript loading stale",
+    flags="noscript loading stale",
     summary="Return the number of this connection.",
 )
 def client_id(session: Session) -> int:
@@ -56,7 +56,7 @@ def client_id(session: Session) -> int:
 @command(
     "CLIENT GETNAME",
     complexity="O(1)",
-    flags="allow_busy noscript loading stale",
+    flags="noscript loading stale",
     summary="Return the name of this connection.",
 )
 def client_getname(session: Session) -> str | None:
@@ -68,7 +68,7 @@ def client_getname(session: Session) -> str | None:
     "CLIENT SETNAME connection-name:string",
     complexity="O(1)",
     reply="ok",
-    flags="allow_busy noscript loading stale",
+    flags="noscript loading stale",
     tips="request_policy:all_nodes response_policy:all_succeeded",
     summary="Name this connection.",
 )
@@ -85,7 +85,7 @@ def client_setname(session: Session, connection_name: str) -> None:
     "CLIENT SETINFO attr:string value:string",
     complexity="O(1)",
     reply="ok",
-    flags="allow_busy noscript loading stale",
+    flags="noscript loading stale",
     tips="request_policy:all_nodes response_policy:all_succeeded",
     summary="Say which library this client is.",
 )
@@ -148,7 +148,7 @@ def client_list(
     "CLIENT REPLY mode:<ON | OFF | SKIP>",
     complexity="O(1)",
     reply="ok",
-    flags="allow_busy no_multi noscript loading stale",
+    flags="no_multi noscript loading stale",
     summary="Switch replies on or off, or skip the next one.",
 )
 def client_reply(session: Session, mode: str) -> None:
@@ -161,7 +161,7 @@ def client_reply(session: Session, mode: str) -> None:
     "CLIENT NO-EVICT enabled:<ON | OFF>",
     complexity="O(1)",
     reply="ok",
-    flags="admin allow_busy noscript loading stale",
+    flags="admin noscript loading stale",
     summary="Keep this connection when memory is short.",
 )
 def client_no_evict(session: Session, enabled: str) -> None:
@@ -173,7 +173,7 @@ def client_no_evict(session: Session, enabled: str) -> None:
     "CLIENT NO-TOUCH enabled:<ON | OFF>",
     complexity="O(1)",
     reply="ok",
-    flags="allow_busy noscript loading stale",
+    flags="noscript loading stale",
     summary="Let reads of this connection not count as accesses.",
 )
 def client_no_touch(session: Session, enabled: str) -> None:

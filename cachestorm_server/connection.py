@@ -94,7 +94,7 @@ def reset(session: Session) -> str:
     complexity="O(1)",
     fast=True,
     reply="ok",
-    flags="allow_busy loading stale",
+    flags="loading stale",
     summary="Switch to the namespace that a number stands for.",
 )
 def select(session: Session, index: int) -> None:

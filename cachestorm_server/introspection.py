@@ -74,17 +74,17 @@ def command_list(
     category: str | None = None,
     pattern: str | None = None,
 ) -> list[str]:
-    """The names of all commands, or of those and subcommands that a filter lets through."""
+    """The names of all commands and subcommands, or of those that a filter lets through."""
     registry = session.endpoint.registry
     if module_name is not None:
         return []
-    names = registry.names()
     if category is not None:
         wanted = f"@{category.lower()}"
         return [each.full_name for each in registry if wanted in categories_of(each)]
+    names = registry.names()
+    names.extend(each.full_name for each in registry if each.subcommand)
     if pattern is not None:
         glob = bytes_of(pattern.lower())
-        names.extend(each.full_name for each in registry if each.subcommand)
         return [name for name in names if matches(glob, bytes_of(name))]
     return names
 

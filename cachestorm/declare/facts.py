@@ -6,16 +6,19 @@ Pure functions of a declaration; the results are wire values.
 1. Key positions are (first, last, step) as far as positions are fixed. A key behind a token or
    a number makes the command `movablekeys`, and only the plan's `keys` finds it.
 2. Flags of key specs are the kinds of the keys in the notation.
+3. A pattern that names keys is a key spec as well, which says only that there are some; what
+   comes after it might be in it, so that it is not found by its token.
 
 Source: https://redis.io/docs/latest/develop/reference/key-specs/
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final, cast
 
 from cachestorm.declare.declaration import DECLARATIONS, STRAY_IS_NOTHING, Declaration
-from cachestorm.declare.kinds import Key, Tally
+from cachestorm.declare.kinds import KEYS, Key, Tally
 from cachestorm.declare.notation import BLOCK, ONEOF, Argument, key_nodes
 from cachestorm.declare.wire_values import Members, Status
 
@@ -30,8 +33,17 @@ _CATEGORIES: Final = {
     "server": [],
     "pubsub": [],
 }
-# A command that names types in its flags is of these, and not of its group's category (SORT).
-_TYPES: Final = ("@list", "@set", "@sortedset")
+# A command that names one in its flags is of these, and not of its group's category (SORT).
+_TYPES: Final = ("@list", "@set", "@sortedset", "@connection")
+_OF_PATTERN: Final = (
+    "For the optional BY/GET keyword. It is marked 'unknown' because the key names derive from "
+    "the content of the key we sort"
+)
+_AFTER_PATTERN: Final = (
+    "For the optional STORE keyword. It is marked 'unknown' because the keyword can appear "
+    "anywhere in the argument array"
+)
+_UNKNOWN: Final = "unknown"
 
 
 def arity_of(declaration: Declaration) -> int:
@@ -103,7 +115,12 @@ def _reads_no_data(declaration: Declaration) -> bool:
 def categories_of(declaration: Declaration) -> list[str]:
     """The ACL categories."""
     flags = flags_of(declaration)
-    found = ["@write"] if "write" in flags else ["@read"] if "readonly" in flags else []
+    found: list[str] = []
+    if "write" in flags:
+        found.append("@write")
+    elif "readonly" in flags and declaration.group != "scripting":
+        # whoever may read may not run scripts for that
+        found.append("@read")
     named = [arg for arg in declaration.flags.split() if arg in _TYPES]
     if not named:
         found.extend(_CATEGORIES.get(declaration.group, ["@" + declaration.group]))
@@ -133,8 +150,8 @@ def docs_of(declaration: Declaration) -> dict[str, object]:
         docs["replaced_by"] = declaration.instead
     arguments = declaration.notation.arguments
     if arguments:
-        keys = key_nodes(arguments)
-        docs["arguments"] = [_docs_of_argument(node, keys) for node in arguments]
+        described = _described(arguments)
+        docs["arguments"] = [_docs_of_argument(node, described) for node in arguments]
     return docs
 
 
@@ -243,16 +260,33 @@ def _fixed_keys(declaration: Declaration) -> int:
 
 
 def _has_movable_keys(declaration: Declaration) -> bool:
-    keys = key_nodes(declaration.notation.arguments)
-    return len(keys) > _fixed_keys(declaration)
+    return len(_described(declaration.notation.arguments)) > _fixed_keys(declaration)
 
 
-def _docs_of_argument(node: Argument, keys: list[Argument]) -> dict[str, object]:
+def _is_pattern(node: Argument) -> bool:
+    """Whether an argument names keys by a pattern."""
+    return node.kind is not None and node.kind.names == KEYS
+
+
+def _described(nodes: list[Argument]) -> list[Argument]:
+    """The arguments that have a key spec, in order: keys, and the first of the patterns."""
+    found: list[Argument] = []
+    for node in nodes:
+        if _is_pattern(node) and not any([_is_pattern(other) for other in found]):
+            found.append(node)
+        found.extend(key_nodes([node]))
+    return found
+
+
+def _docs_of_argument(node: Argument, described: list[Argument]) -> dict[str, object]:
     docs: dict[str, object] = {"name": node.docs_name, "type": node.docs_type}
     if not node.children:
         docs["display_text"] = node.docs_name
-    if node in keys:
-        docs["key_spec_index"] = keys.index(node)
+    if node in described:
+        docs["key_spec_index"] = described.index(node)
+    elif _is_pattern(node):
+        first = [_is_pattern(other) for other in described].index(True)
+        docs["key_spec_index"] = first
     if node.token:
         docs["token"] = node.token.strip('"')
     flags: list[object] = []
@@ -265,7 +299,7 @@ def _docs_of_argument(node: Argument, keys: list[Argument]) -> dict[str, object]
     if flags:
         docs["flags"] = Members(flags)
     if node.children:
-        docs["arguments"] = [_docs_of_argument(child, keys) for child in node.children]
+        docs["arguments"] = [_docs_of_argument(child, described) for child in node.children]
     return docs
 
 
@@ -273,9 +307,16 @@ def _key_specs_of(declaration: Declaration) -> list[object]:
     specs: list[object] = []
     at = _name_size(declaration)
     is_fixed = True
+    has_pattern = False
     nodes = declaration.notation.arguments
     for index, node in enumerate(nodes):
+        if _is_pattern(node) and not has_pattern:
+            has_pattern = True
+            specs.append(_unknown_spec(_OF_PATTERN, ("RO", "access")))
         for key in key_nodes([node]):
+            if has_pattern:
+                specs.append(_unknown_spec(_AFTER_PATTERN, cast(Key, key.kind).flags))
+                continue
             access = cast(Key, key.kind)
             begin = _begin_search(node, key, at, is_fixed)
             find = _find_keys(nodes, index, key)
@@ -293,12 +334,22 @@ def _key_specs_of(declaration: Declaration) -> list[object]:
     return specs
 
 
+def _unknown_spec(note: str, flags: Sequence[str]) -> dict[str, object]:
+    """The spec of keys of which nothing is known but how they are accessed."""
+    return {
+        "notes": note,
+        "flags": Members([Status(flag) for flag in flags]),
+        "begin_search": {"type": _UNKNOWN, "spec": {}},
+        "find_keys": {"type": _UNKNOWN, "spec": {}},
+    }
+
+
 def _begin_search(node: Argument, key: Argument, at: int, is_fixed: bool) -> dict[str, object]:
     token = key.token or node.token
     if token:
         return {"type": "keyword", "spec": {"keyword": token, "startfrom": at}}
     if not is_fixed:
-        return {"type": "unknown", "spec": {}}
+        return {"type": _UNKNOWN, "spec": {}}
     offset = _parts(node).index(key) if key in _parts(node) else 0
     return {"type": "index", "spec": {"index": at + offset}}
 

@@ -75,18 +75,29 @@ NASTY_FLAGS_MEANT = {"object|help", "ping", "eval"}
 FACTS_MEANT = {
     # it waits for another server, and a script waits for nobody
     "migrate": ({"no_multi", "noscript"}, set()),
-    "sort_ro": (set(), {"movablekeys"}),  # the server counts patterns as keys
+    # in Redis 7.2 nobody is let in for these while a script runs
+    **{
+        name: (set(), {"allow_busy"})
+        for name in (
+            "client|caching",
+            "client|getname",
+            "client|getredir",
+            "client|id",
+            "client|no-evict",
+            "client|no-touch",
+            "client|reply",
+            "client|setinfo",
+            "client|setname",
+            "select",
+        )
+    },
     # newer than 7.2, which refuses them with texts of their own
     **{name: (set(), {"no_multi"}) for name in ("multi", "watch")},
-    # what is generic is about keys here, and what reads, reads
-    **{name: ({"@keyspace"}, set()) for name in ("wait", "waitaof")},
-    **{name: ({"@read"}, set()) for name in ("eval_ro", "evalsha_ro", "fcall_ro")},
     "exec": ({"skip_slowlog"}, {"skip_commandlog"}),  # Valkey's name of the log
 }
-# LCS' two keys are one spec there; KEYS of MIGRATE is looked for from the end; SORT's patterns
-# are specs that say nothing; Valkey says of the destinations of GEORADIUS that options decide
-# how they are accessed, Redis does not.
-SPECS_MEANT = {"lcs", "migrate", "sort", "sort_ro", "georadius", "georadiusbymember"}
+# LCS' two keys are one spec there; KEYS of MIGRATE is looked for from the end; Valkey says of
+# the destinations of GEORADIUS that options decide how they are accessed, Redis does not.
+SPECS_MEANT = {"lcs", "migrate", "georadius", "georadiusbymember"}
 
 
 def connected(server: RealServer) -> Iterator[object]:
