@@ -2,7 +2,7 @@
 
 Declared like all commands, with a session in the place of the cache. Called by plans. A
 parameter is one line of `PARAMETERS`: how it is read, and how a new value is checked and
-set if it can be.
+set if it can be; or it means nothing here, see `idle_parameters.py`.
 
 1. CONFIG SET checks all of its values before it sets the first.
 
@@ -12,10 +12,9 @@ Source: https://redis.io/docs/latest/commands/config-set/, texts as `config.c` o
 from __future__ import annotations
 
 import logging
-import os
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from cachestorm.cache import Cache
 from cachestorm.codec import bytes_of, format_float, parse_float
@@ -25,7 +24,6 @@ from cachestorm.declare.registry import REGISTRY
 from cachestorm.errors import ArgumentError, NotAFloatError
 from cachestorm.eviction.policies import POLICIES
 from cachestorm.eviction.sampled import MOST_SAMPLES
-from cachestorm.keyspace.store import DATABASES
 from cachestorm.patterns import matches
 from cachestorm.persistence import EVERYSEC
 from cachestorm_server.descriptors import make_room
@@ -45,11 +43,9 @@ from cachestorm_server.parameter_kinds import (
 )
 from cachestorm_server.replication import parameters as replication
 from cachestorm_server.requests import MAX_BULK_BYTES
+from cachestorm_server.seen_parameters import SEEN, yes_or_no
 from cachestorm_server.session import Session
 from cachestorm_server.settings import Settings
-
-if TYPE_CHECKING:
-    from cachestorm_server.tls import ServerContext
 
 _log = logging.getLogger("cachestorm.resp")
 
@@ -60,10 +56,6 @@ Dotted = tuple[str, ...]
 
 def _always(text: str) -> Read:
     return lambda endpoint: text
-
-
-def _yes_or_no(answer: bool) -> str:
-    return "yes" if answer else "no"
 
 
 def _set_password(endpoint: Endpoint, text: str, check_only: bool) -> None:
@@ -170,17 +162,6 @@ def _set_percentiles(endpoint: Endpoint, text: str, check_only: bool) -> None:
         endpoint.statistics.percentiles = percentiles
 
 
-def _tls_file(endpoint: Endpoint, attribute: str) -> str:
-    tls = endpoint.settings.tls
-    return "" if tls is None else str(getattr(tls.files, attribute))
-
-
-def _auth_clients(tls: ServerContext | None) -> str:
-    """In Redis' words."""
-    asked = "none" if tls is None else tls.files.client_auth
-    return {"none": "no", "required": "yes"}.get(asked, asked)
-
-
 def _directory_sync(endpoint: Endpoint) -> str:
     directory = endpoint.availability.directory
     return "" if directory is None else directory.sync
@@ -204,11 +185,6 @@ def _set_sync(endpoint: Endpoint, text: str, check_only: bool) -> None:
         directory.force_by(sync)
 
 
-def _directory_path(endpoint: Endpoint) -> str:
-    directory = endpoint.availability.directory
-    return os.getcwd() if directory is None else directory.folder.path
-
-
 def _save_points(endpoint: Endpoint) -> str:
     """A snapshot is taken when anything has changed for so many seconds."""
     directory = endpoint.availability.directory
@@ -220,23 +196,20 @@ def _save_points(endpoint: Endpoint) -> str:
 _REDIS_LEVELS: Final = {ours: name for name, ours in LEVELS_OF_REDIS.items()}
 _SYNCS: Final = ("everysec", "always", "no")
 # of the fixed ones: Redis would change them, and to what they are they may be set
-_FOREVER: Final = frozenset({"appendonly", "save", "replicaof", "slaveof", *FIXED})
+FOREVER: Final = frozenset({"appendonly", "save", "replicaof", "slaveof", *FIXED, *SEEN})
 
 # never shown to anybody who does not ask by CONFIG GET
 SECRETS: Final = frozenset({"requirepass", "masterauth"})
 HIDDEN: Final = "(not shown)"
 
-# In the order of their names. `None`: cannot be changed while the server runs.
+# `None`: cannot be changed while the server runs.
 PARAMETERS: Final[dict[str, tuple[Read, Write | None]]] = {
-    "acl-pubsub-default": (lambda endpoint: "resetchannels", None),
-    "aclfile": (lambda endpoint: endpoint.users.file, None),
     "acllog-max-len": (
         lambda endpoint: str(endpoint.users.log.most),
         whole(0, INT32_MOST, lambda endpoint, number: endpoint.users.log.keep(number)),
     ),
     "appendfsync": (_sync_of, _set_sync),
-    "appendonly": (lambda endpoint: _yes_or_no(_directory_sync(endpoint) != ""), None),
-    "bind": (lambda endpoint: " ".join(endpoint.settings.bind), None),
+    "appendonly": (lambda endpoint: yes_or_no(_directory_sync(endpoint) != ""), None),
     "busy-reply-threshold": (
         lambda endpoint: str(endpoint.settings.busy_reply_ms),
         setting("busy_reply_ms", INT64_MOST),
@@ -249,10 +222,6 @@ PARAMETERS: Final[dict[str, tuple[Read, Write | None]]] = {
         lambda endpoint: str(endpoint.settings.max_query_bytes),
         _set_query_limit,
     ),
-    "cluster-enabled": (lambda endpoint: "no", None),
-    "databases": (lambda endpoint: str(DATABASES), None),
-    "dir": (_directory_path, None),
-    "enable-debug-command": (lambda endpoint: endpoint.settings.debug_command, None),
     "latency-monitor-threshold": (
         lambda endpoint: str(endpoint.statistics.threshold_ms),
         whole(0, 2**62, lambda endpoint, ms: endpoint.statistics.monitor_above(ms)),
@@ -278,13 +247,12 @@ PARAMETERS: Final[dict[str, tuple[Read, Write | None]]] = {
         lambda endpoint: endpoint.notifications.letters,
         _set_notifications,
     ),
-    "port": (lambda endpoint: str(endpoint.settings.port), None),
     "proto-max-bulk-len": (
         lambda endpoint: str(endpoint.settings.max_bulk_bytes),
         _set_longest,
     ),
     "protected-mode": (
-        lambda endpoint: _yes_or_no(endpoint.settings.protected_mode),
+        lambda endpoint: yes_or_no(endpoint.settings.protected_mode),
         _set_protected_mode,
     ),
     "requirepass": (lambda endpoint: endpoint.users.password, _set_password),
@@ -305,21 +273,12 @@ PARAMETERS: Final[dict[str, tuple[Read, Write | None]]] = {
         lambda endpoint: str(endpoint.settings.timeout_s),
         setting("timeout_s", INT32_MOST),
     ),
-    "tls-auth-clients": (lambda endpoint: _auth_clients(endpoint.settings.tls), None),
-    "tls-ca-cert-file": (lambda endpoint: _tls_file(endpoint, "ca_file"), None),
-    "tls-cert-file": (lambda endpoint: _tls_file(endpoint, "cert_file"), None),
-    "tls-key-file": (lambda endpoint: _tls_file(endpoint, "key_file"), None),
-    "tls-port": (
-        lambda endpoint: str(endpoint.settings.tls_port if endpoint.settings.tls else 0),
-        None,
-    ),
     "tracking-table-max-keys": (
         lambda endpoint: str(endpoint.tracking.most_keys),
         whole(0, INT64_MOST, _track_keys),
     ),
-    "unixsocket": (lambda endpoint: endpoint.settings.unix_socket, None),
-    "unixsocketperm": (lambda endpoint: f"{endpoint.settings.unix_socket_mode:o}", None),
     **replication.PARAMETERS,
+    **{name: (read, None) for name, read in SEEN.items()},
     **{name: (_always(text), None) for name, text in FIXED.items()},
 }
 
@@ -367,12 +326,13 @@ def config_get(session: Session, *parameter: str) -> dict[str, str]:
     """The parameters that any of the glob patterns matches, and their values."""
     patterns = [bytes_of(pattern.lower()) for pattern in parameter]
     found = {}
-    for name, (read, _) in PARAMETERS.items():
-        if any(matches(pattern, bytes_of(name)) for pattern in patterns):
-            found[name] = read(session.endpoint)
-    for name, default in DEFAULTS.items():
-        if any(matches(pattern, bytes_of(name)) for pattern in patterns):
-            found[name] = session.endpoint.settings.idle.get(name, default)
+    for name in sorted((*PARAMETERS, *DEFAULTS)):
+        if not any(matches(pattern, bytes_of(name)) for pattern in patterns):
+            continue
+        if name in PARAMETERS:
+            found[name] = PARAMETERS[name][0](session.endpoint)
+        else:
+            found[name] = session.endpoint.settings.idle.get(name, DEFAULTS[name])
     return found
 
 
@@ -441,7 +401,7 @@ def _set(endpoint: Endpoint, rows: Sequence[tuple[str, str]]) -> list[tuple[str,
             )
         read, write = PARAMETERS[name]
         if write is None:
-            if name in _FOREVER and read(endpoint) == value.lower():
+            if name in FOREVER and read(endpoint) in (value, value.lower()):
                 continue
             raise _refusal(name, "can't set immutable config")
         if name in writes:

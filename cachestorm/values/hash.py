@@ -31,7 +31,7 @@ DEADLINE_BYTES: Final = 200
 HASH_BYTES: Final = CONTAINER_BYTES + 192
 # no greater: compiled, a number beyond 2**62 is an object, which each use would convert
 NEVER: Final = (1 << 62) - 1
-LISTPACK_ENTRIES: Final = 128
+LISTPACK_ENTRIES: Final = 512
 LISTPACK_VALUE: Final = 64
 
 

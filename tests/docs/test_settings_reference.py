@@ -1,10 +1,12 @@
-"""The reference of the settings is the one that the settings give."""
+"""The references of the settings and parameters are those that they give."""
 
 from __future__ import annotations
 
 import settings_reference
 
 
-def test_the_page_has_every_setting_as_it_is() -> None:
-    page = settings_reference.PAGE.read_text("utf-8")
-    assert settings_reference.with_reference(page) == page
+def test_the_pages_have_every_setting_and_parameter_as_it_is() -> None:
+    pages = settings_reference.written()
+    assert len(pages) == 2
+    for page, text in pages.items():
+        assert page.read_text("utf-8") == text

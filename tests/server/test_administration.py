@@ -12,6 +12,7 @@ from cachestorm import Cache
 from cachestorm.declare.registry import REGISTRY
 from cachestorm_server.endpoint import Endpoint
 from cachestorm_server.idle_parameters import DEFAULTS, FIXED
+from cachestorm_server.seen_parameters import SEEN
 from cachestorm_server.session import Session
 from cachestorm_server.settings import Settings
 
@@ -141,6 +142,41 @@ def test_parameters_that_mean_nothing_have_names_of_redis(
     for server in (redis_server, valkey):
         names.difference_update(raw_replies(server.port, [b"CONFIG GET *"])[0].split())
     assert names == set()
+
+
+def test_every_parameter_of_redis_is_there(session: Session, redis_server: RealServer) -> None:
+    theirs = set(raw_replies(redis_server.port, [b"CONFIG GET *"])[0].split(b"\r\n")[2::4])
+    ours = set(session.receive(b"CONFIG GET *\r\n").split(b"\r\n")[2::4])
+    assert b"dbfilename" in theirs
+    assert theirs - ours == set()
+
+
+@pytest.mark.parametrize("name", sorted(SEEN))
+def test_a_parameter_that_only_tells_can_be_set_to_what_it_is(
+    session: Session, name: str
+) -> None:
+    shown = session.receive(f"CONFIG GET {name}\r\n".encode()).split(b"\r\n")[4]
+    assert session.receive(b'CONFIG SET %s "%s"\r\n' % (name.encode(), shown)) == b"+OK\r\n"
+    other = session.receive(f"CONFIG SET {name} another\r\n".encode())
+    assert other.startswith(b"-ERR CONFIG SET failed")
+
+
+@pytest.mark.parametrize(
+    ("request_", "reply"),
+    [
+        ("sanitize-dump-payload clients", b"+OK"),
+        ("repl-diskless-load never", b"-ERR CONFIG SET failed"),
+        ("auto-aof-rewrite-min-size 64mb", b"+OK"),
+        ("shutdown-timeout soon", b"-ERR CONFIG SET failed"),
+    ],
+)
+def test_a_parameter_that_means_nothing_is_checked(
+    session: Session, redis_server: RealServer, request_: str, reply: bytes
+) -> None:
+    line = f"CONFIG SET {request_}\r\n".encode()
+    theirs = raw_replies(redis_server.port, [line.strip()])[0]
+    assert session.receive(line).startswith(reply)
+    assert theirs.startswith(reply)
 
 
 @pytest.mark.parametrize("name", sorted(FIXED))
