@@ -355,7 +355,7 @@ def navigation() -> str:
     rows += [
         f"      - {title_of(group)}: commands/{group}.md" for group in ordered_groups(groups)
     ]
-    head, heading, rest = present.partition("  - Commands:\n")
+    head, heading, rest = present.partition("  - Reference (commands):\n")
     behind = rest[rest.index("\n  - ") :]
     return head + heading + "\n".join(rows) + behind
 
