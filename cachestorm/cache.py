@@ -148,7 +148,7 @@ class Cache(
         ConfigError: for an invalid size, limit, policy, sample, codec or other setting.
         TypeError: for a setting of the wrong type, such as a clock that is not a `Clock`.
 
-    Example:
+    Examples:
         >>> cache = Cache(max_memory="64mb")
         >>> cache.set("user:1", {"name": "Ada"}, ttl=60, tags=["users"])
         True
@@ -344,7 +344,7 @@ class Cache(
         Raises:
             DurabilityError: if the file is damaged, incomplete or cannot be read.
 
-        Example:
+        Examples:
             >>> import tempfile
             >>> cache = Cache()
             >>> cache.set("k", "v", tags=["t"])
@@ -374,7 +374,7 @@ class Cache(
             keys: whose values are brought to memory before, where they are in a colder tier:
                 others would wait while the transaction reads them.
 
-        Example:
+        Examples:
             >>> cache = Cache()
             >>> with cache.transaction():
             ...     cache.set("balance:a", 90)
@@ -397,7 +397,7 @@ class Cache(
             CacheStormError: whatever the command refuses, in Redis' words.
             NeedsConnectionError: for a command of a connection, such as `CLIENT ID`.
 
-        Example:
+        Examples:
             >>> Cache().execute("SET", "k", "v", "EX", 60)
             True
         """
@@ -422,7 +422,7 @@ class Cache(
         Args:
             every: seconds between two turns.
 
-        Example:
+        Examples:
             >>> cache = Cache()
             >>> with cache.reaper() as reaper:
             ...     reaper.is_running

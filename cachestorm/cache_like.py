@@ -14,7 +14,7 @@ from types import GenericAlias
 class CacheLike(metaclass=ABCMeta):  # noqa: B024
     """A cache near or far: for signatures of functions that take one.
 
-    Example:
+    Examples:
         >>> from cachestorm import Cache, CacheLike
         >>> def page(cache: CacheLike[str]) -> str:
         ...     return cache.get_or_set("page", lambda: "<html>", ttl=60)

@@ -63,7 +63,7 @@ Subscribers = dict[Subscriber, None]
 class Broker:
     """All subscriptions of one store.
 
-    Example:
+    Examples:
         >>> broker = Broker()
         >>> broker.publish(b"news", b"hello")
         0

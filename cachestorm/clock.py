@@ -72,7 +72,7 @@ class Clock:
 class ManualClock(Clock):
     """A clock that stands still until a test moves it.
 
-    Example:
+    Examples:
         >>> clock = ManualClock(1_000)
         >>> clock.advance(2.5)
         >>> clock.now_ms()

@@ -245,7 +245,7 @@ def format_float(number: float) -> bytes:
     Source: `d2string`, and the layout rules of `fpconv_dtoa`, which Redis and Valkey print
     doubles with.
 
-    Example:
+    Examples:
         >>> [format_float(n) for n in (3.0, 0.1, 1e18, 1e21, 1e-7, float("inf"))]
         [b'3', b'0.1', b'1000000000000000000', b'1e+21', b'1e-7', b'inf']
     """
@@ -270,7 +270,7 @@ def plain_float(number: float) -> bytes:
 
     Source: the layout of `ld2string` in Redis, which keeps no more than 17 decimals.
 
-    Example:
+    Examples:
         >>> [plain_float(n) for n in (3.0, 0.1, 1e21, 1e-7, float("inf"))]
         [b'3', b'0.1', b'1000000000000000000000', b'0.0000001', b'inf']
     """

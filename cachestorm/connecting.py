@@ -56,7 +56,7 @@ def connect(
         ConfigError: for an address or an option that is wrong. Nothing connects before the
             first call.
 
-    Example:
+    Examples:
         >>> cache = connect("memory://", max_entries=1000)
         >>> cache.set("greeting", "hello", ttl=60)
         True

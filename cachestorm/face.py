@@ -108,7 +108,7 @@ class Face(Edge, Generic[V]):
         Raises:
             TypeError: for a type that cannot be checked.
 
-        Example:
+        Examples:
             >>> from cachestorm import Cache
             >>> cache = Cache()
             >>> scores = cache.view(list[int], prefix="scores:")
@@ -137,7 +137,7 @@ class Face(Edge, Generic[V]):
         Raises:
             TagError: for anything that is not a tag.
 
-        Example:
+        Examples:
             >>> from cachestorm import Cache
             >>> cache = Cache()
             >>> before = cache.version(tags=["users"])
@@ -189,7 +189,7 @@ class Face(Edge, Generic[V]):
             ArgumentError: for options out of range, or that need another.
             Exception: whatever the loader raises; all who wait get it.
 
-        Example:
+        Examples:
             >>> from cachestorm import Cache
             >>> cache = Cache()
             >>> cache.get_or_set("answer", lambda: 42, ttl=60)
@@ -257,7 +257,7 @@ class Face(Edge, Generic[V]):
                 left out of the result.
             ttl, tags: as in `get_or_set`, whose other options but timeouts are taken, too.
 
-        Example:
+        Examples:
             >>> from cachestorm import Cache
             >>> Cache().get_or_set_many(["a", "b"], lambda keys: {k: k.upper() for k in keys})
             {'a': 'A', 'b': 'B'}
@@ -295,7 +295,7 @@ class Face(Edge, Generic[V]):
             watch: keys, watched from entering the `with` block: if one of them has been touched
                 by then, `execute` raises WatchError and runs nothing.
 
-        Example:
+        Examples:
             >>> from cachestorm import Cache
             >>> cache = Cache()
             >>> with cache.pipeline(watch=["stock"]) as pipe:
@@ -333,7 +333,7 @@ class Face(Edge, Generic[V]):
             TypeError: for a coroutine function, which `cache.aio.modify` takes.
             Exception: whatever the function raises; nothing is changed then.
 
-        Example:
+        Examples:
             >>> from cachestorm import Cache
             >>> cache = Cache()
             >>> cache.modify("visitors", lambda names: [*(names or []), "Ada"])
@@ -420,7 +420,7 @@ class Face(Edge, Generic[V]):
             TemplateError: for a template that names no parameter.
             TypeError: for anything that is not a function, and for a generator.
 
-        Example:
+        Examples:
             >>> from cachestorm import Cache
             >>> cache = Cache()
             >>> @cache.memoize(key="square:{x}", tags=["squares"])
@@ -447,7 +447,7 @@ class Face(Edge, Generic[V]):
             ttl: after which it ends by itself; None for never.
             reentrant: whether its owner, a thread or a task, may take the same object again.
 
-        Example:
+        Examples:
             >>> from cachestorm import Cache
             >>> cache = Cache()
             >>> with cache.lock("report", ttl=30):
@@ -473,7 +473,7 @@ class Face(Edge, Generic[V]):
         Raises:
             MissingExtraError: if the server's packages are not installed.
 
-        Example:
+        Examples:
             >>> from cachestorm import Cache
             >>> cache = Cache()
             >>> client = cache.redis(decode_responses=True)
@@ -490,7 +490,7 @@ class Face(Edge, Generic[V]):
     def capabilities(self) -> Capabilities:
         """What it can do, as `cachestorm.connect` tells of caches elsewhere: everything.
 
-        Example:
+        Examples:
             >>> from cachestorm import Cache
             >>> cache = Cache()
             >>> cache.capabilities.server, cache.capabilities.tags

@@ -66,7 +66,7 @@ class Listeners(Edge):
         Raises:
             TypeError: for a listener that cannot be called.
 
-        Example:
+        Examples:
             >>> from cachestorm import Cache, Interest
             >>> cache = Cache()
             >>> cache.listen(lambda effect: print(effect.event, effect.key), Interest.CHANGED)
@@ -116,7 +116,7 @@ class Listeners(Edge):
             ArgumentError: for another event.
             TypeError: for what cannot be called.
 
-        Example:
+        Examples:
             >>> from cachestorm import Cache
             >>> cache = Cache()
             >>> @cache.on("miss")
@@ -158,7 +158,7 @@ class Listeners(Edge):
         Raises:
             TypeError: for a listener that cannot be called, and a cause that is not a `Cause`.
 
-        Example:
+        Examples:
             >>> from cachestorm import Cache
             >>> cache = Cache()
             >>> @cache.on_removed

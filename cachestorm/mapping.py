@@ -60,7 +60,7 @@ class WholeMapping(Edge, Generic[V]):
             KeyError: for a missing key without a default.
             WrongTypeError: if the key holds a container.
 
-        Example:
+        Examples:
             >>> from cachestorm import Cache
             >>> cache = Cache()
             >>> cache["k"] = 1
@@ -115,7 +115,7 @@ class WholeMapping(Edge, Generic[V]):
         Raises:
             WrongTypeError: if the key holds a container.
 
-        Example:
+        Examples:
             >>> from cachestorm import Cache
             >>> cache = Cache()
             >>> cache.setdefault("k", 1), cache.setdefault("k", 2)
@@ -135,7 +135,7 @@ class WholeMapping(Edge, Generic[V]):
         Args:
             ttl, tags: as in `set`.
 
-        Example:
+        Examples:
             >>> from cachestorm import Cache
             >>> cache = Cache()
             >>> cache.add("k", 1, ttl=60), cache.add("k", 2)
@@ -203,7 +203,7 @@ class WholeMapping(Edge, Generic[V]):
     def get_many(self, keys: Iterable[str]) -> dict[str, V]:
         """The values of many keys, by key; one that is missing, or a container, is left out.
 
-        Example:
+        Examples:
             >>> from cachestorm import Cache
             >>> cache = Cache()
             >>> cache["a"] = 1
@@ -268,7 +268,7 @@ class WholeMapping(Edge, Generic[V]):
         Args:
             count: how many tags to look at in one step.
 
-        Example:
+        Examples:
             >>> from cachestorm import Cache
             >>> cache = Cache()
             >>> cache.set("page", "...", tags=["home"])
@@ -304,7 +304,7 @@ class WholeMapping(Edge, Generic[V]):
         Raises:
             WrongTypeError: if the key holds a container.
 
-        Example:
+        Examples:
             >>> from cachestorm import Cache
             >>> cache = Cache()
             >>> cache["state"] = "new"
@@ -362,7 +362,7 @@ class WholeMapping(Edge, Generic[V]):
     def entry(self, key: str) -> EntryInfo[V] | None:
         """All that is known of a key at one moment; None for a missing one. No access.
 
-        Example:
+        Examples:
             >>> from cachestorm import Cache
             >>> cache = Cache()
             >>> cache.set("k", 1, tags=["numbers"])

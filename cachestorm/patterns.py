@@ -28,7 +28,7 @@ BACKSLASH: Final = 92
 def matches(pattern: bytes, text: bytes) -> bool:
     """Whether all of the text fits the pattern.
 
-    Example:
+    Examples:
         >>> matches(b"user:[0-9]*", b"user:7f"), matches(b"h?llo", b"hllo")
         (True, False)
     """

@@ -34,7 +34,7 @@ class Settings(Edge):
         Raises:
             ConfigError: for an invalid size.
 
-        Example:
+        Examples:
             >>> from cachestorm import Cache
             >>> cache = Cache()
             >>> cache.max_memory = "64mb"
@@ -96,7 +96,7 @@ class Settings(Edge):
         Raises:
             ConfigError: for an unknown policy.
 
-        Example:
+        Examples:
             >>> from cachestorm import Cache
             >>> cache = Cache(max_memory="64mb")
             >>> cache.policy

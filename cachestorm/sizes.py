@@ -22,7 +22,7 @@ def parse_size(size: object) -> int:
     Raises:
         ConfigError: for an invalid size, a negative one, or one beyond 64 bits.
 
-    Example:
+    Examples:
         >>> parse_size("2gb"), parse_size("64 KiB"), parse_size(100)
         (2147483648, 65536, 100)
     """
@@ -49,7 +49,7 @@ def _checked(size: int) -> int:
 def human_bytes(size: int) -> str:
     """A size as Redis shows it to people.
 
-    Example:
+    Examples:
         >>> [human_bytes(size) for size in (512, 1536, 3 * 1024**3)]
         ['512B', '1.50K', '3.00G']
     """

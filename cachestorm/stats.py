@@ -26,7 +26,7 @@ class Stats:
         used_memory: what it is charged at, in bytes.
         max_memory: the limit, in bytes; 0 for none.
 
-    Example:
+    Examples:
         >>> from cachestorm import Cache
         >>> cache = Cache()
         >>> cache.set("k", 1), cache.get("k"), cache.get("none")

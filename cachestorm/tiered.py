@@ -40,7 +40,7 @@ class Tiered(Edge):
         Raises:
             ArgumentError: for another tier.
 
-        Example:
+        Examples:
             >>> import tempfile
             >>> from cachestorm import Cache
             >>> with tempfile.TemporaryDirectory() as folder:

@@ -32,7 +32,7 @@ def edited(text: str, changes: Mapping[Dotted, object], spelled: Mapping[Dotted,
     Raises:
         ConfigError: if the file is written in a way that cannot be edited.
 
-    Example:
+    Examples:
         >>> edited("a:  # one\n  b: 1  # two\n", {("a", "b"): 2}, {("a", "b"): "2"})
         'a:  # one\n  b: 2  # two\n'
     """

@@ -44,7 +44,7 @@ def read_yaml(text: str) -> tuple[list[Written], list[Problem]]:
     Raises:
         ConfigError: when PyYAML is not installed.
 
-    Example:
+    Examples:
         >>> values, problems = read_yaml("server:\n  port: 7000\n")
         >>> values
         [Written(path=('server', 'port'), value=7000, line=2)]

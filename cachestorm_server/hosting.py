@@ -49,7 +49,7 @@ def serve(
     Raises:
         ServeError: when an endpoint cannot be opened.
 
-    Example:
+    Examples:
         >>> with serve(Cache(), port=0) as endpoints:
         ...     endpoints.resp.port > 0
         True

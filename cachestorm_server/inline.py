@@ -34,7 +34,7 @@ def split_inline(line: bytes) -> list[object]:
     Raises:
         ProtocolError: for a quote that is not closed, or closed inside of a word.
 
-    Example:
+    Examples:
         >>> split_inline(b'''SET "a key" 'it\\'s' \\x41 "\\x41"''')
         [b'SET', b'a key', b"it's", b'\\x41', b'A']
 

@@ -82,7 +82,7 @@ def importing(cache: Cache, path: str) -> Iterator[None]:
 def spell(progress: Progress, spent_s: float) -> str:
     """How far a load is.
 
-    Example:
+    Examples:
         >>> spell(Progress(30 << 20, 40 << 20, 200_000), 0.4)
         '75% of 40 MB loaded, 200000 keys (500000 a second)'
     """

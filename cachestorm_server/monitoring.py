@@ -74,7 +74,7 @@ def monitor_line(time_s: float, database: int, address: str, argv: list[object])
         address: the client's.
         argv: the request.
 
-    Example:
+    Examples:
         >>> monitor_line(1.5, 0, "127.0.0.1:1", [b"SET", b'a"', b"\x01\n"])
         b'+1.500000 [0 127.0.0.1:1] "SET" "a\\"" "\\x01\\n"\r\n'
     """

@@ -55,7 +55,7 @@ def normalize(letters: str) -> str:
     Raises:
         ArgumentError: for a letter that there is not.
 
-    Example:
+    Examples:
         >>> normalize("Ex"), normalize("g$lshzxetdK")
         ('xE', 'AK')
     """

@@ -161,7 +161,7 @@ class RequestReader:
     Attributes:
         unauthenticated: the limits are narrow, as the client has yet to authenticate.
 
-    Example:
+    Examples:
         >>> reader = RequestReader()
         >>> reader.feed(b"*2\r\n$3\r\nGET\r\n$1\r\nk\r\nPI")
         >>> reader.next()

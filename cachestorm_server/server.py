@@ -80,7 +80,7 @@ async def _connected(connection: Connection, transport: HeldSocket) -> None:
 class RespServer:
     """Serves one cache over RESP.
 
-    Example:
+    Examples:
         >>> async def serve_for_a_moment() -> bool:
         ...     async with RespServer(Cache(), Settings(port=0)) as server:
         ...         return server.port > 0

@@ -299,7 +299,7 @@ class Bitmaps(Edge):
             ArgumentError: for a type or an offset that is none.
             CommandSyntaxError: for an operation that is none.
 
-        Example:
+        Examples:
             >>> from cachestorm import Cache
             >>> Cache().bitfield("k", ("SET", "u8", 0, 255), ("INCRBY", "u8", "#0", 10))
             [0, 9]

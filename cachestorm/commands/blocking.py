@@ -56,7 +56,7 @@ class Blocking(Edge):
         Returns:
             The key and the element; None if there was none in time.
 
-        Example:
+        Examples:
             >>> from cachestorm import Cache
             >>> cache = Cache()
             >>> cache.rpush("jobs", "one")

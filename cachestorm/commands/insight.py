@@ -61,7 +61,7 @@ class Insight(Edge):
         Of the last reads that missed, one in 16 is looked at, and the last removal of its key
         that is remembered. `unknown` are keys that were never here, or left long ago.
 
-        Example:
+        Examples:
             >>> from cachestorm import Cache
             >>> cache = Cache()
             >>> cache.set("k", 1), cache.delete("k"), cache.get("k")

@@ -43,7 +43,7 @@ class Messages(Edge):
         Raises:
             CodecError: for a message that has no bytes.
 
-        Example:
+        Examples:
             >>> from cachestorm import Cache
             >>> cache = Cache()
             >>> with cache.subscribe("news") as messages:

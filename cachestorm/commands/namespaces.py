@@ -123,7 +123,7 @@ class Namespaces(Edge):
     def largest_namespaces(self, count: int = 100) -> list[str]:
         """The names of the namespaces that are charged most, the largest first.
 
-        Example:
+        Examples:
             >>> from cachestorm import Cache
             >>> cache = Cache()
             >>> cache.namespace("pages").set("k", "x" * 1000)
@@ -195,7 +195,7 @@ class Namespaces(Edge):
         Raises:
             NamespaceError: if there is none of that name.
 
-        Example:
+        Examples:
             >>> from cachestorm import Cache
             >>> Cache(max_entries=1000).hit_ratios()
             {}
@@ -245,7 +245,7 @@ class Namespaces(Edge):
     def stats(self) -> Stats:
         """Counts of this namespace, since it was made; `store_stats` has those of all.
 
-        Example:
+        Examples:
             >>> from cachestorm import Cache
             >>> cache = Cache()
             >>> cache.set("k", 1)

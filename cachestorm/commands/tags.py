@@ -325,7 +325,7 @@ class Tags(Edge):
 
         It promises what `tag_scan` does, whose arguments it takes.
 
-        Example:
+        Examples:
             >>> from cachestorm import Cache
             >>> cache = Cache()
             >>> cache.set("k", 1, tags=["t"])
@@ -357,7 +357,7 @@ class Tags(Edge):
     def tag_links(self) -> list[tuple[str, str]]:
         """All links between tags, each as a parent and its child, sorted by their bytes.
 
-        Example:
+        Examples:
             >>> from cachestorm import Cache
             >>> cache = Cache()
             >>> cache.taglink("shop", "shop:books")

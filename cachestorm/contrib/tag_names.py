@@ -17,7 +17,7 @@ def filled_in(names: Iterable[str], arguments: Mapping[str, object], what: str) 
     Raises:
         TypeError: for a name in braces that is none of the arguments.
 
-    Example:
+    Examples:
         >>> filled_in(["posts", "post:{pk}"], {"pk": 7}, "the view")
         ['posts', 'post:7']
     """

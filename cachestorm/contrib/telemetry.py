@@ -54,7 +54,7 @@ def observe(cache: Cache[Any], meter_provider: MeterProvider | None = None) -> N
     Args:
         meter_provider: None for the global one.
 
-    Example:
+    Examples:
         >>> from cachestorm import Cache
         >>> observe(Cache())
     """
@@ -149,7 +149,7 @@ def traced(
         tracer_provider: None for the global one.
         keys: whether a span tells the key.
 
-    Example:
+    Examples:
         >>> from cachestorm import Cache
         >>> cache = traced(Cache())
         >>> cache.set("k", 1), cache.get("k")

@@ -46,7 +46,7 @@ def field_type(raw: object) -> FieldType:
     Raises:
         ArgumentError: with Redis' text.
 
-    Example:
+    Examples:
         >>> field_type("i16")
         FieldType(16, signed=True)
     """
@@ -70,7 +70,7 @@ def bit_offset(raw: object, bits: int) -> int:
     Raises:
         CacheStormError: with Redis' text, also for a bit beyond the longest string.
 
-    Example:
+    Examples:
         >>> bit_offset("#3", 16)
         48
     """

@@ -66,7 +66,7 @@ class Declaration:
         deprecated: the release of Redis that deprecated it; or empty.
         instead: what Redis says is to be used then.
 
-    Example:
+    Examples:
         >>> from functools import partial
         >>> command = partial(Declaration, group="test", declarations=Declarations())
         >>> @command("HALVE number:integer", complexity="O(1)", summary="Halve a number.")

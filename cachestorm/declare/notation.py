@@ -155,7 +155,7 @@ def parse(spec: str) -> Notation:
     Raises:
         DeclarationError: with the position and what was expected there.
 
-    Example:
+    Examples:
         >>> [node.name for node in parse("SCAN cursor [COUNT count]").arguments]
         ['cursor', 'count']
     """

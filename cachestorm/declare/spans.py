@@ -109,7 +109,7 @@ def score_bound(raw: object) -> ScoreBound:
     Raises:
         NotAFloatError: with Redis' text.
 
-    Example:
+    Examples:
         >>> score_bound("(1.5")
         ScoreBound(1.5, exclusive=True)
     """
@@ -136,7 +136,7 @@ def lex_bound(raw: object) -> LexBound:
     Raises:
         ArgumentError: with Redis' text.
 
-    Example:
+    Examples:
         >>> lex_bound("[a")
         LexBound(b'a', exclusive=False, infinity=0)
     """

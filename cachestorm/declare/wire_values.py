@@ -98,7 +98,7 @@ def to_json(wire: object) -> object:
     Bytes that are not UTF-8 become `{"base64": "..."}`, numbers that JSON lacks their
     text ("inf"), errors `{"error": "..."}`; maps are objects, all other collections arrays.
 
-    Example:
+    Examples:
         >>> to_json([b"v", OK, Pairs([("m", 1.0)])])
         ['v', 'OK', [['m', 1.0]]]
     """

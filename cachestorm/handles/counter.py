@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 class Counter(Handle):
     """A live integer, 0 while the key is missing.
 
-    Example:
+    Examples:
         >>> from cachestorm import Cache
         >>> visits = Cache().counter("visits", ttl="1d")
         >>> visits.incr()

@@ -19,7 +19,7 @@ class HashHandle(MappingHandle[Any]):
     Fields are `str`; a number stands for its decimal digits, as in the commands. A hash
     without fields is a key that is not there.
 
-    Example:
+    Examples:
         >>> from cachestorm import Cache
         >>> user = Cache().as_hash("user:1", ttl=60)
         >>> user["name"] = "Ada"

@@ -25,7 +25,7 @@ class ListHandle(Handle, MutableSequence[Any]):
 
     A list without elements is a key that is not there.
 
-    Example:
+    Examples:
         >>> from cachestorm import Cache
         >>> jobs = Cache().as_list("jobs")
         >>> jobs.extend(["b", "c"])

@@ -21,7 +21,7 @@ class SetHandle(Handle, MutableSet[str]):
     Members are `str`; a number stands for its decimal digits, as in the commands. A set
     without members is a key that is not there. `|`, `&`, `-` and `^` give a `set` of Python.
 
-    Example:
+    Examples:
         >>> from cachestorm import Cache
         >>> online = Cache().as_set("online")
         >>> online |= {"ada", "bob"}

@@ -20,7 +20,7 @@ class SortedSetHandle(MappingHandle[float]):
 
     A sorted set without members is a key that is not there.
 
-    Example:
+    Examples:
         >>> from cachestorm import Cache
         >>> top = Cache().as_sorted_set("top")
         >>> top.update(ada=3, bob=1)

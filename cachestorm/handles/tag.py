@@ -17,7 +17,7 @@ class Tag(Set[str]):
     Attributes:
         name: which tag.
 
-    Example:
+    Examples:
         >>> from cachestorm import Cache
         >>> cache = Cache()
         >>> cache.set("user:1", "Ada", tags=["users"])

@@ -25,7 +25,7 @@ SLOTS: Final = 16384
 def slot_of(key: bytes) -> int:
     """The hash slot of a key: of what is in its first braces, if that is anything.
 
-    Example:
+    Examples:
         >>> slot_of(b"foo"), slot_of(b"{user1000}.following"), slot_of(b"{}foo")
         (12182, 3443, 9500)
     """

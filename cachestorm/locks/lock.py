@@ -51,7 +51,7 @@ class Lock:
     Attributes:
         key: the key that stands for it.
 
-    Example:
+    Examples:
         >>> from cachestorm import Cache
         >>> cache = Cache()
         >>> with cache.lock("report", ttl=30) as lock:

@@ -24,7 +24,7 @@ def float_sum(number: float, increment: float) -> float:
     Raises:
         ArgumentError: if the sum is not a finite number.
 
-    Example:
+    Examples:
         >>> 0.1 + 0.2, float_sum(0.1, 0.2)
         (0.30000000000000004, 0.3)
     """

@@ -83,7 +83,7 @@ def common_ranges(first: bytes, second: bytes, table: list[int]) -> list[tuple[i
 def common_subsequence(first: bytes, second: bytes, table: list[int]) -> bytes:
     """The longest common subsequence.
 
-    Example:
+    Examples:
         >>> common_subsequence(b"ohmytext", b"mynewtext", table_of(b"ohmytext", b"mynewtext"))
         b'mytext'
     """

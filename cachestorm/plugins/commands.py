@@ -35,7 +35,7 @@ def declare(
         reply: how the result is replied: `native`, `ok` and so on.
         flags: more flags of COMMAND INFO: `"admin"`.
 
-    Example:
+    Examples:
         >>> def double(cache, number):
         ...     return 2 * number
         >>> declare("DOUBLE number:integer", double, summary="Double a number.")

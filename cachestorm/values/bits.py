@@ -29,7 +29,7 @@ _INVERSE: Final = bytes(range(255, -1, -1))
 def count_bits(raw: bytes, first: int, last: int) -> int:
     """How many bits are set from bit `first` to bit `last`, both inside of the string.
 
-    Example:
+    Examples:
         >>> count_bits(b"foobar", 0, 47), count_bits(b"foobar", 5, 30)
         (26, 17)
     """
@@ -49,7 +49,7 @@ def count_bits(raw: bytes, first: int, last: int) -> int:
 def find_bit(raw: bytes, bit: int, first: int, last: int) -> int:
     r"""The first bit of that value from bit `first` to bit `last`; -1 if there is none.
 
-    Example:
+    Examples:
         >>> find_bit(b"\x00\x0f", 1, 0, 15), find_bit(b"\xff", 0, 0, 7)
         (12, -1)
     """
@@ -133,7 +133,7 @@ def fitted(number: int, bits: int, signed: bool, overflow: str) -> int | None:
         overflow: what becomes of one that does not fit: WRAP takes its low bits, SAT the
             nearest that fits, FAIL nothing: None.
 
-    Example:
+    Examples:
         >>> [fitted(130, 8, True, how) for how in (WRAP, SAT, FAIL)]
         [-126, 127, None]
     """

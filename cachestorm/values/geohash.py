@@ -44,7 +44,7 @@ def score_of(longitude: float, latitude: float) -> float:
 def point_of(score: float) -> tuple[float, float]:
     """Longitude and latitude of the middle of a score's cell, whatever the score.
 
-    Example:
+    Examples:
         >>> point_of(score_of(13.361389, 38.115556))
         (13.361389338970184, 38.1155563954963)
     """

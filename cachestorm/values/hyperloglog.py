@@ -455,7 +455,7 @@ def murmur(data: bytes) -> i64:
 
     Source: A. Appleby, https://github.com/aappleby/smhasher
 
-    Example:
+    Examples:
         >>> murmur(b"")
         -2819277119954315470
     """

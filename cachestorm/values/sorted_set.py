@@ -302,7 +302,7 @@ class SortedSet(Placed):
 def spelling(member: str) -> str:
     """What a ranking compares: code points that order as the member's bytes do.
 
-    Example:
+    Examples:
         >>> spelling("plain") is not spelling("é")
         True
         >>> member_of((0.0, spelling("é")))

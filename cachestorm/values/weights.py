@@ -117,7 +117,7 @@ def weigh(value: object) -> i64:
     Exact for `bytes`, `str`, `int` and `float`; None and bools are shared and weigh nothing.
     Other objects are estimated from at most SAMPLE of the objects they hold.
 
-    Example:
+    Examples:
         >>> [weigh(value) for value in (b"", b"x" * 100, "a longer key", 7, 2.5, None)]
         [48, 144, 64, 32, 32, 0]
     """

@@ -37,7 +37,7 @@ class View(MutableMapping[str, T]):
         kind: the type.
         prefix: what stands before its keys in the cache.
 
-    Example:
+    Examples:
         >>> from dataclasses import dataclass
         >>> from cachestorm import Cache
         >>> @dataclass

@@ -229,7 +229,7 @@ def ratios_of(cache: Cache) -> dict[str, float]:
 def go_duration(seconds: float) -> str:
     """A duration as Go prints it, which readers of /health know.
 
-    Example:
+    Examples:
         >>> go_duration(9015.4), go_duration(61), go_duration(0)
         ('2h30m15s', '1m1s', '0s')
     """

@@ -83,7 +83,7 @@ class Page:
 def number(value: float) -> str:
     """A number with three digits that matter, and thousands parted.
 
-    Example:
+    Examples:
         >>> [number(value) for value in (0.1234, 35.26, 1234.5, 1500000.0)]
         ['0.123', '35.3', '1,234', '1,500,000']
     """

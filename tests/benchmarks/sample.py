@@ -13,7 +13,7 @@ from time import perf_counter_ns
 class Sample:
     """Measurements of the same thing, one a round.
 
-    Example:
+    Examples:
         >>> sample = Sample([31.0, 29.0, 42.0])
         >>> sample.median, sample.low, sample.high
         (31.0, 29.0, 42.0)

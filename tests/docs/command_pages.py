@@ -233,7 +233,7 @@ def _prose(docstring: str) -> str:
         head = line.rstrip(":")
         if line in ("Args:", "Returns:", "Raises:", "Attributes:"):
             lines += ["", f"*{head}:*", ""]
-        elif line == "Example:":
+        elif line == "Examples:":
             break
         elif line.startswith("        "):
             lines[-1] += " " + line.strip()

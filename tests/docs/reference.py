@@ -6,6 +6,7 @@ public name or method is not in the inventory that mkdocstrings writes.
 
 from __future__ import annotations
 
+import ast
 import importlib
 import inspect
 import re
@@ -29,12 +30,28 @@ PACKAGES = (
 )
 # a text, which `cachestorm --version` prints
 LEFT_OUT = {"cachestorm.__version__"}
+_DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
 
 
-def shown() -> set[str]:
+def shown() -> list[str]:
     """The names that the pages ask mkdocstrings for."""
     text = "\n".join(path.read_text("utf-8") for path in sorted(FOLDER.glob("*.md")))
-    return set(re.findall(r"^::: ([\w.]+)$", text, re.MULTILINE))
+    return re.findall(r"^::: ([\w.]+)$", text, re.MULTILINE)
+
+
+def sections_of_examples() -> dict[str, str]:
+    """What heads the first example of a docstring, by the place of the docstring."""
+    found = {}
+    for package in ("cachestorm", "cachestorm_server"):
+        for path in sorted((ROOT / package).rglob("*.py")):
+            for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+                if isinstance(node, _DOCUMENTED) and ">>> " in (
+                    text := ast.get_docstring(node) or ""
+                ):
+                    heads = re.findall(r"^(\w+):$", text.partition(">>> ")[0], re.MULTILINE)
+                    name = getattr(node, "name", "")
+                    found[f"{path.relative_to(ROOT)}::{name}"] = heads[-1] if heads else ""
+    return found
 
 
 def public() -> set[str]:

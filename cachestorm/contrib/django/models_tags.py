@@ -35,7 +35,7 @@ def invalidate_on(*kinds: type[models.Model], cache: str = "default") -> Callabl
     Raises:
         TypeError: for what is no model.
 
-    Example:
+    Examples:
         @invalidate_on(Post)
         def tags_of_post(post):
             return ["posts", f"post:{post.pk}"]

@@ -40,7 +40,7 @@ def cache_page(
         cache: which of CACHES; it must be a CacheStormCache.
         key_prefix: as in Django.
 
-    Example:
+    Examples:
         @cache_page(600, tags=["posts", "post:{pk}"])
         def show(request, pk): ...
     """
