@@ -82,7 +82,7 @@ def parse(url: str) -> Address:
     Raises:
         ConfigError: with all that is wrong with it.
 
-    Example:
+    Examples:
         >>> parse("redis://:secret@cache.example/blog").shown
         'cache.example:6380'
         >>> parse("redis://:secret@cache.example/blog").url

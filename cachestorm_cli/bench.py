@@ -278,7 +278,7 @@ class _Connection:
 def end_of_reply(buffer: bytes, at: int) -> int:
     r"""Where a reply of RESP2 ends; -1 if it is not all there.
 
-    Example:
+    Examples:
         >>> end_of_reply(b"*2\r\n$1\r\na\r\n:1\r\n+OK\r\n", 0)
         15
     """

@@ -89,7 +89,7 @@ def read(name: str, words: Sequence[str]) -> Call:
     Raises:
         UsageError: for an option that the command does not have, or without its values.
 
-    Example:
+    Examples:
         >>> read("invalidate", ["--cascade", "home", "--dry-run"]).argv
         ['INVALIDATE', 'home', 'CASCADE', 'DRYRUN']
     """

@@ -242,7 +242,7 @@ def _reader(connection: socket.socket) -> BinaryIO:
 def spell(argv: Iterable[bytes]) -> bytes:
     r"""A request in RESP.
 
-    Example:
+    Examples:
         >>> spell([b"GET", b"k"])
         b'*2\r\n$3\r\nGET\r\n$1\r\nk\r\n'
     """

@@ -71,7 +71,7 @@ def translate(arguments: Sequence[str]) -> list[str]:
     Raises:
         FlagError: for a flag of another command, or that lacks its value.
 
-    Example:
+    Examples:
         >>> translate(["-addr", "127.0.0.1:7000"])
         ['serve', '--bind', '127.0.0.1', '--port', '7000']
         >>> translate(["-cli", "-p", "7000", "GET", "-p"])

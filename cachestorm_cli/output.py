@@ -131,7 +131,7 @@ def _plain(cell: Cell) -> str:
 def printable(text: str) -> str:
     r"""Text without what could do something to a terminal.
 
-    Example:
+    Examples:
         >>> printable("a\x1b[31mb\n")
         'a\\x1b[31mb\\n'
     """
@@ -145,7 +145,7 @@ def printable(text: str) -> str:
 def bytes_shown(size: float) -> str:
     """A size for people.
 
-    Example:
+    Examples:
         >>> bytes_shown(1536)
         '1.5 KiB'
     """
@@ -159,7 +159,7 @@ def bytes_shown(size: float) -> str:
 def seconds_shown(seconds: float) -> str:
     """A span for people.
 
-    Example:
+    Examples:
         >>> seconds_shown(93784)
         '1 d 02:03:04'
     """
@@ -172,7 +172,7 @@ def seconds_shown(seconds: float) -> str:
 def count_shown(number: float) -> str:
     """A count for people: digits in groups.
 
-    Example:
+    Examples:
         >>> count_shown(12345.6)
         '12,346'
     """
@@ -182,7 +182,7 @@ def count_shown(number: float) -> str:
 def micros_shown(micros: float) -> str:
     """A short time for people.
 
-    Example:
+    Examples:
         >>> micros_shown(1500)
         '1.50 ms'
     """
@@ -197,7 +197,7 @@ def percent_shown(share: float | None) -> str:
 def bar(share: float, width: int) -> str:
     """A share as a bar of characters.
 
-    Example:
+    Examples:
         >>> bar(0.5, 4)
         '##..'
     """

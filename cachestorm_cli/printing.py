@@ -35,7 +35,7 @@ _ESCAPES: Final = {
 def quoted(raw: bytes) -> str:
     r"""Bytes in double quotes, with escapes for what a terminal would not show.
 
-    Example:
+    Examples:
         >>> print(quoted(b'a"b\n\xff'))
         "a\"b\n\xff"
     """
@@ -51,7 +51,7 @@ def quoted(raw: bytes) -> str:
 def for_people(reply: object, indent: str = "") -> str:
     """A reply as redis-cli shows it on a terminal.
 
-    Example:
+    Examples:
         >>> print(for_people([b"a", 1, [None]]))
         1) "a"
         2) (integer) 1
@@ -119,7 +119,7 @@ def for_programs(reply: object) -> bytes:
 def for_json(reply: object) -> bytes:
     """A reply as one line of JSON; an error is `{"error": ...}`, a map an object.
 
-    Example:
+    Examples:
         >>> for_json([b"a", 1, None])
         b'["a", 1, null]'
     """
@@ -146,7 +146,7 @@ def _name(name: object) -> str:
 def for_csv(reply: object) -> bytes:
     r"""A reply as comma-separated values: a row for each pair of a map and each inner list.
 
-    Example:
+    Examples:
         >>> for_csv([[b"a,b", 1], [b"c", 2]])
         b'"a,b",1\nc,2'
     """

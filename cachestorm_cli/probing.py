@@ -47,7 +47,7 @@ def _asked(client: Client, name: bytes) -> float:
 def share_of(ordered: Sequence[float], share: float) -> float:
     """The value below which this share of sorted values lies.
 
-    Example:
+    Examples:
         >>> share_of([1.0, 2.0, 3.0, 4.0], 0.5)
         3.0
     """

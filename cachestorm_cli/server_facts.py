@@ -138,7 +138,7 @@ def ask_facts(client: Client) -> ServerFacts:
 def fields_of(text: str) -> dict[str, str]:
     r"""The fields of a text in the format of INFO.
 
-    Example:
+    Examples:
         >>> fields_of("# Memory\r\nused_memory:12\r\n")
         {'used_memory': '12'}
     """

@@ -45,7 +45,7 @@ class Syntax:
     def usage(self) -> str:
         """The notation as Redis' pages show it.
 
-        Example:
+        Examples:
             >>> known()["EXPIRE"].usage
             'EXPIRE key seconds [NX | XX | GT | LT]'
         """

@@ -67,7 +67,7 @@ class Progress:
 def progress_line(done: int, total: int, rate: float, width: int) -> str:
     """A line of at most so many characters; what matters most comes first.
 
-    Example:
+    Examples:
         >>> progress_line(500, 1000, 100.0, 80)
         '50 % [##########..........] 500 of 1,000, 100/s, 00:00:05 left'
         >>> progress_line(500, 1000, 100.0, 20)
