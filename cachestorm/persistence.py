@@ -40,14 +40,14 @@ class Persistence(Edge):
         from cachestorm.errors import DurabilityError
 
         directory = self._directory()
-        if directory is not None:
-            directory.rewrite(path is None)
-            if path is not None:
-                directory.copy_to(fspath(path))
-        elif path is None:
+        if directory is None and path is None:
             raise DurabilityError("a cache without a data directory is saved to a path")
-        else:
+        if path is None:
+            cast("DataDirectory", directory).rewrite()
+        elif directory is None:
             snapshot.save(self._store, fspath(path))
+        else:
+            directory.save_to(fspath(path), self._store)
 
     def sync(self) -> None:
         """Returns when all that was written before is on the disk.

@@ -266,7 +266,7 @@ def serve(
         typer.Option(
             "--import",
             metavar="FILE",
-            help="Begin with an RDB file or an AOF of Redis, where nothing is kept yet.",
+            help="Begin with a snapshot, or a file of Redis (RDB, AOF), where nothing is kept.",
         ),
     ] = None,
     replica_of: Annotated[

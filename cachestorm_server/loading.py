@@ -15,9 +15,11 @@ from contextlib import contextmanager
 from typing import Final
 
 from cachestorm.cache import Cache
+from cachestorm.durability import snapshot
 from cachestorm.durability.directory import DataDirectory
 from cachestorm.durability.recovery import Progress
 from cachestorm.durability.redis_files import parts_of, reading
+from cachestorm.durability.segments import is_snapshot
 from cachestorm.errors import DurabilityError
 from cachestorm_server.config_sections import LoggingConfig
 
@@ -60,10 +62,10 @@ async def fill_by(fill: Fill) -> None:
 
 
 def importing(cache: Cache, path: str) -> Iterator[None]:
-    """Reads a file of Redis into a cache that is empty, a slice at a time.
+    """Reads a snapshot, or a file of Redis, into a cache that is empty, a slice at a time.
 
     Raises:
-        DurabilityError: if the file is damaged or none of theirs, or the cache holds keys.
+        DurabilityError: if the file is damaged or none of these, or the cache holds keys.
     """
     if cache.store_stats().keys:
         raise DurabilityError(
@@ -71,10 +73,16 @@ def importing(cache: Cache, path: str) -> Iterator[None]:
             f"--import, or with another directory"
         )
     parts = parts_of(path)
-    if parts is None:
-        raise DurabilityError(f"{path} is no file of Redis: neither an RDB file nor an AOF")
     began_s = time.monotonic()
-    yield from reading(cache, parts)
+    if parts is not None:
+        yield from reading(cache, parts)
+    elif is_snapshot(path):
+        yield from snapshot.reading(cache._store, cache._forms, path)
+    else:
+        raise DurabilityError(
+            f"{path} is no file of Redis, neither an RDB file nor an AOF, and no snapshot of "
+            "CacheStorm"
+        )
     keys = cache.store_stats().keys
     _log.info("%s: %d keys imported in %.1f s", path, keys, time.monotonic() - began_s)
 

@@ -30,8 +30,9 @@ from contextlib import suppress
 from queue import Empty, SimpleQueue
 from typing import Final, cast
 
+from cachestorm.durability.copying import copy_files, lack_of_room
 from cachestorm.durability.disk import DISK, Disk
-from cachestorm.durability.folder import BASE, JOURNAL, Folder
+from cachestorm.durability.folder import BASE, FIRST, JOURNAL, Folder
 from cachestorm.durability.journal import SYNCS, Journal
 from cachestorm.durability.recovery import Progress, recover
 from cachestorm.durability.snapshot import Loading, naming, record_all, record_places, save
@@ -114,9 +115,8 @@ class DataDirectory:
         self._sync = sync
         self._aof: Final = aof
         self._tried_at = 0.0
-        # the last snapshot: its file, and how much of that
-        self._base = ""
-        self._complete_bytes = 0
+        # the last snapshot: a piece of a file
+        self._last = ("", 0, 0)
         self._rewriting: Final = threading.Lock()
         # True ends the thread, False has it force what there is
         self._bell: Final[SimpleQueue[bool]] = SimpleQueue()
@@ -201,7 +201,7 @@ class DataDirectory:
         """Has what comes written, and looks after it."""
         if self._aof:
             loading.arm()
-            files = self.folder.found().current or [self.folder.path_of(1, JOURNAL)]
+            files = self.folder.found().current or [self.folder.path_of(FIRST, JOURNAL)]
             self.journal = Journal(files[-1], loading.number, self._sync, self._disk)
         self.base_bytes = self.folder.size()
         store.enter()
@@ -302,7 +302,8 @@ class DataDirectory:
         self.is_rewriting = True
         try:
             store = cast(Store, keeper.store)
-            self._check_room(store)
+            if lack := lack_of_room(self.folder, store, self.journal):
+                raise DurabilityError(lack)
             # no more than that is certain to be in it
             sequence = int(store.sequence)
             if self.journal is None:
@@ -328,18 +329,6 @@ class DataDirectory:
             self.is_rewriting = False
             self._rewriting.release()
 
-    def _check_room(self, store: Store) -> None:
-        """Refuses a snapshot that cannot fit: half of one would leave room for nothing else."""
-        need = int(store.used_bytes)
-        if self.journal is not None:
-            # all that is there is in the files as well
-            need = min(need, self.folder.size())
-        free = self.folder.free_bytes()
-        if need > free:
-            raise DurabilityError(
-                f"{self.folder.path}: a snapshot takes up to {need} bytes, and {free} are free"
-            )
-
     def _rewrite(self, store: Store, journal: Journal, refers: bool) -> None:
         number = self.folder.found().last + 1
         begun = self.folder.path_of(number, JOURNAL)
@@ -354,34 +343,44 @@ class DataDirectory:
             record_all(store, journal, begun, refers)
             journal.force()
             # others may have written after the end of the snapshot: whole frames
-            self._complete_bytes = journal.size
+            size = journal.size
             complete = self.folder.path_of(number, BASE)
             self._disk.rename(begun, complete)
             journal.path = complete
-            self._begin_with(complete)
+            self._begin_with(complete, size)
 
     def _rewrite_whole(self, store: Store, refers: bool = True) -> int:
         """Returns the number of the last frame of the snapshot."""
         complete = self.folder.path_of(self.folder.found().last + 1, BASE)
         with naming(store, refers):
-            self._complete_bytes, number = save(store, complete, self._disk, refers)
-            self._begin_with(complete)
+            size, number = save(store, complete, self._disk, refers)
+            self._begin_with(complete, size)
         return number
 
-    def _begin_with(self, base: str) -> None:
-        self._base = base
+    def _begin_with(self, base: str, size: int) -> None:
+        self._last = (base, 0, size)
         self._disk.sync_folder(base)
         self.folder.remove(self.folder.found().before)
         self.base_bytes = self.folder.size()
 
-    def copy_to(self, path: str) -> None:
-        """Copies the last snapshot to a file, which is there whole or not at all.
+    def save_to(self, path: str, store: Store) -> None:
+        """Writes all there is to a file, which is there whole or not at all.
+
+        It is a copy: of a new snapshot, or of what there is if that does not fit there.
 
         Raises:
-            DurabilityError: if it cannot be written.
+            DurabilityError: if it cannot be written, or a snapshot is being written already.
         """
-        with self._rewriting:
-            self.folder.copy(self._base, self._complete_bytes, path)
+        journal = self.journal
+        if journal is None:
+            save(store, path, self._disk)
+        elif store.tiering is not None or not lack_of_room(self.folder, store, journal):
+            self.rewrite(refers=False)
+            with self._rewriting:
+                self.folder.copy([self._last], path)
+        else:
+            with self._rewriting:
+                copy_files(self.folder, store, journal, path)
 
     def look(self) -> None:
         """What is to be done once a second."""
@@ -476,7 +475,8 @@ class DataDirectory:
 
 
 def _unusable(path: str, error: OSError) -> DurabilityError:
-    return DurabilityError(f"{path} cannot be used as data directory: {error.strerror}")
+    reason = "it is a file" if isinstance(error, FileExistsError) else error.strerror
+    return DurabilityError(f"{path} cannot be used as data directory: {reason}")
 
 
 def _look_after(reference: weakref.ref[DataDirectory], bell: SimpleQueue[bool]) -> None:

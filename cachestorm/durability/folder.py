@@ -14,6 +14,7 @@ from __future__ import annotations
 import errno
 import os
 import re
+from collections.abc import Sequence
 from contextlib import suppress
 from functools import partial
 from typing import Final, NamedTuple
@@ -27,6 +28,8 @@ from cachestorm.errors import DurabilityError
 BASE: Final = "base"
 JOURNAL: Final = "journal"
 TIERS: Final = "tiers"
+# the number of the first file of all
+FIRST: Final = 1
 COPIED_BYTES: Final = 1 << 20
 
 _NAME: Final = re.compile(rf"\d{{8,}}\.({BASE}|{JOURNAL})")
@@ -53,15 +56,45 @@ class Found(NamedTuple):
     before: list[str]
     total: int
 
+    @property
+    def gap(self) -> str:
+        """The first file, if it goes on from one that is missing; else empty.
 
-def locked(path: str) -> int:
+        The first of all journals has the number 1, and every other one a file before it.
+        """
+        first = self.current[0] if self.current else ""
+        number, _, kind = os.path.basename(first).partition(".")
+        return first if kind == JOURNAL and int(number) != FIRST else ""
+
+
+def refuse_gap(found: Found) -> None:
+    """Refuses files of which the first goes on from one that is missing.
+
+    Raises:
+        DurabilityError: if it does.
+    """
+    if found.gap:
+        raise DurabilityError(
+            f"{found.gap} goes on from a file that is missing: put that back from a copy, or "
+            f"let 'cachestorm check --repair' set aside what is there"
+        )
+
+
+def locked(path: str, to_write: bool = True) -> int:
     """Keeps every other cache out of a directory. Returns the descriptor that does.
+
+    Args:
+        to_write: whether something is to be written there; else the directory may be one that
+            nobody can write to, and -1 says that nobody has ever had it open.
 
     Raises:
         DurabilityError: if another process has it, or this one.
         OSError: if this process may not.
     """
-    lock = os.open(os.path.join(path, "lock"), os.O_RDWR | os.O_CREAT, 0o600)
+    name = os.path.join(path, "lock")
+    if not to_write and not os.path.exists(name):
+        return -1
+    lock = os.open(name, os.O_RDWR | os.O_CREAT if to_write else os.O_RDONLY, 0o600)
     try:
         import fcntl
 
@@ -96,14 +129,17 @@ class Folder:
         self._lock = -1
         os.makedirs(self.path, exist_ok=True)
 
-    def lock(self) -> None:
+    def lock(self, to_write: bool = True) -> None:
         """Keeps every other cache out.
+
+        Args:
+            to_write: as of `locked`.
 
         Raises:
             DurabilityError: if another process has it, or this one.
             OSError: if this process may not.
         """
-        self._lock = locked(self.path)
+        self._lock = locked(self.path, to_write)
         _locked.add(self)
 
     def give_back(self) -> None:
@@ -188,22 +224,23 @@ class Folder:
         finally:
             self._disk.close(file)
 
-    def copy(self, source: str, size: int, path: str) -> None:
-        """Copies the beginning of a file to another, which is there whole or not at all.
+    def copy(self, pieces: Sequence[tuple[str, int, int]], path: str) -> None:
+        """Copies pieces of files to another one, which is there whole or not at all.
+
+        Args:
+            pieces: of which file, from where and up to where.
 
         Raises:
             DurabilityError: if it cannot be written.
         """
         unfinished = f"{path}.{os.getpid()}.tmp"
         try:
-            with (
-                open(source, "rb") as whole,
-                open(unfinished, "wb", opener=partial(os.open, mode=0o600)) as copy,
-            ):
-                while size > 0:
-                    piece = whole.read(min(size, COPIED_BYTES))
-                    copy.write(piece)
-                    size -= len(piece)
+            with open(unfinished, "wb", opener=partial(os.open, mode=0o600)) as copy:
+                for source, start, stop in pieces:
+                    with open(source, "rb") as whole:
+                        whole.seek(start)
+                        for at in range(start, stop, COPIED_BYTES):
+                            copy.write(whole.read(min(stop - at, COPIED_BYTES)))
                 copy.flush()
                 os.fsync(copy.fileno())
             os.replace(unfinished, path)

@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from cachestorm.durability.disk import Disk
-from cachestorm.durability.folder import Folder
+from cachestorm.durability.folder import Folder, refuse_gap
 from cachestorm.durability.segments import Segment, Tail
 from cachestorm.durability.snapshot import Loading
 from cachestorm.errors import DurabilityError
@@ -43,11 +43,12 @@ def recover(folder: Folder, loading: Loading, store: Store, disk: Disk) -> Itera
     """Reads them all, a slice at a time: how far it is, each time, and at the end.
 
     Raises:
-        DurabilityError: if one is damaged, of another version or cannot be read.
+        DurabilityError: if one is missing, damaged, of another version or cannot be read.
         OSError: if a file cannot be cut off or deleted.
     """
     began_at = time.monotonic()
     found = folder.found()
+    refuse_gap(found)
     done = 0
     read: list[Segment] = []
     for path in found.current:

@@ -47,6 +47,19 @@ class Tail(NamedTuple):
     lost: int
 
 
+def is_snapshot(path: str) -> bool:
+    """Whether a file begins as a snapshot does, of whichever version.
+
+    Raises:
+        DurabilityError: if it cannot be read.
+    """
+    try:
+        with open(path, "rb") as file:
+            return file.read(len(MAGIC)) == MAGIC
+    except OSError as error:
+        raise DurabilityError(f"{path} cannot be read: {error.strerror}") from error
+
+
 class Segment:
     """One file, while it is read.
 
@@ -170,7 +183,7 @@ class Segment:
         is_begun = HEADER.startswith(head) or not any(head)
         if size <= len(HEADER) and is_begun:
             # had there been more, the numbers of the next file would tell
-            self.tail = Tail(0, size) if self._may_be_torn else None
+            self.tail = Tail(0, size) if self._may_be_torn and size else None
             return
         if head.startswith(MAGIC) and len(head) == len(HEADER) and head[-1:] == HEADER[-1:]:
             raise DurabilityError(

@@ -467,8 +467,19 @@ def load(store: Store, forms: Forms | None, path: str) -> None:
     Raises:
         DurabilityError: if it is damaged, incomplete or cannot be read.
     """
+    for _ in reading(store, forms, path):
+        pass
+
+
+def reading(store: Store, forms: Forms | None, path: str) -> Iterator[None]:
+    """Does what `load` does, for LOAD_SLICE_S at a time.
+
+    Raises:
+        DurabilityError: as `load`.
+    """
     loading = Loading(store, forms)
-    segment = loading.read(path, may_be_torn=False)
+    segment = Segment(path, 0, may_be_torn=False)
+    yield from loading.slices(segment)
     if not loading.is_complete:
         raise segment.damaged(_ENDS_EARLY)
     loading.finish()

@@ -141,13 +141,110 @@ def test_check_keeps_what_is_left_of_a_damaged_base(folder: Path) -> None:
         Cache(data_dir=folder)
     lines, is_sound = check(str(folder), True)
     assert is_sound
-    assert f"{base}: what is left is no whole snapshot" in lines[-1]
+    assert f"{base}: what is left of the snapshot is loaded, and is not all of it" in lines
     assert check(str(folder), False)[1]
     cache = Cache(data_dir=folder)
     assert 100 < len(cache) < 900
     cache._check()
     cache.close()
     assert Path(f"{base}.damaged").read_bytes()[:middle] == whole[:middle]
+
+
+def test_a_first_file_that_is_missing_is_said_and_nothing_is_changed(folder: Path) -> None:
+    cache = Cache(data_dir=folder)
+    cache.set("a", 1)
+    cache.save()
+    (base,) = folder.glob("*.base")
+    _begin_another(folder, cache)
+    cache.close()
+    base.unlink()
+    files = {each: each.read_bytes() for each in folder.glob("*.journal")}
+    assert len(files) == 1
+    with pytest.raises(DurabilityError, match="goes on from a file that is missing"):
+        Cache(data_dir=folder)
+    lines, is_sound = check(str(folder), False)
+    assert (len(lines), is_sound) == (1, False)
+    assert {each: each.read_bytes() for each in folder.glob("*.journal")} == files
+    assert check(str(folder), True)[1]
+    assert list(kept(folder)) == [f"{each.name}.damaged" for each in files]
+    cache = Cache(data_dir=folder)
+    assert len(cache) == 0
+    cache.close()
+
+
+def _begin_another(folder: Path, cache: Cache[Any]) -> None:
+    """Has what comes go to a file after the base, as a crash in a snapshot would have it."""
+    directory = cache._directory()
+    assert directory is not None
+    assert directory.journal is not None
+    number = directory.folder.found().last + 1
+    directory.journal.switch(directory.folder.path_of(number, "journal"))
+    cache.set("b", 2)
+
+
+def test_what_is_left_of_a_damaged_snapshot_can_be_loaded(tmp_path: Path) -> None:
+    cache = Cache()
+    cache.mset({f"k{number}": number for number in range(1000)})
+    path = tmp_path / "cache.snapshot"
+    cache.save(path)
+    whole = path.read_bytes()
+    for place in (len(whole) // 2, len(HEADER) + 9):
+        path.write_bytes(whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :])
+        with pytest.raises(DamagedFileError):
+            Cache.load(path)
+        assert check(str(path), True)[1]
+        assert check(str(path), False)[1]
+        left = Cache.load(path)
+        left._check()
+        assert len(left) < 1000
+        assert (len(left) > 100) == (place == len(whole) // 2)
+
+
+def test_check_needs_to_write_nothing(folder: Path) -> None:
+    written(folder)
+    (folder / "lock").unlink()
+    before = sorted(folder.iterdir())
+    assert check(str(folder), False)[1]
+    assert sorted(folder.iterdir()) == before
+
+
+def test_check_is_not_content_with_nothing(tmp_path: Path) -> None:
+    assert check(str(tmp_path), False) == (
+        [f"{tmp_path}: no file of CacheStorm is there"],
+        False,
+    )
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_file_that_is_begun_and_empty_is_no_torn_write(
+    folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path, _ = written(folder)
+    path.write_bytes(b"")
+    assert check(str(folder), False) == ([f"{path}: 0 frames", "sound"], True)
+    Cache(data_dir=folder).close()
+    assert "torn" not in caplog.text
+
+
+def test_a_file_is_no_data_directory(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.write_text("")
+    with pytest.raises(DurabilityError, match="cannot be used as data directory: it is a file"):
+        Cache(data_dir=path)
+
+
+def test_a_snapshot_is_the_beginning_of_a_data_directory(tmp_path: Path, folder: Path) -> None:
+    cache = Cache()
+    cache.set("a", {"b": 1}, 60, tags=["t"])
+    cache.save(tmp_path / "copy.snapshot")
+    folder.mkdir()
+    (tmp_path / "copy.snapshot").rename(folder / "00000001.base")
+    for writes in (1, 2):
+        cache = Cache(data_dir=folder)
+        assert (cache.get("a"), cache.tagkeys("t")) == ({"b": 1}, ["a"])
+        assert cache.incr("n") == writes
+        cache.save()
+        cache.close()
 
 
 def test_check_reads_a_directory_of_any_codec(folder: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import re
 import sys
 import threading
@@ -12,6 +13,7 @@ from typing import Any
 
 import pytest
 import redis
+from contents import contents
 from real_servers import RealServer
 from scenes import until
 
@@ -19,7 +21,7 @@ from cachestorm import Cache
 from cachestorm.durability import directory as directory_module
 from cachestorm.durability.directory import DataDirectory
 from cachestorm.durability.disk import Disk
-from cachestorm.errors import ConfigError
+from cachestorm.errors import ConfigError, DurabilityError
 from cachestorm_server.app import Application
 from cachestorm_server.config import load
 
@@ -88,6 +90,26 @@ def test_waitaof_without_a_journal_is_refused_as_by_the_real_server() -> None:
         client.execute_command("WAITAOF", 1, 0, 0)
     assert client.execute_command("WAITAOF", 0, 0, 0) == [0, 0]
     assert server.end() == 0
+
+
+@pytest.mark.parametrize("is_kept", [True, False])
+def test_a_server_begins_with_a_snapshot(folder: Path, tmp_path: Path, is_kept: bool) -> None:
+    cache: Cache[Any] = Cache()
+    cache.set("a", {"b": 1}, 60, tags=["t"])
+    cache.rpush("l", *range(1000))
+    path = tmp_path / "copy.snapshot"
+    cache.save(path)
+    given = ("serve", "--no-http", "--port", "0", "--import", str(path))
+    server = Running(*given, *(("--data-dir", str(folder)) if is_kept else ()))
+    with redis.Redis(port=int(server.port), decode_responses=True) as client:
+        assert client.get("a") == '{"b":1}'
+        assert client.execute_command("TAGKEYS", "t") == ["a"]
+        assert client.rpush("l", "more") == 1001
+    assert server.end() == 0
+    if is_kept:
+        server, client = serving(folder)
+        assert (client.get("a"), client.llen("l")) == ('{"b":1}', 1001)
+        assert server.end() == 0
 
 
 class Slow:
@@ -255,6 +277,57 @@ def test_a_snapshot_is_taken_by_itself_after_an_interval_if_anything_has_changed
     directory.wait()
     assert directory.saves == 1
     cache.close()
+
+
+@pytest.mark.parametrize("aof", [True, False])
+@pytest.mark.parametrize("saves", [0, 1])
+def test_a_full_data_directory_is_saved_to_another_place(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, saves: int, aof: bool
+) -> None:
+    cache: Cache[Any] = Cache(data_dir=folder, aof=aof)
+    cache.set("a", "x" * 100_000, tags=["t"])
+    for _ in range(saves):
+        cache.save()
+    cache.rpush("l", 1, 2)
+    monkeypatch.setattr(directory_module.Disk, "free_bytes", lambda *_: 10)
+    files = {each.name for each in folder.iterdir()}
+    path = tmp_path / "copy.snapshot"
+    for number in range(3):
+        cache.rpush("l", number)
+        cache.save(path)
+        copy = Cache[Any].load(path)
+        assert contents(copy) == contents(cache)
+        copy._check()
+    assert {each.name for each in folder.iterdir()} == files
+    monkeypatch.undo()
+    whole = contents(cache)
+    cache.close()
+    cache = Cache(data_dir=folder, aof=aof)
+    assert contents(cache) == whole
+    cache.close()
+
+
+def test_a_copy_of_what_a_crash_has_left_is_whole(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cache: Cache[Any] = Cache(data_dir=folder)
+    cache.mset({f"k{number}": number for number in range(1000)})
+    cache.save()
+    with monkeypatch.context() as failing:
+        failing.setattr(Disk, "rename", _fail)
+        with pytest.raises(DurabilityError):
+            cache.save()
+    cache.set("after", 1)
+    assert len([*folder.glob("0*")]) == 2
+    monkeypatch.setattr(directory_module.Disk, "free_bytes", lambda *_: 10)
+    cache.save(tmp_path / "copy.snapshot")
+    copy = Cache[Any].load(tmp_path / "copy.snapshot")
+    assert contents(copy) == contents(cache)
+    cache.close()
+
+
+def _fail(*_: object) -> None:
+    raise OSError(errno.EIO, "Input/output error")
 
 
 def test_a_snapshot_that_cannot_fit_is_refused_before_it_begins(
