@@ -140,6 +140,7 @@ class Node(SlotHolder):
         self._outbox: list[Outgoing] = []
         self.copies: roles.Copies = roles.NoCopies()
         self.follows = True
+        self._heirs: Final = roles.Heirs()
 
     def resume(
         self,
@@ -356,7 +357,7 @@ class Node(SlotHolder):
                 self._send(sender, self._answer(message, now_ms))
             return self.take_outbox()
         self.forgotten.pop(sender.id, None)
-        heirs = roles.heirs(self)
+        self._heirs.note(self)
         self._learn(sender, now_ms)
         self.suspicion.hear_from(sender.id, now_ms)
         was_silent = sender.id in self._silent
@@ -372,7 +373,7 @@ class Node(SlotHolder):
         self.suspicion.hear_of(self.members, message.suspects, sender.id, now_ms)
         if not self.authority.is_sole:
             self.merge(message.runs)
-            roles.settle(self, heirs)
+            roles.settle(self, self._heirs)
         elif message.digest != self.slots.digest:
             self.authority.hear_of_news()
         self.link(message.links)

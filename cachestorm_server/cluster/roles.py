@@ -10,7 +10,7 @@ Called by the node with what it hears, by the leases with what was decided, and 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 from cachestorm.keyspace.slot_index import SLOTS
 
@@ -96,27 +96,46 @@ def take_over(node: Node) -> None:
     node.assign(node.slots.slots_of(primary), node.me.id)
 
 
-def heirs(node: Node) -> set[str]:
-    """Who may take over from this node, or from the one that it follows."""
-    lead = node.me.primary or node.me.id
-    if not node.slots.counts.get(lead, 0):
-        return set()
-    return {each.id for each in replicas_of(node, lead)}
+class Heirs:
+    """Who may take over from this node, or from the one that it follows.
+
+    Whoever takes over says that it is a replica no longer, and that it has the slots, in
+    different messages: so who was a replica is one of them until the slots have gone.
+
+    Attributes:
+        lead: whose heirs they are; empty if that has no slots.
+        ids: theirs.
+    """
+
+    def __init__(self) -> None:
+        self.lead = ""
+        self.ids: Final[set[str]] = set()
+
+    def note(self, node: Node) -> None:
+        """Takes in what a node knows, before it hears of more."""
+        lead = node.me.primary or node.me.id
+        if not node.slots.counts.get(lead, 0):
+            lead = ""
+        if lead != self.lead:
+            self.lead = lead
+            self.ids.clear()
+        if lead:
+            self.ids.update(each.id for each in replicas_of(node, lead))
 
 
-def settle(node: Node, before: set[str]) -> None:
+def settle(node: Node, heirs: Heirs) -> None:
     """Sees to what has changed as an operator has had a replica take over.
 
     Args:
-        before: what `heirs` was before slots changed hands.
+        heirs: as they were before slots changed hands.
     """
     me, counts = node.me, node.slots.counts
     if me.primary and counts.get(me.id, 0):
         become(node, "", is_heir=True)
         return
     lead = me.primary or me.id
-    if before and not counts.get(lead, 0):
-        takers = [each for each in before if counts.get(each, 0) and each != me.id]
+    if lead == heirs.lead and not counts.get(lead, 0):
+        takers = [each for each in heirs.ids if counts.get(each, 0) and each != me.id]
         if len(takers) == 1:
             become(node, takers[0])
             return

@@ -6,6 +6,7 @@ import pytest
 from simulation import FEW_SLOTS, TICK_MS, TIMEOUT_MS, Simulation, joined, play
 
 from cachestorm import COMPILED
+from cachestorm_server.cluster import roles
 from cachestorm_server.cluster.node_state import persisted
 
 # nothing of what is played is compiled: once is enough
@@ -144,3 +145,26 @@ def test_slots_that_another_node_was_given_are_lost() -> None:
     simulation.run(TICK_MS)
     assert first.node.lost == {0, 1}
     assert first.node.slots.slots_of(first.id) == list(range(2, FEW_SLOTS // 3))
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_whoever_has_followed_a_dead_primary_follows_the_replica_that_takes_over(
+    seed: int,
+) -> None:
+    simulation = joined(seed, 4)
+    primary, _, heir, second = simulation.hosts
+    for host in (heir, second):
+        assert host.node is not None
+        host.node.assign(host.node.slots.slots_of(host.id), primary.id)
+        roles.become(host.node, primary.id)
+        simulation.settle(host, host.node.take_outbox())
+        simulation.run(4 * TICK_MS)
+    simulation.crash(primary)
+    assert heir.node is not None
+    roles.take_over(heir.node)
+    simulation.settle(heir, heir.node.take_outbox())
+    simulation.run(4 * TICK_MS)
+    simulation.start(primary)
+    simulation.run(4 * TICK_MS)
+    followed = {host.id: host.node.me.primary for host in simulation.hosts if host.node}
+    assert [followed[each.id] for each in (heir, second, primary)] == ["", heir.id, heir.id]
