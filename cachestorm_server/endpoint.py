@@ -95,11 +95,11 @@ class Endpoint:
         tracking: which clients keep which keys.
         sessions: the open ones, by id.
         started_at: seconds since 1970.
-        startup_bytes: the resident set of the process then.
         event_loop: which library carries the bytes.
         tick: seconds since the start, as the listener's timer counts them.
         last_id: of the latest session.
         connections, commands, errors, rejected, net_in_bytes, net_out_bytes: totals.
+        reads, sendings: how often something has come, or was sent, over RESP.
         handshakes, http_handshakes: clients of TLS that have come and are no session yet.
         http_connections: those of HTTP that are open.
         http_rejected, http_timed_out: those refused as there were too many, and those closed
@@ -158,7 +158,7 @@ class Endpoint:
         self.sessions: Final[dict[int, Session]] = {}
         self.run_id: Final = os.urandom(20).hex()
         self.started_at: float = wall_time()
-        self.startup_bytes: Final = rss_bytes()
+        cache._store.startup_bytes = rss_bytes()
         self.out: BytesWriter = BytesWriter()
         self.event_loop: str = ""
         self.tick: i64 = 0
@@ -179,6 +179,8 @@ class Endpoint:
         self.last_guesser: str = ""
         self.net_in_bytes: i64 = 0
         self.net_out_bytes: i64 = 0
+        self.reads: i64 = 0
+        self.sendings: i64 = 0
         self.ops_per_s: i64 = 0
         self.in_bytes_per_s: i64 = 0
         self.out_bytes_per_s: i64 = 0
@@ -369,6 +371,8 @@ class Endpoint:
         self.http_timed_out = 0
         self.net_in_bytes = 0
         self.net_out_bytes = 0
+        self.reads = 0
+        self.sendings = 0
         self.cut_off = 0
         self.too_large = 0
         self.reaped_for_s = 0.0

@@ -35,8 +35,8 @@ from cachestorm_server.persistence_info import persistence
 from cachestorm_server.replication.info import replication
 
 # What clients and tools take us for, and what our answers are compared with.
-# From 7.4 on redis-py keeps a near cache; of the commands that came with it those of deadlines
-# of fields are there.
+# 7.2 is what is promised, but redis-py keeps a near cache from 7.4 on only; of the commands
+# that came with it those of deadlines of fields are there.
 REDIS_VERSION: Final = "7.4.0"
 # What a connection takes beside what it buffers: session, reader and socket, measured.
 SESSION_BYTES: Final = 1536
@@ -124,7 +124,7 @@ def _memory(endpoint: Endpoint) -> Fields:
     resident = rss_bytes()
     total = _total_memory()
     # the interpreter and its modules, before there was a key
-    startup = max(endpoint.startup_bytes, 1)
+    startup = max(int(endpoint.cache._store.startup_bytes), 1)
     fragments = resident - used - startup
     return [
         ("used_memory", used),
@@ -211,6 +211,8 @@ def _stats(endpoint: Endpoint) -> Fields:
         ("rejected_connections", endpoint.rejected),
         ("http_rejected_connections", endpoint.http_rejected),
         ("http_timed_out_connections", endpoint.http_timed_out),
+        ("total_reads_processed", endpoint.reads),
+        ("total_writes_processed", endpoint.sendings),
         ("total_net_repl_input_bytes", 0),
         ("total_net_repl_output_bytes", 0),
         ("instantaneous_input_repl_kbps", "0.00"),

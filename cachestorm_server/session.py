@@ -211,9 +211,13 @@ class Session(LongRunner):
             write_error(out, error.resp)
             self.closing = True
         endpoint.commands += count
-        endpoint.net_in_bytes += len(data)
+        if data:
+            endpoint.reads += 1
+            endpoint.net_in_bytes += len(data)
         size: i64 = len(out)
-        endpoint.net_out_bytes += size
+        if size != 0:
+            endpoint.sendings += 1
+            endpoint.net_out_bytes += size
         if size > WRITER_KEEP_BYTES:
             endpoint.out = BytesWriter()
         return out.getvalue()
@@ -303,6 +307,7 @@ class Session(LongRunner):
         carrier.send(payload)
         out.truncate(0)
         out.write(b"\r\n")
+        self.endpoint.sendings += 2
         self.endpoint.net_out_bytes += len(header) + len(payload)
         # the client is to take it before it is answered more
         self.backlog = True

@@ -95,6 +95,7 @@ class Speaker:
         carrier = self.carrier
         if self.closing or carrier is None:
             return
+        self.endpoint.sendings += 1
         self.endpoint.net_out_bytes += len(data)
         self._told_bytes += len(data)
         carrier.send(data)

@@ -84,17 +84,20 @@ def memory_stats(cache: Namespaces) -> dict[str, object]:
     """Redis' names for the numbers of the memory, as far as they mean anything here."""
     stats = cache.store_stats()
     used, peak, keys = stats.used_memory, stats.peak_memory, stats.keys
+    startup = int(cache._store.startup_bytes)
+    accounted = used + startup
     resident = rss_bytes()
     return {
         "peak.allocated": peak,
         "total.allocated": used,
+        "startup.allocated": startup,
         "keys.count": keys,
         "keys.bytes-per-key": used // keys if keys else 0,
         "dataset.bytes": used,
         "dataset.percentage": 100.0 if used else 0.0,
         "peak.percentage": used * 100 / peak if peak else 0.0,
-        "fragmentation": resident / used if used else 0.0,
-        "fragmentation.bytes": resident - used,
+        "fragmentation": resident / accounted if accounted else 0.0,
+        "fragmentation.bytes": resident - accounted,
     }
 
 

@@ -74,6 +74,8 @@ class SharedState:
         self.max_bytes: i64 = max_bytes
         self.max_entries: i64 = max_entries
         self.peak_bytes: i64 = 0
+        # what the process held when a server began to serve these keys; 0 without one
+        self.startup_bytes: i64 = 0
         # what one reply may hold; 0: by the limit of memory
         self.max_reply_bytes: i64 = 0
         # writes that found no room; the size of the largest that could never fit

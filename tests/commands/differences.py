@@ -75,10 +75,16 @@ SEARCH_REFUSALS: Final = [
     "-ERR the ANY argument requires COUNT argument",
     "-ERR * is not compatible with WITHDIST, WITHHASH and WITHCOORD options",
 ]
-PLACES_FIRST: Final = "words out of place are refused before values out of range"
-VALUES_FIRST: Final = "values that cannot be read are refused before options that exclude"
-ONE_NAMED: Final = "of many mistakes one is named"
-ARGUMENTS_FIRST: Final = "arguments are refused before any key is looked at"
+PLACES_FIRST: Final = (
+    "of two mistakes, a word out of place is named before a value out of range"
+)
+VALUES_FIRST: Final = (
+    "of two mistakes, a value that cannot be read is named before options that exclude others"
+)
+ONE_NAMED: Final = "of several mistakes in a call another one may be named"
+ARGUMENTS_FIRST: Final = (
+    "a wrong argument is refused first, also where the key is missing or of another type"
+)
 
 DIFFERENCES: Final = [
     Difference(
@@ -117,7 +123,7 @@ DIFFERENCES: Final = [
             "-ERR No such user '*'",
             "-ERR Unknown client type '*'",
         ],
-        ONE_NAMED,
+        "KILL names one of several mistakes, which may be another one",
     ),
     Difference(
         "CLIENT",
@@ -164,7 +170,7 @@ DIFFERENCES: Final = [
         "COMMAND",
         [ARRAY],
         ["-ERR Invalid arguments specified for command"],
-        "a call that would be refused has no keys; theirs looks at places alone",
+        "GETKEYS of a call that would be refused is refused; theirs looks at places alone",
     ),
     Difference(
         "HELLO",
@@ -269,7 +275,7 @@ DIFFERENCES: Final = [
         SCORED,
         ["$*", ",*", ARRAY],
         ["$*", ",*", ARRAY],
-        "minus zero is zero; theirs tells them apart once it has sorted the set by SORT",
+        "a score of -0 is shown as 0; theirs shows -0 once SORT has sorted the set",
         condition=has_signed_zero,
     ),
     Difference(
@@ -333,7 +339,7 @@ DIFFERENCES: Final = [
         SEARCHES,
         [ARRAY],
         [ARRAY],
-        "which of those that are as far away comes first is left to chance",
+        "the order of members that are as far away is another one",
         condition=has_ties,
     ),
     Difference(
@@ -433,7 +439,8 @@ DIFFERENCES: Final = [
         "OBJECT",
         [":*"],
         ["-ERR idle time is not tracked*"],
-        "recency is kept as a count of accesses; a time only of keys with an idle time",
+        "IDLETIME is there only for keys with an idle time: of others recency is a count of"
+        " accesses",
     ),
     Difference(
         "SORT SORT_RO",
@@ -445,27 +452,42 @@ DIFFERENCES: Final = [
     Difference(
         "OBJECT", ["$quicklist", "$hashtable"], ["$listpack"], "as in Redis 7.2", "redis"
     ),
-    Difference("OBJECT", [":2147483647"], [":1"], "no value is shared between keys", "redis"),
+    Difference(
+        "OBJECT",
+        [":2147483647"],
+        [":1"],
+        "REFCOUNT is 1: no value is shared between keys",
+        "redis",
+    ),
     Difference(
         "OBJECT",
         ["$raw", "$embstr"],
         ["$embstr", "$int", "$raw"],
-        "the encoding is what a value would have if it were new",
+        "ENCODING is what the value would have if it were new; theirs may have the one from"
+        " before",
     ),
-    Difference("DUMP", ["$*"], ["$*"], "an own payload, which carries tags; theirs is read"),
+    Difference(
+        "DUMP",
+        ["$*"],
+        ["$*"],
+        "a payload of its own, which carries tags; RESTORE reads those of Redis too",
+    ),
     Difference("RESTORE", ["-BUSYKEY *"], [NUMBER], ARGUMENTS_FIRST),
     Difference("RESTORE", [SYNTAX], [NUMBER, RANGE], VALUES_FIRST),
     Difference(
         "RESTORE", ["+OK"], ["-ERR Invalid TTL *"], "theirs wraps a deadline beyond 64 bits"
     ),
     Difference(
-        "MEMORY", [":*"], [":*"], "what the accounts charge, by which limits and evictions go"
+        "MEMORY",
+        [":*"],
+        [":*"],
+        "USAGE is what counts towards `maxmemory` here, other bytes than in Redis",
     ),
     Difference(
         "MEMORY",
         [":*"],
         [NOTHING],
-        "a key whose time is over is gone; theirs is weighed until it is swept out",
+        "USAGE of a key whose time is over is nil; theirs is weighed until it is swept out",
         "redis",
     ),
     Difference(
@@ -482,18 +504,20 @@ DIFFERENCES: Final = [
         "redis",
         is_more,
     ),
-    Difference("OBJECT MEMORY", [ARRAY], [ARRAY], "HELP describes what ours does"),
+    Difference(
+        "OBJECT MEMORY", [ARRAY], [ARRAY], "HELP has other lines: it describes what is here"
+    ),
     Difference(
         "SAVE BGSAVE BGREWRITEAOF",
         ["+*", "-ERR Background *", "-ERR Another child process *", SYNTAX],
         ["-ERR nothing is kept on disk: *", "+*"],
-        "theirs has a directory to save in, and may be at it",
+        "without a data directory it says that nothing is kept on disk",
     ),
     Difference(
         "READONLY READWRITE",
         ["-ERR This instance has cluster support disabled"],
         ["+OK"],
-        "as in Valkey: it changes nothing",
+        "OK outside of a cluster, where it changes nothing, as in Valkey; theirs refuses it",
         "redis",
     ),
     Difference(
@@ -514,7 +538,7 @@ DIFFERENCES: Final = [
         "ACL",
         [ARRAY],
         [ARRAY],
-        "tags and namespaces are categories, and each side has commands of its own",
+        "CAT has categories and commands of its own besides: tags and namespaces",
         condition=has_word(b"CAT"),
     ),
     Difference(
@@ -527,7 +551,7 @@ DIFFERENCES: Final = [
         "CLIENT",
         ["-ERR The client ID you want redirect to does not exist"],
         ["+OK"],
-        "each server counts its clients by itself",
+        "TRACKING REDIRECT to a number that is a client's on one side alone",
     ),
     Difference(
         "LOLWUT",
@@ -570,7 +594,7 @@ DIFFERENCES: Final = [
         "SCRIPT",
         ["-ERR SCRIPT FLUSH only support SYNC|ASYNC option"],
         [SYNTAX],
-        "one of the two, once",
+        "ASYNC or SYNC may be said once; what is more is a syntax error",
         condition=has_word(b"FLUSH"),
     ),
     Difference(
@@ -583,18 +607,22 @@ DIFFERENCES: Final = [
         "FUNCTION",
         ["-ERR Unknown option given: *", "-ERR Missing library metadata"],
         ["-ERR Unknown option given: *", SYNTAX],
-        "ours takes the first argument that can be the library for it",
+        "LOAD takes the first argument that can be the library for it, so another mistake "
+        "is named",
     ),
     Difference(
         "FUNCTION",
         ["-ERR library name argument was not given"],
         ["-ERR Unknown argument *"],
-        "ours does not say what is missing after LIBRARYNAME",
+        "LIST LIBRARYNAME without a name is refused in other words",
     ),
     Difference(
-        "FUNCTION", ["$*"], ["$*"], "DUMP compresses nothing; each reads what the other made"
+        "FUNCTION",
+        ["$*"],
+        ["$*"],
+        "DUMP gives other bytes, as it compresses nothing; each reads what the other made",
     ),
-    Difference("FUNCTION", [ARRAY], [ARRAY], "HELP describes what ours does"),
+    Difference("FUNCTION", [ARRAY], [ARRAY], "HELP has other lines: it describes what is here"),
 ]
 
 

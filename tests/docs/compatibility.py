@@ -17,6 +17,7 @@ CLUSTER: Final = "its subcommands are not listed one by one"
 REPLICATION: Final = "replicas are CacheStorm, and send `FOLLOW`"
 STREAMS: Final = "there are no streams"
 MODULES: Final = "there are no modules"
+_AS_PROMISED: Final = "as in Redis 7.2"
 INTERNAL: Final = "for those who work on Redis itself"
 # By group, and by name where a group is there.
 ABSENT: Final[dict[str, str]] = {
@@ -58,11 +59,19 @@ def names_here() -> list[str]:
 
 
 def whys(name: str) -> Iterator[str]:
-    """Why a command differs from Redis'. A row about a container is about all of it."""
+    """Why a command differs from that of Redis 7.2.
+
+    The server that it is compared with is older: where ours is as in 7.2, the row says so. A
+    row about a container is about all of it, unless its text begins with a subcommand.
+    """
     container, _, subcommand = name.partition(" ")
     for each in DIFFERENCES:
         word = getattr(each.condition, "word", subcommand)
         is_meant = not subcommand or word == subcommand
+        first = each.why.split()[0]
+        is_of_another = subcommand and first.isupper() and first != subcommand
+        if _AS_PROMISED in each.why or is_of_another:
+            continue
         if each.server != "valkey" and container in each.commands and is_meant:
             yield each.why
 
