@@ -84,12 +84,12 @@ class ServerConfig:
     """The RESP endpoint."""
 
     bind: Annotated[tuple[str, ...], Spec(ADDRESSES, "addresses to listen on")] = ("127.0.0.1",)
-    port: Annotated[int, Spec(PORT, "of RESP; 0: any free one")] = DEFAULT_PORT
-    unixsocket: Annotated[str, Spec(FILE, "path of a socket of Unix to listen on as well")] = ""
+    port: Annotated[int, Spec(PORT, "the port of RESP; 0: any free one")] = DEFAULT_PORT
+    unixsocket: Annotated[str, Spec(FILE, "path of a Unix socket to listen on as well")] = ""
     unixsocketperm: Annotated[
-        str, Spec(MODE, "who may open it, as `chmod` takes it, in quotes")
+        str, Spec(MODE, "permissions of the Unix socket, as for `chmod`, in quotes")
     ] = "0700"
-    max_connections: Annotated[int, _live(COUNT, "RESP clients at a time")] = 10_000
+    max_connections: Annotated[int, _live(COUNT, "limit of RESP clients")] = 10_000
     protected_mode: Annotated[
         bool, _live(SWITCH, "without a password, let in only clients of this host")
     ] = True
@@ -103,17 +103,17 @@ class ServerConfig:
         int,
         _live(
             DURATION_S,
-            "a client that takes nothing of its replies for longer is disconnected; 0: never",
+            "a client that does not read its replies for longer is disconnected; 0: never",
         ),
     ] = 0
     tcp_keepalive: Annotated[
-        int, _live(DURATION_S, "how often the system asks a silent client's host; 0: never")
+        int, _live(DURATION_S, "how often the system probes a silent client; 0: never")
     ] = 300
     read_buffer_size: Annotated[
-        int, Spec(SIZE, "known from CacheStorm in Go; without effect", _BUFFERS)
+        int, Spec(SIZE, "of CacheStorm in Go; without effect", _BUFFERS)
     ] = 4096
     write_buffer_size: Annotated[
-        int, Spec(SIZE, "known from CacheStorm in Go; without effect", _BUFFERS)
+        int, Spec(SIZE, "of CacheStorm in Go; without effect", _BUFFERS)
     ] = 4096
 
 
@@ -121,16 +121,16 @@ class ServerConfig:
 class TlsConfig:
     """TLS: for RESP on a port of its own, for HTTP instead of what can be overheard."""
 
-    port: Annotated[int, Spec(PORT, "of RESP over TLS; 0: none")] = 0
+    port: Annotated[int, Spec(PORT, "the port of RESP over TLS; 0: none")] = 0
     http: Annotated[bool, Spec(SWITCH, "the HTTP endpoint speaks HTTPS")] = False
-    cert_file: Annotated[str, _live(FILE, "the certificate, with what signed it, in PEM")] = ""
-    key_file: Annotated[str, _live(FILE, "its key, in PEM, without a password")] = ""
-    ca_file: Annotated[str, _live(FILE, "who signs certificates of clients, in PEM")] = ""
+    cert_file: Annotated[str, _live(FILE, "the certificate with its chain, in PEM")] = ""
+    key_file: Annotated[str, _live(FILE, "its private key, in PEM, without a password")] = ""
+    ca_file: Annotated[str, _live(FILE, "the CA of client certificates, in PEM")] = ""
     client_auth: Annotated[
         str,
         _live(
             one_of(CLIENT_AUTH),
-            "`optional`: certificates of clients are checked; `required`: all need one",
+            "client certificates: `none`, `optional` (checked if shown) or `required`",
         ),
     ] = "none"
 
@@ -143,11 +143,12 @@ class AclConfig:
         str, Spec(FILE, "users, as lines of `ACL LIST`: [security](security.md)")
     ] = ""
     max_failures: Annotated[
-        int, _live(LIMIT, "wrong passwords in a row from one address; 0: any number")
+        int,
+        _live(LIMIT, "wrong passwords in a row from one address; 0: no limit"),
     ] = MOST_FAILURES
     disabled_commands: Annotated[
         tuple[str, ...],
-        Spec(WORDS, "commands that this server does not have: `flushall, debug`"),
+        Spec(WORDS, "commands that nobody may use, such as `flushall, debug`"),
     ] = ()
 
 
@@ -155,27 +156,27 @@ class AclConfig:
 class MemoryConfig:
     """The limits of the whole cache; 0: none."""
 
-    max_memory: Annotated[int, _live(SIZE, "limit of the whole cache; 0: none")] = 0
-    max_entries: Annotated[int, _live(LIMIT, "limit in keys; 0: none")] = 0
+    max_memory: Annotated[int, _live(SIZE, "memory limit of the whole cache; 0: none")] = 0
+    max_entries: Annotated[int, _live(LIMIT, "limit of the number of keys; 0: none")] = 0
     max_reply: Annotated[
         int,
         _live(
             SIZE,
-            "what one reply may hold, where it can be more than all that is stored; 0: as much "
-            "as `max_memory` (at least 64 MiB), or 1 GiB without it",
+            "size limit of a reply that repeats values; 0: as much as `max_memory` (at least "
+            "64 MiB), or 1 GiB without it",
         ),
     ] = 0
     eviction_policy: Annotated[
-        str, _live(POLICY, "what is evicted at a limit: a name from [eviction](eviction.md)")
+        str, _live(POLICY, "what is evicted at a limit: see [eviction](eviction.md)")
     ] = DEFAULT_POLICY
     pressure_warning: Annotated[
-        int, _live(PERCENT, "the log warns when so many percent of `max_memory` are used")
+        int, _live(PERCENT, "percentage of `max_memory` at which the log warns")
     ] = 70
     pressure_critical: Annotated[
-        int, _live(PERCENT, "the log warns again when it is so many percent")
+        int, _live(PERCENT, "percentage of `max_memory` at which the log warns again")
     ] = 85
     eviction_sample_size: Annotated[
-        int, _live(SAMPLES, "entries drawn for a victim, by policies that sample")
+        int, _live(SAMPLES, "how many entries a sampling policy draws to evict one")
     ] = SAMPLE_SIZE
 
 
@@ -184,9 +185,10 @@ class NamespaceConfig:
     """One namespace; 0: no time to live, no quota."""
 
     default_ttl: Annotated[
-        int, _live(DURATION_MS, "of new keys that are written without one; 0: none")
+        int,
+        _live(DURATION_MS, "time to live of keys written without one; 0: none"),
     ] = 0
-    max_memory: Annotated[int, _live(SIZE, "quota of the namespace; 0: none")] = 0
+    max_memory: Annotated[int, _live(SIZE, "memory quota of the namespace; 0: none")] = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,31 +196,31 @@ class HttpConfig:
     """The HTTP endpoint."""
 
     enabled: Annotated[bool, Spec(SWITCH, "opens the HTTP endpoint")] = True
-    port: Annotated[int, Spec(PORT, "of HTTP; 0: any free one")] = DEFAULT_HTTP_PORT
+    port: Annotated[int, Spec(PORT, "the port of HTTP; 0: any free one")] = DEFAULT_HTTP_PORT
     bind: Annotated[
-        tuple[str, ...], Spec(WORDS, "addresses of HTTP, where not those of RESP")
+        tuple[str, ...], Spec(WORDS, "addresses for HTTP; empty: those of RESP")
     ] = ()
-    max_connections: Annotated[int, _live(COUNT, "HTTP clients at a time")] = MAX_HTTP_CLIENTS
+    max_connections: Annotated[int, _live(COUNT, "limit of HTTP clients")] = MAX_HTTP_CLIENTS
     header_timeout: Annotated[
         int,
         _live(
             DURATION_S,
-            "a client whose header of a request is not whole by then is disconnected; 0: never",
+            "a client whose request header takes longer is disconnected; 0: never",
         ),
     ] = HTTP_HEADER_TIMEOUT_S
     keepalive_timeout: Annotated[
         int,
         _live(
             DURATION_S,
-            "so is one that has sent no other request for so long after an answer; 0: never",
+            "a client that sends no further request for longer is disconnected; 0: never",
         ),
     ] = HTTP_KEEPALIVE_TIMEOUT_S
-    max_body: Annotated[int, Spec(SIZE, "the largest request; 0: no limit")] = 16 * 1024 * 1024
+    max_body: Annotated[int, Spec(SIZE, "limit of a request body; 0: none")] = 16 * 1024 * 1024
     hosts: Annotated[
-        tuple[str, ...], Spec(WORDS, "names that HTTP may be called by without a password")
+        tuple[str, ...], Spec(WORDS, "host names that are accepted when there is no password")
     ] = ()
     cors_origins: Annotated[
-        tuple[str, ...], Spec(WORDS, "origins whose pages may ask from a browser")
+        tuple[str, ...], Spec(WORDS, "origins that get CORS permission")
     ] = ()
 
 
@@ -227,16 +229,16 @@ class EtcdConfig:
     """Where `cluster.authority: etcd` keeps who has a slot."""
 
     endpoints: Annotated[
-        tuple[str, ...], Spec(WORDS, "members of etcd: http://host:2379, or https")
+        tuple[str, ...], Spec(WORDS, "URLs of the etcd members, http or https")
     ] = ("http://127.0.0.1:2379",)
-    prefix: Annotated[str, Spec(NAME, "before all keys; another cluster needs another")] = (
+    prefix: Annotated[str, Spec(NAME, "prefix of the keys of this cluster in etcd")] = (
         "cachestorm"
     )
-    ca_file: Annotated[str, Spec(FILE, "what signed etcd's certificates, in PEM")] = ""
-    cert_file: Annotated[str, Spec(FILE, "a certificate that is shown to etcd")] = ""
-    key_file: Annotated[str, Spec(FILE, "its key")] = ""
-    user: Annotated[str, Spec(TEXT, "of etcd; empty: it asks for none")] = ""
-    password: Annotated[str, Spec(SECRET, "the user's password")] = field(
+    ca_file: Annotated[str, Spec(FILE, "the CA that signed etcd's certificates, in PEM")] = ""
+    cert_file: Annotated[str, Spec(FILE, "the client certificate for etcd")] = ""
+    key_file: Annotated[str, Spec(FILE, "the private key of that certificate")] = ""
+    user: Annotated[str, Spec(TEXT, "user name at etcd; empty: none")] = ""
+    password: Annotated[str, Spec(SECRET, "password of that user")] = field(
         default="", repr=False
     )
     password_file: Annotated[str, Spec(TEXT, "a file that holds it instead")] = ""
@@ -246,86 +248,93 @@ class EtcdConfig:
 class KubernetesConfig:
     """Where `cluster.authority: kubernetes` keeps who has a slot: in Lease objects."""
 
-    name: Annotated[str, Spec(NAME, "of the cluster; the names of all objects begin so")] = (
+    name: Annotated[str, Spec(NAME, "name of the cluster, and prefix of its objects")] = (
         "cachestorm"
     )
-    namespace: Annotated[str, Spec(TEXT, "of the objects; empty: that of the pod")] = ""
+    namespace: Annotated[str, Spec(TEXT, "namespace of its objects; empty: the pod's")] = ""
 
 
 @dataclass(frozen=True, slots=True)
 class ClusterConfig:
     """Many nodes. Nothing of it has an effect while it is off."""
 
-    enabled: Annotated[bool, Spec(SWITCH, "joins other nodes")] = False
-    node_name: Annotated[str, Spec(TEXT, "what other nodes call this one")] = ""
-    bind_addr: Annotated[str, Spec(TEXT, "where other nodes come in")] = "127.0.0.1"
-    bind_port: Annotated[int, Spec(PORT, "the port they come in at")] = 7946
-    advertise_addr: Annotated[str, Spec(TEXT, "what others are told, if not `bind_addr`")] = ""
-    advertise_port: Annotated[int, Spec(PORT, "likewise, if not `bind_port`; 0: the same")] = 0
-    seeds: Annotated[tuple[str, ...], Spec(WORDS, "nodes that are asked first")] = ()
-    secret: Annotated[str, Spec(SECRET, "what all nodes know, and nobody else")] = field(
+    enabled: Annotated[bool, Spec(SWITCH, "makes the server a node of a cluster")] = False
+    node_name: Annotated[str, Spec(TEXT, "name of this node")] = ""
+    bind_addr: Annotated[str, Spec(TEXT, "address at which other nodes connect")] = "127.0.0.1"
+    bind_port: Annotated[int, Spec(PORT, "port at which other nodes connect")] = 7946
+    advertise_addr: Annotated[str, Spec(TEXT, "address told to others; empty: `bind_addr`")] = (
+        ""
+    )
+    advertise_port: Annotated[int, Spec(PORT, "port told to others; 0: `bind_port`")] = 0
+    seeds: Annotated[tuple[str, ...], Spec(WORDS, "addresses of nodes to join")] = ()
+    secret: Annotated[str, Spec(SECRET, "shared by all nodes, to sign messages")] = field(
         default="", repr=False
     )
     secret_file: Annotated[str, Spec(TEXT, "a file that holds it instead")] = ""
-    tls: Annotated[
-        bool, Spec(SWITCH, "nodes speak TLS, by the files of `tls`, each with a certificate")
-    ] = False
+    tls: Annotated[bool, Spec(SWITCH, "TLS between nodes, with the files of `tls`")] = False
     authority: Annotated[
         str,
         Spec(
             one_of(("static", "etcd", "kubernetes")),
-            "who decides which node has a slot: operators, or what keeps the nodes' leases",
+            "who decides which node has a slot: `static`, `etcd` or `kubernetes`",
         ),
     ] = "static"
     etcd: EtcdConfig = field(default_factory=EtcdConfig)
     kubernetes: KubernetesConfig = field(default_factory=KubernetesConfig)
     lease_ttl: Annotated[
-        int, Spec(DURATION_MS, "a node that is silent for longer has no slots any more")
+        int, Spec(DURATION_MS, "a node that is silent for longer loses its slots")
     ] = 10_000
     lease_margin: Annotated[
         int,
         Spec(
             DURATION_MS,
-            "so much earlier a node stops itself: what two clocks may differ by in that time",
+            "how much earlier a node stops by itself: the drift of clocks that is allowed",
         ),
     ] = 1000
     drain_timeout: Annotated[
-        int, Spec(DURATION_MS, "how long a node that stops hands its slots over; 0: not")
+        int,
+        Spec(DURATION_MS, "time to hand over slots when a node stops; 0: it does not"),
     ] = 20_000
-    rebalance_slots: Annotated[
-        int, Spec(COUNT, "how many slots are on their way to other nodes at a time")
-    ] = 1024
+    rebalance_slots: Annotated[int, Spec(COUNT, "how many slots move at a time")] = 1024
     replicas: Annotated[
         int,
-        Spec(LIMIT, "under `etcd` and `kubernetes`, how many replicas a node with slots has"),
+        Spec(LIMIT, "replicas of each node with slots, under `etcd` and `kubernetes`"),
     ] = 0
     replication_backlog: Annotated[
-        int, Spec(LIMIT, "not yet: `replication.backlog_size` is what is kept for a replica")
+        int, Spec(LIMIT, "without effect: see `replication.backlog_size`")
     ] = 10_000
-    migration_batch_size: Annotated[int, Spec(COUNT, "keys sent at a time as slots move")] = 100
-    gossip_interval: Annotated[
-        int, Spec(DURATION_MS, "not yet: between two rounds of news")
-    ] = 200
-    probe_interval: Annotated[int, Spec(DURATION_MS, "between two questions to a node")] = 1000
-    probe_timeout: Annotated[int, Spec(DURATION_MS, "for the answer")] = 500
+    migration_batch_size: Annotated[int, Spec(COUNT, "keys sent at a time when slots move")] = (
+        100
+    )
+    gossip_interval: Annotated[int, Spec(DURATION_MS, "without effect so far")] = 200
+    probe_interval: Annotated[int, Spec(DURATION_MS, "time between probes of a node")] = 1000
+    probe_timeout: Annotated[int, Spec(DURATION_MS, "time for the answer to a probe")] = 500
     answer_timeout: Annotated[
-        int, Spec(DURATION_MS, "how long a command on tags waits for other nodes")
+        int, Spec(DURATION_MS, "time that a command on tags waits for other nodes")
     ] = 2000
-    suspicion_mult: Annotated[int, Spec(COUNT, "how patient others are with a silent node")] = 4
+    suspicion_mult: Annotated[int, Spec(COUNT, "probe intervals that a node may be silent")] = 4
 
 
 @dataclass(frozen=True, slots=True)
 class PersistenceConfig:
     """Snapshot and journal."""
 
-    enabled: Annotated[bool, Spec(SWITCH, "keeps the cache over a restart")] = False
+    enabled: Annotated[bool, Spec(SWITCH, "keeps the data across restarts")] = False
     aof: Annotated[bool, Spec(SWITCH, "keeps a journal of writes")] = True
     aof_sync: Annotated[
-        str, _live(one_of(("always", "everysec", "no")), "when writes reach the disk")
+        str,
+        _live(
+            one_of(("always", "everysec", "no")),
+            "when writes are forced to the disk: `always`, `everysec` or `no`",
+        ),
     ] = "everysec"
-    snapshot_interval: Annotated[int, _live(DURATION_MS, "between two snapshots")] = 300_000
-    data_dir: Annotated[str, Spec(NAME, "the directory")] = "/var/lib/cachestorm"
-    max_aof_size: Annotated[int, _live(SIZE, "a longer journal asks for a snapshot")] = 1 << 30
+    snapshot_interval: Annotated[int, _live(DURATION_MS, "time between snapshots; 0: none")] = (
+        300_000
+    )
+    data_dir: Annotated[str, Spec(NAME, "directory of the files")] = "/var/lib/cachestorm"
+    max_aof_size: Annotated[
+        int, _live(SIZE, "growth of the journal that starts a snapshot")
+    ] = 1 << 30
 
 
 @dataclass(frozen=True, slots=True)
@@ -333,24 +342,24 @@ class ReplicationConfig:
     """A server that follows another one: see [replication](replication.md)."""
 
     replica_of: Annotated[
-        str, Spec(ADDRESS, "the primary, as `host:port`; empty: this server is one itself")
+        str, Spec(ADDRESS, "the primary, as `host:port`; empty: this server is a primary")
     ] = ""
-    primary_user: Annotated[str, _live(TEXT, "who we are at the primary; empty: default")] = ""
-    primary_password: Annotated[
-        str, _live(SECRET, "the password there; empty: none is asked for")
-    ] = field(default="", repr=False)
+    primary_user: Annotated[str, _live(TEXT, "user name at the primary; empty: `default`")] = ""
+    primary_password: Annotated[str, _live(SECRET, "password there; empty: none")] = field(
+        default="", repr=False
+    )
     tls: Annotated[
         bool,
-        Spec(SWITCH, "speaks TLS to the primary, whose certificate `tls.ca_file` has signed"),
+        Spec(SWITCH, "TLS to the primary, whose certificate `tls.ca_file` has signed"),
     ] = False
     backlog_size: Annotated[
-        int, _live(SIZE, "what is kept for a replica that was away for a moment")
+        int, _live(SIZE, "how much is kept for a replica that was disconnected")
     ] = BACKLOG_BYTES
     backlog_ttl: Annotated[
-        int, _live(DURATION_S, "for how long, once no replica is there; 0: for ever")
+        int, _live(DURATION_S, "how long it is kept without any replica; 0: for ever")
     ] = BACKLOG_TTL_S
     timeout: Annotated[
-        int, _live(DURATION_S, "after that long a silent replica or primary is given up")
+        int, _live(DURATION_S, "a replica or primary that is silent for longer is disconnected")
     ] = TIMEOUT_S
 
 
@@ -367,12 +376,12 @@ class StatsConfig:
 class MetricsConfig:
     """What Prometheus reads from the HTTP endpoint."""
 
-    enabled: Annotated[bool, Spec(SWITCH, "what Prometheus reads")] = True
-    path: Annotated[str, Spec(URL_PATH, "where the metrics are")] = "/metrics"
+    enabled: Annotated[bool, Spec(SWITCH, "serves metrics for Prometheus")] = True
+    path: Annotated[str, Spec(URL_PATH, "path of the metrics")] = "/metrics"
     namespaces: Annotated[
-        int, Spec(LIMIT, "how many of the largest have series of their own")
+        int, Spec(LIMIT, "how many of the largest namespaces have series of their own")
     ] = 100
-    hot_keys: Annotated[int, Spec(LIMIT, "how many of the hottest have a series; 0: none")] = 10
+    hot_keys: Annotated[int, Spec(LIMIT, "how many hot keys have a series; 0: none")] = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -381,9 +390,11 @@ class AuthConfig:
 
     enabled: Annotated[
         bool,
-        _live(SWITCH, "asks for the password; on by itself when the environment sets one"),
+        _live(SWITCH, "requires the password; on by default if the environment sets one"),
     ] = False
-    password: Annotated[str, _live(SECRET, "the password")] = field(default="", repr=False)
+    password: Annotated[str, _live(SECRET, "password of `default`")] = field(
+        default="", repr=False
+    )
     password_file: Annotated[
         str, _live(TEXT, "a file that holds it instead, such as a Docker secret")
     ] = ""
@@ -393,11 +404,11 @@ class AuthConfig:
 class SlowlogConfig:
     """The log of slow commands."""
 
-    enabled: Annotated[bool, _live(SWITCH, "whether slow calls are kept for `SLOWLOG GET`")] = (
-        True
-    )
-    threshold: Annotated[int, _live(DURATION_US, "which calls are slow; 0: all")] = 10_000
-    max_entries: Annotated[int, _live(whole(0, 2**31 - 1), "how many of them are kept")] = 1000
+    enabled: Annotated[bool, _live(SWITCH, "records slow calls for `SLOWLOG GET`")] = True
+    threshold: Annotated[
+        int, _live(DURATION_US, "how long a slow call takes; 0: all calls")
+    ] = 10_000
+    max_entries: Annotated[int, _live(whole(0, 2**31 - 1), "how many calls are kept")] = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -414,8 +425,8 @@ class PluginsConfig:
 class LoggingConfig:
     """The server's log."""
 
-    level: Annotated[str, _live(one_of(LEVELS), "debug, info, warn or error")] = "info"
-    format: Annotated[str, _live(one_of(FORMATS), "console, or json: an object a line")] = (
+    level: Annotated[str, _live(one_of(LEVELS), "`debug`, `info`, `warn` or `error`")] = "info"
+    format: Annotated[str, _live(one_of(FORMATS), "`console`, or `json`: an object a line")] = (
         "console"
     )
     output: Annotated[

@@ -43,12 +43,11 @@ def reference() -> str:
     for path, spec in keys().items():
         if spec.kind.item is not None:
             continue
-        meaning = spec.meaning + (" (not built yet)" if spec.awaits else "")
         default = value_text(spec, value_at(Config(), path))
         shown = f"`{default}`" if default not in ('""', "[]") else "none"
         live = "yes" if spec.live else ""
         name = f"`{'.'.join(path)}`"
-        lines.append(f"| {name} | `{variable_of(path)}` | {shown} | {meaning} | {live} |")
+        lines.append(f"| {name} | `{variable_of(path)}` | {shown} | {spec.meaning} | {live} |")
     for path, spec in leaves(NamespaceConfig, ("namespaces", "NAME")):
         lines.append(f"| `{'.'.join(path)}` | | `0` | {spec.meaning} | yes |")
     meaning = keys()[("parameters",)].meaning
