@@ -274,6 +274,8 @@ def test_a_server_that_is_none_of_ours_is_refused() -> None:
         async def speak(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             await reader.read(100)
             writer.write(b"-ERR unknown command 'FOLLOW'\r\n")
+            # else Python 3.12 and newer wait for this connection as the listener is closed
+            writer.close()
 
         async with (
             await asyncio.start_server(speak, "127.0.0.1", 0) as other,
