@@ -50,7 +50,7 @@ def acl_cat(session: Session, category: str | None = None) -> list[str]:
     try:
         names = rules.commands_in(category)
     except RuleError as error:
-        raise ArgumentError(f"Unknown category '{category}'") from error
+        raise ArgumentError(f"Unknown category '{category:.128}'") from error
     return [name.lower().replace(" ", "|") for name in names]
 
 

@@ -154,6 +154,12 @@ DIFFERENCES: Final = [
         "valkey",
     ),
     Difference(
+        "FUNCTION",
+        ["-ERR Unknown argument *"],
+        ["-ERR Unknown argument *"],
+        "line ends in a refusal are blanks, and those at its end are left out",
+    ),
+    Difference(
         "CONFIG",
         [SYNTAX],
         ["-ERR wrong number of arguments for 'config|set' command"],
@@ -472,8 +478,21 @@ DIFFERENCES: Final = [
         ["$*"],
         "a payload of its own, which carries tags; RESTORE reads those of Redis too",
     ),
-    Difference("RESTORE", ["-BUSYKEY *"], [NUMBER], ARGUMENTS_FIRST),
-    Difference("RESTORE", [SYNTAX], [NUMBER, RANGE], VALUES_FIRST),
+    Difference("RESTORE RESTORE-ASKING", ["-BUSYKEY *"], [NUMBER], ARGUMENTS_FIRST),
+    Difference("RESTORE RESTORE-ASKING", [SYNTAX], [NUMBER, RANGE], VALUES_FIRST),
+    Difference(
+        "RESTORE-ASKING",
+        [SYNTAX],
+        ["-BUSYKEY *", "-ERR DUMP payload *"],
+        "SEEN and IDLE are options of our own, which nodes send each other",
+    ),
+    Difference("MIGRATE", ["+NOKEY"], ["-IOERR *"], ARGUMENTS_FIRST),
+    Difference(
+        "MIGRATE",
+        ["-ERR When using MIGRATE KEYS option, *"],
+        [NUMBER],
+        "values that cannot be read are refused before names that exclude each other",
+    ),
     Difference(
         "RESTORE", ["+OK"], ["-ERR Invalid TTL *"], "theirs wraps a deadline beyond 64 bits"
     ),

@@ -86,6 +86,11 @@ def test_words_that_the_command_refuses_are_refused_by_it() -> None:
     assert ann.ask("FROBNICATE").startswith(b"-ERR unknown command")
 
 
+def test_of_a_long_name_that_is_no_category_the_beginning_is_told() -> None:
+    told = b"-ERR Unknown category '%b'\r\n" % (b"a" * 128)
+    assert the_admin().ask("ACL CAT " + "a" * 300) == told
+
+
 def test_one_selector_that_permits_all_of_a_call_is_enough() -> None:
     ann = logged_in(the_admin(), "+get ~a:* (+set ~b:*)")
     assert ann.ask("GET a:1", "SET b:1 v") == NONE + OK
