@@ -342,7 +342,8 @@ class Recording(Recorder):
     def part(self, space: str, entry: Entry, held: Container, start: i64, stop: i64) -> None:
         """Records the elements at the places from `start` up to `stop`. O(stop - start)."""
         record = self.add(DELTA, space, entry.key)
-        record.kind = entry.kind
+        # on its way to a colder tier it is still the same
+        record.kind = entry.kind & KIND_MASK
         record.value = held.records_of(start, stop)
 
     def refer(self, space: str, entry: Entry, reference: Reference, idle: Idle | None) -> None:
