@@ -45,7 +45,7 @@ _REMOVALS: Final = frozenset({"delete", "getdel"})
 _LISTS_KEYS: Final = frozenset({"keys", "scan", "tagkeys"})
 # how often a key at random may be a lease
 _TRIES: Final = 16
-_NEEDS: Final = "needs a CacheStorm server"
+_OF_A_PROCESS: Final = "it belongs to a cache in this process"
 
 
 class Courses(ServerFacts):
@@ -149,7 +149,7 @@ class Courses(ServerFacts):
         """See `Cache.set`; an idle time, a jitter and a version belong to one process."""
         for name, given in (("idle", idle), ("ttl_jitter", ttl_jitter)):
             if given is not None:
-                raise self.unsupported(f"set({name}=...)", f"it {_NEEDS} in this process")
+                raise self.unsupported(f"set({name}=...)", _OF_A_PROCESS)
         if if_unchanged is not None:
             raise self.unsupported("set(if_unchanged=...)", "versions belong to one process")
         names = checked_tags(tags)

@@ -160,5 +160,10 @@ class ServerFacts:
         return self.unsupported(method, reason)
 
     def unsupported(self, method: str, reason: str) -> UnsupportedError:
-        """What is raised for a method that cannot be called here."""
-        return UnsupportedError(f"{method}() cannot be answered by {self._shown}: {reason}")
+        """What is raised for a method that cannot be called here.
+
+        Args:
+            method: its name, or what the call is.
+        """
+        call = method if method.endswith(")") else f"{method}()"
+        return UnsupportedError(f"{call} cannot be answered by {self._shown}: {reason}")

@@ -342,6 +342,18 @@ def test_a_value_comes_back_as_it_was(place: str, request: pytest.FixtureRequest
             assert told == [(repr(value), type(value))] * 6
 
 
+def test_a_refusal_names_the_call_and_the_reason() -> None:
+    with (
+        connect("redis://127.0.0.1:1") as cache,
+        pytest.raises(UnsupportedError) as caught,
+    ):
+        cache.set("k", 1, idle=5)
+    assert str(caught.value) == (
+        "set(idle=...) cannot be answered by redis://127.0.0.1:1: "
+        "it belongs to a cache in this process"
+    )
+
+
 def test_an_object_without_a_form_is_refused_before_anything_is_sent() -> None:
     cache = connect(f"redis://{HOST}:{free_port()}")
     with pytest.raises(CodecError, match="object has no form in JSON"):
