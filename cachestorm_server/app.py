@@ -204,7 +204,8 @@ class Application:
     def is_open_to_all(self) -> bool:
         """Whether clients of other hosts are let in, and nobody is asked for a password."""
         endpoint = self.resp.endpoint
-        hosts = (*self.config.server.bind, *(self.http.settings.bind if self.http else ()))
+        over_http = self.http.settings.bind if self.http else ()
+        hosts = (*self.config.server.bind, *self.config.tls.bind, *over_http)
         return (
             endpoint.users.default.is_open()
             and not endpoint.settings.protected_mode
@@ -225,7 +226,8 @@ class Application:
             )
         settings = self.resp.settings
         if settings.tls is not None:
-            endpoints += f", RESP over TLS on port {settings.tls_port}"
+            over_tls = ", ".join(settings.tls_bind)
+            endpoints += f", RESP over TLS on {over_tls} port {settings.tls_port}"
         if settings.unix_socket:
             endpoints += f", and at {settings.unix_socket}"
         return (

@@ -121,6 +121,9 @@ class ServerConfig:
 class TlsConfig:
     """TLS: for RESP on a port of its own, for HTTP instead of what can be overheard."""
 
+    bind: Annotated[
+        tuple[str, ...], Spec(WORDS, "addresses for RESP over TLS; empty: those of RESP")
+    ] = ()
     port: Annotated[int, Spec(PORT, "the port of RESP over TLS; 0: none")] = 0
     http: Annotated[bool, Spec(SWITCH, "the HTTP endpoint speaks HTTPS")] = False
     cert_file: Annotated[str, _live(FILE, "the certificate with its chain, in PEM")] = ""

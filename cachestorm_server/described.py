@@ -111,6 +111,7 @@ def resp_settings(config: Config, tls: ServerContext | None = None) -> Settings:
         unix_socket_mode=int(server.unixsocketperm, 8),
         tls=tls if config.tls.port else None,
         tls_port=config.tls.port,
+        tls_bind=config.tls.bind,
         password=config.password,
         acl_file=config.acl.file,
         protected_mode=server.protected_mode,

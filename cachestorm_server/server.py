@@ -150,7 +150,7 @@ class RespServer:
         _log.debug("RESP on %s port %d", ", ".join(settings.bind), settings.port)
 
     async def _bound_for_tls(self) -> list[socket.socket]:
-        bind, port = self.settings.bind, self.settings.tls_port
+        bind, port = self.settings.tls_bind, self.settings.tls_port
         try:
             return await bound_sockets(bind, port)
         except OSError as error:

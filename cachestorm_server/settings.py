@@ -70,6 +70,7 @@ class Settings:
         unix_socket_mode: its permissions.
         tls: what is spoken on a port of its own; None: nothing.
         tls_port: that port; 0: any free one.
+        tls_bind: addresses to listen on for TLS; empty: `bind`.
         password: of the default user at first; empty: it needs none.
         acl_file: the path of the file of users; or empty.
         protected_mode: without a password, only clients of this host are let in.
@@ -122,6 +123,7 @@ class Settings:
         max_http_clients: int = MAX_HTTP_CLIENTS,
         http_header_timeout_s: int = HTTP_HEADER_TIMEOUT_S,
         http_keepalive_timeout_s: int = HTTP_KEEPALIVE_TIMEOUT_S,
+        tls_bind: tuple[str, ...] = (),
     ) -> None:
         self.bind = bind
         self.port = port
@@ -129,6 +131,7 @@ class Settings:
         self.unix_socket_mode: Final = unix_socket_mode
         self.tls: Final = tls
         self.tls_port = tls_port
+        self.tls_bind: Final = tls_bind or bind
         self.password: Final = password
         self.acl_file: Final = acl_file
         self.protected_mode = protected_mode

@@ -8,6 +8,7 @@ import shutil
 import socket
 import ssl
 import subprocess
+import sys
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -48,13 +49,13 @@ def serving(files: Files, **more: object) -> Iterator[Application]:
 
 
 def client(server: Application, ca_file: str, **more: object) -> redis.Redis:
+    given: dict[str, object] = {"host": "localhost", **more}
     return redis.Redis(
-        host="localhost",
         port=server.resp.settings.tls_port,
         ssl=True,
         ssl_ca_certs=ca_file,
         retry=Retry(NoBackoff(), 0),
-        **more,  # type: ignore[arg-type]
+        **given,  # type: ignore[arg-type]
     )
 
 
@@ -146,6 +147,29 @@ def test_http_speaks_tls_where_it_is_told_to(papers, server_files) -> None:
         with pytest.raises((urllib.error.URLError, http.client.RemoteDisconnected)):
             urllib.request.urlopen(url.replace("https", "http"), timeout=60)
         assert "HTTPS on" in server.banner()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="one loopback address elsewhere")
+def test_tls_listens_on_addresses_of_its_own(server_files, papers) -> None:
+    with serving(server_files, bind="127.0.0.2") as server:
+        settings = server.resp.settings
+        with client(
+            server, papers.ca_file, host="127.0.0.2", ssl_check_hostname=False
+        ) as there:
+            assert there.ping()
+        for address in (("127.0.0.1", settings.tls_port), ("127.0.0.2", settings.port)):
+            with pytest.raises(ConnectionRefusedError):
+                socket.create_connection(address).close()
+        assert f"RESP over TLS on 127.0.0.2 port {settings.tls_port}" in server.banner()
+
+
+@pytest.mark.parametrize(("bind", "is_open"), [("127.0.0.2", False), ("0.0.0.0", True)])
+def test_a_server_that_all_reach_over_tls_alone_is_open_to_all(
+    server_files, bind: str, is_open: bool
+) -> None:
+    given = tls(server_files, bind=bind) | {"server.protected_mode": False}
+    config = load(None, {}, {name: ("test", value) for name, value in given.items()})
+    assert Application(config).is_open_to_all() == is_open
 
 
 def serial_of(port: int, ca_file: str) -> str:
