@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -10,6 +11,7 @@ from real_clusters import RealCluster, cluster_running
 from real_servers import RealServer, redis_binary, running, valkey_binary
 
 import cachestorm
+from cachestorm import refused_calls
 
 # how fast the machine is, is nothing that a test of behaviour may depend on
 settings.register_profile(
@@ -25,6 +27,23 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.get_closest_marker("either_build") is not None:
             item.add_marker(pytest.mark.skip(reason="the run of the source says it"))
+
+
+@pytest.fixture
+def no_call_falls_back(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Asserts that compiled code refuses no call, which would be run by the source, slowly."""
+    again = refused_calls.again
+    refused: list[str] = []
+
+    def recorded(
+        name: str, arguments: tuple[Any, ...], keywords: dict[str, Any] | None
+    ) -> object:
+        refused.append(name)
+        return again(name, arguments, keywords)
+
+    monkeypatch.setattr(refused_calls, "again", recorded)
+    yield
+    assert refused == []
 
 
 @pytest.fixture(scope="session")

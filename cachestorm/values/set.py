@@ -4,7 +4,9 @@ Made and changed by the set commands. Each member has its place in a dense list:
 the last member into the gap.
 
 1. `members[place(m)] == m` for every member, and nothing else has a place or is in the list.
-2. A member only ever moves towards the beginning. So a scan that walks from the end to the
+2. What has ceased to be a set of integers is none again when its last word leaves, as in Redis:
+   from then on it tells its members as they came.
+3. A member only ever moves towards the beginning. So a scan that walks from the end to the
    beginning may see a member twice, but never misses one that was there all the time.
 """
 
@@ -36,6 +38,8 @@ class SetValue(Placed):
         super().__init__()
         self.size_bytes = SET_BYTES
         self._members: list[str] = []
+        # one that was no integer has left
+        self._had_words: bool = False
 
     def __len__(self) -> int:
         return len(self._members)
@@ -53,6 +57,8 @@ class SetValue(Placed):
 
     def remove(self, member: str) -> bool:
         """Removes a member; whether it was there. O(1)."""
+        if not (self._had_words or len(self._members) > INTSET_ENTRIES or _is_integer(member)):
+            self._keep_order(member)
         place = self._pop_place(member)
         if place < 0:
             return False
@@ -76,7 +82,17 @@ class SetValue(Placed):
     def in_order(self) -> list[str]:
         """All members, few in Redis' order: integers by value, others as they were added."""
         members = list(self._near) if self._is_mixed() else self._members.copy()
-        return in_order_of_redis(members)
+        return members if self._had_words else in_order_of_redis(members)
+
+    def _keep_order(self, word: str) -> None:
+        """Has the order be that in which the members came, as the first word is to leave."""
+        if word not in self:
+            return
+        if self._wide is None:
+            near = self._near
+            self._near = {member: near[member] for member in self.in_order()}
+            self._has_moved = True
+        self._had_words = True
 
     def is_told_whole(self) -> bool:
         """Whether Redis tells all of it in one step of a scan."""
@@ -101,6 +117,7 @@ class SetValue(Placed):
     def take_apart(self) -> list[object]:
         parts = [*self._take_places(), self._members]
         self._members = []
+        self._had_words = False
         self.size_bytes = SET_BYTES
         return parts
 
@@ -130,6 +147,7 @@ class SetValue(Placed):
         twin = SetValue()
         self._copy_places(twin)
         twin._members = self._members.copy()
+        twin._had_words = self._had_words
         twin.size_bytes = self.size_bytes
         return twin
 
@@ -141,7 +159,7 @@ class SetValue(Placed):
             self.remove(member)
 
     def _is_of_integers(self) -> bool:
-        return all(_is_integer(each) for each in self._members)
+        return not self._had_words and all(_is_integer(each) for each in self._members)
 
     def _check(self) -> None:
         self._check_places(self._members)
@@ -174,6 +192,10 @@ def in_order_of_redis(members: list[str]) -> list[str]:
 
 
 def _is_integer(member: str) -> bool:
+    # the common ones, without a number that would be made
+    is_plain = member.isascii() and member.isdigit() and member[0:1] != "0"
+    if is_plain and len(member) < _LONGEST_INTEGER:
+        return True
     digits = member[1:] if member.startswith("-") else member
     if not digits.isascii() or not digits.isdigit() or len(member) > 20:
         return False

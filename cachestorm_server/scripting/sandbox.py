@@ -44,12 +44,13 @@ _SLACK: Final = _HEADROOM // 2
 # So many keys and arguments at most are handed over by themselves: they come upon Lua's stack.
 _MOST_WORDS: Final = 200
 # what is loaded first, one after the other
-LAYERS: Final = ("bytecode", "varargs", "mended", "prelude")
+LAYERS: Final = ("random", "bytecode", "varargs", "mended", "prelude")
 _MODULES: Final = ("binary", "bit", "cjson", "cmsgpack", "struct")
 # By its name the frames of the sandbox are told from those of a script.
 _LOAD: Final = b"""
-local bytecode, varargs, mended, prelude = ...
+local random, bytecode, varargs, mended, prelude = ...
 local function load(text) return assert(loadstring(text, '=redis')) end
+load(random)()
 bytecode, varargs, mended, prelude = load(bytecode), load(varargs), load(mended), load(prelude)
 return prelude(mended(bytecode(), varargs))
 """

@@ -24,6 +24,8 @@ from vocabulary import random_command
 from cachestorm.codec import text_of
 from cachestorm.declare.registry import REGISTRY
 
+pytestmark = pytest.mark.usefixtures("no_call_falls_back")
+
 HERE = Path(__file__).parent
 FAMILIES = sorted(path.stem for path in (HERE / "scripts").glob("*.txt"))
 FIRST_SEED = int(os.environ.get("CACHESTORM_SEED", "0"))

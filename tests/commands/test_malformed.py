@@ -22,6 +22,8 @@ from real_servers import RealServer
 from cachestorm.declare.declaration import Declaration
 from cachestorm.declare.registry import REGISTRY
 
+pytestmark = pytest.mark.usefixtures("no_call_falls_back")
+
 FIRST_SEED = int(os.environ.get("CACHESTORM_SEED", "0"))
 SEEDS = range(FIRST_SEED, FIRST_SEED + (50 if os.environ.get("CACHESTORM_NIGHTLY") else 2))
 CALLS_A_COMMAND = 3

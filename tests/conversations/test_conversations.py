@@ -15,6 +15,8 @@ import pytest
 from conversations import Ours, Theirs, settled
 from real_servers import RealServer
 
+pytestmark = pytest.mark.usefixtures("no_call_falls_back")
+
 HERE = Path(__file__).parent
 SCRIPTS = sorted(path.stem for path in (HERE / "scripts").glob("*.txt"))
 FIRST_SEED = int(os.environ.get("CACHESTORM_SEED", "0"))

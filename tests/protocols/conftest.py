@@ -27,3 +27,8 @@ def protocol(request: pytest.FixtureRequest) -> Iterator[Protocol]:
         made = Protocol(request.param, cache, clock, server.port)
         yield made
         made.close()
+
+
+@pytest.fixture(autouse=True)
+def _as_compiled(no_call_falls_back: None) -> None:
+    """What comes by a protocol has the types that commands are compiled for."""

@@ -6,6 +6,8 @@ import pytest
 from lines import FOLDER, TAIL, Ours, Theirs, lines
 from real_servers import RealServer
 
+pytestmark = pytest.mark.usefixtures("no_call_falls_back")
+
 NAMES = sorted(path.stem for path in FOLDER.glob("*.txt"))
 
 

@@ -8,6 +8,8 @@ import pytest
 from lines import Ours, Theirs
 from real_servers import RealServer
 
+pytestmark = pytest.mark.usefixtures("no_call_falls_back")
+
 REQUESTS = Path(__file__).parent / "functions" / "functions.txt"
 LIBRARY = b"#!lua name=%s\nredis.register_function('%s', function() return 7 end)\n"
 

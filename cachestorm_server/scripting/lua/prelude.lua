@@ -291,14 +291,14 @@ builtins.coroutine = protect({
 -- the rest of what Lua has
 
 for _, name in real_next, {
-  '_VERSION', 'assert', 'error', 'getmetatable', 'ipairs', 'rawequal', 'select', 'setmetatable',
+  '_VERSION', 'assert', 'error', 'ipairs', 'rawequal', 'select', 'setmetatable',
   'tonumber', 'tostring', 'type', 'unpack',
 } do
   builtins[name] = _G[name]
 end
 
 -- The real functions keep their names, which are in what they say of bad arguments.
-local next, pairs, rawget, rawset = next, pairs, rawget, rawset
+local getmetatable, next, pairs, rawget, rawset = getmetatable, next, pairs, rawget, rawset
 
 function builtins.next(...)
   local t, key = ...
@@ -311,6 +311,13 @@ function builtins.pairs(...)
   local real = hidden[(...)]
   if real then return next, copy(real), nil end
   return pairs(...)
+end
+
+-- That a table of ours is read-only is not to be seen of it.
+function builtins.getmetatable(...)
+  local t = ...
+  if hidden[t] and t ~= globals then return nil end
+  return getmetatable(...)
 end
 
 function builtins.rawget(...)
@@ -363,8 +370,8 @@ function builtins.gcinfo() return (count_memory('count')) end
 
 local real_string = string
 real_string.dump = nil
-getmetatable('').__metatable = nothing
 builtins.string = protect(real_string)
+getmetatable('').__metatable = protect({__index = builtins.string})
 
 local insert = table.insert
 function table.insert(t, ...)
