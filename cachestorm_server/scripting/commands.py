@@ -51,8 +51,8 @@ def run(
         command: what was asked, up to the number of the keys.
     """
     keys = [bytes_of(name) for name in key]
-    asked = [*command, b"%d" % len(keys), *keys, *arg]
-    return Encoded(engine_of(session).run(session, runnable, asked, keys, list(arg), read_only))
+    engine = engine_of(session)
+    return Encoded(engine.run(session, runnable, command, keys, list(arg), read_only))
 
 
 @command(

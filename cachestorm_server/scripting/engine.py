@@ -91,7 +91,7 @@ class Engine:
         """Runs a script, or a function, for a client.
 
         Args:
-            command: what the client has asked.
+            command: what the client has asked, up to the number of the keys.
             read_only: it may not write, whatever it says of itself.
 
         Returns:
@@ -127,7 +127,7 @@ class Engine:
             sandbox = self.scripts.sandbox()
         else:
             sandbox = self.libraries.sandbox()
-        run = Run(session, sandbox, runnable, command, read_only, has_room)
+        run = Run(session, sandbox, runnable, command, keys, argv, read_only, has_room)
         before, is_typed = session.cache, session.is_typed
         # scripts are in the language of all clients
         session.is_typed = False
@@ -193,7 +193,6 @@ class Run(Occupant, Runner):
     """One run of a script: answers what it asks for, and decides how long it runs.
 
     Attributes:
-        command: what the client has asked.
         began_at: as `time.monotonic` counts.
         refusal: what others are told while it keeps them waiting.
     """
@@ -204,12 +203,16 @@ class Run(Occupant, Runner):
         sandbox: Sandbox,
         runnable: Runnable,
         command: list[bytes],
+        keys: list[bytes],
+        argv: list[bytes],
         read_only: bool,
         has_room: bool,
     ) -> None:
         super().__init__(session.id, _BUSY_SCRIPT if runnable.is_script else _BUSY_FUNCTION)
         self.runnable: Final = runnable
-        self.command: Final = command
+        self._command: Final = command
+        self._keys: Final = keys
+        self._argv: Final = argv
         self.began_at: Final = time.monotonic()
         self._session: Final = session
         self._table: Final = sandbox.table
@@ -221,6 +224,10 @@ class Run(Occupant, Runner):
         self._late_at: Final = self.began_at + limit_ms / 1000 if limit_ms else float("inf")
         # "written" or "killed", whichever came first: another thread may ask for the latter
         self._fate: Final[dict[str, str]] = {}
+
+    def command(self) -> list[bytes]:
+        """What the client has asked."""
+        return [*self._command, b"%d" % len(self._keys), *self._keys, *self._argv]
 
     # -- how long it runs
 

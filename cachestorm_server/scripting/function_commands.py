@@ -188,7 +188,7 @@ def function_stats(session: Session) -> dict[str, object]:
             raise ScriptError(running.refusal)
         described = {
             "name": running.runnable.name,
-            "command": list(running.command),
+            "command": running.command(),
             "duration_ms": int((time.monotonic() - running.began_at) * 1000),
         }
     libraries, functions = engine.libraries.count()

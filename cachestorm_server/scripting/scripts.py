@@ -21,6 +21,8 @@ from cachestorm_server.scripting.script_errors import NoScriptError, ScriptError
 MAX_MEMORY: Final = 256 * 1024 * 1024
 # How many scripts are kept that were not loaded.
 KEPT: Final = 500
+# a source that is no longer is told by itself which script it is, and not by its digest
+_MOST_COMPARED: Final = 4096
 CHUNK: Final = b"@user_script"
 FLAGS: Final = ("no-writes", "allow-oom", "allow-stale", "no-cluster", "allow-cross-slot-keys")
 
@@ -50,6 +52,7 @@ class Script(Runnable):
 
     Attributes:
         is_loaded: it came by SCRIPT LOAD.
+        source: what it was made from; empty if that is long.
     """
 
     def __init__(
@@ -57,6 +60,7 @@ class Script(Runnable):
     ) -> None:
         super().__init__(digest, flags, function, True)
         self.is_loaded = is_loaded
+        self.source = b""
 
 
 def read_shebang(source: bytes) -> tuple[bytes, tuple[str, ...] | None]:
@@ -95,6 +99,7 @@ class Scripts:
     def __init__(self) -> None:
         self._sandbox: Sandbox | None = None
         self._scripts: OrderedDict[bytes, Script] = OrderedDict()
+        self._by_source: dict[bytes, Script] = {}
 
     def add(self, source: bytes, is_loaded: bool) -> Script:
         """A script by its source; compiled unless it is known.
@@ -103,8 +108,10 @@ class Scripts:
             ScriptError: if it is no script.
             MissingExtraError: if `lupa` is not installed.
         """
-        digest = hashlib.sha1(source, usedforsecurity=False).hexdigest().encode("ascii")
-        known = self._scripts.get(digest)
+        known = self._by_source.get(source)
+        if known is None:
+            digest = hashlib.sha1(source, usedforsecurity=False).hexdigest().encode("ascii")
+            known = self._scripts.get(digest)
         if known is not None:
             known.is_loaded = known.is_loaded or is_loaded
             return known
@@ -115,6 +122,9 @@ class Scripts:
             raise ScriptError(f"ERR Error compiling script (new function): {error}") from error
         script = Script(digest, is_loaded, flags, function)
         self._scripts[digest] = script
+        if len(source) <= _MOST_COMPARED:
+            script.source = source
+            self._by_source[source] = script
         if not is_loaded:
             self._forget_one()
         return script
@@ -145,6 +155,7 @@ class Scripts:
     def flush(self) -> None:
         """Forgets all of them, and all that they left behind."""
         self._scripts = OrderedDict()
+        self._by_source = {}
         self._sandbox = None
 
     def sandbox(self) -> Sandbox:
@@ -163,4 +174,5 @@ class Scripts:
         for digest, script in self._scripts.items():
             if not script.is_loaded:
                 del self._scripts[digest]
+                self._by_source.pop(script.source, None)
                 return

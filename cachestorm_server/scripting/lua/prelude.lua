@@ -722,7 +722,9 @@ end
 
 local function finished(value)
   if registered then return REGISTERED, registered end
-  if type(value) == 'table' then
+  local kind = type(value)
+  if kind == 'string' then return REPLY, bulk(value) end
+  if kind == 'table' then
     local err = real_rawget(value, 'err')
     if type(err) == 'string' then return FAILURE, err end
   end
@@ -754,7 +756,8 @@ end
 local drive
 
 local function driven(co, name, ok, value)
-  if ok then return drive(co, name, resume(co, value)) end
+  if ok == true then return drive(co, name, resume(co, value)) end
+  if ok == STATUS then return drive(co, name, resume(co, {ok = value})) end
   if ok == nil then return FAILURE, '' end
   return failure(co, {err = value}, name)
 end
@@ -768,8 +771,8 @@ end
 -- In kilobytes: what must not be exceeded when Python is asked.
 local most_memory = 0
 
+-- Whether it is exceeded also when all has gone that can go.
 local function is_full()
-  if count_memory('count') <= most_memory then return false end
   count_memory('collect')
   return count_memory('count') > most_memory
 end
@@ -777,7 +780,12 @@ end
 drive = function(co, name, ok, first, ...)
   if not ok then return failure(co, first, name) end
   if status(co) == 'dead' then return finished(first) end
-  if is_full() then return failure(co, NO_MEMORY, name) end
+  if count_memory('count') > most_memory and is_full() then
+    return failure(co, NO_MEMORY, name)
+  end
+  if type(first) == 'string' and select('#', ...) < MOST_VALUES then
+    return driven(co, name, answer(REQUEST, first, ...))
+  end
   if first == ASK then return told(co, name, ask(...)) end
   if first == SERVE then return told(co, name, answer(SERVICE, ...)) end
   if first == OWN then return failure(co, ACROSS, name) end
