@@ -9,6 +9,8 @@ server and subscriptions of this process; the broker calls them, and calls nothi
 3. The lock is re-entrant: a finalizer that runs in the middle may publish or unsubscribe.
 4. Shard channels are separate: `publish` does not reach them, and `spublish` reaches nothing
    else.
+5. What was published goes to replicas as well; what is told of the keys themselves does not, as
+   each server tells that of its own.
 
 Source: https://redis.io/docs/latest/develop/pubsub/
 """
@@ -16,6 +18,7 @@ Source: https://redis.io/docs/latest/develop/pubsub/
 from __future__ import annotations
 
 from _thread import RLock
+from collections.abc import Callable
 from typing import Final
 
 from mypy_extensions import mypyc_attr
@@ -63,6 +66,10 @@ Subscribers = dict[Subscriber, None]
 class Broker:
     """All subscriptions of one store.
 
+    Attributes:
+        relay: is called with each message that was published, CHANNEL or SHARD, its channel and
+            its data; None: there are no replicas.
+
     Examples:
         >>> broker = Broker()
         >>> broker.publish(b"news", b"hello")
@@ -71,12 +78,14 @@ class Broker:
 
     def __init__(self) -> None:
         self._lock: RLock = RLock()
+        self.relay: Callable[[int, bytes, bytes], object] | None = None
         # by channel or pattern, for each kind of subscription
         self._subscribers: Final[list[dict[bytes, Subscribers]]] = [{}, {}, {}]
 
     def forked(self) -> None:
         """In a child process: a thread that held the lock exists only in the parent."""
         self._lock = RLock()
+        self.relay = None
 
     def subscribe(self, subscriber: Subscriber, kind: int, name: bytes) -> None:
         """Tells a subscriber of what is published from now on; once, however often asked."""
@@ -94,6 +103,18 @@ class Broker:
                     del table[name]
 
     def publish(self, channel: bytes, data: bytes) -> int:
+        """Sends a message to a channel, here and at replicas.
+
+        Returns:
+            How many subscriptions here it was for.
+        """
+        count = self.publish_here(channel, data)
+        # without the lock: whoever publishes may have that of the store, and this asks for it
+        if self.relay is not None:
+            self.relay(CHANNEL, channel, data)
+        return count
+
+    def publish_here(self, channel: bytes, data: bytes) -> int:
         """Sends a message to a channel. O(N) in its subscribers and in all patterns.
 
         Returns:
@@ -107,13 +128,16 @@ class Broker:
             return count
 
     def publish_to_shard(self, channel: bytes, data: bytes) -> int:
-        """Sends a message to a shard channel. O(N) in its subscribers.
+        """Sends a message to a shard channel, here and at replicas. O(N) in its subscribers.
 
         Returns:
-            How many subscriptions it was for.
+            How many subscriptions here it was for.
         """
         with self._lock:
-            return self._send(SHARD, channel, channel, data)
+            count = self._send(SHARD, channel, channel, data)
+        if self.relay is not None:
+            self.relay(SHARD, channel, data)
+        return count
 
     def _send(self, kind: int, name: bytes, channel: bytes, data: bytes) -> int:
         subscribers = self._subscribers[kind].get(name)

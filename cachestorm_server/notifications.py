@@ -127,10 +127,10 @@ class _Publisher:
         key = bytes_of(effect.key)
         if effect.interest == TAG_EVENTS:
             event = b"invalidate" if effect.event == "invalidated" else effect.event.encode()
-            self._broker.publish(b"__tag@%b__:%b" % (database, key), event)
+            self._broker.publish_here(b"__tag@%b__:%b" % (database, key), event)
         elif CLASSES[effect.event] in self._classes:
             event = effect.event.encode()
             if "K" in self._letters:
-                self._broker.publish(b"__keyspace@%b__:%b" % (database, key), event)
+                self._broker.publish_here(b"__keyspace@%b__:%b" % (database, key), event)
             if "E" in self._letters:
-                self._broker.publish(b"__keyevent@%b__:%b" % (database, event), key)
+                self._broker.publish_here(b"__keyevent@%b__:%b" % (database, event), key)

@@ -169,6 +169,8 @@ class Recording(Recorder):
         self._plain_key: str = ""
         self._plain_value: object = None
         self._plain_deadline_ms: i64 = 0
+        # what is to be called behind what this visit has changed
+        self._calls: list[Callable[[bytes], object]] = []
         # of those, whether any is of what somebody has asked for
         self._owes: bool = False
 
@@ -192,7 +194,23 @@ class Recording(Recorder):
         elif records:
             self._records = []
             self.visits.append(Visit(now_ms, records))
+        if self._calls:
+            self._append_calls(now_ms)
         return owes
+
+    def _append_calls(self, now_ms: i64) -> None:
+        calls = self._calls
+        self._calls = []
+        for call in calls:
+            self.visits.append(Aside(now_ms, [], call))
+
+    def call_behind(self, call: Callable[[bytes], object]) -> None:
+        """Has something called, with nothing, behind what this visit has changed so far.
+
+        It comes before whatever the next visit changes, and is not written.
+        """
+        self._calls.append(call)
+        self.is_dirty = True
 
     def set_aside(self, now_ms: i64, take: Callable[[bytes], object] | None) -> None:
         """Has what this visit has recorded so far given to one alone: see `Aside`."""

@@ -12,9 +12,11 @@ what the replica has (history and offset), and waits longer after each failure i
                  CONTINUE                                CONNECTED
                  a refusal                               CONNECT, later
     SYNC         IMAGES, FRAMES                          apply them
+                 PUBLISHED, LIBRARIES                    do as it says
                  COMPLETE                                CONNECTED
                  the connection has gone                 CONNECT: the part that is there goes
     CONNECTED    FRAMES                                  apply them
+                 PUBLISHED, LIBRARIES                    do as it says
                  the connection has gone                 CONNECT: the offset is kept
     any of them  nothing was heard for too long          as if the connection had gone
 """
@@ -33,6 +35,8 @@ from cachestorm_server.replication.link import (
     FRAMES,
     FULL,
     IMAGES,
+    LIBRARIES,
+    PUBLISHED,
     Message,
     read_beat,
     read_place,
@@ -64,6 +68,12 @@ class Deed(Enum):
     CLEAR = "clear"
     APPLY = "apply"
     OPEN = "open"
+    PUBLISH = "publish"
+    LOAD = "load"
+
+
+# what comes beside the keys
+_ALONGSIDE: Final = {PUBLISHED: Deed.PUBLISH, LIBRARIES: Deed.LOAD}
 
 
 class Follower:
@@ -147,6 +157,8 @@ class Follower:
             return self._begin(message)
         if message.kind == FRAMES and self.state in (State.SYNC, State.CONNECTED):
             return Deed.APPLY
+        if message.kind in _ALONGSIDE and self.state in (State.SYNC, State.CONNECTED):
+            return _ALONGSIDE[message.kind]
         if self.state is State.SYNC and message.kind == IMAGES:
             return Deed.APPLY
         if self.state is State.SYNC and message.kind == COMPLETE:

@@ -20,6 +20,7 @@ from contextlib import suppress
 from functools import partial
 from typing import Final, NamedTuple
 
+from cachestorm.channels import SHARD
 from cachestorm.durability.replay import Replay, settle
 from cachestorm.errors import CacheStormError, CodecError, DurabilityError, PayloadError
 from cachestorm.keyspace.store import Store
@@ -28,6 +29,7 @@ from cachestorm_server.net import spell_address
 from cachestorm_server.replication import link
 from cachestorm_server.replication.backlog import Backlog
 from cachestorm_server.replication.follower import Deed, Follower, LinkError, State
+from cachestorm_server.replication.functions import take_libraries
 from cachestorm_server.replication.limits import Limits
 
 SLICE_S: Final = 0.002
@@ -264,6 +266,18 @@ class Following:
             self._acknowledge()
             if message.body:
                 self._force()
+        elif deed is Deed.PUBLISH:
+            self._publish(*link.read_published(message.body))
+        elif deed is Deed.LOAD:
+            take_libraries(self._endpoint, message.body)
+
+    def _publish(self, kind: int, channel: bytes, data: bytes) -> None:
+        """Sends a message to who listens here, and to the replicas of this one."""
+        broker = self._endpoint.broker
+        if kind == SHARD:
+            broker.publish_to_shard(channel, data)
+        else:
+            broker.publish(channel, data)
 
     def _complete(self) -> None:
         _log.info("replica of %s: connected", self.primary)

@@ -12,6 +12,9 @@ has no reply:
     COMPLETE  the images of all keys have come
     BEAT      offset, and whom the primary follows: run ids of 40 hex digits, the nearest first
     ASK       the replica is to say at once how far it is; with a byte, once that is on its disk
+    PUBLISHED byte: kind of the channel; length of its name in 4 bytes, the low one first; its
+              name; what was published
+    LIBRARIES all libraries of functions that there are, as `payload/libraries.py` says
 
 An offset is 8 bytes, the low one first. A frame is what `durability/frames.py` says.
 """
@@ -22,6 +25,7 @@ from binascii import crc32
 from collections.abc import Iterator
 from typing import Final, NamedTuple
 
+from cachestorm.channels import CHANNEL, SHARD
 from cachestorm.durability.frames import BODY_HEAD, FRAME_HEAD
 from cachestorm.errors import PayloadError
 
@@ -36,19 +40,22 @@ IMAGES: Final = 4
 COMPLETE: Final = 5
 BEAT: Final = 6
 ASK: Final = 7
+PUBLISHED: Final = 8
+LIBRARIES: Final = 9
 
 ID_LETTERS: Final = 40
 HEAD_BYTES: Final = 5
 # what is longer is no message: a single key may be that large
 LONGEST: Final = 0xFFFF_FFFF
 _OFFSET_BYTES: Final = 8
+_LENGTH_BYTES: Final = 4
 
 
 class Message(NamedTuple):
     """One message.
 
     Attributes:
-        kind: FULL to ASK.
+        kind: FULL to LIBRARIES.
         body: as the table says.
     """
 
@@ -101,6 +108,24 @@ def read_beat(body: bytes) -> tuple[int, tuple[str, ...]]:
     starts = range(0, len(ids), ID_LETTERS)
     offset = int.from_bytes(body[:_OFFSET_BYTES], "little")
     return offset, tuple(ids[at : at + ID_LETTERS] for at in starts)
+
+
+def published(kind: int, channel: bytes, data: bytes) -> bytes:
+    """The body of PUBLISHED."""
+    return bytes((kind,)) + len(channel).to_bytes(_LENGTH_BYTES, "little") + channel + data
+
+
+def read_published(body: bytes) -> tuple[int, bytes, bytes]:
+    """The kind, the channel and the data in there.
+
+    Raises:
+        PayloadError: for anything else.
+    """
+    start = 1 + _LENGTH_BYTES
+    end = start + int.from_bytes(body[1:start], "little")
+    if len(body) < max(start, end) or body[0] not in (CHANNEL, SHARD):
+        raise PayloadError()
+    return body[0], body[start:end], body[end:]
 
 
 def bodies(frames: bytes) -> Iterator[bytes]:

@@ -8,7 +8,10 @@ sessions of the replicas, and the journal for copies of all keys.
    store was as it says.
 2. There is a stream once there was a replica. Without a journal on disk one without a file
    feeds it. It ends, with its history, when no replica has been there for a while.
-3. A copy does not run ahead of the replica: no more than MOST_UNSENT_BYTES wait for that, and a
+3. Messages and libraries of functions go to the replicas that are there, each where the store
+   was as it says. They are in no offset: who was away gets all libraries as it comes, and what
+   was published meanwhile never.
+4. A copy does not run ahead of the replica: no more than MOST_UNSENT_BYTES wait for that, and a
    slice holds the latch as that of a snapshot does.
 """
 
@@ -32,10 +35,13 @@ from cachestorm.keyspace.store import Store
 from cachestorm_server.endpoint import Endpoint
 from cachestorm_server.replication import link
 from cachestorm_server.replication.backlog import Backlog
+from cachestorm_server.replication.functions import dumped_libraries
 from cachestorm_server.replication.limits import Limits
 from cachestorm_server.replication.primary import Follower, Followers, State
 from cachestorm_server.session import Session
 
+# of what is fed beside the frames, that it is for all replicas; no session has that number
+_ALL: Final = -1
 MOST_UNSENT_BYTES: Final = 4 << 20
 # a copy looks that often whether the replica has taken enough
 LOOK_S: Final = 0.002
@@ -74,7 +80,7 @@ class Stream:
         self._store: Final[Store] = endpoint.cache._store
         self._journal: Journal | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
-        # what the journal has fed: for one session, or with 0 for all
+        # what the journal has fed: for one session, with 0 a frame for all, with _ALL all else
         self._fed: Final[deque[tuple[int, int, bytes]]] = deque()
         self._is_woken = False
         self._copies: Final[dict[int, asyncio.Task[None]]] = {}
@@ -109,6 +115,7 @@ class Stream:
         self.former = (former, backlog.offset) if former and backlog is not None else ("", 0)
         self.backlog = backlog or Backlog(self._limits.backlog_bytes)
         self.last_follower_s = time.monotonic()
+        self._endpoint.broker.relay = self._relay
         with suppress(DurabilityError):
             journal.flush()
 
@@ -121,6 +128,7 @@ class Stream:
         if journal is None:
             return
         self.backlog = None
+        self._endpoint.broker.relay = None
         store = self._store
         store.enter()
         try:
@@ -146,6 +154,29 @@ class Stream:
             with suppress(RuntimeError):
                 loop.call_soon_threadsafe(self.drain)
 
+    # -- beside the keys
+
+    def _relay(self, kind: int, channel: bytes, data: bytes) -> None:
+        """Has replicas sent what was published. Called by any thread."""
+        self._say(link.PUBLISHED, link.published(kind, channel, data))
+
+    def tell_libraries(self) -> None:
+        """Has replicas sent the libraries of functions that there are by now."""
+        self._say(link.LIBRARIES, dumped_libraries(self._endpoint))
+
+    def _libraries(self) -> bytes:
+        return link.message(link.LIBRARIES, dumped_libraries(self._endpoint))
+
+    def _say(self, kind: int, data: bytes) -> None:
+        journal, store = self._journal, self._store
+        if journal is None or not self.followers.by_id:
+            return
+        store.enter()
+        try:
+            journal.call_behind(lambda _: self._feed(_ALL, kind, data))
+        finally:
+            store.leave()
+
     # -- to the replicas
 
     def drain(self) -> None:
@@ -161,7 +192,10 @@ class Stream:
                 continue
             self._send_frames(frames)
             frames = []
-            self._send_aside(session_id, kind, data)
+            if session_id == _ALL:
+                self._send_to_all(link.message(kind, data))
+            else:
+                self._send_aside(session_id, kind, data)
         self._send_frames(frames)
 
     def _send_frames(self, frames: list[bytes]) -> None:
@@ -170,7 +204,9 @@ class Stream:
             return
         piece = b"".join(frames)
         backlog.add(piece)
-        data = link.message(link.FRAMES, piece)
+        self._send_to_all(link.message(link.FRAMES, piece))
+
+    def _send_to_all(self, data: bytes) -> None:
         for number, follower in list(self.followers.by_id.items()):
             if follower.is_fed:
                 self._send(number, data)
@@ -187,7 +223,7 @@ class Stream:
             _log.info("replica %s:%d has a copy of all keys", follower.address, follower.port)
         self._send(session_id, link.message(kind, data))
         if kind == link.FULL:
-            self._send(session_id, self._beat())
+            self._send(session_id, self._beat() + self._libraries())
 
     def _send(self, session_id: int, data: bytes) -> None:
         session = self._endpoint.sessions.get(session_id)
@@ -223,7 +259,9 @@ class Stream:
         follower.offset = self.offset - len(missed)
         place = link.place(self.history, follower.offset)
         # behind the reply that is being made
-        session.push_bytes_later(link.message(link.CONTINUE, place) + self._beat())
+        session.push_bytes_later(
+            link.message(link.CONTINUE, place) + self._beat() + self._libraries()
+        )
         if missed:
             session.push_bytes_later(link.message(link.FRAMES, missed))
 

@@ -91,7 +91,15 @@ def function_load(session: Session, function_code: bytes, replace: bool = False)
         CacheStormError: if it is no library, or a name is taken.
     """
     with session.cache.transaction():
-        return engine_of(session).libraries.load([function_code], replace)[0]
+        name = engine_of(session).libraries.load([function_code], replace)[0]
+    _tell_replicas(session)
+    return name
+
+
+def _tell_replicas(session: Session) -> None:
+    replication = session.endpoint.replication
+    if replication is not None:
+        replication.stream.tell_libraries()
 
 
 @command(
@@ -111,6 +119,7 @@ def function_delete(session: Session, library_name: str) -> None:
     """
     with session.cache.transaction():
         engine_of(session).libraries.delete(library_name)
+    _tell_replicas(session)
 
 
 @command(
@@ -128,6 +137,7 @@ def function_flush(session: Session, flush_type: str | None = None) -> None:
     """Removes all libraries, at once in any case."""
     with session.cache.transaction():
         engine_of(session).libraries.flush()
+    _tell_replicas(session)
 
 
 @command(
@@ -230,6 +240,7 @@ def function_restore(session: Session, serialized_value: bytes, policy: str = "A
         engine_of(session).libraries.load(
             codes, policy == "REPLACE", policy == "FLUSH", "Library {} already exists"
         )
+    _tell_replicas(session)
 
 
 @command(

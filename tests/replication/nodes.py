@@ -83,6 +83,16 @@ class Client:
             return [await self._reply() for _ in range(int(rest))]
         return None if rest == b"-1" else (line if kind == b"-" else rest)
 
+    async def heard(self) -> Any:
+        """What comes without being asked for."""
+        return await self._reply()
+
+    async def asks_until(self, line: str, reply: object) -> None:
+        """Asks the same until the reply is this."""
+        async with asyncio.timeout(PATIENCE_S):
+            while await self.ask(line) != reply:
+                await asyncio.sleep(0.002)
+
     def close(self) -> None:
         self.writer.close()
 
