@@ -215,13 +215,14 @@ def test_it_is_one_step_whatever_others_do_meanwhile(name: str, seed: int) -> No
 @pytest.mark.parametrize("name", CALLS)
 def test_it_comes_to_an_end_though_somebody_writes_all_the_time(name: str) -> None:
     cache = filled(name)
+    before = state_of(cache)
     long_command = handed_over(cache, CASES[name][1])
     writes = 0
     done = False
     while not done:
+        # which leaves the state as it is
         cache.persist("a") if writes % 2 else cache.expire("a", 100_000)
         writes += 1
-        before = state_of(cache)
         done = long_command.step()
     assert isinstance(long_command, OptimisticResult)
     assert long_command._attempts == 1 if name in FOLLOWING else writes <= ATTEMPTS
