@@ -488,10 +488,7 @@ DIFFERENCES: Final = [
     ),
     Difference("MIGRATE", ["+NOKEY"], ["-IOERR *"], ARGUMENTS_FIRST),
     Difference(
-        "MIGRATE",
-        ["-ERR When using MIGRATE KEYS option, *"],
-        [NUMBER],
-        "values that cannot be read are refused before names that exclude each other",
+        "MIGRATE", ["-ERR When using MIGRATE KEYS option, *"], [NUMBER, SYNTAX], VALUES_FIRST
     ),
     Difference(
         "RESTORE", ["+OK"], ["-ERR Invalid TTL *"], "theirs wraps a deadline beyond 64 bits"
