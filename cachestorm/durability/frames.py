@@ -69,6 +69,7 @@ from cachestorm.keyspace.expiry import Idle
 from cachestorm.keyspace.tiering import Reference
 from cachestorm.payload.reader import Reader
 from cachestorm.payload.records import (
+    BYTES,
     read_element,
     read_text,
     write_count,
@@ -246,7 +247,7 @@ def _write_extras(out: BytesWriter, record: Record) -> None:
         flags |= _HAS_IDLE
     if record.kind == LIST and record.what != REFERS:
         flags |= _HAS_POSITIONS
-    out.append(flags)
+    out.write(BYTES[flags])
     if idle is not None:
         write_count(out, idle.idle_ms)
         write_count(out, idle.ends_at_ms)
@@ -257,7 +258,7 @@ def _write_extras(out: BytesWriter, record: Record) -> None:
 
 def _write_note(out: BytesWriter, kind: u8, note: diary.Record) -> None:
     place: i64 = _NOTES.index(cast(str, note[0]))
-    out.append(place)
+    out.write(BYTES[place])
     if kind == HASH:
         write_text(out, cast(str, note[1]))
         if place == _PUT:

@@ -27,7 +27,7 @@ from typing import Final
 from librt.strings import BytesWriter, write_f64_le, write_i64_le
 from mypy_extensions import i64, u8
 
-from cachestorm.codec import Stored, bytes_of, is_ascii, json_of, object_of, text_of
+from cachestorm.codec import Stored, bytes_of, json_of, object_of, text_of
 from cachestorm.entry import HASH, LIST, OBJECT, SET, STRING, ZSET
 from cachestorm.errors import CodecError, PayloadError
 from cachestorm.payload.entry_snapshot import (
@@ -49,6 +49,8 @@ from cachestorm.values.sorted_set import member_of
 from cachestorm.values.weights import box
 
 VERSION: Final = 1
+# compiled, a number that is no constant would be appended by a call of Python
+BYTES: Final = [bytes([each]) for each in range(256)]
 
 _FORM_SCALAR: Final = 0
 _FORM_HASH: Final = 2
@@ -93,7 +95,7 @@ def write_value(out: BytesWriter, snapshot: EntrySnapshot, is_own: bool = False)
         head |= _HAS_TAGS
     if snapshot.deadlines is not None:
         head |= _HAS_FIELD_DEADLINES
-    out.append(head)
+    out.write(BYTES[head])
     if snapshot.expires_at_ms != 0:
         write_i64_le(out, snapshot.expires_at_ms)
     if snapshot.tags:
@@ -398,14 +400,17 @@ def _object(raw: bytes) -> object:
 def write_count(out: BytesWriter, count: i64) -> None:
     """Writes a number that is not negative, 7 bits a byte."""
     while count >= 0x80:
-        out.append((count & 0x7F) | 0x80)
+        out.write(BYTES[(count & 0x7F) | 0x80])
         count >>= 7
-    out.append(count)
+    out.write(BYTES[count])
 
 
 def write_text(out: BytesWriter, text: str) -> None:
     """Writes a name."""
-    raw = text.encode("ascii") if is_ascii(text) else bytes_of(text)
+    try:
+        raw = text.encode("utf-8")
+    except UnicodeEncodeError:
+        raw = bytes_of(text)
     write_count(out, len(raw))
     out.write(raw)
 
