@@ -179,7 +179,9 @@ def test_cli_prints_lines_as_lines_in_both_protocols(server: Running, argv) -> N
         lines = server.cli("--no-raw", *flags, *argv).stdout.splitlines()
         assert '"' not in lines[0]
         assert "\\n" not in "".join(lines)
-    # a value of lines is still shown in quotes
+
+
+def test_cli_shows_a_value_of_lines_in_quotes(server: Running) -> None:
     server.cli("SET", "lines", "a\nb")
     assert server.cli("--no-raw", "GET", "lines").stdout == '"a\\nb"\n'
 
