@@ -75,16 +75,10 @@ SEARCH_REFUSALS: Final = [
     "-ERR the ANY argument requires COUNT argument",
     "-ERR * is not compatible with WITHDIST, WITHHASH and WITHCOORD options",
 ]
-PLACES_FIRST: Final = (
-    "of two mistakes, a word out of place is named before a value out of range"
-)
-VALUES_FIRST: Final = (
-    "of two mistakes, a value that cannot be read is named before options that exclude others"
-)
-ONE_NAMED: Final = "of several mistakes in a call another one may be named"
-ARGUMENTS_FIRST: Final = (
-    "a wrong argument is refused first, also where the key is missing or of another type"
-)
+PLACES_FIRST: Final = "syntax errors are reported before values out of range"
+VALUES_FIRST: Final = "invalid values are reported before options that exclude each other"
+ONE_NAMED: Final = "of several errors in a call another one is reported"
+ARGUMENTS_FIRST: Final = "arguments are checked before any key is read"
 
 DIFFERENCES: Final = [
     Difference(
@@ -104,7 +98,7 @@ DIFFERENCES: Final = [
         "COPY",
         ["-ERR DB index is out of range"],
         [":*"],
-        "the last DB that is said counts, and is the only one looked for",
+        "the last DB counts, and the others are not checked",
         condition=has_repeated_option,
     ),
     Difference(
@@ -136,21 +130,21 @@ DIFFERENCES: Final = [
         "BLPOP BRPOP BLMOVE BRPOPLPUSH BLMPOP BZPOPMIN BZPOPMAX BZMPOP",
         ["-ERR timeout is negative"],
         ["-ERR timeout is out of range"],
-        "a timeout beyond 64 bits is too long; theirs overflows",
+        "a timeout beyond 64 bits is out of range; theirs overflows",
         "redis",
     ),
     Difference(
         "CLIENT",
         [":*", NUMBER],
         ["-ERR unknown subcommand or wrong number of arguments for *"],
-        "more words than there may be are refused, as in Redis 7.2",
+        "too many arguments are refused, as in Redis 7.2",
         "valkey",
     ),
     Difference(
         "CLIENT",
         [CLIENT_ID],
         ["$*", "=*"],
-        "a number that is not an id is nobody's, as in Redis 7.2",
+        "a number that cannot be an id finds no client, as in Redis 7.2",
         "valkey",
     ),
     Difference(
@@ -163,7 +157,7 @@ DIFFERENCES: Final = [
         "CONFIG",
         [SYNTAX],
         ["-ERR wrong number of arguments for 'config|set' command"],
-        "a setting without a value is a wrong number of arguments, as in MSET",
+        "a parameter without a value is a wrong number of arguments, as in MSET",
     ),
     Difference(
         "COMMAND",
@@ -176,7 +170,7 @@ DIFFERENCES: Final = [
         "COMMAND",
         [ARRAY],
         ["-ERR Invalid arguments specified for command"],
-        "GETKEYS of a call that would be refused is refused; theirs looks at places alone",
+        "GETKEYS refuses an invalid call; they look only at the positions of arguments",
     ),
     Difference(
         "HELLO",
@@ -200,7 +194,7 @@ DIFFERENCES: Final = [
         has_word(b"NOVALUES"),
     ),
     Difference(
-        "ZINCRBY", [SYNTAX], [DOUBLE], "theirs takes an increment NX for an option of ZADD"
+        "ZINCRBY", [SYNTAX], [DOUBLE], "they take an increment NX for an option of ZADD"
     ),
     Difference("SET", [SYNTAX], [NUMBER], VALUES_FIRST),
     Difference(
@@ -223,7 +217,7 @@ DIFFERENCES: Final = [
         "LSET",
         ["+OK"],
         ["-ERR index out of range"],
-        "theirs takes no more than the last 32 bits of an index",
+        "they use only the last 32 bits of an index",
         "valkey",
     ),
     Difference("INCRBYFLOAT", [WRONG_TYPE], [DOUBLE], ARGUMENTS_FIRST),
@@ -238,14 +232,14 @@ DIFFERENCES: Final = [
         "HGETEX HSETEX",
         [NO_FIELDS, SYNTAX],
         [SYNTAX, NO_FIELDS],
-        "a word in the place of FIELDS is a syntax error",
+        "anything else in the place of FIELDS is a syntax error",
         "valkey",
     ),
     Difference(
         "HGETEX HSETEX",
         [":*", ARRAY, NUMBER],
         [SYNTAX, NO_FIELDS, ":*", ARRAY],
-        "a key FIELDS is a key; theirs takes it for the word and looks at the key behind it",
+        "a key may be called FIELDS; they take it for the keyword",
         "valkey",
         condition=has_key_fields,
     ),
@@ -267,7 +261,7 @@ DIFFERENCES: Final = [
         "SORT SORT_RO",
         [ARRAY],
         [ARRAY, "-ERR One or more scores can't be converted into double"],
-        "theirs reads a C string, which ends at a NUL byte",
+        "they read a C string, which ends at a NUL byte",
         condition=has_nul,
     ),
     Difference(
@@ -281,7 +275,7 @@ DIFFERENCES: Final = [
         SCORED,
         ["$*", ",*", ARRAY],
         ["$*", ",*", ARRAY],
-        "a score of -0 is shown as 0; theirs shows -0 once SORT has sorted the set",
+        "minus zero is zero; they distinguish them after the set was sorted by SORT",
         condition=has_signed_zero,
     ),
     Difference(
@@ -297,7 +291,7 @@ DIFFERENCES: Final = [
         "ZSCAN",
         [ARRAY],
         [ARRAY],
-        "a score is spelled as elsewhere; theirs has 17 digits here once the set was large",
+        "a score is formatted as elsewhere; theirs has 17 digits once the set was large",
         "valkey",
         condition=has_seventeen_digits,
     ),
@@ -345,7 +339,7 @@ DIFFERENCES: Final = [
         SEARCHES,
         [ARRAY],
         [ARRAY],
-        "the order of members that are as far away is another one",
+        "members at the same distance have no defined order",
         condition=has_ties,
     ),
     Difference(
@@ -355,7 +349,7 @@ DIFFERENCES: Final = [
         "SCAN",
         ["-ERR unknown type name '*'"],
         [ARRAY, SYNTAX, NUMBER, "-ERR invalid cursor"],
-        "a type that there is none of finds nothing, as in Redis 7.2",
+        "an unknown type finds nothing, as in Redis 7.2",
         "valkey",
     ),
     Difference(
@@ -368,7 +362,7 @@ DIFFERENCES: Final = [
         "LREM LPOS",
         [ANYTHING],
         ["-ERR value is out of range, *"],
-        "the least integer has no counterpart to the left, as in Redis 7.2",
+        "the smallest integer cannot be negated, as in Redis 7.2",
         "redis",
     ),
     Difference(
@@ -399,7 +393,7 @@ DIFFERENCES: Final = [
         EVERY,
         [ANYTHING],
         [ANYTHING],
-        "theirs reads words as C strings, which end at a NUL byte",
+        "they read arguments as C strings, which end at a NUL byte",
         condition=has_cut_word,
     ),
     Difference(
@@ -432,14 +426,14 @@ DIFFERENCES: Final = [
         "BITCOUNT BITPOS",
         [SYNTAX],
         [":*", NUMBER, WRONG_TYPE],
-        "an option said twice is said once, as in other commands",
+        "a repeated option is accepted, as in other commands",
         condition=has_repeated_option,
     ),
     Difference(
         "BITFIELD_RO",
         [SYNTAX, ARRAY, WRONG_TYPE],
         [ONLY_GET],
-        "whatever is not GET is refused in the same words; theirs takes an OVERFLOW",
+        "anything but GET gets the same error; they accept OVERFLOW",
     ),
     Difference(
         "OBJECT",
@@ -452,7 +446,7 @@ DIFFERENCES: Final = [
         "SORT SORT_RO",
         [ARRAY],
         [ARRAY],
-        "a set has no order but that of SORT, which may find elements equal",
+        "a set has no order, and elements that SORT considers equal may come in any",
         condition=is_reordered,
     ),
     Difference(
@@ -469,14 +463,13 @@ DIFFERENCES: Final = [
         "OBJECT",
         ["$raw", "$embstr"],
         ["$embstr", "$int", "$raw"],
-        "ENCODING is what the value would have if it were new; theirs may have the one from"
-        " before",
+        "ENCODING is what the value would have if it were new; they may keep an earlier one",
     ),
     Difference(
         "DUMP",
         ["$*"],
         ["$*"],
-        "a payload of its own, which carries tags; RESTORE reads those of Redis too",
+        "the payload has a format of its own, with tags; RESTORE reads those of Redis too",
     ),
     Difference("RESTORE RESTORE-ASKING", ["-BUSYKEY *"], [NUMBER], ARGUMENTS_FIRST),
     Difference("RESTORE RESTORE-ASKING", [SYNTAX], [NUMBER, RANGE], VALUES_FIRST),
@@ -491,32 +484,32 @@ DIFFERENCES: Final = [
         "MIGRATE", ["-ERR When using MIGRATE KEYS option, *"], [NUMBER, SYNTAX], VALUES_FIRST
     ),
     Difference(
-        "RESTORE", ["+OK"], ["-ERR Invalid TTL *"], "theirs wraps a deadline beyond 64 bits"
+        "RESTORE", ["+OK"], ["-ERR Invalid TTL *"], "their deadlines overflow beyond 64 bits"
     ),
     Difference(
         "MEMORY",
         [":*"],
         [":*"],
-        "USAGE is what counts towards `maxmemory` here, other bytes than in Redis",
+        "USAGE is the size that limits and evictions are based on",
     ),
     Difference(
         "MEMORY",
         [":*"],
         [NOTHING],
-        "USAGE of a key whose time is over is nil; theirs is weighed until it is swept out",
+        "USAGE of an expired key is nil; theirs has a size until it is removed",
         "redis",
     ),
     Difference(
         "MEMORY",
         ["$*", "=*", ARRAY],
         ["$*", "=*", ARRAY],
-        "DOCTOR, STATS and MALLOC-STATS speak of this store, not of theirs",
+        "DOCTOR, STATS and MALLOC-STATS describe a different store",
     ),
     Difference(
         "DBSIZE",
         [":*"],
         [":*"],
-        "a key that is set with a deadline in the past is gone; theirs counts for a while",
+        "a key that is set with a deadline in the past is gone; theirs is counted for a while",
         "redis",
         is_more,
     ),
@@ -554,14 +547,14 @@ DIFFERENCES: Final = [
         "ACL",
         [ARRAY],
         [ARRAY],
-        "CAT has categories and commands of its own besides: tags and namespaces",
+        "CAT has tags and namespaces too, and both sides have commands of their own",
         condition=has_word(b"CAT"),
     ),
     Difference(
         "EVALSHA EVALSHA_RO",
         ["-NOSCRIPT *"],
         ["-NOSCRIPT *", "-ERR Number of keys *", "-ERR value is not *"],
-        "ours has Redis' words, and looks at the number of keys before the digest",
+        "the error text is that of Redis; the number of keys is checked before the digest",
     ),
     Difference(
         "CLIENT",
@@ -576,26 +569,26 @@ DIFFERENCES: Final = [
             "-ERR Syntax error. Use: LOLWUT [columns rows] [real imaginary]",
         ],
         ["$*", "=*"],
-        "ours draws nothing, and looks at no arguments",
+        "it draws nothing, and ignores its arguments",
     ),
     Difference(
         "LOLWUT",
         ["$*", "=*", "-ERR Syntax error. Use: LOLWUT [columns rows] [real imaginary]"],
         [SYNTAX, "-ERR value is not an integer or out of range"],
-        "ours wants a number behind VERSION, as there is nothing that it would draw instead",
+        "VERSION needs a number",
     ),
     Difference(
         "CLIENT",
         ["-ERR CLIENT CACHING can be called only *"],
         [SYNTAX],
-        "ours looks at the words before the mode of the client",
+        "the syntax is checked before the state of the client",
         condition=has_word(b"CACHING"),
     ),
     Difference(
         "CLIENT",
         ["-ERR value is not an integer or out of range"],
         [SYNTAX],
-        "ours looks at the words before the number of the client",
+        "the syntax is checked before the client id",
         condition=has_word(b"TRACKING"),
     ),
     Difference(
@@ -617,26 +610,25 @@ DIFFERENCES: Final = [
         "FCALL FCALL_RO",
         ["-ERR Function not found"],
         ["-ERR Function not found", "-ERR Number of keys *", "-ERR Bad number *"],
-        "ours looks at the number of keys before the function",
+        "the number of keys is checked before the function",
     ),
     Difference(
         "FUNCTION",
         ["-ERR Unknown option given: *", "-ERR Missing library metadata"],
         ["-ERR Unknown option given: *", SYNTAX],
-        "LOAD takes the first argument that can be the library for it, so another mistake "
-        "is named",
+        "LOAD takes the first argument that is no option for the library",
     ),
     Difference(
         "FUNCTION",
         ["-ERR library name argument was not given"],
         ["-ERR Unknown argument *"],
-        "LIST LIBRARYNAME without a name is refused in other words",
+        "LIST does not say what is missing after LIBRARYNAME",
     ),
     Difference(
         "FUNCTION",
         ["$*"],
         ["$*"],
-        "DUMP gives other bytes, as it compresses nothing; each reads what the other made",
+        "DUMP does not compress; each server reads the dumps of the others",
     ),
     Difference("FUNCTION", [ARRAY], [ARRAY], "HELP has other lines: it describes what is here"),
 ]

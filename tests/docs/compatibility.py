@@ -14,11 +14,11 @@ from differences import DIFFERENCES
 from cachestorm.declare.registry import REGISTRY
 
 CLUSTER: Final = "its subcommands are not listed one by one"
-REPLICATION: Final = "replicas are CacheStorm, and send `FOLLOW`"
+REPLICATION: Final = "only CacheStorm can be a replica, by `FOLLOW`"
 STREAMS: Final = "there are no streams"
 MODULES: Final = "there are no modules"
 _AS_PROMISED: Final = "as in Redis 7.2"
-INTERNAL: Final = "for those who work on Redis itself"
+INTERNAL: Final = "for developers of Redis"
 # By group, and by name where a group is there.
 ABSENT: Final[dict[str, str]] = {
     "FAILOVER": REPLICATION,
@@ -43,13 +43,13 @@ WHOLE: Final = ("CLUSTER", "XGROUP", "XINFO")
 # Commands that reply as in Redis, but to less: what remains is said in a sentence.
 PARTIAL: Final[dict[str, str]] = {
     "CLUSTER": CLUSTER,
-    "DEBUG": "off by default; what test suites use, as `DEBUG HELP` says",
-    "LOLWUT": "the versions in words, and no picture",
-    "MEMORY MALLOC-STATS": "Python has none of them",
+    "DEBUG": "off by default; has what test suites use, see `DEBUG HELP`",
+    "LOLWUT": "prints the version, and no picture",
+    "MEMORY MALLOC-STATS": "Python has no such statistics",
     "MODULE LIST": MODULES,
-    "REPLICAOF": "another CacheStorm, and no Redis",
-    "SLAVEOF": "another CacheStorm, and no Redis",
-    "WAIT": "of what others had written as well",
+    "REPLICAOF": "of another CacheStorm, not of Redis",
+    "SLAVEOF": "of another CacheStorm, not of Redis",
+    "WAIT": "also waits for writes of other clients",
 }
 
 
