@@ -38,7 +38,7 @@ class Verdict:
 
     @property
     def word(self) -> str:
-        return "reach" if self.reached else "**short**"
+        return "reached" if self.reached else "**short**"
 
 
 @dataclass(slots=True)
