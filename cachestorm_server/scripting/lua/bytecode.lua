@@ -11,6 +11,7 @@
 
 local byte, char, concat, floor, sub =
   string.byte, string.char, table.concat, math.floor, string.sub
+local max, select = math.max, select
 
 -- the instructions that matter, and those whose first operand is not what they set
 local MOVE, GETGLOBAL, GETTABLE, TAILCALL = 0, 5, 6, 29
@@ -19,7 +20,7 @@ local SETS_NOTHING = {
   [26] = true, [30] = true, [34] = true, [35] = true,
 }
 -- so far back it is looked for what sets a register
-local MOST_LOOKED_AT = 2000
+local MOST_LOOKED_AT = 200
 local AFTER_HEADER = 13
 
 -- Calls `visit` for each function with its line, how many parameters it names, its flags, where
@@ -103,17 +104,20 @@ local function with_traces(chunk)
     return a % 64, floor(a / 64) + b % 64 * 4, d * 2 + floor(c / 128)
   end
 
-  -- Where before an instruction a register was set, by which, and that one's second operand.
+  -- Where from `begin` on, and before an instruction, a register was set last: there, by which
+  -- instruction, and its second operand.
   local function origin(begin, at, register)
-    for before = at - size, floor(at - size * MOST_LOOKED_AT), -size do
-      if before < begin then return nil end
+    for before = at - size, begin, -size do
       local name, first, second = decoded(before)
       if first == register and not SETS_NOTHING[name] then return before, name, second end
     end
   end
 
+  local function called_at(at) return (select(2, decoded(at))) end
+
   local function is_global(begin, at, register)
     local name, second
+    begin = max(begin, at - size * MOST_LOOKED_AT)
     at, name, second = origin(begin, at, register)
     while name == MOVE do at, name, second = origin(begin, at, second) end
     if name == GETTABLE then at, name = origin(begin, at, second) end
@@ -122,11 +126,12 @@ local function with_traces(chunk)
 
   local pieces, done = {}, 0
   walk(chunk, function(_, _, _, begin, count)
+    -- where the number of an instruction is, in its lowest byte
+    local number_at = is_little and 0 or size - 1
     for at = begin, begin + (count - 1) * size, size do
-      local name, register = decoded(at)
-      if name == TAILCALL and is_global(begin, at, register) then
+      local low = at + number_at
+      if byte(chunk, low) % 64 == TAILCALL and is_global(begin, at, called_at(at)) then
         -- a plain call that keeps all results differs in its number alone, the one before
-        local low = is_little and at or at + size - 1
         pieces[#pieces + 1] = sub(chunk, done + 1, low - 1)
         pieces[#pieces + 1] = char(byte(chunk, low) - 1)
         done = low
