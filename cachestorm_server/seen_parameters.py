@@ -15,7 +15,7 @@ from cachestorm_server.listening import BACKLOG
 from cachestorm_server.parameter_kinds import Read
 
 if TYPE_CHECKING:
-    from cachestorm_server.config_sections import ClusterConfig
+    from cachestorm_server.config_cluster import ClusterConfig
     from cachestorm_server.tls import ServerContext
 
 _STREAMS: Final = ("stdout", "stderr")

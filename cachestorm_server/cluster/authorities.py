@@ -15,7 +15,7 @@ from cachestorm_server.cluster.records import RecordStore
 from cachestorm_server.cluster.state_file import ClusterStateError
 
 if TYPE_CHECKING:
-    from cachestorm_server.config_sections import ClusterConfig
+    from cachestorm_server.config_cluster import ClusterConfig
 
 # the longest time between two looks at the records
 LONGEST_LOOK_MS: Final = 500

@@ -21,7 +21,7 @@ from cachestorm_server.cluster.node_state import restored
 from cachestorm_server.cluster.state_file import ClusterStateError, StateFile
 
 if TYPE_CHECKING:
-    from cachestorm_server.config_sections import ClusterConfig
+    from cachestorm_server.config_cluster import ClusterConfig
     from cachestorm_server.endpoint import Endpoint
     from cachestorm_server.tls import TlsFiles
 

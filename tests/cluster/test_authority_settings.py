@@ -13,7 +13,7 @@ from cachestorm.errors import ConfigError
 from cachestorm_server.cluster.authorities import choose, timing_of
 from cachestorm_server.cluster.state_file import ClusterStateError
 from cachestorm_server.config import load
-from cachestorm_server.config_sections import ClusterConfig
+from cachestorm_server.config_cluster import ClusterConfig
 
 
 @pytest.mark.parametrize(

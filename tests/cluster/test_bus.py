@@ -32,7 +32,7 @@ from cachestorm_server.cluster.node import Node
 from cachestorm_server.cluster.op_log import Operation, Share
 from cachestorm_server.cluster.slot_map import Run
 from cachestorm_server.cluster.wire import HEAD_BYTES, FrameError, Wire
-from cachestorm_server.config_sections import ClusterConfig
+from cachestorm_server.config_cluster import ClusterConfig
 from cachestorm_server.server import RespServer
 from cachestorm_server.settings import Settings
 from cachestorm_server.tls import TlsFiles
