@@ -291,7 +291,7 @@ builtins.coroutine = protect({
 -- the rest of what Lua has
 
 for _, name in real_next, {
-  '_VERSION', 'assert', 'error', 'ipairs', 'rawequal', 'select', 'setmetatable',
+  '_VERSION', 'assert', 'error', 'ipairs', 'rawequal', 'select',
   'tonumber', 'tostring', 'type', 'unpack',
 } do
   builtins[name] = _G[name]
@@ -318,6 +318,11 @@ function builtins.getmetatable(...)
   local t = ...
   if hidden[t] and t ~= globals then return nil end
   return getmetatable(...)
+end
+
+function builtins.setmetatable(...)
+  if hidden[(...)] then error(READONLY, 0) end
+  return setmetatable(...)
 end
 
 function builtins.rawget(...)
