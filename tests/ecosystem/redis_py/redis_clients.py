@@ -43,5 +43,5 @@ class Clients:
             "port": self.port,
             "protocol": self.protocol,
             "parser_class": parser,
-            "socket_timeout": 20,
+            "socket_timeout": 60,
         }

@@ -93,7 +93,7 @@ class Page:
 @pytest.fixture
 def dashboard(browser, server) -> Iterator[Page]:
     context = browser.new_context()
-    context.set_default_timeout(20_000)
+    context.set_default_timeout(60_000)
     page = Page(context.new_page(), server)
     yield page
     assert page.errors == []
@@ -310,7 +310,7 @@ def test_a_server_that_comes_back_is_followed_again(browser) -> None:
         page.wait_for_selector("#state:text-is('Connected')")
     page.wait_for_selector("#state:has-text('Disconnected')")
     with running({"plugins.metrics.port": port}):
-        page.wait_for_selector("#state:text-is('Connected')", timeout=30_000)
+        page.wait_for_selector("#state:text-is('Connected')", timeout=60_000)
     page.close()
 
 
@@ -320,7 +320,7 @@ def test_axe_finds_nothing_and_nothing_is_cut_off(browser, server, width, theme)
     context = browser.new_context(
         viewport={"width": width, "height": 800}, color_scheme=theme, has_touch=width < 500
     )
-    context.set_default_timeout(20_000)
+    context.set_default_timeout(60_000)
     page = Page(context.new_page(), server)
     folder = os.environ.get("SCREENSHOTS")
     for view in VIEWS:
