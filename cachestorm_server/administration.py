@@ -57,7 +57,7 @@ def module_help(session: Session) -> list[str]:
     fast=True,
     reply="ok",
     flags="loading stale @connection",
-    summary="Let reads be answered by a replica of a cluster.",
+    summary="Let a replica of a cluster answer reads.",
 )
 def readonly(session: Session) -> None:
     """In a cluster, a replica answers from now on what reads keys of its primary.
@@ -88,7 +88,7 @@ def readwrite(session: Session) -> None:
     fast=True,
     reply="ok",
     flags="@connection",
-    summary="Have the next request answered here, though its slot is still on its way.",
+    summary="Let the next request use a slot that is being imported.",
 )
 def asking(session: Session) -> None:
     """Has the next request answered, though its slot is still on its way here.
@@ -108,7 +108,7 @@ def asking(session: Session) -> None:
     reply="verbatim",
     stray=STRAY_IS_NOTHING,
     flags="readonly",
-    summary="Return the versions in words.",
+    summary="Return the version.",
 )
 def lolwut(session: Session, version: int = 0) -> str:
     """The version of Redis that is spoken, and our own."""

@@ -87,7 +87,7 @@ def client_setname(session: Session, connection_name: str) -> None:
     reply="ok",
     flags="noscript loading stale",
     tips="request_policy:all_nodes response_policy:all_succeeded",
-    summary="Say which library this client is.",
+    summary="Set the library that this client uses.",
 )
 def client_setinfo(session: Session, attr: str, value: str) -> None:
     """Sets LIB-NAME or LIB-VER.
@@ -174,7 +174,7 @@ def client_no_evict(session: Session, enabled: str) -> None:
     complexity="O(1)",
     reply="ok",
     flags="noscript loading stale",
-    summary="Let reads of this connection not count as accesses.",
+    summary="Do not count reads of this connection as accesses.",
 )
 def client_no_touch(session: Session, enabled: str) -> None:
     """Notes the wish; reads count all the same."""
@@ -256,7 +256,7 @@ def client_kill(
     stray="CLIENT PAUSE mode must be WRITE or ALL",
     excess=_EXCESS,
     flags="admin noscript loading stale",
-    summary="Hold what clients ask for some time.",
+    summary="Hold back the commands of clients for some time.",
 )
 def client_pause(session: Session, timeout: int, mode: str = "ALL") -> None:
     """Holds all requests of all clients, or those that may write, for so many milliseconds."""
@@ -269,7 +269,7 @@ def client_pause(session: Session, timeout: int, mode: str = "ALL") -> None:
     complexity="O(N) in the connections",
     reply="ok",
     flags="admin noscript loading stale",
-    summary="Go on with what clients have asked.",
+    summary="End a pause of clients.",
 )
 def client_unpause(session: Session) -> None:
     """Ends a pause. One of ALL holds this command, too."""
@@ -288,7 +288,7 @@ def _watch_over_all(session: Session) -> None:
     stray="CLIENT UNBLOCK reason should be TIMEOUT or ERROR",
     excess=_EXCESS,
     flags="admin noscript loading stale",
-    summary="End the waiting of a connection that is blocked.",
+    summary="End the wait of a blocked connection.",
 )
 def client_unblock(session: Session, client_id: int, unblock_type: str = "TIMEOUT") -> int:
     """Has a blocking command end as if its time were up (TIMEOUT), or with an error (ERROR).

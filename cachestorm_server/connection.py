@@ -81,7 +81,7 @@ def quit_(session: Session) -> None:
     fast=True,
     reply="status",
     flags="no_auth allow_busy noscript loading stale",
-    summary="Make the connection what it was when it was opened.",
+    summary="Reset the connection to the state of a new one.",
 )
 def reset(session: Session) -> str:
     """Back to the default namespace, RESP2, no name, not authenticated."""
@@ -132,7 +132,7 @@ def namespace(session: Session, name: str) -> None:
     fast=True,
     reply="ok",
     flags="no_auth noscript loading stale allow_busy",
-    summary="Say who you are.",
+    summary="Authenticate this connection.",
 )
 def auth(session: Session, password: str, username: str | None = None) -> None:
     """Authenticates the client.
@@ -157,7 +157,7 @@ def auth(session: Session, password: str, username: str | None = None) -> None:
     fast=True,
     stray="Syntax error in HELLO option '{arg}'",
     flags="no_auth noscript loading stale allow_busy",
-    summary="Choose the version of the protocol, and introduce yourself.",
+    summary="Choose the version of the protocol, and authenticate.",
 )
 def hello(
     session: Session,

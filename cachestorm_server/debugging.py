@@ -237,7 +237,7 @@ _REFUSED: Final = {
     "DEBUG subcommand:string [argument:string [argument ...]]",
     complexity="as the subcommand",
     flags="admin noscript loading stale",
-    summary="Do what test suites ask for, if `enable-debug-command` lets them.",
+    summary="Do what test suites need, if `enable-debug-command` allows it.",
 )
 def debug(session: Session, subcommand: str, *argument: str) -> object:
     """What a subcommand gives; DEBUG HELP tells which there are.

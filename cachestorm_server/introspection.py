@@ -230,7 +230,7 @@ _OF_CLUSTER: Final = {
     "CLUSTER subcommand:string [argument:string [argument ...]]",
     group="cluster",
     complexity="O(1)",
-    summary="Ask or tell a node of a cluster; without one it is refused.",
+    summary="Query or change a node of a cluster.",
 )
 def cluster(session: Session, subcommand: str, *argument: str) -> object:
     """Answers as a node of a cluster, or says that there is none.

@@ -28,7 +28,7 @@ command: Final = partial(Declaration, group="server", connection=True)
     "Try SLOWLOG HELP.",
     flags="admin loading stale",
     tips="nondeterministic_output request_policy:all_nodes",
-    summary="Return the slow calls, the newest first.",
+    summary="Return the slow log, the newest calls first.",
 )
 def slowlog_get(session: Session, count: int = 10) -> list[object]:
     """10 of them, or as many as asked for, all for -1.
@@ -44,7 +44,7 @@ def slowlog_get(session: Session, count: int = 10) -> list[object]:
     complexity="O(1)",
     flags="admin loading stale",
     tips="nondeterministic_output request_policy:all_nodes response_policy:agg_sum",
-    summary="Return how many slow calls are kept.",
+    summary="Return the length of the slow log.",
 )
 def slowlog_len(session: Session) -> int:
     """The length of the slow log."""
@@ -57,7 +57,7 @@ def slowlog_len(session: Session) -> int:
     reply="ok",
     flags="admin loading stale",
     tips="request_policy:all_nodes response_policy:all_succeeded",
-    summary="Forget the slow calls.",
+    summary="Clear the slow log.",
 )
 def slowlog_reset(session: Session) -> None:
     """Empties the slow log."""

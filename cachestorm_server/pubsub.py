@@ -36,7 +36,7 @@ _STRAY: Final = (
     "SUBSCRIBE channel [channel ...]",
     complexity="O(N) in the channels",
     flags="pubsub noscript loading stale",
-    summary="Listen to channels.",
+    summary="Subscribe to channels.",
 )
 def subscribe(session: Session, *channel: bytes) -> Several:
     """Subscribes to channels; a push for each says so."""
@@ -47,7 +47,7 @@ def subscribe(session: Session, *channel: bytes) -> Several:
     "PSUBSCRIBE pattern:channel-pattern [pattern ...]",
     complexity="O(N) in the patterns",
     flags="pubsub noscript loading stale",
-    summary="Listen to the channels whose names match patterns.",
+    summary="Subscribe to the channels whose names match patterns.",
 )
 def psubscribe(session: Session, *pattern: str) -> Several:
     """Subscribes to glob patterns; a push for each says so."""
@@ -58,7 +58,7 @@ def psubscribe(session: Session, *pattern: str) -> Several:
     "SSUBSCRIBE shardchannel [shardchannel ...]",
     complexity="O(N) in the channels",
     flags="pubsub noscript loading stale",
-    summary="Listen to shard channels.",
+    summary="Subscribe to shard channels.",
 )
 def ssubscribe(session: Session, *shardchannel: str) -> Several:
     """Subscribes to shard channels; a push for each says so.
@@ -74,7 +74,7 @@ def ssubscribe(session: Session, *shardchannel: str) -> Several:
     "UNSUBSCRIBE [channel:string [channel ...]]",
     complexity="O(N) in the channels",
     flags="pubsub noscript loading stale",
-    summary="Listen no longer to channels, or to any.",
+    summary="Unsubscribe from channels, or from all.",
 )
 def unsubscribe(session: Session, *channel: str) -> Several:
     """Ends subscriptions to channels, without names all of them; a push for each says so."""
@@ -85,7 +85,7 @@ def unsubscribe(session: Session, *channel: str) -> Several:
     "PUNSUBSCRIBE [pattern [pattern ...]]",
     complexity="O(N) in the patterns",
     flags="pubsub noscript loading stale",
-    summary="Listen no longer to patterns, or to any.",
+    summary="Unsubscribe from patterns, or from all.",
 )
 def punsubscribe(session: Session, *pattern: str) -> Several:
     """Ends subscriptions to patterns, without names all of them; a push for each says so."""
@@ -96,7 +96,7 @@ def punsubscribe(session: Session, *pattern: str) -> Several:
     "SUNSUBSCRIBE [shardchannel:left-shardchannel [shardchannel ...]]",
     complexity="O(N) in the channels",
     flags="pubsub noscript loading stale",
-    summary="Listen no longer to shard channels, or to any.",
+    summary="Unsubscribe from shard channels, or from all.",
 )
 def sunsubscribe(session: Session, *shardchannel: str) -> Several:
     """Ends subscriptions to shard channels, without names all of them."""
@@ -108,7 +108,7 @@ def sunsubscribe(session: Session, *shardchannel: str) -> Several:
     stray=_STRAY,
     complexity="O(N) in the channels that somebody has subscribed to",
     flags="pubsub loading stale",
-    summary="Return the channels that somebody has subscribed to.",
+    summary="Return the channels that have subscribers.",
 )
 def pubsub_channels(session: Session, pattern: str | None = None) -> list[bytes]:
     """Their names, or those that match a pattern."""
@@ -119,7 +119,7 @@ def pubsub_channels(session: Session, pattern: str | None = None) -> list[bytes]
     "PUBSUB NUMSUB [channel:blob [channel ...]]",
     complexity="O(N) in the channels given",
     flags="pubsub loading stale",
-    summary="Return how many have subscribed to channels, not counting patterns.",
+    summary="Return the numbers of subscribers of channels, without patterns.",
 )
 def pubsub_numsub(session: Session, *channel: bytes) -> list[object]:
     """Each channel, and its number."""
@@ -130,7 +130,7 @@ def pubsub_numsub(session: Session, *channel: bytes) -> list[object]:
     "PUBSUB NUMPAT",
     complexity="O(1)",
     flags="pubsub loading stale",
-    summary="Return how many patterns somebody has subscribed to.",
+    summary="Return the number of patterns that have subscribers.",
 )
 def pubsub_numpat(session: Session) -> int:
     """The number of different patterns."""
@@ -142,7 +142,7 @@ def pubsub_numpat(session: Session) -> int:
     stray=_STRAY,
     complexity="O(N) in the shard channels that somebody has subscribed to",
     flags="pubsub loading stale",
-    summary="Return the shard channels that somebody has subscribed to.",
+    summary="Return the shard channels that have subscribers.",
 )
 def pubsub_shardchannels(session: Session, pattern: str | None = None) -> list[bytes]:
     """Their names, or those that match a pattern."""
@@ -153,7 +153,7 @@ def pubsub_shardchannels(session: Session, pattern: str | None = None) -> list[b
     "PUBSUB SHARDNUMSUB [shardchannel:blob [shardchannel ...]]",
     complexity="O(N) in the channels given",
     flags="pubsub loading stale",
-    summary="Return how many have subscribed to shard channels.",
+    summary="Return the numbers of subscribers of shard channels.",
 )
 def pubsub_shardnumsub(session: Session, *shardchannel: bytes) -> list[object]:
     """Each channel, and its number."""

@@ -85,7 +85,7 @@ def bgsave(session: Session, schedule: bool = False) -> str:
     complexity="O(1)",
     reply="status",
     flags="admin noscript no_async_loading",
-    summary="Begin the journal anew in the background.",
+    summary="Rewrite the journal in the background.",
 )
 def bgrewriteaof(session: Session) -> str:
     """Does what BGSAVE does.

@@ -95,7 +95,7 @@ def _check_prefixes(prefixes: list[str], known: list[str]) -> None:
     complexity="O(1)",
     reply="ok",
     flags="noscript loading stale",
-    summary="Note the keys of the next command, or do not.",
+    summary="Track the keys of the next command, or do not.",
 )
 def client_caching(session: Session, mode: str) -> None:
     """Says of the next command whether its keys are kept, against what holds otherwise.
@@ -124,7 +124,7 @@ def client_caching(session: Session, mode: str) -> None:
     "CLIENT GETREDIR",
     complexity="O(1)",
     flags="noscript loading stale",
-    summary="Return the connection that invalidations are sent to; -1 without tracking.",
+    summary="Return the connection to which invalidations are sent; -1 without tracking.",
 )
 def client_getredir(session: Session) -> int:
     """Its id; 0 for this one."""
@@ -135,7 +135,7 @@ def client_getredir(session: Session) -> int:
     "CLIENT TRACKINGINFO",
     complexity="O(1)",
     flags="noscript loading stale",
-    summary="Describe how this connection is told of keys that change.",
+    summary="Describe the tracking of this connection.",
 )
 def client_trackinginfo(session: Session) -> dict[str, object]:
     """Its flags, the connection that is told instead, and its prefixes."""

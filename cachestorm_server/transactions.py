@@ -42,7 +42,7 @@ command: Final = partial(Declaration, group="transactions", connection=True)
     fast=True,
     reply="ok",
     flags="noscript loading stale allow_busy",
-    summary="Begin a transaction: what follows is queued until EXEC.",
+    summary="Begin a transaction: commands are queued until EXEC.",
 )
 def multi(session: Session) -> None:
     """Begins to queue.
@@ -60,7 +60,7 @@ def multi(session: Session) -> None:
     "EXEC",
     complexity="O(N) in the commands that were queued, besides what each of them takes",
     flags="noscript loading stale skip_slowlog",
-    summary="Run what was queued since MULTI in one step.",
+    summary="Run the commands that were queued since MULTI in one step.",
 )
 def exec_(session: Session) -> object:
     """Runs the transaction, and ends all watches.
@@ -118,7 +118,7 @@ def _answer(session: Session, plan: Plan, args: list[object], out: BytesWriter) 
     fast=True,
     reply="ok",
     flags="noscript loading stale allow_busy",
-    summary="Forget what was queued since MULTI.",
+    summary="Drop the commands that were queued since MULTI.",
 )
 def discard(session: Session) -> None:
     """Ends the transaction and all watches.
@@ -137,7 +137,7 @@ def discard(session: Session) -> None:
     fast=True,
     reply="ok",
     flags="noscript loading stale allow_busy",
-    summary="Have EXEC run only if these keys have not been touched by then.",
+    summary="Make EXEC run nothing if one of these keys is touched before it.",
 )
 def watch(session: Session, *key: str) -> None:
     """Watches keys of the namespace, besides those that are watched already.
@@ -158,7 +158,7 @@ def watch(session: Session, *key: str) -> None:
     fast=True,
     reply="ok",
     flags="noscript loading stale allow_busy",
-    summary="Watch no key any longer.",
+    summary="Stop watching all keys.",
 )
 def unwatch(session: Session) -> None:
     """Ends all watches."""

@@ -187,7 +187,7 @@ class Bitmaps(Edge):
     @command(
         "BITPOS key bit:sought-bit [start [end:integer [mode:<BYTE | BIT>]]]",
         complexity="O(N) in the length",
-        summary="Return the place of the first bit that is set, or that is clear.",
+        summary="Return the position of the first bit that is set, or clear.",
     )
     def bitpos(
         self,

@@ -42,7 +42,7 @@ class Blocking(Edge):
         "BLPOP key:rw-access-delete [key ...] timeout",
         complexity="O(N) in the given keys",
         reply="popped_element",
-        summary="Return the first element of a list after removing it, and wait for one.",
+        summary="Remove and return the first element of a list; wait if it is empty.",
     )
     def blpop(
         self, keys: str | Iterable[str], timeout: float | None = None
@@ -72,7 +72,7 @@ class Blocking(Edge):
         "BRPOP key:rw-access-delete [key ...] timeout",
         complexity="O(N) in the given keys",
         reply="popped_element",
-        summary="Return the last element of a list after removing it, and wait for one.",
+        summary="Remove and return the last element of a list; wait if it is empty.",
     )
     def brpop(
         self, keys: str | Iterable[str], timeout: float | None = None
@@ -94,7 +94,7 @@ class Blocking(Edge):
         complexity="O(N+M) for N keys and M returned elements",
         reply="keyed",
         once="COUNT",
-        summary="Return elements of a list after removing them, and wait for some.",
+        summary="Remove and return elements of a list; wait if all lists are empty.",
     )
     def blmpop(
         self,
@@ -126,7 +126,7 @@ class Blocking(Edge):
         complexity="O(1)",
         grows=True,
         reply="moved",
-        summary="Return an element after moving it from one list to another, and wait for one.",
+        summary="Move an element to another list and return it; wait if there is none.",
     )
     def blmove(
         self,
@@ -159,8 +159,7 @@ class Blocking(Edge):
         reply="moved",
         deprecated="6.2.0",
         instead="`BLMOVE` with the `RIGHT` and `LEFT` arguments",
-        summary="Return the last element of a list after moving it to the front of another, "
-        "and wait for one.",
+        summary="Move the last element of a list to the front of another; wait for one.",
     )
     def brpoplpush(
         self,
@@ -198,7 +197,7 @@ class Blocking(Edge):
         complexity="O(K + log N) for K keys",
         fast=True,
         reply="popped_member",
-        summary="Return the member of the lowest score after removing it, and wait for one.",
+        summary="Remove and return the member with the lowest score; wait if there is none.",
     )
     def bzpopmin(
         self, keys: str | Iterable[str], timeout: float | None = None
@@ -220,7 +219,7 @@ class Blocking(Edge):
         complexity="O(K + log N) for K keys",
         fast=True,
         reply="popped_member",
-        summary="Return the member of the highest score after removing it, and wait for one.",
+        summary="Remove and return the member with the highest score; wait if there is none.",
     )
     def bzpopmax(
         self, keys: str | Iterable[str], timeout: float | None = None
@@ -243,7 +242,7 @@ class Blocking(Edge):
         complexity="O(K + M*log N) for K keys and M returned members",
         reply="keyed_scores",
         once="COUNT",
-        summary="Return members of a sorted set after removing them, and wait for some.",
+        summary="Remove and return members of a sorted set; wait if all are empty.",
     )
     def bzmpop(
         self,

@@ -166,7 +166,7 @@ class Deadlines(Edge):
         "PERSIST key:rw-update",
         complexity="O(1)",
         fast=True,
-        summary="Take the time to live from a key.",
+        summary="Remove the time to live of a key.",
     )
     def persist(self, key: str) -> bool:
         """Takes the time to live from a key. Returns whether it had one."""

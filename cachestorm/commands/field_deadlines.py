@@ -189,7 +189,7 @@ class FieldDeadlines(Edge):
         "HPERSIST key:rw-update FIELDS numfields field [field ...]",
         complexity="O(N) in the given fields",
         fast=True,
-        summary="Take away the deadlines of fields of a hash.",
+        summary="Remove the deadlines of fields of a hash.",
     )
     def hpersist(self, key: str, *fields: object) -> list[int]:
         """Takes deadlines away.

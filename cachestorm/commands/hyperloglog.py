@@ -91,7 +91,7 @@ class HyperLogLogs(Edge):
         writes=False,
         note="RW because it may change the internal representation of the key, "
         "and propagate to replicas",
-        summary="Return about how many different elements were added.",
+        summary="Return an estimate of the number of distinct elements.",
     )
     def pfcount(self, *keys: str) -> int:
         """About how many different elements were added to any of the keys.

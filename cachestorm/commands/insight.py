@@ -32,7 +32,7 @@ class Insight(Edge):
     @command(
         "HOTKEYS [count:integer]",
         complexity="O(1): at most 512 keys are counted",
-        summary="Return the keys that are hit most of late, and how often.",
+        summary="Return the keys with the most hits lately, and their counts.",
     )
     def hotkeys(self, count: int = 10) -> list[tuple[str, int]]:
         """The keys of this namespace that are hit most, hottest first.
@@ -82,7 +82,7 @@ class Insight(Edge):
         complexity="O(1): the last 4096 removals are remembered",
         reply="reasons",
         local="a map of several types",
-        summary="Return why a key is missing, if that is remembered.",
+        summary="Return why a key is missing, if the server remembers it.",
     )
     def why(self, key: str) -> dict[str, object] | None:
         """Why a key is missing: the last removal of it that is remembered.

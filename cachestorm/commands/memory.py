@@ -30,7 +30,7 @@ class Memory(Edge):
     @command(
         "MEMORY USAGE key:ro [SAMPLES count:sample-count]",
         complexity="O(T) in the tags of the key",
-        summary="Return the bytes that a key is charged at, with its value and its tags.",
+        summary="Return the size of a key in bytes, with its value and its tags.",
     )
     def memory_usage(self, key: str, samples: int | None = None) -> int | None:
         """The bytes that a key is charged at, None for a missing key.
@@ -55,7 +55,7 @@ class Memory(Edge):
         reply="verbatim",
         flags="@slow",
         tips="nondeterministic_output request_policy:all_shards response_policy:special",
-        summary="Return what could be better with the memory, and what to do about it.",
+        summary="Return problems with memory, and what to do about them.",
     )
     def memory_doctor(self) -> str:
         """What could be better with the memory of the cache, a paragraph each, in words.
@@ -78,7 +78,7 @@ class Memory(Edge):
     complexity="O(1)",
     flags="@slow",
     tips="nondeterministic_output request_policy:all_shards response_policy:special",
-    summary="Return the numbers of the memory.",
+    summary="Return statistics of memory.",
 )
 def memory_stats(cache: Namespaces) -> dict[str, object]:
     """Redis' names for the numbers of the memory, as far as they mean anything here."""
@@ -107,7 +107,7 @@ def memory_stats(cache: Namespaces) -> dict[str, object]:
     reply="bulk",
     flags="loading @slow",
     tips="nondeterministic_output request_policy:all_shards response_policy:special",
-    summary="Return what the allocator says of itself: here nothing.",
+    summary="Return statistics of the allocator; there are none.",
 )
 def memory_malloc_stats(cache: Memory) -> str:
     """What Redis answers where its allocator tells nothing."""
@@ -120,7 +120,7 @@ def memory_malloc_stats(cache: Memory) -> str:
     reply="ok",
     flags="loading @slow",
     tips="request_policy:all_shards response_policy:all_succeeded",
-    summary="Let go of a step of what is due or has left.",
+    summary="Free some memory of expired and removed keys.",
 )
 def memory_purge(cache: Memory) -> bool:
     """One step of `reap`; Python's allocator has nothing that can be asked for more."""

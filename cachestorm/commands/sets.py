@@ -151,7 +151,7 @@ class Sets(SetAlgebra):
         "SMISMEMBER key member [member ...]",
         complexity="O(N) in the given members",
         fast=True,
-        summary="Tell of each of many members whether a set has it.",
+        summary="Tell for each of many members whether a set has it.",
     )
     def smismember(self, key: str, *members: object) -> list[bool]:
         """Whether there is such a member, for each of them."""

@@ -31,7 +31,7 @@ class SortedSetPops(Edge):
         complexity="O(M*log N) for M returned members",
         fast=True,
         reply="popped",
-        summary="Return the members of the lowest scores after removing them.",
+        summary="Remove and return the members with the lowest scores.",
     )
     def zpopmin(self, key: str, count: int | None = None) -> Scored:
         """Removes the members of the lowest scores.
@@ -50,7 +50,7 @@ class SortedSetPops(Edge):
         complexity="O(M*log N) for M returned members",
         fast=True,
         reply="popped",
-        summary="Return the members of the highest scores after removing them.",
+        summary="Remove and return the members with the highest scores.",
     )
     def zpopmax(self, key: str, count: int | None = None) -> Scored:
         """Removes the members of the highest scores.

@@ -399,7 +399,7 @@ class Tags(Edge):
         complexity="O(1)",
         writes=True,
         reply="ok",
-        summary="Take the link between two tags away.",
+        summary="Remove the link between two tags.",
     )
     def tagunlink(self, parent: str, child: str) -> bool:
         """Takes a link away; it is not an error if there was none."""

@@ -112,7 +112,7 @@ class Text(Kind):
 
 
 class Key(Text):
-    """The name of an entry. An int is refused: in Python `cache[1]` is, too.
+    """The name of a key. An int is refused, as in Python for `cache[1]`.
 
     Args:
         access: Redis' flags of the key, with `-` between them: `rw-access-delete`.
@@ -147,7 +147,7 @@ class Key(Text):
 
 
 class ShardChannel(Key):
-    """A channel that a cluster keeps where it would keep a key of that name. Not a key."""
+    """A channel that a cluster keeps in the slot of its name; it is not a key."""
 
     def __init__(self, name: str = "shardchannel", names: str = CHANNEL) -> None:
         super().__init__()
@@ -161,7 +161,7 @@ class ShardChannel(Key):
 
 
 class Blob(Kind):
-    """Bytes: what a message, a script or a serialized value is."""
+    """Bytes, such as a message, a script or a serialized value."""
 
     def read(self, raw: object) -> object:
         return to_wire(raw)
@@ -231,7 +231,7 @@ class Tally(Integer):
 
 
 class Rank(Integer):
-    """LPOS' rank: any number but 0, and as far to the left as to the right."""
+    """The RANK of LPOS: any 64-bit integer except 0 and the smallest."""
 
     def read(self, raw: object) -> object:
         number = parse_int(raw, self.text)
@@ -243,11 +243,11 @@ class Rank(Integer):
 
 
 class PromptInteger(Integer):
-    """An integer at a fixed place that is read before the words behind it are looked at."""
+    """An integer that is checked before the arguments behind it."""
 
 
 class Cursor(Kind):
-    """Where an iteration stands: an unsigned 64-bit integer."""
+    """The position of an iteration: an unsigned 64-bit integer."""
 
     def read(self, raw: object) -> object:
         if isinstance(raw, int) and not isinstance(raw, bool):
@@ -274,7 +274,7 @@ class Double(Kind):
 
 
 class Length(Double):
-    """How long a side or a radius is."""
+    """The length of a side or of a radius."""
 
     def read(self, raw: object) -> object:
         return length(raw, self.name)
@@ -284,7 +284,7 @@ MOMENT_S: Final = 0.001
 
 
 class Timeout(Double):
-    """How long a blocking command waits: seconds as float; 0 is for ever."""
+    """How long a blocking command waits: seconds, may be a fraction; 0: for ever."""
 
     def read(self, raw: object) -> object:
         if raw == b"0":
@@ -336,7 +336,7 @@ class FieldTypeKind(Kind):
 
 
 class FieldOffsetKind(Kind):
-    """Where one is: a bit, or `#n`, which the method multiplies by the width of the type."""
+    """A position in a bitmap: a bit, or `#n` for n times the width of the type."""
 
     def read(self, raw: object) -> object:
         bit_offset(raw, 1)

@@ -136,7 +136,7 @@ def acl_genpass(session: Session, bits: int = 256) -> str:
     "ACL GETUSER username:string",
     complexity="O(N) in the rules of the user",
     flags=_ADMIN,
-    summary="Return all that is known of a user.",
+    summary="Describe a user.",
 )
 def acl_getuser(session: Session, username: str) -> dict[str, object] | None:
     """Flags, hashes of passwords, and the permissions; None for a user that there is not."""
@@ -195,7 +195,7 @@ def acl_load(session: Session) -> None:
     excess=_EXCESS,
     complexity="O(N) in the entries",
     flags=_ADMIN,
-    summary="Return what was denied of late, or forget it.",
+    summary="Return what was denied lately, or clear the log.",
 )
 def acl_log(session: Session, count: int = 10, reset: bool = False) -> object:
     """So many entries, the latest first; or, with RESET, forgets all of them."""
@@ -230,7 +230,7 @@ def acl_save(session: Session) -> None:
     reply="ok",
     flags=_ADMIN,
     tips="request_policy:all_nodes response_policy:all_succeeded",
-    summary="Make a user, or change what it may do.",
+    summary="Create a user, or change its permissions.",
 )
 def acl_setuser(session: Session, username: str, *rule: str) -> None:
     """Says rules to a user; all of them, or none.

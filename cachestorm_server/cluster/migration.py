@@ -401,7 +401,7 @@ def migrate(
     grows=True,
     reply="ok",
     flags="asking @dangerous @keyspace",
-    summary="Create a key of a slot that is on its way here; nodes send it.",
+    summary="Create a key of a slot that is being imported; sent by nodes.",
 )
 def restore_asking(
     session: Session,

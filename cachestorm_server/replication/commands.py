@@ -42,7 +42,7 @@ def _replication(session: Session) -> Replication:
     complexity="O(1)",
     fast=True,
     flags="noscript loading stale @admin @dangerous",
-    summary="Return the role in a replication.",
+    summary="Return the role of the server in replication.",
 )
 def role(session: Session) -> list[object]:
     """What this server is: a master with its replicas, or a slave of another one."""
@@ -115,7 +115,7 @@ def wait(session: Session, numreplicas: int, timeout: int) -> object:
     complexity="O(1)",
     reply="status",
     flags="admin noscript stale no_async_loading",
-    summary="Follow another server, or with NO ONE none.",
+    summary="Become a replica of another server, or with NO ONE a primary.",
 )
 def replicaof(session: Session, host: str, port: str) -> str:
     """Becomes a replica of another CacheStorm, or a primary, with all that it has.
@@ -134,7 +134,7 @@ def replicaof(session: Session, host: str, port: str) -> str:
     flags="admin noscript stale no_async_loading",
     deprecated="5.0.0",
     instead="`REPLICAOF`",
-    summary="As REPLICAOF.",
+    summary="Become a replica, or a primary; an older name of REPLICAOF.",
 )
 def slaveof(session: Session, host: str, port: str) -> str:
     """As REPLICAOF.
@@ -169,7 +169,7 @@ def _follow(session: Session, host: str, port: str) -> str:
     complexity="O(N) in the keys, or in what was missed",
     reply="status",
     flags="admin noscript no_multi @dangerous",
-    summary="Become a replica; other nodes send this.",
+    summary="Become a replica; sent by replicas.",
 )
 def follow_from(
     session: Session,
@@ -208,7 +208,7 @@ def follow_from(
     complexity="O(1)",
     fast=True,
     flags="admin noscript no_multi loading stale @dangerous",
-    summary="Say how far a replica is; other nodes send this.",
+    summary="Report how far a replica is; sent by replicas.",
 )
 def follow_ack(session: Session, offset: int, durable: int) -> Several:
     """Has no reply.
@@ -231,7 +231,7 @@ def follow_ack(session: Session, offset: int, durable: int) -> Several:
     own=True,
     complexity="O(N) in the slots",
     flags="admin noscript no_multi @dangerous",
-    summary="Ask a primary for its slots; other nodes send this.",
+    summary="Ask a primary for its slots; sent by replicas.",
 )
 def follow_takeover(session: Session) -> Several:
     """Has no reply: the slots are given, once the replica has all that the primary has.

@@ -75,7 +75,7 @@ def eval_(
     "EVALSHA sha1:blob " + _WORDS,
     complexity="Depends on the script",
     flags=_FLAGS,
-    summary="Run a script that is known, by its digest.",
+    summary="Run a loaded script by its digest.",
 )
 def evalsha(
     session: Session, sha1: bytes, key: Sequence[str] = (), arg: Sequence[bytes] = ()
@@ -110,7 +110,7 @@ def eval_ro(
     "EVALSHA_RO sha1:blob " + _READ_WORDS,
     complexity="Depends on the script",
     flags=f"readonly {_FLAGS}",
-    summary="Run a script that is known and may not write, by its digest.",
+    summary="Run a loaded script that may not write, by its digest.",
 )
 def evalsha_ro(
     session: Session, sha1: bytes, key: Sequence[str] = (), arg: Sequence[bytes] = ()
@@ -126,7 +126,7 @@ def evalsha_ro(
     complexity="O(N) in the length of the script",
     flags="noscript stale",
     tips="request_policy:all_nodes response_policy:all_succeeded",
-    summary="Keep a script without running it.",
+    summary="Load a script without running it.",
 )
 def script_load(session: Session, script: bytes) -> bytes:
     """Compiles a script.
@@ -146,7 +146,7 @@ def script_load(session: Session, script: bytes) -> bytes:
     complexity="O(N) in the scripts asked for",
     flags="noscript stale",
     tips="request_policy:all_shards response_policy:agg_logical_and",
-    summary="Tell which scripts are known.",
+    summary="Tell which scripts are loaded.",
 )
 def script_exists(session: Session, *sha1: bytes) -> list[int]:
     """1 for each script that is known, 0 for others."""
@@ -163,7 +163,7 @@ def script_exists(session: Session, *sha1: bytes) -> list[int]:
     once="ASYNC SYNC",
     flags="noscript stale",
     tips="request_policy:all_nodes response_policy:all_succeeded",
-    summary="Forget all scripts.",
+    summary="Remove all scripts.",
 )
 def script_flush(session: Session, mode: str | None = None) -> None:
     """Forgets all scripts, at once in any case."""
@@ -177,7 +177,7 @@ def script_flush(session: Session, mode: str | None = None) -> None:
     reply="ok",
     flags="noscript allow_busy",
     tips="request_policy:all_shards response_policy:one_succeeded",
-    summary="End the script that is running.",
+    summary="Stop the script that is running.",
 )
 def script_kill(session: Session) -> None:
     """Ends a script that others have to wait for, and that has not written.

@@ -249,7 +249,7 @@ def function_restore(session: Session, serialized_value: bytes, policy: str = "A
     reply="ok",
     flags="noscript allow_busy",
     tips="request_policy:all_shards response_policy:one_succeeded",
-    summary="End the function that is running.",
+    summary="Stop the function that is running.",
 )
 def function_kill(session: Session) -> None:
     """Ends a function that others have to wait for, and that has not written.
