@@ -50,6 +50,9 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger("cachestorm.cluster")
 
+# in what a source has seen, its epoch: no node is called that
+_EPOCH: Final = ""
+MOST_EPOCH: Final = 1 << 48
 # where Redis has the bus, as seen from the port of clients
 BUS_OFFSET: Final = 10_000
 _NOT_LOCAL: Final = "Script attempted to access a non local key in a cluster node"
@@ -268,7 +271,8 @@ class Membership(Router):
         self._over_nodes.tell_within(cache, plan, args)
 
     def seen(self) -> str:
-        return json.dumps(self.node.log.done, separators=(",", ":"))
+        said = {**self.node.log.done, _EPOCH: self.node.epoch}
+        return json.dumps(said, separators=(",", ":"))
 
     def catch_escaped(self, session: Session, key: str, seen: str) -> None:
         try:
@@ -278,6 +282,8 @@ class Membership(Router):
         done: dict[str, int] = {}
         if isinstance(said, dict):
             done = {origin: each for origin, each in said.items() if type(each) is int}
+        # who is given the slot of this key is not to be outdone by how the source got it
+        self.node.hear_epoch(min(done.pop(_EPOCH, 0), MOST_EPOCH))
         cache = session.cache
         tags = set(cache.tags(key))
         hierarchy = cache._space.tags.hierarchy

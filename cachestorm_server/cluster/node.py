@@ -205,6 +205,12 @@ class Node(SlotHolder):
         """Whether it may answer for its slots at all, at this moment."""
         return not self.is_double and self.authority.may_serve(now_ms) and self._has_caught_up
 
+    def hear_epoch(self, epoch: int) -> None:
+        """Has what is decided here from now on count more than what another has decided."""
+        if epoch > self.epoch:
+            self.epoch = epoch
+            self.is_dirty = True
+
     # -- what all are to do
 
     def publish(self, namespace: str, words: tuple[str, ...], now_ms: int) -> Operation:
@@ -362,9 +368,7 @@ class Node(SlotHolder):
         self.suspicion.hear_from(sender.id, now_ms)
         was_silent = sender.id in self._silent
         self._silent -= {sender.id}
-        if message.epoch > self.epoch:
-            self.epoch = message.epoch
-            self.is_dirty = True
+        self.hear_epoch(message.epoch)
         for member in message.members:
             if member.id == self.me.id:
                 self._met_myself(member)

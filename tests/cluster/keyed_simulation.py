@@ -234,12 +234,16 @@ class KeyedSimulation(Simulation):
         copies = {key: self.keys[number].get(key) for key in names}
         lives = move.source.lives, move.target.number, move.target.lives
         self.under_way[number].update(dict.fromkeys(names, lives))
-        done = dict(source.log.done)
+        done, epoch = dict(source.log.done), source.epoch
         # the connection is that of this life of the target
-        self.later(move.target, lambda: self.restore(move, copies, done))
+        self.later(move.target, lambda: self.restore(move, copies, done, epoch))
 
     def restore(
-        self, move: Move, copies: dict[tuple[int, int], Value | None], done: dict[str, int]
+        self,
+        move: Move,
+        copies: dict[tuple[int, int], Value | None],
+        done: dict[str, int],
+        epoch: int,
     ) -> None:
         """RESTORE-ASKING, and what an invalidation has missed; DEL of what has gone."""
         target = move.target.node
@@ -260,6 +264,7 @@ class KeyedSimulation(Simulation):
             else:
                 keys[key] = copy
                 self.arrived += 1
+                target.hear_epoch(epoch)
                 for operation in target.log.unseen_by(done):
                     if operation.words[1] == copy.tag:
                         self.escaped += 1

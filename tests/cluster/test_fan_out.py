@@ -396,17 +396,35 @@ def test_a_key_on_its_way_cannot_escape_an_invalidation(
     two.late()
     two.node.import_from(12706, one.node.me.id)
 
-    def restore(name: bytes, seen: str) -> bytes:
-        words = [b"RESTORE-ASKING", name, b"0", payload, b"SEEN", seen.encode()]
-        wire = b"*%d\r\n" % len(words)
-        return two.session.receive(
-            wire + b"".join(b"$%d\r\n%s\r\n" % (len(word), word) for word in words)
-        )
-
-    assert restore(b"{k1}old", seen) == b"+OK\r\n"
+    assert restored_at(two, b"{k1}old", payload, seen) == b"+OK\r\n"
     assert "{k1}old" not in two.cache
-    assert restore(b"{k1}new", two.membership.seen()) == b"+OK\r\n"
+    assert restored_at(two, b"{k1}new", payload, two.membership.seen()) == b"+OK\r\n"
     assert "{k1}new" in two.cache
+
+
+def restored_at(place: Place, name: bytes, payload: bytes, seen: str) -> bytes:
+    """The reply to a key that comes from another node."""
+    words = [b"RESTORE-ASKING", name, b"0", payload, b"SEEN", seen.encode()]
+    wire = b"*%d\r\n" % len(words)
+    return place.session.receive(
+        wire + b"".join(b"$%d\r\n%s\r\n" % (len(word), word) for word in words)
+    )
+
+
+def test_who_is_given_a_slot_with_its_keys_is_not_outdone_by_what_was_decided_before(
+    cluster: Cluster,
+) -> None:
+    one, two = cluster.places[1], cluster.places[2]
+    # the slot has just come to the first node, and the second one has not heard of that
+    one.node.hear_epoch(50)
+    one.node.assign([12706], one.node.me.id)
+    payload = one.cache.dump("k1")
+    assert payload is not None
+    two.node.import_from(12706, one.node.me.id)
+    assert restored_at(two, b"k1", payload, one.membership.seen()) == b"+OK\r\n"
+    two.node.assign([12706], two.node.me.id)
+    two.node.merge(one.node.slots.runs_of([12706]))
+    assert two.node.slots.owners[12706] == two.node.me.id
 
 
 def links_of(place: Place) -> list[list[str]]:
