@@ -2,8 +2,9 @@
 
     PYTHONPATH=.:tests/cluster python tests/cluster/many_seeds.py 0 10000
 
-Half of them are clusters with keys, clients and slots that move (`keyed_simulation.py`), the
-others clusters that only have to agree (`simulation.py`).
+A third of them are clusters with keys, clients and slots that move (`keyed_simulation.py`), a
+third such as have replicas and an authority (`lease_simulation.py`), and the others clusters
+that only have to agree (`simulation.py`).
 """
 
 from __future__ import annotations
@@ -13,15 +14,19 @@ import time
 import traceback
 
 from keyed_simulation import play_with_keys
+from lease_simulation import play as play_under_leases
 from simulation import play
 
 
 def run(seed: int) -> None:
     """Plays one seed."""
-    if seed % 2:
-        play(seed, 3 + seed % 3, 12)
+    kind, rest = seed % 3, seed // 3
+    if kind == 0:
+        play(seed, 3 + rest % 3, 12)
+    elif kind == 1:
+        play_with_keys(seed, 3 + rest % 2, 60)
     else:
-        play_with_keys(seed, 3 + seed // 2 % 2, 60)
+        play_under_leases(seed, 2 + rest % 4, 12, replicas=rest % 3)
 
 
 def main() -> int:
