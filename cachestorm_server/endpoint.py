@@ -309,7 +309,7 @@ class Endpoint:
 
     def asks(self) -> bool:
         """Whether something is to be done before each command, whoever sends it."""
-        return self.hooks is not None or self.has_tiers or self.cluster is not None
+        return self.hooks is not None or self.has_tiers
 
     def is_unusual(self) -> bool:
         """Whether something is going on that all sessions have to look after."""

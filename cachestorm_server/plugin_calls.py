@@ -82,8 +82,8 @@ def admit(session: Session, plan: Plan, args: list[object]) -> None:
     if session.limits is not None:
         check(session, plan, args)
     cluster = session.endpoint.cluster
-    if cluster is not None:
-        cluster.check(session, plan, args)
+    if cluster is not None and not cluster.serves(session, plan, args):
+        cluster.router.check(session, plan, args)
     hooks = session.endpoint.hooks
     if hooks is not None:
         call = _call_of(session, plan, args)

@@ -139,7 +139,8 @@ class Session(LongRunner):
             or self.endpoint.is_unusual()
         )
         self.limits: User | None = None if self.user.is_free else self.user
-        is_asked = self.limits is not None or self.endpoint.asks()
+        endpoint = self.endpoint
+        is_asked = self.limits is not None or endpoint.asks() or endpoint.cluster is not None
         is_queueing = self.transaction is not None
         is_told = bool(self._pushes) or self.tracked is not None
         self.guarded = is_unusual or is_queueing or is_told
@@ -250,8 +251,11 @@ class Session(LongRunner):
                 else:
                     began_ns = self._statistics.begin(args)
                     size: i64 = len(args)
+                    gate = self.endpoint.cluster
                     if size >= self._asked_from:
                         admit(self, plan, args)
+                    elif gate is not None and not gate.serves(self, plan, args):
+                        gate.router.check(self, plan, args)
                     if plan.declaration.connection:
                         reply = plan.answer(self, args)
                     elif self.is_typed:
@@ -365,7 +369,8 @@ class Session(LongRunner):
             CacheStormError: with Redis' text.
         """
         try:
-            cluster.check(self, plan, args)
+            if not cluster.serves(self, plan, args):
+                cluster.router.check(self, plan, args)
         except CacheStormError:
             if plan.name == "EXEC":
                 self.end_transaction()

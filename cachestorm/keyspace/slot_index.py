@@ -16,10 +16,14 @@ from mypy_extensions import i64
 
 from cachestorm.codec import bytes_of
 from cachestorm.entry import Entry
+from cachestorm.keyspace.latch import COMPILED
 from cachestorm.keyspace.roster import SWEEP, Roster
 from cachestorm.values.bulk import Bulk
 
 SLOTS: Final = 16384
+# of a key that is longer `crc_hqx` is faster
+LONG_BYTES: Final = 64
+_BRACE: Final = 0x7B
 
 
 def slot_of(key: bytes) -> int:
@@ -29,12 +33,38 @@ def slot_of(key: bytes) -> int:
         >>> slot_of(b"foo"), slot_of(b"{user1000}.following"), slot_of(b"{}foo")
         (12182, 3443, 9500)
     """
+    if COMPILED:
+        # most keys are short, and have no braces
+        crc = _crc16_of_plain(key)
+        if crc >= 0:
+            return crc & (SLOTS - 1)
     begin = key.find(b"{")
     if begin >= 0:
         end = key.find(b"}", begin + 1)
         if end > begin + 1:
             key = key[begin + 1 : end]
     return crc_hqx(key, 0) & (SLOTS - 1)
+
+
+def _crc16_of_plain(key: bytes) -> i64:
+    """The CRC16 of a key; -1 for one that is long, or has a brace.
+
+    Compiled it takes a third of what the calls of `find` and `crc_hqx` do.
+    """
+    size: i64 = len(key)
+    if size > LONG_BYTES:
+        return -1
+    crc: i64 = 0
+    place: i64 = 0
+    while place < size:
+        byte: i64 = key[place]
+        if byte == _BRACE:
+            return -1
+        high: i64 = (crc >> 8) ^ byte
+        high ^= high >> 4
+        crc = ((crc << 8) ^ (high << 12) ^ (high << 5) ^ high) & 0xFFFF
+        place += 1
+    return crc
 
 
 class SlotIndex(Bulk):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from mypy_extensions import mypyc_attr
+from mypy_extensions import i64, mypyc_attr
 
 from cachestorm.declare.plan import Plan
 from cachestorm.keyspace.slot_index import SLOTS, slot_of
@@ -59,7 +59,7 @@ class Router:
         """Has other nodes do what a transaction or a script has just done here."""
 
     def seen(self) -> str:
-        """Which invalidations have been done here, for `catch_escaped` of another node."""
+        """Which invalidations and decisions are known here, for `catch_escaped` of another."""
         return ""
 
     def catch_escaped(self, session: Session, key: str, seen: str) -> None:
@@ -96,19 +96,15 @@ class Gate:
         self.served: Final = bytearray(SLOTS)
         self.held_until_ms: int = 0
 
-    def check(self, session: Session, plan: Plan, args: list[object]) -> None:
-        """Refuses what is not to be answered here.
-
-        Raises:
-            CacheStormError: with Redis' text.
-        """
-        place = plan.key_place
-        if place != 0 and not session.is_asking and place < len(args):
-            key = args[place]
-            if (
-                isinstance(key, bytes)
-                and self.served[slot_of(key)] != 0
-                and (self.held_until_ms == 0 or monotonic_ms() < self.held_until_ms)
-            ):
-                return
-        self.router.check(session, plan, args)
+    def serves(self, session: Session, plan: Plan, args: list[object]) -> bool:
+        """Whether a request is answered here at sight; the router is asked about any other."""
+        place: i64 = plan.key_place
+        if place == 0 or session.is_asking or place >= len(args):
+            return False
+        key = args[place]
+        if not isinstance(key, bytes):
+            return False
+        slot: i64 = slot_of(key)
+        if self.served[slot] == 0:
+            return False
+        return self.held_until_ms == 0 or monotonic_ms() < self.held_until_ms

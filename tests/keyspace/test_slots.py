@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from binascii import crc_hqx
+from random import Random
+
 import pytest
 from hypothesis import settings
 
 from cachestorm import Cache, ManualClock
-from cachestorm.keyspace.slot_index import slot_of
+from cachestorm.keyspace.slot_index import LONG_BYTES, SLOTS, _crc16_of_plain, slot_of
 from cachestorm.keyspace.slot_keys import count_keys, empty, keep_slots, keys_in
 from cachestorm.keyspace.store import Store
 from tests.keyspace.test_store_against_a_model import Model
@@ -54,6 +57,17 @@ def store_of(cache: Cache) -> Store:
 )
 def test_the_slot_of_a_key_is_what_redis_says(key: bytes, slot: int) -> None:
     assert slot_of(key) == slot
+
+
+def test_the_sum_that_is_reckoned_here_is_that_of_the_library() -> None:
+    random = Random(1)
+    for size in range(LONG_BYTES + 1):
+        key = random.randbytes(size).replace(b"{", b"}")
+        assert _crc16_of_plain(key) == crc_hqx(key, 0)
+        assert slot_of(key) == crc_hqx(key, 0) % SLOTS
+        assert _crc16_of_plain(b"{" + key) == -1
+    long = random.randbytes(LONG_BYTES + 1).replace(b"{", b"}")
+    assert (_crc16_of_plain(long), slot_of(long)) == (-1, crc_hqx(long, 0) % SLOTS)
 
 
 def test_a_store_that_is_told_late_knows_the_keys_that_it_has() -> None:
