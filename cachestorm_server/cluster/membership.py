@@ -16,6 +16,7 @@ import json
 import logging
 import time
 from collections.abc import Callable
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 from cachestorm.codec import bytes_of, text_of
@@ -275,19 +276,16 @@ class Membership(Router):
         return json.dumps(said, separators=(",", ":"))
 
     def catch_escaped(self, session: Session, key: str, seen: str) -> None:
-        try:
-            said = json.loads(seen)
-        except ValueError:
-            said = None
-        done: dict[str, int] = {}
-        if isinstance(said, dict):
-            done = {origin: each for origin, each in said.items() if type(each) is int}
+        done = _read_seen(seen)
         # who is given the slot of this key is not to be outdone by how the source got it
-        self.node.hear_epoch(min(done.pop(_EPOCH, 0), MOST_EPOCH))
+        self.node.hear_epoch(min(done.get(_EPOCH, 0), MOST_EPOCH))
+        unseen = self.node.log.unseen_by(done)
+        if not unseen:
+            return
         cache = session.cache
         tags = set(cache.tags(key))
         hierarchy = cache._space.tags.hierarchy
-        for operation in self.node.log.unseen_by(done):
+        for operation in unseen:
             words = operation.words
             if words[0] == FORGET_ALL and tags:
                 cache.delete(key)
@@ -364,6 +362,18 @@ class Membership(Router):
 
     def lines(self) -> list[str]:
         return info_text(self.node, self.clock(), self.traffic()).splitlines()
+
+
+@lru_cache(maxsize=8)
+def _read_seen(seen: str) -> dict[str, int]:
+    """What another node has seen, by origin; all keys of a MIGRATE come with the same."""
+    try:
+        said = json.loads(seen)
+    except ValueError:
+        said = None
+    if not isinstance(said, dict):
+        return {}
+    return {origin: each for origin, each in said.items() if type(each) is int}
 
 
 def _keys_of(plan: Plan, args: list[object]) -> list[bytes]:
