@@ -24,7 +24,7 @@ def connect(
     near: bool | Mapping[str, Any] = False,
     on_error: Literal["raise", "miss"] = "raise",
     max_pending: int | None = None,
-    typed: bool = False,
+    typed: bool | None = None,
     **options: Any,
 ) -> CacheLike[Any]:
     """A cache at an address, with the methods of `Cache`.
@@ -44,7 +44,7 @@ def connect(
             more, it is emptied then.
         typed: whether a CacheStorm server, or the owner of `local://`, is to keep values as
             what they are, and not in an envelope: other clients, and the process that serves
-            them, then see text, numbers and objects.
+            them, then see text, numbers and objects. Left out: it is not.
         options: in this process settings of `Cache`, on a server those of redis-py's
             connections, such as `socket_timeout`; of `local://` both, and `linger`, how long
             the values stay when nobody is connected.
@@ -105,6 +105,8 @@ def _elsewhere(
 
 
 def _is_typed(typed: object, codec: object) -> bool:
+    if typed is None:
+        return False
     if not isinstance(typed, bool):
         raise ConfigError(f"typed is True or False, not {typed!r}")
     if typed and codec is not None:
