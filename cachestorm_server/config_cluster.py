@@ -23,7 +23,7 @@ from cachestorm_server.setting_kinds import (
 
 @dataclass(frozen=True, slots=True)
 class EtcdConfig:
-    """Where `cluster.authority: etcd` keeps who has a slot."""
+    """The etcd of `cluster.authority: etcd`."""
 
     endpoints: Annotated[
         tuple[str, ...], Spec(WORDS, "URLs of the etcd members, http or https")
@@ -43,7 +43,7 @@ class EtcdConfig:
 
 @dataclass(frozen=True, slots=True)
 class KubernetesConfig:
-    """Where `cluster.authority: kubernetes` keeps who has a slot: in Lease objects."""
+    """The Lease objects of `cluster.authority: kubernetes`."""
 
     name: Annotated[str, Spec(NAME, "name of the cluster, and prefix of its objects")] = (
         "cachestorm"
@@ -53,7 +53,7 @@ class KubernetesConfig:
 
 @dataclass(frozen=True, slots=True)
 class ClusterConfig:
-    """Many nodes. Nothing of it has an effect while it is off."""
+    """A cluster of several nodes. Without `enabled` nothing here has an effect."""
 
     enabled: Annotated[bool, Spec(SWITCH, "makes the server a node of a cluster")] = False
     node_name: Annotated[str, Spec(TEXT, "name of this node")] = ""

@@ -120,7 +120,7 @@ class ServerConfig:
 
 @dataclass(frozen=True, slots=True)
 class TlsConfig:
-    """TLS: for RESP on a port of its own, for HTTP instead of what can be overheard."""
+    """TLS: for RESP on a port of its own, for HTTP in place of plain HTTP."""
 
     bind: Annotated[
         tuple[str, ...], Spec(WORDS, "addresses for RESP over TLS; empty: those of RESP")
@@ -141,7 +141,7 @@ class TlsConfig:
 
 @dataclass(frozen=True, slots=True)
 class AclConfig:
-    """Users, and what none of them can do."""
+    """Users, and commands that none of them may use."""
 
     file: Annotated[
         str, Spec(FILE, "users, as lines of `ACL LIST`: [security](security.md)")
@@ -230,7 +230,7 @@ class HttpConfig:
 
 @dataclass(frozen=True, slots=True)
 class PersistenceConfig:
-    """Snapshot and journal."""
+    """Snapshots and the journal."""
 
     enabled: Annotated[bool, Spec(SWITCH, "keeps the data across restarts")] = False
     aof: Annotated[bool, Spec(SWITCH, "keeps a journal of writes")] = True
@@ -252,7 +252,7 @@ class PersistenceConfig:
 
 @dataclass(frozen=True, slots=True)
 class ReplicationConfig:
-    """A server that follows another one: see [replication](replication.md)."""
+    """A replica, which copies another server: see [replication](replication.md)."""
 
     replica_of: Annotated[
         str, Spec(ADDRESS, "the primary, as `host:port`; empty: this server is a primary")
@@ -299,7 +299,7 @@ class MetricsConfig:
 
 @dataclass(frozen=True, slots=True)
 class AuthConfig:
-    """The password that every endpoint asks for when enabled."""
+    """The password that every endpoint requires when enabled."""
 
     enabled: Annotated[
         bool,
