@@ -29,7 +29,7 @@ PROMISES = {
         "test_cancelling_one_who_waits_harms_no_other",
         "test_cancelling_one_who_waits_harms_no_other_under_trio",
     ],
-    "If the task that loads is cancelled, another one starts again.": [
+    "If the task that loads is cancelled, another one that waits starts the load again.": [
         "test_cancelling_the_leader_hands_over",
         "test_cancelling_the_leader_hands_over_under_trio",
         "test_each_who_inherits_a_load_may_be_cancelled_in_turn",
@@ -41,18 +41,18 @@ PROMISES = {
         "test_a_loop_that_is_closed_in_the_middle_of_a_load_lets_others_go_on",
         "test_a_task_that_waits_in_a_loop_that_is_closed_harms_nobody",
     ],
-    "A caller loads alone if it would close a cycle of waits,": [
+    "because it would close a cycle of waits,": [
         "test_a_load_of_the_same_key_inside_its_loader_loads_alone",
         "test_two_threads_that_load_what_the_other_is_loading_both_come_back",
         "test_a_cycle_of_waits_through_a_third_is_seen",
         "test_a_child_task_that_waits_for_its_own_parent_loads_alone",
     ],
-    "if it would block the loop on which the load runs,": [
+    "block the event loop on which the load runs,": [
         "test_a_thread_that_would_block_the_loop_of_the_leader_loads_alone",
         "test_a_thread_that_would_block_the_trio_loop_of_the_leader_loads_alone",
         "test_two_loops_that_block_on_each_others_tasks_both_come_back",
     ],
-    "or if it is inside a transaction.": ["test_a_load_inside_a_transaction_waits_for_nobody"],
+    "or wait inside a transaction.": ["test_a_load_inside_a_transaction_waits_for_nobody"],
     "its caller gets the loaded value but the cache does not store it.": [
         "test_what_happens_to_the_key_or_its_tags_during_a_load_wins",
         "test_an_invalidation_that_another_thread_has_yet_to_tell_still_wins",
@@ -74,7 +74,7 @@ PROMISES = {
         "test_a_stale_value_stands_in_for_an_error",
         "test_all_who_wait_for_a_load_that_fails_get_the_stale_value",
     ],
-    "more likely the nearer the deadline and the longer a load takes": [
+    "the nearer the deadline and the longer a load takes, the more likely": [
         "test_the_nearer_the_end_the_likelier_a_value_is_loaded_anew",
         "test_one_early_load_refreshes_what_many_ask_for",
     ],
@@ -96,11 +96,11 @@ PROMISES = {
         "test_after_a_soft_timeout_the_stale_value_is_served_and_the_load_goes_on",
         "test_a_task_is_served_the_stale_value_after_a_soft_timeout",
     ],
-    "how long a failed source is not asked again while there is a stale value;": [
+    "how long the stale value is served without trying again;": [
         "test_a_source_that_fails_is_not_asked_again_before_the_throttle_has_passed",
         "test_a_source_that_fails_is_not_asked_by_tasks_before_the_throttle_has_passed",
     ],
-    "`False` keeps the tags from an enclosing load": [
+    "`False` does not pass the tags on to [an enclosing load]": [
         "test_tags_of_parts_stay_behind_on_request",
     ],
     "only a call with `stale` or `stale_if_error` sees it.": [
@@ -109,7 +109,7 @@ PROMISES = {
     "makes values stale in the same way.": [
         "test_a_soft_invalidation_leaves_a_value_to_serve",
     ],
-    "it is kept outside of the store, for at most 10,000 keys of a namespace.": [
+    "is kept outside of the store, for at most 10,000 keys of a namespace.": [
         "test_ten_thousand_stale_values_are_kept_and_not_one_more",
     ],
     "The interpreter does not wait for that thread when it exits.": [
@@ -124,7 +124,7 @@ PROMISES = {
     "`context.keep = False` keeps the new one from being stored.": [
         "test_a_loader_may_say_that_its_value_is_not_to_be_kept",
     ],
-    "A load takes over the tags of the loads inside it, of hits too,": [
+    "A load takes over the tags of the loads inside it, also of those that are hits,": [
         "test_tags_of_parts_reach_the_whole",
     ],
     "Tags belong to a namespace and are not passed on to others.": [
