@@ -152,7 +152,8 @@ class HashWalks(Edge):
                 length = i64(len(found))
                 start = walk_start(cursor, length, count)
                 stop = walk_stop(start, count, length)
-                if is_whole(start, stop, length):
+                if is_whole(start, stop, length) or (start == length and found.is_told_whole()):
+                    stop = 0
                     pairs = found.items()
                 else:
                     place = start

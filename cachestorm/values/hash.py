@@ -118,6 +118,10 @@ class Hash(Placed):
             return self._values.copy()
         return [unbox(held) for held in self._values]
 
+    def is_told_whole(self) -> bool:
+        """Whether Redis tells all of it in one step of a scan."""
+        return self.encoding() == "listpack"
+
     def items(self) -> dict[str, object]:
         """All fields with their values, as a dict of its own. O(n)."""
         return dict(zip(self.fields(), self.values()))

@@ -20,8 +20,8 @@ from cachestorm.values.container import Container
 from cachestorm.values.wide_dict import MEAN, WideDict
 
 NEAR: Final = 2 * MEAN
-# Redis keeps so many names in the order in which they came.
-SHORT: Final = 128
+# Redis keeps so many names at most in the order in which they came: those of a hash.
+SHORT: Final = 512
 # Who is told of more names than this had better look at all.
 MOST_TOUCHED: Final = 65_536
 

@@ -192,6 +192,7 @@ CALLS: dict[type[Container], dict[str, Call]] = {
         "value_at": lambda each, chance: len(each) and each.value_at(index(each, chance)),
         "fields": lambda each, chance: each.fields(),
         "values": lambda each, chance: each.values(),
+        "is_told_whole": lambda each, chance: each.is_told_whole(),
         "items": lambda each, chance: each.items(),
         "deadline_ms": lambda each, chance: each.deadline_ms(name(chance)),
         "deadlines": lambda each, chance: each.deadlines(),

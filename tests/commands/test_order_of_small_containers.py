@@ -1,4 +1,4 @@
-"""A small set tells its members in the order of Valkey, whatever has come and gone."""
+"""Small sets and hashes are in the order of real servers, whatever has come and gone."""
 
 from __future__ import annotations
 
@@ -48,5 +48,31 @@ def test_a_copy_keeps_the_order(valkey: RealServer) -> None:
     ]
     try:
         assert ours.run(calls) == theirs.run(calls)
+    finally:
+        theirs.close()
+
+
+@pytest.mark.parametrize("size", [100, 129, 512, 513])
+def test_a_hash_is_scanned_as_a_listpack_as_long_as_it_is_one(
+    real_server: RealServer, size: int
+) -> None:
+    theirs, ours = Theirs(real_server, False), Ours(False)
+    pairs = [b"%s%d" % (kind, at) for at in range(size) for kind in (b"f", b"v")]
+    calls = [
+        [b"DEL", b"h"],
+        [b"HSET", b"h", *pairs],
+        [b"HDEL", b"h", b"f5", b"f70"],
+        [b"HSET", b"h", b"f5", b"again"],
+        [b"OBJECT", b"ENCODING", b"h"],
+    ]
+    if size <= 512:
+        calls += [[b"HSCAN", b"h", b"0"], [b"HGETALL", b"h"], [b"HKEYS", b"h"]]
+    else:
+        # a real one has become a hash table for good
+        calls.remove([b"HDEL", b"h", b"f5", b"f70"])
+    try:
+        assert ours.run(calls) == theirs.run(calls)
+        (scan,) = ours.run([[b"HSCAN", b"h", b"0"]])
+        assert (scan.value[0].value == b"0") == (size <= 512)
     finally:
         theirs.close()
