@@ -74,7 +74,7 @@ class Host:
         is_following: whether anything more comes of its primary.
         link: a number of the connection to that.
         lag_ms: how late it gets what it is fed, at most.
-        acknowledged: by replica, how much of `said` that has, as it has told.
+        acknowledged: by replica and its life, how much of `said` that has, as it has told.
     """
 
     def __init__(self, number: int, random: Random, drift: float) -> None:
@@ -91,7 +91,7 @@ class Host:
         self.is_following = False
         self.link = 0
         self.lag_ms = 0
-        self.acknowledged: dict[int, int] = {}
+        self.acknowledged: dict[tuple[str, int], int] = {}
         self.disk: dict[str, object] | None = None
         self.paused_until = 0.0
         self.is_asking = False
@@ -122,13 +122,14 @@ class Simulation:
 
     Attributes:
         written: by key, what its owner holds; after a replica has taken over, what that does.
-        waited: what WAIT has said: that those replicas have so much of a history.
+        waited: what WAIT has said: that those replicas, in those lives, have so much of a
+            history.
         warm: how often a replica has taken over.
     """
 
     def __init__(self, seed: int, hosts: int, drift: float = DRIFT, replicas: int = 0) -> None:
         self.timing = replace(TIMING, replicas=replicas)
-        self.waited: list[tuple[str, int, frozenset[str]]] = []
+        self.waited: list[tuple[str, int, frozenset[tuple[str, int]]]] = []
         self.warm = 0
         self.has_clients = True
         self.random = Random(seed)
@@ -347,10 +348,10 @@ class Simulation:
 
         def acknowledged(primary: Host, history: str, offset: int) -> None:
             if primary.node is not None and primary.history == history:
-                known = primary.acknowledged.get(host.number, 0)
-                primary.acknowledged[host.number] = max(known, offset)
-                has = [n for n, at in primary.acknowledged.items() if at >= offset]
-                self.waited.append((history, offset, frozenset(self.hosts[n].id for n in has)))
+                known = primary.acknowledged.get((host.id, life), 0)
+                primary.acknowledged[host.id, life] = max(known, offset)
+                has = [each for each, at in primary.acknowledged.items() if at >= offset]
+                self.waited.append((history, offset, frozenset(has)))
 
         self._when_awake(host, life, deed)
 
@@ -369,8 +370,9 @@ class Simulation:
                 continue
             heir = self._host(owner)
             assert not now.nodes[owner].primary
+            # one that was started anew has nothing of what it has said
             living = {
-                each
+                (each, self._host(each).lives)
                 for each in was.replicas_of(former)
                 if (kept := self.store.records.get(lease_name(each))) is not None
                 and was.nodes[each].term.encode() in kept.value
