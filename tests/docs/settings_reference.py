@@ -61,7 +61,7 @@ def reference() -> str:
 def parameters_reference() -> str:
     """A table of all parameters, in the order of their names."""
     endpoint = Endpoint(Cache(), REGISTRY, Settings())
-    lines = ["| Parameter | At first | `CONFIG SET` |", "|---|---|---|"]
+    lines = ["| Parameter | Default | `CONFIG SET` |", "|---|---|---|"]
     for name in sorted((*PARAMETERS, *DEFAULTS)):
         if name == "dir":
             value = "the data directory, or that of the process"
@@ -76,16 +76,16 @@ def parameters_reference() -> str:
 def _effect(endpoint: Endpoint, name: str) -> str:
     """What CONFIG SET of a parameter does."""
     if name in DEFAULTS:
-        return "is shown, and changes nothing"
+        return "accepted, no effect"
     if name in FOREVER:
-        return "to what it is only"
+        return "fixed"
     if PARAMETERS[name][1] is None:
         return "refused"
     if name not in SETTINGS_OF:
         return "yes"
     text = PARAMETERS[name][0](endpoint) or "secret"
     paths = [".".join(path) for path in SETTINGS_OF[name](text)]
-    return f"yes; in a file `{paths[-1]}`"
+    return f"yes; in the file: `{paths[-1]}`"
 
 
 def with_reference(page: str, table: str) -> str:
