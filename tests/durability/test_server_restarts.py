@@ -57,8 +57,9 @@ class Writer:
                     pipe.hincrby("totals", f"b{self._number}", 1)
                     pipe.execute()
                 if count % 50 == 0:
-                    client.rename(key, f"moved{self._number}")
+                    # it may be done although nobody is told
                     del self.acknowledged[key]
+                    client.rename(key, f"moved{self._number}")
         except redis.RedisError:
             return
 
