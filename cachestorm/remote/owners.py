@@ -252,7 +252,8 @@ class Owner:
 
     def _start(self) -> None:
         ready, said = os.pipe()
-        _brief.update((ready, said))
+        mine = {ready, said}
+        _brief.update(mine)
         task = {
             "path": self.path,
             "lock": self._lock_path,
@@ -274,8 +275,10 @@ class Owner:
                     cwd="/",
                 ) as process:
                     pass
-                os.close(said)
+                # the next descriptor that any thread opens may have its number
+                mine.discard(said)
                 _brief.discard(said)
+                os.close(said)
                 if not _said_ready(ready):
                     with suppress(OSError):
                         os.killpg(process.pid, signal.SIGKILL)
@@ -287,10 +290,9 @@ class Owner:
                     )
             logger.info("local://%s: started its owner", self._name)
         finally:
-            for descriptor in (ready, said):
-                if descriptor in _brief:
-                    _brief.discard(descriptor)
-                    os.close(descriptor)
+            for descriptor in mine:
+                _brief.discard(descriptor)
+                os.close(descriptor)
 
 
 def _interpreter() -> str:

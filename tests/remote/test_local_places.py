@@ -303,6 +303,27 @@ def test_a_fork_while_an_owner_is_started_does_not_keep_its_lock(
             os.waitpid(child, 0)
 
 
+def test_a_start_closes_no_descriptor_of_another_thread(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ready = owners._said_ready
+    opened: list[int] = []
+
+    def said_ready(descriptor: int) -> bool:
+        # as a thread does that waits for the lock; it gets the number that was closed last
+        opened.append(os.open(path.with_suffix(".lock"), os.O_RDWR))
+        owners._brief.add(opened[0])
+        return ready(descriptor)
+
+    monkeypatch.setattr(owners, "_said_ready", said_ready)
+    with connect(NAME) as cache:
+        assert cache.set("k", 1)
+    assert os.path.samestat(os.fstat(opened[0]), path.with_suffix(".lock").stat())
+    assert opened[0] in owners._brief
+    owners._brief.discard(opened[0])
+    os.close(opened[0])
+
+
 def _in_pool(number: int) -> int:
     with connect(NAME) as cache:
         return int(cache.incr("n", number))
