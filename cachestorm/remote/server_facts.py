@@ -20,7 +20,7 @@ from cachestorm.remote.cluster_dialect import ClusterDialect
 from cachestorm.remote.commands import LOCAL
 from cachestorm.remote.dialect import LOADING, PROBE, Dialect
 from cachestorm.remote.leases import LEASES, SHADOWS
-from cachestorm.remote.refusals import UnreachableError, UnsupportedError
+from cachestorm.remote.refusals import UnreachableError, UnsupportedError, is_away
 from cachestorm.remote.slots import marks, slot_of
 from cachestorm.remote.spaces import Space
 from cachestorm.remote.steps import Ask, Course
@@ -93,13 +93,13 @@ class ServerFacts:
             is_cluster = isinstance(self.dialect, ClusterDialect)
             try:
                 replies = yield Ask(QUESTIONS, is_kept=False)
+                known = capabilities_of(replies, is_cluster)
+                if known.tags and known.server != "cachestorm":
+                    known = yield from self._tried(known)
             except UnreachableError:
                 if not assumes:
                     raise
                 return ASSUMED
-            known = capabilities_of(replies, is_cluster)
-            if known.tags and known.server != "cachestorm":
-                known = yield from self._tried(known)
             self.learn(known)
             return known
         return self.capabilities
@@ -132,12 +132,20 @@ class ServerFacts:
             )
 
     def _tried(self, known: Capabilities) -> Course:
-        """Whether tags do work on a server that has none itself."""
+        """Whether tags do work on a server that has none itself.
+
+        Raises:
+            CacheStormError: if it is away just now, which tells nothing of its tags.
+        """
         try:
             yield Ask([LOADING], is_kept=False)
             yield Ask([PROBE], is_kept=False)
         except CacheStormError as error:
-            return replace(known, tags=False, no_tags=str(error))
+            if not is_away(error):
+                return replace(known, tags=False, no_tags=str(error))
+            # the other nodes go on without one that is away, and load the script when needed
+            if not known.cluster:
+                raise
         return known
 
     def needs_tags(self, what: str) -> Course:

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 import redis
@@ -279,6 +279,29 @@ def test_a_primary_that_nobody_listens_to_is_noticed(valkey_cluster: RealCluster
     finally:
         for connection in heard:
             connection.disconnect()
+
+
+@pytest.mark.parametrize("on_error", ["raise", "miss"])
+def test_a_node_that_is_away_at_first_tells_nothing_of_tags(
+    cluster: RealCluster, on_error: Literal["raise", "miss"], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # the node that is asked what the servers are is another one
+    monkeypatch.setattr("random.randrange", lambda _: 0)
+    last = max(range(len(cluster.ports)), key=lambda index: f"{HOST}:{cluster.ports[index]}")
+    process = int(cluster.node(last).info("server")["process_id"])
+    with connect(cluster.url, socket_timeout=0.5, on_error=on_error) as cache:
+        os.kill(process, signal.SIGSTOP)
+        try:
+            if on_error == "raise":
+                with pytest.raises(UnreachableError):
+                    cache.invalidate("t")
+            else:
+                assert cache.invalidate("t") == 0
+        finally:
+            os.kill(process, signal.SIGCONT)
+        assert cache.capabilities.tags
+        assert cache.set("foo", 1, tags=["t"])
+        assert cache.invalidate("t") == 1
 
 
 @pytest.mark.parametrize(
