@@ -208,7 +208,9 @@ class Level:
     def _note_unanswered(self, error: DurabilityError) -> None:
         self.unanswered += 1
         self._unanswered_in_a_row += 1
-        if self._unanswered_in_a_row >= FAILED_READS:
+        # a disk says at once that it cannot read one value, and can read others: what it is not
+        # asked for would be lost
+        if self.tier == COLD and self._unanswered_in_a_row >= FAILED_READS:
             self.reads_again_at = time.monotonic() + RETRY_S
         _log.warning("the %s tier %s does not answer: %s", self.name, self.path, error)
 

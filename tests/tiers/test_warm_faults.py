@@ -35,6 +35,20 @@ def test_a_disk_that_does_not_answer_costs_the_value_and_nothing_else(tmp_path: 
     cache._check()
 
 
+def test_values_that_cannot_be_read_cost_no_others(tmp_path: Path) -> None:
+    cache, tier, store = on_memory(tmp_path)
+    for number in range(8):
+        cache.set(f"k{number}", value(number))
+        cache.demote(f"k{number}")
+    flush(cache)
+    store.is_unreadable = True
+    assert [cache.get(f"k{number}") for number in range(4)] == [None] * 4
+    store.is_unreadable = False
+    assert [cache.get(f"k{number}") for number in range(4, 8)] == list(map(value, range(4, 8)))
+    assert (len(cache), tier.losses) == (4, 4)
+    cache._check()
+
+
 def test_a_disk_that_refuses_makes_eviction_what_it_was(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
