@@ -34,6 +34,8 @@ PLACES: Final = {
     "--namespace": "namespace to work in",
     "--password": "password; safer in CACHESTORM_AUTH_PASSWORD",
 }
+# as the tools have them
+SHORT: Final = {"-u": "--url", "-p": "--port", "-n": "--namespace", "-a": "--password"}
 FORMATS: Final = {
     "--json": JSON,
     "--raw": RAW,
@@ -107,7 +109,7 @@ def read(name: str, words: Sequence[str]) -> Call:
         if not _looks_like_option(word):
             given.words.append(word)
             continue
-        flag, equals, value = word.partition("=")
+        flag, equals, value = _flag_of(word)
         if equals:
             left.insert(0, value)
         option = find(options, flag)
@@ -128,7 +130,16 @@ def read(name: str, words: Sequence[str]) -> Call:
 
 
 def _looks_like_option(word: str) -> bool:
-    return word.startswith("--") and len(word) > 2 and word[2].isalpha()
+    if word.startswith("--"):
+        return len(word) > 2 and word[2].isalpha()
+    # -p and its like; a number is a word, and so is -inf
+    return len(word) == 2 and word[0] == "-" and word[1].isalpha()
+
+
+def _flag_of(word: str) -> tuple[str, str, str]:
+    """The flag of a word, "=" if a value is in it, and that value."""
+    flag, equals, value = word.partition("=")
+    return SHORT.get(flag, flag), equals, value
 
 
 def _taken(flag: str, names: Sequence[str], left: list[str]) -> list[str]:
@@ -242,7 +253,7 @@ def _partly_read(
         if not _looks_like_option(word):
             given.append(word)
             continue
-        flag, equals, value = word.partition("=")
+        flag, equals, value = _flag_of(word)
         if equals:
             left.insert(0, value)
         option = find(options, flag)

@@ -33,9 +33,10 @@ def help_of(syntax: Syntax, options: Sequence[Option], width: int | None = None)
         lines += ["", "Subcommands:", *_rows(rows, columns)]
     if options:
         lines += ["", "Options:", *_rows([_row(option) for option in options], columns)]
-    from cachestorm_cli.calls import FORMAT_HELP, PLACES
+    from cachestorm_cli.calls import FORMAT_HELP, PLACES, SHORT
 
-    every = [(f"{flag} VALUE", text) for flag, text in PLACES.items()]
+    short = {flag: f"{letter}, " for letter, flag in SHORT.items()}
+    every = [(f"{short.get(flag, '')}{flag} VALUE", text) for flag, text in PLACES.items()]
     every += FORMAT_HELP.items()
     lines += ["", *_wrapped("Options of every command:", columns), *_rows(every, columns)]
     if not syntax.subcommands:

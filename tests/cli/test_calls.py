@@ -32,6 +32,9 @@ ARGV = [
     ("memory usage k --samples 5", "MEMORY USAGE k SAMPLES 5"),
     ("command list --filterby pattern g*", "COMMAND LIST FILTERBY PATTERN g*"),
     ("copy a b --replace --url redis://x", "COPY a b REPLACE"),
+    ("del k -p 7001 -n blog -u redis://x -a secret", "DEL k"),
+    ("zadd k -inf a", "ZADD k -inf a"),
+    ("rpush k -- -p x", "RPUSH k -p x"),
 ]
 
 
@@ -46,6 +49,8 @@ def test_what_is_typed_becomes_what_redis_takes(typed: str, argv: str | None) ->
     ("typed", "reason"),
     [
         ("get k --cascade", "get has no option --cascade"),
+        ("del k -h elsewhere", "del has no option -h"),
+        ("del k -p", "--port needs VALUE"),
         ("set k v --ex", "--ex needs SECONDS"),
         ("set k v --nx --nx", "--nx is given twice"),
         ("set k v --nx=1", "--nx takes no value"),
