@@ -197,7 +197,7 @@ class _Loading:
             path, value = path[:-1], {path[-1]: value}
         spec = self._spec(path)
         if spec is None:
-            if value is not None or not self._is_section(path):
+            if value not in (None, {}) or not self._is_section(path):
                 self._refuse(f"{origin}: {dotted}", self._why_unknown(path))
             return
         shown = "this value" if spec.kind.secret else repr(value)
@@ -539,8 +539,8 @@ def _nearest(name: str, known: Mapping[str, object] | list[str]) -> str:
     from difflib import get_close_matches
 
     last = name.rpartition(".")[2]
-    found = [each for each in known if each.rpartition(".")[2] == last]
-    found = found or get_close_matches(name, list(known), 1, 0.7)
+    same = [each for each in known if each.rpartition(".")[2] == last]
+    found = get_close_matches(name, same or list(known), 1, 0.0 if same else 0.7)
     return f"; did you mean {found[0]}?" if found else ""
 
 

@@ -47,11 +47,11 @@ def edited(text: str, changes: Mapping[Dotted, object], spelled: Mapping[Dotted,
 
 
 def _values(text: str) -> dict[Dotted, object]:
-    """What is read of a file; nothing of null, which a section without settings is."""
+    """What is read of a file; nothing of null and {}: sections without settings."""
     written, problems = read_yaml(text)
     if problems:
         raise ConfigError(f"the file cannot be edited: {problems[0].text}")
-    return {each.path: each.value for each in written if each.value is not None}
+    return {each.path: each.value for each in written if each.value not in (None, {})}
 
 
 def _differ(path: Dotted, one: Mapping[Dotted, object], other: Mapping[Dotted, object]) -> bool:

@@ -67,6 +67,9 @@ def read_yaml(text: str) -> tuple[list[Written], list[Problem]]:
         if len(path) == DEEPEST:
             problems.append(Problem(f"{'.'.join(path)}: lies too deep", line))
             return
+        if not node.value and path:
+            # an empty section says something too: that a plugin is wanted
+            values.append(Written(path, {}, line))
         seen = set()
         for key, child in node.value:
             line = key.start_mark.line + 1
