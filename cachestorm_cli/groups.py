@@ -67,6 +67,21 @@ class CommandGroup(TyperGroup):
         others = subcommands_of(self._prefix.strip()) if self._prefix else names()
         return [*tools, *(name for name in others if name not in tools)]
 
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """What a line calls. A name that nothing has is refused, with those near it."""
+        name = args[0]
+        is_wrong = name[:1] != "-" and not ctx.resilient_parsing
+        if is_wrong and self.get_command(ctx, name) is None:
+            from difflib import get_close_matches
+
+            from cachestorm_cli.calls import names, subcommands_of
+
+            others = subcommands_of(self._prefix.strip()) if self._prefix else names()
+            near = get_close_matches(name, dict.fromkeys([*self.commands, *others]))
+            listed = f" Did you mean {', '.join(map(repr, near))}?" if near else ""
+            ctx.fail(f"No such command {name!r}.{listed}")
+        return super().resolve_command(ctx, args)
+
     def format_commands(self, ctx: Any, formatter: Any) -> None:
         """Lists the tools for help."""
         unmade, self._unmade = self._unmade, {}

@@ -46,6 +46,19 @@ def test_what_is_typed_becomes_what_redis_takes(typed: str, argv: str | None) ->
 
 
 @pytest.mark.parametrize(
+    ("typed", "near"),
+    [("settg", "'settag'"), ("statz", "'stats'"), ("config rewrit", "'rewrite'"), ("qqq", "")],
+)
+def test_a_misspelled_name_is_compared_with_tools_and_commands(
+    command_line: CommandLine, typed: str, near: str
+) -> None:
+    outcome = command_line(*typed.split())
+    assert outcome.code == 2
+    assert near in outcome.err.partition("Did you mean")[2], outcome.err
+    assert ("Did you mean" in outcome.err) is (near != "")
+
+
+@pytest.mark.parametrize(
     ("typed", "reason"),
     [
         ("get k --cascade", "get has no option --cascade"),
