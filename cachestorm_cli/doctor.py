@@ -59,12 +59,14 @@ class Patient:
         settings: CONFIG GET, as far as the server tells.
         slow: entries of the slow log.
         ping_us: how long answers took, sorted.
+        cluster: CLUSTER INFO of a node.
     """
 
     facts: ServerFacts
     settings: dict[str, str] = field(default_factory=dict)
     slow: int = 0
     ping_us: list[float] = field(default_factory=list)
+    cluster: dict[str, str] = field(default_factory=dict)
 
 
 def examine(client: Client) -> Patient:
@@ -87,7 +89,14 @@ def examine(client: Client) -> Patient:
         start = time.perf_counter()
         client.ask([b"PING"])
         took.append((time.perf_counter() - start) * 1e6)
-    return Patient(facts, settings, length if isinstance(length, int) else 0, sorted(took))
+    slow = length if isinstance(length, int) else 0
+    cluster = _cluster_info(client) if facts.number("cluster_enabled") else {}
+    return Patient(facts, settings, slow, sorted(took), cluster)
+
+
+def _cluster_info(client: Client) -> dict[str, str]:
+    lines = _text(client.ask([b"CLUSTER", b"INFO"])).splitlines()
+    return {name: value for name, _, value in (line.partition(":") for line in lines)}
 
 
 def _text(value: object) -> str:
@@ -200,6 +209,26 @@ def _access(patient: Patient) -> Iterator[Finding]:
         )
 
 
+def _slots(patient: Patient) -> Iterator[Finding]:
+    cluster = patient.cluster
+    if cluster.get("cluster_state", "ok") == "ok":
+        return
+    served = cluster.get("cluster_slots_ok", "0")
+    if cluster.get("cluster_slots_assigned") == "0":
+        yield Finding(
+            PROBLEM,
+            "no node of the cluster has slots: all keys are refused",
+            "'redis-cli --cluster create' gives them to the nodes",
+        )
+    else:
+        yield Finding(
+            PROBLEM,
+            f"the cluster serves {served} of 16384 slots: keys of the others are refused",
+            "'redis-cli --cluster check' names the nodes: start those that are down, or give "
+            "their slots to others",
+        )
+
+
 def _disk(patient: Patient) -> Iterator[Finding]:
     facts = patient.facts
     if facts.text("rdb_last_bgsave_status") == "err":
@@ -264,6 +293,7 @@ CHECKS: Final[tuple[Callable[[Patient], Iterator[Finding]], ...]] = (
     _reads,
     _clients,
     _access,
+    _slots,
     _disk,
     _work,
 )
@@ -307,6 +337,14 @@ def check_configuration(path: str | None) -> list[Finding]:
                 "set one, such as 2gb, so that the cache evicts before the system runs out",
             )
         )
+    if ("persistence", "data_dir") in config.origins and not config.persistence.enabled:
+        found.append(
+            Finding(
+                WARNING,
+                "persistence.data_dir: is set, but persistence.enabled is off: nothing is kept",
+                "set persistence.enabled: true, or leave the directory out",
+            )
+        )
     if config.persistence.enabled and not _is_writable(config.persistence.data_dir):
         found.append(
             Finding(
@@ -341,7 +379,16 @@ def consult(client: Client | None, config: str | None, wants_config: bool, form:
     if client is not None:
         try:
             found += diagnose(examine(client))
-        except (CacheStormError, ServerError) as error:
+        except ServerError as error:
+            found.append(
+                Finding(
+                    PROBLEM,
+                    f"the server refuses to be asked: {error}",
+                    "log in as a user who may run INFO: set CACHESTORM_AUTH_PASSWORD, or give "
+                    "--url redis://user:password@host",
+                )
+            )
+        except CacheStormError as error:
             found.append(
                 Finding(
                     PROBLEM,

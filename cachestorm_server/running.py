@@ -88,6 +88,10 @@ async def run(
         _log.info("%s", application.banner())
         if config.plugins.auth.password and not config.password:
             _log.warning("a password is set, but plugins.auth.enabled is off: nobody is asked")
+        if ("persistence", "data_dir") in config.origins and not config.persistence.enabled:
+            _log.warning(
+                "a data directory is set, but persistence.enabled is off: nothing is kept"
+            )
         if application.is_open_to_all():
             _log.warning(
                 "whoever reaches these ports reaches the cache: protected mode is off, and no "

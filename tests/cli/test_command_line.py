@@ -281,6 +281,16 @@ def test_a_password_that_nobody_is_asked_for_is_warned_of() -> None:
     assert "nobody is asked" in "".join(running.lines)
 
 
+def test_a_data_directory_that_is_not_used_is_warned_of(tmp_path) -> None:
+    unused = {"CACHESTORM_PERSISTENCE_DATA_DIR": str(tmp_path)}
+    running = Running("serve", "--port", "0", "--no-http", **unused)
+    try:
+        assert running.cli("PING").stdout == "PONG\n"
+    finally:
+        running.end()
+    assert "nothing is kept" in "".join(running.lines)
+
+
 def test_a_taken_port_is_one_clear_line() -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))

@@ -235,6 +235,19 @@ PATIENTS = [
     ({}, {"bind": "0.0.0.0", "protected-mode": "yes"}, WARNING, "without a password"),
 ]
 
+NODES = [
+    ({"cluster_state": "fail", "cluster_slots_assigned": "0"}, "has slots", "create"),
+    (
+        {
+            "cluster_state": "fail",
+            "cluster_slots_assigned": "16384",
+            "cluster_slots_ok": "10923",
+        },
+        "10923 of 16384 slots",
+        "check",
+    ),
+]
+
 
 @pytest.mark.parametrize(("fields", "settings", "level", "text"), PATIENTS)
 def test_the_doctor_finds_what_is_wrong(fields, settings, level: str, text: str) -> None:
@@ -242,6 +255,27 @@ def test_the_doctor_finds_what_is_wrong(fields, settings, level: str, text: str)
     matching = [finding for finding in found if text in finding.what]
     assert [finding.level for finding in matching] == [level], found
     assert all(finding.remedy for finding in found if finding.level != GOOD)
+
+
+@pytest.mark.parametrize(("cluster", "text", "remedy"), NODES)
+def test_the_doctor_finds_slots_that_nobody_serves(cluster, text: str, remedy: str) -> None:
+    (found,) = (
+        one
+        for one in diagnose(Patient(_facts(1.0, maxmemory=1), cluster=cluster))
+        if "slots" in one.what
+    )
+    assert (found.level, text in found.what, remedy in found.remedy) == (PROBLEM, True, True)
+    healthy = diagnose(Patient(_facts(1.0, maxmemory=1), cluster={"cluster_state": "ok"}))
+    assert [one for one in healthy if "slots" in one.what] == []
+
+
+def test_the_doctor_tells_a_refusal_from_silence(
+    served: Served, command_line: CommandLine
+) -> None:
+    outcome = command_line("doctor", "--password", "wrong", url=served.url)
+    assert outcome.code == 1
+    assert outcome.out.startswith("PROBLEM: the server refuses to be asked: ERR AUTH")
+    assert "cachestorm serve" not in outcome.out
 
 
 def test_the_doctor_finds_no_open_door_where_there_is_none() -> None:
@@ -285,6 +319,16 @@ def test_the_doctor_warns_of_a_configuration_that_serve_takes(
     outcome = command_line("doctor", "--config", str(path), "--no-server")
     assert outcome.code == 1
     assert "PROBLEM: server.bind: 0.0.0.0 without a password" in outcome.out
+
+
+def test_the_doctor_warns_of_a_data_directory_that_is_not_used(
+    command_line: CommandLine, tmp_path
+) -> None:
+    path = tmp_path / "c.yaml"
+    for enabled, is_warned in ((False, True), (True, False)):
+        path.write_text(f"persistence: {{data_dir: {tmp_path}, enabled: {enabled}}}\n")
+        outcome = command_line("doctor", "--config", str(path), "--no-server")
+        assert ("nothing is kept" in outcome.out) is is_warned
 
 
 def test_bench_compares_servers_and_leaves_nothing_behind(
