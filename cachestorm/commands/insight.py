@@ -81,7 +81,7 @@ class Insight(Edge):
         "WHY key:ro",
         complexity="O(1): the last 4096 removals are remembered",
         reply="reasons",
-        local="a map of several types",
+        local="its reply, a map of several types, is not read back",
         summary="Return why a key is missing, if the server remembers it.",
     )
     def why(self, key: str) -> dict[str, object] | None:

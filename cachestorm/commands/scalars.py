@@ -270,7 +270,7 @@ class Scalars(Edge):
     @command(
         "LCS key1:key key2:key [LEN] [IDX] [MINMATCHLEN minmatchlen:integer] [WITHMATCHLEN]",
         complexity="O(N*M) in the lengths",
-        local="a map of several types",
+        local="its reply, a map of several types, is not read back",
         summary="Return the longest common subsequence of two values.",
     )
     def lcs(

@@ -374,6 +374,14 @@ class AsyncConnectedCache(AsyncCacheLike[Any]):
         except CacheStormError as error:
             return self.cache._absence.answer(error, name, args, options)
 
+    def effects(self, *args: Any, **options: Any) -> Any:
+        """Refused: effects are of a cache in this process.
+
+        Raises:
+            UnsupportedError: always.
+        """
+        raise self._courses.refused("effects")
+
     async def stats(self) -> ConnectedStats:
         """See `ConnectedCache.stats`."""
         return self.cache.stats()

@@ -117,7 +117,12 @@ def refusal(error: redis.RedisError, shown: str) -> CacheStormError:
         return SlowServerError(f"{shown} did not answer in time: {error}")
     if isinstance(error, redis.WatchError):
         return WatchError()
-    # those that it raises for refusals are ConnectionErrors in part: AuthenticationError
+    if isinstance(error, redis.AuthenticationError):
+        return UnreachableError(
+            f"{shown} does not let us in: {error}; a password belongs into the address, as in "
+            "redis://:password@host or redis://user:password@host"
+        )
+    # those that it raises for refusals are ConnectionErrors in part
     if not isinstance(error, redis.ResponseError):
         return UnreachableError(f"{shown} cannot be reached: {error}")
     text = _IN_SCRIPT.sub("", str(error))

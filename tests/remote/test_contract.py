@@ -20,6 +20,7 @@ from cachestorm import MISSING, Cache, CacheStormError, connect
 from cachestorm.errors import CodecError, WrongTypeError
 from cachestorm.remote.commands import LOCAL
 from cachestorm.remote.refusals import UnreachableError, UnsupportedError
+from cachestorm_server.hosting import serve
 
 VALUES = [
     "text",
@@ -416,6 +417,24 @@ def test_what_belongs_to_a_process_says_so(name: str, redis_server: RealServer) 
     refused = pytest.raises(UnsupportedError, match=rf"{name}\(\) cannot be answered")
     with connect(f"redis://{HOST}:{redis_server.port}") as cache, refused:
         getattr(cache, name)("k")
+
+
+def test_effects_are_refused_to_tasks_as_listeners_are() -> None:
+    with connect("redis://127.0.0.1:1") as cache:
+        refused = pytest.raises(UnsupportedError, match=r"effects\(\) cannot be answered")
+        with refused:
+            cache.aio.effects()
+
+
+def test_a_server_that_asks_for_a_password_is_not_said_to_be_away() -> None:
+    with serve(Cache(), port=0, password="secret") as protocols:
+        address = f"{HOST}:{protocols.resp.port}"
+        for url in (f"redis://{address}", f"redis://:guess@{address}"):
+            with connect(url) as cache, pytest.raises(UnreachableError) as caught:
+                cache.get("k")
+            assert "does not let us in" in str(caught.value)
+            assert "cannot be reached" not in str(caught.value)
+            assert "guess" not in str(caught.value)
 
 
 def test_a_value_in_an_envelope_is_never_changed_in_part(cache: Any) -> None:
