@@ -12,16 +12,9 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
-from fake_cluster import (
-    FakeCluster,
-    Start,
-    cachestorm,
-    cluster_running,
-    free_shared_port,
-    until,
-    valkey,
-)
-from operating import anything_goes, operator_running
+from fake_cluster import FakeCluster, until
+from fake_kubelet import Start, cachestorm, free_shared_port, valkey
+from operating import anything_goes, cluster_running, operator_running
 from real_servers import valkey_binary
 from redis.asyncio.cluster import RedisCluster
 from redis.exceptions import RedisError

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 
-from fake_cluster import FakeCluster, cachestorm, cluster_running, free_shared_port, until
-from operating import operator_running
+from fake_cluster import FakeCluster, until
+from fake_kubelet import cachestorm, free_shared_port
+from operating import cluster_running, operator_running
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
@@ -130,11 +131,16 @@ def test_what_a_user_edits_is_put_back() -> None:
             await cluster.create("demo", single())
             await until(lambda: ready(cluster), cluster)
             path = cluster.path_of("apps/v1", "statefulsets", "demo")
-            await cluster.send("PATCH", path, {"spec": {"serviceName": "mine"}})
-            found = "apps/v1/statefulsets", "demo"
-            await until(
-                lambda: cluster.get(*found)["spec"]["serviceName"] == "demo-headless", cluster
-            )
+            change = {"updateStrategy": {"type": "RollingUpdate"}, "replicas": 2}
+            await cluster.send("PATCH", path, {"spec": change})
+
+            def is_put_back() -> bool:
+                found = cluster.get("apps/v1/statefulsets", "demo")
+                assert found is not None
+                strategy = found["spec"]["updateStrategy"]["type"]
+                return (strategy, found["spec"]["replicas"]) == ("OnDelete", 1)
+
+            await until(is_put_back, cluster)
             await cluster.send("DELETE", cluster.path_of("v1", "services", "demo"))
             await until(lambda: cluster.get("v1/services", "demo") is not None, cluster)
 

@@ -1,0 +1,261 @@
+"""A cluster with Kubernetes' own API server and controllers, which `make test-kube` builds.
+
+The StatefulSet controller makes the pods and the garbage collector removes what is owned; only
+the kubelet is ours. Addresses, ports and certificates are of one test and go with it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import AsyncIterator, Callable
+from contextlib import ExitStack, asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import pytest
+from fake_cluster import NAMESPACE, FakeCluster, kubelet_running
+from fake_kubelet import FakePod, Start
+from real_servers import free_port, stop
+
+from cachestorm_server.kube.schema import crd
+
+TOKEN = "a-token-for-tests"
+MACHINE = "machine"
+# of one request, and of a start, on a busy machine
+PATIENCE_S = 120
+# those whose work is seen by a user of the operator
+CONTROLLERS = "statefulset,garbagecollector,pvc-protection,disruption"
+
+
+def binary(name: str) -> str:
+    """What was built, or what is installed."""
+    folder = os.environ.get("KUBE_BINARIES", "build/kube")
+    found = shutil.which(name, path=f"{folder}{os.pathsep}{os.environ['PATH']}")
+    if found is None:
+        pytest.fail(f"there is no {name} in {folder}: make test-kube builds it")
+    return found
+
+
+class RealCluster(FakeCluster):
+    """What the API server has; pods get a machine and a process."""
+
+    def __init__(self, url: str, start: Start, folder: Path) -> None:
+        super().__init__(url, start, folder, TOKEN)
+        self._client = httpx2.Client(
+            base_url=url,
+            verify=False,
+            headers={"Authorization": f"Bearer {TOKEN}"},
+            timeout=PATIENCE_S,
+        )
+
+    def close(self) -> None:
+        self._client.close()
+
+    def is_up(self, path: str) -> bool:
+        try:
+            return self._client.get(path).status_code == 200
+        except httpx2.HTTPError:
+            return False
+
+    def _read(self, path: str) -> dict[str, Any] | None:
+        answer = self._client.get(path)
+        if answer.status_code == 404:
+            return None
+        assert answer.status_code == 200, answer.text
+        return dict(answer.json())
+
+    def get(self, resource: str, name: str) -> dict[str, Any] | None:
+        api, _, plural = resource.rpartition("/")
+        return self._read(self.path_of(api, plural, name))
+
+    def all(self, resource: str) -> list[dict[str, Any]]:
+        api, _, plural = resource.rpartition("/")
+        found = self._read(self.path_of(api, plural))
+        return list(found["items"]) if found else []
+
+    async def send(self, method: str, path: str, body: Any = None) -> None:
+        kind = "application/merge-patch+json" if method == "PATCH" else "application/json"
+        content = None if body is None else json.dumps(body)
+        answer = await asyncio.to_thread(
+            self._client.request,
+            method,
+            path,
+            content=content,
+            headers={"Content-Type": kind},
+        )
+        assert answer.status_code < 300 or answer.status_code == 404, answer.text
+
+    async def control(self) -> None:
+        for each in self.all("v1/pods"):
+            metadata = each["metadata"]
+            if metadata["name"] in self.pods or metadata.get("deletionTimestamp"):
+                continue
+            if "nodeName" not in each["spec"]:
+                await self._bind(metadata["name"])
+            await self.start(self.prepared(each))
+
+    async def _bind(self, name: str) -> None:
+        """What a scheduler does: it says on which machine a pod is to run."""
+        target = {"apiVersion": "v1", "kind": "Node", "name": MACHINE}
+        body = {
+            "apiVersion": "v1",
+            "kind": "Binding",
+            "metadata": {"name": name, "namespace": NAMESPACE},
+            "target": target,
+        }
+        await self.send("POST", self.path_of("v1", "pods", name) + "/binding", body)
+
+    async def report(self, pod: FakePod) -> None:
+        is_ready = "True" if pod.is_ready else "False"
+        conditions = [
+            {"type": kind, "status": is_ready} for kind in ("ContainersReady", "Ready")
+        ]
+        status = {
+            "phase": "Running",
+            "podIP": pod.address,
+            "podIPs": [{"ip": pod.address}],
+            "conditions": conditions,
+        }
+        path = self.path_of("v1", "pods", pod.name) + "/status"
+        # another pod may have the name by now
+        change = {"metadata": {"uid": pod.uid}, "status": status}
+        await self.send("PATCH", path, change)
+
+    async def forget(self, pod: FakePod) -> None:
+        body = {"gracePeriodSeconds": 0, "preconditions": {"uid": pod.uid}}
+        await self.send("DELETE", self.path_of("v1", "pods", pod.name), body)
+
+
+class Programs:
+    """The programs of a control plane; they end with the block, the last one first."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._stack = ExitStack()
+
+    def __enter__(self) -> Programs:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
+
+    def start(self, name: str, **flags: object) -> None:
+        argv = [f"--{flag.replace('_', '-')}={value}" for flag, value in flags.items()]
+        with (self._folder / f"{name}.log").open("wb") as log:
+            process = subprocess.Popen([binary(name), *argv], stdout=log, stderr=log)
+        self._stack.callback(stop, process)
+
+    def told(self) -> str:
+        """The ends of what they have logged."""
+        logs = sorted(self._folder.glob("*.log"))
+        return "\n".join(f"{log.name}: {log.read_text()[-3000:]}" for log in logs)
+
+
+def start_storage(programs: Programs, folder: Path) -> str:
+    url, peers = (f"http://127.0.0.1:{free_port()}" for _ in range(2))
+    programs.start(
+        "etcd",
+        data_dir=folder / "etcd",
+        listen_client_urls=url,
+        advertise_client_urls=url,
+        listen_peer_urls=peers,
+        initial_advertise_peer_urls=peers,
+        initial_cluster=f"default={peers}",
+        log_level="warn",
+    )
+    return url
+
+
+def start_api_server(programs: Programs, folder: Path, storage: str) -> str:
+    port = free_port()
+    key = folder / "accounts.key"
+    subprocess.run(["openssl", "genrsa", "-out", key, "2048"], check=True, capture_output=True)
+    tokens = folder / "tokens.csv"
+    tokens.write_text(f"{TOKEN},admin,u-admin,system:masters\n")
+    programs.start(
+        "kube-apiserver",
+        etcd_servers=storage,
+        bind_address="127.0.0.1",
+        advertise_address="127.0.0.1",
+        secure_port=port,
+        insecure_port=0,
+        cert_dir=folder / "certificates",
+        token_auth_file=tokens,
+        authorization_mode="RBAC",
+        service_account_issuer="https://localhost",
+        service_account_key_file=key,
+        service_account_signing_key_file=key,
+        service_cluster_ip_range="10.0.0.0/24",
+        # no controller makes the accounts that it would wait for
+        disable_admission_plugins="ServiceAccount",
+        endpoint_reconciler_type="none",
+    )
+    return f"https://127.0.0.1:{port}"
+
+
+def start_controllers(programs: Programs, folder: Path, url: str) -> None:
+    config = {
+        "apiVersion": "v1",
+        "kind": "Config",
+        "clusters": [
+            {"name": "it", "cluster": {"server": url, "insecure-skip-tls-verify": True}}
+        ],
+        "users": [{"name": "we", "user": {"token": TOKEN}}],
+        "contexts": [{"name": "here", "context": {"cluster": "it", "user": "we"}}],
+        "current-context": "here",
+    }
+    kubeconfig = folder / "kubeconfig"
+    kubeconfig.write_text(json.dumps(config))
+    programs.start(
+        "kube-controller-manager",
+        kubeconfig=kubeconfig,
+        controllers=CONTROLLERS,
+        leader_elect="false",
+        bind_address="127.0.0.1",
+        secure_port=free_port(),
+        port=0,
+        cert_dir=folder / "certificates-of-controllers",
+    )
+
+
+async def _until(holds: Callable[[], bool], programs: Programs) -> None:
+    try:
+        async with asyncio.timeout(PATIENCE_S):
+            while not await asyncio.to_thread(holds):
+                await asyncio.sleep(0.1)
+    except TimeoutError:
+        pytest.fail(programs.told())
+
+
+async def _install(cluster: RealCluster, programs: Programs) -> None:
+    """What is there before an operator is: a machine, and the kind of our resources."""
+    node = {"apiVersion": "v1", "kind": "Node", "metadata": {"name": MACHINE}}
+    await cluster.send("POST", "/api/v1/nodes", node)
+    await cluster.send("POST", "/apis/apiextensions.k8s.io/v1/customresourcedefinitions", crd())
+    ours = cluster.path_of("cachestorm.dev/v1", "cachestorms")
+    await _until(lambda: cluster.is_up(ours), programs)
+
+
+@asynccontextmanager
+async def real_cluster_running(start: Start) -> AsyncIterator[FakeCluster]:
+    """A cluster for as long as the block lasts."""
+    with tempfile.TemporaryDirectory(prefix="cachestorm-kube-") as place:
+        folder = Path(place)
+        with Programs(folder) as programs:
+            url = start_api_server(programs, folder, start_storage(programs, folder))
+            cluster = RealCluster(url, start, folder)
+            try:
+                await _until(lambda: cluster.is_up("/readyz"), programs)
+                await _until(lambda: cluster.is_up(f"/api/v1/namespaces/{NAMESPACE}"), programs)
+                await _install(cluster, programs)
+                start_controllers(programs, folder, url)
+                async with kubelet_running(cluster):
+                    yield cluster
+            finally:
+                cluster.close()
