@@ -5,7 +5,7 @@ Called by the reconciling; calls lightkube, whose errors end here.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Set
 from typing import Any, Final, cast
 
 import httpx2
@@ -18,7 +18,7 @@ from lightkube.types import PatchType
 from cachestorm.errors import CacheStormError
 from cachestorm_server.kube.access import RIGHTS
 from cachestorm_server.kube.facts import Ref
-from cachestorm_server.kube.objects import SERVICE_MONITORS
+from cachestorm_server.kube.objects import BUDGETS, OPTIONAL, SERVICE_MONITORS
 from cachestorm_server.kube.resource import GROUP, KIND, PLURAL, VERSION
 
 Object = Mapping[str, object]
@@ -28,16 +28,17 @@ OWNED: Final = (
     ("v1", "Secret"),
     ("v1", "ConfigMap"),
     ("v1", "Service"),
-    ("policy/v1", "PodDisruptionBudget"),
+    (BUDGETS, OPTIONAL[BUDGETS]),
     ("networking.k8s.io/v1", "NetworkPolicy"),
     ("v1", "ServiceAccount"),
     (f"{RIGHTS}/v1", "RoleBinding"),
     ("apps/v1", "StatefulSet"),
+    (SERVICE_MONITORS, OPTIONAL[SERVICE_MONITORS]),
 )
 _RESOURCE: Final = create_namespaced_resource(GROUP, VERSION, KIND, PLURAL)
 _GROUP, _, _VERSION = SERVICE_MONITORS.partition("/")
 _MONITOR: Final = create_namespaced_resource(
-    _GROUP, _VERSION, "ServiceMonitor", "servicemonitors"
+    _GROUP, _VERSION, OPTIONAL[SERVICE_MONITORS], "servicemonitors"
 )
 
 
@@ -54,7 +55,7 @@ class KubeError(CacheStormError):
 
 
 def _class(api_version: str, kind: str) -> Any:
-    if kind == "ServiceMonitor":
+    if api_version == SERVICE_MONITORS:
         return _MONITOR
     return resource_registry.load(api_version, kind)
 
@@ -140,19 +141,29 @@ class Api:
         except (ApiError, httpx2.HTTPError) as error:
             raise _refused(error) from error
 
-    async def has_monitors(self, namespace: str) -> bool:
-        """Whether there are ServiceMonitors here, which Prometheus' operator brings."""
-        return await self.list(namespace, SERVICE_MONITORS, "ServiceMonitor", {}) is not None
+    async def groups(self, namespace: str) -> frozenset[str]:
+        """Which of the optional groups there are."""
+        return frozenset(
+            [
+                group
+                for group, kind in OPTIONAL.items()
+                if await self.list(namespace, group, kind, {}) is not None
+            ]
+        )
 
     async def owned(
-        self, namespace: str, labels: Mapping[str, str], uid: str, monitors: bool
+        self, namespace: str, labels: Mapping[str, str], uid: str, groups: Set[str]
     ) -> dict[Ref, Object]:
-        """The objects that were made for a resource."""
-        kinds: Iterable[tuple[str, str]] = OWNED
-        if monitors:
-            kinds = (*OWNED, (SERVICE_MONITORS, "ServiceMonitor"))
+        """The objects that were made for a resource.
+
+        Args:
+            groups: of the optional ones, those that there are.
+        """
+        absent = OPTIONAL.keys() - groups
         found = {}
-        for api_version, kind in kinds:
+        for api_version, kind in OWNED:
+            if api_version in absent:
+                continue
             for each in await self.list(namespace, api_version, kind, labels) or []:
                 owners = cast("Iterable[Object]", _metadata(each).get("ownerReferences") or [])
                 if any(owner.get("uid") == uid for owner in owners):

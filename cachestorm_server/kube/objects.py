@@ -32,6 +32,10 @@ CLUSTER_SECRET: Final = "cluster-secret"
 # both services have the pods, and to scrape one of them is enough
 _OF_NODES: Final = {"app.kubernetes.io/component": "nodes"}
 SERVICE_MONITORS: Final = "monitoring.coreos.com/v1"
+BUDGETS: Final = "policy/v1"
+# the groups that an API server may be without, and our kind in each: one is brought by
+# Prometheus' operator, the other came with Kubernetes 1.21
+OPTIONAL: Final = {BUDGETS: "PodDisruptionBudget", SERVICE_MONITORS: "ServiceMonitor"}
 # of the grace period: for what is not about slots
 _LAST_S: Final = 10
 # the user of the image
@@ -161,8 +165,8 @@ def services(owner: Owner, spec: Spec) -> list[Manifest]:
 def disruption_budget(owner: Owner) -> Manifest:
     """One node at a time may be taken down by whoever empties a machine."""
     return {
-        "apiVersion": "policy/v1",
-        "kind": "PodDisruptionBudget",
+        "apiVersion": BUDGETS,
+        "kind": OPTIONAL[BUDGETS],
         "metadata": owner.metadata(owner.name),
         "spec": {"maxUnavailable": 1, "selector": {"matchLabels": owner.labels}},
     }
@@ -178,7 +182,7 @@ def service_monitor(owner: Owner, spec: Spec) -> Manifest:
     metadata["labels"] = cast(Manifest, metadata["labels"]) | dict(spec.monitoring.labels)
     return {
         "apiVersion": SERVICE_MONITORS,
-        "kind": "ServiceMonitor",
+        "kind": OPTIONAL[SERVICE_MONITORS],
         "metadata": metadata,
         "spec": {
             "selector": {"matchLabels": owner.labels | _OF_NODES},
@@ -376,21 +380,23 @@ def all_of(
     spec: Spec,
     replicas: int,
     secrets: Mapping[str, str],
-    kinds: frozenset[str],
+    groups: frozenset[str],
     node_role: str = NODE_ROLE,
 ) -> list[Manifest]:
     """Every object, in the order that they are to be made.
 
     Args:
         secrets: what the Secret holds.
-        kinds: the groups of resources, beyond Kubernetes' own, that there are.
+        groups: of `OPTIONAL`, those that there are.
         node_role: the ClusterRole that lets nodes have Leases.
     """
     found = [secret(owner, secrets)] if secrets else []
-    found += [config_map(owner, spec), *services(owner, spec), disruption_budget(owner)]
+    found += [config_map(owner, spec), *services(owner, spec)]
+    if BUDGETS in groups:
+        found.append(disruption_budget(owner))
     if spec.network_policy.enabled:
         found.append(network_policy(owner, spec))
-    if spec.monitoring.service_monitor and SERVICE_MONITORS in kinds:
+    if spec.monitoring.service_monitor and SERVICE_MONITORS in groups:
         found.append(service_monitor(owner, spec))
     if spec.nodes_decide:
         found += rights(owner, node_role)

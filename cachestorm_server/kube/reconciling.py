@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import secrets
 from base64 import b64decode
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Set
 from contextlib import aclosing
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -36,6 +36,10 @@ ROTATED_AT: Final = "rotated-at"
 ROTATION: Final = "rotation"
 # for what is on its way to the disk
 RESTART_GRACE_S: Final = 30
+NO_BUDGET: Final = (
+    f"this Kubernetes has no {objects.BUDGETS}, which PodDisruptionBudgets are of: "
+    "nothing keeps whoever empties machines from ending several pods at once"
+)
 
 Check = Callable[[Owner, Spec], None]
 
@@ -130,15 +134,14 @@ class Reconciler:
     ) -> Round:
         held = await self._held(owner)
         wanted = await self._wanted(owner, spec, held)
-        monitors = await self._api.has_monitors(owner.namespace)
-        kinds = frozenset({objects.SERVICE_MONITORS} if monitors else ())
-        nodes, observed = await self._look(owner, spec, held, monitors)
+        groups = await self._api.groups(owner.namespace)
+        nodes, observed = await self._look(owner, spec, held, groups)
         async with aclosing(nodes):
             retires = PREVIOUS in held and self._now() >= (
                 float(held.get(ROTATED_AT) or 0) + spec.auth.grace_seconds
             )
             manifests = objects.all_of(
-                owner, spec, spec.replicas, wanted, kinds, self._node_role
+                owner, spec, spec.replicas, wanted, groups, self._node_role
             )
             *others, stateful_set = manifests
             template = cast("dict[str, Object]", stateful_set["spec"])["template"]
@@ -150,6 +153,8 @@ class Reconciler:
                 owner, observed, desired, todo, before, generation, now_text()
             )
             told = cast(Object, resource.plain(status))
+            if observed.replicas is None and objects.BUDGETS not in groups:
+                say("Warning", "NoBudget", NO_BUDGET)
             if await self._answer(owner, before, told):
                 say("Normal", todo.reason, todo.message or "all is as it is wanted")
             for action in todo.actions:
@@ -208,10 +213,10 @@ class Reconciler:
     # -- what is seen
 
     async def _look(
-        self, owner: Owner, spec: Spec, held: Mapping[str, str], monitors: bool
+        self, owner: Owner, spec: Spec, held: Mapping[str, str], groups: Set[str]
     ) -> tuple[Nodes, Observed]:
         namespace = owner.namespace
-        live = await self._api.owned(namespace, owner.labels, owner.uid, monitors)
+        live = await self._api.owned(namespace, owner.labels, owner.uid, groups)
         pods = [
             pod
             for each in await self._api.list(namespace, "v1", "Pod", owner.labels) or []

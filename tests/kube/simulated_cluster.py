@@ -208,7 +208,7 @@ class SimulatedCluster:
 def desired(spec: Spec, secret: str = "secret") -> Desired:
     """What a spec asks for."""
     *others, stateful_set = objects.all_of(
-        OWNER, spec, spec.replicas, {objects.PASSWORD: secret}, frozenset()
+        OWNER, spec, spec.replicas, {objects.PASSWORD: secret}, frozenset({objects.BUDGETS})
     )
     template = stateful_set["spec"]["template"]
     return Desired(spec, tuple(others), stateful_set, objects.revision_of(template))

@@ -13,19 +13,26 @@ pytest.importorskip("lightkube", reason="the extra `operator` is not installed")
 
 from cachestorm_server.kube.api import KubeError
 from cachestorm_server.kube.facts import Ref
-from cachestorm_server.kube.reconciling import Reconciler
+from cachestorm_server.kube.objects import BUDGETS, OPTIONAL, SERVICE_MONITORS
+from cachestorm_server.kube.reconciling import NO_BUDGET, Reconciler
 from cachestorm_server.kube.resource import API_VERSION, KIND
 
 
 class FakeApi:
     """An API server that fails at one of the calls, once."""
 
-    def __init__(self, spec: Mapping[str, object], fails_at: int = -1) -> None:
+    def __init__(
+        self,
+        spec: Mapping[str, object],
+        fails_at: int = -1,
+        groups: frozenset[str] = frozenset(OPTIONAL),
+    ) -> None:
         metadata = {"name": "demo", "namespace": "default", "uid": "u", "generation": 1}
         self.resource: dict[str, Any] = {"metadata": metadata, "spec": dict(spec)}
         self.objects: dict[Ref, Mapping[str, object]] = {}
         self.calls = 0
         self._fails_at = fails_at
+        self._groups = groups
 
     def _called(self) -> None:
         self.calls += 1
@@ -42,9 +49,9 @@ class FakeApi:
         self._called()
         return []
 
-    async def has_monitors(self, namespace: str) -> bool:
+    async def groups(self, namespace: str) -> frozenset[str]:
         self._called()
-        return True
+        return self._groups
 
     async def owned(self, *_: object) -> dict[Ref, Mapping[str, object]]:
         self._called()
@@ -104,6 +111,15 @@ def test_all_objects_are_made_and_then_it_waits() -> None:
     secret = api.objects[Ref("v1", "Secret", "demo-auth")]
     rounds(api, 2)
     assert api.objects[Ref("v1", "Secret", "demo-auth")] == secret
+
+
+@pytest.mark.parametrize("groups", [frozenset(), frozenset({SERVICE_MONITORS})])
+def test_without_budgets_there_is_none_and_people_are_told_once(groups: frozenset[str]) -> None:
+    api = FakeApi(SPEC, groups=groups)
+    told = rounds(api, 4)
+    assert not any(ref.kind == OPTIONAL[BUDGETS] for ref in api.objects)
+    warnings = [event for event in told if event[0] == "Warning"]
+    assert warnings == [("Warning", "NoBudget", NO_BUDGET)]
 
 
 def test_a_call_that_fails_wherever_it_is_changes_nothing_in_the_end() -> None:

@@ -51,7 +51,7 @@ SPECS = [
     pytest.param(EVERYTHING, id="everything"),
     pytest.param(BY_LEASES, id="by leases"),
 ]
-MONITORS = frozenset({objects.SERVICE_MONITORS})
+ALL_GROUPS = frozenset(objects.OPTIONAL)
 
 
 def defaulted(schema: dict[str, object], value: dict[str, object]) -> dict[str, object]:
@@ -168,16 +168,24 @@ def test_every_setting_of_the_file_is_one_that_the_server_has() -> None:
 @pytest.mark.parametrize("spec", SPECS)
 def test_the_objects_are_valid_from_the_oldest_to_the_newest_kubernetes(version, spec) -> None:
     validate = pytest.importorskip("kubernetes_validate")
-    made = objects.all_of(OWNER, spec, 3, {"password": "x"}, MONITORS)
+    made = objects.all_of(OWNER, spec, 3, {"password": "x"}, ALL_GROUPS)
     assert "ServiceMonitor" in [each["kind"] for each in made]
     for each in [*made, crd()]:
         if each["kind"] != "ServiceMonitor":
             validate.validate(each, version, strict=True)
 
 
+@pytest.mark.parametrize("group", objects.OPTIONAL)
+def test_what_an_api_server_does_not_have_is_not_made(group: str) -> None:
+    def kinds(groups: frozenset[str]) -> set[str]:
+        return {each["kind"] for each in objects.all_of(OWNER, Spec(), 3, {}, groups)}
+
+    assert kinds(ALL_GROUPS) - kinds(ALL_GROUPS - {group}) == {objects.OPTIONAL[group]}
+
+
 def test_a_wish_that_is_left_out_leaves_nothing_behind() -> None:
     bare = objects.all_of(
-        OWNER, replace(Spec(), auth=resource.Auth(enabled=False)), 3, {}, MONITORS
+        OWNER, replace(Spec(), auth=resource.Auth(enabled=False)), 3, {}, ALL_GROUPS
     )
     text = yaml.safe_dump(bare)
     assert "nodeSelector" not in text
@@ -223,7 +231,7 @@ def test_nodes_that_decide_by_leases_may_ask_for_them_and_others_ask_for_nothing
 
 def test_secrets_are_in_the_secret_alone() -> None:
     made = objects.all_of(
-        OWNER, Spec(), 3, {"password": "s3cret", "cluster-secret": "t"}, MONITORS
+        OWNER, Spec(), 3, {"password": "s3cret", "cluster-secret": "t"}, ALL_GROUPS
     )
     told = yaml.safe_dump([merging.marked(each) for each in made])
     encoded = base64.b64encode(b"s3cret").decode()

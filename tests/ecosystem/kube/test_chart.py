@@ -10,7 +10,7 @@ import pytest
 import yaml
 from processes import installed
 
-from cachestorm_server.kube import access, api, leading, objects, resource
+from cachestorm_server.kube import access, api, leading, resource
 
 CHART = Path(__file__).resolve().parents[3] / "deploy" / "helm" / "cachestorm-operator"
 
@@ -78,8 +78,7 @@ def test_its_rights_are_those_that_the_operator_uses_and_no_others(chart: Any) -
         "RoleBinding": "rolebindings",
         "ServiceMonitor": "servicemonitors",
     }
-    owned = (*api.OWNED, (objects.SERVICE_MONITORS, "ServiceMonitor"))
-    for version, kind in owned:
+    for version, kind in api.OWNED:
         group = version.partition("/")[0] if "/" in version else ""
         assert {"get", "list", "create", "patch", "delete"} <= given[group, plurals[kind]]
     others = {
@@ -94,7 +93,7 @@ def test_its_rights_are_those_that_the_operator_uses_and_no_others(chart: Any) -
         ("apiextensions.k8s.io", "customresourcedefinitions"),
         (access.RIGHTS, "clusterroles"),
     }
-    known = {(v.partition("/")[0] if "/" in v else "", plurals[k]) for v, k in owned}
+    known = {(v.partition("/")[0] if "/" in v else "", plurals[k]) for v, k in api.OWNED}
     assert set(given) == known | others
 
 
