@@ -12,6 +12,8 @@ TESTS ?= tests
 BENCH ?=
 # for other ports: make run RUN='--port 7000 --http-port 7001'
 RUN ?=
+# for some of the tests: make test-kube KUBE='-k grows'
+KUBE ?=
 
 # for a build sooner done, of code that runs slower: make test-compiled QUICK=1
 QUICK ?=
@@ -36,8 +38,8 @@ COMPILED_PATH := PYTHONSAFEPATH=1 PYTHONPATH=$(CURDIR)/$(COMPILED):$(CURDIR)
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: run test test-pure test-compiled test-ecosystem test-slow lint bench docs build \
-	compiled dist clean help FORCE
+.PHONY: run test test-pure test-compiled test-ecosystem test-slow test-kube lint bench docs \
+	build compiled dist clean help FORCE
 
 run: $(COMPILED)/.built $(VENV)/.server ## start the compiled server: RESP on 6380, HTTP on 9090
 	$(COMPILED_PATH) $(BIN)/cachestorm serve $(RUN)
@@ -66,6 +68,11 @@ test-ecosystem: $(COMPILED)/.built $(VENV)/.ecosystem $(CLIENTS) ## run framewor
 # 5: nothing was collected, which is nothing to fail for
 test-slow: $(COMPILED)/.built $(VENV)/.dev ## run the tests that take minutes, on the compiled packages
 	CACHESTORM_EXPECT=compiled $(COMPILED_PATH) $(BIN)/pytest -n $(JOBS) -m slow $(TESTS) || [ $$? = 5 ]
+
+# Debian's source package alone has what it builds.
+test-kube: $(COMPILED)/.built $(VENV)/.dev build/kube/.built $(ECOSYSTEM)/helm/.installed ## run the operator on a real API server, which it builds
+	KUBE_API=real CACHESTORM_EXPECT=compiled $(COMPILED_PATH) $(BIN)/pytest -v -m 'slow or not slow' \
+		tests/ecosystem/kube/test_operator.py tests/ecosystem/kube/test_operated_cluster.py $(KUBE)
 
 lint: $(VENV)/.dev ## check style, types and the direction of imports
 	$(BIN)/ruff check .
@@ -141,6 +148,10 @@ $(ECOSYSTEM)/node/.installed: tests/ecosystem/packages/package.json
 	! command -v npm >/dev/null || \
 		{ timeout 240 npm install --prefix $(@D) --no-audit --no-fund --fetch-retries 1 --silent && touch $@; } || \
 		echo "npm brought no packages: the tests that need them say so"
+
+build/kube/.built: tests/ecosystem/kube/build_api_server.sh
+	sh $< $(@D)
+	@touch $@
 
 $(VENV)/.bench: $(VENV)/.dev pyproject.toml
 	$(call install,bench)

@@ -1,7 +1,8 @@
 """A cluster with Kubernetes' own API server and controllers, which `make test-kube` builds.
 
 The StatefulSet controller makes the pods and the garbage collector removes what is owned; only
-the kubelet is ours. Addresses, ports and certificates are of one test and go with it.
+the kubelet is ours. The operator and the nodes have the rights that the Helm chart gives them.
+Addresses, ports and certificates are of one test and go with it.
 """
 
 from __future__ import annotations
@@ -19,13 +20,23 @@ from typing import Any
 
 import httpx2
 import pytest
+from chart import rendered
 from fake_cluster import NAMESPACE, FakeCluster, kubelet_running
 from fake_kubelet import FakePod, Start
 from real_servers import free_port, stop
 
+from cachestorm_server.kube.access import RIGHTS
 from cachestorm_server.kube.schema import crd
 
-TOKEN = "a-token-for-tests"
+# who calls by which token: the accounts are those of a release `cachestorm` of the chart and of
+# the nodes of a resource `demo`
+ADMIN, OPERATOR, NODES = "of-the-tests", "of-the-operator", "of-the-nodes"
+ACCOUNT = f"system:serviceaccount:{NAMESPACE}"
+USERS = f"""\
+{ADMIN},admin,admin,system:masters
+{OPERATOR},{ACCOUNT}:cachestorm,operator
+{NODES},{ACCOUNT}:demo-nodes,nodes
+"""
 MACHINE = "machine"
 # of one request, and of a start, on a busy machine
 PATIENCE_S = 120
@@ -46,11 +57,12 @@ class RealCluster(FakeCluster):
     """What the API server has; pods get a machine and a process."""
 
     def __init__(self, url: str, start: Start, folder: Path) -> None:
-        super().__init__(url, start, folder, TOKEN)
+        super().__init__(url, start, folder, OPERATOR)
+        self.kubeconfig = str(kubeconfig(folder, url, NODES))
         self._client = httpx2.Client(
             base_url=url,
             verify=False,
-            headers={"Authorization": f"Bearer {TOKEN}"},
+            headers={"Authorization": f"Bearer {ADMIN}"},
             timeout=PATIENCE_S,
         )
 
@@ -103,12 +115,7 @@ class RealCluster(FakeCluster):
     async def _bind(self, name: str) -> None:
         """What a scheduler does: it says on which machine a pod is to run."""
         target = {"apiVersion": "v1", "kind": "Node", "name": MACHINE}
-        body = {
-            "apiVersion": "v1",
-            "kind": "Binding",
-            "metadata": {"name": name, "namespace": NAMESPACE},
-            "target": target,
-        }
+        body = {**manifest("v1", "Binding", name), "target": target}
         await self.send("POST", self.path_of("v1", "pods", name) + "/binding", body)
 
     async def report(self, pod: FakePod) -> None:
@@ -130,6 +137,10 @@ class RealCluster(FakeCluster):
     async def forget(self, pod: FakePod) -> None:
         body = {"gracePeriodSeconds": 0, "preconditions": {"uid": pod.uid}}
         await self.send("DELETE", self.path_of("v1", "pods", pod.name), body)
+
+
+def manifest(api_version: str, kind: str, name: str) -> dict[str, Any]:
+    return {"apiVersion": api_version, "kind": kind, "metadata": {"name": name}}
 
 
 class Programs:
@@ -177,7 +188,7 @@ def start_api_server(programs: Programs, folder: Path, storage: str) -> str:
     key = folder / "accounts.key"
     subprocess.run(["openssl", "genrsa", "-out", key, "2048"], check=True, capture_output=True)
     tokens = folder / "tokens.csv"
-    tokens.write_text(f"{TOKEN},admin,u-admin,system:masters\n")
+    tokens.write_text(USERS)
     programs.start(
         "kube-apiserver",
         etcd_servers=storage,
@@ -199,22 +210,26 @@ def start_api_server(programs: Programs, folder: Path, storage: str) -> str:
     return f"https://127.0.0.1:{port}"
 
 
-def start_controllers(programs: Programs, folder: Path, url: str) -> None:
+def kubeconfig(folder: Path, url: str, token: str) -> Path:
+    """A file by which a program reaches the API server."""
+    cluster = {"server": url, "insecure-skip-tls-verify": True}
     config = {
         "apiVersion": "v1",
         "kind": "Config",
-        "clusters": [
-            {"name": "it", "cluster": {"server": url, "insecure-skip-tls-verify": True}}
-        ],
-        "users": [{"name": "we", "user": {"token": TOKEN}}],
+        "clusters": [{"name": "it", "cluster": cluster}],
+        "users": [{"name": "we", "user": {"token": token}}],
         "contexts": [{"name": "here", "context": {"cluster": "it", "user": "we"}}],
         "current-context": "here",
     }
-    kubeconfig = folder / "kubeconfig"
-    kubeconfig.write_text(json.dumps(config))
+    path = folder / f"kubeconfig-{token}"
+    path.write_text(json.dumps(config))
+    return path
+
+
+def start_controllers(programs: Programs, folder: Path, url: str) -> None:
     programs.start(
         "kube-controller-manager",
-        kubeconfig=kubeconfig,
+        kubeconfig=kubeconfig(folder, url, ADMIN),
         controllers=CONTROLLERS,
         leader_elect="false",
         bind_address="127.0.0.1",
@@ -234,10 +249,16 @@ async def _until(holds: Callable[[], bool], programs: Programs) -> None:
 
 
 async def _install(cluster: RealCluster, programs: Programs) -> None:
-    """What is there before an operator is: a machine, and the kind of our resources."""
-    node = {"apiVersion": "v1", "kind": "Node", "metadata": {"name": MACHINE}}
-    await cluster.send("POST", "/api/v1/nodes", node)
-    await cluster.send("POST", "/apis/apiextensions.k8s.io/v1/customresourcedefinitions", crd())
+    """What is there before an operator is: a machine, our kind of resources, and rights."""
+    await cluster.send("POST", "/api/v1/nodes", manifest("v1", "Node", MACHINE))
+    kinds = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
+    await cluster.send("POST", kinds, crd())
+    for each in rendered("cachestorm", NAMESPACE):
+        if each["apiVersion"] == f"{RIGHTS}/v1":
+            path = cluster.path_of(each["apiVersion"], f"{each['kind'].lower()}s")
+            if each["kind"].startswith("Cluster"):
+                path = path.replace(f"/namespaces/{NAMESPACE}", "")
+            await cluster.send("POST", path, each)
     ours = cluster.path_of("cachestorm.dev/v1", "cachestorms")
     await _until(lambda: cluster.is_up(ours), programs)
 

@@ -2,32 +2,12 @@
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
-from processes import installed
+from chart import CHART, helm, rendered
 
 from cachestorm_server.kube import access, api, leading, resource
-
-CHART = Path(__file__).resolve().parents[3] / "deploy" / "helm" / "cachestorm-operator"
-
-
-@pytest.fixture(scope="module")
-def chart() -> Any:
-    folder = str(installed("helm"))
-    if folder not in sys.path:
-        sys.path.append(folder)
-    import helm_python
-
-    return helm_python.Chart.load(CHART)
-
-
-def rendered(chart: Any, **values: object) -> list[dict[str, Any]]:
-    told = chart.render(values, name="storm", namespace="system")
-    return [each for text in told.values() for each in yaml.safe_load_all(text) if each]
 
 
 def rules(made: list[dict[str, Any]]) -> dict[tuple[str, str], set[str]]:
@@ -40,10 +20,8 @@ def rules(made: list[dict[str, Any]]) -> dict[tuple[str, str], set[str]]:
     return found
 
 
-def test_helm_finds_nothing_wrong_with_it(chart: Any) -> None:
-    import helm_python
-
-    told = helm_python.lint(CHART, strict=True)
+def test_helm_finds_nothing_wrong_with_it() -> None:
+    told = helm().lint(CHART, strict=True)
     assert told["errors"] == []
 
 
@@ -53,9 +31,9 @@ def test_helm_finds_nothing_wrong_with_it(chart: Any) -> None:
     [{}, {"namespaces": ["a", "b"], "tolerations": [{"operator": "Exists"}], "replicas": 2}],
     ids=["defaults", "namespaces"],
 )
-def test_what_it_renders_is_valid(chart: Any, values: dict[str, object], version: str) -> None:
+def test_what_it_renders_is_valid(values: dict[str, object], version: str) -> None:
     validate = pytest.importorskip("kubernetes_validate")
-    made = rendered(chart, **values)
+    made = rendered(**values)
     for each in made:
         validate.validate(each, version, strict=True)
     kinds = [each["kind"] for each in made]
@@ -64,8 +42,8 @@ def test_what_it_renders_is_valid(chart: Any, values: dict[str, object], version
     assert kinds.count("RoleBinding") == 1 + len(values.get("namespaces", []))
 
 
-def test_its_rights_are_those_that_the_operator_uses_and_no_others(chart: Any) -> None:
-    given = rules(rendered(chart))
+def test_its_rights_are_those_that_the_operator_uses_and_no_others() -> None:
+    given = rules(rendered())
     assert not any("*" in verbs for verbs in given.values())
     plurals = {
         "Secret": "secrets",
@@ -97,21 +75,17 @@ def test_its_rights_are_those_that_the_operator_uses_and_no_others(chart: Any) -
     assert set(given) == known | others
 
 
-def test_the_sample_is_a_resource_that_the_operator_takes(chart: Any) -> None:
-    assert not [each for each in rendered(chart) if each["kind"] == resource.KIND]
+def test_the_sample_is_a_resource_that_the_operator_takes() -> None:
+    assert not [each for each in rendered() if each["kind"] == resource.KIND]
     (sample,) = [
-        each
-        for each in rendered(chart, sample={"enabled": True})
-        if each["kind"] == resource.KIND
+        each for each in rendered(sample={"enabled": True}) if each["kind"] == resource.KIND
     ]
     assert resource.read(sample["spec"]).mode == resource.STANDALONE
     assert sample["metadata"]["name"] == "storm-sample"
 
 
-def test_nodes_that_decide_by_leases_get_the_role_that_the_operator_may_give(
-    chart: Any,
-) -> None:
-    made = rendered(chart)
+def test_nodes_that_decide_by_leases_get_the_role_that_the_operator_may_give() -> None:
+    made = rendered()
     (role,) = [each for each in made if each["metadata"]["name"] == "storm-nodes"]
     assert (role["kind"], role["rules"]) == (
         "ClusterRole",

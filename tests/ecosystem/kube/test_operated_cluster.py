@@ -127,7 +127,7 @@ async def loaded(
     spec = clustered(replicas, **others)
     what = check if start is cachestorm else anything_goes
     async with cluster_running(start) as cluster, operator_running(cluster, what):
-        cluster.kubeconfig = kubeconfig
+        cluster.kubeconfig = cluster.kubeconfig or kubeconfig
         await cluster.create("demo", spec)
         await until(lambda: ready(cluster), cluster)
         assert cluster.status("demo")["slotsAssigned"] == SLOTS
