@@ -37,6 +37,8 @@ LINGER_S: Final = 60.0
 _RETRIES: Final = 3
 # of `Cache`, and what makes sense in one process only, or after its end
 _REFUSED: Final = ("data_dir", "aof", "aof_sync", "plugins", "clock")
+# the owner opens what they name, which nobody else may have open
+_OF_TIERS: Final = frozenset({"cold", "warm"})
 
 
 class OwnerGoneError(redis.ConnectionError):
@@ -228,6 +230,7 @@ def _check_settings(url: str, settings: dict[str, Any]) -> None:
         json.dumps(settings)
     except TypeError as error:
         raise ConfigError(f"{url}: settings travel to another process: {error}") from None
-    if settings:
+    own = {each: value for each, value in settings.items() if each not in _OF_TIERS}
+    if own:
         # what is wrong with them is to be said here, not there
-        Cache(**settings)
+        Cache(**own)

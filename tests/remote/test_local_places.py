@@ -324,6 +324,13 @@ def test_a_start_closes_no_descriptor_of_another_thread(
     os.close(opened[0])
 
 
+def test_a_tier_is_opened_by_the_owner_alone(folder: Path) -> None:
+    with connect(NAME, max_memory="1mb", warm=str(folder / "warm")) as cache:
+        assert cache.set("k", b"x" * 500)
+        with connect(NAME, max_memory="1mb", warm=str(folder / "warm")) as other:
+            assert other.get("k") == b"x" * 500
+
+
 def _in_pool(number: int) -> int:
     with connect(NAME) as cache:
         return int(cache.incr("n", number))
