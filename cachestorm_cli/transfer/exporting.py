@@ -46,6 +46,8 @@ def export(
     source = Source(client, match)
     encoder = Encoder(format_named(form, path))
     total = source.size()
+    for note in source.left_out():
+        print(f"cachestorm: {note}", file=sys.stderr)
     if dry_run:
         return _count(source, encoder, total)
     is_file = path != STDOUT

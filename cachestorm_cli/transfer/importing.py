@@ -105,6 +105,8 @@ def import_server(
     other = client_for(source_address)
     try:
         source = Source(other, match)
+        for note in source.left_out():
+            print(f"cachestorm: {note}", file=sys.stderr)
         target = Target(client, replace, dry_run)
         progress = Progress(source.size())
         target.write(source.links(), _now_ms())

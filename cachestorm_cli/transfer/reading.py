@@ -9,17 +9,21 @@ deadlines and tags first, then the values.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from cachestorm.codec import text_of
 from cachestorm.declare.wire_values import Members, Pairs
 from cachestorm.errors import CacheStormError
 from cachestorm_cli.client import Client, ServerError
 from cachestorm_cli.printing import for_programs
+from cachestorm_cli.server_facts import ask_facts
 from cachestorm_cli.transfer.records import STRING, Item, Link, Record
 from cachestorm_cli.walking import answered, pages
 
+_MOST_NAMED: Final = 10
 _PLAIN: Final = {
     b"hash": (b"HGETALL",),
     b"list": (b"LRANGE", b"0", b"-1"),
@@ -58,6 +62,36 @@ class Source:
             CacheStormError: when the server is not there, or refuses.
         """
         return int(str(answered(self._client.ask([b"DBSIZE"]))))
+
+    def left_out(self) -> list[str]:
+        """What of the server is not read, though nobody chose a part of it; nothing by HTTP.
+
+        Raises:
+            CacheStormError: when the server is not there.
+        """
+        address = self._client.address
+        if address.is_http:
+            return []
+        try:
+            facts = ask_facts(self._client)
+        except ServerError:  # a user who may not ask is told nothing
+            return []
+        found = []
+        if facts.number("cluster_enabled"):
+            found.append("the other nodes of the cluster have keys of their own: read each")
+        if address.namespace or address.database:
+            return found
+        if facts.is_cachestorm:
+            reply = self._client.ask([b"NAMESPACES"])
+            names = _blobs(reply) if isinstance(reply, list) else []
+            others = [text_of(name) for name in names if name != b"default"]
+        else:
+            databases = [name for name in facts.fields if re.fullmatch(r"db\d+", name)]
+            others = [name for name in databases if name != "db0"]
+        if others:
+            listed = ", ".join(others[:_MOST_NAMED]) + ", ..." * (len(others) > _MOST_NAMED)
+            found.append(f"not read: {listed}; read each by the path of its address")
+        return found
 
     def links(self) -> list[Link]:
         """The links between tags; none where the server knows no tags."""

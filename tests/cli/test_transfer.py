@@ -138,6 +138,20 @@ def test_a_redis_is_imported_and_takes_an_export(
         client.flushall()
 
 
+def test_what_is_left_behind_is_named(
+    served: Served, other: Served, redis_server, command_line: CommandLine
+) -> None:
+    with redis.Redis(port=redis_server.port, db=3) as client:
+        client.set("k", "v")
+    address = f"redis://127.0.0.1:{redis_server.port}"
+    assert "not read: db3;" in command_line("import", address, url=served.url).err
+    assert "not read" not in command_line("import", f"{address}/3", url=served.url).err
+    with redis.Redis(port=redis_server.port, db=3) as client:
+        client.delete("k")
+    other.cache.namespace("blog").set("k", "v")
+    assert "not read: blog;" in command_line("export", "-", url=other.url).err
+
+
 def test_keys_that_are_there_are_kept_unless_told_otherwise(
     served: Served, other: Served, command_line: CommandLine, tmp_path: Path
 ) -> None:
