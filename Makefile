@@ -72,7 +72,7 @@ test-slow: $(COMPILED)/.built $(VENV)/.dev ## run the tests that take minutes, o
 # Debian's source package alone has what it builds.
 test-kube: $(COMPILED)/.built $(VENV)/.dev build/kube/.built $(ECOSYSTEM)/helm/.installed ## run the operator on a real API server, which it builds
 	KUBE_API=real CACHESTORM_EXPECT=compiled $(COMPILED_PATH) $(BIN)/pytest -v -m 'slow or not slow' \
-		tests/ecosystem/kube/test_operator.py tests/ecosystem/kube/test_operated_cluster.py $(KUBE)
+		tests/ecosystem/kube $(KUBE)
 
 lint: $(VENV)/.dev ## check style, types and the direction of imports
 	$(BIN)/ruff check .

@@ -34,6 +34,10 @@ async def answer(cluster: FakeCluster, spec: dict[str, object], *words: object) 
         return await client.execute_command(*words)
 
 
+def events(cluster: FakeCluster) -> set[str]:
+    return {each["reason"] for each in cluster.all("v1/events")}
+
+
 def test_a_server_is_made_changed_and_removed() -> None:
     async def story() -> None:
         async with cluster_running(cachestorm) as cluster, operator_running(cluster):
@@ -44,6 +48,8 @@ def test_a_server_is_made_changed_and_removed() -> None:
             assert await answer(cluster, spec, "SETTAG", "k", "v", "t") == b"OK"
             told = await answer(cluster, spec, "CONFIG", "GET", "maxmemory")
             assert told in ([b"maxmemory", b"67108864"], {b"maxmemory": b"67108864"})
+            budgets = cluster.all("policy/v1/poddisruptionbudgets")
+            await until(lambda: ("NoBudget" in events(cluster)) == (not budgets), cluster)
             first = cluster.pods["demo-0"]
             await cluster.change("demo", {"config": {"maxMemory": "32Mi"}})
             await until(lambda: ready(cluster) and cluster.pods["demo-0"] is not first, cluster)
