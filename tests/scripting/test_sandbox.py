@@ -292,7 +292,7 @@ def test_unpack_finds_room_for_what_it_returns() -> None:
 
 def test_a_function_names_few_parameters_before_the_table_of_the_others() -> None:
     ours = Ours()
-    text = b"function names more than 3 parameters before '...'"
+    text = b"function names more than 2 parameters before '...'"
     named = ", ".join(f"p{at}" for at in range(60))
     for head in (f"local function f({named}, ...)", "function t.a.b:f(a, b, c, ...)"):
         source = f"{head} return arg end"
@@ -312,6 +312,30 @@ def test_what_is_written_anew_for_what_it_names_is_safe() -> None:
     assert ours.eval(script + "return {f()}") == b"*1\r\n:0\r\n"
     given = ",".join(str(at) for at in range(152))
     assert ours.eval(script + f"return {{f({given})}}") == b"*2\r\n:2\r\n:149\r\n"
+
+
+def test_a_function_that_uses_the_other_parameters_may_call_a_variable_arg() -> None:
+    ours = Ours()
+    head, call = "local function f(a, b, c, d, ...)", "end return f(1, 2, 3, 4, 5)"
+    for body, reply in (
+        ("local arg = {...} return arg[1]", b":5\r\n"),
+        ("local arg = {select('#', ...)} if a then return arg[1] end", b":1\r\n"),
+        ("local x = {...} return type(arg)", b"$3\r\nnil\r\n"),
+        ("if arg then return 0 end return (...)", b":5\r\n"),
+    ):
+        assert ours.eval(f"{head} {body} {call}") == reply, body
+    for body in (
+        "local arg = {} return arg",
+        "local x = function(...) return ... end return arg",
+        "return (function() if a then return arg[1] end end)()",
+    ):
+        assert b"and uses 'arg'" in ours.eval(f"{head} {body} {call}"), body
+    inner = "return (function(...) return arg[1] end)(6)"
+    assert ours.eval(f"{head} {inner} {call}") == b":6\r\n"
+    assert (
+        ours.eval("local function f(a, b, ...) return arg[1] end return f(1, 2, 3)")
+        == b":3\r\n"
+    )
 
 
 def test_a_pattern_has_not_too_many_repetitions() -> None:

@@ -83,7 +83,7 @@ function _G.loadstring(text, name)
     f = without_names(text, name)
     if not f then
       local source = find(name, '^[@=]') and sub(name, 2) or '[string "' .. name .. '"]'
-      return nil, source .. ':' .. line .. ': function names more than ' .. MOST_NAMED
+      return nil, source .. ':' .. line .. ': function names more than ' .. MOST_NAMED - 1
         .. " parameters before '...', and uses 'arg'"
     end
   end

@@ -6,6 +6,8 @@
 --
 -- 1. What is given compiles already, so nothing is checked. What comes of it is compiled and
 --    looked through again by mended.lua.
+-- 2. A function that has `...` in its own body is given no table `arg`: there the name is nil, or
+--    a variable of the script, before and after.
 
 local rest, most_named = ...
 local concat, find, sub = table.concat, string.find, string.sub
@@ -85,6 +87,12 @@ return function(text)
     done = to
   end
 
+  -- The function that a block is in.
+  local function owner_of(inner)
+    while inner.outer do inner = inner.outer end
+    return inner
+  end
+
   while true do
     before = word
     word, at, stop = token(text, stop + 1)
@@ -92,7 +100,7 @@ return function(text)
     if word == 'function' then
       local names, begin, last, is_vararg = parameters(text, stop)
       blocks[#blocks + 1] = block
-      block = {}
+      block = {around = owner_of(block), is_vararg = is_vararg}
       stop = last + 1
       if is_vararg and #names + 1 >= most_named then
         block.first = #names + 1
@@ -103,17 +111,20 @@ return function(text)
       blocks[#blocks + 1] = block
       block = {outer = block}
     elseif CLOSES[word] then
+      if block.uses_arg and not block.has_rest then return nil end
       block = blocks[#blocks]
       blocks[#blocks] = nil
     else
-      local owner = block
-      while owner.outer do owner = owner.outer end
+      local owner = owner_of(block)
       if owner.first and word == '...' then
+        owner.has_rest = true
         -- what follows a name and brackets might be called
         local ends = token(text, stop + 1) == '('
         replace(at, stop, rest .. '(' .. owner.first .. ',...)' .. (ends and ';' or ''))
-      elseif owner.first and word == 'arg' and not is_field(text, before, stop) then
-        return nil
+      elseif word == 'arg' and not is_field(text, before, stop) then
+        -- a function without `...` finds that of the one around it
+        while owner and not owner.is_vararg do owner = owner.around end
+        if owner and owner.first then owner.uses_arg = true end
       end
     end
   end
