@@ -36,7 +36,7 @@ _OVERLAP: Final = "Prefixes for a single client must not overlap."
 def client_tracking(
     session: Session,
     status: str,
-    client_id: int = 0,
+    client_id: int | None = None,
     prefix: list[str] | None = None,
     bcast: bool = False,
     optin: bool = False,
@@ -49,7 +49,7 @@ def client_tracking(
         ArgumentError: for options that exclude each other, prefixes that overlap, another mode
             than the client tracks in, and a client to redirect to that is not there.
     """
-    if client_id and client_id not in session.endpoint.sessions:
+    if client_id is not None and client_id not in session.endpoint.sessions:
         raise ArgumentError("The client ID you want redirect to does not exist")
     if status == "OFF":
         session.endpoint.tracking.choose(session, None)
@@ -71,7 +71,7 @@ def client_tracking(
         _check_prefixes(prefix or [], known)
         # all keys have the empty prefix
         prefixes = [*known, *(one for one in prefix or [""] if one not in known)]
-    tracked = Tracked(session.id, client_id, prefixes, optin, optout, noloop)
+    tracked = Tracked(session.id, client_id or 0, prefixes, optin, optout, noloop)
     session.endpoint.tracking.choose(session, tracked)
 
 

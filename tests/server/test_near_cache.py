@@ -169,6 +169,8 @@ def test_nothing_listens_once_the_last_client_has_gone() -> None:
 def test_a_client_that_was_to_be_told_and_has_gone_is_told_of() -> None:
     scene = Scene()
     other, _ = session_of(scene.endpoint)
+    for nobody in ("ON REDIRECT 0", "OFF REDIRECT 0"):
+        assert scene.ask(f"CLIENT TRACKING {nobody}").startswith(b"-ERR The client ID")
     assert scene.ask(f"CLIENT TRACKING ON REDIRECT {other.id}") == b"+OK\r\n"
     scene.ask("GET k")
     other.close()
