@@ -164,7 +164,7 @@ def help_of(container: str) -> list[str]:
     for declaration in (DECLARATIONS.subcommands(container) or {}).values():
         # what a choice is called says less than what there is to choose from
         spec = re.sub(r"[a-z-]+:(?=<)", "", declaration.spec.removeprefix(container + " "))
-        lines.append(re.sub(r"([a-z][a-z-]*)(:[a-z_-]+)?", r"<\1>", spec))
+        lines.append(re.sub(r"([a-z][a-z0-9-]*)(:[a-z_-]+)?", r"<\1>", spec))
         lines.extend(
             wrap(declaration.summary, 80, initial_indent=_DEEP, subsequent_indent=_DEEP)
         )

@@ -235,7 +235,9 @@ def test_who_is_denied_is_told_of_settings_and_flags_that_are_there() -> None:
     assert not endpoint.settings.protected_mode
 
 
-@pytest.mark.parametrize("container", ["CLIENT", "COMMAND", "CONFIG", "MEMORY", "OBJECT"])
+@pytest.mark.parametrize(
+    "container", ["CLIENT", "COMMAND", "CONFIG", "MEMORY", "OBJECT", "SCRIPT"]
+)
 def test_a_container_describes_its_subcommands(container: str) -> None:
     session = Session(Endpoint(Cache(), REGISTRY, Settings()))
     replies = session.receive(b"%s help\r\n" % container.encode())
