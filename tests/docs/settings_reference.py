@@ -23,9 +23,9 @@ from cachestorm_server.config_sections import (
     value_at,
 )
 from cachestorm_server.configuration import FOREVER, PARAMETERS, SETTINGS_OF
+from cachestorm_server.described import resp_settings
 from cachestorm_server.endpoint import Endpoint
 from cachestorm_server.idle_parameters import DEFAULTS
-from cachestorm_server.settings import Settings
 
 ROOT: Final = Path(__file__).resolve().parent.parent.parent
 PAGE: Final = ROOT / "docs" / "operating.md"
@@ -60,7 +60,7 @@ def reference() -> str:
 
 def parameters_reference() -> str:
     """A table of all parameters, in the order of their names."""
-    endpoint = Endpoint(Cache(), REGISTRY, Settings())
+    endpoint = Endpoint(Cache(), REGISTRY, resp_settings(Config()))
     lines = ["| Parameter | Default | `CONFIG SET` |", "|---|---|---|"]
     for name in sorted((*PARAMETERS, *DEFAULTS)):
         if name == "dir":
