@@ -11,6 +11,7 @@ Source: `replicationFeedMonitors` and `sdscatrepr` of Redis.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final
 
 from librt.time import time as wall_time
@@ -23,6 +24,16 @@ if TYPE_CHECKING:
     from cachestorm_server.session import Session
 
 _REDACTED: Final = b"(redacted)"
+# parameters of CONFIG SET whose values Redis shows nobody
+_SECRET: Final = frozenset(
+    {
+        b"requirepass",
+        b"masterauth",
+        b"masteruser",
+        b"tls-key-file-pass",
+        b"tls-client-key-file-pass",
+    }
+)
 # what is shown in the place of an address
 _OF_SCRIPTS: Final = "lua"
 _ESCAPES: Final = {
@@ -93,10 +104,27 @@ def without_passwords(argv: list[object]) -> list[object]:
         return [*argv[:at], *[_REDACTED] * len(argv[at : at + 2]), *argv[at + 2 :]]
     if names[0] == b"acl" and names[1:2] in ([b"setuser"], [b"deluser"], [b"getuser"]):
         return [*argv[:2], *[_REDACTED] * (len(argv) - 2)]
-    if names[0] == b"config" and b"requirepass" in names[2::2]:
-        at = names.index(b"requirepass", 2) + 1
-        return [*argv[:at], *[_REDACTED] * len(argv[at : at + 1]), *argv[at + 1 :]]
+    if names[:2] == [b"config", b"set"]:
+        return _redacted(
+            argv, {at for at in range(3, len(argv), 2) if names[at - 1] in _SECRET}
+        )
+    if names[0] == b"migrate":
+        return _redacted(argv, set(_of_migrate(names)))
     return argv
+
+
+def _redacted(argv: list[object], places: set[int]) -> list[object]:
+    if not places:
+        return argv
+    return [_REDACTED if at in places else arg for at, arg in enumerate(argv)]
+
+
+def _of_migrate(names: list[bytes]) -> Iterator[int]:
+    """Where MIGRATE has a password, and the name of a user."""
+    # behind KEYS there are only keys
+    options = names[: names.index(b"keys", 6)] if b"keys" in names[6:] else names
+    for at, name in enumerate(options[6:], 7):
+        yield from range(at, at + {b"auth": 1, b"auth2": 2}.get(name, 0))
 
 
 def _quoted(arg: object) -> str:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 import logging
 import re
+import shlex
 import threading
 
 import pytest
@@ -20,6 +22,7 @@ from cachestorm.errors import ArgumentError, MessagesMissedError
 from cachestorm.subscription import Subscription
 from cachestorm_server import server as declares_commands
 from cachestorm_server.endpoint import Carrier, Endpoint
+from cachestorm_server.monitoring import without_passwords
 from cachestorm_server.output_limits import parse_limits
 from cachestorm_server.session import Session
 from cachestorm_server.settings import Settings
@@ -384,6 +387,39 @@ def test_monitor_shows_what_others_ask_without_passwords(endpoint: Endpoint) -> 
         '[3 127.0.0.1:9] "AUTH" "(redacted)" "(redacted)"',
         '[3 127.0.0.1:9] "HELLO" "2" "AUTH" "(redacted)" "(redacted)"',
     ]
+
+
+SECRETS = [
+    "CONFIG SET masterauth secret",
+    "CONFIG SET maxmemory 0 masterauth secret masteruser secret",
+    "CONFIG SET requirepass secret",
+    "CONFIG GET masterauth maxmemory",
+    "MIGRATE nowhere 1 k 0 1 AUTH secret",
+    'MIGRATE nowhere 1 "" 0 1 AUTH2 secret secret KEYS auth other',
+    "ACL SETUSER eve >secret",
+]
+
+
+@pytest.mark.parametrize("given", SECRETS)
+def test_what_is_kept_from_the_slow_log_is_what_redis_keeps(
+    given: str, redis_server: RealServer
+) -> None:
+    words = shlex.split(given)
+    with redis.Redis(port=redis_server.port, decode_responses=True) as client:
+        client.config_set("slowlog-log-slower-than", 0)
+        client.slowlog_reset()
+        with contextlib.suppress(redis.RedisError):
+            client.execute_command(*words)
+        if "requirepass" in words:
+            client.execute_command("AUTH", "secret")
+            client.config_set("requirepass", "")
+        logged = [each["command"] for each in client.slowlog_get(10)]
+        for name in ("masterauth", "masteruser"):
+            client.config_set(name, "")
+        client.config_set("slowlog-log-slower-than", 10_000)
+        client.execute_command("ACL", "DELUSER", "eve")
+    shown = without_passwords([word.encode() for word in words])
+    assert b" ".join(shown) in logged  # type: ignore[arg-type]
 
 
 def test_who_monitors_reads_no_keys_and_stops_by_reset(endpoint: Endpoint) -> None:
