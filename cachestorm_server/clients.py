@@ -190,7 +190,11 @@ def client_no_touch(session: Session, enabled: str) -> None:
     summary="Let values of this connection say what they are, and be stored as that.",
 )
 def client_typed(session: Session, enabled: str) -> None:
-    """From the next request on values come and go in envelopes: see `declare/typed.py`."""
+    """From the next request on values come and go in envelopes, which tell what they are.
+
+    `connect(url, typed=True)` sends it: [values that others can
+    read](../several-workers.md#values-that-others-can-read).
+    """
     session.is_typed = enabled == "ON"
 
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 from collections.abc import Mapping
 from typing import Any, Final
 from urllib.parse import quote
@@ -175,6 +176,8 @@ def local_address(url: str, options: Mapping[str, Any]) -> Address:
     linger = given.pop("linger", None)
     linger_s = LINGER_S if linger is None else _seconds(linger)
     settings = {each: given.pop(each) for each in sorted(cache_settings() & given.keys())}
+    if "warm" in settings:
+        settings["warm"] = _from_anywhere(settings["warm"])
     _check_settings(url, settings)
     owner = Owner(url.removeprefix(f"{LOCAL}://"), linger_s, settings)
     plain = Address.parse(f"unix://{quote(owner.path)}", given)
@@ -207,6 +210,15 @@ def local_address(url: str, options: Mapping[str, Any]) -> Address:
 def local_options() -> frozenset[str]:
     """What `local_address` takes as options."""
     return (cache_settings() - {*_REFUSED}) | connection_options() | {"linger"}
+
+
+def _from_anywhere(warm: Any) -> Any:
+    """A warm tier's setting with its path as any process finds it: the owner runs elsewhere."""
+    if isinstance(warm, (str, os.PathLike)):
+        return os.path.abspath(warm)
+    if isinstance(warm, Mapping) and isinstance(warm.get("path"), (str, os.PathLike)):
+        return {**warm, "path": os.path.abspath(warm["path"])}
+    return warm
 
 
 def _seconds(linger: object) -> float:

@@ -34,6 +34,16 @@ def test_version_says_which_build_runs() -> None:
     assert done.stdout == f"cachestorm {cachestorm.__version__} ({mode}, Python {python})\n"
 
 
+def test_the_package_is_a_program_too() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "cachestorm_cli", "--version"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout == run("--version").stdout
+
+
 def test_version_imports_neither_typer_nor_a_server() -> None:
     code = (
         "import sys; from cachestorm_cli.app import main; main(['--version']); "

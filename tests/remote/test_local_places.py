@@ -331,6 +331,17 @@ def test_a_tier_is_opened_by_the_owner_alone(folder: Path) -> None:
             assert other.get("k") == b"x" * 500
 
 
+def test_a_path_of_a_tier_is_that_of_the_program(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(folder)
+    given: list[Any] = [Path("warm"), {"path": "warm"}, "warm"]
+    for warm in given:
+        with connect(NAME, max_memory="1mb", warm=warm) as cache:
+            assert cache.set("k", b"x" * 500)
+    assert (folder / "warm").is_dir()
+
+
 def _in_pool(number: int) -> int:
     with connect(NAME) as cache:
         return int(cache.incr("n", number))

@@ -1,0 +1,10 @@
+"""`python -m cachestorm_cli`: the command line where its script is not on the path."""
+
+from __future__ import annotations
+
+import sys
+
+from cachestorm_cli.app import main
+
+if __name__ == "__main__":
+    sys.exit(main())
