@@ -35,6 +35,9 @@ class FakeCluster(ABC):
         token: that it takes; empty: it takes everybody.
     """
 
+    # what calls raise while the API server is away
+    unreachable: tuple[type[Exception], ...] = ()
+
     def __init__(self, url: str, start: Start, folder: Path, token: str = "") -> None:
         self.url = url
         self.token = token
@@ -144,8 +147,10 @@ class FakeCluster(ABC):
 
     async def run(self) -> None:
         while not self.is_over:
-            await self.control()
-            await self._keep()
+            # tried again at the next tick
+            with suppress(*self.unreachable):
+                await self.control()
+                await self._keep()
             await asyncio.sleep(TICK_S)
 
     def prepared(self, manifest: dict[str, Any]) -> FakePod:

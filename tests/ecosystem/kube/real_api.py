@@ -13,8 +13,8 @@ import os
 import shutil
 import subprocess
 import tempfile
-from collections.abc import AsyncIterator, Callable
-from contextlib import ExitStack, asynccontextmanager
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -53,11 +53,58 @@ def binary(name: str) -> str:
     return found
 
 
+def manifest(api_version: str, kind: str, name: str) -> dict[str, Any]:
+    return {"apiVersion": api_version, "kind": kind, "metadata": {"name": name}}
+
+
+class Programs:
+    """The programs of a control plane; they end with the block, the last one first."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._commands: dict[str, list[str]] = {}
+        self._processes: dict[str, subprocess.Popen[bytes]] = {}
+
+    def __enter__(self) -> Programs:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for process in reversed(self._processes.values()):
+            stop(process)
+
+    def start(self, name: str, **flags: object) -> None:
+        argv = [f"--{flag.replace('_', '-')}={value}" for flag, value in flags.items()]
+        self._commands[name] = [binary(name), *argv]
+        self._begin(name)
+
+    def _begin(self, name: str) -> None:
+        with (self._folder / f"{name}.log").open("ab") as log:
+            self._processes[name] = subprocess.Popen(
+                self._commands[name], stdout=log, stderr=log
+            )
+
+    def kill(self, name: str) -> None:
+        self._processes[name].kill()
+        self._processes[name].wait()
+
+    def restart(self, name: str) -> None:
+        self.kill(name)
+        self._begin(name)
+
+    def told(self) -> str:
+        """The ends of what they have logged."""
+        logs = sorted(self._folder.glob("*.log"))
+        return "\n".join(f"{log.name}: {log.read_text()[-3000:]}" for log in logs)
+
+
 class RealCluster(FakeCluster):
     """What the API server has; pods get a machine and a process."""
 
-    def __init__(self, url: str, start: Start, folder: Path) -> None:
+    unreachable = (httpx2.HTTPError,)
+
+    def __init__(self, url: str, start: Start, folder: Path, programs: Programs) -> None:
         super().__init__(url, start, folder, OPERATOR)
+        self.programs = programs
         self.kubeconfig = str(kubeconfig(folder, url, NODES))
         self._client = httpx2.Client(
             base_url=url,
@@ -69,18 +116,35 @@ class RealCluster(FakeCluster):
     def close(self) -> None:
         self._client.close()
 
-    def is_up(self, path: str) -> bool:
+    async def wait_for(self, path: str) -> None:
+        """Waits until there is something at a path."""
+        try:
+            async with asyncio.timeout(PATIENCE_S):
+                while not await asyncio.to_thread(self._is_there, path):
+                    await asyncio.sleep(0.1)
+        except TimeoutError:
+            pytest.fail(self.programs.told())
+
+    def _is_there(self, path: str) -> bool:
         try:
             return self._client.get(path).status_code == 200
         except httpx2.HTTPError:
             return False
 
+    def _ask(self, method: str, path: str, body: Any = None) -> httpx2.Response:
+        kind = "application/merge-patch+json" if method == "PATCH" else "application/json"
+        content = None if body is None else json.dumps(body)
+        answer = self._client.request(
+            method, path, content=content, headers={"Content-Type": kind}
+        )
+        if answer.is_server_error:
+            answer.raise_for_status()
+        assert answer.is_success or answer.status_code == 404, answer.text
+        return answer
+
     def _read(self, path: str) -> dict[str, Any] | None:
-        answer = self._client.get(path)
-        if answer.status_code == 404:
-            return None
-        assert answer.status_code == 200, answer.text
-        return dict(answer.json())
+        answer = self._ask("GET", path)
+        return dict(answer.json()) if answer.is_success else None
 
     def get(self, resource: str, name: str) -> dict[str, Any] | None:
         api, _, plural = resource.rpartition("/")
@@ -92,16 +156,7 @@ class RealCluster(FakeCluster):
         return list(found["items"]) if found else []
 
     async def send(self, method: str, path: str, body: Any = None) -> None:
-        kind = "application/merge-patch+json" if method == "PATCH" else "application/json"
-        content = None if body is None else json.dumps(body)
-        answer = await asyncio.to_thread(
-            self._client.request,
-            method,
-            path,
-            content=content,
-            headers={"Content-Type": kind},
-        )
-        assert answer.status_code < 300 or answer.status_code == 404, answer.text
+        await asyncio.to_thread(self._ask, method, path, body)
 
     async def control(self) -> None:
         for each in self.all("v1/pods"):
@@ -137,35 +192,6 @@ class RealCluster(FakeCluster):
     async def forget(self, pod: FakePod) -> None:
         body = {"gracePeriodSeconds": 0, "preconditions": {"uid": pod.uid}}
         await self.send("DELETE", self.path_of("v1", "pods", pod.name), body)
-
-
-def manifest(api_version: str, kind: str, name: str) -> dict[str, Any]:
-    return {"apiVersion": api_version, "kind": kind, "metadata": {"name": name}}
-
-
-class Programs:
-    """The programs of a control plane; they end with the block, the last one first."""
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self._stack = ExitStack()
-
-    def __enter__(self) -> Programs:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._stack.close()
-
-    def start(self, name: str, **flags: object) -> None:
-        argv = [f"--{flag.replace('_', '-')}={value}" for flag, value in flags.items()]
-        with (self._folder / f"{name}.log").open("wb") as log:
-            process = subprocess.Popen([binary(name), *argv], stdout=log, stderr=log)
-        self._stack.callback(stop, process)
-
-    def told(self) -> str:
-        """The ends of what they have logged."""
-        logs = sorted(self._folder.glob("*.log"))
-        return "\n".join(f"{log.name}: {log.read_text()[-3000:]}" for log in logs)
 
 
 def start_storage(programs: Programs, folder: Path) -> str:
@@ -239,16 +265,7 @@ def start_controllers(programs: Programs, folder: Path, url: str) -> None:
     )
 
 
-async def _until(holds: Callable[[], bool], programs: Programs) -> None:
-    try:
-        async with asyncio.timeout(PATIENCE_S):
-            while not await asyncio.to_thread(holds):
-                await asyncio.sleep(0.1)
-    except TimeoutError:
-        pytest.fail(programs.told())
-
-
-async def _install(cluster: RealCluster, programs: Programs) -> None:
+async def _install(cluster: RealCluster) -> None:
     """What is there before an operator is: a machine, our kind of resources, and rights."""
     await cluster.send("POST", "/api/v1/nodes", manifest("v1", "Node", MACHINE))
     kinds = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
@@ -259,8 +276,7 @@ async def _install(cluster: RealCluster, programs: Programs) -> None:
             if each["kind"].startswith("Cluster"):
                 path = path.replace(f"/namespaces/{NAMESPACE}", "")
             await cluster.send("POST", path, each)
-    ours = cluster.path_of("cachestorm.dev/v1", "cachestorms")
-    await _until(lambda: cluster.is_up(ours), programs)
+    await cluster.wait_for(cluster.path_of("cachestorm.dev/v1", "cachestorms"))
 
 
 @asynccontextmanager
@@ -270,11 +286,11 @@ async def real_cluster_running(start: Start) -> AsyncIterator[FakeCluster]:
         folder = Path(place)
         with Programs(folder) as programs:
             url = start_api_server(programs, folder, start_storage(programs, folder))
-            cluster = RealCluster(url, start, folder)
+            cluster = RealCluster(url, start, folder, programs)
             try:
-                await _until(lambda: cluster.is_up("/readyz"), programs)
-                await _until(lambda: cluster.is_up(f"/api/v1/namespaces/{NAMESPACE}"), programs)
-                await _install(cluster, programs)
+                await cluster.wait_for("/readyz")
+                await cluster.wait_for(f"/api/v1/namespaces/{NAMESPACE}")
+                await _install(cluster)
                 start_controllers(programs, folder, url)
                 async with kubelet_running(cluster):
                     yield cluster

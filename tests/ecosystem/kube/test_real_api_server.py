@@ -11,6 +11,7 @@ import pytest
 from fake_cluster import NAMESPACE, FakeCluster, until
 from fake_kubelet import cachestorm, free_shared_port
 from operating import cluster_running, operator_running
+from real_api import RealCluster
 
 from cachestorm_server.kube import resource
 from cachestorm_server.kube.leading import API_VERSION, Lease
@@ -129,5 +130,23 @@ def test_when_one_of_two_operators_ends_the_other_one_goes_on() -> None:
                     await cluster.send("DELETE", cluster.path_of("v1", "services", "demo"))
                     found = "v1/services", "demo"
                     await until(lambda: cluster.get(*found) is not None, cluster)
+
+    asyncio.run(story())
+
+
+@pytest.mark.parametrize("program", ["kube-apiserver", "etcd"])
+def test_a_restart_of_the_control_plane_is_waited_for(program: str) -> None:
+    async def story() -> None:
+        async with cluster_running(cachestorm) as cluster, operator_running(cluster):
+            assert isinstance(cluster, RealCluster)
+            await cluster.create("demo", spec())
+            await until(lambda: ready(cluster, 1), cluster)
+            pod = cluster.pods["demo-0"]
+            for _ in range(3):
+                cluster.programs.restart(program)
+                await cluster.wait_for("/readyz")
+            assert cluster.pods["demo-0"] is pod
+            await cluster.change("demo", {"replicas": 2})
+            await until(lambda: ready(cluster, 2), cluster)
 
     asyncio.run(story())
