@@ -80,6 +80,8 @@ lint: $(VENV)/.dev ## check style, types and the direction of imports
 	$(BIN)/mypy --strict $(PACKAGES) compiling
 	PYTHONPATH=$(CURDIR) $(BIN)/lint-imports --no-logo
 	$(BIN)/python tests/face/type_completeness.py
+	$(SOURCE_PATH) $(BIN)/stubtest --concise --ignore-unused-allowlist \
+		--allowlist tests/face/stubtest_allowed.txt --mypy-config-file pyproject.toml cachestorm
 
 bench: $(COMPILED)/.built $(VENV)/.bench ## measure against the peers, write docs/benchmarks/
 	$(SOURCE_PATH) $(BIN)/python -m tests.benchmarks $(BENCH)
