@@ -24,6 +24,8 @@ local function unsigned(value, name, at)
     local given = value == nil and 'no value' or type(value)
     error("bad argument #" .. (at or 1) .. " to '" .. name .. "' (number expected, got " .. given .. ')', 3)
   end
+  -- infinity and what is no number have no bits
+  if number - number ~= 0 then return 0 end
   -- halves go to the even number, as a double that is stored as an integer does
   local whole = floor(number)
   local part = number - whole
