@@ -44,7 +44,7 @@ class Authority(Protocol):
         """Whether this node has stopped serving, and all its slots go to a replica."""
         ...
 
-    def hand_over(self, heir: str) -> bool:
+    def hand_over(self, heir: str, now_ms: int) -> bool:
         """Has all slots of this node given to a replica; or says that it may do so itself."""
         ...
 
@@ -74,7 +74,7 @@ class Static:
     def refuses_replica(self, member: str, history: str) -> str:
         return ""
 
-    def hand_over(self, heir: str) -> bool:
+    def hand_over(self, heir: str, now_ms: int) -> bool:
         return True
 
     def hear_of_news(self) -> None:

@@ -21,7 +21,11 @@ keeps a record for each node, its lease, and one with the assignment of slots.
    gives the slots away before all have. So nothing comes to any of them that the others do not
    know of, and the one that has most is given the slots.
 7. A node that has been started anew, and has replicas that live, has forgotten what they know:
-   it waits until its slots have been given to one of them.
+   it waits until its slots have been given to one of them, and gives the lease back that it has
+   got meanwhile.
+8. A node hands its slots over only to a replica that still holds the lease that it held as it
+   asked, and within `ttl_ms` of that. Otherwise it serves on, once the assignment has been
+   replaced: so what it has asked for before cannot happen any more.
 """
 
 from __future__ import annotations
@@ -116,6 +120,9 @@ class Leases:
         self._proposal: Assignment | None = None
         self._hands_over = False
         self.heir = ""
+        # the term of the heir, and until when it may be given the slots
+        self._heir_term = ""
+        self._heir_until_ms = 0
         # what is known to be in the own lease, and what was asked to be
         self._said = self._saying = NOTHING
         # until when a node that was started anew lets its replicas have its slots
@@ -178,13 +185,28 @@ class Leases:
     def is_handing_over(self) -> bool:
         return bool(self.heir)
 
-    def hand_over(self, heir: str) -> bool:
-        if self.is_registered and heir in (self.assignment or Assignment(0, 0)).replicas_of(
-            self.node.me.id
-        ):
+    def hand_over(self, heir: str, now_ms: int) -> bool:
+        assignment = self.assignment
+        if assignment is None or not self.is_registered:
+            return False
+        if heir in assignment.replicas_of(self.node.me.id):
             self.heir = heir
+            self._heir_term = assignment.nodes[heir].term
+            self._heir_until_ms = now_ms + self.timing.ttl_ms
             self.hear_of_news()
         return False
+
+    def _may_hand_over(self, now_ms: int) -> bool:
+        """Whether the heir is still the replica that it was as it asked."""
+        assert self.assignment is not None
+        known = self.assignment.nodes.get(self.heir)
+        return (
+            known is not None
+            and known.primary == self.node.me.id
+            and known.term == self._heir_term
+            and self.heir in self._living()
+            and now_ms < self._heir_until_ms
+        )
 
     def _registered(self) -> Registered | None:
         return None if self.assignment is None else self.assignment.nodes.get(self.node.me.id)
@@ -259,7 +281,7 @@ class Leases:
                 self.wants_look = True
                 self._looked_ms = now_ms + SHORTEST_LOOK_MS
             else:
-                self._adopt()
+                self._adopt(now_ms)
         else:
             self._lease = version
             self._said = self._saying
@@ -306,7 +328,7 @@ class Leases:
                 self.is_registered = False
                 return
             self._read(assignment, kept.version, now_ms)
-        self._adopt()
+        self._adopt(now_ms)
         self._see_primary()
         self._know_each_other(now_ms)
 
@@ -350,7 +372,7 @@ class Leases:
             self._registered_ms = now_ms
             self._is_fresh = False
 
-    def _adopt(self) -> None:
+    def _adopt(self, now_ms: int) -> None:
         """Has the node go by what was read, once it has a part in it."""
         assignment = self.assignment
         if assignment is None or not self.is_registered or self._adopted == self._version:
@@ -364,7 +386,7 @@ class Leases:
             assignment.epoch, assignment.owners, assignment.epochs, assignment.moves, is_new
         )
         become(self.node, mine.primary, is_heir)
-        if mine.primary or self.heir not in assignment.replicas_of(self.node.me.id):
+        if mine.primary or not self._may_hand_over(now_ms):
             self.heir = ""
         self.moved.intersection_update(self.node.migrating)
 
@@ -382,6 +404,9 @@ class Leases:
                 self.term = self.term or f"{self._random.getrandbits(64):016x}"
                 return self._own_lease(ABSENT if own is None else own.version)
             return None
+        if self._yields(now_ms):
+            # it has been given them since it asked for the lease
+            return Remove(name, self._lease)
         for other, seen in self._seen.items():
             patience_ms = seen.ttl_ms + self.timing.grace_ms
             if other != name and now_ms - seen.since_ms >= patience_ms:
@@ -476,6 +501,9 @@ class Leases:
             return proposal
         if self.heir:
             proposal = known.copy()
+            if not self._may_hand_over(now_ms):
+                proposal.epoch += 1
+                return proposal
             proposal.succeed(me.id, self.heir)
             if not self.leaves:
                 proposal.nodes[me.id] = replace(mine, primary=self.heir)

@@ -159,7 +159,7 @@ class Replicas:
         """Gives all slots to a replica that has all there is, in one step."""
         membership, node = self._membership, self._membership.node
         _log.info("replica %s takes over from this node", heir)
-        if node.authority.hand_over(heir):
+        if node.authority.hand_over(heir, membership.clock()):
             succeed(node, heir)
         membership.settle(node.take_outbox())
         while node.authority.is_handing_over:

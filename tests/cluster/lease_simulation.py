@@ -71,6 +71,9 @@ class Host:
     Attributes:
         said: what has changed in its keys, in this life: what its replicas are to have.
         copied: of which history its keys are, and up to where.
+        reigns: how often it has begun to be no replica, in this life: what it says then is
+            another history.
+        is_primary: whether it is none.
         is_following: whether anything more comes of its primary.
         link: a number of the connection to that.
         lag_ms: how late it gets what it is fed, at most.
@@ -88,6 +91,8 @@ class Host:
         self.keys: dict[Key, int] = {}
         self.said: list[tuple[Key, int | None]] = []
         self.copied = ("", 0)
+        self.reigns = 0
+        self.is_primary = False
         self.is_following = False
         self.link = 0
         self.lag_ms = 0
@@ -99,7 +104,7 @@ class Host:
 
     @property
     def history(self) -> str:
-        return f"{self.number}-{self.lives}"
+        return f"{self.number}-{self.lives}-{self.reigns}"
 
     def offset_of(self, node_id: str) -> int:
         return 0
@@ -111,6 +116,15 @@ class Host:
             self.keys.pop(key, None)
         else:
             self.keys[key] = value
+
+    def settle_role(self, is_primary: bool) -> None:
+        """Begins a history of its own, or has just what it has said in the one that ends."""
+        if is_primary and not self.is_primary:
+            self.reigns += 1
+            self.copied, self.acknowledged = ("", 0), {}
+        elif self.is_primary and not is_primary:
+            self.copied = (self.history, len(self.said))
+        self.is_primary = is_primary
 
     def member(self) -> Member:
         instance = f"{self.lives:08}-{self.number}"
@@ -157,7 +171,7 @@ class Simulation:
     def start(self, host: Host) -> None:
         host.lives += 1
         host.said, host.copied, host.acknowledged = [], ("", 0), {}
-        host.is_following = False
+        host.reigns, host.is_primary, host.is_following = 0, False, False
         host.link += 1
         host.lag_ms = self.random.choice(LAGS_MS)
         leases = Leases("etcd", self.timing, self.random, SIZE)
@@ -193,8 +207,8 @@ class Simulation:
         if host.is_following != is_following:
             host.is_following = is_following
             host.link += 1
+        host.settle_role(not node.me.primary)
         if not node.me.primary:
-            host.copied = ("", 0)
             for key in list(host.keys):
                 if key[0] in node.lost:
                     host.put(key, None)
@@ -370,6 +384,13 @@ class Simulation:
                 continue
             heir = self._host(owner)
             assert not now.nodes[owner].primary
+            if heir.leases is None or heir.leases.term != was.nodes[owner].term:
+                # it has died since it asked: whose slots they were has them still
+                giver = self._host(former)
+                assert now.nodes[former].primary == owner
+                assert giver.leases is not None
+                assert giver.leases.term == was.nodes[former].term
+                continue
             # one that was started anew has nothing of what it has said
             living = {
                 (each, self._host(each).lives)
@@ -520,7 +541,7 @@ class Simulation:
             primary = self._host(host.node.me.primary)
             has_all = host.copied == (primary.history, len(primary.said))
             if has_all and self._is_reached(host, primary) and primary.leases is not None:
-                primary.leases.hand_over(host.id)
+                primary.leases.hand_over(host.id, self.time_of(primary))
 
     def heal(self) -> None:
         self.cut.clear()

@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
-from lease_simulation import DRIFT, SIZE, TIMING, Host, Simulation, play
+from lease_simulation import DRIFT, SIZE, TIMING, Host, Key, Simulation, play
+
+from cachestorm_server.cluster.assignment import Assignment
+from cachestorm_server.cluster.lease import lease_name
+from cachestorm_server.cluster.leases import SLOTS_RECORD
 
 SEEDS = 24
 
@@ -162,9 +168,81 @@ def test_a_replica_takes_over_from_a_primary_that_hands_its_slots_over() -> None
     simulation.run(TIMING.ttl_ms)
     before = dict(primary.keys)
     assert primary.leases is not None
-    primary.leases.hand_over(replica.id)
+    primary.leases.hand_over(replica.id, simulation.time_of(primary))
     assert primary not in simulation.serving()
     simulation.run(TIMING.ttl_ms)
     assert (primary.is_following, replica.keys) == (True, before)
     assert replica.node is not None
     assert replica.node.slots.counts == {replica.id: SIZE}
+
+
+def asks_to_take_over() -> tuple[Simulation, Host, Host, dict[Key, int]]:
+    """A replica that has all that its primary has, and is to be given its slots; and that."""
+    simulation, primary, replica = with_replica()
+    simulation.has_clients = False
+    simulation.run(TIMING.ttl_ms)
+    assert primary.leases is not None
+    primary.leases.hand_over(replica.id, simulation.time_of(primary))
+    return simulation, primary, replica, dict(primary.keys)
+
+
+def start_without_keys(simulation: Simulation, host: Host) -> None:
+    """Ends a process, and starts another one in its place."""
+    simulation.crash(host)
+    host.keys.clear()
+    simulation.start(host)
+
+
+def test_slots_are_not_given_to_a_replica_that_has_died_while_the_store_was_gone() -> None:
+    simulation, primary, replica, before = asks_to_take_over()
+    simulation.is_gone = True
+    start_without_keys(simulation, replica)
+    simulation.run(3 * TIMING.ttl_ms)
+    simulation.is_gone = False
+    simulation.run(4 * TIMING.ttl_ms)
+    simulation.check_agreement()
+    assert (simulation.warm, primary.is_following, primary.keys) == (0, False, before)
+
+
+def test_the_seed_that_gave_slots_to_a_replica_that_had_died() -> None:
+    play(44951, 5, 12, replicas=1)
+
+
+def test_an_heir_that_has_just_died_gives_the_slots_back_with_all_keys() -> None:
+    simulation, primary, replica, before = asks_to_take_over()
+    simulation.crash(replica)
+    simulation.run(TIMING.ttl_ms / 4)
+    assert primary.node is not None
+    assert primary.node.me.primary == replica.id
+    simulation.run(2 * TIMING.ttl_ms)
+    assert (simulation.serving(), primary.keys) == ([primary], before)
+
+
+def test_an_heir_that_has_just_been_started_anew_gives_the_slots_back_with_all_keys() -> None:
+    simulation, primary, replica, before = asks_to_take_over()
+    start_without_keys(simulation, replica)
+    simulation.run(4 * TIMING.ttl_ms)
+    simulation.check_agreement()
+    assert (replica.is_following, primary.keys) == (True, before)
+
+
+def test_an_heir_that_has_a_lease_and_no_keys_gives_the_slots_back() -> None:
+    simulation, primary, replica = with_replica()
+    simulation.has_clients = False
+    simulation.run(TIMING.ttl_ms)
+    before = dict(primary.keys)
+    lease, store = lease_name(replica.id), simulation.store
+    store.records.pop(lease)
+    start_without_keys(simulation, replica)
+    while lease not in store.records:
+        simulation.run(1)
+    # as the primary has asked for it before
+    record = store.records[SLOTS_RECORD]
+    assignment = Assignment.from_bytes(record.value)
+    assignment.succeed(primary.id, replica.id)
+    given = replace(assignment.nodes[primary.id], primary=replica.id)
+    assignment.nodes[primary.id] = given
+    store.put(SLOTS_RECORD, assignment.to_bytes(), record.version)
+    simulation.run(4 * TIMING.ttl_ms)
+    simulation.check_agreement()
+    assert (replica.is_following, primary.keys) == (True, before)
