@@ -59,6 +59,7 @@ from cachestorm_server.cluster.records import (
     Request,
 )
 from cachestorm_server.cluster.roles import become
+from cachestorm_server.cluster.succession import Handover, heirs_of, may_succeed
 
 SLOTS_RECORD: Final = "slots"
 # the least time between two looks, whatever there is to hear of
@@ -83,8 +84,7 @@ class Leases:
         problem: why the records cannot be read; or empty.
         notifier: called when there is something to see.
         is_cut_off: the store did not answer when it was looked at last.
-        heir: the replica that is to have all slots of this node, which has stopped serving for
-            it; empty for none.
+        handover: of all slots of this node, which has stopped serving for it.
     """
 
     is_sole = True
@@ -119,10 +119,7 @@ class Leases:
         # the assignment that was asked for
         self._proposal: Assignment | None = None
         self._hands_over = False
-        self.heir = ""
-        # the term of the heir, and until when it may be given the slots
-        self._heir_term = ""
-        self._heir_until_ms = 0
+        self.handover: Final = Handover()
         # what is known to be in the own lease, and what was asked to be
         self._said = self._saying = NOTHING
         # until when a node that was started anew lets its replicas have its slots
@@ -143,7 +140,7 @@ class Leases:
     # -- what the node asks
 
     def may_serve(self, now_ms: int) -> bool:
-        return self.is_registered and now_ms < self.held_until_ms and not self.heir
+        return self.is_registered and now_ms < self.held_until_ms and not self.handover.heir
 
     def refusal(self, slot: int, owner: str) -> str:
         return f"{self.name} decides which node has a slot, and moves slots by itself"
@@ -183,30 +180,21 @@ class Leases:
 
     @property
     def is_handing_over(self) -> bool:
-        return bool(self.heir)
+        return bool(self.handover.heir)
 
     def hand_over(self, heir: str, now_ms: int) -> bool:
         assignment = self.assignment
         if assignment is None or not self.is_registered:
             return False
         if heir in assignment.replicas_of(self.node.me.id):
-            self.heir = heir
-            self._heir_term = assignment.nodes[heir].term
-            self._heir_until_ms = now_ms + self.timing.ttl_ms
+            term = assignment.nodes[heir].term
+            self.handover.begin(heir, term, now_ms + self.timing.ttl_ms)
             self.hear_of_news()
         return False
 
     def _may_hand_over(self, now_ms: int) -> bool:
-        """Whether the heir is still the replica that it was as it asked."""
         assert self.assignment is not None
-        known = self.assignment.nodes.get(self.heir)
-        return (
-            known is not None
-            and known.primary == self.node.me.id
-            and known.term == self._heir_term
-            and self.heir in self._living()
-            and now_ms < self._heir_until_ms
-        )
+        return self.handover.may_be(self.node.me.id, self.assignment, self._living(), now_ms)
 
     def _registered(self) -> Registered | None:
         return None if self.assignment is None else self.assignment.nodes.get(self.node.me.id)
@@ -295,7 +283,7 @@ class Leases:
         self.is_registered = False
         self._adopted = ABSENT
         self.moved.clear()
-        self.heir = ""
+        self.handover.end()
         self._see_primary()
 
     # -- what is seen
@@ -387,7 +375,7 @@ class Leases:
         )
         become(self.node, mine.primary, is_heir)
         if mine.primary or not self._may_hand_over(now_ms):
-            self.heir = ""
+            self.handover.end()
         self.moved.intersection_update(self.node.migrating)
 
     # -- what is wanted
@@ -443,40 +431,10 @@ class Leases:
             return False
         living = self._living()
         replicas = [each for each in known.replicas_of(me) if each in living]
-        if not any(self._may_succeed(me, each) for each in replicas):
+        if not any(may_succeed(known, self._seen, me, each) for each in replicas):
             return False
         self._yields_until_ms = self._yields_until_ms or now_ms + 3 * self.timing.ttl_ms
         return now_ms < self._yields_until_ms
-
-    def _may_succeed(self, node_id: str, replica: str) -> bool:
-        """Whether a replica has what it takes to have a node's slots, or has not said."""
-        assert self.assignment is not None
-        known = self.assignment.nodes[node_id]
-        copied = self._seen[lease_name(replica)].copied
-        return copied.term != known.term or copied.history == known.history != ""
-
-    def _heirs(self, dead: list[str]) -> tuple[dict[str, str], list[str]]:
-        """Which replica is to have the slots of which dead node, and of whom that is known.
-
-        A dead node of which some replica that lives has not said what it has is left out.
-        """
-        assert self.assignment is not None
-        nodes, living = self.assignment.nodes, self._living()
-        heirs: dict[str, str] = {}
-        decided = []
-        for node_id in dead:
-            best = (-1, "")
-            replicas = [each for each in living if nodes[each].primary == node_id]
-            said = {each: self._seen[lease_name(each)].copied for each in replicas}
-            if any(each.term != nodes[node_id].term for each in said.values()):
-                continue
-            decided.append(node_id)
-            for each, copied in said.items():
-                if copied.history and copied.history == nodes[node_id].history:
-                    best = max(best, (copied.offset, each))
-            if best[1]:
-                heirs[node_id] = best[1]
-        return heirs, decided
 
     def _proposed(self, now_ms: int) -> Assignment | None:
         """An assignment that is to be in the place of the one that was read."""
@@ -499,17 +457,18 @@ class Leases:
             proposal = known.copy()
             proposal.hand_over(me.id, self.moved)
             return proposal
-        if self.heir:
+        if heir := self.handover.heir:
             proposal = known.copy()
             if not self._may_hand_over(now_ms):
                 proposal.epoch += 1
                 return proposal
-            proposal.succeed(me.id, self.heir)
+            proposal.succeed(me.id, heir)
             if not self.leaves:
-                proposal.nodes[me.id] = replace(mine, primary=self.heir)
+                proposal.nodes[me.id] = replace(mine, primary=heir)
             return proposal
         living = self._living()
-        heirs, dead = self._heirs([] if self._is_too_new(now_ms) else self._dead())
+        dead = [] if self._is_too_new(now_ms) else self._dead()
+        heirs, dead = heirs_of(dead, known, self._seen, living)
         if not dead and min(living, default="") != me.id:
             return None
         if self._planned == (self._version, living, dead, heirs):

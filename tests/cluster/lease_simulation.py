@@ -77,6 +77,7 @@ class Host:
         is_following: whether anything more comes of its primary.
         link: a number of the connection to that.
         lag_ms: how late it gets what it is fed, at most.
+        terms: of the leases that it has asked for, in this life.
         acknowledged: by replica and its life, how much of `said` that has, as it has told.
     """
 
@@ -97,6 +98,7 @@ class Host:
         self.link = 0
         self.lag_ms = 0
         self.acknowledged: dict[tuple[str, int], int] = {}
+        self.terms: set[str] = set()
         self.disk: dict[str, object] | None = None
         self.paused_until = 0.0
         self.is_asking = False
@@ -171,6 +173,7 @@ class Simulation:
     def start(self, host: Host) -> None:
         host.lives += 1
         host.said, host.copied, host.acknowledged = [], ("", 0), {}
+        host.terms = set()
         host.reigns, host.is_primary, host.is_following = 0, False, False
         host.link += 1
         host.lag_ms = self.random.choice(LAGS_MS)
@@ -284,6 +287,7 @@ class Simulation:
         self._when_awake(host, life, deed)
 
     def _ask(self, host: Host, life: int, leases: Leases, request: Request) -> None:
+        host.terms.add(leases.term)
         sent_ms = self.time_of(host)
         there, back = (self.random.uniform(1, self.slowest_ms) for _ in range(2))
         host.is_asking = True
@@ -384,19 +388,16 @@ class Simulation:
                 continue
             heir = self._host(owner)
             assert not now.nodes[owner].primary
-            if heir.leases is None or heir.leases.term != was.nodes[owner].term:
-                # it has died since it asked: whose slots they were has them still
-                giver = self._host(former)
-                assert now.nodes[former].primary == owner
-                assert giver.leases is not None
-                assert giver.leases.term == was.nodes[former].term
+            if heir.node is None or was.nodes[owner].term not in heir.terms:
+                # it has died since it asked: who hands its slots over has all of them still
+                if self._has_lease(former, was) and not now.nodes[former].leaves:
+                    assert now.nodes[former].primary == owner
                 continue
             # one that was started anew has nothing of what it has said
             living = {
                 (each, self._host(each).lives)
                 for each in was.replicas_of(former)
-                if (kept := self.store.records.get(lease_name(each))) is not None
-                and was.nodes[each].term.encode() in kept.value
+                if self._has_lease(each, was)
             }
             history = was.nodes[former].history
             assert heir.copied[0] == history
@@ -407,6 +408,11 @@ class Simulation:
             for key in KEYS:
                 if key[0] == slot:
                     self.written[key] = heir.keys.get(key)
+
+    def _has_lease(self, node_id: str, assignment: Assignment) -> bool:
+        """Whether the term of a node that is registered lasts."""
+        kept = self.store.records.get(lease_name(node_id))
+        return kept is not None and assignment.nodes[node_id].term.encode() in kept.value
 
     def _host(self, node_id: str) -> Host:
         return next(host for host in self.hosts if host.id == node_id)
