@@ -33,6 +33,8 @@ DEEDS = (*("crash", "start") * 3, "pause", "cut", "join", "gone", "slow", "islan
 LAGS_MS = (20, 400, 1500)
 FEED_MS = 120
 SOON_MS = 20
+# by when a replica that has asked for slots has them or gets none: the store may be slow
+LATEST_MS = 2 * TIMING.ttl_ms
 
 Key = tuple[int, str]
 
@@ -100,7 +102,7 @@ class Host:
         self.acknowledged: dict[tuple[str, int], int] = {}
         self.terms: set[str] = set()
         self.disk: dict[str, object] | None = None
-        self.paused_until = 0.0
+        self.paused_until = self.crashed_at = 0.0
         self.is_asking = False
         self.island = 0
 
@@ -196,7 +198,7 @@ class Simulation:
 
     def crash(self, host: Host) -> None:
         host.node = host.leases = None
-        host.paused_until = 0
+        host.paused_until, host.crashed_at = 0, self.now
         host.is_following = False
         if self.random.randrange(2):
             # what was in memory only
@@ -392,6 +394,7 @@ class Simulation:
                 # it has died since it asked: who hands its slots over has all of them still
                 if self._has_lease(former, was) and not now.nodes[former].leaves:
                     assert now.nodes[former].primary == owner
+                    assert self.now - heir.crashed_at < LATEST_MS, "it has died long ago"
                 continue
             # one that was started anew has nothing of what it has said
             living = {

@@ -10,6 +10,7 @@ from lease_simulation import DRIFT, SIZE, TIMING, Host, Key, Simulation, play
 from cachestorm_server.cluster.assignment import Assignment
 from cachestorm_server.cluster.lease import lease_name
 from cachestorm_server.cluster.leases import SLOTS_RECORD
+from cachestorm_server.cluster.records import ABSENT
 
 SEEDS = 24
 
@@ -206,6 +207,31 @@ def test_slots_are_not_given_to_a_replica_that_has_died_while_the_store_was_gone
 
 def test_the_seed_that_gave_slots_to_a_replica_that_had_died() -> None:
     play(44951, 5, 12, replicas=1)
+
+
+def test_a_primary_serves_on_once_what_it_has_asked_for_cannot_happen_any_more() -> None:
+    simulation, primary, replica, before = asks_to_take_over()
+    store, delayed = simulation.store, []
+    put = store.put
+
+    def delay(name: str, value: bytes, version: str) -> str:
+        if name == SLOTS_RECORD and not delayed:
+            delayed.append((name, value, version))
+            simulation.cut.add(primary.number)
+            return ABSENT
+        return put(name, value, version)
+
+    store.put = delay  # type: ignore[method-assign]
+    while not delayed:
+        simulation.run(1)
+    simulation.crash(replica)
+    store.records.pop(lease_name(replica.id))
+    simulation.cut.clear()
+    while primary not in simulation.serving():
+        simulation.run(1)
+    assert put(*delayed[0]) == ABSENT
+    simulation.run(TIMING.ttl_ms)
+    assert (simulation.serving(), primary.keys) == ([primary], before)
 
 
 def test_an_heir_that_has_just_died_gives_the_slots_back_with_all_keys() -> None:
