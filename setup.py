@@ -18,6 +18,7 @@ that pyproject.toml lists in `[tool.cachestorm.compile]`.
 from __future__ import annotations
 
 import fnmatch
+import gc
 import os
 import sys
 import sysconfig
@@ -192,6 +193,8 @@ def extensions() -> list[Extension]:
             # gcc more time than all the rest
             flags.append("-Wno-misleading-indentation")
         extension.extra_compile_args = flags
+    # millions of objects of mypy's, which the collector would look at once more at the end
+    gc.freeze()
     return list(made)
 
 
