@@ -1,20 +1,23 @@
-"""Instructions an operation, counted by cachegrind: `python -m tests.benchmarks.instructions`.
+"""Instructions an operation of the compiled build: `python -m tests.benchmarks.instructions`.
 
-For comparing two trees on a busy machine: the counts hardly differ from run to run. One
-process runs every operation, and one for each runs that one twice as often; the difference is
-the operation's own, and start and warm-up fall out. It measures the builds of the tree that it
-lies in. Needs valgrind, and half a minute for each operation and build.
+For comparing two trees on a busy machine: the counts hardly differ from run to run. Counted is
+what happens inside `data_received`, or inside the method that is called, by callgrind; a call
+that nothing else makes tells it where an operation ends. What comes before is not counted, so
+all of it takes a minute. It measures the build of the tree that it lies in. Needs valgrind.
 """
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 
 from cachestorm import Cache
 from cachestorm_server.net import Connection
@@ -26,6 +29,11 @@ from tests.benchmarks.worker import check_build
 
 # enough for one allocation in a thousand operations to show
 TIMES = 2000
+# until hits of the same key are counted many at a time
+WARM = 10_000
+# entered from outside compiled code, by the operations in this process and by all others
+IN_PROCESS = ("strings___Strings___get", "strings___Strings___set")
+ON_THE_WIRE = ("net___Connection___data_received",)
 VALUE = b"x" * 100
 # so many requests come in one piece
 PIECE = 50
@@ -133,57 +141,74 @@ OPERATIONS = {
 }
 
 
-def run(names: list[str], twice: str) -> None:
-    """Runs operations, one of them twice as often, in a process of cachegrind."""
+def run(names: list[str]) -> None:
+    """Runs operations, each warmed up, and marks where it begins and ends."""
     check_build()
     for name in names:
         operation = OPERATIONS[name]
         call = operation.make()
-        for _ in range((2 if name == twice else 1) * TIMES // operation.share):
+        for _ in range(WARM // operation.share):
             call()
+        os.times()
+        for _ in range(TIMES // operation.share):
+            call()
+        os.times()
 
 
-def counted(build: Build, names: list[str], twice: str = "") -> int:
-    """Instructions of a process that runs operations, one of them twice as often.
+def counted(names: list[str], functions: Sequence[str]) -> dict[str, float]:
+    """Instructions of each operation.
+
+    Args:
+        names: of the operations.
+        functions: inside which they are counted; none of them may call another.
 
     Raises:
-        subprocess.CalledProcessError: when it fails.
+        subprocess.CalledProcessError: when the process that runs them fails.
     """
-    command = [
-        "valgrind",
-        "--tool=cachegrind",
-        "--cache-sim=no",
-        "--cachegrind-out-file=/dev/null",
-    ]
-    code = f"from tests.benchmarks.instructions import run; run({names!r}, {twice!r})"
-    done = subprocess.run(
-        [*command, sys.executable, "-c", code],
-        # strings hash alike in every run
-        env={**build.environment(), "PYTHONHASHSEED": "0"},
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    found = re.search(r"I\s+refs:\s+([\d,]+)", done.stderr)
-    assert found is not None, done.stderr
-    return int(found[1].replace(",", ""))
+    with tempfile.TemporaryDirectory() as folder:
+        command = [
+            "valgrind",
+            "--tool=callgrind",
+            f"--callgrind-out-file={folder}/part",
+            "--collect-atstart=no",
+            *[f"--toggle-collect=CPyPy_{function}" for function in functions],
+            # what `os.times` is in C
+            "--dump-before=os_times",
+        ]
+        code = f"from tests.benchmarks.instructions import run; run({names!r})"
+        subprocess.run(
+            [*command, sys.executable, "-c", code],
+            # strings hash alike in every run
+            env={**Build.COMPILED.environment(), "PYTHONHASHSEED": "0"},
+            capture_output=True,
+            check=True,
+        )
+        found = {}
+        for at, name in enumerate(names):
+            # two parts an operation: the first is what came before it
+            part = Path(folder, f"part.{2 * at + 2}").read_text("utf-8")
+            total = re.search(r"^totals: (\d+)", part, re.MULTILINE)
+            assert total is not None, part[:500]
+            share = OPERATIONS[name].share
+            found[name] = int(total[1]) / (TIMES // share * share)
+        return found
 
 
 def main() -> int:
-    """Prints a table: 1 when valgrind is missing."""
-    if shutil.which("valgrind") is None:
-        print("valgrind is not installed", file=sys.stderr)
+    """Prints a table: 1 when valgrind or the build is missing."""
+    if shutil.which("valgrind") is None or Build.COMPILED not in builds():
+        print("valgrind is not installed, or nothing is compiled", file=sys.stderr)
         return 1
     chosen = sys.argv[1:] or list(OPERATIONS)
     unknown = [name for name in chosen if name not in OPERATIONS]
     if unknown:
         print(f"no such operation: {unknown[0]}; there are {', '.join(OPERATIONS)}")
         return 2
-    for build in builds():
-        base = counted(build, chosen)
-        for name in chosen:
-            count = (counted(build, chosen, twice=name) - base) / TIMES
-            print(f"{build.value:10}{name:24}{count:12,.0f}", flush=True)
+    for functions in (IN_PROCESS, ON_THE_WIRE):
+        is_here = functions is IN_PROCESS
+        names = [name for name in chosen if name.startswith("cache.") == is_here]
+        for name, count in counted(names, functions).items() if names else ():
+            print(f"{name:24}{count:12,.0f}", flush=True)
     return 0
 
 
