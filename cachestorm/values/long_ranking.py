@@ -5,7 +5,8 @@ removes is. Compiled, the rows are in parts; interpreted, in a `SortedList`, who
 
 1. Rows compare as tuples: by score, then by spelling.
 2. Parts: each is a list of at most `MOST_ROWS` rows in order, unless it was given as a longer
-   one. None is empty. `tops` has the last score of each, so that a search compares numbers.
+   one. None is empty. Their scores, and the last score of each, stand once more in arrays of
+   plain numbers, so that a search looks at no object but where scores are equal.
 3. Which ranks a part has, is worked out when somebody asks, and then kept up to date in
    a binary indexed tree until the number of parts changes.
 
@@ -17,15 +18,15 @@ from __future__ import annotations
 
 from typing import Final, Protocol
 
-from librt.vecs import vec
+from librt.vecs import append, pop, vec
 from mypy_extensions import i64
 
 Row = tuple[float, str]
 
 COMPILED: Final = not __file__.endswith(".py")
-MOST_ROWS: Final = 512
+MOST_ROWS: Final = 256
 # Parts that come to fewer are joined.
-FEW_ROWS: Final = 128
+FEW_ROWS: Final = 64
 
 
 class LongRanking:
@@ -75,6 +76,56 @@ def lengthened(rows: list[Row]) -> LongRanking:
     return PartedRows(rows) if COMPILED else SortedRows(rows)
 
 
+class Part:
+    """Rows in order.
+
+    Attributes:
+        rows: the rows, of which nobody else may change any.
+        scores: of the rows.
+
+    Args:
+        rows: in order; they are kept.
+    """
+
+    def __init__(self, rows: list[Row]) -> None:
+        self.rows: list[Row] = rows
+        self.scores: vec[float] = vec[float]([row[0] for row in rows])
+
+    def place(self, row: Row) -> i64:
+        """How many rows are before one. O(log n)."""
+        score, spelling = row
+        scores = self.scores
+        low: i64 = 0
+        high: i64 = len(scores)
+        while low < high:
+            middle = (low + high) >> 1
+            if scores[middle] < score:
+                low = middle + 1
+            else:
+                high = middle
+        rows = self.rows
+        high = len(scores)
+        if low == high or scores[low] != score:
+            return low
+        while low < high:
+            middle = (low + high) >> 1
+            if scores[middle] == score and rows[middle][1] < spelling:
+                low = middle + 1
+            else:
+                high = middle
+        return low
+
+    def put(self, place: i64, row: Row) -> None:
+        """Puts a row at a place in order."""
+        self.rows.insert(place, row)
+        self.scores = _inserted(self.scores, place, row[0])
+
+    def drop(self, place: i64) -> None:
+        """Removes the row at a place."""
+        self.rows.pop(place)
+        self.scores, _gone = pop(self.scores, place)
+
+
 class PartedRows(LongRanking):
     """Rows in parts.
 
@@ -83,8 +134,8 @@ class PartedRows(LongRanking):
     """
 
     def __init__(self, rows: list[Row]) -> None:
-        self._parts: list[list[Row]] = []
-        self._tops: list[float] = []
+        self._parts: list[Part] = []
+        self._tops: vec[float] = vec[float]()
         self._count: i64 = 0
         # the tree: at `i`, the rows of the parts from `i & (i + 1)` to `i`; empty if unknown
         self._sums: vec[i64] = vec[i64]()
@@ -100,56 +151,57 @@ class PartedRows(LongRanking):
     def add(self, row: Row) -> None:
         at = self._part_of(row)
         part = self._parts[at]
-        place = _place_in(part, row)
-        part.insert(place, row)
+        place = part.place(row)
+        part.put(place, row)
         self._count += 1
-        size: i64 = len(part)
+        size: i64 = len(part.rows)
         if place == size - 1:
             self._tops[at] = row[0]
         if size > MOST_ROWS:
             half = size >> 1
-            self._parts.insert(at + 1, part[half:])
-            self._tops.insert(at + 1, self._tops[at])
-            del part[half:]
-            self._tops[at] = part[half - 1][0]
+            rows = part.rows
+            self._parts[at] = Part(rows[:half])
+            self._parts.insert(at + 1, Part(rows[half:]))
+            self._tops = _inserted(self._tops, at, rows[half - 1][0])
             self._sums = vec[i64]()
         elif len(self._sums) != 0:
             self._count_in(at, 1)
 
     def append(self, rows: list[Row]) -> None:
         if rows:
-            self._parts.append(rows)
-            self._tops.append(rows[-1][0])
+            self._parts.append(Part(rows))
+            self._tops = append(self._tops, rows[-1][0])
             self._count += len(rows)
             self._sums = vec[i64]()
 
     def remove(self, row: Row) -> None:
         at = self._part_of(row)
         part = self._parts[at]
-        del part[_place_in(part, row)]
+        part.drop(part.place(row))
         self._count -= 1
-        size: i64 = len(part)
+        size: i64 = len(part.scores)
         if size != 0:
-            self._tops[at] = part[size - 1][0]
+            self._tops[at] = part.scores[size - 1]
         if size < FEW_ROWS and self._join(at):
             self._sums = vec[i64]()
         elif len(self._sums) != 0:
             self._count_in(at, -1)
 
     def cut(self, start: i64, stop: i64) -> None:
-        left: list[list[Row]] = []
+        left: list[Part] = []
         before: i64 = 0
-        for rows in self._parts:
+        for part in self._parts:
+            rows = part.rows
             size: i64 = len(rows)
             if stop <= before or start >= before + size:
-                left.append(rows)
+                left.append(part)
             else:
                 kept = rows[: max(start - before, 0)] + rows[min(stop - before, size) :]
                 if kept:
-                    left.append(kept)
+                    left.append(Part(kept))
             before += size
         self._parts = left
-        self._tops = [rows[-1][0] for rows in left]
+        self._tops = vec[float]([part.rows[-1][0] for part in left])
         self._count -= stop - start
         self._sums = vec[i64]()
 
@@ -157,21 +209,21 @@ class PartedRows(LongRanking):
         if self._count == 0:
             return 0
         at = self._part_of(row)
-        return self._before(at) + _place_in(self._parts[at], row)
+        return self._before(at) + self._parts[at].place(row)
 
     def at(self, place: i64) -> Row:
         at, within = self._found(place)
-        return self._parts[at][within]
+        return self._parts[at].rows[within]
 
     def slice(self, start: i64, stop: i64) -> list[Row]:
         if start >= stop:
             return []
         at, within = self._found(start)
-        rows = self._parts[at][within : within + (stop - start)]
+        rows = self._parts[at].rows[within : within + (stop - start)]
         missing: i64 = stop - start - len(rows)
         while missing > 0:
             at += 1
-            part = self._parts[at]
+            part = self._parts[at].rows
             if len(part) <= missing:
                 rows += part
                 missing -= len(part)
@@ -181,7 +233,7 @@ class PartedRows(LongRanking):
         return rows
 
     def take_apart(self) -> list[list[Row]]:
-        return self._parts
+        return [part.rows for part in self._parts]
 
     def _part_of(self, row: Row) -> i64:
         """The part that a row is in, or is to be in."""
@@ -192,14 +244,14 @@ class PartedRows(LongRanking):
         high: i64 = len(tops) - 1
         if high < 0:
             # all rows have gone since it grew long
-            parts.append([])
-            tops.append(0.0)
+            parts.append(Part([]))
+            self._tops = append(tops, 0.0)
             self._sums = vec[i64]()
             return 0
         while low < high:
             middle = (low + high) >> 1
             top = tops[middle]
-            if top < score or (top == score and parts[middle][-1][1] < spelling):
+            if top < score or (top == score and parts[middle].rows[-1][1] < spelling):
                 low = middle + 1
             else:
                 high = middle
@@ -208,18 +260,18 @@ class PartedRows(LongRanking):
     def _join(self, at: i64) -> bool:
         """Joins a small part with one beside it, if both are small. Returns whether it did."""
         parts = self._parts
-        size: i64 = len(parts[at])
+        size: i64 = len(parts[at].rows)
         if size == 0:
             del parts[at]
-            del self._tops[at]
+            self._tops, _gone = pop(self._tops, at)
             return True
         if at + 1 == len(parts):
             at -= 1
-        if at < 0 or len(parts[at]) + len(parts[at + 1]) > 2 * FEW_ROWS:
+        if at < 0 or len(parts[at].rows) + len(parts[at + 1].rows) > 2 * FEW_ROWS:
             return False
-        parts[at] += parts[at + 1]
+        parts[at] = Part(parts[at].rows + parts[at + 1].rows)
         del parts[at + 1]
-        del self._tops[at]
+        self._tops, _gone = pop(self._tops, at)
         return True
 
     # -- the tree: `i | (i + 1)` is the next node that has the rows of `i` as well
@@ -232,7 +284,7 @@ class PartedRows(LongRanking):
         sums = vec[i64]([0] * count)
         at: i64 = 0
         while at < count:
-            sums[at] += len(self._parts[at])
+            sums[at] += len(self._parts[at].rows)
             up = at | (at + 1)
             if up < count:
                 sums[up] += sums[at]
@@ -275,30 +327,27 @@ class PartedRows(LongRanking):
         return at, place
 
     def _check(self) -> None:
-        assert len(self._tops) == len(self._parts)
-        assert self._count == sum(len(part) for part in self._parts)
-        assert all(part for part in self._parts)
-        assert self._tops == [part[-1][0] for part in self._parts]
+        parts = self._parts
+        assert self._count == sum(len(part.rows) for part in parts)
+        assert all(part.rows for part in parts)
+        assert list(self._tops) == [part.rows[-1][0] for part in parts]
         before = 0
-        for at, part in enumerate(self._parts):
+        for at, part in enumerate(parts):
+            assert list(part.scores) == [row[0] for row in part.rows]
             assert self._before(at) == before
             assert self._found(before) == (at, 0)
-            before += len(part)
+            before += len(part.rows)
 
 
-def _place_in(rows: list[Row], row: Row) -> i64:
-    """How many of some rows in order are before one."""
-    score, spelling = row
-    low: i64 = 0
-    high: i64 = len(rows)
-    while low < high:
-        middle = (low + high) >> 1
-        other, name = rows[middle]
-        if other < score or (other == score and name < spelling):
-            low = middle + 1
-        else:
-            high = middle
-    return low
+def _inserted(numbers: vec[float], place: i64, number: float) -> vec[float]:
+    """An array with a number more, at a place; the one that is given is used up."""
+    numbers = append(numbers, number)
+    at: i64 = len(numbers) - 1
+    while at > place:
+        numbers[at] = numbers[at - 1]
+        at -= 1
+    numbers[place] = number
+    return numbers
 
 
 class _SortedList(Protocol):

@@ -75,7 +75,7 @@ def test_all_rows_may_go_from_one_end() -> None:
 
 @pytest.mark.parametrize(
     ("start", "stop"),
-    [(0, 1), (0, COUNT), (10, 2000), (MOST_ROWS // 2, MOST_ROWS), (COUNT - 5, COUNT)],
+    [(0, 1), (0, COUNT), (10, COUNT - 48), (MOST_ROWS // 2, MOST_ROWS), (COUNT - 5, COUNT)],
 )
 def test_what_is_cut_out_leaves_the_others_in_their_order(start: int, stop: int) -> None:
     draw = Random(7)
