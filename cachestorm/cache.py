@@ -21,6 +21,7 @@ from cachestorm.commands.bitmaps import Bitmaps
 from cachestorm.commands.blocking import Blocking
 from cachestorm.commands.deadlines import Deadlines
 from cachestorm.commands.dumping import Dumping
+from cachestorm.commands.edge import enter
 from cachestorm.commands.fetching import Fetching
 from cachestorm.commands.geo import Geo
 from cachestorm.commands.hashes import Hashes
@@ -74,20 +75,22 @@ DEFAULT_POLICY: Final = "adaptive"
 
 @mypyc_attr(allow_interpreted_subclasses=True)
 class Cache(
+    # the families of the commonest commands first: who calls a method from outside compiled
+    # code has its class looked for among all of them, one after the other
     Strings[V],
     Scalars,
-    Fetching[V],
+    Hashes,
+    Lists,
+    Sets,
+    SortedSets,
     ManyStrings[V],
     Keys,
+    Fetching[V],
     Deadlines,
     Objects,
     Dumping,
     Memory,
-    Hashes,
-    Lists,
     Blocking,
-    Sets,
-    SortedSets,
     Geo,
     Sorting,
     Bitmaps,
@@ -249,7 +252,7 @@ class Cache(
             self._store.kept.append(view._reference)
 
     def _set_default_ttl(self, default_ttl_ms: i64) -> None:
-        self._enter()
+        enter(self)
         try:
             self._space.configure(default_ttl_ms, self._space.max_bytes)
         finally:
@@ -283,7 +286,7 @@ class Cache(
             ttl_ms = default_ttl_ms_of(default_ttl)
         quota = limit_bytes(max_memory)
         name = exact_namespace(name)
-        self._enter()
+        enter(self)
         try:
             space = self._store.space(name)
             reference = self._store.reference(space)
@@ -490,7 +493,7 @@ class Cache(
 
     def _check(self) -> None:
         """Asserts all invariants of the whole store. O(everything)."""
-        self._enter()
+        enter(self)
         try:
             self._store._check()
         finally:

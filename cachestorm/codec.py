@@ -32,11 +32,15 @@ LONGEST_STRING: Final = 536_870_912
 # never gets digits that it did not come with.
 _WHOLE: Final = 4611686018427387904.0
 _EXACT: Final = 9007199254740992.0
+COMPILED: Final = not __file__.endswith(".py")
 _EXACT_DIGITS: Final = 15
 _TENS: Final = [10.0**power for power in range(_EXACT_DIGITS)]
 _NAN: Final = float("nan")
 # from a zero in ASCII
 _POINT: Final = -2
+_ZERO: Final = 48
+# that fit into 64 bits whatever they are
+_SURE_DIGITS: Final = 18
 
 # Called unbound, it is spared the look-up of a method.
 is_ascii: Final = str.isascii
@@ -107,6 +111,10 @@ def parse_int(raw: object, message: str = "value is not an integer or out of ran
             anything beyond 64 bits.
     """
     if isinstance(raw, bytes):
+        if COMPILED:
+            plain = _plain_integer(raw)
+            if plain >= 0:
+                return plain
         # isdigit on bytes is ASCII-only, and the length keeps int() away from huge input
         size = len(raw)
         if 0 < size <= LONGEST_INTEGER:
@@ -123,6 +131,23 @@ def parse_int(raw: object, message: str = "value is not an integer or out of ran
     elif isinstance(raw, str) and len(raw) <= LONGEST_INTEGER and raw.isascii():
         return parse_int(raw.encode("ascii"), message)
     raise NotAnIntegerError(message)
+
+
+def _plain_integer(raw: bytes) -> i64:
+    """An integer of 1 to 18 digits without a leading zero; -1 for anything else."""
+    size: i64 = len(raw)
+    if size == 0 or size > _SURE_DIGITS:
+        return -1
+    whole: i64 = 0
+    at: i64 = 0
+    while at < size:
+        digit: i64 = raw[at]
+        digit -= _ZERO
+        if digit < 0 or digit > 9 or (whole == 0 and at > 0):
+            return -1
+        whole = whole * 10 + digit
+        at += 1
+    return whole
 
 
 def digits_of(number: int) -> str:

@@ -57,6 +57,14 @@ class Entry:
         self.taps: u8 = 0
 
 
+def kind_of(value: object) -> u8:
+    """STRING for what string commands work on, OBJECT for everything else."""
+    kind = type(value)
+    if kind is bytes or kind is str or kind is int or kind is float:
+        return STRING
+    return OBJECT
+
+
 def kind_name(entry: Entry) -> str:
     """What TYPE calls the value of an entry."""
     kind: int = entry.kind & KIND_MASK

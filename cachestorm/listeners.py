@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, ParamSpec, TypeVar, cast, overload
 from mypy_extensions import mypyc_attr, trait
 
 from cachestorm.codec import checked_text
-from cachestorm.commands.edge import Edge
+from cachestorm.commands.edge import Edge, enter
 from cachestorm.events import (
     CHANGES,
     REMOVED,
@@ -79,7 +79,7 @@ class Listeners(Edge):
         self._listen(Listening(listener, int(interest), name, WITH_EFFECT))
 
     def _listen(self, listening: Listening) -> None:
-        self._enter()
+        enter(self)
         try:
             self._store.listen(listening)
         finally:
@@ -180,7 +180,7 @@ class Listeners(Edge):
         self._unlisten(listener)
 
     def _unlisten(self, listener: object) -> None:
-        self._enter()
+        enter(self)
         try:
             self._store.unlisten(listener)
         finally:

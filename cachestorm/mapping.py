@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Final, Generic, Self, cast, overload
 
 from mypy_extensions import mypyc_attr, trait, u8
 
-from cachestorm.commands.edge import Edge
-from cachestorm.entry import kind_name
+from cachestorm.commands.edge import Edge, enter
+from cachestorm.entry import kind_name, kind_of
 from cachestorm.entry_info import EntryInfo
 from cachestorm.errors import WrongTypeError
 from cachestorm.keyspace.tag_nodes import tag_names_of
@@ -26,7 +26,7 @@ from cachestorm.keyspace.tiering import Demoted
 from cachestorm.markers import MISSING, UNSET
 from cachestorm.operations.lifetimes import Lasting
 from cachestorm.operations.names import checked_tags, exact_key, key_values, keys_of
-from cachestorm.operations.string_values import is_whole, kind_of, seen, whole
+from cachestorm.operations.string_values import is_whole, seen, whole
 from cachestorm.typevars import D, V
 
 if TYPE_CHECKING:
@@ -342,7 +342,7 @@ class WholeMapping(Edge, Generic[V]):
         tags: list[str] | None,
     ) -> bool:
         """Writes to a key that is still at a version; time to live and tags stay by default."""
-        space = self._enter()
+        space = enter(self)
         try:
             entry = space.find(key)
             if entry is None or int(entry.version) != version:
@@ -412,7 +412,7 @@ class WholeMapping(Edge, Generic[V]):
             Its type, its value as it is stored (None for a container), the milliseconds that
             it has left (-1 for no end), its tags and its version; None for a missing key.
         """
-        space = self._enter()
+        space = enter(self)
         try:
             entry = space.peek(key)
             if entry is not None and not is_whole(entry):

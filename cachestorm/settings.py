@@ -11,7 +11,7 @@ from typing import Final
 from mypy_extensions import mypyc_attr, trait
 
 from cachestorm.codec import INT64_MAX
-from cachestorm.commands.edge import Edge
+from cachestorm.commands.edge import Edge, enter
 from cachestorm.errors import ConfigError
 from cachestorm.eviction.policies import policy_named
 from cachestorm.operations.lifetimes import milliseconds_of
@@ -47,7 +47,7 @@ class Settings(Edge):
     @max_memory.setter
     def max_memory(self, size: int | str | None) -> None:
         limit = limit_bytes(size)
-        self._enter()
+        enter(self)
         try:
             self._store.limit(limit, self._store.max_entries)
         finally:
@@ -80,7 +80,7 @@ class Settings(Edge):
     @max_entries.setter
     def max_entries(self, count: int | None) -> None:
         limit = limit_entries(count)
-        self._enter()
+        enter(self)
         try:
             self._store.limit(self._store.max_bytes, limit)
         finally:
@@ -108,7 +108,7 @@ class Settings(Edge):
     @policy.setter
     def policy(self, name: str) -> None:
         known = policy_named(name)
-        self._enter()
+        enter(self)
         try:
             self._store.go_by(known, self._store.sample_size)
         finally:
@@ -126,7 +126,7 @@ class Settings(Edge):
     @sample_size.setter
     def sample_size(self, count: int) -> None:
         sample = sample_size_of(count)
-        self._enter()
+        enter(self)
         try:
             self._store.go_by(self._store.policy_name, sample)
         finally:

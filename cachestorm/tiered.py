@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final, cast
 
 from mypy_extensions import mypyc_attr, trait
 
-from cachestorm.commands.edge import Edge
+from cachestorm.commands.edge import Edge, enter
 from cachestorm.errors import ArgumentError
 from cachestorm.keyspace.tiering import Demoted
 from cachestorm.operations.names import exact_key
@@ -53,7 +53,7 @@ class Tiered(Edge):
         if tier is not None and tier not in TIERS:
             raise ArgumentError(f"a tier is one of {', '.join(TIERS)}, not {tier!r}")
         tiers = cast("Tiers | None", self._store.tiering)
-        space = self._enter()
+        space = enter(self)
         try:
             entry = space.peek(key)
             if tiers is None or entry is None or (tier is not None and not tiers.has(tier)):
@@ -69,7 +69,7 @@ class Tiered(Edge):
         tiers = cast("Tiers | None", self._store.tiering)
         if tiers is None:
             return {}
-        self._enter()
+        enter(self)
         try:
             return tiers.stats()
         finally:

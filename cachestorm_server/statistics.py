@@ -30,8 +30,8 @@ _SAMPLED: Final = 15
 # no call but the first has such a number
 _NEVER: Final = (1 << 62) - 1
 _MANY_ARGUMENTS: Final = 32
-# O(1), whatever Redis' flags say
-_FAST: Final = frozenset({"SET", "SETEX", "PSETEX", "PING", "DEL"})
+# O(1) a key or a tag, whatever Redis' flags say
+_FAST: Final = frozenset({"SET", "SETEX", "PSETEX", "PING", "DEL", "MSET", "MSETNX", "SETTAG"})
 # one in 16 of the fast commands is enough for thresholds from here on
 _EXACT_BELOW_US: Final = 1000
 # one bucket for each power of two of 1024 nanoseconds

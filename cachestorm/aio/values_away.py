@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from cachestorm.commands.edge import enter
 from cachestorm.loading.waiters import task_waiter
 from cachestorm.operations.long_command import Away
 
@@ -24,7 +25,7 @@ def check_here(cache: Cache[Any], keys: list[str]) -> None:
     Raises:
         Away: if they are not.
     """
-    cache._enter()
+    enter(cache)
     try:
         wanted = cache._space.wanted_by(keys)
     finally:

@@ -14,7 +14,7 @@ from typing import Final, cast
 from mypy_extensions import mypyc_attr, trait
 
 from cachestorm.codec import INT64_MAX, parse_int, text_of
-from cachestorm.commands.edge import Edge
+from cachestorm.commands.edge import Edge, enter_for, enter_for_all
 from cachestorm.declare.bit_fields import FURTHEST_BIT, NO_OFFSET, bit_offset, field_type
 from cachestorm.declare.bound import Bound
 from cachestorm.declare.declaration import Declaration
@@ -99,7 +99,7 @@ class Bitmaps(Edge):
         offset = _checked_offset(offset)
         if value != 0 and value != 1:
             raise ArgumentError("bit is not an integer or out of range")
-        space = self._enter_for(key)
+        space = enter_for(self, key)
         try:
             entry = space.find(key)
             at = offset >> 3
@@ -140,7 +140,7 @@ class Bitmaps(Edge):
         key = exact_key(key)
         offset = _checked_offset(offset)
         at = offset >> 3
-        space = self._enter_for(key)
+        space = enter_for(self, key)
         try:
             there = part_of(space, space.find(key), at, at + 1)
         finally:
@@ -149,7 +149,7 @@ class Bitmaps(Edge):
 
     def _bits(self, key: str) -> bytes | None:
         """The bytes of a key, to be looked at when the latch is free; None if missing."""
-        space = self._enter_for(key)
+        space = enter_for(self, key)
         try:
             entry = space.find(key)
             return None if entry is None else wire_scalar(space, entry)
@@ -255,7 +255,7 @@ class Bitmaps(Edge):
             raise ArityError("bitop")
         if operation == NOT and len(names) > 1:
             raise ArgumentError("BITOP NOT must be called with a single source key.")
-        space = self._enter_for_all(names)
+        space = enter_for_all(self, names)
         try:
             parts = [wire_scalar(space, space.find(name)) for name in names]
             result = combine(operation, parts)
@@ -310,7 +310,7 @@ class Bitmaps(Edge):
         for action in actions:
             if action.name != GET_WORD:
                 needed = max(needed, (action.offset + action.bits + 7) >> 3)
-        space = self._enter_for(key)
+        space = enter_for(self, key)
         try:
             entry = space.find(key)
             if needed == 0:
@@ -352,7 +352,7 @@ def bitfield_ro(cache: Bitmaps, key: str, *gets: Sequence[object]) -> list[int |
     """
     key = exact_key(key)
     actions = _actions_of([(GET_WORD, *get) for get in gets])
-    space = cache._enter_for(key)
+    space = enter_for(cache, key)
     try:
         return _numbers_at(space, space.find(key), actions)
     finally:

@@ -17,7 +17,7 @@ from typing import Any, Final, cast
 
 from mypy_extensions import mypyc_attr, trait
 
-from cachestorm.commands.edge import Edge
+from cachestorm.commands.edge import Edge, enter_for_all
 from cachestorm.declare.declaration import Declaration
 from cachestorm.errors import ArgumentError, CommandSyntaxError
 from cachestorm.operations.blocking import (
@@ -183,7 +183,7 @@ class Blocking(Edge):
         source = exact_key(source)
         destination = exact_key(destination)
         ends_at = wake_time(timeout)
-        space = self._enter_for_all([source, destination])
+        space = enter_for_all(self, [source, destination])
         try:
             space.make_room_for_growth()
         finally:

@@ -12,7 +12,7 @@ from typing import Final, overload
 from mypy_extensions import i64, mypyc_attr, trait
 
 from cachestorm.codec import is_int64
-from cachestorm.commands.edge import Edge
+from cachestorm.commands.edge import Edge, enter
 from cachestorm.declare.declaration import Declaration
 from cachestorm.declare.kinds import Lifetime
 from cachestorm.errors import InvalidTtlError
@@ -139,7 +139,7 @@ class Deadlines(Edge):
     def _expire(self, key: str, ttl: object, name: str, only: Only) -> bool:
         key = exact_key(key)
         lifetime = ttl if isinstance(ttl, Lifetime) else positive_span(ttl, name)
-        space = self._enter()
+        space = enter(self)
         try:
             now = space.shared.now_ms()
             # a sum of Python's integers: what a user gave may not fit into 64 bits
@@ -171,7 +171,7 @@ class Deadlines(Edge):
     def persist(self, key: str) -> bool:
         """Takes the time to live from a key. Returns whether it had one."""
         key = exact_key(key)
-        space = self._enter()
+        space = enter(self)
         try:
             entry = space.peek(key)
             if entry is None or entry.expires_at_ms == 0:
@@ -220,7 +220,7 @@ class Deadlines(Edge):
 
     def _time_left(self, key: str, default: object) -> object:
         key = exact_key(key)
-        space = self._enter()
+        space = enter(self)
         try:
             entry = space.peek(key)
             if entry is None:
@@ -268,7 +268,7 @@ class Deadlines(Edge):
 
     def _deadline_of(self, key: str, default: object) -> object:
         key = exact_key(key)
-        space = self._enter()
+        space = enter(self)
         try:
             entry = space.peek(key)
             if entry is None:

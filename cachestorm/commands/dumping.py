@@ -16,7 +16,7 @@ from typing import Final
 from mypy_extensions import i64, mypyc_attr, trait
 
 from cachestorm.codec import INT64_MAX, parse_int
-from cachestorm.commands.edge import Edge
+from cachestorm.commands.edge import Edge, enter, enter_for
 from cachestorm.declare.declaration import Declaration
 from cachestorm.declare.spans import Lifetime
 from cachestorm.entry import HASH
@@ -65,7 +65,7 @@ class Dumping(Edge):
             CodecError: for an object that the codec has no form for.
         """
         key = exact_key(key)
-        space = self._enter_for(key)
+        space = enter_for(self, key)
         try:
             entry = space.find(key)
             if entry is not None and entry.kind == HASH:
@@ -81,7 +81,7 @@ class Dumping(Edge):
     def _serialized_bytes(self, key: str) -> int | None:
         """How long a value is in the form of DUMP, without its frame; no access."""
         key = exact_key(key)
-        space = self._enter_for(key)
+        space = enter_for(self, key)
         try:
             entry = space.peek_value(key)
             if entry is None:
@@ -141,7 +141,7 @@ class Dumping(Edge):
             raise TypeError(f"a payload is bytes, not {type(serialized_value).__name__}")
         entry = restored(serialized_value)
         tags = _tags_of(entry)
-        space = self._enter()
+        space = enter(self)
         try:
             present = space.peek(key)
             if present is not None and not replace:
@@ -161,7 +161,7 @@ class Dumping(Edge):
             self._leave()
 
     def _refuse_busy(self, key: str) -> None:
-        space = self._enter()
+        space = enter(self)
         try:
             if space.peek(key) is not None:
                 raise BusyKeyError()

@@ -4,10 +4,11 @@ Every family of commands is a trait on top of this one. A method takes the latch
 works on its keyspace, and gives the latch back here, whatever happens in between.
 
 1. What a user may have written (iterables, codecs, weighers, listeners, finalizers) runs
-   before `_enter` or after `_leave`, never between them. One exception: commands that compare
+   before `enter` or after `leave`, never between them. One exception: commands that compare
    elements (LPOS, LREM, LINSERT, SORT, HINCRBY) spell objects as JSON in between, and a
    subclass of `dict` or `list` may have its own `items` or `__iter__` called there.
-2. A method calls undecorated helpers of its family, not another public method: the latch
+2. `enter` and its kin are functions: compiled, a method of a trait has to be searched for.
+3. A method calls undecorated helpers of its family, not another public method: the latch
    is not re-entrant.
 """
 
@@ -46,37 +47,8 @@ class Edge:
         # what `Generic` would do, which compiled classes do not have among their bases
         return GenericAlias(cls, kind)
 
-    def _enter(self) -> Keyspace:
-        """Takes the latch, which `leave` of what it returns gives back, as `_leave` does."""
-        # compiled, each look at an attribute of a trait is a search for its place
-        space = self._space
-        space.shared.enter()
-        return space
-
-    def _enter_for(self, key: str) -> Keyspace:
-        """As `_enter`, for a method that looks at the value of a key.
-
-        One that is in a colder tier is read before, without the latch, and comes to memory.
-
-        Raises:
-            Away: where a view waits for it in another way; nothing has happened.
-        """
-        space = self._space
-        space.shared.enter()
-        if space.demoted_count != 0:
-            self._bring([key])
-        return space
-
-    def _enter_for_all(self, keys: list[str]) -> Keyspace:
-        """As `_enter_for`, for several."""
-        space = self._space
-        space.shared.enter()
-        if space.demoted_count != 0:
-            self._bring(keys)
-        return space
-
     def _enter_to_see(self, keys: list[str], wanted: list[Demoted]) -> Keyspace:
-        """As `_enter_for_all`, for a method that leaves values where they are.
+        """As `enter_for_all`, for a method that leaves values where they are.
 
         Args:
             wanted: gets what was read ahead; `_leave_seen` drops that.
@@ -99,13 +71,13 @@ class Edge:
         shared.leave()
 
     def _near(self, keys: list[str]) -> None:
-        """What `_enter_for_all` does, for a caller who takes the latch later."""
-        self._enter_for_all(keys)
+        """What `enter_for_all` does, for a caller who takes the latch later."""
+        enter_for_all(self, keys)
         self._leave()
 
     def _bring_home(self, keys: list[str]) -> None:
         """As `_near`; what somebody has read ahead comes to memory now."""
-        space = self._enter_for_all(keys)
+        space = enter_for_all(self, keys)
         try:
             space.bring(keys, [])
         finally:
@@ -141,7 +113,7 @@ class Edge:
         return value if forms is None or value is default else forms.give(value)
 
     def _run_on(self, keys: list[str], long_command: LongCommand) -> object:
-        """As `_run`, for one that looks at the values of keys: see `_enter_for`."""
+        """As `_run`, for one that looks at the values of keys: see `enter_for`."""
         self._near(keys)
         return self._run(long_command)
 
@@ -157,3 +129,34 @@ class Edge:
             long_command.reference = self._reference
             raise Unfinished(long_command)
         return finish(long_command)
+
+
+def enter(view: Edge) -> Keyspace:
+    """Takes the latch, which `leave` of what it returns gives back, as `_leave` does."""
+    space = view._space
+    space.shared.enter()
+    return space
+
+
+def enter_for(view: Edge, key: str) -> Keyspace:
+    """As `enter`, for a method that looks at the value of a key.
+
+    One that is in a colder tier is read before, without the latch, and comes to memory.
+
+    Raises:
+        Away: where a view waits for it in another way; nothing has happened.
+    """
+    space = view._space
+    space.shared.enter()
+    if space.demoted_count != 0:
+        view._bring([key])
+    return space
+
+
+def enter_for_all(view: Edge, keys: list[str]) -> Keyspace:
+    """As `enter_for`, for several."""
+    space = view._space
+    space.shared.enter()
+    if space.demoted_count != 0:
+        view._bring(keys)
+    return space

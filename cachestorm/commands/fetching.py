@@ -13,7 +13,7 @@ from typing import Final, Generic, overload
 from mypy_extensions import mypyc_attr, trait
 
 from cachestorm.codec import to_wire
-from cachestorm.commands.edge import Edge
+from cachestorm.commands.edge import Edge, enter_for
 from cachestorm.declare.declaration import Declaration
 from cachestorm.errors import ExcludingOptionsError
 from cachestorm.events import Cause
@@ -56,7 +56,7 @@ class Fetching(Edge, Generic[V]):
             WrongTypeError: if the key holds a container.
         """
         key = exact_key(key)
-        space = self._enter_for(key)
+        space = enter_for(self, key)
         try:
             entry = space.find(key)
             if entry is None:
@@ -83,7 +83,7 @@ class Fetching(Edge, Generic[V]):
         """
         key = exact_key(key)
         raw = to_wire(value)
-        space = self._enter_for(key)
+        space = enter_for(self, key)
         try:
             entry = space.find(key)
             if entry is None or length_of(space, entry) != len(raw):
@@ -134,7 +134,7 @@ class Fetching(Edge, Generic[V]):
         if persist and ttl is not _UNSET:
             raise ExcludingOptionsError("persist=True and a time to live exclude each other")
         ttl = plain_ttl(ttl)
-        space = self._enter_for(key)
+        space = enter_for(self, key)
         try:
             now = space.shared.now_ms()
             deadline = deadline_of(ttl, "getex", space, now)

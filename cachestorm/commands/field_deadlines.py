@@ -16,7 +16,7 @@ from typing import Final
 
 from mypy_extensions import mypyc_attr, trait
 
-from cachestorm.commands.edge import Edge
+from cachestorm.commands.edge import Edge, enter_for
 from cachestorm.declare.declaration import Declaration
 from cachestorm.entry import HASH
 from cachestorm.operations.containers import entry_of, hash_at, settle
@@ -157,7 +157,7 @@ class FieldDeadlines(Edge):
         key = exact_key(key)
         names = names_of(fields)
         lifetime = lifetime_of(when, unit_ms, absolute, name)
-        space = self._enter_for(key)
+        space = enter_for(self, key)
         try:
             now_ms = space.shared.now_ms()
             deadline = by_the_clock(lifetime, space).expires_at_ms(now_ms, name, True)
@@ -199,7 +199,7 @@ class FieldDeadlines(Edge):
         """
         key = exact_key(key)
         names = names_of(fields)
-        space = self._enter_for(key)
+        space = enter_for(self, key)
         try:
             entry = entry_of(space, key, HASH)
             if entry is None:
@@ -263,7 +263,7 @@ class FieldDeadlines(Edge):
     ) -> list[int]:
         key = exact_key(key)
         names = names_of(fields)
-        space = self._enter_for(key)
+        space = enter_for(self, key)
         try:
             entry = entry_of(space, key, HASH)
             if entry is None:

@@ -15,7 +15,7 @@ from typing import Final, cast
 
 from mypy_extensions import mypyc_attr, trait
 
-from cachestorm.commands.edge import Edge
+from cachestorm.commands.edge import Edge, enter_for
 from cachestorm.declare.declaration import Declaration
 from cachestorm.entry import ZSET
 from cachestorm.errors import ArgumentError, ArityError, CommandSyntaxError
@@ -92,7 +92,7 @@ class Geo(Edge):
         rows = _rows(mapping)
         if not rows:
             raise ArityError("geoadd")
-        space = self._enter_for(key)
+        space = enter_for(self, key)
         try:
             count = add_scores(space, key, rows, nx, xx, False, False, ch, False)
             return cast(int, count)
@@ -148,7 +148,7 @@ class Geo(Edge):
     def _scores(self, key: str, members: tuple[object, ...]) -> list[float | None]:
         key = exact_key(key)
         names = names_of(members)
-        space = self._enter_for(key)
+        space = enter_for(self, key)
         try:
             entry = entry_of(space, key, ZSET)
             if entry is None:

@@ -11,7 +11,7 @@ from typing import Any, Final, Literal, overload
 from mypy_extensions import i64, mypyc_attr, trait
 
 from cachestorm.codec import INT64_MAX, bytes_of
-from cachestorm.commands.edge import Edge
+from cachestorm.commands.edge import Edge, enter_for
 from cachestorm.declare.declaration import Declaration
 from cachestorm.declare.kinds import UNEVEN
 from cachestorm.entry import HASH
@@ -74,7 +74,7 @@ class HashWalks(Edge):
         key = exact_key(key)
         if count is not None and abs(count) > (INT64_MAX // 2 if withvalues else INT64_MAX):
             raise ArgumentError(_out_of_range(withvalues))
-        space = self._enter_for(key)
+        space = enter_for(self, key)
         try:
             entry = entry_of(space, key, HASH)
             if entry is None:
@@ -144,7 +144,7 @@ class HashWalks(Edge):
         glob = None if match is None else bytes_of(match)
         pairs: dict[str, object] = {}
         stop: i64 = 0
-        space = self._enter_for(key)
+        space = enter_for(self, key)
         try:
             entry = entry_of(space, key, HASH)
             if entry is not None:

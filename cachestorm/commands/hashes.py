@@ -19,6 +19,7 @@ from typing import Any, Final
 from mypy_extensions import mypyc_attr, trait
 
 from cachestorm.codec import is_int64, parse_float, parse_int, to_wire
+from cachestorm.commands.edge import enter_for
 from cachestorm.commands.hash_walks import HashWalks
 from cachestorm.commands.timed_fields import TimedFields, rows_of
 from cachestorm.declare.declaration import Declaration
@@ -39,6 +40,8 @@ from cachestorm.values.hash import Hash
 from cachestorm.values.weights import box, weigh
 
 command: Final = partial(Declaration, group="hash")
+
+_UNSET: Final = UNSET
 
 
 @mypyc_attr(allow_interpreted_subclasses=True)
@@ -64,29 +67,17 @@ class Hashes(TimedFields, HashWalks):
         Returns:
             How many of the fields are new.
         """
-        return self._put_fields(key, rows_of("hset", field, value, mapping))
-
-    def _put_fields(self, key: str, rows: list[tuple[str, object]]) -> int:
+        if field is _UNSET or value is _UNSET or mapping is not None:
+            return _put_fields(self, key, rows_of("hset", field, value, mapping))
         if type(key) is not str:
             key = exact_key(key)
-        space = self._enter_for(key)
+        name = name_of(field)
+        held = box(value)
+        space = enter_for(self, key)
         try:
             space.make_room_for_growth()
             entry = entry_of(space, key, HASH)
-            if entry is None:
-                made = Hash()
-                for field, held in rows:
-                    made.change(field, held)
-                admit(space, key, made, HASH, "hset")
-                return len(made)
-            fields = hash_at(space, entry)
-            before = fields.size_bytes
-            added = 0
-            for field, held in rows:
-                if fields.put(field, held):
-                    added += 1
-            settle(space, entry, fields, before, "hset")
-            return added
+            return 1 if _set(space, entry, key, name, held, "hset", False) else 0
         finally:
             space.leave()
 
@@ -102,7 +93,7 @@ class Hashes(TimedFields, HashWalks):
         key = exact_key(key)
         name = name_of(field)
         held = box(value)
-        space = self._enter_for(key)
+        space = enter_for(self, key)
         try:
             space.make_room_for_growth()
             entry = entry_of(space, key, HASH)
@@ -126,18 +117,7 @@ class Hashes(TimedFields, HashWalks):
         Args:
             default: what to give for a missing one.
         """
-        return self._get_field(key, field, default)
-
-    def _get_field(self, key: str, field: object, default: object) -> object:
-        if type(key) is not str:
-            key = exact_key(key)
-        name = name_of(field)
-        space = self._enter_for(key)
-        try:
-            entry = entry_of(space, key, HASH)
-            return default if entry is None else hash_at(space, entry).get(name, default)
-        finally:
-            space.leave()
+        return _get_field(self, key, field, default)
 
     @command(
         "HMGET key field [field ...]",
@@ -150,7 +130,7 @@ class Hashes(TimedFields, HashWalks):
         """The values of fields in order, `default` for each that is missing."""
         key = exact_key(key)
         names = names_of(fields)
-        space = self._enter_for(key)
+        space = enter_for(self, key)
         try:
             entry = entry_of(space, key, HASH)
             if entry is None:
@@ -176,7 +156,7 @@ class Hashes(TimedFields, HashWalks):
     def hgetall(self, key: str) -> dict[str, Any]:
         """All fields with their values; empty for a missing key."""
         key = exact_key(key)
-        space = self._enter_for(key)
+        space = enter_for(self, key)
         try:
             entry = entry_of(space, key, HASH)
             return {} if entry is None else hash_at(space, entry).items()
@@ -192,7 +172,7 @@ class Hashes(TimedFields, HashWalks):
     def hkeys(self, key: str) -> list[str]:
         """All fields; empty for a missing key."""
         key = exact_key(key)
-        space = self._enter_for(key)
+        space = enter_for(self, key)
         try:
             entry = entry_of(space, key, HASH)
             return [] if entry is None else hash_at(space, entry).fields()
@@ -209,7 +189,7 @@ class Hashes(TimedFields, HashWalks):
     def hvals(self, key: str) -> list[Any]:
         """All values; empty for a missing key."""
         key = exact_key(key)
-        space = self._enter_for(key)
+        space = enter_for(self, key)
         try:
             entry = entry_of(space, key, HASH)
             return [] if entry is None else hash_at(space, entry).values()
@@ -225,7 +205,7 @@ class Hashes(TimedFields, HashWalks):
     def hlen(self, key: str) -> int:
         """How many fields there are."""
         key = exact_key(key)
-        space = self._enter_for(key)
+        space = enter_for(self, key)
         try:
             entry = entry_of(space, key, HASH)
             return 0 if entry is None else len(hash_at(space, entry))
@@ -242,7 +222,7 @@ class Hashes(TimedFields, HashWalks):
         """Whether there is such a field."""
         key = exact_key(key)
         name = name_of(field)
-        space = self._enter_for(key)
+        space = enter_for(self, key)
         try:
             entry = entry_of(space, key, HASH)
             return entry is not None and name in hash_at(space, entry)
@@ -257,7 +237,7 @@ class Hashes(TimedFields, HashWalks):
     )
     def hstrlen(self, key: str, field: object) -> int:
         """The length of a value's wire bytes; 0 for a missing field."""
-        return len(to_wire(self._get_field(key, field, b"")))
+        return len(to_wire(_get_field(self, key, field, b"")))
 
     @command(
         "HDEL key:rw-delete field [field ...]",
@@ -269,7 +249,7 @@ class Hashes(TimedFields, HashWalks):
         """Deletes fields. Returns how many there were."""
         key = exact_key(key)
         names = names_of(fields)
-        space = self._enter_for(key)
+        space = enter_for(self, key)
         try:
             entry = entry_of(space, key, HASH)
             if entry is None:
@@ -306,7 +286,7 @@ class Hashes(TimedFields, HashWalks):
         key = exact_key(key)
         name = name_of(field)
         increment = parse_int(increment)
-        space = self._enter_for(key)
+        space = enter_for(self, key)
         try:
             space.make_room_for_growth()
             entry = entry_of(space, key, HASH)
@@ -345,7 +325,7 @@ class Hashes(TimedFields, HashWalks):
         amount = parse_float(increment)
         if amount - amount != 0.0:
             raise ArgumentError("value is NaN or Infinity")
-        space = self._enter_for(key)
+        space = enter_for(self, key)
         try:
             space.make_room_for_growth()
             entry = entry_of(space, key, HASH)
@@ -372,25 +352,73 @@ class Hashes(TimedFields, HashWalks):
 )
 def hmset(cache: Hashes, key: str, mapping: object) -> bool:
     """Sets all fields of a mapping. Returns True."""
-    cache._put_fields(key, rows_of("hmset", UNSET, UNSET, mapping))
+    _put_fields(cache, key, rows_of("hmset", UNSET, UNSET, mapping))
     return True
 
 
 def _set(
-    space: Keyspace, entry: Entry | None, key: str, field: str, held: object, event: str
-) -> None:
-    """Sets one field and keeps its deadline; makes the hash if need be."""
+    space: Keyspace,
+    entry: Entry | None,
+    key: str,
+    field: str,
+    held: object,
+    event: str,
+    keeps: bool = True,
+) -> bool:
+    """Sets one field, and makes the hash if need be. Returns whether the field is new.
+
+    Args:
+        keeps: the field keeps its deadline.
+    """
     if entry is None:
         made = Hash()
         made.change(field, held)
         admit(space, key, made, HASH, event)
-        return
+        return True
     fields = hash_at(space, entry)
     before = fields.size_bytes
-    fields.change(field, held)
+    is_new = fields.change(field, held) if keeps else fields.put(field, held)
     settle(space, entry, fields, before, event)
+    return is_new
 
 
 def _spelled(value: object) -> object:
     """A value as its number is read from: itself, or its bytes if it is not a number."""
     return value if type(value) is int else to_wire(value)
+
+
+def _put_fields(cache: Hashes, key: str, rows: list[tuple[str, object]]) -> int:
+    if type(key) is not str:
+        key = exact_key(key)
+    space = enter_for(cache, key)
+    try:
+        space.make_room_for_growth()
+        entry = entry_of(space, key, HASH)
+        if entry is None:
+            made = Hash()
+            for field, held in rows:
+                made.change(field, held)
+            admit(space, key, made, HASH, "hset")
+            return len(made)
+        fields = hash_at(space, entry)
+        before = fields.size_bytes
+        added = 0
+        for field, held in rows:
+            if fields.put(field, held):
+                added += 1
+        settle(space, entry, fields, before, "hset")
+        return added
+    finally:
+        space.leave()
+
+
+def _get_field(cache: Hashes, key: str, field: object, default: object) -> object:
+    if type(key) is not str:
+        key = exact_key(key)
+    name = name_of(field)
+    space = enter_for(cache, key)
+    try:
+        entry = entry_of(space, key, HASH)
+        return default if entry is None else hash_at(space, entry).get(name, default)
+    finally:
+        space.leave()

@@ -14,7 +14,7 @@ from typing import Final
 from mypy_extensions import mypyc_attr, trait
 
 from cachestorm.codec import to_wire
-from cachestorm.commands.edge import Edge
+from cachestorm.commands.edge import Edge, enter_for, enter_for_all
 from cachestorm.declare.declaration import Declaration
 from cachestorm.declare.wire_values import Status
 from cachestorm.entry import Entry
@@ -70,7 +70,7 @@ class HyperLogLogs(Edge):
         """
         key = exact_key(key)
         added = _bytes_of_all(elements)
-        space = self._enter_for(key)
+        space = enter_for(self, key)
         try:
             entry = space.find(key)
             raw = NEW if entry is None else _sketch(space, entry)
@@ -102,7 +102,7 @@ class HyperLogLogs(Edge):
         names = keys_of(keys)
         if not names:
             raise ArityError("pfcount")
-        space = self._enter_for_all(names)
+        space = enter_for_all(self, names)
         try:
             if len(names) > 1:
                 registers, _ = _union(space, names)
@@ -130,7 +130,7 @@ class HyperLogLogs(Edge):
         """Adds to a key whatever was added to the others."""
         destkey = exact_key(destkey)
         names = [destkey, *keys_of(sourcekeys)]
-        space = self._enter_for_all(names)
+        space = enter_for_all(self, names)
         try:
             registers, is_dense = _union(space, names)
             entry = space.peek_value(destkey)
@@ -146,7 +146,7 @@ class HyperLogLogs(Edge):
 
     def _sketch_of(self, key: str) -> bytes:
         key = exact_key(key)
-        space = self._enter_for(key)
+        space = enter_for(self, key)
         try:
             entry = space.find(key)
             if entry is None:
@@ -158,7 +158,7 @@ class HyperLogLogs(Edge):
     def _densified(self, key: str) -> bytes:
         """The sketch of a key, which is dense from now on; no event is published."""
         key = exact_key(key)
-        space = self._enter_for(key)
+        space = enter_for(self, key)
         try:
             entry = space.find(key)
             if entry is None:

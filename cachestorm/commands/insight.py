@@ -10,7 +10,7 @@ from typing import Final
 
 from mypy_extensions import mypyc_attr, trait
 
-from cachestorm.commands.edge import Edge
+from cachestorm.commands.edge import Edge, enter
 from cachestorm.declare.declaration import Declaration
 from cachestorm.entry import Entry
 from cachestorm.errors import NotAnIntegerError
@@ -49,7 +49,7 @@ class Insight(Edge):
         count = exact_int(count)
         if count < 0:
             raise NotAnIntegerError()
-        space = self._enter()
+        space = enter(self)
         try:
             return space.hot_keys(min(count, MOST_HOT_KEYS))
         finally:
@@ -69,7 +69,7 @@ class Insight(Edge):
             >>> cache.miss_causes()
             {'deleted': 1.0}
         """
-        space = self._enter()
+        space = enter(self)
         try:
             counts = space.shared.missed.causes(space.shared.ledger)
         finally:
@@ -98,7 +98,7 @@ class Insight(Edge):
             listener (`on_removed`) is the place to note it.
         """
         key = exact_key(key)
-        space = self._enter()
+        space = enter(self)
         try:
             # what is dead but not yet reaped is removed by this look, but for what is stale
             if space.peek(key) is not None:

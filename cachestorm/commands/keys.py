@@ -15,7 +15,7 @@ from librt.random import randrange
 from mypy_extensions import i64, mypyc_attr, trait
 
 from cachestorm.codec import bytes_of
-from cachestorm.commands.edge import Edge
+from cachestorm.commands.edge import Edge, enter, enter_for, enter_for_all
 from cachestorm.declare.declaration import Declaration
 from cachestorm.entry import kind_name
 from cachestorm.errors import (
@@ -155,7 +155,7 @@ class Keys(Edge):
     def delete(self, *keys: str | Iterable[str]) -> int:
         """Deletes keys, by name or in lists. Returns how many were there."""
         names = keys_of(keys)
-        space = self._enter()
+        space = enter(self)
         try:
             deleted = 0
             for name in names:
@@ -179,7 +179,7 @@ class Keys(Edge):
     def exists(self, *keys: str | Iterable[str]) -> int:
         """How many of the named keys exist; one named twice counts twice."""
         names = keys_of(keys)
-        space = self._enter()
+        space = enter(self)
         try:
             found = 0
             for name in names:
@@ -199,7 +199,7 @@ class Keys(Edge):
     def touch(self, *keys: str | Iterable[str]) -> int:
         """How many of the named keys exist; each is accessed."""
         names = keys_of(keys)
-        space = self._enter_for_all(names)
+        space = enter_for_all(self, names)
         try:
             found = 0
             for name in names:
@@ -219,7 +219,7 @@ class Keys(Edge):
     def type(self, key: str) -> str:
         """`string`, `object`, `hash`, `list`, `set`, `zset`, or `none`."""
         key = exact_key(key)
-        space = self._enter()
+        space = enter(self)
         try:
             entry = space.peek(key)
             return "none" if entry is None else kind_name(entry)
@@ -288,7 +288,7 @@ class Keys(Edge):
             raise TypeError(f"a type is a str, not {kind!r}")
         wanted = None if kind is None else kind.lower()
         found: list[str] = []
-        space = self._enter()
+        space = enter(self)
         try:
             place = _walk(space, cursor, count, pattern, wanted, found)
             return int(place), found
@@ -359,7 +359,7 @@ class Keys(Edge):
     def _rename(self, key: str, newkey: str, only_new: bool) -> bool:
         key = exact_key(key)
         newkey = exact_key(newkey)
-        space = self._enter_for(key)
+        space = enter_for(self, key)
         try:
             entry = space.peek_value(key)
             if entry is None:
@@ -403,7 +403,7 @@ class Keys(Edge):
         source = exact_key(source)
         destination = exact_key(destination)
         name = "" if database is None else database_name(database)
-        space = self._enter_for(source)
+        space = enter_for(self, source)
         try:
             target = space if database is None else self._store.space(name)
             if target is space and source == destination:
@@ -434,7 +434,7 @@ class Keys(Edge):
         """
         key = exact_key(key)
         name = database_name(db)
-        space = self._enter_for(key)
+        space = enter_for(self, key)
         try:
             target = self._store.space(name)
             if target is space:
@@ -464,7 +464,7 @@ class Keys(Edge):
         """Empties this namespace. Memory is freed in steps, in either mode."""
         if async_ and sync:
             raise ExcludingOptionsError("async_=True and sync=True exclude each other")
-        space = self._enter()
+        space = enter(self)
         try:
             space.flush()
             return True
@@ -486,7 +486,7 @@ class Keys(Edge):
         """Empties every namespace, not only this one: that is `clear`, or `flushdb`."""
         if async_ and sync:
             raise ExcludingOptionsError("async_=True and sync=True exclude each other")
-        self._enter()
+        enter(self)
         try:
             self._store.flush_all()
             return True

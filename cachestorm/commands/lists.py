@@ -14,13 +14,13 @@ from typing import Any, Final, cast, overload
 from mypy_extensions import i64, mypyc_attr, trait
 
 from cachestorm.codec import INT64_MAX, to_wire
-from cachestorm.commands.edge import Edge
+from cachestorm.commands.edge import Edge, enter_for, enter_for_all
 from cachestorm.declare.declaration import Declaration
 from cachestorm.declare.kinds import UNEVEN, ZERO_RANK
 from cachestorm.entry import LIST
 from cachestorm.errors import ArgumentError, NoSuchKeyError
 from cachestorm.operations.containers import entry_of, folded, list_at, settle, span
-from cachestorm.operations.list_ends import is_left, move_held, pop_held, push_held
+from cachestorm.operations.list_ends import is_left, move_held, pop_held, pop_one, push_held
 from cachestorm.operations.long_lists import LONG_LIST, Finding, Inserting, Sifting, Trimming
 from cachestorm.operations.names import exact_count, exact_int, exact_key, keys_of, word_of
 from cachestorm.typevars import D
@@ -43,7 +43,7 @@ class Lists(Edge):
     )
     def lpush(self, key: str, *elements: object) -> int:
         """Puts elements before the first, one after the other. Returns the new length."""
-        return self._push_elements(key, elements, True, True)
+        return _push_elements(self, key, elements, True, True)
 
     @command(
         "RPUSH key:rw-insert element [element ...]",
@@ -54,7 +54,7 @@ class Lists(Edge):
     )
     def rpush(self, key: str, *elements: object) -> int:
         """Puts elements after the last. Returns the new length."""
-        return self._push_elements(key, elements, False, True)
+        return _push_elements(self, key, elements, False, True)
 
     @command(
         "LPUSHX key:rw-insert element [element ...]",
@@ -65,7 +65,7 @@ class Lists(Edge):
     )
     def lpushx(self, key: str, *elements: object) -> int:
         """As `lpush`, but does nothing for a missing key and returns 0."""
-        return self._push_elements(key, elements, True, False)
+        return _push_elements(self, key, elements, True, False)
 
     @command(
         "RPUSHX key:rw-insert element [element ...]",
@@ -76,20 +76,7 @@ class Lists(Edge):
     )
     def rpushx(self, key: str, *elements: object) -> int:
         """As `rpush`, but does nothing for a missing key and returns 0."""
-        return self._push_elements(key, elements, False, False)
-
-    def _push_elements(
-        self, key: str, elements: tuple[object, ...], left: bool, create: bool
-    ) -> int:
-        if type(key) is not str:
-            key = exact_key(key)
-        held = [box(element) for element in elements]
-        space = self._enter_for(key)
-        try:
-            space.make_room_for_growth()
-            return push_held(space, key, held, left, create)
-        finally:
-            space.leave()
+        return _push_elements(self, key, elements, False, False)
 
     @overload
     def lpop(self, key: str, count: None = None, default: object = None) -> Any: ...
@@ -116,7 +103,7 @@ class Lists(Edge):
             Without a count the element, with one a list.
         """
         count = exact_count(count)
-        return self._pop_elements(key, count, True, default)
+        return _pop_elements(self, key, count, True, default)
 
     @overload
     def rpop(self, key: str, count: None = None, default: object = None) -> Any: ...
@@ -135,23 +122,7 @@ class Lists(Edge):
     def rpop(self, key: str, count: int | None = None, default: object = None) -> object:
         """Removes elements from the right; else as `lpop`."""
         count = exact_count(count)
-        return self._pop_elements(key, count, False, default)
-
-    def _pop_elements(self, key: str, count: int | None, left: bool, default: object) -> object:
-        if type(key) is not str:
-            key = exact_key(key)
-        if count is not None and count < 0:
-            raise ArgumentError("value is out of range, must be positive")
-        space = self._enter_for(key)
-        try:
-            entry = entry_of(space, key, LIST)
-            if entry is None:
-                return default
-            if count is None:
-                return unbox(pop_held(space, entry, 1, left)[0])
-            return [unbox(held) for held in pop_held(space, entry, count, left)]
-        finally:
-            space.leave()
+        return _pop_elements(self, key, count, False, default)
 
     @command(
         "LMPOP numkeys key:rw-access-delete [key ...] where:<LEFT | RIGHT> [COUNT "
@@ -181,7 +152,7 @@ class Lists(Edge):
             raise ArgumentError("numkeys should be greater than 0")
         if count < 1:
             raise ArgumentError("count should be greater than 0")
-        space = self._enter_for_all(names)
+        space = enter_for_all(self, names)
         try:
             for name in names:
                 entry = entry_of(space, name, LIST)
@@ -200,7 +171,7 @@ class Lists(Edge):
     def llen(self, key: str) -> int:
         """How many elements there are."""
         key = exact_key(key)
-        space = self._enter_for(key)
+        space = enter_for(self, key)
         try:
             entry = entry_of(space, key, LIST)
             return 0 if entry is None else len(list_at(space, entry))
@@ -219,7 +190,7 @@ class Lists(Edge):
         stop = exact_int(stop)
         if type(key) is not str:
             key = exact_key(key)
-        space = self._enter_for(key)
+        space = enter_for(self, key)
         try:
             entry = entry_of(space, key, LIST)
             if entry is None:
@@ -244,7 +215,7 @@ class Lists(Edge):
         """
         index = exact_int(index)
         key = exact_key(key)
-        space = self._enter_for(key)
+        space = enter_for(self, key)
         try:
             entry = entry_of(space, key, LIST)
             if entry is None:
@@ -273,7 +244,7 @@ class Lists(Edge):
         index = exact_int(index)
         key = exact_key(key)
         held = box(element)
-        space = self._enter_for(key)
+        space = enter_for(self, key)
         try:
             space.make_room_for_growth()
             entry = entry_of(space, key, LIST)
@@ -310,7 +281,7 @@ class Lists(Edge):
         side = word_of(where, ("BEFORE", "AFTER"), "where")
         wire = to_wire(pivot)
         held = box(element)
-        space = self._enter_for(key)
+        space = enter_for(self, key)
         try:
             space.make_room_for_growth()
         finally:
@@ -349,7 +320,7 @@ class Lists(Edge):
         start = exact_int(start)
         stop = exact_int(stop)
         key = exact_key(key)
-        space = self._enter_for(key)
+        space = enter_for(self, key)
         try:
             entry = entry_of(space, key, LIST)
             if entry is None:
@@ -477,7 +448,7 @@ class Lists(Edge):
     ) -> object:
         source = exact_key(source)
         destination = exact_key(destination)
-        space = self._enter_for_all([source, destination])
+        space = enter_for_all(self, [source, destination])
         try:
             space.make_room_for_growth()
             entry = entry_of(space, source, LIST)
@@ -486,3 +457,36 @@ class Lists(Edge):
             return unbox(move_held(space, entry, destination, from_left, to_left))
         finally:
             space.leave()
+
+
+def _push_elements(
+    cache: Lists, key: str, elements: tuple[object, ...], left: bool, create: bool
+) -> int:
+    if type(key) is not str:
+        key = exact_key(key)
+    held = [box(element) for element in elements]
+    space = enter_for(cache, key)
+    try:
+        space.make_room_for_growth()
+        return push_held(space, key, held, left, create)
+    finally:
+        space.leave()
+
+
+def _pop_elements(
+    cache: Lists, key: str, count: int | None, left: bool, default: object
+) -> object:
+    if type(key) is not str:
+        key = exact_key(key)
+    if count is not None and count < 0:
+        raise ArgumentError("value is out of range, must be positive")
+    space = enter_for(cache, key)
+    try:
+        entry = entry_of(space, key, LIST)
+        if entry is None:
+            return default
+        if count is None:
+            return unbox(pop_one(space, entry, left))
+        return [unbox(held) for held in pop_held(space, entry, count, left)]
+    finally:
+        space.leave()

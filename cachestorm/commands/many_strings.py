@@ -13,16 +13,17 @@ from typing import Any, Final, Generic, overload
 
 from mypy_extensions import i64, mypyc_attr, trait
 
-from cachestorm.commands.edge import Edge
+from cachestorm.commands.edge import Edge, enter, enter_for_all
 from cachestorm.declare.declaration import Declaration
 from cachestorm.errors import ExcludingOptionsError
 from cachestorm.keyspace.holdings import size_of
 from cachestorm.markers import UNSET
 from cachestorm.operations.lifetimes import deadline_of, plain_ttl
-from cachestorm.operations.names import checked_tags, key_values, keys_of
+from cachestorm.operations.names import checked_tags, exact_key, keys_of, named_pairs
 from cachestorm.operations.reply_size import ReplySize
-from cachestorm.operations.string_values import is_whole, kind_of, whole
+from cachestorm.operations.string_values import is_whole, whole
 from cachestorm.typevars import D, V
+from cachestorm.values.weights import box
 
 command: Final = partial(Declaration, group="string")
 
@@ -50,7 +51,7 @@ class ManyStrings(Edge, Generic[V]):
         """The values of keys in order, `default` for each that is missing or a container."""
         names = keys_of(keys)
         found: list[Any] = []
-        space = self._enter_for_all(names)
+        space = enter_for_all(self, names)
         try:
             size = ReplySize(space)
             for name in names:
@@ -129,20 +130,19 @@ class ManyStrings(Edge, Generic[V]):
             raise ExcludingOptionsError("nx=True and xx=True exclude each other")
         if keepttl and ttl is not _UNSET:
             raise ExcludingOptionsError("keepttl=True and a time to live exclude each other")
-        values = {key: self._box(value) for key, value in key_values(mapping)}
-        kinds = [kind_of(held) for held in values.values()]
+        names, values = self._pairs(mapping)
         ttl = plain_ttl(ttl)
-        space = self._enter()
+        space = enter(self)
         try:
             deadline = deadline_of(ttl, "msetex", space, space.shared.now_ms())
             kept: dict[str, i64] = {}
-            for name in values:
+            for name in names:
                 entry = space.peek(name)
                 if (nx and entry is not None) or (xx and entry is None):
                     return False
                 if keepttl and entry is not None:
                     kept[name] = entry.expires_at_ms
-            space.put_all(values, kinds, deadline)
+            space.put_all(names, values, deadline)
             for name, deadline in kept.items():
                 entry = space.peek(name)
                 if entry is not None:
@@ -154,18 +154,27 @@ class ManyStrings(Edge, Generic[V]):
     def _put_many(
         self, mapping: object, ttl: object, tags: Iterable[str], only_new: bool
     ) -> bool:
-        values = {name: self._box(value) for name, value in key_values(mapping)}
-        kinds = [kind_of(held) for held in values.values()]
-        names = checked_tags(tags)
+        names, values = self._pairs(mapping)
+        checked = checked_tags(tags) if tags else None
         ttl = plain_ttl(ttl)
-        space = self._enter()
+        space = enter(self)
         try:
             deadline = deadline_of(ttl, "set", space, space.shared.now_ms())
             if only_new:
-                for name in values:
+                for name in names:
                     if space.peek(name) is not None:
                         return False
-            space.put_all(values, kinds, deadline, names)
+            space.put_all(names, values, deadline, checked)
             return True
         finally:
             space.leave()
+
+    def _pairs(self, mapping: object) -> tuple[list[str], list[object]]:
+        """The exact keys of a mapping, or of pairs, and beside them the values, boxed."""
+        names: list[str] = []
+        values: list[object] = []
+        forms = self._forms
+        for name, value in named_pairs(mapping):
+            names.append(exact_key(name))
+            values.append(box(value) if forms is None else forms.take(value))
+        return names, values

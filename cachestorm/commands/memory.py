@@ -12,7 +12,7 @@ from typing import Final
 from mypy_extensions import mypyc_attr, trait
 
 from cachestorm.commands.doctor import examine, report
-from cachestorm.commands.edge import Edge
+from cachestorm.commands.edge import Edge, enter
 from cachestorm.commands.namespaces import Namespaces
 from cachestorm.declare.declaration import Declaration
 from cachestorm.declare.facts import help_of
@@ -42,7 +42,7 @@ class Memory(Edge):
             samples: how many elements Redis would weigh; here all of them always count.
         """
         key = exact_key(key)
-        space = self._enter()
+        space = enter(self)
         try:
             entry = space.peek(key)
             return None if entry is None else int(space.charge_of(entry))
@@ -64,7 +64,7 @@ class Memory(Edge):
         there, the resident set, keys, tags and namespaces that have a great part of all, and
         what other limits would do to the hit ratio.
         """
-        self._enter()
+        enter(self)
         try:
             seen = examine(self._store)
         finally:

@@ -15,7 +15,7 @@ from typing import Final, cast
 from mypy_extensions import mypyc_attr, trait
 
 from cachestorm.codec import bytes_of
-from cachestorm.commands.edge import Edge
+from cachestorm.commands.edge import Edge, enter
 from cachestorm.declare.declaration import Declaration
 from cachestorm.errors import NamespaceError
 from cachestorm.keyspace.keyspace import Keyspace
@@ -63,7 +63,7 @@ class Namespaces(Edge):
     )
     def namespaces(self) -> list[str]:
         """The names of all namespaces, in the order of their bytes."""
-        self._enter()
+        enter(self)
         try:
             return sorted((space.name for space in self._store.listed()), key=bytes_of)
         finally:
@@ -86,7 +86,7 @@ class Namespaces(Edge):
             NamespaceError: if there is none of that name, or it is the default.
         """
         name = exact_namespace(name)
-        self._enter()
+        enter(self)
         try:
             self._store.drop(name)
             return True
@@ -105,13 +105,13 @@ class Namespaces(Edge):
             NamespaceError: if there is none of that name.
         """
         known = None if name is None else exact_namespace(name)
-        self._enter()
+        enter(self)
         try:
             space = self._found(known)
         finally:
             self._leave()
         _count_stale(space, self._serves_others)
-        self._enter()
+        enter(self)
         try:
             return _counts(space)
         finally:
@@ -131,7 +131,7 @@ class Namespaces(Edge):
             >>> cache.largest_namespaces(1)
             ['pages']
         """
-        self._enter()
+        enter(self)
         try:
             spaces = self._store.listed()
             # numbers alone at first: a tuple for each would have the garbage collected
@@ -160,7 +160,7 @@ class Namespaces(Edge):
             evicted, invalidated.
         """
         rows: list[tuple[object, ...]] = []
-        self._enter()
+        enter(self)
         try:
             for name in names:
                 try:
@@ -201,7 +201,7 @@ class Namespaces(Edge):
             {}
         """
         known = None if name is None else exact_namespace(name)
-        self._enter()
+        enter(self)
         try:
             return self._found(known).policy.hit_ratios()
         finally:
@@ -234,7 +234,7 @@ class Namespaces(Edge):
         store = self._store
         first = database_name(index1)
         second = database_name(index2)
-        self._enter()
+        enter(self)
         try:
             one = store.space(first)
             other = store.space(second)
@@ -254,7 +254,7 @@ class Namespaces(Edge):
             (1, 0.0)
         """
         _count_stale(self._space, self._serves_others)
-        space = self._enter()
+        space = enter(self)
         try:
             counts: dict[str, int] = {
                 "keys": space.key_count(),
@@ -270,7 +270,7 @@ class Namespaces(Edge):
 
     def store_stats(self) -> StoreStats:
         """Counts over all namespaces, since the cache was made."""
-        self._enter()
+        enter(self)
         try:
             behind = self._store.uncounted()
         finally:
@@ -281,7 +281,7 @@ class Namespaces(Edge):
             _count_stale(space, serves_others)
             if serves_others and perf_counter() >= ends:
                 break
-        self._enter()
+        enter(self)
         try:
             counts = self._store.stats()
         finally:

@@ -11,7 +11,7 @@ from typing import Final
 from mypy_extensions import mypyc_attr, trait
 
 from cachestorm.codec import INT64_MAX, INT64_MIN, to_wire
-from cachestorm.commands.edge import Edge
+from cachestorm.commands.edge import Edge, enter, enter_for
 from cachestorm.declare.declaration import Declaration
 from cachestorm.declare.facts import help_of
 from cachestorm.entry import STRING, Entry
@@ -49,7 +49,7 @@ class Objects(Edge):
     def object_encoding(self, key: str) -> str | None:
         """What Redis calls the encoding of such a value; None for a missing key."""
         key = exact_key(key)
-        space = self._enter_for(key)
+        space = enter_for(self, key)
         try:
             entry = space.peek_value(key)
             return None if entry is None else _encoding(space, entry)
@@ -65,7 +65,7 @@ class Objects(Edge):
     def object_tier(self, key: str) -> str | None:
         """Where a value is, `memory`, `warm` or `cold`; None for a missing key."""
         key = exact_key(key)
-        space = self._enter()
+        space = enter(self)
         try:
             entry = space.peek(key)
             return None if entry is None else space.tier_of(entry)
@@ -85,7 +85,7 @@ class Objects(Edge):
             ArgumentError: unless an LFU policy is at work, which counts it.
         """
         key = exact_key(key)
-        space = self._enter()
+        space = enter(self)
         try:
             entry = space.peek(key)
             if entry is None:
@@ -111,7 +111,7 @@ class Objects(Edge):
                 not as a time; or not at all, by an LFU policy.
         """
         key = exact_key(key)
-        space = self._enter()
+        space = enter(self)
         try:
             entry = space.peek(key)
             if entry is None:
@@ -126,7 +126,7 @@ class Objects(Edge):
 
     def _is_missing(self, key: str) -> bool:
         key = exact_key(key)
-        space = self._enter()
+        space = enter(self)
         try:
             return space.peek(key) is None
         finally:

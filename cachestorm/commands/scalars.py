@@ -21,7 +21,7 @@ from cachestorm.codec import (
     parse_int,
     to_wire,
 )
-from cachestorm.commands.edge import Edge
+from cachestorm.commands.edge import Edge, enter_for, enter_for_all
 from cachestorm.declare.declaration import Declaration
 from cachestorm.entry import STRING, Entry
 from cachestorm.errors import ArgumentError, CodecError, NotAnIntegerError, WrongTypeError
@@ -78,7 +78,7 @@ class Scalars(Edge):
             NotAnIntegerError: if the value is not an integer of 64 bits.
             ArgumentError: if the sum would not fit into 64 bits.
         """
-        return self._add(key, amount)
+        return _add(self, key, amount)
 
     @command(
         "DECRBY key:rw-access-update amount:integer",
@@ -99,32 +99,7 @@ class Scalars(Edge):
         number = _amount_of(amount)
         if number == INT64_MIN:
             raise ArgumentError("decrement would overflow")
-        return self._add(key, -number)
-
-    def _add(self, key: str, given: object) -> int:
-        if type(key) is not str:
-            key = exact_key(key)
-        amount = _amount_of(given)
-        space = self._enter_for(key)
-        try:
-            entry = space.find(key)
-            if entry is None:
-                keep_scalar(space, key, None, amount, "incrby")
-                return amount
-            value = space.value(entry) if entry.kind == STRING else None
-            if type(value) is int:
-                number = value
-            else:
-                number = parse_int(short_scalar(space, entry, LONGEST_INTEGER) or b"")
-            if not is_int64(number):
-                raise NotAnIntegerError()
-            total = number + amount
-            if not is_int64(total):
-                raise ArgumentError("increment or decrement would overflow")
-            space.change(entry, total, "incrby")
-            return total
-        finally:
-            space.leave()
+        return _add(self, key, -number)
 
     @command(
         "APPEND key:rw-insert value",
@@ -143,7 +118,7 @@ class Scalars(Edge):
         """
         key = exact_key(key)
         tail = _bytes_to_write(value)
-        space = self._enter_for(key)
+        space = enter_for(self, key)
         try:
             entry = space.find(key)
             if entry is None:
@@ -165,7 +140,7 @@ class Scalars(Edge):
     def strlen(self, key: str) -> int:
         """The length of a value in bytes; 0 for a missing key."""
         key = exact_key(key)
-        space = self._enter_for(key)
+        space = enter_for(self, key)
         try:
             return length_of(space, space.find(key))
         finally:
@@ -188,7 +163,7 @@ class Scalars(Edge):
         start = exact_int(start)
         end = exact_int(end)
         key = exact_key(key)
-        space = self._enter_for(key)
+        space = enter_for(self, key)
         try:
             entry = space.find(key)
             size = length_of(space, entry)
@@ -221,7 +196,7 @@ class Scalars(Edge):
         patch = _bytes_to_write(value)
         if offset < 0:
             raise ArgumentError("offset is out of range")
-        space = self._enter_for(key)
+        space = enter_for(self, key)
         try:
             entry = space.find(key)
             size = length_of(space, entry)
@@ -253,7 +228,7 @@ class Scalars(Edge):
         """
         key = exact_key(key)
         amount = parse_float(increment)
-        space = self._enter_for(key)
+        space = enter_for(self, key)
         try:
             entry = space.find(key)
             if entry is None:
@@ -310,7 +285,7 @@ class Scalars(Edge):
 
     def _two_scalars(self, key1: str, key2: str) -> tuple[bytes, bytes] | None:
         """The bytes of two strings; None if they are too long to be compared."""
-        space = self._enter_for_all([key1, key2])
+        space = enter_for_all(self, [key1, key2])
         try:
             first = space.find(key1)
             second = space.find(key2)
@@ -373,3 +348,30 @@ def _compared(
                 match.append(size)
             matches.append(match)
     return {"matches": matches, "len": length}
+
+
+def _add(cache: Scalars, key: str, given: object) -> int:
+    """Adds to an integer; a function, for who calls a method of a trait has to find it."""
+    if type(key) is not str:
+        key = exact_key(key)
+    amount = _amount_of(given)
+    space = enter_for(cache, key)
+    try:
+        entry = space.find(key)
+        if entry is None:
+            keep_scalar(space, key, None, amount, "incrby")
+            return amount
+        value = space.value(entry) if entry.kind == STRING else None
+        if type(value) is int:
+            number = value
+        else:
+            number = parse_int(short_scalar(space, entry, LONGEST_INTEGER) or b"")
+        if not is_int64(number):
+            raise NotAnIntegerError()
+        total = number + amount
+        if not is_int64(total):
+            raise ArgumentError("increment or decrement would overflow")
+        space.change(entry, total, "incrby")
+        return total
+    finally:
+        space.leave()

@@ -12,6 +12,7 @@ from typing import Final, overload
 from mypy_extensions import i64, mypyc_attr, trait
 
 from cachestorm.codec import INT64_MAX, bytes_of
+from cachestorm.commands.edge import enter, enter_for, enter_for_all
 from cachestorm.commands.set_algebra import SetAlgebra
 from cachestorm.declare.declaration import Declaration
 from cachestorm.declare.kinds import UNEVEN
@@ -37,7 +38,7 @@ command: Final = partial(Declaration, group="set")
 
 
 def _members_in_order(cache: Sets, key: str) -> list[str]:
-    space = cache._enter()
+    space = enter(cache)
     try:
         entry = entry_of(space, key, SET)
         return [] if entry is None else set_at(space, entry).in_order()
@@ -62,7 +63,7 @@ class Sets(SetAlgebra):
         if type(key) is not str:
             key = exact_key(key)
         names = names_of(members)
-        space = self._enter_for(key)
+        space = enter_for(self, key)
         try:
             space.make_room_for_growth()
             entry = entry_of(space, key, SET)
@@ -94,7 +95,7 @@ class Sets(SetAlgebra):
         """Removes members. Returns how many there were."""
         key = exact_key(key)
         names = names_of(members)
-        space = self._enter_for(key)
+        space = enter_for(self, key)
         try:
             entry = entry_of(space, key, SET)
             if entry is None:
@@ -122,7 +123,7 @@ class Sets(SetAlgebra):
     def smembers(self, key: str) -> set[str]:
         """All members, as a Python set of their own."""
         key = exact_key(key)
-        space = self._enter_for(key)
+        space = enter_for(self, key)
         try:
             entry = entry_of(space, key, SET)
             return set() if entry is None else set(set_at(space, entry).members())
@@ -140,7 +141,7 @@ class Sets(SetAlgebra):
         if type(key) is not str:
             key = exact_key(key)
         name = name_of(member)
-        space = self._enter_for(key)
+        space = enter_for(self, key)
         try:
             entry = entry_of(space, key, SET)
             return entry is not None and name in set_at(space, entry)
@@ -157,7 +158,7 @@ class Sets(SetAlgebra):
         """Whether there is such a member, for each of them."""
         key = exact_key(key)
         names = names_of(members)
-        space = self._enter_for(key)
+        space = enter_for(self, key)
         try:
             entry = entry_of(space, key, SET)
             if entry is None:
@@ -176,7 +177,7 @@ class Sets(SetAlgebra):
     def scard(self, key: str) -> int:
         """How many members there are."""
         key = exact_key(key)
-        space = self._enter_for(key)
+        space = enter_for(self, key)
         try:
             entry = entry_of(space, key, SET)
             return 0 if entry is None else len(set_at(space, entry))
@@ -208,7 +209,7 @@ class Sets(SetAlgebra):
         key = exact_key(key)
         if count is not None and count < 0:
             raise ArgumentError("value is out of range, must be positive")
-        space = self._enter_for(key)
+        space = enter_for(self, key)
         try:
             entry = entry_of(space, key, SET)
             if entry is None:
@@ -251,7 +252,7 @@ class Sets(SetAlgebra):
         key = exact_key(key)
         if count is not None and abs(count) > INT64_MAX:
             raise ArgumentError(UNEVEN)
-        space = self._enter_for(key)
+        space = enter_for(self, key)
         try:
             entry = entry_of(space, key, SET)
             if entry is None:
@@ -276,7 +277,7 @@ class Sets(SetAlgebra):
         source = exact_key(source)
         destination = exact_key(destination)
         name = name_of(member)
-        space = self._enter_for_all([source, destination])
+        space = enter_for_all(self, [source, destination])
         try:
             entry = entry_of(space, source, SET)
             if entry is None:
@@ -330,7 +331,7 @@ class Sets(SetAlgebra):
         glob = None if match is None else bytes_of(match)
         members: list[str] = []
         stop: i64 = 0
-        space = self._enter_for(key)
+        space = enter_for(self, key)
         try:
             entry = entry_of(space, key, SET)
             if entry is not None:

@@ -10,7 +10,7 @@ from typing import Final
 
 from mypy_extensions import mypyc_attr, trait
 
-from cachestorm.commands.edge import Edge
+from cachestorm.commands.edge import Edge, enter_for, enter_for_all
 from cachestorm.declare.declaration import Declaration
 from cachestorm.entry import ZSET
 from cachestorm.errors import ArgumentError, CommandSyntaxError
@@ -68,7 +68,7 @@ class SortedSetPops(Edge):
         key = exact_key(key)
         if count is not None and count < 0:
             raise ArgumentError("value is out of range, must be positive")
-        space = self._enter_for(key)
+        space = enter_for(self, key)
         try:
             entry = entry_of(space, key, ZSET)
             if entry is None:
@@ -107,7 +107,7 @@ class SortedSetPops(Edge):
             raise ArgumentError("numkeys should be greater than 0")
         if count < 1:
             raise ArgumentError("count should be greater than 0")
-        space = self._enter_for_all(names)
+        space = enter_for_all(self, names)
         try:
             for name in names:
                 entry = entry_of(space, name, ZSET)

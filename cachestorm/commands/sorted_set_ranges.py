@@ -12,7 +12,7 @@ from typing import Final, Literal, cast, overload
 
 from mypy_extensions import mypyc_attr, trait
 
-from cachestorm.commands.edge import Edge
+from cachestorm.commands.edge import Edge, enter_for
 from cachestorm.declare.declaration import Declaration
 from cachestorm.entry import ZSET
 from cachestorm.operations.containers import entry_of, sorted_set_at
@@ -45,7 +45,7 @@ class SortedSetRanges(Edge):
         """
         within = score_range(min, max)
         key = exact_key(key)
-        space = self._enter_for(key)
+        space = enter_for(self, key)
         try:
             entry = entry_of(space, key, ZSET)
             if entry is None:
@@ -69,7 +69,7 @@ class SortedSetRanges(Edge):
         """
         within = lex_range(min, max)
         key = exact_key(key)
-        space = self._enter_for(key)
+        space = enter_for(self, key)
         try:
             entry = entry_of(space, key, ZSET)
             if entry is None:
@@ -150,7 +150,7 @@ class SortedSetRanges(Edge):
     def _slice_rows(self, key: str, within: Range) -> list[Row]:
         if type(key) is not str:
             key = exact_key(key)
-        space = self._enter_for(key)
+        space = enter_for(self, key)
         try:
             entry = entry_of(space, key, ZSET)
             return [] if entry is None else within.rows(sorted_set_at(space, entry))
@@ -379,7 +379,7 @@ class SortedSetRanges(Edge):
 
     def _remove_rows(self, key: str, within: Range) -> int:
         key = exact_key(key)
-        space = self._enter_for(key)
+        space = enter_for(self, key)
         try:
             entry = entry_of(space, key, ZSET)
             if entry is None:

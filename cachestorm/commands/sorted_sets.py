@@ -13,7 +13,8 @@ from typing import Final, Literal, cast, overload
 
 from mypy_extensions import i64, mypyc_attr, trait
 
-from cachestorm.codec import INT64_MAX, bytes_of, parse_float
+from cachestorm.codec import INT64_MAX, bytes_of, is_ascii, parse_float
+from cachestorm.commands.edge import enter_for
 from cachestorm.commands.sorted_set_algebra import SortedSetAlgebra
 from cachestorm.commands.sorted_set_pops import SortedSetPops
 from cachestorm.commands.sorted_set_ranges import SortedSetRanges
@@ -133,20 +134,7 @@ class SortedSets(SortedSetRanges, SortedSetAlgebra, SortedSetPops):
             raise ArgumentError("INCR option supports a single increment-element pair")
         if not rows:
             raise ArityError("zadd")
-        return self._add_scores(key, rows, nx, xx, gt, lt, ch, incr)
-
-    def _add_scores(
-        self,
-        key: str,
-        rows: list[tuple[float, str]],
-        nx: bool,
-        xx: bool,
-        gt: bool,
-        lt: bool,
-        ch: bool,
-        incr: bool,
-    ) -> int | float | None:
-        space = self._enter_for(key)
+        space = enter_for(self, key)
         try:
             return add_scores(space, key, rows, nx, xx, gt, lt, ch, incr)
         finally:
@@ -166,8 +154,13 @@ class SortedSets(SortedSetRanges, SortedSetAlgebra, SortedSetPops):
             ArgumentError: for a sum that is not a number.
         """
         rows = [(parse_float(increment), name_of(member))]
-        score = self._add_scores(exact_key(key), rows, False, False, False, False, False, True)
-        return cast(float, score)
+        key = exact_key(key)
+        space = enter_for(self, key)
+        try:
+            score = add_scores(space, key, rows, False, False, False, False, False, True)
+            return cast(float, score)
+        finally:
+            space.leave()
 
     @command(
         "ZREM key:rw-delete member [member ...]",
@@ -179,7 +172,7 @@ class SortedSets(SortedSetRanges, SortedSetAlgebra, SortedSetPops):
         """Removes members. Returns how many there were."""
         key = exact_key(key)
         names = names_of(members)
-        space = self._enter_for(key)
+        space = enter_for(self, key)
         try:
             entry = entry_of(space, key, ZSET)
             return 0 if entry is None else remove_members(space, entry, names)
@@ -195,7 +188,7 @@ class SortedSets(SortedSetRanges, SortedSetAlgebra, SortedSetPops):
     def zcard(self, key: str) -> int:
         """How many members there are."""
         key = exact_key(key)
-        space = self._enter_for(key)
+        space = enter_for(self, key)
         try:
             entry = entry_of(space, key, ZSET)
             return 0 if entry is None else len(sorted_set_at(space, entry))
@@ -213,7 +206,7 @@ class SortedSets(SortedSetRanges, SortedSetAlgebra, SortedSetPops):
         if type(key) is not str:
             key = exact_key(key)
         name = name_of(member)
-        space = self._enter_for(key)
+        space = enter_for(self, key)
         try:
             entry = entry_of(space, key, ZSET)
             return None if entry is None else sorted_set_at(space, entry).score(name)
@@ -230,7 +223,7 @@ class SortedSets(SortedSetRanges, SortedSetAlgebra, SortedSetPops):
         """The scores of members in order, None for each that is missing."""
         key = exact_key(key)
         names = names_of(members)
-        space = self._enter_for(key)
+        space = enter_for(self, key)
         try:
             entry = entry_of(space, key, ZSET)
             if entry is None:
@@ -297,7 +290,7 @@ class SortedSets(SortedSetRanges, SortedSetAlgebra, SortedSetPops):
     ) -> int | tuple[int, float] | None:
         key = exact_key(key)
         name = name_of(member)
-        space = self._enter_for(key)
+        space = enter_for(self, key)
         try:
             entry = entry_of(space, key, ZSET)
             if entry is None:
@@ -346,7 +339,7 @@ class SortedSets(SortedSetRanges, SortedSetAlgebra, SortedSetPops):
         key = exact_key(key)
         if count is not None and abs(count) > (INT64_MAX // 2 if withscores else INT64_MAX):
             raise ArgumentError("value is out of range" if withscores else UNEVEN)
-        space = self._enter_for(key)
+        space = enter_for(self, key)
         try:
             entry = entry_of(space, key, ZSET)
             if entry is None:
@@ -415,7 +408,7 @@ class SortedSets(SortedSetRanges, SortedSetAlgebra, SortedSetPops):
         glob = None if match is None else bytes_of(match)
         rows: list[Row] = []
         stop: i64 = 0
-        space = self._enter_for(key)
+        space = enter_for(self, key)
         try:
             entry = entry_of(space, key, ZSET)
             if entry is not None:
@@ -440,6 +433,9 @@ def _rows(mapping: object) -> list[tuple[float, str]]:
     """Scores and members of a mapping, or of pairs in the order of the wire."""
     if type(mapping) is not list and isinstance(mapping, Mapping):
         return [(parse_float(score), name_of(member)) for member, score in mapping.items()]
+    if type(mapping) is list and _are_rows(mapping):
+        # as a client's arguments come: they are not copied
+        return cast("list[tuple[float, str]]", mapping)
     rows: list[tuple[float, str]] = []
     for score, member in pairs_of(mapping):
         if isinstance(score, str) and isinstance(member, (int, float)):
@@ -449,3 +445,17 @@ def _rows(mapping: object) -> list[tuple[float, str]]:
             )
         rows.append((parse_float(score), name_of(member)))
     return rows
+
+
+def _are_rows(pairs: list[object]) -> bool:
+    """Whether these are tuples of scores and members that need not be looked at again."""
+    for pair in pairs:
+        if type(pair) is not tuple or len(pair) != 2:
+            return False
+        score, member = pair
+        # of two that are not numbers none equals the other
+        if type(score) is not float or score != score:
+            return False
+        if type(member) is not str or not is_ascii(member):
+            return False
+    return True

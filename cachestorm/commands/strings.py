@@ -12,10 +12,10 @@ from typing import Any, Final, Generic, Literal, cast, overload
 
 from mypy_extensions import i64, mypyc_attr, u8
 
-from cachestorm.commands.edge import Edge
+from cachestorm.commands.edge import Edge, enter, enter_for
 from cachestorm.declare.bound import Bound
 from cachestorm.declare.declaration import Declaration
-from cachestorm.entry import STRING
+from cachestorm.entry import STRING, kind_of
 from cachestorm.errors import ExcludingOptionsError
 from cachestorm.events import Cause
 from cachestorm.keyspace.latch import FINALIZERS_INTERRUPT, NOTHING_INTERRUPTS, STEPS_ARE_ATOMIC
@@ -24,7 +24,7 @@ from cachestorm.keyspace.version import CURRENT, OUTDATED, Version
 from cachestorm.markers import MISSING, UNSET
 from cachestorm.operations.lifetimes import Lasting, deadline_of, plain_ttl
 from cachestorm.operations.names import checked_tags, exact_key
-from cachestorm.operations.string_values import kind_of, whole
+from cachestorm.operations.string_values import whole
 from cachestorm.typevars import D, V
 from cachestorm.values.weights import is_shared
 
@@ -82,7 +82,7 @@ class Strings(Edge, Generic[V]):
         wanted: list[Demoted] = []
         if store.tiering is not None and not store.in_transaction():
             # a disk is read without the latch
-            space = self._enter()
+            space = enter(self)
             try:
                 wanted = space.wanted(key, True)
             finally:
@@ -283,7 +283,7 @@ class Strings(Edge, Generic[V]):
         kind = kind_of(value)
         held = value if kind == STRING else self._box(value)
         names = None if tags is _NO_TAGS else checked_tags(tags)
-        space = self._enter_for(key) if get else self._enter()
+        space = enter_for(self, key) if get else enter(self)
         try:
             if nx or xx or get or keepttl:
                 found = self._set_if(
@@ -317,7 +317,7 @@ class Strings(Edge, Generic[V]):
         held = value if kind == STRING else self._box(value)
         names = checked_tags(tags)
         for _ in range(JUDGING_TRIES):
-            space = self._enter()
+            space = enter(self)
             try:
                 verdict = version.judge(space, key, names)
                 if verdict == CURRENT:
@@ -396,7 +396,7 @@ class Strings(Edge, Generic[V]):
         kind = kind_of(value)
         held = self._box(value)
         ttl = plain_ttl(ttl)
-        space = self._enter()
+        space = enter(self)
         try:
             deadline = deadline_of(ttl, name, space, space.shared.now_ms())
             if only_new and space.peek(key) is not None:
@@ -432,7 +432,7 @@ class Strings(Edge, Generic[V]):
         key = exact_key(key)
         kind = kind_of(value)
         held = self._box(value)
-        self._enter_for(key)
+        enter_for(self, key)
         try:
             lasting = Lasting(_UNSET)
             found = self._set_if(

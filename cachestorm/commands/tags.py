@@ -15,9 +15,9 @@ from typing import Final, cast
 from mypy_extensions import i64, mypyc_attr, trait
 
 from cachestorm.codec import bytes_of, sort_by_bytes
-from cachestorm.commands.edge import Edge
+from cachestorm.commands.edge import Edge, enter
 from cachestorm.declare.declaration import Declaration
-from cachestorm.entry import Entry
+from cachestorm.entry import Entry, kind_of
 from cachestorm.errors import ArityError
 from cachestorm.keyspace.keyspace import Keyspace
 from cachestorm.keyspace.tag_nodes import tag_names_of
@@ -25,7 +25,6 @@ from cachestorm.operations.containers import walk_start
 from cachestorm.operations.counting import CountingStale, CountingTag
 from cachestorm.operations.long_command import LongCommand
 from cachestorm.operations.names import checked_tag, checked_tags, exact_int, exact_key
-from cachestorm.operations.string_values import kind_of
 from cachestorm.patterns import matches
 
 command: Final = partial(Declaration, group="tags", own=True)
@@ -113,7 +112,7 @@ class Tags(Edge):
             raise ArityError("settag")
         kind = kind_of(value)
         held = self._box(value)
-        space = self._enter()
+        space = enter(self)
         try:
             space.put(key, held, kind, space.default_deadline(), names)
             return True
@@ -128,7 +127,7 @@ class Tags(Edge):
     def tags(self, key: str) -> list[str]:
         """The tags of a key in the order of tagging; none for a missing key."""
         key = exact_key(key)
-        space = self._enter()
+        space = enter(self)
         try:
             entry = space.peek(key)
             return [] if entry is None else tag_names_of(entry)
@@ -146,7 +145,7 @@ class Tags(Edge):
         names = checked_tags(tags)
         if not names:
             raise ArityError("addtag")
-        space = self._enter()
+        space = enter(self)
         try:
             entry = space.peek(key)
             if entry is None:
@@ -170,7 +169,7 @@ class Tags(Edge):
         names = checked_tags(tags)
         if not names:
             raise ArityError("remtag")
-        space = self._enter()
+        space = enter(self)
         try:
             entry = space.peek(key)
             if entry is None:
@@ -225,7 +224,7 @@ class Tags(Edge):
             return cast(int, self._run(Softening(self._space, names, cascade, dry_run)))
         if not dry_run:
             return cast(int, self._run(Invalidating(self._space, names, cascade)))
-        space = self._enter()
+        space = enter(self)
         try:
             return _found(space, _reached(space, names, cascade))
         finally:
@@ -239,7 +238,7 @@ class Tags(Edge):
     def tagkeys(self, tag: str) -> list[str]:
         """The live keys that bear a tag, in the order of their bytes."""
         name = checked_tag(tag)
-        space = self._enter()
+        space = enter(self)
         try:
             found = [
                 entry.key for entry in space.tags.entries(name) if space.fate(entry) is None
@@ -300,7 +299,7 @@ class Tags(Edge):
         names: list[str] = []
         glob = None if match is None else bytes_of(match)
         stop: i64 = 0
-        space = self._enter()
+        space = enter(self)
         try:
             dense = space.tags.dense
             length = i64(len(dense))
@@ -338,7 +337,7 @@ class Tags(Edge):
         count = exact_int(count)
         keys: list[str] = []
         stop: i64 = 0
-        space = self._enter()
+        space = enter(self)
         try:
             node = space.tags.nodes.get(name)
             members: list[Entry] = [] if node is None else node.members
@@ -365,7 +364,7 @@ class Tags(Edge):
             >>> cache.tag_links()
             [('shop', 'shop:books')]
         """
-        space = self._enter()
+        space = enter(self)
         try:
             links = space.tags.hierarchy.links()
         finally:
@@ -387,7 +386,7 @@ class Tags(Edge):
         """
         above = checked_tag(parent)
         below = checked_tag(child)
-        space = self._enter()
+        space = enter(self)
         try:
             space.link_tags(above, below)
             return True
@@ -405,7 +404,7 @@ class Tags(Edge):
         """Takes a link away; it is not an error if there was none."""
         above = checked_tag(parent)
         below = checked_tag(child)
-        space = self._enter()
+        space = enter(self)
         try:
             space.unlink_tags(above, below)
             return True
@@ -420,7 +419,7 @@ class Tags(Edge):
     def tagchildren(self, tag: str) -> list[str]:
         """The direct children of a tag, in the order of their bytes."""
         name = checked_tag(tag)
-        space = self._enter()
+        space = enter(self)
         try:
             return space.tags.hierarchy.children(name)
         finally:
@@ -433,7 +432,7 @@ class Tags(Edge):
     )
     def taglinks(self) -> list[list[str]]:
         """All links between tags, each a parent and a child, in the order of their bytes."""
-        space = self._enter()
+        space = enter(self)
         try:
             links = space.tags.hierarchy.links()
         finally:

@@ -16,6 +16,7 @@ from typing import Any, Final
 
 from mypy_extensions import mypyc_attr, trait
 
+from cachestorm.commands.edge import enter_for
 from cachestorm.commands.field_deadlines import FieldDeadlines
 from cachestorm.declare.declaration import Declaration
 from cachestorm.declare.kinds import Lifetime
@@ -58,7 +59,7 @@ class TimedFields(FieldDeadlines):
         """
         key = exact_key(key)
         names = names_of(fields)
-        space = self._enter_for(key)
+        space = enter_for(self, key)
         try:
             entry = entry_of(space, key, HASH)
             if entry is None:
@@ -108,7 +109,7 @@ class TimedFields(FieldDeadlines):
         if persist and ttl is not _UNSET:
             raise CommandSyntaxError()
         lifetime = None if ttl is _UNSET else lifetime_of(ttl, 1000, False, "hgetex")
-        space = self._enter_for(key)
+        space = enter_for(self, key)
         try:
             now_ms = space.shared.now_ms()
             deadline = _deadline(lifetime, space, "hgetex")
@@ -180,7 +181,7 @@ class TimedFields(FieldDeadlines):
         if (nx and xx) or (fnx and fxx) or (keepttl and ttl is not None):
             raise CommandSyntaxError()
         lifetime = None if ttl is None else lifetime_of(ttl, 1000, False, "hsetex")
-        space = self._enter_for(key)
+        space = enter_for(self, key)
         try:
             now_ms = space.shared.now_ms()
             deadline = _deadline(lifetime, space, "hsetex")

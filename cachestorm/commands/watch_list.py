@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final
 
-from cachestorm.commands.edge import Edge
+from cachestorm.commands.edge import Edge, enter
 from cachestorm.keyspace.keyspace import Keyspace
 from cachestorm.keyspace.store import NamespaceReference
 from cachestorm.keyspace.watches import Watch
@@ -40,7 +40,7 @@ class WatchList:
         """
         names = [exact_key(key) for key in keys]
         self._edge = cache
-        space = cache._enter()
+        space = enter(cache)
         try:
             for name in names:
                 place = (space.name, name)
@@ -60,7 +60,7 @@ class WatchList:
         if edge is None:
             return False
         is_touched = False
-        edge._enter()
+        enter(edge)
         try:
             for one in self._watched.values():
                 is_touched = is_touched or one.space.is_touched(one.watch)

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from cachestorm.cache import Cache
+from cachestorm.commands.edge import enter
 from cachestorm.contrib.serializers import Serializer
 from cachestorm.errors import ConfigError
 from cachestorm.markers import MISSING
@@ -163,7 +164,7 @@ class MemoryStore:
         if frequency == 0:
             self.cache.clear()
             return
-        space = self.cache._enter()
+        space = enter(self.cache)
         try:
             for _victim in range(len(self.cache) // frequency):
                 if not space.evict():

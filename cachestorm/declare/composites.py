@@ -82,16 +82,24 @@ class Rows(Kind):
 
     def read(self, raw: object) -> object:
         assert isinstance(raw, list)
+        return self.read_from(raw, 0)
+
+    def read_from(self, words: list[object], begin: int) -> object:
+        """The rows of the words from a place on."""
         kinds = self.kinds
         width = len(kinds)
+        size = len(words)
         rows: list[object] = []
         if width == 2:
             first, second = kinds
-            for at in range(0, len(raw), 2):
-                rows.append((first.read(raw[at]), second.read(raw[at + 1])))
+            if size - begin == 2:
+                # most calls; a list made of what is in it is made in one piece
+                return [(first.read(words[begin]), second.read(words[begin + 1]))]
+            for at in range(begin, size, 2):
+                rows.append((first.read(words[at]), second.read(words[at + 1])))
         else:
-            for at in range(0, len(raw), width):
-                rows.append(tuple([kinds[i].read(raw[at + i]) for i in range(width)]))
+            for at in range(begin, size, width):
+                rows.append(tuple([kinds[i].read(words[at + i]) for i in range(width)]))
         return rows
 
     def find_names(self, raw: object, found: list[FoundName]) -> None:

@@ -22,6 +22,7 @@ from mypy_extensions import i64
 from cachestorm.codec import text_of, to_wire
 from cachestorm.declare.binder import Binder
 from cachestorm.declare.bound import Bound, Slots
+from cachestorm.declare.composites import Rows
 from cachestorm.declare.declaration import STRAY_IS_ARITY, STRAY_IS_NOTHING, Declaration
 from cachestorm.declare.direct import MOST
 from cachestorm.declare.facts import (
@@ -354,6 +355,8 @@ class Plan:
                 two = self._kind1.read(argv[self._first + 1])
             if self._is_spread:
                 words: object = [kind.read(argv[at]) for at in range(begin, size)]
+            elif isinstance(kind, Rows):
+                words = kind.read_from(argv, begin)
             else:
                 words = kind.read(argv[begin:])
         except CacheStormError:
@@ -365,7 +368,12 @@ class Plan:
             if self._lead == 1:
                 return function(target, one, words)
             return function(target, one, two, words)
-        args = [target, one, two][: 1 + self._lead] + cast("list[object]", words)
+        args = [target]
+        if self._lead > 0:
+            args.append(one)
+        if self._lead > 1:
+            args.append(two)
+        args += cast("list[object]", words)
         if self._has_default:
             return function(*args, default=default)
         return function(*args)

@@ -46,7 +46,7 @@ from cachestorm.durability.recording import (
     UNLINKED,
     VALUE,
 )
-from cachestorm.entry import BUFFER, DEMOTED, KIND_MASK, STRING, Entry
+from cachestorm.entry import BUFFER, DEMOTED, KIND_MASK, STRING, Entry, kind_of
 from cachestorm.errors import PayloadError
 from cachestorm.events import Cause
 from cachestorm.keyspace.keyspace import Keyspace
@@ -54,7 +54,6 @@ from cachestorm.keyspace.store import DEFAULT, Store
 from cachestorm.keyspace.tiering import Reference
 from cachestorm.payload.reader import Reader
 from cachestorm.payload.records import (
-    kind_of,
     read_held,
     read_plain_head,
     read_text,

@@ -20,7 +20,7 @@ expiry index, the policy, the ledger and the listeners that an entry leaves.
 from __future__ import annotations
 
 from collections import deque
-from typing import Final
+from typing import Final, cast
 
 from mypy_extensions import i64
 
@@ -202,8 +202,8 @@ class Removals(Holdings):
             event: what it is called, a name of `events.CLASSES`.
         """
         self.charge(size_delta)
-        container = self.value(entry)
-        assert isinstance(container, Container)
+        # compiled, each use of one that is only asserted to be a container is a check
+        container = cast(Container, self.value(entry))
         if container.leaving is not None:
             self.shared.to_drop.append(container.leaving)
             container.leaving = None

@@ -20,7 +20,7 @@ from typing import Final
 from mypy_extensions import i64, u8
 
 from cachestorm.codec import checked_text, is_ascii
-from cachestorm.entry import BUFFER, DEMOTED, HASH, OBJECT, STRING, Entry
+from cachestorm.entry import BUFFER, DEMOTED, HASH, OBJECT, STRING, Entry, kind_of
 from cachestorm.errors import OutOfMemoryError
 from cachestorm.events import EXPIRY, NEW, PUT, REPLACED, Cause
 from cachestorm.keyspace.budget import NOWHERE, Budget
@@ -241,42 +241,42 @@ class Writes(Budget):
 
     def put_all(
         self,
-        values: dict[str, object],
-        kinds: list[u8],
+        keys: list[str],
+        values: list[object],
         expires_at_ms: i64,
         tags: list[str] | None = None,
     ) -> None:
-        """Puts many keys, all or none.
+        """Puts many keys one after the other, all or none.
 
         Args:
-            values: scalars and `Boxed` values by key.
-            kinds: STRING or OBJECT, in the same order.
+            keys: checked, as `exact_key` gives them.
+            values: scalars and `Boxed` values, in the order of their keys.
             tags: of each of them.
 
         Raises:
-            InvalidKeyError: for a key that has no bytes.
             OutOfMemoryError: if there is no room and no victim for all of them.
         """
-        if not tags and self._fits_surely(values):
-            now = 0 if expires_at_ms == 0 else self.shared.now_ms()
-            for at, key in enumerate(values):
-                value = values[key]
-                kind = kinds[at]
+        if not tags and self._fit_surely(keys, values):
+            now: i64 = 0 if expires_at_ms == 0 else self.shared.now_ms()
+            for at, key in enumerate(keys):
+                value = values[at]
+                kind = kind_of(value)
                 if not self.put_plain(key, value, kind, expires_at_ms, now, True):
                     self.put(key, value, kind, expires_at_ms)
             return
-        need, new_entries = self._needed(values, expires_at_ms, tags)
+        need, new_entries = self._needed(keys, values, expires_at_ms, tags)
         while self._is_bounded():
             sequence = self.shared.sequence
             self._make_room(need, new_entries)
             if self.shared.sequence == sequence:
                 break
             # one that was evicted may be among those that are to be written
-            need, new_entries = self._needed(values, expires_at_ms, tags)
+            need, new_entries = self._needed(keys, values, expires_at_ms, tags)
         self._has_room = True
         try:
-            for (key, value), kind in zip(values.items(), kinds, strict=True):
-                self.put(key, value, kind, expires_at_ms, tags)
+            for at, key in enumerate(keys):
+                value = values[at]
+                self.put(key, value, kind_of(value), expires_at_ms, tags)
         finally:
             self._has_room = False
 
@@ -312,34 +312,33 @@ class Writes(Budget):
         finally:
             self._has_room = False
 
-    def _fits_surely(self, values: dict[str, object]) -> bool:
-        """Whether all of these can be put without more ado, one after the other.
-
-        They fit even if all of them are new, and no key is refused.
-        """
+    def _fit_surely(self, keys: list[str], values: list[object]) -> bool:
+        """Whether all of these fit even if all of them are new; the keys are checked."""
         if self.shared.recorder is not None:
             return False
-        is_bounded = self._is_bounded()
+        if not self._is_bounded():
+            return True
         need: i64 = 0
-        for key, value in values.items():
-            if not is_ascii(key):
-                return False
-            if is_bounded:
-                letters: i64 = len(key)
-                need += weight_of_ascii(letters) + weigh(value)
-                need += ENTRY_BYTES + KEY_DEADLINE_BYTES
-        return not is_bounded or not self._is_short_of(need, len(values))
+        for at, key in enumerate(keys):
+            need += weigh(key) + weigh(values[at]) + ENTRY_BYTES + KEY_DEADLINE_BYTES
+        return not self._is_short_of(need, len(keys))
 
     def _needed(
-        self, values: dict[str, object], expires_at_ms: i64, tags: list[str] | None
+        self,
+        keys: list[str],
+        values: list[object],
+        expires_at_ms: i64,
+        tags: list[str] | None,
     ) -> tuple[i64, i64]:
         """How many bytes and entries come in addition, when all of these are put."""
+        # of a key that is there twice the last value stays
+        held = dict(zip(keys, values, strict=True))
         need: i64 = 0
-        if tags and values:
+        if tags and held:
             # what makes a tag is paid once, a link to it by each key
-            need = self.tags.cost(tags) + LINK_BYTES * len(tags) * (len(values) - 1)
+            need = self.tags.cost(tags) + LINK_BYTES * len(tags) * (len(held) - 1)
         new_entries: i64 = 0
-        for key, value in values.items():
+        for key, value in held.items():
             entry = self.peek(key)
             if entry is None:
                 need += weigh(checked_text(key)) + ENTRY_BYTES + weigh(value)

@@ -22,6 +22,8 @@ from _thread import get_ident
 from collections.abc import Callable, Generator, Iterable
 from typing import TYPE_CHECKING, Any, Final, cast
 
+from cachestorm.commands.edge import enter
+from cachestorm.entry import kind_of
 from cachestorm.errors import OutOfMemoryError
 from cachestorm.events import LOADED
 from cachestorm.loading.context import LoadContext, at_work, running
@@ -44,7 +46,6 @@ from cachestorm.loading.records import Records
 from cachestorm.loading.waiters import Waiter
 from cachestorm.markers import MISSING, UNSET
 from cachestorm.operations.lifetimes import deadline_of
-from cachestorm.operations.string_values import kind_of
 
 if TYPE_CHECKING:
     from cachestorm.cache import Cache
@@ -312,7 +313,7 @@ class Loading(Records, Leading):
             noted = cache._forms.fresh(value)
         is_judged = False
         for attempt in range(LANDING_TRIES):
-            space = cache._enter()
+            space = enter(cache)
             try:
                 is_judged = self._judge(flight)
                 if is_judged and keep and not flight.void_at:

@@ -54,6 +54,15 @@ def pop_held(space: Keyspace, entry: Entry, count: int, left: bool) -> list[obje
     return popped
 
 
+def pop_one(space: Keyspace, entry: Entry, left: bool) -> object:
+    """Pops the element at an end."""
+    elements = list_at(space, entry)
+    before = elements.size_bytes
+    held = elements.take(left)
+    settle(space, entry, elements, before, _pop_event(left))
+    return held
+
+
 def move_held(
     space: Keyspace, entry: Entry, destination: str, from_left: bool, to_left: bool
 ) -> object:

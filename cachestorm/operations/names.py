@@ -14,12 +14,18 @@ from cachestorm.errors import CommandSyntaxError, TagError
 LONGEST_TAG_BYTES: Final = 1024
 
 
+# So many names are compared with each other sooner than they are hashed.
+_FEW: Final = 4
+
+
 def exact_key(key: object) -> str:
     """A key as an exact `str`.
 
     Raises:
         TypeError: for anything that is not a `str`.
     """
+    if type(key) is str and is_ascii(key):
+        return key
     if not isinstance(key, str):
         raise TypeError(f"a key is a str, not {type(key).__name__}")
     return checked_text(key)
@@ -70,6 +76,9 @@ def name_of(name: object) -> str:
 
 def names_of(names: Iterable[object]) -> list[str]:
     """Fields or members; one that is itself a list, tuple or set stands for its items."""
+    if type(names) is tuple and len(names) == 1 and type(names[0]) is str:
+        # most calls
+        return [name_of(names[0])]
     found: list[str] = []
     for name in names:
         if type(name) is str or type(name) is bytes:
@@ -132,25 +141,29 @@ def keys_of(keys: Iterable[object]) -> list[str]:
 
 
 def key_values(mapping: object) -> list[tuple[str, object]]:
-    """The keys and values of a mapping, or of pairs of them.
+    """As `named_pairs`, with keys that are exact."""
+    return [(exact_key(key), value) for key, value in named_pairs(mapping)]
+
+
+def named_pairs(mapping: object) -> list[tuple[object, object]]:
+    """The pairs of a mapping, or of pairs of key and value.
 
     Raises:
         TypeError: for what is neither; a `str` of two letters is not a pair.
     """
-    found: list[tuple[str, object]] = []
     if type(mapping) is list and _are_pairs(mapping):
-        for key, value in cast("list[tuple[object, object]]", mapping):
-            found.append((exact_key(key), value))
-        return found
+        # as a client's arguments come: they are not copied
+        return mapping
     pairs = mapping
     if type(mapping) is dict or isinstance(mapping, Mapping):
         pairs = mapping.items()
     elif isinstance(mapping, (str, bytes)) or not hasattr(mapping, "__iter__"):
         raise TypeError(f"what is set is a mapping, or pairs of key and value, not {mapping!r}")
+    found: list[tuple[object, object]] = []
     for pair in cast("Iterable[object]", pairs):
         if not isinstance(pair, (tuple, list)) or len(pair) != 2:
             raise TypeError(f"a pair is a key and a value, not {pair!r}")
-        found.append((exact_key(pair[0]), pair[1]))
+        found.append((pair[0], pair[1]))
     return found
 
 
@@ -201,7 +214,11 @@ def checked_tags(names: Iterable[object]) -> list[str]:
     Raises:
         TypeError: for a lone `str`, which would be taken for its letters.
     """
-    found: dict[str, None] = {}
-    for name in many(names, "tags"):
-        found[checked_tag(name)] = None
-    return list(found)
+    checked = [checked_tag(name) for name in many(names, "tags")]
+    if len(checked) > _FEW:
+        return list(dict.fromkeys(checked))
+    found: list[str] = []
+    for tag in checked:
+        if tag not in found:
+            found.append(tag)
+    return found

@@ -8,22 +8,12 @@ from __future__ import annotations
 
 from typing import cast
 
-from mypy_extensions import u8
-
 from cachestorm.codec import to_wire
 from cachestorm.entry import BUFFER, DEMOTED, KIND_MASK, OBJECT, STRING, Entry
 from cachestorm.errors import WrongTypeError
 from cachestorm.keyspace.keyspace import Keyspace
 from cachestorm.values.buffer import SHORTEST, Buffer
 from cachestorm.values.weights import unbox
-
-
-def kind_of(value: object) -> u8:
-    """STRING for what string commands work on, OBJECT for everything else."""
-    kind = type(value)
-    if kind is bytes or kind is str or kind is int or kind is float:
-        return STRING
-    return OBJECT
 
 
 def scalar(space: Keyspace, entry: Entry) -> object:

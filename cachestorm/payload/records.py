@@ -25,10 +25,10 @@ from __future__ import annotations
 from typing import Final
 
 from librt.strings import BytesWriter, write_f64_le, write_i64_le
-from mypy_extensions import i64, u8
+from mypy_extensions import i64
 
 from cachestorm.codec import Stored, bytes_of, json_of, object_of, text_of
-from cachestorm.entry import HASH, LIST, OBJECT, SET, STRING, ZSET
+from cachestorm.entry import HASH, LIST, OBJECT, SET, ZSET, kind_of
 from cachestorm.errors import CodecError, PayloadError
 from cachestorm.payload.entry_snapshot import (
     EntrySnapshot,
@@ -148,13 +148,6 @@ def read_plain_head(reader: Reader) -> i64:
     if head == _FORM_SCALAR:
         return 0
     return _deadline(reader) if head == _FORM_SCALAR | _HAS_DEADLINE else -1
-
-
-def kind_of(held: object) -> u8:
-    """The kind of a scalar or an object that was read."""
-    if isinstance(held, (bytes, str, int, float)) and not isinstance(held, bool):
-        return STRING
-    return OBJECT
 
 
 def read_value(reader: Reader) -> Loaded:

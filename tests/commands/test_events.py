@@ -104,9 +104,6 @@ class Both:
         if name == b"SMOVE":
             # Redis takes from the source first; we do not, so that a refusal changes nothing
             their_told, our_told = sorted(their_told), sorted(our_told)
-        if name in (b"MSET", b"MSETNX", b"MSETEX"):
-            # a key that is named twice is written once
-            their_told = list(dict.fromkeys(their_told))
         if self.theirs.server.name == "valkey":
             their_told = _as_redis_says(name, their_told)
             our_told = _as_redis_says(name, our_told)

@@ -34,7 +34,7 @@ SOURCE = '''\
             times: how often it is said.
         """
         key = exact_key(key)
-        space = self._enter()
+        space = enter(self)
         try:
             entry = space.find(key)
             if entry is None:

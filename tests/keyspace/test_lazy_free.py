@@ -9,6 +9,7 @@ from collections.abc import Callable
 import pytest
 
 from cachestorm import Cache, Cause, ManualClock
+from cachestorm.commands.edge import enter
 from cachestorm.keyspace.lazy_free import REAPING_STEP, SMALL, STEP, Batch, count_of
 from cachestorm.values.container import Container
 
@@ -33,7 +34,7 @@ def leave_by_time(cache: Cache) -> None:
 
 def leave_by_eviction(cache: Cache) -> None:
     space = cache._space
-    cache._enter()
+    enter(cache)
     try:
         assert space.evict()
     finally:
