@@ -59,8 +59,8 @@ from cachestorm.durability.recording import (
     TAGS_ARE,
     UNLINKED,
     VALUE,
-    Moment,
     Record,
+    Run,
     Visit,
 )
 from cachestorm.entry import BUFFER, HASH, LIST, SET, ZSET
@@ -142,27 +142,24 @@ def frame_of(number: int, synced: int, visit: Visit, unsaid: list[str]) -> bytes
     return _framed(out.getvalue())
 
 
-def spelled_frame_of(number: int, synced: int, moment: Moment, records: list[bytes]) -> bytes:
-    """Visits of one moment, the one record of each of which is spelled already, as a frame."""
+def frame_of_run(number: int, synced: int, run: Run) -> bytes:
+    """Visits that are spelled already, as a frame."""
     out = BytesWriter()
     lag = min(number - synced, LONGEST_LAG).to_bytes(BODY_HEAD - LAG_AT, "little")
-    _begin(out, number, moment.at_ms, lag)
+    _begin(out, number, run.at_ms, lag)
     out.append(SPACE_IS)
-    write_text(out, moment.space)
-    for record in records:
-        out.write(record)
+    write_text(out, run.space)
+    out.write(run.out.getvalue())
     return _framed(out.getvalue())
 
 
-def plain_record(key: str, value: object, expires_at_ms: i64) -> bytes:
-    """The IMAGE of a scalar without tags and idle time."""
-    out = BytesWriter()
+def write_plain_record(out: BytesWriter, key: str, value: object, expires_at_ms: i64) -> None:
+    """Writes the IMAGE of a scalar without tags and idle time."""
     out.append(IMAGE)
     write_text(out, key)
     # no extras
     out.append(0)
     write_plain(out, value, expires_at_ms)
-    return out.getvalue()
 
 
 def _framed(body: bytes) -> bytes:

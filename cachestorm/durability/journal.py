@@ -35,17 +35,20 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Final, NoReturn
 
+from librt.strings import BytesWriter
 from mypy_extensions import i64
 
 from cachestorm.durability.disk import DISK, Disk
-from cachestorm.durability.frames import HEADER, frame_of, plain_record, spelled_frame_of
-from cachestorm.durability.recording import Aside, Moment, Recording, Visit
+from cachestorm.durability.frames import HEADER, frame_of, frame_of_run, write_plain_record
+from cachestorm.durability.recording import Aside, Recording, Run, Visit
 from cachestorm.errors import ConfigError, DurabilityError, of_a_parent
 
 SYNCS: Final = ("always", "everysec", "no")
 MOST_UNSYNCED_BYTES: Final = 64 << 20
 # so many visits are one frame, if they are of the same millisecond and written at once
 MOST_TOGETHER: Final = 64
+# a global that is not final is looked up at every call
+_get_ident: Final[Callable[[], object]] = get_ident
 
 _log = logging.getLogger("cachestorm")
 
@@ -88,7 +91,8 @@ class Journal(Recording):
         self._pid = os.getpid()
         self._writing: Final = threading.Lock()
         self._writer = 0
-        self._holder = 0
+        # an object as `get_ident` makes it; None for nobody
+        self._holder: object = None
         # keeps the file from being closed while it is synced
         self._syncing: Final = threading.Lock()
         self._unwritten = bytearray()
@@ -97,8 +101,6 @@ class Journal(Recording):
         self._unsynced_bytes = 0
         self._synced_bytes = 0
         self._written = number
-        # when what is spelled and comes next has happened
-        self._spelled_at = Moment(0, "")
         # it may have lost what is not synced
         self._is_doubtful = False
         # the last frame that says so of those before it
@@ -125,11 +127,18 @@ class Journal(Recording):
     # -- writing
 
     def hold(self) -> None:
-        self._holder = get_ident()
+        self._holder = _get_ident()
         self.is_owed = False
 
+    def _is_held(self) -> bool:
+        holder = self._holder
+        return holder is not None and holder == _get_ident()
+
+    def joins(self, space: str, value: object) -> bool:
+        return super().joins(space, value) and self._is_held()
+
     def commit(self, is_owed: bool) -> None:
-        if self._holder != get_ident():
+        if not self._is_held():
             try:
                 self._write()
             except DurabilityError:
@@ -137,8 +146,8 @@ class Journal(Recording):
                     raise
 
     def let_go(self) -> None:
-        if self._holder == get_ident():
-            self._holder = 0
+        if self._is_held():
+            self._holder = None
 
     def flush(self) -> None:
         self.let_go()
@@ -151,7 +160,7 @@ class Journal(Recording):
             # an object that is being spelled has written: that comes next
             return
         if os.getpid() != self._pid:
-            self.visits.clear()
+            self._forget()
             raise DurabilityError(of_a_parent(self.path))
         with self._writing:
             self._writer = get_ident()
@@ -160,21 +169,25 @@ class Journal(Recording):
             finally:
                 self._writer = 0
 
+    def _forget(self) -> None:
+        """In a child process: drops what the parent has to write, and what it has not."""
+        self._run = None
+        self.visits.clear()
+
     def _write_visits(self) -> None:
         unsaid: list[str] = []
         visits = self.visits
         while visits:
             visit = visits[0]
             count = 1
-            if isinstance(visit, bytes):
-                count = self._frame_spelled()
-            elif isinstance(visit, Moment):
-                self._spelled_at = visit
+            if isinstance(visit, Run):
+                self.close_run(visit)
+                self._add(frame_of_run(self.number + 1, self.synced, visit), True)
             elif isinstance(visit, Switch):
                 self._switch(visit)
             elif isinstance(visit, Aside):
                 self._spell_aside(visit, unsaid)
-            elif isinstance(visit, Visit) and visit.records:
+            elif visit.records:
                 count = self._spell_some(visit, unsaid)
             for _ in range(count):
                 visits.popleft()
@@ -197,33 +210,24 @@ class Journal(Recording):
         self._spell(first if count == 1 else Visit(at_ms, records), unsaid)
         return count
 
-    def _frame_spelled(self) -> int:
-        """Makes one frame of the records of one moment. Returns how many these were."""
-        visits = self.visits
-        records: list[bytes] = []
-        most = min(len(visits), MOST_TOGETHER)
-        while len(records) < most:
-            record = visits[len(records)]
-            if not isinstance(record, bytes):
-                break
-            records.append(record)
-        frame = spelled_frame_of(self.number + 1, self.synced, self._spelled_at, records)
-        self._add(frame, True)
-        return len(records)
-
     def _spell(self, visit: Visit, unsaid: list[str]) -> None:
         frame = frame_of(self.number + 1, self.synced, visit, unsaid)
         self._add(frame, not isinstance(visit, Aside))
 
     def _add(self, frame: bytes, is_for_all: bool) -> None:
         """Adds a frame to what is to be written."""
-        self._unwritten += frame
         self.number += 1
+        if self.path:
+            self._unwritten += frame
+        else:
+            self._written = self.synced = self.number
         if self.feed is not None and is_for_all:
             self.feed(frame)
 
-    def spell_plain(self, key: str, value: object, expires_at_ms: i64) -> bytes:
-        return plain_record(key, value, expires_at_ms)
+    def spell_plain(
+        self, out: BytesWriter, key: str, value: object, expires_at_ms: i64
+    ) -> None:
+        write_plain_record(out, key, value, expires_at_ms)
 
     def _spell_aside(self, visit: Aside, unsaid: list[str]) -> None:
         if visit.take is None:
@@ -251,10 +255,6 @@ class Journal(Recording):
         if not data:
             return
         number = self.number
-        if not self.path:
-            self._unwritten = bytearray()
-            self._written = self.synced = number
-            return
         try:
             self._write_at(data, self.size)
         except OSError as error:
@@ -367,7 +367,7 @@ class Journal(Recording):
 
     def switch(self, path: str) -> None:
         """Has what comes from now on written to another file. The caller holds the latch."""
-        self.visits.append(Switch(path))
+        self.append(Switch(path))
 
     def close(self) -> None:
         """Writes all there is, and lets the file go.

@@ -10,8 +10,8 @@ them. Nothing here calls the store.
    and the two sides of RENAME, are not torn apart.
 3. A record shares nothing that the store changes. So it is made into bytes later, without the
    latch, where the codecs and objects of a user may run. A visit that has put a short scalar
-   and done nothing else, which is the commonest, is spelled as it ends: that takes less than
-   to make a record of it.
+   and done nothing else, which is the commonest, is spelled as it ends, behind others of its
+   moment: a `Run`. One that is put in a single step joins a run that there is.
 4. A key that moves is recorded by its names, and its value is not. While somebody walks over
    the store it is, as the walk may have met neither of them.
 5. A large container is recorded in parts by who walks over the store, in several visits: first
@@ -22,10 +22,12 @@ them. Nothing here calls the store.
 
 from __future__ import annotations
 
+from _thread import RLock
 from collections import deque
 from collections.abc import Callable
 from typing import Final, cast
 
+from librt.strings import BytesWriter
 from mypy_extensions import i64, u8
 
 from cachestorm.entry import BUFFER, KIND_MASK, OBJECT, Entry
@@ -41,6 +43,7 @@ from cachestorm.events import (
     TAGS,
 )
 from cachestorm.keyspace.expiry import Idle
+from cachestorm.keyspace.latch import STEPS_ARE_ATOMIC
 from cachestorm.keyspace.recorder import GONE as LEAVES
 from cachestorm.keyspace.recorder import Recorder
 from cachestorm.keyspace.tag_nodes import tag_names_of
@@ -72,6 +75,8 @@ PARTS: Final = 19
 
 # What is longer is not spelled while the latch is held.
 SHORT_BYTES: Final = 1 << 12
+# What is longer is a run that nothing more joins.
+RUN_BYTES: Final = 1 << 13
 
 
 class Record:
@@ -132,16 +137,18 @@ class Aside(Visit):
         self.take: Final = take
 
 
-class Moment(Visit):
-    """When what is spelled after it has happened, and in which namespace.
+class Run(Visit):
+    """Visits of one moment, each of which has put a short scalar, spelled one after the other.
 
     Attributes:
         space: the namespace.
+        out: their records. Bytes are nothing that the garbage collector would have to look at.
     """
 
     def __init__(self, at_ms: i64, space: str) -> None:
         super().__init__(at_ms, _NO_RECORDS)
         self.space: Final = space
+        self.out: Final = BytesWriter()
 
 
 class Recording(Recorder):
@@ -150,18 +157,18 @@ class Recording(Recorder):
     Attributes:
         walkers: how many snapshots walk over the store.
         swaps: how many exchanges of namespaces have come in their way, ever.
-        visits: what is to be written, the oldest first: each a `Visit`; or in bytes the one
-            record of one, which was at the `Moment` that is the last one before it. Bytes are
-            nothing that the garbage collector would have to look at.
+        visits: what is to be written, the oldest first. `append` adds to it.
     """
 
     def __init__(self) -> None:
         super().__init__()
         self.walkers: i64 = 0
         self.swaps: i64 = 0
-        self.visits: Final[deque[object]] = deque()
-        # the last one among them, ever
-        self._moment: Moment | None = None
+        self.visits: Final[deque[Visit]] = deque()
+        # the last one among them, while more may join it
+        self._run: Run | None = None
+        # held while something joins it, or it is closed, where that takes more than one step
+        self._joining: Final = RLock()
         self._records: list[Record] = []
         # the first record, while it is the only one and can be spelled at once
         self._has_plain: bool = False
@@ -185,24 +192,52 @@ class Recording(Recorder):
             self._has_plain = False
             value = self._plain_value
             self._plain_value = None
-            raw = self.spell_plain(self._plain_key, value, self._plain_deadline_ms)
-            moment = self._moment
-            if moment is None or moment.at_ms != now_ms or moment.space != self._plain_space:
-                moment = self._moment = Moment(now_ms, self._plain_space)
-                self.visits.append(moment)
-            self.visits.append(raw)
+            if STEPS_ARE_ATOMIC:
+                self._join_or_begin(now_ms, value)
+            else:
+                with self._joining:
+                    self._join_or_begin(now_ms, value)
         elif records:
             self._records = []
-            self.visits.append(Visit(now_ms, records))
+            self.append(Visit(now_ms, records))
         if self._calls:
             self._append_calls(now_ms)
         return owes
+
+    def _join_or_begin(self, now_ms: i64, value: object) -> None:
+        """Spells what was put behind others of its moment."""
+        run = self._run
+        if (
+            run is None
+            or run.at_ms != now_ms
+            or run.space != self._plain_space
+            or len(run.out) >= RUN_BYTES
+        ):
+            run = Run(now_ms, self._plain_space)
+            self.append(run)
+            self._run = run
+        self.spell_plain(run.out, self._plain_key, value, self._plain_deadline_ms)
+
+    def append(self, visit: Visit) -> None:
+        """Has a visit written behind all others. The caller holds the latch."""
+        self._run = None
+        self.visits.append(visit)
+
+    def close_run(self, run: Run) -> None:
+        """Has nothing more join a run, which is about to be written."""
+        if STEPS_ARE_ATOMIC:
+            if self._run is run:
+                self._run = None
+            return
+        with self._joining:
+            if self._run is run:
+                self._run = None
 
     def _append_calls(self, now_ms: i64) -> None:
         calls = self._calls
         self._calls = []
         for call in calls:
-            self.visits.append(Aside(now_ms, [], call))
+            self.append(Aside(now_ms, [], call))
 
     def call_behind(self, call: Callable[[bytes], object]) -> None:
         """Has something called, with nothing, behind what this visit has changed so far.
@@ -215,7 +250,7 @@ class Recording(Recorder):
     def set_aside(self, now_ms: i64, take: Callable[[bytes], object] | None) -> None:
         """Has what this visit has recorded so far given to one alone: see `Aside`."""
         self._unfold()
-        self.visits.append(Aside(now_ms, self._records, take))
+        self.append(Aside(now_ms, self._records, take))
         self._records = []
         if take is not None:
             self._owes = False
@@ -229,9 +264,27 @@ class Recording(Recorder):
         self._owes = True
         return record
 
-    def spell_plain(self, key: str, value: object, expires_at_ms: i64) -> bytes:
-        """The record of a scalar that was put. It runs no code of a user's."""
+    def spell_plain(
+        self, out: BytesWriter, key: str, value: object, expires_at_ms: i64
+    ) -> None:
+        """Writes the record of a scalar that was put. It runs no code of a user's."""
         raise NotImplementedError
+
+    def joins(self, space: str, value: object) -> bool:
+        """Whether a scalar that is put now can join a run, in the step in which it is put."""
+        run = self._run
+        return (
+            run is not None
+            and run.space == space
+            and len(run.out) < RUN_BYTES
+            and _is_short_scalar(value)
+        )
+
+    def join(self, key: str, value: object, expires_at_ms: i64) -> None:
+        run = self._run
+        assert run is not None
+        self.spell_plain(run.out, key, value, expires_at_ms)
+        self.is_owed = True
 
     def _unfold(self) -> None:
         """Has the first record be one like all others."""

@@ -16,7 +16,10 @@ What runs without it, and so relies on the interpreter's global lock or on less 
   `hit`: compiled only, where STEPS_ARE_ATOMIC; where FINALIZERS_INTERRUPT only while nobody
   holds the latch and noted it.
 * `Strings.set` by `Writes.put_plain`: compiled only, where NOTHING_INTERRUPTS, or for a
-  write that makes nothing the garbage collector tracks where STEPS_ARE_ATOMIC.
+  write that makes nothing the garbage collector tracks where STEPS_ARE_ATOMIC; and with it
+  what joins a run of a journal.
+* The end of a run, when a journal writes it: a step where STEPS_ARE_ATOMIC, else under a lock
+  of its own.
 * What reads one number or the length of one list: `len(cache)`, DBSIZE, TAGCOUNT, the
   limits, `SharedState.transaction`, `Latch.is_noted`. It may be out of date, and is whole on
   every build.

@@ -98,6 +98,18 @@ class Recorder:
         """A scalar or a `Boxed` value was put, which has neither tags nor an idle time."""
         raise NotImplementedError
 
+    def joins(self, space: str, value: object) -> bool:
+        """Whether `join` can tell of a scalar without the latch. Compiled only."""
+        return False
+
+    def join(self, key: str, value: object, expires_at_ms: i64) -> None:
+        """A scalar was put as by `put_plain`, in one step which is a visit of its own.
+
+        The caller has asked `joins` in the same step. Makes nothing that the garbage collector
+        tracks.
+        """
+        raise NotImplementedError
+
     def removed(self, space: str, kind: i64, key: str) -> None:
         """An entry has left."""
         raise NotImplementedError

@@ -69,16 +69,24 @@ class Telling:
             self.interest |= RECORDED
         self._valued = effects.values_of(self.name)
 
-    def is_told_recorder_only(self, kinds: i64) -> bool:
-        """Whether the recorder alone is to be told of these, and can write what comes."""
+    def can_record_plain(self, kinds: i64, value: object, is_latched: bool) -> bool:
+        """Whether a plain value may be put of which the recorder alone is to be told."""
         recorder = self.shared.recorder
-        return recorder is not None and self._heard & kinds == 0 and recorder.failure == ""
+        if recorder is None or self._heard & kinds != 0 or recorder.failure != "":
+            return False
+        return is_latched or recorder.joins(self.name, value)
 
-    def record_plain(self, key: str, value: object, expires_at_ms: i64) -> None:
-        """Has the recorder know that a plain value was put."""
+    def record_plain(
+        self, key: str, value: object, expires_at_ms: i64, is_latched: bool
+    ) -> None:
+        """Has the recorder know that a plain value was put, as `can_record_plain` allowed."""
         recorder = self.shared.recorder
-        if recorder is not None:
+        if recorder is None:
+            return
+        if is_latched:
             recorder.put_plain(self.name, key, value, expires_at_ms)
+        else:
+            recorder.join(key, value, expires_at_ms)
 
     def emit(self, kind: i64, event: str, key: str) -> None:
         """Queues an effect that is not about an entry. The caller has asked `interest`."""

@@ -72,7 +72,7 @@ class Writes(Budget):
         if expires_at_ms != 0 and expires_at_ms <= now_ms:
             return False
         is_recorded = self.interest & (PUT | EXPIRY) != 0
-        if is_recorded and not (is_latched and self.is_told_recorder_only(PUT | EXPIRY)):
+        if is_recorded and not self.can_record_plain(PUT | EXPIRY, value, is_latched):
             return False
         entry = self.entries.get(key)
         if entry is None:
@@ -102,7 +102,7 @@ class Writes(Budget):
             if expires_at_ms != 0:
                 self._file(entry, expires_at_ms)
             if is_recorded:
-                self.record_plain(key, value, expires_at_ms)
+                self.record_plain(key, value, expires_at_ms, is_latched)
             return True
         if entry.kind > OBJECT or entry.tags is not None:
             return False
@@ -140,7 +140,7 @@ class Writes(Budget):
         shared.sequence += 1
         entry.version = shared.sequence
         if is_recorded:
-            self.record_plain(key, value, expires_at_ms)
+            self.record_plain(key, value, expires_at_ms, is_latched)
         return True
 
     def put(

@@ -21,6 +21,7 @@ import asyncio
 import logging
 import os
 import time
+from _thread import get_ident
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
@@ -80,6 +81,8 @@ class Stream:
         self._store: Final[Store] = endpoint.cache._store
         self._journal: Journal | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
+        # the thread that it runs in
+        self._thread = 0
         # what the journal has fed: for one session, with 0 a frame for all, with _ALL all else
         self._fed: Final[deque[tuple[int, int, bytes]]] = deque()
         self._is_woken = False
@@ -97,7 +100,7 @@ class Stream:
         """
         if self.backlog is not None:
             return
-        self._loop = asyncio.get_running_loop()
+        self._loop, self._thread = asyncio.get_running_loop(), get_ident()
         store = self._store
         store.enter()
         try:
@@ -107,7 +110,7 @@ class Stream:
                 store.record_by(journal)
             assert isinstance(journal, Journal)
             # what was changed before is written by then, and not fed
-            journal.visits.append(Aside(0, [], partial(self._begin_feed, journal)))
+            journal.append(Aside(0, [], partial(self._begin_feed, journal)))
         finally:
             store.leave()
         self._journal = self._endpoint.journal = journal
@@ -151,6 +154,10 @@ class Stream:
         # set back before the queue is looked at: what is added meanwhile is seen, or wakes
         if not self._is_woken and loop is not None:
             self._is_woken = True
+            if self._thread == get_ident():
+                # mostly: it saves the loop a write to itself
+                loop.call_soon(self.drain)
+                return
             with suppress(RuntimeError):
                 loop.call_soon_threadsafe(self.drain)
 
@@ -355,7 +362,7 @@ class Stream:
         try:
             journal.walkers += walkers
             if take is not None:
-                journal.visits.append(Aside(0, [], take))
+                journal.append(Aside(0, [], take))
         finally:
             store.leave()
         if take is not None:
