@@ -96,8 +96,8 @@ class Node(SlotHolder):
         log: the operations that all nodes are to do.
         links: between tags.
         linked: what others have decided about them that the driver has not seen yet.
-        due: operations that the driver is to do now, each with who has told of it; queries
-            that it is to answer, likewise; results of its own, each with whose they are.
+        due: operations that the driver is to do now; queries that it is to answer, each with
+            who asks; results of its own, each with whose they are.
         is_double: another process has the same id, and is to go on alone.
         copies: what it has of its primary, and its replicas of it.
         follows: whether it is to follow its primary now, if it is a replica.
@@ -127,7 +127,7 @@ class Node(SlotHolder):
         self._kept: list[Operation] = []
         # who was suspected at the last tick: it is not told of operations until it speaks
         self._silent: frozenset[str] = frozenset()
-        self.due: Final[list[tuple[Operation, Member]]] = []
+        self.due: Final[list[Operation]] = []
         self.queries: Final[list[tuple[Query, Member]]] = []
         self.results: Final[list[tuple[Result, str]]] = []
         self._caught_up: Final[set[str]] = set()
@@ -384,7 +384,7 @@ class Node(SlotHolder):
         if self.members[sender.id].version == sender.version:
             # else it speaks of an earlier life
             self.log.hear(sender.id, dict(message.done), message.ended)
-        self.due.extend((each, sender) for each in self.log.take(message.shares, now_ms))
+        self.due.extend(self.log.take(message.shares, now_ms))
         self.queries.extend((each, sender) for each in message.queries)
         self.results.extend((each, sender.id) for each in message.results)
         if message.kind != PONG:

@@ -78,10 +78,12 @@ class OverNodes:
     def do_due(self) -> None:
         """Does what others have told of, and answers what they ask."""
         node = self.node
-        for operation, member in node.due:
+        for operation in node.due:
             value = self._do(operation.namespace, operation.words)
-            if member.instance == operation.origin:
-                node.answer(member, Result(operation_key(operation), value))
+            # whoever was the first to tell of it
+            for member in node.members.values():
+                if member.instance == operation.origin:
+                    node.answer(member, Result(operation_key(operation), value))
         node.due.clear()
         for query, member in node.queries:
             node.answer(member, Result(query.key, self._do(query.namespace, query.words)))

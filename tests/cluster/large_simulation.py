@@ -65,7 +65,7 @@ class LargeSimulation(Simulation):
     def settle(self, host: Host, outgoing: list[Outgoing], fails: bool = False) -> None:
         node = host.node
         assert node is not None
-        for operation, _ in node.due:
+        for operation in node.due:
             host.ever_done.add(operation)
         node.due.clear()
         node.touched.clear()

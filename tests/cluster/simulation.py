@@ -105,7 +105,7 @@ class Simulation:
         if fails:
             self.crash(host)
             return
-        for operation, _ in node.due:
+        for operation in node.due:
             assert operation not in host.done, "it is done twice"
             host.done.append(operation)
             host.ever_done.add(operation)

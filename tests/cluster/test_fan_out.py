@@ -98,6 +98,13 @@ class Cluster:
     def post(self, outgoing: Outgoing) -> None:
         self.queue.append(outgoing)
 
+    def hold_back(self, number: int) -> list[Outgoing]:
+        """Takes what is on its way to a server out of the queue."""
+        held = [each for each in self.queue if each.address == self.address(number)]
+        for each in held:
+            self.queue.remove(each)
+        return held
+
     def pump(self) -> None:
         while self.queue:
             outgoing = self.queue.popleft()
@@ -277,6 +284,21 @@ def test_a_node_that_is_merely_slow_is_waited_for(cluster: Cluster) -> None:
     assert one.ask("INVALIDATE t") == b""
     three.is_up = True
     cluster.pass_time(1)
+    assert one.session.receive(b"") == b":3\r\n"
+
+
+def test_a_node_that_hears_of_it_from_a_third_one_first_is_counted_as_well(
+    cluster: Cluster,
+) -> None:
+    one, two = cluster.places[1], cluster.places[2]
+    one.session.receive(b"INVALIDATE t\r\n")
+    late = cluster.hold_back(3)
+    cluster.pump()
+    two.membership.settle(two.node.tick(cluster.now_ms))
+    cluster.pump()
+    assert len(cluster.places[3].cache) == 0
+    cluster.queue.extend(late)
+    cluster.pump()
     assert one.session.receive(b"") == b":3\r\n"
 
 
