@@ -69,7 +69,6 @@ from cachestorm.keyspace.expiry import Idle
 from cachestorm.keyspace.tiering import Reference
 from cachestorm.payload.reader import Reader
 from cachestorm.payload.records import (
-    BYTES,
     read_element,
     read_text,
     write_count,
@@ -149,8 +148,11 @@ def frame_of_run(number: int, synced: int, run: Run) -> bytes:
     _begin(out, number, run.at_ms, lag)
     out.append(SPACE_IS)
     write_text(out, run.space)
-    out.write(run.out.getvalue())
-    return _framed(out.getvalue())
+    start, records = out.getvalue(), run.out.getvalue()
+    check = crc32(records, crc32(start))
+    length = len(start) + len(records)
+    # none of it is copied twice
+    return b"".join([length.to_bytes(4, "little"), check.to_bytes(4, "little"), start, records])
 
 
 def write_plain_record(out: BytesWriter, key: str, value: object, expires_at_ms: i64) -> None:
@@ -244,7 +246,7 @@ def _write_extras(out: BytesWriter, record: Record) -> None:
         flags |= _HAS_IDLE
     if record.kind == LIST and record.what != REFERS:
         flags |= _HAS_POSITIONS
-    out.write(BYTES[flags])
+    out.append(u8(flags))
     if idle is not None:
         write_count(out, idle.idle_ms)
         write_count(out, idle.ends_at_ms)
@@ -255,7 +257,7 @@ def _write_extras(out: BytesWriter, record: Record) -> None:
 
 def _write_note(out: BytesWriter, kind: u8, note: diary.Record) -> None:
     place: i64 = _NOTES.index(cast(str, note[0]))
-    out.write(BYTES[place])
+    out.append(u8(place))
     if kind == HASH:
         write_text(out, cast(str, note[1]))
         if place == _PUT:

@@ -30,7 +30,7 @@ import logging
 import os
 import threading
 import time
-from _thread import get_ident
+from _thread import RLock, get_ident
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Final, NoReturn
@@ -48,7 +48,7 @@ MOST_UNSYNCED_BYTES: Final = 64 << 20
 # so many visits are one frame, if they are of the same millisecond and written at once
 MOST_TOGETHER: Final = 64
 # a global that is not final is looked up at every call
-_get_ident: Final[Callable[[], object]] = get_ident
+_is_owned: Final[Callable[[RLock], bool]] = RLock._is_owned  # type: ignore[attr-defined]
 
 _log = logging.getLogger("cachestorm")
 
@@ -91,8 +91,8 @@ class Journal(Recording):
         self._pid = os.getpid()
         self._writing: Final = threading.Lock()
         self._writer = 0
-        # an object as `get_ident` makes it; None for nobody
-        self._holder: object = None
+        # who holds it is asked for less than the number of the thread is
+        self._holding: Final = RLock()
         # keeps the file from being closed while it is synced
         self._syncing: Final = threading.Lock()
         self._unwritten = bytearray()
@@ -127,18 +127,16 @@ class Journal(Recording):
     # -- writing
 
     def hold(self) -> None:
-        self._holder = _get_ident()
+        if not _is_owned(self._holding):
+            # if another thread does, nothing of this one is held back
+            self._holding.acquire(False)
         self.is_owed = False
 
-    def _is_held(self) -> bool:
-        holder = self._holder
-        return holder is not None and holder == _get_ident()
-
     def joins(self, space: str, value: object) -> bool:
-        return super().joins(space, value) and self._is_held()
+        return super().joins(space, value) and _is_owned(self._holding)
 
     def commit(self, is_owed: bool) -> None:
-        if not self._is_held():
+        if not _is_owned(self._holding):
             try:
                 self._write()
             except DurabilityError:
@@ -146,8 +144,8 @@ class Journal(Recording):
                     raise
 
     def let_go(self) -> None:
-        if self._is_held():
-            self._holder = None
+        if _is_owned(self._holding):
+            self._holding.release()
 
     def flush(self) -> None:
         self.let_go()

@@ -49,8 +49,6 @@ from cachestorm.values.sorted_set import member_of
 from cachestorm.values.weights import box
 
 VERSION: Final = 1
-# compiled, a number that is no constant would be appended by a call of Python
-BYTES: Final = [bytes([each]) for each in range(256)]
 
 _FORM_SCALAR: Final = 0
 _FORM_HASH: Final = 2
@@ -95,7 +93,7 @@ def write_value(out: BytesWriter, snapshot: EntrySnapshot, is_own: bool = False)
         head |= _HAS_TAGS
     if snapshot.deadlines is not None:
         head |= _HAS_FIELD_DEADLINES
-    out.write(BYTES[head])
+    out.append(u8(head))
     if snapshot.expires_at_ms != 0:
         write_i64_le(out, snapshot.expires_at_ms)
     if snapshot.tags:
@@ -393,9 +391,9 @@ def _object(raw: bytes) -> object:
 def write_count(out: BytesWriter, count: i64) -> None:
     """Writes a number that is not negative, 7 bits a byte."""
     while count >= 0x80:
-        out.write(BYTES[(count & 0x7F) | 0x80])
+        out.append(u8((count & 0x7F) | 0x80))
         count >>= 7
-    out.write(BYTES[count])
+    out.append(u8(count))
 
 
 def write_text(out: BytesWriter, text: str) -> None:
