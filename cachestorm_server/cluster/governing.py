@@ -23,6 +23,7 @@ from cachestorm_server.cluster.membership import Membership
 from cachestorm_server.cluster.moving import Moving
 from cachestorm_server.cluster.records import Answer, RecordStore, Request, StoreError, do
 from cachestorm_server.cluster.state_file import ClusterStateError
+from cachestorm_server.cluster.succession import has_unproven_heir
 
 TELL_EVERY_S: Final = 60.0
 # how often it is looked at whether all slots have gone
@@ -68,9 +69,13 @@ class Governing:
         if self._tasks and leases.may_serve(self._membership.clock()):
             leases.leaves = True
             leases.hear_of_news()
+            me, history = node.me.id, node.copies.history
             while (
                 time.monotonic() < ends_at
-                and node.slots.counts.get(node.me.id, 0)
+                and (
+                    node.slots.counts.get(me, 0)
+                    or has_unproven_heir(leases.assignment, me, history)
+                )
                 and leases.has_somebody_else()
                 and leases.may_serve(self._membership.clock())
             ):

@@ -463,8 +463,8 @@ class Leases:
                 proposal.epoch += 1
                 return proposal
             proposal.succeed(me.id, heir)
-            if not self.leaves:
-                proposal.nodes[me.id] = replace(mine, primary=heir)
+            # also if it leaves: should the heir have died, this one has the keys
+            proposal.nodes[me.id] = replace(mine, primary=heir)
             return proposal
         living = self._living()
         dead = [] if self._is_too_new(now_ms) else self._dead()

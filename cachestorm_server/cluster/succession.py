@@ -46,6 +46,20 @@ class Handover:
         )
 
 
+def has_unproven_heir(assignment: Assignment | None, node_id: str, history: str) -> bool:
+    """Whether who was given a node's slots has not shown yet that it has its keys.
+
+    It does by a history of its own. Had it died, that node is given the slots back.
+
+    Args:
+        history: of the node, as it had the slots.
+    """
+    return assignment is not None and any(
+        known.history == history != "" and each != node_id
+        for each, known in assignment.nodes.items()
+    )
+
+
 def may_succeed(
     assignment: Assignment, seen: Mapping[str, Seen], node_id: str, replica: str
 ) -> bool:

@@ -10,7 +10,8 @@ from lease_simulation import DRIFT, SIZE, TIMING, Host, Key, Simulation, play
 from cachestorm_server.cluster.assignment import Assignment
 from cachestorm_server.cluster.lease import lease_name
 from cachestorm_server.cluster.leases import SLOTS_RECORD
-from cachestorm_server.cluster.records import ABSENT
+from cachestorm_server.cluster.records import ABSENT, Remove, do
+from cachestorm_server.cluster.succession import has_unproven_heir
 
 SEEDS = 24
 
@@ -242,6 +243,36 @@ def test_an_heir_that_has_just_died_gives_the_slots_back_with_all_keys() -> None
     assert primary.node.me.primary == replica.id
     simulation.run(2 * TIMING.ttl_ms)
     assert (simulation.serving(), primary.keys) == ([primary], before)
+
+
+def test_a_node_that_leaves_has_its_slots_back_with_all_keys_from_an_heir_that_has_died() -> (
+    None
+):
+    simulation, primary, replica, before = asks_to_take_over()
+    assert primary.leases is not None
+    primary.leases.leaves = True
+    simulation.crash(replica)
+    simulation.run(3 * TIMING.ttl_ms)
+    assert (simulation.serving(), primary.keys) == ([primary], before)
+
+
+def test_a_node_that_leaves_is_needed_until_its_heir_has_a_history_of_its_own() -> None:
+    simulation, primary, replica, _ = asks_to_take_over()
+    leases, node, history = primary.leases, primary.node, primary.history
+    assert leases is not None and node is not None
+    leases.leaves = True
+    while node.slots.counts.get(primary.id):
+        simulation.run(1)
+    assert has_unproven_heir(leases.assignment, primary.id, history)
+    while has_unproven_heir(leases.assignment, primary.id, history):
+        simulation.run(1)
+    request = leases.end()
+    assert isinstance(request, Remove)
+    assert do(simulation.store, request)
+    simulation.crash(primary)
+    simulation.run(2 * TIMING.ttl_ms)
+    kept = Assignment.from_bytes(simulation.store.records[SLOTS_RECORD].value)
+    assert kept.nodes.keys() == {replica.id}
 
 
 def test_an_heir_that_has_just_been_started_anew_gives_the_slots_back_with_all_keys() -> None:
