@@ -64,7 +64,7 @@ def found(name: str, path: str) -> PluginConfig:
     """A plugin without its settings.
 
     Raises:
-        PluginError: if there is none, or it cannot be imported.
+        PluginError: if there is none, it cannot be imported, or has hooks that are none.
     """
     module, _, attribute = path.replace(":", ".").rpartition(".")
     if path:
@@ -83,6 +83,10 @@ def found(name: str, path: str) -> PluginConfig:
         raise PluginError(f"{point.value} cannot be imported: {reason}") from error
     if not callable(factory):
         raise PluginError(f"{point.value} is not a class")
+    # few have plugins, and pluggy takes a while to import
+    from cachestorm.plugins.checking import check_hooks
+
+    check_hooks(factory)
     version = str(getattr(factory, "version", "") or (point.dist.version if point.dist else ""))
     return PluginConfig(name, factory, specs_of(factory), {}, None, version, point.value)
 

@@ -7,8 +7,26 @@ from functools import wraps
 from typing import Final
 
 from cachestorm.declare.declaration import Declaration, Declarations
+from cachestorm.declare.notation import parse
+from cachestorm.errors import DeclarationError
 
 GROUP: Final = "module"
+
+# of the kinds of parameters, those that suit any command
+USUAL_KINDS: Final = (
+    "key",
+    "tag",
+    "string",
+    "blob",
+    "value",
+    "integer",
+    "positive",
+    "double",
+    "seconds",
+    "milliseconds",
+    "timeout",
+    "pattern",
+)
 
 
 def declare(
@@ -26,6 +44,7 @@ def declare(
 
     Args:
         spec: its name and arguments in Redis' notation: `"RATE.GET key:key [COUNT n:integer]"`.
+            A parameter is `name:kind`; the name alone is that of a kind: `key`.
         function: called with the cache of the client's namespace and the arguments, which have
             the names of the notation.
         summary: what it does, in a sentence.
@@ -35,12 +54,22 @@ def declare(
         reply: how the result is replied: `native`, `ok` and so on.
         flags: more flags of COMMAND INFO: `"admin"`.
 
+    Raises:
+        DeclarationError: for a notation that cannot be read, such as one with an unknown kind.
+
     Examples:
         >>> def double(cache, number):
         ...     return 2 * number
         >>> declare("DOUBLE number:integer", double, summary="Double a number.")
         <Declaration DOUBLE>
     """
+    try:
+        parse(spec)
+    except DeclarationError as error:
+        kinds = ", ".join(USUAL_KINDS)
+        raise DeclarationError(
+            f"{error}; a parameter is name:kind, with a kind such as {kinds}"
+        ) from error
     declaration = Declaration(
         spec,
         group=GROUP,

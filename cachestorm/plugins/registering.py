@@ -13,6 +13,7 @@ import pluggy
 
 from cachestorm.errors import PluginError
 from cachestorm.hooks import Hook
+from cachestorm.plugins.checking import check_hooks
 from cachestorm.plugins.specs import PROJECT, Specs
 
 STORE_HOOKS: Final = ("on_evict", "on_expire", "on_tag_invalidate")
@@ -31,8 +32,11 @@ def registered(plugins: Iterable[tuple[str, object]]) -> pluggy.PluginManager:
         if isinstance(plugin, type):
             raise PluginError(f"the plugin {name} is a class: give an object of it")
         try:
+            check_hooks(type(plugin))
             manager.register(plugin, name)
             manager.check_pending()
+        except PluginError as error:
+            raise PluginError(f"the plugin {name} cannot be used: {error}") from error
         except (pluggy.PluginValidationError, ValueError) as error:
             # it begins with the object, and says where its source is
             reason = " ".join(str(error).split("\n")[1:] or [str(error)])

@@ -144,9 +144,49 @@ class Misspelled:
         pass
 
 
+class Undecorated:
+    def on_evict(self, key: str) -> None:
+        pass
+
+
+class NearlyUndecorated:
+    def on_evicted(self, key: str) -> None:
+        pass
+
+
+class Summaryless:
+    """Forgets what every command has to say."""
+
+    @hookimpl
+    def commands(self) -> list[object]:
+        return [declare("SHOP key", lambda cache, key: None)]  # type: ignore[call-arg]
+
+
 class Greedy:
     @hookimpl
     def before_command(self, request: object) -> None:
+        pass
+
+
+class Sparing:
+    """Has names that are near to those of hooks, and means none of them."""
+
+    command = "SHOP"
+    commands = ("SHOP", "SELL")
+
+    @hookimpl(specname="on_evict")
+    def archive(self, key: str, most: int = 3) -> None:
+        pass
+
+    @staticmethod
+    @hookimpl
+    def on_expire(key: str) -> None:
+        pass
+
+    def _on_evicted(self) -> None:
+        pass
+
+    def evict(self) -> None:
         pass
 
 

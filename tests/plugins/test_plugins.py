@@ -11,10 +11,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from shop import Diary, Hanging
+import shop
+from shop import Diary, Hanging, Sparing
 
 from cachestorm import Cache, ManualClock
-from cachestorm.errors import ConfigError, PluginError
+from cachestorm.declare.kinds import kind_named
+from cachestorm.errors import ConfigError, DeclarationError, PluginError
+from cachestorm.plugins import declare
+from cachestorm.plugins.commands import USUAL_KINDS
 from cachestorm_cli.app import main
 from cachestorm_server import plugins
 from cachestorm_server.app import Application
@@ -264,8 +268,7 @@ def test_one_that_cannot_start_keeps_the_server_from_starting(made) -> None:
     [
         ("Thief", "declares GET, but the server has a command GET"),
         ("Misdeclared", "declares SHOP: "),
-        ("Misspelled", "before_comand"),
-        ("Greedy", "request"),
+        ("Summaryless", "'summary'"),
     ],
 )
 def test_a_plugin_of_the_wrong_form_is_refused_before_anything_starts(
@@ -275,6 +278,41 @@ def test_a_plugin_of_the_wrong_form_is_refused_before_anything_starts(
         made(f"  wrong: {{path: 'shop:{name}'}}\n")
     assert "the plugin wrong" in str(caught.value)
     assert reason in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("Misspelled", "before_comand is not a hook; did you mean before_command?"),
+        ("Undecorated", "on_evict is never called without @hookimpl"),
+        (
+            "NearlyUndecorated",
+            "on_evicted is not a hook; did you mean on_evict, with @hookimpl?",
+        ),
+        ("Greedy", "before_command has no argument request; its arguments are: call"),
+    ],
+)
+def test_a_hook_that_would_not_be_called_is_named_without_a_start(
+    tmp_path: Path, capsys, name: str, reason: str
+) -> None:
+    file = tmp_path / "c.yaml"
+    file.write_text(f"plugins:\n  wrong: {{path: 'shop:{name}'}}\n")
+    assert main(["config", "check", str(file)]) == 2
+    assert f"{file}:2: plugins.wrong: {reason}" in capsys.readouterr().err
+    with pytest.raises(PluginError, match=reason.split()[0]):
+        Cache(plugins=[getattr(shop, name)()])
+
+
+def test_names_near_those_of_hooks_may_be_used_for_other_things() -> None:
+    Cache(plugins=[Sparing()])
+
+
+def test_a_kind_that_does_not_exist_is_refused_where_the_command_is_declared() -> None:
+    with pytest.raises(DeclarationError) as caught:
+        declare("SHOP most", lambda cache, most: None, summary="Shop.")
+    assert "no kind is called 'most'" in str(caught.value)
+    assert "a parameter is name:kind" in str(caught.value)
+    assert all(kind_named(each) is not None for each in USUAL_KINDS)
 
 
 def test_a_path_that_is_there_is_refused(made) -> None:
