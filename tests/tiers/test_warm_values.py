@@ -184,7 +184,7 @@ def test_a_full_tier_keeps_what_was_asked_for_and_not_what_nobody_asked_for(
     warm = {"path": tmp_path, "max_size": "200kb", "engine": "sqlite"}
     cache: Cache[Any] = Cache(max_memory="256kb", warm=warm)
     noise = random.Random(3)
-    asked = [f"k{number}" for number in range(50)]
+    asked, unasked = ([f"k{number}" for number in range(at, at + 50)] for at in (0, 50))
     for number in range(1500):
         cache.set(f"k{number}", noise.randbytes(1000))
         # once a round of the tier, as a hit there; the second one would bring it to memory
@@ -194,7 +194,9 @@ def test_a_full_tier_keeps_what_was_asked_for_and_not_what_nobody_asked_for(
                     cache.get(key)
     stats = cache.tier_stats()["warm"]
     assert stats.passed_over > 0
-    assert all(cache.exists(key) for key in asked)
+    # one that has come back to memory is known by counts that age: now and then one is forgotten
+    assert cache.exists(*asked) > 40
+    assert cache.exists(*unasked) == 0
     assert stats.used <= 200 << 10
     cache._check()
 
