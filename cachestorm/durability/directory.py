@@ -302,6 +302,7 @@ class DataDirectory:
         self.is_rewriting = True
         try:
             store = cast(Store, keeper.store)
+            self.folder.hold(store.tiering is not None)
             if lack := lack_of_room(self.folder, store, self.journal):
                 raise DurabilityError(lack)
             # no more than that is certain to be in it
@@ -345,8 +346,7 @@ class DataDirectory:
             # others may have written after the end of the snapshot: whole frames
             size = journal.size
             complete = self.folder.path_of(number, BASE)
-            self._disk.rename(begun, complete)
-            journal.path = complete
+            journal.rename(complete)
             self._begin_with(complete, size)
 
     def _rewrite_whole(self, store: Store, refers: bool = True) -> int:
@@ -388,6 +388,7 @@ class DataDirectory:
         if journal is not None:
             with suppress(DurabilityError):
                 if journal.sync == "no":
+                    journal.find_file()
                     journal.flush()
                 else:
                     journal.force()
@@ -409,7 +410,7 @@ class DataDirectory:
         tiering = None if keeper is None else keeper.store.tiering
         if tiering is not None and tiering.wants_naming():
             return True
-        if self.journal is None:
+        if self.journal is None or self.journal.is_lost:
             return is_late
         size = self.folder.size()
         grown = size - self.base_bytes

@@ -47,6 +47,13 @@ class Disk:
         else:
             os.fsync(file)
 
+    def is_there(self, file: int, path: str) -> bool:
+        """Whether an open file is the one that has a path; else nobody finds it again."""
+        try:
+            return os.path.samestat(os.stat(path), os.fstat(file))
+        except (FileNotFoundError, NotADirectoryError):
+            return False
+
     def close(self, file: int) -> None:
         """Lets an open file go."""
         os.close(file)

@@ -28,6 +28,7 @@ from cachestorm.errors import DurabilityError
 BASE: Final = "base"
 JOURNAL: Final = "journal"
 TIERS: Final = "tiers"
+LOCK: Final = "lock"
 # the number of the first file of all
 FIRST: Final = 1
 COPIED_BYTES: Final = 1 << 20
@@ -91,7 +92,7 @@ def locked(path: str, to_write: bool = True) -> int:
         DurabilityError: if another process has it, or this one.
         OSError: if this process may not.
     """
-    name = os.path.join(path, "lock")
+    name = os.path.join(path, LOCK)
     if not to_write and not os.path.exists(name):
         return -1
     lock = os.open(name, os.O_RDWR | os.O_CREAT if to_write else os.O_RDONLY, 0o600)
@@ -127,6 +128,7 @@ class Folder:
         self.path: Final = os.path.abspath(path)
         self._disk: Final = disk
         self._lock = -1
+        self._tiers_name = ""
         os.makedirs(self.path, exist_ok=True)
 
     def lock(self, to_write: bool = True) -> None:
@@ -141,6 +143,23 @@ class Folder:
         """
         self._lock = locked(self.path, to_write)
         _locked.add(self)
+
+    def hold(self, has_tiers: bool) -> None:
+        """Takes a folder that was made anew in the place of the one that was locked.
+
+        Args:
+            has_tiers: whether colder tiers keep values for it, which are named as before.
+
+        Raises:
+            DurabilityError: if another process has it.
+            OSError: if there is none, or this process may not.
+        """
+        former = self._lock
+        if former >= 0 and not DISK.is_there(former, os.path.join(self.path, LOCK)):
+            self.lock()
+            os.close(former)
+        if has_tiers:
+            self.tiers_name()
 
     def give_back(self) -> None:
         """Lets others in."""
@@ -186,7 +205,7 @@ class Folder:
             unfinished = path + ".tmp"
             file = self._disk.open(unfinished)
             try:
-                self._disk.write(file, uuid4().hex.encode(), 0)
+                self._disk.write(file, (self._tiers_name or uuid4().hex).encode(), 0)
                 self._disk.sync(file)
             finally:
                 self._disk.close(file)
@@ -196,6 +215,7 @@ class Folder:
             name = found.read().decode("ascii", "replace")
         if not _TIERS_NAME.fullmatch(name):
             raise OSError(errno.EINVAL, f"{path} is damaged: put the one back that it had")
+        self._tiers_name = name
         return name
 
     def path_of(self, number: int, kind: str) -> str:

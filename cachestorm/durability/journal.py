@@ -71,6 +71,7 @@ class Journal(Recording):
         number: of the last frame.
         synced: that of the last frame that is known to be on the disk.
         error: why nothing could be written at the last attempt; None if it could.
+        is_lost: whether the file was deleted or moved, or the folder that it is in.
         unsaid: how many values were left out because nothing can spell them.
         feed: is called with each frame that is not for one alone, by whoever writes.
     """
@@ -103,6 +104,8 @@ class Journal(Recording):
         self._written = number
         # it may have lost what is not synced
         self._is_doubtful = False
+        # nobody finds it under its path
+        self.is_lost = False
         # the last frame that says so of those before it
         self._witness = number
         self._file = -1
@@ -235,7 +238,10 @@ class Journal(Recording):
 
     def _switch(self, switch: Switch) -> None:
         self._put_out()
-        self._sync_file()
+        with suppress(DurabilityError):
+            self.find_file()
+        if not self.is_lost:
+            self._sync_file()
         former = self._file
         try:
             self._take(switch.path)
@@ -243,7 +249,6 @@ class Journal(Recording):
             # it goes on in the file that there is; who wanted the other one sees that
             _log.error("%s cannot be written: %s", switch.path, error.strerror)
             return
-        self.path = switch.path
         if former >= 0:
             self._disk.close(former)
 
@@ -287,13 +292,15 @@ class Journal(Recording):
         )
 
     def _recover(self) -> None:
-        if self.error is not None and not self._is_doubtful and not self._unwritten:
+        is_sound = not self._is_doubtful and not self.is_lost and not self._unwritten
+        if self.error is not None and is_sound:
             self.error = None
             self.failure = ""
             _log.warning("%s can be written again", self.path)
 
     def _sync_file(self) -> None:
         with self._syncing:
+            self._find_file()
             if not self._unsynced:
                 return
             # in this order: another thread may be adding to them
@@ -313,6 +320,37 @@ class Journal(Recording):
             self.synced = number
             self._is_doubtful = False
             self._recover()
+
+    def find_file(self) -> None:
+        """Finds out whether what is written can be found again.
+
+        Raises:
+            DurabilityError: if the file was deleted or moved.
+        """
+        with self._syncing:
+            self._find_file()
+
+    def _find_file(self) -> None:
+        if not self.path:
+            return
+        try:
+            self.is_lost = not self._disk.is_there(self._file, self.path)
+        except OSError as error:
+            self.is_lost = True
+            self._fail(error)
+        if self.is_lost:
+            self._fail(FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT)))
+        self._recover()
+
+    def rename(self, path: str) -> None:
+        """Gives the file another path.
+
+        Raises:
+            OSError: if that fails.
+        """
+        with self._syncing:
+            self._disk.rename(self.path, path)
+            self.path = path
 
     def _write_again(self, count: int) -> None:
         offset = self._synced_bytes
@@ -412,6 +450,8 @@ class Journal(Recording):
             raise
         with self._syncing:
             self._file = file
+            self.path = path
+            self.is_lost = False
             self.size = self._synced_bytes = size
             self._unsynced = []
             self._unsynced_bytes = 0

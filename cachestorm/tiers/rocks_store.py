@@ -10,6 +10,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from itertools import count, islice
 from typing import Final
@@ -41,12 +42,16 @@ HANDED_OVER_BYTES: Final = 12 << 20
 # the values that are asked for again go to memory: there is little to gain from more of it here
 BLOCK_CACHE_BYTES: Final = 8 << 20
 BLOOM_BITS: Final = 10
+# of the files of RocksDB: the one that names all that counts, and how those of values end
+CURRENT: Final = "CURRENT"
+VALUES: Final = ".sst"
 
 
 class RocksStore:
     """Blobs under their places, the high byte first."""
 
     def __init__(self, folder: str) -> None:
+        _refuse_without_current(folder)
         self._folder: Final = folder
         self.writes = 0
         self.is_synced = False
@@ -165,6 +170,23 @@ class RocksStore:
             self._db.close()
         except DbClosedError:
             return
+
+
+def _refuse_without_current(folder: str) -> None:
+    """Refuses files of values beside which RocksDB would begin anew, and delete them.
+
+    Raises:
+        DurabilityError: if there are some.
+    """
+    try:
+        names = os.listdir(folder)
+    except OSError as error:
+        raise DurabilityError(f"{folder} cannot be used: {error.strerror}") from error
+    if CURRENT not in names and any(name.endswith(VALUES) for name in names):
+        raise DurabilityError(
+            f"{os.path.join(folder, CURRENT)} is missing, which says what of the files there "
+            f"counts: put it back from a copy, or delete {folder}, and the values with it"
+        )
 
 
 def _name(place: int) -> bytes:

@@ -127,6 +127,9 @@ class SimulatedDisk(Disk):
             raise
         self._open[file].sync()
 
+    def is_there(self, file: int, path: str) -> bool:
+        return self._names.get(path) is self._open[file]
+
     def close(self, file: int) -> None:
         del self._open[file]
 

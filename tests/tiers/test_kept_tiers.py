@@ -354,3 +354,33 @@ def test_places_are_never_given_again(tmp_path: Path) -> None:
             assert first > last
             last = max(int(each.place) >> 2 for each in levels(cache).queue)
             cache.flushall()
+
+
+def test_values_of_rocksdb_that_nothing_names_any_more_keep_it_from_starting(
+    tmp_path: Path,
+) -> None:
+    with filled(tmp_path, ROCKSDB):
+        pass
+    (folder,) = (tmp_path / "warm").glob("kept-*-rocksdb")
+    current = (folder / "CURRENT").read_bytes()
+    (folder / "CURRENT").unlink()
+    for _ in range(2):
+        with pytest.raises(DurabilityError, match=r"CURRENT is missing.* put it back.*delete"):
+            Cache(**settings(tmp_path, ROCKSDB))
+    (folder / "CURRENT").write_bytes(current)
+    with Cache(**settings(tmp_path, ROCKSDB)) as again:
+        assert again.mget(*[f"k{number}" for number in range(600)]) == [*map(value, range(600))]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_data_directory_made_anew_keeps_the_name_of_its_tiers(
+    kind: str, tmp_path: Path
+) -> None:
+    with filled(tmp_path, kind) as cache:
+        shutil.rmtree(tmp_path / "data")
+        (tmp_path / "data").mkdir()
+        cache.save()
+    with Cache(**settings(tmp_path, kind)) as again:
+        (told,) = again.tier_stats().values()
+        assert told.values > 0 and told.losses == 0
+        assert again.mget(*[f"k{number}" for number in range(600)]) == [*map(value, range(600))]
