@@ -10,12 +10,15 @@ those to strings just before the next batch is sent: the server works while that
 3. A key whose deadline has passed is not written.
 4. A server without tags gets the keys without them, and that is counted.
 5. Every refusal is counted, and the first few are kept with their reasons.
+6. A dry run asks the server about each key with a command that changes nothing: it is told of
+   keys that may not be written and payloads that cannot be read. How much fits is not known.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, Final
 
 from cachestorm.codec import format_float
@@ -135,14 +138,31 @@ class Target:
 
     def _count_only(self, records: Sequence[Record], links: Sequence[Link]) -> None:
         self.tally.links += len(links) if self._has_tags else 0
-        if self._replace:
-            self.tally.written += len(records)
-            return
-        for is_there in self._are_there(records):
-            if is_there:
-                self.tally.kept += 1
+        due = self._due(records)
+        replies = self._client.ask_many([_probe(record) for record in due])
+        for record, reply in zip(due, replies):
+            if record.field_deadlines and self._field_refusal is not None:
+                self.tally.refuse(record.key, self._field_refusal)
+            elif isinstance(reply, ServerError) and not _is_of_probe(str(reply)):
+                self._refuse(record, reply)
             else:
                 self.tally.written += 1
+
+    @cached_property
+    def _field_refusal(self) -> ServerError | None:
+        """What the server says of fields with deadlines, if it knows none."""
+        reply = self._client.ask([b"HPEXPIREAT"])
+        if isinstance(reply, ServerError) and "unknown command" in str(reply):
+            return reply
+        return None
+
+    def _due(self, records: Sequence[Record]) -> Sequence[Record]:
+        """Those that are to be written; the others are counted as kept."""
+        if self._replace:
+            return records
+        due = [record for record, there in zip(records, self._are_there(records)) if not there]
+        self.tally.kept += len(records) - len(due)
+        return due
 
     def _are_there(self, records: Sequence[Record]) -> list[bool]:
         replies = self._client.ask_many([[b"EXISTS", record.key] for record in records])
@@ -180,11 +200,7 @@ class Target:
         return b"".join(parts)
 
     def _write_others(self, records: Sequence[Record]) -> None:
-        due: Sequence[Record] = records
-        if not self._replace:
-            are_there = self._are_there(records)
-            due = [record for record, there in zip(records, are_there) if not there]
-            self.tally.kept += len(records) - len(due)
+        due = self._due(records)
         commands = [self._commands(record) for record in due]
         raw = [b"".join([_MULTI, *(spell(argv) for argv in row), _EXEC]) for row in commands]
         client = self._client
@@ -206,12 +222,16 @@ class Target:
             self.tally.written += 1
         elif str(refused[0]).startswith("BUSYKEY"):
             self.tally.kept += 1
-        elif record.kind == "dump":
-            # such as a stream, which only Redis has
-            reason = f"the server cannot read a key of this type ({refused[0]})"
-            self.tally.refuse(record.key, reason)
         else:
-            self.tally.refuse(record.key, refused[0])
+            self._refuse(record, refused[0])
+
+    def _refuse(self, record: Record, error: ServerError) -> None:
+        if record.kind != "dump":
+            self.tally.refuse(record.key, error)
+            return
+        # such as a stream, which only Redis has
+        reason = f"the server cannot read a key of this type ({error})"
+        self.tally.refuse(record.key, reason)
 
     def _commands(self, record: Record) -> list[list[bytes]]:
         key = record.key
@@ -242,6 +262,19 @@ class Target:
                 self.tally.refuse(link.parent + b" > " + link.child, reply)
             else:
                 self.tally.links += 1
+
+
+def _probe(record: Record) -> list[bytes]:
+    """What the server refuses as it would refuse a record, and what changes nothing."""
+    if record.kind == "dump":
+        # read, and not made, as its deadline has passed
+        return [b"RESTORE", record.key, b"1", record.value, b"ABSTTL"]
+    return [b"SETRANGE", record.key, b"0", b""]
+
+
+def _is_of_probe(refusal: str) -> bool:
+    """Whether a refusal says nothing of the record: that its key is there, or of the command."""
+    return refusal.startswith(("BUSYKEY", "WRONGTYPE")) or " to run the '" in refusal
 
 
 def _flat(record: Record) -> list[bytes]:

@@ -187,6 +187,50 @@ def test_a_dry_run_changes_nothing_and_says_what_would_be(
     assert os.listdir(tmp_path) == ["x.jsonl"]
 
 
+MIXED = [
+    {"key": "mine:1", "type": "string", "value": "v", "tags": ["t"]},
+    {"key": "theirs:1", "type": "string", "value": "v"},
+    {
+        "key": "mine:2",
+        "type": "hash",
+        "value": {"f": "v"},
+        "field_expires_at_ms": [["f", 9**15]],
+    },
+    {"key": "theirs:2", "type": "list", "value": ["v"]},
+    {"key": "mine:stream", "type": "dump", "value": {"base64": "EwEC"}},
+    {"key": "mine:3", "type": "set", "value": ["there already"]},
+]
+
+
+@pytest.mark.parametrize("replace", [[], ["--replace"]])
+@pytest.mark.parametrize("target", ["cachestorm", "redis"])
+def test_a_dry_run_counts_what_is_refused_as_an_import_does(
+    other: Served, redis_server, command_line: CommandLine, tmp_path: Path, replace, target: str
+) -> None:
+    path = tmp_path / "x.jsonl"
+    path.write_text("".join(json.dumps(each) + "\n" for each in MIXED))
+    address = other.url if target == "cachestorm" else f"redis://127.0.0.1:{redis_server.port}"
+    with redis.Redis.from_url(address) as client:
+        client.flushall()
+        client.acl_setuser(
+            "ann", True, passwords=["+pw"], keys=["mine:*"], categories=["+@all"]
+        )
+        if target == "cachestorm":
+            client.execute_command("ACL", "SETUSER", "ann", "alltags")
+        client.lpush("mine:3", "x")
+        url = address.replace("//", "//ann:pw@")
+        dry = command_line("import", str(path), "--dry-run", "--json", *replace, url=url)
+        assert client.keys() == [b"mine:3"]
+        wet = command_line("import", str(path), "--json", *replace, url=url)
+        client.execute_command("ACL DELUSER ann")
+    told, done = json.loads(dry.out), json.loads(wet.out)
+    assert done["refused"] == (4 if target == "redis" else 3)
+    of_keys = [[each.split(": ")[0] for each in found.pop("reasons")] for found in (told, done)]
+    assert sorted(of_keys[0]) == sorted(of_keys[1])
+    assert told == {**done, "dry_run": True}
+    assert dry.code == wet.code == 1
+
+
 def test_a_key_that_expired_on_the_way_is_not_made(
     other: Served, command_line: CommandLine, tmp_path: Path
 ) -> None:
