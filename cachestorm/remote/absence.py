@@ -5,7 +5,8 @@ Called by the methods of connected caches, with the error.
 1. By default the error is raised.
 2. With `on_error="miss"` it is counted, and logged once for a while; the answer is that of an
    empty cache, and False for a write: nothing was set. What would be wrong to say is raised all
-   the same: a lock that nobody keeps, a wait that nobody ends.
+   the same: a lock that nobody keeps, a wait that nobody ends. So is a wrong password, and what
+   the user may not do: the configuration is at fault, and waiting mends nothing.
 """
 
 from __future__ import annotations

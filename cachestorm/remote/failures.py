@@ -10,6 +10,7 @@ from contextlib import contextmanager
 import redis
 
 from cachestorm.errors import CacheStormError, TagError
+from cachestorm.remote.refusals import is_denial
 from cachestorm.remote.requests import Request
 
 logger = logging.getLogger("cachestorm.remote")
@@ -34,7 +35,8 @@ class Failures:
 
         Raises:
             TagError: for tags that the server does not know, which is none of ours.
-            redis.RedisError: for any other, unless errors are ignored.
+            redis.RedisError: for any other, unless errors are ignored; for a wrong password,
+                and what the user may not do, also then.
         """
         try:
             yield
@@ -56,7 +58,7 @@ class Failures:
         self._ignored(error)
 
     def _ignored(self, error: redis.RedisError) -> None:
-        if not self._ignore:
+        if not self._ignore or is_denial(error):
             raise error
         with self._lock:
             self.ignored += 1

@@ -50,6 +50,12 @@ class BusySlotError(UnreachableError):
     """
 
 
+class DeniedError(UnreachableError):
+    """The server does not take the name or the password. No error is hidden that is one."""
+
+    http_status = 502
+
+
 class UnsupportedError(UnknownCommandError, NotImplementedError):
     """What was asked for cannot be done, or not exactly, on this server."""
 
@@ -118,7 +124,7 @@ def refusal(error: redis.RedisError, shown: str) -> CacheStormError:
     if isinstance(error, redis.WatchError):
         return WatchError()
     if isinstance(error, redis.AuthenticationError):
-        return UnreachableError(
+        return DeniedError(
             f"{shown} does not let us in: {error}; a password belongs into the address, as in "
             "redis://:password@host or redis://user:password@host"
         )
@@ -133,6 +139,11 @@ def refusal(error: redis.RedisError, shown: str) -> CacheStormError:
     return _of_reply(code, rest)
 
 
+def is_denial(error: redis.RedisError) -> bool:
+    """Whether a server says no to who asks: the configuration is at fault, and not it."""
+    return isinstance(error, (redis.AuthenticationError, redis.exceptions.NoPermissionError))
+
+
 def is_unknown(error: redis.ResponseError) -> bool:
     """Whether a server says that it does not know a command."""
     return "unknown command" in str(error).lower()
@@ -142,6 +153,8 @@ def is_away(error: CacheStormError) -> bool:
     """Whether the fault is with the server, and not with what it was asked for."""
     if isinstance(error, RefusedError):
         return error.status in _AWAY
+    if isinstance(error, DeniedError):
+        return False
     return isinstance(error, (UnreachableError, DurabilityError))
 
 

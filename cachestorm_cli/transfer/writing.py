@@ -273,7 +273,7 @@ def _probe(record: Record) -> list[bytes]:
 
 
 def _is_of_probe(refusal: str) -> bool:
-    """Whether a refusal says nothing of the record: that its key is there, or of the command."""
+    """Whether a refusal says nothing of a record: that its key is there, or of the command."""
     return refusal.startswith(("BUSYKEY", "WRONGTYPE")) or " to run the '" in refusal
 
 

@@ -17,9 +17,16 @@ from redis.retry import Retry
 from servers import our_server
 
 from cachestorm import MISSING, Cache, CacheStormError, connect
+from cachestorm.contrib.places import open_store
 from cachestorm.errors import CodecError, WrongTypeError
 from cachestorm.remote.commands import LOCAL
-from cachestorm.remote.refusals import UnreachableError, UnsupportedError
+from cachestorm.remote.refusals import (
+    DeniedError,
+    RefusedError,
+    UnreachableError,
+    UnsupportedError,
+)
+from cachestorm.remote.remote_cache import RemoteCache
 from cachestorm_server.hosting import serve
 
 VALUES = [
@@ -426,15 +433,52 @@ def test_effects_are_refused_to_tasks_as_listeners_are() -> None:
             cache.aio.effects()
 
 
-def test_a_server_that_asks_for_a_password_is_not_said_to_be_away() -> None:
+@pytest.mark.parametrize("on_error", ["raise", "miss"])
+def test_a_server_that_asks_for_a_password_is_not_said_to_be_away(on_error: Any) -> None:
     with serve(Cache(), port=0, password="secret") as protocols:
         address = f"{HOST}:{protocols.resp.port}"
         for url in (f"redis://{address}", f"redis://:guess@{address}"):
-            with connect(url) as cache, pytest.raises(UnreachableError) as caught:
-                cache.get("k")
+            with connect(url, on_error=on_error) as cache:
+                with pytest.raises(DeniedError) as caught:
+                    cache.get("k")
+                with pytest.raises(DeniedError):
+                    asyncio.run(cache.aio.get("k"))
+                with pytest.raises(DeniedError):
+                    cache.get_or_set("k", lambda: 1)
+                with pytest.raises(DeniedError):
+                    cache.set("k", 1)
+                assert cache.stats().ignored_errors == 0
             assert "does not let us in" in str(caught.value)
             assert "cannot be reached" not in str(caught.value)
             assert "guess" not in str(caught.value)
+
+
+def test_what_a_user_may_not_do_is_no_miss() -> None:
+    with serve(Cache(), port=0) as protocols:
+        address = f"{HOST}:{protocols.resp.port}"
+        with redis.Redis(HOST, protocols.resp.port) as client:
+            client.execute_command("ACL", "SETUSER", "ann", "on", ">pw", "~mine:*", "+@all")
+        with connect(f"redis://ann:pw@{address}", on_error="miss") as cache:
+            assert cache.get("mine:1") is None
+            with pytest.raises(RefusedError, match="NOPERM"):
+                cache.get("k")
+            with pytest.raises(RefusedError, match="NOPERM"):
+                cache.set("k", 1)
+
+
+@pytest.mark.parametrize("url", ["redis://{}", "redis://:guess@{}", "redis://ann:pw@{}"])
+def test_a_backend_that_ignores_errors_does_not_ignore_a_wrong_password(url: str) -> None:
+    with serve(Cache(), port=0, password="secret") as protocols:
+        address = f"{HOST}:{protocols.resp.port}"
+        with redis.Redis(HOST, protocols.resp.port, password="secret") as client:
+            client.execute_command("ACL", "SETUSER", "ann", "on", ">pw", "~mine:*", "+@all")
+        cache = open_store(
+            url.format(address), {}, serializer="json", secrets=["s"], ignore_errors=True
+        )
+        assert isinstance(cache, RemoteCache)
+        with pytest.raises((redis.AuthenticationError, redis.exceptions.NoPermissionError)):
+            cache.get("k")
+        assert cache.failures.ignored == 0
 
 
 def test_a_value_in_an_envelope_is_never_changed_in_part(cache: Any) -> None:
