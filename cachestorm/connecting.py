@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from cachestorm.cache import Cache
 from cachestorm.errors import ConfigError
+from cachestorm.suggestions import did_you_mean
 
 if TYPE_CHECKING:
     from cachestorm.cache_like import CacheLike
@@ -73,7 +74,7 @@ def connect(
         "typed": typed,
     }
     place, told = options_in(url)
-    make = _in_memory if place.partition("://")[0] == MEMORY else _elsewhere
+    make = _in_memory if place.startswith(f"{MEMORY}://") else _elsewhere
     return make(place, **{**given, **options, **told})
 
 
@@ -143,11 +144,14 @@ def _limit(max_pending: object) -> int:
 
 
 def _refuse_unknown(settings: Mapping[str, Any], shown: str) -> None:
+    from cachestorm.remote.address import OWN
+
     known = list(inspect.signature(Cache).parameters)
     unknown = sorted(settings.keys() - set(known))
     if unknown:
         raise ConfigError(
             f"{shown} has no setting {', '.join(unknown)}: use {', '.join(known)}"
+            f"{did_you_mean(unknown, [*known, *OWN])}"
         )
 
 

@@ -21,6 +21,7 @@ from typing import Final
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from cachestorm.errors import ConfigError
+from cachestorm.suggestions import did_you_mean
 
 SCHEMES: Final = ("redis", "rediss", "unix", "http", "https")
 DEFAULT_HOST: Final = "127.0.0.1"
@@ -89,11 +90,13 @@ def parse(url: str) -> Address:
         'redis://cache.example:6380/blog'
     """
     parts = urlsplit(url)
-    if parts.scheme not in SCHEMES:
+    if "://" not in url or parts.scheme not in SCHEMES:
         listed = ", ".join(f"{scheme}://" for scheme in SCHEMES)
+        begun = f"{parts.scheme}://" if "://" in url and parts.scheme else "none of them"
+        hint = "" if "://" in url else f"; did you mean {with_scheme(url)}?"
         raise ConfigError(
             f"an address begins with one of {listed}, such as redis://127.0.0.1:6380; "
-            f"this one begins with {parts.scheme + '://' if parts.scheme else 'none of them'}"
+            f"this one begins with {begun}{hint}"
         )
     wrong: list[str] = []
     options = dict(parse_qsl(parts.query, keep_blank_values=True))
@@ -118,7 +121,7 @@ def parse(url: str) -> Address:
     known = _TLS_OPTIONS if parts.scheme in ("rediss", "https") else ()
     for name in sorted(options.keys() - set(known)):
         also = f"; {parts.scheme}:// takes {', '.join(known)}" if known else ""
-        wrong.append(f"?{name}= means nothing{also}")
+        wrong.append(f"?{name}= means nothing{also}{did_you_mean([name], _TLS_OPTIONS)}")
     if options.get("verify", "yes") not in ("yes", "no"):
         wrong.append("?verify= is yes or no")
     if wrong:
@@ -134,6 +137,15 @@ def parse(url: str) -> Address:
         database=int(place) if is_number else 0,
         tls=options,
     )
+
+
+def with_scheme(place: str) -> str:
+    """The address that host and port alone may be meant to be, without user and password."""
+    place = place.rpartition("@")[2]
+    scheme, colon, rest = place.partition(":")
+    if colon and scheme in SCHEMES:
+        return f"{scheme}://{rest.lstrip('/')}"
+    return f"redis://{place or DEFAULT_HOST}"
 
 
 def resolve(

@@ -196,6 +196,8 @@ class RespClient:
         except OSError as error:
             self.close()
             reason = error.strerror or str(error) or "it disconnected"
+            if "WRONG_VERSION_NUMBER" in reason:
+                reason = "that port does not speak TLS: use redis://, or the port that does"
             raise ConnectError(f"{self.address.shown}: {reason}") from error
 
     def _connected(self) -> tuple[socket.socket, BinaryIO]:
@@ -304,6 +306,10 @@ def _read_kind(kind: bytes, rest: bytes, replies: BinaryIO) -> object:
         return Members(items) if kind == b"~" else items
     if kind == b"%":
         return Pairs([(read_reply(replies), read_reply(replies)) for _ in range(int(rest))])
+    if kind == b"H" and rest.startswith(b"TTP/"):
+        raise ConnectionError(
+            "that port speaks HTTP: use http://, or the port of RESP, 6380 unless set otherwise"
+        )
     raise ConnectionError(f"that is not RESP: {kind!r}")
 
 

@@ -75,6 +75,8 @@ class HttpClient:
         except (OSError, http.client.HTTPException) as error:
             self.close()
             reason = getattr(error, "strerror", None) or str(error) or "it disconnected"
+            if isinstance(error, http.client.RemoteDisconnected):
+                reason += "; is that the port of RESP? Then use redis://"
             raise ConnectError(f"{address.shown}: {reason}") from error
         try:
             return json.loads(raw)

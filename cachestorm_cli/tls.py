@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ssl
+from pathlib import Path
 
 from cachestorm.errors import ConfigError
 from cachestorm_cli.addresses import Address
@@ -15,6 +16,9 @@ def context_for(address: Address) -> ssl.SSLContext:
         ConfigError: for a file that cannot be used.
     """
     files = address.tls
+    for name in ("ca", "cert", "key"):
+        if files.get(name) and not Path(files[name]).is_file():
+            raise ConfigError(f"{address.shown}: ?{name}=: there is no file {files[name]!r}")
     try:
         context = ssl.create_default_context(cafile=files.get("ca") or None)
         if files.get("cert"):

@@ -97,7 +97,7 @@ class Application:
         users = self.resp.endpoint.users
         try:
             if users.file:
-                load_users(users)
+                load_users(users, self.config)
             if self.config.cluster.enabled:
                 # before a client is let in: it is told from the first request on where keys are
                 self.joining = _make_node(self)

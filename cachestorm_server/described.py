@@ -6,6 +6,7 @@ here is opened to anybody.
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 from cachestorm.cache import Cache
@@ -149,15 +150,16 @@ def check_files(config: Config) -> None:
     declarations = DECLARATIONS.without(config.acl.disabled_commands)
     users = Users(Registry(declarations), config.password, config.acl.file)
     if any(plugin.enabled for plugin in config.extensions.values()):
-        load_users(users, only_look=True)
+        load_users(users, config, only_look=True)
     else:
-        load_users(users)
+        load_users(users, config)
 
 
-def load_users(users: Users, only_look: bool = False) -> None:
+def load_users(users: Users, config: Config, only_look: bool = False) -> None:
     """Reads the ACL file.
 
     Args:
+        config: what names it.
         only_look: whether it can be read; nothing is made of it.
 
     Raises:
@@ -169,4 +171,7 @@ def load_users(users: Users, only_look: bool = False) -> None:
         else:
             users.load()
     except CacheStormError as error:
-        raise ServeError(f"acl.file is refused: {error}") from error
+        origin = config.origins.get(("acl", "file"), "")
+        where = f"{origin}: " if origin else ""
+        hint = "" if os.path.exists(users.file) else "; an empty file is one without users"
+        raise ServeError(f"{where}acl.file is refused: {error}{hint}") from error

@@ -27,8 +27,10 @@ import flask_caching
 from flask_caching.backends.base import BaseCache
 
 from cachestorm.contrib import cachelib
-from cachestorm.contrib.tag_names import filled_in
+from cachestorm.contrib.tag_names import filled_in, usable
 
+# of a call whose result is not to be cached
+_UNCACHED: dict[str, Any] = {}
 # of a function's arguments, or a function of these
 Tags = Iterable[str] | Callable[..., Iterable[str]]
 
@@ -102,26 +104,30 @@ class _Tagging(flask_caching.Cache):  # type: ignore[misc]
         return self._parent.cache
 
     def set(self, *args: Any, **kwargs: Any) -> Any:
-        return self._parent.set(*args, **kwargs, **(self._of_call.get() or {}))
+        options = self._of_call.get()
+        if options is _UNCACHED:
+            return False
+        return self._parent.set(*args, **kwargs, **(options or {}))
 
     def around(self, decorate: Callable[[Any], Any]) -> Callable[[Any], Any]:
         """A decorator that remembers the tags of each call of the function itself."""
 
         def decorator(function: Callable[..., Any]) -> Any:
             signature = inspect.signature(function)
+            name = function.__qualname__
 
             # the tags are set when the function has ended: it may have called itself
 
             @functools.wraps(function)
             def called(*args: Any, **kwargs: Any) -> Any:
-                options = self._options_of(signature, args, kwargs)
+                options = self._options_of(name, signature, args, kwargs)
                 made = function(*args, **kwargs)
                 self._of_call.set(options)
                 return made
 
             @functools.wraps(function)
             async def awaited(*args: Any, **kwargs: Any) -> Any:
-                options = self._options_of(signature, args, kwargs)
+                options = self._options_of(name, signature, args, kwargs)
                 made = await function(*args, **kwargs)
                 self._of_call.set(options)
                 return made
@@ -131,15 +137,22 @@ class _Tagging(flask_caching.Cache):  # type: ignore[misc]
         return decorator
 
     def _options_of(
-        self, signature: inspect.Signature, args: tuple[Any, ...], kwargs: dict[str, Any]
+        self,
+        what: str,
+        signature: inspect.Signature,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
     ) -> dict[str, Any]:
         """The tags of a call, and what tells whether they are invalidated while it runs."""
         if callable(self._named):
-            tags = list(self._named(*args, **kwargs))
+            found = self._named(*args, **kwargs)
         else:
             bound = signature.bind(*args, **kwargs)
             bound.apply_defaults()
-            tags = filled_in(self._named, bound.arguments, "the function")
+            found = filled_in(self._named, bound.arguments, "the function")
+        tags = usable(found, f"a result of {what}")
+        if tags is None:
+            return _UNCACHED
         if not tags:
             return {}
         return {"tags": tags, "if_unchanged": self.cache.version_of_tags(*tags)}

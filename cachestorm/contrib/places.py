@@ -22,6 +22,7 @@ from cachestorm.remote.address import (
     connection_options,
     options_in,
 )
+from cachestorm.suggestions import did_you_mean
 
 if TYPE_CHECKING:
     from cachestorm.remote.remote_cache import RemoteCache
@@ -129,4 +130,5 @@ def _refuse_unknown(
         raise ConfigError(
             f"{shown} has no option {', '.join(map(repr, unknown))}: use "
             f"{', '.join(sorted(known | set(others)))}"
+            f"{did_you_mean(unknown, known | set(others))}"
         )

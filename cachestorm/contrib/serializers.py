@@ -26,6 +26,7 @@ from typing import Any, Protocol
 
 from cachestorm.errors import ConfigError
 from cachestorm.markers import MISSING
+from cachestorm.suggestions import did_you_mean
 
 logger = logging.getLogger("cachestorm.contrib")
 
@@ -111,6 +112,11 @@ def serializer_of(given: object) -> Serializer:
     """
     made = given
     if isinstance(given, str):
+        if given not in NAMED and "." not in given:
+            raise ConfigError(
+                f"serializer {given!r} is unknown: use 'pickle', 'json', 'msgpack', or a "
+                f"dotted path{did_you_mean([given], NAMED)}"
+            )
         made = NAMED.get(given) or _imported(given)
     if isinstance(made, type):
         made = made()

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import inspect
+import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
@@ -11,6 +13,7 @@ from urllib.parse import parse_qsl, unquote, urlencode, urlsplit
 
 from cachestorm.cache import Cache
 from cachestorm.errors import ConfigError
+from cachestorm.suggestions import did_you_mean
 
 SCHEMES = ("redis", "rediss", "unix")
 MEMORY = "memory"
@@ -19,6 +22,14 @@ CLUSTER = "cluster"
 # options of redis-py that cannot be had: what is read are bytes, by several connections
 _OF_TEXT = frozenset(
     {"decode_responses", "encoding", "encoding_errors", "single_connection_client"}
+)
+# by what the command line calls them in an address
+_FILES = {"ca": "ssl_ca_certs", "cert": "ssl_certfile", "key": "ssl_keyfile"}
+_UNEXPECTED = re.compile(r"unexpected keyword argument '(\w+)'")
+_ADVICE = (
+    "memory:// for this process, local://name for what the processes of this machine share, "
+    "redis://host:6380/0, rediss:// for TLS, unix:///path/to/socket, or "
+    "cluster://host:6379,host:6379"
 )
 # what is text even where it looks like a number
 _SECRETS = frozenset({"username", "password"})
@@ -143,6 +154,7 @@ class Address:
             raise ConfigError(
                 f"{', '.join(unknown)}: not an option of a connection to {shown}; use those of "
                 "redis.cluster.RedisCluster, such as socket_timeout"
+                f"{did_you_mean(unknown, _cluster_options() | OWN)}"
             )
         if login:
             user, _, password = login.partition(":")
@@ -160,14 +172,11 @@ class Address:
             ConfigError: for a scheme, a port or a database that is wrong, and for an option
                 that redis-py's client does not have.
         """
+        if "://" not in url:
+            raise ConfigError(_without_scheme(url))
         parts = urlsplit(url)
         if parts.scheme not in SCHEMES:
-            raise ConfigError(
-                f"cannot connect to a {parts.scheme or '(missing)'}:// address: use memory:// "
-                "for this process, local://name for what the processes of this machine share, "
-                "redis://host:6380/0, rediss:// for TLS, unix:///path/to/socket, or "
-                "cluster://host:6379,host:6379"
-            )
+            raise ConfigError(f"cannot connect to a {parts.scheme}:// address: use {_ADVICE}")
         shown = _shown(url)
         try:
             parts.port  # noqa: B018
@@ -186,6 +195,7 @@ class Address:
             raise ConfigError(
                 f"{', '.join(unknown)}: not an option of a connection to {shown}; use "
                 "those of redis.Redis, such as socket_timeout or max_connections"
+                f"{did_you_mean(unknown, connection_options() | OWN)}"
             )
         _try_options(url, shown, given)
         return cls(url, shown, given)
@@ -242,9 +252,33 @@ def _try_options(url: str, shown: str, options: dict[str, Any]) -> None:
 
     try:
         # makes a connection without connecting
-        redis.Redis.from_url(url, **options).connection_pool.make_connection()
+        made = redis.Redis.from_url(url, **options).connection_pool.make_connection()
     except (TypeError, ValueError, redis.RedisError) as error:
-        raise ConfigError(f"{shown}: {error}") from None
+        unexpected = _UNEXPECTED.search(str(error))
+        reason = _why_unknown(unexpected[1]) if unexpected else str(error)
+        raise ConfigError(f"{shown}: {reason}") from None
+    for name in _FILES.values():
+        path = getattr(made, name.removeprefix("ssl_"), None) or getattr(made, name, None)
+        if path and not os.path.isfile(path):
+            raise ConfigError(f"{shown}: {name}: there is no file {path!r}")
+
+
+def _why_unknown(name: str) -> str:
+    if name in _FILES:
+        return f"?{name}= is of the command line; here it is {_FILES[name]}"
+    return f"?{name}= means nothing{did_you_mean([name], connection_options() | OWN)}"
+
+
+def _without_scheme(url: str) -> str:
+    """What is wrong with what is no address, and what it may have been meant to be."""
+    place = url.rpartition("@")[2]
+    scheme, colon, rest = place.partition(":")
+    known = (MEMORY, LOCAL, CLUSTER, *SCHEMES)
+    meant = (
+        f"{scheme}://{rest.lstrip('/')}" if colon and scheme in known else f"redis://{place}"
+    )
+    hint = f"; did you mean {meant}?" if place else ""
+    return f"{place!r} is no address: use {_ADVICE}{hint}"
 
 
 def connection_options() -> frozenset[str]:

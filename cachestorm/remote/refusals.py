@@ -130,13 +130,22 @@ def refusal(error: redis.RedisError, shown: str) -> CacheStormError:
         )
     # those that it raises for refusals are ConnectionErrors in part
     if not isinstance(error, redis.ResponseError):
-        return UnreachableError(f"{shown} cannot be reached: {error}")
+        return UnreachableError(_why_not_reached(str(error), shown))
     text = _IN_SCRIPT.sub("", str(error))
     code, _, rest = text.partition(" ")
     if not (code.isupper() and code.isalpha()):
         code = getattr(error, "status_code", None) or _CODES.get(type(error), "ERR")
         rest = text
     return _of_reply(code, rest)
+
+
+def _why_not_reached(reason: str, shown: str) -> str:
+    """What may be wrong with an address at which something answers, but not this."""
+    if "b'HTTP/" in reason:
+        return f"{shown} speaks HTTP: use the port of RESP, which is 6380 unless set otherwise"
+    if "WRONG_VERSION_NUMBER" in reason:
+        return f"{shown} does not speak TLS: use redis://, or the port that does"
+    return f"{shown} cannot be reached: {reason}"
 
 
 def is_denial(error: redis.RedisError) -> bool:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 import time
 from collections.abc import Iterator
@@ -18,7 +19,7 @@ from contextlib import contextmanager, suppress
 from typing import BinaryIO, Final
 
 from cachestorm.errors import CacheStormError
-from cachestorm_cli.addresses import Address
+from cachestorm_cli.addresses import Address, with_scheme
 from cachestorm_cli.client import RespClient
 from cachestorm_cli.connecting import client_for
 from cachestorm_cli.printing import JSON
@@ -32,6 +33,7 @@ from cachestorm_cli.transfer.records import (
 from cachestorm_cli.transfer.writing import Tally, Target
 
 STDIN: Final = "-"
+_PLACE: Final = re.compile(r"[\w.-]+:\d+|localhost|[\d.]+|\[[0-9a-f:]+\](:\d+)?")
 
 
 def import_file(
@@ -144,7 +146,9 @@ def _opened(path: str) -> Iterator[BinaryIO]:
         with open(path, "rb") as stream:
             yield stream
     except OSError as error:
-        raise CacheStormError(f"{path}: {error.strerror}") from error
+        is_place = isinstance(error, FileNotFoundError) and _PLACE.fullmatch(path)
+        hint = f"; a server is given as {with_scheme(path)}" if is_place else ""
+        raise CacheStormError(f"{path}: {error.strerror}{hint}") from error
 
 
 def _now_ms() -> int:

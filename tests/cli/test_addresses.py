@@ -34,9 +34,19 @@ def test_a_url_says_where_to_go(url: str, address: Address) -> None:
 @pytest.mark.parametrize(
     ("url", "reasons"),
     [
-        ("localhost:6380", ["begins with one of redis://"]),
+        (
+            "localhost:6380",
+            [
+                "begins with one of redis://",
+                "with none",
+                "did you mean redis://localhost:6380?",
+            ],
+        ),
+        ("redis:here", ["with none of them; did you mean redis://here?"]),
+        ("ann:secret@here", ["did you mean redis://here?"]),
         ("redis://db:seven?verify=no", ["port is a number", "?verify= means nothing"]),
         ("rediss://db?verify=maybe&ka=x", ["verify= is yes or no", "?ka= means nothing"]),
+        ("rediss://db?verfy=no", ["did you mean verify?"]),
         ("unix://", ["needs a path"]),
     ],
 )

@@ -85,7 +85,8 @@ def test_check_reads_the_files_that_a_start_would_read(tmp_path: Path, capsys) -
     file = tmp_path / "file.yaml"
     file.write_text(f"acl: {{file: {users}}}\n")
     assert run("config", "check", str(file)) != 0
-    assert "acl.file is refused" in capsys.readouterr().err
+    told = capsys.readouterr().err
+    assert f"{file}:1: acl.file is refused" in told and "an empty file is one without" in told
     users.write_text("user ann on nopass ~* +get\n")
     assert run("config", "check", str(file)) == 0
     users.write_text("user ann on nopass ~* +frobnicate\n")

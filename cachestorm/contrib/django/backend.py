@@ -120,6 +120,8 @@ class CacheStormCache(BaseCache):  # type: ignore[misc]
         return made
 
     def _ttl(self, timeout: Any) -> Any:
+        if isinstance(timeout, str):
+            raise TypeError(f"a timeout is a number of seconds, or None, not {timeout!r}")
         return self.default_timeout if timeout is DEFAULT_TIMEOUT else timeout
 
     def _tags(self, tags: Iterable[str]) -> list[str]:
@@ -150,7 +152,7 @@ class CacheStormCache(BaseCache):  # type: ignore[misc]
     ) -> None:
         """Sets a key, and the tags that it can be invalidated by."""
         made = self.make_and_validate_key(key, version)
-        ttl = self.default_timeout if timeout is DEFAULT_TIMEOUT else timeout
+        ttl = self._ttl(timeout)
         if ttl is not None and ttl <= 0:
             self._check(made, value)
             self._store.delete(made)

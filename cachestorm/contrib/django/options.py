@@ -55,6 +55,7 @@ class Options:
         ignores = given.get("IGNORE_ERRORS", False)
         if not isinstance(ignores, bool):
             raise ConfigError(f"IGNORE_ERRORS: use True or False, not {ignores!r}")
+        _check_timeout(params.get("timeout", params.get("TIMEOUT")))
         named = given.get("serializer", "pickle")
         serializer = serializer_of(named)
         for option in OTHERS:
@@ -62,6 +63,17 @@ class Options:
         place = Place.read(location, given, OTHERS)
         known_by = named if isinstance(named, str) else id(named)
         return cls(place, serializer, known_by, ignores, culls)
+
+
+def _check_timeout(timeout: object) -> None:
+    """Refuses what Django would silently take for 300 seconds."""
+    try:
+        if timeout is not None:
+            int(timeout)  # type: ignore[call-overload]
+    except (TypeError, ValueError) as error:
+        raise ConfigError(
+            f"TIMEOUT: {timeout!r} is refused: use a number of seconds, or None for ever"
+        ) from error
 
 
 def settings_of_name(name: str, own: Mapping[str, Any]) -> dict[str, Any]:

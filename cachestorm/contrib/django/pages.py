@@ -6,6 +6,7 @@ Called by views, in place of `django.views.decorators.cache.cache_page`.
 2. Both keys of a page, its body and the list of its headers, have its tags.
 3. A page whose tags are invalidated while it is made is not cached, in memory. On a server it
    may be, and then it lasts until its timeout.
+4. A page without valid tags is served and not cached.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from django.http import HttpRequest, HttpResponse
 from django.middleware.cache import CacheMiddleware
 from django.utils.decorators import decorator_from_middleware_with_args
 
-from cachestorm.contrib.tag_names import filled_in
+from cachestorm.contrib.tag_names import filled_in, usable
 
 # of a view's keyword arguments, or a function of the request and these
 Tags = Iterable[str] | Callable[..., Iterable[str]]
@@ -87,9 +88,10 @@ class _TaggedPages(CacheMiddleware):  # type: ignore[misc]
         """Finds out the tags while the view's arguments are known."""
         tags = self._tags
         if callable(tags):
-            names = list(tags(request, *args, **kwargs))
+            found = tags(request, *args, **kwargs)
         else:
-            names = filled_in(tags, kwargs, "the view")
+            found = filled_in(tags, kwargs, "the view")
+        names = usable(found, f"the page {request.path}")
         before = super().cache.version_of_tags(*names) if names else None
         # a view may call another that is cached, with the same request
         request.__dict__.setdefault("_page_tags", {})[id(self)] = names, before
@@ -98,5 +100,8 @@ class _TaggedPages(CacheMiddleware):  # type: ignore[misc]
         """Caches the page. Threads share this object, and so a copy of it gets the tags."""
         of_request = copy.copy(self)
         known = getattr(request, "_page_tags", {})
-        of_request._given, of_request._before = known.get(id(self), ([], None))
+        names, before = known.get(id(self), ([], None))
+        if names is None:
+            return response
+        of_request._given, of_request._before = names, before
         return super(_TaggedPages, of_request).process_response(request, response)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from django.contrib import admin
 from django.core.cache import cache
 from django.http import HttpRequest, HttpResponse
@@ -26,6 +28,15 @@ def search(request: HttpRequest) -> HttpResponse:
     return HttpResponse(str(len(asked)))
 
 
+tags_of_news: Any = ()
+
+
+@cache_page(60, tags=lambda request: tags_of_news)
+def news(request: HttpRequest) -> HttpResponse:
+    asked.append("news")
+    return HttpResponse(str(len(asked)))
+
+
 @cache_page(60, tags=["around"], key_prefix="around")
 def around(request: HttpRequest, pk: int) -> HttpResponse:
     asked.append("around")
@@ -35,6 +46,7 @@ def around(request: HttpRequest, pk: int) -> HttpResponse:
 urlpatterns = [
     path("around/<int:pk>/", around),
     path("admin/", admin.site.urls),
+    path("news/", news),
     path("posts/<int:pk>/", post),
     path("search/", search),
 ]

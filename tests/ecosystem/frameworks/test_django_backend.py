@@ -347,6 +347,38 @@ def test_a_fragment_without_what_it_needs_is_an_error_of_the_template(tag: str) 
         )
 
 
+def test_a_fragment_whose_tags_are_not_defined_is_an_error_of_the_template(
+    default: CacheStormCache,
+) -> None:
+    text = "{% load cachestorm %}{% cachetags 60 'other' tags=nope %}x{% endcachetags %}"
+    with pytest.raises(TemplateSyntaxError, match="tags=nope is not defined"):
+        Template(text).render(Context())
+
+
+@pytest.mark.parametrize("told", [[""], "", "news", None, ["x" * 2000]])
+def test_a_page_whose_tags_are_none_is_served_and_not_cached(
+    default: CacheStormCache, told: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    django_site_urls.tags_of_news = told
+    pages = [Client().get("/news/") for _ in range(2)]
+    assert [page.status_code for page in pages] == [200, 200]
+    assert pages[0].content != pages[1].content
+    assert "the page /news/ is not cached: its tags are" in caplog.text
+
+
+def test_a_timeout_that_is_no_number_is_refused(default: CacheStormCache) -> None:
+    with pytest.raises(ImproperlyConfigured, match="TIMEOUT: '5m' is refused"):
+        CacheStormCache("memory://x", {"TIMEOUT": "5m"})
+    assert CacheStormCache("memory://x", {"TIMEOUT": "60"}).default_timeout == 60
+    with pytest.raises(TypeError, match="a timeout is a number of seconds, or None, not '5m'"):
+        default.set("k", 1, timeout="5m")
+
+
+def test_a_serializer_with_a_typing_error_is_said_to_be_one() -> None:
+    with pytest.raises(ImproperlyConfigured, match=r"'jsonn' is unknown.*; did you mean json"):
+        CacheStormCache("memory://x", {"OPTIONS": {"serializer": "jsonn"}})
+
+
 # -- models
 
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable
+from typing import Any
 
+import pytest
 from flask import Flask
 
 from cachestorm.contrib.flask import Cache
@@ -53,3 +55,21 @@ def test_what_is_invalidated_while_it_is_made_is_not_cached() -> None:
     with app.app_context():
         assert [remembered(7) for _ in range(3)] == [7, 7, 7]
     assert made == [7, 7]
+
+
+@pytest.mark.parametrize("told", [[""], "", "news", None])
+def test_a_view_whose_tags_are_none_is_served_and_not_cached(
+    told: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    app, cache = application()
+    made: list[int] = []
+
+    @app.get("/news")
+    @cache.cached(timeout=60, tags=lambda: told)
+    def news() -> str:
+        made.append(1)
+        return "news"
+
+    assert [app.test_client().get("/news").status_code for _ in range(2)] == [200, 200]
+    assert len(made) == 2
+    assert "news is not cached: its tags are" in caplog.text

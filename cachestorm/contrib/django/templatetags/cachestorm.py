@@ -50,8 +50,7 @@ class CachedFragment(template.Node):  # type: ignore[misc]
             raise template.TemplateSyntaxError(
                 f"cachetags: there is no cache {using!r} in CACHES"
             ) from None
-        tags: Any = self.named["tags"].resolve(context) if "tags" in self.named else ()
-        names = tags.replace(",", " ").split() if isinstance(tags, str) else list(tags)
+        names = self._tags(context)
         key = make_template_fragment_key(self.name, [v.resolve(context) for v in self.vary_on])
         found = cache.get(key, MISSING)
         if found is MISSING:
@@ -62,6 +61,24 @@ class CachedFragment(template.Node):  # type: ignore[misc]
             else:
                 cache.set(key, found, timeout)
         return str(found)
+
+    def _tags(self, context: template.Context) -> list[str]:
+        """The names of the tags.
+
+        Raises:
+            TemplateSyntaxError: for a variable that there is not: what is cached without its
+                tags would stay when they are invalidated.
+        """
+        if "tags" not in self.named:
+            return []
+        named = self.named["tags"]
+        tags: Any = named.resolve(context, ignore_failures=True)
+        if tags is None:
+            raise template.TemplateSyntaxError(
+                f"cachetags: tags={named.token} is not defined, or None: use a list or a "
+                "string of names, or leave tags out"
+            )
+        return tags.replace(",", " ").split() if isinstance(tags, str) else list(tags)
 
 
 @register.tag  # type: ignore[untyped-decorator]
