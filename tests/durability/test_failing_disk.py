@@ -159,6 +159,7 @@ def test_every_command_that_writes_is_refused(folder: Path, failing: Failing) ->
                 request = b"*%d\r\n" % len(words)
                 request += b"".join(b"$%d\r\n%b\r\n" % (len(word), word) for word in words)
                 assert session.receive(request).startswith(b"-MISCONF"), each.name
+            session.close()
             failing.writes = 0
 
     asyncio.run(main())

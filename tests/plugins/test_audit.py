@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import stat
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -128,7 +129,8 @@ def test_a_file_that_is_lost_refuses_nobody(tmp_path: Path, capsys) -> None:
 def test_a_server_that_has_stopped_has_closed_it(tmp_path: Path) -> None:
     async def main() -> None:
         async with made(tmp_path) as application:
-            assert ask(Session(application.resp.endpoint), "SET k v") == b"+OK\r\n"
+            with closing(Session(application.resp.endpoint)) as session:
+                assert ask(session, "SET k v") == b"+OK\r\n"
 
     asyncio.run(main())
     assert [line["command"] for line in written(tmp_path)] == ["SET"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
@@ -239,7 +240,8 @@ def test_a_server_that_stops_has_exported_all_to_its_collector(tmp_path: Path) -
 
         async def serve() -> None:
             async with Application(load(file, {}, FREE)) as application:
-                Session(application.resp.endpoint).receive(b"SET k v\r\n")
+                with closing(Session(application.resp.endpoint)) as session:
+                    session.receive(b"SET k v\r\n")
 
         asyncio.run(serve())
     finally:

@@ -152,3 +152,5 @@ def test_commands_that_are_disabled_are_unknown_at_every_protocol() -> None:
         assert client.ask("CONFIG GET timeout").startswith(b"*2\r\n")
         assert client.ask("COMMAND INFO flushall") == b"*1\r\n$-1\r\n"
         assert client.ask("ACL SETUSER ann +flushall").startswith(b"-ERR Error in ACL")
+        # the end of the server would wait for it
+        client.session.close()
