@@ -36,6 +36,7 @@ class AsyncWire:
         self.namespace: Final = wire.namespace
         self._recovery: Final = wire.recovery
         self._telling: Final = AsyncRecovery(wire.recovery)
+        self._is_held_back: Final = wire.is_held_back
         self.after: After | None = None
         self.asking: Courses | None = None
         self.dialect: Dialect | None = None
@@ -73,7 +74,7 @@ class AsyncWire:
                 return await self._sent(step, pinned)
             if self.asking is not None and not is_asking:
                 await self._learn(self.asking)
-            if self._recovery.is_waiting and not is_asking:
+            if self._recovery.is_waiting and not is_asking and self._is_held_back(step):
                 await self._telling.apply()
             return await self._answered(step, pinned)
         except BaseException as error:

@@ -105,6 +105,13 @@ def written_by(words: Words) -> tuple[bool, list[str] | None]:
     return True, [name for name, access in plan.keys(words) if access.writes] or None
 
 
+def keys_of(words: Words) -> list[str]:
+    """The keys that a command names, all that it concerns; none if there may be others."""
+    if words[0] in ASKING:
+        return []
+    return [name for name, _ in REGISTRY.resolve(words).keys(words)]
+
+
 def remote_declarations() -> Iterator[Declaration]:
     """The declarations that speak for the methods of a cache."""
     chosen: dict[str, Declaration] = {}

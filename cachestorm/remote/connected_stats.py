@@ -13,6 +13,8 @@ from cachestorm.stats import Stats
 class ConnectedStats(Stats):
     """The counts of the near cache, all 0 without one, and of what the server has missed.
 
+    What the server holds is not among them: `len(cache)` asks it for the number of its keys.
+
     Attributes:
         ignored_errors: errors that were answered as a miss (`on_error="miss"`).
         pending: keys, tags and flushes that the server is told of when it is back.
@@ -24,6 +26,13 @@ class ConnectedStats(Stats):
     pending: int
     recovered: int
     emptied: int
+
+    def _facts(self) -> dict[str, object]:
+        # shown without a near cache, `keys=0` would be taken for the server's
+        facts = Stats._facts(self)
+        if any(facts[name] for name in _NOTHING):
+            return facts
+        return {name: facts[name] for name in facts if name not in (*_NOTHING, "hit_ratio")}
 
 
 _NOTHING = dict.fromkeys((each.name for each in fields(Stats)), 0)

@@ -8,8 +8,9 @@ the next one.
    they are, a flush takes the place of all else.
 2. What only adds (`SET NX`) leaves nothing that is out of date. Nor does what waits for others.
 3. Beyond a limit a flush of the namespace takes the place of all that was kept.
-4. The next command tells the server first, and a thread tries meanwhile, so that the others do
-   not read for long what is out of date. One tries at a time, for all who wait.
+4. The next command tells the server first, in a cluster the next that what waits may concern.
+   A thread tries meanwhile, so that the others do not read for long what is out of date. One
+   tries at a time, for all who wait.
 5. With the key goes what is beside it: what a load that began before has found is not kept
    either.
 """
@@ -28,7 +29,7 @@ import redis
 from cachestorm.codec import bytes_of, text_of
 from cachestorm.remote.absence import is_ignorable
 from cachestorm.remote.arguments import Words
-from cachestorm.remote.commands import written_by
+from cachestorm.remote.commands import keys_of, written_by
 from cachestorm.remote.forks import tell_of_forks
 from cachestorm.remote.leases import is_beside
 from cachestorm.remote.refusals import is_away, refusal
@@ -110,9 +111,7 @@ class Recovery:
             return
         with self._lock:
             for words in commands:
-                self._keep(
-                    [bytes_of(word) if isinstance(word, str) else word for word in words]
-                )
+                self._keep(_as_bytes(words))
             if len(self) > self._limit:
                 self.flushes += 1
                 logger.warning(
@@ -148,6 +147,23 @@ class Recovery:
         self._commands.clear()
 
     # -- when it is back
+
+    def holds_back(self, commands: Iterable[Words]) -> bool:
+        """Whether commands must not be sent to a cluster before it was told what it has missed.
+
+        A node may be away for long, and the others are asked meanwhile: for keys none of which
+        is to be deleted, while no tag and no flush waits that could take them along.
+        """
+        if not self.is_waiting:
+            return False
+        with self._lock:
+            if self._flush is not None or self._commands:
+                return True
+            for words in commands:
+                keys = keys_of(_as_bytes(words))
+                if not keys or any(key in self._keys or is_beside(key) for key in keys):
+                    return True
+        return False
 
     def apply(self) -> None:
         """Tells the server what it has missed.
@@ -251,6 +267,10 @@ class AsyncRecovery:
             attempt = asyncio.ensure_future(asyncio.to_thread(self._recovery.apply))
             self._tries[loop] = attempt
         await asyncio.shield(attempt)
+
+
+def _as_bytes(words: Words) -> Words:
+    return [bytes_of(word) if isinstance(word, str) else word for word in words]
 
 
 def _only_adds(name: str, words: Words) -> bool:

@@ -111,7 +111,7 @@ class Wire:
             if self.asking is not None and not is_asking:
                 self._learn(self.asking)
             # which asks itself, before it tells
-            if self.recovery.is_waiting and not is_asking:
+            if self.recovery.is_waiting and not is_asking and self.is_held_back(step):
                 self.recovery.apply()
             return self._answered(step, pinned)
         except BaseException as error:
@@ -120,6 +120,11 @@ class Wire:
         finally:
             if self.after is not None:
                 self.after(step.commands)
+
+    def is_held_back(self, step: Step) -> bool:
+        """Whether a step comes after what the server has missed, which waits to be told."""
+        is_narrow = self.cluster is not None and isinstance(step, Ask) and not step.blocks
+        return not is_narrow or self.recovery.holds_back(step.commands)
 
     def _learn(self, courses: Courses) -> None:
         """Asks the server what it is, before anything else is sent.
@@ -205,10 +210,11 @@ class Wire:
             CacheStormError: as `run`.
         """
         try:
+            is_waiting = self.recovery.is_waiting
+            if is_waiting and (self.cluster is None or self.recovery.holds_back([list(words)])):
+                self.recovery.apply()
             if self.named is not None:
                 words = (words[0], self.prefix() + word_bytes(words[1]), *words[2:])
-            if self.recovery.is_waiting:
-                self.recovery.apply()
             return self._ask(words)
         except redis.RedisError as error:
             raise refusal(error, self.address.shown) from error

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from typing import Any, Literal
 
@@ -302,6 +303,47 @@ def test_a_node_that_is_away_at_first_tells_nothing_of_tags(
         assert cache.capabilities.tags
         assert cache.set("foo", 1, tags=["t"])
         assert cache.invalidate("t") == 1
+
+
+def test_a_node_that_is_away_holds_back_only_what_its_keys_concern(
+    valkey_cluster: RealCluster,
+) -> None:
+    cluster = valkey_cluster
+    slots = {slot_of(key.encode()) * 3 // 16384: key for key in map(str, range(100))}
+    lost, kept = slots[2], slots[0]
+    last = max(range(3), key=lambda index: _first_slot(cluster, index))
+    process = int(cluster.node(last).info("server")["process_id"])
+    with connect(cluster.url, socket_timeout=0.3) as cache:
+        cache.flushall()
+        cache.set(lost, "old", tags=["t"])
+        cache.set(kept, 1, tags=["t"])
+        os.kill(process, signal.SIGSTOP)
+        try:
+            with pytest.raises(UnreachableError):
+                cache.set(lost, "new")
+            assert cache.stats().pending == 1
+            assert cache.get(kept) == asyncio.run(cache.aio.get(kept)) == 1
+            assert cache.set(kept, 2)
+            assert asyncio.run(cache.aio.hset(f"{{{kept}}}:hash", "f", 1)) == 1
+            with pytest.raises(UnreachableError):
+                cache.get(lost)
+            with pytest.raises(UnreachableError):
+                cache.invalidate("t")
+            # which may take any key along: now all wait for the node
+            with pytest.raises(UnreachableError):
+                cache.get(kept)
+        finally:
+            os.kill(process, signal.SIGCONT)
+        deadline = time.monotonic() + PATIENCE_S
+        while cache.stats().pending and time.monotonic() < deadline:
+            time.sleep(0.05)
+        assert (cache.get(kept), cache.get(lost)) == (2, None)
+
+
+def _first_slot(cluster: RealCluster, index: int) -> int:
+    mine = cluster.node(index).execute_command("CLUSTER MYID")
+    shards = cluster.node(index).execute_command("CLUSTER SLOTS")
+    return min(int(each[0]) for each in shards if each[2][2] == mine)
 
 
 @pytest.mark.parametrize(

@@ -531,3 +531,15 @@ def test_those_who_wait_for_a_try_do_not_try_themselves(late: None) -> None:
     found = [caller.end() for caller in callers]
     assert {type(each) for each in found} == {redis.ConnectionError}
     assert len(tries) == 1
+
+
+def test_the_statistics_do_not_print_what_there_is_none_of(scene: Scene) -> None:
+    with scene.cache() as cache:
+        cache.set("k", 1)
+        printed = repr(cache.stats())
+        assert "keys=" not in printed and "hit_ratio" not in printed
+        assert "pending=0" in printed
+        assert len(cache) == 1
+    with scene.cache(near=True) as near:
+        assert near.get("k") == near.get("k") == 1
+        assert "keys=1" in repr(near.stats()) and "hit_ratio" in repr(near.stats())
