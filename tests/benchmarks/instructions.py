@@ -17,6 +17,7 @@ import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import repeat
 from pathlib import Path
 
 from cachestorm import Cache
@@ -35,6 +36,7 @@ WARM = 10_000
 IN_PROCESS = ("strings___Strings___get", "strings___Strings___set")
 ON_THE_WIRE = ("net___Connection___data_received",)
 VALUE = b"x" * 100
+FULL = 10_000
 # so many requests come in one piece
 PIECE = 50
 
@@ -61,6 +63,15 @@ def get() -> Callable[[], object]:
 def put() -> Callable[[], object]:
     """A set of a key that there is, in this process."""
     return partial(a_cache().set, "key", VALUE)
+
+
+def put_new() -> Callable[[], object]:
+    """A set of a key that never was, in a cache that is full and has evicted as many."""
+    cache = Cache(max_entries=FULL)
+    for at in range(2 * FULL):
+        cache.set(f"old:{at:012}", VALUE)
+    names = [f"new:{at:012}" for at in range(WARM + TIMES)]
+    return partial(next, map(cache.set, names, repeat(VALUE)))
 
 
 def a_cache() -> Cache:
@@ -123,6 +134,7 @@ TEN = [b"key:%012d" % at for at in range(10)]
 OPERATIONS = {
     "cache.get": Operation(get),
     "cache.set": Operation(put),
+    "cache.set of a new key": Operation(put_new),
     "GET": many(b"GET", b"key"),
     "SET": many(*WRITE),
     "MULTI, 14 SET, EXEC": Operation(lambda: received((b"MULTI",), *[WRITE] * 14, (b"EXEC",))),
