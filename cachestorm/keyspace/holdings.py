@@ -1,6 +1,6 @@
 """The holdings: what one namespace contains, what is known of an entry, and what is charged.
 
-What a keyspace is built on: `removals.py`, `budget.py`, `writes.py` and
+What a keyspace is built on: `capacity.py`, `removals.py`, `budget.py`, `writes.py` and
 `keyspace.py` each add one job to the class before. Calls the tag index, the expiry index, the
 policy and the hot keys, which never call back, but for the policy that asks for weights.
 
@@ -24,7 +24,7 @@ from mypy_extensions import i64, u8
 
 from cachestorm.entry import DEMOTED, HASH, KIND_MASK, OBJECT, Entry
 from cachestorm.events import CHANGED, SPACE, Cause
-from cachestorm.eviction.policy import NEVER_SHIFT, STAMP_MASK, Policy, Scales
+from cachestorm.eviction.policy import STAMP_MASK, Policy, Scales
 from cachestorm.keyspace.expiry import ExpiryIndex, Idle
 from cachestorm.keyspace.hot_keys import HotKeys
 from cachestorm.keyspace.shared_state import SharedState
@@ -43,8 +43,6 @@ ENTRY_BYTES: Final = 128
 KEY_DEADLINE_BYTES: Final = 48
 # An idle time: an object and its place in a dict.
 IDLE_BYTES: Final = 112
-# More than there ever are; a limit beyond it is as good, and times their number it would wrap.
-MOST_ENTRIES: Final[i64] = 2_147_483_648
 # How many hits of a key its entry keeps to itself before the hot keys are told of them.
 FEWEST_TAPS: Final = 4
 MOST_TAPS: Final = 128
@@ -183,50 +181,6 @@ class Holdings(Telling, Scales):
             entry = self.entries.get(key)
             if entry is not None and self.is_live(entry):
                 watches.touch(key)
-
-    def go_by(self, policy: Policy) -> None:
-        """Changes the eviction policy, with all entries in place. O(N).
-
-        What both know of past hits is kept: two that go by recency share their stamps, two
-        that go by frequency their counts. Else all entries begin alike.
-        """
-        former = self.policy
-        shift = self._access_shift
-        former.dismissed(self.dense)
-        # the other one may spare it
-        self._condemned = None
-        # a reader without the latch may come in between: there is nobody to be told then
-        self.policy = Policy()
-        self._access_shift = NEVER_SHIFT
-        if policy.access_shift == -1:
-            for entry in self.dense:
-                access: i64 = int(entry.access)
-                # a new entry is as good as one of so many hits: not the same to both
-                access += policy.first_access - former.first_access
-                if shift != -1:
-                    access = policy.first_access
-                elif access < 0:
-                    access = 0
-                elif access > policy.access_cap:
-                    access = policy.access_cap
-                entry.access = int(access)
-        elif policy.access_shift != NEVER_SHIFT:
-            if 0 <= shift < NEVER_SHIFT:
-                policy.access_shift = shift
-            else:
-                now = (self.hits + self.admitted) >> policy.access_shift
-                for entry in self.dense:
-                    entry.access = int(now & STAMP_MASK)
-        policy.weighed_by(self)
-        if policy.hears:
-            for entry in self.dense:
-                policy.admitted(entry)
-        if policy.hears_deadlines:
-            for entry in self.dense:
-                if entry.expires_at_ms != 0:
-                    policy.dated(entry)
-        self.policy = policy
-        self._resize_policy()
 
     # -- one entry
 
@@ -403,43 +357,6 @@ class Holdings(Telling, Scales):
         if (self.max_bytes == 0 and self.shared.max_bytes == 0) or present == 0:
             return 1
         return (self.used_bytes - self.demoted_bytes) // present
-
-    def _resize_policy(self) -> None:
-        size: i64 = 64
-        while size < len(self.dense):
-            size <<= 1
-        capacity = self._capacity()
-        half = capacity // 2 + 1
-        # the policy is also told when the keyspace becomes half full
-        self._policy_size = half if len(self.dense) < half < size else size
-        self.policy.resized(self.dense, capacity)
-        self._access_shift = self.policy.access_shift
-
-    def _capacity(self) -> i64:
-        """About how many entries fill this keyspace with their values; 0 without a limit."""
-        shared = self.shared
-        present: i64 = len(self.dense) - self.demoted_count
-        demoted = self.demoted_bytes
-        least: i64 = 0
-        if present == 0:
-            return 0
-        if shared.max_entries != 0:
-            # keyspaces keep their shares
-            limit = shared.max_entries
-            if limit > MOST_ENTRIES:
-                limit = MOST_ENTRIES
-            least = present * limit // shared.entry_count
-        if self.max_bytes != 0:
-            most = (self.max_bytes - demoted) // ((self.used_bytes - demoted) // present + 1)
-            least = most if least == 0 or most < least else least
-        if shared.max_bytes != 0:
-            most = (shared.max_bytes - demoted) // (
-                (shared.used_bytes - demoted) // present + 1
-            )
-            least = most if least == 0 or most < least else least
-        if least > MOST_ENTRIES:
-            return MOST_ENTRIES
-        return least
 
     # -- what listeners are told
 

@@ -35,11 +35,11 @@ from cachestorm.events import (
     bit_of,
     event_of,
 )
+from cachestorm.keyspace.capacity import Sized
 from cachestorm.keyspace.expiry import ExpiryIndex
 from cachestorm.keyspace.holdings import (
     ENTRY_BYTES,
     KEY_DEADLINE_BYTES,
-    Holdings,
     demoted_charge,
     size_of,
 )
@@ -79,7 +79,7 @@ def drained(container: Container) -> list[object] | None:
     return diary
 
 
-class Removals(Holdings):
+class Removals(Sized):
     """Holdings that entries leave."""
 
     def remove(self, entry: Entry, cause: Cause, event: str = "") -> None:

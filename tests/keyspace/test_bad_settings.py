@@ -11,7 +11,7 @@ import pytest
 from cachestorm import Cache, ManualClock
 from cachestorm.errors import ArgumentError, ConfigError
 from cachestorm.events import Cause
-from cachestorm.keyspace.holdings import MOST_ENTRIES
+from cachestorm.keyspace.capacity import MOST_ENTRIES
 
 
 @pytest.mark.parametrize("count", [1.5, "8", None, 0])
