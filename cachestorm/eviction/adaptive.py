@@ -167,8 +167,12 @@ class Adaptive(Policy):
 
     def _present(self, dense: list[Entry]) -> i64:
         """How many entries have their values in memory."""
+        present: i64 = len(dense)
         scales = self.scales
-        return len(dense) if scales is None else len(dense) - scales.absent_count()
+        # no conditional expression: compiled, it would make an object of either number
+        if scales is not None:
+            present -= scales.absent_count()
+        return present
 
     def _wake(self, dense: list[Entry], capacity: i64) -> None:
         self.hears = True

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from librt.vecs import vec
+from librt.vecs import append, vec
 from mypy_extensions import i64
 
 # To copy so much takes some tenths of a millisecond.
@@ -33,7 +33,7 @@ class Table:
         size: i64 = 8
         while size < words and size < PART:
             size <<= 1
-        self.parts: Final[list[vec[i64]]] = [vec[i64]([0] * size)]
+        self.parts: vec[vec[i64]] = vec[vec[i64]]([vec[i64]([0] * size)])
         self.part_words: i64 = size
         # selects a part, of as many as there will be when their number is a power of two
         self._mask: i64 = 0
@@ -74,4 +74,4 @@ class Table:
         copy = vec[i64]([0] * size)
         for index in range(size):
             copy[index] = origin[index]
-        self.parts.append(copy)
+        self.parts = append(self.parts, copy)

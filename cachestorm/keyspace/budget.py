@@ -25,7 +25,7 @@ from cachestorm.keyspace.holdings import ENTRY_BYTES, demoted_charge, size_of
 from cachestorm.keyspace.removals import Removals
 from cachestorm.keyspace.shared_state import LOOK
 from cachestorm.keyspace.tiering import DEMOTED_BYTES, Demoted, Reference, Tiering
-from cachestorm.values.weights import is_shared, weigh
+from cachestorm.values.weights import is_shared
 
 # How often the policy is asked when it names an entry whose deadline a hit has put off.
 VICTIMS_ASKED: Final = 16
@@ -124,7 +124,8 @@ class Budget(Removals):
 
     def _make_room_for(self, entry: Entry, need: i64) -> None:
         index: int = entry.index
-        kept = size_of(entry.kind, self.values[index]) + ENTRY_BYTES + weigh(entry.key)
+        kept = size_of(entry.kind, self.values[index]) + ENTRY_BYTES
+        kept += self.weigh_key(entry.key)
         self.shared.pinned = entry
         try:
             self._make_room(need, 0, kept)

@@ -22,6 +22,7 @@ from typing import Final
 
 from mypy_extensions import i64, u8
 
+from cachestorm.codec import is_ascii
 from cachestorm.entry import DEMOTED, HASH, KIND_MASK, OBJECT, Entry
 from cachestorm.events import CHANGED, SPACE, Cause
 from cachestorm.eviction.policy import STAMP_MASK, Policy, Scales
@@ -36,7 +37,7 @@ from cachestorm.keyspace.waiting import Waiting
 from cachestorm.keyspace.watches import Watches
 from cachestorm.values.container import Container
 from cachestorm.values.hash import NEVER, Hash
-from cachestorm.values.weights import weigh
+from cachestorm.values.weights import weigh, weight_of_ascii
 
 # An entry object, its slots in dict and dense arrays (amortised), and its deadline.
 ENTRY_BYTES: Final = 128
@@ -85,6 +86,8 @@ class Holdings(Telling, Scales):
         self.watches: Watches | None = None
         # None while nobody waits for a key
         self.waiting: Waiting | None = None
+        # how many keys are not ASCII, and so have to be looked at to know what they weigh
+        self.wide_keys: i64 = 0
         self.listed: bool = False
         # whether the caller has made room for all that it puts
         self._has_room: bool = False
@@ -139,6 +142,7 @@ class Holdings(Telling, Scales):
         self.slots, other.slots = other.slots, self.slots
         self.book, other.book = other.book, self.book
         self.policy, other.policy = other.policy, self.policy
+        self.wide_keys, other.wide_keys = other.wide_keys, self.wide_keys
         self._field_rounds, other._field_rounds = other._field_rounds, self._field_rounds
         self._field_place, other._field_place = other._field_place, self._field_place
         self._policy_size, other._policy_size = other._policy_size, self._policy_size
@@ -300,9 +304,17 @@ class Holdings(Telling, Scales):
         if shared.used_bytes > shared.peak_bytes:
             shared.peak_bytes = shared.used_bytes
 
+    def weigh_key(self, key: str) -> i64:
+        """What a key of an entry of this keyspace weighs."""
+        if self.wide_keys != 0:
+            return weigh(key)
+        letters: i64 = len(key)
+        return weight_of_ascii(letters)
+
     def charge_of(self, entry: Entry) -> i64:
         """What a live entry is charged at: what would be refunded if it left now."""
-        charge = size_of(entry.kind, self.value(entry)) + ENTRY_BYTES + weigh(entry.key)
+        charge = size_of(entry.kind, self.value(entry)) + ENTRY_BYTES
+        charge += self.weigh_key(entry.key)
         if entry.expires_at_ms != 0:
             charge += KEY_DEADLINE_BYTES
         if entry.key in self.expiry.idle:
@@ -344,7 +356,7 @@ class Holdings(Telling, Scales):
             return 1
         place: int = index
         entry = self.dense[place]
-        return size_of(entry.kind, self.values[place]) + ENTRY_BYTES + weigh(entry.key)
+        return size_of(entry.kind, self.values[place]) + ENTRY_BYTES + self.weigh_key(entry.key)
 
     def absent_count(self) -> i64:
         return self.demoted_count
@@ -414,6 +426,7 @@ class Holdings(Telling, Scales):
             if self.waiting is not None and not self.shared.in_transaction():
                 is_awaited = (int(entry.kind & KIND_MASK), key) in self.waiting.lines
                 assert not (is_awaited and self.is_live(entry))
+        assert self.wide_keys == sum(not is_ascii(key) for key in self.entries)
         assert (self.demoted_count, self.demoted_bytes) == (demoted_count, demoted_bytes)
         named = [id(each) for each in self.demoted_line if each.entry is not None]
         assert len(named) == demoted_count and set(named) == held_by

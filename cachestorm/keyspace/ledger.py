@@ -113,7 +113,8 @@ class Ledger:
             removal.cause = cause
             removal.at_ms = at_ms
             self._next = (self._next + 1) & (CAPACITY - 1)
-        removal.blame(mark)
+        if mark is not None or removal.tag is not None:
+            removal.blame(mark)
 
     def latest(self, book: i64, key: str) -> Removal | None:
         """The last removal of a key of a namespace that is still remembered. O(CAPACITY).

@@ -24,6 +24,7 @@ from typing import Final, cast
 
 from mypy_extensions import i64
 
+from cachestorm.codec import is_ascii
 from cachestorm.entry import BUFFER, DEMOTED, HASH, Entry
 from cachestorm.events import (
     CHANGED,
@@ -49,7 +50,6 @@ from cachestorm.keyspace.tag_index import TagIndex
 from cachestorm.keyspace.tag_nodes import Doomed, Invalidation, TagMark
 from cachestorm.keyspace.tiering import Demoted
 from cachestorm.values.container import Container
-from cachestorm.values.weights import weigh
 
 # How many entries one step reaps: well under a millisecond.
 REAP_STEP: Final = 256
@@ -109,7 +109,9 @@ class Removals(Sized):
             self.watches.removed(key, entry)
         index: int = entry.index
         value = self.values[index]
-        freed = size_of(entry.kind, value) + ENTRY_BYTES + weigh(key)
+        freed = size_of(entry.kind, value) + ENTRY_BYTES + self.weigh_key(key)
+        if self.wide_keys != 0 and not is_ascii(key):
+            self.wide_keys -= 1
         mark: TagMark | None = None
         if entry.tags is not None:
             if cause is _INVALIDATED:
@@ -249,6 +251,7 @@ class Removals(Sized):
         self.tags = TagIndex()
         self.expiry = ExpiryIndex(shared.now_ms())
         self.charge(-self.used_bytes)
+        self.wide_keys = 0
         if self.demoted_line:
             if shared.tiering is not None:
                 shared.tiering.abandon(self.demoted_line)

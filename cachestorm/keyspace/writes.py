@@ -177,7 +177,8 @@ class Writes(Budget):
             extra += IDLE_BYTES
         entry = self.peek(key)
         if entry is None:
-            if not is_ascii(key):
+            is_wide = not is_ascii(key)
+            if is_wide:
                 key = checked_text(key)
             charge = size + ENTRY_BYTES + weigh(key)
             if self._is_bounded():
@@ -185,6 +186,8 @@ class Writes(Budget):
             stale = self.entries.get(key)
             if stale is not None:
                 self.remove(stale, _INVALIDATED)
+            if is_wide:
+                self.wide_keys += 1
             entry = self._admit(key, value, kind, charge, NOWHERE)
             if self.interest & NEW:
                 self.emit(NEW, "new", key)

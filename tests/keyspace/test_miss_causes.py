@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from cachestorm.cache import Cache
 from cachestorm.clock import ManualClock
-from cachestorm.keyspace.ledger import LONGEST_KEY
+from cachestorm.keyspace.ledger import CAPACITY, LONGEST_KEY
 from cachestorm.keyspace.misses import EVERY, KEPT, Misses
 
 
@@ -62,3 +62,14 @@ def test_only_the_latest_are_kept() -> None:
         misses.note(1, f"k{number}")
     misses.note(1, "x" * (LONGEST_KEY + 1))
     assert misses.causes(cache._store.ledger) == {"unknown": KEPT}
+
+
+def test_a_removal_in_the_place_of_an_invalidated_key_names_no_tag() -> None:
+    cache = Cache()
+    for number in range(CAPACITY):
+        cache.set(f"tagged:{number}", 1, tags=["t"])
+    cache.invalidate("t")
+    assert (cache.why("tagged:0") or {})["tag"] == "t"
+    cache.set("plain", 1)
+    cache.delete("plain")
+    assert (cache.why("plain") or {}).get("tag") is None
