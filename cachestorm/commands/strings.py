@@ -238,9 +238,14 @@ class Strings(Edge, Generic[V]):
             # filing a deadline may make a dict, which the garbage collector tracks
             (NOTHING_INTERRUPTS or (STEPS_ARE_ATOMIC and not is_timed))
             and not store.latch.is_noted()
-            and space.put_plain(key, value, kind, deadline, now, False)
         ):
-            return True
+            # as `put_plain` does, and a call less
+            entry = space.entries.get(key)
+            if entry is None:
+                if space.put_new(key, value, kind, deadline, now, False):
+                    return True
+            elif space.overwrite(entry, value, kind, deadline, now, False):
+                return True
         store.enter_step()
         try:
             if not space.put_plain(key, value, kind, deadline, now, True):

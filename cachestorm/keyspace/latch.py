@@ -15,7 +15,7 @@ What runs without it, and so relies on the interpreter's global lock or on less 
 * `Strings.get` by `Keyspace.read`, and with it the notes of the hot keys and the policy's
   `hit`: compiled only, where STEPS_ARE_ATOMIC; where FINALIZERS_INTERRUPT only while nobody
   holds the latch and noted it.
-* `Strings.set` by `Writes.put_plain`: compiled only, where NOTHING_INTERRUPTS, or for a
+* `Strings.set` by `PlainWrites.put_plain`: compiled only, where NOTHING_INTERRUPTS, or for a
   write that makes nothing the garbage collector tracks where STEPS_ARE_ATOMIC; and with it
   what joins a run of a journal.
 * The end of a run, when a journal writes it: a step where STEPS_ARE_ATOMIC, else under a lock

@@ -1,14 +1,12 @@
 """The writes: one way in, and what changes a live entry in place.
 
-Called by commands, which hold the latch; a compiled caller may use `put_plain` without it.
+Called by commands, which hold the latch.
 
 1. `put` is the only way in; what it does in one step for a plain value, `put_plain` does.
    They know dict, dense arrays, expiry, tags, accounts, policy and effects.
-2. What enters is written to the dense arrays first and to the dict last, so that they agree
-   at every step another thread could see.
-3. Room is made before anything has changed: a write that is refused has done nothing.
-4. Every write raises the version of its entry, and is told if somebody listens.
-5. The tags of an entry only grow. With fewer of them a copy takes its place, and what it was
+2. Room is made before anything has changed: a write that is refused has done nothing.
+3. Every write raises the version of its entry, and is told if somebody listens.
+4. The tags of an entry only grow. With fewer of them a copy takes its place, and what it was
    is a shell in their lists.
 """
 
@@ -20,22 +18,20 @@ from typing import Final
 from mypy_extensions import i64, u8
 
 from cachestorm.codec import checked_text, is_ascii
-from cachestorm.entry import BUFFER, DEMOTED, HASH, OBJECT, STRING, Entry, kind_of
+from cachestorm.entry import BUFFER, DEMOTED, HASH, STRING, Entry, kind_of
 from cachestorm.errors import OutOfMemoryError
 from cachestorm.events import EXPIRY, NEW, PUT, REPLACED, Cause
-from cachestorm.keyspace.budget import NOWHERE, Budget
+from cachestorm.keyspace.budget import NOWHERE
 from cachestorm.keyspace.expiry import Idle
 from cachestorm.keyspace.holdings import ENTRY_BYTES, IDLE_BYTES, KEY_DEADLINE_BYTES, size_of
+from cachestorm.keyspace.plain_writes import PlainWrites
 from cachestorm.keyspace.removals import FIELD_ROUNDS
 from cachestorm.keyspace.tag_index import LINK_BYTES
 from cachestorm.keyspace.tag_nodes import tag_names_of
 from cachestorm.keyspace.tiering import Demoted
 from cachestorm.keyspace.waiting import Waiting
 from cachestorm.values.buffer import Buffer
-from cachestorm.values.weights import is_shared, unbox, weigh, weight_of_ascii, weight_of_bytes
-
-# A write in this many, a power of two, also does a step of reaping.
-WRITES_A_STEP: Final = 32
+from cachestorm.values.weights import unbox, weigh
 
 _EXPIRED: Final = Cause.EXPIRED
 _INVALIDATED: Final = Cause.INVALIDATED
@@ -43,105 +39,8 @@ _RENAMED: Final = Cause.RENAMED
 _REPLACED: Final = Cause.REPLACED
 
 
-class Writes(Budget):
+class Writes(PlainWrites):
     """Holdings that entries are put into and changed in."""
-
-    def put_plain(
-        self,
-        key: str,
-        value: object,
-        kind: u8,
-        expires_at_ms: i64,
-        now_ms: i64,
-        is_latched: bool,
-    ) -> bool:
-        """Puts an untagged scalar or `Boxed` value, if that takes one step.
-
-        A compiled caller may use it without the latch while nobody holds it: it neither
-        gives up the GIL nor frees anything that has a finalizer.
-
-        Args:
-            kind: STRING or OBJECT.
-            now_ms: the time if the caller has looked, else 0.
-            is_latched: whether the caller holds the latch.
-
-        Returns:
-            Whether it was done; else `put` is the way.
-        """
-        shared = self.shared
-        if expires_at_ms != 0 and expires_at_ms <= now_ms:
-            return False
-        is_recorded = self.interest & (PUT | EXPIRY) != 0
-        if is_recorded and not self.can_record_plain(PUT | EXPIRY, value, is_latched):
-            return False
-        entry = self.entries.get(key)
-        if entry is None:
-            if (
-                self.interest & NEW != 0
-                or (self.admitted + 1) & (WRITES_A_STEP - 1) == 0
-                or len(self.dense) >= self._policy_size
-                or not is_ascii(key)
-                # a roster that is made may run a finalizer
-                or (self.slots is not None and not is_latched)
-            ):
-                return False
-            letters: i64 = len(key)
-            charge = weigh(value) + ENTRY_BYTES + weight_of_ascii(letters)
-            place: i64 = NOWHERE
-            if self._is_bounded() and self._is_short_of(charge + KEY_DEADLINE_BYTES, 1):
-                if is_latched:
-                    now_ms = shared.now_ms()
-                elif now_ms == 0:
-                    if not shared.has_plain_clock:
-                        return False
-                    now_ms = shared.time_ms()
-                place = self._vacate(charge + KEY_DEADLINE_BYTES, now_ms, is_latched)
-                if place == NOWHERE:
-                    return False
-            entry = self._admit(key, value, kind, charge, place)
-            if expires_at_ms != 0:
-                self._file(entry, expires_at_ms)
-            if is_recorded:
-                self.record_plain(key, value, expires_at_ms, is_latched)
-            return True
-        if entry.kind > OBJECT or entry.tags is not None:
-            return False
-        deadline = entry.expires_at_ms
-        if deadline != 0:
-            if now_ms == 0:
-                if not (is_latched or shared.has_plain_clock):
-                    return False
-                now_ms = shared.time_ms()
-            if deadline <= now_ms or self.expiry.idle:
-                return False
-        index: int = entry.index
-        former = self.values[index]
-        if (entry.kind == OBJECT and not is_shared(former)) or (
-            self.interest & REPLACED != 0 and former is not value
-        ):
-            return False
-        delta: i64 = 0
-        if isinstance(value, bytes) and isinstance(former, bytes):
-            # the common case, without a call
-            if len(value) != len(former):
-                delta = weight_of_bytes(len(value)) - weight_of_bytes(len(former))
-        else:
-            delta = weigh(value) - weigh(former)
-        if delta != 0 or deadline != expires_at_ms:
-            growth = delta if deadline != 0 else delta + KEY_DEADLINE_BYTES
-            if growth > 0 and self._is_bounded() and self._is_short_of(growth, 0):
-                return False
-            self.charge(delta)
-        self.values[index] = value
-        entry.kind = kind
-        if deadline != expires_at_ms:
-            self._file(entry, expires_at_ms)
-        self._count_access(entry)
-        shared.sequence += 1
-        entry.version = shared.sequence
-        if is_recorded:
-            self.record_plain(key, value, expires_at_ms, is_latched)
-        return True
 
     def put(
         self,
@@ -373,37 +272,6 @@ class Writes(Budget):
             self.put(key, value, kind, deadline, tags, idle, "rename_to", "")
         finally:
             self._has_room = False
-
-    def _admit(self, key: str, value: object, kind: u8, charge: i64, gap: i64) -> Entry:
-        """Adds an entry, at the end of the dense arrays or in a gap there."""
-        shared = self.shared
-        shared.sequence += 1
-        if gap == NOWHERE:
-            entry = Entry(key, len(self.dense), kind, shared.sequence)
-            self.values.append(value)
-            self.dense.append(entry)
-        else:
-            entry = Entry(key, int(gap), kind, shared.sequence)
-            self.values[gap] = value
-            self.dense[gap] = entry
-        self.entries[key] = entry
-        if self.slots is not None:
-            self.slots.add(entry)
-        self.listed = True
-        self.admitted += 1
-        shared.entry_count += 1
-        self.charge(charge)
-        if self._access_shift >= 0:
-            self._count_access(entry)
-        else:
-            entry.access = int(self.policy.first_access)
-        if self.policy.hears:
-            self.policy.admitted(entry)
-        if len(self.dense) > self._policy_size:
-            self._resize_policy()
-        if self.admitted & (WRITES_A_STEP - 1) == 0:
-            self.reap_step()
-        return entry
 
     # -- in place
 

@@ -25,7 +25,7 @@ from __future__ import annotations
 from typing import Final
 
 from librt.strings import BytesWriter, write_f64_le, write_i64_le
-from mypy_extensions import i64
+from mypy_extensions import i64, u8
 
 from cachestorm.codec import Stored, bytes_of, json_of, object_of, text_of
 from cachestorm.entry import HASH, LIST, OBJECT, SET, ZSET, kind_of
