@@ -436,5 +436,5 @@ class Holdings(Telling, Scales):
         self.policy._check(self.dense)
         self.tags._check(self.entries)
         if self.slots is not None:
-            self.slots._check(self.entries)
+            self.slots._check(self.dense)
         assert charged + self.tags.size_bytes(self.dense) == self.used_bytes

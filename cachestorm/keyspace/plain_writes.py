@@ -75,7 +75,7 @@ class PlainWrites(Budget):
             (self.admitted + 1) & (WRITES_A_STEP - 1) == 0
             or len(self.dense) >= self._policy_size
             or not is_ascii(key)
-            # a roster that is made may run a finalizer
+            # a chain that is made may run a finalizer
             or (self.slots is not None and not is_latched)
         ):
             return False

@@ -130,7 +130,7 @@ class Removals(Sized):
         del self.entries[key]
         entry.index = -1
         if self.slots is not None:
-            self.slots.remove(key)
+            self.slots.remove(index)
         # a shell may stay in the lists of its tags for a while: the key need not
         entry.key = ""
         if cause is not _RENAMED:
@@ -192,6 +192,8 @@ class Removals(Sized):
             last.index = int(gap)
             if self.policy.hears:
                 self.policy.moved(last, former)
+            if self.slots is not None:
+                self.slots.move(former, gap)
 
     def changed(self, entry: Entry, size_delta: i64, event: str) -> None:
         """Ends a change of a container in place.

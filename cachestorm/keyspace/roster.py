@@ -1,7 +1,7 @@
 """The roster: a list of entries that leave it lazily, so that joining and leaving are O(1).
 
-What a tag and a hash slot keep of their entries. An entry knows no place in any roster: one
-that has left its keyspace stays as a shell, until the hand comes by.
+What a tag keeps of its entries. An entry knows no place in any roster: one that has left its
+keyspace stays as a shell, until the hand comes by.
 
 1. There are never more shells than entries, but for a few.
 """

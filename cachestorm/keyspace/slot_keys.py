@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from cachestorm.entry import Entry
 from cachestorm.events import Cause
 from cachestorm.keyspace.keyspace import Keyspace
 from cachestorm.keyspace.slot_index import SlotIndex
@@ -32,10 +33,12 @@ def count_keys(store: Store, slot: int) -> int:
 
     O(1), and O(N) in the keys of the slot where several namespaces have some.
     """
-    indexes = [index for _, index in _holders(store, slot)]
-    if len(indexes) == 1:
-        return int(indexes[0].count(slot))
-    return len({entry.key for index in indexes for entry in index.entries(slot)})
+    holders = _holders(store, slot)
+    if len(holders) == 1:
+        return int(holders[0][1].count(slot))
+    return len(
+        {entry.key for space, index in holders for entry in _entries(space, index, slot)}
+    )
 
 
 def keys_in(store: Store, slot: int, most: int) -> list[str]:
@@ -43,7 +46,7 @@ def keys_in(store: Store, slot: int, most: int) -> list[str]:
     found: dict[str, None] = {}
     for space, index in _holders(store, slot):
         while len(found) < most:
-            entries = index.newest(slot, most)
+            entries = index.entries(slot, space.dense, most)
             before = index.count(slot)
             for entry in entries:
                 key = entry.key
@@ -59,11 +62,16 @@ def empty(store: Store, slot: int) -> int:
     """Removes all keys of a slot: another node has them. Returns how many names there were."""
     names: set[str] = set()
     for space, index in _holders(store, slot):
-        for entry in index.entries(slot):
+        for entry in _entries(space, index, slot):
             if entry.index >= 0:
                 names.add(entry.key)
                 space.remove(entry, _DELETED)
     return len(names)
+
+
+def _entries(space: Keyspace, index: SlotIndex, slot: int) -> list[Entry]:
+    """All that a namespace has in a slot, live or not."""
+    return index.entries(slot, space.dense, index.count(slot))
 
 
 def _holders(store: Store, slot: int) -> list[tuple[Keyspace, SlotIndex]]:

@@ -363,6 +363,4 @@ class Writes(PlainWrites):
             assert isinstance(demoted, Demoted)
             demoted.entry = copy
         entry.index = -1
-        if self.slots is not None:
-            self.slots.replace(copy)
         return copy
