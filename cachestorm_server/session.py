@@ -97,6 +97,9 @@ class Session(LongRunner):
         self.backlog: bool = False
         self.plan: Plan | None = None
         self._plan_name: object = None
+        # of the plan: it answers to the cache, with values that are in no envelopes
+        self._is_plain: bool = False
+        self._gate: Gate | None = None
         # the user's permissions and plugins are asked of calls of so many words and more
         self._asked_from: i64 = 0
         self._statistics: CommandStatistics = endpoint.statistics.nobody
@@ -140,7 +143,8 @@ class Session(LongRunner):
         )
         self.limits: User | None = None if self.user.is_free else self.user
         endpoint = self.endpoint
-        is_asked = self.limits is not None or endpoint.asks() or endpoint.cluster is not None
+        self._gate = endpoint.cluster
+        is_asked = self.limits is not None or endpoint.asks() or self._gate is not None
         is_queueing = self.transaction is not None
         is_told = bool(self._pushes) or self.tracked is not None
         self.guarded = is_unusual or is_queueing or is_told
@@ -251,17 +255,15 @@ class Session(LongRunner):
                 else:
                     began_ns = self._statistics.begin(args)
                     size: i64 = len(args)
-                    gate = self.endpoint.cluster
+                    gate = self._gate
                     if size >= self._asked_from:
                         admit(self, plan, args)
                     elif gate is not None and not gate.serves(self, plan, args):
                         gate.router.check(self, plan, args)
-                    if plan.declaration.connection:
-                        reply = plan.answer(self, args)
-                    elif self.is_typed:
-                        reply = plan.typed().answer(self.cache, args)
-                    else:
+                    if self._is_plain:
                         reply = plan.answer(self.cache, args)
+                    else:
+                        reply = self._answered(plan, args)
             if isinstance(reply, bytes) and len(reply) >= LARGE_BYTES:
                 self._write_large(out, reply)
             else:
@@ -590,5 +592,6 @@ class Session(LongRunner):
             self._plan_name = name
         self.plan = plan
         self._statistics = self.endpoint.statistics.of(plan)
+        self._is_plain = not (plan.declaration.connection or self.is_typed)
         self._asked_from = asked_from(self, plan)
         return plan

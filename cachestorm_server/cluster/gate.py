@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from mypy_extensions import i64, mypyc_attr
+from librt.vecs import vec
+from mypy_extensions import i64, mypyc_attr, u8
 
 from cachestorm.declare.plan import Plan
 from cachestorm.keyspace.slot_index import SLOTS, slot_of
@@ -86,15 +87,19 @@ class Gate:
 
     Attributes:
         router: whom it asks.
-        served: of each slot, whether its keys are here, all of them, and stay.
         held_until_ms: until when; looked at with each request, as the process may have been
             stopped since. 0: for good.
     """
 
     def __init__(self, router: Router) -> None:
         self.router: Final = router
-        self.served: Final = bytearray(SLOTS)
-        self.held_until_ms: int = 0
+        # of each slot, 1 if its keys are here, all of them, and stay
+        self._served: Final[vec[u8]] = vec[u8]([0] * SLOTS)
+        self.held_until_ms: i64 = 0
+
+    def serve(self, slot: i64, is_served: bool) -> None:
+        """Answers from now on what is asked of a slot at sight, or asks the router."""
+        self._served[slot] = 1 if is_served else 0
 
     def serves(self, session: Session, plan: Plan, args: list[object]) -> bool:
         """Whether a request is answered here at sight; the router is asked about any other."""
@@ -104,7 +109,6 @@ class Gate:
         key = args[place]
         if not isinstance(key, bytes):
             return False
-        slot: i64 = slot_of(key)
-        if self.served[slot] == 0:
+        if self._served[slot_of(key)] == 0:
             return False
         return self.held_until_ms == 0 or monotonic_ms() < self.held_until_ms

@@ -166,12 +166,12 @@ class Membership(Router):
 
     def _open_all(self) -> None:
         """Tells the gate which slots are answered for here, whatever the key."""
-        node, served = self.node, self._gate.served
+        node, gate = self.node, self._gate
         is_serving = node.may_serve(self.clock())
         slots = range(SLOTS) if is_serving != self._was_serving else node.touched
         for slot in slots:
             is_mine = node.slots.owners[slot] == node.me.id
-            served[slot] = is_serving and is_mine and slot not in node.migrating
+            gate.serve(slot, is_serving and is_mine and slot not in node.migrating)
         self._was_serving = is_serving
         node.touched.clear()
         self._redirect_waiting()

@@ -21,6 +21,9 @@ from itertools import repeat
 from pathlib import Path
 
 from cachestorm import Cache
+from cachestorm.keyspace.slot_index import SLOTS
+from cachestorm.keyspace.slot_keys import keep_slots
+from cachestorm_server.cluster.gate import Gate, Router
 from cachestorm_server.net import Connection
 from cachestorm_server.server import RespServer
 from tests.benchmarks.builds import Build, builds
@@ -81,16 +84,27 @@ def a_cache() -> Cache:
     return cache
 
 
-def received(*commands: tuple[bytes, ...]) -> Callable[[], object]:
-    """A piece of requests that comes from a client."""
+def received(*commands: tuple[bytes, ...], is_node: bool = False) -> Callable[[], object]:
+    """A piece of requests that comes from a client.
+
+    Args:
+        is_node: it comes to a node of a cluster that has all slots.
+    """
     cache = a_cache()
+    if is_node:
+        keep_slots(cache._store)
     # what other families work on: longer than all pops together, and with many names
     cache.rpush("list", *[VALUE] * 4 * TIMES)
     cache.hset("hash", mapping={_name(at): VALUE for at in range(NAMES)})
     cache.sadd("set", *[_name(at) for at in range(NAMES)])
     cache.zadd("zset", {_name(at): float(at) for at in range(NAMES)})
     cache.mset({key.decode(): VALUE for key in TEN})
-    connection = Connection(RespServer(cache).endpoint)
+    endpoint = RespServer(cache).endpoint
+    if is_node:
+        endpoint.cluster = Gate(Router())
+        for slot in range(SLOTS):
+            endpoint.cluster.serve(slot, True)
+    connection = Connection(endpoint)
     connection.connection_made(Transport())
     return partial(connection.data_received, spelled(commands))
 
@@ -99,9 +113,9 @@ def _name(at: int) -> str:
     return f"element:{at:012}"
 
 
-def many(*command: bytes) -> Operation:
+def many(*command: bytes, is_node: bool = False) -> Operation:
     """The same command again and again."""
-    return Operation(lambda: received(*[command] * PIECE), PIECE)
+    return Operation(lambda: received(*[command] * PIECE, is_node=is_node), PIECE)
 
 
 def many_names(make: Callable[[int, bytes], tuple[bytes, ...]]) -> Operation:
@@ -137,6 +151,10 @@ OPERATIONS = {
     "cache.set of a new key": Operation(put_new),
     "GET": many(b"GET", b"key"),
     "SET": many(*WRITE),
+    "GET of 16": many(b"GET", TEN[0]),
+    "SET of 16": many(b"SET", TEN[0], VALUE),
+    "GET at a node": many(b"GET", TEN[0], is_node=True),
+    "SET at a node": many(b"SET", TEN[0], VALUE, is_node=True),
     "MULTI, 14 SET, EXEC": Operation(lambda: received((b"MULTI",), *[WRITE] * 14, (b"EXEC",))),
     "INCR": many(b"INCR", b"number"),
     "RPOP": many(b"RPOP", b"list"),
