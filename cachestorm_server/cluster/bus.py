@@ -107,6 +107,7 @@ class Bus:
         Raises:
             OSError: if the address cannot be bound.
         """
+        self._membership.do_soon(asyncio.get_running_loop().call_soon)
         self._server = await asyncio.start_server(self._incoming, host, port, ssl=self._tls_in)
         self._begin(self._keep_time())
 

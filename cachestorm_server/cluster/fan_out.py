@@ -4,7 +4,8 @@ Made by the membership, run by the session that asked. What comes back from othe
 membership hands in.
 
 1. An operation is done here first and sent to all others, each of which does it once; a query
-   is answered by each of its own keys.
+   is answered by each of its own keys. Of a long one the first slice comes first, with which
+   all keys are dead; the others hear of it then, and the rest of the slices follow.
 2. The reply is the sum, or the union. If a node has not answered in time it is PARTIAL, and an
    operation is on disk by then: it will be done when the node is back.
 3. A walk goes from node to node (`listing.py`): a page is one node's.
@@ -150,6 +151,9 @@ class FanOut(Gathering):
     """A command whose value is the sum, or the union, of what all nodes say.
 
     Args:
+        parts: what it has come to on this node, which `own` replaces.
+        own: the rest of it here, if it was not done in one slice; abandoned with this command.
+        counted: how many keys its result counts for.
         keep: of an operation: has it kept on disk; called if it was not done everywhere.
     """
 
@@ -161,10 +165,29 @@ class FanOut(Gathering):
         given_up: Iterable[str],
         ends_at: float,
         end: Callable[[], object],
+        own: LongCommand | None,
+        counted: Callable[[object], int],
         keep: Callable[[], object] | None,
     ) -> None:
         super().__init__(space, parts, others, given_up, ends_at, end)
+        self._own = own
+        self._counted: Final = counted
+        self._me: Final = next(iter(parts))
         self._keep: Final = keep
+
+    def step(self) -> bool:
+        own = self._own
+        if own is not None:
+            if not own.step():
+                return False
+            self._own = None
+            self._parts[self._me] = self._counted(own.result())
+        return super().step()
+
+    def abandon(self) -> None:
+        super().abandon()
+        if self._own is not None:
+            self._own.abandon()
 
     def _made(self) -> object:
         value = self._sum()

@@ -119,6 +119,14 @@ class Membership(Router):
             return me.bus_port
         return port + BUS_OFFSET
 
+    def do_soon(self, soon: Callable[[Callable[[], object]], object]) -> None:
+        """Has long operations of other nodes done in slices from now on.
+
+        Args:
+            soon: has something done once others have had a turn.
+        """
+        self._over_nodes.soon = soon
+
     # -- what changes
 
     def settle(self, outgoing: list[Outgoing]) -> None:

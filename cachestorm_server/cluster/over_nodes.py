@@ -31,7 +31,7 @@ from cachestorm_server.cluster.fan_out import (
     words_of,
 )
 from cachestorm_server.cluster.listing import begin
-from cachestorm_server.cluster.messages import MessageError, Result, operation_key
+from cachestorm_server.cluster.messages import Member, MessageError, Result, operation_key
 from cachestorm_server.cluster.node import Node, Outgoing
 from cachestorm_server.cluster.op_log import FORGET_ALL
 from cachestorm_server.cluster.shared_links import LINKING, SharedLinks
@@ -53,6 +53,9 @@ class OverNodes:
     Args:
         settle: saves what has changed, and sends what is to be said.
         patience_ms: how long an answer of another node is waited for.
+
+    Attributes:
+        soon: has something done once others have had a turn; None where there is no loop.
     """
 
     def __init__(
@@ -68,6 +71,7 @@ class OverNodes:
         self.node: Final = node
         self.clock: Final = clock
         self.settle: Final = settle
+        self.soon: Callable[[Callable[[], object]], object] | None = None
         self._links: Final = links
         self._patience_ms: Final = patience_ms
         # by key, who waits for results of other nodes
@@ -78,16 +82,34 @@ class OverNodes:
     def do_due(self) -> None:
         """Does what others have told of, and answers what they ask."""
         node = self.node
+        # whoever has told of an operation, it is the one that began it who waits
+        lives = {each.instance: each for each in node.members.values()} if node.due else {}
         for operation in node.due:
-            value = self._do(operation.namespace, operation.words)
-            # whoever was the first to tell of it
-            for member in node.members.values():
-                if member.instance == operation.origin:
-                    node.answer(member, Result(operation_key(operation), value))
+            asker = lives.get(operation.origin)
+            key = operation_key(operation)
+            try:
+                value = self._begin(operation.namespace, operation.words)
+            except Unfinished as unfinished:
+                if self.soon is not None:
+                    self.soon(partial(self._go_on, unfinished.long_command, key, asker))
+                    continue
+                value = self._counted(finish(unfinished.long_command))
+            if asker is not None:
+                node.answer(asker, Result(key, value))
         node.due.clear()
         for query, member in node.queries:
             node.answer(member, Result(query.key, self._do(query.namespace, query.words)))
         node.queries.clear()
+
+    def _go_on(self, long_command: LongCommand, key: str, asker: Member | None) -> None:
+        """One more slice of an operation; after the last one who has asked is answered."""
+        assert self.soon is not None
+        if not long_command.step():
+            self.soon(partial(self._go_on, long_command, key, asker))
+        elif asker is not None:
+            value = self._counted(long_command.result())
+            self.node.answer(asker, Result(key, value))
+            self.settle(self.node.take_outbox())
 
     def take_results(self) -> None:
         """Gives what others have answered to those who wait for it."""
@@ -98,21 +120,39 @@ class OverNodes:
         self.node.results.clear()
 
     def _do(self, namespace: str, words: tuple[str, ...]) -> int | tuple[str, ...]:
-        """What a command of another node has come to here; 0 for one that is refused.
+        """What a command of another node has come to here; 0 for one that is refused."""
+        try:
+            return self._begin(namespace, words)
+        except Unfinished as unfinished:
+            return self._counted(finish(unfinished.long_command))
+
+    def _begin(self, namespace: str, words: tuple[str, ...]) -> int | tuple[str, ...]:
+        """As `_do`, as far as it is done in one slice.
 
         A replica does what its primary does, and has no keys that are not counted there.
+
+        Raises:
+            Unfinished: with what is left.
         """
         value = self._done(namespace, words)
+        if not isinstance(value, tuple):
+            return self._counted(value)
         if not self.node.me.primary:
             return value
-        if not isinstance(value, tuple):
-            return 0
         if words[0] == TAG_COUNTS:
             return ("0",) * len(value)
         return ("0",) if words[0].upper() in WALKS else ()
 
+    def _counted(self, value: object) -> int:
+        """How many keys this node has removed, of those that no other one counts."""
+        return value if isinstance(value, int) and not self.node.me.primary else 0
+
     def _done(self, namespace: str, words: tuple[str, ...]) -> int | tuple[str, ...]:
-        """What a command of another node has come to here; 0 for one that is refused."""
+        """What all keys that are here come to; 0 for a command that is refused.
+
+        Raises:
+            Unfinished: with what is left of it.
+        """
         if words == (FORGET_ALL,):
             return self._forget_all()
         if words and words[0] == TAG_COUNTS:
@@ -162,18 +202,19 @@ class OverNodes:
         )
 
     def _invalidate(self, namespace: str, words: tuple[str, ...]) -> object:
-        """What an INVALIDATE of another node comes to, of the keys that are here."""
+        """What an INVALIDATE of another node comes to, of the keys that are here.
+
+        Raises:
+            Unfinished: with what is left of it.
+        """
         self._links.hold()
         tags, options = named_by(words)
-        try:
-            return self.endpoint.cache.namespace(namespace).invalidate(
-                tags,
-                cascade="CASCADE" in options,
-                soft="SOFT" in options,
-                dry_run="DRYRUN" in options,
-            )
-        except Unfinished as unfinished:
-            return finish(unfinished.long_command)
+        return self.endpoint.cache.namespace(namespace).invalidate(
+            tags,
+            cascade="CASCADE" in options,
+            soft="SOFT" in options,
+            dry_run="DRYRUN" in options,
+        )
 
     def _published(self, space: Keyspace, plan: Plan, args: list[object]) -> tuple[str, ...]:
         """What other nodes are told of a command that was done here."""
@@ -209,7 +250,13 @@ class OverNodes:
         if node.is_alone and plan.name not in LINKING:
             return
         space = cache._space
-        value = self._call(plan, space.name, args)
+        self._links.hold()
+        value: object = 0
+        own: LongCommand | None = None
+        try:
+            value = plan.call(cache, args)
+        except Unfinished as unfinished:
+            own = unfinished.long_command
         if node.me.primary:
             value = [] if isinstance(value, list) else 0
         now_ms = self.clock()
@@ -233,6 +280,8 @@ class OverNodes:
             self._given_up(),
             self._patience(),
             partial(self._waiting.pop, key, None),
+            own,
+            self._counted,
             None if reads else keep,
         )
         raise Unfinished(self._awaited(key, fan_out))
