@@ -432,8 +432,10 @@ class Journal(Recording):
         """
         disk = self._disk
         if not path:
-            self._file = -1
-            self.size = 0
+            with self._syncing:
+                self._file = -1
+                self.path = ""
+                self.size = 0
             return
         file = disk.open(path)
         try:
