@@ -16,7 +16,7 @@ from time import perf_counter, sleep
 import redis
 
 from tests.benchmarks.builds import Build
-from tests.benchmarks.machine import redis_benchmark, redis_server
+from tests.benchmarks.machine import cpu_seconds, redis_benchmark, redis_server
 from tests.benchmarks.page import Page, Table, Verdict, spread
 from tests.benchmarks.persistence import (
     CLIENTS,
@@ -33,6 +33,7 @@ from tests.benchmarks.stalls import Asker, Watcher
 
 OURS, THEIRS = Build.COMPILED.subject, "redis-server"
 ALONE, FOLLOWED = "alone", "with a replica"
+PROCESSES = (ALONE, "primary", "replica")
 REQUESTS, QUICK_REQUESTS = 400_000, 50_000
 SHARE = 0.9
 
@@ -44,7 +45,7 @@ METHOD = f"""
 *Writes*: `redis-benchmark -c {CLIENTS} -r {KEYS} -d {VALUE_BYTES} -t set -P {DEPTH}`, requests
 a second, of a server alone and of one that another of the same kind follows. All run at the
 same time and are measured in turn; the replicas share the machine's cores with them. The share
-is that of the medians.
+is that of the medians. *Processor time* is what each process used in the same rounds.
 
 *A copy*: {COPIED_KEYS:,} keys of {VALUE_BYTES} random bytes each go to a replica that has
 nothing, while another client asks for one key again and again; how long that takes, and the
@@ -99,6 +100,7 @@ def measure_writes(page: Page, progress: Progress, quick: bool, rounds: int) -> 
     requests = QUICK_REQUESTS if quick else REQUESTS
     with ExitStack() as stack:
         servers: dict[tuple[str, str], Server] = {}
+        replicas: dict[str, Server] = {}
         for name in (OURS, THEIRS):
             if name == THEIRS and path is None:
                 page.missing.append("redis-server: not installed")
@@ -109,12 +111,41 @@ def measure_writes(page: Page, progress: Progress, quick: bool, rounds: int) -> 
             primary = servers[name, FOLLOWED]
             made = ours(primary) if name == OURS or path is None else theirs(path, primary)
             wait_for(stack.enter_context(made))
+            replicas[name] = made
         rates = {key: Sample() for key in servers}
+        spent = {(name, which): Sample() for name in replicas for which in PROCESSES}
         for turn in range(rounds):
-            for key, server in servers.items():
-                progress.step(f"round {turn + 1} of {rounds}, {key[0]} {key[1]}")
-                rates[key].add(requests_a_second(tool, server, requests))
+            for (name, state), server in servers.items():
+                progress.step(f"round {turn + 1} of {rounds}, {name} {state}")
+                processes = [server] if state == ALONE else [server, replicas[name]]
+                before = [cpu_seconds(each.process_id) for each in processes]
+                rates[name, state].add(requests_a_second(tool, server, requests))
+                if state == FOLLOWED:
+                    wait_until_even(server)
+                which = PROCESSES[:1] if state == ALONE else PROCESSES[1:]
+                for each, process, began_s in zip(which, processes, before, strict=True):
+                    used_s = cpu_seconds(process.process_id) - began_s
+                    spent[name, each].add(used_s / requests * 1e6)
     tell_writes(page, rates)
+    tell_processor_time(page, spent)
+
+
+def wait_until_even(primary: Server) -> None:
+    """Returns once its replica has said that it has all."""
+    client = redis.Redis(port=primary.port)
+    try:
+        client.set("last", "")
+        client.wait(1, int(PATIENCE_S * 1000))
+    finally:
+        client.close()
+
+
+def tell_processor_time(page: Page, spent: dict[tuple[str, str], Sample]) -> None:
+    """Draws the table of what a write takes of each process."""
+    table = Table(["µs of CPU a SET", *PROCESSES], title="Processor time")
+    for name in dict.fromkeys(name for name, _ in spent):
+        table.add(name, *(spread(spent[name, which]) for which in PROCESSES))
+    page.tables.append(table)
 
 
 def tell_writes(page: Page, rates: dict[tuple[str, str], Sample]) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import threading
 from collections.abc import Callable, Iterator
@@ -12,60 +11,11 @@ from pathlib import Path
 import pytest
 import redis
 from node_processes import HOST, Node, cluster_of, join, started, until
+from wires import Wires
 
 from tests.real_servers import free_port
 
 KEYS = [f"{{moves}}{number}" for number in range(200)]
-
-
-class Wires:
-    """What nodes reach each other by: a proxy before the bus of each."""
-
-    def __init__(self) -> None:
-        self._is_cut = False
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
-        self._thread.start()
-        self._writers: list[asyncio.StreamWriter] = []
-
-    def lead(self, port: int, to: int) -> None:
-        """Takes in at one port what is meant for the bus at another."""
-
-        async def carry(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            self._writers.append(writer)
-            try:
-                if self._is_cut:
-                    return
-                _, out = await asyncio.open_connection(HOST, to)
-                self._writers.append(out)
-                while data := await reader.read(65536):
-                    out.write(data)
-            except OSError:
-                pass
-            finally:
-                writer.close()
-
-        asyncio.run_coroutine_threadsafe(
-            asyncio.start_server(carry, HOST, port), self._loop
-        ).result(10)
-
-    def cut_all(self) -> None:
-        """Nothing that is said between nodes arrives any more."""
-        self._is_cut = True
-
-        def close() -> None:
-            for writer in self._writers:
-                writer.transport.abort()
-            self._writers.clear()
-
-        self._loop.call_soon_threadsafe(close)
-
-    def mend(self) -> None:
-        self._is_cut = False
-
-    def end(self) -> None:
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join(10)
 
 
 @contextmanager

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import resource
 import signal
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from random import Random
 
@@ -15,6 +17,9 @@ from etcd_processes import ETCD, MISSING, Etcd
 from node_processes import SLOTS, Node, until
 from redis.cluster import ClusterNode, RedisCluster
 from redis.exceptions import RedisClusterException
+from wires import Wires
+
+from tests.real_servers import free_port
 
 pytest.importorskip("etcd3gw")
 pytestmark = pytest.mark.skipif(ETCD is None, reason=MISSING)
@@ -23,6 +28,8 @@ LEASE_S = 4.0
 KEYS = 40
 # how long a client is without an answer before it gives one up
 TIMEOUT_S = 3.0
+# of a file: as many as this process may write
+MOST_BYTES = resource.getrlimit(resource.RLIMIT_FSIZE)[1]
 
 
 class Checker:
@@ -188,42 +195,107 @@ def test_without_a_majority_of_etcd_nothing_is_served_until_it_is_back(
     assert owned(nodes[0]) == before
 
 
+def _limit_files(node: Node, size: int) -> None:
+    resource.prlimit(node.process.pid, resource.RLIMIT_FSIZE, (size, MOST_BYTES))
+
+
+class Faults:
+    """What happens to nodes and members, one thing after the other, from a seed."""
+
+    def __init__(self, seed: int, etcd: Etcd, nodes: list[Node], wires: list[Wires]) -> None:
+        self._random = Random(seed)
+        self._etcd = etcd
+        self._nodes = nodes
+        self._wires = wires
+        self._deeds = (
+            *(self.kill, self.stop, self.kill_member, self.freeze_member),
+            *(self.cut_off, self.fill_disk, self.mend),
+        )
+
+    def happen(self) -> None:
+        self._random.choice(self._deeds)()
+        self._pass_time(LEASE_S)
+
+    def _pass_time(self, most_s: float) -> None:
+        time.sleep(self._random.uniform(0, most_s))
+
+    def _node(self) -> Node:
+        return self._random.choice(self._nodes)
+
+    def kill(self) -> None:
+        node = self._node()
+        node.kill()
+        self._pass_time(2 * LEASE_S)
+        node.restart()
+
+    def stop(self) -> None:
+        self._node().process.send_signal(signal.SIGSTOP)
+
+    def kill_member(self) -> None:
+        member = self._random.choice(self._etcd.members)
+        member.kill()
+        self._pass_time(LEASE_S)
+        member.restart()
+
+    def freeze_member(self) -> None:
+        member = self._random.choice(self._etcd.members)
+        member.send(signal.SIGSTOP)
+        self._pass_time(2 * LEASE_S)
+        member.send(signal.SIGCONT)
+
+    def cut_off(self) -> None:
+        """A node reaches no member any more."""
+        self._random.choice(self._wires).cut_all()
+
+    def fill_disk(self) -> None:
+        """No file of a node can grow."""
+        _limit_files(self._node(), 0)
+
+    def mend(self) -> None:
+        for node, wires in zip(self._nodes, self._wires, strict=True):
+            node.process.send_signal(signal.SIGCONT)
+            _limit_files(node, MOST_BYTES)
+            wires.mend()
+
+
+@pytest.fixture
+def wired(etcd: Etcd, tmp_path: Path) -> Iterator[tuple[list[Node], list[Wires]]]:
+    """Nodes that reach the members by wires of their own."""
+    with ExitStack() as stack:
+        nodes, wires = [], []
+        for number in range(3):
+            own = Wires()
+            stack.callback(own.end)
+            wires.append(own)
+            ports = [free_port() for _ in etcd.members]
+            for port, member in zip(ports, etcd.members, strict=True):
+                own.lead(port, member.port)
+            endpoints = ",".join(f"http://127.0.0.1:{port}" for port in ports)
+            told = settings(etcd) | {"CACHESTORM_CLUSTER_ETCD_ENDPOINTS": endpoints}
+            node = Node(tmp_path / str(number), **told)
+            stack.callback(node.kill)
+            nodes.append(node)
+        for node in nodes:
+            until(node.is_up)
+        until(lambda: is_even(nodes))
+        yield nodes, wires
+
+
 @pytest.mark.slow
-def test_a_client_reads_nothing_old_whatever_is_stopped_and_killed(
-    etcd: Etcd, nodes: list[Node]
+@pytest.mark.parametrize("seed", range(23, 29))
+def test_a_client_reads_nothing_old_whatever_is_stopped_killed_cut_off_and_full(
+    etcd: Etcd, wired: tuple[list[Node], list[Wires]], seed: int
 ) -> None:
-    random = Random(23)
-    stopped: list[Node] = []
+    nodes, wires = wired
+    faults = Faults(seed, etcd, nodes, wires)
     with Checker(nodes) as checker:
-        for _ in range(25):
-            node, member = random.choice(nodes), random.choice(etcd.members)
-            deed = random.choice(("kill", "stop", "member", "freeze", "wait"))
-            if deed == "kill":
-                node.kill()
-                time.sleep(random.uniform(0, 2 * LEASE_S))
-                node.restart()
-            elif deed == "stop":
-                node.process.send_signal(signal.SIGSTOP)
-                stopped.append(node)
-            elif deed == "member":
-                member.kill()
-                time.sleep(random.uniform(0, LEASE_S))
-                member.restart()
-            elif deed == "freeze":
-                member.send(signal.SIGSTOP)
-                time.sleep(random.uniform(0, 2 * LEASE_S))
-                member.send(signal.SIGCONT)
-            time.sleep(random.uniform(0, LEASE_S))
-            if len(stopped) > 1 or deed == "wait":
-                for each in stopped:
-                    each.process.send_signal(signal.SIGCONT)
-                stopped.clear()
-        for each in stopped:
-            each.process.send_signal(signal.SIGCONT)
+        # so few at a time: on a busy machine a process takes its time to start
+        for _ in range(6):
+            faults.happen()
+        faults.mend()
         until(lambda: is_even(nodes))
         checker.wait()
     assert checker.faults == []
-    assert checker.answered > 100
 
 
 @pytest.mark.slow
