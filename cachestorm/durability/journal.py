@@ -135,8 +135,8 @@ class Journal(Recording):
             self._holding.acquire(False)
         self.is_owed = False
 
-    def joins(self, space: str, value: object) -> bool:
-        return super().joins(space, value) and _is_owned(self._holding)
+    def joins(self, space: str, key: str, value: object) -> bool:
+        return super().joins(space, key, value) and _is_owned(self._holding)
 
     def commit(self, is_owed: bool) -> None:
         if not _is_owned(self._holding):

@@ -30,6 +30,7 @@ from typing import Final, cast
 from librt.strings import BytesWriter
 from mypy_extensions import i64, u8
 
+from cachestorm.codec import is_ascii
 from cachestorm.entry import BUFFER, KIND_MASK, OBJECT, Entry
 from cachestorm.events import (
     CHANGED,
@@ -270,14 +271,16 @@ class Recording(Recorder):
         """Writes the record of a scalar that was put. It runs no code of a user's."""
         raise NotImplementedError
 
-    def joins(self, space: str, value: object) -> bool:
-        """Whether a scalar that is put now can join a run, in the step in which it is put."""
+    def joins(self, space: str, key: str, value: object) -> bool:
         run = self._run
+        # to spell anything else may make what the garbage collector tracks
         return (
             run is not None
             and run.space == space
             and len(run.out) < RUN_BYTES
-            and _is_short_scalar(value)
+            and type(value) is bytes
+            and len(value) <= SHORT_BYTES
+            and is_ascii(key)
         )
 
     def join(self, key: str, value: object, expires_at_ms: i64) -> None:

@@ -68,7 +68,8 @@ class PlainWrites(Budget):
             return False
         interest = self.interest & (PUT | EXPIRY | NEW)
         if interest != 0 and (
-            interest & NEW != 0 or not self.can_record_plain(PUT | EXPIRY, value, is_latched)
+            interest & NEW != 0
+            or not self.can_record_plain(PUT | EXPIRY, key, value, is_latched)
         ):
             return False
         if (
@@ -134,7 +135,7 @@ class PlainWrites(Budget):
             (interest & REPLACED != 0 and former is not value)
             or (
                 interest & (PUT | EXPIRY) != 0
-                and not self.can_record_plain(PUT | EXPIRY, value, is_latched)
+                and not self.can_record_plain(PUT | EXPIRY, entry.key, value, is_latched)
             )
         ):
             return False

@@ -98,7 +98,7 @@ class Recorder:
         """A scalar or a `Boxed` value was put, which has neither tags nor an idle time."""
         raise NotImplementedError
 
-    def joins(self, space: str, value: object) -> bool:
+    def joins(self, space: str, key: str, value: object) -> bool:
         """Whether `join` can tell of a scalar without the latch. Compiled only."""
         return False
 

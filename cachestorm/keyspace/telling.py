@@ -69,12 +69,12 @@ class Telling:
             self.interest |= RECORDED
         self._valued = effects.values_of(self.name)
 
-    def can_record_plain(self, kinds: i64, value: object, is_latched: bool) -> bool:
+    def can_record_plain(self, kinds: i64, key: str, value: object, is_latched: bool) -> bool:
         """Whether a plain value may be put of which the recorder alone is to be told."""
         recorder = self.shared.recorder
         if recorder is None or self._heard & kinds != 0 or recorder.failure != "":
             return False
-        return is_latched or recorder.joins(self.name, value)
+        return is_latched or recorder.joins(self.name, key, value)
 
     def record_plain(
         self, key: str, value: object, expires_at_ms: i64, is_latched: bool
