@@ -8,13 +8,14 @@ all of it takes a minute. It measures the build of the tree that it lies in. Nee
 
 from __future__ import annotations
 
+import asyncio
 import os
 import re
 import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import repeat
@@ -25,6 +26,8 @@ from cachestorm.keyspace.slot_index import SLOTS
 from cachestorm.keyspace.slot_keys import keep_slots
 from cachestorm_server.cluster.gate import Gate, Router
 from cachestorm_server.net import Connection
+from cachestorm_server.replication.primary import Follower
+from cachestorm_server.replication.stream import Stream
 from cachestorm_server.server import RespServer
 from tests.benchmarks.builds import Build, builds
 from tests.benchmarks.dispatch import Transport
@@ -139,7 +142,57 @@ def other_scores() -> Callable[[], object]:
     return received(*commands)
 
 
+class OpenTransport(Transport):
+    """One that replies which have waited for a journal are written to."""
+
+    def is_closing(self) -> bool:
+        return False
+
+    def get_write_buffer_size(self) -> int:
+        return 0
+
+
+def told(follows: bool) -> Callable[[], object]:
+    """A turn of an event loop in which several clients have written.
+
+    Args:
+        follows: whether a replica is told of it; else it is written to a journal.
+    """
+    folder = tempfile.TemporaryDirectory()
+    cache = Cache() if follows else Cache(data_dir=folder.name)
+    endpoint = RespServer(cache).endpoint
+    connections = [Connection(endpoint) for _ in range(CLIENTS + 1)]
+    for each in connections:
+        each.connection_made(OpenTransport())
+    piece, loop = spelled([WRITE] * CLIENT_PIECE), asyncio.new_event_loop()
+
+    async def begin() -> None:
+        *_, replica = endpoint.sessions.values()
+        replica.is_replica = True
+        Stream(endpoint).accept(replica, Follower("host", 1, "", 0.0), b"")
+
+    async def turn() -> None:
+        for each in connections[:CLIENTS]:
+            each.data_received(piece)
+        # until the replies have gone, and what a replica gets
+        for _ in range(3):
+            await asyncio.sleep(0)
+
+    if follows:
+        loop.run_until_complete(begin())
+    # with the folder, which is there as long as it is called
+    return partial(_run_turn, loop, turn, folder)
+
+
+def _run_turn(
+    loop: asyncio.AbstractEventLoop, turn: Callable[[], Coroutine[None, None, None]], _: object
+) -> None:
+    loop.run_until_complete(turn())
+
+
 NAMES = 10_000
+# so many clients write in a turn, and so much comes of each
+CLIENTS, CLIENT_PIECE = 25, 16
 WRITE = (b"SET", b"key", VALUE)
 # of two calls
 SCRIPT = b"redis.call('SET', KEYS[1], ARGV[1]) return redis.call('GET', KEYS[1])"
@@ -155,6 +208,8 @@ OPERATIONS = {
     "SET of 16": many(b"SET", TEN[0], VALUE),
     "GET at a node": many(b"GET", TEN[0], is_node=True),
     "SET at a node": many(b"SET", TEN[0], VALUE, is_node=True),
+    "SET, in a journal": Operation(partial(told, False), CLIENTS * CLIENT_PIECE),
+    "SET, to a replica": Operation(partial(told, True), CLIENTS * CLIENT_PIECE),
     "MULTI, 14 SET, EXEC": Operation(lambda: received((b"MULTI",), *[WRITE] * 14, (b"EXEC",))),
     "INCR": many(b"INCR", b"number"),
     "RPOP": many(b"RPOP", b"list"),
