@@ -13,6 +13,14 @@ ARRAY: Final = "*"
 ANYTHING: Final = "anything"
 EVERY: Final = "all"
 
+# what several of them answer, and why
+NUMBER: Final = "-ERR value is not an integer or out of range"
+SYNTAX: Final = "-ERR syntax error"
+PLACES_FIRST: Final = "syntax errors are reported before values out of range"
+VALUES_FIRST: Final = "invalid values are reported before options that exclude each other"
+ONE_NAMED: Final = "of several errors in a call another one is reported"
+ARGUMENTS_FIRST: Final = "arguments are checked before any key is read"
+
 
 class Difference:
     """One row.
