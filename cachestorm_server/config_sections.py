@@ -66,6 +66,10 @@ LEVELS: Final = ("debug", "info", "warn", "warning", "error")
 FORMATS: Final = ("console", "json")
 STREAMS: Final = ("stdout", "stderr")
 
+# sections whose rows the file names
+NAMESPACES: Final = "namespaces"
+PLUGINS: Final = "plugins"
+
 # what every plugin has that does not come with the server, beside settings of its own
 ENABLED: Final = "enabled"
 PATH: Final = "path"
