@@ -1,6 +1,6 @@
 """Draws docs/dashboard.png: the overview of a server that a shop has used for some seconds.
 
-PYTHONPATH=build/compiled:tests:tests/ecosystem/web python tests/ecosystem/web/draw_dashboard.py
+PYTHONPATH=build/compiled:tests python tests/ecosystem/web/draw_dashboard.py
 """
 
 from __future__ import annotations
