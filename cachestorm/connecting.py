@@ -39,7 +39,8 @@ def connect(
         near: whether what was read is kept in this process until it changes on the server; or
             settings of the `Cache` that keeps it, such as `{"max_entries": 1000}`.
         on_error: when a server cannot be reached, or is full: `"raise"` raises, and `"miss"`
-            answers as an empty cache does, and counts that in `stats()`.
+            answers as an empty cache does, and counts that in `stats()`. A wrong password, and
+            what the user may not do, is raised in any case.
         max_pending: how many keys and tags that were written or invalidated meanwhile are kept,
             to tell the server when it is back: 100,000 unless given, 0 for none. If there are
             more, it is emptied then.
