@@ -91,15 +91,15 @@ class SlotHolder:
         leaving = {slot: to for slot, to in moves.items() if owners[slot] == me}
         coming = {slot: owners[slot] for slot, to in moves.items() if to == me}
         for known, now in ((self.migrating, leaving), (self.importing, coming)):
-            for slot in known.keys() - now.keys():
+            gone = known.keys() - now.keys()
+            for slot in gone:
                 self.stabilize(slot)
+            if known is self.importing:
+                # what has come of a slot that stays away after all is not to be found again
+                self.lost.update(slot for slot in gone if owners[slot] != me)
             if known.keys() != now.keys():
                 self.is_dirty = True
             self.touched.update(now.keys() - known.keys())
-            if known is self.importing:
-                # what has come of a slot that stays away after all is not to be found again
-                gone = known.keys() - now.keys()
-                self.lost.update(slot for slot in gone if owners[slot] != me)
             known.update(now)
         if is_new:
             self.lost.update(slot for slot, owner in enumerate(owners) if owner != me)
@@ -128,6 +128,7 @@ class SlotHolder:
     def import_from(self, slot: int, source: str) -> None:
         """Answers clients that say ASKING for a slot that is on its way here."""
         self.importing[slot] = source
+        self.touched.add(slot)
         self.is_dirty = True
 
     def stabilize(self, slot: int) -> None:
