@@ -15,6 +15,7 @@ from cachestorm_server import saving as saving
 from cachestorm_server import tracking_commands as tracking_commands
 from cachestorm_server import transactions as transactions
 from cachestorm_server.acl import commands as acl_commands  # noqa: F401
+from cachestorm_server.cluster import arrivals as arrivals
 from cachestorm_server.cluster import migration as migration
 from cachestorm_server.replication import commands as replication_commands  # noqa: F401
 from cachestorm_server.scripting import commands as scripting_commands  # noqa: F401

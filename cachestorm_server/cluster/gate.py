@@ -15,6 +15,13 @@ from cachestorm.declare.plan import Plan
 from cachestorm.keyspace.slot_index import SLOTS, slot_of
 from cachestorm_server.cluster.clock import monotonic_ms
 
+# the router is asked about all keys of a slot
+ROUTED: Final = 0
+# all of its keys are here, and stay
+SERVED: Final = 1
+# it is on its way here: a key that another node sends is taken
+IMPORTED: Final = 2
+
 if TYPE_CHECKING:
     from cachestorm.cache import Cache
     from cachestorm.operations.long_command import LongCommand
@@ -93,13 +100,12 @@ class Gate:
 
     def __init__(self, router: Router) -> None:
         self.router: Final = router
-        # of each slot, 1 if its keys are here, all of them, and stay
-        self._served: Final[vec[u8]] = vec[u8]([0] * SLOTS)
+        self._states: Final[vec[u8]] = vec[u8]([ROUTED] * SLOTS)
         self.held_until_ms: i64 = 0
 
-    def serve(self, slot: i64, is_served: bool) -> None:
-        """Answers from now on what is asked of a slot at sight, or asks the router."""
-        self._served[slot] = 1 if is_served else 0
+    def set_state(self, slot: i64, state: u8) -> None:
+        """Says what of a slot is answered at sight from now on: a constant of this module."""
+        self._states[slot] = state
 
     def serves(self, session: Session, plan: Plan, args: list[object]) -> bool:
         """Whether a request is answered here at sight; the router is asked about any other."""
@@ -109,6 +115,7 @@ class Gate:
         key = args[place]
         if not isinstance(key, bytes):
             return False
-        if self._served[slot_of(key)] == 0:
+        state = self._states[slot_of(key)]
+        if state != SERVED and (state == ROUTED or plan.name != "RESTORE-ASKING"):
             return False
         return self.held_until_ms == 0 or monotonic_ms() < self.held_until_ms

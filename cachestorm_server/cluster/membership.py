@@ -31,7 +31,7 @@ from cachestorm_server.availability import writes
 from cachestorm_server.cluster import commands
 from cachestorm_server.cluster.clock import monotonic_ms
 from cachestorm_server.cluster.fan_out import OPERATIONS, named_by
-from cachestorm_server.cluster.gate import Gate, Router
+from cachestorm_server.cluster.gate import IMPORTED, ROUTED, SERVED, Gate, Router
 from cachestorm_server.cluster.migration import is_under_way
 from cachestorm_server.cluster.node import Node, Outgoing
 from cachestorm_server.cluster.node_state import added, persisted
@@ -95,6 +95,8 @@ class Membership(Router):
             endpoint, node, self._links, clock, self.settle, patience_ms
         )
         self._was_serving = False
+        # what a source had seen, by which no key could have escaped, after so many changes
+        self._all_seen, self._changes = "", 0
         self.replicas: Final = Replicas(self)
         node.copies = self.replicas
         self.store.enter()
@@ -178,8 +180,14 @@ class Membership(Router):
         is_serving = node.may_serve(self.clock())
         slots = range(SLOTS) if is_serving != self._was_serving else node.touched
         for slot in slots:
-            is_mine = node.slots.owners[slot] == node.me.id
-            gate.serve(slot, is_serving and is_mine and slot not in node.migrating)
+            state = ROUTED
+            if is_serving and node.slots.owners[slot] != node.me.id:
+                # a replica takes nothing but from its primary
+                is_taken = slot in node.importing and not node.me.primary
+                state = IMPORTED if is_taken else ROUTED
+            elif is_serving and slot not in node.migrating:
+                state = SERVED
+            gate.set_state(slot, state)
         self._was_serving = is_serving
         node.touched.clear()
         self._redirect_waiting()
@@ -284,11 +292,16 @@ class Membership(Router):
         return json.dumps(said, separators=(",", ":"))
 
     def catch_escaped(self, session: Session, key: str, seen: str) -> None:
+        log = self.node.log
+        if seen == self._all_seen and log.changes == self._changes:
+            # as it was for the key before
+            return
         done = _read_seen(seen)
         # who is given the slot of this key is not to be outdone by how the source got it
         self.node.hear_epoch(min(done.get(_EPOCH, 0), MOST_EPOCH))
-        unseen = self.node.log.unseen_by(done)
+        unseen = log.unseen_by(done)
         if not unseen:
+            self._all_seen, self._changes = seen, log.changes
             return
         cache = session.cache
         tags = set(cache.tags(key))

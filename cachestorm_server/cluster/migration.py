@@ -1,4 +1,4 @@
-"""MIGRATE and RESTORE-ASKING: keys that move to another server.
+"""MIGRATE: keys that move to another server, where RESTORE-ASKING takes them.
 
 Declared like all commands, with a session in the place of the cache. Called by plans.
 
@@ -28,26 +28,20 @@ from typing import Final
 from cachestorm.codec import bytes_of
 from cachestorm.declare.declaration import Declaration
 from cachestorm.declare.wire_values import OK, Status
-from cachestorm.entry import HASH
 from cachestorm.errors import ArgumentError, CacheStormError
-from cachestorm.events import Cause
-from cachestorm.keyspace.expiry import Idle
 from cachestorm.keyspace.keyspace import Keyspace
 from cachestorm.keyspace.store import DEFAULT, Store
-from cachestorm.keyspace.tag_nodes import tag_names_of
-from cachestorm.operations.containers import entry_of
 from cachestorm.operations.long_command import LongCommand, Unfinished
-from cachestorm.payload.dumps import dumped
-from cachestorm.payload.entry_snapshot import EntrySnapshot, snapshot_of
+from cachestorm_server.cluster.parcels import Parcel, packed, spelled, take_away
 from cachestorm_server.session import Session
 
 command: Final = partial(Declaration, group="generic", connection=True)
 
-_DELETED: Final = Cause.DELETED
 # how often a key is sent that somebody writes to all the time
 MOST_ROUNDS: Final = 100
 # what is sent, and read, at a time
 PIECE_BYTES: Final = 64 * 1024
+_OK: Final = b"+OK"
 # where the client says 0
 DEFAULT_TIMEOUT_MS: Final = 1000
 
@@ -77,18 +71,6 @@ class Target:
     database: int
     timeout_ms: int
     auth: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class _Copy:
-    """A key of one namespace, as it is sent."""
-
-    space: Keyspace
-    key: str
-    version: int
-    ttl_ms: int
-    snapshot: EntrySnapshot
-    idle: Idle | None
 
 
 class Migration(LongCommand):
@@ -127,19 +109,19 @@ class Migration(LongCommand):
             self._sleep()
             yield
         for _ in range(MOST_ROUNDS):
-            copies = {name: self._copies_of(name) for name in left}
+            parcels = {name: packed(self._spaces, name) for name in left}
             if is_first:
-                copies = {name: of_name for name, of_name in copies.items() if of_name}
-                if not copies:
+                parcels = {name: of_name for name, of_name in parcels.items() if of_name}
+                if not parcels:
                     self._value = Status("NOKEY")
                     return
-                _under_way.update({(id(self._space.shared), name): self for name in copies})
-            requests, of_name = self._requests(copies, replaces)
+                _under_way.update({(id(self._space.shared), name): self for name in parcels})
+            requests, about = self._requests(parcels, replaces)
             self._begin_sending(requests)
             while self._task is not None:
                 self._sleep()
                 yield
-            left = self._taken_away(copies, of_name)
+            left = self._taken_away(parcels, about)
             if self._failure is not None:
                 raise self._failure
             if not left:
@@ -162,33 +144,16 @@ class Migration(LongCommand):
             if _under_way.get(key) is self:
                 del _under_way[key]
 
-    def _copies_of(self, name: str) -> list[_Copy]:
-        found = []
-        for space in self._spaces:
-            entry = space.peek(name)
-            if entry is not None and entry.kind == HASH:
-                # not a field that is due
-                entry = entry_of(space, name, HASH)
-            if entry is None:
-                continue
-            ttl_ms = 0
-            if entry.expires_at_ms:
-                ttl_ms = max(1, int(entry.expires_at_ms - space.shared.now_ms()))
-            snapshot = snapshot_of(entry.kind, space.value(entry), 0, tag_names_of(entry))
-            idle = space.idle_of(entry)
-            found.append(_Copy(space, name, int(entry.version), ttl_ms, snapshot, idle))
-        return found
-
     def _requests(
-        self, copies: dict[str, list[_Copy]], replaces: bool
-    ) -> tuple[list[list[bytes]], list[str]]:
+        self, parcels: dict[str, list[Parcel]], replaces: bool
+    ) -> tuple[list[bytes], list[str]]:
         """What is to be sent, and the name that each request is about; empty for none."""
         target = self._target
-        requests: list[list[bytes]] = []
+        requests: list[bytes] = []
         about: list[str] = []
 
         def add(name: str, *words: bytes) -> None:
-            requests.append(list(words))
+            requests.append(spelled(words))
             about.append(name)
 
         if target.auth:
@@ -196,38 +161,39 @@ class Migration(LongCommand):
         if target.database:
             add("", b"SELECT", b"%d" % target.database)
         current = DEFAULT
+
+        def enter(space: Keyspace) -> None:
+            nonlocal current
+            if space.name != current and len(self._spaces) > 1:
+                add("", b"NAMESPACE", bytes_of(space.name))
+                current = space.name
+
+        is_node = self._restores_by != b"RESTORE"
         seen = self._seen()
-        for name, of_name in copies.items():
+        options = [b"REPLACE"] if replaces else []
+        if seen:
+            options += [b"SEEN", bytes_of(seen)]
+        for name, of_name in parcels.items():
+            for parcel in of_name:
+                enter(parcel.space)
+                requests.append(parcel.restore(self._restores_by, options, is_node))
+                about.append(name)
             if not of_name:
                 # it was deleted while it was on its way
                 for space in self._spaces:
-                    if space.name != current and len(self._spaces) > 1:
-                        add("", b"NAMESPACE", bytes_of(space.name))
-                        current = space.name
-                    if self._restores_by != b"RESTORE":
+                    enter(space)
+                    if is_node:
                         add("", b"ASKING")
                     add(name, b"DEL", bytes_of(name))
-            for copy in of_name:
-                if copy.space.name != current and len(self._spaces) > 1:
-                    add("", b"NAMESPACE", bytes_of(copy.space.name))
-                    current = copy.space.name
-                words = [bytes_of(name), b"%d" % copy.ttl_ms, dumped(copy.snapshot)]
-                if replaces:
-                    words.append(b"REPLACE")
-                if seen:
-                    words += [b"SEEN", bytes_of(seen)]
-                if copy.idle is not None and self._restores_by != b"RESTORE":
-                    words += [b"IDLE", *_idle_words(copy.space, copy.idle)]
-                add(name, self._restores_by, *words)
         return requests, about
 
-    def _begin_sending(self, requests: list[list[bytes]]) -> None:
+    def _begin_sending(self, requests: list[bytes]) -> None:
         self._replies = []
         self._failure = None
         self._task = asyncio.get_running_loop().create_task(self._send(requests))
         self._task.add_done_callback(self._sent)
 
-    async def _send(self, requests: list[list[bytes]]) -> None:
+    async def _send(self, requests: list[bytes]) -> None:
         target = self._target
         timeout_s = max(target.timeout_ms, 1) / 1000
         text = "error or timeout connecting to the client"
@@ -241,9 +207,9 @@ class Migration(LongCommand):
                 text = "error or timeout writing to target instance"
                 parts: list[bytes] = []
                 size = 0
-                for words in requests:
-                    parts.append(_spelled(words))
-                    size += len(parts[-1])
+                for request in requests:
+                    parts.append(request)
+                    size += len(request)
                     if size >= PIECE_BYTES:
                         writer.write(b"".join(parts))
                         parts, size = [], 0
@@ -274,35 +240,32 @@ class Migration(LongCommand):
             self._failure = MigrationError(f"error writing to target instance: {error}")
         self.wake()
 
-    def _taken_away(self, copies: dict[str, list[_Copy]], about: list[str]) -> list[str]:
+    def _taken_away(self, parcels: dict[str, list[Parcel]], about: list[str]) -> list[str]:
         """Removes the names that the other server has; those that it is to be sent again."""
-        refused = {
+        refused = self._refused(about)
+        again = [
             name
-            for name, reply in zip(about, self._replies, strict=False)
-            if reply.startswith(b"-")
-        }
-        refused.update(about[len(self._replies) :])
-        for reply in self._replies:
-            if reply.startswith(b"-") and self._failure is None:
-                words = reply[1:].decode("utf-8", "replace")
-                self._failure = ArgumentError(f"Target instance replied with error: {words}")
-        again = []
-        for name, of_name in copies.items():
-            if name in refused or "" in refused or self._copies:
-                continue
-            sent = {(copy.space.name, copy.version) for copy in of_name}
-            present = [
-                (space, entry)
-                for space in self._spaces
-                if (entry := space.peek(name)) is not None
-            ]
-            if {(space.name, int(entry.version)) for space, entry in present} != sent:
-                again.append(name)
-                continue
-            for space, entry in present:
-                space.remove(entry, _DELETED)
-        self._release(copies.keys() - set(again))
+            for name, of_name in parcels.items()
+            if not (self._copies or name in refused or "" in refused)
+            and not take_away(self._spaces, name, of_name)
+        ]
+        self._release(parcels.keys() - set(again))
         return again
+
+    def _refused(self, about: list[str]) -> set[str]:
+        """The names that the other server has not taken; notes the first reason."""
+        replies = self._replies
+        if replies.count(_OK) == len(about):
+            return set()
+        refused = set(about[len(replies) :])
+        for name, reply in zip(about, replies, strict=False):
+            if reply.startswith(b"-"):
+                refused.add(name)
+                if self._failure is None:
+                    words = reply[1:].decode("utf-8", "replace")
+                    text = f"Target instance replied with error: {words}"
+                    self._failure = ArgumentError(text)
+        return refused
 
     def _drop(self) -> None:
         self._release(self._names)
@@ -314,20 +277,6 @@ class Migration(LongCommand):
         if task is not None:
             task.cancel()
         super()._drop()
-
-
-def _idle_words(space: Keyspace, idle: Idle) -> list[bytes]:
-    """How long a key outlives a hit, and how much longer it may live at all; 0 for ever."""
-    ends_in_ms = 0
-    if idle.ends_at_ms:
-        ends_in_ms = max(1, int(idle.ends_at_ms - space.shared.now_ms()))
-    return [b"%d" % idle.idle_ms, b"%d" % ends_in_ms]
-
-
-def _spelled(words: list[bytes]) -> bytes:
-    parts = [b"*%d\r\n" % len(words)]
-    parts.extend(b"$%d\r\n%s\r\n" % (len(word), word) for word in words)
-    return b"".join(parts)
 
 
 @command(
@@ -390,64 +339,3 @@ def migrate(
     if migration.step():
         return migration.result()
     raise Unfinished(migration)
-
-
-@command(
-    "RESTORE-ASKING key:ow-update ttl:integer serialized-value:blob [REPLACE] [ABSTTL] "
-    "[IDLETIME idletime:idle-time] [FREQ frequency:hit-frequency] [SEEN seen:string] "
-    "[IDLE idle:integer ends-in:integer]",
-    complexity="O(N) in the size of the value",
-    group="server",
-    grows=True,
-    reply="ok",
-    flags="asking @dangerous @keyspace",
-    summary="Create a key of a slot that is being imported; sent by nodes.",
-)
-def restore_asking(
-    session: Session,
-    key: str,
-    ttl: int,
-    serialized_value: bytes,
-    *,
-    replace: bool = False,
-    absttl: bool = False,
-    idletime: int | None = None,
-    frequency: int | None = None,
-    seen: str = "",
-    idle: tuple[int, int] | None = None,
-) -> None:
-    """Does what RESTORE does, as if the client had said ASKING before.
-
-    Args:
-        seen: which invalidations the other node had done when it copied the key; those that
-            this one has done beyond them take the key away at once.
-        idle: of a key that ends when nobody asks for it: how many milliseconds it outlives a
-            hit, and how many it may live at all; 0 for ever.
-    """
-    session.cache.restore(
-        key,
-        ttl,
-        serialized_value,
-        replace=replace,
-        absttl=absttl,
-        idletime=idletime,
-        frequency=frequency,
-    )
-    if idle is not None:
-        _keep_idle(session.cache._space, key, *idle)
-    gate = session.endpoint.cluster
-    if gate is not None and seen:
-        gate.router.catch_escaped(session, key, seen)
-
-
-def _keep_idle(space: Keyspace, key: str, idle_ms: int, ends_in_ms: int) -> None:
-    """Has a key that has arrived with a deadline end when nobody asks for it."""
-    shared = space.shared
-    shared.enter()
-    try:
-        entry = space.peek(key)
-        if entry is not None and entry.expires_at_ms and idle_ms > 0:
-            ends_at_ms = shared.now_ms() + ends_in_ms if ends_in_ms > 0 else 0
-            space.set_idle(key, Idle(idle_ms, ends_at_ms, entry.expires_at_ms - idle_ms))
-    finally:
-        shared.leave()

@@ -67,10 +67,15 @@ class Share(NamedTuple):
 
 
 class OpLog:
-    """What one node knows."""
+    """What one node knows.
+
+    Attributes:
+        changes: counts up whenever more, or less, may be unseen by somebody.
+    """
 
     def __init__(self, origin: str) -> None:
         self.origin: Final = origin
+        self.changes = 0
         # by origin: the number of the last one that was done
         self.done: Final[dict[str, int]] = {}
         self._floors: Final[dict[str, int]] = {}
@@ -95,6 +100,7 @@ class OpLog:
         return operation
 
     def _keep(self, operation: Operation, now_ms: int) -> None:
+        self.changes += 1
         self.done[operation.origin] = operation.number
         self._ended_ms.pop(operation.origin, None)
         self._floors.setdefault(operation.origin, operation.number - 1)
@@ -103,6 +109,7 @@ class OpLog:
 
     def _let_go(self, kept: deque[Operation]) -> None:
         """Keeps the oldest of an origin no more."""
+        self.changes += 1
         first = kept.popleft()
         self._floors[first.origin] = first.number
         del self._since_ms[first.origin, first.number]
@@ -149,6 +156,7 @@ class OpLog:
 
     def _rebase(self, origin: str, floor: int) -> None:
         """Keeps nothing of an origin, up to a number."""
+        self.changes += 1
         for operation in self._kept.pop(origin, ()):
             del self._since_ms[operation.origin, operation.number]
         self._floors[origin] = floor

@@ -76,6 +76,7 @@ def become(node: Node, primary: str, is_heir: bool = False) -> None:
     if primary == former:
         return
     node.change_me(primary=primary)
+    node.touched.update(node.importing)
     # others are to hear of it before it is their turn
     node.spread()
     if not primary:

@@ -24,7 +24,7 @@ from pathlib import Path
 from cachestorm import Cache
 from cachestorm.keyspace.slot_index import SLOTS
 from cachestorm.keyspace.slot_keys import keep_slots
-from cachestorm_server.cluster.gate import Gate, Router
+from cachestorm_server.cluster.gate import SERVED, Gate, Router
 from cachestorm_server.net import Connection
 from cachestorm_server.replication.primary import Follower
 from cachestorm_server.replication.stream import Stream
@@ -106,7 +106,7 @@ def received(*commands: tuple[bytes, ...], is_node: bool = False) -> Callable[[]
     if is_node:
         endpoint.cluster = Gate(Router())
         for slot in range(SLOTS):
-            endpoint.cluster.serve(slot, True)
+            endpoint.cluster.set_state(slot, SERVED)
     connection = Connection(endpoint)
     connection.connection_made(Transport())
     return partial(connection.data_received, spelled(commands))

@@ -404,6 +404,20 @@ def test_a_node_that_was_away_for_too_long_has_no_key_with_a_tag(
     assert [place.node.log.pending(place.node.members) for place in (one, two)] == [[], []]
 
 
+def test_of_keys_with_the_same_news_those_are_caught_that_come_after_an_invalidation(
+    cluster: Cluster,
+) -> None:
+    one, two, _ = cluster.places.values()
+    payload, seen = one.cache.dump("k1"), one.membership.seen()
+    assert payload is not None
+    two.node.import_from(12706, one.node.me.id)
+    two.membership.settle([])
+    for name in (b"{k1}a", b"{k1}b"):
+        assert restored_at(two, name, payload, seen) == b"+OK\r\n"
+        assert (name.decode() in two.cache) == (name == b"{k1}a")
+        two.ask("INVALIDATE t")
+
+
 @pytest.mark.parametrize(("tag", "options"), [("t", ""), ("all", " CASCADE")])
 def test_a_key_on_its_way_cannot_escape_an_invalidation(
     cluster: Cluster, tag: str, options: str
