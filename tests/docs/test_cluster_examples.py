@@ -12,14 +12,14 @@ import sys
 from contextlib import closing
 from pathlib import Path
 from random import Random
+from time import monotonic, sleep
 
 import pytest
 import redis
 from fenced_blocks import ROOT, Page, pages
-from redis.backoff import ExponentialBackoff
-from redis.retry import Retry
 from test_server_examples import JOINS, START
 
+PATIENCE_S = 300
 PAGES = [page for page in pages() if any(JOINS in block.text for block in page.blocks("sh"))]
 
 
@@ -73,35 +73,25 @@ def test_the_lines_of_the_page_make_a_cluster(page: Page, tmp_path: Path) -> Non
         "PATH": f"{tmp_path}{os.pathsep}{os.environ['PATH']}",
     }
     (block,) = (block for block in page.blocks("sh") if JOINS in block.text)
-    start, create, *others = block.text.replace("700", begin).splitlines()
-    nodes = subprocess.Popen(
-        ["/bin/sh", "-c", f"{start}\nwait"],
-        cwd=tmp_path,
-        env=environment,
-        start_new_session=True,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
+    lines = block.text.replace("700", begin)
+    done, said = tmp_path / "done", tmp_path / "said"
+    with said.open("wb") as output:
+        # as they are pasted: one after the other, in one shell
+        shell = subprocess.Popen(
+            ["/bin/sh", "-ec", f"{lines}\ntouch done\nwait"],
+            cwd=tmp_path,
+            env=environment,
+            start_new_session=True,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+        )
     try:
-        for node in "123":
-            patience = Retry(ExponentialBackoff(cap=0.5, base=0.05), 120)
-            with redis.Redis(port=int(begin + node), retry=patience) as client:
-                assert client.ping()
-        for line in (create, *others):
-            done = subprocess.run(
-                ["/bin/sh", "-c", line],
-                cwd=tmp_path,
-                env=environment,
-                capture_output=True,
-                text=True,
-                timeout=120,
-                check=False,
-            )
-            assert (done.returncode, "ERR" in done.stdout) == (0, False), (
-                done.stdout + done.stderr
-            )
+        ends_at = monotonic() + PATIENCE_S
+        while not done.exists() and shell.poll() is None and monotonic() < ends_at:
+            sleep(0.1)
+        assert (done.exists(), "ERR" in said.read_text()) == (True, False), said.read_text()
         with redis.Redis(port=int(begin + "1"), decode_responses=True) as client:
             assert client.execute_command("CLUSTER INFO")["cluster_state"] == "ok"
     finally:
-        os.killpg(nodes.pid, signal.SIGKILL)
-        nodes.wait()
+        os.killpg(shell.pid, signal.SIGKILL)
+        shell.wait()
