@@ -7,7 +7,10 @@ removes is. Compiled, the rows are in parts; interpreted, in a `SortedList`, who
 2. Parts: each is a list of at most `MOST_ROWS` rows in order, unless it was given as a longer
    one. None is empty. Their scores, and the last score of each, stand once more in arrays of
    plain numbers, so that a search looks at no object but where scores are equal.
-3. Which ranks a part has, is worked out when somebody asks, and then kept up to date in
+3. A row is one object, in the ranking and with who has added it. Compiled code takes a tuple of
+   known types apart and makes another one where it passes it on: so what keeps a row takes
+   it as an `object`.
+4. Which ranks a part has, is worked out when somebody asks, and then kept up to date in
    a binary indexed tree until the number of parts changes.
 
 Source: Grant Jenks, sortedcontainers, "Implementation Details"; Peter Fenwick, "A New Data
@@ -16,7 +19,7 @@ Structure for Cumulative Frequency Tables", 1994.
 
 from __future__ import annotations
 
-from typing import Final, Protocol
+from typing import Final, Protocol, cast
 
 from librt.vecs import append, pop, vec
 from mypy_extensions import i64
@@ -35,7 +38,7 @@ class LongRanking:
     def __len__(self) -> int:
         raise NotImplementedError
 
-    def add(self, row: Row) -> None:
+    def add(self, row: object) -> None:
         """Adds a row that is not there yet."""
         raise NotImplementedError
 
@@ -88,7 +91,7 @@ class Part:
     """
 
     def __init__(self, rows: list[Row]) -> None:
-        self.rows: list[Row] = rows
+        self.rows: list[object] = cast("list[object]", rows)
         self.scores: vec[float] = vec[float]([row[0] for row in rows])
 
     def place(self, row: Row) -> i64:
@@ -109,16 +112,20 @@ class Part:
             return low
         while low < high:
             middle = (low + high) >> 1
-            if scores[middle] == score and rows[middle][1] < spelling:
+            if scores[middle] == score and cast(Row, rows[middle])[1] < spelling:
                 low = middle + 1
             else:
                 high = middle
         return low
 
-    def put(self, place: i64, row: Row) -> None:
+    def last(self) -> Row:
+        """The last row."""
+        return cast(Row, self.rows[-1])
+
+    def put(self, place: i64, row: object) -> None:
         """Puts a row at a place in order."""
         self.rows.insert(place, row)
-        self.scores = _inserted(self.scores, place, row[0])
+        self.scores = _inserted(self.scores, place, cast(Row, row)[0])
 
     def drop(self, place: i64) -> None:
         """Removes the row at a place."""
@@ -148,18 +155,19 @@ class PartedRows(LongRanking):
     def __len__(self) -> int:
         return self._count
 
-    def add(self, row: Row) -> None:
-        at = self._part_of(row)
+    def add(self, row: object) -> None:
+        known = cast(Row, row)
+        at = self._part_of(known)
         part = self._parts[at]
-        place = part.place(row)
+        place = part.place(known)
         part.put(place, row)
         self._count += 1
         size: i64 = len(part.rows)
         if place == size - 1:
-            self._tops[at] = row[0]
+            self._tops[at] = known[0]
         if size > MOST_ROWS:
             half = size >> 1
-            rows = part.rows
+            rows = cast("list[Row]", part.rows)
             self._parts[at] = Part(rows[:half])
             self._parts.insert(at + 1, Part(rows[half:]))
             self._tops = _inserted(self._tops, at, rows[half - 1][0])
@@ -191,7 +199,7 @@ class PartedRows(LongRanking):
         left: list[Part] = []
         before: i64 = 0
         for part in self._parts:
-            rows = part.rows
+            rows = cast("list[Row]", part.rows)
             size: i64 = len(rows)
             if stop <= before or start >= before + size:
                 left.append(part)
@@ -201,7 +209,7 @@ class PartedRows(LongRanking):
                     left.append(Part(kept))
             before += size
         self._parts = left
-        self._tops = vec[float]([part.rows[-1][0] for part in left])
+        self._tops = vec[float]([part.last()[0] for part in left])
         self._count -= stop - start
         self._sums = vec[i64]()
 
@@ -213,17 +221,17 @@ class PartedRows(LongRanking):
 
     def at(self, place: i64) -> Row:
         at, within = self._found(place)
-        return self._parts[at].rows[within]
+        return cast(Row, self._parts[at].rows[within])
 
     def slice(self, start: i64, stop: i64) -> list[Row]:
         if start >= stop:
             return []
         at, within = self._found(start)
-        rows = self._parts[at].rows[within : within + (stop - start)]
+        rows = cast("list[Row]", self._parts[at].rows[within : within + (stop - start)])
         missing: i64 = stop - start - len(rows)
         while missing > 0:
             at += 1
-            part = self._parts[at].rows
+            part = cast("list[Row]", self._parts[at].rows)
             if len(part) <= missing:
                 rows += part
                 missing -= len(part)
@@ -233,7 +241,7 @@ class PartedRows(LongRanking):
         return rows
 
     def take_apart(self) -> list[list[Row]]:
-        return [part.rows for part in self._parts]
+        return [cast("list[Row]", part.rows) for part in self._parts]
 
     def _part_of(self, row: Row) -> i64:
         """The part that a row is in, or is to be in."""
@@ -251,7 +259,7 @@ class PartedRows(LongRanking):
         while low < high:
             middle = (low + high) >> 1
             top = tops[middle]
-            if top < score or (top == score and parts[middle].rows[-1][1] < spelling):
+            if top < score or (top == score and parts[middle].last()[1] < spelling):
                 low = middle + 1
             else:
                 high = middle
@@ -269,7 +277,7 @@ class PartedRows(LongRanking):
             at -= 1
         if at < 0 or len(parts[at].rows) + len(parts[at + 1].rows) > 2 * FEW_ROWS:
             return False
-        parts[at] = Part(parts[at].rows + parts[at + 1].rows)
+        parts[at] = Part(cast("list[Row]", parts[at].rows + parts[at + 1].rows))
         del parts[at + 1]
         self._tops, _gone = pop(self._tops, at)
         return True
@@ -330,10 +338,10 @@ class PartedRows(LongRanking):
         parts = self._parts
         assert self._count == sum(len(part.rows) for part in parts)
         assert all(part.rows for part in parts)
-        assert list(self._tops) == [part.rows[-1][0] for part in parts]
+        assert list(self._tops) == [part.last()[0] for part in parts]
         before = 0
         for at, part in enumerate(parts):
-            assert list(part.scores) == [row[0] for row in part.rows]
+            assert list(part.scores) == [cast(Row, row)[0] for row in part.rows]
             assert self._before(at) == before
             assert self._found(before) == (at, 0)
             before += len(part.rows)
@@ -377,8 +385,8 @@ class SortedRows(LongRanking):
     def __len__(self) -> int:
         return len(self._rows)
 
-    def add(self, row: Row) -> None:
-        self._rows.add(row)
+    def add(self, row: object) -> None:
+        self._rows.add(cast(Row, row))
 
     def append(self, rows: list[Row]) -> None:
         # no public method adds what is in order already without a comparison with all

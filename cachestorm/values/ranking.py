@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import itertools
 from bisect import bisect_left, insort
-from typing import Final
+from typing import Any, Final, cast
 
 from mypy_extensions import i64
 
@@ -35,12 +35,12 @@ class Ranking:
             return len(self._short)
         return len(self._long)
 
-    def add(self, row: Row) -> None:
-        """Adds a row that is not there yet."""
+    def add(self, row: object) -> None:
+        """Adds a row that is not there yet; it is kept as the object that it is."""
         if self._long is not None:
             self._long.add(row)
             return
-        insort(self._short, row)
+        insort(cast("list[Any]", self._short), row)
         if len(self._short) > SHORT_ROWS:
             self._long = lengthened(self._short)
             self._short = []

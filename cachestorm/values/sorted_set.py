@@ -42,7 +42,8 @@ class SortedSet(Placed):
     def __init__(self) -> None:
         super().__init__()
         self.size_bytes = SORTED_SET_BYTES
-        self._rows: list[Row] = []
+        # each is the same object as in the ranking: see `long_ranking.py`
+        self._rows: list[object] = []
         self._ranking = Ranking()
 
     def __len__(self) -> int:
@@ -54,7 +55,7 @@ class SortedSet(Placed):
         if place < 0:
             self.add(member, score)
             return True
-        if self._rows[place][0] != score:
+        if self.row_at(place)[0] != score:
             self.rescore(place, member, score)
         return False
 
@@ -63,7 +64,7 @@ class SortedSet(Placed):
         score += 0.0  # minus zero becomes zero, as in Redis' packed form
         if self.diary is not None:
             self.diary.append((PUT, member, score))
-        row = (score, spelling(member))
+        row: object = (score, spelling(member))
         self._put_place(member, len(self._rows))
         self._rows.append(row)
         self._ranking.add(row)
@@ -74,8 +75,8 @@ class SortedSet(Placed):
         score += 0.0
         if self.diary is not None:
             self.diary.append((PUT, member, score))
-        former = self._rows[place]
-        row = (score, former[1])
+        former = self.row_at(place)
+        row: object = (score, former[1])
         self._ranking.remove(former)
         self._ranking.add(row)
         self._rows[place] = row
@@ -105,7 +106,7 @@ class SortedSet(Placed):
                 twice = True
             self._put_place(member, place)
             self.size_bytes += _weight(member)
-        self._rows = rows
+        self._rows = cast("list[object]", rows)
         self._ranking.fill(rows)
         return not twice
 
@@ -121,11 +122,13 @@ class SortedSet(Placed):
     def place(self, rows: list[Row]) -> None:
         """The half of `append` that knows no order: rows of new members, yet to be ranked."""
         assert self.diary is None
+        place: i64 = len(self._rows)
         for row in rows:
             member = member_of(row)
-            self._put_place(member, len(self._rows))
-            self._rows.append(row)
+            self._put_place(member, place)
             self.size_bytes += _weight(member)
+            place += 1
+        self._rows += rows
 
     def rank_last(self, rows: list[Row]) -> None:
         """The other half of `append`: rows in order, after all that are ranked."""
@@ -138,11 +141,11 @@ class SortedSet(Placed):
             return False
         if self.diary is not None:
             self.diary.append((DROP, member))
-        row = self._rows[place]
+        row = self.row_at(place)
         last = self._rows.pop()
         if place < len(self._rows):
             self._rows[place] = last
-            self._move_place(member_of(last), place)
+            self._move_place(member_of(cast(Row, last)), place)
         self._ranking.remove(row)
         self.size_bytes -= _weight(member)
         return True
@@ -163,7 +166,7 @@ class SortedSet(Placed):
             last = self._rows.pop()
             if place < len(self._rows):
                 self._rows[place] = last
-                self._move_place(member_of(last), place)
+                self._move_place(member_of(cast(Row, last)), place)
             self.size_bytes -= _weight(member)
         return gone
 
@@ -172,26 +175,26 @@ class SortedSet(Placed):
         place = self._place(member)
         if place < 0:
             return None
-        return self._rows[place][0]
+        return self.row_at(place)[0]
 
     def rank(self, member: str) -> i64:
         """How many members are before this one; -1 when it is not there. O(log n)."""
         place = self._place(member)
         if place < 0:
             return -1
-        return self._ranking.place(self._rows[place])
+        return self._ranking.place(self.row_at(place))
 
     def row_at(self, place: i64) -> Row:
         """The row at a place of the dense list, in no order. O(1)."""
-        return self._rows[place]
+        return cast(Row, self._rows[place])
 
     def some(self, start: i64, stop: i64) -> list[Row]:
         """The rows at the places of the dense list from `start` up to `stop`, in no order."""
-        return self._rows[start:stop]
+        return cast("list[Row]", self._rows[start:stop])
 
     def rows(self) -> list[Row]:
         """All rows in no order, as a list of its own. O(n), and faster than `slice`."""
-        return self._rows.copy()
+        return cast("list[Row]", self._rows.copy())
 
     def slice(self, start: i64, stop: i64) -> list[Row]:
         """The rows of rank `start` up to but not including `stop`. O(log n + rows)."""
@@ -217,12 +220,12 @@ class SortedSet(Placed):
 
     def scores(self) -> dict[str, float]:
         """All members with their scores, as a dict of its own. O(n)."""
-        return {member_of(row): row[0] for row in self._rows}
+        return {member_of(row): row[0] for row in cast("list[Row]", self._rows)}
 
     def encoding(self) -> str:
         if len(self._rows) > LISTPACK_ENTRIES:
             return "skiplist"
-        if any(len(row[1]) > LISTPACK_MEMBER for row in self._rows):
+        if any(len(row[1]) > LISTPACK_MEMBER for row in cast("list[Row]", self._rows)):
             return "skiplist"
         return "listpack"
 
@@ -237,13 +240,13 @@ class SortedSet(Placed):
 
     def records_of(self, start: i64, stop: i64) -> list[object]:
         found: list[object] = []
-        for row in self._rows[start:stop]:
+        for row in self.some(start, stop):
             found.append((PUT, member_of(row), row[0]))
         return found
 
     def copy_some(self, twin: Container, start: i64, stop: i64) -> None:
         assert isinstance(twin, SortedSet)
-        twin.place(self._rows[start:stop])
+        twin.place(self.some(start, stop))
         twin.rank_last(self.slice(start, stop))
 
     def exchange(self, other: SortedSet, start: i64, stop: i64) -> None:
@@ -280,7 +283,8 @@ class SortedSet(Placed):
                 self.remove_slice(start, stop)
                 return
             left = SortedSet()
-            left.fill([row for row in self._rows if row < lowest or row > highest])
+            rows = self.rows()
+            left.fill([row for row in rows if row < lowest or row > highest])
             self.exchange(left, start, stop)
             return
         member = cast(str, record[1])
@@ -292,8 +296,10 @@ class SortedSet(Placed):
     def _check(self) -> None:
         assert len(self._rows) == len(self._ranking)
         self._ranking._check()
-        assert sorted(self._rows) == self.slice(0, len(self._rows))
-        members = [member_of(row) for row in self._rows]
+        ranked = self.slice(0, len(self._rows))
+        assert sorted(self.rows()) == ranked
+        assert {id(row) for row in cast("list[object]", ranked)} == set(map(id, self._rows))
+        members = [member_of(row) for row in self.rows()]
         self._check_places(members)
         weight = sum(_weight(member) for member in members)
         assert self.size_bytes == SORTED_SET_BYTES + weight
