@@ -154,12 +154,12 @@ class Stream:
         # set back before the queue is looked at: what is added meanwhile is seen, or wakes
         if not self._is_woken and loop is not None:
             self._is_woken = True
-            if self._thread == get_ident():
-                # mostly: it saves the loop a write to itself
-                loop.call_soon(self.drain)
-                return
+            # mostly it is the loop's own thread, which need not wake it
+            is_own = self._thread == get_ident()
+            call = loop.call_soon if is_own else loop.call_soon_threadsafe
+            # a loop that has ended sends nothing
             with suppress(RuntimeError):
-                loop.call_soon_threadsafe(self.drain)
+                call(self.drain)
 
     # -- beside the keys
 
