@@ -126,3 +126,31 @@ def test_what_several_threads_put_meanwhile_is_there_again(folder: Path) -> None
         thread.join()
     expected = contents(cache)
     assert contents(read_again(cache, folder)) == expected
+
+
+def test_what_a_thread_puts_is_written_at_once_while_another_one_holds(folder: Path) -> None:
+    cache = Cache(data_dir=folder, clock=ManualClock(NOW_MS))
+    journal = journal_of(cache)
+    is_held, is_over = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        journal.hold()
+        cache.set("theirs", b"1")
+        is_held.set()
+        is_over.wait()
+        journal.flush()
+
+    thread = threading.Thread(target=hold)
+    thread.start()
+    is_held.wait()
+    assert journal.number == 0
+    journal.hold()
+    cache.set("ours", b"1")
+    # and with it what came before
+    assert journal.number == 1
+    assert len(journal.visits) == 0
+    journal.let_go()
+    is_over.set()
+    thread.join()
+    expected = contents(cache)
+    assert contents(read_again(cache, folder)) == expected
