@@ -191,13 +191,11 @@ class Recording(Recorder):
         records = self._records
         if self._has_plain:
             self._has_plain = False
-            value = self._plain_value
-            self._plain_value = None
             if STEPS_ARE_ATOMIC:
-                self._join_or_begin(now_ms, value)
+                self._join_or_begin(now_ms)
             else:
                 with self._joining:
-                    self._join_or_begin(now_ms, value)
+                    self._join_or_begin(now_ms)
         elif records:
             self._records = []
             self.append(Visit(now_ms, records))
@@ -205,8 +203,19 @@ class Recording(Recorder):
             self._append_calls(now_ms)
         return owes
 
-    def _join_or_begin(self, now_ms: i64, value: object) -> None:
+    def _join_or_begin(self, now_ms: i64) -> None:
         """Spells what was put behind others of its moment."""
+        key, value, deadline_ms = self._plain_key, self._plain_value, self._plain_deadline_ms
+        self._plain_value = None
+        if _is_spelled_in_a_step(key, value):
+            self.spell_plain(self._open_run(now_ms).out, key, value, deadline_ms)
+            return
+        out = BytesWriter()
+        self.spell_plain(out, key, value, deadline_ms)
+        self._open_run(now_ms).out.write(out.getvalue())
+
+    def _open_run(self, now_ms: i64) -> Run:
+        """A run that what was put can join, in the step in which it is asked for."""
         run = self._run
         if (
             run is None
@@ -217,7 +226,7 @@ class Recording(Recorder):
             run = Run(now_ms, self._plain_space)
             self.append(run)
             self._run = run
-        self.spell_plain(run.out, self._plain_key, value, self._plain_deadline_ms)
+        return run
 
     def append(self, visit: Visit) -> None:
         """Has a visit written behind all others. The caller holds the latch."""
@@ -273,14 +282,12 @@ class Recording(Recorder):
 
     def joins(self, space: str, key: str, value: object) -> bool:
         run = self._run
-        # to spell anything else may make what the garbage collector tracks
         return (
             run is not None
             and run.space == space
             and len(run.out) < RUN_BYTES
-            and type(value) is bytes
-            and len(value) <= SHORT_BYTES
-            and is_ascii(key)
+            and _is_short_scalar(value)
+            and _is_spelled_in_a_step(key, value)
         )
 
     def join(self, key: str, value: object, expires_at_ms: i64) -> None:
@@ -463,6 +470,15 @@ def _is_short_scalar(value: object) -> bool:
     if kind is str:
         return len(cast(str, value)) <= SHORT_BYTES
     return kind is int or kind is float
+
+
+def _is_spelled_in_a_step(key: str, value: object) -> bool:
+    """Whether nothing else can run meanwhile, nor find a part of the record.
+
+    To spell anything else may raise within a codec, or make a tuple: the garbage collector may
+    begin then, a finalizer run, and another thread write what there is.
+    """
+    return type(value) is bytes and is_ascii(key)
 
 
 def _tags(entry: Entry) -> list[str]:
