@@ -377,7 +377,7 @@ def test_a_server_that_is_none_of_ours_is_a_clear_error(command_line: CommandLin
             connection, _ = listener.accept()
             with connection:
                 connection.recv(100)
-                connection.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+                connection.sendall(b"SSH-2.0-OpenSSH\r\n")
 
         thread = threading.Thread(target=answer)
         thread.start()
