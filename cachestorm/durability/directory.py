@@ -346,7 +346,7 @@ class DataDirectory:
             # others may have written after the end of the snapshot: whole frames
             size = journal.size
             complete = self.folder.path_of(number, BASE)
-            journal.rename(complete)
+            journal.rename(begun, complete)
             self._begin_with(complete, size)
 
     def _rewrite_whole(self, store: Store, refers: bool = True) -> int:

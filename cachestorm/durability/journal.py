@@ -342,15 +342,15 @@ class Journal(Recording):
             self._fail(FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT)))
         self._recover()
 
-    def rename(self, path: str) -> None:
-        """Gives the file another path.
+    def rename(self, path: str, name: str) -> None:
+        """Gives the file that it was switched to another path.
 
         Raises:
-            OSError: if that fails.
+            OSError: if that fails, as where it could not be switched.
         """
         with self._syncing:
-            self._disk.rename(self.path, path)
-            self.path = path
+            self._disk.rename(path, name)
+            self.path = name
 
     def _write_again(self, count: int) -> None:
         offset = self._synced_bytes
