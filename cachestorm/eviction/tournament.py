@@ -25,7 +25,10 @@ from cachestorm.eviction.policy import Scales
 from cachestorm.eviction.queues import S3, STACK, TINY, Arm
 from cachestorm.eviction.shadow import SAMPLE_SHIFT, Records, Shadow
 
-# A shadow holds at least so many keys, where the cache does.
+# A cache of fewer entries plays with all of its keys: a sample of so few could not tell a loop
+# that just fits from one that just does not.
+LEAST_SAMPLED: Final = 512
+# A shadow of a sample holds at least so many keys.
 LEAST_SHADOW: Final = 64
 MOST_SHADOW: Final = 2048
 MOST_RATIO: Final = 64
@@ -59,8 +62,9 @@ class Tournament:
 
     def __init__(self, capacity: i64, scales: Scales | None) -> None:
         ratio: i64 = 1
-        while ratio < MOST_RATIO and capacity // (ratio * 2) >= LEAST_SHADOW:
-            ratio *= 2
+        if capacity >= LEAST_SAMPLED:
+            while ratio < MOST_RATIO and capacity // (ratio * 2) >= LEAST_SHADOW:
+                ratio *= 2
         while capacity // ratio > MOST_SHADOW:
             ratio *= 2
         self.ratio: Final[i64] = ratio
@@ -84,10 +88,14 @@ class Tournament:
 
     def is_fit_for(self, capacity: i64) -> bool:
         """Whether the sampling still suits; else another tournament must begin."""
+        if self.ratio == 1:
+            return capacity < LEAST_SAMPLED * 2
         size = capacity // self.ratio
-        if size < LEAST_SHADOW // 2:
-            return self.ratio == 1
-        return size <= MOST_SHADOW * 2 and (self.ratio >= MOST_RATIO or size < LEAST_SHADOW * 4)
+        return (
+            size >= LEAST_SHADOW // 2
+            and size <= MOST_SHADOW * 2
+            and (self.ratio >= MOST_RATIO or size < LEAST_SHADOW * 4)
+        )
 
     def resize(self, capacity: i64) -> None:
         """Goes on for more or fewer entries."""
