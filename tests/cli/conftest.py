@@ -2,35 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
 
 import pytest
+from in_this_process import CommandLine, Outcome, Served
 
 from cachestorm import Cache
 from cachestorm_cli.app import main
 from cachestorm_server.hosting import serve
-
-
-@dataclass
-class Outcome:
-    """How a run of the command line ended."""
-
-    code: int
-    out: str
-    err: str
-
-
-@dataclass
-class Served:
-    """A cache and where it is served."""
-
-    cache: Cache
-    url: str
-    http_url: str
-
-
-CommandLine = Callable[..., Outcome]
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 
 import pytest
-from conftest import CommandLine, Served
+from in_this_process import CommandLine, Served
 
 from cachestorm.declare.registry import REGISTRY
 from cachestorm_cli.calls import FORMATS, PLACES, complete, read

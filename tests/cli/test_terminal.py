@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from conftest import Served
+from in_this_process import Served
 from processes import COMMAND, START, Running, environment
 
 pty = pytest.importorskip("pty")

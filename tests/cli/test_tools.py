@@ -8,7 +8,7 @@ import threading
 from contextlib import ExitStack
 
 import pytest
-from conftest import CommandLine, Served
+from in_this_process import CommandLine, Served
 
 from cachestorm import Cache
 from cachestorm_cli.bench import end_of_reply

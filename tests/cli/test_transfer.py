@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 import redis
-from conftest import CommandLine, Served
+from in_this_process import CommandLine, Served
 
 from cachestorm import Cache
 from cachestorm.codec import to_wire

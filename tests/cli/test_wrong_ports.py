@@ -6,7 +6,7 @@ import asyncio
 from pathlib import Path
 
 import pytest
-from conftest import CommandLine, Served
+from in_this_process import CommandLine, Served
 
 from cachestorm import connect
 from cachestorm.errors import CacheStormError
