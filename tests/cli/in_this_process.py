@@ -1,4 +1,4 @@
-"""What the fixtures of this folder give: a server in this process, and runs of the command line.
+"""What the fixtures of this folder give: a server in this process, and runs of `cachestorm`.
 
 A module of its own, so that tests of several folders can be collected in any order.
 """
