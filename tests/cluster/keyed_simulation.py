@@ -273,15 +273,24 @@ class KeyedSimulation(Simulation):
             taken[key] = copy
         if move.source.node is not None:
             names = list(copies)
-            self.later(move.source, lambda: self.taken(move, names, taken))
+            lives = {key: self.under_way[move.source.number].get(key) for key in names}
+            self.later(move.source, lambda: self.taken(move, names, taken, lives))
 
     def taken(
         self,
         move: Move,
         names: list[tuple[int, int]],
         copies: dict[tuple[int, int], Value | None],
+        lives: dict[tuple[int, int], Lives | None],
     ) -> None:
         """The source deletes what the target has, if it is still what was sent."""
+        under_way = self.under_way[move.source.number]
+        if any(
+            under_way.get(key) != lives[key] or not self.is_under_way(move.source, key)
+            for key in names
+        ):
+            # the target has ended, and the connection with it: the request has failed
+            return
         keys = self.keys[move.source.number]
         again = []
         for key in names:

@@ -21,3 +21,8 @@ def test_nothing_is_lost_and_nothing_outlives_its_invalidation(part: int) -> Non
     assert sum(each.redirected for each in simulations) > len(seeds)
     if not COMPILED:
         assert sum(each.escaped for each in simulations) > 0
+
+
+def test_a_request_that_its_target_has_not_survived_is_not_answered_later() -> None:
+    # its reply came when the same keys were sent again, which then looked like deleted ones
+    play_with_keys(70_777, 3, 60)
