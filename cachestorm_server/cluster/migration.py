@@ -20,7 +20,7 @@ Redis 7.2, whose texts these are.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 from functools import partial
 from typing import Final
@@ -41,6 +41,8 @@ command: Final = partial(Declaration, group="generic", connection=True)
 MOST_ROUNDS: Final = 100
 # what is sent, and read, at a time
 PIECE_BYTES: Final = 64 * 1024
+# how many names are packed, or removed, before others may be served
+PIECE: Final = 16
 _OK: Final = b"+OK"
 # where the client says 0
 DEFAULT_TIMEOUT_MS: Final = 1000
@@ -96,6 +98,14 @@ class Migration(LongCommand):
         self._replaces: Final = replaces
         self._seen: Final = seen
         self._task: asyncio.Task[None] | None = None
+        # the names that it has on their way
+        self._held: Final[set[str]] = set()
+        # by name, as it was packed; what is to be sent, and the name that each request is about
+        self._parcels: dict[str, list[Parcel]] = {}
+        self._requests: list[bytes] = []
+        self._about: list[str] = []
+        # the namespace that the requests so far end in
+        self._entered = DEFAULT
         self._replies: list[bytes] = []
         self._failure: CacheStormError | None = None
         self._followers: Final[list[Callable[[], None]]] = []
@@ -103,32 +113,33 @@ class Migration(LongCommand):
     def _work(self) -> Iterator[None]:
         left = list(dict.fromkeys(self._names))
         replaces = self._replaces
-        is_first = True
         while (other := self._ahead_of(left)) is not None:
             other._followers.append(self.wake)
             self._sleep()
             yield
-        for _ in range(MOST_ROUNDS):
-            parcels = {name: packed(self._spaces, name) for name in left}
-            if is_first:
-                parcels = {name: of_name for name, of_name in parcels.items() if of_name}
-                if not parcels:
-                    self._value = Status("NOKEY")
-                    return
-                _under_way.update({(id(self._space.shared), name): self for name in parcels})
-            requests, about = self._requests(parcels, replaces)
-            self._begin_sending(requests)
+        left = [name for name in left if self._has(name)]
+        if not left:
+            self._value = Status("NOKEY")
+            return
+        self._held.update(left)
+        _under_way.update({(id(self._space.shared), name): self for name in left})
+        for number in range(MOST_ROUNDS):
+            yield from self._pack(left, replaces, is_again=number > 0)
+            self._begin_sending()
             while self._task is not None:
                 self._sleep()
                 yield
-            left = self._taken_away(parcels, about)
+            left = yield from self._take_away()
             if self._failure is not None:
                 raise self._failure
             if not left:
                 self._value = OK
                 return
-            is_first, replaces = False, True
+            replaces = True
         raise MigrationError("a key is written to faster than it can be sent")
+
+    def _has(self, name: str) -> bool:
+        return any(space.peek(name) is not None for space in self._spaces)
 
     def _ahead_of(self, names: list[str]) -> Migration | None:
         """Another one that has one of these names on its way."""
@@ -137,60 +148,60 @@ class Migration(LongCommand):
             (_under_way[shared, name] for name in names if (shared, name) in _under_way), None
         )
 
-    def _release(self, names: Iterable[str]) -> None:
-        """Names that are not on their way any more."""
-        for name in names:
-            key = id(self._space.shared), name
-            if _under_way.get(key) is self:
-                del _under_way[key]
+    def _release(self, name: str) -> None:
+        """A name is not on its way any more."""
+        del _under_way[id(self._space.shared), name]
+        self._held.discard(name)
 
-    def _requests(
-        self, parcels: dict[str, list[Parcel]], replaces: bool
-    ) -> tuple[list[bytes], list[str]]:
-        """What is to be sent, and the name that each request is about; empty for none."""
-        target = self._target
-        requests: list[bytes] = []
-        about: list[str] = []
-
-        def add(name: str, *words: bytes) -> None:
-            requests.append(spelled(words))
-            about.append(name)
-
-        if target.auth:
-            add("", b"AUTH", *map(bytes_of, target.auth))
-        if target.database:
-            add("", b"SELECT", b"%d" % target.database)
-        current = DEFAULT
-
-        def enter(space: Keyspace) -> None:
-            nonlocal current
-            if space.name != current and len(self._spaces) > 1:
-                add("", b"NAMESPACE", bytes_of(space.name))
-                current = space.name
-
-        is_node = self._restores_by != b"RESTORE"
+    def _pack(self, names: list[str], replaces: bool, is_again: bool) -> Iterator[None]:
+        """Works out what is to be sent of these names, also of those that are none any more."""
+        # first: what is invalidated in between, a key that is packed later has not escaped
         seen = self._seen()
+        is_node = self._restores_by != b"RESTORE"
         options = [b"REPLACE"] if replaces else []
         if seen:
             options += [b"SEEN", bytes_of(seen)]
-        for name, of_name in parcels.items():
-            for parcel in of_name:
-                enter(parcel.space)
-                requests.append(parcel.restore(self._restores_by, options, is_node))
-                about.append(name)
-            if not of_name:
-                # it was deleted while it was on its way
-                for space in self._spaces:
-                    enter(space)
-                    if is_node:
-                        add("", b"ASKING")
-                    add(name, b"DEL", bytes_of(name))
-        return requests, about
+        self._parcels, self._requests, self._about = {}, [], []
+        self._entered = DEFAULT
+        target = self._target
+        if target.auth:
+            self._ask("", b"AUTH", *map(bytes_of, target.auth))
+        if target.database:
+            self._ask("", b"SELECT", b"%d" % target.database)
+        for number, name in enumerate(names, 1):
+            parcels = self._parcels[name] = packed(self._spaces, name)
+            for parcel in parcels:
+                self._enter(parcel.space)
+                self._requests.append(parcel.restore(self._restores_by, options, is_node))
+                self._about.append(name)
+            if is_again and not parcels:
+                self._delete(name, is_node)
+            if number % PIECE == 0:
+                yield
 
-    def _begin_sending(self, requests: list[bytes]) -> None:
+    def _ask(self, name: str, *words: bytes) -> None:
+        """Has a request sent that is about a name."""
+        self._requests.append(spelled(words))
+        self._about.append(name)
+
+    def _enter(self, space: Keyspace) -> None:
+        """Has what follows done in a namespace."""
+        if space.name != self._entered and len(self._spaces) > 1:
+            self._ask("", b"NAMESPACE", bytes_of(space.name))
+            self._entered = space.name
+
+    def _delete(self, name: str, is_node: bool) -> None:
+        """Has a name deleted, which was deleted here while it was on its way."""
+        for space in self._spaces:
+            self._enter(space)
+            if is_node:
+                self._ask("", b"ASKING")
+            self._ask(name, b"DEL", bytes_of(name))
+
+    def _begin_sending(self) -> None:
         self._replies = []
         self._failure = None
-        self._task = asyncio.get_running_loop().create_task(self._send(requests))
+        self._task = asyncio.get_running_loop().create_task(self._send(self._requests))
         self._task.add_done_callback(self._sent)
 
     async def _send(self, requests: list[bytes]) -> None:
@@ -240,21 +251,23 @@ class Migration(LongCommand):
             self._failure = MigrationError(f"error writing to target instance: {error}")
         self.wake()
 
-    def _taken_away(self, parcels: dict[str, list[Parcel]], about: list[str]) -> list[str]:
+    def _take_away(self) -> Generator[None, None, list[str]]:
         """Removes the names that the other server has; those that it is to be sent again."""
-        refused = self._refused(about)
-        again = [
-            name
-            for name, of_name in parcels.items()
-            if not (self._copies or name in refused or "" in refused)
-            and not take_away(self._spaces, name, of_name)
-        ]
-        self._release(parcels.keys() - set(again))
+        refused = self._refused()
+        again: list[str] = []
+        for number, (name, parcels) in enumerate(self._parcels.items(), 1):
+            is_refused = name in refused or "" in refused
+            if self._copies or is_refused or take_away(self._spaces, name, parcels):
+                self._release(name)
+            else:
+                again.append(name)
+            if number % PIECE == 0:
+                yield
         return again
 
-    def _refused(self, about: list[str]) -> set[str]:
+    def _refused(self) -> set[str]:
         """The names that the other server has not taken; notes the first reason."""
-        replies = self._replies
+        replies, about = self._replies, self._about
         if replies.count(_OK) == len(about):
             return set()
         refused = set(about[len(replies) :])
@@ -268,7 +281,8 @@ class Migration(LongCommand):
         return refused
 
     def _drop(self) -> None:
-        self._release(self._names)
+        for name in list(self._held):
+            self._release(name)
         for wake in self._followers:
             wake()
         self._followers.clear()

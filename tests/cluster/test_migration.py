@@ -9,8 +9,9 @@ import pytest
 from redis.asyncio import Redis
 from redis.exceptions import ResponseError
 
-from cachestorm import Cache
-from cachestorm_server.cluster.migration import Migration
+from cachestorm import Cache, ManualClock
+from cachestorm.operations.long_command import PIECES
+from cachestorm_server.cluster.migration import PIECE, Migration, Target
 from cachestorm_server.server import RespServer
 from cachestorm_server.settings import Settings
 
@@ -129,7 +130,7 @@ def test_a_key_that_is_written_to_or_deleted_on_its_way_arrives_as_it_is_then() 
             began = asyncio.Event()
             send = Migration._send
 
-            async def slow(self: Migration, requests: list[list[bytes]]) -> None:
+            async def slow(self: Migration, requests: list[bytes]) -> None:
                 if not began.is_set():
                     began.set()
                     await writer.set("written", 3)
@@ -153,7 +154,7 @@ def held(monkeypatch: pytest.MonkeyPatch) -> tuple[asyncio.Event, asyncio.Event]
     began, goes_on = asyncio.Event(), asyncio.Event()
     send = Migration._send
 
-    async def slow(self: Migration, requests: list[list[bytes]]) -> None:
+    async def slow(self: Migration, requests: list[bytes]) -> None:
         began.set()
         await goes_on.wait()
         await send(self, requests)
@@ -183,3 +184,54 @@ def test_a_key_that_two_move_at_once_is_not_lost(monkeypatch: pytest.MonkeyPatch
         assert await there.mget("k", "other") == [b"1", b"2"]
 
     between_two(story)
+
+
+def test_others_are_served_while_many_keys_are_packed_and_taken_away() -> None:
+    names = [f"k{number}" for number in range(3 * PIECE * PIECES)]
+    cache = Cache()
+    cache.set_many(dict.fromkeys(names, 1))
+    # how many requests, and keys, there were after each slice
+    seen: list[tuple[int, int]] = []
+
+    async def play() -> None:
+        migration = begun(cache, names)
+        while not migration.step():
+            seen.append((len(migration._requests), len(cache)))
+            await asyncio.sleep(0)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Migration, "_send", taken)
+        asyncio.run(play())
+    count = len(names)
+    assert sum(packed < count for packed, _ in seen) >= 2
+    assert sum(0 < left < count for _, left in seen) >= 2
+    assert len(cache) == 0
+
+
+def test_of_a_hash_all_of_whose_fields_are_due_nothing_is_said() -> None:
+    clock = ManualClock()
+    cache = Cache(clock=clock)
+    cache.hset("h", "f", "v")
+    cache.hexpire("h", 1, "f")
+    clock.advance(2)
+
+    async def play() -> None:
+        migration = begun(cache, ["h"])
+        while not migration.step():
+            await asyncio.sleep(0)
+        assert migration._requests == []
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Migration, "_send", taken)
+        asyncio.run(play())
+
+
+async def taken(self: Migration, requests: list[bytes]) -> None:
+    """In the place of sending: the other server takes everything."""
+    self._replies = [b"+OK"] * len(requests)
+
+
+def begun(cache: Cache, names: list[str]) -> Migration:
+    target = Target("127.0.0.1", 1, 0, 1000, ())
+    space = cache._space
+    return Migration(space, [space], names, target, b"RESTORE", False, False, lambda: "")
