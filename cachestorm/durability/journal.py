@@ -105,7 +105,7 @@ class Journal(Recording):
         # it may have lost what is not synced
         self._is_doubtful = False
         # nobody finds it under its path
-        self.is_lost = False
+        self.is_lost: bool = False
         # the last frame that says so of those before it
         self._witness = number
         self._file = -1

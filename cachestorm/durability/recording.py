@@ -149,7 +149,7 @@ class Run(Visit):
     def __init__(self, at_ms: i64, space: str) -> None:
         super().__init__(at_ms, _NO_RECORDS)
         self.space: Final = space
-        self.out: Final = BytesWriter()
+        self.out: Final[BytesWriter] = BytesWriter()
 
 
 class Recording(Recorder):

@@ -5,11 +5,10 @@ from __future__ import annotations
 import asyncio
 import logging
 import ssl
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Generator
 from contextlib import AsyncExitStack
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import msgpack
 import pytest
@@ -316,22 +315,22 @@ def test_a_key_that_is_deleted_and_set_while_it_is_sent_is_answered_for_by_the_s
         await cluster.add(source.membership.node.me.bus_port)
         await until(lambda: [len(node.members) for node in cluster.nodes()] == [1, 1])
         mine, other = await on_its_way(cluster, 7629)
-        took_away = Migration._taken_away
+        take_away = Migration._take_away
         sent, written = asyncio.Event(), asyncio.Event()
 
-        def looked(self: Migration, copies: Any, about: list[str]) -> list[str]:
-            again = took_away(self, copies, about)
+        def looked(self: Migration) -> Generator[None, None, list[str]]:
+            again = yield from take_away(self)
             sent.set()
             return again
 
-        monkeypatch.setattr(Migration, "_taken_away", looked)
+        monkeypatch.setattr(Migration, "_take_away", looked)
         here, there = (each.membership.endpoint.cache for each in cluster.joinings)
         here.set("k", "old")
         async with Redis(port=mine.me.port) as mover, Redis(port=mine.me.port) as client:
             words = ["MIGRATE", "127.0.0.1", other.me.port, "k", 0, 5000]
             send = Migration._send
 
-            async def delete_then_send(self: Migration, requests: list[list[bytes]]) -> None:
+            async def delete_then_send(self: Migration, requests: list[bytes]) -> None:
                 if not sent.is_set():
                     here.delete("k")
                 elif not written.is_set():

@@ -34,14 +34,14 @@ SOURCE = '''\
             times: how often it is said.
         """
         key = exact_key(key)
-        space = enter(self)
+        space = enter_for(self, key)
         try:
             entry = space.find(key)
             if entry is None:
                 return None
             return part_of(space, entry, 0, length_of(space, entry)).upper() * times
         finally:
-            self._leave()
+            space.leave()
 
 '''
 EXAMPLE = """
