@@ -8,7 +8,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
-from typing import Any
+from typing import Any, Final
 from urllib.parse import parse_qsl, unquote, urlencode, urlsplit
 
 from cachestorm.cache import Cache
@@ -19,6 +19,8 @@ SCHEMES = ("redis", "rediss", "unix")
 MEMORY = "memory"
 LOCAL = "local"
 CLUSTER = "cluster"
+# redis-py 8 refuses callers beyond a hundred at once, where 5 to 7 made connections for all
+MANY: Final = {"max_connections": 2**31}
 # options of redis-py that cannot be had: what is read are bytes, by several connections
 _OF_TEXT = frozenset(
     {"decode_responses", "encoding", "encoding_errors", "single_connection_client"}
@@ -89,14 +91,14 @@ class Address:
         """
         import redis
 
-        settings = {**self.options, **self.threaded, **options}
+        settings = {**MANY, **self.options, **self.threaded, **options}
         return redis.Redis.from_url(self.url, **settings)
 
     def async_client(self, **options: Any) -> Any:
         """The same for tasks of asyncio."""
         import redis.asyncio
 
-        settings = {**self.options, **self.awaited, **options}
+        settings = {**MANY, **self.options, **self.awaited, **options}
         if not self.awaited:
             return redis.asyncio.Redis.from_url(self.url, **settings)
         # from_url has the class of connections from the URL

@@ -20,7 +20,7 @@ from cachestorm.remote.cluster_dialect import (
     Part,
     Pause,
 )
-from cachestorm.remote.cluster_wire import leave_replies, primaries, refuse_late
+from cachestorm.remote.cluster_wire import leave_replies, plain_error, primaries, refuse_late
 from cachestorm.remote.dialect import LOADING, Dialect
 from cachestorm.remote.steps import Ask, Step, Watch
 from cachestorm.remote.wire import Wire
@@ -94,4 +94,4 @@ async def awaited(call: Callable[[], Awaitable[Any]]) -> Any:
     try:
         return await call()
     except RedisClusterException as error:
-        raise redis.ConnectionError(str(error)) from error
+        raise plain_error(error) from error

@@ -165,7 +165,20 @@ def translated(call: Callable[[], Any]) -> Any:
     try:
         return call()
     except RedisClusterException as error:
-        raise redis.ConnectionError(str(error)) from error
+        raise plain_error(error) from error
+
+
+def plain_error(error: RedisClusterException) -> redis.RedisError:
+    """What redis-py would have raised of one server in the place of an error of its cluster."""
+    reason = error.__cause__
+    if isinstance(reason, RedisClusterException):
+        # which takes any refusal of CLUSTER SLOTS for that of a server without a cluster
+        reason = reason.__context__
+    if isinstance(reason, redis.AuthenticationError):
+        return reason
+    if isinstance(reason, redis.ResponseError) and str(reason).startswith(("NOAUTH", "NOPERM")):
+        return reason
+    return redis.ConnectionError(str(error))
 
 
 def refuse_late(error: Exception, deadline: float) -> None:

@@ -14,14 +14,19 @@ from typing import Any, Literal
 
 import pytest
 import redis
-from real_clusters import RealCluster, cluster_running
+from real_clusters import RealCluster, cluster_running, node_running
 from real_servers import HOST, free_port, redis_binary
 
 from cachestorm import connect
 from cachestorm.errors import ConfigError, InvalidKeyError
 from cachestorm.remote import async_cluster_wire, cluster_dialect, cluster_wire
 from cachestorm.remote.cluster_invalidations import PrimaryConnections
-from cachestorm.remote.refusals import BusySlotError, UnreachableError, UnsupportedError
+from cachestorm.remote.refusals import (
+    BusySlotError,
+    DeniedError,
+    UnreachableError,
+    UnsupportedError,
+)
 from cachestorm.remote.slots import marks, slot_of
 
 PATIENCE_S = 60.0
@@ -407,3 +412,18 @@ def test_the_child_of_a_fork_does_not_wait_for_what_another_thread_had_in_hand(
     assert os.read(read, 10) == b"1"
     os.close(read)
     assert cache.get("k") == 1
+
+
+@pytest.mark.parametrize("who", ["", ":wrong@"])
+@pytest.mark.parametrize("on_error", ["raise", "miss"])
+def test_who_is_not_let_into_a_cluster_is_told_so(
+    who: str, on_error: Literal["raise", "miss"]
+) -> None:
+    with node_running(redis_binary()) as port, redis.Redis(port=port) as node:
+        node.execute_command("CLUSTER", "ADDSLOTSRANGE", 0, 16383)
+        node.config_set("requirepass", "secret")
+        with connect(f"cluster://{who}{HOST}:{port}", on_error=on_error) as cache:
+            with pytest.raises(DeniedError):
+                cache.get("x")
+            with pytest.raises(DeniedError):
+                asyncio.run(cache.aio.set("x", 1))
