@@ -125,7 +125,7 @@ class ServerFacts:
 
     def _check_name(self, name: str, known: Capabilities) -> None:
         if not known.namespaces:
-            raise self.refused("namespace")
+            raise self.unsupported("namespace", "no client of a cluster can choose one")
         if not known.namespaces_apart and _DATABASE.fullmatch(name):
             raise self.unsupported(
                 f"namespace({name!r})", "name a database by its number in the address"
