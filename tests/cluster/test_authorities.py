@@ -8,7 +8,7 @@ from random import Random
 import pytest
 from etcd_processes import ETCD, MISSING, Etcd
 from fake_api_server import FakeApiServer
-from lease_simulation import MemoryStore
+from lease_hosts import MemoryStore
 
 from cachestorm_server.cluster.assignment import Assignment, Registered
 from cachestorm_server.cluster.authority import Authority, Static

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from lease_simulation import DRIFT, SIZE, TIMING, Host, Key, Simulation, play
+from lease_hosts import DRIFT, SIZE, TIMING, Host, Key
+from lease_simulation import Simulation, play
 
 from cachestorm_server.cluster.assignment import Assignment
 from cachestorm_server.cluster.lease import lease_name
